@@ -1,0 +1,72 @@
+/**
+ * The three tables of the source: the one home of their columns, types, id and retention. KQL projections,
+ * staging SQL, the lake's schema, the sandbox's store and the docs derive from here.
+ * Source: the Insights API guide (docs.thewalletcrew.io/develop/guides/insights-api).
+ */
+export type KqlType = 'guid' | 'datetime' | 'string' | 'dynamic';
+export type TableName = 'Logs' | 'Events' | 'Metrics';
+
+interface SourceColumn {
+  /** The source's name. */
+  readonly name: string;
+  readonly type: KqlType;
+  /** The lake's name. */
+  readonly lake: string;
+}
+
+export interface Table {
+  readonly name: TableName;
+  /** Folder and view name in the lake. */
+  readonly lakeName: 'logs' | 'events' | 'metrics';
+  readonly columns: readonly SourceColumn[];
+  readonly id: string;
+  readonly typeColumn: string;
+  /** Days the source keeps a row; `undefined` = for good. */
+  readonly retentionDays: number | undefined;
+}
+
+const happening = [
+  { name: 'eventId', type: 'guid', lake: 'event_id' },
+  { name: 'timestamp', type: 'datetime', lake: 'timestamp' },
+  { name: 'tenantId', type: 'string', lake: 'source_tenant_id' },
+  { name: 'eventType', type: 'string', lake: 'event_type' },
+  { name: 'operationId', type: 'string', lake: 'operation_id' },
+  { name: 'properties', type: 'dynamic', lake: 'properties' },
+] as const satisfies readonly SourceColumn[];
+
+export const TABLES: Readonly<Record<TableName, Table>> = {
+  // Logs first: the only table with an expiry date, so it is always the most urgent.
+  Logs: {
+    name: 'Logs',
+    lakeName: 'logs',
+    columns: happening,
+    id: 'eventId',
+    typeColumn: 'eventType',
+    retentionDays: 45,
+  },
+  Events: {
+    name: 'Events',
+    lakeName: 'events',
+    columns: happening,
+    id: 'eventId',
+    typeColumn: 'eventType',
+    retentionDays: undefined,
+  },
+  Metrics: {
+    name: 'Metrics',
+    lakeName: 'metrics',
+    columns: [
+      { name: 'metricId', type: 'guid', lake: 'metric_id' },
+      { name: 'tenantId', type: 'string', lake: 'source_tenant_id' },
+      { name: 'metricType', type: 'string', lake: 'metric_type' },
+      { name: 'value', type: 'dynamic', lake: 'value' },
+      { name: 'properties', type: 'dynamic', lake: 'properties' },
+      { name: 'timestamp', type: 'datetime', lake: 'timestamp' },
+    ],
+    id: 'metricId',
+    typeColumn: 'metricType',
+    retentionDays: undefined,
+  },
+};
+
+export const TABLE_NAMES = Object.keys(TABLES) as readonly TableName[];
