@@ -16,8 +16,7 @@ export const HOUR = 60n * MINUTE;
 export const DAY = 24n * HOUR;
 
 const TICKS_PER_MS = 10_000n;
-const ISO =
-  /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?(Z|[+-]\d\d:\d\d)?$/;
+const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?(Z|[+-]\d\d:\d\d)?$/;
 
 /** Parses an ISO 8601 instant with 0 to 7 fractional digits; no zone means UTC. `undefined` when it is not one. */
 export function parseInstant(text: string): Instant | undefined {

@@ -12,6 +12,11 @@ interface SourceColumn {
   readonly type: KqlType;
   /** The lake's name. */
   readonly lake: string;
+  /**
+   * Any JSON value may stand here, and `tostring()` would not tell "5" from 5 nor null from "": the page query sends it
+   * inside a one-element array.
+   */
+  readonly anyJson?: true;
 }
 
 export interface Table {
@@ -59,7 +64,7 @@ export const TABLES: Readonly<Record<TableName, Table>> = {
       { name: 'metricId', type: 'guid', lake: 'metric_id' },
       { name: 'tenantId', type: 'string', lake: 'source_tenant_id' },
       { name: 'metricType', type: 'string', lake: 'metric_type' },
-      { name: 'value', type: 'dynamic', lake: 'value' },
+      { name: 'value', type: 'dynamic', lake: 'value', anyJson: true },
       { name: 'properties', type: 'dynamic', lake: 'properties' },
       { name: 'timestamp', type: 'datetime', lake: 'timestamp' },
     ],

@@ -1,0 +1,33 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+
+/** The impure handles, passed in at the edges so that tests own time, chance, the network and the log. */
+export interface Runtime {
+  /** Wall clock, milliseconds since 1970: for logs and the limiter, never for what is loaded. */
+  now(): number;
+  /** Milliseconds that never step back. */
+  monotonic(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** [0, 1), for the jitter of back-off. */
+  random(): number;
+  fetch: typeof globalThis.fetch;
+  log: Logger;
+}
+
+export function systemRuntime(log: Logger): Runtime {
+  return {
+    now: () => Date.now(),
+    monotonic: () => performance.now(),
+    sleep: async (ms, signal) => {
+      try {
+        await delay(ms, undefined, signal ? { signal } : {});
+      } catch (error) {
+        throw signal?.reason ?? error;
+      }
+    },
+    random: () => Math.random(),
+    fetch: globalThis.fetch,
+    log,
+  };
+}
