@@ -1,0 +1,146 @@
+/** What a run says about itself: the events while it goes on, and the reports at its end. Plain data, JSON-safe. */
+import type { Failure } from '../errors.ts';
+import type { TableName } from '../tables.ts';
+
+export type Grade = 'checksum' | 'count' | 'none';
+
+interface At {
+  readonly tenant: string;
+  readonly table: TableName;
+}
+
+export type Phase = 'resume' | 'reconcile' | 'plan' | 'fetch' | 'verify' | 'done';
+
+export type ProgressEvent =
+  | (At & { readonly kind: 'table'; readonly phase: Phase })
+  | (At & { readonly kind: 'planned'; readonly pages: number; readonly rows: number; readonly bytes: number })
+  | (At & { readonly kind: 'page'; readonly rows: number; readonly bytes: number })
+  | (At & { readonly kind: 'merged'; readonly rows: number })
+  | { readonly kind: 'waiting'; readonly tenant: string; readonly ms: number };
+
+export type ProgressListener = (event: ProgressEvent) => void;
+
+/** Hours of one table by coverage. */
+export interface HourCounts {
+  verified: number;
+  partial: number;
+  open: number;
+  expired: number;
+}
+
+/** A failure as it may be shown and stored: no cause, no stack, no content. */
+export interface ReportedError {
+  readonly failure: Failure;
+  readonly message: string;
+  readonly hint?: string;
+  readonly where?: Readonly<Record<string, string | number>>;
+}
+
+export interface TableReport extends At {
+  /** `refused`: a mass loss at the source was not mirrored. `partial`: loaded, but some hours do not balance. */
+  outcome: 'verified' | 'partial' | 'failed' | 'refused' | 'stopped';
+  grade: Grade;
+  /** Every call sent, retries included; `retries` of them were repetitions. */
+  calls: number;
+  retries: number;
+  waitedMs: number;
+  /** Pages planned, pages landed, and splits that the source forced: landed ≤ planned + splits. */
+  planned: number;
+  pages: number;
+  splits: number;
+  rowsFetched: number;
+  bytes: number;
+  inserted: number;
+  replaced: number;
+  removed: number;
+  duplicates: number;
+  quarantined: number;
+  hours: HourCounts;
+  /** A file of the lake changed. */
+  changed: boolean;
+  seconds: Record<string, number>;
+  error?: ReportedError;
+}
+
+export interface RunReport {
+  readonly run: string;
+  readonly startedAt: string;
+  readonly seconds: number;
+  readonly tenants: readonly string[];
+  readonly tables: readonly TableReport[];
+  readonly published: boolean;
+  /** The most memory the process has held. */
+  readonly peakRssBytes: number;
+  readonly exitCode: number;
+}
+
+export interface TablePlan extends At {
+  readonly grade: Grade;
+  readonly staleHours: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Pages to fetch. */
+  readonly pages: number;
+  /** Calls that the run would still send: pages, and one more look at the source if something changes meanwhile. */
+  readonly calls: number;
+  /** Minutes that the calls need at the configured rate; 0 without a limit. */
+  readonly minutes: number;
+  /** Hours by reason. */
+  readonly reasons: { readonly new: number; readonly changed: number; readonly vanished: number };
+  readonly error?: ReportedError;
+}
+
+export interface PlanReport {
+  readonly tables: readonly TablePlan[];
+  /** Calls that planning itself has sent. */
+  readonly callsUsed: number;
+  readonly exitCode: number;
+}
+
+export interface VerifyReport {
+  readonly deep: boolean;
+  readonly tables: readonly (At & {
+    readonly filesRead: number;
+    readonly filesDamaged: readonly { readonly file: string; readonly problem: string }[];
+    readonly hours: HourCounts;
+    readonly differing: readonly { readonly hour: string; readonly source: number; readonly lake: number }[];
+    readonly error?: ReportedError;
+  })[];
+  readonly exitCode: number;
+}
+
+export interface TableStatus extends At {
+  readonly rows: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly first: string | undefined;
+  readonly last: string | undefined;
+  /** Seconds between the newest loaded row and now. */
+  readonly freshnessSeconds: number | undefined;
+  readonly hours: HourCounts;
+  readonly grades: Readonly<Record<Grade, number>>;
+  readonly duplicates: number;
+  readonly quarantined: number;
+  /** When the oldest hour that is not verified is lost at the source. */
+  readonly nextExpiry: string | undefined;
+}
+
+export interface StatusReport {
+  readonly dataDir: string;
+  readonly lastRun:
+    | { readonly run: string; readonly startedAt: string; readonly finishedAt: string | undefined; readonly exitCode: number | undefined }
+    | undefined;
+  readonly tables: readonly TableStatus[];
+}
+
+export interface DoctorCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+  readonly hint?: string;
+}
+
+export interface DoctorReport {
+  readonly tenants: readonly { readonly tenant: string; readonly calls: number; readonly checks: readonly DoctorCheck[] }[];
+  readonly exitCode: number;
+}

@@ -1,0 +1,91 @@
+/**
+ * Runs the built program the way a person does: the sandbox and the pipeline are separate processes, so memory and
+ * time are the pipeline's own. Everything listens on loopback and ends with the script.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const CLI = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
+
+/** `--name value` pairs and bare `--flags` of the command line. */
+export function options(defaults) {
+  const found = { ...defaults };
+  const argv = process.argv.slice(2);
+  for (let i = 0; i < argv.length; i++) {
+    const name = argv[i].replace(/^--/, '');
+    if (!(name in defaults)) throw new Error(`unknown option --${name}; known: ${Object.keys(defaults).join(', ')}`);
+    found[name] = typeof defaults[name] === 'number' ? Number(argv[++i]) : argv[++i];
+  }
+  return found;
+}
+
+/** Starts a sandbox; its first line is its address. */
+export async function startSandbox(...args) {
+  const child = spawn(process.execPath, [CLI, 'sandbox', '--port', '0', ...args.map(String)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout });
+  const seen = [];
+  await new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`the sandbox ended with ${code}`)));
+    lines.on('line', (line) => {
+      seen.push(line);
+      resolve();
+    });
+  });
+  const url = /https?:\/\/[^\s]+/.exec(seen[0])[0];
+  return {
+    url,
+    lines: seen,
+    async stop() {
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+/** Runs one command to its end, or until `killAfterMs`; the result holds the parsed `--json` output where there is one. */
+export async function cli(args, { env = {}, killAfterMs } = {}) {
+  const started = performance.now();
+  const child = spawn(process.execPath, [CLI, ...args.map(String)], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (chunk) => (out += chunk));
+  child.stderr.on('data', (chunk) => (err += chunk));
+  const timer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+  const [code, killedBy] = await new Promise((resolve) => child.once('close', (...end) => resolve(end)));
+  clearTimeout(timer);
+  let json;
+  try {
+    json = JSON.parse(out);
+  } catch {
+    json = undefined;
+  }
+  return { code, killedBy, out, err, json, seconds: (performance.now() - started) / 1000 };
+}
+
+/** Environment that points the pipeline at one tenant of a sandbox. */
+export function tenantEnv(url, dataDir, tenant = 'demo', more = {}) {
+  return {
+    INSIGHTS_BASE_URL: url,
+    INSIGHTS_TENANT: tenant,
+    INSIGHTS_API_KEY: `sandbox-${tenant}`,
+    INSIGHTS_DATA_DIR: dataDir,
+    INSIGHTS_CALLS_PER_MINUTE: '0',
+    ...more,
+  };
+}
+
+/** A folder that is gone when the script is. */
+export async function scratch(name) {
+  const folder = await mkdtemp(join(tmpdir(), `insights-etl-${name}-`));
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}
