@@ -1,0 +1,163 @@
+/**
+ * The configuration: file < environment < flags, parsed once into one frozen object that everything else is handed.
+ * Nothing outside of this module reads the environment or a configuration file.
+ */
+import { availableParallelism } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { explainIssues } from './config/explain.ts';
+import {
+  environmentLayer,
+  fileLayer,
+  findFile,
+  flagLayer,
+  isTree,
+  merge,
+  type Layer,
+  type Tree,
+} from './config/layers.ts';
+import { configSchema, type SecretSource, type Settings } from './config/schema.ts';
+import { Credential, readSecret } from './config/secret.ts';
+import { ConfigError } from './errors.ts';
+import { parseInstant, type Instant } from './instant.ts';
+import { TABLE_NAMES, TABLES, type TableName } from './tables.ts';
+
+/** What to load of one table of one tenant. */
+export interface TableConfig {
+  /** Nothing before this instant is asked for; undefined = from the first row at the source. */
+  readonly start: Instant | undefined;
+  /** Days the source keeps a row; undefined = for good. */
+  readonly retentionDays: number | undefined;
+  /** Keys of `properties` to remove at the source. */
+  readonly drop: readonly string[];
+}
+
+export interface TenantConfig {
+  readonly id: string;
+  /** Calls in any sliding minute; 0 = no limit. */
+  readonly callsPerMinute: number;
+  /** The enabled tables alone, the most urgent first. */
+  readonly tables: ReadonlyMap<TableName, TableConfig>;
+  /** Reads the secret anew at each call; throws ConfigError when it is missing. */
+  readonly credential: () => Promise<Credential>;
+}
+
+type Sections = Omit<Settings, 'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'engine' | 'privacy'>;
+
+/** Parsed, resolved and frozen: paths are absolute, overrides applied, dates are instants. */
+export interface Config extends Readonly<Sections> {
+  readonly tenants: readonly TenantConfig[];
+  readonly engine: { readonly threads: number; readonly memoryLimit: string };
+  /** The file that was read, if any. */
+  readonly file: string | undefined;
+}
+
+export interface ConfigSources {
+  /** `--config`; false = read no file at all, whatever lies in the folder. */
+  readonly file?: string | false | undefined;
+  /** Values of flags as a tree of configuration keys, and the flag that gave each path. */
+  readonly flags?: { readonly values: Tree; readonly names: Readonly<Record<string, string>> };
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly cwd: string;
+}
+
+/** Reads, merges and checks everything. Throws ConfigError with key, value, what is allowed, and the place. */
+export function loadConfig(sources: ConfigSources): Config {
+  const { env, cwd } = sources;
+  const named = sources.file ?? (env['INSIGHTS_CONFIG'] || undefined);
+  const path = named === false ? undefined : findFile(named, cwd);
+  const file = path === undefined ? undefined : fileLayer(path);
+  const environment = environmentLayer(env);
+  const flags = flagLayer(sources.flags?.values ?? {}, sources.flags?.names ?? {});
+
+  const layers: Layer[] = [...(file ? [file] : []), environment, flags];
+  const written = layers.reduce<Tree>((values, layer) => merge(values, layer.values), {});
+  const values = withTenantOfEnvironment(written, env);
+  const parsed = configSchema.safeParse(values);
+  if (!parsed.success) throw explainIssues(parsed.error.issues, values, layers);
+
+  const folder = path === undefined ? cwd : dirname(path);
+  const dirOutsideFile = environment.values['dataDir'] !== undefined || flags.values['dataDir'] !== undefined;
+  return resolveSettings(parsed.data, { env, folder, cwd: dirOutsideFile ? cwd : folder, file: path });
+}
+
+/** INSIGHTS_TENANT with INSIGHTS_API_KEY or INSIGHTS_TOKEN is one whole tenant; a key alone completes a single one. */
+function withTenantOfEnvironment(values: Tree, env: ConfigSources['env']): Tree {
+  const written = values['tenants'];
+  const tenants: unknown[] = Array.isArray(written) ? written : [];
+  const id = env['INSIGHTS_TENANT'] || undefined;
+  const secret = secretOfEnvironment(env);
+  if (id === undefined) {
+    const only = tenants.length === 1 ? tenants[0] : undefined;
+    if (!secret || !isTree(only) || only['apiKey'] !== undefined || only['token'] !== undefined) return values;
+    return { ...values, tenants: [{ ...only, ...secret }] };
+  }
+  const known = tenants.find((tenant) => isTree(tenant) && tenant['id'] === id);
+  const { apiKey, token, ...rest } = isTree(known) ? known : { id };
+  const own = { ...(apiKey === undefined ? {} : { apiKey }), ...(token === undefined ? {} : { token }) };
+  const chosen = secret ?? own;
+  if (Object.keys(chosen).length === 0)
+    throw new ConfigError(`INSIGHTS_TENANT is set to "${id}", but there is no key for it.`, {
+      hint: 'Set INSIGHTS_API_KEY (or INSIGHTS_TOKEN for a bearer token).',
+      where: { environment: 'INSIGHTS_API_KEY' },
+    });
+  return { ...values, tenants: [{ ...rest, ...chosen }] };
+}
+
+function secretOfEnvironment(
+  env: ConfigSources['env'],
+): { apiKey: SecretSource } | { token: SecretSource } | undefined {
+  if (env['INSIGHTS_API_KEY']) return { apiKey: { env: 'INSIGHTS_API_KEY' } };
+  if (env['INSIGHTS_TOKEN']) return { token: { env: 'INSIGHTS_TOKEN' } };
+  return undefined;
+}
+
+interface Surroundings {
+  readonly env: ConfigSources['env'];
+  readonly folder: string;
+  readonly cwd: string;
+  readonly file: string | undefined;
+}
+
+function resolveSettings(settings: Settings, around: Surroundings): Config {
+  const { tenants, tables, start, callsPerMinute, engine, privacy, ...sections } = settings;
+  return deepFreeze({
+    ...sections,
+    baseUrl: sections.baseUrl.replace(/\/+$/, ''),
+    dataDir: resolve(around.cwd, sections.dataDir),
+    engine: { threads: engine.threads ?? availableParallelism(), memoryLimit: engine.memoryLimit },
+    file: around.file,
+    tenants: tenants.map((tenant) => {
+      const enabled = TABLE_NAMES.filter((name) => tables[name].enabled && (tenant.tables?.includes(name) ?? true));
+      return {
+        id: tenant.id,
+        callsPerMinute: tenant.callsPerMinute ?? callsPerMinute,
+        tables: new Map(
+          enabled.map((name) => [
+            name,
+            Object.freeze({
+              start: parseInstant(tenant.start ?? tables[name].start ?? start ?? ''),
+              retentionDays: tables[name].retentionDays ?? TABLES[name].retentionDays,
+              drop: Object.freeze(privacy.drop[name]),
+            }),
+          ]),
+        ),
+        credential: credentialOf(tenant, around),
+      };
+    }),
+  });
+}
+
+function credentialOf(tenant: Settings['tenants'][number], around: Surroundings): () => Promise<Credential> {
+  const header = tenant.apiKey === undefined ? 'Authorization' : 'X-API-KEY';
+  const source = tenant.apiKey ?? tenant.token ?? {};
+  const place = { tenant: tenant.id, source, env: around.env, folder: around.folder };
+  return async () => new Credential(header, await readSecret(place));
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
+  }
+  return value;
+}

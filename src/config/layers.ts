@@ -1,0 +1,142 @@
+/**
+ * Where values come from: a file, the environment, flags; the later wins. Each layer keeps a name for the origin of
+ * its values, so that a wrong one is reported where the person wrote it.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { LineCounter, parseDocument } from 'yaml';
+import { closest } from '../closest.ts';
+import { ConfigError } from '../errors.ts';
+import { configKeys, SPECIAL_VARIABLES } from './names.ts';
+
+export type Path = readonly PropertyKey[];
+export type Tree = { readonly [key: string]: unknown };
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Layer {
+  readonly values: Tree;
+  /** The origin of the value at `path`, or of the nearest thing around it; undefined when the layer has none. */
+  origin(path: Path): Readonly<Record<string, string | number>> | undefined;
+}
+
+const FILE_NAMES = ['insights.yaml', 'insights.yml', 'insights.json'];
+
+/** The file that `--config` or INSIGHTS_CONFIG names, else the first usual name in the folder, else none. */
+export function findFile(named: string | undefined, cwd: string): string | undefined {
+  if (named !== undefined) return resolve(cwd, named);
+  const found = FILE_NAMES.map((name) => resolve(cwd, name)).filter((path) => existsSync(path));
+  if (found.length > 1)
+    throw new ConfigError(`There is more than one configuration file: ${found.join(', ')}.`, {
+      hint: 'Remove all but one, or choose one with --config.',
+      where: { folder: cwd },
+    });
+  return found[0];
+}
+
+/** Reads YAML (of which JSON is a part). Throws ConfigError with the line of a syntax error. */
+export function fileLayer(path: string): Layer {
+  const counter = new LineCounter();
+  const document = parseDocument(readText(path), { lineCounter: counter, prettyErrors: false });
+  const broken = document.errors[0];
+  if (broken)
+    throw new ConfigError(
+      `The configuration file is not valid YAML: ${broken.code.toLowerCase().replaceAll('_', ' ')}.`,
+      {
+        hint: 'Correct that line; docs/config.md has an example.',
+        where: { file: path, line: counter.linePos(broken.pos[0]).line },
+      },
+    );
+  const values: unknown = document.toJS() ?? {};
+  if (!isTree(values))
+    throw new ConfigError('The configuration file holds no keys at its top level.', {
+      hint: 'Write `key: value` lines; docs/config.md has an example.',
+      where: { file: path },
+    });
+  return {
+    values,
+    origin(wanted) {
+      for (let length = wanted.length; length > 0; length--) {
+        const node = document.getIn(wanted.slice(0, length), true);
+        const range = isTree(node) ? (node as { range?: readonly [number, number, number] }).range : undefined;
+        if (range) return { file: path, line: counter.linePos(range[0]).line };
+      }
+      return { file: path };
+    },
+  };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code = 'error' } = error as NodeJS.ErrnoException;
+    throw new ConfigError(`The configuration file cannot be read (${code}).`, {
+      hint: 'Check the path given by --config or INSIGHTS_CONFIG, and that this user may read it.',
+      where: { file: path },
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Values from INSIGHTS_<SECTION>_<KEY>. An unknown INSIGHTS_ variable that is one slip away from a known one is
+ * refused; others are left alone, since a tenant's secret may well be called INSIGHTS_KEY_SHOP.
+ */
+export function environmentLayer(env: Environment): Layer {
+  const keys = new Map(configKeys().flatMap((key) => (key.env === undefined ? [] : [[key.env, key] as const])));
+  const known = [...keys.keys(), ...SPECIAL_VARIABLES];
+  let values: Tree = {};
+  const origins = new Map<string, string>();
+  for (const [name, text] of Object.entries(env)) {
+    if (!name.startsWith('INSIGHTS_') || text === undefined || text === '') continue;
+    const key = keys.get(name);
+    if (key) {
+      values = merge(values, nest(key.path, typed(text, key.type)));
+      origins.set(key.path.join('.'), name);
+      continue;
+    }
+    const meant = known.includes(name) ? undefined : closest(name, known);
+    if (meant !== undefined)
+      throw new ConfigError(`Unknown environment variable ${name}.`, {
+        hint: `Did you mean ${meant}? Rename it, or unset it.`,
+        where: { environment: name },
+      });
+  }
+  return { values, origin: (path) => named(origins, path, 'environment') };
+}
+
+/** Values from the command line; `flags` names the flag of each path, for messages. */
+export function flagLayer(values: Tree, flags: Readonly<Record<string, string>>): Layer {
+  return { values, origin: (path) => named(new Map(Object.entries(flags)), path, 'flag') };
+}
+
+function named(origins: ReadonlyMap<string, string>, path: Path, kind: string): Record<string, string> | undefined {
+  const origin = origins.get(path.join('.'));
+  return origin === undefined ? undefined : { [kind]: origin };
+}
+
+/** Text that is not a number or a switch stays text: the schema then says what was expected. */
+function typed(text: string, type: string): unknown {
+  if ((type === 'number' || type === 'integer') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
+  return text;
+}
+
+export function nest(path: readonly string[], value: unknown): Tree {
+  const [first = '', ...rest] = path;
+  return { [first]: rest.length === 0 ? value : nest(rest, value) };
+}
+
+/** The later tree over the earlier one: objects are merged, everything else is replaced. */
+export function merge(earlier: Tree, later: Tree): Tree {
+  const merged: Record<string, unknown> = { ...earlier };
+  for (const [key, value] of Object.entries(later)) {
+    const before = merged[key];
+    merged[key] = isTree(before) && isTree(value) ? merge(before, value) : value;
+  }
+  return merged;
+}
+
+export function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,70 @@
+/** The keys of the configuration as a flat list: their paths, their environment variables, what each may hold. */
+import { z } from 'zod';
+import { configSchema } from './schema.ts';
+
+export interface Key {
+  /** `page.maxRows`; `tenants[].id` inside a list. */
+  readonly path: readonly string[];
+  readonly type: string;
+  readonly description: string;
+  readonly fallback: unknown;
+  readonly least: number | undefined;
+  readonly most: number | undefined;
+  /** Set for single values outside of lists. */
+  readonly env: string | undefined;
+}
+
+interface Node {
+  readonly type?: string;
+  readonly properties?: Readonly<Record<string, Node>>;
+  readonly items?: Node;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly enum?: readonly string[];
+}
+
+/** Variables that are not keys: they choose the file and give one tenant without any file. */
+export const SPECIAL_VARIABLES = ['INSIGHTS_CONFIG', 'INSIGHTS_TENANT', 'INSIGHTS_API_KEY', 'INSIGHTS_TOKEN'] as const;
+
+/** The JSON Schema of the configuration file. */
+export function configJsonSchema(): Record<string, unknown> {
+  const title = 'insights-etl configuration';
+  return { title, ...z.toJSONSchema(configSchema, { io: 'input' }) };
+}
+
+/** Every single value and list of the configuration, in the order of the schema. */
+export function configKeys(): Key[] {
+  return walk(configJsonSchema() as Node, []);
+}
+
+function walk(node: Node, path: readonly string[]): Key[] {
+  if (node.properties) return Object.entries(node.properties).flatMap(([name, child]) => walk(child, [...path, name]));
+  if (node.items?.properties) {
+    const inner = [...path.slice(0, -1), `${path.at(-1)}[]`];
+    return [key(node, path), ...walk(node.items, inner)];
+  }
+  return [key(node, path)];
+}
+
+function key(node: Node, path: readonly string[]): Key {
+  const single = node.type !== 'array' && !path.some((name) => name.endsWith('[]'));
+  return {
+    path,
+    type:
+      node.type === 'array'
+        ? `list of ${node.items?.enum?.join(', ') ?? node.items?.type ?? 'values'}`
+        : (node.type ?? 'string'),
+    description: node.description ?? '',
+    fallback: node.default,
+    least: node.minimum,
+    // zod states the largest safe integer where no bound was given.
+    most: node.maximum === Number.MAX_SAFE_INTEGER ? undefined : node.maximum,
+    env: single ? environmentName(path) : undefined,
+  };
+}
+
+function environmentName(path: readonly string[]): string {
+  return `INSIGHTS_${path.map((name) => name.replace(/([a-z])([A-Z])/g, '$1_$2').toUpperCase()).join('_')}`;
+}

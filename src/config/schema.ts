@@ -1,0 +1,255 @@
+/**
+ * Every key of the configuration, its default and its bounds, once: the file's JSON Schema, the environment's variable
+ * names and `docs/config.md` derive from here.
+ */
+import { z } from 'zod';
+import { parseInstant } from '../instant.ts';
+
+const MIB = 1024 * 1024;
+const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+const date = () =>
+  z.string().refine((text) => parseInstant(text) !== undefined, { error: 'an ISO date or instant such as 2026-01-31' });
+
+/** True for the hosts on which plain http is no risk: the sandbox and tests live there. */
+export function isLoopback(url: URL): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
+}
+
+const baseUrl = z.string().superRefine((text, context) => {
+  const refuse = (message: string) => context.addIssue({ code: 'custom', message });
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) refuse('an https URL such as https://app.neostore.cloud');
+  else if (url.username !== '' || url.password !== '') refuse('a URL without a user name or password');
+  else if (url.search !== '' || url.hash !== '') refuse('a URL without ? and #');
+  else if (url.protocol === 'http:' && !isLoopback(url)) refuse('https (plain http only on this machine itself)');
+});
+
+const secret = z
+  .strictObject({
+    env: z.string().min(1).optional().describe('Name of the environment variable that holds the secret.'),
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("File that holds the secret and nothing else; relative to the configuration's folder."),
+    command: z.string().min(1).optional().describe('Shell command that prints the secret, e.g. `pass show insights`.'),
+  })
+  .refine((source) => Object.keys(source).length === 1, { error: 'exactly one of env, file, command' });
+
+const tableName = z.enum(['Logs', 'Events', 'Metrics']);
+const rate = z.int().min(0).max(10_000);
+
+const tenant = z
+  .strictObject({
+    id: z
+      .string()
+      .regex(TENANT_ID, { error: "letters, digits, '.', '_' and '-', at most 128, as in the service's URLs" })
+      .describe('The tenant as it stands in the service’s URLs.'),
+    apiKey: secret.optional().describe('Where the API key (header X-API-KEY) comes from; never the key itself.'),
+    token: secret.optional().describe('Where a bearer token comes from, instead of an API key.'),
+    callsPerMinute: rate.optional().describe('Overrides the general `callsPerMinute` for this tenant.'),
+    start: date().optional().describe('Overrides the general `start` for this tenant.'),
+    tables: z
+      .array(tableName)
+      .min(1)
+      .optional()
+      .describe('Only these tables of this tenant. Default: all that are enabled.'),
+  })
+  .superRefine((value, context) => {
+    if ((value.apiKey === undefined) !== (value.token === undefined)) return;
+    context.addIssue({ code: 'custom', path: ['apiKey'], message: 'exactly one of apiKey, token' });
+  });
+
+const table = z
+  .strictObject({
+    enabled: z.boolean().default(true).describe('false leaves the table alone; what is loaded stays.'),
+    start: date().optional().describe('Rows before this instant are never asked for.'),
+    retentionDays: z
+      .int()
+      .min(1)
+      .max(36_500)
+      .optional()
+      .describe('Days the service keeps a row. Default: 45 for Logs, for good elsewhere.'),
+  })
+  .prefault({});
+
+const share = z.number().min(0).max(1);
+const dropKeys = z.array(z.string().min(1).max(200)).default([]);
+
+const settings = z.strictObject({
+  baseUrl: baseUrl
+    .default('https://app.neostore.cloud')
+    .describe('Address of the service; https, or http on this machine.'),
+  dataDir: z
+    .string()
+    .min(1)
+    .default('./data')
+    .describe('Folder of the lake and its state: one writer, any number of readers.'),
+  tenants: z
+    .array(tenant)
+    .default([])
+    .superRefine((tenants, context) => {
+      // Compared without case: the ids become folder names, and some file systems know no case.
+      const seen = new Set<string>();
+      for (const [index, { id }] of tenants.entries()) {
+        if (seen.has(id.toLowerCase()))
+          context.addIssue({ code: 'custom', path: [index, 'id'], message: 'each tenant once' });
+        seen.add(id.toLowerCase());
+      }
+    })
+    .describe('The tenants to load, each with its own credential and limiter.'),
+  tables: z
+    .strictObject({ Logs: table, Events: table, Metrics: table })
+    .prefault({})
+    .describe('What to load of each table.'),
+  start: date()
+    .optional()
+    .describe('Rows before this instant are never asked for. Default: from the first row the service has.'),
+  settleMinutes: z
+    .number()
+    .min(0)
+    .max(1440)
+    .default(5)
+    .describe('Rows younger than this are left for the next run: the service ingests with a delay.'),
+  callsPerMinute: rate
+    .default(60)
+    .describe('Calls to the service in any sliding minute, per tenant. 0 = no limit, on this machine only.'),
+  inFlight: z.int().min(1).max(32).default(4).describe('Calls of one tenant that may run at the same time.'),
+  page: z
+    .strictObject({
+      maxRows: z
+        .int()
+        .min(1)
+        .max(500_000)
+        .default(500_000)
+        .describe('Rows asked for in one call; smaller caps of the service are learnt.'),
+      maxBytes: z
+        .int()
+        .min(10_000)
+        .max(64_000_000)
+        .default(60_000_000)
+        .describe('Estimated bytes asked for in one call.'),
+    })
+    .prefault({})
+    .describe('Size of one answer.'),
+  http: z
+    .strictObject({
+      timeoutSeconds: z.number().min(1).max(3600).default(300).describe('Seconds until the first byte of an answer.'),
+      stallSeconds: z
+        .number()
+        .min(1)
+        .max(3600)
+        .default(60)
+        .describe('Seconds without a byte before an answer is given up.'),
+      attempts: z.int().min(1).max(100).default(8).describe('Tries of one call, the first included.'),
+      totalMinutes: z.number().min(1).max(1440).default(30).describe('Minutes after which a call is not tried again.'),
+      maxBodyBytes: z
+        .int()
+        .min(MIB)
+        .default(256 * MIB)
+        .describe('An answer larger than this is refused; bytes after decompression.'),
+    })
+    .prefault({})
+    .describe('Patience with the service.'),
+  reconcile: z
+    .strictObject({
+      depthDays: z
+        .int()
+        .min(1)
+        .max(36_500)
+        .default(45)
+        .describe('Days back that a run compares by the hour; older days are compared by `verify --deep`.'),
+      batchBytes: z
+        .int()
+        .min(MIB)
+        .default(128 * MIB)
+        .describe('Bytes of answers that are merged at a time: the memory of a backfill.'),
+    })
+    .prefault({})
+    .describe('How far a run looks back, and in what portions it loads.'),
+  deletes: z
+    .strictObject({
+      maxShare: share
+        .default(0.2)
+        .describe('Share of a compared range that may vanish in one run; beyond it nothing of the table is changed.'),
+      minRows: z.int().min(0).default(100).describe('Fewer vanished rows than this are never a mass loss.'),
+    })
+    .prefault({})
+    .describe('Guard against a source that lost its rows.'),
+  quarantine: z
+    .strictObject({
+      maxShare: share.default(0.2).describe('Share of unloadable rows beyond which a page is refused whole.'),
+      minRows: z.int().min(0).default(100).describe('Fewer unloadable rows than this never refuse a page.'),
+    })
+    .prefault({})
+    .describe('Guard against a source that changed its shape.'),
+  lake: z
+    .strictObject({
+      keepHours: z
+        .number()
+        .min(0)
+        .max(8784)
+        .default(24)
+        .describe('Hours that superseded files are kept for readers in the middle of a query.'),
+    })
+    .prefault({})
+    .describe('The published files.'),
+  landing: z
+    .strictObject({ keep: z.boolean().default(false).describe('Keep the answers after they are verified.') })
+    .prefault({})
+    .describe('The answers as received.'),
+  engine: z
+    .strictObject({
+      threads: z.int().min(1).max(512).optional().describe('Threads of DuckDB. Default: all cores.'),
+      memoryLimit: z
+        .string()
+        .regex(/^\d+(\.\d+)?\s?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$/, { error: 'a size such as 512MB or 2GB' })
+        .default('512MB')
+        .describe('Memory of DuckDB; beyond it the engine spills to disk.'),
+    })
+    .prefault({})
+    .describe('DuckDB.'),
+  privacy: z
+    .strictObject({
+      drop: z
+        .strictObject({ Logs: dropKeys, Events: dropKeys, Metrics: dropKeys })
+        .prefault({})
+        .describe('Keys of `properties`, by table, that are removed at the source and never travel.'),
+    })
+    .prefault({})
+    .describe('What must not reach the lake.'),
+  schedule: z
+    .strictObject({
+      cron: z.string().min(1).default('0 3 * * *').describe('When `schedule` runs: minute hour day month weekday.'),
+      timeZone: z
+        .string()
+        .refine(isTimeZone, { error: 'an IANA time zone such as Europe/Paris' })
+        .default('UTC')
+        .describe('Time zone of `cron`.'),
+    })
+    .prefault({})
+    .describe('Used by the `schedule` command.'),
+});
+
+function isTimeZone(text: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: text }) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** The whole configuration as written by a person; parse gives it with its defaults. */
+export const configSchema = settings.superRefine((value, context) => {
+  // An address that was already refused still comes here.
+  const remote = !URL.canParse(value.baseUrl) || !isLoopback(new URL(value.baseUrl));
+  const refuse = (path: (string | number)[]) =>
+    context.addIssue({ code: 'custom', path, message: '1 or more (0, no limit, only on this machine itself)' });
+  if (remote && value.callsPerMinute === 0) refuse(['callsPerMinute']);
+  for (const [index, { callsPerMinute }] of value.tenants.entries())
+    if (remote && callsPerMinute === 0) refuse(['tenants', index, 'callsPerMinute']);
+});
+
+export type Settings = z.output<typeof configSchema>;
+export type SecretSource = z.output<typeof secret>;
