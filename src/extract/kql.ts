@@ -1,0 +1,217 @@
+/**
+ * Every query text that is ever sent, built from validated values only: instants, integers, column names of `tables.ts`
+ * and escaped keys. Nothing a user or the source wrote is pasted into a query.
+ *
+ * Histograms come back *packed*: many cells in one text, a handful of rows an answer. An endpoint with a small row cap
+ * (which may cut without a sign) would otherwise cut a histogram of one row an hour, and a cut histogram reads as an
+ * erasure. A last row, the meta row, carries the count of cells and the source's own clock, so that a cut shows.
+ */
+import { FINGERPRINT_KQL, fingerprintHashKql } from '../fingerprint.ts';
+import { HOUR, MINUTE, SECOND, formatInstant } from '../instant.ts';
+import type { Instant, Window } from '../instant.ts';
+import type { Page } from '../page.ts';
+import { TABLES } from '../tables.ts';
+import type { TableName } from '../tables.ts';
+
+export type CellUnit = 'hour' | 'minute' | 'second';
+export type Grade = 'checksum' | 'count';
+
+/** Bounds that the source computes from its own clock, so that a wrong local clock moves nothing. */
+export interface ClockRange {
+  readonly settleMs: number;
+  /** Nothing older than this; on a whole hour. */
+  readonly lower?: Instant;
+  /** Nothing from here on, even if it has settled. */
+  readonly upper?: Instant;
+  readonly depthDays?: number;
+  readonly retentionDays?: number;
+}
+
+export interface CellQuery {
+  readonly table: TableName;
+  readonly unit: CellUnit;
+  readonly range: ClockRange | { readonly windows: readonly Window[] };
+  /** `checksum`: fingerprints; `count`: rows with first and last instant; `none`: rows and bytes, for planning alone. */
+  readonly proof: Grade | 'none';
+  readonly dropKeys?: readonly string[];
+}
+
+export const UNIT_TICKS: Readonly<Record<CellUnit, bigint>> = { hour: HOUR, minute: MINUTE, second: SECOND };
+
+/** Columns of every packed answer, in order. */
+export const PACKED_COLUMNS = ['part', 'at', 'lower', 'upper', 'total'] as const;
+
+// A part stays near 100 kB of text: 64 days of hours, a day of minutes or an hour of seconds.
+const CHUNK: Readonly<Record<CellUnit, string>> = { hour: '64d', minute: '1d', second: '1h' };
+const BUCKETS_A_PART = 4096;
+
+const PROOFS: Readonly<Record<CellQuery['proof'], { aggregates: string; packed: string }>> = {
+  checksum: { aggregates: FINGERPRINT_KQL, packed: ", ' ', s0, ' ', s1, ' ', x" },
+  count: {
+    aggregates: 'n = count(), lo = min(timestamp), hi = max(timestamp)',
+    packed: ", ' ', tostring(lo), ' ', tostring(hi)",
+  },
+  none: { aggregates: 'n = count()', packed: '' },
+};
+
+/** Cells of time with what they hold: one call, whatever the row cap. Answer: `PACKED_COLUMNS`. */
+export function cellQuery(query: CellQuery): string {
+  const { table, unit, range, proof } = query;
+  const bounds = 'windows' in range ? fixedBounds(range.windows) : clockBounds(range);
+  const lines = [...bounds.lets, `let cells = materialize(${table}`, `| where ${bounds.where}`];
+  if (proof === 'checksum') lines.push(`| extend h = ${fingerprintHashKql(TABLES[table].id)}`);
+  const { aggregates, packed } = PROOFS[proof];
+  lines.push(
+    `| summarize ${aggregates}, b = ${bytesKql(table, query.dropKeys)} by cell = bin(timestamp, 1${unit.slice(0, 1)}));`,
+    `cells`,
+    `| extend item = strcat(datetime_diff('${unit}', cell, datetime(1970-01-01)), ' ', n, ' ', b${packed})`,
+    `| summarize part = strcat_array(make_list(item), ';') by chunk = bin(cell, ${CHUNK[unit]})`,
+    `| project part, at = '', lower = '', upper = '', total = ''`,
+    metaRow(bounds.lower, bounds.upper),
+  );
+  return lines.join('\n');
+}
+
+/** Hash buckets of one span, packed as `bucket rows bytes`; empty buckets are absent. Answer: `PACKED_COLUMNS`. */
+export function bucketQuery(table: TableName, window: Window, dropKeys?: readonly string[]): string {
+  return [
+    `let cells = materialize(${table}`,
+    `| where ${windowKql(window)}`,
+    `| summarize n = count(), b = ${bytesKql(table, dropKeys)} by bucket = ${bucketKql(table)});`,
+    `cells`,
+    `| extend item = strcat(bucket, ' ', n, ' ', b)`,
+    `| summarize part = strcat_array(make_list(item), ';') by chunk = bin(bucket, ${BUCKETS_A_PART})`,
+    `| project part, at = '', lower = '', upper = '', total = ''`,
+    metaRow(`'${formatInstant(window.from)}'`, `'${formatInstant(window.to)}'`),
+  ].join('\n');
+}
+
+/** The source's clock and its first instant within the range, when a histogram of all of it was too much. */
+export function boundsQuery(table: TableName, range: ClockRange): string {
+  const bounds = clockBounds(range);
+  return [
+    ...bounds.lets,
+    `${table}`,
+    `| where ${bounds.where}`,
+    `| summarize lo = min(timestamp)`,
+    `| project at = tostring(now()), lower = tostring(lo), upper = tostring(upper)`,
+  ].join('\n');
+}
+
+/** The rows of a page: unsorted, one more than the cap (so that a full page shows), every cell as text. */
+export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys: readonly string[] = []): string {
+  const lines = [`${table}`, `| where ${page.windows.map(windowKql).join(' or ')}`];
+  if (page.hash) {
+    const { from, to } = page.hash;
+    lines.push(`| extend bucket = ${bucketKql(table)}`, `| where bucket >= ${whole(from)} and bucket < ${whole(to)}`);
+  }
+  lines.push(`| take ${whole(rowCap + 1)}`, `| project ${projection(table, dropKeys)}`);
+  return lines.join('\n');
+}
+
+/** What `doctor` asks: clock, and whether the fingerprint functions give the values RFC 1321 says they must. */
+export function probeQuery(): string {
+  return [
+    `print h = hash_md5('insights')`,
+    `| extend v = tolong(strcat('0x', substring(h, 0, 8)))`,
+    `| summarize s = sum(v), x = binary_all_xor(v) by h`,
+    `| project at = tostring(now()), h, s = tostring(s), x = tostring(x), bucket = tostring(tolong(strcat('0x', substring(h, 0, 4))))`,
+  ].join('\n');
+}
+
+/** As many one-cell rows as asked for: where an endpoint cuts or refuses, its row cap shows at little cost. */
+export function rowCapQuery(rows: number): string {
+  return `range row from 1 to ${whole(rows)} step 1\n| project cell = ''`;
+}
+
+export function schemaQuery(table: TableName): string {
+  return `${table}\n| getschema\n| project ColumnName, ColumnType`;
+}
+
+function projection(table: TableName, dropKeys: readonly string[]): string {
+  const columns = TABLES[table].columns.map(({ name, ...column }) => {
+    if ('anyJson' in column) return `${name} = tostring(pack_array(${name}))`;
+    return `${name} = tostring(${name === 'properties' ? propertiesKql(dropKeys) : name})`;
+  });
+  return columns.join(', ');
+}
+
+/** `bag_remove_keys` of something that is no bag gives null, hence the question first. */
+function propertiesKql(dropKeys: readonly string[] = []): string {
+  if (dropKeys.length === 0) return 'properties';
+  const keys = dropKeys.map(stringLiteral).join(', ');
+  return `iff(gettype(properties) == 'dictionary', bag_remove_keys(properties, dynamic([${keys}])), properties)`;
+}
+
+/** What a row is worth on the wire: about 150 bytes of ids, instants and punctuation, and the texts of any length. */
+function bytesKql(table: TableName, dropKeys?: readonly string[]): string {
+  const value = TABLES[table].columns.some((column) => column.anyJson) ? ' + string_size(tostring(value))' : '';
+  return `sum(150 + string_size(tostring(${propertiesKql(dropKeys)}))${value})`;
+}
+
+function bucketKql(table: TableName): string {
+  return `tolong(strcat('0x', substring(${fingerprintHashKql(TABLES[table].id)}, 0, 4)))`;
+}
+
+interface Bounds {
+  readonly lets: readonly string[];
+  readonly where: string;
+  /** Text expressions for the meta row. */
+  readonly lower: string;
+  readonly upper: string;
+}
+
+function clockBounds(range: ClockRange): Bounds {
+  const settled = `bin(now() - ${whole(Math.ceil(range.settleMs / 1000))}s, 1m)`;
+  const upper = range.upper === undefined ? settled : `min_of(${settled}, ${datetimeLiteral(range.upper)})`;
+  const lowers: string[] = [];
+  if (range.lower !== undefined) lowers.push(datetimeLiteral(range.lower));
+  if (range.depthDays !== undefined) lowers.push(`bin(now() - ${whole(range.depthDays)}d, 1d)`);
+  // The hour that is just expiring is asked for too: what is still there can still be saved.
+  if (range.retentionDays !== undefined) lowers.push(`bin(now() - ${whole(range.retentionDays)}d, 1h)`);
+  const lets = [`let upper = ${upper};`];
+  if (lowers.length === 0) return { lets, where: 'timestamp < upper', lower: `''`, upper: 'tostring(upper)' };
+  lets.push(`let lower = ${lowers.length === 1 ? lowers[0] : `max_of(${lowers.join(', ')})`};`);
+  return {
+    lets,
+    where: 'timestamp >= lower and timestamp < upper',
+    lower: 'tostring(lower)',
+    upper: 'tostring(upper)',
+  };
+}
+
+function fixedBounds(windows: readonly Window[]): Bounds {
+  const [first, last] = [windows[0], windows.at(-1)];
+  if (!first || !last) throw new RangeError('A query needs at least one window.');
+  return {
+    lets: [],
+    where: windows.map(windowKql).join(' or '),
+    lower: `'${formatInstant(first.from)}'`,
+    upper: `'${formatInstant(last.to)}'`,
+  };
+}
+
+function metaRow(lower: string, upper: string): string {
+  const total = 'tostring(toscalar(cells | count))';
+  return `| union (print part = '', at = tostring(now()), lower = ${lower}, upper = ${upper}, total = ${total})`;
+}
+
+function windowKql({ from, to }: Window): string {
+  if (from >= to) throw new RangeError('A window must end after it starts.');
+  return `(timestamp >= ${datetimeLiteral(from)} and timestamp < ${datetimeLiteral(to)})`;
+}
+
+function datetimeLiteral(instant: Instant): string {
+  return `datetime(${formatInstant(instant)})`;
+}
+
+function whole(value: number): string {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError('A number in a query must be a whole one.');
+  return value.toString();
+}
+
+/** KQL single-quoted text; everything but printable ASCII goes as \\uXXXX, so that no character can end the literal. */
+function stringLiteral(text: string): string {
+  const escaped = text.replace(/[^ !#-&(-[\]-~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return `'${escaped}'`;
+}

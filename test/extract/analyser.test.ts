@@ -1,0 +1,100 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  PACKED_COLUMNS,
+  boundsQuery,
+  bucketQuery,
+  cellQuery,
+  pageQuery,
+  probeQuery,
+  rowCapQuery,
+  schemaQuery,
+} from '../../src/extract/kql.ts';
+import type { CellQuery, ClockRange } from '../../src/extract/kql.ts';
+import { DAY, HOUR, SECOND, parseInstant } from '../../src/instant.ts';
+import type { Window } from '../../src/instant.ts';
+import type { Page } from '../../src/page.ts';
+import { TABLES, TABLE_NAMES } from '../../src/tables.ts';
+import { loadAnalyser } from './support/analyser.ts';
+import type { Analysis } from './support/analyser.ts';
+
+let analyse: (query: string) => Analysis;
+beforeAll(async () => {
+  analyse = await loadAnalyser();
+});
+
+const start = parseInstant('2026-03-01T00:00:00Z') ?? 0n;
+const windows: readonly (readonly Window[])[] = [
+  [{ from: start, to: start + DAY }],
+  Array.from({ length: 5 }, (_, k) => ({ from: start + BigInt(k) * DAY, to: start + BigInt(k) * DAY + HOUR })),
+];
+const keys = [[], ['email', `o'brien "\\" \u{1f600} é\n`, '$.a.b']];
+const ranges: readonly ClockRange[] = [
+  { settleMs: 300_000 },
+  { settleMs: 1, lower: start },
+  { settleMs: 0, depthDays: 45 },
+  { settleMs: 300_000, lower: start, upper: start + DAY, depthDays: 45, retentionDays: 45 },
+];
+
+function* everyQuery(): Generator<readonly [name: string, query: string, columns: readonly string[] | undefined]> {
+  const packed = PACKED_COLUMNS.map((name) => `${name}: string`);
+  for (const table of TABLE_NAMES) {
+    for (const dropKeys of keys) {
+      for (const proof of ['checksum', 'count', 'none'] as const)
+        for (const unit of ['hour', 'minute', 'second'] as const)
+          for (const range of [...ranges, ...windows.map((some) => ({ windows: some }))]) {
+            const query: CellQuery = { table, unit, proof, range, dropKeys };
+            yield [`cells of ${table} by ${unit}, ${proof}`, cellQuery(query), packed];
+          }
+      yield [`buckets of ${table}`, bucketQuery(table, { from: start, to: start + SECOND }, dropKeys), packed];
+      for (const some of windows) {
+        const page: Page = { id: 'p', windows: some, rows: 1, bytes: 1 };
+        const columns = TABLES[table].columns.map(({ name }) => `${name}: string`);
+        yield [`page of ${table}`, pageQuery(table, page, 500_000, dropKeys), columns];
+        const part: Page = { ...page, windows: some.slice(0, 1), hash: { from: 0, to: 32_768 } };
+        yield [`hash part of ${table}`, pageQuery(table, part, 1, dropKeys), columns];
+      }
+    }
+    for (const range of ranges) yield [`bounds of ${table}`, boundsQuery(table, range), undefined];
+    yield [`schema of ${table}`, schemaQuery(table), undefined];
+  }
+  yield ['probe', probeQuery(), undefined];
+  yield ['row cap', rowCapQuery(500_001), undefined];
+}
+
+describe('every query text that the pipeline can send', () => {
+  test('is clean in the analyser of the engine, warnings included, and answers with text columns under their own names', () => {
+    const faults: string[] = [];
+    let checked = 0;
+    for (const [name, query, columns] of everyQuery()) {
+      const analysis = analyse(query);
+      checked++;
+      if (analysis.problems.length > 0) faults.push(`${name}: ${analysis.problems.join('; ')}\n${query.slice(0, 400)}`);
+      else if (columns && analysis.columns.join() !== columns.join())
+        faults.push(`${name}: ${analysis.columns.join()}`);
+    }
+    expect(faults).toEqual([]);
+    expect(checked).toBeGreaterThan(300);
+  });
+
+  test('is refused by the analyser when a column is misspelt, so that the check above means something', () => {
+    expect(
+      analyse(cellQuery({ table: 'Events', unit: 'hour', proof: 'checksum', range: { settleMs: 0 } })).problems,
+    ).toEqual([]);
+    expect(analyse(schemaQuery('Events').replace('ColumnType', 'Kind')).problems.join()).toMatch(/Kind/);
+  });
+});
+
+describe('a query text', () => {
+  test('takes no number that is not whole and no window that is empty', () => {
+    const page: Page = { id: 'p', windows: [{ from: start, to: start }], rows: 1, bytes: 1 };
+    expect(() => pageQuery('Events', page, 1)).toThrow(RangeError);
+    expect(() => pageQuery('Events', { ...page, windows: windows[0] ?? [] }, 1.5)).toThrow(RangeError);
+  });
+
+  test('carries a key of any characters as one literal of plain ASCII', () => {
+    const query = pageQuery('Events', { id: 'p', windows: windows[0] ?? [], rows: 1, bytes: 1 }, 1, [
+      `a'b"c\\d\u{1f600}`,
+    ]);
+    expect(query).toContain(String.raw`dynamic(['a\u0027b\u0022c\u005cd\ud83d\ude00'])`);
+  });
+});
