@@ -91,7 +91,7 @@ export function boundsQuery(table: TableName, range: ClockRange): string {
   const bounds = clockBounds(range);
   return [
     ...bounds.lets,
-    `${table}`,
+    table,
     `| where ${bounds.where}`,
     `| summarize lo = min(timestamp)`,
     `| project at = tostring(now()), lower = tostring(lo), upper = tostring(upper)`,
@@ -100,7 +100,7 @@ export function boundsQuery(table: TableName, range: ClockRange): string {
 
 /** The rows of a page: unsorted, one more than the cap (so that a full page shows), every cell as text. */
 export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys: readonly string[] = []): string {
-  const lines = [`${table}`, `| where ${page.windows.map(windowKql).join(' or ')}`];
+  const lines: string[] = [table, `| where ${page.windows.map(windowKql).join(' or ')}`];
   if (page.hash) {
     const { from, to } = page.hash;
     lines.push(`| extend bucket = ${bucketKql(table)}`, `| where bucket >= ${whole(from)} and bucket < ${whole(to)}`);

@@ -32,7 +32,7 @@ export interface Analysis {
 export async function loadAnalyser(): Promise<(query: string) => Analysis> {
   const parts = ['bridge.min.js', 'Kusto.Language.Bridge.min.js'];
   for (const part of parts) await import(`@kusto/language-service-next/${part}`);
-  const { Language: kusto } = (globalThis as unknown as { Kusto: { Language: Language } }).Kusto;
+  const { Language: kusto }: { Language: Language } = Reflect.get(globalThis, 'Kusto');
   const tables = Object.values(TABLES).map(({ name, columns }) => {
     const schema = columns.map((column) => `${column.name}: ${column.type}`).join(', ');
     return new kusto.Symbols.TableSymbol.$ctor7(name, `(${schema})`, null);

@@ -1,0 +1,230 @@
+/**
+ * The tolerant reader of answers: a byte scanner that finds the rows in whatever envelope they come in and hands them
+ * on as lines, one row a line, without building a JavaScript value of them.
+ *
+ * Envelopes: `{rows}`, `{columns, rows}`, `{tables: [{columns, rows}]}` and the engine's v1 and v2 forms (`Tables`,
+ * `Columns`, `Rows`; frames with a `PrimaryResult`), keys in any case; rows as arrays or as objects.
+ *
+ * Everything outside the rows is collected as the *skeleton* (the rows left out) and parsed strictly at the end: columns and
+ * failures are read there. Inside the rows only structure is followed: strings, brackets and the commas between rows,
+ * which become line feeds in place; other bytes are not touched, so numbers and escapes stay the source's own.
+ * A row that is broken inside is the loader's business; a row that would break the lines is refused here.
+ * Cost: one look at each byte, see the benchmark in the tests.
+ */
+import { isUtf8 } from 'node:buffer';
+import { EnvelopeError } from './envelope-error.ts';
+import { SkeletonReader } from './skeleton.ts';
+
+export interface EnvelopeResult {
+  readonly rows: number;
+  /** Bytes of the largest row. */
+  readonly largestRow: number;
+  /** Bytes of the body. */
+  readonly bytes: number;
+  readonly columns: readonly string[] | undefined;
+  /** Text of a failure reported inside a successful answer. */
+  readonly failure: string | undefined;
+}
+
+export interface EnvelopeScanner {
+  /** Takes the next bytes; they may be changed in place and are handed to `emit` in parts. Throws EnvelopeError. */
+  push(chunk: Buffer): void;
+  /** Ends the body. Throws EnvelopeError when it is not whole. */
+  end(): EnvelopeResult;
+}
+
+/** The engine allows about 100 levels in a dynamic value. */
+const MAX_DEPTH = 256;
+const OBJECT_HEAD = 64;
+const MAX_FAILURE = 64 * 1024;
+const FAILURE_ROW = /^\{\s*"(?:OneApiErrors|Exceptions|errors?)"\s*:/i;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const OPEN_ARRAY = 0x5b;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+const LINE_FEED = 0x0a;
+const BLANK = 0x20;
+
+/** `emit` gets the lines in parts of any size, each line ended by a line feed, in order. */
+export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
+  const skeleton = new SkeletonReader();
+  // In the rows: brackets that are open inside the current row; 0 = between rows.
+  const open = new Uint8Array(MAX_DEPTH);
+  let depth = 0;
+  let inRows = false;
+  let inString = false;
+  let escaped = false;
+  // Between rows: what may come next.
+  let expect: 'first' | 'row' | 'comma' = 'first';
+  let rows = 0;
+  let rowBytes = 0;
+  let largestRow = 0;
+  let bytes = 0;
+  let kind = 0;
+  let head: Buffer[] | undefined;
+  let headBytes = 0;
+  let failure: string | undefined;
+  let tail = Buffer.alloc(0);
+
+  function startRow(byte: number): void {
+    if (expect === 'comma') throw new EnvelopeError('malformed', 'Two rows without a comma between them.');
+    if (byte !== OPEN_ARRAY && byte !== OPEN_OBJECT)
+      throw new EnvelopeError('unexpected', 'A row that is neither an array nor an object.');
+    rows++;
+    rowBytes = 0;
+    open[0] = byte;
+    depth = 1;
+    if (byte === OPEN_OBJECT) {
+      head = [];
+      headBytes = 0;
+    } else if (kind === OPEN_OBJECT)
+      throw new EnvelopeError('unexpected', 'Rows that are arrays and objects by turns.');
+    kind = byte;
+  }
+
+  /** Object rows may be a failure in disguise: their first bytes are kept, and all of them when they are one. */
+  function keepHead(part: Buffer, ended: boolean): void {
+    if (!head) return;
+    head.push(Buffer.from(part.subarray(0, MAX_FAILURE - headBytes)));
+    headBytes += part.length;
+    if (!ended && headBytes < OBJECT_HEAD) return;
+    const text = Buffer.concat(head).toString();
+    if (!FAILURE_ROW.test(text)) head = undefined;
+    else if (ended || headBytes >= MAX_FAILURE) {
+      failure ??= text;
+      head = undefined;
+    }
+  }
+
+  function endRow(): void {
+    if (rowBytes > largestRow) largestRow = rowBytes;
+    expect = 'comma';
+  }
+
+  /** Scans rows from `at`; returns where the rows array ended, or the chunk's length. */
+  function scanRows(chunk: Buffer, start: number): number {
+    const length = chunk.length;
+    let at = start;
+    // Start of what is to be emitted, and of the current row within this chunk.
+    let from = depth > 0 ? at : -1;
+    let rowFrom = at;
+    while (at < length) {
+      if (inString) {
+        // By hand: with text columns full of escaped quotes, a call of indexOf for each costs more than the loop.
+        if (escaped) {
+          escaped = false;
+          at++;
+        }
+        for (; at < length; at++) {
+          const byte = chunk[at] ?? 0;
+          if (byte === QUOTE) {
+            inString = false;
+            at++;
+            break;
+          }
+          if (byte === BACKSLASH) {
+            if (++at === length) escaped = true;
+          } else if (byte < BLANK) throw new EnvelopeError('malformed', 'A control character inside a text.');
+        }
+        if (at > length) at = length;
+        continue;
+      }
+      const byte = chunk[at] ?? 0;
+      if (depth > 0) {
+        if (byte === QUOTE) inString = true;
+        else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
+          if (depth === MAX_DEPTH)
+            throw new EnvelopeError('malformed', `A row nested deeper than ${MAX_DEPTH} levels.`);
+          open[depth++] = byte;
+        } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) {
+          // ']' and '}' each stand two after their opening bracket in ASCII.
+          if (open[--depth] !== byte - 2) throw new EnvelopeError('malformed', 'Brackets that do not match.');
+          if (depth === 0) {
+            rowBytes += at + 1 - rowFrom;
+            keepHead(chunk.subarray(rowFrom, at + 1), true);
+            endRow();
+          }
+        } else if (byte < BLANK) chunk[at] = BLANK;
+        at++;
+        continue;
+      }
+      if (byte === COMMA) {
+        if (expect !== 'comma') throw new EnvelopeError('malformed', 'A comma without a row before it.');
+        expect = 'row';
+        chunk[at] = LINE_FEED;
+        if (from < 0) from = at;
+      } else if (byte === CLOSE_ARRAY) {
+        if (expect === 'row') throw new EnvelopeError('malformed', 'A comma without a row after it.');
+        if (from >= 0) emitUtf8(chunk.subarray(from, at));
+        if (rows > 0) emit(Buffer.from('\n'));
+        inRows = false;
+        return at;
+      } else if (byte <= BLANK) chunk[at] = BLANK;
+      else {
+        startRow(byte);
+        rowFrom = at;
+        if (from < 0) from = at;
+      }
+      at++;
+    }
+    if (depth > 0) {
+      rowBytes += length - rowFrom;
+      keepHead(chunk.subarray(rowFrom, length), false);
+    }
+    if (from >= 0) emitUtf8(chunk.subarray(from, length));
+    return length;
+  }
+
+  /** A reader of text files stops at a byte that is no UTF-8: such a body must not land. */
+  function emitUtf8(part: Buffer): void {
+    const whole = tail.length > 0 ? Buffer.concat([tail, part]) : part;
+    const cut = incompleteTail(whole);
+    if (!isUtf8(cut > 0 ? whole.subarray(0, whole.length - cut) : whole))
+      throw new EnvelopeError('malformed', 'A text that is not UTF-8.');
+    tail = Buffer.from(whole.subarray(whole.length - cut));
+    emit(part);
+  }
+
+  return {
+    push(chunk) {
+      bytes += chunk.length;
+      let at = 0;
+      while (at < chunk.length) {
+        if (inRows) at = scanRows(chunk, at);
+        else {
+          at = skeleton.scan(chunk, at);
+          inRows = skeleton.atRows;
+        }
+      }
+    },
+    end() {
+      if (inRows) throw new EnvelopeError('truncated', 'The body ends inside the rows.');
+      if (tail.length > 0) throw new EnvelopeError('malformed', 'A text that is not UTF-8.');
+      const rest = skeleton.end();
+      const failed = failure ?? rest.failure;
+      if (failed === undefined && !skeleton.found)
+        throw new EnvelopeError(
+          'unexpected',
+          `An answer without rows; its keys are: ${rest.keys.join(', ') || 'none'}.`,
+        );
+      return { rows, largestRow, bytes, columns: rest.columns, failure: failed };
+    },
+  };
+}
+
+/** Bytes at the end that begin a character whose rest is still to come (0 to 3). */
+function incompleteTail(part: Buffer): number {
+  for (let back = 1; back <= Math.min(3, part.length); back++) {
+    const byte = part[part.length - back] ?? 0;
+    if (byte < 0x80) return 0;
+    if (byte >= 0xc0) {
+      const needed = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2;
+      return needed > back ? back : 0;
+    }
+  }
+  return 0;
+}

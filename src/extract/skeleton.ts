@@ -1,0 +1,211 @@
+/**
+ * The part of an answer outside of its rows: followed byte by byte to know where the primary rows begin, kept as text
+ * (bounded), parsed strictly at the end for columns and failures.
+ */
+import { EnvelopeError } from './envelope-error.ts';
+
+export interface Skeleton {
+  readonly columns: readonly string[] | undefined;
+  readonly failure: string | undefined;
+  /** Top-level keys, for the message about an answer that is not understood. */
+  readonly keys: readonly string[];
+}
+
+interface Level {
+  readonly array: boolean;
+  /** Lower case; the key whose value is being read. */
+  key: string;
+  expectsKey: boolean;
+  /** Engine v2: only the frame of this kind holds the answer. */
+  tableKind: string;
+}
+
+const MAX_BYTES = 1_000_000;
+const MAX_DEPTH = 64;
+const FAILURES = new Set(['error', 'errors', 'exceptions', 'oneapierrors']);
+
+export class SkeletonReader {
+  /** The scanner stands behind the opening bracket of the rows; the owner scans them and calls `scan` at their end. */
+  atRows = false;
+  /** The rows were met. */
+  found = false;
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #levels: Level[] = [];
+  #text: string[] | undefined;
+  #escaped = false;
+  #started = false;
+
+  /** Reads on from `at`; returns where it stopped: behind the bracket that opens the rows, or at the chunk's end. */
+  scan(chunk: Buffer, start: number): number {
+    this.atRows = false;
+    let at = start;
+    while (at < chunk.length) {
+      const char = String.fromCharCode(chunk[at] ?? 0);
+      at++;
+      if (this.#text) this.#inText(this.#text, char);
+      else if (this.#opensRows(char)) {
+        this.atRows = this.found = true;
+        break;
+      }
+    }
+    this.#keep(chunk.subarray(start, at));
+    return at;
+  }
+
+  /** Ends the body and reads what was kept. Throws EnvelopeError. */
+  end(): Skeleton {
+    const open = this.#levels.length > 0 || this.#text !== undefined || !this.#started;
+    if (open) throw new EnvelopeError('truncated', 'The body ends before the answer does.');
+    let value: unknown;
+    try {
+      value = JSON.parse(
+        Buffer.concat(this.#parts)
+          .toString()
+          .replace(/^\uFEFF/, ''),
+      );
+    } catch {
+      throw new EnvelopeError('malformed', 'The body is not JSON.');
+    }
+    return readSkeleton(value);
+  }
+
+  #keep(part: Buffer): void {
+    this.#bytes += part.length;
+    if (this.#bytes > MAX_BYTES)
+      throw new EnvelopeError('unexpected', 'More than a megabyte outside of the rows of an answer.');
+    this.#parts.push(Buffer.from(part));
+  }
+
+  #inText(text: string[], char: string): void {
+    if (this.#escaped) this.#escaped = false;
+    else if (char === '\\') this.#escaped = true;
+    else if (char === '"') {
+      const level = this.#levels.at(-1);
+      const word = text.join('').toLowerCase();
+      if (level?.expectsKey) level.key = word;
+      else if (level?.key === 'tablekind') level.tableKind = word;
+      this.#text = undefined;
+      return;
+    }
+    if (text.length < 64) text.push(char);
+  }
+
+  #opensRows(char: string): boolean {
+    const level = this.#levels.at(-1);
+    switch (char) {
+      case '"':
+        this.#text = [];
+        break;
+      case ':':
+        if (level) level.expectsKey = false;
+        break;
+      case ',':
+        if (level) level.expectsKey = !level.array;
+        break;
+      case '[':
+      case '{': {
+        const array = char === '[';
+        const rows = array && this.#holdsRows();
+        if (this.#levels.length === MAX_DEPTH) throw new EnvelopeError('malformed', 'An answer nested too deeply.');
+        this.#levels.push({ array, key: '', expectsKey: !array, tableKind: '' });
+        this.#started = true;
+        return rows;
+      }
+      case ']':
+      case '}':
+        this.#levels.pop();
+        break;
+      default:
+        // HTML, plain text: no need to wait for its end. 0xEF 0xBB 0xBF is a byte order mark.
+        if (!this.#started && !/[\s\u00ef\u00bb\u00bf]/.test(char))
+          throw new EnvelopeError('malformed', 'The body is not JSON.');
+    }
+    return false;
+  }
+
+  /** Whether the array that opens here holds the primary rows. */
+  #holdsRows(): boolean {
+    const [root, second, third] = this.#levels;
+    const last = this.#levels.at(-1);
+    if (!root || !last || last.key !== 'rows' || last.array || last.expectsKey) return false;
+    if (this.found) return false;
+    if (this.#levels.length === 1) return true;
+    if (this.#levels.length === 2) return root.array && last.tableKind === 'primaryresult';
+    return this.#levels.length === 3 && root.key === 'tables' && second?.array === true && third === last;
+  }
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+function readSkeleton(value: unknown): Skeleton {
+  if (Array.isArray(value)) {
+    const frames = value.filter(isObject);
+    const primary = frames.find((frame) => member(frame, 'tablekind') === 'PrimaryResult');
+    return {
+      columns: primary && columnNames(primary),
+      failure: firstFailure(frames),
+      keys: ['(array)', ...new Set(frames.flatMap((frame) => Object.keys(frame)))],
+    };
+  }
+  if (!isObject(value)) return { columns: undefined, failure: undefined, keys: [] };
+  const list = member(value, 'tables');
+  const tables = Array.isArray(list) ? list.filter(isObject) : [];
+  const holder = member(value, 'rows') === undefined ? tables.find((table) => member(table, 'rows')) : value;
+  return {
+    columns: holder && columnNames(holder),
+    failure: firstFailure([value, ...tables]),
+    keys: Object.keys(value),
+  };
+}
+
+function firstFailure(places: readonly Json[]): string | undefined {
+  for (const place of places) {
+    for (const [key, content] of Object.entries(place))
+      if (FAILURES.has(key.toLowerCase()) && !isEmpty(content)) return JSON.stringify({ [key]: content });
+    if (member(place, 'haserrors') === true) return '{"HasErrors":true}';
+    const status = failedStatus(place);
+    if (status !== undefined) return status;
+  }
+  return undefined;
+}
+
+/** Engine v1 tells a failure that came after the first rows in a second table, by severity: 1 critical, 2 error. */
+function failedStatus(table: Json): string | undefined {
+  const columns = columnNames(table)?.map((name) => name.toLowerCase());
+  const [severity, description] = [columns?.indexOf('severity') ?? -1, columns?.indexOf('statusdescription') ?? -1];
+  const rows = member(table, 'rows');
+  if (severity < 0 || description < 0 || !Array.isArray(rows)) return undefined;
+  for (const row of rows) {
+    if (!Array.isArray(row)) continue;
+    const cells: readonly unknown[] = row;
+    const level = cells[severity];
+    if (level === 1 || level === 2) return JSON.stringify({ status: cells[description] });
+  }
+  return undefined;
+}
+
+function columnNames(place: Json): string[] | undefined {
+  const columns = member(place, 'columns');
+  if (!Array.isArray(columns)) return undefined;
+  const names = columns.map((column: unknown) => {
+    if (typeof column === 'string') return column;
+    return isObject(column) ? (member(column, 'name') ?? member(column, 'columnname')) : undefined;
+  });
+  return names.every((name) => typeof name === 'string') ? names : undefined;
+}
+
+/** A member whatever the case of its key. */
+function member(object: Json, key: string): unknown {
+  for (const [name, value] of Object.entries(object)) if (name.toLowerCase() === key) return value;
+  return undefined;
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === null || value === undefined || value === false || value === '') return true;
+  return typeof value === 'object' && Object.keys(value).length === 0;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
