@@ -1,0 +1,53 @@
+import { as, convert, toText } from './convert.ts';
+import type { FunctionFamily, FunctionRule } from './function-rule.ts';
+import { sqlString } from './literals.ts';
+import type { KqlScalarType } from './types.ts';
+
+const to =
+  (type: KqlScalarType): FunctionRule =>
+  ([value]) =>
+    value && { sql: convert(value, type), type, ...(value.container && type === 'dynamic' ? { container: true } : {}) };
+
+/** The last octets of a hash, as the engine prints them: lower-case hexadecimal over the UTF-8 text of the value. */
+const hash =
+  (name: string): FunctionRule =>
+  ([value]) =>
+    value && `${name}(${toText(value)})`;
+
+/** Conversions between types, hashes and encodings. */
+export const CONVERSIONS: FunctionFamily = {
+  tostring: to('string'),
+  tolong: to('long'),
+  toint: to('int'),
+  toreal: to('real'),
+  todouble: to('real'),
+  todecimal: to('decimal'),
+  tobool: to('bool'),
+  toboolean: to('bool'),
+  toguid: to('guid'),
+  todatetime: to('datetime'),
+  totimespan: to('timespan'),
+  parse_json: ([value]) =>
+    value && parseJson(value.type === 'string' ? value.sql : undefined, convert(value, 'dynamic')),
+  todynamic: ([value]) =>
+    value && parseJson(value.type === 'string' ? value.sql : undefined, convert(value, 'dynamic')),
+  toobject: ([value]) => value && parseJson(value.type === 'string' ? value.sql : undefined, convert(value, 'dynamic')),
+  gettype: ([value]) => value && (value.type === 'dynamic' ? `kql_json_type(${value.sql})` : sqlString(value.type)),
+  hash_md5: hash('md5'),
+  hash_sha1: hash('sha1'),
+  hash_sha256: hash('sha256'),
+  tohex: ([value, width]) =>
+    value &&
+    (width
+      ? `lpad(kql_hex(${as(value, 'long')}), greatest((${as(width, 'long')})::integer, length(kql_hex(${as(value, 'long')}))::integer), '0')`
+      : `kql_hex(${as(value, 'long')})`),
+  base64_encode_tostring: ([value]) => value && `to_base64(encode(${toText(value)}))`,
+  base64_decode_tostring: ([value]) => value && `kql_base64_text(${toText(value)})`,
+  url_encode: ([value]) => value && `replace(url_encode(${toText(value)}), '%20', '+')`,
+  url_encode_component: ([value]) => value && `url_encode(${toText(value)})`,
+  url_decode: ([value]) => value && `url_decode(replace(${toText(value)}, '+', ' '))`,
+};
+
+function parseJson(text: string | undefined, otherwise: string): string {
+  return text === undefined ? otherwise : `kql_parse_json(${text})`;
+}

@@ -1,0 +1,121 @@
+import { as, toDynamic, toJson, toText } from './convert.ts';
+import type { FunctionFamily, FunctionRule } from './function-rule.ts';
+import { sqlString } from './literals.ts';
+import type { Value } from './scope.ts';
+
+const container = (sql: string): Partial<Value> => ({ sql, container: true });
+
+const onValue =
+  (build: (json: string) => string): FunctionRule =>
+  ([value]) =>
+    value && build(as(value, 'dynamic'));
+
+const onArrays =
+  (name: string): FunctionRule =>
+  ([first, ...rest]) =>
+    first && rest.reduce((sql, next) => `${name}(${sql}, ${as(next, 'dynamic')})`, as(first, 'dynamic'));
+
+const pack: FunctionRule = (args) => {
+  if (args.length % 2 === 1) return undefined;
+  const pairs: string[] = [];
+  for (let index = 0; index + 1 < args.length; index += 2) {
+    const [key, value] = [args[index], args[index + 1]];
+    if (key && value) pairs.push(`to_json(${toText(key)})::varchar || ':' || ${toJson(value)}`);
+  }
+  return container(`('{' || ${pairs.join(` || ',' || `) || "''"} || '}')`);
+};
+
+/** Functions of dynamic values: JSON text in, JSON text out. */
+export const DYNAMICS: FunctionFamily = {
+  pack_array: (args) => container(`('[' || ${args.map(toJson).join(` || ',' || `) || "''"} || ']')`),
+  pack,
+  bag_pack: pack,
+  pack_dictionary: pack,
+  array_length: onValue((json) => `kql_array_length(${json})`),
+  arraylength: onValue((json) => `kql_array_length(${json})`),
+  array_concat: (args) =>
+    container(`kql_json_array(flatten([${args.map((arg) => `kql_json_list(${as(arg, 'dynamic')})`).join(', ')}]))`),
+  array_slice: ([array, start, end]) =>
+    array && start && end && `kql_array_slice(${as(array, 'dynamic')}, ${as(start, 'long')}, ${as(end, 'long')})`,
+  array_index_of: ([array, value, start]) =>
+    array &&
+    value &&
+    `kql_array_index_of(${as(array, 'dynamic')}, ${toJson(value)}, ${start ? as(start, 'long') : '0'})`,
+  array_reverse: onValue((json) => `kql_json_array(list_reverse(kql_json_list(${json})))`),
+  array_sum: onValue((json) => `kql_array_sum(${json})`),
+  array_sort_asc: ([array, ...rest]) =>
+    array && rest.length === 0 ? `kql_array_sort(${as(array, 'dynamic')}, 'asc')` : undefined,
+  array_sort_desc: ([array, ...rest]) =>
+    array && rest.length === 0 ? `kql_array_sort(${as(array, 'dynamic')}, 'desc')` : undefined,
+  array_rotate_left: ([array, count]) =>
+    array && count && `kql_array_rotate(${as(array, 'dynamic')}, ${as(count, 'long')})`,
+  array_rotate_right: ([array, count]) =>
+    array && count && `kql_array_rotate(${as(array, 'dynamic')}, -(${as(count, 'long')}))`,
+  bag_keys: onValue((json) => `kql_bag_keys(${json})`),
+  bag_merge: (args) => `kql_bag_merge([${args.map((arg) => as(arg, 'dynamic')).join(', ')}])`,
+  bag_remove_keys: ([bag, keys]) => bag && keys && removeKeys(as(bag, 'dynamic'), keys),
+  bag_has_key: ([bag, key]) => bag && key && `kql_bag_has_key(${as(bag, 'dynamic')}, ${toText(key)})`,
+  bag_set_key: ([bag, key, value]) =>
+    bag && key && value && `kql_bag_set_key(${as(bag, 'dynamic')}, ${toText(key)}, ${toJson(value)})`,
+  set_union: onArrays('kql_set_union'),
+  set_intersect: onArrays('kql_set_intersect'),
+  set_difference: onArrays('kql_set_difference'),
+  set_has_element: ([array, value]) =>
+    array && value && `list_contains(kql_json_list(${as(array, 'dynamic')}), ${toJson(value)})`,
+  zip: (args) =>
+    args.length === 2 && args[0] && args[1]
+      ? `kql_zip(${as(args[0], 'dynamic')}, ${as(args[1], 'dynamic')})`
+      : undefined,
+  repeat: ([value, count]) =>
+    value && count && `kql_json_array(list_transform(range(${as(count, 'long')}), lambda i: ${toJson(value)}))`,
+  range: ([start, stop, step]) => (start && stop ? range(start, stop, step) : undefined),
+  dynamic_to_json: onValue((json) => `coalesce(kql_canonical_json(${json}), '')`),
+  array_iff: ([tests, yes, no]) =>
+    tests && yes && no && `kql_array_iff(${as(tests, 'dynamic')}, ${toDynamic(yes)}, ${toDynamic(no)})`,
+  array_iif: (args, call) => DYNAMICS['array_iff']?.(args, call),
+};
+
+/** `range(1, 8, 3)` as an array, both ends included. */
+function range(start: Value, stop: Value, step: Value | undefined): string | undefined {
+  const type = start.type === 'int' ? 'long' : start.type;
+  const to = stop.type === 'int' ? 'long' : stop.type;
+  if (type === 'datetime' || type === 'timespan' || (type === 'long' && to === 'long')) {
+    const by = step ? (step.type === 'timespan' ? step.sql : as(step, 'long')) : type === 'long' ? '1' : '36000000000';
+    const item = toJson({ sql: 'x', type });
+    return `kql_json_array(list_transform(kql_steps(${start.sql}, ${stop.sql}, ${by}), lambda x: ${item}))`;
+  }
+  return undefined;
+}
+
+/**
+ * The bag without the named top-level keys. Text that does not hold the key at all passes untouched and unparsed:
+ * a page of rows where nothing is dropped must not pay for the rule.
+ */
+function removeKeys(bag: string, keys: Value): string | undefined {
+  if (keys.literal === undefined) return `kql_bag_remove_keys(${bag}, kql_json_list(${as(keys, 'dynamic')}))`;
+  const parsed: unknown = JSON.parse(keys.literal);
+  if (!Array.isArray(parsed)) return undefined;
+  let sql = bag;
+  const plain: string[] = [];
+  for (const key of parsed) {
+    if (typeof key !== 'string') return undefined;
+    if (key.startsWith('$')) sql = `kql_bag_remove_path(${sql}, ${removal(key)})`;
+    else plain.push(key);
+  }
+  if (plain.length === 0) return sql;
+  const patch = sqlString(JSON.stringify(Object.fromEntries(plain.map((key) => [key, null]))));
+  const holds = plain.map((key) => `contains(${sql}, ${sqlString(JSON.stringify(key))})`);
+  // An escaped key (\\u0075serAgent) would be missed by the text test, so escapes take the slow way.
+  const test = [...holds, String.raw`contains(${sql}, '\u')`].join(' or ');
+  return `(case when starts_with(${sql}, '{') and (${test}) then json_merge_patch(${sql}, ${patch})::varchar else ${sql} end)`;
+}
+
+/** For a JSON path of keys: the path itself and the patch that removes what it names. */
+function removal(path: string): string {
+  const keys = [...path.matchAll(/\.([^.[\]]+)|\['([^']+)'\]|\["([^"]+)"\]/g)].map(
+    (match) => match[1] ?? match[2] ?? match[3] ?? '',
+  );
+  const patch = keys.reduceRight<unknown>((inner, key) => ({ [key]: inner }), null);
+  const location = `$${keys.map((key) => `.${JSON.stringify(key)}`).join('')}`;
+  return `${sqlString(location)}, ${sqlString(JSON.stringify(patch))}`;
+}

@@ -1,0 +1,97 @@
+/** Dynamic values: JSON text in and out, SQL null for null. Lists inside are lists of JSON texts. */
+export const DYNAMIC_MACROS = String.raw`
+-- An array, a bag or a number is its own text: only a string has to be unquoted.
+create or replace macro kql_dynamic_text(x) as
+  case when x is null or x = 'null' then '' when starts_with(x, '"') then coalesce(json_extract_string(x, '$'), '') else x end;
+create or replace macro kql_json_at(x, path) as nullif(json_extract(x, path)::varchar, 'null');
+create or replace macro kql_json_index(x, i) as
+  kql_json_at(x, case when i < 0 then '$[#' || i::varchar || ']' else '$[' || i::varchar || ']' end);
+create or replace macro kql_json_key(x, k) as
+  case when starts_with(ltrim(x), '{') then kql_json_at(x, '/' || replace(replace(k, '~', '~0'), '/', '~1')) end;
+create or replace macro kql_json_list(x) as
+  coalesce(case when starts_with(ltrim(x), '[') then json_extract(x, '$[*]')::varchar[] end, []::varchar[]);
+create or replace macro kql_json_array(items) as '[' || coalesce(array_to_string(items, ','), '') || ']';
+create or replace macro kql_text_array(items) as
+  kql_json_array(list_transform(items, lambda item: to_json(item)::varchar));
+create or replace macro kql_some(x) as nullif(x, '[]');
+create or replace macro kql_code_points(text) as
+  kql_json_array(list_transform(range(1, length(text) + 1), lambda i: unicode(substr(text, i, 1))::varchar));
+create or replace macro kql_parse_json(text) as
+  case when text = '' then null when json_valid(text) then nullif(json(text)::varchar, 'null') else to_json(text)::varchar end;
+create or replace macro kql_json_type(x) as
+  case when x is null or x = 'null' then 'null' else case json_type(x)
+    when 'ARRAY' then 'array' when 'OBJECT' then 'dictionary' when 'VARCHAR' then 'string' when 'BOOLEAN' then 'bool'
+    when 'DOUBLE' then 'double' else 'long' end end;
+
+create or replace macro kql_array_length(x) as case when starts_with(ltrim(x), '[') then json_array_length(x)::bigint end;
+create or replace macro kql_from_end(i, n) as case when i < 0 then greatest(i + n, 0) else i end;
+create or replace macro kql_array_slice(x, i, j) as
+  case when starts_with(ltrim(x), '[') then kql_json_array(
+    kql_json_list(x)[kql_from_end(i, json_array_length(x)) + 1 : (case when j < 0 then j + json_array_length(x) else j end) + 1]) end;
+create or replace macro kql_array_index_of(x, value, start) as
+  case when starts_with(ltrim(x), '[') then coalesce(
+    list_filter(range(kql_from_end(start, len(kql_json_list(x))), len(kql_json_list(x))), lambda i: kql_json_list(x)[i + 1] = value)[1], -1) end;
+create or replace macro kql_array_sum(x) as
+  case when starts_with(ltrim(x), '[') then list_sum(list_transform(kql_json_list(x), lambda item: try_cast(item as double))) end;
+create or replace macro kql_all_numbers(items) as
+  list_bool_and(list_transform(items, lambda item: item = 'null' or try_cast(item as double) is not null));
+create or replace macro kql_sorted(items, way) as
+  case when coalesce(kql_all_numbers(items), true)
+  then list_transform(list_sort(list_transform(list_filter(items, lambda item: item <> 'null'), lambda item: {k: try_cast(item as double), v: item}), way), lambda pair: pair.v)
+  else list_sort(list_filter(items, lambda item: item <> 'null'), way) end;
+create or replace macro kql_array_sort(x, way) as
+  case when starts_with(ltrim(x), '[') then kql_json_array(list_concat(kql_sorted(kql_json_list(x), way),
+    list_filter(kql_json_list(x), lambda item: item = 'null'))) end;
+create or replace macro kql_rotated(items, n) as
+  case when len(items) = 0 then items else list_concat(items[n + 1 :], items[: n]) end;
+create or replace macro kql_array_rotate(x, n) as
+  case when starts_with(ltrim(x), '[') then kql_json_array(
+    kql_rotated(kql_json_list(x), kql_modulo(n, greatest(json_array_length(x)::bigint, 1)))) end;
+create or replace macro kql_zip(a, b) as
+  kql_json_array(list_transform(range(1, greatest(len(kql_json_list(a)), len(kql_json_list(b))) + 1),
+    lambda i: '[' || coalesce(kql_json_list(a)[i], 'null') || ',' || coalesce(kql_json_list(b)[i], 'null') || ']'));
+create or replace macro kql_array_iff(tests, yes, no) as
+  kql_json_array(list_transform(range(1, len(kql_json_list(tests)) + 1), lambda i:
+    case when kql_json_list(tests)[i] = 'true' or coalesce(try_cast(kql_json_list(tests)[i] as double), 0) <> 0
+    then case when starts_with(yes, '[') then coalesce(kql_json_list(yes)[i], 'null') else yes end
+    else case when starts_with(no, '[') then coalesce(kql_json_list(no)[i], 'null') else no end end));
+
+-- Sets keep the order in which their elements first occur.
+create or replace macro kql_unique(items) as
+  list_transform(list_filter(list_zip(items, range(len(items))), lambda pair: list_position(items, pair[1]) = pair[2] + 1), lambda pair: pair[1]);
+create or replace macro kql_set_union(a, b) as kql_json_array(kql_unique(list_concat(kql_json_list(a), kql_json_list(b))));
+create or replace macro kql_set_intersect(a, b) as
+  kql_json_array(kql_unique(list_filter(kql_json_list(a), lambda item: list_contains(kql_json_list(b), item))));
+create or replace macro kql_set_difference(a, b) as
+  kql_json_array(kql_unique(list_filter(kql_json_list(a), lambda item: not list_contains(kql_json_list(b), item))));
+
+-- Bags.
+create or replace macro kql_keys(x) as coalesce(case when starts_with(ltrim(x), '{') then json_keys(x) end, []::varchar[]);
+create or replace macro kql_bag_keys(x) as case when starts_with(ltrim(x), '{') then kql_text_array(json_keys(x)) end;
+create or replace macro kql_pairs(x) as
+  list_transform(kql_keys(x), lambda k: {k: k, v: json_extract(x, '/' || replace(replace(k, '~', '~0'), '/', '~1'))::varchar});
+create or replace macro kql_bag_of(pairs) as
+  '{' || coalesce(array_to_string(list_transform(pairs, lambda p: to_json(p.k)::varchar || ':' || p.v), ','), '') || '}';
+create or replace macro kql_first_pairs(pairs) as
+  list_transform(list_filter(list_zip(pairs, list_transform(pairs, lambda p: p.k), range(len(pairs))),
+    lambda row: list_position(list_transform(pairs, lambda p: p.k), row[2]) = row[3] + 1), lambda row: row[1]);
+create or replace macro kql_bag_merge(bags) as
+  kql_bag_of(kql_first_pairs(flatten(list_transform(coalesce(bags, []::varchar[]), lambda bag: kql_pairs(bag)))));
+create or replace macro kql_bag_has_key(x, key) as
+  coalesce(case when starts_with(key, '$') then json_exists(x, key) else list_contains(kql_keys(x), key) end, false);
+create or replace macro kql_bag_set_key(x, key, value) as
+  case when starts_with(ltrim(x), '{') then kql_bag_of(list_concat(list_filter(kql_pairs(x), lambda p: p.k <> key), [{k: key, v: value}])) end;
+create or replace macro kql_bag_remove_keys(x, keys) as
+  case when starts_with(ltrim(x), '{') then kql_bag_of(list_filter(kql_pairs(x),
+    lambda p: not list_contains(list_transform(keys, lambda key: kql_dynamic_text(key)), p.k))) else x end;
+create or replace macro kql_bag_remove_path(x, path, patch) as
+  case when starts_with(ltrim(x), '{') and json_exists(x, path) then json_merge_patch(x, patch)::varchar else x end;
+
+-- What mv-expand makes rows of: an array's elements, a bag's properties, or the value itself; at least one row.
+create or replace macro kql_expand(x, kind) as
+  case when x is null or x in ('null', '[]', '{}') then [null::varchar]
+  when starts_with(ltrim(x), '[') then kql_json_list(x)
+  when starts_with(ltrim(x), '{') then list_transform(kql_pairs(x), lambda p:
+    case when kind = 'array' then '[' || to_json(p.k)::varchar || ',' || p.v || ']' else '{' || to_json(p.k)::varchar || ':' || p.v || '}' end)
+  else [x] end;
+`;

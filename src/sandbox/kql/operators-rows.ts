@@ -1,0 +1,139 @@
+import { as } from './convert.ts';
+import { unsupported } from './error.ts';
+import { declaredName, scalar } from './expressions.ts';
+import { sqlName } from './literals.ts';
+import { filterRows, keep, orderBy, projectRows } from './relation.ts';
+import type { Column, Projection, Relation, SortKey } from './relation.ts';
+import { findColumn, inRow } from './scope.ts';
+import type { Scope, Value } from './scope.ts';
+import { columnsOf, kindOf, list, optionalPart, part, simpleName, textOf } from './syntax.ts';
+import type { NamedType, SyntaxNode } from './syntax.ts';
+
+/** A value under the name and type that the analyser gave its column. */
+export function projection(value: Value, target: NamedType): Projection {
+  return { ...target, value: as(value, target.type) };
+}
+
+export function where(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  const condition = scalar(part(node, 'Condition'), inRow(scope, input));
+  return filterRows(input, `where ${as(condition, 'bool')}`);
+}
+
+/** `project`: the analyser names the columns, in the order of the expressions. */
+export function project(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  const nodes = list(node, 'Expressions');
+  const targets = columnsOf(node);
+  if (nodes.length !== targets.length)
+    return unsupported(`'${textOf(node)}'`, 'gives several columns in one expression');
+  const row = inRow(scope, input);
+  return projectRows(
+    input,
+    nodes.map((item, index) => projection(scalar(item, row), targets[index] ?? unsupported(textOf(item)))),
+  );
+}
+
+/** `extend`: a column of the same name is replaced where it stands, others are added at the end. */
+export function extend(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  const targets = columnsOf(node);
+  const row = inRow(scope, input);
+  const items: Projection[] = keep(input.columns);
+  for (const item of list(node, 'Expressions')) {
+    const value = scalar(item, row);
+    const name = declaredName(item) ?? implicitName(item) ?? targets[items.length]?.name;
+    if (name === undefined) return unsupported(`'${textOf(item)}'`, 'has no name');
+    const at = items.findIndex((column) => column.name === name);
+    const replaced = { name, type: value.type, value: value.sql };
+    if (at >= 0 && (declaredName(item) !== undefined || kindOf(item) === 'NameReference')) items[at] = replaced;
+    else items.push({ ...replaced, name: targets[items.length]?.name ?? name });
+  }
+  if (items.length !== targets.length) return unsupported(`'${textOf(node)}'`);
+  return projectRows(
+    input,
+    items.map((item, index) => projection({ sql: item.value, type: item.type }, targets[index] ?? item)),
+  );
+}
+
+function implicitName(node: SyntaxNode): string | undefined {
+  return kindOf(node) === 'NameReference' ? simpleName(node) : undefined;
+}
+
+/** `project-away`, `project-keep`, `project-reorder`: the result's names are columns of the input. */
+export function selectNames(node: SyntaxNode, input: Relation): Relation {
+  return projectRows(input, keep(columnsOf(node).map(({ name }) => findColumn(input.columns, name, node))));
+}
+
+export function rename(node: SyntaxNode, input: Relation): Relation {
+  const targets = columnsOf(node);
+  if (targets.length !== input.columns.length) return unsupported(`'${textOf(node)}'`);
+  return projectRows(
+    input,
+    targets.map((target, index) => ({ ...target, value: input.columns[index]?.sql ?? '' })),
+  );
+}
+
+export function distinct(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  const nodes = list(node, 'Expressions');
+  const [only] = nodes;
+  const star = only !== undefined && nodes.length === 1 && kindOf(only) === 'StarExpression';
+  const shaped = star ? projectRows(input, keep(input.columns)) : project(node, input, scope);
+  const names = shaped.columns.map((column) => column.sql).join(', ');
+  return { sql: `select distinct ${names} from (${shaped.sql})`, columns: shaped.columns, order: [] };
+}
+
+export function count(node: SyntaxNode, input: Relation): Relation {
+  const [target] = columnsOf(node);
+  const name = target?.name ?? 'Count';
+  const column: Column = { name, type: 'long', sql: sqlName(name) };
+  return { sql: `select count(*) as ${column.sql} from (${input.sql})`, columns: [column], order: [] };
+}
+
+/** `take n`: of sorted rows the first n, otherwise any n. */
+export function take(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  const limit = as(scalar(part(node, 'Expression'), inRow(scope, { ...input, columns: [] })), 'long');
+  return filterRows(input, `${ordered(input)}limit ${limit}`);
+}
+
+function ordered(relation: Relation): string {
+  return relation.order.length > 0 ? `order by ${orderBy(relation.order)} ` : '';
+}
+
+/**
+ * `sort by`: the keys become hidden columns that the following operators carry, because a subquery's order means
+ * nothing in SQL. Descending unless said otherwise; nulls are the smallest.
+ */
+export function sort(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  return sortBy(list(node, 'Expressions'), input, scope);
+}
+
+export function top(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  return take(node, sortBy([part(node, 'ByExpression')], input, scope), scope);
+}
+
+function sortBy(nodes: readonly SyntaxNode[], input: Relation, scope: Scope): Relation {
+  const row = inRow(scope, input);
+  const added: string[] = [];
+  const order = nodes.map((item): SortKey => {
+    const isOrdered = kindOf(item) === 'OrderedExpression';
+    const value = scalar(isOrdered ? part(item, 'Expression') : item, row);
+    const ordering = isOrdered ? optionalPart(item, 'Ordering') : undefined;
+    const written = ordering && optionalPart(ordering, 'AscOrDescKeyword');
+    const direction = written && textOf(written).startsWith('asc') ? 'asc' : 'desc';
+    const clause = ordering && optionalPart(ordering, 'NullsClause');
+    const asked = clause && textOf(part(clause, 'FirstOrLastKeyword'));
+    const nulls = asked === 'first' || asked === 'last' ? asked : direction === 'asc' ? 'first' : 'last';
+    const sql = sqlName(scope.compilation.unique('key'));
+    added.push(`${value.sql} as ${sql}`);
+    return { sql, direction, nulls };
+  });
+  return {
+    sql: `select *, ${added.join(', ')} from (${input.sql})`,
+    columns: input.columns,
+    // The earlier order breaks ties, so that a sort is stable.
+    order: [...order, ...input.order],
+  };
+}
+
+/** `serialize`: fixes the present order and adds columns as `extend` does. */
+export function serialize(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  return list(node, 'Expressions').length > 0 ? extend(node, input, scope) : input;
+}

@@ -1,0 +1,64 @@
+import { unsupported } from './error.ts';
+import { kindOf, simpleName, textOf } from './syntax.ts';
+import type { SyntaxNode } from './syntax.ts';
+import type { Column, Relation } from './relation.ts';
+import type { KqlScalarType } from './types.ts';
+
+/** A scalar expression in SQL. */
+export interface Value {
+  readonly sql: string;
+  readonly type: KqlScalarType;
+  /** Known not to be null: literals and everything of type string. */
+  readonly known?: boolean;
+  /** The text of a string literal, or the content of another literal. */
+  readonly literal?: string;
+  /** For dynamic values built here: known to be JSON text of an array or object, never a scalar. */
+  readonly container?: boolean;
+}
+
+export type Binding =
+  | { readonly kind: 'scalar'; readonly value: Value }
+  | { readonly kind: 'table'; readonly relation: Relation }
+  | { readonly kind: 'function'; readonly declaration: SyntaxNode; readonly scope: Scope };
+
+/** What one compilation shares: the clock, the tables, and the way from a node to SQL, whatever module it is in. */
+export interface Compilation {
+  readonly nowTicks: bigint;
+  table(node: SyntaxNode, scope: Scope): Relation;
+  call(node: SyntaxNode, scope: Scope, input?: Relation): Binding | undefined;
+  /** Registers a common table expression, returns its SQL name. */
+  share(relation: Relation, materialized: boolean): Relation;
+  unique(prefix: string): string;
+}
+
+export interface Scope {
+  readonly compilation: Compilation;
+  readonly bindings: ReadonlyMap<string, Binding>;
+  /** Columns of the current row. */
+  readonly columns: readonly Column[];
+  /** The current row's order, for the functions that look at neighbours. */
+  readonly order?: Relation['order'];
+  /** Set inside `summarize`: aggregates may be called. */
+  readonly aggregating?: boolean;
+  /** Set inside a join's condition. */
+  readonly sides?: { readonly left: readonly Column[]; readonly right: readonly Column[] };
+}
+
+export function findColumn(columns: readonly Column[], name: string, node: SyntaxNode): Column {
+  return columns.find((column) => column.name === name) ?? unsupported(`column '${name}' in '${textOf(node)}'`);
+}
+
+export function inRow(scope: Scope, input: Relation): Scope {
+  return { compilation: scope.compilation, bindings: scope.bindings, columns: input.columns, order: input.order };
+}
+
+/** The value of `name=value` among an operator's parameters, as written. */
+export function parameterText(nodes: readonly SyntaxNode[], name: string): string | undefined {
+  for (const node of nodes) {
+    if (kindOf(node) !== 'NamedParameter') continue;
+    const label = (node as unknown as { readonly Name: SyntaxNode }).Name;
+    if (simpleName(label) !== name) continue;
+    return textOf((node as unknown as { readonly Expression: SyntaxNode }).Expression);
+  }
+  return undefined;
+}
