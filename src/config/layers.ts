@@ -69,7 +69,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const { code = 'error' } = error as NodeJS.ErrnoException;
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
     throw new ConfigError(`The configuration file cannot be read (${code}).`, {
       hint: 'Check the path given by --config or INSIGHTS_CONFIG, and that this user may read it.',
       where: { file: path },

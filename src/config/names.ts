@@ -36,7 +36,7 @@ export function configJsonSchema(): Record<string, unknown> {
 
 /** Every single value and list of the configuration, in the order of the schema. */
 export function configKeys(): Key[] {
-  return walk(configJsonSchema() as Node, []);
+  return walk(configJsonSchema(), []);
 }
 
 function walk(node: Node, path: readonly string[]): Key[] {

@@ -234,7 +234,8 @@ const settings = z.strictObject({
 
 function isTimeZone(text: string): boolean {
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: text }) !== undefined;
+    new Intl.DateTimeFormat('en', { timeZone: text }).format();
+    return true;
   } catch {
     return false;
   }

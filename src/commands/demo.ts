@@ -1,0 +1,162 @@
+/**
+ * `demo` (= `npm start`): the whole product against a sandbox on loopback. The sandbox is a process of its own, so that
+ * times and memory are those of a real run; its seed and clock are fixed, so that a second demo finds nothing new.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { SourceError } from '../errors.ts';
+import { duration, json } from '../output/format.ts';
+import { runSummary } from '../output/summary.ts';
+import { findReport, parameterValues } from '../report.ts';
+import { answer } from './ask.ts';
+import { act, type Session, type Shell } from './shell.ts';
+
+const TENANT = 'demo';
+const NOW = '2026-11-01T00:00:00Z';
+const SANDBOX = ['--port', '0', '--tenants', TENANT, '--rows', '200000', '--days', '60', '--seed', '7', '--now', NOW];
+/** One hour later than the last row: every row is older than `settleMinutes`, whenever the demo is started again. */
+const SCENARIO = [{ afterCalls: 0, do: { action: 'clock', advance: '1h' } }];
+/** Reports of the last days only: a screen, not a scroll. */
+const REPORTS: readonly (readonly [name: string, ...values: string[]])[] = [
+  ['installs_per_day', 'from=2026-10-28'],
+  ['active_passes_by_platform'],
+  ['log_errors_per_day', 'from=2026-10-28'],
+];
+
+const PROOF = `
+  select
+    table_name as "table",
+    count(*) filter (where state = 'verified') as "hours verified",
+    count(*) filter (where state <> 'verified') as "other hours",
+    sum(source_rows)::bigint as "rows at the source",
+    sum(lake_rows)::bigint as "= in the lake",
+    sum(duplicate_rows)::bigint as "+ copies",
+    sum(quarantined_rows)::bigint as "+ quarantined",
+    case when sum(source_rows) = sum(lake_rows + duplicate_rows + quarantined_rows) then 'balances' else 'DIFFERS' end as account
+  from coverage
+  group by table_name
+  order by table_name`;
+
+export function demoCommand(shell: Shell): Command {
+  return new Command('demo')
+    .description('See it all work with no account: a sandbox API, a load, the proof, reports (= npm start)')
+    .addHelpText('after', '\nExamples:\n  $ insights-etl demo\n  $ insights-etl demo --data-dir /tmp/demo')
+    .action((_options: object, command: Command) => {
+      const given = command.optsWithGlobals<{ dataDir?: string }>().dataDir;
+      // The environment and files of this machine are for real tenants: the demo must not touch their lake.
+      const env = {
+        INSIGHTS_BASE_URL: 'http://127.0.0.1',
+        INSIGHTS_TENANT: TENANT,
+        INSIGHTS_API_KEY: `sandbox-${TENANT}`,
+      };
+      const flags = given === undefined ? [{ key: 'dataDir', value: './data/demo', flag: '--data-dir' }] : [];
+      return act(shell, command, { flags, sources: { file: false, env } }, (session) => demo(session));
+    });
+}
+
+async function demo(session: Session): Promise<number> {
+  const started = performance.now();
+  const say = (text: string): void => void (session.json || session.print(text));
+  say('1. An Insights API on this machine: seeded data of 60 days, KQL executed, 60 calls a minute.\n');
+  await using sandbox = await startSandbox(session);
+  say(
+    `   ${sandbox.url}, tenant "${TENANT}"\n\n2. Compare with the lake, fetch what differs, prove it, publish it.\n\n`,
+  );
+
+  const here: Session = { ...session, config: { ...session.config, baseUrl: sandbox.url } };
+  const { runPipeline } = await import('../pipeline/run.ts');
+  const progress = here.progress();
+  const report = await runPipeline(here.config, {}, here.runtime, here.signal, progress.listen).finally(progress.stop);
+  if (session.json) session.print(`${json(report)}\n`);
+  else session.print(runSummary(report, session.colour));
+  if (report.exitCode !== 0 || session.json) return report.exitCode;
+
+  say('\n3. The proof: each row of the source is in the lake, or a named copy, or in quarantine.\n\n');
+  await answer(here, PROOF, {}, 'table');
+  say('\n4. Reports over the lake (queries/kpi).\n');
+  for (const [name, ...values] of REPORTS) {
+    const kpi = await findReport(name);
+    say(`\n${kpi.title} (${name})\n`);
+    await answer(here, kpi.sql, parameterValues(kpi, values), 'table');
+  }
+  say(whatNext(here, (performance.now() - started) / 1000));
+  return 0;
+}
+
+function whatNext({ config, io }: Session, seconds: number): string {
+  const folder = relative(io.cwd, config.dataDir) || '.';
+  const cli = 'npx insights-etl';
+  const rest = `--data-dir ${folder}`;
+  return `
+Done in ${duration(seconds)}. The files:
+  ${folder}/insights.duckdb         the catalogue: open it with DuckDB, read-only
+  ${folder}/lake/<table>/**/*.parquet   for pandas, Spark, polars
+  ${folder}/manifest.json           what was published
+
+Next:
+  npm start                                      again: nothing new, no file changes
+  ${cli} status ${rest}
+  ${cli} sql "select event_type, count(*) from events group by all" ${rest}
+  ${cli} query --list
+A real tenant: set INSIGHTS_BASE_URL, INSIGHTS_TENANT, INSIGHTS_API_KEY, then ${cli} doctor && ${cli} run
+`;
+}
+
+interface RunningSandbox extends AsyncDisposable {
+  readonly url: string;
+}
+
+async function startSandbox({ config, signal }: Session): Promise<RunningSandbox> {
+  const folder = await mkdtemp(join(tmpdir(), 'insights-demo-'));
+  const scenario = join(folder, 'scenario.json');
+  await writeFile(scenario, JSON.stringify(SCENARIO));
+  const cli = fileURLToPath(new URL('../cli.js', import.meta.url));
+  const child = spawn(process.execPath, [cli, 'sandbox', ...SANDBOX, '--scenario', scenario], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => resolve());
+    child.once('error', () => resolve());
+  });
+  const dispose = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    return { url: await firstLine(child, ended, signal, config.http.timeoutSeconds), [Symbol.asyncDispose]: dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+/** The sandbox prints its address first. Its complaint, if it ends before, becomes the error. */
+async function firstLine(
+  child: ChildProcess,
+  ended: Promise<void>,
+  signal: AbortSignal,
+  seconds: number,
+): Promise<string> {
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new TypeError('the sandbox was spawned without pipes');
+  let complaint = '';
+  stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
+  const line = new Promise<string>((resolve) => {
+    createInterface({ input: stdout }).once('line', resolve);
+  });
+  const timeout = AbortSignal.any([signal, AbortSignal.timeout(seconds * 1000)]);
+  const aborted = new Promise<never>((_resolve, reject) => {
+    timeout.addEventListener('abort', () => reject(signal.aborted ? signal.reason : timeout.reason), { once: true });
+  });
+  const url = await Promise.race([line, ended.then(() => undefined), aborted]);
+  if (url !== undefined) return url;
+  throw new SourceError(`The sandbox did not start: ${complaint.trim().split('\n')[0] ?? 'no reason given'}`, {
+    hint: 'Run `insights-etl sandbox` by itself to see what it says; it needs the optional package @kusto/language-service-next.',
+  });
+}

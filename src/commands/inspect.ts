@@ -1,0 +1,89 @@
+/** `verify`, `status`, `doctor`, `repair`: what one asks of a lake and of a source. */
+import { Command } from 'commander';
+import { json, plural } from '../output/format.ts';
+import { doctorSummary, statusSummary, verifySummary } from '../output/summary.ts';
+import { requestOf, tableOption, tenantOption } from './run.ts';
+import { act, type Shell } from './shell.ts';
+
+interface Selection {
+  readonly tenant?: readonly string[];
+  readonly table?: readonly string[];
+  readonly deep?: boolean;
+}
+
+export function verifyCommand(shell: Shell): Command {
+  return new Command('verify')
+    .description('Compare lake and source again, and change nothing')
+    .addOption(tenantOption())
+    .addOption(tableOption())
+    .option('--deep', 're-read every file of the lake and ask the source for the whole range')
+    .addHelpText('after', '\nExamples:\n  $ insights-etl verify\n  $ insights-etl verify --deep --table Events')
+    .action((options: Selection, command: Command) =>
+      act(shell, command, { tenants: true }, async (session) => {
+        const { verifyLake } = await import('../pipeline/inspect.ts');
+        const report = await verifyLake(session.config, requestOf(session, options), session.runtime, session.signal);
+        session.print(session.json ? `${json(report)}\n` : verifySummary(report, session.colour));
+        return report.exitCode;
+      }),
+    );
+}
+
+export function statusCommand(shell: Shell): Command {
+  return new Command('status')
+    .description('Rows, range, freshness, coverage and last run of each table; asks the source nothing')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ insights-etl status\n  $ insights-etl status --json --data-dir /srv/insights',
+    )
+    .action((_options: object, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const { lakeStatus } = await import('../pipeline/inspect.ts');
+        const report = await lakeStatus(session.config, session.runtime);
+        session.print(session.json ? `${json(report)}\n` : statusSummary(report, session.colour));
+        return 0;
+      }),
+    );
+}
+
+export function doctorCommand(shell: Shell): Command {
+  return new Command('doctor')
+    .description('Check address, credential, scope, clock and answer shape of each tenant, in one or two calls')
+    .addOption(tenantOption())
+    .addHelpText('after', '\nExamples:\n  $ insights-etl doctor\n  $ insights-etl doctor --tenant demo --json')
+    .action((options: Selection, command: Command) =>
+      act(shell, command, { tenants: true }, async (session) => {
+        const { doctor } = await import('../pipeline/inspect.ts');
+        const { tenants } = requestOf(session, options);
+        const config = tenants === undefined ? session.config : only(session.config, tenants);
+        const report = await doctor(config, session.runtime, session.signal);
+        session.print(session.json ? `${json(report)}\n` : doctorSummary(report));
+        return report.exitCode;
+      }),
+    );
+}
+
+function only<T extends { readonly tenants: readonly { readonly id: string }[] }>(
+  config: T,
+  ids: readonly string[],
+): T {
+  return { ...config, tenants: config.tenants.filter((tenant) => ids.includes(tenant.id)) };
+}
+
+export function repairCommand(shell: Shell): Command {
+  return new Command('repair')
+    .description('Rebuild the ledger (state.duckdb) from the Parquet files alone')
+    .addHelpText('after', '\nExamples:\n  $ insights-etl repair && insights-etl run')
+    .action((_options: object, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const { repairLake } = await import('../pipeline/inspect.ts');
+        const report = await repairLake(session.config, session.runtime);
+        const { files, rows } = report;
+        session.print(
+          session.json
+            ? `${json(report)}\n`
+            : `rebuilt the ledger from ${plural(files, 'file')} with ${plural(rows, 'row')}; \`insights-etl run\` proves them anew\n`,
+        );
+        return 0;
+      }),
+    );
+}

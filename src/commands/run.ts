@@ -1,0 +1,111 @@
+/** `run`, `backfill`, `plan`: what talks to the source and changes the lake, or says what it would. */
+import { Command, Option } from 'commander';
+import { json } from '../output/format.ts';
+import { planSummary, runSummary } from '../output/summary.ts';
+import type { RunRequest } from '../pipeline/run.ts';
+import { isLoopback } from '../config/schema.ts';
+import { selectRange, selectTables, selectTenants } from './select.ts';
+import { act, type Needs, type Session, type Shell } from './shell.ts';
+
+interface Selection {
+  readonly tenant?: readonly string[];
+  readonly table?: readonly string[];
+  readonly from?: string;
+  readonly to?: string;
+  readonly deep?: boolean;
+  readonly allowDeletes?: boolean;
+}
+
+export const tenantOption = (): Option =>
+  new Option('--tenant <glob...>', 'only these tenants (* and ? allowed); default: all that are configured');
+export const tableOption = (): Option => new Option('--table <name...>', 'only these tables: Logs, Events, Metrics');
+
+const NEEDS: Needs = { tenants: true };
+
+export function runCommand(shell: Shell): Command {
+  return new Command('run')
+    .description('Compare the lake with the source, fetch what differs, prove it, publish it')
+    .addOption(tenantOption())
+    .addOption(tableOption())
+    .option('--deep', 'compare the whole range, not only the last `reconcile.depthDays` days')
+    .option('--allow-deletes', 'mirror a mass disappearance at the source instead of refusing it')
+    .addHelpText('after', EXAMPLES.run)
+    .action((options: Selection, command: Command) =>
+      act(shell, command, NEEDS, (session) => runAndTell(session, requestOf(session, options))),
+    );
+}
+
+export function backfillCommand(shell: Shell): Command {
+  return new Command('backfill')
+    .description('The same for one range of the past, whatever `reconcile.depthDays` says')
+    .requiredOption('--from <instant>', 'first instant, inclusive, UTC')
+    .requiredOption('--to <instant>', 'last instant, exclusive, UTC')
+    .addOption(tenantOption())
+    .addOption(tableOption())
+    .option('--allow-deletes', 'mirror a mass disappearance at the source instead of refusing it')
+    .addHelpText('after', EXAMPLES.backfill)
+    .action((options: Selection, command: Command) =>
+      act(shell, command, NEEDS, (session) => runAndTell(session, requestOf(session, options))),
+    );
+}
+
+export function planCommand(shell: Shell): Command {
+  return new Command('plan')
+    .description('What a run would fetch: rows, bytes, calls and minutes; fetches no page')
+    .addOption(tenantOption())
+    .addOption(tableOption())
+    .option('--from <instant>', 'plan a backfill from here')
+    .option('--to <instant>', 'plan a backfill up to here')
+    .option('--deep', 'compare the whole range, not only the last `reconcile.depthDays` days')
+    .addHelpText('after', EXAMPLES.plan)
+    .action((options: Selection, command: Command) =>
+      act(shell, command, NEEDS, async (session) => {
+        const { planRun } = await import('../pipeline/run.ts');
+        const request = requestOf(session, options);
+        const report = await planRun(session.config, request, session.runtime, session.signal);
+        session.print(session.json ? `${json(report)}\n` : planSummary(report, session.colour));
+        return report.exitCode;
+      }),
+    );
+}
+
+/** One run with its progress and its summary; also used by the demo. */
+export async function runAndTell(session: Session, request: RunRequest): Promise<number> {
+  const { runPipeline } = await import('../pipeline/run.ts');
+  const progress = session.progress();
+  const report = await runPipeline(session.config, request, session.runtime, session.signal, progress.listen).finally(
+    progress.stop,
+  );
+  session.print(session.json ? `${json(report)}\n` : runSummary(report, session.colour));
+  return report.exitCode;
+}
+
+/** The words of the command line as a request; throws ConfigError before anything is touched. */
+export function requestOf(session: Session, options: Selection): RunRequest {
+  const { config, runtime } = session;
+  // The sandbox keeps a clock of its own, so "the future" is not ours to judge there.
+  const nowMs = isLoopback(new URL(config.baseUrl)) ? undefined : runtime.now();
+  return {
+    ...(options.tenant ? { tenants: selectTenants(config, options.tenant) } : {}),
+    ...(options.table ? { tables: selectTables(options.table) } : {}),
+    ...selectRange(options.from, options.to, nowMs),
+    ...(options.deep === true ? { deep: true } : {}),
+    ...(options.allowDeletes === true ? { allowDeletes: true } : {}),
+  };
+}
+
+const EXAMPLES = {
+  run: `
+Examples:
+  $ insights-etl run
+  $ insights-etl run --tenant 'riviera-*' --table Events Logs
+  $ insights-etl run --json > run.json`,
+  backfill: `
+Examples:
+  $ insights-etl backfill --from 2026-01-01 --to 2026-02-01
+  $ insights-etl backfill --from 2026-01-31T06:00:00Z --to 2026-01-31T07:00:00Z --table Events`,
+  plan: `
+Examples:
+  $ insights-etl plan
+  $ insights-etl plan --from 2024-01-01 --to 2026-01-01 --table Events`,
+};

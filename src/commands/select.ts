@@ -1,0 +1,76 @@
+/** Words of the command line turned into what they name: tenants, tables, instants. All refuse what is unknown. */
+import { closest } from '../closest.ts';
+import type { Config } from '../config.ts';
+import { ConfigError } from '../errors.ts';
+import { formatInstant, fromEpochMs, parseInstant, type Instant } from '../instant.ts';
+import { TABLE_NAMES, type TableName } from '../tables.ts';
+
+/** Ids of the configured tenants that match any of the patterns (`*` and `?`); each pattern must match one. */
+export function selectTenants(config: Config, patterns: readonly string[]): string[] {
+  const ids = config.tenants.map((tenant) => tenant.id);
+  const chosen = new Set<string>();
+  for (const pattern of patterns) {
+    const matched = ids.filter((id) => globPattern(pattern).test(id));
+    if (matched.length === 0) {
+      const meant = closest(pattern, ids);
+      throw new ConfigError(`No tenant "${pattern}" is configured.`, {
+        hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Configured: ${ids.join(', ')}.`,
+        where: { flag: '--tenant' },
+      });
+    }
+    for (const id of matched) chosen.add(id);
+  }
+  return ids.filter((id) => chosen.has(id));
+}
+
+function globPattern(glob: string): RegExp {
+  const source = glob
+    .replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
+  return new RegExp(`^${source}$`);
+}
+
+/** Tables by name, whatever their case. */
+export function selectTables(names: readonly string[]): TableName[] {
+  return names.map((name) => {
+    const table = TABLE_NAMES.find((candidate) => candidate.toLowerCase() === name.toLowerCase());
+    if (table) return table;
+    const meant = closest(name, TABLE_NAMES);
+    throw new ConfigError(`Unknown table "${name}".`, {
+      hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Allowed: ${TABLE_NAMES.join(', ')}.`,
+      where: { flag: '--table' },
+    });
+  });
+}
+
+export function selectInstant(text: string, flag: string): Instant {
+  const instant = parseInstant(text);
+  if (instant === undefined)
+    throw new ConfigError(`"${text}" is not a date.`, {
+      hint: 'Write an ISO date or instant in UTC, such as 2026-01-31 or 2026-01-31T06:00:00Z.',
+      where: { flag },
+    });
+  return instant;
+}
+
+/** A half-open range of the past. `nowMs` is left out where the source keeps a clock of its own (the sandbox). */
+export function selectRange(
+  fromText: string | undefined,
+  toText: string | undefined,
+  nowMs: number | undefined,
+): { from?: Instant; to?: Instant } {
+  const from = fromText === undefined ? undefined : selectInstant(fromText, '--from');
+  const to = toText === undefined ? undefined : selectInstant(toText, '--to');
+  if (from !== undefined && to !== undefined && from >= to)
+    throw new ConfigError(`The range is empty: --from ${fromText} is not before --to ${toText}.`, {
+      hint: '--from is inclusive, --to exclusive; one day is --from 2026-01-31 --to 2026-02-01.',
+      where: { flag: '--from, --to' },
+    });
+  if (nowMs !== undefined && from !== undefined && from >= fromEpochMs(nowMs))
+    throw new ConfigError(`The range lies in the future: --from ${fromText}.`, {
+      hint: `Give a --from before now, ${formatInstant(fromEpochMs(nowMs)).slice(0, 19)}Z.`,
+      where: { flag: '--from' },
+    });
+  return { ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) };
+}

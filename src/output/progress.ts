@@ -1,0 +1,109 @@
+/**
+ * Progress of a run on standard error: one bar a table with its rate and remaining time on a terminal, log lines in a
+ * pipe. cli-progress writes to a pipe even when told not to, so it is not even created there.
+ */
+import cliProgress from 'cli-progress';
+import type { Logger } from 'pino';
+import type { ProgressEvent, ProgressListener } from '../pipeline/report.ts';
+import { bytes, count, duration } from './format.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface ProgressView {
+  readonly listen: ProgressListener;
+  /** Removes the bars; the summary follows on standard output. */
+  readonly stop: () => void;
+}
+
+/** Chooses the view: bars for a person, lines for a log, nothing with `quiet`. */
+export function createProgress(
+  terminal: Terminal,
+  log: Logger,
+  options: { bars: boolean; quiet: boolean },
+): ProgressView {
+  if (options.quiet) return { listen: () => {}, stop: () => {} };
+  return options.bars && terminal.isTTY === true ? bars(terminal) : lines(log);
+}
+
+function lines(log: Logger): ProgressView {
+  return {
+    listen(event) {
+      const { kind, ...rest } = event;
+      if (event.kind === 'page') log.debug(rest, 'page landed');
+      else if (event.kind === 'table') log.info({ tenant: event.tenant, table: event.table }, event.phase);
+      else log.info(rest, kind);
+    },
+    stop: () => {},
+  };
+}
+
+interface Bar {
+  readonly bar: cliProgress.SingleBar;
+  rows: number;
+  bytes: number;
+  startedAt: number;
+}
+
+function bars(terminal: Terminal): ProgressView {
+  const multi = new cliProgress.MultiBar(
+    {
+      stream: terminal,
+      format: '{name} {bar} {percentage}% {note}',
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+      barsize: 24,
+      hideCursor: true,
+      clearOnComplete: true,
+      // Ours to give: cli-progress asks the wall clock for its own estimate and shows it as raw seconds.
+      etaBuffer: 1,
+      gracefulExit: false,
+      fps: 8,
+    },
+    cliProgress.Presets.shades_classic,
+  );
+  const open = new Map<string, Bar>();
+  const barOf = (tenant: string, table: string): Bar => {
+    const key = `${tenant} ${table}`;
+    const known = open.get(key);
+    if (known) return known;
+    const bar = multi.create(1, 0, { name: key.padEnd(24), note: '' });
+    const fresh = { bar, rows: 0, bytes: 0, startedAt: performance.now() };
+    open.set(key, fresh);
+    return fresh;
+  };
+  return { listen: (event) => show(event, barOf, open), stop: () => multi.stop() };
+}
+
+function show(
+  event: ProgressEvent,
+  barOf: (tenant: string, table: string) => Bar,
+  open: ReadonlyMap<string, Bar>,
+): void {
+  if (event.kind === 'waiting') {
+    for (const [key, { bar }] of open)
+      if (key.startsWith(`${event.tenant} `))
+        bar.update({ note: `waiting ${duration(event.ms / 1000)} for the call limit` });
+    return;
+  }
+  const state = barOf(event.tenant, event.table);
+  if (event.kind === 'planned') {
+    state.startedAt = performance.now();
+    state.bar.setTotal(Math.max(1, event.rows));
+    state.bar.update({ note: `${count(event.rows)} rows in ${count(event.pages)} pages` });
+  } else if (event.kind === 'page') {
+    state.rows += event.rows;
+    state.bytes += event.bytes;
+    state.bar.update(Math.min(state.rows, state.bar.getTotal()), { note: pace(state) });
+  } else if (event.kind === 'merged') {
+    state.bar.update({ note: `${pace(state)} · merging` });
+  } else {
+    if (event.phase === 'done') state.bar.update(state.bar.getTotal());
+    state.bar.update({ note: event.phase });
+  }
+}
+
+function pace(state: Bar): string {
+  const seconds = Math.max(0.001, (performance.now() - state.startedAt) / 1000);
+  const rate = state.rows / seconds;
+  const left = Math.max(0, state.bar.getTotal() - state.rows) / Math.max(1, rate);
+  return `${count(Math.round(rate))} rows/s · ${bytes(state.bytes)} · ${duration(left)} left`;
+}

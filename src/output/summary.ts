@@ -1,0 +1,165 @@
+/** The reports of the pipeline as tables for people; `--json` prints the reports themselves. */
+import type {
+  DoctorReport,
+  HourCounts,
+  PlanReport,
+  ReportedError,
+  RunReport,
+  StatusReport,
+  VerifyReport,
+} from '../pipeline/report.ts';
+import { bytes, count, duration, plural } from './format.ts';
+import { renderTable, type Column } from './table.ts';
+
+const left = (title: string): Column => ({ title });
+const right = (title: string): Column => ({ title, align: 'right' });
+
+export function runSummary(report: RunReport, colour: boolean): string {
+  const columns = [
+    left('tenant'), left('table'), left('outcome'), right('hours verified'), right('fetched'), right('new'),
+    right('replaced'), right('removed'), right('copies'), right('quarantined'), right('calls'), right('pages'),
+  ]; // prettier-ignore
+  const rows = report.tables.map((table) => [
+    table.tenant,
+    table.table,
+    table.grade === 'checksum' ? table.outcome : `${table.outcome} (${table.grade})`,
+    hoursText(table.hours),
+    count(table.rowsFetched),
+    count(table.inserted),
+    count(table.replaced),
+    count(table.removed),
+    count(table.duplicates),
+    count(table.quarantined),
+    count(table.calls),
+    count(table.pages),
+  ]);
+  const calls = report.tables.reduce((sum, table) => sum + table.calls, 0);
+  const changed = report.tables.some((table) => table.changed);
+  return (
+    renderTable(columns, rows, colour) +
+    problems(report.tables) +
+    `\n${changed ? 'published' : 'nothing new, no file changed'} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
+  );
+}
+
+export function planSummary(report: PlanReport, colour: boolean): string {
+  const columns = [
+    left('tenant'), left('table'), right('stale hours'), right('new'), right('changed'), right('vanished'),
+    right('rows'), right('bytes'), right('pages'), right('calls'), right('minutes'),
+  ]; // prettier-ignore
+  const rows = report.tables.map((table) => [
+    table.tenant,
+    table.table,
+    count(table.staleHours),
+    count(table.reasons.new),
+    count(table.reasons.changed),
+    count(table.reasons.vanished),
+    count(table.rows),
+    bytes(table.bytes),
+    count(table.pages),
+    count(table.calls),
+    table.minutes.toFixed(1),
+  ]);
+  return (
+    renderTable(columns, rows, colour) +
+    problems(report.tables) +
+    `\nplanned with ${plural(report.callsUsed, 'call')}; no page was fetched. \`insights-etl run\` does it.\n`
+  );
+}
+
+export function verifySummary(report: VerifyReport, colour: boolean): string {
+  const columns = [
+    left('tenant'),
+    left('table'),
+    right('files read'),
+    right('damaged'),
+    right('hours verified'),
+    right('hours differing'),
+  ];
+  const rows = report.tables.map((table) => [
+    table.tenant,
+    table.table,
+    count(table.filesRead),
+    count(table.filesDamaged.length),
+    hoursText(table.hours),
+    count(table.differing.length),
+  ]);
+  const details = report.tables.flatMap((table) => [
+    ...table.filesDamaged.map(({ file, problem }) => `damaged: ${file}: ${problem}\n`),
+    ...table.differing
+      .slice(0, 10)
+      .map(
+        ({ hour, source, lake }) =>
+          `differs: ${table.tenant} ${table.table} ${hour}: source ${count(source)}, lake ${count(lake)}\n`,
+      ),
+  ]);
+  return renderTable(columns, rows, colour) + details.join('') + problems(report.tables);
+}
+
+export function statusSummary(report: StatusReport, colour: boolean): string {
+  const columns = [
+    left('tenant'), left('table'), right('rows'), right('files'), right('bytes'), left('first'), left('last'),
+    right('age of newest'), right('hours verified'), left('grades'), left('next expiry'),
+  ]; // prettier-ignore
+  const rows = report.tables.map((table) => [
+    table.tenant,
+    table.table,
+    count(table.rows),
+    count(table.files),
+    bytes(table.bytes),
+    table.first?.slice(0, 16) ?? '',
+    table.last?.slice(0, 16) ?? '',
+    table.freshnessSeconds === undefined ? '' : duration(table.freshnessSeconds),
+    hoursText(table.hours),
+    Object.entries(table.grades)
+      .filter(([, hours]) => hours > 0)
+      .map(([grade, hours]) => `${grade} ${count(hours)}`)
+      .join(', '),
+    table.nextExpiry?.slice(0, 16) ?? '',
+  ]);
+  const last = report.lastRun;
+  const ended =
+    last?.finishedAt === undefined
+      ? 'did not finish'
+      : `ended ${last.finishedAt} with exit code ${last.exitCode ?? '?'}`;
+  return (
+    renderTable(columns, rows, colour) +
+    `\nlast run: ${last === undefined ? 'none' : `${last.run}, started ${last.startedAt}, ${ended}`}\ndata: ${report.dataDir}\n`
+  );
+}
+
+export function doctorSummary(report: DoctorReport): string {
+  return report.tenants
+    .map(({ tenant, calls, checks }) => {
+      const lines = checks.map(
+        ({ ok, name, detail, hint }) =>
+          `  ${ok ? 'ok  ' : 'FAIL'}  ${name}: ${detail}${hint === undefined ? '' : `\n        next: ${hint}`}`,
+      );
+      return `${tenant} (${plural(calls, 'call')})\n${lines.join('\n')}\n`;
+    })
+    .join('\n');
+}
+
+/** `1,440 of 1,441`, and what the others are. */
+function hoursText({ verified, partial, open, expired }: HourCounts): string {
+  const others = [
+    [partial, 'partial'],
+    [open, 'open'],
+    [expired, 'expired'],
+  ] as const;
+  const named = others.filter(([hours]) => hours > 0).map(([hours, name]) => `${count(hours)} ${name}`);
+  return `${count(verified)}${named.length === 0 ? '' : ` (+ ${named.join(', ')})`}`;
+}
+
+function problems(tables: readonly { tenant: string; table: string; error?: ReportedError }[]): string {
+  const told = tables.flatMap(({ tenant, table, error }) => {
+    if (error === undefined) return [];
+    const where = Object.entries(error.where ?? {}).map(([key, value]) => `${key} ${value}`);
+    return [
+      `\n${tenant} ${table}: ${error.message}`,
+      ...(where.length === 0 ? [] : [`  where: ${where.join(', ')}`]),
+      ...(error.hint === undefined ? [] : [`  next:  ${error.hint}`]),
+    ];
+  });
+  return told.length === 0 ? '' : `${told.join('\n')}\n`;
+}

@@ -1,0 +1,177 @@
+/**
+ * The published lake as a reader sees it: the catalogue opened read-only, in an engine that can read the data
+ * directory's files and nothing else, cannot write, load an extension or change a setting.
+ */
+import { access, readdir, readFile, realpath } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import {
+  DuckDBInstance,
+  DuckDBTypeId,
+  StatementType,
+  type DuckDBConnection,
+  type DuckDBType,
+  type Json,
+} from '@duckdb/node-api';
+import { ConfigError, InsightsError } from './errors.ts';
+import { QUERIES_FOLDER } from './report.ts';
+
+export interface ResultColumn {
+  readonly name: string;
+  /** Numbers are aligned to the right. */
+  readonly numeric: boolean;
+  /** How a text cell stands in JSON: as the digits or the JSON text it is (`raw`), or as a string. */
+  readonly raw: boolean;
+}
+
+/** Rows arrive in batches as they are computed; big integers and decimals are text, so that no digit is lost. */
+export interface ResultRows {
+  readonly columns: readonly ResultColumn[];
+  readonly batches: () => AsyncIterable<readonly (readonly Json[])[]>;
+}
+
+export interface Reader extends AsyncDisposable {
+  /** Runs one select. Parameters are bound as text (or null); the statement casts them. Throws ConfigError. */
+  query(sql: string, parameters?: Readonly<Record<string, string | null>>): Promise<ResultRows>;
+}
+
+const RAW_TYPES: readonly DuckDBTypeId[] = [
+  DuckDBTypeId.BIGINT,
+  DuckDBTypeId.UBIGINT,
+  DuckDBTypeId.HUGEINT,
+  DuckDBTypeId.UHUGEINT,
+  DuckDBTypeId.DECIMAL,
+];
+const NUMBER_TYPES: readonly DuckDBTypeId[] = [
+  ...RAW_TYPES,
+  DuckDBTypeId.TINYINT,
+  DuckDBTypeId.UTINYINT,
+  DuckDBTypeId.SMALLINT,
+  DuckDBTypeId.USMALLINT,
+  DuckDBTypeId.INTEGER,
+  DuckDBTypeId.UINTEGER,
+  DuckDBTypeId.FLOAT,
+  DuckDBTypeId.DOUBLE,
+];
+
+/** Opens the catalogue of a data directory. An abort interrupts the statement that is running. */
+export async function openReader(
+  dataDir: string,
+  engine: { threads: number; memoryLimit: string },
+  signal?: AbortSignal,
+): Promise<Reader> {
+  const catalogue = join(dataDir, 'insights.duckdb');
+  const missing = await access(catalogue).then(
+    () => false,
+    () => true,
+  );
+  if (missing)
+    throw new ConfigError('There is no published lake in this data directory.', {
+      hint: 'Load one with `insights-etl run`, or name another folder with --data-dir.',
+      where: { folder: dataDir },
+    });
+  const instance = await DuckDBInstance.create(catalogue, {
+    access_mode: 'READ_ONLY',
+    threads: String(engine.threads),
+    memory_limit: engine.memoryLimit,
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+  });
+  const connection = await instance.connect();
+  const interrupt = (): void => connection.interrupt();
+  const close = (): void => {
+    signal?.removeEventListener('abort', interrupt);
+    connection.closeSync();
+    instance.closeSync();
+  };
+  try {
+    await prepareConnection(connection, [dataDir, await realpath(dataDir)]);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  signal?.addEventListener('abort', interrupt, { once: true });
+  return {
+    query: (sql, parameters = {}) => runSelect(connection, sql, parameters, signal),
+    [Symbol.asyncDispose]: async () => close(),
+  };
+}
+
+async function prepareConnection(connection: DuckDBConnection, folders: readonly string[]): Promise<void> {
+  const allowed = [...new Set(folders)].map((folder) => `'${folder.replaceAll("'", "''")}/'`).join(', ');
+  await connection.run("set TimeZone = 'UTC'");
+  for (const [name, body] of await sharedViews())
+    await connection.run(`create or replace temp view "${name}" as\n${body}`);
+  await connection.run(`set allowed_directories = [${allowed}]`);
+  await connection.run('set enable_external_access = false');
+  await connection.run('set lock_configuration = true');
+}
+
+/** The definitions that reports share: `queries/views/<name>.sql`, each one select, in the order of their names. */
+async function sharedViews(): Promise<[name: string, body: string][]> {
+  const folder = join(QUERIES_FOLDER, 'views');
+  const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.sql')).sort();
+  return Promise.all(files.map(async (file) => [basename(file, '.sql'), await readFile(join(folder, file), 'utf8')]));
+}
+
+async function runSelect(
+  connection: DuckDBConnection,
+  sql: string,
+  parameters: Readonly<Record<string, string | null>>,
+  signal: AbortSignal | undefined,
+): Promise<ResultRows> {
+  try {
+    const statements = await extract(connection, sql);
+    const prepared = await statements.prepare(0);
+    if (prepared.statementType !== StatementType.SELECT && prepared.statementType !== StatementType.EXPLAIN)
+      throw new ConfigError(
+        `Only a select can be run here, not ${StatementType[prepared.statementType].toLowerCase()}.`,
+        {
+          hint: 'The lake is read-only; export with --format csv or json, or read its Parquet files.',
+        },
+      );
+    prepared.bind({ ...parameters });
+    const result = await prepared.stream();
+    return {
+      columns: result.columnNames().map((name, index) => describe(name, result.columnType(index))),
+      batches: () => explained(result.yieldRowsJson(), signal),
+    };
+  } catch (error) {
+    throw explain(error, signal);
+  }
+}
+
+async function* explained<T>(batches: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
+  try {
+    yield* batches;
+  } catch (error) {
+    throw explain(error, signal);
+  }
+}
+
+async function extract(connection: DuckDBConnection, sql: string): ReturnType<DuckDBConnection['extractStatements']> {
+  const one = 'Give one select, such as "select count(*) from events"; "show tables" lists what there is.';
+  // The binding answers text without any statement with an error of its own that says nothing.
+  if (sql.replaceAll(/--.*$|\/\*[\s\S]*?\*\//gm, '').trim() === '')
+    throw new ConfigError('The statement is empty.', { hint: one });
+  const statements = await connection.extractStatements(sql);
+  if (statements.count !== 1) throw new ConfigError(`There are ${statements.count} statements.`, { hint: one });
+  return statements;
+}
+
+function describe(name: string, type: DuckDBType): ResultColumn {
+  const numeric = NUMBER_TYPES.includes(type.typeId);
+  return { name, numeric, raw: RAW_TYPES.includes(type.typeId) || type.alias === 'JSON' };
+}
+
+/** DuckDB's first line says what is wrong; the rest repeats the statement. */
+function explain(error: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted === true) return signal.reason;
+  if (error instanceof InsightsError || !(error instanceof Error)) return error;
+  const line = error.message.split('\n')[0] ?? error.message;
+  const gone = /No files found|Cannot open file|IO Error/.test(line);
+  return new ConfigError(`The statement failed: ${line.replace(/^Failed to extract statements: /, '')}`, {
+    hint: gone
+      ? 'A file of the lake is missing or has moved: `insights-etl verify --deep` names it, `insights-etl run` publishes anew.'
+      : '"show tables" lists the views, "describe events" the columns of one.',
+  });
+}

@@ -1,0 +1,150 @@
+/**
+ * Reports are SQL files in `queries/kpi/`; the comment at the head of each is read by this module:
+ *
+ *     -- title: Installs per day
+ *     -- description: one sentence
+ *     -- grain: one row per …
+ *     -- parameter: from:date=null First day, inclusive     (name:type=default, then what it is)
+ *     -- caveat: …                                          (any number of them)
+ *     -- chart: line x=day y=installs series=device
+ *
+ * A parameter stands as `$from` in the statement, which casts it from text; null means "no bound".
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { closest } from './closest.ts';
+import { ConfigError } from './errors.ts';
+import { parseInstant } from './instant.ts';
+
+/** The folder of SQL that ships with the package; the same distance from src/ and from dist/. */
+export const QUERIES_FOLDER = fileURLToPath(new URL('../queries', import.meta.url));
+
+const KINDS = ['text', 'date', 'timestamp', 'integer', 'number', 'boolean'] as const;
+type Kind = (typeof KINDS)[number];
+
+export interface Parameter {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly fallback: string | null;
+  readonly description: string;
+}
+
+export interface Report {
+  /** The file's name without `.sql`. */
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  readonly grain: string;
+  readonly parameters: readonly Parameter[];
+  readonly caveats: readonly string[];
+  readonly chart: string | undefined;
+  readonly sql: string;
+}
+
+/** All reports, by name. Throws ConfigError for a file whose head is incomplete. */
+export async function listReports(folder = join(QUERIES_FOLDER, 'kpi')): Promise<Report[]> {
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
+  return Promise.all(
+    files.map(async (file) => parseReport(basename(file, '.sql'), await readFile(join(folder, file), 'utf8'))),
+  );
+}
+
+/** One report by its name. */
+export async function findReport(name: string): Promise<Report> {
+  const reports = await listReports();
+  const found = reports.find((report) => report.name === name);
+  if (found) return found;
+  const names = reports.map((report) => report.name);
+  const meant = closest(name, names);
+  throw new ConfigError(`There is no report "${name}".`, {
+    hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Reports: ${names.join(', ')}.`,
+  });
+}
+
+/** Reads the head of a report's file. */
+export function parseReport(name: string, sql: string): Report {
+  const head = sql.split('\n').slice(
+    0,
+    Math.max(
+      0,
+      sql.split('\n').findIndex((line) => !line.startsWith('--')),
+    ),
+  );
+  const entries = head.flatMap((line) => {
+    const match = /^-- (title|description|grain|parameter|caveat|chart): (.+)$/.exec(line.trimEnd());
+    return match ? [{ key: match[1] ?? '', text: match[2] ?? '' }] : [];
+  });
+  const all = (key: string): string[] => entries.filter((entry) => entry.key === key).map((entry) => entry.text);
+  const one = (key: string): string => {
+    const text = all(key)[0];
+    if (text === undefined)
+      throw new ConfigError(`The head of report "${name}" has no ${key}.`, {
+        hint: `Add a line "-- ${key}: …" at the top of the file.`,
+        where: { report: name },
+      });
+    return text;
+  };
+  return {
+    name,
+    title: one('title'),
+    description: one('description'),
+    grain: one('grain'),
+    parameters: all('parameter').map((text) => parseParameter(name, text)),
+    caveats: all('caveat'),
+    chart: all('chart')[0],
+    sql,
+  };
+}
+
+function parseParameter(report: string, text: string): Parameter {
+  const match = /^(\w+):(\w+)=(\S+)\s+(.+)$/.exec(text);
+  const kind = KINDS.find((candidate) => candidate === match?.[2]);
+  if (!match || kind === undefined)
+    throw new ConfigError(`A parameter of report "${report}" cannot be read.`, {
+      hint: `Write "-- parameter: name:type=default description", type one of ${KINDS.join(', ')}.`,
+      where: { report },
+    });
+  const [, name = '', , fallback = '', description = ''] = match;
+  return { name, kind, fallback: fallback === 'null' ? null : fallback, description };
+}
+
+/** Values for a report's parameters from `name=value` words; what is not given takes its default. */
+export function parameterValues(report: Report, words: readonly string[]): Record<string, string | null> {
+  const values = Object.fromEntries(report.parameters.map(({ name, fallback }) => [name, fallback]));
+  const names = report.parameters.map(({ name }) => name);
+  for (const word of words) {
+    const [name = '', ...rest] = word.split('=');
+    const parameter = report.parameters.find((candidate) => candidate.name === name);
+    if (!parameter || rest.length === 0) {
+      const meant = closest(name, names);
+      throw new ConfigError(
+        `Report "${report.name}" has no parameter "${name}"${rest.length === 0 ? ' with a value' : ''}.`,
+        {
+          hint: `${meant === undefined || meant === name ? '' : `Did you mean "${meant}"? `}Write name=value with one of ${names.join(', ')}.`,
+          where: { flag: '--param' },
+        },
+      );
+    }
+    values[name] = checked(parameter, rest.join('='));
+  }
+  return values;
+}
+
+const FORMS: Readonly<Record<Kind, { allowed: string; test(text: string): boolean }>> = {
+  text: { allowed: 'any text', test: () => true },
+  date: { allowed: 'a day such as 2026-01-31', test: (text) => text.length === 10 && parseInstant(text) !== undefined },
+  timestamp: { allowed: 'an instant such as 2026-01-31T06:00:00Z', test: (text) => parseInstant(text) !== undefined },
+  integer: { allowed: 'a whole number', test: (text) => /^-?\d{1,18}$/.test(text) },
+  number: { allowed: 'a number', test: (text) => /^-?\d+(\.\d+)?$/.test(text) },
+  boolean: { allowed: 'true or false', test: (text) => text === 'true' || text === 'false' },
+};
+
+function checked({ name, kind, fallback }: Parameter, text: string): string | null {
+  if (text === 'null' && fallback === null) return null;
+  if (FORMS[kind].test(text)) return text;
+  throw new ConfigError(`Parameter "${name}" cannot be "${text}".`, {
+    hint: `Allowed: ${FORMS[kind].allowed}.`,
+    where: { flag: '--param' },
+  });
+}
