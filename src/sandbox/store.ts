@@ -126,7 +126,7 @@ export async function openStore(options: StoreOptions = {}) {
     ): Promise<number> {
       return using(async (connection) => {
         const stage = `stage_${name}`;
-        await connection.run(createTable(`temp.${stage}`, name, 'or replace'));
+        await connection.run(createTable(`temp.${stage}`, name, 'or replace temp'));
         const appender = await connection.createAppender(stage, 'main', 'temp');
         for await (const row of rows) {
           for (const cell of row) {
