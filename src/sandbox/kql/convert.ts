@@ -6,29 +6,23 @@ import type { KqlScalarType } from './types.ts';
 
 /** `tostring(value)`. A null of any type becomes the empty text. */
 export function toText(value: Value): string {
-  const { sql } = value;
-  switch (value.type) {
-    case 'string':
-      return sql;
-    case 'guid':
-      return known(value, sql, "''");
-    case 'dynamic':
-      return value.container ? sql : `kql_dynamic_text(${sql})`;
-    case 'datetime':
-      return known(value, `kql_datetime_text(${sql})`, "''");
-    case 'timespan':
-      return known(value, `kql_timespan_text(${sql})`, "''");
-    case 'real':
-      return known(value, `kql_real_text(${sql})`, "''");
-    case 'decimal':
-      return known(value, `kql_decimal_text(${sql})`, "''");
-    case 'bool':
-      return `case when ${sql} is null then '' when ${sql} then 'true' else 'false' end`.replace(/^.*$/s, '($&)');
-    case 'int':
-    case 'long':
-      return known(value, `(${sql})::varchar`, "''");
-  }
+  if (value.type === 'string' || (value.type === 'dynamic' && value.container)) return value.sql;
+  const text = TEXTS[value.type](value.sql);
+  return value.type === 'dynamic' || value.type === 'bool' ? text : known(value, text, "''");
 }
+
+const TEXTS: Readonly<Record<KqlScalarType, (sql: string) => string>> = {
+  string: (sql) => sql,
+  guid: (sql) => sql,
+  dynamic: (sql) => `kql_dynamic_text(${sql})`,
+  datetime: (sql) => `kql_datetime_text(${sql})`,
+  timespan: (sql) => `kql_timespan_text(${sql})`,
+  real: (sql) => `kql_real_text(${sql})`,
+  decimal: (sql) => `kql_decimal_text(${sql})`,
+  bool: (sql) => `(case when ${sql} is null then '' when ${sql} then 'true' else 'false' end)`,
+  int: (sql) => `(${sql})::varchar`,
+  long: (sql) => `(${sql})::varchar`,
+};
 
 function known(value: Value, sql: string, otherwise: string): string {
   return value.known ? sql : `coalesce(${sql}, ${otherwise})`;
@@ -37,24 +31,12 @@ function known(value: Value, sql: string, otherwise: string): string {
 /** JSON text of a value as it stands inside an array or a property bag; never SQL null. */
 export function toJson(value: Value): string {
   const { sql, type } = value;
-  switch (type) {
-    case 'string':
-      return `to_json(${sql})::varchar`;
-    case 'dynamic':
-      return value.container ? sql : `coalesce(${sql}, 'null')`;
-    case 'real':
-      return `coalesce(kql_real_json(${sql}), 'null')`;
-    case 'bool':
-      return `coalesce((${sql})::varchar, 'null')`;
-    case 'int':
-    case 'long':
-      return known(value, `(${sql})::varchar`, "'null'");
-    case 'decimal':
-    case 'datetime':
-    case 'timespan':
-    case 'guid':
-      return `coalesce('"' || ${toText({ sql, type, known: true })} || '"', 'null')`;
-  }
+  if (type === 'string') return `to_json(${sql})::varchar`;
+  if (type === 'dynamic') return value.container ? sql : `coalesce(${sql}, 'null')`;
+  if (type === 'real') return `coalesce(kql_real_json(${sql}), 'null')`;
+  const bare = type === 'bool' || type === 'int' || type === 'long';
+  const text = bare ? `(${sql})::varchar` : `'"' || ${TEXTS[type](sql)} || '"'`;
+  return known(value, bare ? text : `(${text})`, "'null'");
 }
 
 /** A value as dynamic; a bare null stays null. */
@@ -114,29 +96,22 @@ export function numeric(sql: string, from: KqlScalarType, to: KqlScalarType): st
 }
 
 function fromText(value: Value, to: KqlScalarType): string {
-  const text = value.type === 'dynamic' ? `kql_dynamic_text(${value.sql})` : value.sql;
-  switch (to) {
-    case 'int':
-      return `try_cast(${wholeNumber(text)} as integer)`;
-    case 'long':
-      return wholeNumber(text);
-    case 'real':
-      return `kql_parse_real(${text})`;
-    case 'decimal':
-      return `try_cast(${text} as ${SQL_TYPES.decimal})`;
-    case 'bool':
-      return `kql_parse_bool(${text})`;
-    case 'guid':
-      return `kql_parse_guid(${text})`;
-    case 'datetime':
-      return value.literal === undefined ? `kql_parse_datetime(${text})` : ticks(parseDatetime(value.literal));
-    case 'timespan':
-      return value.literal === undefined ? `kql_parse_timespan(${text})` : ticks(parseTimespan(value.literal));
-    case 'string':
-    case 'dynamic':
-      return text;
-  }
+  const text = value.type === 'dynamic' ? TEXTS.dynamic(value.sql) : value.sql;
+  return READERS[to](text, value.literal);
 }
+
+const READERS: Readonly<Record<KqlScalarType, (text: string, literal: string | undefined) => string>> = {
+  string: (text) => text,
+  dynamic: (text) => text,
+  int: (text) => `try_cast(${wholeNumber(text)} as integer)`,
+  long: (text) => wholeNumber(text),
+  real: (text) => `kql_parse_real(${text})`,
+  decimal: (text) => `try_cast(${text} as ${SQL_TYPES.decimal})`,
+  bool: (text) => `kql_parse_bool(${text})`,
+  guid: (text) => `kql_parse_guid(${text})`,
+  datetime: (text, literal) => (literal === undefined ? `kql_parse_datetime(${text})` : ticks(parseDatetime(literal))),
+  timespan: (text, literal) => (literal === undefined ? `kql_parse_timespan(${text})` : ticks(parseTimespan(literal))),
+};
 
 /** Hexadecimal text that this translation itself has prefixed needs no look at its shape: the fingerprint's hot path. */
 function wholeNumber(text: string): string {

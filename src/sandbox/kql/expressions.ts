@@ -91,7 +91,7 @@ function jsonOf(node: SyntaxNode): string {
   switch (kindOf(node)) {
     case 'JsonObjectExpression': {
       const pairs = list(node, 'Pairs').map((pair) => {
-        const name = (part(pair, 'Name') as unknown as { readonly ValueText: string }).ValueText;
+        const name = part(pair, 'Name').ValueText ?? '';
         return `${JSON.stringify(name)}:${jsonOf(part(pair, 'Value'))}`;
       });
       return `{${pairs.join(',')}}`;

@@ -32,6 +32,10 @@ interface KustoLanguage {
   readonly Syntax: { readonly SyntaxKind: Readonly<Record<string, unknown>> };
 }
 
+declare global {
+  var Kusto: { readonly Language: KustoLanguage } | undefined;
+}
+
 /** Parses and analyses a query; gives its syntax tree, or throws what the engine would refuse it with. */
 export type Analyse = (query: string) => SyntaxNode;
 
@@ -51,7 +55,8 @@ async function load(): Promise<Analyse> {
   const [runtime, library] = ['bridge.min.js', 'Kusto.Language.Bridge.min.js'];
   await import(`@kusto/language-service-next/${runtime}`);
   await import(`@kusto/language-service-next/${library}`);
-  const { Language: kusto } = (globalThis as unknown as { readonly Kusto: { readonly Language: KustoLanguage } }).Kusto;
+  if (!globalThis.Kusto) throw new Error('the KQL parser did not load');
+  const kusto = globalThis.Kusto.Language;
   useKinds(kusto.Syntax.SyntaxKind);
   const tables = TABLE_NAMES.map((name) => {
     const schema = TABLES[name].columns.map((column) => `${column.name}: ${column.type}`).join(', ');

@@ -1,5 +1,5 @@
 import { unsupported } from './error.ts';
-import { kindOf, simpleName, textOf } from './syntax.ts';
+import { kindOf, part, simpleName, textOf } from './syntax.ts';
 import type { SyntaxNode } from './syntax.ts';
 import type { Column, Relation } from './relation.ts';
 import type { KqlScalarType } from './types.ts';
@@ -56,9 +56,8 @@ export function inRow(scope: Scope, input: Relation): Scope {
 export function parameterText(nodes: readonly SyntaxNode[], name: string): string | undefined {
   for (const node of nodes) {
     if (kindOf(node) !== 'NamedParameter') continue;
-    const label = (node as unknown as { readonly Name: SyntaxNode }).Name;
-    if (simpleName(label) !== name) continue;
-    return textOf((node as unknown as { readonly Expression: SyntaxNode }).Expression);
+    if (simpleName(part(node, 'Name')) !== name) continue;
+    return textOf(part(node, 'Expression'));
   }
   return undefined;
 }

@@ -25,7 +25,13 @@ export interface SyntaxNode {
   readonly ResultType?: KustoSymbol | null;
   readonly ReferencedSymbol?: KustoSymbol | null;
   readonly LiteralValue?: unknown;
+  /** Of a name: the name without brackets and quotes. */
+  readonly SimpleName?: string | null;
+  /** Of a token: its text without quotes and escapes. */
+  readonly ValueText?: string;
   GetChild(index: number): SyntaxNode | null;
+  /** The name of a child, e.g. `Left`; the names are those of the library's own properties. */
+  GetName(index: number): string | null;
   GetCalledFunctionBody?(): SyntaxNode | null;
   ToString(includeTrivia: number): string;
 }
@@ -49,8 +55,10 @@ export function textOf(node: SyntaxNode): string {
 }
 
 export function optionalPart(node: SyntaxNode, name: string): SyntaxNode | undefined {
-  const value = (node as unknown as Record<string, SyntaxNode | null | undefined>)[name];
-  return value ?? undefined;
+  for (let index = 0; index < node.ChildCount; index++) {
+    if (node.GetName(index) === name) return node.GetChild(index) ?? undefined;
+  }
+  return undefined;
 }
 
 export function part(node: SyntaxNode, name: string): SyntaxNode {
@@ -65,14 +73,14 @@ export function list(node: SyntaxNode, name: string): SyntaxNode[] {
   for (let index = 0; index < value.ChildCount; index++) {
     const child = value.GetChild(index);
     if (!child) continue;
-    nodes.push(kindOf(child) === 'SeparatedElement' ? part(child, 'Element') : child);
+    const element = kindOf(child) === 'SeparatedElement' ? child.GetChild(0) : child;
+    if (element) nodes.push(element);
   }
   return nodes;
 }
 
 export function simpleName(node: SyntaxNode): string {
-  const name = (node as unknown as { readonly SimpleName?: string | null }).SimpleName;
-  return name ?? unsupported(`'${textOf(node)}'`, 'is not a name');
+  return node.SimpleName ?? unsupported(`'${textOf(node)}'`, 'is not a name');
 }
 
 /** The class of the symbol that a name refers to, e.g. `ColumnSymbol`. */
