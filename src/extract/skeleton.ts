@@ -3,6 +3,8 @@
  * (bounded), parsed strictly at the end for columns and failures.
  */
 import { EnvelopeError } from './envelope-error.ts';
+import { isJsonObject } from './json.ts';
+import type { JsonObject } from './json.ts';
 
 export interface Skeleton {
   readonly columns: readonly string[] | undefined;
@@ -136,11 +138,9 @@ export class SkeletonReader {
   }
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
 function readSkeleton(value: unknown): Skeleton {
   if (Array.isArray(value)) {
-    const frames = value.filter(isObject);
+    const frames = value.filter(isJsonObject);
     const primary = frames.find((frame) => member(frame, 'tablekind') === 'PrimaryResult');
     return {
       columns: primary && columnNames(primary),
@@ -148,9 +148,9 @@ function readSkeleton(value: unknown): Skeleton {
       keys: ['(array)', ...new Set(frames.flatMap((frame) => Object.keys(frame)))],
     };
   }
-  if (!isObject(value)) return { columns: undefined, failure: undefined, keys: [] };
+  if (!isJsonObject(value)) return { columns: undefined, failure: undefined, keys: [] };
   const list = member(value, 'tables');
-  const tables = Array.isArray(list) ? list.filter(isObject) : [];
+  const tables = Array.isArray(list) ? list.filter(isJsonObject) : [];
   const holder = member(value, 'rows') === undefined ? tables.find((table) => member(table, 'rows')) : value;
   return {
     columns: holder && columnNames(holder),
@@ -159,7 +159,7 @@ function readSkeleton(value: unknown): Skeleton {
   };
 }
 
-function firstFailure(places: readonly Json[]): string | undefined {
+function firstFailure(places: readonly JsonObject[]): string | undefined {
   for (const place of places) {
     for (const [key, content] of Object.entries(place))
       if (FAILURES.has(key.toLowerCase()) && !isEmpty(content)) return JSON.stringify({ [key]: content });
@@ -171,7 +171,7 @@ function firstFailure(places: readonly Json[]): string | undefined {
 }
 
 /** Engine v1 tells a failure that came after the first rows in a second table, by severity: 1 critical, 2 error. */
-function failedStatus(table: Json): string | undefined {
+function failedStatus(table: JsonObject): string | undefined {
   const columns = columnNames(table)?.map((name) => name.toLowerCase());
   const [severity, description] = [columns?.indexOf('severity') ?? -1, columns?.indexOf('statusdescription') ?? -1];
   const rows = member(table, 'rows');
@@ -185,18 +185,18 @@ function failedStatus(table: Json): string | undefined {
   return undefined;
 }
 
-function columnNames(place: Json): string[] | undefined {
+function columnNames(place: JsonObject): string[] | undefined {
   const columns = member(place, 'columns');
   if (!Array.isArray(columns)) return undefined;
   const names = columns.map((column: unknown) => {
     if (typeof column === 'string') return column;
-    return isObject(column) ? (member(column, 'name') ?? member(column, 'columnname')) : undefined;
+    return isJsonObject(column) ? (member(column, 'name') ?? member(column, 'columnname')) : undefined;
   });
   return names.every((name) => typeof name === 'string') ? names : undefined;
 }
 
 /** A member whatever the case of its key. */
-function member(object: Json, key: string): unknown {
+function member(object: JsonObject, key: string): unknown {
   for (const [name, value] of Object.entries(object)) if (name.toLowerCase() === key) return value;
   return undefined;
 }
@@ -204,8 +204,4 @@ function member(object: Json, key: string): unknown {
 function isEmpty(value: unknown): boolean {
   if (value === null || value === undefined || value === false || value === '') return true;
   return typeof value === 'object' && Object.keys(value).length === 0;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -28,11 +28,14 @@ export interface Analysis {
   readonly columns: readonly string[];
 }
 
+// Where the library puts itself; as a plain string, because its types are ours alone.
+const GLOBAL: string = 'Kusto';
+
 /** Microsoft's own parser and analyser over the three tables. */
 export async function loadAnalyser(): Promise<(query: string) => Analysis> {
   const parts = ['bridge.min.js', 'Kusto.Language.Bridge.min.js'];
   for (const part of parts) await import(`@kusto/language-service-next/${part}`);
-  const { Language: kusto }: { Language: Language } = Reflect.get(globalThis, 'Kusto');
+  const { Language: kusto }: { Language: Language } = Reflect.get(globalThis, GLOBAL);
   const tables = Object.values(TABLES).map(({ name, columns }) => {
     const schema = columns.map((column) => `${column.name}: ${column.type}`).join(', ');
     return new kusto.Symbols.TableSymbol.$ctor7(name, `(${schema})`, null);

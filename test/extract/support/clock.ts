@@ -1,0 +1,81 @@
+import { pino } from 'pino';
+import type { Runtime } from '../../../src/runtime.ts';
+
+export interface FakeClock extends Runtime {
+  /** Moves time on, waking sleepers in order and letting what they start run before the next wakes. */
+  advance(ms: number): Promise<void>;
+  /** Sets the wall clock alone. */
+  setWall(ms: number): void;
+  /** Every sleep asked for. */
+  readonly sleeps: readonly number[];
+}
+
+/** A runtime whose time only moves when told; `fetch` is the real one. */
+export function fakeClock(startMs = 1_900_000_000_000): FakeClock {
+  let mono = 0;
+  let wall = startMs;
+  const sleeps: number[] = [];
+  let sleepers: { readonly at: number; wake(): void }[] = [];
+  return {
+    sleeps,
+    now: () => wall,
+    monotonic: () => mono,
+    random: () => 0.5,
+    fetch: globalThis.fetch,
+    log: pino({ level: 'silent' }),
+    setWall(ms) {
+      wall = ms;
+    },
+    sleep(ms, signal) {
+      sleeps.push(ms);
+      return new Promise((resolve, reject) => {
+        signal?.addEventListener(
+          'abort',
+          () => reject(signal.reason instanceof Error ? signal.reason : new Error('aborted')),
+          { once: true },
+        );
+        if (ms <= 0) resolve();
+        else sleepers.push({ at: mono + ms, wake: resolve });
+      });
+    },
+    async advance(ms) {
+      const until = mono + ms;
+      for (;;) {
+        await settle();
+        const next = sleepers.filter((sleeper) => sleeper.at <= until).sort((a, b) => a.at - b.at)[0];
+        if (!next) break;
+        sleepers = sleepers.filter((sleeper) => sleeper !== next);
+        wall += next.at - mono;
+        mono = next.at;
+        next.wake();
+      }
+      wall += until - mono;
+      mono = until;
+      await settle();
+    },
+  };
+}
+
+/** A runtime whose sleeps are over at once, and whose time moves on by them. */
+export function hastyClock(): Runtime & { readonly sleeps: readonly number[] } {
+  let slept = 0;
+  const sleeps: number[] = [];
+  return {
+    sleeps,
+    now: () => Date.now() + slept,
+    monotonic: () => performance.now() + slept,
+    random: () => 0.5,
+    fetch: globalThis.fetch,
+    log: pino({ level: 'silent' }),
+    async sleep(ms, signal) {
+      signal?.throwIfAborted();
+      sleeps.push(ms);
+      slept += ms;
+    },
+  };
+}
+
+/** Lets file operations and promises that are under way finish. */
+export async function settle(): Promise<void> {
+  for (let k = 0; k < 3; k++) await new Promise((resolve) => setTimeout(resolve, 1));
+}
