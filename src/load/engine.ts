@@ -1,0 +1,157 @@
+/**
+ * DuckDB as the work engine and the ledger's store: one instance, one connection, work done one piece at a time (the
+ * engine is parallel inside). The binding's errors carry no code, so their text is read here and nowhere else.
+ */
+import { DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBValue, Json } from '@duckdb/node-api';
+import { DamagedError, DiskError, InsightsError, LockedError } from '../errors.ts';
+
+/** One row of a small answer: text keeps bigints and microseconds whole. */
+export type Row = Readonly<Record<string, Json>>;
+
+export interface EngineSettings {
+  /** Engine threads; undefined = all cores. */
+  readonly threads?: number;
+  /** DuckDB's own form, e.g. '512MB': beyond it the engine spills to `temporary`. */
+  readonly memoryLimit: string;
+}
+
+export interface Engine {
+  run(sql: string, values?: readonly DuckDBValue[]): Promise<void>;
+  rows(sql: string, values?: readonly DuckDBValue[]): Promise<Row[]>;
+  /** Runs `work` when all earlier exclusive work is over: temp tables and transactions belong to one piece of work. */
+  exclusive<T>(work: () => Promise<T>): Promise<T>;
+  /** One transaction around `work`; not nestable, inside `exclusive`. */
+  transaction<T>(work: () => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Opens (or creates) a database file, or `:memory:`; `temporary` is the folder to spill into. */
+export async function openEngine(path: string, temporary: string, settings: EngineSettings): Promise<Engine> {
+  const options: Record<string, string> = {
+    memory_limit: settings.memoryLimit,
+    temp_directory: temporary,
+    // Nothing is ever fetched from the network behind the operator's back.
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+    preserve_insertion_order: 'false',
+  };
+  if (settings.threads !== undefined) options['threads'] = String(settings.threads);
+  let instance: DuckDBInstance;
+  let connection: DuckDBConnection;
+  try {
+    instance = await DuckDBInstance.create(path, options);
+    connection = await instance.connect();
+    await connection.run(`set TimeZone = 'UTC'`);
+  } catch (error) {
+    throw openingError(error, path);
+  }
+  let queue: Promise<unknown> = Promise.resolve();
+  let closed = false;
+  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw statementError(error);
+    }
+  };
+  return {
+    run: (sql, values) =>
+      guarded(async () => {
+        await connection.run(sql, values ? [...values] : undefined);
+      }),
+    rows: (sql, values) =>
+      guarded(async () => (await connection.runAndReadAll(sql, values ? [...values] : undefined)).getRowObjectsJson()),
+    exclusive: (work) => {
+      const turn = queue.then(work);
+      queue = turn.catch(() => undefined);
+      return turn;
+    },
+    transaction: async (work) => {
+      await guarded(() => connection.run('begin'));
+      try {
+        const result = await work();
+        await guarded(() => connection.run('commit'));
+        return result;
+      } catch (error) {
+        // The first error is the one to tell; a failed rollback means that the engine had already rolled back.
+        await connection.run('rollback').catch(() => undefined);
+        throw error;
+      }
+    },
+    close: async () => {
+      if (closed) return;
+      closed = true;
+      await queue;
+      connection.closeSync();
+      instance.closeSync();
+    },
+  };
+}
+
+/** A cell as text; null stays null. */
+export function text(row: Row, name: string): string | undefined {
+  const value = row[name];
+  return value === null || value === undefined ? undefined : typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** A whole number of any width; null counts as 0. */
+export function big(row: Row, name: string): bigint {
+  return BigInt(text(row, name) ?? '0');
+}
+
+/** A count that fits a JS number. */
+export function count(row: Row | undefined, name: string): number {
+  return row ? Number(text(row, name) ?? '0') : 0;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function openingError(error: unknown, path: string): Error {
+  const message = messageOf(error);
+  if (/lock on file|already attached|file handle conflict/i.test(message)) {
+    const pid = /PID (\d+)/.exec(message)?.[1];
+    return new LockedError(
+      `Another process holds the data directory${pid ? ` (process ${pid})` : ''}: ${path} is locked`,
+      { hint: 'Wait for that run to end, or use another --data-dir.', where: pid ? { pid: Number(pid) } : {} },
+    );
+  }
+  const disk = diskError(message);
+  if (disk) return disk;
+  return new DamagedError(`The ledger cannot be opened: ${path}`, {
+    hint: 'Run `insights-etl repair`: it rebuilds the ledger from the Parquet files.',
+    cause: error,
+  });
+}
+
+function diskError(message: string): DiskError | undefined {
+  if (/no space left|disk full|ENOSPC|max_temp_directory_size/i.test(message)) {
+    return new DiskError('The disk is full', {
+      hint: 'Free space below the data directory, then run again: nothing is lost.',
+    });
+  }
+  if (/permission denied|read-only file system|EACCES|EROFS/i.test(message)) {
+    return new DiskError('The data directory cannot be written', { hint: 'Check its owner and permissions.' });
+  }
+  return undefined;
+}
+
+function statementError(error: unknown): Error {
+  if (error instanceof InsightsError) return error;
+  const message = messageOf(error);
+  const disk = diskError(message);
+  if (disk) return disk;
+  if (/out of memory/i.test(message)) {
+    return new InsightsError('unexpected', 'The engine ran out of memory', {
+      hint: 'Raise engine.memoryLimit, or lower reconcile.batchBytes.',
+    });
+  }
+  // Only the first line, quoted text blanked: a conversion or CSV error repeats the row it failed on.
+  const [firstLine = ''] = message.split('\n');
+  const shown = /^(Binder|Catalog|Parser) Error/.test(message)
+    ? message
+    : firstLine.replaceAll(/'[^']*'|"[^"]*"/g, "'…'");
+  return new InsightsError('unexpected', `The engine refused a statement: ${shown.slice(0, 300)}`);
+}

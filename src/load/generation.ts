@@ -1,0 +1,103 @@
+/** Writes one generation of a period: an immutable Parquet file, complete before its name exists. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { InsightsError } from '../errors.ts';
+import { TEMPORARY, commitFile, syncPath } from '../files.ts';
+import type { Window } from '../instant.ts';
+import type { Batch } from '../page.ts';
+import { TABLES } from '../tables.ts';
+import { lakeName, sqlText } from '../transform/lake.ts';
+import { hourInside, loadedSql } from './compare.ts';
+import type { Unit } from './compare.ts';
+import { count } from './engine.ts';
+import type { Ledger } from './ledger.ts';
+import { generationFile } from './layout.ts';
+import type { Period } from './layout.ts';
+import { columnListSql, HOUR_NUMBER, insideSql, parquetSql } from './sql.ts';
+
+export interface Generation {
+  readonly period: Period;
+  readonly generation: number;
+  /** Relative to the data directory. */
+  readonly file: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** Old rows outside the unit's windows ∪ staged rows → `<period>.<generation>.parquet`, ordered by (type, timestamp). */
+export async function writeGeneration(
+  ledger: Ledger,
+  batch: Batch,
+  unit: Unit,
+  expectedRows: number,
+  keepMissing: readonly Window[],
+): Promise<Generation> {
+  const table = TABLES[batch.table];
+  const id = lakeName(table, table.id);
+  const columns = columnListSql(table);
+  const staged = `select ${columns} from staged where ${loadedSql(unit)}`;
+  const spared = `(${insideSql(keepMissing)} and not exists (
+    select 1 from staged where ${loadedSql(unit)} and staged."${id}" = old."${id}" and ${hourOf('staged')} = ${hourOf('old')}))`;
+  const isKept =
+    keepMissing.length > 0 ? `(not ${insideSql(unit.windows)} or ${spared})` : `not ${insideSql(unit.windows)}`;
+  const kept =
+    unit.oldFile === undefined || (unit.whole && keepMissing.length === 0)
+      ? ''
+      : `union all select ${columns} from ${parquetSql([unit.oldFile])} as old where ${isKept}
+         and not exists (select 1 from displaced where ${hourInside(unit)} and displaced.id = old."${id}" and displaced.hour = ${hourOf('old')})`;
+  const generation = await writeRows(ledger, batch, unit.period, unit.nextGeneration, `${staged} ${kept}`);
+  if (generation.rows !== expectedRows) {
+    // The comparison and the copy read the same rows: a difference is a defect, and the file is an orphan.
+    throw new InsightsError('unexpected', `${generation.file} holds ${generation.rows} rows, expected ${expectedRows}`);
+  }
+  return generation;
+}
+
+/** Any select of a table's lake columns → a generation on disk, not yet known to the ledger. */
+export async function writeRows(
+  ledger: Ledger,
+  { tenant, table }: Pick<Batch, 'tenant' | 'table'>,
+  period: Period,
+  generation: number,
+  select: string,
+): Promise<Generation> {
+  const file = generationFile(table, tenant, period.name, generation);
+  const path = join(ledger.dataDir, file);
+  await makeFolder(dirname(path));
+  const temporary = `${path}${TEMPORARY}`;
+  const type = lakeName(TABLES[table], TABLES[table].typeColumn);
+  const [stats] = await ledger.rows(
+    `copy (${select} order by "${type}", "timestamp") to ${sqlText(temporary)} (format parquet, compression zstd, return_stats)`,
+  );
+  await commitFile(temporary, path);
+  return {
+    period,
+    generation,
+    file,
+    rows: count(stats, 'count'),
+    bytes: count(stats, 'file_size_bytes'),
+    sha256: await sha256Of(path),
+  };
+}
+
+/** Makes a folder and flushes the names of all that had to be made. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made));
+}
+
+/** Hex digest of a file's bytes. */
+export async function sha256Of(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>)
+    hash.update(chunk);
+  return hash.digest('hex');
+}
+
+function hourOf(alias: string): string {
+  return HOUR_NUMBER.replace('"timestamp"', `${alias}."timestamp"`);
+}

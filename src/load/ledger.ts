@@ -1,0 +1,135 @@
+/**
+ * The ledger, `state.duckdb`: what the lake holds and what was proven of it. DuckDB's lock on that file is the
+ * pipeline's lock: one writer per data directory. Every statement on it goes through one connection, in turn.
+ */
+import { existsSync } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { DamagedError, DiskError, NewerStateError } from '../errors.ts';
+import { count, openEngine } from './engine.ts';
+import type { Engine } from './engine.ts';
+import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from './layout.ts';
+import { MIGRATIONS } from './migrations.ts';
+
+/** A share of rows, applied only from a number of rows on: three rows of four are no trend. */
+export interface ShareLimit {
+  /** 0 to 1. */
+  readonly maxShare: number;
+  readonly minRows: number;
+}
+
+export interface LakeSettings {
+  /** Engine threads. @default all cores */
+  readonly threads?: number;
+  /** DuckDB's memory limit; beyond it the engine spills to `<dataDir>/work`. @default '512MB' */
+  readonly memoryLimit: string;
+  /** Hours that superseded files stay for readers that are mid-query; 0 removes them at once. @default 24 */
+  readonly keepHours: number;
+  /** Share of a page's rows in quarantine beyond which the page is refused. @default 0.2 from 100 rows on */
+  readonly quarantine: ShareLimit;
+  /** Share of a partition's rows that one merge may remove. @default 0.2 from 100 rows on */
+  readonly deletes: ShareLimit;
+}
+
+/** Defaults of every setting. */
+export const LAKE_DEFAULTS: LakeSettings = {
+  memoryLimit: '512MB',
+  keepHours: 24,
+  quarantine: { maxShare: 0.2, minRows: 100 },
+  deletes: { maxShare: 0.2, minRows: 100 },
+};
+
+/** The wall clock (ms since 1970) stamps ledger rows and ages superseded files; it never decides what is loaded. */
+export interface LakeRuntime {
+  now(): number;
+  readonly log: Logger;
+}
+
+export interface Ledger extends Omit<Engine, 'close'> {
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly settings: LakeSettings;
+  readonly runtime: LakeRuntime;
+  /** SQL timestamptz of the wall clock. */
+  nowSql(): string;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Opens the ledger of a data directory, creating both when they are not there, and takes the directory's lock.
+ * Throws LockedError (names the holder's process), NewerStateError, DamagedError (unreadable, or Parquet files without
+ * a ledger: `repair` is the way), DiskError. `adopting` is repair's: a new ledger beside existing files is then right.
+ */
+export async function openLedger(
+  dataDir: string,
+  settings: LakeSettings,
+  runtime: LakeRuntime,
+  { adopting = false }: { adopting?: boolean } = {},
+): Promise<Ledger> {
+  const file = join(dataDir, LEDGER_FILE);
+  if (!existsSync(file) && !adopting && (await holdsParquet(join(dataDir, STORE_FOLDER)))) {
+    throw new DamagedError(`${dataDir} holds Parquet files, and their ledger ${LEDGER_FILE} is missing`, {
+      hint: 'Run `insights-etl repair`: it rebuilds the ledger from the files.',
+    });
+  }
+  const work = join(dataDir, WORK_FOLDER);
+  try {
+    await mkdir(work, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new DiskError(`The data directory ${dataDir} cannot be created or written`, {
+      hint: 'Check --data-dir, its owner and permissions.',
+      cause: error,
+    });
+  }
+  const engine = await openEngine(file, work, settings);
+  try {
+    await migrate(engine, dataDir, runtime);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+  const close = async (): Promise<void> => {
+    await engine.close();
+  };
+  return {
+    ...engine,
+    dataDir,
+    settings,
+    runtime,
+    nowSql: () => clockSql(runtime),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): Promise<void> {
+  await engine.run('create table if not exists migrations (version integer not null, applied_at timestamptz not null)');
+  const [row] = await engine.rows('select coalesce(max(version), 0) as version from migrations');
+  const version = count(row, 'version');
+  if (version > MIGRATIONS.length) {
+    throw new NewerStateError(
+      `${dataDir} was written by a newer version (ledger schema ${version}, this program knows ${MIGRATIONS.length})`,
+      { hint: 'Upgrade insights-etl, or use another --data-dir.' },
+    );
+  }
+  for (const [index, statements] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    await engine.transaction(async () => {
+      await engine.run(`insert into migrations values (${index + 1}, ${clockSql(runtime)})`);
+      await engine.run(statements);
+    });
+    runtime.log.debug({ version: index + 1 }, 'ledger schema migrated');
+  }
+}
+
+function clockSql(runtime: LakeRuntime): string {
+  return `make_timestamptz(${Math.trunc(runtime.now()) * 1000})`;
+}
+
+async function holdsParquet(store: string): Promise<boolean> {
+  if (!existsSync(store)) return false;
+  const names = await readdir(store, { recursive: true });
+  return names.some((name) => name.endsWith('.parquet'));
+}

@@ -1,0 +1,201 @@
+/**
+ * One complete batch of landed pages into the lake: stage, compare, write, read back, record.
+ *
+ * New generation of a touched period = old rows outside the batch's windows ∪ staged rows, one copy of an id an hour.
+ * Order of durability: every new file is flushed and named before the one ledger transaction that makes all of them
+ * current; files that the ledger does not know are orphans, which `recover` removes. So a merge that is killed between
+ * any two steps has either not happened or happened whole, and running it again gives the same lake.
+ */
+import { rm } from 'node:fs/promises';
+import { InsightsError, MassLossError, SourceError } from '../errors.ts';
+import type { Window } from '../instant.ts';
+import type { Batch, LandedPage } from '../page.ts';
+import { TABLES } from '../tables.ts';
+import { compareUnit, meetOldRows, planUnits } from './compare.ts';
+import type { Comparison, Unit } from './compare.ts';
+import { count } from './engine.ts';
+import { writeGeneration } from './generation.ts';
+import type { Generation } from './generation.ts';
+import type { Ledger } from './ledger.ts';
+import { recordMerge } from './record.ts';
+import { ofTable } from './sql.ts';
+import { sqlText } from '../transform/lake.ts';
+import { dropStage, stageBatch } from './staging.ts';
+
+export interface MergeOptions {
+  readonly run: string;
+  /** Refuse a merge that removes more than `settings.deletes` of a partition. @default true */
+  readonly guard?: boolean;
+  /** Windows at or behind the retention edge: rows missing there have expired, not vanished, and are kept. */
+  readonly keepMissing?: readonly Window[];
+  /** Called after each durable step, in order; what it throws stops the merge there (crash tests). */
+  readonly onStep?: (step: string) => void | Promise<void>;
+}
+
+export interface MergeResult {
+  readonly inserted: number;
+  /** Same id and hour, other content. */
+  readonly replaced: number;
+  /** Gone at the source. */
+  readonly removed: number;
+  readonly unchanged: number;
+  /** Copies beyond the first, left out of the lake. */
+  readonly duplicates: number;
+  readonly quarantined: number;
+  /** Periods written anew, with their bytes. */
+  readonly days: number;
+  readonly bytes: number;
+  /** The batch had been merged by an earlier run: nothing was done. */
+  readonly already: boolean;
+  readonly ms: Readonly<Record<'stage' | 'compare' | 'write' | 'readBack' | 'record', number>>;
+}
+
+/**
+ * Merges a batch; all of its pages must be given. Throws SourceError (a page is refused: its landed file is removed so
+ * that it is asked again), MassLossError, DiskError, DamagedError; the lake is unchanged then.
+ */
+export async function mergeBatch(
+  ledger: Ledger,
+  batch: Batch,
+  landed: readonly LandedPage[],
+  options: MergeOptions,
+): Promise<MergeResult> {
+  return ledger.exclusive(async () => {
+    try {
+      return await merge(ledger, batch, landed, options);
+    } finally {
+      await dropStage(ledger);
+    }
+  });
+}
+
+async function merge(
+  ledger: Ledger,
+  batch: Batch,
+  landed: readonly LandedPage[],
+  { run, guard = true, keepMissing = [], onStep }: MergeOptions,
+): Promise<MergeResult> {
+  const ms = { stage: 0, compare: 0, write: 0, readBack: 0, record: 0 };
+  const merged = await ledger.rows(
+    `select count(*) as n from batches where ${ofTable(batch.tenant, batch.table)} and id = ${sqlText(batch.id)}`,
+  );
+  if (count(merged[0], 'n') > 0) {
+    return { ...NOTHING, already: true, ms };
+  }
+  requireComplete(batch, landed);
+  const table = TABLES[batch.table];
+  const timed = async <T>(step: keyof typeof ms, work: () => Promise<T>): Promise<T> => {
+    const start = performance.now();
+    const result = await work();
+    ms[step] += performance.now() - start;
+    return result;
+  };
+
+  const stage = await timed('stage', async () => {
+    try {
+      return await stageBatch(ledger, batch, landed);
+    } catch (error) {
+      if (error instanceof SourceError)
+        await Promise.all(refusedFiles(error, landed).map((file) => rm(file, { force: true })));
+      throw error;
+    }
+  });
+  await onStep?.('staged');
+
+  const changes = await timed('compare', async () => {
+    const units = await planUnits(ledger, batch, stage.days);
+    const compared: { unit: Unit; comparison: Comparison }[] = [];
+    for (const unit of units) {
+      await meetOldRows(ledger, table, unit, keepMissing);
+      const comparison = await compareUnit(ledger, table, unit, keepMissing);
+      if (guard) refuseMassLoss(ledger, batch, unit, comparison);
+      compared.push({ unit, comparison });
+    }
+    return compared;
+  });
+  await onStep?.('compared');
+
+  const changed = changes.filter(({ comparison }) => comparison.changed);
+  const generations: Generation[] = [];
+  await timed('write', async () => {
+    for (const { unit, comparison } of changed) {
+      if (comparison.rowsAfter === 0) continue;
+      generations.push(await writeGeneration(ledger, batch, unit, comparison.rowsAfter, keepMissing));
+      await onStep?.(`written ${unit.period.name}`);
+    }
+  });
+
+  await timed('record', () =>
+    recordMerge(ledger, {
+      batch,
+      run,
+      keepMissing,
+      changed: changed.map(({ unit }) => unit),
+      generations,
+      pin: stage.pin,
+      readBackMs: (spent) => {
+        ms.readBack += spent;
+        ms.record -= spent;
+      },
+      onStep,
+    }),
+  );
+  await onStep?.('recorded');
+
+  const total = (key: 'inserted' | 'replaced' | 'removed' | 'unchanged'): number =>
+    changes.reduce((sum, { comparison }) => sum + comparison[key], 0);
+  const [left] = await ledger.rows(
+    'select count(*) as n from (select 1 from losers union all select 1 from displaced)',
+  );
+  return {
+    inserted: total('inserted'),
+    replaced: total('replaced'),
+    removed: total('removed'),
+    unchanged: total('unchanged'),
+    duplicates: count(left, 'n'),
+    quarantined: stage.quarantined,
+    days: changed.length,
+    bytes: generations.reduce((sum, generation) => sum + generation.bytes, 0),
+    already: false,
+    ms,
+  };
+}
+
+const NOTHING = {
+  inserted: 0,
+  replaced: 0,
+  removed: 0,
+  unchanged: 0,
+  duplicates: 0,
+  quarantined: 0,
+  days: 0,
+  bytes: 0,
+} as const;
+
+/** Merging a part of a batch would remove the rows of its missing pages: a programmer's error, so refused. */
+function requireComplete(batch: Batch, landed: readonly LandedPage[]): void {
+  const have = new Set(landed.map(({ page }) => page.id));
+  const missing = batch.pages.filter((page) => !have.has(page.id)).length;
+  if (missing === 0 && landed.length === batch.pages.length) return;
+  throw new InsightsError(
+    'unexpected',
+    `Batch ${batch.id} is not complete: ${landed.length} of ${batch.pages.length} pages are landed`,
+  );
+}
+
+function refusedFiles(error: SourceError, landed: readonly LandedPage[]): string[] {
+  const refused = error.where['page'];
+  return landed.filter(({ page }) => page.id === refused).map(({ file }) => file);
+}
+
+function refuseMassLoss(ledger: Ledger, batch: Batch, unit: Unit, { removed, held }: Comparison): void {
+  const { maxShare, minRows } = ledger.settings.deletes;
+  if (removed <= minRows || removed <= maxShare * held) return;
+  throw new MassLossError(
+    `${removed} of ${held} rows of ${batch.table} in ${unit.period.name} vanished at the source: nothing was changed`,
+    {
+      hint: 'Check the source. If the loss is right, run again with --allow-deletes.',
+      where: { tenant: batch.tenant, table: batch.table, period: unit.period.name, removed, held },
+    },
+  );
+}

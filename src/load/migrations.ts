@@ -1,0 +1,102 @@
+/**
+ * The ledger's schema, as numbered steps that are never edited once released. A step's row in `migrations` is written
+ * in the step's own transaction. A ledger with a higher number than the last one here belongs to a newer program.
+ *
+ * Fingerprints are structs (n, s0, s1, x), so that two of them compare as one value.
+ */
+const FINGERPRINT = 'struct(n hugeint, s0 hugeint, s1 hugeint, x bigint)';
+
+export const MIGRATIONS: readonly string[] = [
+  `
+  -- What a tenant taught us: pinned tenant id, learnt caps, grade, wire ratio (see profile.ts).
+  create table tenants (tenant varchar not null, profile json not null);
+
+  -- One row per hour ever compared or loaded. account = lake + duplicates + quarantined.
+  create table hours (
+    tenant varchar not null,
+    table_name varchar not null,
+    hour timestamptz not null,
+    source ${FINGERPRINT},
+    lake ${FINGERPRINT} not null,
+    duplicates ${FINGERPRINT} not null,
+    quarantined ${FINGERPRINT} not null,
+    covered_to timestamptz not null,
+    state varchar not null,
+    grade varchar not null,
+    checked_at timestamptz,
+    verified_at timestamptz,
+    run varchar
+  );
+
+  -- One row per generation; current while superseded_at is null. [from_ts, to_ts) is the period. The row of a period's
+  -- highest generation outlives its file (removed_at), so that a file name is never used twice.
+  create table partitions (
+    tenant varchar not null,
+    table_name varchar not null,
+    period varchar not null,
+    from_ts timestamptz not null,
+    to_ts timestamptz not null,
+    generation integer not null,
+    file varchar not null,
+    rows bigint not null,
+    bytes bigint not null,
+    sha256 varchar not null,
+    fingerprint ${FINGERPRINT} not null,
+    min_ts timestamptz not null,
+    max_ts timestamptz not null,
+    run varchar,
+    created_at timestamptz not null,
+    superseded_at timestamptz,
+    removed_at timestamptz
+  );
+
+  -- Copies of an id beyond the first in its hour: one row per copy left out of the lake.
+  create table duplicates (
+    tenant varchar not null,
+    table_name varchar not null,
+    hour timestamptz not null,
+    minute timestamptz not null,
+    kept_minute timestamptz not null,
+    id varchar not null,
+    same_content boolean not null
+  );
+
+  -- Rows that could not be loaded. hour and minute are null where the row has no known place in the account;
+  -- placed_at then is the start of its page, so that asking for the page again replaces it.
+  create table quarantine (
+    tenant varchar not null,
+    table_name varchar not null,
+    placed_at timestamptz not null,
+    hour timestamptz,
+    minute timestamptz,
+    page varchar not null,
+    run varchar,
+    reason varchar not null,
+    id varchar,
+    raw varchar
+  );
+
+  create table batches (
+    id varchar not null,
+    tenant varchar not null,
+    table_name varchar not null,
+    run varchar,
+    merged_at timestamptz not null
+  );
+
+  create table runs (
+    run varchar not null,
+    started_at timestamptz not null,
+    finished_at timestamptz,
+    outcome varchar,
+    stats json
+  );
+
+  create table snapshots (
+    snapshot bigint not null,
+    content varchar not null,
+    run varchar,
+    published_at timestamptz not null
+  );
+  `,
+];

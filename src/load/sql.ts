@@ -1,0 +1,90 @@
+/** SQL fragments that the load stage's statements share. Only validated typed values and quoted text become SQL. */
+import { fingerprintSql } from '../fingerprint.ts';
+import type { Fingerprint } from '../fingerprint.ts';
+import type { Instant, Window } from '../instant.ts';
+import { lakeColumns, sqlText } from '../transform/lake.ts';
+import type { Table, TableName } from '../tables.ts';
+import { big } from './engine.ts';
+import type { Row } from './engine.ts';
+
+const TICKS_PER_MICROSECOND = 10n;
+
+export const ZERO_SQL = '{n: 0::hugeint, s0: 0::hugeint, s1: 0::hugeint, x: 0::bigint}';
+
+/** Rows and ids by hour or minute group on whole numbers: `date_trunc` of a timestamptz asks ICU for every row. */
+export const HOUR_NUMBER = `(epoch_us("timestamp") // 3600000000)`;
+
+export function instantSql(instant: Instant): string {
+  return `make_timestamptz(${instant / TICKS_PER_MICROSECOND})`;
+}
+
+export function instantOf(row: Row, microsecondsColumn: string): Instant {
+  return big(row, microsecondsColumn) * TICKS_PER_MICROSECOND;
+}
+
+/** True for a timestamp in one of the windows. */
+export function insideSql(windows: readonly Window[], expression = `"timestamp"`): string {
+  if (windows.length === 0) return 'false';
+  const spans = windows.map(
+    ({ from, to }) => `(${expression} >= ${instantSql(from)} and ${expression} < ${instantSql(to)})`,
+  );
+  return `(${spans.join(' or ')})`;
+}
+
+/** `<keys>, fp`: one fingerprint struct per group of `source`; `keys` are select expressions with names. */
+export function fingerprintsSql(source: string, id: string, keys: readonly string[]): string {
+  const names = keys.map((key) => key.split(' as ').at(-1));
+  return `select ${[...names, '{n: n, s0: s0, s1: s1, x: x} as fp'].join(', ')}
+from (select ${[...keys, fingerprintSql(id)].join(', ')} from ${source} group by all)`;
+}
+
+/** Several fingerprints of disjoint sets of rows folded into one; null when there is none. */
+export function foldSql(expression: string): string {
+  return `struct_pack(n := coalesce(sum(${expression}.n), 0)::hugeint, s0 := coalesce(sum(${expression}.s0), 0)::hugeint, s1 := coalesce(sum(${expression}.s1), 0)::hugeint, x := coalesce(bit_xor(${expression}.x), 0)::bigint)`;
+}
+
+export function fingerprintLiteral({ rows, sum0, sum1, xor }: Fingerprint): string {
+  return `{n: ${rows}::hugeint, s0: ${sum0}::hugeint, s1: ${sum1}::hugeint, x: ${xor}::bigint}`;
+}
+
+/** Reads back the four columns that `fingerprintColumnsSql` selects. */
+export function fingerprintOf(row: Row, prefix = ''): Fingerprint {
+  return {
+    rows: big(row, `${prefix}n`),
+    sum0: big(row, `${prefix}s0`),
+    sum1: big(row, `${prefix}s1`),
+    xor: big(row, `${prefix}x`),
+  };
+}
+
+/** A fingerprint struct as four text columns. */
+export function fingerprintColumnsSql(struct: string, prefix = ''): string {
+  return ['n', 's0', 's1', 'x'].map((part) => `(${struct}).${part}::varchar as ${prefix}${part}`).join(', ');
+}
+
+/** Parquet files named one by one; the keys in their paths are no columns here. */
+export function parquetSql(files: readonly string[], options = ''): string {
+  return `read_parquet([${files.map(sqlText).join(', ')}], hive_partitioning = false${options})`;
+}
+
+/** Text columns `r[1]`, `r[2]`, … of a parameter `$1` that holds a JSON array of arrays of text. */
+export const BULK_SQL = `(select unnest(from_json($1::json, '[["VARCHAR"]]')) as r)`;
+
+export function columnListSql(table: Table, prefix = ''): string {
+  return lakeColumns(table)
+    .map((column) => `${prefix}"${column.name}"`)
+    .join(', ');
+}
+
+/** 64 bits over everything a row says: two versions of one id differ, or they are the same row. */
+export function contentHashSql(table: Table, prefix = ''): string {
+  const parts = lakeColumns(table).map((column) =>
+    column.type === 'JSON' ? `${prefix}"${column.name}"::varchar` : `${prefix}"${column.name}"`,
+  );
+  return `hash(${parts.join(', ')})`;
+}
+
+/** `tenant = … and table_name = …`. */
+export function ofTable(tenant: string, table: TableName, prefix = ''): string {
+  return `${prefix}tenant = ${sqlText(tenant)} and ${prefix}table_name = ${sqlText(table)}`;
+}

@@ -1,0 +1,61 @@
+/** The lake's own columns, derived from `tables.ts`: what a Parquet file, a view and the manifest show. */
+import type { Table } from '../tables.ts';
+
+interface LakeColumn {
+  readonly name: string;
+  /** DuckDB type, also the type in the Parquet files (JSON is text with the JSON annotation). */
+  readonly type: 'VARCHAR' | 'TIMESTAMP WITH TIME ZONE' | 'JSON' | 'DOUBLE';
+  readonly comment: string;
+}
+
+const COMMENTS: Readonly<Record<string, string>> = {
+  event_id: 'Identity within its hour; lower-case text',
+  metric_id: 'Identity within its hour; lower-case text',
+  timestamp: 'When it happened, UTC, microseconds (the source holds 100 ns)',
+  source_tenant_id: 'Tenant id as the row itself carries it; null when it carries none',
+  event_type: "The source's own spelling; file rows are ordered by (type, timestamp)",
+  metric_type: "The source's own spelling; file rows are ordered by (type, timestamp)",
+  operation_id: 'Correlates the rows of one operation; null when empty',
+  properties: "Everything else, the source's JSON text unchanged; null when empty",
+  value: "The metric's JSON value, verbatim",
+};
+
+/** Columns of a lake table in file order. Metrics gain `value_type` and `value_number` beside the raw value. */
+export function lakeColumns(table: Table): readonly LakeColumn[] {
+  return table.columns.flatMap((column): LakeColumn[] => {
+    const type =
+      column.type === 'datetime'
+        ? 'TIMESTAMP WITH TIME ZONE'
+        : column.type === 'dynamic'
+          ? 'JSON'
+          : ('VARCHAR' as const);
+    const own: LakeColumn = { name: column.lake, type, comment: COMMENTS[column.lake] ?? '' };
+    if (!column.anyJson) return [own];
+    return [
+      own,
+      {
+        name: `${column.lake}_type`,
+        type: 'VARCHAR',
+        comment: 'number, string, boolean, object, array or null; null when the source sent nothing',
+      },
+      { name: `${column.lake}_number`, type: 'DOUBLE', comment: 'The value when it is a single number' },
+    ];
+  });
+}
+
+/** The lake's name of a source column, e.g. the id: `event_id`. */
+export function lakeName(table: Table, sourceName: string): string {
+  const column = table.columns.find((candidate) => candidate.name === sourceName);
+  if (!column) throw new Error(`tables.ts: ${table.name} has no column ${sourceName}`);
+  return column.lake;
+}
+
+/** Single-quoted SQL text. */
+export function sqlText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+/** Double-quoted SQL name. */
+export function sqlName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}

@@ -1,0 +1,187 @@
+/**
+ * Landed pages to typed rows, in one set-based statement: `stageSql` builds it, `merge.ts` runs it.
+ *
+ * The file is read as lines and each line is parsed as one JSON value, so a malformed line is a value of its own
+ * (null cells) and can never fail the statement; its text is at hand for the quarantine. Measured on 400,000 rows of
+ * 400 bytes, 2 threads: 0.3 s, as fast as `json_extract_string` and four times `read_json` over whole answers. Rows
+ * never pass through JavaScript.
+ *
+ * A row is judged in this order; the first that applies is its reason, and rows without one are loaded:
+ *   malformed       not a JSON array or object
+ *   wrong_width     fewer or more cells than were asked for: never loaded shifted
+ *   bad_timestamp   none, or not an ISO 8601 instant
+ *   outside_window  not in a window of its page: belongs to another hour's account, so it is in none
+ *   no_id           empty; counted in its hour's account as the empty id, as the source counts it
+ *   foreign_tenant  carries another tenant's id than the pinned one
+ */
+import type { LandedPage } from '../page.ts';
+import type { Table } from '../tables.ts';
+import { SourceError } from '../errors.ts';
+import { lakeColumns, lakeName, sqlText } from './lake.ts';
+
+/** Reasons whose rows have a known place in time inside their page: they take part in their hour's account. */
+export const COUNTED_REASONS = ['no_id', 'foreign_tenant'] as const;
+
+interface StageInput {
+  readonly table: Table;
+  readonly pages: readonly LandedPage[];
+  /** The tenant id that rows must carry; undefined while none is pinned. An empty id is nobody's and is loaded. */
+  readonly pinned: string | undefined;
+  /** Name of the temp table made: file, reason, raw (null unless there is a reason), then the lake's columns. */
+  readonly target: string;
+  /** Files to read in place of a page's own (see `disarm.ts`), by the page's file. */
+  readonly substitutes?: ReadonlyMap<string, string>;
+}
+
+/** Statements that create `<target>_windows`, `<target>_pages` and `<target>`; run in order on one connection. */
+export function stageSql({ table, pages, pinned, target, substitutes }: StageInput): string[] {
+  const fileOf = (page: LandedPage): string => substitutes?.get(page.file) ?? page.file;
+  const windows = pages.flatMap((landed) =>
+    landed.page.windows.map(
+      (window) =>
+        `(${sqlText(fileOf(landed))}, make_timestamptz(${window.from / 10n}), make_timestamptz(${window.to / 10n}))`,
+    ),
+  );
+  const groups = groupBy(pages, (landed) => JSON.stringify(landed.columns ?? null));
+  const typed = [...groups.values()].map((group) => typedRows(table, group, fileOf));
+  const columns = lakeColumns(table).map((column) => column.name);
+  const id = lakeName(table, table.id);
+  return [
+    `create or replace temp table ${target}_windows (file varchar, lo timestamptz, hi timestamptz)`,
+    `insert into ${target}_windows values ${windows.join(', ')}`,
+    `create or replace temp table ${target}_pages (file varchar, page varchar, starts_at timestamptz)`,
+    `insert into ${target}_pages values ${pages
+      .map(
+        (landed) =>
+          `(${sqlText(fileOf(landed))}, ${sqlText(landed.page.id)}, make_timestamptz(${(landed.page.windows[0]?.from ?? 0n) / 10n}))`,
+      )
+      .join(', ')}`,
+    `create or replace temp table ${target} as
+with typed as (
+${typed.join('\nunion all\n')}
+),
+judged as (
+  select
+    typed.*,
+    case
+      when width is null then 'malformed'
+      when not fits then 'wrong_width'
+      when "timestamp" is null then 'bad_timestamp'
+      when page_window.file is null then 'outside_window'
+      when ${id} is null then 'no_id'
+      ${pinned === undefined ? '' : `when source_tenant_id <> ${sqlText(pinned)} then 'foreign_tenant'`}
+    end as reason
+  from typed
+  left join ${target}_windows as page_window
+    on typed.file = page_window.file
+    and typed."timestamp" >= page_window.lo
+    and typed."timestamp" < page_window.hi
+)
+select
+  file,
+  reason,
+  case when reason is not null then line end as raw,
+  ${columns.map((name) => `"${name}"`).join(',\n  ')}
+from judged`,
+  ];
+}
+
+/** One select over the pages that share an order of cells. */
+function typedRows(table: Table, pages: readonly LandedPage[], fileOf: (page: LandedPage) => string): string {
+  const order = pages[0]?.columns ?? table.columns.map((column) => column.name);
+  const missing = table.columns.filter((column) => !order.includes(column.name));
+  if (missing.length > 0) {
+    throw new SourceError(
+      `An answer names its columns, and ${missing.map((column) => column.name).join(', ')} is missing`,
+      {
+        hint: 'Compare the names of the columns with the API guide; the page was not loaded.',
+        where: { table: table.name, columns: order.length },
+      },
+    );
+  }
+  // Longest line plus room for the header line; the reader allots buffers by it, so it follows the data.
+  const longest = Math.max(2_000_000, ...pages.map((page) => page.largestRow + 1_000));
+  const paths = order.map((name) => sqlText(`$."${name}"`)).join(', ');
+  const cells = table.columns.map((column) => ({ column, cell: `c[${order.indexOf(column.name) + 1}]` }));
+  return `  select
+    file,
+    line,
+    len(c) as width,
+    fits,
+    ${cells.map(({ column, cell }) => typedCell(column, cell, table)).join(',\n    ')}
+  from (
+    select
+      file,
+      line,
+      c,
+      len(c) = ${order.length} and not lacks_key as fits
+    from (
+      select
+        filename as file,
+        line,
+        case
+          when line[1] = '{' then try(json_extract_string(line, [${paths}]))
+          else try(from_json(line, '["VARCHAR"]'))
+        end as c,
+        case
+          when line[1] = '{' then not coalesce(list_has_all(try(json_keys(line)), [${order.map(sqlText).join(', ')}]), false)
+          else false
+        end as lacks_key
+      from read_csv(
+        [${pages.map((page) => sqlText(fileOf(page))).join(', ')}],
+        header = false, auto_detect = false, delim = '\\x01', quote = '', escape = '', new_line = '\\n',
+        columns = {line: 'VARCHAR'}, max_line_size = ${longest}, filename = true
+      )
+      where line is null or line[1] <> '#'
+    )
+  )`;
+}
+
+function typedCell(column: Table['columns'][number], cell: string, table: Table): string {
+  const name = `"${column.lake}"`;
+  if (column.anyJson) {
+    // The source packed the value into a one-element array; what stands between the brackets is the value, verbatim.
+    const inner = `trim(substr(${cell}, 2, length(${cell}) - 2), E' \\t\\n\\r')`;
+    const text = `nullif(case when left(${cell}, 1) = '[' and try(json_array_length(${cell})) = 1 then ${inner} else ${cell} end, '')`;
+    const kind = `try(json_type(${text}))`;
+    const number = `${kind} not in ('VARCHAR', 'OBJECT', 'ARRAY', 'NULL', 'BOOLEAN')`;
+    return `coalesce(try_cast(${text} as json), to_json(${text})) as ${name},
+    case
+      when ${text} is null then null
+      when ${kind} is null or ${kind} = 'VARCHAR' then 'string'
+      when ${number} then 'number'
+      else lower(${kind})
+    end as "${column.lake}_type",
+    case when ${number} then try_cast(${text} as double) end as "${column.lake}_number"`;
+  }
+  if (column.name === table.id) return `lower(nullif(${cell}, '')) as ${name}`;
+  switch (column.type) {
+    case 'datetime':
+      // DuckDB truncates a 7th digit (it does not round), so no row crosses into the next hour: a test pins this.
+      return `case
+      when ${cell} like '____-__-__T__:__:__%' or ${cell} like '____-__-__ __:__:__%' then try_cast(${cell} as timestamptz)
+    end as ${name}`;
+    case 'dynamic':
+      // Text that is no object or array was a dynamic string at the source: it becomes a JSON string, never guessed at.
+      return `case
+      when ${cell} = '' then null
+      when left(${cell}, 1) in ('{', '[') then coalesce(try_cast(${cell} as json), to_json(${cell}))
+      else to_json(${cell})
+    end as ${name}`;
+    case 'guid':
+    case 'string':
+      return `nullif(${cell}, '') as ${name}`;
+    default:
+      return column.type satisfies never;
+  }
+}
+
+function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group) group.push(item);
+    else groups.set(key(item), [item]);
+  }
+  return groups;
+}

@@ -1,0 +1,164 @@
+/** A scratch data directory, landed pages written as the extract stage writes them, and a plain reader of the store. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import { combine, EMPTY } from '../../../src/fingerprint.ts';
+import type { Fingerprint } from '../../../src/fingerprint.ts';
+import { createHash } from 'node:crypto';
+import { HOUR, floorTo, parseInstant } from '../../../src/instant.ts';
+import type { Instant, Window } from '../../../src/instant.ts';
+import { LAKE_DEFAULTS, openLedger } from '../../../src/load/ledger.ts';
+import type { LakeRuntime, LakeSettings, Ledger } from '../../../src/load/ledger.ts';
+import { mergeBatch } from '../../../src/load/merge.ts';
+import type { MergeOptions, MergeResult } from '../../../src/load/merge.ts';
+import type { Batch, LandedPage } from '../../../src/page.ts';
+import { TABLES } from '../../../src/tables.ts';
+import type { TableName } from '../../../src/tables.ts';
+
+export const TENANT = 'acme';
+
+export function at(text: string): Instant {
+  const instant = parseInstant(text);
+  if (instant === undefined) throw new Error(`not an instant: ${text}`);
+  return instant;
+}
+
+export function span(from: string, to: string): Window {
+  return { from: at(from), to: at(to) };
+}
+
+/** The cells of an Events or Logs row, as a page query's answer holds them. */
+export function event(
+  id: string | null,
+  timestamp: string | null,
+  { type = 'pass.created', tenant = TENANT, operation = 'op', properties = '{"a":1}' as unknown } = {},
+): unknown[] {
+  return [id, timestamp, tenant, type, operation, properties];
+}
+
+export function metric(
+  id: string,
+  timestamp: string,
+  value: unknown,
+  { type = 'active', properties = '' } = {},
+): unknown[] {
+  return [id, TENANT, type, value, properties, timestamp];
+}
+
+export interface Scratch extends AsyncDisposable {
+  readonly dir: string;
+  readonly clock: { now: number };
+  readonly runtime: LakeRuntime;
+  ledger: Ledger;
+  /** Closes the ledger and opens it again, as a new run does. */
+  reopen(): Promise<Ledger>;
+}
+
+export async function scratchLake(settings: Partial<LakeSettings> = {}): Promise<Scratch> {
+  const dir = await mkdtemp(join(tmpdir(), 'lake-'));
+  const clock = { now: Date.parse('2026-11-01T00:00:00Z') };
+  const runtime: LakeRuntime = { now: () => clock.now, log: pino({ level: 'silent' }) };
+  const all: LakeSettings = { ...LAKE_DEFAULTS, threads: 2, ...settings };
+  const scratch: Scratch = {
+    dir,
+    clock,
+    runtime,
+    ledger: await openLedger(dir, all, runtime),
+    reopen: async () => {
+      await scratch.ledger.close();
+      scratch.ledger = await openLedger(dir, all, runtime);
+      return scratch.ledger;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await scratch.ledger.close();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+  return scratch;
+}
+
+let sequence = 0;
+
+/** Writes one landed page; a row given as text is written as that line. */
+export async function landPage(
+  dir: string,
+  windows: readonly Window[],
+  rows: readonly unknown[],
+  { id = `p${++sequence}`, columns }: { id?: string; columns?: readonly string[] } = {},
+): Promise<LandedPage> {
+  const folder = join(dir, 'landing');
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, `${id}.ndjson`);
+  const lines = rows.map((row) => (typeof row === 'string' ? row : JSON.stringify(row)));
+  await writeFile(file, ['#{"page":1}', ...lines, '#{"rows":1}', ''].join('\n'));
+  return {
+    page: { id, windows, rows: rows.length, bytes: 0 },
+    file,
+    rows: rows.length,
+    bytes: 0,
+    largestRow: Math.max(0, ...lines.map((line) => Buffer.byteLength(line))),
+    ...(columns ? { columns } : {}),
+  };
+}
+
+interface Load extends Partial<MergeOptions> {
+  readonly tenant?: string;
+  readonly table?: TableName;
+  readonly id?: string;
+  readonly columns?: readonly string[];
+}
+
+/** Lands rows of some windows as one page and merges them. */
+export async function load(
+  { dir, ledger }: Pick<Scratch, 'dir' | 'ledger'>,
+  windows: readonly Window[] | Window,
+  rows: readonly unknown[],
+  { tenant = TENANT, table = 'Events', id = `b${++sequence}`, columns, ...options }: Load = {},
+): Promise<MergeResult> {
+  const all = Array.isArray(windows) ? (windows as readonly Window[]) : [windows as Window];
+  const page = await landPage(dir, all, rows, columns ? { columns } : {});
+  const batch: Batch = { id, tenant, table, windows: all, pages: [page.page] };
+  return mergeBatch(ledger, batch, [page], { run: 'run-1', ...options });
+}
+
+/** Current rows of a table, ordered, straight from the Parquet files that the ledger names. */
+export async function storedRows(
+  ledger: Ledger,
+  table: TableName = 'Events',
+  tenant = TENANT,
+  columns = '*',
+): Promise<Record<string, unknown>[]> {
+  const files = await ledger.rows(
+    `select file from partitions where tenant = $1 and table_name = $2 and superseded_at is null`,
+    [tenant, table],
+  );
+  if (files.length === 0) return [];
+  const list = files.map((row) => `'${join(ledger.dataDir, String(row['file']))}'`).join(', ');
+  const id = table === 'Metrics' ? 'metric_id' : 'event_id';
+  return ledger.rows(
+    `select ${columns} from read_parquet([${list}], hive_partitioning = false) order by "timestamp", ${id}`,
+  );
+}
+
+/** What the source would say of rows, hour by hour: the engine's fingerprint, computed here by other means. */
+export function sourceHours(
+  rows: readonly (readonly unknown[])[],
+  table: TableName = 'Events',
+): Map<Instant, Fingerprint> {
+  const names = TABLES[table].columns.map((column) => column.name);
+  const hours = new Map<Instant, Fingerprint>();
+  for (const row of rows) {
+    const id = (row[names.indexOf(TABLES[table].id)] as string | null) ?? '';
+    const hour = floorTo(at(row[names.indexOf('timestamp')] as string), HOUR);
+    hours.set(hour, combine(hours.get(hour) ?? EMPTY, fingerprintOfId(id)));
+  }
+  return hours;
+}
+
+function fingerprintOfId(id: string): Fingerprint {
+  const hex = createHash('md5').update(id.toLowerCase()).digest('hex');
+  const part = (from: number, to: number): bigint => BigInt(`0x${hex.slice(from, to)}`);
+  return { rows: 1n, sum0: part(0, 8), sum1: part(8, 16), xor: part(16, 31) };
+}
