@@ -100,10 +100,10 @@ export async function meetOldRows(
     `create or replace temp table meetings as
      select
        staged.rowid as row_id, old.hour, old.id,
-       date_trunc('minute', old.at) as old_minute, date_trunc('minute', "timestamp") as new_minute,
-       old.at <= "timestamp" as old_first, old.content = ${contentHashSql(table)} as same_content
+       date_trunc('minute', old.moment) as old_minute, date_trunc('minute', "timestamp") as new_minute,
+       old.moment <= "timestamp" as old_first, old.content = ${contentHashSql(table)} as same_content
      from (
-       select ${HOUR_NUMBER} as hour, "${id}" as id, "timestamp" as at, ${contentHashSql(table)} as content
+       select ${HOUR_NUMBER} as hour, "${id}" as id, "timestamp" as moment, ${contentHashSql(table)} as content
        from ${parquetSql([unit.oldFile])}
        where ${HOUR_NUMBER} in (${hours.join(', ')})
          and not ${insideSql(unit.windows)} and not ${insideSql(keepMissing)}

@@ -250,14 +250,14 @@ export async function minuteFingerprints(
     const paths = files.map((row) => join(ledger.dataDir, text(row, 'file') ?? ''));
     const id = lakeName(TABLES[table], TABLES[table].id);
     const sources = [
-      ...(paths.length === 0 ? [] : [`select "timestamp" as at, "${id}" as id from ${parquetSql(paths)}`]),
-      `select minute as at, id from duplicates where ${ofTable(tenant, table)}`,
-      `select minute as at, id from quarantine where ${ofTable(tenant, table)} and minute is not null`,
+      ...(paths.length === 0 ? [] : [`select "timestamp" as moment, "${id}" as id from ${parquetSql(paths)}`]),
+      `select minute as moment, id from duplicates where ${ofTable(tenant, table)}`,
+      `select minute as moment, id from quarantine where ${ofTable(tenant, table)} and minute is not null`,
     ];
     const rows = await ledger.rows(
       `select (minute * 60000000)::varchar as minute, ${fingerprintColumnsSql('fp')}
-       from (${fingerprintsSql(`(${sources.join(' union all ')}) where ${insideSql(spans, 'at')}`, 'id', [
-         'epoch_us(at) // 60000000 as minute',
+       from (${fingerprintsSql(`(${sources.join(' union all ')}) where ${insideSql(spans, 'moment')}`, 'id', [
+         'epoch_us(moment) // 60000000 as minute',
        ])})
        order by 1`,
     );

@@ -144,7 +144,7 @@ async function replaceDuplicates(
 ): Promise<void> {
   const mine = ofTable(batch.tenant, batch.table);
   const id = lakeName(TABLES[batch.table], TABLES[batch.table].id);
-  const inWindows = insideSql(batch.windows, 'minute');
+  const inWindows = insideSql(batch.windows, 'duplicates.minute');
   const seenAgain =
     keepMissing.length === 0
       ? ''
@@ -168,14 +168,14 @@ async function replaceDuplicates(
   const files = generations.map(({ file }) => join(ledger.dataDir, file));
   const kept =
     files.length === 0
-      ? `select null::varchar as id, null::timestamptz as at where false`
-      : `select "${id}" as id, "timestamp" as at from ${parquetSql(files)}`;
+      ? `select null::varchar as id, null::timestamptz as moment where false`
+      : `select "${id}" as id, "timestamp" as moment from ${parquetSql(files)}`;
   await ledger.run(
     `create or replace temp table meetings as
-     select duplicates.hour, duplicates.id, any_value(date_trunc('minute', kept.at)) as minute
+     select duplicates.hour, duplicates.id, any_value(date_trunc('minute', kept.moment)) as minute
      from duplicates
      join (${kept}) as kept
-       on kept.id = duplicates.id and kept.at >= duplicates.hour and kept.at < duplicates.hour + interval 1 hour
+       on kept.id = duplicates.id and kept.moment >= duplicates.hour and kept.moment < duplicates.hour + interval 1 hour
      where ${orphaned}
      group by all`,
   );

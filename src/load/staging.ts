@@ -58,12 +58,12 @@ export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly 
     const order = [`"timestamp"`, ...table.columns.map((column) => `"${column.lake}"::varchar`)].join(', ');
     await ledger.run(
       `insert into losers
-       select row_id, hour, id, date_trunc('minute', at), date_trunc('minute', kept_at), content = kept_content
+       select row_id, hour, id, date_trunc('minute', moment), date_trunc('minute', kept_moment), content = kept_content
        from (
          select
-           staged.rowid as row_id, repeated.hour, repeated.id, "timestamp" as at, ${contentHashSql(table)} as content,
+           staged.rowid as row_id, repeated.hour, repeated.id, "timestamp" as moment, ${contentHashSql(table)} as content,
            row_number() over copies as place,
-           first_value("timestamp") over copies as kept_at,
+           first_value("timestamp") over copies as kept_moment,
            first_value(${contentHashSql(table)}) over copies as kept_content
          from staged
          join repeated on "${id}" = repeated.id and ${HOUR_NUMBER} = repeated.hour
