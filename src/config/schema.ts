@@ -75,7 +75,8 @@ const table = z
   .prefault({});
 
 const share = z.number().min(0).max(1);
-const dropKeys = z.array(z.string().min(1).max(200)).default([]);
+const dropKeys = () =>
+  z.array(z.string().min(1).max(200)).default([]).describe('Keys of `properties` that are removed at the source.');
 
 const settings = z.strictObject({
   baseUrl: baseUrl
@@ -159,7 +160,7 @@ const settings = z.strictObject({
         .min(1)
         .max(36_500)
         .default(45)
-        .describe('Days back that a run compares by the hour; older days are compared by `verify --deep`.'),
+        .describe('Days back that a run compares by the hour; older days that are loaded are compared with `--deep`.'),
       batchBytes: z
         .int()
         .min(MIB)
@@ -213,7 +214,7 @@ const settings = z.strictObject({
   privacy: z
     .strictObject({
       drop: z
-        .strictObject({ Logs: dropKeys, Events: dropKeys, Metrics: dropKeys })
+        .strictObject({ Logs: dropKeys(), Events: dropKeys(), Metrics: dropKeys() })
         .prefault({})
         .describe('Keys of `properties`, by table, that are removed at the source and never travel.'),
     })

@@ -1,0 +1,61 @@
+-- title: Active passes by platform
+-- description: Passes whose last installation or removal on a platform says that they are in a wallet.
+-- grain: one row per tenant and platform
+-- parameter: at:timestamp=null State at this instant; none = now
+-- parameter: tenant:text=null One tenant alone
+-- caveat: Events before the first loaded day are unseen, so this is a lower bound.
+-- caveat: Where an event tells the number of active registrations, that number decides: 0 is inactive, more is active.
+-- caveat: retention is active passes / passes ever installed on that platform.
+-- chart: bar x=platform y=active_passes
+with
+states as (
+  select
+    tenant_id,
+    pass_id,
+    coalesce(device, '(unknown)') as platform,
+    event,
+    active_registrations,
+    bool_or(event = 'pass:installed') over (partition by tenant_id, pass_id, device) as was_installed,
+    row_number() over (partition by tenant_id, pass_id, device order by timestamp desc, event_id desc) as from_last
+  from pass_events
+  where event in ('pass:installed', 'pass:uninstalled')
+    and tenant_id = coalesce($tenant, tenant_id)
+    and (timestamp < $at::timestamptz or $at is null)
+),
+
+last_states as (
+  select
+    tenant_id,
+    platform,
+    was_installed,
+    coalesce(active_registrations > 0, event = 'pass:installed') as is_active
+  from states
+  where from_last = 1
+),
+
+coverage_of_tenant as (
+  select
+    tenant_id,
+    avg((state = 'verified')::integer) as verified_share,
+    avg((state = 'partial')::integer) as partial_share,
+    avg((state = 'open')::integer) as open_share
+  from coverage
+  where lower(table_name) = 'events'
+    and (hour < $at::timestamptz or $at is null)
+  group by tenant_id
+)
+
+select
+  last_states.tenant_id,
+  last_states.platform,
+  count(*) filter (where last_states.is_active) as active_passes,
+  count(*) filter (where last_states.was_installed) as ever_installed,
+  round(active_passes / nullif(ever_installed, 0), 4) as retention,
+  round(coalesce(any_value(coverage_of_tenant.verified_share), 0), 3) as verified_share,
+  round(coalesce(any_value(coverage_of_tenant.partial_share), 0), 3) as partial_share,
+  round(coalesce(any_value(coverage_of_tenant.open_share), 0), 3) as open_share
+from last_states
+left join coverage_of_tenant
+  on coverage_of_tenant.tenant_id = last_states.tenant_id
+group by last_states.tenant_id, last_states.platform
+order by last_states.tenant_id, last_states.platform

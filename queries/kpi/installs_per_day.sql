@@ -1,0 +1,61 @@
+-- title: Installs per day
+-- description: Installations of passes per day and device, and how many were the first of their pass on that device.
+-- grain: one row per tenant, day and device
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: zone:text=UTC Time zone in which days begin
+-- parameter: tenant:text=null One tenant alone
+-- caveat: An installation can repeat (re-installs, several devices): first_installs counts each pass and device once.
+-- caveat: verified_share below 1 marks a day that can still change; open_share is the part that is not over or not settled.
+-- chart: line x=day y=installs series=device
+with
+installs as (
+  select
+    tenant_id,
+    (timestamp at time zone $zone)::date as day,
+    coalesce(device, '(unknown)') as device,
+    row_number() over (partition by tenant_id, pass_id, device order by timestamp, event_id) = 1 as is_first
+  from pass_events
+  where event = 'pass:installed'
+    and tenant_id = coalesce($tenant, tenant_id)
+),
+
+coverage_by_day as (
+  select
+    tenant_id,
+    (hour at time zone $zone)::date as day,
+    avg((state = 'verified')::integer) as verified_share,
+    avg((state = 'partial')::integer) as partial_share,
+    avg((state = 'open')::integer) as open_share
+  from coverage
+  where lower(table_name) = 'events'
+  group by tenant_id, day
+),
+
+by_day as (
+  select
+    tenant_id,
+    day,
+    device,
+    count(*) as installs,
+    count(*) filter (where is_first) as first_installs
+  from installs
+  where day >= coalesce($from::date, day)
+    and (day < $to::date or $to is null)
+  group by tenant_id, day, device
+)
+
+select
+  by_day.tenant_id,
+  by_day.day,
+  by_day.device,
+  by_day.installs,
+  by_day.first_installs,
+  round(coalesce(coverage_by_day.verified_share, 0), 3) as verified_share,
+  round(coalesce(coverage_by_day.partial_share, 0), 3) as partial_share,
+  round(coalesce(coverage_by_day.open_share, 0), 3) as open_share
+from by_day
+left join coverage_by_day
+  on coverage_by_day.tenant_id = by_day.tenant_id
+  and coverage_by_day.day = by_day.day
+order by by_day.tenant_id, by_day.day, by_day.device
