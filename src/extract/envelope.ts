@@ -27,6 +27,8 @@ export interface EnvelopeResult {
 }
 
 export interface EnvelopeScanner {
+  /** Rows begun so far, without one that is a failure in disguise. */
+  readonly rows: number;
   /** Takes the next bytes; they may be changed in place and are handed to `emit` in parts. Throws EnvelopeError. */
   push(chunk: Buffer): void;
   /** Ends the body. Throws EnvelopeError when it is not whole. */
@@ -96,6 +98,7 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
     if (!FAILURE_ROW.test(text)) head = undefined;
     else if (ended || headBytes >= MAX_FAILURE) {
       failure ??= text;
+      rows--;
       head = undefined;
     }
   }
@@ -190,6 +193,9 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
   }
 
   return {
+    get rows() {
+      return rows;
+    },
     push(chunk) {
       bytes += chunk.length;
       let at = 0;

@@ -13,6 +13,8 @@ export type Trouble =
     }
   /** A failure that the engine reports inside a successful answer. */
   | { readonly kind: 'engine'; readonly text: string }
+  /** A body beyond our own bound. */
+  | { readonly kind: 'oversized' }
   /** No response within the time limit: the query is probably too heavy. */
   | { readonly kind: 'timeout' }
   /** Refused or broken connection, a body that stalls, ends early or is no answer: the next one may be whole. */
@@ -59,6 +61,8 @@ export function decide(trouble: Trouble, state: RetryState, limits: RetryLimits)
   switch (trouble.kind) {
     case 'unexpected':
       return { next: 'stop-table', why: 'unexpected' };
+    case 'oversized':
+      return { next: 'split', by: 'bytes' };
     case 'timeout':
       return { next: 'split', by: 'timeout' };
     case 'broken':
