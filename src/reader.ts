@@ -12,7 +12,7 @@ import {
   type DuckDBType,
   type Json,
 } from '@duckdb/node-api';
-import { ConfigError, InsightsError } from './errors.ts';
+import { ConfigError, DamagedError, InsightsError } from './errors.ts';
 import { QUERIES_FOLDER } from './report.ts';
 
 export interface ResultColumn {
@@ -69,13 +69,7 @@ export async function openReader(
       hint: 'Load one with `insights-etl run`, or name another folder with --data-dir.',
       where: { folder: dataDir },
     });
-  const instance = await DuckDBInstance.create(catalogue, {
-    access_mode: 'READ_ONLY',
-    threads: String(engine.threads),
-    memory_limit: engine.memoryLimit,
-    autoinstall_known_extensions: 'false',
-    autoload_known_extensions: 'false',
-  });
+  const instance = await openReadOnly(catalogue, engine);
   const connection = await instance.connect();
   const interrupt = (): void => connection.interrupt();
   const close = (): void => {
@@ -94,6 +88,24 @@ export async function openReader(
     query: (sql, parameters = {}) => runSelect(connection, sql, parameters, signal),
     [Symbol.asyncDispose]: async () => close(),
   };
+}
+
+async function openReadOnly(path: string, engine: { threads: number; memoryLimit: string }): Promise<DuckDBInstance> {
+  try {
+    return await DuckDBInstance.create(path, {
+      access_mode: 'READ_ONLY',
+      threads: String(engine.threads),
+      memory_limit: engine.memoryLimit,
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    });
+  } catch (error) {
+    throw new DamagedError('The catalogue cannot be opened.', {
+      hint: 'Run `insights-etl run`: it publishes the catalogue anew from the files of the lake.',
+      where: { file: path },
+      cause: error,
+    });
+  }
 }
 
 async function prepareConnection(connection: DuckDBConnection, folders: readonly string[]): Promise<void> {

@@ -64,7 +64,8 @@ const TAIL = `
 
 function row({ path, type, description, fallback, least, most, env }: Key): string {
   const bounds = most === undefined ? (least === undefined ? '' : `, ≥ ${least}`) : `, ${least ?? 0} to ${most}`;
-  const value = fallback === undefined || Array.isArray(fallback) ? '' : `\`${String(fallback)}\``;
+  const value =
+    fallback === undefined || Array.isArray(fallback) ? '' : `\`${JSON.stringify(fallback).replaceAll('"', '')}\``;
   const cells = [
     `\`${path.join('.')}\``,
     `${type}${bounds}`,
