@@ -21,7 +21,7 @@ export interface CallRecord {
 /** Keeps the finished calls in order of their ends and, if asked to, appends each to a file as one NDJSON line. */
 export function createCallLog(file: string | undefined) {
   const calls: CallRecord[] = [];
-  const descriptor = file === undefined ? undefined : openSync(file, 'a');
+  let descriptor = file === undefined ? undefined : openSync(file, 'a');
   return {
     calls,
     add(call: CallRecord): void {
@@ -31,6 +31,7 @@ export function createCallLog(file: string | undefined) {
     },
     close(): void {
       if (descriptor !== undefined) closeSync(descriptor);
+      descriptor = undefined;
     },
   };
 }

@@ -98,10 +98,19 @@ export async function openStore(options: StoreOptions = {}) {
     await connection.run(`create schema ${quote(tenant)}; ${tables.join('; ')}`);
   }
 
-  async function close(): Promise<void> {
+  let closing: Promise<void> | undefined;
+  async function closeOnce(): Promise<void> {
+    // What still runs has to end first: a connection must not be closed under a statement.
+    const running = all.filter((connection) => !idle.includes(connection));
+    const interrupting = setInterval(() => running.forEach((connection) => connection.interrupt()), 20);
+    await Promise.all(all.map(borrow));
+    clearInterval(interrupting);
     for (const connection of all) connection.closeSync();
     instance.closeSync();
     if (folder) await rm(folder, { recursive: true, force: true });
+  }
+  async function close(): Promise<void> {
+    return (closing ??= closeOnce());
   }
 
   return {
@@ -190,7 +199,12 @@ export async function openStore(options: StoreOptions = {}) {
     /** Streams a query of one text column, a chunk of rows at a time. Aborting interrupts DuckDB. */
     async *stream(sql: string, signal: AbortSignal): AsyncGenerator<string[]> {
       const connection = await borrow();
-      const interrupt = (): void => connection.interrupt();
+      // DuckDB forgets an interrupt that comes before a statement has really begun: it is repeated until the query ends.
+      let repeat: NodeJS.Timeout | undefined;
+      const interrupt = (): void => {
+        connection.interrupt();
+        repeat ??= setInterval(() => connection.interrupt(), 20);
+      };
       signal.addEventListener('abort', interrupt);
       try {
         signal.throwIfAborted();
@@ -203,6 +217,7 @@ export async function openStore(options: StoreOptions = {}) {
         }
       } finally {
         signal.removeEventListener('abort', interrupt);
+        clearInterval(repeat);
         giveBack(connection);
       }
     },
