@@ -3,7 +3,7 @@
  * pipeline's lock: one writer per data directory. Every statement on it goes through one connection, in turn.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { DamagedError, DiskError, NewerStateError } from '../errors.ts';
@@ -63,11 +63,12 @@ export interface Ledger extends Omit<Engine, 'close'> {
  * a ledger: `repair` is the way), DiskError. `adopting` is repair's: a new ledger beside existing files is then right.
  */
 export async function openLedger(
-  dataDir: string,
+  folder: string,
   settings: LakeSettings,
   runtime: LakeRuntime,
   { adopting = false }: { adopting?: boolean } = {},
 ): Promise<Ledger> {
+  const dataDir = await makeDataDir(folder);
   const file = join(dataDir, LEDGER_FILE);
   if (!existsSync(file) && !adopting && (await holdsParquet(join(dataDir, STORE_FOLDER)))) {
     throw new DamagedError(`${dataDir} holds Parquet files, and their ledger ${LEDGER_FILE} is missing`, {
@@ -75,14 +76,6 @@ export async function openLedger(
     });
   }
   const work = join(dataDir, WORK_FOLDER);
-  try {
-    await mkdir(work, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw new DiskError(`The data directory ${dataDir} cannot be created or written`, {
-      hint: 'Check --data-dir, its owner and permissions.',
-      cause: error,
-    });
-  }
   const engine = await openEngine(file, work, settings);
   try {
     await migrate(engine, dataDir, runtime);
@@ -102,6 +95,19 @@ export async function openLedger(
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** The real absolute path: published views name files by it, whatever folder the reader works in. */
+async function makeDataDir(folder: string): Promise<string> {
+  try {
+    await mkdir(join(folder, WORK_FOLDER), { recursive: true, mode: 0o700 });
+    return await realpath(folder);
+  } catch (error) {
+    throw new DiskError(`The data directory ${folder} cannot be created or written`, {
+      hint: 'Check --data-dir, its owner and permissions.',
+      cause: error,
+    });
+  }
 }
 
 async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): Promise<void> {

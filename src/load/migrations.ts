@@ -28,7 +28,8 @@ export const MIGRATIONS: readonly string[] = [
     run varchar
   );
 
-  -- One row per generation; current while superseded_at is null. [from_ts, to_ts) is the period. The row of a period's
+  -- One row per generation; current while superseded_at is null. [from_ts, to_ts) is the period. Once a
+  -- snapshot without it is published (unpublished_at), its file stays lake.keepHours for readers of older ones. The row of a period's
   -- highest generation outlives its file (removed_at), so that a file name is never used twice.
   create table partitions (
     tenant varchar not null,
@@ -47,6 +48,7 @@ export const MIGRATIONS: readonly string[] = [
     run varchar,
     created_at timestamptz not null,
     superseded_at timestamptz,
+    unpublished_at timestamptz,
     removed_at timestamptz
   );
 

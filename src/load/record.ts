@@ -99,7 +99,7 @@ export async function insertPartitions(
      select
        ${sqlText(tenant)}, ${sqlText(table)}, r[1], make_timestamptz(r[2]::bigint), make_timestamptz(r[3]::bigint),
        r[4]::integer, r[5], r[6]::bigint, r[7]::bigint, r[8], whole.fp, whole.min_ts, whole.max_ts,
-       ${run === null ? 'null' : sqlText(run)}, ${ledger.nowSql()}, null, null
+       ${run === null ? 'null' : sqlText(run)}, ${ledger.nowSql()}, null, null, null
      from ${BULK_SQL}
      join (
        select file, ${foldSql('fp')} as fp, min(min_ts) as min_ts, max(max_ts) as max_ts from readback group by file

@@ -178,7 +178,12 @@ describe('identity is the id within an hour', () => {
       event('b', '2026-07-03T10:30:20Z'),
     ]);
     expect(result).toMatchObject({ inserted: 1, duplicates: 2, removed: 0 });
-    const stored = await storedRows(lake.ledger, 'Events', TENANT, `event_id, strftime("timestamp", '%H:%M') as minute`);
+    const stored = await storedRows(
+      lake.ledger,
+      'Events',
+      TENANT,
+      `event_id, strftime("timestamp", '%H:%M') as minute`,
+    );
     expect(stored, 'the earlier copy is the one kept').toEqual([
       { event_id: 'a', minute: '10:10' },
       { event_id: 'b', minute: '10:30' },

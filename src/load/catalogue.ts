@@ -1,0 +1,157 @@
+/**
+ * `insights.duckdb`: what an analyst opens. Views over exactly the snapshot's files, by absolute path and with the
+ * hive keys in the paths, so that tenant and month prune before a file is opened; small tables beside them. Built
+ * aside and put in place by rename: a reader that has the old one open goes on seeing the old snapshot.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TEMPORARY, commitFile } from '../files.ts';
+import { TABLES, TABLE_NAMES } from '../tables.ts';
+import type { TableName } from '../tables.ts';
+import { lakeColumns, sqlName, sqlText } from '../transform/lake.ts';
+import { text } from './engine.ts';
+import type { Ledger } from './ledger.ts';
+import { CATALOGUE_FILE } from './layout.ts';
+
+/** Changes whenever the catalogue's shape does, so that an upgraded program publishes anew. */
+export const CATALOGUE_VERSION = '1';
+
+const RESERVED = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
+
+const DESCRIPTIONS: Readonly<Record<TableName, string>> = {
+  Events: 'Page views, API requests and business events; one row per event id and hour',
+  Logs: 'Errors and traces; one row per log id and hour. The source keeps 45 days, the lake keeps all it has read',
+  Metrics: 'Hourly snapshots of state; one row per metric id and hour',
+};
+
+/** Select over the ledger's hours as readers see them; also `coverage.parquet`. */
+export const COVERAGE_SQL = `select
+  tenant as tenant_id,
+  lower(table_name) as table_name,
+  hour,
+  state,
+  grade,
+  source.n::bigint as source_rows,
+  lake.n::bigint as lake_rows,
+  duplicates.n::bigint as duplicate_rows,
+  quarantined.n::bigint as quarantined_rows,
+  verified_at
+from hours
+order by tenant_id, table_name, hour`;
+
+const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: string) => string }[] = [
+  {
+    name: 'coverage',
+    comment:
+      'One row per tenant, table and hour. state: verified (source = lake + duplicates + quarantined), partial, open (hour not over), expired (lost at the source unread), unchecked; grade: checksum, count, none',
+    sql: () => COVERAGE_SQL,
+  },
+  {
+    name: 'runs',
+    comment: 'One row per run up to this snapshot; a run that changes nothing publishes nothing',
+    sql: () => 'select run, started_at, finished_at, outcome, stats from runs order by started_at',
+  },
+  {
+    name: 'quarantine',
+    comment: 'Rows that could not be loaded, without their text: that stays in the ledger',
+    sql: () =>
+      `select tenant as tenant_id, lower(table_name) as table_name, placed_at, hour, page, run, reason, id from quarantine order by all`,
+  },
+  {
+    name: 'lake_files',
+    comment: "The snapshot's Parquet files",
+    sql: (dataDir) =>
+      `select tenant as tenant_id, lower(table_name) as table_name, period, generation, ${sqlText(`${dataDir}/`)} || file as file,
+         rows, bytes, sha256, min_ts as min_timestamp, max_ts as max_timestamp
+       from partitions where superseded_at is null order by all`,
+  },
+];
+
+/** Writes the catalogue of everything current in the ledger. Inside the ledger's exclusive turn. */
+export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<void> {
+  const path = join(ledger.dataDir, CATALOGUE_FILE);
+  const temporary = `${path}${TEMPORARY}`;
+  await rm(temporary, { force: true });
+  await rm(`${temporary}.wal`, { force: true });
+  const files = await currentFiles(ledger);
+  const tenants = await ledger.rows(
+    'select distinct tenant from (select tenant from hours union all select tenant from partitions) order by 1',
+  );
+  await ledger.run(`attach ${sqlText(temporary)} as catalogue`);
+  try {
+    await ledger.run('begin');
+    await createViews(ledger, 'main', files);
+    const schemas = new Set(RESERVED);
+    for (const row of tenants) {
+      const tenant = text(row, 'tenant') ?? '';
+      // Schema names ignore case and a few are taken: the second of two alike gets a mark.
+      let schema = tenant;
+      while (schemas.has(schema.toLowerCase())) schema += '_';
+      schemas.add(schema.toLowerCase());
+      await ledger.run(`create schema catalogue.${sqlName(schema)}`);
+      await createViews(
+        ledger,
+        schema,
+        files.filter((file) => file.tenant === tenant),
+      );
+    }
+    for (const { name, comment, sql } of SMALL_TABLES) {
+      await ledger.run(`create table catalogue.main.${name} as ${sql(ledger.dataDir)}`);
+      await ledger.run(`comment on table catalogue.main.${name} is ${sqlText(comment)}`);
+    }
+    await ledger.run(
+      `create table catalogue.main.snapshot as select ${snapshot}::bigint as snapshot, ${ledger.nowSql()} as published_at`,
+    );
+    await ledger.run('commit');
+  } catch (error) {
+    await ledger.run('rollback').catch(() => undefined);
+    throw error;
+  } finally {
+    await ledger.run('detach catalogue');
+  }
+  await commitFile(temporary, path);
+}
+
+interface CurrentFile {
+  readonly tenant: string;
+  readonly table: TableName;
+  /** Absolute. */
+  readonly file: string;
+}
+
+async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
+  const rows = await ledger.rows(
+    'select tenant, table_name, file from partitions where superseded_at is null order by table_name, tenant, period',
+  );
+  return rows.map((row) => ({
+    tenant: text(row, 'tenant') ?? '',
+    table: text(row, 'table_name') as TableName,
+    file: join(ledger.dataDir, text(row, 'file') ?? ''),
+  }));
+}
+
+async function createViews(ledger: Ledger, schema: string, files: readonly CurrentFile[]): Promise<void> {
+  for (const name of TABLE_NAMES) {
+    const table = TABLES[name];
+    const view = `catalogue.${sqlName(schema)}.${table.lakeName}`;
+    const columns = lakeColumns(table);
+    const mine = files.filter((file) => file.table === name).map(({ file }) => sqlText(file));
+    const source =
+      mine.length === 0
+        ? `select null::varchar as tenant_id, null::varchar as month, ${columns
+            .map((column) => `null::${column.type} as "${column.name}"`)
+            .join(', ')} where false`
+        : `select tenant_id, month, ${columns.map((column) => `"${column.name}"`).join(', ')}
+           from read_parquet([${mine.join(', ')}], hive_partitioning = true, hive_types = {'tenant_id': varchar, 'month': varchar})`;
+    await ledger.run(`create view ${view} as ${source}`);
+    await ledger.run(`comment on view ${view} is ${sqlText(DESCRIPTIONS[name])}`);
+    const comments = [
+      { name: 'tenant_id', comment: "The tenant's id in the API's path; prunes" },
+      { name: 'month', comment: 'UTC month of the timestamp, yyyy-mm; prunes' },
+      ...columns,
+    ];
+    for (const column of comments) {
+      await ledger.run(`comment on column ${view}."${column.name}" is ${sqlText(column.comment)}`);
+    }
+  }
+}

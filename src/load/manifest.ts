@@ -1,0 +1,118 @@
+/** `manifest.json`: the snapshot for readers without DuckDB, and the receipt that it is published. Schema in docs/lake.md. */
+import { TABLES, TABLE_NAMES } from '../tables.ts';
+import type { TableName } from '../tables.ts';
+import { lakeColumns } from '../transform/lake.ts';
+import { count, text } from './engine.ts';
+import type { Row } from './engine.ts';
+import type { Ledger } from './ledger.ts';
+import { fingerprintColumnsSql } from './sql.ts';
+
+interface ManifestPartition {
+  readonly period: string;
+  /** Relative to the manifest. */
+  readonly file: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Whole numbers as text: they pass 2^53. */
+  readonly fingerprint: { readonly rows: string; readonly sum0: string; readonly sum1: string; readonly xor: string };
+  readonly minTimestamp: string;
+  readonly maxTimestamp: string;
+}
+
+interface ManifestCoverage {
+  readonly state: string;
+  readonly grade: string;
+  readonly hours: number;
+  readonly from: string;
+  /** End of the last hour. */
+  readonly to: string;
+  readonly sourceRows: number;
+  readonly lakeRows: number;
+  readonly duplicateRows: number;
+  readonly quarantinedRows: number;
+}
+
+interface ManifestTable {
+  readonly columns: readonly { readonly name: string; readonly type: string; readonly comment: string }[];
+  readonly tenants: Readonly<
+    Record<
+      string,
+      { readonly partitions: readonly ManifestPartition[]; readonly coverage: readonly ManifestCoverage[] }
+    >
+  >;
+}
+
+export interface Manifest {
+  readonly version: 1;
+  readonly snapshot: number;
+  readonly publishedAt: string;
+  readonly run: string;
+  readonly tables: Readonly<Record<string, ManifestTable>>;
+}
+
+const ISO = (expression: string): string => `strftime(${expression}, '%Y-%m-%dT%H:%M:%S.%fZ')`;
+
+/** Everything current in the ledger. Inside its exclusive turn. */
+export async function buildManifest(ledger: Ledger, snapshot: number, run: string): Promise<Manifest> {
+  const tables: Record<string, ManifestTable> = {};
+  for (const name of TABLE_NAMES) {
+    tables[TABLES[name].lakeName] = {
+      columns: lakeColumns(TABLES[name]),
+      tenants: await tenantsOf(ledger, name),
+    };
+  }
+  return { version: 1, snapshot, publishedAt: new Date(ledger.runtime.now()).toISOString(), run, tables };
+}
+
+async function tenantsOf(ledger: Ledger, table: TableName): Promise<ManifestTable['tenants']> {
+  const tenants: Record<string, { partitions: ManifestPartition[]; coverage: ManifestCoverage[] }> = {};
+  const of = (row: Row): { partitions: ManifestPartition[]; coverage: ManifestCoverage[] } =>
+    (tenants[text(row, 'tenant') ?? ''] ??= { partitions: [], coverage: [] });
+  const partitions = await ledger.rows(
+    `select
+       tenant, period, file, rows, bytes, sha256, ${fingerprintColumnsSql('fingerprint')},
+       ${ISO('min_ts')} as min_ts, ${ISO('max_ts')} as max_ts
+     from partitions where superseded_at is null and table_name = $1 order by tenant, period`,
+    [table],
+  );
+  for (const row of partitions) {
+    of(row).partitions.push({
+      period: text(row, 'period') ?? '',
+      file: text(row, 'file') ?? '',
+      rows: count(row, 'rows'),
+      bytes: count(row, 'bytes'),
+      sha256: text(row, 'sha256') ?? '',
+      fingerprint: {
+        rows: text(row, 'n') ?? '0',
+        sum0: text(row, 's0') ?? '0',
+        sum1: text(row, 's1') ?? '0',
+        xor: text(row, 'x') ?? '0',
+      },
+      minTimestamp: text(row, 'min_ts') ?? '',
+      maxTimestamp: text(row, 'max_ts') ?? '',
+    });
+  }
+  const coverage = await ledger.rows(
+    `select
+       tenant, state, grade, count(*) as hours, ${ISO('min(hour)')} as lo, ${ISO('max(hour) + interval 1 hour')} as hi,
+       coalesce(sum(source.n), 0)::bigint as source_rows, sum(lake.n)::bigint as lake_rows,
+       sum(duplicates.n)::bigint as duplicate_rows, sum(quarantined.n)::bigint as quarantined_rows
+     from hours where table_name = $1 group by tenant, state, grade order by tenant, state, grade`,
+    [table],
+  );
+  for (const row of coverage) {
+    of(row).coverage.push({
+      state: text(row, 'state') ?? '',
+      grade: text(row, 'grade') ?? '',
+      hours: count(row, 'hours'),
+      from: text(row, 'lo') ?? '',
+      to: text(row, 'hi') ?? '',
+      sourceRows: count(row, 'source_rows'),
+      lakeRows: count(row, 'lake_rows'),
+      duplicateRows: count(row, 'duplicate_rows'),
+      quarantinedRows: count(row, 'quarantined_rows'),
+    });
+  }
+  return tenants;
+}

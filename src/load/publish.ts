@@ -1,0 +1,126 @@
+/**
+ * The snapshot that readers see. A reader opens the catalogue (or reads the manifest) and from then on only ever
+ * opens immutable files that it names; a newer snapshot replaces both by rename and never touches those files.
+ *
+ * The catalogue is replaced before the manifest: the manifest is the snapshot's receipt, so whoever reads number N in
+ * it finds a catalogue of N or newer. Between the two steps both name only files that exist. Files of older
+ * generations go last, `keepHours` after the first snapshot without them.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeDurably } from '../files.ts';
+import { sqlText } from '../transform/lake.ts';
+import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
+import { count, text } from './engine.ts';
+import { syncHead, writeCoverage } from './head.ts';
+import type { Ledger } from './ledger.ts';
+import { CATALOGUE_FILE, MANIFEST_FILE } from './layout.ts';
+import { buildManifest } from './manifest.ts';
+
+export interface PublishOptions {
+  readonly run: string;
+  /**
+   * Also swap the head (`lake/`): hard links for readers that glob. At the end of a run only: a glob that is under way
+   * while a name is swapped fails loudly.
+   */
+  readonly head: boolean;
+  readonly onStep?: (step: string) => void | Promise<void>;
+}
+
+export interface PublishResult {
+  readonly snapshot: number;
+  /** False: nothing differed from the last snapshot, and no file was touched. */
+  readonly changed: boolean;
+  /** Files of old generations removed because their grace period was over. */
+  readonly removedFiles: number;
+}
+
+/** Publishes what the ledger holds now. Cheap enough to call after every batch of a long backfill (without the head). */
+export async function publish(ledger: Ledger, { run, head, onStep }: PublishOptions): Promise<PublishResult> {
+  return ledger.exclusive(async () => {
+    const content = await contentKey(ledger);
+    const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1');
+    const stands =
+      last !== undefined &&
+      text(last, 'content') === content &&
+      existsSync(join(ledger.dataDir, CATALOGUE_FILE)) &&
+      existsSync(join(ledger.dataDir, MANIFEST_FILE));
+    const snapshot = stands ? count(last, 'snapshot') : (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1;
+    if (!stands) {
+      await writeCatalogue(ledger, snapshot);
+      await onStep?.('catalogue');
+      const manifest = await buildManifest(ledger, snapshot, run);
+      await writeDurably(join(ledger.dataDir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 1)}\n`);
+      await onStep?.('manifest');
+      await ledger.transaction(async () => {
+        await ledger.run(`insert into snapshots values (${snapshot}, $1, $2, ${ledger.nowSql()})`, [content, run]);
+        // Only the last snapshots are of use: for the number and for idempotence.
+        await ledger.run(`delete from snapshots where snapshot < ${snapshot - 100}`);
+        await ledger.run(
+          `update partitions set unpublished_at = ${ledger.nowSql()} where superseded_at is not null and unpublished_at is null`,
+        );
+      });
+      await onStep?.('snapshot');
+    }
+    if (head) {
+      await syncHead(ledger);
+      await writeCoverage(ledger, content);
+      await onStep?.('head');
+    }
+    const removedFiles = await sweep(ledger);
+    return { snapshot, changed: !stands, removedFiles };
+  });
+}
+
+/** One text that differs whenever a reader could see a difference. Runs alone make none: they leave no new rows. */
+async function contentKey(ledger: Ledger): Promise<string> {
+  const [row] = await ledger.rows(
+    `select
+       (select coalesce(sum(hash(tenant, table_name, period, file, sha256)), 0)::varchar from partitions where superseded_at is null) as files,
+       (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, hour, state, grade, source, lake, duplicates, quarantined, verified_at)), 0)::varchar from hours) as hours,
+       (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, placed_at, page, reason, id)), 0)::varchar from quarantine) as quarantine`,
+  );
+  const parts = [
+    CATALOGUE_VERSION,
+    ledger.dataDir,
+    text(row ?? {}, 'files'),
+    text(row ?? {}, 'hours'),
+    text(row ?? {}, 'quarantine'),
+  ];
+  return createHash('sha256').update(parts.join('\n')).digest('hex');
+}
+
+/** The ledger's number, or the manifest's where the ledger was rebuilt: a snapshot number is never used twice. */
+async function lastSnapshot(ledger: Ledger, known: number): Promise<number> {
+  try {
+    const manifest: unknown = JSON.parse(await readFile(join(ledger.dataDir, MANIFEST_FILE), 'utf8'));
+    const published =
+      typeof manifest === 'object' && manifest !== null && 'snapshot' in manifest ? Number(manifest.snapshot) : 0;
+    return Math.max(known, Number.isSafeInteger(published) ? published : 0);
+  } catch {
+    // No manifest yet, or not one of ours: it is about to be replaced.
+    return known;
+  }
+}
+
+/** Removes files of generations that no reader can still need. */
+async function sweep(ledger: Ledger): Promise<number> {
+  const keep = `interval (${Math.trunc(ledger.settings.keepHours * 3600)}) seconds`;
+  const due = `removed_at is null and unpublished_at <= ${ledger.nowSql()} - ${keep}`;
+  const rows = await ledger.rows(`select file from partitions where ${due}`);
+  if (rows.length === 0) return 0;
+  for (const row of rows) await rm(join(ledger.dataDir, text(row, 'file') ?? ''), { force: true });
+  const files = rows.map((row) => sqlText(text(row, 'file') ?? '')).join(', ');
+  await ledger.transaction(async () => {
+    await ledger.run(`update partitions set removed_at = ${ledger.nowSql()} where file in (${files})`);
+    await ledger.run(
+      `delete from partitions where removed_at is not null and exists (
+         select 1 from partitions as later
+         where later.tenant = partitions.tenant and later.table_name = partitions.table_name
+           and later.period = partitions.period and later.generation > partitions.generation)`,
+    );
+  });
+  return rows.length;
+}

@@ -1,0 +1,183 @@
+/**
+ * A new ledger from the Parquet files alone, for when `state.duckdb` is gone or cannot be read. What the files hold is
+ * known again to the hour; duplicates, quarantine and proofs are not, so every hour starts unchecked and the next
+ * run's reconcile mends what does not balance.
+ */
+import { existsSync } from 'node:fs';
+import { readFile, readdir, rename, stat } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { EXIT, InsightsError } from '../errors.ts';
+import type { TableName } from '../tables.ts';
+import { sqlText } from '../transform/lake.ts';
+import { text } from './engine.ts';
+import { sha256Of } from './generation.ts';
+import type { Generation } from './generation.ts';
+import { openLedger } from './ledger.ts';
+import type { LakeRuntime, LakeSettings, Ledger } from './ledger.ts';
+import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, parseGenerationFile } from './layout.ts';
+import type { GenerationName } from './layout.ts';
+import { learn } from './profile.ts';
+import { insertPartitions, readBack } from './record.ts';
+import { ZERO_SQL, foldSql, ofTable, parquetSql } from './sql.ts';
+
+export interface RepairResult {
+  /** Generations that are current again. */
+  readonly files: number;
+  readonly rows: number;
+  /** Files that cannot be read or that a later generation replaces; the next run removes them. */
+  readonly leftOut: number;
+  /** Where the old ledger was put, if there was one. */
+  readonly setAside: string | undefined;
+}
+
+const GROUP = 200;
+
+/** Rebuilds the ledger of a data directory. A ledger that opens is set aside too: repair means to start from the files. */
+export async function repair(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<RepairResult> {
+  const setAside = await putAside(dataDir, settings, runtime);
+  const ledger = await openLedger(dataDir, settings, runtime, { adopting: true });
+  try {
+    return await ledger.exclusive(async () => ({ ...(await adopt(ledger)), setAside }));
+  } finally {
+    await ledger.close();
+  }
+}
+
+async function putAside(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<string | undefined> {
+  const file = join(dataDir, LEDGER_FILE);
+  if (!existsSync(file)) return undefined;
+  try {
+    // Only to learn whether somebody holds it or a newer program wrote it.
+    await (await openLedger(dataDir, settings, runtime)).close();
+  } catch (error) {
+    if (!(error instanceof InsightsError) || error.exitCode !== EXIT.damaged) throw error;
+  }
+  const aside = `${file}.${new Date(runtime.now()).toISOString().replaceAll(/[-:.]/g, '')}`;
+  await rename(file, aside);
+  if (existsSync(`${file}.wal`)) await rename(`${file}.wal`, `${aside}.wal`);
+  return aside;
+}
+
+interface Found extends GenerationName {
+  readonly file: string;
+}
+
+async function adopt(ledger: Ledger): Promise<Omit<RepairResult, 'setAside'>> {
+  const found = await generationsOnDisk(ledger.dataDir);
+  const published = await manifestFiles(ledger.dataDir);
+  const groups = new Map<string, Found[]>();
+  for (const generation of found) {
+    const key = `${generation.table}/${generation.tenant}`;
+    groups.set(key, [...(groups.get(key) ?? []), generation]);
+  }
+  let [files, rows] = [0, 0];
+  for (const group of groups.values()) {
+    const [first] = group;
+    if (!first) continue;
+    const { tenant, table } = first;
+    const chosen = await chooseReadable(ledger, group, published);
+    for (let start = 0; start < chosen.length; start += GROUP) {
+      const part = chosen.slice(start, start + GROUP);
+      await readBack(ledger, { table }, part);
+      await ledger.transaction(async () => {
+        await insertPartitions(ledger, { tenant, table }, part, null);
+        await ledger.run(
+          `insert into hours
+           select ${sqlText(tenant)}, ${sqlText(table)}, hour, null, ${foldSql('fp')}, ${ZERO_SQL}, ${ZERO_SQL},
+             hour + interval 1 hour, 'unchecked', 'none', null, null, null
+           from readback group by hour`,
+        );
+      });
+      rows += part.reduce((sum, generation) => sum + generation.rows, 0);
+    }
+    files += chosen.length;
+    await pinAgain(ledger, tenant, table);
+  }
+  await ledger.run('drop table if exists temp.readback');
+  return { files, rows, leftOut: found.length - files };
+}
+
+async function generationsOnDisk(dataDir: string): Promise<Found[]> {
+  const store = join(dataDir, STORE_FOLDER);
+  if (!existsSync(store)) return [];
+  const names = await readdir(store, { recursive: true });
+  return names.flatMap((name) => {
+    const file = relative(dataDir, join(store, name));
+    const parsed = parseGenerationFile(file);
+    return parsed ? [{ ...parsed, file }] : [];
+  });
+}
+
+/**
+ * One generation per period: the published one, else the newest that can be read. A month beside its own days was
+ * made from them, so it stands for them.
+ */
+async function chooseReadable(
+  ledger: Ledger,
+  group: readonly Found[],
+  published: ReadonlySet<string>,
+): Promise<Generation[]> {
+  const order = [...group].sort(
+    (a, b) =>
+      Number(published.has(b.file)) - Number(published.has(a.file)) ||
+      a.period.name.length - b.period.name.length ||
+      b.generation - a.generation,
+  );
+  const chosen: Generation[] = [];
+  const taken = new Set<string>();
+  for (const { file, period, generation } of order) {
+    const month = period.name.slice(0, 7);
+    const isMonth = period.name === month;
+    const overlaps = isMonth
+      ? [...taken].some((name) => name.startsWith(month))
+      : taken.has(month) || taken.has(period.name);
+    if (overlaps) continue;
+    const rows = await rowsOf(ledger, join(ledger.dataDir, file));
+    if (rows === undefined) continue;
+    taken.add(period.name);
+    const path = join(ledger.dataDir, file);
+    chosen.push({ period, generation, file, rows, bytes: (await stat(path)).size, sha256: await sha256Of(path) });
+  }
+  return chosen.sort((a, b) => (a.period.from < b.period.from ? -1 : 1));
+}
+
+async function rowsOf(ledger: Ledger, path: string): Promise<number | undefined> {
+  try {
+    const [row] = await ledger.rows(`select count(*) as n, max("timestamp") as latest from ${parquetSql([path])}`);
+    return Number(text(row ?? {}, 'n'));
+  } catch {
+    ledger.runtime.log.warn({ file: relative(ledger.dataDir, path) }, 'left out: not readable as Parquet');
+    return undefined;
+  }
+}
+
+async function manifestFiles(dataDir: string): Promise<Set<string>> {
+  const files = new Set<string>();
+  try {
+    const manifest = JSON.parse(await readFile(join(dataDir, MANIFEST_FILE), 'utf8')) as {
+      tables?: Record<string, { tenants?: Record<string, { partitions?: { file?: string }[] }> }>;
+    };
+    for (const table of Object.values(manifest.tables ?? {})) {
+      for (const tenant of Object.values(table.tenants ?? {})) {
+        for (const { file } of tenant.partitions ?? []) if (file !== undefined) files.add(file);
+      }
+    }
+  } catch {
+    // Without a manifest the newest generation of each period is taken.
+  }
+  return files;
+}
+
+/** The tenant id that the files' rows carry is pinned again. */
+async function pinAgain(ledger: Ledger, tenant: string, table: TableName): Promise<void> {
+  const files = await ledger.rows(
+    `select file from partitions where ${ofTable(tenant, table)} and superseded_at is null limit 1`,
+  );
+  const [file] = files.map((row) => join(ledger.dataDir, text(row, 'file') ?? ''));
+  if (file === undefined) return;
+  const [row] = await ledger.rows(
+    `select source_tenant_id as id from ${parquetSql([file])} where source_tenant_id is not null group by 1 order by count(*) desc limit 1`,
+  );
+  const pinnedTenantId = row && text(row, 'id');
+  if (pinnedTenantId !== undefined) await ledger.transaction(() => learn(ledger, tenant, { pinnedTenantId }));
+}
