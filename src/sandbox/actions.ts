@@ -75,8 +75,8 @@ export function createActions(sandbox: { store: Store; clock: SandboxClock; faul
       }
       case 'generate': {
         const [from, to] = [at(action.from), at(action.to)];
-        // An id must differ from those of the first fill: negative seeds are used by nothing else.
-        const window = { start: from, span: to - from, rows: action.rows, seed: -1 - action.seed };
+        // An id must differ from those of the first fill, whose seeds are smaller.
+        const window = { start: from, span: to - from, rows: action.rows, seed: 1_000_000_000 + action.seed * 16 };
         await fillWindow(store, action.tenant, action.table, window);
         return { rows: action.rows };
       }

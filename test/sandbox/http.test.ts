@@ -137,7 +137,7 @@ describe('the sandbox', () => {
     const slow =
       'let n = range x from 1 to 100000 step 1 | extend k = 1; n | join kind=inner n on k | summarize sum(x * x1)';
     for (let n = 0; n < 6; n++) {
-      await expect(ask(sandbox, slow, { signal: AbortSignal.timeout(30) })).rejects.toThrow();
+      await expect(ask(sandbox, slow, { signal: AbortSignal.timeout(30) })).rejects.toThrow('timeout');
     }
     expect(await rowsOf(sandbox, QUERY)).toEqual([[1]]);
   });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { createRateLimit } from '../../src/sandbox/rate.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
-import { ask, members, rowsOf } from './support/client.ts';
+import { ask, elements, members, rowsOf } from './support/client.ts';
 
 let sandbox: Sandbox | undefined;
 afterEach(async () => sandbox?.close());
@@ -19,13 +19,13 @@ describe('the row cap', () => {
   });
 
   it('fails with an error object as the last element of the rows of a 200, unless told otherwise', async () => {
-    const rows = await rowsOf(await start({ rowCap: 10 }), 'Events | take 50');
+    const rows = elements(await ask(await start({ rowCap: 10 }), 'Events | take 50'));
     expect(rows).toHaveLength(11);
     expect(rows.at(-1)).toMatchObject({ OneApiErrors: [{ error: { code: 'LimitsExceeded' } }] });
   });
 
   it('fails with an Exceptions element in the rows of a 200', async () => {
-    const rows = await rowsOf(await start({ rowCap: 10, limitMode: 'exceptions' }), 'Events | take 50');
+    const rows = elements(await ask(await start({ rowCap: 10, limitMode: 'exceptions' }), 'Events | take 50'));
     expect(rows.at(-1)).toEqual({ Exceptions: [expect.stringContaining('80DA0003')] });
   });
 

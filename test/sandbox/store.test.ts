@@ -133,7 +133,7 @@ describe('the store', () => {
   it('interrupts a query when it is aborted, and answers the next one', async () => {
     const slow = 'select count(*)::varchar from range(100000000000) a(i) where hash(i) = 7';
     const started = Date.now();
-    await expect(collect(store.stream(slow, AbortSignal.timeout(50)))).rejects.toThrow();
+    await expect(collect(store.stream(slow, AbortSignal.timeout(50)))).rejects.toThrow(/INTERRUPT|Interrupt|timeout/);
     expect(Date.now() - started).toBeLessThan(5000);
     expect(await collect(store.stream(`select 'still here'`, new AbortController().signal))).toEqual([['still here']]);
   });

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
 
 export interface Reply {
@@ -33,18 +34,25 @@ export async function ask(
   return { status: response.status, headers: response.headers, text: await response.text() };
 }
 
-/** The rows of a good answer. */
+const answer = z.object({ rows: z.array(z.array(z.unknown())) });
+
+/** The rows of a good answer; one whose elements are no arrays fails. */
 export async function rowsOf(
   sandbox: Sandbox,
   query: string,
   init: Parameters<typeof ask>[2] = {},
 ): Promise<unknown[][]> {
-  const { status, text } = await ask(sandbox, query, init);
-  if (status !== 200) throw new Error(`status ${status}: ${text}`);
-  return (JSON.parse(text) as { rows: unknown[][] }).rows;
+  const reply = await ask(sandbox, query, init);
+  if (reply.status !== 200) throw new Error(`status ${reply.status}: ${reply.text}`);
+  return answer.parse(members(reply)).rows;
+}
+
+/** The elements of `rows`, arrays or not. */
+export function elements(reply: Reply): unknown[] {
+  return z.object({ rows: z.array(z.unknown()) }).parse(members(reply)).rows;
 }
 
 /** The members of a JSON body. */
 export function members(reply: Reply): Record<string, unknown> {
-  return JSON.parse(reply.text) as Record<string, unknown>;
+  return z.record(z.string(), z.unknown()).parse(JSON.parse(reply.text));
 }
