@@ -8,7 +8,11 @@ import { at, event, load, scratchLake, sourceHours, span, TENANT } from './suppo
 import type { Scratch } from './support/lake.ts';
 
 const TWO_DAYS = span('2026-07-03T00:00:00Z', '2026-07-05T00:00:00Z');
-const ROWS = [event('a', '2026-07-03T10:10:00Z'), event('b', '2026-07-04T11:00:00Z'), event('b', '2026-07-04T11:00:00Z')];
+const ROWS = [
+  event('a', '2026-07-03T10:10:00Z'),
+  event('b', '2026-07-04T11:00:00Z'),
+  event('b', '2026-07-04T11:00:00Z'),
+];
 
 /** Runs a select as an analyst does: the catalogue opened read-only by another engine, from another folder. */
 async function read(dir: string, sql: string): Promise<Record<string, unknown>[]> {
@@ -41,7 +45,13 @@ async function verifiedLake(lake: Scratch): Promise<void> {
     lake.ledger,
     TENANT,
     'Events',
-    { at: at('2026-08-01T00:00:00Z'), lower: TWO_DAYS.from, upper: TWO_DAYS.to, grade: 'checksum', hours: sourceHours(ROWS) },
+    {
+      at: at('2026-08-01T00:00:00Z'),
+      lower: TWO_DAYS.from,
+      upper: TWO_DAYS.to,
+      grade: 'checksum',
+      hours: sourceHours(ROWS),
+    },
     'run-1',
   );
 }
@@ -125,7 +135,11 @@ describe('a snapshot', () => {
     const before = fingerprintOfFiles(lake.dir);
     await lake.reopen();
     await verifiedLake(lake);
-    expect(await publish(lake.ledger, { run: 'run-2', head: true })).toEqual({ snapshot: 1, changed: false, removedFiles: 0 });
+    expect(await publish(lake.ledger, { run: 'run-2', head: true })).toEqual({
+      snapshot: 1,
+      changed: false,
+      removedFiles: 0,
+    });
     expect(fingerprintOfFiles(lake.dir)).toEqual(before);
   });
 
