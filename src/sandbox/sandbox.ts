@@ -113,6 +113,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   try {
     // The parser takes a second to load and DuckDB works meanwhile.
     const [compile] = await Promise.all([loadEngine(store), loadData(store, options, clock.now())]);
+    // Loading takes its time; the sandbox's own time starts with its service, so that runs are alike.
+    if (start !== undefined) clock.set(start);
     const apply = createActions({ store, clock, faults });
     const scenario = await startScenario(steps, apply, options.onError ?? (() => undefined));
     stopScenario = () => scenario.stop();
@@ -148,8 +150,6 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       now: () => formatInstant(clock.now()),
     });
     servers.push(api, admin);
-    // Loading takes its time; the sandbox's own time starts with its service, so that runs are alike.
-    if (start !== undefined) clock.set(start);
     return {
       url: await listen(api, options.port ?? 0),
       adminUrl: await listen(admin, options.adminPort ?? 0),

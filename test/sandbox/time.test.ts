@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { fromEpochMs, HOUR, parseInstant } from '../../src/instant.ts';
+import { fromEpochMs, HOUR, parseInstant, SECOND } from '../../src/instant.ts';
 import { createClock } from '../../src/sandbox/clock.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/sandbox.ts';
 import { ask, rowsOf } from './support/client.ts';
@@ -40,6 +40,11 @@ describe('the clock', () => {
 
   it("is the machine's when it is not told", () => {
     expect(createClock({ realNowMs: () => 42 }).now()).toBe(fromEpochMs(42));
+  });
+
+  it('starts with the service, however long the data took to load', async () => {
+    const api = await start({ rows: 200_000, frozen: false });
+    expect(api.now() - (parseInstant('2026-11-01') ?? 0n)).toBeLessThan(SECOND);
   });
 
   it('is what now() and ago() answer', async () => {
@@ -130,6 +135,11 @@ describe('a scenario', () => {
     expect(await rowsOf(api, seen)).toEqual([[0, '2026-11-01T00:00:00.0000000Z']]);
     expect(await rowsOf(api, seen)).toEqual([[1, '2026-11-01T01:00:00.0000000Z']]);
     expect((await ask(api, seen)).status).toBe(503);
+  });
+
+  it('acts before the first call when it is told to act after none', async () => {
+    const api = await start({ scenario: [{ afterCalls: 0, do: { action: 'clock', advance: '1h' } }] });
+    expect(await rowsOf(api, 'print now()')).toEqual([['2026-11-01T01:00:00.0000000Z']]);
   });
 
   it('acts after so much time', async () => {
