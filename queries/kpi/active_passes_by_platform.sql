@@ -40,7 +40,7 @@ coverage_of_tenant as (
     avg((state = 'partial')::integer) as partial_share,
     avg((state = 'open')::integer) as open_share
   from coverage
-  where lower(table_name) = 'events'
+  where table_name = 'events'
     and (hour < $at::timestamptz or $at is null)
   group by tenant_id
 )

@@ -28,7 +28,7 @@ coverage_by_day as (
     avg((state = 'partial')::integer) as partial_share,
     avg((state = 'open')::integer) as open_share
   from coverage
-  where lower(table_name) = 'events'
+  where table_name = 'events'
   group by tenant_id, day
 ),
 

@@ -30,7 +30,7 @@ coverage_by_day as (
     avg((state = 'partial')::integer) as partial_share,
     avg((state = 'open')::integer) as open_share
   from coverage
-  where lower(table_name) = 'logs'
+  where table_name = 'logs'
   group by tenant_id, day
 ),
 

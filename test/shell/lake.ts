@@ -36,7 +36,7 @@ export async function writeLake(dataDir: string, lake: HandMadeLake): Promise<vo
     await connection.run(`create view ${table} as select * from read_parquet(['${file}'])`);
   }
   await connection.run(`create table coverage (${COVERAGE})`);
-  for (const [hour = '', state = '', table = 'Events', tenant = 'demo'] of cells(lake.coverage))
+  for (const [hour = '', state = '', table = 'events', tenant = 'demo'] of cells(lake.coverage))
     await connection.run(`insert into coverage values ($1, $2, $3::timestamptz, $4, 'checksum', 1, 1, 0, 0, null)`, [
       tenant,
       table,

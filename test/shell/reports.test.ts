@@ -32,7 +32,7 @@ describe('installs per day', () => {
     2026-03-02T10:00:00Z | partial
     2026-03-02T11:00:00Z | open
     2026-03-02T12:00:00Z | verified
-    2026-03-02T13:00:00Z | partial | Logs`;
+    2026-03-02T13:00:00Z | partial | logs`;
 
   it('counts both spellings and both places of the device; a repetition is no first install', async () => {
     expect(await rowsOf({ events: EVENTS, coverage: COVERAGE }, 'installs_per_day', 'tenant=demo')).toEqual([
@@ -126,7 +126,7 @@ describe('log errors per day', () => {
       2026-03-01T12:00:00Z | Information         | {"level":"info"}
       2026-03-01T12:30:00Z | Terrorism           | null
       2026-03-02T12:00:00Z | Trace               | {"severity":"trace"}`;
-    const coverage = '2026-03-01T09:00:00Z | verified | Logs\n2026-03-01T09:00:00Z | open | Events';
+    const coverage = '2026-03-01T09:00:00Z | verified | logs\n2026-03-01T09:00:00Z | open | events';
     expect(await rowsOf({ logs, coverage }, 'log_errors_per_day')).toEqual([
       'demo,2026-03-01,3,5,0.6,1,0,0',
       'demo,2026-03-02,0,1,0,0,0,0',
