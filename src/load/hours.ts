@@ -66,8 +66,8 @@ export async function heldHours(
   to?: Instant,
 ): Promise<Map<Instant, HeldHour>> {
   const bounds = [
-    from === undefined ? '' : `and hour >= ${instantSql(from)}`,
-    to === undefined ? '' : `and hour < ${instantSql(to)}`,
+    from === undefined ? '' : `and hours.hour >= ${instantSql(from)}`,
+    to === undefined ? '' : `and hours.hour < ${instantSql(to)}`,
   ].join(' ');
   const rows = await ledger.exclusive(() =>
     ledger.rows(

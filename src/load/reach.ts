@@ -1,0 +1,24 @@
+/** How far back a run must look whatever its usual depth is. */
+import type { Instant } from '../instant.ts';
+import type { TableName } from '../tables.ts';
+import { text } from './engine.ts';
+import type { Ledger } from './ledger.ts';
+import { instantOf, ofTable } from './sql.ts';
+
+/**
+ * The oldest hour that was never proven, else where the proven ones end: hours before it balance. `undefined` when
+ * nothing of the table was ever compared. Expired hours are given up: the source has forgotten them.
+ */
+export async function unprovenFrom(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
+  const rows = await ledger.exclusive(() =>
+    ledger.rows(
+      `select epoch_us(coalesce(
+         min(hour) filter (where state not in ('verified', 'expired')),
+         max(covered_to)
+       ))::varchar as unproven_from
+       from hours where ${ofTable(tenant, table)}`,
+    ),
+  );
+  const [row] = rows;
+  return row === undefined || text(row, 'unproven_from') === undefined ? undefined : instantOf(row, 'unproven_from');
+}
