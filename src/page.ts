@@ -18,7 +18,10 @@ export interface Page {
   /** Sorted, disjoint, not adjacent, all on whole seconds; exactly one when `hash` is set. */
   readonly windows: readonly Window[];
   readonly hash?: HashRange;
-  /** Rows counted at the source before asking; `undefined` when it could not count. */
+  /**
+   * Rows counted at the source before asking; for a hash part that was not counted, what it holds at the very least.
+   * `undefined` when nothing is known.
+   */
   readonly rows: number | undefined;
   /** Estimated bytes of the answer. */
   readonly bytes: number;

@@ -24,6 +24,8 @@ export interface ClockRange {
   /** Nothing from here on, even if it has settled. */
   readonly upper?: Instant;
   readonly depthDays?: number;
+  /** The depth reaches back at least to here. */
+  readonly depthFrom?: Instant;
   readonly retentionDays?: number;
 }
 
@@ -38,7 +40,8 @@ export interface CellQuery {
 
 export const UNIT_TICKS: Readonly<Record<CellUnit, bigint>> = { hour: HOUR, minute: MINUTE, second: SECOND };
 
-/** Columns of every packed answer, in order. */
+/** Columns of the answers, in order. */
+export const BOUNDS_COLUMNS = ['at', 'lower', 'upper', 'first_row'] as const;
 export const PACKED_COLUMNS = ['part', 'at', 'lower', 'upper', 'total'] as const;
 
 // A part stays near 100 kB of text: 64 days of hours, a day of minutes or an hour of seconds.
@@ -86,7 +89,7 @@ export function bucketQuery(table: TableName, window: Window, dropKeys?: readonl
   ].join('\n');
 }
 
-/** The source's clock and its first instant within the range, when a histogram of all of it was too much. */
+/** The bounds as the source computes them and its first row within, when a histogram of all of it was too much. */
 export function boundsQuery(table: TableName, range: ClockRange): string {
   const bounds = clockBounds(range);
   return [
@@ -94,7 +97,7 @@ export function boundsQuery(table: TableName, range: ClockRange): string {
     table,
     `| where ${bounds.where}`,
     `| summarize lo = min(timestamp)`,
-    `| project at = tostring(now()), lower = tostring(lo), upper = tostring(upper)`,
+    `| project at = tostring(now()), lower = ${bounds.lower}, upper = tostring(upper), first_row = tostring(lo)`,
   ].join('\n');
 }
 
@@ -166,7 +169,10 @@ function clockBounds(range: ClockRange): Bounds {
   const upper = range.upper === undefined ? settled : `min_of(${settled}, ${datetimeLiteral(range.upper)})`;
   const lowers: string[] = [];
   if (range.lower !== undefined) lowers.push(datetimeLiteral(range.lower));
-  if (range.depthDays !== undefined) lowers.push(`bin(now() - ${whole(range.depthDays)}d, 1d)`);
+  if (range.depthDays !== undefined) {
+    const depth = `bin(now() - ${whole(range.depthDays)}d, 1d)`;
+    lowers.push(range.depthFrom === undefined ? depth : `min_of(${depth}, ${datetimeLiteral(range.depthFrom)})`);
+  }
   // The hour that is just expiring is asked for too: what is still there can still be saved.
   if (range.retentionDays !== undefined) lowers.push(`bin(now() - ${whole(range.retentionDays)}d, 1h)`);
   const lets = [`let upper = ${upper};`];
