@@ -94,24 +94,22 @@ export function sandboxCommand(shell: Shell): Command {
       'after',
       `
 Examples:
-  insights-etl sandbox --port 8080 --rows 100000 --days 30 --seed 7
-  insights-etl sandbox --data ./recorded --now 2026-11-01T00:00:00Z --row-cap 500
-  insights-etl sandbox --tenants a,b --faults faults.json --calls calls.ndjson
+  $ insights-etl sandbox --port 8080 --rows 100000 --days 30 --seed 7
+  $ insights-etl sandbox --data ./recorded --now 2026-11-01T00:00:00Z --row-cap 500
+  $ insights-etl sandbox --tenants a,b --faults faults.json --calls calls.ndjson
 
 The files' formats and the admin surface are described in docs/sandbox.md.`,
     );
   return command.action(async () => {
+    const { json, verbose } = command.optsWithGlobals<{ json?: boolean; verbose?: boolean }>();
+    const report = (error: unknown): number => reportError(shell.io, error, json === true, verbose === true);
     try {
-      const sandbox = await startSandbox({
-        ...optionsOf(command.opts<Flags>()),
-        onError: (error) => void report(shell, error),
-      });
-      announce(shell, sandbox);
+      await using sandbox = await startSandbox({ ...optionsOf(command.opts<Flags>()), onError: report });
+      shell.io.stdout.write(json ? `${JSON.stringify(summary(sandbox))}\n` : announcement(sandbox));
       await stopped(shell);
-      await sandbox.close();
       shell.exitCode = EXIT.ok;
     } catch (error) {
-      shell.exitCode = report(shell, error);
+      shell.exitCode = report(error);
     }
   });
 }
@@ -133,10 +131,15 @@ function optionsOf(flags: Flags): SandboxOptions {
   };
 }
 
-function announce({ io }: Shell, sandbox: Sandbox): void {
-  const keys = sandbox.tenants.map((tenant) => `  ${tenant}  key ${sandbox.keyOf(tenant)}`);
-  const lines = [sandbox.url, `admin ${sandbox.adminUrl}`, `now   ${formatInstant(sandbox.now())}`, 'tenants', ...keys];
-  io.stdout.write(`${lines.join('\n')}\n`);
+function summary(sandbox: Sandbox) {
+  const tenants = sandbox.tenants.map((tenant) => ({ tenant, key: sandbox.keyOf(tenant) }));
+  return { url: sandbox.url, adminUrl: sandbox.adminUrl, now: formatInstant(sandbox.now()), tenants };
+}
+
+function announcement(sandbox: Sandbox): string {
+  const { url, adminUrl, now, tenants } = summary(sandbox);
+  const keys = tenants.map(({ tenant, key }) => `tenant ${tenant}, key ${key}`);
+  return `${[url, `admin ${adminUrl}`, `now ${now}`, ...keys].join('\n')}\n`;
 }
 
 async function stopped({ io }: Shell): Promise<void> {
@@ -146,10 +149,6 @@ async function stopped({ io }: Shell): Promise<void> {
       resolve();
     });
   });
-}
-
-function report({ io }: Shell, error: unknown): number {
-  return reportError(io, error, false, false);
 }
 
 function choice(flags: string, description: string, values: readonly string[]): Option {

@@ -1,0 +1,133 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Writable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sandboxCommand } from '../../src/commands/sandbox.ts';
+import type { Shell } from '../../src/commands/shell.ts';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'sandbox-test-'));
+});
+afterAll(async () => rm(folder, { recursive: true }));
+
+function sink(take: (text: string) => void): Writable {
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      take(chunk.toString());
+      done();
+    },
+  });
+}
+
+/** Runs the command until its first output, hands that to `use`, then stops it as a signal would. */
+async function run(args: string[], use: (lines: string[]) => Promise<void> = async () => undefined) {
+  let stop = (): void => undefined;
+  let printed = '';
+  let complaint = '';
+  const served: Promise<void>[] = [];
+  const shell: Shell = {
+    exitCode: -1,
+    io: {
+      stdout: sink((text) => {
+        printed += text;
+        // The listener for signals is registered once the address is out.
+        const done = Promise.resolve().then(async () => use(text.trimEnd().split('\n')));
+        served.push(done.finally(() => stop()));
+      }),
+      stderr: sink((text) => {
+        complaint += text;
+      }),
+      env: {},
+      cwd: folder,
+      onStop(listener) {
+        stop = () => listener('SIGTERM');
+        return () => undefined;
+      },
+      exit: () => undefined,
+    },
+  };
+  const command = sandboxCommand(shell)
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => (complaint += text) });
+  const thrown: unknown = await command.parseAsync(args, { from: 'user' }).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  await Promise.all(served);
+  return { exitCode: shell.exitCode, printed, complaint, thrown };
+}
+
+const SMALL = ['--rows', '500', '--days', '10', '--seed', '3', '--now', '2026-11-01T00:00:00Z'];
+
+describe('insights-etl sandbox', () => {
+  it('prints its address as the first line, serves until it is stopped, and exits with 0', async () => {
+    const calls = path.join(folder, 'calls.ndjson');
+    const faults = path.join(folder, 'faults.json');
+    await writeFile(faults, '[{"after":1,"reply":{"kind":"status","status":503}}]');
+    const flags = [
+      '--tenants',
+      'a,b',
+      '--rate',
+      '2',
+      '--row-cap',
+      '10',
+      '--calls',
+      calls,
+      '--faults',
+      faults,
+      '--wire-shape',
+      'columns',
+    ];
+    const { exitCode } = await run([...SMALL, ...flags], async ([url, admin, now, first]) => {
+      expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+      expect(admin).toMatch(/^admin http:\/\/127\.0\.0\.1:\d+$/);
+      expect(now).toMatch(/^now 2026-11-01T00:00:0/);
+      expect(first).toBe('tenant a, key sandbox-a');
+      const statuses: number[] = [];
+      const texts: string[] = [];
+      for (let n = 0; n < 3; n++) {
+        const response = await fetch(`${url}/api/a/insights/query`, {
+          method: 'POST',
+          headers: { 'x-api-key': 'sandbox-a' },
+          body: '{"query":"print x = 1"}',
+        });
+        statuses.push(response.status);
+        texts.push(await response.text());
+      }
+      expect(statuses).toEqual([200, 503, 429]);
+      expect(texts[0]).toBe('{"columns":[{"name":"x","type":"long"}],"rows":[[1]]}');
+    });
+    expect(exitCode).toBe(0);
+    expect((await readFile(calls, 'utf8')).trim().split('\n')).toHaveLength(3);
+    expect((await readdir(tmpdir())).filter((name) => name.startsWith(`insights-sandbox-${process.pid}-`))).toEqual([]);
+  });
+
+  it.each([
+    ['--rows', '-5', 'whole number'],
+    ['--days', '0', '1 or more'],
+    ['--port', '99999', 'port'],
+    ['--limit-mode', 'loud', 'Allowed choices'],
+    ['--tenants', 'a,,b', 'separated by commas'],
+    ['--query-timeout', 'soon', 'seconds'],
+    ['--colour', 'red', 'unknown option'],
+  ])('refuses %s %s and says what is allowed', async (flag, value, message) => {
+    const { thrown, printed } = await run([flag, value]);
+    expect(String(thrown)).toContain(message);
+    expect(printed).toBe('');
+  });
+
+  it.each([
+    [['--data', '/nowhere'], 'The data folder holds none', 'Point --data at a folder'],
+    [['--data', '.', '--rows', '5'], '--data and --rows exclude each other', 'Give a folder'],
+    [['--now', 'soon', '--rows', '5'], 'now: "soon" is not an instant', '2026-11-01T00:00:00Z'],
+    [['--faults', '/nowhere.json', '--rows', '5'], 'faults file cannot be read', 'hold one JSON list'],
+  ])('refuses %j with a message, a hint and the exit code of a bad configuration', async (args, message, hint) => {
+    const { exitCode, complaint, printed } = await run(args);
+    expect(exitCode).toBe(2);
+    expect(complaint).toContain(message);
+    expect(complaint).toContain(hint);
+    expect(printed).toBe('');
+  });
+});
