@@ -5,7 +5,7 @@
 import type { Command } from 'commander';
 import { loadConfig, type Config, type ConfigSources } from '../config.ts';
 import { nest, merge, type Tree } from '../config/layers.ts';
-import { ConfigError, EXIT, InsightsError, StoppedError } from '../errors.ts';
+import { ConfigError, DiskError, EXIT, InsightsError, StoppedError } from '../errors.ts';
 import { json } from '../output/format.ts';
 import { createLog } from '../output/log.ts';
 import { createProgress, type ProgressView } from '../output/progress.ts';
@@ -123,21 +123,30 @@ function configFor(options: GlobalOptions, needs: Needs, io: Io): Config {
 
 /** Tells an error on standard error in three lines (what, where, next) and returns its exit code. */
 export function reportError(io: Io, error: unknown, asJson: boolean, verbose: boolean): number {
-  const known = error instanceof InsightsError ? error : undefined;
-  const message = known?.message ?? (error instanceof Error ? error.message : String(error));
-  const where = Object.entries(known?.where ?? {}).map(([key, value]) => `${key} ${value}`);
-  const next =
-    known?.hint ??
-    (known ? undefined : 'This is a defect of insights-etl: run again with --verbose and report the stack.');
+  const { failure, message, hint, where, exitCode } = asKnown(error);
+  const places = Object.entries(where).map(([key, value]) => `${key} ${value}`);
   const lines = [`error: ${message}`];
-  if (where.length > 0) lines.push(`where: ${where.join(', ')}`);
-  if (next !== undefined) lines.push(`next:  ${next}`);
-  if (verbose && error instanceof Error && error.stack !== undefined) lines.push(error.stack);
+  if (places.length > 0) lines.push(`where: ${places.join(', ')}`);
+  if (hint !== undefined) lines.push(`next:  ${hint}`);
+  // Frames alone: the text above them may quote what was being read.
+  if (verbose && error instanceof Error)
+    lines.push(...(error.stack ?? '').split('\n').filter((line) => /^ +at /.test(line)));
   io.stderr.write(`${lines.join('\n')}\n`);
-  const exitCode = known?.exitCode ?? EXIT.unexpected;
-  if (asJson)
-    io.stdout.write(
-      `${json({ error: { failure: known?.failure ?? 'unexpected', message, hint: next, where: known?.where ?? {} }, exitCode })}\n`,
-    );
+  if (asJson) io.stdout.write(`${json({ error: { failure, message, hint, where }, exitCode })}\n`);
   return exitCode;
+}
+
+/** Errors that nobody raised on purpose: the disk's by their code, all others by their class alone. */
+function asKnown(error: unknown): InsightsError {
+  if (error instanceof InsightsError) return error;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (/^(ENOSPC|EDQUOT|EROFS|EACCES|EPERM|EIO|EMFILE)$/.test(code))
+    return new DiskError(`The local disk refused (${code}).`, {
+      hint: 'Check free space, owner and permissions of the data directory, then run again: nothing half-written is published.',
+      where: error instanceof Error && 'path' in error ? { file: String(error.path) } : {},
+    });
+  return new InsightsError('unexpected', `Unexpected ${error instanceof Error ? error.name : typeof error}.`, {
+    hint: 'This is a defect of insights-etl: run again with --verbose and report the frames.',
+    cause: error,
+  });
 }
