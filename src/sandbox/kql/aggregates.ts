@@ -44,10 +44,13 @@ const gather =
   ({ args: [value, limit], filter, order }) => {
     if (!value) return undefined;
     const json = toJson(value);
-    const sorted = distinct ? ` order by ${json}` : order;
     const present = value.type === 'string' ? filter() : filter(`${value.sql} is not null`);
-    const all = `list(${distinct ? 'distinct ' : ''}${json}${sorted})${present}`;
-    return `kql_json_array(${limit ? `(${all})[1:${as(limit, 'long')}]` : all})`;
+    let items = `list(${distinct ? 'distinct ' : ''}${json}${distinct ? ` order by ${json}` : order})${present}`;
+    // A set of arrays is the set of their elements.
+    if (distinct && value.type === 'dynamic') {
+      items = `list_sort(list_distinct(flatten(list(kql_expand(${value.sql}, 'bag'))${present})))`;
+    }
+    return `kql_json_array(${limit ? `(${items})[1:${as(limit, 'long')}]` : items})`;
   };
 
 /** Aggregates of one result. Where nothing was aggregated: 0 for counts and sums, [] for lists, null for the rest. */

@@ -1,10 +1,11 @@
+import { formatInstant } from '../../instant.ts';
 import { binary } from './binary-operators.ts';
 import { toJson } from './convert.ts';
 import { accessPath } from './dynamic-access.ts';
 import { KqlError, unsupported } from './error.ts';
 import { callAggregate, isAggregate } from './aggregates.ts';
 import { callScalar } from './functions.ts';
-import { sqlString, sqlValue } from './literals.ts';
+import { parseDatetime, sqlString, sqlValue } from './literals.ts';
 import { findColumn } from './scope.ts';
 import type { Scope, Value } from './scope.ts';
 import {
@@ -69,9 +70,14 @@ const LITERALS: Readonly<Record<string, KqlScalarType>> = {
 };
 
 function literal(node: SyntaxNode, type: KqlScalarType): Value {
-  const text = textOf(node);
-  const content = /^[a-z]+\s*\((.*)\)$/is.exec(text)?.[1]?.trim() ?? text;
+  const content = contentOf(node);
   return { sql: sqlValue(type, content), type, known: content !== 'null', literal: content };
+}
+
+/** What stands between the brackets of `datetime(…)`, or the bare literal. */
+function contentOf(node: SyntaxNode): string {
+  const text = textOf(node);
+  return /^[a-z]+\s*\((.*)\)$/is.exec(text)?.[1]?.trim() ?? text;
 }
 
 function stringLiteral(node: SyntaxNode): Value {
@@ -113,6 +119,12 @@ function jsonOf(node: SyntaxNode): string {
         throw new KqlError('literal', `Semantic error: SEM0005: '${text}' is not valid inside dynamic()`, text);
       }
       return text;
+    }
+    case 'DateTimeLiteralExpression': {
+      const ticks = parseDatetime(contentOf(node));
+      return ticks === undefined
+        ? unsupported(`'${textOf(node)}' inside dynamic()`)
+        : JSON.stringify(formatInstant(ticks));
     }
     case 'UnaryMinusExpression':
       return `-${jsonOf(part(node, 'Expression'))}`;
@@ -168,7 +180,11 @@ function call(node: SyntaxNode, scope: Scope): Value {
 
 function toScalar(node: SyntaxNode, scope: Scope): Value {
   const inner = part(node, 'Expression');
-  if (!isTabular(inner)) return scalar(inner, scope);
+  // A subquery, so that what differs from row to row (a random value) is evaluated once.
+  if (!isTabular(inner)) {
+    const value = scalar(inner, scope);
+    return { ...value, sql: `(select ${value.sql})` };
+  }
   const relation = scope.compilation.table(inner, scope);
   const column = relation.columns[0];
   if (!column) return unsupported(`'${textOf(node)}'`, 'has no column');

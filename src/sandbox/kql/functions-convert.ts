@@ -32,19 +32,22 @@ export const CONVERSIONS: FunctionFamily = {
   todynamic: ([value]) =>
     value && parseJson(value.type === 'string' ? value.sql : undefined, convert(value, 'dynamic')),
   toobject: ([value]) => value && parseJson(value.type === 'string' ? value.sql : undefined, convert(value, 'dynamic')),
+  new_guid: () => 'uuid()::varchar',
   gettype: ([value]) => value && (value.type === 'dynamic' ? `kql_json_type(${value.sql})` : sqlString(value.type)),
   hash_md5: hash('md5'),
   hash_sha1: hash('sha1'),
   hash_sha256: hash('sha256'),
-  tohex: ([value, width]) =>
-    value &&
-    (width
-      ? `lpad(kql_hex(${as(value, 'long')}), greatest((${as(width, 'long')})::integer, length(kql_hex(${as(value, 'long')}))::integer), '0')`
-      : `kql_hex(${as(value, 'long')})`),
+  tohex: ([value, width]) => {
+    if (!value) return undefined;
+    // An int is shown in its own 32 bits.
+    const wide = as(value, 'long');
+    const digits = `kql_hex(${value.type === 'int' ? `(${wide} & 4294967295)` : wide})`;
+    return width ? `lpad(${digits}, greatest(${as(width, 'long')}, length(${digits}))::integer, '0')` : digits;
+  },
   base64_encode_tostring: ([value]) => value && `to_base64(encode(${toText(value)}))`,
   base64_decode_tostring: ([value]) => value && `kql_base64_text(${toText(value)})`,
-  url_encode: ([value]) => value && `replace(url_encode(${toText(value)}), '%20', '+')`,
-  url_encode_component: ([value]) => value && `url_encode(${toText(value)})`,
+  url_encode: ([value]) => value && `replace(kql_url_encode(${toText(value)}), '%20', '+')`,
+  url_encode_component: ([value]) => value && `kql_url_encode(${toText(value)})`,
   url_decode: ([value]) => value && `url_decode(replace(${toText(value)}, '+', ' '))`,
 };
 

@@ -1,7 +1,10 @@
 import { as, toDynamic, toJson, toText } from './convert.ts';
 import type { FunctionFamily, FunctionRule } from './function-rule.ts';
 import { sqlString } from './literals.ts';
+import type { Column } from './relation.ts';
+import { findColumn } from './scope.ts';
 import type { Value } from './scope.ts';
+import { list, part, simpleName } from './syntax.ts';
 
 const container = (sql: string): Partial<Value> => ({ sql, container: true });
 
@@ -25,6 +28,36 @@ const pack: FunctionRule = (args) => {
   return container(`('{' || ${pairs.join(` || ',' || `) || "''"} || '}')`);
 };
 
+const sorting =
+  (way: string): FunctionRule =>
+  ([array, nullsLast, ...rest]) => {
+    if (!array || rest.length > 0 || (nullsLast && nullsLast.type !== 'bool')) return undefined;
+    return `kql_array_sort(${as(array, 'dynamic')}, '${way}', ${nullsLast ? as(nullsLast, 'bool') : 'true'})`;
+  };
+
+const shifting =
+  (sign: string): FunctionRule =>
+  ([array, count, filler]) =>
+    array &&
+    count &&
+    `kql_array_shift(${as(array, 'dynamic')}, ${sign}(${as(count, 'long')}), ${filler ? toJson(filler) : "'null'"})`;
+
+/** Every given column of the row as a property bag. */
+function packColumns(columns: readonly Column[]): Partial<Value> {
+  const pairs = columns.map((column) => `${sqlString(`${JSON.stringify(column.name)}:`)} || ${toJson(column)}`);
+  return container(`('{' || ${pairs.join(` || ',' || `) || "''"} || '}')`);
+}
+
+/** The same without the columns that are null or empty. */
+function packPresent(columns: readonly Column[]): Partial<Value> {
+  const pairs = columns.map((column) => {
+    const pair = `${sqlString(`${JSON.stringify(column.name)}:`)} || ${toJson(column)}`;
+    return `case when ${toText(column)} <> '' then ${pair} end`;
+  });
+  // array_to_string leaves nulls out.
+  return container(`('{' || array_to_string([${pairs.join(', ')}], ',') || '}')`);
+}
+
 /** Functions of dynamic values: JSON text in, JSON text out. */
 export const DYNAMICS: FunctionFamily = {
   pack_array: (args) => container(`('[' || ${args.map(toJson).join(` || ',' || `) || "''"} || ']')`),
@@ -37,16 +70,35 @@ export const DYNAMICS: FunctionFamily = {
     container(`kql_json_array(flatten([${args.map((arg) => `kql_json_list(${as(arg, 'dynamic')})`).join(', ')}]))`),
   array_slice: ([array, start, end]) =>
     array && start && end && `kql_array_slice(${as(array, 'dynamic')}, ${as(start, 'long')}, ${as(end, 'long')})`,
-  array_index_of: ([array, value, start]) =>
+  array_index_of: ([array, value, start, length, occurrence]) =>
     array &&
     value &&
-    `kql_array_index_of(${as(array, 'dynamic')}, ${toJson(value)}, ${start ? as(start, 'long') : '0'})`,
+    `kql_array_index_of(${[as(array, 'dynamic'), toJson(value), ...[start, length, occurrence].map((arg, at) => (arg ? as(arg, 'long') : ['0', '-1', '1'][at]))].join(', ')})`,
   array_reverse: onValue((json) => `kql_json_array(list_reverse(kql_json_list(${json})))`),
   array_sum: onValue((json) => `kql_array_sum(${json})`),
-  array_sort_asc: ([array, ...rest]) =>
-    array && rest.length === 0 ? `kql_array_sort(${as(array, 'dynamic')}, 'asc')` : undefined,
-  array_sort_desc: ([array, ...rest]) =>
-    array && rest.length === 0 ? `kql_array_sort(${as(array, 'dynamic')}, 'desc')` : undefined,
+  array_sort_asc: sorting('asc'),
+  array_sort_desc: sorting('desc'),
+  array_shift_left: shifting(''),
+  array_shift_right: shifting('-'),
+  array_split: ([array, at]) => {
+    if (!array || !at) return undefined;
+    const json = as(array, 'dynamic');
+    const indices =
+      at.type === 'dynamic'
+        ? `list_transform(kql_json_list(${at.sql}), lambda item: item::bigint)`
+        : `[${as(at, 'long')}]`;
+    return `kql_array_split(${json}, kql_split_borders(${json}, ${indices}))`;
+  },
+  jaccard_index: ([a, b]) => a && b && `kql_jaccard(${as(a, 'dynamic')}, ${as(b, 'dynamic')})`,
+  bag_zip: ([keys, values]) => keys && values && `kql_bag_zip(${as(keys, 'dynamic')}, ${as(values, 'dynamic')})`,
+  pack_all: ([sparse], { scope }) => {
+    if (sparse && sparse.literal === undefined) return undefined;
+    return sparse?.literal === 'true' ? packPresent(scope.columns) : packColumns(scope.columns);
+  },
+  bag_pack_columns: (_args, { node, scope }) =>
+    packColumns(
+      list(part(node, 'ArgumentList'), 'Expressions').map((arg) => findColumn(scope.columns, simpleName(arg), arg)),
+    ),
   array_rotate_left: ([array, count]) =>
     array && count && `kql_array_rotate(${as(array, 'dynamic')}, ${as(count, 'long')})`,
   array_rotate_right: ([array, count]) =>
@@ -56,7 +108,9 @@ export const DYNAMICS: FunctionFamily = {
   bag_remove_keys: ([bag, keys]) => bag && keys && removeKeys(as(bag, 'dynamic'), keys),
   bag_has_key: ([bag, key]) => bag && key && `kql_bag_has_key(${as(bag, 'dynamic')}, ${toText(key)})`,
   bag_set_key: ([bag, key, value]) =>
-    bag && key && value && `kql_bag_set_key(${as(bag, 'dynamic')}, ${toText(key)}, ${toJson(value)})`,
+    bag && key && value && !key.literal?.startsWith('$')
+      ? `kql_bag_set_key(${as(bag, 'dynamic')}, ${toText(key)}, ${toJson(value)})`
+      : undefined,
   set_union: onArrays('kql_set_union'),
   set_intersect: onArrays('kql_set_intersect'),
   set_difference: onArrays('kql_set_difference'),

@@ -31,6 +31,7 @@ export const MATHS: FunctionFamily = {
   pow: ([base, exponent]) =>
     base && exponent && { sql: `pow(${as(base, 'real')}, ${as(exponent, 'real')})`, type: 'real' },
   pi: () => 'pi()',
+  rand: ([limit]) => (limit ? `floor(random() * ${as(limit, 'real')})` : 'random()'),
   sin: real('sin'),
   cos: real('cos'),
   tan: real('tan'),

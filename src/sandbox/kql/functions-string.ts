@@ -1,6 +1,7 @@
 import { as, convert, toText } from './convert.ts';
 import type { FunctionFamily, FunctionRule } from './function-rule.ts';
 import { sqlString } from './literals.ts';
+import type { Value } from './scope.ts';
 import { kindOf, list, part, scalarType } from './syntax.ts';
 import type { SyntaxNode } from './syntax.ts';
 import type { KqlScalarType } from './types.ts';
@@ -42,17 +43,17 @@ export const STRINGS: FunctionFamily = {
     return { sql: convert({ sql: found, type: 'string' }, wanted), type: wanted };
   },
   extract_all: (args) => {
-    const [pattern] = args;
+    const [pattern, second] = args;
     const text = args.at(-1);
-    if (args.length !== 2 || pattern?.literal === undefined || !text) return undefined;
-    const groups = captureGroups(pattern.literal);
-    if (groups === 0) return undefined;
-    const matches = (group: number): string =>
-      `regexp_extract_all(${toText(text)}, ${sqlString(pattern.literal ?? '')}, ${group})`;
-    if (groups === 1) return `kql_some(kql_text_array(${matches(1)}))`;
-    const rows = Array.from({ length: groups }, (_, index) => matches(index + 1)).join(', ');
-    const cells = Array.from({ length: groups }, (_, index) => `row[${index + 1}]`).join(', ');
-    return `kql_some(kql_json_array(list_transform(list_zip(${rows}), lambda row: kql_text_array([${cells}]))))`;
+    if (args.length < 2 || pattern?.literal === undefined || !text) return undefined;
+    const every = Array.from({ length: captureGroups(pattern.literal) }, (_, index) => index + 1);
+    const groups = args.length === 3 ? chosenGroups(pattern.literal, second) : every;
+    if (!groups || groups.length === 0) return undefined;
+    const regex = sqlString(pattern.literal);
+    const matches = groups.map((group) => `regexp_extract_all(${toText(text)}, ${regex}, ${group})`);
+    if (groups.length === 1) return `kql_some(kql_text_array(${matches.join('')}))`;
+    const cells = groups.map((_, index) => `row[${index + 1}]`).join(', ');
+    return `kql_some(kql_json_array(list_transform(list_zip(${matches.join(', ')}), lambda row: kql_text_array([${cells}]))))`;
   },
   replace_string: ([text, from, to]) =>
     text && from && to && `replace(${toText(text)}, ${toText(from)}, ${toText(to)})`,
@@ -85,6 +86,28 @@ export const STRINGS: FunctionFamily = {
       ? `kql_count_of(${toText(text)}, ${toText(search)})`
       : undefined;
   },
+  format_bytes: ([size, digits, unit]) => {
+    if (!size) return undefined;
+    const units = ['Bytes', 'KB', 'MB', 'GB', 'TB', 'PB', 'EB'];
+    if (unit && unit.literal !== '' && !units.includes(unit.literal ?? '')) return undefined;
+    const bytes = as(size, 'real');
+    const chosen = unit?.literal ? String(units.indexOf(unit.literal)) : `kql_bytes_unit(${bytes})`;
+    return `coalesce(kql_format_bytes(${bytes}, ${digits ? as(digits, 'long') : '0'}, ${chosen}), '')`;
+  },
+  parse_version: onText((text) => `kql_parse_version(${text})`),
+  regex_quote: onText((text) => `regexp_replace(${text}, '([\\\\.+*?()|\\[\\]{}^$])', '\\\\\\1', 'g')`),
+  unicode_codepoints_to_string: (args) => {
+    const pieces = args.map((arg) =>
+      arg.type === 'dynamic'
+        ? `array_to_string(list_transform(kql_json_list(${arg.sql}), lambda item: chr(item::integer)), '')`
+        : `chr((${as(arg, 'long')})::integer)`,
+    );
+    return `concat(${pieces.join(', ')})`;
+  },
+  has_any_index: ([text, terms]) =>
+    text &&
+    terms &&
+    `(coalesce(list_position(list_transform(kql_json_list(${as(terms, 'dynamic')}), lambda item: kql_has(${toText(text)}, kql_dynamic_text(item))), true), 0) - 1)`,
   translate: ([from, to, text]) =>
     from && to && text && `kql_translate(${toText(from)}, ${toText(to)}, ${toText(text)})`,
   parse_url: onText((text) => `kql_parse_url(${text})`),
@@ -116,4 +139,15 @@ function typeArgument(node: SyntaxNode): KqlScalarType | undefined {
 function captureGroups(pattern: string): number {
   const bare = pattern.replace(/\\./g, '').replace(/\[[^\]]*\]/g, '');
   return [...bare.matchAll(/\((?!\?)|\(\?P?</g)].length;
+}
+
+/** The groups that `dynamic(['name', 2])` picks, by number. */
+function chosenGroups(pattern: string, chosen: Value | undefined): number[] | undefined {
+  const wanted: unknown = JSON.parse(chosen?.literal ?? 'null');
+  if (!Array.isArray(wanted)) return undefined;
+  const names = [...pattern.replace(/\\./g, '').matchAll(/\((?!\?)|\(\?P?<(\w+)>/g)].map((match) => match[1]);
+  const groups = wanted.map((item: unknown) =>
+    typeof item === 'number' ? item : names.findIndex((name) => name === item) + 1,
+  );
+  return groups.every((group) => group >= 1 && group <= names.length) ? groups : undefined;
 }

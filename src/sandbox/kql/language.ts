@@ -1,5 +1,5 @@
 import { TABLES, TABLE_NAMES } from '../../tables.ts';
-import { KqlError } from './error.ts';
+import { KqlError, unsupported } from './error.ts';
 import { useKinds } from './syntax.ts';
 import type { KustoList, SyntaxNode } from './syntax.ts';
 
@@ -64,11 +64,20 @@ async function load(): Promise<Analyse> {
   });
   const globals = kusto.GlobalState.Default.WithDatabase(new kusto.Symbols.DatabaseSymbol.ctor('Insights', tables));
   return (query) => {
-    const code = kusto.KustoCode.ParseAndAnalyze(query, globals);
+    const code = analysed(kusto, query, globals);
     refuse(query, code.GetSyntaxDiagnostics(), true);
     refuse(query, code.GetDiagnostics(), false);
     return code.Syntax;
   };
+}
+
+/** The library's analyser throws on some constructs of graphs; that too is a refusal. */
+function analysed(kusto: KustoLanguage, query: string, globals: Globals): KustoCode {
+  try {
+    return kusto.KustoCode.ParseAndAnalyze(query, globals);
+  } catch {
+    return unsupported('the query');
+  }
 }
 
 function refuse(query: string, diagnostics: KustoList<Diagnostic>, syntactic: boolean): void {

@@ -28,20 +28,34 @@ create or replace macro kql_from_end(i, n) as case when i < 0 then greatest(i + 
 create or replace macro kql_array_slice(x, i, j) as
   case when starts_with(ltrim(x), '[') then kql_json_array(
     kql_json_list(x)[kql_from_end(i, json_array_length(x)) + 1 : (case when j < 0 then j + json_array_length(x) else j end) + 1]) end;
-create or replace macro kql_array_index_of(x, value, start) as
-  case when starts_with(ltrim(x), '[') then coalesce(
-    list_filter(range(kql_from_end(start, len(kql_json_list(x))), len(kql_json_list(x))), lambda i: kql_json_list(x)[i + 1] = value)[1], -1) end;
+create or replace macro kql_item_places(items, value, first) as
+  list_filter(range(first, len(items)), lambda i: items[i + 1] = value);
+create or replace macro kql_array_index_of(x, value, start, n, occurrence) as
+  case when starts_with(ltrim(x), '[') then kql_occurrence(
+    kql_item_places(kql_json_list(x), value, kql_from_end(start, len(kql_json_list(x)))),
+    kql_from_end(start, len(kql_json_list(x))), n, 1, occurrence) end;
 create or replace macro kql_array_sum(x) as
   case when starts_with(ltrim(x), '[') then list_sum(list_transform(kql_json_list(x), lambda item: try_cast(item as double))) end;
-create or replace macro kql_all_numbers(items) as
-  list_bool_and(list_transform(items, lambda item: item = 'null' or try_cast(item as double) is not null));
+-- Numbers come before strings, those before the rest.
+create or replace macro kql_rank(item) as
+  case when try_cast(item as double) is not null then 0 when starts_with(item, '"') then 1 else 2 end;
 create or replace macro kql_sorted(items, way) as
-  case when coalesce(kql_all_numbers(items), true)
-  then list_transform(list_sort(list_transform(list_filter(items, lambda item: item <> 'null'), lambda item: {k: try_cast(item as double), v: item}), way), lambda pair: pair.v)
-  else list_sort(list_filter(items, lambda item: item <> 'null'), way) end;
-create or replace macro kql_array_sort(x, way) as
-  case when starts_with(ltrim(x), '[') then kql_json_array(list_concat(kql_sorted(kql_json_list(x), way),
-    list_filter(kql_json_list(x), lambda item: item = 'null'))) end;
+  list_transform(list_sort(list_transform(list_filter(items, lambda item: item <> 'null'),
+    lambda item: {r: kql_rank(item), n: try_cast(item as double), v: item}), way), lambda pair: pair.v);
+create or replace macro kql_nulls(items) as list_filter(items, lambda item: item = 'null');
+create or replace macro kql_array_sort(x, way, nulls_last) as
+  case when starts_with(ltrim(x), '[') then kql_json_array(case when nulls_last
+    then list_concat(kql_sorted(kql_json_list(x), way), kql_nulls(kql_json_list(x)))
+    else list_concat(kql_nulls(kql_json_list(x)), kql_sorted(kql_json_list(x), way)) end) end;
+create or replace macro kql_array_shift(x, n, filler) as
+  case when starts_with(ltrim(x), '[') then kql_json_array(list_transform(range(1, json_array_length(x)::bigint + 1),
+    lambda i: case when i + n between 1 and json_array_length(x) then kql_json_list(x)[i + n] else filler end)) end;
+create or replace macro kql_array_split(x, borders) as
+  kql_json_array(list_transform(range(1, len(borders)), lambda i: kql_json_array(kql_json_list(x)[borders[i] + 1 : borders[i + 1]])));
+create or replace macro kql_split_borders(x, indices) as
+  list_concat([0::bigint], list_transform(indices, lambda i: kql_from_end(i, json_array_length(x)::bigint)), [json_array_length(x)::bigint]);
+create or replace macro kql_jaccard(a, b) as
+  len(list_intersect(kql_json_list(a), kql_json_list(b))) / len(list_distinct(list_concat(kql_json_list(a), kql_json_list(b))));
 create or replace macro kql_rotated(items, n) as
   case when len(items) = 0 then items else list_concat(items[n + 1 :], items[: n]) end;
 create or replace macro kql_array_rotate(x, n) as
@@ -79,6 +93,11 @@ create or replace macro kql_bag_merge(bags) as
   kql_bag_of(kql_first_pairs(flatten(list_transform(coalesce(bags, []::varchar[]), lambda bag: kql_pairs(bag)))));
 create or replace macro kql_bag_has_key(x, key) as
   coalesce(case when starts_with(key, '$') then json_exists(x, key) else list_contains(kql_keys(x), key) end, false);
+create or replace macro kql_bag_zip(keys, items) as
+  case when starts_with(ltrim(keys), '[') then kql_bag_of(kql_first_pairs(list_filter(list_transform(
+    list_zip(kql_json_list(keys), range(1, json_array_length(keys)::bigint + 1)),
+    lambda pair: {k: case when starts_with(pair[1], '"') then kql_dynamic_text(pair[1]) end, v: coalesce(kql_json_list(items)[pair[2]], 'null')}),
+    lambda pair: pair.k is not null))) end;
 create or replace macro kql_bag_set_key(x, key, value) as
   case when starts_with(ltrim(x), '{') then kql_bag_of(list_concat(list_filter(kql_pairs(x), lambda p: p.k <> key), [{k: key, v: value}])) end;
 create or replace macro kql_bag_remove_keys(x, keys) as

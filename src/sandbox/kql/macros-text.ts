@@ -23,6 +23,10 @@ create or replace macro kql_parse_bool(text) as
   else kql_parse_long(text) <> 0 end;
 create or replace macro kql_parse_guid(text) as
   try_cast(case when regexp_full_match(trim(text), '[{(]?[0-9a-fA-F-]{32,36}[)}]?') then trim(text, '{}() ') end as uuid)::varchar;
+-- Escapes in lower case, as .NET writes them.
+create or replace macro kql_url_encode(text) as
+  array_to_string(list_transform(string_split(url_encode(text), '%'),
+    lambda piece, i: case when i = 1 then piece else '%' || lower(left(piece, 2)) || substr(piece, 3) end), '');
 create or replace macro kql_base64_text(text) as
   case when regexp_full_match(text, '[A-Za-z0-9+/]*={0,2}') and length(text) % 4 = 0 then coalesce(try(decode(from_base64(text))), '') else '' end;
 
@@ -50,11 +54,24 @@ create or replace macro kql_count_of(text, term) as
 create or replace macro kql_places(text, term, first, last) as
   list_filter(range(first, last + 1), lambda i: substr(text, i + 1, length(term)) = term);
 create or replace macro kql_index_from(text, start) as case when start < 0 then greatest(length(text) + start, 0) else start end;
+-- The length bounds each step of the search: to the first place from the start, then from one place to the next.
+create or replace macro kql_occurrence(places, start, n, size, occurrence) as
+  case when occurrence < 1 or n < -1 then null
+  when len(places) >= occurrence and (n = -1 or list_bool_and(list_transform(range(1, occurrence + 1),
+    lambda k: places[k] + size <= case when k = 1 then start else places[k - 1] + 1 end + n)))
+  then places[occurrence] else -1 end;
 create or replace macro kql_index_of(text, term, start, n, occurrence) as
-  case when length(term) = 0 and start = 0 then 0
-  when occurrence < 1 or n < -1 then null
-  else coalesce(kql_places(text, term, kql_index_from(text, start),
-    case when n = -1 then length(text) else least(length(text), kql_index_from(text, start) + n) end - length(term))[occurrence], -1) end;
+  kql_occurrence(kql_places(text, term, kql_index_from(text, start), length(text) - length(term)),
+    kql_index_from(text, start), n, length(term), occurrence);
+create or replace macro kql_bytes_unit(size) as
+  case when abs(size) < 1024 then 0 else least(floor(log2(abs(size)) / 10)::integer, 6) end;
+create or replace macro kql_format_bytes(size, digits, unit) as
+  rtrim(rtrim(format('{:.10f}', round(size / pow(1024, unit), (digits)::integer)), '0'), '.') || ' '
+  || ['Bytes', 'KB', 'MB', 'GB', 'TB', 'PB', 'EB'][unit + 1];
+create or replace macro kql_version_part(text, i) as lpad(coalesce(string_split(text, '.')[i], '0'), 8, '0');
+create or replace macro kql_parse_version(text) as
+  case when regexp_full_match(text, '[0-9]{1,8}([.][0-9]{1,8}){0,3}') then (kql_version_part(text, 1)
+    || kql_version_part(text, 2) || kql_version_part(text, 3) || kql_version_part(text, 4))::decimal(38,0) end;
 create or replace macro kql_translate(from_set, to_set, text) as
   case when length(from_set) = 0 then text else translate(text, from_set,
     case when length(to_set) = 0 then '' else rpad(to_set, greatest(length(from_set), length(to_set))::integer, right(to_set, 1)) end) end;
@@ -66,7 +83,7 @@ create or replace macro kql_query_pairs(query) as
     lambda pair: to_json(split_part(pair, '=', 1))::varchar || ':' || to_json(case when contains(pair, '=') then substr(pair, instr(pair, '=') + 1) else '' end)::varchar), ',') || '}';
 create or replace macro kql_parse_url(text) as
   '{"Scheme":' || to_json(kql_url_part(text, 1))::varchar || ',"Host":' || to_json(kql_url_part(text, 4))::varchar
-  || ',"Port":' || to_json(kql_url_part(text, 5))::varchar || ',"Path":' || to_json(kql_url_part(text, 6))::varchar
+  || ',"Port":' || to_json(kql_url_part(text, 5))::varchar || ',"Path":' || to_json(ltrim(kql_url_part(text, 6), '/'))::varchar
   || ',"Username":' || to_json(kql_url_part(text, 2))::varchar || ',"Password":' || to_json(kql_url_part(text, 3))::varchar
   || ',"Query Parameters":' || kql_query_pairs(kql_url_part(text, 7))
   || ',"Fragment":' || to_json(kql_url_part(text, 8))::varchar || '}';

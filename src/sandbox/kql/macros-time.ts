@@ -100,9 +100,8 @@ create or replace macro kql_parse_timespan(text) as
       when 'microsecond' then 10 when 'tick' then 1 else 864000000000 end)::bigint
   end;
 
--- Number lists with both ends included.
+-- Number lists with both ends included, cut at the engine's 2^20 elements.
 create or replace macro kql_steps(a, b, step) as
-  case when step > 0 then generate_series(a, b, step) when step < 0 then generate_series(a, b, step) else [] end;
-create or replace macro kql_steps_real(a, b, step) as
-  list_transform(range(0, (floor((b - a) / step + 1e-9) + 1)::bigint), lambda i: a + i * step);
+  case when step > 0 then generate_series(a, least(b, a + step * 1048575), step)
+  when step < 0 then generate_series(a, greatest(b, a + step * 1048575), step) else [] end;
 `;

@@ -19,7 +19,7 @@ export function union(node: SyntaxNode, input: Relation | undefined, scope: Scop
   for (const item of list(node, 'Expressions')) {
     if (kindOf(item) === 'WildcardedName' || textOf(item).includes('*'))
       return unsupported(`'${textOf(item)}' in union`);
-    const label = kindOf(item) === 'NameReference' ? simpleName(item) : `union_arg${members.length}`;
+    const label = labelOf(item) ?? `union_arg${members.length}`;
     members.push({ relation: scope.compilation.table(item, scope), label });
   }
   const columns = nameColumns(targets);
@@ -35,6 +35,16 @@ export function union(node: SyntaxNode, input: Relation | undefined, scope: Scop
     return `select ${items.join(', ')} from (${relation.sql})`;
   });
   return { sql: selects.join(' union all '), columns, order: [] };
+}
+
+/** What `withsource` calls a member: its own name, or the one that `as` gave it. */
+function labelOf(node: SyntaxNode): string | undefined {
+  const kind = kindOf(node);
+  if (kind === 'NameReference') return simpleName(node);
+  if (kind === 'ParenthesizedExpression') return labelOf(part(node, 'Expression'));
+  if (kind !== 'PipeExpression') return undefined;
+  const operator = part(node, 'Operator');
+  return kindOf(operator) === 'AsOperator' ? simpleName(part(operator, 'Name')) : undefined;
 }
 
 /**

@@ -93,6 +93,11 @@ export function take(node: SyntaxNode, input: Relation, scope: Scope): Relation 
   return filterRows(input, `${ordered(input)}limit ${limit}`);
 }
 
+/** `sample n`: n rows picked at random. */
+export function sample(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  return take(node, filterRows({ ...input, order: [] }, 'order by random()'), scope);
+}
+
 function ordered(relation: Relation): string {
   return relation.order.length > 0 ? `order by ${orderBy(relation.order)} ` : '';
 }

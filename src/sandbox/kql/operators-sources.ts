@@ -53,16 +53,19 @@ export function range(node: SyntaxNode, scope: Scope): Relation {
   const value = (name: string) => scalar(part(node, name), { ...scope, columns: [] });
   const [from, to, step] = [value('From'), value('To'), value('Step')];
   const whole: readonly KqlScalarType[] = ['int', 'long', 'datetime', 'timespan'];
-  const key = sqlName(scope.compilation.unique('key'));
   const columns = nameColumns([target]);
+  const key = sqlName(scope.compilation.unique('key'));
   const order = [{ sql: key, direction: 'asc', nulls: 'first' }] as const;
-  const name = columns[0]?.sql ?? '';
-  const type = SQL_TYPES[target.type];
-  const steps = whole.includes(target.type)
-    ? `kql_steps((${from.sql})::bigint, (${to.sql})::bigint, (${step.sql})::bigint)`
-    : `kql_steps_real(${as(from, 'real')}, ${as(to, 'real')}, ${as(step, 'real')})`;
+  const isWhole = whole.includes(target.type);
+  const [a, b, by] = [from, to, step].map((bound) => (isWhole ? `(${bound.sql})::bigint` : as(bound, 'real')));
+  const count = isWhole ? `((${b}) - (${a})) // nullif(${by}, 0)` : `floor(((${b}) - (${a})) / (${by}) + 1e-9)::bigint`;
+  const steps = `coalesce(greatest(${count} + 1, 0), 0)`;
+  // A table function takes constants only; where a bound is a query, the steps go through a list.
+  const series = /\bselect\b/.test(steps)
+    ? `(select unnest(range(${steps})) as i)`
+    : `(select range as i from range(${steps}))`;
   return {
-    sql: `select x::${type} as ${name}, row_number() over () as ${key} from (select unnest(${steps}) as x)`,
+    sql: `select (${a} + i * ${by})::${SQL_TYPES[target.type]} as ${columns[0]?.sql ?? ''}, i as ${key} from ${series}`,
     columns,
     order,
   };

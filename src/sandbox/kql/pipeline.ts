@@ -7,6 +7,7 @@ import {
   extend,
   project,
   rename,
+  sample,
   selectNames,
   serialize,
   sort,
@@ -36,6 +37,7 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   TakeOperator: take,
   SortOperator: sort,
   TopOperator: top,
+  SampleOperator: sample,
   SerializeOperator: serialize,
   SummarizeOperator: summarize,
   UnionOperator: union,
@@ -45,7 +47,8 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   GetSchemaOperator: getSchema,
   // How a client would draw the answer; the rows are the same.
   RenderOperator: (_node, input) => input,
-  ConsumeOperator: (node) => unsupported(`operator '${textOf(node)}'`),
+  // A name that nothing refers to; a reference to it is refused where it stands.
+  AsOperator: (_node, input) => input,
 };
 
 /** Translates a tabular expression: a source, or a source with an operator after a pipe. */
