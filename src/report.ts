@@ -23,7 +23,7 @@ export const QUERIES_FOLDER = fileURLToPath(new URL('../queries', import.meta.ur
 const KINDS = ['text', 'date', 'timestamp', 'integer', 'number', 'boolean'] as const;
 type Kind = (typeof KINDS)[number];
 
-export interface Parameter {
+interface Parameter {
   readonly name: string;
   readonly kind: Kind;
   readonly fallback: string | null;

@@ -44,7 +44,7 @@ export function selectTables(names: readonly string[]): TableName[] {
   });
 }
 
-export function selectInstant(text: string, flag: string): Instant {
+function selectInstant(text: string, flag: string): Instant {
   const instant = parseInstant(text);
   if (instant === undefined)
     throw new ConfigError(`"${text}" is not a date.`, {

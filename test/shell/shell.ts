@@ -6,7 +6,7 @@ import { Writable } from 'node:stream';
 import { main } from '../../src/commands/program.ts';
 import type { Io } from '../../src/commands/shell.ts';
 
-export interface Outcome {
+interface Outcome {
   readonly code: number;
   readonly out: string;
   readonly err: string;

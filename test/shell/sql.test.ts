@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
-import { readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
+import { contentsOf } from './files.ts';
 import { writeLake } from './lake.ts';
 import { openStage, type Stage } from './shell.ts';
 
@@ -14,22 +14,6 @@ beforeAll(async () => {
   });
 });
 afterAll(() => stage[Symbol.asyncDispose]());
-
-async function contents(): Promise<Map<string, string>> {
-  const files = await readdir(stage.folder, { recursive: true, withFileTypes: true });
-  const hashes = files
-    .filter((file) => file.isFile())
-    .map(async (file) => {
-      const path = join(file.parentPath, file.name);
-      return [
-        path,
-        createHash('sha256')
-          .update(await readFile(path))
-          .digest('hex'),
-      ] as const;
-    });
-  return new Map(await Promise.all(hashes));
-}
 
 describe('sql', () => {
   it('JSON keeps every digit, microseconds and nested documents', async () => {
@@ -92,13 +76,13 @@ describe('sql', () => {
     ],
     [`from read_csv('https://example.com/x.csv')`, 'The statement failed: '],
   ])('%s is refused and changes nothing', async (statement, message) => {
-    const before = await contents();
+    const before = await contentsOf(stage.folder);
     const { code, out, err } = await stage.run(['sql', statement.replace('DATA', join(stage.folder, 'data'))]);
     expect(code).toBe(EXIT.config);
     expect(out).toBe('');
     expect(err).toContain(`error: ${message}`);
     expect(err).toContain('\nnext:  ');
-    expect(await contents()).toEqual(before);
+    expect(await contentsOf(stage.folder)).toEqual(before);
   });
 
   it('reads a lake behind a symbolic link', async () => {

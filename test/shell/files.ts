@@ -1,0 +1,23 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+
+/** Every file of a folder and the hash of its content: two of these are equal when nothing was changed. */
+export async function contentsOf(folder: string): Promise<Map<string, string>> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const hashes = entries
+    .filter((entry) => entry.isFile())
+    .map(async (entry) => {
+      const path = join(entry.parentPath, entry.name);
+      const hash = createHash('sha256');
+      hash.update(await readFile(path));
+      return [relative(folder, path), hash.digest('hex')] as const;
+    });
+  return new Map((await Promise.all(hashes)).sort(([a], [b]) => a.localeCompare(b)));
+}
+
+/** The files that readers see: the ledger notes each run, and is nobody's to read. */
+export async function publishedOf(dataDir: string): Promise<Map<string, string>> {
+  const all = await contentsOf(dataDir);
+  return new Map([...all].filter(([path]) => /^(store|lake)\/|^(insights\.duckdb|manifest\.json)$/.test(path)));
+}
