@@ -30,8 +30,8 @@ async function handle(service: AdminService, request: IncomingMessage, response:
 }
 
 async function answer(service: AdminService, request: IncomingMessage): Promise<{ status: number; body: unknown }> {
-  const { pathname, searchParams } = new URL(request.url ?? '/', 'http://sandbox');
   try {
+    const { pathname, searchParams } = new URL(`http://sandbox${request.url ?? '/'}`);
     const chunks: Buffer[] = [];
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     const text = Buffer.concat(chunks).toString('utf8');

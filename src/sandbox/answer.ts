@@ -15,9 +15,9 @@ export type LimitMode = 'one-api-errors' | 'exceptions' | 'top-level' | 'error-4
 export const LIMIT_MODES: readonly LimitMode[] = ['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent'];
 
 export interface Limits {
-  /** Rows that an answer may hold; 0 = no cap. */
+  /** Rows that an answer may hold; Infinity = no cap. */
   readonly rows: number;
-  /** Bytes of row text that an answer may hold; 0 = no cap, then the answer is held in memory whatever its size. */
+  /** Bytes of row text that an answer may hold; Infinity = no cap, then it is held in memory whatever its size. */
   readonly bytes: number;
   readonly mode: LimitMode;
   readonly timeoutMs: number;
@@ -41,7 +41,8 @@ export async function answerQuery(store: Store, question: Question, signal: Abor
   const { limits, wire, columns, editRow, failure } = question;
   const timeout = AbortSignal.timeout(limits.timeoutMs);
   const stop = AbortSignal.any([signal, timeout]);
-  const sql = rowsAsJson(question.sql, columns, wire) + (limits.rows > 0 ? ` limit ${limits.rows + 1}` : '');
+  const sql =
+    rowsAsJson(question.sql, columns, wire) + (Number.isFinite(limits.rows) ? ` limit ${limits.rows + 1}` : '');
   const body: Buffer[] = [];
   let rows = 0;
   let bytes = 0;
@@ -51,14 +52,10 @@ export async function answerQuery(store: Store, question: Question, signal: Abor
       const taken = editRow ? chunk.map((row, index) => editRow(row, rows + index)) : chunk;
       let text = Buffer.from(taken.join(','));
       let count = taken.length;
-      if (limits.rows > 0 && rows + count > limits.rows) over = 'rows';
-      else if (limits.bytes > 0 && bytes + text.length > limits.bytes) over = 'bytes';
+      if (rows + count > limits.rows) over = 'rows';
+      else if (bytes + text.length > limits.bytes) over = 'bytes';
       if (over) {
-        count = fitting(
-          taken,
-          limits.rows > 0 ? limits.rows - rows : Infinity,
-          limits.bytes > 0 ? limits.bytes - bytes : Infinity,
-        );
+        count = fitting(taken, limits.rows - rows, limits.bytes - bytes);
         text = Buffer.from(taken.slice(0, count).join(','));
       }
       if (count > 0) {

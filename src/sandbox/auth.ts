@@ -17,7 +17,9 @@ const WITHOUT_SCOPE = '-noscope';
 export function checkAccess(headers: IncomingHttpHeaders, tenant: string, tenants: readonly string[]): Access {
   const key = credential(headers);
   if (key === undefined) return { kind: 'unauthenticated', why: 'no X-API-KEY header and no bearer token' };
-  const owner = tenants.find((each) => key === KEY_PREFIX + each || key === KEY_PREFIX + each + WITHOUT_SCOPE);
+  const owner =
+    tenants.find((each) => key === KEY_PREFIX + each) ??
+    tenants.find((each) => key === KEY_PREFIX + each + WITHOUT_SCOPE);
   if (owner === undefined) return { kind: 'unauthenticated', why: 'the credential is invalid or was revoked' };
   if (!tenants.includes(tenant)) return { kind: 'unknown-tenant' };
   if (owner !== tenant) return { kind: 'forbidden', why: 'the credential belongs to another tenant' };

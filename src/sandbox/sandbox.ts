@@ -73,7 +73,7 @@ export interface SandboxOptions {
   readonly memory?: boolean | undefined;
   /** @default '1GB' */
   readonly memoryLimit?: string | undefined;
-  /** Told when a step of the scenario fails. */
+  /** Told when a step of the scenario fails, or the file of calls cannot be written. */
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
@@ -131,14 +131,18 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       rate: createRateLimit(options.rate ?? 60, () => performance.now()),
       retryAfter: options.retryAfter ?? 'seconds',
       limits: {
-        rows: options.rowCap ?? 500_000,
-        bytes: options.byteCap ?? 64 * 1024 * 1024,
+        rows: cap(options.rowCap ?? 500_000),
+        bytes: cap(options.byteCap ?? 64 * 1024 * 1024),
         mode: options.limitMode ?? 'one-api-errors',
         timeoutMs: options.queryTimeoutMs ?? 240_000,
       },
       wire: { ...DEFAULT_WIRE, ...options.wire },
       onCall: async (call) => {
-        log.add(call);
+        try {
+          log.add(call);
+        } catch (error) {
+          options.onError?.(error);
+        }
         await scenario.callDone();
       },
     };
@@ -231,6 +235,11 @@ async function listOf<S extends z.ZodType>(given: unknown, what: string, schema:
     hint: 'The formats are in docs/sandbox.md.',
     where,
   });
+}
+
+/** Where a flag says 0, there is no cap. */
+function cap(value: number): number {
+  return value === 0 ? Infinity : value;
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -49,8 +49,7 @@ export function createQueryServer(service: Service): Server {
 }
 
 async function handle(service: Service, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { pathname } = new URL(request.url ?? '/', 'http://sandbox');
-  const match = PATH.exec(pathname);
+  const match = PATH.exec(request.url?.split('?')[0] ?? '');
   const tenant = match ? decode(match[1]) : undefined;
   if (tenant === undefined) return plain(response, problem(404, 'There is nothing at this path.'));
   if (request.method !== 'POST') {
@@ -75,8 +74,12 @@ async function handle(service: Service, request: IncomingMessage, response: Serv
     if (fault) call.fault = fault.name;
     await send({ request, response, answer, call, record, gzip: service.wire.gzip, delivery: fault?.delivery });
   } catch (error) {
-    // The client went away: there is nobody to answer.
+    // The client went away: there is nobody to answer. Or it has half of an answer: no other one may follow.
     if (gone.signal.aborted) return;
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
     const answer = engineFailure(error);
     await send({ request, response, answer, call, record, gzip: false, delivery: undefined });
   }

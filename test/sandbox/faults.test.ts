@@ -170,6 +170,10 @@ describe('a wrong answer', () => {
     });
   });
 
+  it('can hold no row at all, without a sign', async () => {
+    expect(members(await meet({ kind: 'silent-truncation', rows: 0 }))).toEqual({ rows: [] });
+  });
+
   it.each([
     ['one-api-errors', 'OneApiErrors'],
     ['exceptions', 'Exceptions'],

@@ -88,6 +88,8 @@ describe('the request', () => {
 
   it.each([
     ['a path that is not there', '/api/one/insights', 'POST', 404],
+    ['a path that is no path', '//', 'POST', 404],
+    ['a tenant that cannot be decoded', '/api/%E0%A4%A/insights/query', 'POST', 404],
     ['a method other than POST', '/api/one/insights/query', 'GET', 405],
   ])('is refused for %s', async (_, at, method, status) => {
     expect((await fetch(sandbox.url + at, { method })).status).toBe(status);
