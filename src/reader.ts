@@ -142,6 +142,7 @@ async function runSelect(
         },
       );
     prepared.bind({ ...parameters });
+    signal?.throwIfAborted();
     const result = await prepared.stream();
     return {
       columns: result.columnNames().map((name, index) => describe(name, result.columnType(index))),
@@ -154,7 +155,11 @@ async function runSelect(
 
 async function* explained<T>(batches: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
   try {
-    yield* batches;
+    for await (const batch of batches) {
+      // An interrupt between two batches finds nothing running to interrupt.
+      signal?.throwIfAborted();
+      yield batch;
+    }
   } catch (error) {
     throw explain(error, signal);
   }

@@ -87,7 +87,7 @@ export function requestOf(session: Session, options: Selection): RunRequest {
   const nowMs = isLoopback(new URL(config.baseUrl)) ? undefined : runtime.now();
   return {
     ...(options.tenant ? { tenants: selectTenants(config, options.tenant) } : {}),
-    ...(options.table ? { tables: selectTables(options.table) } : {}),
+    ...(options.table ? { tables: selectTables(config, options.table) } : {}),
     ...selectRange(options.from, options.to, nowMs),
     ...(options.deep === true ? { deep: true } : {}),
     ...(options.allowDeletes === true ? { allowDeletes: true } : {}),

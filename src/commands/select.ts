@@ -31,11 +31,16 @@ function globPattern(glob: string): RegExp {
   return new RegExp(`^${source}$`);
 }
 
-/** Tables by name, whatever their case. */
-export function selectTables(names: readonly string[]): TableName[] {
+/** Tables by name, whatever their case; each must be enabled for a tenant. */
+export function selectTables(config: Config, names: readonly string[]): TableName[] {
   return names.map((name) => {
     const table = TABLE_NAMES.find((candidate) => candidate.toLowerCase() === name.toLowerCase());
-    if (table) return table;
+    if (table && config.tenants.some((tenant) => tenant.tables.has(table))) return table;
+    if (table)
+      throw new ConfigError(`Table "${table}" is not enabled for any tenant.`, {
+        hint: `Set \`tables.${table}.enabled: true\`, or list it in a tenant's \`tables\`.`,
+        where: { flag: '--table' },
+      });
     const meant = closest(name, TABLE_NAMES);
     throw new ConfigError(`Unknown table "${name}".`, {
       hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Allowed: ${TABLE_NAMES.join(', ')}.`,

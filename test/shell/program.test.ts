@@ -57,6 +57,12 @@ describe('wrong input gets what, where and next, its own exit code, and changes 
       'error: Unknown table "Event".\nwhere: flag --table\nnext:  Did you mean "Events"? Allowed: Logs, Events, Metrics.\n',
     ],
     [
+      'a table that is switched off',
+      ['run', '--table', 'events'],
+      { ...TENANT, INSIGHTS_TABLES_EVENTS_ENABLED: 'false' },
+      'error: Table "Events" is not enabled for any tenant.\nwhere: flag --table\nnext:  Set `tables.Events.enabled: true`, or list it in a tenant\'s `tables`.\n',
+    ],
+    [
       'a bad date',
       ['backfill', '--from', '2026-02-30', '--to', '2026-03-01'],
       TENANT,
