@@ -9,7 +9,7 @@ import { TEMPORARY, commitFile } from '../files.ts';
 import { TABLES, TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { lakeColumns, sqlName, sqlText } from '../transform/lake.ts';
-import { text } from './engine.ts';
+import { tableOf, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import { CATALOGUE_FILE } from './layout.ts';
 
@@ -125,7 +125,7 @@ async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
   );
   return rows.map((row) => ({
     tenant: text(row, 'tenant') ?? '',
-    table: text(row, 'table_name') as TableName,
+    table: tableOf(row),
     file: join(ledger.dataDir, text(row, 'file') ?? ''),
   }));
 }

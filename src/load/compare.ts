@@ -163,10 +163,8 @@ export async function compareUnit(
        count(*) filter (where was and is_now and not same) as replaced
      from pairs`,
   );
-  const [inserted, replaced, removed, displaced] = ['inserted', 'replaced', 'removed', 'displaced'].map((name) =>
-    count(row, name),
-  ) as [number, number, number, number];
-  const unchanged = count(row, 'unchanged');
+  const [inserted, replaced, removed] = [count(row, 'inserted'), count(row, 'replaced'), count(row, 'removed')];
+  const [unchanged, displaced] = [count(row, 'unchanged'), count(row, 'displaced')];
   return {
     inserted,
     replaced,

@@ -4,6 +4,8 @@
  */
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBValue, Json } from '@duckdb/node-api';
+import { TABLE_NAMES } from '../tables.ts';
+import type { TableName } from '../tables.ts';
 import { DamagedError, DiskError, InsightsError, LockedError } from '../errors.ts';
 
 /** One row of a small answer: text keeps bigints and microseconds whole. */
@@ -98,6 +100,14 @@ export function text(row: Row, name: string): string | undefined {
 /** A whole number of any width; null counts as 0. */
 export function big(row: Row, name: string): bigint {
   return BigInt(text(row, name) ?? '0');
+}
+
+/** A cell that holds a source table's name, as the ledger writes it. */
+export function tableOf(row: Row, name = 'table_name'): TableName {
+  const table = TABLE_NAMES.find((candidate) => candidate === row[name]);
+  if (!table)
+    throw new DamagedError('The ledger names a table that does not exist', { hint: 'Run `insights-etl repair`.' });
+  return table;
 }
 
 /** A count that fits a JS number. */

@@ -8,10 +8,9 @@ import { copyFile, link, mkdir, readdir, readFile, rename, rm, rmdir, stat, utim
 import { dirname, join } from 'node:path';
 import { TEMPORARY, commitFile, syncPath } from '../files.ts';
 import { TABLES } from '../tables.ts';
-import type { TableName } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
 import { COVERAGE_SQL } from './catalogue.ts';
-import { text } from './engine.ts';
+import { tableOf, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import { HEAD_FOLDER, partitionFolder } from './layout.ts';
 
@@ -22,7 +21,7 @@ export async function syncHead(ledger: Ledger): Promise<void> {
   const wanted = new Map<string, string>();
   for (const row of rows) {
     const period = text(row, 'period') ?? '';
-    const folder = partitionFolder(text(row, 'table_name') as TableName, text(row, 'tenant') ?? '', period);
+    const folder = partitionFolder(tableOf(row), text(row, 'tenant') ?? '', period);
     wanted.set(join(head, folder, `${period}.parquet`), join(ledger.dataDir, text(row, 'file') ?? ''));
   }
   const stale: string[] = [];

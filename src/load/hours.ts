@@ -10,7 +10,8 @@ import type { Instant } from '../instant.ts';
 import { TABLES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { lakeName, sqlText } from '../transform/lake.ts';
-import { text } from './engine.ts';
+import { count, text } from './engine.ts';
+import type { Row } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import {
   BULK_SQL,
@@ -29,7 +30,9 @@ import {
  * verified: the account balances · partial: it does not · open: balances so far, the hour is not over · expired: lost
  * at the source before it was proven · unchecked: loaded, not compared since.
  */
-export type HourState = 'verified' | 'partial' | 'open' | 'expired' | 'unchecked';
+export type HourState = (typeof HOUR_STATES)[number];
+
+const HOUR_STATES = ['verified', 'partial', 'open', 'expired', 'unchecked'] as const;
 
 export interface HeldHour {
   /** lake + duplicates + quarantined. */
@@ -93,7 +96,7 @@ export async function heldHours(
           account,
           rows: Number(account.rows),
           coveredTo: instantOf(row, 'covered_to'),
-          state: text(row, 'state') as HourState,
+          state: stateOf(row),
           crossMinuteDuplicates: row['crosses'] === true,
         },
       ];
@@ -265,8 +268,12 @@ export async function minuteFingerprints(
   });
 }
 
-function countStates(rows: readonly Readonly<Record<string, unknown>>[]): HourCounts {
+function countStates(rows: readonly Row[]): HourCounts {
   const counts = { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
-  for (const row of rows) counts[row['state'] as HourState] = Number(row['n']);
+  for (const row of rows) counts[stateOf(row)] = count(row, 'n');
   return counts;
+}
+
+function stateOf(row: Row): HourState {
+  return HOUR_STATES.find((state) => state === row['state']) ?? 'unchecked';
 }

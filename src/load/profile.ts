@@ -1,20 +1,25 @@
 /** What a tenant taught us, kept across runs: a JSON object per tenant, so that a new lesson needs no migration. */
 import { sqlText } from '../transform/lake.ts';
-import type { TableName } from '../tables.ts';
+import { z } from 'zod';
 import { text } from './engine.ts';
 import type { Engine } from './engine.ts';
 
-export interface TenantProfile {
+const perTable = <T extends z.ZodType>(value: T) =>
+  z.object({ Logs: value.optional(), Events: value.optional(), Metrics: value.optional() }).optional();
+
+const PROFILE = z.object({
   /** The tenant id that rows carry, as first seen; rows with another one are foreign. */
-  readonly pinnedTenantId?: string;
+  pinnedTenantId: z.string().optional(),
   /** Smaller caps than configured, learnt from refusals. */
-  readonly rowCap?: number;
-  readonly byteCap?: number;
+  rowCap: z.number().optional(),
+  byteCap: z.number().optional(),
   /** Proof that the endpoint allows, per table. */
-  readonly grades?: Readonly<Partial<Record<TableName, 'checksum' | 'count'>>>;
+  grades: perTable(z.enum(['checksum', 'count'])),
   /** Bytes received ÷ bytes estimated, per table. */
-  readonly wireRatios?: Readonly<Partial<Record<TableName, number>>>;
-}
+  wireRatios: perTable(z.number()),
+});
+
+export type TenantProfile = Readonly<z.infer<typeof PROFILE>>;
 
 export async function readProfile(ledger: Engine, tenant: string): Promise<TenantProfile> {
   return ledger.exclusive(() => profileOf(ledger, tenant));
@@ -28,7 +33,7 @@ export async function updateProfile(ledger: Engine, tenant: string, lessons: Ten
 /** `readProfile` for a caller that already has its turn. */
 export async function profileOf(engine: Engine, tenant: string): Promise<TenantProfile> {
   const [row] = await engine.rows(`select profile::varchar as profile from tenants where tenant = ${sqlText(tenant)}`);
-  return JSON.parse((row && text(row, 'profile')) ?? '{}') as TenantProfile;
+  return PROFILE.parse(JSON.parse((row && text(row, 'profile')) ?? '{}'));
 }
 
 /** `updateProfile` for a caller that already has its transaction. */

@@ -1,7 +1,7 @@
 /** How far back a run must look whatever its usual depth is. */
 import type { Instant } from '../instant.ts';
 import type { TableName } from '../tables.ts';
-import { text } from './engine.ts';
+import { count, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import { instantOf, ofTable } from './sql.ts';
 
@@ -21,4 +21,18 @@ export async function unprovenFrom(ledger: Ledger, tenant: string, table: TableN
   );
   const [row] = rows;
   return row === undefined || text(row, 'unproven_from') === undefined ? undefined : instantOf(row, 'unproven_from');
+}
+
+/** Hours of a table by coverage; hours that were loaded and never compared count as partial. */
+export async function countHours(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+): Promise<{ verified: number; partial: number; open: number; expired: number }> {
+  const rows = await ledger.exclusive(() =>
+    ledger.rows(`select state, count(*) as n from hours where ${ofTable(tenant, table)} group by state`),
+  );
+  const of = (...states: string[]): number =>
+    rows.reduce((sum, row) => (states.includes(text(row, 'state') ?? '') ? sum + count(row, 'n') : sum), 0);
+  return { verified: of('verified'), partial: of('partial', 'unchecked'), open: of('open'), expired: of('expired') };
 }

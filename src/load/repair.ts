@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { readFile, readdir, rename, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { z } from 'zod';
 import { EXIT, InsightsError } from '../errors.ts';
 import type { TableName } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
@@ -29,6 +30,16 @@ export interface RepairResult {
   /** Where the old ledger was put, if there was one. */
   readonly setAside: string | undefined;
 }
+
+/** The part of a manifest that says which generations were published. */
+const PUBLISHED = z.object({
+  tables: z.record(
+    z.string(),
+    z.object({
+      tenants: z.record(z.string(), z.object({ partitions: z.array(z.object({ file: z.string() })) })),
+    }),
+  ),
+});
 
 const GROUP = 200;
 
@@ -154,13 +165,9 @@ async function rowsOf(ledger: Ledger, path: string): Promise<number | undefined>
 async function manifestFiles(dataDir: string): Promise<Set<string>> {
   const files = new Set<string>();
   try {
-    const manifest = JSON.parse(await readFile(join(dataDir, MANIFEST_FILE), 'utf8')) as {
-      tables?: Record<string, { tenants?: Record<string, { partitions?: { file?: string }[] }> }>;
-    };
-    for (const table of Object.values(manifest.tables ?? {})) {
-      for (const tenant of Object.values(table.tenants ?? {})) {
-        for (const { file } of tenant.partitions ?? []) if (file !== undefined) files.add(file);
-      }
+    const { tables } = PUBLISHED.parse(JSON.parse(await readFile(join(dataDir, MANIFEST_FILE), 'utf8')));
+    for (const { tenants } of Object.values(tables)) {
+      for (const { partitions } of Object.values(tenants)) for (const { file } of partitions) files.add(file);
     }
   } catch {
     // Without a manifest the newest generation of each period is taken.

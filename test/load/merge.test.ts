@@ -248,7 +248,7 @@ describe('metrics', () => {
     const rows = await storedRows(lake.ledger, 'Metrics', TENANT, 'value::varchar as value, value_type, value_number');
     expect(rows.map((row) => [row['value'], row['value_type'], row['value_number']])).toEqual([
       ['1.0', 'number', 1],
-      ['12345678901234567890123', 'number', 12345678901234567890123],
+      ['12345678901234567890123', 'number', 1.2345678901234568e22],
       ['"5"', 'string', null],
       ['""', 'string', null],
       ['true', 'boolean', null],

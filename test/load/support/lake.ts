@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import { HOUR, floorTo, parseInstant } from '../../../src/instant.ts';
 import type { Instant, Window } from '../../../src/instant.ts';
 import { LAKE_DEFAULTS, openLedger } from '../../../src/load/ledger.ts';
+import { text } from '../../../src/load/engine.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../../../src/load/ledger.ts';
 import { mergeBatch } from '../../../src/load/merge.ts';
 import type { MergeOptions, MergeResult } from '../../../src/load/merge.ts';
@@ -29,11 +30,18 @@ export function span(from: string, to: string): Window {
   return { from: at(from), to: at(to) };
 }
 
+interface Cells {
+  readonly type?: string;
+  readonly tenant?: string;
+  readonly operation?: string;
+  readonly properties?: unknown;
+}
+
 /** The cells of an Events or Logs row, as a page query's answer holds them. */
 export function event(
   id: string | null,
   timestamp: string | null,
-  { type = 'pass.created', tenant = TENANT, operation = 'op', properties = '{"a":1}' as unknown } = {},
+  { type = 'pass.created', tenant = TENANT, operation = 'op', properties = '{"a":1}' }: Cells = {},
 ): unknown[] {
   return [id, timestamp, tenant, type, operation, properties];
 }
@@ -117,7 +125,7 @@ export async function load(
   rows: readonly unknown[],
   { tenant = TENANT, table = 'Events', id = `b${++sequence}`, columns, ...options }: Load = {},
 ): Promise<MergeResult> {
-  const all = Array.isArray(windows) ? (windows as readonly Window[]) : [windows as Window];
+  const all = 'from' in windows ? [windows] : windows;
   const page = await landPage(dir, all, rows, columns ? { columns } : {});
   const batch: Batch = { id, tenant, table, windows: all, pages: [page.page] };
   return mergeBatch(ledger, batch, [page], { run: 'run-1', ...options });
@@ -135,7 +143,7 @@ export async function storedRows(
     [tenant, table],
   );
   if (files.length === 0) return [];
-  const list = files.map((row) => `'${join(ledger.dataDir, String(row['file']))}'`).join(', ');
+  const list = files.map((row) => `'${join(ledger.dataDir, text(row, 'file') ?? '')}'`).join(', ');
   const id = table === 'Metrics' ? 'metric_id' : 'event_id';
   return ledger.rows(
     `select ${columns} from read_parquet([${list}], hive_partitioning = false) order by "timestamp", ${id}`,
@@ -150,8 +158,9 @@ export function sourceHours(
   const names = TABLES[table].columns.map((column) => column.name);
   const hours = new Map<Instant, Fingerprint>();
   for (const row of rows) {
-    const id = (row[names.indexOf(TABLES[table].id)] as string | null) ?? '';
-    const hour = floorTo(at(row[names.indexOf('timestamp')] as string), HOUR);
+    const cell = row[names.indexOf(TABLES[table].id)];
+    const id = typeof cell === 'string' ? cell : '';
+    const hour = floorTo(at(String(row[names.indexOf('timestamp')])), HOUR);
     hours.set(hour, combine(hours.get(hour) ?? EMPTY, fingerprintOfId(id)));
   }
   return hours;
