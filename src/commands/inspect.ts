@@ -37,7 +37,7 @@ export function statusCommand(shell: Shell): Command {
     )
     .action((_options: object, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const { lakeStatus } = await import('../pipeline/inspect.ts');
+        const { lakeStatus } = await import('../pipeline/status.ts');
         const report = await lakeStatus(session.config, session.runtime);
         session.print(session.json ? `${json(report)}\n` : statusSummary(report, session.colour));
         return 0;
@@ -52,7 +52,7 @@ export function doctorCommand(shell: Shell): Command {
     .addHelpText('after', '\nExamples:\n  $ insights-etl doctor\n  $ insights-etl doctor --tenant demo --json')
     .action((options: Selection, command: Command) =>
       act(shell, command, { tenants: true }, async (session) => {
-        const { doctor } = await import('../pipeline/inspect.ts');
+        const { doctor } = await import('../pipeline/doctor.ts');
         const { tenants } = requestOf(session, options);
         const config = tenants === undefined ? session.config : only(session.config, tenants);
         const report = await doctor(config, session.runtime, session.signal);

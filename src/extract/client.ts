@@ -60,6 +60,8 @@ export interface Downloaded<S> extends Omit<EnvelopeResult, 'failure'> {
 export interface SmallAnswer {
   readonly kind: 'rows';
   readonly rows: readonly (readonly unknown[])[];
+  /** The answer named its columns. */
+  readonly named: boolean;
 }
 
 export interface ClientOptions {
@@ -178,7 +180,7 @@ export function createClient(options: ClientOptions): Client {
       const outcome = await stoppable(signal, request(asked));
       if (outcome.kind !== 'rows') return outcome;
       const rows = outcome.sink.lines().map((line) => cellsOf(parseJson(line), columns, outcome.columns, tenant));
-      return { kind: 'rows', rows };
+      return { kind: 'rows', rows, named: outcome.columns !== undefined };
     },
     download(query, columns, open, signal) {
       return stoppable(signal, request({ query, columns, open, signal, maxBodyBytes: Infinity }));

@@ -112,6 +112,9 @@ export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys
   return lines.join('\n');
 }
 
+/** Columns of the probe's one row, in order. */
+export const PROBE_COLUMNS = ['at', 'h', 's', 'x', 'bucket'] as const;
+
 /** What `doctor` asks: clock, and whether the fingerprint functions give the values RFC 1321 says they must. */
 export function probeQuery(): string {
   return [

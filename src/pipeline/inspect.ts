@@ -1,22 +1,91 @@
+/** `verify` and `repair`: is the lake what its ledger says, and what the source says? */
+import { EXIT } from '../errors.ts';
 import type { Config } from '../config.ts';
+import { formatInstant } from '../instant.ts';
+import { countHours } from '../load/reach.ts';
+import { openLedger } from '../load/ledger.ts';
+import { publish } from '../load/publish.ts';
+import { repair } from '../load/repair.ts';
+import type { RepairResult } from '../load/repair.ts';
+import { verifyFiles } from '../load/verify.ts';
 import type { Runtime } from '../runtime.ts';
-import type { DoctorReport, StatusReport, VerifyReport } from './report.ts';
+import { exitCodeOf } from './failure.ts';
+import type { TableReport, VerifyReport } from './report.ts';
+import { eachTable, lakeSettings } from './run.ts';
 import type { RunRequest } from './run.ts';
+import { compareTable, recordView } from './sync-table.ts';
+import type { TableWork } from './sync-table.ts';
 
-/** Compares the lake with the source; `request.deep` re-reads every file and asks for the whole range. */
-export async function verifyLake(config: Config, request: RunRequest, runtime: Runtime, signal: AbortSignal): Promise<VerifyReport> {
-  throw new Error('in the making');
+type TableVerdict = VerifyReport['tables'][number];
+
+/**
+ * Compares lake and source and fetches nothing; `deep` first re-reads every file (existence, size, sha256, fingerprints
+ * of every hour) and asks the source for the whole range. What differs is recorded, so that the next run mends it.
+ * Exit code: damaged for a faulty file, partial for an hour that does not balance.
+ */
+export async function verifyLake(
+  config: Config,
+  request: RunRequest,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<VerifyReport> {
+  const deep = request.deep === true;
+  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
+  const tables: TableVerdict[] = [];
+  const check = async (work: TableWork): Promise<void> => {
+    const { tenant, table } = work;
+    const files = deep
+      ? await verifyFiles(ledger, { tenants: [tenant], tables: [table], signal })
+      : { files: 0, faults: [] };
+    const { view, held, found } = await compareTable(work);
+    await recordView(work, view, held);
+    tables.push({
+      tenant,
+      table,
+      filesRead: files.files,
+      filesDamaged: files.faults.map(({ file, fault }) => ({ file, problem: fault })),
+      hours: await countHours(ledger, tenant, table),
+      differing: found.stale.map(({ from, rows, heldRows }) => ({
+        hour: formatInstant(from),
+        source: rows,
+        lake: heldRows,
+      })),
+    });
+  };
+  const reports = await eachTable(config, request, runtime, signal, (place, client, report) =>
+    check({
+      ...place,
+      config,
+      request,
+      ledger,
+      client,
+      run: 'verify',
+      runtime,
+      signal,
+      report,
+      onProgress: () => {},
+      merged: async () => {},
+    }),
+  );
+  await publish(ledger, { run: 'verify', head: true });
+  const all = inOrder(reports, tables);
+  const failures = [
+    ...reports.flatMap(({ error }) => (error ? [error.failure] : [])),
+    ...(all.some(({ filesDamaged }) => filesDamaged.length > 0) ? (['damaged'] as const) : []),
+    ...(all.some(({ differing }) => differing.length > 0) ? (['partial'] as const) : []),
+  ];
+  return { deep, tables: all, exitCode: failures.length === 0 ? EXIT.ok : exitCodeOf(failures) };
 }
 
-export async function lakeStatus(config: Config, runtime: Runtime): Promise<StatusReport> {
-  throw new Error('in the making');
+function inOrder(reports: readonly TableReport[], verdicts: readonly TableVerdict[]): TableVerdict[] {
+  return reports.map(({ tenant, table, hours, error }) => {
+    const verdict = verdicts.find((other) => other.tenant === tenant && other.table === table);
+    const missing = { tenant, table, filesRead: 0, filesDamaged: [], hours, differing: [] };
+    return { ...(verdict ?? missing), ...(error ? { error } : {}) };
+  });
 }
 
-export async function doctor(config: Config, runtime: Runtime, signal: AbortSignal): Promise<DoctorReport> {
-  throw new Error('in the making');
-}
-
-/** Rebuilds the ledger from the Parquet files alone. */
-export async function repairLake(config: Config, runtime: Runtime): Promise<{ files: number; rows: number }> {
-  throw new Error('in the making');
+/** Rebuilds the ledger from the Parquet files alone; what they do not tell, the next run asks the source. */
+export async function repairLake(config: Config, runtime: Runtime): Promise<RepairResult> {
+  return repair(config.dataDir, lakeSettings(config), runtime);
 }

@@ -128,7 +128,12 @@ export interface TableStatus extends At {
 export interface StatusReport {
   readonly dataDir: string;
   readonly lastRun:
-    | { readonly run: string; readonly startedAt: string; readonly finishedAt: string | undefined; readonly exitCode: number | undefined }
+    | {
+        readonly run: string;
+        readonly startedAt: string;
+        readonly finishedAt: string | undefined;
+        readonly exitCode: number | undefined;
+      }
     | undefined;
   readonly tables: readonly TableStatus[];
 }
@@ -141,6 +146,10 @@ export interface DoctorCheck {
 }
 
 export interface DoctorReport {
-  readonly tenants: readonly { readonly tenant: string; readonly calls: number; readonly checks: readonly DoctorCheck[] }[];
+  readonly tenants: readonly {
+    readonly tenant: string;
+    readonly calls: number;
+    readonly checks: readonly DoctorCheck[];
+  }[];
   readonly exitCode: number;
 }

@@ -1,0 +1,41 @@
+/** Errors as reports show them, and the one exit code of many outcomes. */
+import { EXIT, InsightsError } from '../errors.ts';
+import type { Failure } from '../errors.ts';
+import type { ReportedError } from './report.ts';
+
+/** What may be shown and stored of an error: an unknown one shows its class alone, its text could hold a row. */
+export function reported(error: unknown): ReportedError {
+  if (error instanceof InsightsError) {
+    return {
+      failure: error.failure,
+      message: error.message,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      ...(Object.keys(error.where).length > 0 ? { where: error.where } : {}),
+    };
+  }
+  return {
+    failure: 'unexpected',
+    message: `Unexpected ${error instanceof Error ? error.name : 'error'}: this is a defect of insights-etl.`,
+    hint: 'Run again with --verbose and report the stack.',
+  };
+}
+
+/** The worst first: what most needs a person decides the exit code of a run over many tables. */
+const BY_WEIGHT: readonly Failure[] = [
+  'damaged',
+  'disk',
+  'newerState',
+  'locked',
+  'unexpected',
+  'massLoss',
+  'auth',
+  'config',
+  'source',
+  'stopped',
+  'partial',
+];
+
+export function exitCodeOf(failures: readonly Failure[]): number {
+  const worst = BY_WEIGHT.find((failure) => failures.includes(failure));
+  return worst === undefined ? EXIT.ok : EXIT[worst];
+}

@@ -1,0 +1,148 @@
+/**
+ * Batches through fetch, merge and comparison, one being fetched while the one before is merged: the source and the disk
+ * are busy together, and never more than two batches are landed at a time however large a backfill is.
+ */
+import { mkdir, rename } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import pLimit from 'p-limit';
+import { fetchBatch } from '../extract/fetch.ts';
+import type { Fetched } from '../extract/fetch.ts';
+import { createLanding } from '../extract/land.ts';
+import type { Landing } from '../extract/land.ts';
+import type { Caps } from '../extract/plan.ts';
+import type { SourceView } from '../extract/reconcile.ts';
+import { DAY, HOUR, ceilTo, floorTo } from '../instant.ts';
+import type { Instant, Window } from '../instant.ts';
+import { recordComparison } from '../load/hours.ts';
+import { mergeBatch } from '../load/merge.ts';
+import { readProfile, updateProfile } from '../load/profile.ts';
+import type { Batch, LandedPage } from '../page.ts';
+import { capsOf } from './plan-pages.ts';
+import { comparisonOf, phase, timed } from './sync-table.ts';
+import type { TableWork } from './sync-table.ts';
+
+/** Answers on their way into the lake. */
+export const LANDING_FOLDER = 'landing';
+/** Answers that are loaded, where `landing.keep` is set. */
+const KEPT_FOLDER = 'kept';
+
+interface OnItsWay {
+  readonly landing: Landing;
+  readonly fetched: Fetched;
+}
+
+/** Loads batches in order; those that an earlier run left come as landings. Throws what the stages throw. */
+export async function loadBatches(
+  work: TableWork,
+  view: SourceView,
+  batches: readonly (Batch | Landing)[],
+): Promise<void> {
+  if (batches.length === 0) return;
+  phase(work, 'fetch');
+  const stop = new AbortController();
+  const signal = AbortSignal.any([work.signal, stop.signal]);
+  const fetchOne = fetcher(work, signal);
+  let next = fetchOne(batches[0]);
+  for (let k = 0; k < batches.length; k++) {
+    const current = await timed(work, 'fetch', () => next);
+    next = fetchOne(batches[k + 1]);
+    // Its failure is met when its turn comes, or not at all if this merge fails.
+    next.catch(() => {});
+    try {
+      if (current) await load(work, view, current);
+    } catch (error) {
+      stop.abort(error);
+      await next.catch(() => {});
+      throw error;
+    }
+  }
+}
+
+function fetcher(
+  work: TableWork,
+  signal: AbortSignal,
+): (batch: Batch | Landing | undefined) => Promise<OnItsWay | undefined> {
+  const { config, client, ledger, tenant, table, settings, run, report, onProgress } = work;
+  const limit = pLimit(config.inFlight);
+  let caps: Caps | undefined;
+  const onPage = ({ page, rows, bytes }: LandedPage): void => {
+    report.pages++;
+    report.rowsFetched += rows;
+    report.bytes += bytes;
+    estimated += page.bytes;
+    received += bytes;
+    onProgress({ kind: 'page', tenant, table, rows, bytes });
+  };
+  let estimated = 0;
+  let received = 0;
+  return async (batch) => {
+    if (batch === undefined) return undefined;
+    const isLanding = 'batch' in batch;
+    if (isLanding) report.planned += batch.batch.pages.filter((page) => !batch.landed.has(page.id)).length;
+    const landing = isLanding ? batch : await createLanding(join(config.dataDir, LANDING_FOLDER), batch, run);
+    const before = (caps ??= await capsOf(work));
+    const fetched = await fetchBatch(landing, { client, caps, limit, dropKeys: settings.drop, onPage, signal });
+    report.splits += fetched.splits;
+    caps = fetched.caps;
+    const { wireRatios } = await readProfile(ledger, tenant);
+    const ratio = wireRatios?.[table];
+    await updateProfile(ledger, tenant, {
+      // Only a fair sample moves the ratio, and it moves up at once: an answer too large costs calls, a small one little.
+      ...(received > 1_000_000 && estimated > 0
+        ? { wireRatios: { ...wireRatios, [table]: Math.max(received / estimated, (ratio ?? 0) * 0.9) } }
+        : {}),
+      ...(fetched.caps.rows < before.rows ? { rowCap: fetched.caps.rows } : {}),
+      ...(fetched.caps.bytes < before.bytes
+        ? { byteCap: Math.round(fetched.caps.bytes * (config.page.maxBytes / before.bytes)) }
+        : {}),
+    });
+    return { landing, fetched };
+  };
+}
+
+async function load(work: TableWork, view: SourceView, { landing, fetched }: OnItsWay): Promise<void> {
+  const { config, ledger, tenant, table, settings, run, report, request, onProgress } = work;
+  const { batch, landed } = fetched;
+  const keepMissing = behindEdge(batch.windows, view, settings.retentionDays);
+  const result = await timed(work, 'merge', () =>
+    mergeBatch(ledger, batch, landed, { run, guard: request.allowDeletes !== true, keepMissing }),
+  );
+  for (const key of ['inserted', 'replaced', 'removed', 'duplicates', 'quarantined'] as const)
+    report[key] += result[key];
+  report.changed ||= result.days > 0;
+  await timed(work, 'verify', async () => {
+    const [lower, upper] = hoursAround(batch.windows);
+    const comparison = comparisonOf(view, lower, settings.retentionDays);
+    await recordComparison(
+      ledger,
+      tenant,
+      table,
+      { ...comparison, upper: upper < view.upper ? upper : view.upper },
+      run,
+    );
+  });
+  if (config.landing.keep) await keep(config.dataDir, landing);
+  else await landing.remove();
+  onProgress({ kind: 'merged', tenant, table, rows: result.inserted });
+  await work.merged();
+}
+
+/** Where the source forgets rows, a row that is missing has expired: it stays in the lake. */
+function behindEdge(windows: readonly Window[], view: SourceView, retentionDays: number | undefined): Window[] {
+  if (retentionDays === undefined) return [];
+  // The hour's grace of the comparison: a run takes time, and expiry goes on while it does.
+  const edge = ceilTo(view.at - BigInt(retentionDays) * DAY, HOUR) + HOUR;
+  return windows.flatMap(({ from, to }) => (from < edge ? [{ from, to: to < edge ? to : edge }] : []));
+}
+
+function hoursAround(windows: readonly Window[]): [Instant, Instant] {
+  const [first, last] = [windows[0], windows.at(-1)];
+  return [floorTo(first?.from ?? 0n, HOUR), ceilTo(last?.to ?? 0n, HOUR)];
+}
+
+async function keep(dataDir: string, landing: Landing): Promise<void> {
+  const { tenant, table, id } = landing.batch;
+  const folder = join(dataDir, KEPT_FOLDER, tenant, table, id);
+  await mkdir(dirname(folder), { recursive: true });
+  await rename(landing.folder, folder);
+}

@@ -1,0 +1,129 @@
+/** From what differs to the fewest pages: minutes of big hours first, then finer counts where they save calls. */
+import { batches } from '../extract/batch.ts';
+import { diff } from '../extract/diff.ts';
+import type { Diff, StaleCell } from '../extract/diff.ts';
+import { MAX_WINDOWS, readBuckets, readHistogram } from '../extract/histogram.ts';
+import { planPages } from '../extract/plan.ts';
+import type { Caps, PlanCell } from '../extract/plan.ts';
+import { readSource } from '../extract/reconcile.ts';
+import { refined, refinement } from '../extract/refine.ts';
+import type { Instant } from '../instant.ts';
+import { minuteFingerprints } from '../load/hours.ts';
+import type { HeldHour } from '../load/hours.ts';
+import { readProfile } from '../load/profile.ts';
+import type { Batch, Page } from '../page.ts';
+import { phase } from './sync-table.ts';
+import type { TableWork } from './sync-table.ts';
+
+/** What an answer takes for each byte estimated, before any was seen: quotes inside of JSON text are sent escaped. */
+const FIRST_WIRE_RATIO = 1.25;
+/** Hour, minute, second, buckets: each round must save more calls than it costs, and this many can. */
+const MOST_REFINEMENTS = 6;
+
+/** The pages to ask for, in time order; finer counts are asked at the source where they pay. */
+export async function pagesOf(work: TableWork, found: Diff, held: ReadonlyMap<Instant, HeldHour>): Promise<Page[]> {
+  phase(work, 'plan');
+  const caps = await capsOf(work);
+  const stale = await byMinutes(work, found.stale, held, caps);
+  const fillers = found.emptyGaps.map((gap): PlanCell => ({ ...gap, rows: 0, bytes: 0, filler: true }));
+  let cells: PlanCell[] = [...stale, ...fillers].sort((a, b) => (a.from < b.from ? -1 : 1));
+  for (let round = 0; round < MOST_REFINEMENTS; round++) {
+    const finer = refinement(cells, caps);
+    if (!finer) break;
+    cells = await count(work, cells, finer);
+  }
+  return planPages(cells, caps);
+}
+
+/** Batches to load; a window that the source says is empty needs no page, only the removal of what we hold. */
+export function batchesOf(work: TableWork, pages: readonly Page[], prefix: string): Batch[] {
+  const { config, tenant, table, report, onProgress } = work;
+  const asked = pages.filter((page) => page.rows !== 0);
+  report.planned += asked.length;
+  onProgress({
+    kind: 'planned',
+    tenant,
+    table,
+    pages: asked.length,
+    rows: asked.reduce((sum, page) => sum + (page.rows ?? 0), 0),
+    bytes: asked.reduce((sum, page) => sum + page.bytes, 0),
+  });
+  return batches(pages, { tenant, table, prefix, bytes: config.reconcile.batchBytes }).map((batch) => ({
+    ...batch,
+    pages: batch.pages.filter((page) => page.rows !== 0),
+  }));
+}
+
+/** Configured caps or the smaller ones that the source taught us, with bytes in the unit of the estimates. */
+export async function capsOf({ config, ledger, tenant, table }: TableWork): Promise<Caps> {
+  const { rowCap, byteCap, wireRatios } = await readProfile(ledger, tenant);
+  const ratio = wireRatios?.[table] ?? FIRST_WIRE_RATIO;
+  return {
+    rows: Math.min(config.page.maxRows, rowCap ?? Infinity),
+    bytes: Math.min(config.page.maxBytes, byteCap ?? Infinity) / ratio,
+  };
+}
+
+/**
+ * An hour of more than a page that we already hold is compared by the minute: one late row in a million then costs one
+ * count and one small page. Not where a left-out copy's kept row lies in another minute: such hours are asked whole.
+ */
+async function byMinutes(
+  work: TableWork,
+  stale: readonly StaleCell[],
+  held: ReadonlyMap<Instant, HeldHour>,
+  caps: Caps,
+): Promise<readonly StaleCell[]> {
+  const { client, ledger, tenant, table, settings, report, signal } = work;
+  const big = stale.filter((cell) => {
+    const hour = held.get(cell.from);
+    const pays = cell.rows > caps.rows || cell.bytes > caps.bytes;
+    return pays && cell.heldRows > 0 && !cell.atRetentionEdge && hour?.crossMinuteDuplicates === false;
+  });
+  const minutes = new Map<Instant, readonly StaleCell[]>();
+  for (let start = 0; start < big.length; start += MAX_WINDOWS) {
+    const part = big.slice(start, start + MAX_WINDOWS);
+    const view = await readSource(
+      client,
+      {
+        table,
+        unit: 'minute',
+        range: { windows: part.map(({ from, to }) => ({ from, to })) },
+        grade: report.grade === 'count' ? 'count' : 'checksum',
+        dropKeys: settings.drop,
+      },
+      signal,
+    );
+    const local = await minuteFingerprints(
+      ledger,
+      tenant,
+      table,
+      part.map(({ from }) => from),
+    );
+    const accounts = new Map([...local].map(([minute, account]) => [minute, { account, coveredTo: minute }]));
+    const found = diff(view, accounts);
+    for (const { from, to } of part)
+      minutes.set(
+        from,
+        found.stale.filter((cell) => cell.from >= from && cell.from < to),
+      );
+  }
+  return stale.flatMap((cell) => {
+    const finer = minutes.get(cell.from);
+    return finer && finer.length > 0 ? finer : [cell];
+  });
+}
+
+async function count(
+  { client, table, settings, signal }: TableWork,
+  cells: readonly PlanCell[],
+  finer: NonNullable<ReturnType<typeof refinement>>,
+): Promise<PlanCell[]> {
+  const dropKeys = settings.drop;
+  if (finer.kind === 'histogram') {
+    const { unit, windows } = finer;
+    return refined(cells, (await readHistogram(client, { table, unit, windows, dropKeys }, signal)).cells);
+  }
+  const buckets = await readBuckets(client, { table, window: finer.cell, dropKeys }, signal);
+  return cells.map((cell) => (cell === finer.cell ? { ...cell, buckets } : cell));
+}

@@ -1,0 +1,117 @@
+/** `status`: what the published lake holds and how far it is proven. Reads the catalogue alone, so it never waits for a run. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Config } from '../config.ts';
+import { writeDurably } from '../files.ts';
+import { DAY, formatInstant, parseInstant, toEpochMs } from '../instant.ts';
+import { openReader } from '../reader.ts';
+import type { Runtime } from '../runtime.ts';
+import { TABLES, TABLE_NAMES } from '../tables.ts';
+import type { TableName } from '../tables.ts';
+import type { RunReport, StatusReport, TableStatus } from './report.ts';
+
+const LAST_RUN_FILE = 'last-run.json';
+
+/** One row per tenant and table, from the small tables of the catalogue; instants as ISO text. */
+const STATUS_SQL = `
+with files as (
+  select tenant_id, table_name, sum(rows)::varchar as rows, count(*)::varchar as files, sum(bytes)::varchar as bytes,
+    strftime(min(min_timestamp), '%Y-%m-%dT%H:%M:%S.%fZ') as first, strftime(max(max_timestamp), '%Y-%m-%dT%H:%M:%S.%fZ') as last
+  from lake_files group by all
+),
+hours as (
+  select tenant_id, table_name,
+    count(*) filter (where state = 'verified')::varchar as verified,
+    count(*) filter (where state in ('partial', 'unchecked'))::varchar as partial,
+    count(*) filter (where state = 'open')::varchar as open,
+    count(*) filter (where state = 'expired')::varchar as expired,
+    count(*) filter (where state = 'verified' and grade = 'checksum')::varchar as checksum,
+    count(*) filter (where state = 'verified' and grade = 'count')::varchar as counted,
+    coalesce(sum(duplicate_rows), 0)::varchar as duplicates,
+    coalesce(sum(quarantined_rows), 0)::varchar as quarantined,
+    strftime(min(hour) filter (where state in ('partial', 'unchecked')), '%Y-%m-%dT%H:%M:%SZ') as unproven
+  from coverage group by all
+)
+select tenant_id, table_name, coalesce(rows, '0'), coalesce(files, '0'), coalesce(bytes, '0'), first, last,
+  verified, partial, open, expired, checksum, counted, duplicates, quarantined, unproven
+from hours left join files using (tenant_id, table_name)
+order by all`;
+
+const lastRunSchema = z.object({
+  run: z.string(),
+  startedAt: z.string(),
+  finishedAt: z.string(),
+  exitCode: z.int(),
+});
+
+/** Throws ConfigError when nothing has been published yet. */
+export async function lakeStatus(config: Config, runtime: Runtime): Promise<StatusReport> {
+  await using reader = await openReader(config.dataDir, config.engine);
+  const result = await reader.query(STATUS_SQL);
+  const tables: TableStatus[] = [];
+  for await (const batch of result.batches()) {
+    for (const row of batch)
+      tables.push(
+        tableStatus(
+          row.map((cell) => (cell === null ? undefined : String(cell))),
+          config,
+          runtime,
+        ),
+      );
+  }
+  return { dataDir: config.dataDir, lastRun: await readLastRun(config.dataDir), tables };
+}
+
+/** Kept beside the lake: a run that changes nothing publishes nothing, and is still the last run. */
+export async function writeLastRun(dataDir: string, report: RunReport, finishedMs: number): Promise<void> {
+  const { run, startedAt, exitCode } = report;
+  const finishedAt = new Date(finishedMs).toISOString();
+  await writeDurably(join(dataDir, LAST_RUN_FILE), `${JSON.stringify({ run, startedAt, finishedAt, exitCode })}\n`);
+}
+
+async function readLastRun(dataDir: string): Promise<StatusReport['lastRun']> {
+  try {
+    return lastRunSchema.parse(JSON.parse(await readFile(join(dataDir, LAST_RUN_FILE), 'utf8')));
+  } catch {
+    // Never written, or by hand: the lake's own numbers do not depend on it.
+    return undefined;
+  }
+}
+
+function tableStatus(cells: readonly (string | undefined)[], config: Config, runtime: Runtime): TableStatus {
+  const [tenant = '', lakeTable = '', rows, files, bytes, first, last, verified, partial, open, expired] = cells;
+  const [checksum, counted, duplicates, quarantined, unproven] = cells.slice(11);
+  const table = tableOf(lakeTable);
+  const newest = last === undefined ? undefined : parseInstant(last);
+  return {
+    tenant,
+    table,
+    rows: Number(rows),
+    files: Number(files),
+    bytes: Number(bytes),
+    first,
+    last,
+    freshnessSeconds: newest === undefined ? undefined : Math.round((runtime.now() - toEpochMs(newest)) / 1000),
+    hours: { verified: Number(verified), partial: Number(partial), open: Number(open), expired: Number(expired) },
+    grades: { checksum: Number(checksum), count: Number(counted), none: 0 },
+    duplicates: Number(duplicates),
+    quarantined: Number(quarantined),
+    nextExpiry: expiryOf(unproven, retentionOf(config, tenant, table)),
+  };
+}
+
+function tableOf(lakeTable: string): TableName {
+  return TABLE_NAMES.find((name) => TABLES[name].lakeName === lakeTable) ?? 'Events';
+}
+
+function retentionOf(config: Config, tenant: string, table: TableName): number | undefined {
+  const settings = config.tenants.find(({ id }) => id === tenant)?.tables.get(table);
+  return settings ? settings.retentionDays : TABLES[table].retentionDays;
+}
+
+function expiryOf(hour: string | undefined, retentionDays: number | undefined): string | undefined {
+  const oldest = hour === undefined ? undefined : parseInstant(hour);
+  if (oldest === undefined || retentionDays === undefined) return undefined;
+  return formatInstant(oldest + BigInt(retentionDays) * DAY);
+}

@@ -1,0 +1,230 @@
+/**
+ * One table of one tenant, made equal to the source: compare, fetch what differs, merge, compare again where it still
+ * differs. There is no watermark: first load, nightly increment, late rows, erasures and crash recovery are this one loop.
+ *
+ * Calls: one to compare; then pages; and one more only if some hour does not balance against what the source said at
+ * first, because rows came or went in the meantime. An hour that balances against the first answer is proven already.
+ */
+import { join } from 'node:path';
+import type { Config, TableConfig } from '../config.ts';
+import { MassLossError } from '../errors.ts';
+import { sameRows } from '../fingerprint.ts';
+import { diff, massLoss } from '../extract/diff.ts';
+import type { Diff } from '../extract/diff.ts';
+import type { Client } from '../extract/client.ts';
+import type { ClockRange, Grade } from '../extract/kql.ts';
+import { openLandings } from '../extract/land.ts';
+import { readSource } from '../extract/reconcile.ts';
+import type { SourceView } from '../extract/reconcile.ts';
+import { DAY, HOUR, floorTo, formatDay } from '../instant.ts';
+import type { Instant } from '../instant.ts';
+import { heldHours, recordComparison } from '../load/hours.ts';
+import type { HeldHour, HourCounts } from '../load/hours.ts';
+import type { Ledger } from '../load/ledger.ts';
+import { readProfile, updateProfile } from '../load/profile.ts';
+import { unprovenFrom } from '../load/reach.ts';
+import type { Runtime } from '../runtime.ts';
+import type { TableName } from '../tables.ts';
+import { LANDING_FOLDER, loadBatches } from './load-batches.ts';
+import { batchesOf, pagesOf } from './plan-pages.ts';
+import type { Phase, ProgressListener, TableReport } from './report.ts';
+import type { RunRequest } from './run.ts';
+
+/** Fetching again helps against rows that came meanwhile, never against rows that cannot be loaded. */
+const MOST_PASSES = 3;
+
+export interface TableWork {
+  readonly config: Config;
+  readonly request: RunRequest;
+  readonly ledger: Ledger;
+  readonly client: Client;
+  readonly tenant: string;
+  readonly table: TableName;
+  readonly settings: TableConfig;
+  readonly run: string;
+  readonly runtime: Runtime;
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+  /** Called after each merge; publishes now and then. */
+  readonly merged: () => Promise<void>;
+  /** Filled as the work goes on, so that a failure leaves what was done. */
+  readonly report: TableReport;
+}
+
+/** Throws what the stages throw; `work.report` then holds what was done until then. */
+export async function syncTable(work: TableWork): Promise<void> {
+  const { ledger, tenant, table, run, report } = work;
+  await timed(work, 'reconcile', async () => {
+    report.grade = (await readProfile(ledger, tenant)).grades?.[table] ?? 'checksum';
+  });
+  let view = await look(work);
+  await resume(work, view);
+  for (let pass = 1; ; pass++) {
+    const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
+    const found = compareWith(view, held, work.settings);
+    if (found.stale.length > 0) refuseMassLoss(work, view, held);
+    let hours = await recordView(work, view, held);
+    if (found.stale.length > 0 && pass <= MOST_PASSES) {
+      const pages = await timed(work, 'plan', () => pagesOf(work, found, held));
+      await loadBatches(work, view, batchesOf(work, pages, `${run}-${pass}`));
+      hours = await timed(work, 'verify', () => recordView(work, view, held));
+    }
+    report.hours = { verified: hours.verified, partial: hours.partial, open: hours.open, expired: hours.expired };
+    if (hours.partial === 0 || pass > MOST_PASSES) break;
+    const before = view;
+    view = await look(work);
+    if (!changedSince(before, view, found)) {
+      report.hours = await recordView(work, view, held);
+      break;
+    }
+  }
+  report.outcome = report.hours.partial > 0 ? 'partial' : 'verified';
+  phase(work, 'done');
+}
+
+/** Compares without fetching: what `plan` and `verify` need. */
+export async function compareTable(
+  work: TableWork,
+): Promise<{ view: SourceView; held: ReadonlyMap<Instant, HeldHour>; found: Diff }> {
+  const { ledger, tenant, table, report } = work;
+  report.grade = (await readProfile(ledger, tenant)).grades?.[table] ?? 'checksum';
+  const view = await look(work);
+  const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
+  return { view, held, found: compareWith(view, held, work.settings) };
+}
+
+/** Asks the source for the fingerprints of the range, in one call. */
+async function look(work: TableWork): Promise<SourceView> {
+  const { ledger, client, tenant, table, settings, signal, report } = work;
+  phase(work, 'reconcile');
+  return timed(work, 'reconcile', async () => {
+    const range = await rangeOf(work);
+    const view = await readSource(
+      client,
+      { table, unit: 'hour', range, grade: report.grade as Grade, dropKeys: settings.drop },
+      signal,
+    );
+    if (view.grade !== report.grade) {
+      report.grade = view.grade;
+      const { grades } = await readProfile(ledger, tenant);
+      await updateProfile(ledger, tenant, { grades: { ...grades, [table]: view.grade } });
+    }
+    return view;
+  });
+}
+
+/**
+ * A first load and a deep run compare everything; a nightly run compares `reconcile.depthDays`, and further back if
+ * there is an hour that was never proven.
+ */
+async function rangeOf({ config, request, ledger, tenant, table, settings }: TableWork): Promise<ClockRange> {
+  const { start, retentionDays } = settings;
+  const base: ClockRange = {
+    settleMs: config.settleMinutes * 60_000,
+    ...(retentionDays === undefined ? {} : { retentionDays }),
+  };
+  if (request.from !== undefined || request.to !== undefined) {
+    const lower = request.from ?? start;
+    return {
+      ...base,
+      ...(lower === undefined ? {} : { lower }),
+      ...(request.to === undefined ? {} : { upper: request.to }),
+    };
+  }
+  const whole = { ...base, ...(start === undefined ? {} : { lower: start }) };
+  if (request.deep === true) return whole;
+  const unproven = await unprovenFrom(ledger, tenant, table);
+  if (unproven === undefined) return whole;
+  return { ...whole, depthDays: config.reconcile.depthDays, depthFrom: floorTo(unproven, HOUR) };
+}
+
+/** Finishes the batches that an earlier run left: what is landed is never asked for again. */
+async function resume(work: TableWork, view: SourceView): Promise<void> {
+  const { config, tenant, table, run } = work;
+  const landings = await openLandings(join(config.dataDir, LANDING_FOLDER), tenant, table, run);
+  if (landings.length === 0) return;
+  phase(work, 'resume');
+  await loadBatches(work, view, landings);
+}
+
+function compareWith(view: SourceView, held: ReadonlyMap<Instant, HeldHour>, { retentionDays }: TableConfig): Diff {
+  return diff(view, held, edgeOf(view, retentionDays));
+}
+
+function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Instant, HeldHour>): void {
+  const { config, request, tenant, table, settings } = work;
+  if (request.allowDeletes === true) return;
+  const losses = massLoss(view, held, { ...config.deletes, ...edgeOf(view, settings.retentionDays) });
+  const [first] = losses;
+  if (!first) return;
+  const span = losses.length > 1 ? `${losses.length} days from ${formatDay(first.from)} on` : formatDay(first.from);
+  throw new MassLossError(
+    `${first.lostRows} of ${first.heldRows} rows of ${table} vanished at the source (${span}); nothing was changed.`,
+    {
+      hint: 'Ask the vendor what happened. If the rows are meant to be gone, run again with --allow-deletes.',
+      where: { tenant, table, from: formatDay(first.from) },
+    },
+  );
+}
+
+/** Records what a view says of every hour of its range, against what the lake accounts for now. */
+export async function recordView(
+  { ledger, tenant, table, settings, run }: TableWork,
+  view: SourceView,
+  held: ReadonlyMap<Instant, HeldHour>,
+): Promise<HourCounts> {
+  const lower = lowerOf(view, held);
+  if (lower === undefined) return { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
+  return recordComparison(ledger, tenant, table, comparisonOf(view, lower, settings.retentionDays), run);
+}
+
+/** The part of a view that `load` records: fingerprints of `[lower, upper)`. */
+export function comparisonOf(view: SourceView, lower: Instant, retentionDays: number | undefined) {
+  return {
+    at: view.at,
+    lower,
+    upper: view.upper,
+    grade: view.grade,
+    hours: new Map([...view.cells].map(([hour, cell]) => [hour, cell.fingerprint])),
+    ...edgeOf(view, retentionDays),
+  };
+}
+
+/** Where the view begins: its own bound, else the first hour either side knows; `undefined` when there is none. */
+function lowerOf(view: SourceView, held: ReadonlyMap<Instant, HeldHour>): Instant | undefined {
+  if (view.lower !== undefined) return floorTo(view.lower, HOUR);
+  let first: Instant | undefined;
+  for (const hours of [view.cells, held]) {
+    for (const hour of hours.keys()) if (first === undefined || hour < first) first = hour;
+  }
+  return first;
+}
+
+function edgeOf(view: SourceView, retentionDays: number | undefined): { retentionEdge?: Instant } {
+  return retentionDays === undefined ? {} : { retentionEdge: view.at - BigInt(retentionDays) * DAY };
+}
+
+/** Whether the source now says something else of the hours that were fetched: else fetching again changes nothing. */
+function changedSince(before: SourceView, after: SourceView, { stale }: Diff): boolean {
+  const beyond = [...after.cells.keys()].some((hour) => !before.cells.has(hour));
+  return (
+    beyond ||
+    stale.some(({ from }) => {
+      const [a, b] = [before.cells.get(from)?.fingerprint, after.cells.get(from)?.fingerprint];
+      return a === undefined || b === undefined ? a !== b : !sameRows(a, b);
+    })
+  );
+}
+
+export function phase({ tenant, table, onProgress }: TableWork, name: Phase): void {
+  onProgress({ kind: 'table', tenant, table, phase: name });
+}
+
+export async function timed<T>({ report }: TableWork, stage: string, step: () => Promise<T>): Promise<T> {
+  const from = performance.now();
+  try {
+    return await step();
+  } finally {
+    report.seconds[stage] = (report.seconds[stage] ?? 0) + (performance.now() - from) / 1000;
+  }
+}

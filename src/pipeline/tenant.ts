@@ -1,0 +1,36 @@
+/** One tenant's way to the source, opened for the length of a command. */
+import { join } from 'node:path';
+import type { Config, TenantConfig } from '../config.ts';
+import { createClient } from '../extract/client.ts';
+import type { Client } from '../extract/client.ts';
+import { openLimiter } from '../extract/limiter.ts';
+import type { Runtime } from '../runtime.ts';
+
+export interface Source extends AsyncDisposable {
+  readonly client: Client;
+}
+
+/** The limiter's record of calls lives in the data directory, so that runs that follow each other share the minute. */
+export async function openSource(config: Config, tenant: TenantConfig, runtime: Runtime): Promise<Source> {
+  const limiter = await openLimiter({
+    callsPerMinute: tenant.callsPerMinute,
+    file: join(config.dataDir, 'calls', `${tenant.id}.log`),
+    runtime,
+  });
+  const { http } = config;
+  const client = createClient({
+    tenant: tenant.id,
+    baseUrl: config.baseUrl,
+    credential: tenant.credential,
+    limiter,
+    settings: {
+      timeoutMs: http.timeoutSeconds * 1000,
+      stallMs: http.stallSeconds * 1000,
+      attempts: http.attempts,
+      totalMs: http.totalMinutes * 60_000,
+      maxBodyBytes: http.maxBodyBytes,
+    },
+    runtime,
+  });
+  return { client, [Symbol.asyncDispose]: () => limiter.close() };
+}
