@@ -67,9 +67,11 @@ export function createActions(sandbox: { store: Store; clock: SandboxClock; faul
       case 'rows': {
         const { table: name, tenant, rows } = action;
         const cells = rows.map((row, index) => {
-          // The path's tenant is the default; a row may still name another one in its column.
-          const line = typeof row === 'string' ? row : JSON.stringify({ tenantId: tenant, ...row });
-          return parseRow(line, TABLES[name], `row ${index + 1}`);
+          const line = typeof row === 'string' ? row : JSON.stringify(row);
+          // A row that names a tenant keeps it in its column, also a foreign one.
+          return parseRow(line, TABLES[name], `row ${index + 1}`).map((cell, column) =>
+            cell === '' && TABLES[name].columns[column]?.name === 'tenantId' ? tenant : cell,
+          );
         });
         return { rows: await store.addRows(name, cells, { tenant }) };
       }

@@ -35,5 +35,3 @@ export function createCallLog(file: string | undefined) {
     },
   };
 }
-
-export type CallLog = ReturnType<typeof createCallLog>;

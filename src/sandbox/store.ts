@@ -273,7 +273,8 @@ async function removeAbandoned(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const pid = new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name)?.[1];
     if (pid !== undefined && !isAlive(Number(pid))) {
-      await rm(path.join(tmpdir(), name), { recursive: true, force: true });
+      // What cannot be removed belongs to another user, whose next sandbox will do it.
+      await rm(path.join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined);
     }
   }
 }

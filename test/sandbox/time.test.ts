@@ -192,8 +192,8 @@ describe('the admin surface', () => {
     ]);
     const line = '{"eventId":"x","timestamp":"2026-10-31","eventType":"Late","properties":{"a":1e5}}';
     expect(await post(api, '/rows?table=Events&tenant=demo', `${line}\n\n`)).toEqual([200, { rows: 1 }]);
-    expect((await ask(api, 'Events | where tostring(eventId) == "x" | project properties')).text).toBe(
-      '{"rows":[[{"a":1e5}]]}',
+    expect((await ask(api, 'Events | where tostring(eventId) == "x" | project properties, tenantId')).text).toBe(
+      '{"rows":[[{"a":1e5},"demo"]]}',
     );
   });
 
