@@ -81,6 +81,13 @@ const RULES: Readonly<Record<string, AggregateRule>> = {
     value &&
     (type === 'string' ? `coalesce(any_value(${value.sql})${filter()}, '')` : `any_value(${value.sql})${filter()}`),
   percentile: ({ args: [value, share], type, filter }) => value && share && percentile(value, share, type, filter()),
+  percentiles_array: ({ args: [value, ...shares], type, filter }) => {
+    if (!value || shares.length === 0 || shares.some((share) => share.type === 'dynamic')) return undefined;
+    const items = shares.map((share) =>
+      toJson({ sql: percentile(value, share, value.type, filter()), type: value.type }),
+    );
+    return type === 'dynamic' ? `('[' || ${items.join(` || ',' || `)} || ']')` : undefined;
+  },
   binary_all_xor: ({ args: [value], filter }) => value && `bit_xor(${as(value, 'long')})${filter()}`,
   binary_all_and: ({ args: [value], filter }) => value && `bit_and(${as(value, 'long')})${filter()}`,
   binary_all_or: ({ args: [value], filter }) => value && `bit_or(${as(value, 'long')})${filter()}`,

@@ -126,8 +126,10 @@ function membership(node: SyntaxNode, kind: string, value: Value, scope: Scope, 
     if (scalars.length > 0)
       tests.push(`${subject} in (${scalars.map((member) => fold(as(member, target))).join(', ')})`);
     for (const array of arrays) {
-      const item = as({ sql: 'item', type: 'dynamic' }, target);
-      tests.push(`list_contains(list_transform(kql_json_list(${array.sql}), lambda item: ${fold(item)}), ${subject})`);
+      const item = as({ sql: 'kql_item', type: 'dynamic' }, target);
+      tests.push(
+        `list_contains(list_transform(kql_json_list(${array.sql}), lambda kql_item: ${fold(item)}), ${subject})`,
+      );
     }
     sql = tests.length === 0 ? 'false' : `(${tests.join(' or ')})`;
   }
@@ -142,7 +144,7 @@ function hasTerms(node: SyntaxNode, kind: string, value: Value, scope: Scope, sc
     if (isTabular(member)) return unsupported(`'${textOf(member)}' as a list of terms`);
     const term = scalar(member, scope);
     if (term.type !== 'dynamic') return `kql_has(${subject}, ${toText(term)})`;
-    const found = `list_transform(kql_json_list(${term.sql}), lambda item: kql_has(${subject}, kql_dynamic_text(item)))`;
+    const found = `list_transform(kql_json_list(${term.sql}), lambda kql_item: kql_has(${subject}, kql_dynamic_text(kql_item)))`;
     return kind === 'HasAnyExpression' ? `list_contains(${found}, true)` : `not list_contains(${found}, false)`;
   });
   return bool(`(${tests.join(kind === 'HasAnyExpression' ? ' or ' : ' and ') || 'false'})`);

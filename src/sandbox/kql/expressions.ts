@@ -126,6 +126,8 @@ function jsonOf(node: SyntaxNode): string {
         ? unsupported(`'${textOf(node)}' inside dynamic()`)
         : JSON.stringify(formatInstant(ticks));
     }
+    case 'DynamicExpression':
+      return jsonOf(part(node, 'Expression'));
     case 'UnaryMinusExpression':
       return `-${jsonOf(part(node, 'Expression'))}`;
     default:

@@ -85,7 +85,7 @@ export const DYNAMICS: FunctionFamily = {
     const json = as(array, 'dynamic');
     const indices =
       at.type === 'dynamic'
-        ? `list_transform(kql_json_list(${at.sql}), lambda item: item::bigint)`
+        ? `list_transform(kql_json_list(${at.sql}), lambda kql_item: kql_item::bigint)`
         : `[${as(at, 'long')}]`;
     return `kql_array_split(${json}, kql_split_borders(${json}, ${indices}))`;
   },
@@ -121,9 +121,8 @@ export const DYNAMICS: FunctionFamily = {
       ? `kql_zip(${as(args[0], 'dynamic')}, ${as(args[1], 'dynamic')})`
       : undefined,
   repeat: ([value, count]) =>
-    value && count && `kql_json_array(list_transform(range(${as(count, 'long')}), lambda i: ${toJson(value)}))`,
+    value && count && `kql_json_array(list_transform(range(${as(count, 'long')}), lambda kql_i: ${toJson(value)}))`,
   range: ([start, stop, step]) => (start && stop ? range(start, stop, step) : undefined),
-  dynamic_to_json: onValue((json) => `coalesce(kql_canonical_json(${json}), '')`),
   array_iff: ([tests, yes, no]) =>
     tests && yes && no && `kql_array_iff(${as(tests, 'dynamic')}, ${toDynamic(yes)}, ${toDynamic(no)})`,
   array_iif: (args, call) => DYNAMICS['array_iff']?.(args, call),
@@ -135,8 +134,8 @@ function range(start: Value, stop: Value, step: Value | undefined): string | und
   const to = stop.type === 'int' ? 'long' : stop.type;
   if (type === 'datetime' || type === 'timespan' || (type === 'long' && to === 'long')) {
     const by = step ? (step.type === 'timespan' ? step.sql : as(step, 'long')) : type === 'long' ? '1' : '36000000000';
-    const item = toJson({ sql: 'x', type });
-    return `kql_json_array(list_transform(kql_steps(${start.sql}, ${stop.sql}, ${by}), lambda x: ${item}))`;
+    const item = toJson({ sql: 'kql_x', type });
+    return `kql_json_array(list_transform(kql_steps(${start.sql}, ${stop.sql}, ${by}), lambda kql_x: ${item}))`;
   }
   return undefined;
 }

@@ -18,7 +18,7 @@ export const STRINGS: FunctionFamily = {
   strcat_array: ([array, delimiter]) =>
     array &&
     delimiter &&
-    `array_to_string(list_transform(kql_json_list(${as(array, 'dynamic')}), lambda item: kql_dynamic_text(item)), ${toText(delimiter)})`,
+    `array_to_string(list_transform(kql_json_list(${as(array, 'dynamic')}), lambda kql_item: kql_dynamic_text(kql_item)), ${toText(delimiter)})`,
   substring: ([text, start, length]) => {
     if (!text || !start) return undefined;
     const from = start.literal === undefined ? undefined : Number(start.literal);
@@ -52,8 +52,8 @@ export const STRINGS: FunctionFamily = {
     const regex = sqlString(pattern.literal);
     const matches = groups.map((group) => `regexp_extract_all(${toText(text)}, ${regex}, ${group})`);
     if (groups.length === 1) return `kql_some(kql_text_array(${matches.join('')}))`;
-    const cells = groups.map((_, index) => `row[${index + 1}]`).join(', ');
-    return `kql_some(kql_json_array(list_transform(list_zip(${matches.join(', ')}), lambda row: kql_text_array([${cells}]))))`;
+    const cells = groups.map((_, index) => `kql_row[${index + 1}]`).join(', ');
+    return `kql_some(kql_json_array(list_transform(list_zip(${matches.join(', ')}), lambda kql_row: kql_text_array([${cells}]))))`;
   },
   replace_string: ([text, from, to]) =>
     text && from && to && `replace(${toText(text)}, ${toText(from)}, ${toText(to)})`,
@@ -74,7 +74,7 @@ export const STRINGS: FunctionFamily = {
   strrep: ([value, count, delimiter]) =>
     value &&
     count &&
-    `array_to_string(list_transform(range(greatest(${as(count, 'long')}, 0)), lambda i: ${toText(value)}), ${delimiter ? toText(delimiter) : "''"})`,
+    `array_to_string(list_transform(range(greatest(${as(count, 'long')}, 0)), lambda kql_i: ${toText(value)}), ${delimiter ? toText(delimiter) : "''"})`,
   indexof: ([text, lookup, start, length, occurrence]) =>
     text &&
     lookup &&
@@ -99,7 +99,7 @@ export const STRINGS: FunctionFamily = {
   unicode_codepoints_to_string: (args) => {
     const pieces = args.map((arg) =>
       arg.type === 'dynamic'
-        ? `array_to_string(list_transform(kql_json_list(${arg.sql}), lambda item: chr(item::integer)), '')`
+        ? `array_to_string(list_transform(kql_json_list(${arg.sql}), lambda kql_item: chr(kql_item::integer)), '')`
         : `chr((${as(arg, 'long')})::integer)`,
     );
     return `concat(${pieces.join(', ')})`;
@@ -107,7 +107,7 @@ export const STRINGS: FunctionFamily = {
   has_any_index: ([text, terms]) =>
     text &&
     terms &&
-    `(coalesce(list_position(list_transform(kql_json_list(${as(terms, 'dynamic')}), lambda item: kql_has(${toText(text)}, kql_dynamic_text(item))), true), 0) - 1)`,
+    `(coalesce(list_position(list_transform(kql_json_list(${as(terms, 'dynamic')}), lambda kql_item: kql_has(${toText(text)}, kql_dynamic_text(kql_item))), true), 0) - 1)`,
   translate: ([from, to, text]) =>
     from && to && text && `kql_translate(${toText(from)}, ${toText(to)}, ${toText(text)})`,
   parse_url: onText((text) => `kql_parse_url(${text})`),

@@ -26,7 +26,7 @@ create or replace macro kql_parse_guid(text) as
 -- Escapes in lower case, as .NET writes them.
 create or replace macro kql_url_encode(text) as
   array_to_string(list_transform(string_split(url_encode(text), '%'),
-    lambda piece, i: case when i = 1 then piece else '%' || lower(left(piece, 2)) || substr(piece, 3) end), '');
+    lambda kql_piece, kql_i: case when kql_i = 1 then kql_piece else '%' || lower(left(kql_piece, 2)) || substr(kql_piece, 3) end), '');
 create or replace macro kql_base64_text(text) as
   case when regexp_full_match(text, '[A-Za-z0-9+/]*={0,2}') and length(text) % 4 = 0 then coalesce(try(decode(from_base64(text))), '') else '' end;
 
@@ -50,15 +50,15 @@ create or replace macro kql_trim_start(pattern, text) as regexp_replace(text, '^
 create or replace macro kql_trim_end(pattern, text) as regexp_replace(text, '(?:' || pattern || ')+$', '');
 create or replace macro kql_count_of(text, term) as
   case when term = '' then 0 else
-  len(list_filter(range(1, length(text) - length(term) + 2), lambda i: substr(text, i, length(term)) = term)) end;
+  len(list_filter(range(1, length(text) - length(term) + 2), lambda kql_i: substr(text, kql_i, length(term)) = term)) end;
 create or replace macro kql_places(text, term, first, last) as
-  list_filter(range(first, last + 1), lambda i: substr(text, i + 1, length(term)) = term);
+  list_filter(range(first, last + 1), lambda kql_i: substr(text, kql_i + 1, length(term)) = term);
 create or replace macro kql_index_from(text, start) as case when start < 0 then greatest(length(text) + start, 0) else start end;
 -- The length bounds each step of the search: to the first place from the start, then from one place to the next.
 create or replace macro kql_occurrence(places, start, n, size, occurrence) as
   case when occurrence < 1 or n < -1 then null
   when len(places) >= occurrence and (n = -1 or list_bool_and(list_transform(range(1, occurrence + 1),
-    lambda k: places[k] + size <= case when k = 1 then start else places[k - 1] + 1 end + n)))
+    lambda kql_k: places[kql_k] + size <= case when kql_k = 1 then start else places[kql_k - 1] + 1 end + n)))
   then places[occurrence] else -1 end;
 create or replace macro kql_index_of(text, term, start, n, occurrence) as
   kql_occurrence(kql_places(text, term, kql_index_from(text, start), length(text) - length(term)),
@@ -79,8 +79,8 @@ create or replace macro kql_translate(from_set, to_set, text) as
 create or replace macro kql_url_part(text, i) as
   coalesce(regexp_extract(text, '^(?:([a-zA-Z][a-zA-Z0-9+.-]*)://)?(?:([^:@/?#]*)(?::([^@/?#]*))?@)?([^:/?#]*)(?::(\d+))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?$', i), '');
 create or replace macro kql_query_pairs(query) as
-  '{' || array_to_string(list_transform(list_filter(string_split(query, '&'), lambda pair: pair <> ''),
-    lambda pair: to_json(split_part(pair, '=', 1))::varchar || ':' || to_json(case when contains(pair, '=') then substr(pair, instr(pair, '=') + 1) else '' end)::varchar), ',') || '}';
+  '{' || array_to_string(list_transform(list_filter(string_split(query, '&'), lambda kql_pair: kql_pair <> ''),
+    lambda kql_pair: to_json(split_part(kql_pair, '=', 1))::varchar || ':' || to_json(case when contains(kql_pair, '=') then substr(kql_pair, instr(kql_pair, '=') + 1) else '' end)::varchar), ',') || '}';
 create or replace macro kql_parse_url(text) as
   '{"Scheme":' || to_json(kql_url_part(text, 1))::varchar || ',"Host":' || to_json(kql_url_part(text, 4))::varchar
   || ',"Port":' || to_json(kql_url_part(text, 5))::varchar || ',"Path":' || to_json(ltrim(kql_url_part(text, 6), '/'))::varchar

@@ -32,8 +32,10 @@ export interface Projection {
 export function nameColumns(columns: readonly { name: string; type: KqlScalarType }[]): Column[] {
   const taken = new Set<string>();
   return columns.map(({ name, type }) => {
-    let candidate = name;
-    for (let suffix = 2; taken.has(candidate.toLowerCase()); suffix++) candidate = `${name}~${suffix}`;
+    // Names that begin with kql are those of hidden columns and of the macros' own variables.
+    const free = /^kql/i.test(name) ? `~${name}` : name;
+    let candidate = free;
+    for (let suffix = 2; taken.has(candidate.toLowerCase()); suffix++) candidate = `${free}~${suffix}`;
     taken.add(candidate.toLowerCase());
     return { name, type, sql: sqlName(candidate) };
   });
