@@ -9,7 +9,7 @@ import type { Window } from '../instant.ts';
 import type { Batch } from '../page.ts';
 import type { Table } from '../tables.ts';
 import { lakeName } from '../transform/lake.ts';
-import { count, text } from './engine.ts';
+import { big, count, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import { dayPeriod } from './layout.ts';
 import type { Period } from './layout.ts';
@@ -24,6 +24,10 @@ export interface Unit {
   readonly whole: boolean;
   /** Absolute path of the current generation. */
   readonly oldFile: string | undefined;
+  /** Rows of the current generation. */
+  readonly held: number;
+  /** Rows staged for the period, copies of an id counted once. */
+  readonly staged: number;
   readonly nextGeneration: number;
 }
 
@@ -32,8 +36,6 @@ export interface Comparison {
   readonly replaced: number;
   readonly removed: number;
   readonly unchanged: number;
-  /** Rows of the old generation. */
-  readonly held: number;
   /** Rows of the new generation. */
   readonly rowsAfter: number;
   readonly changed: boolean;
@@ -44,22 +46,22 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   const [first, last] = [batch.windows[0], batch.windows.at(-1)];
   if (!first || !last) return [];
   const known = await ledger.rows(
-    `select period, epoch_us(from_ts)::varchar as lo, epoch_us(to_ts)::varchar as hi, file, generation, superseded_at is null as current
+    `select period, epoch_us(from_ts)::varchar as lo, epoch_us(to_ts)::varchar as hi, file, generation, rows, superseded_at is null as current
      from partitions
      where ${ofTable(batch.tenant, batch.table)} and from_ts < ${instantSql(last.to)} and to_ts > ${instantSql(first.from)}`,
   );
   const generations = new Map<string, number>();
-  const current: { period: Period; file: string }[] = [];
+  const current: { period: Period; file: string; rows: number }[] = [];
   for (const row of known) {
     const name = text(row, 'period') ?? '';
     generations.set(name, Math.max(generations.get(name) ?? 0, count(row, 'generation')));
     if (row['current'] === true) {
       const period = { name, from: instantOf(row, 'lo'), to: instantOf(row, 'hi') };
-      current.push({ period, file: join(ledger.dataDir, text(row, 'file') ?? '') });
+      current.push({ period, file: join(ledger.dataDir, text(row, 'file') ?? ''), rows: count(row, 'rows') });
     }
   }
   const months = current.filter(({ period }) => period.to - period.from > DAY);
-  const files = new Map(current.map(({ period, file }) => [period.name, file]));
+  const files = new Map(current.map((partition) => [partition.period.name, partition]));
   const windows = new Map<string, { period: Period; windows: Window[] }>();
   for (const window of batch.windows) {
     for (let day = floorTo(window.from, DAY); day < window.to;) {
@@ -78,7 +80,9 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
     period,
     windows,
     whole: windows.length === 1 && windows[0]?.from === period.from && windows[0].to === period.to,
-    oldFile: files.get(period.name),
+    oldFile: files.get(period.name)?.file,
+    held: files.get(period.name)?.rows ?? 0,
+    staged: sumDays(period, days),
     nextGeneration: (generations.get(period.name) ?? 0) + 1,
   }));
 }
@@ -125,55 +129,100 @@ export async function meetOldRows(
   );
 }
 
-/** Counts what the new generation of a period would change. */
-export async function compareUnit(
+/** Old rows that one comparison may read: bounds its joins, while many small days share one. */
+const ROWS_AT_ONCE = 2_000_000;
+
+/** Counts what the new generation of each period would change. */
+export async function compareUnits(
   ledger: Ledger,
   table: Table,
-  unit: Unit,
+  units: readonly Unit[],
   keepMissing: readonly Window[],
-): Promise<Comparison> {
-  const id = lakeName(table, table.id);
-  const fresh = `select ${HOUR_NUMBER} as hour, "${id}" as id, ${contentHashSql(table)} as content from staged where ${loadedSql(unit)}`;
-  if (!unit.oldFile) {
-    const [row] = await ledger.rows(`select count(*) as n from staged where ${loadedSql(unit)}`);
-    const inserted = count(row, 'n');
-    return { inserted, replaced: 0, removed: 0, unchanged: 0, held: 0, rowsAfter: inserted, changed: inserted > 0 };
+): Promise<Map<Unit, Comparison>> {
+  const result = new Map<Unit, Comparison>();
+  let group: Unit[] = [];
+  let rows = 0;
+  const compareGroup = async (): Promise<void> => {
+    if (group.length > 0) await compareTogether(ledger, table, group, keepMissing, result);
+    group = [];
+    rows = 0;
+  };
+  for (const unit of units) {
+    if (unit.oldFile === undefined) {
+      const inserted = unit.staged;
+      result.set(unit, { inserted, replaced: 0, removed: 0, unchanged: 0, rowsAfter: inserted, changed: inserted > 0 });
+      continue;
+    }
+    if (rows + unit.held > ROWS_AT_ONCE) await compareGroup();
+    group.push(unit);
+    rows += unit.held;
   }
-  const [row] = await ledger.rows(
+  await compareGroup();
+  return result;
+}
+
+async function compareTogether(
+  ledger: Ledger,
+  table: Table,
+  units: readonly Unit[],
+  keepMissing: readonly Window[],
+  result: Map<Unit, Comparison>,
+): Promise<void> {
+  const id = lakeName(table, table.id);
+  const files = units.flatMap((unit) => unit.oldFile ?? []);
+  const periods = units.map(({ period }) => period);
+  const windows = units.flatMap((unit) => unit.windows);
+  const rows = await ledger.rows(
     `with old as (
-       select
-         ${HOUR_NUMBER} as hour, "${id}" as id, ${contentHashSql(table)} as content,
-         ${insideSql(unit.windows)} as inside, ${insideSql(keepMissing)} as spared
-       from ${parquetSql([unit.oldFile])}
+       select ${HOUR_NUMBER} as hour, "${id}" as id, ${contentHashSql(table)} as content, ${insideSql(keepMissing)} as spared
+       from ${parquetSql(files)}
+       where ${insideSql(windows)}
      ),
-     fresh as (${fresh}),
+     fresh as (
+       select ${HOUR_NUMBER} as hour, "${id}" as id, ${contentHashSql(table)} as content
+       from staged
+       where reason is null and ${insideSql(periods)} and rowid not in (select row_id from losers)
+     ),
      pairs as (
-       select old.id is not null as was, coalesce(spared, false) as spared, fresh.id is not null as is_now, old.content = fresh.content as same
-       from (select * from old where inside) as old
-       full join fresh on old.id = fresh.id and old.hour = fresh.hour
+       select
+         coalesce(old.hour, fresh.hour) // 24 as day,
+         old.id is not null as was, coalesce(spared, false) as spared, fresh.id is not null as is_now, old.content = fresh.content as same
+       from old full join fresh on old.id = fresh.id and old.hour = fresh.hour
      )
      select
-       (select count(*) from old) as held,
-       (select count(*) from old where not inside) as outside,
-       (select count(*) from displaced where ${hourInside(unit)}) as displaced,
+       day,
+       count(*) filter (where was) as inside,
        count(*) filter (where is_now and not was) as inserted,
        count(*) filter (where was and not is_now and not spared) as removed,
        count(*) filter (where was and not is_now and spared) as spared,
        count(*) filter (where was and is_now and same) as unchanged,
-       count(*) filter (where was and is_now and not same) as replaced
-     from pairs`,
+       count(*) filter (where was and is_now and not same) as replaced,
+       0 as displaced
+     from pairs group by day
+     union all by name
+     select hour // 24 as day, count(*) as displaced from displaced group by 1`,
   );
-  const [inserted, replaced, removed] = [count(row, 'inserted'), count(row, 'replaced'), count(row, 'removed')];
-  const [unchanged, displaced] = [count(row, 'unchanged'), count(row, 'displaced')];
-  return {
-    inserted,
-    replaced,
-    removed,
-    unchanged,
-    held: count(row, 'held'),
-    rowsAfter: count(row, 'outside') - displaced + count(row, 'spared') + unchanged + replaced + inserted,
-    changed: inserted + replaced + removed + displaced > 0,
-  };
+  for (const unit of units) {
+    const days = rows.filter(
+      (row) => big(row, 'day') * DAY >= unit.period.from && big(row, 'day') * DAY < unit.period.to,
+    );
+    const sum = (name: string): number => days.reduce((total, row) => total + count(row, name), 0);
+    const [inserted, replaced, removed, unchanged] = [
+      sum('inserted'),
+      sum('replaced'),
+      sum('removed'),
+      sum('unchanged'),
+    ];
+    const displaced = sum('displaced');
+    result.set(unit, {
+      inserted,
+      replaced,
+      removed,
+      unchanged,
+      rowsAfter: unit.held - sum('inside') - displaced + sum('spared') + unchanged + replaced + inserted,
+      changed: inserted + replaced + removed + displaced > 0,
+    });
+  }
 }
 
 /** Staged rows that go into the period's new generation. */
@@ -184,6 +233,12 @@ export function loadedSql({ period }: Unit): string {
 /** Displaced rows of the period. */
 export function hourInside({ period }: Unit): string {
   return `hour >= ${period.from / HOUR} and hour < ${period.to / HOUR}`;
+}
+
+function sumDays({ from, to }: Period, days: ReadonlyMap<bigint, number>): number {
+  let sum = 0;
+  for (let day = from / DAY; day < to / DAY; day += 1n) sum += days.get(day) ?? 0;
+  return sum;
 }
 
 /** Numbers since 1970 of the hours that the windows cover in part: only the edges of a window can. */

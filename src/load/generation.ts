@@ -27,14 +27,19 @@ export interface Generation {
   readonly sha256: string;
 }
 
-/** Old rows outside the unit's windows ∪ staged rows → `<period>.<generation>.parquet`, ordered by (type, timestamp). */
-export async function writeGeneration(
+/** A generation under its temporary name. */
+export interface Copied extends Omit<Generation, 'sha256'> {
+  readonly temporary: string;
+}
+
+/** Old rows outside the unit's windows ∪ staged rows, ordered by (type, timestamp). */
+export async function copyGeneration(
   ledger: Ledger,
   batch: Batch,
   unit: Unit,
   expectedRows: number,
   keepMissing: readonly Window[],
-): Promise<Generation> {
+): Promise<Copied> {
   const table = TABLES[batch.table];
   const id = lakeName(table, table.id);
   const columns = columnListSql(table);
@@ -48,7 +53,7 @@ export async function writeGeneration(
       ? ''
       : `union all select ${columns} from ${parquetSql([unit.oldFile])} as old where ${isKept}
          and not exists (select 1 from displaced where ${hourInside(unit)} and displaced.id = old."${id}" and displaced.hour = ${hourOf('old')})`;
-  const generation = await writeRows(ledger, batch, unit.period, unit.nextGeneration, `${staged} ${kept}`);
+  const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, `${staged} ${kept}`);
   if (generation.rows !== expectedRows) {
     // The comparison and the copy read the same rows: a difference is a defect, and the file is an orphan.
     throw new InsightsError('unexpected', `${generation.file} holds ${generation.rows} rows, expected ${expectedRows}`);
@@ -56,14 +61,14 @@ export async function writeGeneration(
   return generation;
 }
 
-/** Any select of a table's lake columns → a generation on disk, not yet known to the ledger. */
-export async function writeRows(
+/** Any select of a table's lake columns → a file of its own, complete, not yet named. */
+export async function copyRows(
   ledger: Ledger,
   { tenant, table }: Pick<Batch, 'tenant' | 'table'>,
   period: Period,
   generation: number,
   select: string,
-): Promise<Generation> {
+): Promise<Copied> {
   const file = generationFile(table, tenant, period.name, generation);
   const path = join(ledger.dataDir, file);
   await makeFolder(dirname(path));
@@ -72,15 +77,21 @@ export async function writeRows(
   const [stats] = await ledger.rows(
     `copy (${select} order by "${type}", "timestamp") to ${sqlText(temporary)} (format parquet, compression zstd, return_stats)`,
   );
-  await commitFile(temporary, path);
   return {
     period,
     generation,
     file,
+    temporary,
     rows: count(stats, 'count'),
     bytes: count(stats, 'file_size_bytes'),
-    sha256: await sha256Of(path),
   };
+}
+
+/** Flushes a copy and gives it its name; the ledger does not know it yet. */
+export async function commitGeneration(ledger: Ledger, { temporary, ...generation }: Copied): Promise<Generation> {
+  const path = join(ledger.dataDir, generation.file);
+  await commitFile(temporary, path);
+  return { ...generation, sha256: await sha256Of(path) };
 }
 
 /** Makes a folder and flushes the names of all that had to be made. */

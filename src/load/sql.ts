@@ -25,10 +25,22 @@ export function instantOf(row: Row, microsecondsColumn: string): Instant {
 /** True for a timestamp in one of the windows. */
 export function insideSql(windows: readonly Window[], expression = `"timestamp"`): string {
   if (windows.length === 0) return 'false';
-  const spans = windows.map(
+  const spans = joinAdjacent(windows).map(
     ({ from, to }) => `(${expression} >= ${instantSql(from)} and ${expression} < ${instantSql(to)})`,
   );
   return `(${spans.join(' or ')})`;
+}
+
+/** A year of days is one comparison, not 365. */
+function joinAdjacent(windows: readonly Window[]): Window[] {
+  const joined: Window[] = [];
+  for (const window of [...windows].sort((a, b) => (a.from < b.from ? -1 : 1))) {
+    const last = joined.at(-1);
+    if (last && last.to >= window.from)
+      joined[joined.length - 1] = { from: last.from, to: last.to > window.to ? last.to : window.to };
+    else joined.push(window);
+  }
+  return joined;
 }
 
 /** `<keys>, fp`: one fingerprint struct per group of `source`; `keys` are select expressions with names. */

@@ -14,7 +14,7 @@ import { profileOf } from './profile.ts';
 import { contentHashSql, HOUR_NUMBER } from './sql.ts';
 
 export interface Stage {
-  /** UTC day number since 1970 → rows staged, copies included. */
+  /** UTC day number since 1970 → rows staged, copies of an id counted once. */
   readonly days: ReadonlyMap<bigint, number>;
   readonly quarantined: number;
   /** The tenant id to pin with this batch; undefined when one is pinned already or no row carries any. */
@@ -74,7 +74,8 @@ export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly 
     );
   }
   const days = await ledger.rows(
-    `select epoch_us("timestamp") // 86400000000 as day, count(*) as n from staged where reason is null group by 1`,
+    `select epoch_us("timestamp") // 86400000000 as day, count(*) as n
+     from staged where reason is null and rowid not in (select row_id from losers) group by 1`,
   );
   return { days: new Map(days.map((row) => [BigInt(text(row, 'day') ?? 0), count(row, 'n')])), quarantined, pin };
 }

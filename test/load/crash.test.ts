@@ -93,7 +93,7 @@ describe('a run killed at any step', () => {
     const undisturbed = await prepared();
     const steps = await run(undisturbed.lake, undisturbed.batch, undisturbed.landed);
     expect(steps).toEqual([
-      'staged', 'compared', 'written 2026-07-03', 'written 2026-07-04', 'read back', 'recording', 'recorded',
+      'staged', 'compared', 'copied 2026-07-03', 'copied 2026-07-04', 'named 2', 'read back', 'recording', 'recorded',
       'catalogue', 'manifest', 'snapshot', 'head',
     ]); // prettier-ignore
     const wanted = await state(undisturbed.lake);
