@@ -146,6 +146,7 @@ export async function openStore(options: StoreOptions = {}) {
           appender.endRow();
         }
         appender.closeSync();
+        await refuseBadJson(connection, stage, name);
         const wanted = target.tenant === undefined ? await distinctTenants(connection, stage) : [target.tenant];
         let added = 0;
         for (const tenant of wanted) {
@@ -261,6 +262,19 @@ export function literal(value: string): string {
 function createTable(target: string, name: TableName, mode = ''): string {
   const columns = TABLES[name].columns.map((column) => `${quote(column.name)} ${SQL_TYPE[column.type]}`);
   return `create ${mode} table ${target} (${columns.join(', ')})`;
+}
+
+/** A dynamic value was cut out of its line unparsed: what is no JSON must be found now and not in the middle of a query. */
+async function refuseBadJson(connection: DuckDBConnection, stage: string, name: TableName): Promise<void> {
+  const dynamic = TABLES[name].columns.filter((column) => column.type === 'dynamic');
+  const bad = dynamic.map((column) => `not json_valid(${quote(column.name)})`).join(' or ');
+  const reader = await connection.runAndReadAll(`select min(rowid) + 1 from temp.${stage} where ${bad}`);
+  const row = reader.getRows()[0]?.[0] ?? undefined;
+  if (row === undefined) return;
+  throw new ConfigError(`Row ${String(row)} of ${name} holds a dynamic value that is not JSON.`, {
+    hint: 'properties and value must be JSON.',
+    where: { table: name },
+  });
 }
 
 async function distinctTenants(connection: DuckDBConnection, stage: string): Promise<string[]> {

@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Writable } from 'node:stream';
+import { Command } from 'commander';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { sandboxCommand } from '../../src/commands/sandbox.ts';
 import type { Shell } from '../../src/commands/shell.ts';
@@ -48,10 +49,11 @@ async function run(args: string[], use: (lines: string[]) => Promise<void> = asy
       exit: () => undefined,
     },
   };
-  const command = sandboxCommand(shell)
+  const sandbox = sandboxCommand(shell)
     .exitOverride()
     .configureOutput({ writeErr: (text) => (complaint += text) });
-  const thrown: unknown = await command.parseAsync(args, { from: 'user' }).then(
+  const command = new Command().option('--json').exitOverride().addCommand(sandbox);
+  const thrown: unknown = await command.parseAsync(['sandbox', ...args], { from: 'user' }).then(
     () => undefined,
     (error: unknown) => error,
   );
@@ -102,6 +104,16 @@ describe('insights-etl sandbox', () => {
     expect(exitCode).toBe(0);
     expect((await readFile(calls, 'utf8')).trim().split('\n')).toHaveLength(3);
     expect((await readdir(tmpdir())).filter((name) => name.startsWith(`insights-sandbox-${process.pid}-`))).toEqual([]);
+  });
+
+  it('tells all of it as one JSON value with --json', async () => {
+    const { printed } = await run([...SMALL, '--json']);
+    expect(JSON.parse(printed)).toEqual({
+      url: expect.stringMatching(/^http:/),
+      adminUrl: expect.stringMatching(/^http:/),
+      now: expect.stringMatching(/^2026-11-01T00:00:0/),
+      tenants: [{ tenant: 'demo', key: 'sandbox-demo' }],
+    });
   });
 
   it.each([

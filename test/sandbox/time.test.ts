@@ -247,6 +247,20 @@ describe('recorded rows', () => {
     await rm(folder, { recursive: true });
   });
 
+  it.each([
+    ['no row', '{"eventId":"a","tenantId":"t"', 'events.ndjson line 2 is not a JSON object'],
+    ['a row whose dynamic is no JSON', '{"eventId":"a","tenantId":"t","properties":{a:1}}', 'Row 2 of Events holds'],
+    ['a row without a tenant', '{"eventId":"a"}', 'Rows of Events have no tenantId'],
+  ])('are refused with their place when a line is %s', async (_, bad, message) => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'sandbox-test-'));
+    await writeFile(
+      path.join(folder, 'events.ndjson'),
+      `{"eventId":"b","tenantId":"t","properties":{"a":1}}\n${bad}\n`,
+    );
+    await expect(start({ data: folder })).rejects.toThrow(message);
+    await rm(folder, { recursive: true });
+  });
+
   it('may show an internal tenant id', async () => {
     expect(await rowsOf(await start({ internalTenantIds: true }), 'Events | distinct tenantId')).toEqual([
       ['internal-demo'],
