@@ -5,7 +5,7 @@
 import cliProgress from 'cli-progress';
 import type { Logger } from 'pino';
 import type { ProgressEvent, ProgressListener } from '../pipeline/report.ts';
-import { bytes, count, duration } from './format.ts';
+import { bytes, count, duration, plural } from './format.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ProgressView {
@@ -41,6 +41,7 @@ interface Bar {
   rows: number;
   bytes: number;
   startedAt: number;
+  plan: string;
 }
 
 function bars(terminal: Terminal): ProgressView {
@@ -66,7 +67,7 @@ function bars(terminal: Terminal): ProgressView {
     const known = open.get(key);
     if (known) return known;
     const bar = multi.create(1, 0, { name: key.padEnd(24), note: '' });
-    const fresh = { bar, rows: 0, bytes: 0, startedAt: performance.now() };
+    const fresh = { bar, rows: 0, bytes: 0, startedAt: performance.now(), plan: '' };
     open.set(key, fresh);
     return fresh;
   };
@@ -88,7 +89,8 @@ function show(
   if (event.kind === 'planned') {
     state.startedAt = performance.now();
     state.bar.setTotal(Math.max(1, event.rows));
-    state.bar.update({ note: `${count(event.rows)} rows in ${count(event.pages)} pages` });
+    state.plan = ` ${plural(event.rows, 'row')} in ${plural(event.pages, 'page')}`;
+    state.bar.update({ note: `plan${state.plan}` });
   } else if (event.kind === 'page') {
     state.rows += event.rows;
     state.bytes += event.bytes;
@@ -97,7 +99,7 @@ function show(
     state.bar.update({ note: `${pace(state)} · merging` });
   } else {
     if (event.phase === 'done') state.bar.update(state.bar.getTotal());
-    state.bar.update({ note: event.phase });
+    state.bar.update({ note: event.phase === 'fetch' ? `fetch${state.plan}` : event.phase });
   }
 }
 

@@ -6,6 +6,7 @@ import type {
   ReportedError,
   RunReport,
   StatusReport,
+  TableReport,
   VerifyReport,
 } from '../pipeline/report.ts';
 import { bytes, count, duration, plural } from './format.ts';
@@ -15,30 +16,38 @@ const left = (title: string): Column => ({ title });
 const right = (title: string): Column => ({ title, align: 'right' });
 
 export function runSummary(report: RunReport, colour: boolean): string {
+  const { tables } = report;
+  const figures: readonly { title: string; of: (table: TableReport) => number; always?: true }[] = [
+    { title: 'fetched', of: (table) => table.rowsFetched, always: true },
+    { title: 'new', of: (table) => table.inserted, always: true },
+    { title: 'replaced', of: (table) => table.replaced },
+    { title: 'removed', of: (table) => table.removed },
+    { title: 'copies', of: (table) => table.duplicates },
+    { title: 'quarantined', of: (table) => table.quarantined },
+    { title: 'calls', of: (table) => table.calls, always: true },
+    { title: 'pages', of: (table) => table.pages, always: true },
+  ];
+  // What did not happen takes no column: most runs then fit a narrow terminal.
+  const shown = figures.filter(({ of, always }) => always === true || tables.some((table) => of(table) > 0));
   const columns = [
-    left('tenant'), left('table'), left('outcome'), right('hours verified'), right('fetched'), right('new'),
-    right('replaced'), right('removed'), right('copies'), right('quarantined'), right('calls'), right('pages'),
-  ]; // prettier-ignore
-  const rows = report.tables.map((table) => [
+    left('tenant'),
+    left('table'),
+    left('outcome'),
+    right('hours verified'),
+    ...shown.map(({ title }) => right(title)),
+  ];
+  const rows = tables.map((table) => [
     table.tenant,
     table.table,
     table.grade === 'checksum' ? table.outcome : `${table.outcome} (${table.grade})`,
     hoursText(table.hours),
-    count(table.rowsFetched),
-    count(table.inserted),
-    count(table.replaced),
-    count(table.removed),
-    count(table.duplicates),
-    count(table.quarantined),
-    count(table.calls),
-    count(table.pages),
+    ...shown.map(({ of }) => count(of(table))),
   ]);
-  const calls = report.tables.reduce((sum, table) => sum + table.calls, 0);
-  const changed = report.tables.some((table) => table.changed);
+  const calls = tables.reduce((sum, table) => sum + table.calls, 0);
   return (
     renderTable(columns, rows, colour) +
-    problems(report.tables) +
-    `\n${changed ? 'published' : 'nothing new, no file changed'} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
+    problems(tables) +
+    `\n${tables.some((table) => table.changed) ? 'published' : 'nothing new, no file changed'} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
   );
 }
 
