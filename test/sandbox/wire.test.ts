@@ -1,28 +1,34 @@
 import { gunzipSync } from 'node:zlib';
 import http from 'node:http';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import type { WireOptions } from '../../src/sandbox/wire.ts';
 import { ask } from './support/client.ts';
 
-let sandbox: Sandbox | undefined;
-afterEach(async () => sandbox?.close());
+/** One sandbox for each wire form that is asked for. */
+const sandboxes = new Map<string, Promise<Sandbox>>();
+afterAll(async () => {
+  for (const sandbox of sandboxes.values()) await (await sandbox).close();
+});
+
+async function serve(wire: Partial<WireOptions>): Promise<Sandbox> {
+  const sandbox = await startSandbox({ rows: 100, now: '2026-11-01T00:00:00Z', rate: 0, memory: true, wire });
+  await sandbox.apply({ action: 'erase', table: 'Metrics', tenant: 'demo' });
+  await sandbox.apply({ action: 'rows', table: 'Metrics', tenant: 'demo', rows: [METRIC] });
+  return sandbox;
+}
+
+async function sandboxOf(wire: Partial<WireOptions>): Promise<Sandbox> {
+  const form = JSON.stringify(wire);
+  const sandbox = sandboxes.get(form) ?? serve(wire);
+  sandboxes.set(form, sandbox);
+  return sandbox;
+}
 
 /** The text of the body that answers `query`. */
 async function body(query: string, wire: Partial<WireOptions> = {}): Promise<string> {
-  await sandbox?.close();
-  sandbox = await startSandbox({
-    rows: 100,
-    tenants: ['demo'],
-    now: '2026-11-01T00:00:00Z',
-    rate: 0,
-    memory: true,
-    wire,
-  });
-  await sandbox.apply({ action: 'erase', table: 'Metrics', tenant: 'demo' });
-  await sandbox.apply({ action: 'rows', table: 'Metrics', tenant: 'demo', rows: [METRIC] });
-  const reply = await ask(sandbox, query);
+  const reply = await ask(await sandboxOf(wire), query);
   expect(reply.headers.get('content-type')).toContain('application/json');
   return reply.text;
 }
@@ -154,8 +160,7 @@ describe('the body', () => {
   });
 
   it('is compressed for a client that accepts gzip, if the sandbox does so', async () => {
-    await body(QUERY, { gzip: true });
-    const url = sandbox?.url ?? '';
+    const { url } = await sandboxOf({ gzip: true });
     const [packed, plain] = [await raw(url, 'gzip'), await raw(url, 'identity')];
     expect(packed.encoding).toBe('gzip');
     expect(gunzipSync(packed.body).toString()).toBe('{"rows":[[1]]}');
