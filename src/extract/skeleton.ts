@@ -38,7 +38,7 @@ export class SkeletonReader {
   #escaped = false;
   #started = false;
 
-  /** Reads on from `at`; returns where it stopped: behind the bracket that opens the rows, or at the chunk's end. */
+  /** Reads on from `at`; returns where it stopped: where the rows are to be read on, or at the chunk's end. */
   scan(chunk: Buffer, start: number): number {
     this.atRows = false;
     let at = start;
@@ -46,7 +46,11 @@ export class SkeletonReader {
       const char = String.fromCharCode(chunk[at] ?? 0);
       at++;
       if (this.#text) this.#inText(this.#text, char);
-      else if (this.#opensRows(char)) {
+      else if (this.#isBareRow(char)) {
+        at--;
+        this.atRows = this.found = true;
+        break;
+      } else if (this.#opensRows(char)) {
         this.atRows = this.found = true;
         break;
       }
@@ -69,6 +73,7 @@ export class SkeletonReader {
     } catch {
       throw new EnvelopeError('malformed', 'The body is not JSON.');
     }
+    if (Array.isArray(value) && value.length === 0) this.found = true;
     return readSkeleton(value);
   }
 
@@ -91,6 +96,11 @@ export class SkeletonReader {
       return;
     }
     if (text.length < 64) text.push(char);
+  }
+
+  /** `[[…], …]`: the answer is nothing but its rows. */
+  #isBareRow(char: string): boolean {
+    return char === '[' && this.#levels.length === 1 && this.#levels[0]?.array === true && !this.found;
   }
 
   #opensRows(char: string): boolean {

@@ -87,6 +87,7 @@ describe('an answer is understood whatever envelope its rows come in', () => {
       ],
       columns,
     ],
+    'nothing but the rows': [rows, undefined],
     'other members before and after': [
       { took: 3, 'rows ': [], nested: { rows: [1, 2] }, error: null, errors: [], rows, next: null },
       undefined,

@@ -1,0 +1,16 @@
+import { SlidingMinute } from '../../../src/extract/sliding-minute.ts';
+import type { Limiter } from '../../../src/extract/limiter.ts';
+
+/** A limiter that lets everything through, for tests of what is asked and not of when. */
+export function unlimited(): Limiter {
+  const minute = new SlidingMinute(0);
+  return {
+    acquire: async (signal) => {
+      signal?.throwIfAborted();
+      return () => {};
+    },
+    throttle: (afterMs) => minute.throttle(0, afterMs),
+    waitedMs: 0,
+    close: async () => {},
+  };
+}
