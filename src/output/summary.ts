@@ -47,8 +47,14 @@ export function runSummary(report: RunReport, colour: boolean): string {
   return (
     renderTable(columns, rows, colour) +
     problems(tables) +
-    `\n${tables.some((table) => table.changed) ? 'published' : 'nothing new, no file changed'} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
+    `\n${whatHappened(report)} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
   );
+}
+
+function whatHappened({ tables, published }: RunReport): string {
+  if (tables.some((table) => table.changed)) return 'published';
+  if (published) return 'no new row, coverage published';
+  return tables.some((table) => table.error) ? 'no file changed' : 'nothing new, no file changed';
 }
 
 export function planSummary(report: PlanReport, colour: boolean): string {
