@@ -1,4 +1,5 @@
 /** `insights-etl sandbox`: serves the sandbox API until it is told to stop. */
+import { once } from 'node:events';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { ConfigError, EXIT } from '../errors.ts';
 import { formatInstant } from '../instant.ts';
@@ -103,13 +104,19 @@ The files' formats and the admin surface are described in docs/sandbox.md.`,
   return command.action(async () => {
     const { json, verbose } = command.optsWithGlobals<{ json?: boolean; verbose?: boolean }>();
     const report = (error: unknown): number => reportError(shell.io, error, json === true, verbose === true);
+    const stop = new AbortController();
+    const forget = shell.io.onStop(() => stop.abort());
     try {
-      await using sandbox = await startSandbox({ ...optionsOf(command.opts<Flags>()), onError: report });
+      const { signal } = stop;
+      await using sandbox = await startSandbox({ ...optionsOf(command.opts<Flags>()), signal, onError: report });
       shell.io.stdout.write(json ? `${JSON.stringify(summary(sandbox))}\n` : announcement(sandbox));
-      await stopped(shell);
+      if (!signal.aborted) await once(signal, 'abort');
       shell.exitCode = EXIT.ok;
     } catch (error) {
-      shell.exitCode = report(error);
+      // Told to stop while it was loading: what it made is gone, and that is all that was wanted.
+      shell.exitCode = stop.signal.aborted ? EXIT.stopped : report(error);
+    } finally {
+      forget();
     }
   });
 }
@@ -140,15 +147,6 @@ function announcement(sandbox: Sandbox): string {
   const { url, adminUrl, now, tenants } = summary(sandbox);
   const keys = tenants.map(({ tenant, key }) => `tenant ${tenant}, key ${key}`);
   return `${[url, `admin ${adminUrl}`, `now ${now}`, ...keys].join('\n')}\n`;
-}
-
-async function stopped({ io }: Shell): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const forget = io.onStop(() => {
-      forget();
-      resolve();
-    });
-  });
 }
 
 function choice(flags: string, description: string, values: readonly string[]): Option {

@@ -73,6 +73,8 @@ export interface SandboxOptions {
   readonly memory?: boolean | undefined;
   /** @default '1GB' */
   readonly memoryLimit?: string | undefined;
+  /** Aborting it ends the sandbox, also while it still loads. */
+  readonly signal?: AbortSignal | undefined;
   /** Told when a step of the scenario fails, or the file of calls cannot be written. */
   readonly onError?: ((error: unknown) => void) | undefined;
 }
@@ -110,9 +112,12 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     await store.close();
     log.close();
   };
+  options.signal?.addEventListener('abort', () => void close());
   try {
+    options.signal?.throwIfAborted();
     // The parser takes a second to load and DuckDB works meanwhile.
     const [compile] = await Promise.all([loadEngine(store), loadData(store, options, clock.now())]);
+    options.signal?.throwIfAborted();
     // Loading takes its time; the sandbox's own time starts with its service, so that runs are alike.
     if (start !== undefined) clock.set(start);
     const apply = createActions({ store, clock, faults });

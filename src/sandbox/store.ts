@@ -7,7 +7,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
-import { ConfigError } from '../errors.ts';
+import { ConfigError, StoppedError } from '../errors.ts';
 import { DAY, formatInstant, HOUR, type Instant } from '../instant.ts';
 import { TABLE_NAMES, TABLES, type KqlType, type TableName } from '../tables.ts';
 import type { Cell } from './ndjson.ts';
@@ -74,7 +74,12 @@ export async function openStore(options: StoreOptions = {}) {
   for (let n = 0; n < CONNECTIONS; n++) idle.push(await instance.connect());
   const all = [...idle];
 
+  let closing: Promise<void> | undefined;
   async function borrow(): Promise<DuckDBConnection> {
+    if (closing) throw new StoppedError('The sandbox was closed.');
+    return take();
+  }
+  async function take(): Promise<DuckDBConnection> {
     return idle.pop() ?? new Promise((resolve) => waiting.push(resolve));
   }
   function giveBack(connection: DuckDBConnection): void {
@@ -98,12 +103,11 @@ export async function openStore(options: StoreOptions = {}) {
     await connection.run(`create schema ${quote(tenant)}; ${tables.join('; ')}`);
   }
 
-  let closing: Promise<void> | undefined;
   async function closeOnce(): Promise<void> {
     // What still runs has to end first: a connection must not be closed under a statement.
     const running = all.filter((connection) => !idle.includes(connection));
     const interrupting = setInterval(() => running.forEach((connection) => connection.interrupt()), 20);
-    await Promise.all(all.map(borrow));
+    await Promise.all(all.map(take));
     clearInterval(interrupting);
     for (const connection of all) connection.closeSync();
     instance.closeSync();

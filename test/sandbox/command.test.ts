@@ -22,8 +22,12 @@ function sink(take: (text: string) => void): Writable {
   });
 }
 
-/** Runs the command until its first output, hands that to `use`, then stops it as a signal would. */
-async function run(args: string[], use: (lines: string[]) => Promise<void> = async () => undefined) {
+/** Runs the command until its first output, hands that to `use`, then stops it as a signal would; or after a time. */
+async function run(
+  args: string[],
+  use: (lines: string[]) => Promise<void> = async () => undefined,
+  stopAfterMs?: number,
+) {
   let stop = (): void => undefined;
   let printed = '';
   let complaint = '';
@@ -33,7 +37,6 @@ async function run(args: string[], use: (lines: string[]) => Promise<void> = asy
     io: {
       stdout: sink((text) => {
         printed += text;
-        // The listener for signals is registered once the address is out.
         const done = Promise.resolve().then(async () => use(text.trimEnd().split('\n')));
         served.push(done.finally(() => stop()));
       }),
@@ -44,7 +47,8 @@ async function run(args: string[], use: (lines: string[]) => Promise<void> = asy
       cwd: folder,
       onStop(listener) {
         stop = () => listener('SIGTERM');
-        return () => undefined;
+        const timer = stopAfterMs === undefined ? undefined : setTimeout(stop, stopAfterMs);
+        return () => clearTimeout(timer);
       },
       exit: () => undefined,
     },
@@ -59,6 +63,10 @@ async function run(args: string[], use: (lines: string[]) => Promise<void> = asy
   );
   await Promise.all(served);
   return { exitCode: shell.exitCode, printed, complaint, thrown };
+}
+
+async function ownFolders(): Promise<string[]> {
+  return (await readdir(tmpdir())).filter((name) => name.startsWith(`insights-sandbox-${process.pid}-`));
 }
 
 const SMALL = ['--rows', '500', '--days', '10', '--seed', '3', '--now', '2026-11-01T00:00:00Z'];
@@ -103,7 +111,13 @@ describe('insights-etl sandbox', () => {
     });
     expect(exitCode).toBe(0);
     expect((await readFile(calls, 'utf8')).trim().split('\n')).toHaveLength(3);
-    expect((await readdir(tmpdir())).filter((name) => name.startsWith(`insights-sandbox-${process.pid}-`))).toEqual([]);
+    expect(await ownFolders()).toEqual([]);
+  });
+
+  it('leaves nothing behind when it is stopped while it still loads', async () => {
+    const { exitCode, printed, complaint } = await run(['--rows', '5000000'], undefined, 300);
+    expect([exitCode, printed, complaint]).toEqual([11, '', '']);
+    expect(await ownFolders()).toEqual([]);
   });
 
   it('tells all of it as one JSON value with --json', async () => {

@@ -107,6 +107,18 @@ describe('the request', () => {
   });
 });
 
+describe('the rows of an answer', () => {
+  it('come in the order that the query asks for, however many they are', async () => {
+    const rows = await rowsOf(
+      sandbox,
+      'range x from 1 to 30000 step 1 | extend y = x * 7919 % 30011 | project y | sort by y asc',
+    );
+    const order = rows.map(([y]) => Number(y));
+    expect(order).toHaveLength(30_000);
+    expect(order.every((y, index) => index === 0 || y >= (order[index - 1] ?? 0))).toBe(true);
+  });
+});
+
 describe('parallel calls', () => {
   it('are all answered, more of them than there are connections', async () => {
     const counts = await Promise.all(Array.from({ length: 12 }, async () => rowsOf(sandbox, 'Events | count')));
