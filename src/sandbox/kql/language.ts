@@ -64,6 +64,9 @@ async function load(): Promise<Analyse> {
   });
   const globals = kusto.GlobalState.Default.WithDatabase(new kusto.Symbols.DatabaseSymbol.ctor('Insights', tables));
   return (query) => {
+    // The grammar of control commands is large and slow to build; none of them is a query.
+    if (/^\s*\./.test(query))
+      throw new KqlError('SYN', 'Syntax error: SYN0001: control commands are not queries', query.trim());
     const code = analysed(kusto, query, globals);
     refuse(query, code.GetSyntaxDiagnostics(), true);
     refuse(query, code.GetDiagnostics(), false);

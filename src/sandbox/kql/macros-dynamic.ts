@@ -43,10 +43,12 @@ create or replace macro kql_sorted(items, way) as
   list_transform(list_sort(list_transform(list_filter(items, lambda kql_item: kql_item <> 'null'),
     lambda kql_item: {r: kql_rank(kql_item), n: try_cast(kql_item as double), v: kql_item}), way), lambda kql_pair: kql_pair.v);
 create or replace macro kql_nulls(items) as list_filter(items, lambda kql_item: kql_item = 'null');
+create or replace macro kql_sorted_list(items, way, nulls_last) as
+  case when nulls_last then list_concat(kql_sorted(items, way), kql_nulls(items))
+  else list_concat(kql_nulls(items), kql_sorted(items, way)) end;
 create or replace macro kql_array_sort(x, way, nulls_last) as
-  case when starts_with(ltrim(x), '[') then kql_json_array(case when nulls_last
-    then list_concat(kql_sorted(kql_json_list(x), way), kql_nulls(kql_json_list(x)))
-    else list_concat(kql_nulls(kql_json_list(x)), kql_sorted(kql_json_list(x), way)) end) end;
+  case when starts_with(ltrim(x), '[') then
+    kql_json_array(list_transform([kql_json_list(x)], lambda kql_list: kql_sorted_list(kql_list, way, nulls_last))[1]) end;
 create or replace macro kql_array_shift(x, n, filler) as
   case when starts_with(ltrim(x), '[') then kql_json_array(list_transform(range(1, json_array_length(x)::bigint + 1),
     lambda kql_i: case when kql_i + n between 1 and json_array_length(x) then kql_json_list(x)[kql_i + n] else filler end)) end;

@@ -63,11 +63,11 @@ create or replace macro kql_diff_millisecond(a, b) as kql_floor_div(a, 10000) - 
 create or replace macro kql_diff_microsecond(a, b) as kql_floor_div(a, 10) - kql_floor_div(b, 10);
 create or replace macro kql_diff_nanosecond(a, b) as (a - b) * 100;
 
+create or replace macro kql_date(y, mo, d) as
+  try_cast(lpad((y)::varchar, 4, '0') || '-' || (mo)::varchar || '-' || (d)::varchar as date);
 create or replace macro kql_make_datetime(y, mo, d, h, mi, s) as
-  case when y between 1 and 9999 and mo between 1 and 12 and d between 1 and 31
-    and h between 0 and 23 and mi between 0 and 59 and s >= 0 and s < 60
-    and try_cast(lpad((y)::varchar, 4, '0') || '-' || (mo)::varchar || '-' || (d)::varchar as date) is not null
-  then kql_ticks(try_cast(lpad((y)::varchar, 4, '0') || '-' || (mo)::varchar || '-' || (d)::varchar as date)::timestamp)
+  case when y between 1 and 9999 and h between 0 and 23 and mi between 0 and 59 and s >= 0 and s < 60
+  then epoch_us(kql_date(y, mo, d)::timestamp) * 10
     + (h)::bigint * 36000000000 + (mi)::bigint * 600000000 + round((s) * 10000000)::bigint end;
 create or replace macro kql_make_timespan(d, h, mi, s) as
   (d)::bigint * 864000000000 + (h)::bigint * 36000000000 + (mi)::bigint * 600000000 + round((s) * 10000000)::bigint;
@@ -83,22 +83,24 @@ create or replace macro kql_parts_ticks(p) as
     kql_number(p.mi, 0), kql_number(p.s, 0))
   + kql_number(rpad(p.f, 7, '0'), 0)
   - case when p.sign = '-' then -1 else 1 end * (kql_number(p.zh, 0) * 36000000000 + kql_number(p.zm, 0) * 600000000);
-create or replace macro kql_parse_datetime(text) as kql_parts_ticks(kql_datetime_parts(text));
+-- A list of one binds what it holds to a name, so that the pattern is applied once and not at each use of a part.
+create or replace macro kql_parse_datetime(text) as
+  list_transform([kql_datetime_parts(text)], lambda kql_parts: kql_parts_ticks(kql_parts))[1];
 create or replace macro kql_timespan_parts(text) as regexp_extract(
   trim(text), '^(-?)(?:(\\d+)\\.)?(\\d{1,2}):(\\d{1,2})(?::(\\d{1,2})(?:\\.(\\d{1,7}))?)?$', ['sign', 'd', 'h', 'mi', 's', 'f']);
 create or replace macro kql_amount_parts(text) as regexp_extract(
   trim(text), '^(-?\\d+(?:\\.\\d+)?)(d|h|m|s|ms|microsecond|tick)?$', ['n', 'unit']);
-create or replace macro kql_parse_timespan(text) as
-  case when kql_timespan_parts(text).h <> '' then
-    case when kql_timespan_parts(text).sign = '-' then -1 else 1 end
-    * (kql_make_timespan(kql_number(kql_timespan_parts(text).d, 0), kql_number(kql_timespan_parts(text).h, 0),
-        kql_number(kql_timespan_parts(text).mi, 0), kql_number(kql_timespan_parts(text).s, 0))
-      + kql_number(rpad(kql_timespan_parts(text).f, 7, '0'), 0))
-  when kql_amount_parts(text).n <> '' then
-    round(kql_amount_parts(text).n::decimal(38,9) * case kql_amount_parts(text).unit
-      when 'h' then 36000000000 when 'm' then 600000000 when 's' then 10000000 when 'ms' then 10000
-      when 'microsecond' then 10 when 'tick' then 1 else 864000000000 end)::bigint
-  end;
+create or replace macro kql_clock_ticks(p) as
+  case when p.h <> '' then case when p.sign = '-' then -1 else 1 end
+    * (kql_make_timespan(kql_number(p.d, 0), kql_number(p.h, 0), kql_number(p.mi, 0), kql_number(p.s, 0))
+      + kql_number(rpad(p.f, 7, '0'), 0)) end;
+create or replace macro kql_amount_ticks(p) as
+  case when p.n <> '' then round(p.n::decimal(38,9) * case p.unit
+    when 'h' then 36000000000 when 'm' then 600000000 when 's' then 10000000 when 'ms' then 10000
+    when 'microsecond' then 10 when 'tick' then 1 else 864000000000 end)::bigint end;
+create or replace macro kql_parse_timespan(text) as coalesce(
+  list_transform([kql_timespan_parts(text)], lambda kql_parts: kql_clock_ticks(kql_parts))[1],
+  list_transform([kql_amount_parts(text)], lambda kql_parts: kql_amount_ticks(kql_parts))[1]);
 
 -- Number lists with both ends included, cut at the engine's 2^20 elements.
 create or replace macro kql_steps(a, b, step) as
