@@ -30,10 +30,14 @@ const logLine = z.object({
   msg: z.string().default(''),
   tenant: z.string().optional(),
   table: z.string().optional(),
+  outcome: z.string().optional(),
+  failure: z.string().optional(),
 });
 
 function sentence(line: string): string {
-  const { level, msg, tenant, table } = logLine.parse(JSON.parse(line));
+  const { level, msg, tenant, table, outcome, failure } = logLine.parse(JSON.parse(line));
+  // How a table ended stands in the summary that follows.
+  if (table !== undefined && (outcome ?? failure) !== undefined) return '';
   const place = [tenant, table].filter((part) => part !== undefined).join(' ');
   return `${level >= 50 ? 'error' : 'warning'}: ${place === '' ? '' : `${place}: `}${msg}\n`;
 }

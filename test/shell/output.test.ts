@@ -54,11 +54,13 @@ describe('the log', () => {
       const log = createLog(stream, {});
       log.info('not for a person');
       log.warn({ tenant: 'demo', table: 'Logs' }, 'hours expire soon');
+      log.error({ tenant: 'demo', table: 'Logs', failure: 'disk' }, 'told in the summary');
     }
     const lines = pipe.text.trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
       expect.objectContaining({ level: 30, msg: 'not for a person' }),
       expect.objectContaining({ level: 40, tenant: 'demo', msg: 'hours expire soon' }),
+      expect.objectContaining({ level: 50, failure: 'disk' }),
     ]);
     expect(terminal.text).toBe('warning: demo Logs: hours expire soon\n');
   });
