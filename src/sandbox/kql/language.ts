@@ -18,6 +18,7 @@ interface KustoCode {
 }
 
 interface Globals {
+  WithCache(): Globals;
   WithDatabase(database: object): Globals;
 }
 
@@ -62,7 +63,9 @@ async function load(): Promise<Analyse> {
     const schema = TABLES[name].columns.map((column) => `${column.name}: ${column.type}`).join(', ');
     return new kusto.Symbols.TableSymbol.$ctor7(name, `(${schema})`, null);
   });
-  const globals = kusto.GlobalState.Default.WithDatabase(new kusto.Symbols.DatabaseSymbol.ctor('Insights', tables));
+  const globals = kusto.GlobalState.Default.WithDatabase(
+    new kusto.Symbols.DatabaseSymbol.ctor('Insights', tables),
+  ).WithCache();
   return (query) => {
     // The grammar of control commands is large and slow to build; none of them is a query.
     if (/^\s*\./.test(query))
