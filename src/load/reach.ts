@@ -23,6 +23,14 @@ export async function unprovenFrom(ledger: Ledger, tenant: string, table: TableN
   return row === undefined || text(row, 'unproven_from') === undefined ? undefined : instantOf(row, 'unproven_from');
 }
 
+/** Where coverage begins; `undefined` when nothing of the table was ever compared. */
+export async function firstHour(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
+  const [row] = await ledger.exclusive(() =>
+    ledger.rows(`select epoch_us(min(hour))::varchar as first from hours where ${ofTable(tenant, table)}`),
+  );
+  return row === undefined || text(row, 'first') === undefined ? undefined : instantOf(row, 'first');
+}
+
 /** Hours of a table by coverage; hours that were loaded and never compared count as partial. */
 export async function countHours(
   ledger: Ledger,

@@ -34,7 +34,7 @@ export async function doctor(config: Config, runtime: Runtime, signal: AbortSign
     } catch (error) {
       const { failure, message, hint } = reported(error);
       failures.push(failure);
-      const name = failure === 'auth' ? 'credential' : 'reachable';
+      const name = failure === 'auth' || failure === 'config' ? 'credential' : 'reachable';
       checks.push({ name, ok: false, detail: message, ...(hint === undefined ? {} : { hint }) });
     }
     tenants.push({ tenant: tenant.id, calls: source.client.stats.calls, checks });

@@ -104,11 +104,10 @@ async function load(work: TableWork, view: SourceView, { landing, fetched }: OnI
   const { config, ledger, tenant, table, settings, run, report, request, onProgress } = work;
   const { batch, landed } = fetched;
   const keepMissing = behindEdge(batch.windows, view, settings.retentionDays);
-  const result = await timed(work, 'merge', () =>
-    mergeBatch(ledger, batch, landed, { run, guard: request.allowDeletes !== true, keepMissing }),
-  );
+  const result = await mergeBatch(ledger, batch, landed, { run, guard: request.allowDeletes !== true, keepMissing });
   for (const key of ['inserted', 'replaced', 'removed', 'duplicates', 'quarantined'] as const)
     report[key] += result[key];
+  for (const [step, ms] of Object.entries(result.ms)) report.seconds[step] = (report.seconds[step] ?? 0) + ms / 1000;
   report.changed ||= result.days > 0;
   await timed(work, 'verify', async () => {
     const [lower, upper] = hoursAround(batch.windows);

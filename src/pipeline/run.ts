@@ -216,10 +216,11 @@ export async function eachTable(
       } catch (error) {
         const { failure } = (report.error = reported(error));
         report.outcome = failure === 'massLoss' ? 'refused' : failure === 'stopped' ? 'stopped' : 'failed';
-        // A refused credential is refused for every table; a full disk is full for every tenant.
-        if (failure === 'auth') stop = error;
+        // A missing or refused credential is so for every table; a full disk is full for every tenant.
+        if (failure === 'auth' || failure === 'config') stop = error;
         if (failure === 'disk' && error instanceof InsightsError) disk = error;
-        runtime.log.error({ tenant: tenant.id, table, ...report.error, stack: stackOf(error) }, 'table failed');
+        if (error !== stop || reports.length === 1)
+          runtime.log.error({ tenant: tenant.id, table, ...report.error, stack: stackOf(error) }, 'table failed');
       }
       report.calls = stats.calls - before.calls;
       report.retries = stats.retries - before.retries;

@@ -22,7 +22,7 @@ import { heldHours, recordComparison } from '../load/hours.ts';
 import type { HeldHour, HourCounts } from '../load/hours.ts';
 import type { Ledger } from '../load/ledger.ts';
 import { readProfile, updateProfile } from '../load/profile.ts';
-import { unprovenFrom } from '../load/reach.ts';
+import { firstHour, unprovenFrom } from '../load/reach.ts';
 import type { Runtime } from '../runtime.ts';
 import type { TableName } from '../tables.ts';
 import { LANDING_FOLDER, loadBatches } from './load-batches.ts';
@@ -169,11 +169,12 @@ function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Ins
 
 /** Records what a view says of every hour of its range, against what the lake accounts for now. */
 export async function recordView(
-  { ledger, tenant, table, settings, run }: TableWork,
+  work: TableWork,
   view: SourceView,
   held: ReadonlyMap<Instant, HeldHour>,
 ): Promise<HourCounts> {
-  const lower = lowerOf(view, held);
+  const { ledger, tenant, table, settings, run } = work;
+  const lower = await lowerOf(work, view, held);
   if (lower === undefined) return { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
   return recordComparison(ledger, tenant, table, comparisonOf(view, lower, settings.retentionDays), run);
 }
@@ -190,9 +191,19 @@ export function comparisonOf(view: SourceView, lower: Instant, retentionDays: nu
   };
 }
 
-/** Where the view begins: its own bound, else the first hour either side knows; `undefined` when there is none. */
-function lowerOf(view: SourceView, held: ReadonlyMap<Instant, HeldHour>): Instant | undefined {
-  if (view.lower !== undefined) return floorTo(view.lower, HOUR);
+/**
+ * From where a view is recorded: from its own bound where a backfill set it or coverage reaches back beyond it, else from
+ * the first hour that either side knows, because the empty hours before that say nothing. `undefined` = nothing at all.
+ */
+async function lowerOf(
+  { request, ledger, tenant, table }: TableWork,
+  view: SourceView,
+  held: ReadonlyMap<Instant, HeldHour>,
+): Promise<Instant | undefined> {
+  if (view.lower !== undefined) {
+    const begins = request.from ?? (await firstHour(ledger, tenant, table));
+    if (begins !== undefined && begins <= view.lower) return floorTo(view.lower, HOUR);
+  }
   let first: Instant | undefined;
   for (const hours of [view.cells, held]) {
     for (const hour of hours.keys()) if (first === undefined || hour < first) first = hour;

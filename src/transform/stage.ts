@@ -46,6 +46,7 @@ export function stageSql({ table, pages, pinned, target, substitutes }: StageInp
   const typed = [...groups.values()].map((group) => typedRows(table, group, fileOf));
   const columns = lakeColumns(table).map((column) => column.name);
   const id = lakeName(table, table.id);
+  if (pages.length === 0) return emptyStage(table, target);
   return [
     `create or replace temp table ${target}_windows (file varchar, lo timestamptz, hi timestamptz)`,
     `insert into ${target}_windows values ${windows.join(', ')}`,
@@ -83,6 +84,16 @@ select
   case when reason is not null then line end as raw,
   ${columns.map((name) => `"${name}"`).join(',\n  ')}
 from judged`,
+  ];
+}
+
+/** A batch whose windows are empty at the source has no page; what is held there is compared with nothing. */
+function emptyStage(table: Table, target: string): string[] {
+  const columns = lakeColumns(table).map((column) => `"${column.name}" ${column.type}`);
+  return [
+    `create or replace temp table ${target}_windows (file varchar, lo timestamptz, hi timestamptz)`,
+    `create or replace temp table ${target}_pages (file varchar, page varchar, starts_at timestamptz)`,
+    `create or replace temp table ${target} (file varchar, reason varchar, raw varchar, ${columns.join(', ')})`,
   ];
 }
 

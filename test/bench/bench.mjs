@@ -7,14 +7,22 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { cli, options, scratch, startSandbox, tenantEnv } from './harness.mjs';
 
-const wanted = options({ rows: 1_000_000, days: 30, seed: 1, shape: 'wallet', 'row-cap': 0, 'max-rows': 0, floor: 'yes' });
+const wanted = options({
+  rows: 1_000_000,
+  days: 30,
+  seed: 1,
+  shape: 'wallet',
+  'row-cap': 0,
+  'max-rows': 0,
+  floor: 'yes',
+});
 const NOW = '2026-11-01T00:00:00Z';
 
 /** The least that any loader could do: read the landed lines, cast, sort, write one Parquet file. */
 async function floorSeconds(dataDir) {
   const files = [];
-  for (const entry of await readdir(join(dataDir, 'landing'), { recursive: true })) {
-    if (entry.endsWith('.ndjson') && entry.includes('Events')) files.push(join(dataDir, 'landing', entry));
+  for (const entry of await readdir(join(dataDir, 'kept'), { recursive: true })) {
+    if (entry.endsWith('.ndjson') && entry.includes('Events')) files.push(join(dataDir, 'kept', entry));
   }
   const db = await DuckDBInstance.create(':memory:', { memory_limit: '4GB' });
   const connection = await db.connect();
@@ -38,8 +46,23 @@ async function floorSeconds(dataDir) {
 }
 
 const place = await scratch('bench');
-const sandbox = await startSandbox('--rows', wanted.rows, '--days', wanted.days, '--seed', wanted.seed, '--shape', wanted.shape,
-  '--tenants', 'demo', '--now', NOW, '--rate', 0, ...(wanted['row-cap'] ? ['--row-cap', wanted['row-cap']] : []));
+const sandbox = await startSandbox(
+  '--rows',
+  wanted.rows,
+  '--days',
+  wanted.days,
+  '--seed',
+  wanted.seed,
+  '--shape',
+  wanted.shape,
+  '--tenants',
+  'demo',
+  '--now',
+  NOW,
+  '--rate',
+  0,
+  ...(wanted['row-cap'] ? ['--row-cap', wanted['row-cap']] : []),
+);
 try {
   const dataDir = join(place.folder, 'data');
   const env = tenantEnv(sandbox.url, dataDir, 'demo', {
@@ -66,8 +89,11 @@ try {
   );
   const again = await cli(['run', '--json'], { env });
   const calls = again.json.tables.map((table) => `${table.table} ${table.calls}`).join(', ');
-  console.log(`second run: ${again.seconds.toFixed(1)} s, calls ${calls}, changed ${again.json.tables.some((table) => table.changed)}`);
-  if (wanted.floor === 'yes') console.log(`DuckDB alone, landed Events to one sorted file: ${(await floorSeconds(dataDir)).toFixed(1)} s`);
+  console.log(
+    `second run: ${again.seconds.toFixed(1)} s, calls ${calls}, changed ${again.json.tables.some((table) => table.changed)}`,
+  );
+  if (wanted.floor === 'yes')
+    console.log(`DuckDB alone, landed Events to one sorted file: ${(await floorSeconds(dataDir)).toFixed(1)} s`);
 } finally {
   await sandbox.stop();
   await place.remove();

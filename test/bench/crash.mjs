@@ -8,7 +8,13 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { cli, options, scratch, startSandbox, tenantEnv } from './harness.mjs';
 
-const { kills, rows, days, seed, ...caps } = options({ kills: 20, rows: 1_000_000, days: 20, seed: 1, 'row-cap': 50_000 });
+const { kills, rows, days, seed, ...caps } = options({
+  kills: 20,
+  rows: 1_000_000,
+  days: 20,
+  seed: 1,
+  'row-cap': 50_000,
+});
 const NOW = '2026-11-01T00:00:00Z';
 
 /** The lake as one line: rows and an order-independent checksum over every column of every table. */
@@ -18,10 +24,9 @@ async function contentOf(dataDir) {
   const result = {};
   for (const table of ['logs', 'events', 'metrics']) {
     const reader = await connection.runAndReadAll(
-      `select count(*) as n, coalesce(sum(hash(columns(*)::varchar)), 0) from ${table}`.replace(
-        'sum(hash(columns(*)::varchar))',
-        `sum(hash(t::varchar))`,
-      ).replace(`from ${table}`, `from ${table} t`),
+      `select count(*) as n, coalesce(sum(hash(columns(*)::varchar)), 0) from ${table}`
+        .replace('sum(hash(columns(*)::varchar))', `sum(hash(t::varchar))`)
+        .replace(`from ${table}`, `from ${table} t`),
     );
     result[table] = JSON.stringify(reader.getRowsJson()[0]);
   }
@@ -42,8 +47,24 @@ function random(state) {
 
 const place = await scratch('crash');
 const calls = join(place.folder, 'calls.ndjson');
-const sandbox = await startSandbox('--rows', rows, '--days', days, '--seed', seed, '--tenants', 'demo', '--now', NOW,
-  '--rate', 0, '--row-cap', caps['row-cap'], '--calls', calls);
+const sandbox = await startSandbox(
+  '--rows',
+  rows,
+  '--days',
+  days,
+  '--seed',
+  seed,
+  '--tenants',
+  'demo',
+  '--now',
+  NOW,
+  '--rate',
+  0,
+  '--row-cap',
+  caps['row-cap'],
+  '--calls',
+  calls,
+);
 try {
   const quiet = join(place.folder, 'quiet');
   const undisturbed = await cli(['run', '--json'], { env: tenantEnv(sandbox.url, quiet) });
@@ -73,7 +94,11 @@ try {
   const same = (await contentOf(disturbed)) === expected;
   console.log(`last run after ${killed} kills: exit ${done.code}, ${same ? 'equal' : 'DIFFERENT'}`);
   if (!same || done.code !== 0) process.exitCode = 1;
-  const log = (await readFile(calls, 'utf8')).trim().split('\n').slice(before - 1).map((line) => JSON.parse(line));
+  const log = (await readFile(calls, 'utf8'))
+    .trim()
+    .split('\n')
+    .slice(before - 1)
+    .map((line) => JSON.parse(line));
   console.log(`${log.length} calls by the disturbed runs`);
 } finally {
   await sandbox.stop();

@@ -1,0 +1,110 @@
+/** A source, a data directory and the pipeline between them, all real: the sandbox over HTTP, DuckDB, files. */
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { pino } from 'pino';
+import { loadConfig, type Config } from '../../../src/config.ts';
+import type { Tree } from '../../../src/config/layers.ts';
+import type { RunReport, TableReport } from '../../../src/pipeline/report.ts';
+import { runPipeline, type RunRequest } from '../../../src/pipeline/run.ts';
+import { systemRuntime, type Runtime } from '../../../src/runtime.ts';
+import { startSandbox, type Sandbox, type SandboxOptions } from '../../../src/sandbox/sandbox.ts';
+import type { TableName } from '../../../src/tables.ts';
+
+export interface World extends AsyncDisposable {
+  readonly sandbox: Sandbox;
+  readonly dataDir: string;
+  readonly runtime: Runtime;
+  config(values?: Tree): Config;
+  run(request?: RunRequest, values?: Tree): Promise<RunReport>;
+  /** Rows of a query on the published catalogue, as JSON values. */
+  sql(query: string): Promise<Record<string, unknown>[]>;
+  /** Every published file by its path, with what changes when it is written or replaced. */
+  published(): Promise<Map<string, string>>;
+}
+
+/** Time in tests: nothing waits, waits are counted. */
+export async function openWorld(options: SandboxOptions, settings: Tree = {}): Promise<World> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'insights-etl-test-'));
+  const sandbox = await startSandbox({ rate: 0, memory: true, ...options });
+  const runtime: Runtime = { ...systemRuntime(pino({ level: 'silent' })), sleep: async () => {} };
+  const config = (values: Tree = {}): Config =>
+    loadConfig({
+      file: false,
+      env: Object.fromEntries(sandbox.tenants.map((tenant) => [keyName(tenant), sandbox.keyOf(tenant)])),
+      cwd: dataDir,
+      flags: {
+        values: {
+          baseUrl: sandbox.url,
+          dataDir,
+          callsPerMinute: 0,
+          tenants: sandbox.tenants.map((id) => ({ id, apiKey: { env: keyName(id) } })),
+          ...settings,
+          ...values,
+        },
+        names: {},
+      },
+    });
+  return {
+    sandbox,
+    dataDir,
+    runtime,
+    config,
+    run: (request = {}, values = {}) => runPipeline(config(values), request, runtime, new AbortController().signal),
+    async sql(query) {
+      const instance = await DuckDBInstance.create(join(dataDir, 'insights.duckdb'), { access_mode: 'READ_ONLY' });
+      const connection = await instance.connect();
+      try {
+        return (await connection.runAndReadAll(query)).getRowObjectsJson();
+      } finally {
+        connection.closeSync();
+        instance.closeSync();
+      }
+    },
+    async published() {
+      const files = new Map<string, string>();
+      for (const name of await readdir(dataDir, { recursive: true })) {
+        if (!/\.parquet$|^insights\.duckdb$|^manifest\.json$/.test(name)) continue;
+        const { ino, mtimeMs, size } = await stat(join(dataDir, name));
+        files.set(name, `${ino} ${mtimeMs} ${size}`);
+      }
+      return files;
+    },
+    async [Symbol.asyncDispose]() {
+      await sandbox.close();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The report of one table; fails when the run did not include it. */
+export function reportOf(report: RunReport, table: TableName, tenant?: string): TableReport {
+  const found = report.tables.find((other) => other.table === table && (tenant ?? other.tenant) === other.tenant);
+  if (!found) throw new Error(`the run had no table ${table}`);
+  return found;
+}
+
+/** Rows of the source by table and tenant, as the sandbox counts them itself. */
+export async function sourceRows(sandbox: Sandbox): Promise<Map<string, number>> {
+  const rows = new Map<string, number>();
+  for (const { tenant, table, rows: n } of await sandbox.counts()) {
+    const key = `${tenant} ${table}`;
+    rows.set(key, (rows.get(key) ?? 0) + n);
+  }
+  return rows;
+}
+
+/** All bytes below a folder, to look for what must not be there. */
+export async function bytesBelow(folder: string): Promise<string> {
+  let all = '';
+  for (const name of await readdir(folder, { recursive: true })) {
+    const path = join(folder, name);
+    if ((await stat(path)).isFile()) all += (await readFile(path)).toString('latin1');
+  }
+  return all;
+}
+
+function keyName(tenant: string): string {
+  return `KEY_${tenant.replaceAll(/\W/g, '_').toUpperCase()}`;
+}
