@@ -1,7 +1,7 @@
 /** `verify`, `status`, `doctor`, `repair`: what one asks of a lake and of a source. */
 import { Command } from 'commander';
-import { json, plural } from '../output/format.ts';
-import { doctorSummary, statusSummary, verifySummary } from '../output/summary.ts';
+import { json } from '../output/format.ts';
+import { doctorSummary, repairSummary, statusSummary, verifySummary } from '../output/summary.ts';
 import { requestOf, tableOption, tenantOption } from './run.ts';
 import { act, type Shell } from './shell.ts';
 
@@ -77,12 +77,7 @@ export function repairCommand(shell: Shell): Command {
       act(shell, command, {}, async (session) => {
         const { repairLake } = await import('../pipeline/inspect.ts');
         const report = await repairLake(session.config, session.runtime);
-        const { files, rows } = report;
-        session.print(
-          session.json
-            ? `${json(report)}\n`
-            : `rebuilt the ledger from ${plural(files, 'file')} with ${plural(rows, 'row')}; \`insights-etl run\` proves them anew\n`,
-        );
+        session.print(session.json ? `${json(report)}\n` : repairSummary(report));
         return 0;
       }),
     );

@@ -12,6 +12,14 @@ import type {
 import { bytes, count, duration, plural } from './format.ts';
 import { renderTable, type Column } from './table.ts';
 
+/** What `repair` found. */
+interface RepairReport {
+  readonly files: number;
+  readonly rows: number;
+  readonly leftOut: number;
+  readonly setAside: string | undefined;
+}
+
 const left = (title: string): Column => ({ title });
 const right = (title: string): Column => ({ title, align: 'right' });
 
@@ -155,7 +163,17 @@ export function doctorSummary(report: DoctorReport): string {
     .join('\n');
 }
 
-/** `1,440 of 1,441`, and what the others are. */
+export function repairSummary(report: RepairReport): string {
+  const { files, rows, leftOut, setAside } = report;
+  return (
+    `rebuilt the ledger from ${plural(files, 'file')} with ${plural(rows, 'row')}\n` +
+    (leftOut === 0 ? '' : `left out ${plural(leftOut, 'file')}, unreadable or replaced by a later one\n`) +
+    (setAside === undefined ? '' : `the old ledger is kept as ${setAside}\n`) +
+    'insights-etl run proves every hour anew\n'
+  );
+}
+
+/** `1,440`, and what the others are. */
 function hoursText({ verified, partial, open, expired }: HourCounts): string {
   const others = [
     [partial, 'partial'],

@@ -1,6 +1,6 @@
 /** The commands against a source: a real sandbox over HTTP, a real data directory. */
 import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -223,6 +223,32 @@ describe('a data directory that cannot be used', () => {
     const { code, err } = await stage.run(['run', '--data-dir', path], env());
     expect({ code, err }).toMatchObject({ code: EXIT.disk });
     expect(await readFile(path, 'utf8')).toBe('x');
+  });
+});
+
+describe('schedule --once', () => {
+  it('runs what is due and then finds nothing due', async () => {
+    const before = sandbox.calls.length;
+    const first = await stage.run(['schedule', '--once', '--cron', '0 0 1 1 *'], env());
+    expect(first).toMatchObject({ code: EXIT.ok, out: expect.stringContaining('nothing new, no file changed') });
+    expect(sandbox.calls.length - before).toBe(3);
+    const second = await stage.run(['schedule', '--once', '--cron', '0 0 1 1 *'], env());
+    expect(second).toMatchObject({ code: EXIT.ok, out: '' });
+    expect(sandbox.calls.length - before).toBe(3);
+  });
+});
+
+describe('a ledger that is gone', () => {
+  it('ends with 9 naming repair, which rebuilds it; the next run proves everything anew', async () => {
+    const state = join(stage.folder, 'data', 'state.duckdb');
+    await rm(state);
+    await rm(`${state}.wal`, { force: true });
+    const refused = await stage.run(['run'], env());
+    expect(refused).toMatchObject({ code: EXIT.damaged, err: expect.stringContaining('insights-etl repair') });
+    const repaired = await stage.run(['repair', '--json'], env());
+    expect(repaired.code).toBe(EXIT.ok);
+    const report = await runJson(['run'], env());
+    expect(report.tables.map(({ outcome }) => outcome)).toEqual(['verified', 'verified', 'verified']);
   });
 });
 
