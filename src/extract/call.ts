@@ -18,7 +18,7 @@ export interface Sink {
   discard(): Promise<void>;
 }
 
-export interface CallLimits {
+interface CallLimits {
   readonly timeoutMs: number;
   readonly stallMs: number;
   /** Until the time for the whole query is used up. */

@@ -35,7 +35,7 @@ export const CLIENT_DEFAULTS: ClientSettings = {
 };
 
 /** Counters of one tenant since the start. */
-export interface ClientStats {
+interface ClientStats {
   calls: number;
   retries: number;
   /** Milliseconds waited for the rate limit and between attempts. */

@@ -1,6 +1,8 @@
 /** Finer counts for the plan, without proof: what lies where inside windows whose hours are too coarse to pack. */
 import { SourceError } from '../errors.ts';
+import { SECOND, floorTo } from '../instant.ts';
 import type { Window } from '../instant.ts';
+import { HASH_BUCKETS } from '../page.ts';
 import type { Cell } from '../page.ts';
 import type { TableName } from '../tables.ts';
 import type { Client } from './client.ts';
@@ -47,23 +49,42 @@ export async function readHistogram(
   return { cells, calls };
 }
 
-/** Rows and bytes by hash bucket of one window, empty ones left out. Throws SourceError when the source cannot. */
+export interface BucketRequest {
+  readonly table: TableName;
+  /** One cell of any length, or several that each lie within a second; as many as `MAX_WINDOWS`. */
+  readonly cells: readonly Cell[];
+  readonly dropKeys?: readonly string[];
+}
+
+/**
+ * Rows and bytes by hash bucket of each cell, in their order; empty buckets are left out. One call. Throws SourceError
+ * when the source cannot.
+ */
 export async function readBuckets(
   client: Client,
-  request: { readonly table: TableName; readonly window: Window; readonly dropKeys?: readonly string[] },
+  request: BucketRequest,
   signal?: AbortSignal,
-): Promise<readonly BucketCount[]> {
-  const { table, window, dropKeys } = request;
-  const outcome = await client.ask(bucketQuery(table, window, dropKeys), PACKED_COLUMNS, signal);
+): Promise<readonly (readonly BucketCount[])[]> {
+  const { table, cells, dropKeys } = request;
+  const items = cells.reduce((sum, { rows }) => sum + Math.min(rows, HASH_BUCKETS), 0);
+  const query = bucketQuery(table, cells, { items, ...(dropKeys ? { dropKeys } : {}) });
+  const outcome = await client.ask(query, PACKED_COLUMNS, signal);
   const packed = outcome.kind === 'rows' ? readPacked(outcome.rows) : undefined;
   if (!packed) {
     throw new SourceError(`The source cannot count the hash buckets of a part of ${table}.`, {
       where: { tenant: client.tenant, table, why: 'refused' },
     });
   }
-  return packed.items
-    .map(([bucket, rows, bytes]) => ({ bucket: Number(bucket), rows: Number(rows), bytes: Number(bytes) }))
-    .sort((a, b) => a.bucket - b.bucket);
+  const byCell = new Map<string, BucketCount[]>();
+  for (const [cell = '', bucket, rows, bytes] of packed.items) {
+    const list = byCell.get(cell) ?? [];
+    byCell.set(cell, list);
+    list.push({ bucket: Number(bucket), rows: Number(rows), bytes: Number(bytes) });
+  }
+  return cells.map(({ from }) => {
+    const key = cells.length === 1 ? '0' : (floorTo(from, SECOND) / SECOND).toString();
+    return (byCell.get(key) ?? []).sort((a, b) => a.bucket - b.bucket);
+  });
 }
 
 function fill(cells: Cell[], windows: readonly Window[], items: readonly (readonly string[])[], unit: bigint): void {

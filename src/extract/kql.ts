@@ -9,6 +9,7 @@
 import { FINGERPRINT_KQL, fingerprintHashKql } from '../fingerprint.ts';
 import { HOUR, MINUTE, SECOND, formatInstant } from '../instant.ts';
 import type { Instant, Window } from '../instant.ts';
+import { HASH_BUCKETS } from '../page.ts';
 import type { Page } from '../page.ts';
 import { TABLES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
@@ -75,17 +76,29 @@ export function cellQuery(query: CellQuery): string {
   return lines.join('\n');
 }
 
-/** Hash buckets of one span, packed as `bucket rows bytes`; empty buckets are absent. Answer: `PACKED_COLUMNS`. */
-export function bucketQuery(table: TableName, window: Window, dropKeys?: readonly string[]): string {
+/**
+ * Hash buckets of one window of any length, or of several that each lie within a second; packed as
+ * `cell bucket rows bytes`, the cell as seconds since 1970 (0 for a single window), empty buckets absent.
+ * `items` = how many there may be, for the size of a part. Answer: `PACKED_COLUMNS`.
+ */
+export function bucketQuery(
+  table: TableName,
+  windows: readonly Window[],
+  options: { readonly items: number; readonly dropKeys?: readonly string[] },
+): string {
+  const bounds = fixedBounds(windows);
+  const parts = Math.ceil(Math.max(1, options.items) / BUCKETS_A_PART);
+  const width = Math.max(1, Math.ceil(HASH_BUCKETS / parts));
+  const cell = windows.length === 1 ? '0' : `datetime_diff('second', bin(timestamp, 1s), datetime(1970-01-01))`;
   return [
     `let cells = materialize(${table}`,
-    `| where ${windowKql(window)}`,
-    `| summarize n = count(), b = ${bytesKql(table, dropKeys)} by bucket = ${bucketKql(table)});`,
+    `| where ${bounds.where}`,
+    `| summarize n = count(), b = ${bytesKql(table, options.dropKeys)} by cell = ${cell}, bucket = ${bucketKql(table)});`,
     `cells`,
-    `| extend item = strcat(bucket, ' ', n, ' ', b)`,
-    `| summarize part = strcat_array(make_list(item), ';') by chunk = bin(bucket, ${BUCKETS_A_PART})`,
+    `| extend item = strcat(cell, ' ', bucket, ' ', n, ' ', b)`,
+    `| summarize part = strcat_array(make_list(item), ';') by chunk = bin(bucket, ${width})`,
     `| project part, at = '', lower = '', upper = '', total = ''`,
-    metaRow(`'${formatInstant(window.from)}'`, `'${formatInstant(window.to)}'`),
+    metaRow(bounds.lower, bounds.upper),
   ].join('\n');
 }
 

@@ -41,8 +41,9 @@ export async function packPages(client: Client, request: PackRequest, signal?: A
         cells = refined(cells, finer.cells);
       } else {
         calls++;
-        const buckets = await readBuckets(client, { ...base, window: step.cell }, signal);
-        cells = cells.map((cell) => (cell === step.cell ? { ...cell, buckets } : cell));
+        const buckets = await readBuckets(client, { ...base, cells: step.cells }, signal);
+        const counted = new Map(step.cells.map((cell, k) => [cell, { ...cell, buckets: buckets[k] ?? [] }]));
+        cells = cells.map((cell) => counted.get(cell) ?? cell);
       }
     } catch (error) {
       // Counting was to save calls; without it the plan is as right as before, only longer.

@@ -49,7 +49,7 @@ export function planPages(cells: readonly PlanCell[], caps: Caps): Page[] {
       continue;
     }
     if (isOver(cell, caps)) {
-      close();
+      // The open page stays open: it may go on behind the hot cell, as two windows.
       for (const part of hashParts(cell, caps)) add(part);
       continue;
     }
@@ -107,7 +107,7 @@ function isEdge(cell: PlanCell): boolean {
 }
 
 function hashParts(cell: PlanCell, caps: Caps): Omit<Page, 'id'>[] {
-  const parts = cell.buckets ? countedParts(cell.buckets, caps) : equalParts(cell, caps);
+  const parts = cell.buckets?.length ? countedParts(cell.buckets, caps) : equalParts(cell, caps);
   const base = { windows: [{ from: cell.from, to: cell.to }], ...(isEdge(cell) ? { atRetentionEdge: true } : {}) };
   return parts.map((part) => ({ ...base, ...part }));
 }

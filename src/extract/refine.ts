@@ -4,6 +4,7 @@
  */
 import { MINUTE, SECOND } from '../instant.ts';
 import type { Window } from '../instant.ts';
+import { HASH_BUCKETS } from '../page.ts';
 import type { Cell } from '../page.ts';
 import { MAX_CELLS, MAX_WINDOWS } from './histogram.ts';
 import { fewestPages, isOver, partsNeeded, planPages } from './plan.ts';
@@ -12,7 +13,7 @@ import { coalesce, portions } from './windows.ts';
 
 export type Refinement =
   | { readonly kind: 'histogram'; readonly unit: 'minute' | 'second'; readonly windows: readonly Window[] }
-  | { readonly kind: 'buckets'; readonly cell: PlanCell };
+  | { readonly kind: 'buckets'; readonly cells: readonly PlanCell[] };
 
 const UNITS = { minute: MINUTE, second: SECOND } as const;
 /** Lighter cells waste so little of a page that finer ones would save nothing. */
@@ -94,13 +95,31 @@ function expectedPages(cells: readonly PlanCell[], caps: Caps, unit: bigint, few
   return total === 0 ? fewest : Math.ceil(fewest / (1 - wasted / total));
 }
 
-/** The hot instant that wastes most by equal hash ranges with their margin, if counting its buckets pays. */
+/**
+ * Hot cells that waste most by equal hash ranges with their margin, if counting their buckets pays: all hot seconds in
+ * one call, or one longer cell.
+ */
 function bucketsWorthwhile(cells: readonly PlanCell[], caps: Caps): Refinement | undefined {
-  let best: { readonly cell: PlanCell; readonly saving: number } | undefined;
-  for (const cell of cells) {
-    if (cell.buckets || !isOver(cell, caps)) continue;
-    const saving = partsNeeded(cell, caps) - fewestPages([cell], caps) - 1;
-    if (saving > (best?.saving ?? 0)) best = { cell, saving };
+  const hot = cells
+    .filter((cell) => !cell.buckets && isOver(cell, caps))
+    .map((cell) => ({ cell, saving: partsNeeded(cell, caps) - fewestPages([cell], caps) }))
+    .filter(({ saving }) => saving > 0)
+    .toSorted((a, b) => b.saving - a.saving);
+  const seconds = hot.filter(({ cell }) => cell.to - cell.from <= SECOND);
+  const groups = [takeSome(seconds), hot.filter(({ cell }) => cell.to - cell.from > SECOND).slice(0, 1)];
+  for (const group of groups) {
+    const saving = group.reduce((sum, one) => sum + one.saving, 0);
+    if (saving > 1) return { kind: 'buckets', cells: group.map(({ cell }) => cell).toSorted(byTime) };
   }
-  return best ? { kind: 'buckets', cell: best.cell } : undefined;
+  return undefined;
+}
+
+/** As many hot seconds as one answer may take. */
+function takeSome(hot: readonly { readonly cell: PlanCell; readonly saving: number }[]): typeof hot {
+  let items = 0;
+  return hot.slice(0, MAX_WINDOWS).filter(({ cell }) => (items += Math.min(cell.rows, HASH_BUCKETS)) <= MAX_CELLS);
+}
+
+function byTime(a: Cell, b: Cell): number {
+  return a.from < b.from ? -1 : 1;
 }

@@ -164,18 +164,30 @@ describe('finer counts for the plan', () => {
     }
   });
 
-  test('hash buckets add up to what their window holds', async () => {
-    const window = { from: now - 5n * DAY, to: now - DAY };
-    const buckets = await readBuckets(plain.client, { table: 'Events', window });
-    const { cells } = await readHistogram(plain.client, {
+  test('hash buckets add up to what their cell holds', async () => {
+    const [from, { rows, bytes }] = [...truth.cells].toSorted(([, a], [, b]) => b.rows - a.rows)[0] ?? [
+      0n,
+      { rows: 0, bytes: 0 },
+    ];
+    const [buckets = []] = await readBuckets(plain.client, {
       table: 'Events',
-      unit: 'hour',
-      windows: [{ from: floorTo(window.from, HOUR), to: window.to }],
+      cells: [{ from, to: from + HOUR, rows, bytes }],
     });
-    const inside = cells.filter(({ from }) => from >= window.from);
-    expect(buckets.reduce((sum, { rows }) => sum + rows, 0)).toBeGreaterThan(
-      inside.reduce((sum, { rows }) => sum + rows, 0),
-    );
+    expect(buckets.reduce((sum, bucket) => sum + bucket.rows, 0)).toBe(rows);
+    expect(buckets.reduce((sum, bucket) => sum + bucket.bytes, 0)).toBe(bytes);
     expect(buckets.every(({ bucket }, k) => bucket > (buckets[k - 1]?.bucket ?? -1) && bucket < 65_536)).toBe(true);
+  });
+
+  test('hash buckets of many seconds come in one call', async () => {
+    const windows = [...truth.cells].slice(0, 40).map(([from]) => ({ from, to: from + HOUR }));
+    const seconds = (await readHistogram(plain.client, { table: 'Events', unit: 'second', windows })).cells
+      .filter(({ rows }) => rows > 0)
+      .slice(0, 60);
+    const before = plain.calls();
+    const buckets = await readBuckets(plain.client, { table: 'Events', cells: seconds });
+    expect(plain.calls() - before).toBe(1);
+    expect(buckets.map((list) => list.reduce((sum, { rows }) => sum + rows, 0))).toEqual(
+      seconds.map(({ rows }) => rows),
+    );
   });
 });

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach } from 'vitest';
 
-export interface Received {
+interface Received {
   readonly url: string;
   readonly headers: IncomingMessage['headers'];
   readonly query: string;
