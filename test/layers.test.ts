@@ -4,7 +4,7 @@
  *
  *     cli > commands > daemon, pipeline > extract | load (> transform) > core
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -174,6 +174,16 @@ describe('where the outside world is touched', () => {
   it('the KQL parser is loaded by the sandbox alone: it is an optional package', () => {
     const users = sources.filter(({ packages }) => packages.some((name) => name.startsWith('@kusto/')));
     expect(users.map(({ path }) => path).filter((path) => !path.startsWith('src/sandbox/'))).toEqual([]);
+  });
+});
+
+describe('promises', () => {
+  it('test/INVARIANTS.md names ten promises and only test files that exist', () => {
+    const text = readFileSync(join(ROOT, 'test/INVARIANTS.md'), 'utf8');
+    expect(text.match(/^\d+\. \*\*/gm)).toHaveLength(10);
+    const named = [...text.matchAll(/`([\w/-]+\.test\.ts)`/g)].map((match) => match[1] ?? '');
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((path) => !existsSync(join(ROOT, 'test', path)))).toEqual([]);
   });
 });
 
