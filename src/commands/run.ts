@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { planSummary, runSummary } from '../output/summary.ts';
-import type { RunRequest } from '../pipeline/run.ts';
+import type { RunRequest } from '../pipeline/table-work.ts';
 import { isLoopback } from '../config/schema.ts';
 import { selectRange, selectTables, selectTenants } from './select.ts';
 import { act, type Needs, type Session, type Shell } from './shell.ts';

@@ -12,9 +12,8 @@ import type { Runtime } from '../runtime.ts';
 import { exitCodeOf } from './failure.ts';
 import type { TableReport, VerifyReport } from './report.ts';
 import { eachTable, lakeSettings } from './run.ts';
-import type { RunRequest } from './run.ts';
+import type { RunRequest, TableWork } from './table-work.ts';
 import { compareTable, recordView } from './sync-table.ts';
-import type { TableWork } from './sync-table.ts';
 
 type TableVerdict = VerifyReport['tables'][number];
 

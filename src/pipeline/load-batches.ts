@@ -17,9 +17,8 @@ import { recordComparison } from '../load/hours.ts';
 import { mergeBatch } from '../load/merge.ts';
 import { readProfile, updateProfile } from '../load/profile.ts';
 import type { Batch, LandedPage } from '../page.ts';
-import { capsOf } from './plan-pages.ts';
-import { comparisonOf, phase, timed } from './sync-table.ts';
-import type { TableWork } from './sync-table.ts';
+import { capsOf, comparisonOf, phase, timed } from './table-work.ts';
+import type { TableWork } from './table-work.ts';
 
 /** Answers on their way into the lake. */
 export const LANDING_FOLDER = 'landing';

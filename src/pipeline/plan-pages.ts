@@ -10,13 +10,10 @@ import { refined, refinement } from '../extract/refine.ts';
 import type { Instant } from '../instant.ts';
 import { minuteFingerprints } from '../load/hours.ts';
 import type { HeldHour } from '../load/hours.ts';
-import { readProfile } from '../load/profile.ts';
 import type { Batch, Page } from '../page.ts';
-import { phase } from './sync-table.ts';
-import type { TableWork } from './sync-table.ts';
+import { capsOf, phase } from './table-work.ts';
+import type { TableWork } from './table-work.ts';
 
-/** What an answer takes for each byte estimated, before any was seen: quotes inside of JSON text are sent escaped. */
-const FIRST_WIRE_RATIO = 1.25;
 /** Hour, minute, second, buckets: each round must save more calls than it costs, and this many can. */
 const MOST_REFINEMENTS = 6;
 
@@ -52,16 +49,6 @@ export function batchesOf(work: TableWork, pages: readonly Page[], prefix: strin
     ...batch,
     pages: batch.pages.filter((page) => page.rows !== 0),
   }));
-}
-
-/** Configured caps or the smaller ones that the source taught us, with bytes in the unit of the estimates. */
-export async function capsOf({ config, ledger, tenant, table }: TableWork): Promise<Caps> {
-  const { rowCap, byteCap, wireRatios } = await readProfile(ledger, tenant);
-  const ratio = wireRatios?.[table] ?? FIRST_WIRE_RATIO;
-  return {
-    rows: Math.min(config.page.maxRows, rowCap ?? Infinity),
-    bytes: Math.min(config.page.maxBytes, byteCap ?? Infinity) / ratio,
-  };
 }
 
 /**
@@ -124,6 +111,10 @@ async function count(
     const { unit, windows } = finer;
     return refined(cells, (await readHistogram(client, { table, unit, windows, dropKeys }, signal)).cells);
   }
-  const buckets = await readBuckets(client, { table, window: finer.cell, dropKeys }, signal);
-  return cells.map((cell) => (cell === finer.cell ? { ...cell, buckets } : cell));
+  const buckets = await readBuckets(client, { table, cells: finer.cells, dropKeys }, signal);
+  const counted = new Map(finer.cells.map((cell, k) => [cell, buckets[k] ?? []]));
+  return cells.map((cell) => {
+    const own = counted.get(cell);
+    return own ? { ...cell, buckets: own } : cell;
+  });
 }

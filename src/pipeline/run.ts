@@ -5,7 +5,6 @@ import { InsightsError, StoppedError } from '../errors.ts';
 import type { Failure } from '../errors.ts';
 import { costOf } from '../extract/batch.ts';
 import type { Client } from '../extract/client.ts';
-import type { Instant } from '../instant.ts';
 import { openLedger } from '../load/ledger.ts';
 import type { LakeSettings, Ledger } from '../load/ledger.ts';
 import { publish } from '../load/publish.ts';
@@ -18,21 +17,8 @@ import { pagesOf } from './plan-pages.ts';
 import type { PlanReport, ProgressListener, RunReport, TablePlan, TableReport } from './report.ts';
 import { writeLastRun } from './status.ts';
 import { compareTable, syncTable } from './sync-table.ts';
-import type { TableWork } from './sync-table.ts';
+import type { RunRequest, TableWork } from './table-work.ts';
 import { openSource } from './tenant.ts';
-
-/** What a run is asked for; everything left out means "all". */
-export interface RunRequest {
-  readonly tenants?: readonly string[];
-  readonly tables?: readonly TableName[];
-  /** Backfill: compare exactly `[from, to)`, whatever `reconcile.depthDays` says. */
-  readonly from?: Instant;
-  readonly to?: Instant;
-  /** Compare the whole range of the source, not only `reconcile.depthDays`. */
-  readonly deep?: boolean;
-  /** Mirror a mass disappearance instead of refusing it. */
-  readonly allowDeletes?: boolean;
-}
 
 /** Tenants side by side; each has its own limiter, and the engine does one merge at a time. */
 const TENANTS_AT_ONCE = 8;

@@ -6,50 +6,28 @@
  * first, because rows came or went in the meantime. An hour that balances against the first answer is proven already.
  */
 import { join } from 'node:path';
-import type { Config, TableConfig } from '../config.ts';
+import type { TableConfig } from '../config.ts';
 import { MassLossError } from '../errors.ts';
 import { sameRows } from '../fingerprint.ts';
 import { diff, massLoss } from '../extract/diff.ts';
 import type { Diff } from '../extract/diff.ts';
-import type { Client } from '../extract/client.ts';
 import type { ClockRange, Grade } from '../extract/kql.ts';
 import { openLandings } from '../extract/land.ts';
 import { readSource } from '../extract/reconcile.ts';
 import type { SourceView } from '../extract/reconcile.ts';
-import { DAY, HOUR, floorTo, formatDay } from '../instant.ts';
+import { HOUR, floorTo, formatDay } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import { heldHours, recordComparison } from '../load/hours.ts';
 import type { HeldHour, HourCounts } from '../load/hours.ts';
-import type { Ledger } from '../load/ledger.ts';
 import { readProfile, updateProfile } from '../load/profile.ts';
 import { firstHour, unprovenFrom } from '../load/reach.ts';
-import type { Runtime } from '../runtime.ts';
-import type { TableName } from '../tables.ts';
 import { LANDING_FOLDER, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
-import type { Phase, ProgressListener, TableReport } from './report.ts';
-import type { RunRequest } from './run.ts';
+import { comparisonOf, edgeOf, phase, timed } from './table-work.ts';
+import type { TableWork } from './table-work.ts';
 
 /** Fetching again helps against rows that came meanwhile, never against rows that cannot be loaded. */
 const MOST_PASSES = 3;
-
-export interface TableWork {
-  readonly config: Config;
-  readonly request: RunRequest;
-  readonly ledger: Ledger;
-  readonly client: Client;
-  readonly tenant: string;
-  readonly table: TableName;
-  readonly settings: TableConfig;
-  readonly run: string;
-  readonly runtime: Runtime;
-  readonly signal: AbortSignal;
-  readonly onProgress: ProgressListener;
-  /** Called after each merge; publishes now and then. */
-  readonly merged: () => Promise<void>;
-  /** Filled as the work goes on, so that a failure leaves what was done. */
-  readonly report: TableReport;
-}
 
 /** Throws what the stages throw; `work.report` then holds what was done until then. */
 export async function syncTable(work: TableWork): Promise<void> {
@@ -179,18 +157,6 @@ export async function recordView(
   return recordComparison(ledger, tenant, table, comparisonOf(view, lower, settings.retentionDays), run);
 }
 
-/** The part of a view that `load` records: fingerprints of `[lower, upper)`. */
-export function comparisonOf(view: SourceView, lower: Instant, retentionDays: number | undefined) {
-  return {
-    at: view.at,
-    lower,
-    upper: view.upper,
-    grade: view.grade,
-    hours: new Map([...view.cells].map(([hour, cell]) => [hour, cell.fingerprint])),
-    ...edgeOf(view, retentionDays),
-  };
-}
-
 /**
  * From where a view is recorded: from its own bound where a backfill set it or coverage reaches back beyond it, else from
  * the first hour that either side knows, because the empty hours before that say nothing. `undefined` = nothing at all.
@@ -211,10 +177,6 @@ async function lowerOf(
   return first;
 }
 
-function edgeOf(view: SourceView, retentionDays: number | undefined): { retentionEdge?: Instant } {
-  return retentionDays === undefined ? {} : { retentionEdge: view.at - BigInt(retentionDays) * DAY };
-}
-
 /** Whether the source now says something else of the hours that were fetched: else fetching again changes nothing. */
 function changedSince(before: SourceView, after: SourceView, { stale }: Diff): boolean {
   const beyond = [...after.cells.keys()].some((hour) => !before.cells.has(hour));
@@ -225,17 +187,4 @@ function changedSince(before: SourceView, after: SourceView, { stale }: Diff): b
       return a === undefined || b === undefined ? a !== b : !sameRows(a, b);
     })
   );
-}
-
-export function phase({ tenant, table, onProgress }: TableWork, name: Phase): void {
-  onProgress({ kind: 'table', tenant, table, phase: name });
-}
-
-export async function timed<T>({ report }: TableWork, stage: string, step: () => Promise<T>): Promise<T> {
-  const from = performance.now();
-  try {
-    return await step();
-  } finally {
-    report.seconds[stage] = (report.seconds[stage] ?? 0) + (performance.now() - from) / 1000;
-  }
 }

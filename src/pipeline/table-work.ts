@@ -1,0 +1,86 @@
+/** The work on one table of one tenant: what every step of it is handed, and the few things that all of them say. */
+import type { Config, TableConfig } from '../config.ts';
+import type { Client } from '../extract/client.ts';
+import type { Caps } from '../extract/plan.ts';
+import type { SourceView } from '../extract/reconcile.ts';
+import { DAY } from '../instant.ts';
+import type { Instant } from '../instant.ts';
+import type { SourceComparison } from '../load/hours.ts';
+import type { Ledger } from '../load/ledger.ts';
+import { readProfile } from '../load/profile.ts';
+import type { Runtime } from '../runtime.ts';
+import type { TableName } from '../tables.ts';
+import type { Phase, ProgressListener, TableReport } from './report.ts';
+
+/** What an answer takes for each byte estimated, before any was seen: quotes inside of JSON text are sent escaped. */
+const FIRST_WIRE_RATIO = 1.25;
+/** What a run is asked for; everything left out means "all". */
+export interface RunRequest {
+  readonly tenants?: readonly string[];
+  readonly tables?: readonly TableName[];
+  /** Backfill: compare exactly `[from, to)`, whatever `reconcile.depthDays` says. */
+  readonly from?: Instant;
+  readonly to?: Instant;
+  /** Compare the whole range of the source, not only `reconcile.depthDays`. */
+  readonly deep?: boolean;
+  /** Mirror a mass disappearance instead of refusing it. */
+  readonly allowDeletes?: boolean;
+}
+
+export interface TableWork {
+  readonly config: Config;
+  readonly request: RunRequest;
+  readonly ledger: Ledger;
+  readonly client: Client;
+  readonly tenant: string;
+  readonly table: TableName;
+  readonly settings: TableConfig;
+  readonly run: string;
+  readonly runtime: Runtime;
+  readonly signal: AbortSignal;
+  readonly onProgress: ProgressListener;
+  /** Called after each merge; publishes now and then. */
+  readonly merged: () => Promise<void>;
+  /** Filled as the work goes on, so that a failure leaves what was done. */
+  readonly report: TableReport;
+}
+
+/** Configured caps or the smaller ones that the source taught us, with bytes in the unit of the estimates. */
+export async function capsOf({ config, ledger, tenant, table }: TableWork): Promise<Caps> {
+  const { rowCap, byteCap, wireRatios } = await readProfile(ledger, tenant);
+  const ratio = wireRatios?.[table] ?? FIRST_WIRE_RATIO;
+  return {
+    rows: Math.min(config.page.maxRows, rowCap ?? Infinity),
+    bytes: Math.min(config.page.maxBytes, byteCap ?? Infinity) / ratio,
+  };
+}
+
+/** The part of a view that `load` records: fingerprints of `[lower, upper)`. */
+export function comparisonOf(view: SourceView, lower: Instant, retentionDays: number | undefined): SourceComparison {
+  return {
+    at: view.at,
+    lower,
+    upper: view.upper,
+    grade: view.grade,
+    hours: new Map([...view.cells].map(([hour, cell]) => [hour, cell.fingerprint])),
+    ...edgeOf(view, retentionDays),
+  };
+}
+
+/** The instant behind which the source has forgotten its rows, by its own clock. */
+export function edgeOf(view: SourceView, retentionDays: number | undefined): { retentionEdge?: Instant } {
+  return retentionDays === undefined ? {} : { retentionEdge: view.at - BigInt(retentionDays) * DAY };
+}
+
+export function phase({ tenant, table, onProgress }: TableWork, name: Phase): void {
+  onProgress({ kind: 'table', tenant, table, phase: name });
+}
+
+export async function timed<T>({ report }: TableWork, stage: string, step: () => Promise<T>): Promise<T> {
+  const from = performance.now();
+  try {
+    return await step();
+  } finally {
+    report.seconds[stage] = (report.seconds[stage] ?? 0) + (performance.now() - from) / 1000;
+  }
+}

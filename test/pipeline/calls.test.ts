@@ -1,0 +1,113 @@
+/** The fewest calls: counted at the source, against what no extractor could go below. */
+import { afterEach, describe, expect, it } from 'vitest';
+import type { RunReport } from '../../src/pipeline/report.ts';
+import { openWorld, reportOf, type World } from './support/world.ts';
+
+const NOW = '2026-11-01T00:30:00Z';
+
+let world: World;
+afterEach(() => world[Symbol.asyncDispose]());
+
+function calls(report: RunReport): number {
+  return report.tables.reduce((sum, table) => sum + table.calls, 0);
+}
+
+describe('pages of an evenly filled source', () => {
+  for (const [name, cap] of [
+    ['where an hour holds a small part of a cap', 2000],
+    ['where an hour holds 0.7 of a cap, so that borders lie inside hours', 298],
+    ['where an hour holds several caps', 60],
+  ] as const) {
+    it(`are at most 1.05 times the fewest possible ${name}`, async () => {
+      // 20,000 rows in 4 days: about 208 rows of Events an hour.
+      world = await openWorld({ rows: 20_000, days: 4, shape: 'even', now: NOW, frozen: true });
+      const report = await world.run({ tables: ['Events'] }, { page: { maxRows: cap } });
+      const events = reportOf(report, 'Events');
+      expect(events.outcome).toBe('verified');
+      expect(events.splits).toBe(0);
+      const fewest = Math.ceil(events.rowsFetched / cap);
+      expect(events.pages / fewest).toBeLessThanOrEqual(1.05);
+      // One call to compare, at most two to count finer.
+      expect(events.calls).toBeLessThanOrEqual(events.pages + 3);
+      expect(calls(report)).toBe(world.sandbox.calls.length);
+    });
+  }
+});
+
+describe('a late row in an hour of many pages', () => {
+  it('costs at most four calls: hours, minutes, one small page', async () => {
+    world = await openWorld({ rows: 20_000, days: 1, shape: 'even', now: NOW, frozen: true });
+    const settings = { page: { maxRows: 100 } };
+    await world.run({ tables: ['Events'] }, settings);
+    await world.sandbox.apply({
+      action: 'rows',
+      table: 'Events',
+      tenant: 'demo',
+      rows: [
+        {
+          eventId: '00000000-0000-4000-8000-000000000001',
+          timestamp: '2026-10-31T12:34:56.7890123Z',
+          tenantId: 'demo',
+          eventType: 'Pass:Created',
+          operationId: '',
+          properties: {},
+        },
+      ],
+    });
+    const before = world.sandbox.calls.length;
+    const events = reportOf(await world.run({ tables: ['Events'] }, settings), 'Events');
+    expect(events).toMatchObject({ outcome: 'verified', inserted: 1, pages: 1 });
+    expect(events.rowsFetched).toBeLessThanOrEqual(100);
+    expect(world.sandbox.calls.length - before).toBeLessThanOrEqual(4);
+    expect(events.calls).toBe(world.sandbox.calls.length - before);
+  });
+});
+
+describe('a hot instant', () => {
+  it('above the cap is fetched by hash ranges, every row once', async () => {
+    world = await openWorld({ rows: 2000, days: 2, seed: 3, now: NOW, frozen: true });
+    await world.sandbox.apply({
+      action: 'rows',
+      table: 'Events',
+      tenant: 'demo',
+      rows: Array.from({ length: 700 }, (_, k) => ({
+        eventId: `00000000-0000-4000-8000-${k.toString(16).padStart(12, '0')}`,
+        timestamp: '2026-10-31T12:00:00.0000000Z',
+        tenantId: 'demo',
+        eventType: 'Pass:Updated',
+        operationId: '',
+        properties: {},
+      })),
+    });
+    const report = reportOf(await world.run({ tables: ['Events'] }, { page: { maxRows: 50 } }), 'Events');
+    expect(report.outcome).toBe('verified');
+    const [row] = await world.sql(
+      `select count(*)::int as n, count(distinct event_id)::int as ids from events where event_id like '00000000-0000-4000-8000-%'`,
+    );
+    expect(row).toEqual({ n: 700, ids: 700 });
+  });
+});
+
+describe('a cap that the source does not tell', () => {
+  for (const limitMode of ['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent'] as const) {
+    it(`(${limitMode}) is learnt in the first run and kept for the next`, async () => {
+      world = await openWorld({ rows: 4000, days: 4, seed: 4, now: NOW, frozen: true, rowCap: 300, limitMode });
+      const first = reportOf(await world.run({ tables: ['Events'] }), 'Events');
+      expect(first.outcome).toBe('verified');
+      expect(first.splits).toBeGreaterThan(0);
+      expect(first.pages + first.splits).toBeGreaterThan(first.planned);
+      expect(first.calls).toBe(world.sandbox.calls.length);
+      await world.sandbox.apply({
+        action: 'generate',
+        table: 'Events',
+        tenant: 'demo',
+        rows: 2000,
+        from: '2026-10-20T00:00:00Z',
+        to: '2026-10-27T00:00:00Z',
+        seed: 9,
+      });
+      const second = reportOf(await world.run({ tables: ['Events'] }), 'Events');
+      expect(second).toMatchObject({ outcome: 'verified', splits: 0 });
+    });
+  }
+});

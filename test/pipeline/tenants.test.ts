@@ -1,0 +1,41 @@
+/** Several tenants in one data directory: none waits for, sees or spoils another. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/errors.ts';
+import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
+
+const NOW = '2026-11-01T00:30:00Z';
+
+let world: World;
+afterEach(() => world[Symbol.asyncDispose]());
+
+describe('many tenants', () => {
+  it('are loaded side by side, each with its own schema and files', async () => {
+    world = await openWorld({ rows: 1500, days: 3, now: NOW, tenants: ['paris', 'lyon', 'nice'] });
+    const report = await world.run();
+    expect(report.exitCode).toBe(EXIT.ok);
+    expect(report.tenants).toEqual(['paris', 'lyon', 'nice']);
+    const rows = await world.sql(`select tenant_id, count(*)::int as n from events group by 1 order by 1`);
+    expect(rows.map((row) => row['tenant_id'])).toEqual(['lyon', 'nice', 'paris']);
+    expect(await world.sql(`select count(*)::int as n from lyon.events`)).toEqual([{ n: rows[0]?.['n'] }]);
+    expect(await world.sql(`select count(*)::int as n from lyon.events where tenant_id <> 'lyon'`)).toEqual([{ n: 0 }]);
+  });
+
+  it("one tenant's wrong key stops that tenant after one call and no other", async () => {
+    world = await openWorld({ rows: 1500, days: 3, now: NOW, tenants: ['paris', 'lyon'] });
+    const tenants = [
+      { id: 'paris', apiKey: { env: 'KEY_LYON' } },
+      { id: 'lyon', apiKey: { env: 'KEY_LYON' } },
+    ];
+    const report = await world.run({}, { tenants });
+    expect(report.exitCode).toBe(EXIT.auth);
+    expect(reportOf(report, 'Events', 'paris')).toMatchObject({ outcome: 'failed', error: { failure: 'auth' } });
+    expect(reportOf(report, 'Events', 'lyon').outcome).toBe('verified');
+    expect(world.sandbox.calls.filter((call) => call.tenant === 'paris')).toHaveLength(1);
+  });
+
+  it('no key is ever written to the data directory', async () => {
+    world = await openWorld({ rows: 500, days: 2, now: NOW, tenants: ['paris'] });
+    await world.run();
+    expect(await bytesBelow(world.dataDir)).not.toContain(world.sandbox.keyOf('paris'));
+  });
+});
