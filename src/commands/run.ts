@@ -60,7 +60,7 @@ export function planCommand(shell: Shell): Command {
     .addHelpText('after', EXAMPLES.plan)
     .action((options: Selection, command: Command) =>
       act(shell, command, NEEDS, async (session) => {
-        const { planRun } = await import('../pipeline/run.ts');
+        const { planRun } = await import('../pipeline/plan-run.ts');
         const request = requestOf(session, options);
         const report = await planRun(session.config, request, session.runtime, session.signal);
         session.print(session.json ? `${json(report)}\n` : planSummary(report, session.colour));

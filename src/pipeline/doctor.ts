@@ -6,17 +6,19 @@ import { pageQuery, probeQuery, PROBE_COLUMNS } from '../extract/kql.ts';
 import type { Client, SmallAnswer, TooLarge } from '../extract/client.ts';
 import { formatInstant, fromEpochMs, parseInstant, toEpochMs } from '../instant.ts';
 import { openLedger } from '../load/ledger.ts';
-import { readProfile } from '../load/profile.ts';
+import { readProfile, updateProfile } from '../load/profile.ts';
 import type { TenantProfile } from '../load/profile.ts';
 import type { Runtime } from '../runtime.ts';
 import { TABLES } from '../tables.ts';
 import { exitCodeOf, reported } from './failure.ts';
 import type { DoctorCheck, DoctorReport } from './report.ts';
-import { lakeSettings } from './run.ts';
+import { lakeSettings } from './each-table.ts';
 import { openSource } from './tenant.ts';
 
 /** Beyond this a cron job that believes in local time surprises people; loading itself follows the source's clock. */
 const SKEW_MS = 120_000;
+
+const PROOF = 'proof';
 
 /** Takes the data directory's lock, so that its calls and a run's share one limit. Throws as `openLedger`. */
 export async function doctor(config: Config, runtime: Runtime, signal: AbortSignal): Promise<DoctorReport> {
@@ -30,6 +32,8 @@ export async function doctor(config: Config, runtime: Runtime, signal: AbortSign
       for await (const check of examine(source.client, tenant, await readProfile(ledger, tenant.id), runtime, signal)) {
         checks.push(check);
         if (!check.ok) failures.push('source');
+        // What fell back to counting stays there until somebody looks: this is the look.
+        if (check.name === PROOF && check.ok) await updateProfile(ledger, tenant.id, { grades: {} });
       }
     } catch (error) {
       const { failure, message, hint } = reported(error);
@@ -67,7 +71,10 @@ async function* examine(
     const page = { id: 'sample', windows: [{ from: 0n, to: fromEpochMs(runtime.now()) }], rows: undefined, bytes: 0 };
     const names = TABLES[table].columns.map(({ name }) => name);
     const sample = rowsOf(await client.ask(pageQuery(table, page, 1), names, signal))?.rows[0];
-    const cell = (name: string): string => String(sample?.[names.indexOf(name)] ?? '');
+    const cell = (name: string): string => {
+      const value = sample?.[names.indexOf(name)];
+      return typeof value === 'string' ? value : '';
+    };
     yield {
       name: 'rows',
       ok: true,
@@ -117,7 +124,7 @@ function proofCheck([h, s, x, bucket]: readonly string[]): DoctorCheck {
   const expected = Number.parseInt(digest.slice(0, 4), 16) % HASH_BUCKETS;
   const works = h === digest && s === first && x === first && bucket === String(expected);
   return {
-    name: 'proof',
+    name: PROOF,
     ok: works,
     detail: works
       ? 'the fingerprint functions work: hours are proven by checksum'

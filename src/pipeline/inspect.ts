@@ -11,7 +11,7 @@ import { verifyFiles } from '../load/verify.ts';
 import type { Runtime } from '../runtime.ts';
 import { exitCodeOf } from './failure.ts';
 import type { TableReport, VerifyReport } from './report.ts';
-import { eachTable, lakeSettings } from './run.ts';
+import { eachTable, lakeSettings } from './each-table.ts';
 import type { RunRequest, TableWork } from './table-work.ts';
 import { compareTable, recordView } from './sync-table.ts';
 

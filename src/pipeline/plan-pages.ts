@@ -76,7 +76,7 @@ async function byMinutes(
         table,
         unit: 'minute',
         range: { windows: part.map(({ from, to }) => ({ from, to })) },
-        grade: report.grade === 'count' ? 'count' : 'checksum',
+        grade: report.grade,
         dropKeys: settings.drop,
       },
       signal,

@@ -1,8 +1,7 @@
 /** What a run says about itself: the events while it goes on, and the reports at its end. Plain data, JSON-safe. */
 import type { Failure } from '../errors.ts';
+import type { Grade } from '../extract/kql.ts';
 import type { TableName } from '../tables.ts';
-
-export type Grade = 'checksum' | 'count' | 'none';
 
 interface At {
   readonly tenant: string;

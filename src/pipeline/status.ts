@@ -54,7 +54,7 @@ export async function lakeStatus(config: Config, runtime: Runtime): Promise<Stat
     for (const row of batch)
       tables.push(
         tableStatus(
-          row.map((cell) => (cell === null ? undefined : String(cell))),
+          row.map((cell) => (typeof cell === 'string' ? cell : undefined)),
           config,
           runtime,
         ),
@@ -94,7 +94,7 @@ function tableStatus(cells: readonly (string | undefined)[], config: Config, run
     last,
     freshnessSeconds: newest === undefined ? undefined : Math.round((runtime.now() - toEpochMs(newest)) / 1000),
     hours: { verified: Number(verified), partial: Number(partial), open: Number(open), expired: Number(expired) },
-    grades: { checksum: Number(checksum), count: Number(counted), none: 0 },
+    grades: { checksum: Number(checksum), count: Number(counted) },
     duplicates: Number(duplicates),
     quarantined: Number(quarantined),
     nextExpiry: expiryOf(unproven, retentionOf(config, tenant, table)),

@@ -11,7 +11,7 @@ import { MassLossError } from '../errors.ts';
 import { sameRows } from '../fingerprint.ts';
 import { diff, massLoss } from '../extract/diff.ts';
 import type { Diff } from '../extract/diff.ts';
-import type { ClockRange, Grade } from '../extract/kql.ts';
+import type { ClockRange } from '../extract/kql.ts';
 import { openLandings } from '../extract/land.ts';
 import { readSource } from '../extract/reconcile.ts';
 import type { SourceView } from '../extract/reconcile.ts';
@@ -79,7 +79,7 @@ async function look(work: TableWork): Promise<SourceView> {
     const range = await rangeOf(work);
     const view = await readSource(
       client,
-      { table, unit: 'hour', range, grade: report.grade as Grade, dropKeys: settings.drop },
+      { table, unit: 'hour', range, grade: report.grade, dropKeys: settings.drop },
       signal,
     );
     if (view.grade !== report.grade) {

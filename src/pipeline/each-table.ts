@@ -1,0 +1,107 @@
+/** The loop over tenants and tables that all commands share, and where failures stay within their table or tenant. */
+import pLimit from 'p-limit';
+import type { Config, TenantConfig } from '../config.ts';
+import { InsightsError, StoppedError } from '../errors.ts';
+import type { Client } from '../extract/client.ts';
+import type { LakeSettings } from '../load/ledger.ts';
+import type { Runtime } from '../runtime.ts';
+import type { TableName } from '../tables.ts';
+import { reported } from './failure.ts';
+import type { TableReport } from './report.ts';
+import type { RunRequest, TableWork } from './table-work.ts';
+import { openSource } from './tenant.ts';
+
+/** Tenants side by side; each has its own limiter, and the engine does one merge at a time. */
+const TENANTS_AT_ONCE = 8;
+
+type Place = Pick<TableWork, 'tenant' | 'table' | 'settings'>;
+
+/** Tenants in parallel, a tenant's tables in order of urgency; errors end up in the reports. */
+export async function eachTable(
+  config: Config,
+  request: RunRequest,
+  runtime: Runtime,
+  signal: AbortSignal,
+  work: (place: Place, client: Client, report: TableReport) => Promise<void>,
+): Promise<TableReport[]> {
+  const limit = pLimit(TENANTS_AT_ONCE);
+  let disk: InsightsError | undefined;
+  const ofTenant = async (tenant: TenantConfig): Promise<TableReport[]> => {
+    const reports: TableReport[] = [];
+    await using source = await openSource(config, tenant, runtime);
+    const { stats } = source.client;
+    let stop: unknown;
+    let told: unknown;
+    for (const [table, settings] of tenant.tables) {
+      if (request.tables && !request.tables.includes(table)) continue;
+      const report = emptyReport(tenant.id, table);
+      reports.push(report);
+      const before = { ...stats };
+      try {
+        if (signal.aborted) throw signal.reason ?? new StoppedError('Stopped.');
+        if (stop ?? disk) throw stop ?? disk;
+        await work({ tenant: tenant.id, table, settings }, source.client, report);
+      } catch (error) {
+        const { failure } = (report.error = reported(error));
+        report.outcome = failure === 'massLoss' ? 'refused' : failure === 'stopped' ? 'stopped' : 'failed';
+        // A missing or refused credential is so for every table; a full disk is full for every tenant.
+        if (failure === 'auth' || failure === 'config') stop = error;
+        if (failure === 'disk' && error instanceof InsightsError) disk = error;
+        if (error !== told)
+          runtime.log.error({ tenant: tenant.id, table, ...report.error, stack: stackOf(error) }, 'table failed');
+        told = error;
+      }
+      report.calls = stats.calls - before.calls;
+      report.retries = stats.retries - before.retries;
+      report.waitedMs = Math.round(stats.waitedMs - before.waitedMs);
+    }
+    return reports;
+  };
+  const wanted = config.tenants.filter(({ id }) => request.tenants?.includes(id) ?? true);
+  return (await Promise.all(wanted.map((tenant) => limit(() => ofTenant(tenant))))).flat();
+}
+
+/** Where our own code threw; the message may quote what it worked on, so it is left out. */
+function stackOf(error: unknown): string | undefined {
+  if (error instanceof InsightsError || !(error instanceof Error)) return undefined;
+  return error.stack
+    ?.split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .join('\n');
+}
+
+function emptyReport(tenant: string, table: TableName): TableReport {
+  return {
+    tenant,
+    table,
+    outcome: 'failed',
+    grade: 'checksum',
+    calls: 0,
+    retries: 0,
+    waitedMs: 0,
+    planned: 0,
+    pages: 0,
+    splits: 0,
+    rowsFetched: 0,
+    bytes: 0,
+    inserted: 0,
+    replaced: 0,
+    removed: 0,
+    duplicates: 0,
+    quarantined: 0,
+    hours: { verified: 0, partial: 0, open: 0, expired: 0 },
+    changed: false,
+    seconds: {},
+  };
+}
+
+export function lakeSettings(config: Config, request: Pick<RunRequest, 'allowDeletes'> = {}): LakeSettings {
+  const { engine, lake, quarantine, deletes } = config;
+  return {
+    threads: engine.threads,
+    memoryLimit: engine.memoryLimit,
+    keepHours: lake.keepHours,
+    quarantine,
+    deletes: request.allowDeletes === true ? { maxShare: 1, minRows: deletes.minRows } : deletes,
+  };
+}

@@ -1,0 +1,75 @@
+/** `plan`: what a run would fetch. */
+import type { Config } from '../config.ts';
+import { costOf } from '../extract/batch.ts';
+import { openLedger } from '../load/ledger.ts';
+import type { Runtime } from '../runtime.ts';
+import { eachTable, lakeSettings } from './each-table.ts';
+import { exitCodeOf } from './failure.ts';
+import { pagesOf } from './plan-pages.ts';
+import type { PlanReport, TablePlan } from './report.ts';
+import { compareTable } from './sync-table.ts';
+import type { RunRequest, TableWork } from './table-work.ts';
+
+/** What a run would fetch. Compares and counts at the source, fetches no page, changes no row. */
+export async function planRun(
+  config: Config,
+  request: RunRequest,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<PlanReport> {
+  await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
+  const plans: TablePlan[] = [];
+  const reports = await eachTable(config, request, runtime, signal, async (place, client, report) => {
+    const work: TableWork = {
+      ...place,
+      config,
+      request,
+      ledger,
+      client,
+      run: 'plan',
+      runtime,
+      signal,
+      report,
+      onProgress: () => {},
+      merged: async () => {},
+    };
+    const { found, held } = await compareTable(work);
+    const pages = (await pagesOf(work, found, held)).filter((page) => page.rows !== 0);
+    const tenant = config.tenants.find(({ id }) => id === place.tenant);
+    const { calls, rows, bytes, minutes } = costOf(pages, tenant?.callsPerMinute ?? 0);
+    const reasons = { new: 0, changed: 0, vanished: 0 };
+    for (const { reason } of found.stale) reasons[reason]++;
+    const { grade } = report;
+    plans.push({
+      tenant: place.tenant,
+      table: place.table,
+      grade,
+      staleHours: found.stale.length,
+      rows,
+      bytes,
+      pages: pages.length,
+      calls,
+      minutes,
+      reasons,
+    });
+  });
+  const inOrder = reports.map(({ tenant, table, grade, error }): TablePlan => {
+    const plan = plans.find((other) => other.tenant === tenant && other.table === table);
+    return { ...(plan ?? { ...NOTHING, tenant, table, grade }), ...(error ? { error } : {}) };
+  });
+  return {
+    tables: inOrder,
+    callsUsed: reports.reduce((sum, { calls }) => sum + calls, 0),
+    exitCode: exitCodeOf(reports.flatMap(({ error }) => (error ? [error.failure] : []))),
+  };
+}
+
+const NOTHING = {
+  staleHours: 0,
+  rows: 0,
+  bytes: 0,
+  pages: 0,
+  calls: 0,
+  minutes: 0,
+  reasons: { new: 0, changed: 0, vanished: 0 },
+} as const;
