@@ -67,7 +67,7 @@ const RANK: readonly KqlScalarType[] = ['int', 'long', 'real', 'decimal'];
 function aligned(left: Value, right: Value): [string, string] {
   if (left.type === right.type) {
     if (left.type !== 'dynamic') return [left.sql, right.sql];
-    return [toText(left), toText(right)];
+    return [`kql_comparable(${left.sql})`, `kql_comparable(${right.sql})`];
   }
   const ranks = [RANK.indexOf(left.type), RANK.indexOf(right.type)] as const;
   if (ranks[0] >= 0 && ranks[1] >= 0) {

@@ -4,6 +4,8 @@ export const DYNAMIC_MACROS = String.raw`
 create or replace macro kql_dynamic_text(x) as
   case when x is null or x = 'null' then '' when starts_with(x, '"') then coalesce(json_extract_string(x, '$'), '') else x end;
 create or replace macro kql_json_at(x, path) as nullif(json_extract(x, path)::varchar, 'null');
+-- Two dynamic values are compared by their JSON in one spelling.
+create or replace macro kql_comparable(x) as case when x is null or x = 'null' then null else json(x)::varchar end;
 create or replace macro kql_json_index(x, i) as
   kql_json_at(x, case when i < 0 then '$[#' || i::varchar || ']' else '$[' || i::varchar || ']' end);
 create or replace macro kql_json_key(x, k) as

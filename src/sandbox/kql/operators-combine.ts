@@ -5,7 +5,7 @@ import { nameColumns, projectRows } from './relation.ts';
 import type { Column, Relation } from './relation.ts';
 import { findColumn, inRow, parameterText } from './scope.ts';
 import type { Scope } from './scope.ts';
-import { columnsOf, kindOf, list, part, simpleName, textOf } from './syntax.ts';
+import { columnsOf, kindOf, list, optionalPart, part, simpleName, textOf } from './syntax.ts';
 import type { NamedType, SyntaxNode } from './syntax.ts';
 import { nullOf, SQL_TYPES } from './types.ts';
 
@@ -13,17 +13,25 @@ import { nullOf, SQL_TYPES } from './types.ts';
 export function union(node: SyntaxNode, input: Relation | undefined, scope: Scope): Relation {
   const parameters = list(node, 'Parameters');
   const source = parameterText(parameters, 'withsource');
-  const targets = columnsOf(node);
   const members: { relation: Relation; label: string }[] = [];
-  if (input) members.push({ relation: input, label: 'union_arg0' });
+  const piped = node.Parent && optionalPart(node.Parent, 'Expression');
+  if (input) members.push({ relation: input, label: (piped && labelOf(piped)) ?? 'union_arg0' });
   for (const item of list(node, 'Expressions')) {
-    if (kindOf(item) === 'WildcardedName' || textOf(item).includes('*'))
+    if (kindOf(item) === 'NameReference' && textOf(item).includes('*'))
       return unsupported(`'${textOf(item)}' in union`);
     const label = labelOf(item) ?? `union_arg${members.length}`;
     members.push({ relation: scope.compilation.table(item, scope), label });
   }
-  const columns = nameColumns(targets);
   const owners = members.map(({ relation }) => relation.columns);
+  const inner = parameterText(parameters, 'kind') === 'inner';
+  // The analyser knows the columns of an outer union only; an inner one keeps those that every member has.
+  const targets = columnsOf(node).filter(
+    (target) =>
+      !inner ||
+      target.name === source ||
+      owners.every((owned) => owned.some((column) => column.name === target.name && column.type === target.type)),
+  );
+  const columns = nameColumns(targets);
   const selects = members.map(({ relation, label }) => {
     const items = targets.map((target, index) => {
       const value =

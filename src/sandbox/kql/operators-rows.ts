@@ -2,7 +2,7 @@ import { as } from './convert.ts';
 import { unsupported } from './error.ts';
 import { declaredName, scalar } from './expressions.ts';
 import { sqlName } from './literals.ts';
-import { filterRows, keep, orderBy, projectRows } from './relation.ts';
+import { filterRows, keep, nameColumns, orderBy, projectRows } from './relation.ts';
 import type { Column, Projection, Relation, SortKey } from './relation.ts';
 import { findColumn, inRow } from './scope.ts';
 import type { Scope, Value } from './scope.ts';
@@ -32,25 +32,28 @@ export function project(node: SyntaxNode, input: Relation, scope: Scope): Relati
   );
 }
 
-/** `extend`: a column of the same name is replaced where it stands, others are added at the end. */
+/**
+ * `extend`: a column of the same name is replaced where it stands, others are added at the end. An expression without
+ * a name of its own has the one that the analyser gave it.
+ */
 export function extend(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const targets = columnsOf(node);
   const row = inRow(scope, input);
   const items: Projection[] = keep(input.columns);
+  let unnamed = false;
   for (const item of list(node, 'Expressions')) {
     const value = scalar(item, row);
-    const name = declaredName(item) ?? implicitName(item) ?? targets[items.length]?.name;
-    if (name === undefined) return unsupported(`'${textOf(item)}'`, 'has no name');
+    const name = declaredName(item) ?? implicitName(item);
     const at = items.findIndex((column) => column.name === name);
-    const replaced = { name, type: value.type, value: value.sql };
-    if (at >= 0 && (declaredName(item) !== undefined || kindOf(item) === 'NameReference')) items[at] = replaced;
-    else items.push({ ...replaced, name: targets[items.length]?.name ?? name });
+    unnamed ||= name === undefined;
+    const added = { name: name ?? targets[items.length]?.name ?? '', type: value.type, value: value.sql };
+    if (at >= 0) items[at] = added;
+    else items.push(added);
   }
-  if (items.length !== targets.length) return unsupported(`'${textOf(node)}'`);
-  return projectRows(
-    input,
-    items.map((item, index) => projection({ sql: item.value, type: item.type }, targets[index] ?? item)),
-  );
+  // The analyser's columns are the input's and the new ones, unless it saw more than there is (union kind=inner).
+  if (unnamed && items.length !== targets.length)
+    return unsupported(`'${textOf(node)}'`, 'has an expression without a name');
+  return projectRows(input, items);
 }
 
 function implicitName(node: SyntaxNode): string | undefined {
@@ -91,6 +94,14 @@ export function count(node: SyntaxNode, input: Relation): Relation {
 export function take(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const limit = as(scalar(part(node, 'Expression'), inRow(scope, { ...input, columns: [] })), 'long');
   return filterRows(input, `${ordered(input)}limit ${limit}`);
+}
+
+/** `sample-distinct n of x`: up to n of the values that occur. */
+export function sampleDistinct(node: SyntaxNode, input: Relation, scope: Scope): Relation {
+  const columns = nameColumns(columnsOf(node));
+  const value = scalar(part(node, 'OfExpression'), inRow(scope, input));
+  const distinctValues = `select distinct ${value.sql} as ${columns[0]?.sql ?? ''} from (${input.sql})`;
+  return take(node, { sql: distinctValues, columns, order: [] }, scope);
 }
 
 /** `sample n`: n rows picked at random. */

@@ -22,6 +22,7 @@ export interface KustoList<T> {
 export interface SyntaxNode {
   readonly Kind: number;
   readonly ChildCount: number;
+  readonly Parent?: SyntaxNode | null;
   readonly ResultType?: KustoSymbol | null;
   readonly ReferencedSymbol?: KustoSymbol | null;
   readonly LiteralValue?: unknown;
