@@ -6,7 +6,8 @@
 import type { LimitFunction } from 'p-limit';
 import { InsightsError, SourceError, StoppedError } from '../errors.ts';
 import { formatInstant } from '../instant.ts';
-import type { Batch, LandedPage, Page } from '../page.ts';
+import type { Window } from '../instant.ts';
+import type { Batch, Cell, LandedPage, Page } from '../page.ts';
 import { TABLES } from '../tables.ts';
 import type { Client, Downloaded, TooLarge } from './client.ts';
 import { Divider } from './divider.ts';
@@ -140,6 +141,7 @@ class FetchJob {
       await outcome.sink.discard();
       return this.#askInChildren(page, 'rows', timeouts);
     }
+    this.learner.answered(outcome.rows);
     const isShort = page.rows !== undefined && outcome.rows < page.rows && !page.atRetentionEdge;
     const halves = isShort ? splitPage(page) : undefined;
     if (!halves) return [await this.#commit(page, outcome)];
@@ -177,10 +179,13 @@ class FetchJob {
         this.learner.refused(first, outcome);
         if (this.learner.caps.rows < caps.rows) continue;
       }
-      await this.#landing.replace(page, children);
-      this.#divider.splits += others.length;
+      if (outcome.kind === 'rows') this.learner.searched(outcome.rows);
+      const rest = planPages(outside(cells ?? [], first.windows), this.learner.caps);
+      const parts = first.hash ? children : labelled(page, [first, ...rest]);
+      await this.#landing.replace(page, parts);
+      this.#divider.splits += parts.length - 1;
       const landed = await this.#settle(first, outcome, timeouts);
-      return [...landed, ...(await this.all(others, timeouts))];
+      return [...landed, ...(await this.all(parts.slice(1), timeouts))];
     }
     return this.#askInChildren(page, 'rows', timeouts);
   }
@@ -253,6 +258,11 @@ class FetchJob {
       where: { tenant, table, why: by },
     });
   }
+}
+
+/** The cells that the windows leave out. */
+function outside(cells: readonly Cell[], windows: readonly Window[]): Cell[] {
+  return cells.filter((cell) => !windows.some(({ from, to }) => cell.from < to && from < cell.to));
 }
 
 function rowsOf(landed: readonly LandedPage[]): number {

@@ -15,6 +15,7 @@ export class CapsLearner {
   readonly #onLearn: (caps: Caps) => void;
   readonly #stops = new Map<number, number>();
   #timeouts = 0;
+  #answered = 0;
 
   constructor(caps: Caps, onLearn: (caps: Caps) => void) {
     this.#caps = caps;
@@ -38,7 +39,21 @@ export class CapsLearner {
       this.#lower({ bytes: Math.floor(page.bytes * (share < 1 / 64 ? 0.5 : share)) });
     } else if (rowsSeen > 0) {
       if (this.#seenBefore(rowsSeen)) this.#lower({ rows: rowsSeen });
-    } else if (page.rows) this.#lower({ rows: Math.floor(page.rows / 2) });
+    } else if (page.rows) {
+      // Somewhere between what was answered and what was refused.
+      const answered = this.#answered < page.rows ? this.#answered : 0;
+      this.#lower({ rows: Math.max(answered, Math.floor(page.rows / 2)) });
+    }
+  }
+
+  /** A whole answer of so many rows came. */
+  answered(rows: number): void {
+    this.#answered = Math.max(this.#answered, rows);
+  }
+
+  /** The first answer after refusals that did not tell the cap: more than this is a guess, and a wrong one costs calls. */
+  searched(rows: number): void {
+    if (rows > this.#caps.rows / 2) this.#lower({ rows });
   }
 
   /** An answer stopped at `rows` without a sign, as its parts proved; `again` when a part stopped there too. */
