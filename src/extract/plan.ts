@@ -114,7 +114,7 @@ function hashParts(cell: PlanCell, caps: Caps): Omit<Page, 'id'>[] {
 
 interface Part {
   readonly hash: HashRange;
-  readonly rows: number;
+  readonly rows: number | undefined;
   readonly bytes: number;
 }
 
@@ -140,7 +140,9 @@ function countedParts(buckets: readonly BucketCount[], caps: Caps): Part[] {
 function equalParts(cell: Cell, caps: Caps): Part[] {
   const count = partsNeeded(cell, caps);
   const mean = cell.rows / count;
-  const rows = Math.max(0, Math.floor(mean - FLOOR * Math.sqrt(mean)));
+  const least = Math.floor(mean - FLOOR * Math.sqrt(mean));
+  // Not 0: that would say that the part was counted and is empty.
+  const rows = least > 0 ? least : undefined;
   return Array.from({ length: count }, (_, k) => {
     const hash = { from: Math.floor((k * HASH_BUCKETS) / count), to: Math.floor(((k + 1) * HASH_BUCKETS) / count) };
     return { hash, rows, bytes: cell.bytes / count };

@@ -33,6 +33,7 @@ const ranges: readonly ClockRange[] = [
   { settleMs: 1, lower: start },
   { settleMs: 0, depthDays: 45 },
   { settleMs: 300_000, lower: start, upper: start + DAY, depthDays: 45, retentionDays: 45 },
+  { settleMs: 300_000, depthDays: 45, depthFrom: start },
 ];
 
 function* everyQuery(): Generator<readonly [name: string, query: string, columns: readonly string[] | undefined]> {
@@ -41,7 +42,7 @@ function* everyQuery(): Generator<readonly [name: string, query: string, columns
     for (const dropKeys of keys) {
       for (const proof of ['checksum', 'count', 'none'] as const)
         for (const unit of ['hour', 'minute', 'second'] as const)
-          for (const range of [...ranges, ...windows.map((some) => ({ windows: some }))]) {
+          for (const range of [...(unit === 'hour' ? ranges : []), ...windows.map((some) => ({ windows: some }))]) {
             const query: CellQuery = { table, unit, proof, range, dropKeys };
             yield [`cells of ${table} by ${unit}, ${proof}`, cellQuery(query), packed];
           }
@@ -74,7 +75,7 @@ describe('every query text that the pipeline can send', () => {
         faults.push(`${name}: ${analysis.columns.join()}`);
     }
     expect(faults).toEqual([]);
-    expect(checked).toBeGreaterThan(300);
+    expect(checked).toBeGreaterThan(200);
   });
 
   test('is refused by the analyser when a column is misspelt, so that the check above means something', () => {

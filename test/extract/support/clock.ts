@@ -75,7 +75,11 @@ export function hastyClock(): Runtime & { readonly sleeps: readonly number[] } {
   };
 }
 
-/** Lets file operations and promises that are under way finish. */
+/** Lets file operations and promises that are under way finish, however busy the machine is. */
 export async function settle(): Promise<void> {
-  for (let k = 0; k < 3; k++) await new Promise((resolve) => setTimeout(resolve, 1));
+  for (let quiet = 0; quiet < 4; ) {
+    await new Promise((resolve) => setImmediate(resolve));
+    const writing = process.getActiveResourcesInfo().some((resource) => resource.startsWith('FSReq'));
+    quiet = writing ? 0 : quiet + 1;
+  }
 }
