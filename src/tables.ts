@@ -40,7 +40,6 @@ const happening = [
 ] as const satisfies readonly SourceColumn[];
 
 export const TABLES: Readonly<Record<TableName, Table>> = {
-  // Logs first: the only table with an expiry date, so it is always the most urgent.
   Logs: {
     name: 'Logs',
     lakeName: 'logs',
@@ -74,4 +73,5 @@ export const TABLES: Readonly<Record<TableName, Table>> = {
   },
 };
 
-export const TABLE_NAMES = Object.keys(TABLES) as readonly TableName[];
+/** In order of urgency: Logs are the only ones with an expiry date. */
+export const TABLE_NAMES: readonly TableName[] = ['Logs', 'Events', 'Metrics'];

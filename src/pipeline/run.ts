@@ -102,7 +102,9 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publish
       some = (await publish(ledger, { run, head: false })).changed || some;
       lastMs = runtime.monotonic();
     },
-    async last() {
+    async last(tables) {
+      // Refused at the door: a new data directory gets no empty catalogue, an old lake stays as it is.
+      if (tables.every(({ outcome, changed }) => outcome === 'failed' && !changed)) return some;
       return (await publish(ledger, { run, head: true })).changed || some;
     },
   };

@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import type { TableConfig } from '../config.ts';
-import { MassLossError } from '../errors.ts';
+import { ConfigError, MassLossError } from '../errors.ts';
 import { sameRows } from '../fingerprint.ts';
 import { diff, massLoss } from '../extract/diff.ts';
 import type { Diff } from '../extract/diff.ts';
@@ -15,7 +15,7 @@ import type { ClockRange } from '../extract/kql.ts';
 import { openLandings } from '../extract/land.ts';
 import { readSource } from '../extract/reconcile.ts';
 import type { SourceView } from '../extract/reconcile.ts';
-import { HOUR, floorTo, formatDay } from '../instant.ts';
+import { HOUR, floorTo, formatDay, formatInstant } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import { heldHours, recordComparison } from '../load/hours.ts';
 import type { HeldHour, HourCounts } from '../load/hours.ts';
@@ -36,6 +36,7 @@ export async function syncTable(work: TableWork): Promise<void> {
     report.grade = (await readProfile(ledger, tenant)).grades?.[table] ?? 'checksum';
   });
   let view = await look(work);
+  refuseFuture(work, view);
   await resume(work, view);
   for (let pass = 1; ; pass++) {
     const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
@@ -129,6 +130,15 @@ function compareWith(view: SourceView, held: ReadonlyMap<Instant, HeldHour>, { r
   return diff(view, held, edgeOf(view, retentionDays));
 }
 
+/** Judged by the source's clock, the only one that counts. */
+function refuseFuture({ request, tenant, table }: TableWork, view: SourceView): void {
+  if (request.from === undefined || request.from < view.at) return;
+  throw new ConfigError(`The range lies in the future: at the source it is ${formatInstant(view.at).slice(0, 19)}Z.`, {
+    hint: 'Give a --from in the past.',
+    where: { tenant, table },
+  });
+}
+
 function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Instant, HeldHour>): void {
   const { config, request, tenant, table, settings } = work;
   if (request.allowDeletes === true) return;
@@ -153,7 +163,7 @@ export async function recordView(
 ): Promise<HourCounts> {
   const { ledger, tenant, table, settings, run } = work;
   const lower = await lowerOf(work, view, held);
-  if (lower === undefined) return { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
+  if (lower === undefined || lower >= view.upper) return { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
   return recordComparison(ledger, tenant, table, comparisonOf(view, lower, settings.retentionDays), run);
 }
 
