@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { formatInstant, parseInstant } from '../../src/instant.ts';
 import { KqlError } from '../../src/sandbox/kql/error.ts';
 import { openEngine } from './support.ts';
 import type { Engine } from './support.ts';
@@ -67,6 +68,35 @@ describe('numbers', () => {
     expect(
       await row(`tolong('0x1F'), tolong('abc'), tolong(''), tolong('1_000'), toint('99999999999'), todouble('1e3')`),
     ).toEqual(['31', null, null, null, null, '1000.0']);
+  });
+});
+
+describe('time', () => {
+  test('every tick from the year 1 to 9999 has the text of seven digits that parses back to it', async () => {
+    const first = parseInstant('0001-01-01') ?? 0n;
+    const last = parseInstant('9999-12-31T23:59:59.9999999Z') ?? 0n;
+    // A fixed stride that shares no factor with a day, so that each part of the text takes many values.
+    const stride = (last - first) / 997n;
+    const instants = Array.from({ length: 998 }, (_, index) => (index === 997 ? last : first + BigInt(index) * stride));
+    const values = instants.map((instant) => `(${instant}::bigint)`).join(', ');
+    const reader = await engine.connection.runAndReadAll(
+      `select kql_datetime_text(t), kql_parse_datetime(kql_datetime_text(t))::varchar from (values ${values}) v(t)`,
+    );
+    expect(reader.getRowsJson()).toEqual(instants.map((instant) => [formatInstant(instant), String(instant)]));
+  });
+
+  test('calendar arithmetic keeps the seventh digit and the end of a month', async () => {
+    expect(
+      await row(
+        `datetime_add('month', 1, datetime(2026-01-31T00:00:00.0000001Z)), endofday(datetime(2026-01-31)),
+         datetime_diff('week', datetime(2026-07-05), datetime(2026-07-04)), dayofweek(datetime(2026-07-05))`,
+      ),
+    ).toEqual(['2026-02-28T00:00:00.0000001Z', '2026-01-31T23:59:59.9999999Z', '1', '00:00:00']);
+  });
+
+  test('rows without an order have no neighbours: serialize or sort first', async () => {
+    expect(refusal('Events | extend n = row_number()').message).toContain("Function 'row_number' cannot be invoked");
+    expect(await rows('Events | serialize n = row_number() | summarize max(n)')).toEqual([['2']]);
   });
 });
 
@@ -169,6 +199,13 @@ describe('text', () => {
     expect(answer.rows).toEqual([['1', '2', '3', '4', '5']]);
   });
 
+  test('a column may be called as a macro or a list calls its own variables', async () => {
+    expect(
+      await rows(`datatable(i:string, x:long, m:long, item:string, kql_item:string)['a', 17, 5, 'b', 'c']
+        | project strrep(i, 2), bin(x, m), item in (dynamic(['b'])), kql_item in (dynamic(['c'])), repeat(kql_item, 2)`),
+    ).toEqual([['aa', '15', 'true', 'true', '["c","c"]']]);
+  });
+
   test('a string with a NUL is refused', () => {
     expect(refusal(String.raw`print "a\0b"`).code).toBe('literal');
   });
@@ -232,6 +269,23 @@ describe('tables', () => {
       ['1', ''],
       [null, 's'],
     ]);
+  });
+
+  test('an inner union keeps the columns that all have', async () => {
+    const answer = await engine.run(
+      `datatable(a:long, b:string)[1, 'x'] | union kind=inner (datatable(a:long, c:string)[2, 'y']) | extend d = a * 2 | order by a asc`,
+    );
+    expect(answer.columns.map((column) => column.name)).toEqual(['a', 'd']);
+    expect(answer.rows).toEqual([
+      ['1', '2'],
+      ['2', '4'],
+    ]);
+  });
+
+  test('in compares numbers by value, whatever their types', async () => {
+    expect(
+      await row('5 in (5.5), 5 in (dynamic([1.5, 5])), 1 in (dynamic([1.5])), int(null) in (1), int(null) !in (1)'),
+    ).toEqual(['false', 'true', 'false', 'false', 'true']);
   });
 
   test('withsource names the tables', async () => {

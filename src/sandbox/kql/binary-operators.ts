@@ -109,32 +109,38 @@ function membership(node: SyntaxNode, kind: string, value: Value, scope: Scope, 
   const fold = (sql: string): string => (folded ? `lower(${sql})` : sql);
   const nodes = list(part(node, 'Right'), 'Expressions');
   const [first] = nodes;
-  const target = value.type === 'dynamic' ? 'string' : value.type;
-  const subject = fold(as(value, target));
   let sql: string;
   if (nodes.length === 1 && first && isTabular(first)) {
     const relation = scope.compilation.table(first, scope);
     const [column] = relation.columns;
     if (!column) return unsupported(`'${textOf(first)}'`, 'has no column');
-    const member = fold(as(column, target));
-    sql = `(${subject} in (select ${member} from (${relation.sql})))`;
+    const target = commonType(value, [column]);
+    sql = `(${fold(as(value, target))} in (select ${fold(as(column, target))} from (${relation.sql})))`;
   } else {
     const members = nodes.map((member) => scalar(member, scope));
-    const arrays = members.filter((member) => member.type === 'dynamic');
-    const scalars = members.filter((member) => member.type !== 'dynamic');
-    const tests: string[] = [];
-    if (scalars.length > 0)
-      tests.push(`${subject} in (${scalars.map((member) => fold(as(member, target))).join(', ')})`);
-    for (const array of arrays) {
-      const item = as({ sql: 'kql_item', type: 'dynamic' }, target);
-      tests.push(
-        `list_contains(list_transform(kql_json_list(${array.sql}), lambda kql_item: ${fold(item)}), ${subject})`,
-      );
-    }
-    sql = tests.length === 0 ? 'false' : `(${tests.join(' or ')})`;
+    const target = commonType(value, members);
+    const subject = fold(as(value, target));
+    const scalars = members.filter((member) => member.type !== 'dynamic').map((member) => fold(as(member, target)));
+    const item = fold(as({ sql: 'kql_item', type: 'dynamic' }, target));
+    const arrays = members
+      .filter((member) => member.type === 'dynamic')
+      .map((array) => {
+        const items = `list_transform(kql_json_list(${array.sql}), lambda kql_item: ${item})`;
+        return `list_contains(${items}, ${subject})`;
+      });
+    if (scalars.length > 0) arrays.unshift(`${subject} in (${scalars.join(', ')})`);
+    sql = `(${arrays.join(' or ') || 'false'})`;
   }
   const plain = value.type === 'string' ? sql : `coalesce(${sql}, false)`;
   return bool(negated ? `(not ${plain})` : plain);
+}
+
+/** The type in which a value is compared with members: text for dynamic values, the widest of numbers, so that 5 is not in (5.5). */
+function commonType(value: Value, members: readonly { readonly type: KqlScalarType }[]): KqlScalarType {
+  if (value.type === 'dynamic') return 'string';
+  // What an array holds is known only row by row; decimal holds every long and every fraction that text shows.
+  const ranks = [value, ...members].map(({ type }) => RANK.indexOf(type === 'dynamic' ? 'decimal' : type));
+  return RANK.includes(value.type) ? (RANK[Math.max(...ranks)] ?? value.type) : value.type;
 }
 
 /** `has_any` and `has_all`: the right side is terms, or dynamic arrays of terms. */

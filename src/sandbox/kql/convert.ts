@@ -7,6 +7,7 @@ import type { KqlScalarType } from './types.ts';
 /** `tostring(value)`. A null of any type becomes the empty text. */
 export function toText(value: Value): string {
   if (value.type === 'string' || (value.type === 'dynamic' && value.container)) return value.sql;
+  if (value.text !== undefined) return value.text;
   const text = TEXTS[value.type](value.sql);
   return value.type === 'dynamic' || value.type === 'bool' ? text : known(value, text, "''");
 }
@@ -69,17 +70,11 @@ export function convert(value: Value, to: KqlScalarType): string {
     case 'real>bool':
     case 'decimal>bool':
       return `((${sql}) <> 0)`;
-    // Numbers stand for ticks since 0001-01-01 in a datetime, for ticks in a timespan.
+    // A datetime counts ticks from 0001-01-01, a timespan is its ticks.
     case 'datetime>long':
       return `((${sql}) + 621355968000000000)`;
-    case 'long>datetime':
-    case 'int>datetime':
-      return `((${sql})::bigint - 621355968000000000)`;
     case 'timespan>long':
       return sql;
-    case 'long>timespan':
-    case 'int>timespan':
-      return `(${sql})::bigint`;
     default:
       return unsupported(`conversion of ${type} to ${to}`);
   }
@@ -96,7 +91,7 @@ export function numeric(sql: string, from: KqlScalarType, to: KqlScalarType): st
 }
 
 function fromText(value: Value, to: KqlScalarType): string {
-  const text = value.type === 'dynamic' ? TEXTS.dynamic(value.sql) : value.sql;
+  const text = value.type === 'dynamic' ? toText(value) : value.sql;
   return READERS[to](text, value.literal);
 }
 

@@ -17,8 +17,12 @@ export function accessPath(node: SyntaxNode, scalar: (node: SyntaxNode) => Value
   }
   let { sql } = scalar(owner);
   let pending = '';
+  let text: string | undefined;
   const look = (): void => {
-    if (pending !== '') sql = `kql_json_at(${sql}, ${sqlString(`$${pending}`)})`;
+    if (pending === '') return;
+    const path = sqlString(`$${pending}`);
+    text = `coalesce(json_extract_string(${sql}, ${path}), '')`;
+    sql = `kql_json_at(${sql}, ${path})`;
     pending = '';
   };
   for (const step of steps) {
@@ -33,6 +37,7 @@ export function accessPath(node: SyntaxNode, scalar: (node: SyntaxNode) => Value
     else if (selector && negative(selector) !== undefined) pending += indexStep(negative(selector) ?? 0n);
     else {
       look();
+      text = undefined;
       sql =
         key.type === 'int' || key.type === 'long'
           ? `kql_json_index(${sql}, ${key.sql})`
@@ -40,7 +45,7 @@ export function accessPath(node: SyntaxNode, scalar: (node: SyntaxNode) => Value
     }
   }
   look();
-  return { sql, type: 'dynamic' };
+  return { sql, type: 'dynamic', ...(text === undefined ? {} : { text }) };
 }
 
 function pathStep(key: string): string {

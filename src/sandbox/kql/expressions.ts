@@ -185,7 +185,7 @@ function toScalar(node: SyntaxNode, scope: Scope): Value {
   // A subquery, so that what differs from row to row (a random value) is evaluated once.
   if (!isTabular(inner)) {
     const value = scalar(inner, scope);
-    return { ...value, sql: `(select ${value.sql})` };
+    return { sql: `(select ${value.sql})`, type: value.type, known: value.known ?? false };
   }
   const relation = scope.compilation.table(inner, scope);
   const column = relation.columns[0];

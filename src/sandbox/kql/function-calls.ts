@@ -59,5 +59,5 @@ function argumentOf(
   if (isTabular(value)) return { kind: 'table', relation: tabular(value, scope) };
   const type = scalarType(part(part(parameter, 'NameAndType'), 'Type').ReferencedSymbol, label);
   const argument = scalar(value, scope);
-  return { kind: 'scalar', value: { ...argument, sql: as(argument, type), type } };
+  return { kind: 'scalar', value: argument.type === type ? argument : { sql: as(argument, type), type } };
 }

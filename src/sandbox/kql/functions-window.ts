@@ -1,4 +1,5 @@
 import { as } from './convert.ts';
+import { KqlError } from './error.ts';
 import type { Call, FunctionFamily } from './function-rule.ts';
 import { orderBy } from './relation.ts';
 import type { Value } from './scope.ts';
@@ -23,7 +24,9 @@ export const WINDOWS: FunctionFamily = {
 
 function window(call: Call): string {
   const order = call.scope.order ?? [];
-  return order.length > 0 ? `order by ${orderBy(order)}` : '';
+  if (order.length > 0) return `order by ${orderBy(order)}`;
+  const text = `Function '${call.name}' cannot be invoked in current context: the row set is not serialized`;
+  throw new KqlError('SEM', `Semantic error: SEM0001: ${text}`, call.name);
 }
 
 function neighbour(name: string, [value, offset, otherwise]: readonly Value[], call: Call): string | undefined {

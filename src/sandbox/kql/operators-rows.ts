@@ -151,5 +151,14 @@ function sortBy(nodes: readonly SyntaxNode[], input: Relation, scope: Scope): Re
 
 /** `serialize`: fixes the present order and adds columns as `extend` does. */
 export function serialize(node: SyntaxNode, input: Relation, scope: Scope): Relation {
-  return list(node, 'Expressions').length > 0 ? extend(node, input, scope) : input;
+  const key = sqlName(scope.compilation.unique('key'));
+  const fixed: Relation =
+    input.order.length > 0
+      ? input
+      : {
+          sql: `select *, row_number() over () as ${key} from (${input.sql})`,
+          columns: input.columns,
+          order: [{ sql: key, direction: 'asc', nulls: 'first' }],
+        };
+  return list(node, 'Expressions').length > 0 ? extend(node, fixed, scope) : fixed;
 }

@@ -14,6 +14,8 @@ export interface Value {
   readonly literal?: string;
   /** For dynamic values built here: known to be JSON text of an array or object, never a scalar. */
   readonly container?: boolean;
+  /** For a look into a dynamic value: SQL of its text in one step, where text is all that is wanted. */
+  readonly text?: string;
 }
 
 export type Binding =
