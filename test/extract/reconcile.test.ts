@@ -85,6 +85,21 @@ describe('one call tells what the source holds, hour by hour', () => {
   });
 });
 
+describe('the form of the answer does not matter', () => {
+  test.each([
+    { shape: 'columns', gzip: true },
+    { shape: 'v1' },
+    { shape: 'v2' },
+    { shape: 'tables', datetime: 'trimmed' },
+    { shape: 'array' },
+    { row: 'object' },
+  ] as const)('%o', async (wire) => {
+    const source = await start({ ...base, wire });
+    const view = await readSource(source.client, everything);
+    expect(view).toMatchObject({ cells: truth.cells, at: truth.at, upper: truth.upper, calls: 1 });
+  });
+});
+
 describe('an answer that was cut is never taken for a smaller source', () => {
   test.each(['silent', 'one-api-errors', 'error-400'] as const)(
     'under a row cap of 2 (%s) the range is halved',

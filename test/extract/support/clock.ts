@@ -77,7 +77,7 @@ export function hastyClock(): Runtime & { readonly sleeps: readonly number[] } {
 
 /** Lets file operations and promises that are under way finish, however busy the machine is. */
 export async function settle(): Promise<void> {
-  for (let quiet = 0; quiet < 4; ) {
+  for (let quiet = 0; quiet < 4;) {
     await new Promise((resolve) => setImmediate(resolve));
     const writing = process.getActiveResourcesInfo().some((resource) => resource.startsWith('FSReq'));
     quiet = writing ? 0 : quiet + 1;
