@@ -1,13 +1,20 @@
 import { as, toText } from './convert.ts';
-import type { FunctionFamily } from './function-rule.ts';
+import type { FunctionFamily, FunctionRule } from './function-rule.ts';
 import type { Value } from './scope.ts';
 import { nullOf } from './types.ts';
 import type { KqlScalarType } from './types.ts';
 
+const iff: FunctionRule = ([test, yes, no], { type }) => {
+  if (!test || !yes || !no) return undefined;
+  const sql = branch(test, as(yes, type), as(no, type));
+  // The text of a dynamic branch is taken inside it: outside, the whole branch would be evaluated at each look at it.
+  return type === 'dynamic' ? { sql, text: branch(test, toText(yes), toText(no)) } : sql;
+};
+
 /** Branches, and the tests for null and emptiness. */
 export const CONDITIONALS: FunctionFamily = {
-  iff: ([test, yes, no], { type }) => test && yes && no && branch(test, as(yes, type), as(no, type)),
-  iif: ([test, yes, no], { type }) => test && yes && no && branch(test, as(yes, type), as(no, type)),
+  iff,
+  iif: iff,
   case: (args, { type }) => {
     const otherwise = args.at(-1);
     if (!otherwise || args.length % 2 === 0) return undefined;

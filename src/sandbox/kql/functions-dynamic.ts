@@ -105,7 +105,11 @@ export const DYNAMICS: FunctionFamily = {
     array && count && `kql_array_rotate(${as(array, 'dynamic')}, -(${as(count, 'long')}))`,
   bag_keys: onValue((json) => `kql_bag_keys(${json})`),
   bag_merge: (args) => `kql_bag_merge([${args.map((arg) => as(arg, 'dynamic')).join(', ')}])`,
-  bag_remove_keys: ([bag, keys]) => bag && keys && removeKeys(as(bag, 'dynamic'), keys),
+  bag_remove_keys: ([bag, keys]) => {
+    const sql = bag && keys && removeKeys(as(bag, 'dynamic'), keys);
+    // A bag or null, never a string that would have to be unquoted.
+    return sql && { sql, text: `coalesce(${sql}, '')` };
+  },
   bag_has_key: ([bag, key]) => bag && key && `kql_bag_has_key(${as(bag, 'dynamic')}, ${toText(key)})`,
   bag_set_key: ([bag, key, value]) =>
     bag && key && value && !key.literal?.startsWith('$')
@@ -160,7 +164,8 @@ function removeKeys(bag: string, keys: Value): string | undefined {
   const holds = plain.map((key) => `contains(${sql}, ${sqlString(JSON.stringify(key))})`);
   // An escaped key (\\u0075serAgent) would be missed by the text test, so escapes take the slow way.
   const test = [...holds, String.raw`contains(${sql}, '\u')`].join(' or ');
-  return `(case when starts_with(${sql}, '{') and (${test}) then json_merge_patch(${sql}, ${patch})::varchar else ${sql} end)`;
+  const removed = `case when ${test} then json_merge_patch(${sql}, ${patch})::varchar else ${sql} end`;
+  return `(case when starts_with(ltrim(${sql}), '{') then ${removed} end)`;
 }
 
 /** For a JSON path of keys: the path itself and the patch that removes what it names. */

@@ -21,9 +21,10 @@ create or replace macro kql_code_points(text) as
 create or replace macro kql_parse_json(text) as
   case when text = '' then null when json_valid(text) then nullif(json(text)::varchar, 'null') else to_json(text)::varchar end;
 create or replace macro kql_json_type(x) as
-  case when x is null or x = 'null' then 'null' else case json_type(x)
-    when 'ARRAY' then 'array' when 'OBJECT' then 'dictionary' when 'VARCHAR' then 'string' when 'BOOLEAN' then 'bool'
-    when 'DOUBLE' then 'double' else case when try_cast(x as integer) is null then 'long' else 'int' end end end;
+  case when x is null or x = 'null' then 'null' when starts_with(x, '{') then 'dictionary' when starts_with(x, '[') then 'array'
+  when starts_with(x, '"') then 'string' when x in ('true', 'false') then 'bool'
+  when try_cast(x as integer) is not null and not contains(x, '.') and not contains(lower(x), 'e') then 'int'
+  when regexp_full_match(x, '-?[0-9]+') then 'long' else 'double' end;
 
 create or replace macro kql_array_length(x) as case when starts_with(ltrim(x), '[') then json_array_length(x)::bigint end;
 create or replace macro kql_from_end(i, n) as case when i < 0 then greatest(i + n, 0) else i end;
@@ -106,9 +107,9 @@ create or replace macro kql_bag_set_key(x, key, value) as
   case when starts_with(ltrim(x), '{') then kql_bag_of(list_concat(list_filter(kql_pairs(x), lambda kql_p: kql_p.k <> key), [{k: key, v: value}])) end;
 create or replace macro kql_bag_remove_keys(x, keys) as
   case when starts_with(ltrim(x), '{') then kql_bag_of(list_filter(kql_pairs(x),
-    lambda kql_p: not list_contains(list_transform(keys, lambda kql_key: kql_dynamic_text(kql_key)), kql_p.k))) else x end;
+    lambda kql_p: not list_contains(list_transform(keys, lambda kql_key: kql_dynamic_text(kql_key)), kql_p.k))) end;
 create or replace macro kql_bag_remove_path(x, path, patch) as
-  case when starts_with(ltrim(x), '{') and json_exists(x, path) then json_merge_patch(x, patch)::varchar else x end;
+  case when starts_with(ltrim(x), '{') and json_exists(x, path) then json_merge_patch(x, patch)::varchar when starts_with(ltrim(x), '{') then x end;
 
 -- What mv-expand makes rows of: an array's elements, a bag's properties, or the value itself; at least one row.
 create or replace macro kql_expand(x, kind) as
