@@ -54,8 +54,13 @@ export function loadLanguage(): Promise<Analyse> {
 async function load(): Promise<Analyse> {
   // Names in variables: the package has no types for these entries, and it is optional at run time.
   const [runtime, library] = ['bridge.min.js', 'Kusto.Language.Bridge.min.js'];
-  await import(`@kusto/language-service-next/${runtime}`);
-  await import(`@kusto/language-service-next/${library}`);
+  try {
+    await import(`@kusto/language-service-next/${runtime}`);
+    await import(`@kusto/language-service-next/${library}`);
+  } catch (cause) {
+    const hint = 'install it with: npm install @kusto/language-service-next';
+    throw new Error(`Executing KQL needs Microsoft's parser, an optional dependency; ${hint}`, { cause });
+  }
   if (!globalThis.Kusto) throw new Error('the KQL parser did not load');
   const kusto = globalThis.Kusto.Language;
   useKinds(kusto.Syntax.SyntaxKind);
@@ -95,11 +100,7 @@ function refuse(query: string, diagnostics: KustoList<Diagnostic>, syntactic: bo
       const place = position(query, Start);
       throw new KqlError('SYN', `Syntax error: SYN0002: ${Message} [line:position=${place}]`, construct);
     }
-    // KS142 is the library's number for a name that nothing answers to.
-    const text =
-      Code === 'KS142'
-        ? `SEM0100: Failed to resolve column or scalar expression named '${construct}'`
-        : `SEM0019: ${Message} (${Code})`;
+    const text = engineText(Code, Message, construct);
     throw new KqlError('SEM', `Semantic error: ${text}`, construct);
   }
 }
@@ -108,4 +109,17 @@ function refuse(query: string, diagnostics: KustoList<Diagnostic>, syntactic: bo
 function position(query: string, offset: number): string {
   const lines = query.slice(0, offset).split('\n');
   return `${lines.length}:${lines.at(-1)?.length ?? 0}`;
+}
+
+/** What the engine says where it is known; otherwise the library's own words with its number. */
+function engineText(code: string, message: string, construct: string): string {
+  if (code === 'KS142') return `SEM0100: Failed to resolve column or scalar expression named '${construct}'`;
+  if (code === 'KS204') return `SEM0100: Failed to resolve table or column expression named '${construct}'`;
+  const operands = /^The operator '(?:[<>]=?|==|!=)' is not defined for the operand types (\w+) and (\w+)/.exec(
+    message,
+  );
+  if (operands) {
+    return `SEM0064: Cannot compare values of types ${operands[1]} and ${operands[2]}. Try adding explicit casts`;
+  }
+  return `SEM0019: ${message} (${code})`;
 }
