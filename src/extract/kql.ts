@@ -138,15 +138,6 @@ export function probeQuery(): string {
   ].join('\n');
 }
 
-/** As many one-cell rows as asked for: where an endpoint cuts or refuses, its row cap shows at little cost. */
-export function rowCapQuery(rows: number): string {
-  return `range row from 1 to ${whole(rows)} step 1\n| project cell = ''`;
-}
-
-export function schemaQuery(table: TableName): string {
-  return `${table}\n| getschema\n| project ColumnName, ColumnType`;
-}
-
 function projection(table: TableName, dropKeys: readonly string[]): string {
   const columns = TABLES[table].columns.map(({ name, ...column }) => {
     if ('anyJson' in column) return `${name} = tostring(pack_array(${name}))`;

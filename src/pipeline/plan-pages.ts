@@ -2,11 +2,10 @@
 import { batches } from '../extract/batch.ts';
 import { diff } from '../extract/diff.ts';
 import type { Diff, StaleCell } from '../extract/diff.ts';
-import { MAX_WINDOWS, readBuckets, readHistogram } from '../extract/histogram.ts';
-import { planPages } from '../extract/plan.ts';
-import type { Caps, PlanCell } from '../extract/plan.ts';
+import { MAX_WINDOWS } from '../extract/histogram.ts';
+import { packPages } from '../extract/pack.ts';
+import type { Caps } from '../extract/plan.ts';
 import { readSource } from '../extract/reconcile.ts';
-import { refined, refinement } from '../extract/refine.ts';
 import type { Instant } from '../instant.ts';
 import { minuteFingerprints } from '../load/hours.ts';
 import type { HeldHour } from '../load/hours.ts';
@@ -14,22 +13,18 @@ import type { Batch, Page } from '../page.ts';
 import { capsOf, phase } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 
-/** Hour, minute, second, buckets: each round must save more calls than it costs, and this many can. */
-const MOST_REFINEMENTS = 6;
-
 /** The pages to ask for, in time order; finer counts are asked at the source where they pay. */
-export async function pagesOf(work: TableWork, found: Diff, held: ReadonlyMap<Instant, HeldHour>): Promise<Page[]> {
+export async function pagesOf(
+  work: TableWork,
+  found: Diff,
+  held: ReadonlyMap<Instant, HeldHour>,
+): Promise<readonly Page[]> {
   phase(work, 'plan');
   const caps = await capsOf(work);
-  const stale = await byMinutes(work, found.stale, held, caps);
-  const fillers = found.emptyGaps.map((gap): PlanCell => ({ ...gap, rows: 0, bytes: 0, filler: true }));
-  let cells: PlanCell[] = [...stale, ...fillers].sort((a, b) => (a.from < b.from ? -1 : 1));
-  for (let round = 0; round < MOST_REFINEMENTS; round++) {
-    const finer = refinement(cells, caps);
-    if (!finer) break;
-    cells = await count(work, cells, finer);
-  }
-  return planPages(cells, caps);
+  const cells = await byMinutes(work, found.stale, held, caps);
+  const { client, table, settings, signal } = work;
+  const request = { table, cells, emptyGaps: found.emptyGaps, caps, dropKeys: settings.drop };
+  return (await packPages(client, request, signal)).pages;
 }
 
 /** Batches to load; a window that the source says is empty needs no page, only the removal of what we hold. */
@@ -98,23 +93,5 @@ async function byMinutes(
   return stale.flatMap((cell) => {
     const finer = minutes.get(cell.from);
     return finer && finer.length > 0 ? finer : [cell];
-  });
-}
-
-async function count(
-  { client, table, settings, signal }: TableWork,
-  cells: readonly PlanCell[],
-  finer: NonNullable<ReturnType<typeof refinement>>,
-): Promise<PlanCell[]> {
-  const dropKeys = settings.drop;
-  if (finer.kind === 'histogram') {
-    const { unit, windows } = finer;
-    return refined(cells, (await readHistogram(client, { table, unit, windows, dropKeys }, signal)).cells);
-  }
-  const buckets = await readBuckets(client, { table, cells: finer.cells, dropKeys }, signal);
-  const counted = new Map(finer.cells.map((cell, k) => [cell, buckets[k] ?? []]));
-  return cells.map((cell) => {
-    const own = counted.get(cell);
-    return own ? { ...cell, buckets: own } : cell;
   });
 }
