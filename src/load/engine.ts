@@ -11,6 +11,15 @@ import { DamagedError, DiskError, InsightsError, LockedError } from '../errors.t
 /** One row of a small answer: text keeps bigints and microseconds whole. */
 export type Row = Readonly<Record<string, Json>>;
 
+/** The memory limit does not suffice even with spilling. */
+export class OutOfMemoryError extends InsightsError {
+  constructor() {
+    super('unexpected', 'The engine ran out of memory', {
+      hint: 'Raise engine.memoryLimit, or lower reconcile.batchBytes.',
+    });
+  }
+}
+
 export interface EngineSettings {
   /** Engine threads; undefined = all cores. */
   readonly threads?: number;
@@ -154,9 +163,7 @@ function statementError(error: unknown): Error {
   const disk = diskError(message);
   if (disk) return disk;
   if (/out of memory/i.test(message)) {
-    return new InsightsError('unexpected', 'The engine ran out of memory', {
-      hint: 'Raise engine.memoryLimit, or lower reconcile.batchBytes.',
-    });
+    return new OutOfMemoryError();
   }
   // Only the first line, quoted text blanked: a conversion or CSV error repeats the row it failed on.
   const [firstLine = ''] = message.split('\n');

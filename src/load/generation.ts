@@ -8,7 +8,9 @@ import { TEMPORARY, commitFile, syncPath } from '../files.ts';
 import type { Window } from '../instant.ts';
 import type { Batch } from '../page.ts';
 import { TABLES } from '../tables.ts';
-import { lakeName, sqlText } from '../transform/lake.ts';
+import { lakeName } from '../transform/lake.ts';
+import { copyArranged } from './arrange.ts';
+import type { Sources } from './arrange.ts';
 import { hourInside, loadedSql } from './compare.ts';
 import type { Unit } from './compare.ts';
 import { count } from './engine.ts';
@@ -42,18 +44,21 @@ export async function copyGeneration(
 ): Promise<Copied> {
   const table = TABLES[batch.table];
   const id = lakeName(table, table.id);
-  const columns = columnListSql(table);
-  const staged = `select ${columns} from staged where ${loadedSql(unit)}`;
   const spared = `(${insideSql(keepMissing)} and not exists (
     select 1 from staged where ${loadedSql(unit)} and staged."${id}" = old."${id}" and ${hourOf('staged')} = ${hourOf('old')}))`;
   const isKept =
     keepMissing.length > 0 ? `(not ${insideSql(unit.windows)} or ${spared})` : `not ${insideSql(unit.windows)}`;
-  const kept =
+  const old =
     unit.oldFile === undefined || (unit.whole && keepMissing.length === 0)
-      ? ''
-      : `union all select ${columns} from ${parquetSql([unit.oldFile])} as old where ${isKept}
+      ? undefined
+      : `from ${parquetSql([unit.oldFile])} as old where ${isKept}
          and not exists (select 1 from displaced where ${hourInside(unit)} and displaced.id = old."${id}" and displaced.hour = ${hourOf('old')})`;
-  const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, `${staged} ${kept}`);
+  const fresh = `from staged where ${loadedSql(unit)}`;
+  const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, {
+    fresh,
+    old,
+    rows: expectedRows,
+  });
   if (generation.rows !== expectedRows) {
     // The comparison and the copy read the same rows: a difference is a defect, and the file is an orphan.
     throw new InsightsError('unexpected', `${generation.file} holds ${generation.rows} rows, expected ${expectedRows}`);
@@ -61,22 +66,20 @@ export async function copyGeneration(
   return generation;
 }
 
-/** Any select of a table's lake columns → a file of its own, complete, not yet named. */
+/** Rows of a table's lake columns → a file of its own, complete, not yet named. */
 export async function copyRows(
   ledger: Ledger,
   { tenant, table }: Pick<Batch, 'tenant' | 'table'>,
   period: Period,
   generation: number,
-  select: string,
+  sources: Pick<Sources, 'fresh' | 'old' | 'rows'>,
 ): Promise<Copied> {
   const file = generationFile(table, tenant, period.name, generation);
   const path = join(ledger.dataDir, file);
   await makeFolder(dirname(path));
   const temporary = `${path}${TEMPORARY}`;
-  const type = lakeName(TABLES[table], TABLES[table].typeColumn);
-  const [stats] = await ledger.rows(
-    `copy (${select} order by "${type}", "timestamp") to ${sqlText(temporary)} (format parquet, compression zstd, return_stats)`,
-  );
+  const type = `"${lakeName(TABLES[table], TABLES[table].typeColumn)}"`;
+  const stats = await copyArranged(ledger, { columns: columnListSql(TABLES[table]), type, ...sources }, temporary);
   return {
     period,
     generation,
