@@ -135,10 +135,8 @@ function binOf(value: Value, size: Value, type: string): Partial<Value> {
     const ticks = as(value, 'datetime');
     const step = size.literal === undefined || size.type !== 'timespan' ? undefined : parseTimespan(size.literal);
     if (step !== undefined && step > 0n) {
-      const shift = TICKS_TO_1970 % step;
-      // One modulo in the common case: a datetime is never before the year 1, so the shifted value is not negative.
-      const sql = shift === 0n ? `kql_bin(${ticks}, ${step})` : `kql_bin_at(${ticks}, ${step}, ${-shift})`;
-      return { sql };
+      // One modulo, in the group key of every histogram: a datetime is never before the year 1, so the sum is not negative.
+      return { sql: `(${ticks} - (${ticks} + ${TICKS_TO_1970}) % ${step})` };
     }
     return { sql: `kql_bin_at(${ticks}, ${size.sql}, ${-TICKS_TO_1970})` };
   }
