@@ -30,6 +30,11 @@ export const CONDITIONALS: FunctionFamily = {
     if (type !== 'string') return `coalesce(${args.map((arg) => as(arg, type)).join(', ')})`;
     return `coalesce(${[...args.map((arg) => `nullif(${toText(arg)}, '')`), nullOf('string')].join(', ')})`;
   },
+  column_ifexists: ([name, otherwise], { scope, type }) => {
+    if (name?.literal === undefined || !otherwise) return undefined;
+    const column = scope.columns.find((candidate) => candidate.name === name.literal);
+    return column ? as(column, type) : as(otherwise, type);
+  },
   isnull: ([value]) => value && isNull(value),
   isnotnull: ([value]) => value && `(not ${isNull(value)})`,
   notnull: ([value]) => value && `(not ${isNull(value)})`,
