@@ -24,7 +24,7 @@ async function contentOf(dataDir) {
     const reader = await connection.runAndReadAll(
       `select concat_ws(' ', '${table}', count(*), coalesce(sum(hash(row::varchar)), 0)) from ${table} as row`,
     );
-    tables.push(reader.getRowsJson()[0][0]);
+    tables.push(String(reader.getRows()[0][0]));
   }
   connection.closeSync();
   db.closeSync();
