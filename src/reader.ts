@@ -77,15 +77,22 @@ export async function openReader(
     connection.closeSync();
     instance.closeSync();
   };
+  let define: Define;
   try {
     await prepareConnection(connection, [dataDir, await realpath(dataDir)]);
+    define = lazyDefinitions(connection, await sharedDefinitions());
   } catch (error) {
     close();
     throw error;
   }
   signal?.addEventListener('abort', interrupt, { once: true });
   return {
-    query: (sql, parameters = {}) => runSelect(connection, sql, parameters, signal),
+    query: async (sql, parameters = {}) => {
+      await define(sql).catch((error: unknown) => {
+        throw explain(error, signal);
+      });
+      return runSelect(connection, sql, parameters, signal);
+    },
     [Symbol.asyncDispose]: async () => close(),
   };
 }
@@ -111,18 +118,50 @@ async function openReadOnly(path: string, engine: { threads: number; memoryLimit
 async function prepareConnection(connection: DuckDBConnection, folders: readonly string[]): Promise<void> {
   const allowed = [...new Set(folders)].map((folder) => `'${folder.replaceAll("'", "''")}/'`).join(', ');
   await connection.run("set TimeZone = 'UTC'");
-  for (const [name, body] of await sharedViews())
-    await connection.run(`create or replace temp view "${name}" as\n${body}`);
   await connection.run(`set allowed_directories = [${allowed}]`);
   await connection.run('set enable_external_access = false');
   await connection.run('set lock_configuration = true');
 }
 
-/** The definitions that reports share: `queries/views/<name>.sql`, each one select, in the order of their names. */
-async function sharedViews(): Promise<[name: string, body: string][]> {
+/** What reports share: `queries/views/<name>.sql`, each one select; a view, or with `-- arguments: a, b` a macro. */
+async function sharedDefinitions(): Promise<ReadonlyMap<string, string>> {
   const folder = join(QUERIES_FOLDER, 'views');
-  const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.sql')).sort();
-  return Promise.all(files.map(async (file) => [basename(file, '.sql'), await readFile(join(folder, file), 'utf8')]));
+  const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.sql'));
+  return new Map(
+    await Promise.all(
+      files.map(async (file): Promise<[string, string]> => [
+        basename(file, '.sql'),
+        await readFile(join(folder, file), 'utf8'),
+      ]),
+    ),
+  );
+}
+
+type Define = (sql: string) => Promise<void>;
+
+/** Statements that show what there is mean every definition. */
+const SHOWS_ALL = /\b(show|duckdb_\w+|information_schema|pg_catalog)\b/i;
+
+/**
+ * Creates a definition when a statement first names it, after those that it names itself: creating a view opens the
+ * files under it, which a query that does not use it must not pay for (3 s at 90,000 files).
+ */
+function lazyDefinitions(connection: DuckDBConnection, bodies: ReadonlyMap<string, string>): Define {
+  const defined = new Set<string>();
+  const define: Define = async (sql) => {
+    for (const [name, body] of bodies) {
+      if (defined.has(name) || !(SHOWS_ALL.test(sql) || new RegExp(`\\b${name}\\b`, 'i').test(sql))) continue;
+      defined.add(name);
+      await define(body.replaceAll(/^--.*$/gm, ''));
+      const made = /^-- arguments: (.+)$/m.exec(body);
+      await connection.run(
+        made === null
+          ? `create or replace temp view "${name}" as\n${body}`
+          : `create or replace temp macro "${name}"(${made[1] ?? ''}) as table\n${body}`,
+      );
+    }
+  };
+  return define;
 }
 
 async function runSelect(

@@ -5,8 +5,10 @@
  *     -- description: one sentence
  *     -- grain: one row per …
  *     -- parameter: from:date=null First day, inclusive     (name:type=default, then what it is)
+ *     -- parameter: grain:day|week=day Length of a period   (instead of a type: the words allowed)
+ *     -- unit: passes, share                                (of the figures, in their order)
  *     -- caveat: …                                          (any number of them)
- *     -- chart: line x=day y=installs series=device
+ *     -- chart: line x=day y=installs series=device         (line, bar or area; several columns as y=a,b)
  *
  * A parameter stands as `$from` in the statement, which casts it from text; null means "no bound".
  */
@@ -20,12 +22,13 @@ import { parseInstant } from './instant.ts';
 /** The folder of SQL that ships with the package; the same distance from src/ and from dist/. */
 export const QUERIES_FOLDER = fileURLToPath(new URL('../queries', import.meta.url));
 
-const KINDS = ['text', 'date', 'timestamp', 'integer', 'number', 'boolean'] as const;
+const KINDS = ['text', 'date', 'timestamp', 'zone', 'integer', 'number', 'boolean'] as const;
 type Kind = (typeof KINDS)[number];
 
 interface Parameter {
   readonly name: string;
-  readonly kind: Kind;
+  /** One of the types above, or the words allowed, as `a|b|c`. */
+  readonly kind: string;
   readonly fallback: string | null;
   readonly description: string;
 }
@@ -37,6 +40,8 @@ export interface Report {
   readonly description: string;
   readonly grain: string;
   readonly parameters: readonly Parameter[];
+  /** Of the figures, in words. */
+  readonly unit: string | undefined;
   readonly caveats: readonly string[];
   readonly chart: string | undefined;
   readonly sql: string;
@@ -72,7 +77,7 @@ export function parseReport(name: string, sql: string): Report {
     ),
   );
   const entries = head.flatMap((line) => {
-    const match = /^-- (title|description|grain|parameter|caveat|chart): (.+)$/.exec(line.trimEnd());
+    const match = /^-- (title|description|grain|parameter|unit|caveat|chart): (.+)$/.exec(line.trimEnd());
     return match ? [{ key: match[1] ?? '', text: match[2] ?? '' }] : [];
   });
   const all = (key: string): string[] => entries.filter((entry) => entry.key === key).map((entry) => entry.text);
@@ -91,6 +96,7 @@ export function parseReport(name: string, sql: string): Report {
     description: one('description'),
     grain: one('grain'),
     parameters: all('parameter').map((text) => parseParameter(name, text)),
+    unit: all('unit')[0],
     caveats: all('caveat'),
     chart: all('chart')[0],
     sql,
@@ -98,15 +104,19 @@ export function parseReport(name: string, sql: string): Report {
 }
 
 function parseParameter(report: string, text: string): Parameter {
-  const match = /^(\w+):(\w+)=(\S+)\s+(.+)$/.exec(text);
-  const kind = KINDS.find((candidate) => candidate === match?.[2]);
-  if (!match || kind === undefined)
+  const match = /^(\w+):(\w+(?:\|\w+)*)=(\S+)\s+(.+)$/.exec(text);
+  const kind = match?.[2] ?? '';
+  if (!match || !(isKind(kind) || kind.includes('|')))
     throw new ConfigError(`A parameter of report "${report}" cannot be read.`, {
-      hint: `Write "-- parameter: name:type=default description", type one of ${KINDS.join(', ')}.`,
+      hint: `Write "-- parameter: name:type=default description", type one of ${KINDS.join(', ')}, or the words allowed as a|b.`,
       where: { report },
     });
   const [, name = '', , fallback = '', description = ''] = match;
   return { name, kind, fallback: fallback === 'null' ? null : fallback, description };
+}
+
+function isKind(text: string): text is Kind {
+  return KINDS.some((kind) => kind === text);
 }
 
 /** Values for a report's parameters from `name=value` words; what is not given takes its default. */
@@ -135,16 +145,31 @@ const FORMS: Readonly<Record<Kind, { allowed: string; test(text: string): boolea
   text: { allowed: 'any text', test: () => true },
   date: { allowed: 'a day such as 2026-01-31', test: (text) => text.length === 10 && parseInstant(text) !== undefined },
   timestamp: { allowed: 'an instant such as 2026-01-31T06:00:00Z', test: (text) => parseInstant(text) !== undefined },
+  zone: { allowed: 'a time zone such as UTC or Europe/Paris', test: isZone },
   integer: { allowed: 'a whole number', test: (text) => /^-?\d{1,18}$/.test(text) },
   number: { allowed: 'a number', test: (text) => /^-?\d+(\.\d+)?$/.test(text) },
   boolean: { allowed: 'true or false', test: (text) => text === 'true' || text === 'false' },
 };
 
+function isZone(text: string): boolean {
+  // The engine takes offsets such as +02:00 for a name of its own and fails late.
+  if (!/^[A-Za-z]/.test(text)) return false;
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone !== '';
+  } catch {
+    return false;
+  }
+}
+
 function checked({ name, kind, fallback }: Parameter, text: string): string | null {
   if (text === 'null' && fallback === null) return null;
-  if (FORMS[kind].test(text)) return text;
+  const words = kind.split('|');
+  const { allowed, test } = isKind(kind)
+    ? FORMS[kind]
+    : { allowed: `one of ${words.join(', ')}`, test: (word: string) => words.includes(word) };
+  if (test(text)) return text;
   throw new ConfigError(`Parameter "${name}" cannot be "${text}".`, {
-    hint: `Allowed: ${FORMS[kind].allowed}.`,
+    hint: `Allowed: ${allowed}.`,
     where: { flag: '--param' },
   });
 }

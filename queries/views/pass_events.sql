@@ -1,34 +1,19 @@
 -- title: Events of wallet passes
--- description: Event names compared without case and with '.' as ':', and the pass, device and count that the properties hold.
--- grain: one row per event that names a pass
--- caveat: The paths of properties are not documented for this API; each is looked up in the places other channels use.
+-- description: The events that name a pass, each event id once, with the type and the store of its pass.
+-- grain: one row per tenant, event and event id
+-- caveat: An id that returns in another hour is the same event: its earliest copy counts.
+-- caveat: pass_type is the type that the pass carried last, on any of its events; pass_store_id the store it was first created or installed with.
 select
-  tenant_id,
-  timestamp,
-  event_id,
-  event,
-  coalesce(found[1], found[2]) as pass_id,
-  lower(coalesce(found[3], found[4], found[5])) as device,
-  try_cast(found[6] as bigint) as active_registrations
-from (
-  select
-    tenant_id,
-    timestamp,
-    event_id,
-    replace(lower(event_type), '.', ':') as event,
-    -- One call for all paths: the text is parsed once.
-    json_extract_string(
-      properties,
-      [
-        '$.passId',
-        '$.pass.id',
-        '$.device',
-        '$.registrationInformation.device',
-        '$.registrationSource.device',
-        '$.registrationInformation.activeRegistrationCount'
-      ]
-    ) as found
-  from events
-  where replace(lower(event_type), '.', ':') like 'pass:%'
-) as named
-where coalesce(found[1], found[2]) is not null
+  * exclude (pass_type),
+  coalesce(device, '(unknown)') as platform,
+  last_value(pass_type ignore nulls) over of_pass as pass_type,
+  first_value(case when kind in ('created', 'installed') then store_id end ignore nulls) over of_pass as pass_store_id
+from event_facts
+where event like 'pass:%'
+  and pass_id is not null
+window of_pass as (
+  partition by tenant_id, pass_id
+  order by timestamp, event_id
+  rows between unbounded preceding and unbounded following
+)
+qualify row_number() over (partition by tenant_id, event, event_id order by timestamp) = 1

@@ -1,0 +1,45 @@
+-- title: API error rate
+-- description: API requests and the share of them answered with status 400 or more.
+-- grain: one row per tenant and period
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- unit: requests, share
+-- caveat: A request without a readable status counts as a request and not as an error: without_status tells how many there are.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=error_rate
+with
+counted as (
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    count(*) as requests,
+    count(*) filter (where status_code >= 400) as errors,
+    count(*) filter (where status_code is null) as without_status
+  from event_facts
+  where tenant_id = coalesce($tenant, tenant_id)
+    and kind = 'requested'
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, period
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  coalesce(counted.requests, 0) as requests,
+  coalesce(counted.errors, 0) as errors,
+  coalesce(counted.without_status, 0) as without_status,
+  round(counted.errors / nullif(counted.requests, 0), 4) as error_rate,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+left join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period

@@ -1,0 +1,80 @@
+-- title: Attribution of first installs
+-- description: First installs by medium, by the host of the page they came from, or by tag.
+-- grain: one row per tenant, period and source that has one
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- parameter: by:medium|origin|tag=medium What a source is
+-- unit: units (passes on a platform), share
+-- caveat: Tags are multi-valued (campaign and source are both tags, unlabelled): an install counts under each of its tags, so rows do not add up to the total.
+-- caveat: (none) where the installation tells no source; the origin is missing on installs started at a desktop.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: bar x=source y=first_installs
+with
+sourced as (
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    case $by
+      when 'medium' then [coalesce(medium, '(none)')]
+      when 'origin' then [coalesce(origin_host, '(none)')]
+      else coalesce(nullif(list_distinct(list_filter(tags, lambda tag: tag <> '')), []), ['(none)'])
+    end as sources
+  from registrations
+  where tenant_id = coalesce($tenant, tenant_id)
+    and kind = 'installed'
+    and is_first
+    and ($pass_type is null or pass_type = $pass_type)
+    and ($platform is null or platform = $platform)
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+),
+
+totals as (
+  select
+    tenant_id,
+    period,
+    count(*) as total
+  from sourced
+  group by tenant_id, period
+),
+
+counted as (
+  select
+    tenant_id,
+    period,
+    source,
+    count(*) as first_installs
+  from (
+    select
+      tenant_id,
+      period,
+      unnest(sources) as source
+    from sourced
+  ) as listed
+  group by tenant_id, period, source
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  counted.source,
+  counted.first_installs,
+  round(counted.first_installs / totals.total, 4) as share,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+inner join totals
+  on totals.tenant_id = periods.tenant_id
+  and totals.period = periods.period
+inner join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period, counted.source

@@ -1,0 +1,29 @@
+-- title: Churn
+-- description: Passes that became fully inactive in the period, against those active at its start.
+-- grain: one row per tenant and period
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- unit: passes, share
+-- caveat: A pass installed and removed inside the period counts as churned but not at its start: in short, young lives the rate can exceed 1.
+-- caveat: A pass that lapsed and came back in the period counts as churned once.
+-- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=churn_rate
+select
+  activity.tenant_id,
+  activity.period,
+  activity.active_passes - activity.pass_growth as active_at_start,
+  activity.lapsed_passes as churned_passes,
+  round(activity.lapsed_passes / nullif(activity.active_passes - activity.pass_growth, 0), 4) as churn_rate,
+  activity.verified_share,
+  activity.partial_share,
+  activity.open_share,
+  activity.coverage,
+  activity.loaded_at
+from activity($tenant, $zone, $grain, $from, $to, $pass_type, $platform) as activity
+order by activity.tenant_id, activity.period

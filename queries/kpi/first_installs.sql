@@ -1,0 +1,47 @@
+-- title: First installs and first uninstalls
+-- description: The first installation and the first removal of each pass and platform; repetitions do not count.
+-- grain: one row per tenant and period
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- unit: units (passes on a platform)
+-- caveat: A removal whose installation was never seen is still the first removal.
+-- caveat: What is first depends on the first loaded day: an earlier installation is unseen.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=first_installs,first_uninstalls
+with
+counted as (
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    count(*) filter (where kind = 'installed') as first_installs,
+    count(*) filter (where kind = 'uninstalled') as first_uninstalls
+  from registrations
+  where tenant_id = coalesce($tenant, tenant_id)
+    and is_first
+    and ($pass_type is null or pass_type = $pass_type)
+    and ($platform is null or platform = $platform)
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, period
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  coalesce(counted.first_installs, 0) as first_installs,
+  coalesce(counted.first_uninstalls, 0) as first_uninstalls,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+left join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period

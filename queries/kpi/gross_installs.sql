@@ -1,0 +1,45 @@
+-- title: Gross installs and uninstalls
+-- description: Installation and removal events, repetitions included, each event id once.
+-- grain: one row per tenant and period
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- unit: events
+-- caveat: Re-installs and further devices count again: first_installs counts each pass and platform once.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=installs,uninstalls
+with
+counted as (
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    count(*) filter (where kind = 'installed') as installs,
+    count(*) filter (where kind = 'uninstalled') as uninstalls
+  from registrations
+  where tenant_id = coalesce($tenant, tenant_id)
+    and ($pass_type is null or pass_type = $pass_type)
+    and ($platform is null or platform = $platform)
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, period
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  coalesce(counted.installs, 0) as installs,
+  coalesce(counted.uninstalls, 0) as uninstalls,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+left join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period

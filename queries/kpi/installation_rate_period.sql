@@ -1,0 +1,48 @@
+-- title: Installed against created
+-- description: Passes installed in the period against passes created in it, whether or not they are the same.
+-- grain: one row per tenant and period
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- unit: passes, ratio
+-- caveat: A ratio of two counts, not a share: it can exceed 1. installation_rate follows the passes themselves.
+-- caveat: With a platform, only the installations are of that platform: a creation has none.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=installed_per_created
+with
+counted as (
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    count(distinct pass_id) filter (where kind = 'created') as created,
+    count(distinct pass_id) filter (where kind = 'installed') as installed
+  from pass_events
+  where tenant_id = coalesce($tenant, tenant_id)
+    and kind in ('created', 'installed')
+    and ($pass_type is null or pass_type = $pass_type)
+    and ($platform is null or kind = 'created' or platform = $platform)
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, period
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  coalesce(counted.created, 0) as created,
+  coalesce(counted.installed, 0) as installed,
+  round(counted.installed / nullif(counted.created, 0), 4) as installed_per_created,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+left join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period

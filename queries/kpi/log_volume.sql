@@ -1,0 +1,42 @@
+-- title: Log volume
+-- description: Log entries by type.
+-- grain: one row per tenant, period and log type that occurs
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- unit: log entries
+-- caveat: The source keeps logs for 45 days: hours lost before they were read make a period unverified.
+-- caveat: A type without entries in a period has no row.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=entries series=log_type
+with
+counted as (
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    event_type as log_type,
+    count(*) as entries
+  from logs
+  where tenant_id = coalesce($tenant, tenant_id)
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, period, log_type
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  counted.log_type,
+  counted.entries,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('logs', $tenant, $zone, $grain, $from, $to) as periods
+inner join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period, counted.log_type

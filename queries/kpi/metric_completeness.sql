@@ -1,0 +1,80 @@
+-- title: Completeness of metrics
+-- description: Hours with and without a snapshot, for each metric type since it was first seen.
+-- grain: one row per tenant, metric type and period
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- unit: hours, share
+-- caveat: Missing hours are reported and never interpolated.
+-- caveat: Only hours that are verified are expected to hold a snapshot; an hour that is not proven may still get one.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=completeness series=metric_type
+with
+snapshots as (
+  select distinct
+    tenant_id,
+    metric_type,
+    date_trunc('hour', timestamp) as hour
+  from metrics
+  where tenant_id = coalesce($tenant, tenant_id)
+),
+
+types as (
+  select
+    tenant_id,
+    metric_type,
+    min(hour) as first_hour
+  from snapshots
+  group by tenant_id, metric_type
+),
+
+expected as (
+  select
+    types.tenant_id,
+    types.metric_type,
+    date_trunc($grain, coverage.hour at time zone $zone) as period,
+    snapshots.hour is not null as is_present
+  from types
+  inner join coverage
+    on coverage.tenant_id = types.tenant_id
+    and coverage.table_name = 'metrics'
+    and coverage.state = 'verified'
+    and coverage.hour >= types.first_hour
+    and coverage.hour >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and coverage.hour < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  left join snapshots
+    on snapshots.tenant_id = types.tenant_id
+    and snapshots.metric_type = types.metric_type
+    and snapshots.hour = coverage.hour
+),
+
+counted as (
+  select
+    tenant_id,
+    metric_type,
+    period,
+    count(*) as expected_hours,
+    count(*) filter (where not is_present) as missing_hours
+  from expected
+  group by tenant_id, metric_type, period
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  counted.metric_type,
+  counted.expected_hours,
+  counted.missing_hours,
+  round(1 - counted.missing_hours / counted.expected_hours, 4) as completeness,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('metrics', $tenant, $zone, $grain, $from, $to) as periods
+inner join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period, counted.metric_type

@@ -1,0 +1,28 @@
+-- title: Net growth
+-- description: First installs and re-installs less removals, counted on changes of state and not on raw events.
+-- grain: one row per tenant and period
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- unit: units (passes on a platform)
+-- caveat: Repeated installations and removals of what was not installed change nothing, so net_growth is the change of active_units.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: bar x=period y=net_growth
+select
+  activity.tenant_id,
+  activity.period,
+  activity.installed,
+  activity.reinstalled,
+  activity.removed,
+  activity.installed + activity.reinstalled - activity.removed as net_growth,
+  activity.verified_share,
+  activity.partial_share,
+  activity.open_share,
+  activity.coverage,
+  activity.loaded_at
+from activity($tenant, $zone, $grain, $from, $to, $pass_type, $platform) as activity
+order by activity.tenant_id, activity.period

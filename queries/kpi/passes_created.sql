@@ -1,0 +1,42 @@
+-- title: Passes created
+-- description: Passes with a created event in the period.
+-- grain: one row per tenant and period
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- unit: passes
+-- caveat: A pass counts once in each period in which it has a created event, however many.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=passes_created
+with
+counted as (
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    count(distinct pass_id) as passes_created
+  from pass_events
+  where tenant_id = coalesce($tenant, tenant_id)
+    and kind = 'created'
+    and ($pass_type is null or pass_type = $pass_type)
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, period
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  coalesce(counted.passes_created, 0) as passes_created,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+left join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period

@@ -1,0 +1,75 @@
+-- title: Platform split
+-- description: Active units (passes on a platform) by platform at the end of each period.
+-- grain: one row per tenant, period and platform ever installed on
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- unit: units (passes on a platform), share
+-- caveat: A pass on two platforms counts on both.
+-- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: area x=period y=active_units series=platform
+with
+totals as (
+  select
+    tenant_id,
+    platform,
+    date_trunc($grain, changed_at at time zone $zone) as period,
+    sum(unit_delta) as delta
+  from pass_states
+  where tenant_id = coalesce($tenant, tenant_id)
+    and ($pass_type is null or pass_type = $pass_type)
+    and changed_at < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, platform, period
+),
+
+running as (
+  select
+    tenant_id,
+    platform,
+    period,
+    sum(delta) over (partition by tenant_id, platform order by period) as active_units
+  from totals
+),
+
+platforms as (
+  select distinct tenant_id, platform
+  from totals
+),
+
+spine as (
+  select
+    periods.*,
+    platforms.platform
+  from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+  inner join platforms
+    on platforms.tenant_id = periods.tenant_id
+),
+
+counted as (
+  select
+    spine.*,
+    coalesce(running.active_units, 0)::bigint as active_units
+  from spine
+  asof left join running
+    on running.tenant_id = spine.tenant_id
+    and running.platform = spine.platform
+    and running.period <= spine.period
+)
+
+select
+  counted.tenant_id,
+  counted.period,
+  counted.platform,
+  counted.active_units,
+  round(counted.active_units / nullif(sum(counted.active_units) over (partition by counted.tenant_id, counted.period), 0), 4) as share,
+  counted.verified_share,
+  counted.partial_share,
+  counted.open_share,
+  counted.coverage,
+  counted.loaded_at
+from counted
+order by counted.tenant_id, counted.period, counted.platform

@@ -1,0 +1,70 @@
+-- title: Installs per redirect
+-- description: Installation events against followed QR codes and short links, by store or by code.
+-- grain: one row per tenant, period and place that has one of them
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: by:store|redirect=store What a place is: the store, or the QR code or link
+-- unit: events, ratio
+-- caveat: A ratio of counts: no key is shared between a redirect and an installation; it can exceed 1.
+-- caveat: The store of an installation is its own, else the one its pass was created with; its code only what it tells itself. (none) where there is none.
+-- caveat: A place without redirects and installs in a period has no row.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: bar x=place y=installs_per_redirect
+with
+happened as (
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    coalesce(case when $by = 'store' then store_id else redirect_id end, '(none)') as place,
+    1 as redirects,
+    0 as installs
+  from event_facts
+  where tenant_id = coalesce($tenant, tenant_id)
+    and kind = 'redirected'
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  union all
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    coalesce(case when $by = 'store' then coalesce(store_id, pass_store_id) else redirect_id end, '(none)') as place,
+    0 as redirects,
+    1 as installs
+  from registrations
+  where tenant_id = coalesce($tenant, tenant_id)
+    and kind = 'installed'
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+),
+
+counted as (
+  select
+    tenant_id,
+    period,
+    place,
+    sum(redirects)::bigint as redirects,
+    sum(installs)::bigint as installs
+  from happened
+  group by tenant_id, period, place
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  counted.place,
+  counted.redirects,
+  counted.installs,
+  round(counted.installs / nullif(counted.redirects, 0), 4) as installs_per_redirect,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+inner join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period, counted.place

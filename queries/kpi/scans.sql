@@ -1,0 +1,47 @@
+-- title: Scans and scan rate
+-- description: Scan events, the passes scanned, and their share of the passes active at the end of the period.
+-- grain: one row per tenant and period
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- unit: events, passes, ratio
+-- caveat: A scan is a barcode matched to a pass: not a redemption.
+-- caveat: scan_rate can exceed 1: a pass scanned in the period may be removed before its end, or never have been seen installed.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=scans,scanning_passes
+with
+counted as (
+  select
+    tenant_id,
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    count(*) as scans,
+    count(distinct pass_id) as scanning_passes
+  from pass_events
+  where tenant_id = coalesce($tenant, tenant_id)
+    and kind = 'scanned'
+    and ($pass_type is null or pass_type = $pass_type)
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, period
+)
+
+select
+  activity.tenant_id,
+  activity.period,
+  coalesce(counted.scans, 0) as scans,
+  coalesce(counted.scanning_passes, 0) as scanning_passes,
+  activity.active_passes,
+  round(coalesce(counted.scanning_passes, 0) / nullif(activity.active_passes, 0), 4) as scan_rate,
+  activity.verified_share,
+  activity.partial_share,
+  activity.open_share,
+  activity.coverage,
+  activity.loaded_at
+from activity($tenant, $zone, $grain, $from, $to, $pass_type, null) as activity
+left join counted
+  on counted.tenant_id = activity.tenant_id
+  and counted.period = activity.period
+order by activity.tenant_id, activity.period

@@ -1,0 +1,84 @@
+-- title: Survival after 7, 30 and 90 days
+-- description: Passes by the period of their first installation, and how many are active so many days later.
+-- grain: one row per tenant and period of first installation
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- unit: passes, share
+-- caveat: A cohort whose last day is younger than the age asked for has null: it cannot be judged yet.
+-- caveat: A pass that was removed and came back before the day counts as alive.
+-- caveat: Days are 24 hours after the first installation of each pass.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=survival_d7,survival_d30,survival_d90
+with
+changes as (
+  select
+    tenant_id,
+    pass_id,
+    changed_at,
+    case when $platform is null then pass_delta else unit_delta end as delta,
+    min(changed_at) over (partition by tenant_id, pass_id) as installed_at
+  from pass_states
+  where tenant_id = coalesce($tenant, tenant_id)
+    and ($pass_type is null or pass_type = $pass_type)
+    and ($platform is null or platform = $platform)
+),
+
+lives as (
+  select
+    tenant_id,
+    pass_id,
+    any_value(installed_at) as installed_at,
+    sum(delta) filter (where changed_at <= installed_at + interval '7 days') > 0 as alive_d7,
+    sum(delta) filter (where changed_at <= installed_at + interval '30 days') > 0 as alive_d30,
+    sum(delta) filter (where changed_at <= installed_at + interval '90 days') > 0 as alive_d90
+  from changes
+  group by tenant_id, pass_id
+),
+
+cohorts as (
+  select
+    tenant_id,
+    date_trunc($grain, installed_at at time zone $zone) as period,
+    count(*) as cohort,
+    count(*) filter (where alive_d7) as alive_d7,
+    count(*) filter (where alive_d30) as alive_d30,
+    count(*) filter (where alive_d90) as alive_d90
+  from lives
+  where installed_at >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and installed_at < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, period
+),
+
+known as (
+  select
+    tenant_id,
+    max(case when state = 'open' then hour else hour + interval '1 hour' end) as known_to
+  from coverage
+  where table_name = 'events'
+  group by tenant_id
+)
+
+select
+  periods.tenant_id,
+  periods.period,
+  coalesce(cohorts.cohort, 0) as cohort,
+  case when known.known_to >= periods.ends_at + interval '7 days' then round(cohorts.alive_d7 / cohorts.cohort, 4) end as survival_d7,
+  case when known.known_to >= periods.ends_at + interval '30 days' then round(cohorts.alive_d30 / cohorts.cohort, 4) end as survival_d30,
+  case when known.known_to >= periods.ends_at + interval '90 days' then round(cohorts.alive_d90 / cohorts.cohort, 4) end as survival_d90,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+inner join known
+  on known.tenant_id = periods.tenant_id
+left join cohorts
+  on cohorts.tenant_id = periods.tenant_id
+  and cohorts.period = periods.period
+order by periods.tenant_id, periods.period

@@ -1,0 +1,96 @@
+-- title: Wallet status
+-- description: Passes by the wallet they are in at the end of each period: none, apple, google or both.
+-- grain: one row per tenant, period and wallet status
+-- parameter: from:date=null First day, inclusive
+-- parameter: to:date=null Last day, exclusive
+-- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: pass_type:text=null Passes of this type alone
+-- unit: passes, share
+-- caveat: none holds passes that were created or seen and are in no wallet; unknown, shown when there is one, active passes whose platform no event tells.
+-- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: area x=period y=passes_in_status series=wallet_status
+with
+changes as (
+  select
+    tenant_id,
+    pass_id,
+    changed_at,
+    wallet_status,
+    lag(wallet_status, 1, 'none') over (partition by tenant_id, pass_id order by changed_at, event_id) as before
+  from pass_states
+  where tenant_id = coalesce($tenant, tenant_id)
+    and ($pass_type is null or pass_type = $pass_type)
+),
+
+moves as (
+  select tenant_id, changed_at as moved_at, wallet_status, 1 as delta
+  from changes
+  union all
+  select tenant_id, changed_at as moved_at, before as wallet_status, -1 as delta
+  from changes
+  union all
+  select tenant_id, min(timestamp) as moved_at, 'none' as wallet_status, 1 as delta
+  from pass_events
+  where tenant_id = coalesce($tenant, tenant_id)
+    and ($pass_type is null or pass_type = $pass_type)
+  group by tenant_id, pass_id
+),
+
+totals as (
+  select
+    tenant_id,
+    wallet_status,
+    date_trunc($grain, moved_at at time zone $zone) as period,
+    sum(delta) as delta
+  from moves
+  where moved_at < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, wallet_status, period
+),
+
+running as (
+  select
+    tenant_id,
+    wallet_status,
+    period,
+    sum(delta) over (partition by tenant_id, wallet_status order by period) as passes_in_status
+  from totals
+),
+
+spine as (
+  select
+    periods.*,
+    unnest(['none', 'apple', 'google', 'both', 'unknown']) as wallet_status
+  from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+),
+
+counted as (
+  select
+    spine.*,
+    coalesce(running.passes_in_status, 0)::bigint as passes_in_status
+  from spine
+  asof left join running
+    on running.tenant_id = spine.tenant_id
+    and running.wallet_status = spine.wallet_status
+    and running.period <= spine.period
+)
+
+select
+  counted.tenant_id,
+  counted.period,
+  counted.wallet_status,
+  counted.passes_in_status,
+  round(
+    counted.passes_in_status / nullif(sum(counted.passes_in_status) over (partition by counted.tenant_id, counted.period), 0), 4
+  ) as share,
+  counted.verified_share,
+  counted.partial_share,
+  counted.open_share,
+  counted.coverage,
+  counted.loaded_at
+from counted
+qualify counted.wallet_status <> 'unknown'
+  or counted.passes_in_status > 0
+order by counted.tenant_id, counted.period, counted.wallet_status

@@ -1,0 +1,88 @@
+-- title: Periods and their coverage
+-- description: The hours, days, weeks or months that the lake covers, in a zone, each with how far it is proven.
+-- grain: one row per tenant and period
+-- arguments: of_table, of_tenant, in_zone, by_grain, from_day, to_day
+-- caveat: period is wall-clock time: in the night a clock is set back, two hours have one name and are one period of grain hour.
+-- caveat: In zones half an hour off, an hour of coverage belongs to the period in which it begins.
+with
+known as (
+  select
+    tenant_id,
+    min(hour) as first_hour,
+    max(hour) as last_hour
+  from coverage
+  where table_name = of_table
+    and (of_tenant is null or tenant_id = of_tenant)
+  group by tenant_id
+),
+
+bounds as (
+  select
+    tenant_id,
+    first_hour,
+    last_hour,
+    -- Both pass over null: no bound.
+    greatest(
+      case when by_grain = 'hour' then first_hour else date_trunc(by_grain, first_hour at time zone in_zone) at time zone in_zone end,
+      from_day::timestamp at time zone in_zone
+    ) as lower_at,
+    least(
+      case
+        when by_grain = 'hour' then last_hour + interval '1 hour'
+        else (date_trunc(by_grain, last_hour at time zone in_zone) + ('1 ' || by_grain)::interval) at time zone in_zone
+      end,
+      to_day::timestamp at time zone in_zone
+    ) as upper_at
+  from known
+),
+
+hours as (
+  select
+    tenant_id,
+    first_hour,
+    last_hour,
+    unnest(
+      generate_series(
+        date_trunc('hour', lower_at + interval '59 minutes 59.999999 seconds'),
+        upper_at - interval '1 microsecond',
+        interval '1 hour'
+      )
+    ) as hour
+  from bounds
+),
+
+states as (
+  select
+    hours.tenant_id,
+    hours.hour,
+    date_trunc(by_grain, hours.hour at time zone in_zone) as period,
+    case
+      when coverage.state = 'unchecked' then 'partial'
+      when coverage.state is not null then coverage.state
+      when hours.hour > hours.last_hour then 'open'
+    end as state
+  from hours
+  left join coverage
+    on coverage.tenant_id = hours.tenant_id
+    and coverage.hour = hours.hour
+    and coverage.table_name = of_table
+)
+
+select
+  tenant_id,
+  period,
+  min(hour) as starts_at,
+  max(hour) + interval '1 hour' as ends_at,
+  count(*) as hours,
+  round(count(*) filter (where state = 'verified') / count(*), 3) as verified_share,
+  round(count(*) filter (where state = 'partial') / count(*), 3) as partial_share,
+  round(count(*) filter (where state = 'open') / count(*), 3) as open_share,
+  -- Shares are rounded, this mark is not.
+  case
+    when count(*) filter (where state = 'verified') = count(*) then 'verified'
+    when count(*) filter (where state = 'open') > 0 then 'open'
+    else 'unverified'
+  end as coverage,
+  (select max(published_at) from snapshot) as loaded_at
+from states
+group by tenant_id, period
