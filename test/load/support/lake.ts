@@ -106,7 +106,7 @@ export async function landPage(
     file,
     rows: rows.length,
     bytes: 0,
-    largestRow: Math.max(0, ...lines.map((line) => Buffer.byteLength(line))),
+    largestRow: lines.reduce((most, line) => Math.max(most, Buffer.byteLength(line)), 0),
     ...(columns ? { columns } : {}),
   };
 }

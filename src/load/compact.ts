@@ -1,0 +1,104 @@
+/**
+ * Closed months of small days become one file each: a query binds every file that its view lists, so five years of
+ * small days cost more than their rows. Nothing is read from the source and no row changes; a row that turns up later
+ * rewrites its month, which is small by choice.
+ */
+import { join } from 'node:path';
+import { DamagedError } from '../errors.ts';
+import { DAY } from '../instant.ts';
+import type { Instant } from '../instant.ts';
+import { sqlText } from '../transform/lake.ts';
+import { count, tableOf, text } from './engine.ts';
+import type { Row } from './engine.ts';
+import { commitGeneration, copyRows } from './generation.ts';
+import type { Ledger } from './ledger.ts';
+import { periodOf } from './layout.ts';
+import { insertPartitions, readBack } from './record.ts';
+import { instantSql, ofTable, parquetSql } from './sql.ts';
+
+export interface CompactOptions {
+  readonly run: string;
+  /** The source's clock: months that ended a good while before it are closed. */
+  readonly at: Instant;
+  /** Mean bytes of a month's files below which they are put together. @default 1 MB */
+  readonly smallBytes?: number;
+  readonly onStep?: (step: string) => void | Promise<void>;
+}
+
+/** Late rows come within days; after this a month is rewritten by hardly anything. */
+const CLOSED_AFTER = 35n * DAY;
+
+/** Compacts every closed month whose hours are all settled. */
+export async function compactMonths(
+  ledger: Ledger,
+  { run, at, smallBytes = 1_000_000, onStep }: CompactOptions,
+): Promise<{ readonly months: number; readonly files: number }> {
+  return ledger.exclusive(async () => {
+    const closed = await ledger.rows(
+      `with unsettled as (
+         select distinct tenant, table_name, strftime(hour, '%Y-%m') as month
+         from hours where state not in ('verified', 'expired')
+       ),
+       months as (
+         select
+           tenant, table_name, period[:7] as month, sum(rows)::bigint as rows, count(*) as n,
+           string_agg(file, chr(10) order by period) as files
+         from partitions
+         where superseded_at is null and length(period) = 10
+         group by all
+         having count(*) > 1 and avg(bytes) < ${Math.trunc(smallBytes)} and max(to_ts) <= ${instantSql(at - CLOSED_AFTER)}
+       )
+       select * from months
+       where not exists (
+         select 1 from unsettled
+         where unsettled.tenant = months.tenant and unsettled.table_name = months.table_name and unsettled.month = months.month)
+       order by tenant, table_name, month`,
+    );
+    for (const row of closed) await compactMonth(ledger, row, run, onStep);
+    return { months: closed.length, files: closed.reduce((sum, row) => sum + count(row, 'n'), 0) };
+  });
+}
+
+async function compactMonth(ledger: Ledger, month: Row, run: string, onStep: CompactOptions['onStep']): Promise<void> {
+  const [tenant, table, name] = [text(month, 'tenant') ?? '', tableOf(month), text(month, 'month') ?? ''];
+  const period = periodOf(name);
+  if (!period) throw new Error(`not a month: ${name}`);
+  const mine = ofTable(tenant, table);
+  const files = (text(month, 'files') ?? '').split('\n').map((file) => join(ledger.dataDir, file));
+  const [last] = await ledger.rows(
+    `select coalesce(max(generation), 0) as n from partitions where ${mine} and period = ${sqlText(name)}`,
+  );
+  const copied = await copyRows(ledger, { tenant, table }, period, count(last, 'n') + 1, {
+    fresh: `from ${parquetSql(files)} where true`,
+    old: undefined,
+    rows: count(month, 'rows'),
+  });
+  const generation = await commitGeneration(ledger, copied);
+  await onStep?.(`month ${name}`);
+  await readBack(ledger, { table }, [generation]);
+  // The hours' accounts stand on the days' files: the month must say the same of each hour before it stands for them.
+  const [differing] = await ledger.rows(
+    `select count(*) as n
+     from (select hour, fp from readback) as written
+     full join (
+       select hour, lake from hours
+       where ${mine} and lake.n > 0 and hour >= ${instantSql(period.from)} and hour < ${instantSql(period.to)}
+     ) as held on held.hour = written.hour
+     where written.fp is distinct from held.lake`,
+  );
+  if (count(differing, 'n') > 0) {
+    throw new DamagedError(`The files of ${table} in ${name} do not hold what the ledger says`, {
+      hint: 'Run `insights-etl verify --deep`: it finds the file, and the next run fetches its rows again.',
+      where: { tenant, table, month: name },
+    });
+  }
+  await ledger.transaction(async () => {
+    await ledger.run(
+      `update partitions set superseded_at = ${ledger.nowSql()}
+       where ${mine} and superseded_at is null and length(period) = 10 and period[:7] = ${sqlText(name)}`,
+    );
+    await insertPartitions(ledger, { tenant, table }, [generation], run);
+  });
+  await ledger.run('drop table readback');
+  await onStep?.(`recorded ${name}`);
+}
