@@ -29,7 +29,7 @@ export interface Question {
   readonly limits: Limits;
   readonly wire: WireOptions;
   /** What a fault does to each row's JSON text. */
-  readonly editRow?: ((row: string, index: number) => string) | undefined;
+  readonly editRow?: ((row: string, index: number, columns: readonly ResultColumn[]) => string) | undefined;
   /** An error that a fault puts into the rows or beside them. */
   readonly failure?: { readonly where: 'rows' | 'beside'; readonly json: string } | undefined;
 }
@@ -49,7 +49,7 @@ export async function answerQuery(store: Store, question: Question, signal: Abor
   let over: Cap | undefined;
   try {
     for await (const chunk of store.stream(sql, stop)) {
-      const taken = editRow ? chunk.map((row, index) => editRow(row, rows + index)) : chunk;
+      const taken = editRow ? chunk.map((row, index) => editRow(row, rows + index, columns)) : chunk;
       let text = Buffer.from(taken.join(','));
       let count = taken.length;
       if (rows + count > limits.rows) over = 'rows';

@@ -15,7 +15,7 @@ const WITHOUT_SCOPE = '-noscope';
  * `X-API-KEY` or as a bearer token; `sandbox-<tenant>-noscope` is valid and lacks the scope.
  */
 export function checkAccess(headers: IncomingHttpHeaders, tenant: string, tenants: readonly string[]): Access {
-  const key = credential(headers);
+  const key = credentialOf(headers);
   if (key === undefined) return { kind: 'unauthenticated', why: 'no X-API-KEY header and no bearer token' };
   const owner =
     tenants.find((each) => key === KEY_PREFIX + each) ??
@@ -27,7 +27,8 @@ export function checkAccess(headers: IncomingHttpHeaders, tenant: string, tenant
   return { kind: 'granted' };
 }
 
-function credential(headers: IncomingHttpHeaders): string | undefined {
+/** The key or token of a request. */
+export function credentialOf(headers: IncomingHttpHeaders): string | undefined {
   const key = headers['x-api-key'];
   if (typeof key === 'string' && key !== '') return key;
   return /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '')?.[1];

@@ -3,9 +3,7 @@
  * more. Everything is declarative and seeded: the same calls in the same order meet the same faults.
  */
 import { z } from 'zod';
-import type { Limits, Question } from './answer.ts';
-import { problem, type Answer } from './problem.ts';
-import { literal } from './store.ts';
+import { effect, type Fault } from './fault-effects.ts';
 import { seededRandom } from './synthetic-hours.ts';
 import { TABLE_NAMES } from '../tables.ts';
 
@@ -18,24 +16,60 @@ function isPattern(text: string): boolean {
 }
 
 const count = z.int().min(0);
+/** How many of an answer's first rows are damaged. */
+const rows = count.default(1);
 const reply = z.discriminatedUnion('kind', [
+  // Instead of the answer.
   z.strictObject({
     kind: z.literal('status'),
     status: z.int().min(400).max(599),
-    /** Seconds, the same as an HTTP date, or left out. */
-    retryAfter: z.union([z.number().min(0), z.literal('date')]).optional(),
-    body: z.enum(['problem', 'html', 'text', 'empty']).default('problem'),
+    /** Seconds, the same as an HTTP date, words that are neither, or left out. */
+    retryAfter: z.union([z.number().min(0), z.enum(['date', 'nonsense'])]).optional(),
+    /** `problem-text`: a problem document as text/plain; `echo`: one whose detail repeats the credential. */
+    body: z.enum(['problem', 'problem-text', 'echo', 'html', 'text', 'empty']).default('problem'),
   }),
   z.strictObject({ kind: z.literal('html'), status: z.int().min(200).max(599).default(200) }),
-  z.strictObject({ kind: z.literal('reset'), at: z.enum(['before', 'body']).default('before') }),
+  z.strictObject({
+    kind: z.literal('redirect'),
+    status: z.union([301, 302, 303, 307, 308].map((status) => z.literal(status))).default(307),
+    /** Another address; left out: the same one again. */
+    location: z.string().optional(),
+  }),
+  z.strictObject({ kind: z.literal('refused-function'), name: z.string() }),
+  z.strictObject({
+    kind: z.literal('endless-body'),
+    /** What goes on for ever: rows, one text, blanks between rows, members beside the rows. */
+    form: z.enum(['rows', 'text', 'blanks', 'members']).default('rows'),
+  }),
+  z.strictObject({
+    kind: z.literal('deep-nesting'),
+    levels: z.int().min(1).default(1_000_000),
+    /** Where the brackets stand: around the answer, in a row's cell, or inside the text of one. */
+    at: z.enum(['answer', 'cell', 'text']).default('cell'),
+  }),
+  z.strictObject({ kind: z.literal('giant-row'), bytes: z.int().min(1).default(300_000_000) }),
+  z.strictObject({ kind: z.literal('gzip-bomb'), bytes: z.int().min(1).default(1_000_000_000) }),
+  // The answer, delivered badly.
+  z.strictObject({ kind: z.literal('reset'), at: z.enum(['before', 'headers', 'body']).default('before') }),
   z.strictObject({
     kind: z.literal('stall'),
     at: z.enum(['before', 'body']).default('before'),
     /** Then go on; without it the call hangs until the client gives up. */
     ms: count.optional(),
   }),
+  z.strictObject({
+    kind: z.literal('drip'),
+    bytes: z.int().min(1).default(1),
+    everyMs: z.int().min(1).default(100),
+  }),
   z.strictObject({ kind: z.literal('truncated-body'), contentLength: z.boolean().default(true) }),
-  z.strictObject({ kind: z.literal('silent-truncation'), rows: count.default(1) }),
+  z.strictObject({ kind: z.literal('wrong-length'), by: z.int().default(-10) }),
+  z.strictObject({
+    kind: z.literal('encoding'),
+    form: z.enum(['gzip', 'deflate', 'chunked', 'gzip-chunked', 'corrupt-gzip', 'cut-gzip', 'not-gzip']),
+  }),
+  // Another answer than the right one.
+  z.strictObject({ kind: z.literal('silent-truncation'), rows }),
   z.strictObject({
     kind: z.literal('error-in-rows'),
     form: z.enum(['one-api-errors', 'exceptions']).default('one-api-errors'),
@@ -45,6 +79,11 @@ const reply = z.discriminatedUnion('kind', [
     member: z.enum(['error', 'errors', 'exceptions', 'OneApiErrors']).default('error'),
   }),
   z.strictObject({
+    kind: z.literal('deferred-failure'),
+    /** The rows in the engine's own envelope, the failure behind them: a status table, or the last frame. */
+    form: z.enum(['v1', 'v2']).default('v2'),
+  }),
+  z.strictObject({
     kind: z.literal('too-large'),
     by: z.enum(['rows', 'bytes']).default('rows'),
     mode: z.enum(['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent']).optional(),
@@ -52,11 +91,20 @@ const reply = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('malformed-rows'),
     width: z.union([z.literal(-1), z.literal(1)]).default(1),
-    rows: count.default(1),
+    rows,
   }),
+  z.strictObject({ kind: z.literal('reordered-columns') }),
   z.strictObject({ kind: z.literal('wrong-tenant'), tenant: z.string().default('somebody-else') }),
   z.strictObject({ kind: z.literal('duplicate-rows') }),
-  z.strictObject({ kind: z.literal('refused-function'), name: z.string() }),
+  z.strictObject({ kind: z.literal('duplicate-ids'), rows }),
+  z.strictObject({ kind: z.literal('null-id'), rows }),
+  z.strictObject({ kind: z.literal('bad-datetime'), rows }),
+  z.strictObject({ kind: z.literal('outside-window'), rows }),
+  z.strictObject({
+    kind: z.literal('stale-replica'),
+    /** Share of the rows that this call does not see yet. */
+    share: z.number().min(0).max(1).default(0.1),
+  }),
 ]);
 
 const rule = z.strictObject({
@@ -80,32 +128,22 @@ const rule = z.strictObject({
 
 export const faultRules = z.array(rule);
 type Rule = z.output<typeof rule>;
-type Reply = Rule['reply'];
+export type Reply = Rule['reply'];
+/** What a rule may look at. */
+export interface FaultyCall {
+  readonly tenant: string;
+  readonly query: string;
+  readonly now: Date;
+  /** As the client sent it, for the replies that repeat it. */
+  readonly credential?: string | undefined;
+}
+
 /** A rule as it is written; everything but `reply` may be left out. */
 export type FaultRule = z.input<typeof rule>;
 
-/** How an answer is sent when not whole. `before`: no byte of it; `body`: the head and half of the body. */
-export interface Delivery {
-  readonly cut: 'reset' | 'stall' | 'end';
-  readonly at: 'before' | 'body';
-  readonly contentLength?: boolean;
-  readonly resumeAfterMs?: number | undefined;
-}
-
-/** What a reply changes; the server applies what is present. */
-export interface Fault {
-  readonly name: Reply['kind'];
-  readonly answer?: Answer;
-  readonly relation?: (sql: string) => string;
-  readonly limits?: Partial<Limits>;
-  readonly editRow?: Question['editRow'];
-  readonly failure?: Question['failure'];
-  readonly delivery?: Delivery;
-}
-
 export interface Faults {
   /** The fault that this call meets, if any; the first matching rule that still has one wins. */
-  next(call: { tenant: string; query: string; now: Date }): Fault | undefined;
+  next(call: FaultyCall): Fault | undefined;
   set(rules: readonly FaultRule[]): void;
 }
 
@@ -115,7 +153,8 @@ export function createFaults(initial: readonly FaultRule[]): Faults {
     set(given) {
       rules = faultRules.parse(given).map((rule) => ({ rule, seen: 0, done: 0, random: seededRandom(rule.seed) }));
     },
-    next({ tenant, query, now }) {
+    next(call) {
+      const { tenant, query } = call;
       for (const state of rules) {
         const { rule } = state;
         if (!matches(rule, tenant, query)) continue;
@@ -123,7 +162,7 @@ export function createFaults(initial: readonly FaultRule[]): Faults {
         if (state.seen <= rule.after || (rule.times !== null && state.done >= rule.times)) continue;
         if (state.random() >= rule.probability) continue;
         state.done++;
-        return effect(rule.reply, now);
+        return effect(rule.reply, call);
       }
       return undefined;
     },
@@ -143,74 +182,4 @@ function matches({ match, reply }: Rule, tenant: string, query: string): boolean
 function queryKind(query: string): 'page' | 'summary' | 'other' {
   if (/\|\s*(take|limit)\b/.test(query)) return 'page';
   return /\|\s*summarize\b/.test(query) ? 'summary' : 'other';
-}
-
-type Effects = { [Kind in Reply['kind']]: (reply: Extract<Reply, { kind: Kind }>, now: Date) => Omit<Fault, 'name'> };
-
-/** One line or a few for each kind of reply: add one here and to the schema above. */
-const EFFECTS: Effects = {
-  status: ({ status, retryAfter, body }, now) => ({ answer: statusAnswer(status, retryAfter, body, now) }),
-  html: ({ status }) => ({ answer: html(status) }),
-  reset: ({ at }) => ({ delivery: { cut: 'reset', at } }),
-  stall: ({ at, ms }) => ({ delivery: { cut: 'stall', at, resumeAfterMs: ms } }),
-  'truncated-body': ({ contentLength }) => ({ delivery: { cut: 'end', at: 'body', contentLength } }),
-  'silent-truncation': ({ rows }) => ({ limits: { rows, mode: 'silent' } }),
-  'error-in-rows': ({ form }) => ({ failure: { where: 'rows', json: midwayFailure(form) } }),
-  'top-level-error': ({ member }) => ({ failure: { where: 'beside', json: besideFailure(member) } }),
-  'too-large': ({ by, mode }) => ({ limits: { [by]: 1, ...(mode ? { mode } : {}) } }),
-  'malformed-rows': ({ width, rows }) => ({ editRow: (row, index) => (index < rows ? reshape(row, width) : row) }),
-  'wrong-tenant': ({ tenant }) => ({
-    relation: (sql) => `(select * replace (${literal(tenant)} as "tenantId") from ${sql})`,
-  }),
-  'duplicate-rows': () => ({ relation: (sql) => `(select * from ${sql} union all select * from ${sql})` }),
-  'refused-function': ({ name }) => ({
-    answer: problem(
-      400,
-      `BadRequest_SemanticError: Request is invalid and cannot be processed: Semantic error: SEM0260: Unknown function: '${name}'.`,
-    ),
-  }),
-};
-
-function effect(reply: Reply, now: Date): Fault {
-  // The table's type ties each kind to its reply; indexing by a union loses the tie.
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the line above
-  const make = EFFECTS[reply.kind] as unknown as (reply: Reply, now: Date) => Omit<Fault, 'name'>;
-  return { name: reply.kind, ...make(reply, now) };
-}
-
-function statusAnswer(status: number, retryAfter: number | 'date' | undefined, body: string, now: Date): Answer {
-  const seconds = retryAfter === 'date' ? 2 : retryAfter;
-  const header = retryAfter === 'date' ? new Date(now.getTime() + 2000).toUTCString() : String(seconds);
-  const headers = seconds === undefined ? {} : { 'retry-after': header };
-  if (body === 'html') return { ...html(status), headers };
-  const text = { text: 'error', empty: '' }[body];
-  if (text === undefined) return problem(status, 'A fault rule asked for this answer.', { headers });
-  return { status, contentType: 'text/plain', body: Buffer.from(text), rows: 0, headers };
-}
-
-function html(status: number): Answer {
-  const page = `<!DOCTYPE html>\n<html><head><title>${status} | gateway</title></head><body><h1>Error ${status}</h1></body></html>`;
-  return { status, contentType: 'text/html; charset=UTF-8', body: Buffer.from(page), rows: 0 };
-}
-
-const LOW_MEMORY =
-  'Query execution lacks memory resources to complete (80DA0007): Partial query failure: Low memory condition (E_LOW_MEMORY_CONDITION).';
-
-function midwayFailure(form: 'one-api-errors' | 'exceptions'): string {
-  if (form === 'exceptions') return JSON.stringify({ Exceptions: [LOW_MEMORY] });
-  const error = { code: 'LowMemoryCondition', message: LOW_MEMORY, '@permanent': false };
-  return JSON.stringify({ OneApiErrors: [{ error }] });
-}
-
-function besideFailure(member: string): string {
-  const error = { code: 'LowMemoryCondition', message: LOW_MEMORY };
-  const value = { error, errors: { query: [LOW_MEMORY] }, exceptions: [LOW_MEMORY] }[member] ?? [{ error }];
-  return `${JSON.stringify(member)}:${JSON.stringify(value)}`;
-}
-
-/** One cell more at the end, or the first cell gone; a row that is an object gets or loses a member likewise. */
-function reshape(row: string, width: 1 | -1): string {
-  const cells: unknown = JSON.parse(row);
-  if (!Array.isArray(cells)) return width === 1 ? row.replace(/\}$/, ',"surplus":"surplus"}') : '{}';
-  return JSON.stringify(width === 1 ? [...cells, 'surplus'] : cells.slice(1));
 }

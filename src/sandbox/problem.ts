@@ -8,6 +8,8 @@ export interface Answer {
   /** Rows in it, for the record of calls. */
   readonly rows: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Bytes made while they are sent, in place of `body`. */
+  readonly stream?: () => Iterable<Buffer> | AsyncIterable<Buffer>;
 }
 
 /** An RFC 7807 body as the service's other endpoints document it; validation adds `errors` by field. */

@@ -5,12 +5,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { z } from 'zod';
 import type { Instant } from '../instant.ts';
-import type { TableName } from '../tables.ts';
+import { TABLES, type TableName } from '../tables.ts';
 import { answerQuery, type Limits } from './answer.ts';
-import { checkAccess } from './auth.ts';
+import { checkAccess, credentialOf } from './auth.ts';
 import type { CallRecord } from './calls.ts';
-import { send } from './delivery.ts';
-import type { Fault, Faults } from './faults.ts';
+import { isNeverSent, send } from './delivery.ts';
+import type { Fault } from './fault-effects.ts';
+import type { Faults } from './faults.ts';
 import type { CompileContext, CompiledQuery } from './kql/compile.ts';
 import { KqlError } from './kql/error.ts';
 import { problem, type Answer } from './problem.ts';
@@ -106,15 +107,13 @@ async function respond(
   if ('answer' in body) return { answer: body.answer };
   const { query, parameters = {} } = body.value;
 
-  const fault = service.faults.next({ tenant, query, now: new Date() });
+  const fault = service.faults.next({ tenant, query, now: new Date(), credential: credentialOf(request.headers) });
   if (fault?.answer) return { answer: fault.answer, fault };
-  if (fault?.delivery?.at === 'before' && fault.delivery.resumeAfterMs === undefined) {
-    return { answer: problem(500, 'never sent'), fault };
-  }
+  if (isNeverSent(fault?.delivery)) return { answer: problem(500, 'never sent'), fault };
   const now = service.now();
   const tables = service.relations(tenant, now);
-  const wrap = fault?.relation ?? ((sql: string): string => sql);
-  const relations = { Logs: wrap(tables.Logs), Events: wrap(tables.Events), Metrics: wrap(tables.Metrics) };
+  const wrap = (name: TableName): string => fault?.relation?.(tables[name], `"${TABLES[name].id}"`) ?? tables[name];
+  const relations = { Logs: wrap('Logs'), Events: wrap('Events'), Metrics: wrap('Metrics') };
   let compiled: CompiledQuery;
   try {
     compiled = service.compile(query, { nowTicks: now, parameters, relations });
@@ -123,8 +122,21 @@ async function respond(
     throw error;
   }
   const limits = { ...service.limits, ...fault?.limits };
-  const question = { ...compiled, limits, wire: service.wire, editRow: fault?.editRow, failure: fault?.failure };
-  return { answer: await answerQuery(service.store, question, signal), fault };
+  const wire = { ...service.wire, ...fault?.wire };
+  const ordered = fault?.reorder ? reversed(compiled) : compiled;
+  const question = { ...ordered, limits, wire, editRow: fault?.editRow, failure: fault?.failure };
+  const answer = await answerQuery(service.store, question, signal);
+  const edited = fault?.editBody && answer.status === 200 ? { ...answer, body: fault.editBody(answer.body) } : answer;
+  return { answer: edited, fault };
+}
+
+/** The last column first. */
+function reversed({ sql, columns }: CompiledQuery): Pick<CompiledQuery, 'sql' | 'columns'> {
+  const names = columns.map((_, k) => `c${k}`);
+  return {
+    sql: `select ${names.toReversed().join(', ')} from (${sql}) q(${names.join(', ')})`,
+    columns: columns.toReversed(),
+  };
 }
 
 function refuseAccess({ store }: Service, request: IncomingMessage, tenant: string): Answer | undefined {

@@ -18,18 +18,19 @@ export interface World extends AsyncDisposable {
   readonly dataDir: string;
   readonly runtime: Runtime;
   config(values?: Tree): Config;
-  run(request?: RunRequest, values?: Tree): Promise<RunReport>;
+  run(request?: RunRequest, values?: Tree, handles?: Partial<Runtime>): Promise<RunReport>;
   /** Rows of a query on the published catalogue, as JSON values. */
   sql(query: string): Promise<Record<string, unknown>[]>;
   /** Every published file by its path, with what changes when it is written or replaced. */
   published(): Promise<Map<string, string>>;
 }
 
-/** Time in tests: nothing waits, waits are counted. */
-export async function openWorld(options: SandboxOptions, settings: Tree = {}): Promise<World> {
+/** A data directory on a source of its own, or on one that several share and their owner closes. */
+export async function openWorld(source: SandboxOptions | Sandbox, settings: Tree = {}): Promise<World> {
   const dataDir = await mkdtemp(join(tmpdir(), 'insights-etl-test-'));
-  const sandbox = await startSandbox({ rate: 0, memory: true, ...options });
-  const runtime: Runtime = { ...systemRuntime(pino({ level: 'silent' })), sleep: async () => {} };
+  const shared = 'url' in source;
+  const sandbox = shared ? source : await startSandbox({ rate: 0, memory: true, ...source });
+  const runtime: Runtime = { ...systemRuntime(pino({ level: 'silent' })), ...skippedTime() };
   const config = (values: Tree = {}): Config =>
     loadConfig({
       file: false,
@@ -52,7 +53,8 @@ export async function openWorld(options: SandboxOptions, settings: Tree = {}): P
     dataDir,
     runtime,
     config,
-    run: (request = {}, values = {}) => runPipeline(config(values), request, runtime, new AbortController().signal),
+    run: (request = {}, values = {}, handles = {}) =>
+      runPipeline(config(values), request, { ...runtime, ...handles }, new AbortController().signal),
     async sql(query) {
       const instance = await DuckDBInstance.create(join(dataDir, 'insights.duckdb'), { access_mode: 'READ_ONLY' });
       const connection = await instance.connect();
@@ -73,8 +75,20 @@ export async function openWorld(options: SandboxOptions, settings: Tree = {}): P
       return files;
     },
     async [Symbol.asyncDispose]() {
-      await sandbox.close();
+      if (!shared) await sandbox.close();
       await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Nothing waits: a wait has passed at once, and the monotonic clock knows. */
+export function skippedTime(): Pick<Runtime, 'sleep' | 'monotonic'> {
+  let skippedMs = 0;
+  return {
+    monotonic: () => performance.now() + skippedMs,
+    async sleep(ms, signal) {
+      signal?.throwIfAborted();
+      skippedMs += ms;
     },
   };
 }
