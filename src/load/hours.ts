@@ -30,7 +30,7 @@ import {
  * verified: the account balances · partial: it does not · open: balances so far, the hour is not over · expired: lost
  * at the source before it was proven · unchecked: loaded, not compared since.
  */
-export type HourState = (typeof HOUR_STATES)[number];
+type HourState = (typeof HOUR_STATES)[number];
 
 const HOUR_STATES = ['verified', 'partial', 'open', 'expired', 'unchecked'] as const;
 

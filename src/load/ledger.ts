@@ -13,7 +13,7 @@ import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from './layout.ts';
 import { MIGRATIONS } from './migrations.ts';
 
 /** A share of rows, applied only from a number of rows on: three rows of four are no trend. */
-export interface ShareLimit {
+interface ShareLimit {
   /** 0 to 1. */
   readonly maxShare: number;
   readonly minRows: number;

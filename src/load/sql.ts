@@ -55,10 +55,6 @@ export function foldSql(expression: string): string {
   return `struct_pack(n := coalesce(sum(${expression}.n), 0)::hugeint, s0 := coalesce(sum(${expression}.s0), 0)::hugeint, s1 := coalesce(sum(${expression}.s1), 0)::hugeint, x := coalesce(bit_xor(${expression}.x), 0)::bigint)`;
 }
 
-export function fingerprintLiteral({ rows, sum0, sum1, xor }: Fingerprint): string {
-  return `{n: ${rows}::hugeint, s0: ${sum0}::hugeint, s1: ${sum1}::hugeint, x: ${xor}::bigint}`;
-}
-
 /** Reads back the four columns that `fingerprintColumnsSql` selects. */
 export function fingerprintOf(row: Row, prefix = ''): Fingerprint {
   return {

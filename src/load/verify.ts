@@ -12,7 +12,7 @@ import type { Ledger } from './ledger.ts';
 import { readBack } from './record.ts';
 import { dropPartitions } from './recover.ts';
 
-export interface FileFault {
+interface FileFault {
   readonly tenant: string;
   readonly table: TableName;
   readonly period: string;
