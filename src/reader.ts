@@ -149,19 +149,28 @@ const SHOWS_ALL = /\b(show|duckdb_\w+|information_schema|pg_catalog)\b/i;
 function lazyDefinitions(connection: DuckDBConnection, bodies: ReadonlyMap<string, string>): Define {
   const defined = new Set<string>();
   const define: Define = async (sql) => {
+    const all = SHOWS_ALL.test(sql);
     for (const [name, body] of bodies) {
-      if (defined.has(name) || !(SHOWS_ALL.test(sql) || new RegExp(`\\b${name}\\b`, 'i').test(sql))) continue;
+      if (defined.has(name) || !(all || new RegExp(`\\b${name}\\b`, 'i').test(sql))) continue;
       defined.add(name);
-      await define(body.replaceAll(/^--.*$/gm, ''));
-      const made = /^-- arguments: (.+)$/m.exec(body);
-      await connection.run(
-        made === null
-          ? `create or replace temp view "${name}" as\n${body}`
-          : `create or replace temp macro "${name}"(${made[1] ?? ''}) as table\n${body}`,
-      );
+      try {
+        await define(body.replaceAll(/^--.*$/gm, ''));
+        await connection.run(definition(name, body));
+      } catch (error) {
+        defined.delete(name);
+        // A catalogue of an older version may lack what it stands on: not listed, and whoever names it is told.
+        if (!all) throw error;
+      }
     }
   };
   return define;
+}
+
+function definition(name: string, body: string): string {
+  const made = /^-- arguments: (.+)$/m.exec(body);
+  return made === null
+    ? `create or replace temp view "${name}" as\n${body}`
+    : `create or replace temp macro "${name}"(${made[1] ?? ''}) as table\n${body}`;
 }
 
 async function runSelect(
