@@ -1,0 +1,115 @@
+/**
+ * Answers that arrive whole and are wrong. What can be told from a good one is asked again or kept apart; what cannot is
+ * found by the hour's account: the run says `partial`, and the next one mends it.
+ */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/errors.ts';
+import type { FaultRule } from '../../src/sandbox/faults.ts';
+import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { CONTENT, COVERAGE } from './support/content.ts';
+import { openWorld, reportOf } from './support/world.ts';
+
+const SOURCE = {
+  rows: 700,
+  days: 2,
+  seed: 6,
+  now: '2026-11-01T00:30:00Z',
+  frozen: true,
+  rate: 0,
+  memory: true,
+} as const;
+const SETTINGS = { page: { maxRows: 250 }, http: { timeoutSeconds: 2, stallSeconds: 1, maxBodyBytes: 8 << 20 } };
+
+type Reply = FaultRule['reply'];
+let sandbox: Sandbox;
+let undisturbed: unknown;
+
+beforeAll(async () => {
+  sandbox = await startSandbox(SOURCE);
+  await using world = await openWorld(sandbox);
+  await world.run({ tables: ['Events'] });
+  undisturbed = await world.sql(CONTENT);
+});
+afterAll(() => sandbox.close());
+beforeEach(() => order([]));
+
+async function order(rules: FaultRule[]): Promise<void> {
+  await sandbox.apply({ action: 'faults', rules });
+}
+
+const known: readonly (readonly [string, Reply])[] = [
+  ['an error object inside the rows', { kind: 'error-in-rows', form: 'one-api-errors' }],
+  ['exceptions inside the rows', { kind: 'error-in-rows', form: 'exceptions' }],
+  ...(['error', 'errors', 'exceptions', 'OneApiErrors'] as const).map(
+    (member) => [`${member} beside the rows`, { kind: 'top-level-error', member }] as const,
+  ),
+  ['a failure told by the last frame', { kind: 'deferred-failure', form: 'v2' }],
+  ['a failure told by a status table', { kind: 'deferred-failure', form: 'v1' }],
+  ['a result too large by rows', { kind: 'too-large', by: 'rows' }],
+  ['a result too large by bytes', { kind: 'too-large', by: 'bytes' }],
+  ['a result too large, refused with 400', { kind: 'too-large', by: 'rows', mode: 'error-400' }],
+  ['a result too large, told beside the rows', { kind: 'too-large', by: 'rows', mode: 'top-level' }],
+  ['rows that just stop', { kind: 'silent-truncation', rows: 7 }],
+  ['no rows at all', { kind: 'silent-truncation', rows: 0 }],
+  ['columns in another order, with names', { kind: 'reordered-columns' }],
+  ['a replica that lags behind', { kind: 'stale-replica', share: 0.1 }],
+  ['every row twice', { kind: 'duplicate-rows' }],
+];
+
+describe('a wrong answer that shows', () => {
+  for (const [name, reply] of known) {
+    it(`${name}: the run ends verified, with the lake of an undisturbed run`, async () => {
+      await using world = await openWorld(sandbox);
+      await order([{ match: { kind: 'page' }, after: 1, reply }]);
+      const report = await world.run({ tables: ['Events'] }, SETTINGS);
+      expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', hours: { partial: 0 } });
+      expect(report.exitCode).toBe(EXIT.ok);
+      expect(await world.sql(CONTENT)).toEqual(undisturbed);
+    });
+  }
+});
+
+const hidden: readonly (readonly [string, Reply])[] = [
+  ['rows with a cell too many', { kind: 'malformed-rows', width: 1, rows: 3 }],
+  ['rows without their first cell', { kind: 'malformed-rows', width: -1, rows: 3 }],
+  ['ids that come twice, with another content', { kind: 'duplicate-ids', rows: 3 }],
+  ['ids that are null', { kind: 'null-id', rows: 3 }],
+  ['timestamps that are none', { kind: 'bad-datetime', rows: 3 }],
+  ['timestamps outside of the window asked for', { kind: 'outside-window', rows: 3 }],
+];
+
+describe('a wrong answer that only the account shows', () => {
+  for (const [name, reply] of hidden) {
+    it(`${name}: the run says partial, the next one mends it`, async () => {
+      await using world = await openWorld(sandbox);
+      await order([{ match: { kind: 'page' }, after: 1, reply }]);
+      const report = await world.run({ tables: ['Events'] }, SETTINGS);
+      const table = reportOf(report, 'Events');
+      expect(report.exitCode).toBe(EXIT.partial);
+      expect(table).toMatchObject({ outcome: 'partial', hours: { partial: 1 } });
+      expect(table.quarantined + table.duplicates).toBe(3);
+      expect(await world.sql(COVERAGE)).toContainEqual({ state: 'partial', hours: 1 });
+      // The rest of the page is loaded: a bad row loses only itself.
+      const [{ n } = {}] = await world.sql('select count(*)::int as n from events');
+      expect(Number(n)).toBeGreaterThanOrEqual(595 - 3);
+
+      expect((await world.run({ tables: ['Events'] }, SETTINGS)).exitCode).toBe(EXIT.ok);
+      expect(await world.sql(CONTENT)).toEqual(undisturbed);
+      expect(await world.sql('select sum(quarantined_rows)::int as n from coverage')).toEqual([{ n: 0 }]);
+    });
+  }
+});
+
+describe('another content under the right ids', () => {
+  it('a text nested a million levels deep is kept as it came, and can be read', async () => {
+    await using world = await openWorld(sandbox);
+    await order([{ match: { kind: 'page' }, reply: { kind: 'deep-nesting', at: 'text' } }]);
+    const report = await world.run({ tables: ['Events'] }, SETTINGS);
+    expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', quarantined: 0 });
+    expect(await world.sql('select length(properties::varchar)::int as n from events order by 1 desc limit 1')).toEqual(
+      [{ n: 2_000_000 }],
+    );
+    const [{ n } = {}] = await world.sql(`select count(properties->>'$.passId')::int as n from events`);
+    expect(Number(n)).toBeGreaterThan(100);
+  });
+});
