@@ -141,7 +141,7 @@ export function parameterValues(report: Report, words: readonly string[]): Recor
   return values;
 }
 
-const FORMS: Readonly<Record<Kind, { allowed: string; test(text: string): boolean }>> = {
+const FORMS: Readonly<Record<Kind, { allowed: string; test: (text: string) => boolean }>> = {
   text: { allowed: 'any text', test: () => true },
   date: { allowed: 'a day such as 2026-01-31', test: (text) => text.length === 10 && parseInstant(text) !== undefined },
   timestamp: { allowed: 'an instant such as 2026-01-31T06:00:00Z', test: (text) => parseInstant(text) !== undefined },

@@ -1,0 +1,97 @@
+/**
+ * Every KPI over random tenants equals a second computation that shares nothing with it: no SQL, no engine, other zone
+ * data. `KPI_TENANTS=200 KPI_SEED=7 npx vitest run test/kpi/differential.test.ts` for more of it.
+ */
+import type { Json } from '@duckdb/node-api';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findReport, listReports } from '../../src/report.ts';
+import type { Options } from './support/calendar.ts';
+import { shown } from './support/cases.ts';
+import { openLake, type Lake } from './support/lake.ts';
+import { randomWorld, seeded } from './support/random.ts';
+import { RECKONED, tenantWorld, type Cell } from './support/reckon.ts';
+
+const TENANTS = Number(process.env['KPI_TENANTS'] ?? 20);
+const SEED = Number(process.env['KPI_SEED'] ?? 1);
+
+const world = randomWorld(TENANTS, SEED);
+const tenants = [...new Set(world.rows.coverage.map(({ tenant }) => tenant))].map((tenant) =>
+  tenantWorld(world, tenant),
+);
+
+const next = seeded(SEED);
+const pick = <T>(items: readonly T[]): T => items[Math.floor(next() * items.length)] as T;
+const ranges = [
+  [null, null],
+  ['2026-03-10', null],
+  [null, '2026-04-01'],
+  ['2026-03-28', '2026-03-31'],
+] as const;
+const choices = Array.from({ length: 5 }, (_, index) => {
+  const [from, to] = index === 0 ? ranges[0] : pick(ranges);
+  const grain = (['day', 'week', 'month', 'day', 'hour'] as const)[index] ?? 'day';
+  return {
+    from: grain === 'hour' ? '2026-03-28' : from,
+    to: grain === 'hour' ? '2026-03-30' : to,
+    grain,
+    zone: index === 0 ? 'UTC' : pick(['Europe/Paris', 'America/New_York', 'Asia/Kolkata']),
+    pass_type: index === 0 ? null : pick([null, 'loyalty']),
+    platform: index === 0 ? null : pick([null, 'apple', '(unknown)']),
+  };
+}); // prettier-ignore
+
+let lake: Lake;
+beforeAll(async () => {
+  lake = await openLake(world.rows);
+});
+afterAll(() => lake[Symbol.asyncDispose]());
+
+/** Figures are rounded to four digits by the queries. */
+function differs(asked: Json, reckoned: Cell): boolean {
+  if (asked === null || reckoned === null || typeof reckoned === 'string') return asked !== reckoned;
+  return !(Math.abs(Number(asked) - reckoned) <= 0.000_051);
+}
+
+async function compare(report: string, options: Options): Promise<void> {
+  const reckon = RECKONED[report];
+  if (!reckon) throw new Error(`${report} is not reckoned`);
+  const { parameters } = await findReport(report);
+  const words = Object.entries(options).flatMap(([name, value]: [string, string | null]) =>
+    value !== null && parameters.some((parameter) => parameter.name === name) ? [`${name}=${value}`] : [],
+  );
+  const asked = new Map<string, Json[][]>();
+  for (const { tenant_id: tenant, loaded_at: _, ...cells } of await lake.ask(report, words)) {
+    const rows = asked.get(shown(tenant)) ?? [];
+    rows.push(Object.values(cells));
+    asked.set(shown(tenant), rows);
+  }
+  for (const tenant of tenants) {
+    const [rows, expected] = [asked.get(tenant.tenant) ?? [], reckon(tenant, options)];
+    const wrong = expected.findIndex((row, at) =>
+      row.some((cell, column) => differs(rows[at]?.[column] ?? null, cell)),
+    );
+    const where = {
+      report,
+      tenant: tenant.tenant,
+      words,
+      rows: rows.length,
+      at: wrong === -1 ? undefined : rows[wrong],
+    };
+    expect(where).toEqual({ ...where, rows: expected.length, at: wrong === -1 ? undefined : expected[wrong] });
+  }
+}
+
+describe.each(choices)('over random tenants by $grain in $zone', (choice) => {
+  it.each(Object.keys(RECKONED))('%s equals the second computation', async (report) => {
+    const words = { redirect_to_install: ['store', 'redirect'], attribution: ['medium', 'origin', 'tag'] }[report];
+    for (const by of words ?? ['']) await compare(report, { ...choice, by });
+  });
+});
+
+describe('the second computation', () => {
+  it('knows every KPI but those of the clock', async () => {
+    const shortcuts = ['active_passes_by_platform', 'installs_per_day', 'log_errors_per_day', 'freshness'];
+    const names = (await listReports()).map(({ name }) => name).filter((name) => !shortcuts.includes(name));
+    expect(Object.keys(RECKONED).sort()).toEqual(names.sort());
+  });
+});

@@ -1,0 +1,281 @@
+/** Each KPI once more, from the facts and in plain TypeScript: loops and maps, nothing shared with the queries. */
+import { hoursOf, periodOf, periodsOf, spanOf, type Options, type Period } from './calendar.ts';
+import { livesOf, type Change, type Registration } from './lives.ts';
+import { HOUR, type Fact, type World } from './random.ts';
+
+export type Cell = string | number | null;
+type Reckon = (tenant: TenantWorld, options: Options) => Cell[][];
+
+interface TenantWorld {
+  /** Each event of a pass once, the earliest copy. */
+  readonly passEvents: readonly Fact[];
+  readonly facts: readonly Fact[];
+  readonly registrations: readonly Registration[];
+  readonly changes: readonly Change[];
+  readonly typeOf: ReadonlyMap<string, string>;
+  readonly storeOf: ReadonlyMap<string, string>;
+  readonly world: World;
+  readonly tenant: string;
+}
+
+export function tenantWorld(world: World, tenant: string): TenantWorld {
+  const facts = world.facts.filter((fact) => fact.tenant === tenant);
+  return { world, tenant, facts, ...livesOf(facts) };
+}
+
+const ratio = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole);
+const distinct = (items: readonly (string | undefined)[]): number => new Set(items.filter((item) => item !== undefined)).size; // prettier-ignore
+const inSpan = (at: number, options: Options): boolean => at >= spanOf(options).from && at < spanOf(options).to;
+
+/** Rows of the periods of a table, each with the figures of `figures` and its coverage. */
+function byPeriod(
+  { world, tenant }: TenantWorld,
+  options: Options,
+  figures: (isIn: (at: number) => boolean, period: Period) => Cell[] | Cell[][],
+  table = 'events',
+): Cell[][] {
+  return periodsOf(hoursOf(world.rows.coverage, tenant, table), options).flatMap((period) => {
+    const found = figures((at) => inSpan(at, options) && periodOf(at, options) === period.period, period);
+    const rows = Array.isArray(found[0]) ? (found as Cell[][]) : found.length === 0 ? [] : [found as Cell[]];
+    return rows.map((row) => [period.period, ...row, ...period.shares]);
+  });
+}
+
+function chosen<T extends { pass: string; platform: string }>(items: readonly T[], { typeOf }: TenantWorld, { pass_type, platform }: Options): T[] {
+  return items.filter(
+    (item) => (pass_type === null || typeOf.get(item.pass) === pass_type) && (platform === null || item.platform === platform),
+  );
+} // prettier-ignore
+
+/** Is the chosen part of a pass active after its changes up to an instant (exclusive, or inclusive)? */
+function activeUnits(changes: readonly Change[], before: (at: number) => boolean): Map<string, boolean> {
+  const units = new Map<string, boolean>();
+  for (const { pass, platform, at, isActive } of changes) if (before(at)) units.set(`${pass}|${platform}`, isActive);
+  return units;
+}
+
+function activeAt(changes: readonly Change[], before: (at: number) => boolean): { units: number; passes: Set<string> } {
+  const active = [...activeUnits(changes, before)].filter(([, isActive]) => isActive).map(([unit]) => unit);
+  return { units: active.length, passes: new Set(active.map((unit) => unit.split('|')[0] ?? '')) };
+}
+
+/** Passes that have no active unit left after a removal in the period. */
+function lapsed(changes: readonly Change[], isIn: (at: number) => boolean): Set<string> {
+  const active = new Map<string, Set<string>>();
+  const gone = new Set<string>();
+  for (const { pass, platform, at, isActive } of changes) {
+    const platforms = active.get(pass) ?? new Set();
+    active.set(pass, platforms);
+    if (isActive) platforms.add(platform);
+    else platforms.delete(platform);
+    if (!isActive && platforms.size === 0 && isIn(at)) gone.add(pass);
+  }
+  return gone;
+}
+
+/** Instants before the end of a period: of its hours, and of the range. */
+const upTo = (period: Period, options: Options) => (at: number) =>
+  at < spanOf(options).to && periodOf(at, options) <= period.period;
+
+export const RECKONED: Readonly<Record<string, Reckon>> = {
+  passes_created: (tenant, options) => {
+    const created = tenant.passEvents.filter(({ kind, pass }) => kind === 'created' && (options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type)); // prettier-ignore
+    return byPeriod(tenant, options, (isIn) => [
+      distinct(created.filter(({ at }) => isIn(at)).map(({ pass }) => pass)),
+    ]);
+  },
+  gross_installs: (tenant, options) =>
+    byPeriod(tenant, options, (isIn) => {
+      const found = chosen(tenant.registrations, tenant, options).filter(({ at }) => isIn(at));
+      const installs = found.filter(({ isInstall }) => isInstall).length;
+      return [installs, found.length - installs];
+    }),
+  first_installs: (tenant, options) =>
+    byPeriod(tenant, options, (isIn) => {
+      const found = chosen(tenant.registrations, tenant, options).filter(({ at, isFirst }) => isFirst && isIn(at));
+      const installs = found.filter(({ isInstall }) => isInstall).length;
+      return [installs, found.length - installs];
+    }),
+  net_growth: (tenant, options) =>
+    byPeriod(tenant, options, (isIn) => {
+      const found = chosen(tenant.changes, tenant, options).filter(({ at }) => isIn(at));
+      const firsts = found.filter(({ isActive, isFirst }) => isActive && isFirst).length;
+      const again = found.filter(({ isActive, isFirst }) => isActive && !isFirst).length;
+      const removed = found.filter(({ isActive }) => !isActive).length;
+      return [firsts, again, removed, firsts + again - removed];
+    }),
+  active_passes: (tenant, options) => {
+    const changes = chosen(tenant.changes, tenant, options);
+    const snapshots = tenant.world.rows.metrics.filter(
+      (metric) => metric.tenant === tenant.tenant && metric.type === 'passes.installed' && (options.pass_type ?? 'loyalty') === 'loyalty',
+    ); // prettier-ignore
+    return byPeriod(tenant, options, (isIn, period) => {
+      const { units, passes } = activeAt(changes, upTo(period, options));
+      const last = snapshots.filter(({ time }) => isIn(Date.parse(time))).at(-1);
+      const values = Object.entries((last ? JSON.parse(last.value) : {}) as Record<string, number>);
+      const counted = values.filter(([platform]) => options.platform === null || options.platform === platform);
+      return [passes.size, units, counted.length === 0 ? null : counted.reduce((sum, [, value]) => sum + value, 0)];
+    });
+  },
+  retention: (tenant, options) => {
+    const changes = chosen(tenant.changes, tenant, options);
+    return byPeriod(tenant, options, (_isIn, period) => {
+      const before = upTo(period, options);
+      const ever = distinct(changes.filter(({ at, isActive }) => isActive && before(at)).map(({ pass }) => pass));
+      const active = activeAt(changes, before).passes.size;
+      return [ever, active, ratio(active, ever)];
+    });
+  },
+  churn: (tenant, options) => {
+    const changes = chosen(tenant.changes, tenant, options);
+    return byPeriod(tenant, options, (isIn, period) => {
+      const before = upTo(period, options);
+      const start = activeAt(changes, (at) => before(at) && !isIn(at)).passes.size;
+      const gone = lapsed(changes, isIn).size;
+      return [start, gone, ratio(gone, start)];
+    });
+  },
+  wallet_status: (tenant, options) => {
+    const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
+    const events = tenant.passEvents.filter(({ pass }) => options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type); // prettier-ignore
+    return byPeriod(tenant, options, (_isIn, period) => {
+      const before = upTo(period, options);
+      const units = activeUnits(changes, before);
+      const passes = [...new Set(events.filter(({ at }) => before(at)).map(({ pass }) => pass ?? ''))];
+      const status = passes.map((pass) => {
+        const [apple, google] = [units.get(`${pass}|apple`) === true, units.get(`${pass}|google`) === true];
+        if (apple || google) return apple && google ? 'both' : apple ? 'apple' : 'google';
+        return units.get(`${pass}|(unknown)`) === true ? 'unknown' : 'none';
+      });
+      return ['apple', 'both', 'google', 'none', 'unknown'].flatMap((name) => {
+        const count = status.filter((each) => each === name).length;
+        return name === 'unknown' && count === 0 ? [] : [[name, count, ratio(count, passes.length)]];
+      });
+    });
+  },
+  installation_rate: (tenant, options) => {
+    const { passEvents, typeOf } = tenant;
+    const installs = passEvents.filter(({ kind, device }) => kind === 'installed' && (options.platform === null || (device ?? '(unknown)') === options.platform)); // prettier-ignore
+    return byPeriod(tenant, options, (isIn) => {
+      const first = new Map<string, number>();
+      for (const { kind, pass = '', at } of passEvents)
+        if (kind === 'created' && isIn(at) && (options.pass_type === null || typeOf.get(pass) === options.pass_type))
+          first.set(pass, Math.min(at, first.get(pass) ?? Infinity));
+      const later = [...first].filter(([pass, created]) => installs.some((event) => event.pass === pass && event.at >= created)); // prettier-ignore
+      return [first.size, later.length, ratio(later.length, first.size)];
+    });
+  },
+  installation_rate_period: (tenant, options) => {
+    const events = tenant.passEvents.filter(({ pass }) => options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type); // prettier-ignore
+    return byPeriod(tenant, options, (isIn) => {
+      const here = events.filter(({ at }) => isIn(at));
+      const created = distinct(here.filter(({ kind }) => kind === 'created').map(({ pass }) => pass));
+      const installs = here.filter(({ kind, device }) => kind === 'installed' && (options.platform === null || (device ?? '(unknown)') === options.platform)); // prettier-ignore
+      const installed = distinct(installs.map(({ pass }) => pass));
+      return [created, installed, ratio(installed, created)];
+    });
+  },
+  survival: (tenant, options) => {
+    const changes = chosen(tenant.changes, tenant, options);
+    const hours = hoursOf(tenant.world.rows.coverage, tenant.tenant, 'events');
+    const knownTo = Math.max(...[...hours].map(([hour, state]) => (state === 'open' ? hour : hour + HOUR)));
+    const born = new Map<string, number>();
+    for (const { pass, at } of changes) if (!born.has(pass)) born.set(pass, at);
+    return byPeriod(tenant, options, (isIn, { endsAt }) => {
+      const cohort = [...born].filter(([, at]) => isIn(at));
+      const alive = [7, 30, 90].map((days) => {
+        const age = days * 24 * HOUR;
+        if (cohort.length === 0 || knownTo < endsAt + age) return null;
+        return cohort.filter(([pass, at]) => activeAt(changes.filter((change) => change.pass === pass), (when) => when <= at + age).units > 0).length / cohort.length; // prettier-ignore
+      });
+      return [cohort.length, ...alive];
+    });
+  },
+  view_to_install: (tenant, options) =>
+    byPeriod(tenant, options, (isIn) => {
+      const views = tenant.facts.filter(({ kind, at }) => kind === 'viewed' && isIn(at)).length;
+      const installs = tenant.registrations.filter(({ isInstall, at }) => isInstall && isIn(at)).length;
+      return [views, installs, ratio(installs, views)];
+    }),
+  redirect_to_install: (tenant, options) =>
+    byPeriod(tenant, options, (isIn) => {
+      const counts = new Map<string, [redirects: number, installs: number]>();
+      const add = (place: string | undefined, index: 0 | 1): void => {
+        const entry = counts.get(place ?? '(none)') ?? [0, 0];
+        entry[index] += 1;
+        counts.set(place ?? '(none)', entry);
+      };
+      const byStore = options.by === 'store';
+      for (const { kind, at, store, redirect } of tenant.facts)
+        if (kind === 'redirected' && isIn(at)) add(byStore ? store : redirect, 0);
+      for (const { isInstall, at, fact, pass } of tenant.registrations)
+        if (isInstall && isIn(at)) add(byStore ? (fact.store ?? tenant.storeOf.get(pass)) : fact.redirect, 1);
+      return sorted(counts).map(([place, [redirects, installs]]) => [place, redirects, installs, ratio(installs, redirects)]); // prettier-ignore
+    }),
+  attribution: (tenant, options) =>
+    byPeriod(tenant, options, (isIn) => {
+      const found = chosen(tenant.registrations, tenant, options).filter(({ isInstall, isFirst, at }) => isInstall && isFirst && isIn(at)); // prettier-ignore
+      const counts = new Map<string, number>();
+      for (const { fact } of found) {
+        const tags = fact.tags.length === 0 ? [undefined] : fact.tags;
+        const sources = options.by === 'medium' ? [fact.medium] : options.by === 'origin' ? [fact.host] : tags;
+        for (const source of new Set(sources)) counts.set(source ?? '(none)', (counts.get(source ?? '(none)') ?? 0) + 1); // prettier-ignore
+      }
+      return sorted(counts).map(([source, count]) => [source, count, count / found.length]);
+    }),
+  platform_split: (tenant, options) => {
+    const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
+    const platforms = [...new Set(changes.filter(({ at }) => at < spanOf(options).to).map(({ platform }) => platform))];
+    return byPeriod(tenant, options, (_isIn, period) => {
+      const counts = platforms.sort().map((platform): [string, number] => [platform, activeAt(changes.filter((change) => change.platform === platform), upTo(period, options)).units]); // prettier-ignore
+      const total = counts.reduce((sum, [, count]) => sum + count, 0);
+      return counts.map(([platform, count]) => [platform, count, ratio(count, total)]);
+    });
+  },
+  scans: (tenant, options) => {
+    const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
+    return byPeriod(tenant, options, (isIn, period) => {
+      const scans = tenant.passEvents.filter(({ kind, at, pass }) => kind === 'scanned' && isIn(at) && (options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type)); // prettier-ignore
+      const [passes, active] = [distinct(scans.map(({ pass }) => pass)), activeAt(changes, upTo(period, options)).passes.size]; // prettier-ignore
+      return [scans.length, passes, active, ratio(passes, active)];
+    });
+  },
+  notifications: (tenant, options) =>
+    byPeriod(tenant, options, (isIn) => {
+      const sent = tenant.facts.filter(({ kind, at }) => kind === 'notified' && isIn(at));
+      return [sent.length, distinct(sent.map(({ pass }) => pass))];
+    }),
+  api_error_rate: (tenant, options) =>
+    byPeriod(tenant, options, (isIn) => {
+      const requests = tenant.facts.filter(({ kind, at }) => kind === 'requested' && isIn(at));
+      const errors = requests.filter(({ status }) => status !== undefined && status >= 400).length;
+      const without = requests.filter(({ status }) => status === undefined).length;
+      return [requests.length, errors, without, ratio(errors, requests.length)];
+    }),
+  log_volume: (tenant, options) => {
+    const logs = tenant.world.rows.happenings.filter((row) => row.tenant === tenant.tenant && row.table === 'logs');
+    return byPeriod(tenant, options, (isIn) => {
+      const counts = new Map<string, number>();
+      for (const { type, time } of logs) if (isIn(Date.parse(time))) counts.set(type, (counts.get(type) ?? 0) + 1);
+      return sorted(counts).map(([type, count]) => [type, count]);
+    }, 'logs'); // prettier-ignore
+  },
+  metric_completeness: (tenant, options) => {
+    const hours = hoursOf(tenant.world.rows.coverage, tenant.tenant, 'metrics');
+    const metrics = tenant.world.rows.metrics.filter((metric) => metric.tenant === tenant.tenant);
+    const types = [...new Set(metrics.map(({ type }) => type))].sort().map((type) => {
+      const present = new Set(metrics.filter((metric) => metric.type === type).map(({ time }) => Math.floor(Date.parse(time) / HOUR) * HOUR)); // prettier-ignore
+      return { type, present, first: Math.min(...present) };
+    });
+    return byPeriod(tenant, options, (isIn) =>
+      types.flatMap(({ type, present, first }) => {
+        const expected = [...hours].filter(([hour, state]) => state === 'verified' && hour >= first && isIn(hour));
+        const missing = expected.filter(([hour]) => !present.has(hour)).length;
+        return expected.length === 0 ? [] : [[type, expected.length, missing, 1 - missing / expected.length]];
+      }), 'metrics'); // prettier-ignore
+  },
+};
+
+function sorted<T>(counts: ReadonlyMap<string, T>): [string, T][] {
+  return [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
+}
