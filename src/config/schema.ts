@@ -25,6 +25,15 @@ const baseUrl = z.string().superRefine((text, context) => {
   else if (url.protocol === 'http:' && !isLoopback(url)) refuse('https (plain http only on this machine itself)');
 });
 
+const timeZone = z.string().refine(isTimeZone, { error: 'an IANA time zone such as Europe/Paris' });
+const ownSchedule = () =>
+  z
+    .strictObject({
+      cron: z.string().min(1).optional().describe('Instead of the general `schedule.cron`.'),
+      timeZone: timeZone.optional().describe('Instead of the general `schedule.timeZone`.'),
+    })
+    .optional();
+
 const secret = z
   .strictObject({
     env: z.string().min(1).optional().describe('Name of the environment variable that holds the secret.'),
@@ -55,6 +64,7 @@ const tenant = z
       .min(1)
       .optional()
       .describe('Only these tables of this tenant. Default: all that are enabled.'),
+    schedule: ownSchedule().describe('When `schedule` loads this tenant; goes before that of a table.'),
   })
   .superRefine((value, context) => {
     if ((value.apiKey === undefined) !== (value.token === undefined)) return;
@@ -71,6 +81,7 @@ const table = z
       .max(36_500)
       .optional()
       .describe('Days the service keeps a row. Default: 45 for Logs, for good elsewhere.'),
+    schedule: ownSchedule().describe('When `schedule` loads this table.'),
   })
   .prefault({});
 
@@ -150,6 +161,12 @@ const settings = z.strictObject({
         .min(MIB)
         .default(256 * MIB)
         .describe('An answer larger than this is refused; bytes after decompression.'),
+      graceSeconds: z
+        .number()
+        .min(0)
+        .max(600)
+        .default(10)
+        .describe('Seconds that a call under way may go on after a stop signal; its answer is kept.'),
     })
     .prefault({})
     .describe('Patience with the service.'),
@@ -164,7 +181,7 @@ const settings = z.strictObject({
       batchBytes: z
         .int()
         .min(MIB)
-        .default(128 * MIB)
+        .default(64 * MIB)
         .describe('Bytes of answers that are merged at a time: the memory of a backfill.'),
     })
     .prefault({})
@@ -206,7 +223,7 @@ const settings = z.strictObject({
       memoryLimit: z
         .string()
         .regex(/^\d+(\.\d+)?\s?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$/, { error: 'a size such as 512MB or 2GB' })
-        .default('512MB')
+        .default('384MB')
         .describe('Memory of DuckDB; beyond it the engine spills to disk.'),
     })
     .prefault({})
@@ -223,11 +240,13 @@ const settings = z.strictObject({
   schedule: z
     .strictObject({
       cron: z.string().min(1).default('0 3 * * *').describe('When `schedule` runs: minute hour day month weekday.'),
-      timeZone: z
-        .string()
-        .refine(isTimeZone, { error: 'an IANA time zone such as Europe/Paris' })
-        .default('UTC')
-        .describe('Time zone of `cron`.'),
+      timeZone: timeZone.default('UTC').describe('Time zone of `cron`.'),
+      jitterSeconds: z
+        .number()
+        .min(0)
+        .max(86_400)
+        .default(0)
+        .describe('The most by which slots are delayed; each installation draws its own share once.'),
     })
     .prefault({})
     .describe('Used by the `schedule` command.'),
