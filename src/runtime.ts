@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import type { Files } from './files.ts';
 
 /** The impure handles, passed in at the edges so that tests own time, chance, the network and the log. */
 export interface Runtime {
@@ -13,6 +14,10 @@ export interface Runtime {
   random(): number;
   fetch: typeof globalThis.fetch;
   log: Logger;
+  /** What the data directory is written with. @default the system's */
+  readonly files?: Files;
+  /** Called after each transaction of the ledger (crash tests). */
+  readonly onCommit?: () => void | Promise<void>;
 }
 
 export function systemRuntime(log: Logger): Runtime {

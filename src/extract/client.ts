@@ -7,6 +7,7 @@ import type { Runtime } from '../runtime.ts';
 import { sendOnce } from './call.ts';
 import type { Credential, Sink } from './call.ts';
 import type { EnvelopeResult } from './envelope.ts';
+import { lingering } from './grace.ts';
 import { isJsonObject, parseJson } from './json.ts';
 import type { Limiter } from './limiter.ts';
 import { describe, refusal } from './refusal.ts';
@@ -24,6 +25,8 @@ export interface ClientSettings {
   readonly totalMs: number;
   /** Bytes that a body may have after decompression. @default 1_000_000_000 */
   readonly maxBodyBytes: number;
+  /** Milliseconds that a call under way may go on after a stop was asked for. @default 0 */
+  readonly graceMs?: number;
 }
 
 export const CLIENT_DEFAULTS: ClientSettings = {
@@ -129,7 +132,9 @@ export function createClient(options: ClientOptions): Client {
       const remainingMs = Math.max(1, settings.totalMs - (runtime.monotonic() - startMs));
       const limits = { ...settings, maxBodyBytes: Math.min(asked.maxBodyBytes, settings.maxBodyBytes), remainingMs };
       const { sink, outcome } = await attemptInto(asked, (sink) =>
-        sendOnce({ url, credential: key, query: asked.query, limits, sink, runtime, signal, onHead: release }),
+        lingering(signal, settings.graceMs ?? 0, (late) =>
+          sendOnce({ url, credential: key, query: asked.query, limits, sink, runtime, signal: late, onHead: release }),
+        ),
       ).finally(release);
       stats.bytes += outcome.bytes;
       if (outcome.kind === 'answer') {

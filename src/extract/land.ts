@@ -8,9 +8,9 @@
  * next run finds the batch, keeps its complete pages, removes the rest, and asks only for what is missing.
  * batch.json names the children of a split before they are asked for, so a child on disk is always a known one.
  */
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { TEMPORARY, syncPath, writeDurably } from '../files.ts';
+import { TEMPORARY, syncPath, systemFiles, writeDurably } from '../files.ts';
+import type { Files } from '../files.ts';
 import type { Batch, LandedPage, Page } from '../page.ts';
 import type { TableName } from '../tables.ts';
 import { readBatch, writeBatch } from './batch-file.ts';
@@ -38,34 +38,45 @@ export interface Landing {
 }
 
 /** Starts a batch: its folder and batch.json, durably. `run` goes into each file's header. */
-export async function createLanding(root: string, batch: Batch, run: string): Promise<Landing> {
+export async function createLanding(
+  root: string,
+  batch: Batch,
+  run: string,
+  files: Files = systemFiles,
+): Promise<Landing> {
   const folder = join(root, batch.tenant, batch.table, batch.id);
   await onDisk(folder, async () => {
-    await mkdir(folder, { recursive: true });
-    await writeDurably(join(folder, BATCH_FILE), writeBatch(batch));
-    await syncPath(join(folder, '..'));
+    await files.mkdir(folder, { recursive: true });
+    await writeDurably(join(folder, BATCH_FILE), writeBatch(batch), files);
+    await syncPath(join(folder, '..'), files);
   });
-  return landing(folder, batch, run, new Map());
+  return landing(files, folder, batch, run, new Map());
 }
 
 /** The batches that earlier runs left, oldest first, without the traces of what they did not finish. */
-export async function openLandings(root: string, tenant: string, table: TableName, run: string): Promise<Landing[]> {
+export async function openLandings(
+  root: string,
+  tenant: string,
+  table: TableName,
+  run: string,
+  files: Files = systemFiles,
+): Promise<Landing[]> {
   const parent = join(root, tenant, table);
   const landings: Landing[] = [];
-  for (const name of (await entries(parent)).sort()) {
+  for (const name of (await entries(files, parent)).sort()) {
     const folder = join(parent, name);
-    const batch = await readBatchFile(join(folder, BATCH_FILE));
+    const batch = await readBatchFile(files, join(folder, BATCH_FILE));
     if (!batch || batch.id !== name || batch.tenant !== tenant || batch.table !== table) {
       // Died before the batch was written down: nothing of it was asked for.
-      await rm(folder, { recursive: true, force: true });
+      await files.rm(folder, { recursive: true, force: true });
       continue;
     }
-    landings.push(landing(folder, batch, run, await readPages(folder, batch)));
+    landings.push(landing(files, folder, batch, run, await readPages(files, folder, batch)));
   }
   return landings;
 }
 
-function landing(folder: string, start: Batch, run: string, landed: Map<string, LandedPage>): Landing {
+function landing(files: Files, folder: string, start: Batch, run: string, landed: Map<string, LandedPage>): Landing {
   let batch = start;
   // Splits of pages in flight must not overwrite each other's batch.json.
   let last: Promise<void> = Promise.resolve();
@@ -74,11 +85,11 @@ function landing(folder: string, start: Batch, run: string, landed: Map<string, 
     await before;
     const pages = batch.pages.flatMap((other) => (other.id === page.id ? children : [other]));
     const text = writeBatch({ ...batch, pages });
-    await onDisk(folder, () => writeDurably(join(folder, BATCH_FILE), text));
+    await onDisk(folder, () => writeDurably(join(folder, BATCH_FILE), text, files));
     batch = { ...batch, pages };
     const old = landed.get(page.id);
     landed.delete(page.id);
-    if (old) await rm(old.file, { force: true });
+    if (old) await files.rm(old.file, { force: true });
   }
 
   return {
@@ -89,7 +100,7 @@ function landing(folder: string, start: Batch, run: string, landed: Map<string, 
     landed,
     open: (page, query) => {
       const { tenant, table } = batch;
-      return createPageWriter(join(folder, `${page.id}${PAGE_END}`), { page, run, query, tenant, table });
+      return createPageWriter(join(folder, `${page.id}${PAGE_END}`), { page, run, query, tenant, table }, files);
     },
     async commit(page, writer, answer) {
       const file = await writer.commit(answer);
@@ -103,36 +114,36 @@ function landing(folder: string, start: Batch, run: string, landed: Map<string, 
       last = step.catch(() => {});
       return step;
     },
-    remove: () => onDisk(folder, () => rm(folder, { recursive: true, force: true })),
+    remove: () => onDisk(folder, () => files.rm(folder, { recursive: true, force: true })),
   };
 }
 
 /** The complete files of pages that the batch still names; everything else in the folder is removed. */
-async function readPages(folder: string, batch: Batch): Promise<Map<string, LandedPage>> {
+async function readPages(files: Files, folder: string, batch: Batch): Promise<Map<string, LandedPage>> {
   const landed = new Map<string, LandedPage>();
-  for (const name of await entries(folder)) {
+  for (const name of await entries(files, folder)) {
     if (name === BATCH_FILE) continue;
     const file = join(folder, name);
     const page = batch.pages.find(({ id }) => name === `${id}${PAGE_END}`);
-    const complete = page && !name.endsWith(TEMPORARY) ? await readLanded(file, page) : undefined;
+    const complete = page && !name.endsWith(TEMPORARY) ? await readLanded(files, file, page) : undefined;
     if (complete) landed.set(complete.page.id, complete);
-    else await rm(file, { recursive: true, force: true });
+    else await files.rm(file, { recursive: true, force: true });
   }
   return landed;
 }
 
-async function readBatchFile(file: string): Promise<Batch | undefined> {
+async function readBatchFile(files: Files, file: string): Promise<Batch | undefined> {
   try {
-    return readBatch(await readFile(file, 'utf8'));
+    return readBatch(await files.readFile(file, 'utf8'));
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
   }
 }
 
-async function entries(folder: string): Promise<string[]> {
+async function entries(files: Files, folder: string): Promise<string[]> {
   try {
-    return await readdir(folder);
+    return await files.readdir(folder);
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;

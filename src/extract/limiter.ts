@@ -6,8 +6,8 @@
  * calls, the one sent last was sent at least a minute after some other had certainly been counted.
  * Within a process time is monotonic; between runs the calls of the last minute are read back from a small file.
  */
-import { open, readFile } from 'node:fs/promises';
-import { writeDurably } from '../files.ts';
+import { systemFiles, writeDurably } from '../files.ts';
+import type { Files } from '../files.ts';
 import type { Runtime } from '../runtime.ts';
 import { onDisk } from './disk.ts';
 import { SlidingMinute } from './sliding-minute.ts';
@@ -27,7 +27,7 @@ export interface LimiterOptions {
   readonly callsPerMinute: number;
   /** Record of calls; made with its folder when missing. */
   readonly file: string;
-  readonly runtime: Pick<Runtime, 'now' | 'monotonic' | 'sleep'>;
+  readonly runtime: Pick<Runtime, 'now' | 'monotonic' | 'sleep' | 'files'>;
 }
 
 /** One tenant's limiter. Waiting callers are served in the order they came. */
@@ -108,15 +108,16 @@ interface CallRecord {
 /** Reads the calls of the last minute into `minute`, rewrites the file with those alone, and opens it for more. */
 async function openRecord(
   file: string,
-  runtime: Pick<Runtime, 'now' | 'monotonic'>,
+  runtime: Pick<Runtime, 'now' | 'monotonic' | 'files'>,
   minute: SlidingMinute,
 ): Promise<CallRecord> {
+  const files = runtime.files ?? systemFiles;
   return onDisk(file, async () => {
     const nowMs = runtime.now();
-    const ends = callEnds(await readIfThere(file), nowMs).filter((end) => end > nowMs - FORGET_MS);
+    const ends = callEnds(await readIfThere(files, file), nowMs).filter((end) => end > nowMs - FORGET_MS);
     for (const end of ends) minute.recall(runtime.monotonic(), nowMs - end);
-    await writeDurably(file, ends.map((end, k) => `s r${k} ${end}\ne r${k} ${end}\n`).join(''));
-    const handle = await open(file, 'a');
+    await writeDurably(file, ends.map((end, k) => `s r${k} ${end}\ne r${k} ${end}\n`).join(''), files);
+    const handle = await files.open(file, 'a');
     // One write after the other: the end of a call must not stand before its start.
     let last: Promise<void> = Promise.resolve();
     return {
@@ -146,9 +147,9 @@ function callEnds(text: string, nowMs: number): number[] {
   return [...ends.values()];
 }
 
-async function readIfThere(file: string): Promise<string> {
+async function readIfThere(files: Files, file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await files.readFile(file, 'utf8');
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
     throw error;

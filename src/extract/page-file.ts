@@ -1,6 +1,6 @@
 /** The file of one answer: written in large steps while it streams in, read back by its first and last line alone. */
-import { open, rm } from 'node:fs/promises';
-import { TEMPORARY, commitFile } from '../files.ts';
+import { TEMPORARY, commitFile, systemFiles } from '../files.ts';
+import type { Files } from '../files.ts';
 import type { LandedPage, Page } from '../page.ts';
 import type { TableName } from '../tables.ts';
 import { pageText } from './batch-file.ts';
@@ -35,9 +35,13 @@ const STEP_BYTES = 1 << 20;
 /** A trailer holds three numbers and some column names. */
 const TRAILER_BYTES = 64 * 1024;
 
-export async function createPageWriter(file: string, header: PageHeader): Promise<PageWriter> {
+export async function createPageWriter(
+  file: string,
+  header: PageHeader,
+  files: Files = systemFiles,
+): Promise<PageWriter> {
   const temporary = `${file}${TEMPORARY}`;
-  const handle = await onDisk(temporary, () => open(temporary, 'w'));
+  const handle = await onDisk(temporary, () => files.open(temporary, 'w'));
   const { page, ...rest } = header;
   const first = Buffer.from(`#${JSON.stringify({ format: 1, ...rest, page: pageText(page) })}\n`);
   let parts: Buffer[] = [first];
@@ -71,19 +75,19 @@ export async function createPageWriter(file: string, header: PageHeader): Promis
       pending += trailer.length;
       await flush();
       await close();
-      await onDisk(file, () => commitFile(temporary, file));
+      await onDisk(file, () => commitFile(temporary, file, files));
       return file;
     },
     async discard() {
       await close();
-      await rm(temporary, { force: true });
+      await files.rm(temporary, { force: true });
     },
   };
 }
 
 /** A complete page of this format, read back; `undefined` when the file is anything else. */
-export async function readLanded(file: string, page: Page): Promise<LandedPage | undefined> {
-  const handle = await open(file, 'r');
+export async function readLanded(files: Files, file: string, page: Page): Promise<LandedPage | undefined> {
+  const handle = await files.open(file, 'r');
   try {
     const { size } = await handle.stat();
     const length = Math.min(size, TRAILER_BYTES);

@@ -3,7 +3,6 @@
  * hive keys in the paths, so that tenant and month prune before a file is opened; small tables beside them. Built
  * aside and put in place by rename: a reader that has the old one open goes on seeing the old snapshot.
  */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TEMPORARY, commitFile } from '../files.ts';
 import { TABLES, TABLE_NAMES } from '../tables.ts';
@@ -71,8 +70,8 @@ const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: str
 export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<void> {
   const path = join(ledger.dataDir, CATALOGUE_FILE);
   const temporary = `${path}${TEMPORARY}`;
-  await rm(temporary, { force: true });
-  await rm(`${temporary}.wal`, { force: true });
+  await ledger.files.rm(temporary, { force: true });
+  await ledger.files.rm(`${temporary}.wal`, { force: true });
   const files = await currentFiles(ledger);
   const tenants = await ledger.rows(
     'select distinct tenant from (select tenant from hours union all select tenant from partitions) order by 1',
@@ -109,7 +108,7 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
   } finally {
     await ledger.run('detach catalogue');
   }
-  await commitFile(temporary, path);
+  await commitFile(temporary, path, ledger.files);
 }
 
 interface CurrentFile {

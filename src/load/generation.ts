@@ -1,10 +1,10 @@
 /** Writes one generation of a period: an immutable Parquet file, complete before its name exists. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { InsightsError } from '../errors.ts';
 import { TEMPORARY, commitFile, syncPath } from '../files.ts';
+import type { Files } from '../files.ts';
 import type { Window } from '../instant.ts';
 import type { Batch } from '../page.ts';
 import { TABLES } from '../tables.ts';
@@ -76,7 +76,7 @@ export async function copyRows(
 ): Promise<Copied> {
   const file = generationFile(table, tenant, period.name, generation);
   const path = join(ledger.dataDir, file);
-  await makeFolder(dirname(path));
+  await makeFolder(ledger.files, dirname(path));
   const temporary = `${path}${TEMPORARY}`;
   const type = `"${lakeName(TABLES[table], TABLES[table].typeColumn)}"`;
   const stats = await copyArranged(ledger, { columns: columnListSql(TABLES[table]), type, ...sources }, temporary);
@@ -93,22 +93,32 @@ export async function copyRows(
 /** Flushes a copy and gives it its name; the ledger does not know it yet. */
 export async function commitGeneration(ledger: Ledger, { temporary, ...generation }: Copied): Promise<Generation> {
   const path = join(ledger.dataDir, generation.file);
-  await commitFile(temporary, path);
+  await commitFile(temporary, path, ledger.files);
   return { ...generation, sha256: await sha256Of(path) };
 }
 
 /** Makes a folder and flushes the names of all that had to be made. */
-async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true });
+async function makeFolder(files: Files, folder: string): Promise<void> {
+  const first = await files.mkdir(folder, { recursive: true });
   if (first === undefined) return;
-  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made));
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made), files);
 }
 
 /** Hex digest of a file's bytes. */
 export async function sha256Of(path: string): Promise<string> {
   const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>)
-    hash.update(chunk);
+  const file = await open(path, 'r');
+  try {
+    // One buffer, used again: a stream's chunks would be garbage as large as the file.
+    const buffer = Buffer.allocUnsafe(1 << 20);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
   return hash.digest('hex');
 }
 

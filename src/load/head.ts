@@ -4,9 +4,9 @@
  * nothing any more go last.
  */
 import { existsSync } from 'node:fs';
-import { copyFile, link, mkdir, readdir, readFile, rename, rm, rmdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { TEMPORARY, commitFile, syncPath } from '../files.ts';
+import type { Files } from '../files.ts';
 import { TABLES } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
 import { COVERAGE_SQL } from './catalogue.ts';
@@ -16,6 +16,7 @@ import { HEAD_FOLDER, partitionFolder } from './layout.ts';
 
 /** Makes the head show the ledger's current generations; touches nothing that already does. */
 export async function syncHead(ledger: Ledger): Promise<void> {
+  const { files } = ledger;
   const head = join(ledger.dataDir, HEAD_FOLDER);
   const rows = await ledger.rows('select tenant, table_name, period, file from partitions where superseded_at is null');
   const wanted = new Map<string, string>();
@@ -26,60 +27,61 @@ export async function syncHead(ledger: Ledger): Promise<void> {
   }
   const stale: string[] = [];
   for (const table of Object.values(TABLES)) {
-    for (const name of await filesBelow(join(head, table.lakeName))) if (!wanted.has(name)) stale.push(name);
+    for (const name of await filesBelow(files, join(head, table.lakeName))) if (!wanted.has(name)) stale.push(name);
   }
   const fresh: string[] = [];
   for (const [name, file] of wanted) {
-    if (await sameFile(name, file)) continue;
-    await mkdir(dirname(name), { recursive: true });
-    await linkOrCopy(file, `${name}${TEMPORARY}`);
+    if (await sameFile(files, name, file)) continue;
+    await files.mkdir(dirname(name), { recursive: true });
+    await linkOrCopy(files, file, `${name}${TEMPORARY}`);
     fresh.push(name);
   }
-  for (const name of fresh) await rename(`${name}${TEMPORARY}`, name);
-  for (const name of stale) await rm(name, { force: true });
+  for (const name of fresh) await files.rename(`${name}${TEMPORARY}`, name);
+  for (const name of stale) await files.rm(name, { force: true });
   for (const folder of new Set([...fresh, ...stale].map((name) => dirname(name)))) {
-    await syncPath(folder);
+    await syncPath(folder, files);
     // A month that lost its last file; fails, as it should, while anything is in it.
-    if ((await readdir(folder)).length === 0) await rmdir(folder);
+    if ((await files.readdir(folder)).length === 0) await files.rmdir(folder);
   }
 }
 
 /** `lake/coverage.parquet` and, beside it, the content it was made of: rewritten only when that changed. */
 export async function writeCoverage(ledger: Ledger, content: string): Promise<void> {
+  const { files } = ledger;
   const path = join(ledger.dataDir, HEAD_FOLDER, 'coverage.parquet');
   const mark = join(ledger.dataDir, HEAD_FOLDER, '.coverage');
-  const written = existsSync(path) && existsSync(mark) ? await readFile(mark, 'utf8') : '';
+  const written = existsSync(path) && existsSync(mark) ? await files.readFile(mark, 'utf8') : '';
   if (written === content) return;
-  await mkdir(dirname(path), { recursive: true });
+  await files.mkdir(dirname(path), { recursive: true });
   await ledger.run(`copy (${COVERAGE_SQL}) to ${sqlText(`${path}${TEMPORARY}`)} (format parquet, compression zstd)`);
-  await commitFile(`${path}${TEMPORARY}`, path);
-  await writeFile(mark, content);
+  await commitFile(`${path}${TEMPORARY}`, path, files);
+  await files.writeFile(mark, content);
 }
 
-async function filesBelow(folder: string): Promise<string[]> {
+async function filesBelow(files: Files, folder: string): Promise<string[]> {
   if (!existsSync(folder)) return [];
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const entries = await files.readdir(folder, { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
 /** The same inode, or (where links are not to be had) a copy, which bears its original's time. */
-async function sameFile(name: string, file: string): Promise<boolean> {
+async function sameFile(files: Files, name: string, file: string): Promise<boolean> {
   if (!existsSync(name)) return false;
-  const [shown, original] = await Promise.all([stat(name), stat(file)]);
+  const [shown, original] = await Promise.all([files.stat(name), files.stat(file)]);
   if (shown.ino === original.ino && shown.dev === original.dev) return true;
   return shown.nlink === 1 && shown.size === original.size && Math.abs(shown.mtimeMs - original.mtimeMs) < 2;
 }
 
-async function linkOrCopy(file: string, temporary: string): Promise<void> {
-  await rm(temporary, { force: true });
+async function linkOrCopy(files: Files, file: string, temporary: string): Promise<void> {
+  await files.rm(temporary, { force: true });
   try {
-    await link(file, temporary);
+    await files.link(file, temporary);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
-    await copyFile(file, temporary);
-    const { atime, mtime } = await stat(file);
-    await utimes(temporary, atime, mtime);
-    await syncPath(temporary);
+    await files.copyFile(file, temporary);
+    const { atime, mtime } = await files.stat(file);
+    await files.utimes(temporary, atime, mtime);
+    await syncPath(temporary, files);
   }
 }

@@ -7,6 +7,8 @@ import { mkdir, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { DamagedError, DiskError, NewerStateError } from '../errors.ts';
+import { systemFiles } from '../files.ts';
+import type { Files } from '../files.ts';
 import { count, openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from './layout.ts';
@@ -22,7 +24,7 @@ interface ShareLimit {
 export interface LakeSettings {
   /** Engine threads. @default all cores */
   readonly threads?: number;
-  /** DuckDB's memory limit; beyond it the engine spills to `<dataDir>/work`. @default '512MB' */
+  /** DuckDB's memory limit; beyond it the engine spills to `<dataDir>/work`. @default '384MB' */
   readonly memoryLimit: string;
   /** Hours that superseded files stay for readers that are mid-query; 0 removes them at once. @default 24 */
   readonly keepHours: number;
@@ -34,7 +36,7 @@ export interface LakeSettings {
 
 /** Defaults of every setting. */
 export const LAKE_DEFAULTS: LakeSettings = {
-  memoryLimit: '512MB',
+  memoryLimit: '384MB',
   keepHours: 24,
   quarantine: { maxShare: 0.2, minRows: 100 },
   deletes: { maxShare: 0.2, minRows: 100 },
@@ -44,6 +46,10 @@ export const LAKE_DEFAULTS: LakeSettings = {
 export interface LakeRuntime {
   now(): number;
   readonly log: Logger;
+  /** @default the system's */
+  readonly files?: Files;
+  /** Called after each transaction (crash tests). */
+  readonly onCommit?: () => void | Promise<void>;
 }
 
 export interface Ledger extends Omit<Engine, 'close'> {
@@ -51,6 +57,7 @@ export interface Ledger extends Omit<Engine, 'close'> {
   readonly dataDir: string;
   readonly settings: LakeSettings;
   readonly runtime: LakeRuntime;
+  readonly files: Files;
   /** SQL timestamptz of the wall clock. */
   nowSql(): string;
   close(): Promise<void>;
@@ -91,6 +98,12 @@ export async function openLedger(
     dataDir,
     settings,
     runtime,
+    files: runtime.files ?? systemFiles,
+    transaction: async (work) => {
+      const result = await engine.transaction(work);
+      await runtime.onCommit?.();
+      return result;
+    },
     nowSql: () => clockSql(runtime),
     close,
     [Symbol.asyncDispose]: close,

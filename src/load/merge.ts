@@ -6,7 +6,6 @@
  * current; files that the ledger does not know are orphans, which `recover` removes. So a merge that is killed between
  * any two steps has either not happened or happened whole, and running it again gives the same lake.
  */
-import { rm } from 'node:fs/promises';
 import { InsightsError, MassLossError, SourceError } from '../errors.ts';
 import type { Window } from '../instant.ts';
 import type { Batch, LandedPage } from '../page.ts';
@@ -96,7 +95,7 @@ async function merge(
       return await stageBatch(ledger, batch, landed);
     } catch (error) {
       if (error instanceof SourceError)
-        await Promise.all(refusedFiles(error, landed).map((file) => rm(file, { force: true })));
+        await Promise.all(refusedFiles(error, landed).map((file) => ledger.files.rm(file, { force: true })));
       throw error;
     }
   });

@@ -8,7 +8,6 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDurably } from '../files.ts';
 import { sqlText } from '../transform/lake.ts';
@@ -52,7 +51,7 @@ export async function publish(ledger: Ledger, { run, head, onStep }: PublishOpti
       await writeCatalogue(ledger, snapshot);
       await onStep?.('catalogue');
       const manifest = await buildManifest(ledger, snapshot, run);
-      await writeDurably(join(ledger.dataDir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 1)}\n`);
+      await writeDurably(join(ledger.dataDir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 1)}\n`, ledger.files);
       await onStep?.('manifest');
       await ledger.transaction(async () => {
         await ledger.run(`insert into snapshots values (${snapshot}, $1, $2, ${ledger.nowSql()})`, [content, run]);
@@ -95,7 +94,7 @@ async function contentKey(ledger: Ledger): Promise<string> {
 /** The ledger's number, or the manifest's where the ledger was rebuilt: a snapshot number is never used twice. */
 async function lastSnapshot(ledger: Ledger, known: number): Promise<number> {
   try {
-    const manifest: unknown = JSON.parse(await readFile(join(ledger.dataDir, MANIFEST_FILE), 'utf8'));
+    const manifest: unknown = JSON.parse(await ledger.files.readFile(join(ledger.dataDir, MANIFEST_FILE), 'utf8'));
     const published =
       typeof manifest === 'object' && manifest !== null && 'snapshot' in manifest ? Number(manifest.snapshot) : 0;
     return Math.max(known, Number.isSafeInteger(published) ? published : 0);
@@ -111,7 +110,7 @@ async function sweep(ledger: Ledger): Promise<number> {
   const due = `removed_at is null and unpublished_at <= ${ledger.nowSql()} - ${keep}`;
   const rows = await ledger.rows(`select file from partitions where ${due}`);
   if (rows.length === 0) return 0;
-  for (const row of rows) await rm(join(ledger.dataDir, text(row, 'file') ?? ''), { force: true });
+  for (const row of rows) await ledger.files.rm(join(ledger.dataDir, text(row, 'file') ?? ''), { force: true });
   const files = rows.map((row) => sqlText(text(row, 'file') ?? '')).join(', ');
   await ledger.transaction(async () => {
     await ledger.run(`update partitions set removed_at = ${ledger.nowSql()} where file in (${files})`);

@@ -3,9 +3,9 @@
  * the ledger says. Landed files are the extract stage's and are not looked at here.
  */
 import { existsSync } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { TEMPORARY } from '../files.ts';
+import type { Files } from '../files.ts';
 import { TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { count, text } from './engine.ts';
@@ -26,14 +26,15 @@ export interface Recovery {
 /** Costs one listing of the store and the head. */
 export async function recover(ledger: Ledger): Promise<Recovery> {
   return ledger.exclusive(async () => {
+    const { files } = ledger;
     let temporary = 0;
     const remove = async (path: string): Promise<void> => {
-      await rm(path, { force: true });
+      await files.rm(path, { force: true });
       temporary += 1;
     };
-    for (const name of await namesBelow(join(ledger.dataDir, WORK_FOLDER)))
+    for (const name of await namesBelow(files, join(ledger.dataDir, WORK_FOLDER)))
       await remove(join(ledger.dataDir, WORK_FOLDER, name));
-    for (const name of await namesBelow(join(ledger.dataDir, HEAD_FOLDER))) {
+    for (const name of await namesBelow(files, join(ledger.dataDir, HEAD_FOLDER))) {
       if (name.endsWith(TEMPORARY)) await remove(join(ledger.dataDir, HEAD_FOLDER, name));
     }
     for (const name of [CATALOGUE_FILE, MANIFEST_FILE]) {
@@ -50,12 +51,12 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
     let orphans = 0;
     const store = join(ledger.dataDir, STORE_FOLDER);
     const present = new Set<string>();
-    for (const name of await namesBelow(store)) {
+    for (const name of await namesBelow(files, store)) {
       const file = relative(ledger.dataDir, join(store, name));
       if (file.endsWith(TEMPORARY)) await remove(join(store, name));
       else if (known.has(file)) present.add(file);
       else {
-        await rm(join(store, name), { force: true });
+        await files.rm(join(store, name), { force: true });
         orphans += 1;
       }
     }
@@ -64,7 +65,7 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
     for (const row of rows) {
       const file = text(row, 'file') ?? '';
       if (row['current'] !== true) continue;
-      const whole = present.has(file) && (await stat(join(ledger.dataDir, file))).size === count(row, 'bytes');
+      const whole = present.has(file) && (await files.stat(join(ledger.dataDir, file))).size === count(row, 'bytes');
       if (!whole) lost.push(file);
     }
     if (lost.length > 0) await dropPartitions(ledger, lost);
@@ -98,9 +99,9 @@ async function forgetHours(ledger: Ledger, table: TableName, list: string): Prom
   );
 }
 
-async function namesBelow(folder: string): Promise<string[]> {
+async function namesBelow(files: Files, folder: string): Promise<string[]> {
   if (!existsSync(folder)) return [];
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const entries = await files.readdir(folder, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => !entry.isDirectory())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)));

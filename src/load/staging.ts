@@ -1,5 +1,4 @@
 /** A batch's landed pages as temp tables of the engine, judged: what may be loaded, what not, and whose rows these are. */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DamagedError, InsightsError, SourceError } from '../errors.ts';
 import type { Batch, LandedPage } from '../page.ts';
@@ -167,6 +166,6 @@ async function refusePages(
       },
     );
   }
-  for (const copy of substitutes.values()) await rm(copy, { force: true });
+  for (const copy of substitutes.values()) await ledger.files.rm(copy, { force: true });
   return quarantined;
 }

@@ -2,7 +2,6 @@
  * Batches through fetch, merge and comparison, one being fetched while the one before is merged: the source and the disk
  * are busy together, and never more than two batches are landed at a time however large a backfill is.
  */
-import { mkdir, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import pLimit from 'p-limit';
 import { fetchBatch } from '../extract/fetch.ts';
@@ -11,6 +10,7 @@ import { createLanding } from '../extract/land.ts';
 import type { Landing } from '../extract/land.ts';
 import type { Caps } from '../extract/plan.ts';
 import type { SourceView } from '../extract/reconcile.ts';
+import type { Files } from '../files.ts';
 import { DAY, HOUR, ceilTo, floorTo } from '../instant.ts';
 import type { Instant, Window } from '../instant.ts';
 import { recordComparison } from '../load/hours.ts';
@@ -78,7 +78,9 @@ function fetcher(
     if (batch === undefined) return undefined;
     const isLanding = 'batch' in batch;
     if (isLanding) report.planned += batch.batch.pages.filter((page) => !batch.landed.has(page.id)).length;
-    const landing = isLanding ? batch : await createLanding(join(config.dataDir, LANDING_FOLDER), batch, run);
+    const landing = isLanding
+      ? batch
+      : await createLanding(join(config.dataDir, LANDING_FOLDER), batch, run, ledger.files);
     const before = (caps ??= await capsOf(work));
     const fetched = await fetchBatch(landing, { client, caps, limit, dropKeys: settings.drop, onPage, signal });
     report.splits += fetched.splits;
@@ -119,7 +121,7 @@ async function load(work: TableWork, view: SourceView, { landing, fetched }: OnI
       run,
     );
   });
-  if (config.landing.keep) await keep(config.dataDir, landing);
+  if (config.landing.keep) await keep(ledger.files, config.dataDir, landing);
   else await landing.remove();
   onProgress({ kind: 'merged', tenant, table, rows: result.inserted });
   await work.merged();
@@ -138,9 +140,9 @@ function hoursAround(windows: readonly Window[]): [Instant, Instant] {
   return [floorTo(first?.from ?? 0n, HOUR), ceilTo(last?.to ?? 0n, HOUR)];
 }
 
-async function keep(dataDir: string, landing: Landing): Promise<void> {
+async function keep(files: Files, dataDir: string, landing: Landing): Promise<void> {
   const { tenant, table, id } = landing.batch;
   const folder = join(dataDir, KEPT_FOLDER, tenant, table, id);
-  await mkdir(dirname(folder), { recursive: true });
-  await rename(landing.folder, folder);
+  await files.mkdir(dirname(folder), { recursive: true });
+  await files.rename(landing.folder, folder);
 }

@@ -77,7 +77,7 @@ export async function runPipeline(
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     exitCode,
   };
-  await writeLastRun(config.dataDir, report, runtime.now());
+  await writeLastRun(config.dataDir, report, runtime.now(), ledger.files);
   return report;
 }
 

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
-import { writeDurably } from '../files.ts';
+import { systemFiles, writeDurably } from '../files.ts';
+import type { Files } from '../files.ts';
 import { DAY, formatInstant, parseInstant, toEpochMs } from '../instant.ts';
 import { openReader } from '../reader.ts';
 import type { Runtime } from '../runtime.ts';
@@ -64,10 +65,19 @@ export async function lakeStatus(config: Config, runtime: Runtime): Promise<Stat
 }
 
 /** Kept beside the lake: a run that changes nothing publishes nothing, and is still the last run. */
-export async function writeLastRun(dataDir: string, report: RunReport, finishedMs: number): Promise<void> {
+export async function writeLastRun(
+  dataDir: string,
+  report: RunReport,
+  finishedMs: number,
+  files: Files = systemFiles,
+): Promise<void> {
   const { run, startedAt, exitCode } = report;
   const finishedAt = new Date(finishedMs).toISOString();
-  await writeDurably(join(dataDir, LAST_RUN_FILE), `${JSON.stringify({ run, startedAt, finishedAt, exitCode })}\n`);
+  await writeDurably(
+    join(dataDir, LAST_RUN_FILE),
+    `${JSON.stringify({ run, startedAt, finishedAt, exitCode })}\n`,
+    files,
+  );
 }
 
 async function readLastRun(dataDir: string): Promise<StatusReport['lastRun']> {

@@ -119,8 +119,8 @@ async function rangeOf({ config, request, ledger, tenant, table, settings }: Tab
 
 /** Finishes the batches that an earlier run left: what is landed is never asked for again. */
 async function resume(work: TableWork, view: SourceView): Promise<void> {
-  const { config, tenant, table, run } = work;
-  const landings = await openLandings(join(config.dataDir, LANDING_FOLDER), tenant, table, run);
+  const { config, ledger, tenant, table, run } = work;
+  const landings = await openLandings(join(config.dataDir, LANDING_FOLDER), tenant, table, run, ledger.files);
   if (landings.length === 0) return;
   phase(work, 'resume');
   await loadBatches(work, view, landings);

@@ -29,6 +29,7 @@ export async function openSource(config: Config, tenant: TenantConfig, runtime: 
       attempts: http.attempts,
       totalMs: http.totalMinutes * 60_000,
       maxBodyBytes: http.maxBodyBytes,
+      graceMs: http.graceSeconds * 1000,
     },
     runtime,
   });
