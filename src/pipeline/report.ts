@@ -39,6 +39,8 @@ export interface TableReport extends At {
   /** `refused`: a mass loss at the source was not mirrored. `partial`: loaded, but some hours do not balance. */
   outcome: 'verified' | 'partial' | 'failed' | 'refused' | 'stopped';
   grade: Grade;
+  /** The source's clock at the last comparison, ISO; absent when it was not reached. */
+  sourceAt?: string;
   /** Every call sent, retries included; `retries` of them were repetitions. */
   calls: number;
   retries: number;

@@ -1,6 +1,9 @@
 /** A run over tenants and tables: what `run` and `backfill` do. One writer per data directory. */
 import type { Config } from '../config.ts';
 import type { Failure } from '../errors.ts';
+import { parseInstant } from '../instant.ts';
+import type { Instant } from '../instant.ts';
+import { compactMonths } from '../load/compact.ts';
 import { openLedger } from '../load/ledger.ts';
 import type { Ledger } from '../load/ledger.ts';
 import { publish } from '../load/publish.ts';
@@ -93,6 +96,13 @@ interface Publisher {
   last(tables: readonly TableReport[]): Promise<boolean>;
 }
 
+function earliest(instants: readonly (Instant | undefined)[]): Instant | undefined {
+  return instants.reduce(
+    (first, at) => (first === undefined || (at !== undefined && at < first) ? at : first),
+    undefined,
+  );
+}
+
 function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publisher {
   let lastMs = runtime.monotonic();
   let some = false;
@@ -105,6 +115,8 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publish
     async last(tables) {
       // Refused at the door: a new data directory gets no empty catalogue, an old lake stays as it is.
       if (tables.every(({ outcome, changed }) => outcome === 'failed' && !changed)) return some;
+      const at = earliest(tables.flatMap(({ sourceAt }) => (sourceAt === undefined ? [] : [parseInstant(sourceAt)])));
+      if (at !== undefined) await compactMonths(ledger, { run, at });
       return (await publish(ledger, { run, head: true })).changed || some;
     },
   };

@@ -83,6 +83,7 @@ async function look(work: TableWork): Promise<SourceView> {
       { table, unit: 'hour', range, grade: report.grade, dropKeys: settings.drop },
       signal,
     );
+    report.sourceAt = formatInstant(view.at);
     if (view.grade !== report.grade) {
       report.grade = view.grade;
       const { grades } = await readProfile(ledger, tenant);

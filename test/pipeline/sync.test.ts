@@ -252,3 +252,21 @@ describe('the retention edge of Logs', () => {
     expect(String(gap?.['first'])).toContain('2026-11-01 00:00:00');
   });
 });
+
+describe('months that are over', () => {
+  it('are put together into one file each, and a late row still finds its place', async () => {
+    world = await openWorld({ rows: 4000, days: 20, now: NOW, frozen: true });
+    await world.run({ tables: ['Events'] });
+    await world.sandbox.apply({ action: 'clock', advance: '50d' });
+    const report = await world.run({ tables: ['Events'] });
+    expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', pages: 0, changed: false });
+    const periods = await world.sql(`select period from lake_files where table_name = 'events' order by 1`);
+    expect(periods[0]).toEqual({ period: '2026-10' });
+    const before = await world.published();
+    expect((await world.run({ tables: ['Events'] })).published).toBe(false);
+    expect(await world.published()).toEqual(before);
+    await addEvents(event(guid(1), '2026-10-25T10:20:30Z'));
+    const late = await world.run({ tables: ['Events'] }, { reconcile: { depthDays: 100 } });
+    expect(reportOf(late, 'Events')).toMatchObject({ outcome: 'verified', inserted: 1, removed: 0 });
+  });
+});
