@@ -1,14 +1,17 @@
 /**
- * Reports are SQL files in `queries/kpi/`; the comment at the head of each is read by this module:
+ * Reports are SQL files in `queries/kpi/`, checks in `queries/checks/`; the comment at the head of each is read by this
+ * module:
  *
  *     -- title: Installs per day
  *     -- description: one sentence
+ *     -- formula: rate = a / b
  *     -- grain: one row per …
  *     -- parameter: from:date=null First day, inclusive     (name:type=default, then what it is)
  *     -- parameter: grain:day|week=day Length of a period   (instead of a type: the words allowed)
  *     -- unit: passes, share                                (of the figures, in their order)
  *     -- caveat: …                                          (any number of them)
  *     -- chart: line x=day y=installs series=device         (line, bar or area; several columns as y=a,b)
+ *     -- severity: error                                    (of a check: error or warning)
  *
  * A parameter stands as `$from` in the statement, which casts it from text; null means "no bound".
  */
@@ -33,17 +36,24 @@ interface Parameter {
   readonly description: string;
 }
 
+/** What a row that a check returns means: the data are wrong, or only worth a look. */
+export type Severity = 'error' | 'warning';
+
 export interface Report {
   /** The file's name without `.sql`. */
   readonly name: string;
   readonly title: string;
   readonly description: string;
+  /** Of the figures, in the names of the columns. */
+  readonly formula: string | undefined;
   readonly grain: string;
   readonly parameters: readonly Parameter[];
   /** Of the figures, in words. */
   readonly unit: string | undefined;
   readonly caveats: readonly string[];
   readonly chart: string | undefined;
+  /** Of a check; undefined for a report. */
+  readonly severity: Severity | undefined;
   readonly sql: string;
 }
 
@@ -53,6 +63,11 @@ export async function listReports(folder = join(QUERIES_FOLDER, 'kpi')): Promise
   return Promise.all(
     files.map(async (file) => parseReport(basename(file, '.sql'), await readFile(join(folder, file), 'utf8'))),
   );
+}
+
+/** All checks, by name: selects over the lake in which a returned row is a failure. Throws ConfigError like `listReports`. */
+export async function listChecks(): Promise<Report[]> {
+  return listReports(join(QUERIES_FOLDER, 'checks'));
 }
 
 /** One report by its name. */
@@ -77,7 +92,7 @@ export function parseReport(name: string, sql: string): Report {
     ),
   );
   const entries = head.flatMap((line) => {
-    const match = /^-- (title|description|grain|parameter|unit|caveat|chart): (.+)$/.exec(line.trimEnd());
+    const match = /^-- (title|description|formula|grain|parameter|unit|caveat|chart|severity): (.+)$/.exec(line.trimEnd());
     return match ? [{ key: match[1] ?? '', text: match[2] ?? '' }] : [];
   });
   const all = (key: string): string[] => entries.filter((entry) => entry.key === key).map((entry) => entry.text);
@@ -94,13 +109,23 @@ export function parseReport(name: string, sql: string): Report {
     name,
     title: one('title'),
     description: one('description'),
+    formula: all('formula')[0],
     grain: one('grain'),
     parameters: all('parameter').map((text) => parseParameter(name, text)),
     unit: all('unit')[0],
     caveats: all('caveat'),
     chart: all('chart')[0],
+    severity: severityOf(name, all('severity')[0]),
     sql,
   };
+}
+
+function severityOf(report: string, text: string | undefined): Severity | undefined {
+  if (text === undefined || text === 'error' || text === 'warning') return text;
+  throw new ConfigError(`The severity of "${report}" cannot be read.`, {
+    hint: 'Write "-- severity: error" or "-- severity: warning".',
+    where: { report },
+  });
 }
 
 function parseParameter(report: string, text: string): Parameter {

@@ -1,5 +1,6 @@
 -- title: Active passes and units
 -- description: Passes and units (a pass on a platform) in a wallet at the end of each period, from events, and beside them what the hourly snapshots say.
+-- formula: active_units = units whose last event says installed; active_passes = distinct passes with one
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,8 +1,10 @@
 -- title: Active passes by platform
 -- description: Passes whose last installation or removal on a platform says that they are in a wallet.
+-- formula: retention = active_passes / ever_installed
 -- grain: one row per tenant and platform
 -- parameter: at:timestamp=null State at this instant; none = now
 -- parameter: tenant:text=null One tenant alone
+-- unit: passes on a platform, share
 -- caveat: Events before the first loaded day are unseen, so this is a lower bound.
 -- caveat: Where an event tells the number of active registrations, that number decides: 0 is inactive, more is active.
 -- caveat: retention is active passes / passes ever installed on that platform.
@@ -11,15 +13,12 @@ with
 states as (
   select
     tenant_id,
-    pass_id,
-    coalesce(device, '(unknown)') as platform,
-    event,
-    active_registrations,
-    bool_or(event = 'pass:installed') over (partition by tenant_id, pass_id, device) as was_installed,
-    row_number() over (partition by tenant_id, pass_id, device order by timestamp desc, event_id desc) as from_last
-  from pass_events
-  where event in ('pass:installed', 'pass:uninstalled')
-    and tenant_id = coalesce($tenant, tenant_id)
+    platform,
+    is_active,
+    bool_or(kind = 'installed' or is_active) over (partition by tenant_id, pass_id, platform) as was_installed,
+    row_number() over (partition by tenant_id, pass_id, platform order by timestamp desc, event_id desc) as from_last
+  from registrations
+  where tenant_id = coalesce($tenant, tenant_id)
     and (timestamp < $at::timestamptz or $at is null)
 ),
 
@@ -28,7 +27,7 @@ last_states as (
     tenant_id,
     platform,
     was_installed,
-    coalesce(active_registrations > 0, event = 'pass:installed') as is_active
+    is_active
   from states
   where from_last = 1
 ),

@@ -1,5 +1,6 @@
 -- title: Attribution of first installs
 -- description: First installs by medium, by the host of the page they came from, or by tag.
+-- formula: share = first_installs of the source / all first installs of the period
 -- grain: one row per tenant, period and source that has one
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

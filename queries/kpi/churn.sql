@@ -1,5 +1,6 @@
 -- title: Churn
 -- description: Passes that became fully inactive in the period, against those active at its start.
+-- formula: churn_rate = churned_passes / active_at_start
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
@@ -9,7 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: passes, share
--- caveat: A pass installed and removed inside the period counts as churned but not at its start: in short, young lives the rate can exceed 1.
+-- caveat: A pass installed and removed inside the period counts as churned but not at its start: so the rate can exceed 1.
 -- caveat: A pass that lapsed and came back in the period counts as churned once.
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

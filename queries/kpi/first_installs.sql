@@ -1,5 +1,6 @@
 -- title: First installs and first uninstalls
 -- description: The first installation and the first removal of each pass and platform; repetitions do not count.
+-- formula: first_installs, first_uninstalls = units whose first event of the kind lies in the period
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

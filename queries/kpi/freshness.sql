@@ -1,5 +1,6 @@
 -- title: Freshness
 -- description: How old the newest row of each table is, and up to when the table is proven.
+-- formula: age_minutes = now - newest_row_at
 -- grain: one row per tenant and table
 -- parameter: now:timestamp=null The instant to measure from; none = now
 -- parameter: tenant:text=null One tenant alone

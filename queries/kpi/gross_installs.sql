@@ -1,5 +1,6 @@
 -- title: Gross installs and uninstalls
 -- description: Installation and removal events, repetitions included, each event id once.
+-- formula: installs, uninstalls = distinct event ids of the kind in the period
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,5 +1,6 @@
 -- title: Installation rate of cohorts
 -- description: Of the passes created in the period, the share that was installed at any time after.
+-- formula: installation_rate = installed_later / created
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,5 +1,6 @@
 -- title: Installed against created
 -- description: Passes installed in the period against passes created in it, whether or not they are the same.
+-- formula: installed_per_created = installed / created
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

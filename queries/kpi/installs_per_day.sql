@@ -1,10 +1,12 @@
 -- title: Installs per day
 -- description: Installations of passes per day and device, and how many were the first of their pass on that device.
+-- formula: first_installs = installs that are the first of their pass on that device
 -- grain: one row per tenant, day and device
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: zone:text=UTC Time zone in which days begin
+-- parameter: zone:zone=UTC Time zone in which days begin
 -- parameter: tenant:text=null One tenant alone
+-- unit: events
 -- caveat: An installation can repeat (re-installs, several devices): first_installs counts each pass and device once.
 -- caveat: verified_share below 1 marks a day that can still change; open_share is the part that is not over or not settled.
 -- chart: line x=day y=installs series=device
@@ -13,10 +15,10 @@ installs as (
   select
     tenant_id,
     (timestamp at time zone $zone)::date as day,
-    coalesce(device, '(unknown)') as device,
-    row_number() over (partition by tenant_id, pass_id, device order by timestamp, event_id) = 1 as is_first
-  from pass_events
-  where event = 'pass:installed'
+    platform as device,
+    is_first
+  from registrations
+  where kind = 'installed'
     and tenant_id = coalesce($tenant, tenant_id)
 ),
 

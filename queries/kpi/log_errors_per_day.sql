@@ -1,10 +1,12 @@
 -- title: Log errors per day
 -- description: Log entries per day and how many of them are errors, by type or by severity.
+-- formula: error_share = errors / entries
 -- grain: one row per tenant and day
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: zone:text=UTC Time zone in which days begin
+-- parameter: zone:zone=UTC Time zone in which days begin
 -- parameter: tenant:text=null One tenant alone
+-- unit: log entries, share
 -- caveat: An entry is an error when its type holds the word error, critical or fatal, or its severity or level is one of them.
 -- caveat: verified_share below 1 marks a day that can still change; the source forgets logs, so a day may end as expired.
 -- chart: line x=day y=errors

@@ -1,5 +1,6 @@
 -- title: Log volume
 -- description: Log entries by type.
+-- formula: entries = log entries of the type in the period
 -- grain: one row per tenant, period and log type that occurs
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,5 +1,6 @@
 -- title: Completeness of metrics
 -- description: Hours with and without a snapshot, for each metric type since it was first seen.
+-- formula: completeness = 1 - missing_hours / expected_hours
 -- grain: one row per tenant, metric type and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,5 +1,6 @@
 -- title: Net growth
 -- description: First installs and re-installs less removals, counted on changes of state and not on raw events.
+-- formula: net_growth = installed + reinstalled - removed
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

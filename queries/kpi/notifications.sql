@@ -1,5 +1,6 @@
 -- title: Notifications sent
 -- description: Notifications sent, and the passes they were sent to.
+-- formula: notifications = notification events of the period
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,5 +1,6 @@
 -- title: Passes created
 -- description: Passes with a created event in the period.
+-- formula: passes_created = distinct passes with a created event in the period
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,5 +1,6 @@
 -- title: Platform split
 -- description: Active units (passes on a platform) by platform at the end of each period.
+-- formula: share = active_units of the platform / all active units
 -- grain: one row per tenant, period and platform ever installed on
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

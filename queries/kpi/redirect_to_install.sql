@@ -1,5 +1,6 @@
 -- title: Installs per redirect
 -- description: Installation events against followed QR codes and short links, by store or by code.
+-- formula: installs_per_redirect = installs / redirects
 -- grain: one row per tenant, period and place that has one of them
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,5 +1,6 @@
 -- title: Ever installed and retention
 -- description: Passes installed at any time until the end of the period, and the share of them that is still active.
+-- formula: retention = active_passes / ever_installed
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,5 +1,6 @@
 -- title: Scans and scan rate
 -- description: Scan events, the passes scanned, and their share of the passes active at the end of the period.
+-- formula: scan_rate = scanning_passes / active_passes
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

@@ -1,5 +1,6 @@
 -- title: Installs per page view
 -- description: Installation events against page views of the same period.
+-- formula: installs_per_view = installs / page_views
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

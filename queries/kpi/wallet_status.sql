@@ -1,5 +1,6 @@
 -- title: Wallet status
 -- description: Passes by the wallet they are in at the end of each period: none, apple, google or both.
+-- formula: share = passes_in_status / all passes seen until the end of the period
 -- grain: one row per tenant, period and wallet status
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

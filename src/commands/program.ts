@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
 import { ConfigError, EXIT } from '../errors.ts';
 import { queryCommand, sqlCommand } from './ask.ts';
+import { checkCommand } from './check.ts';
 import { demoCommand } from './demo.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
 import { backfillCommand, planCommand, runCommand } from './run.ts';
@@ -17,7 +18,7 @@ const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['config', 'a wrong key, flag or value; nothing was changed'],
   ['auth', 'the source refused the credential, its scope or the tenant'],
   ['source', 'the source did not answer usably'],
-  ['partial', 'loaded, but some hours do not balance yet'],
+  ['partial', 'loaded, but some hours do not balance yet, or a check found an error'],
   ['locked', 'another process writes to the data directory'],
   ['newerState', 'the data directory was written by a newer version'],
   ['massLoss', 'the source lost too many rows at once; they were kept'],
@@ -75,8 +76,8 @@ ${exitCodeLines()
 Secrets come from the environment, a file or a command, never from flags: docs/config.md`,
     );
   const commands = [
-    runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, scheduleCommand,
-    doctorCommand, repairCommand, demoCommand,
+    runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, checkCommand,
+    scheduleCommand, doctorCommand, repairCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(sandboxCommand(shell));

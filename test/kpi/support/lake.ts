@@ -14,6 +14,10 @@ export interface Happening {
   /** JSON text. */
   readonly properties: string;
   readonly id: string;
+  /** The tenant that the row itself carries, when it is not the usual one. */
+  readonly source?: string;
+  /** The month in whose folder the row lies, when it is not its own. */
+  readonly month?: string;
 }
 
 export interface Metric {
@@ -32,6 +36,8 @@ export interface Coverage {
   readonly from: string;
   readonly to: string;
   readonly state: string;
+  /** Rows that each hour was proven with; without it, those that it holds. */
+  readonly proven?: number;
 }
 
 export interface LakeRows {
@@ -44,14 +50,15 @@ export interface Lake extends AsyncDisposable {
   /** Runs a report of `queries/kpi/`; parameters as words `name=value`. */
   ask(report: string, words: readonly string[]): Promise<Record<string, Json>[]>;
   /** Runs any select. */
-  select(sql: string): Promise<Record<string, Json>[]>;
+  select(sql: string, parameters?: Readonly<Record<string, string | null>>): Promise<Record<string, Json>[]>;
+  readonly folder: string;
 }
 
 const HAPPENING = `
-  select id as event_id, time::timestamptz as timestamp, 'internal' as source_tenant_id, type as event_type, '' as operation_id,
-    properties::json as properties, tenant as tenant_id, left(time, 7) as month`;
+  select id as event_id, time::timestamptz as timestamp, coalesce(source, 'internal') as source_tenant_id, type as event_type, '' as operation_id,
+    properties::json as properties, tenant as tenant_id, coalesce(month, left(time, 7)) as month`;
 const ROWS = `read_json($1, format = 'newline_delimited', columns =
-  {"table": varchar, tenant: varchar, time: varchar, type: varchar, properties: varchar, id: varchar, value: varchar, "from": varchar, "to": varchar, state: varchar})`;
+  {"table": varchar, tenant: varchar, time: varchar, type: varchar, properties: varchar, id: varchar, value: varchar, "from": varchar, "to": varchar, state: varchar, source: varchar, month: varchar, proven: bigint})`;
 
 /** Statements that make the catalogue's views and tables as tables; `$1` is a file of the rows, one JSON object a line. */
 const STATEMENTS = [
@@ -63,20 +70,26 @@ const STATEMENTS = [
        type as metric_type, value::json as value, lower(json_type(value)) as value_type, try_cast(value as double) as value_number,
        properties::json as properties, tenant as tenant_id, left(time, 7) as month
      from given where value is not null`,
+  `create table held as
+     select tenant_id, 'events' as table_name, timestamp from events
+     union all select tenant_id, 'logs', timestamp from logs
+     union all select tenant_id, 'metrics', timestamp from metrics`,
   `create table coverage as
-     select tenant as tenant_id, "table" as table_name,
-       unnest(generate_series("from"::timestamptz, "to"::timestamptz - interval '1 second', interval '1 hour')) as hour,
-       state, 'checksum' as grade, 1::bigint as source_rows, 1::bigint as lake_rows, 0::bigint as duplicate_rows,
-       0::bigint as quarantined_rows, null::timestamptz as verified_at
-     from given where state is not null`,
+     with hours as (
+       select tenant as tenant_id, "table" as table_name, state, proven,
+         unnest(generate_series("from"::timestamptz, "to"::timestamptz - interval '1 second', interval '1 hour')) as hour
+       from given where state is not null
+     ),
+     counted as (select tenant_id, table_name, date_trunc('hour', timestamp) as hour, count(*) as n from held group by all)
+     select tenant_id, table_name, hour, state, 'checksum' as grade, coalesce(n, 0) as source_rows, coalesce(proven, n, 0) as lake_rows,
+       0::bigint as duplicate_rows, 0::bigint as quarantined_rows, null::timestamptz as verified_at
+     from hours left join counted using (tenant_id, table_name, hour)`,
   `create table lake_files as
-     select tenant_id, 'events' as table_name, month as period, min(timestamp) as min_timestamp, max(timestamp) as max_timestamp from events group by all
-     union all
-     select tenant_id, 'logs', month, min(timestamp), max(timestamp) from logs group by all
-     union all
-     select tenant_id, 'metrics', month, min(timestamp), max(timestamp) from metrics group by all`,
+     select tenant_id, table_name, strftime(timestamp, '%Y-%m-%d') as period, min(timestamp) as min_timestamp, max(timestamp) as max_timestamp
+     from held group by all`,
   `create table snapshot as select 1::bigint as snapshot, '2026-05-01T00:00:00Z'::timestamptz as published_at`,
   'drop table given',
+  'drop table held',
 ];
 
 /** Writes a catalogue in a scratch folder and opens it; disposing removes both. */
@@ -106,7 +119,8 @@ export async function openLake({ happenings, metrics, coverage }: LakeRows): Pro
       const report = await findReport(name);
       return objects(report.sql, parameterValues(report, words));
     },
-    select: (sql) => objects(sql),
+    select: objects,
+    folder,
     [Symbol.asyncDispose]: async () => {
       await reader[Symbol.asyncDispose]();
       await rm(folder, { recursive: true, force: true });

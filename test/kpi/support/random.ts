@@ -41,6 +41,14 @@ export function seeded(seed: number): () => number {
   };
 }
 
+/** Chooses one of some items. */
+export function picker(next: () => number): <T>(items: readonly T[]) => T {
+  return (items) => {
+    const index = Math.floor(next() * items.length);
+    return items.reduce((kept, item, at) => (at === index ? item : kept));
+  };
+}
+
 const EVENTS: Readonly<Record<string, readonly string[]>> = {
   created: ['Pass:Created', 'pass.created'],
   updated: ['Pass:Updated', 'PASS.UPDATED'],
@@ -78,7 +86,7 @@ export function randomWorld(tenants: number, seed: number): World {
 }
 
 function randomFacts(tenant: string, hours: number, next: () => number): Fact[] {
-  const pick = <T>(items: readonly T[]): T => items[Math.floor(next() * items.length)] as T;
+  const pick = picker(next);
   const maybe = <T>(share: number, item: T): T | undefined => (next() < share ? item : undefined);
   const passes = 3 + Math.floor(next() * 15);
   const types = Array.from({ length: passes }, () => pick(['loyalty', 'gift', undefined]));
@@ -119,7 +127,7 @@ function randomFacts(tenant: string, hours: number, next: () => number): Fact[] 
 
 /** The row that tells a fact. */
 function told(fact: Fact, next: () => number): Happening {
-  const pick = <T>(items: readonly T[]): T => items[Math.floor(next() * items.length)] as T;
+  const pick = picker(next);
   const properties: Record<string, unknown> = { noise: [1, { passId: 'X' }], identifiers: { passId: 'Y' } };
   const put = (value: unknown, paths: readonly string[]): void => {
     if (value === undefined) {
@@ -128,7 +136,10 @@ function told(fact: Fact, next: () => number): Happening {
     }
     const [first = '', second] = pick(paths.filter((path) => properties[path.split('.')[0] ?? ''] !== null)).split('.');
     if (second === undefined) properties[first] = value;
-    else properties[first] = { ...(properties[first] as object | undefined), [second]: value };
+    else {
+      const outer = properties[first];
+      properties[first] = { ...(typeof outer === 'object' ? outer : {}), [second]: value };
+    }
   };
   put(fact.pass, ['passId', 'pass.id', 'pass_id']);
   put(fact.type, ['passType', 'pass.type', 'pass_type']);

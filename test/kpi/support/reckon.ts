@@ -1,7 +1,10 @@
 /** Each KPI once more, from the facts and in plain TypeScript: loops and maps, nothing shared with the queries. */
+import { z } from 'zod';
 import { hoursOf, periodOf, periodsOf, spanOf, type Options, type Period } from './calendar.ts';
 import { livesOf, type Change, type Registration } from './lives.ts';
 import { HOUR, type Fact, type World } from './random.ts';
+
+const snapshot = z.record(z.string(), z.number());
 
 export type Cell = string | number | null;
 type Reckon = (tenant: TenantWorld, options: Options) => Cell[][];
@@ -27,18 +30,26 @@ const ratio = (part: number, whole: number): number | null => (whole === 0 ? nul
 const distinct = (items: readonly (string | undefined)[]): number => new Set(items.filter((item) => item !== undefined)).size; // prettier-ignore
 const inSpan = (at: number, options: Options): boolean => at >= spanOf(options).from && at < spanOf(options).to;
 
-/** Rows of the periods of a table, each with the figures of `figures` and its coverage. */
-function byPeriod(
+type Figures<T> = (isIn: (at: number) => boolean, period: Period) => T;
+
+/** Rows of the periods of a table, each with its coverage. */
+function rowsByPeriod(
   { world, tenant }: TenantWorld,
   options: Options,
-  figures: (isIn: (at: number) => boolean, period: Period) => Cell[] | Cell[][],
+  figures: Figures<Cell[][]>,
   table = 'events',
 ): Cell[][] {
-  return periodsOf(hoursOf(world.rows.coverage, tenant, table), options).flatMap((period) => {
-    const found = figures((at) => inSpan(at, options) && periodOf(at, options) === period.period, period);
-    const rows = Array.isArray(found[0]) ? (found as Cell[][]) : found.length === 0 ? [] : [found as Cell[]];
-    return rows.map((row) => [period.period, ...row, ...period.shares]);
-  });
+  return periodsOf(hoursOf(world.rows.coverage, tenant, table), options).flatMap((period) =>
+    figures((at) => inSpan(at, options) && periodOf(at, options) === period.period, period).map((row) => [
+      period.period,
+      ...row,
+      ...period.shares,
+    ]),
+  );
+}
+
+function byPeriod(tenant: TenantWorld, options: Options, figures: Figures<Cell[]>): Cell[][] {
+  return rowsByPeriod(tenant, options, (isIn, period) => [figures(isIn, period)]);
 }
 
 function chosen<T extends { pass: string; platform: string }>(items: readonly T[], { typeOf }: TenantWorld, { pass_type, platform }: Options): T[] {
@@ -112,7 +123,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
     return byPeriod(tenant, options, (isIn, period) => {
       const { units, passes } = activeAt(changes, upTo(period, options));
       const last = snapshots.filter(({ time }) => isIn(Date.parse(time))).at(-1);
-      const values = Object.entries((last ? JSON.parse(last.value) : {}) as Record<string, number>);
+      const values = Object.entries(snapshot.parse(last ? JSON.parse(last.value) : {}));
       const counted = values.filter(([platform]) => options.platform === null || options.platform === platform);
       return [passes.size, units, counted.length === 0 ? null : counted.reduce((sum, [, value]) => sum + value, 0)];
     });
@@ -138,7 +149,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
   wallet_status: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
     const events = tenant.passEvents.filter(({ pass }) => options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type); // prettier-ignore
-    return byPeriod(tenant, options, (_isIn, period) => {
+    return rowsByPeriod(tenant, options, (_isIn, period) => {
       const before = upTo(period, options);
       const units = activeUnits(changes, before);
       const passes = [...new Set(events.filter(({ at }) => before(at)).map(({ pass }) => pass ?? ''))];
@@ -198,7 +209,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       return [views, installs, ratio(installs, views)];
     }),
   redirect_to_install: (tenant, options) =>
-    byPeriod(tenant, options, (isIn) => {
+    rowsByPeriod(tenant, options, (isIn) => {
       const counts = new Map<string, [redirects: number, installs: number]>();
       const add = (place: string | undefined, index: 0 | 1): void => {
         const entry = counts.get(place ?? '(none)') ?? [0, 0];
@@ -213,7 +224,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       return sorted(counts).map(([place, [redirects, installs]]) => [place, redirects, installs, ratio(installs, redirects)]); // prettier-ignore
     }),
   attribution: (tenant, options) =>
-    byPeriod(tenant, options, (isIn) => {
+    rowsByPeriod(tenant, options, (isIn) => {
       const found = chosen(tenant.registrations, tenant, options).filter(({ isInstall, isFirst, at }) => isInstall && isFirst && isIn(at)); // prettier-ignore
       const counts = new Map<string, number>();
       for (const { fact } of found) {
@@ -226,7 +237,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
   platform_split: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
     const platforms = [...new Set(changes.filter(({ at }) => at < spanOf(options).to).map(({ platform }) => platform))];
-    return byPeriod(tenant, options, (_isIn, period) => {
+    return rowsByPeriod(tenant, options, (_isIn, period) => {
       const counts = platforms.sort().map((platform): [string, number] => [platform, activeAt(changes.filter((change) => change.platform === platform), upTo(period, options)).units]); // prettier-ignore
       const total = counts.reduce((sum, [, count]) => sum + count, 0);
       return counts.map(([platform, count]) => [platform, count, ratio(count, total)]);
@@ -254,7 +265,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
     }),
   log_volume: (tenant, options) => {
     const logs = tenant.world.rows.happenings.filter((row) => row.tenant === tenant.tenant && row.table === 'logs');
-    return byPeriod(tenant, options, (isIn) => {
+    return rowsByPeriod(tenant, options, (isIn) => {
       const counts = new Map<string, number>();
       for (const { type, time } of logs) if (isIn(Date.parse(time))) counts.set(type, (counts.get(type) ?? 0) + 1);
       return sorted(counts).map(([type, count]) => [type, count]);
@@ -267,7 +278,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const present = new Set(metrics.filter((metric) => metric.type === type).map(({ time }) => Math.floor(Date.parse(time) / HOUR) * HOUR)); // prettier-ignore
       return { type, present, first: Math.min(...present) };
     });
-    return byPeriod(tenant, options, (isIn) =>
+    return rowsByPeriod(tenant, options, (isIn) =>
       types.flatMap(({ type, present, first }) => {
         const expected = [...hours].filter(([hour, state]) => state === 'verified' && hour >= first && isIn(hour));
         const missing = expected.filter(([hour]) => !present.has(hour)).length;

@@ -1,0 +1,40 @@
+-- title: Id in more than one hour
+-- description: The source holds one id at two times: both rows are kept, and the state of passes counts the earliest.
+-- grain: one row per tenant and table
+-- severity: warning
+-- parameter: tenant:text=null One tenant alone
+-- parameter: from:date=null Rows from this UTC day on
+with
+ids as (
+  select tenant_id, 'events' as table_name, timestamp, event_id as id from events
+  union all
+  select tenant_id, 'logs' as table_name, timestamp, event_id as id from logs
+  union all
+  select tenant_id, 'metrics' as table_name, timestamp, metric_id as id from metrics
+),
+
+repeated as (
+  select
+    tenant_id,
+    table_name,
+    id,
+    count(*) as copies,
+    min(timestamp) as first_at,
+    max(timestamp) as last_at
+  from ids
+  where tenant_id = coalesce($tenant, tenant_id)
+    and timestamp >= coalesce($from::timestamptz, '-infinity'::timestamptz)
+  group by tenant_id, table_name, id
+  having date_trunc('hour', min(timestamp)) < date_trunc('hour', max(timestamp))
+)
+
+select
+  tenant_id,
+  table_name,
+  count(*) as ids,
+  sum(copies)::bigint as rows,
+  min(first_at) as first_at,
+  max(last_at) as last_at
+from repeated
+group by tenant_id, table_name
+order by tenant_id, table_name

@@ -1,0 +1,38 @@
+-- title: Id twice in one hour
+-- description: A row's id is its identity within an hour: the loader keeps one copy, so a second one is a defect.
+-- grain: one row per tenant, table and hour
+-- severity: error
+-- parameter: tenant:text=null One tenant alone
+-- parameter: from:date=null Rows from this UTC day on
+with
+ids as (
+  select tenant_id, 'events' as table_name, timestamp, event_id as id from events
+  union all
+  select tenant_id, 'logs' as table_name, timestamp, event_id as id from logs
+  union all
+  select tenant_id, 'metrics' as table_name, timestamp, metric_id as id from metrics
+),
+
+repeated as (
+  select
+    tenant_id,
+    table_name,
+    date_trunc('hour', timestamp) as hour,
+    id,
+    count(*) as copies
+  from ids
+  where tenant_id = coalesce($tenant, tenant_id)
+    and timestamp >= coalesce($from::timestamptz, '-infinity'::timestamptz)
+  group by tenant_id, table_name, hour, id
+  having count(*) > 1
+)
+
+select
+  tenant_id,
+  table_name,
+  hour,
+  count(*) as ids,
+  sum(copies)::bigint as rows
+from repeated
+group by tenant_id, table_name, hour
+order by tenant_id, table_name, hour
