@@ -78,7 +78,7 @@ export async function findReport(name: string): Promise<Report> {
   const names = reports.map((report) => report.name);
   const meant = closest(name, names);
   throw new ConfigError(`There is no report "${name}".`, {
-    hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Reports: ${names.join(', ')}.`,
+    hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}\`insights-etl query --list\` shows all reports.`,
   });
 }
 
@@ -92,7 +92,9 @@ export function parseReport(name: string, sql: string): Report {
     ),
   );
   const entries = head.flatMap((line) => {
-    const match = /^-- (title|description|formula|grain|parameter|unit|caveat|chart|severity): (.+)$/.exec(line.trimEnd());
+    const match = /^-- (title|description|formula|grain|parameter|unit|caveat|chart|severity): (.+)$/.exec(
+      line.trimEnd(),
+    );
     return match ? [{ key: match[1] ?? '', text: match[2] ?? '' }] : [];
   });
   const all = (key: string): string[] => entries.filter((entry) => entry.key === key).map((entry) => entry.text);

@@ -78,7 +78,7 @@ describe('wrong input gets what, where and next, its own exit code, and changes 
       'an unknown report',
       ['query', 'install_per_day'],
       {},
-      'error: There is no report "install_per_day".\nnext:  Did you mean "installs_per_day"? Reports: active_passes_by_platform, installs_per_day, log_errors_per_day.\n',
+      'error: There is no report "install_per_day".\nnext:  Did you mean "installs_per_day"? `insights-etl query --list` shows all reports.\n',
     ],
     [
       'no report at all',
@@ -220,7 +220,7 @@ describe('query --list', () => {
   it('shows reports with their parameters, and heads without SQL as JSON', async () => {
     const { out } = await stage.run(['query', '--list']);
     expect(out).toContain('installs_per_day: Installs per day\n');
-    expect(out).toContain('  --param zone=<text>  Time zone in which days begin (default UTC)\n');
+    expect(out).toContain('  --param zone=<zone>  Time zone in which days begin (default UTC)\n');
     const listed = await stage.run(['query', '--list', '--json']);
     const reports: unknown = JSON.parse(listed.out);
     expect(reports).toContainEqual(expect.objectContaining({ name: 'installs_per_day', chart: expect.any(String) }));
