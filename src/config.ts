@@ -29,6 +29,8 @@ export interface TableConfig {
   readonly retentionDays: number | undefined;
   /** Keys of `properties` to remove at the source. */
   readonly drop: readonly string[];
+  /** When `schedule` loads it: the tenant's own words before the table's, the table's before the general ones. */
+  readonly schedule: { readonly cron: string; readonly timeZone: string };
 }
 
 export interface TenantConfig {
@@ -138,6 +140,10 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
               start: parseInstant(tenant.start ?? tables[name].start ?? start ?? ''),
               retentionDays: tables[name].retentionDays ?? TABLES[name].retentionDays,
               drop: Object.freeze(privacy.drop[name]),
+              schedule: Object.freeze({
+                cron: tenant.schedule?.cron ?? tables[name].schedule?.cron ?? sections.schedule.cron,
+                timeZone: tenant.schedule?.timeZone ?? tables[name].schedule?.timeZone ?? sections.schedule.timeZone,
+              }),
             }),
           ]),
         ),

@@ -15,6 +15,7 @@ export const EXIT = {
   damaged: 9,
   disk: 10,
   stopped: 11,
+  forced: 12,
 } as const;
 
 export type Failure = Exclude<keyof typeof EXIT, 'ok'>;

@@ -3,7 +3,7 @@
  * Missed slots are caught up by one run, since a run always compares everything that is comparable.
  */
 import { CronTime, validateCronExpression } from 'cron';
-import { ConfigError } from './errors.ts';
+import { ConfigError, type ErrorDetail } from './errors.ts';
 
 export interface Schedule {
   readonly cron: string;
@@ -16,15 +16,18 @@ const HOUR_MS = 3600 * SECOND_MS;
 /** The longest gap between two slots that we believe in: 29 February comes every four years, 2096 to 2104 aside. */
 const LOOK_BACK_MS = 5 * 366 * 24 * HOUR_MS;
 
-/** Checks the expression. Throws ConfigError naming what is wrong; also for one that never comes. */
-export function parseSchedule(schedule: Schedule): Schedule {
-  const { cron } = schedule;
+/** Checks the expression. Throws ConfigError naming what is wrong and where it stands; also for one that never comes. */
+export function parseSchedule(
+  { cron, timeZone }: Schedule,
+  where: ErrorDetail['where'] = { key: 'schedule.cron' },
+): Schedule {
+  const schedule = { cron, timeZone };
   const { valid, error } = validateCronExpression(cron);
   const reason = valid ? neverComes(schedule) : (error?.message ?? 'not a cron expression');
   if (reason !== undefined)
     throw new ConfigError(`The cron expression "${cron}" cannot be used: ${reason}.`, {
       hint: 'Write five fields, minute hour day month weekday, such as "0 3 * * *" for every day at 03:00.',
-      where: { key: 'schedule.cron' },
+      where,
     });
   return schedule;
 }

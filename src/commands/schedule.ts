@@ -1,5 +1,7 @@
 /** `schedule`: the process that stays and runs at each slot of a cron expression. */
 import { Command } from 'commander';
+import { keyOf, type Due, type Planned } from '../agenda.ts';
+import type { Config } from '../config.ts';
 import { runDaemon } from '../daemon.ts';
 import { parseSchedule } from '../schedule.ts';
 import { runAndTell } from './run.ts';
@@ -24,7 +26,8 @@ Examples:
   $ insights-etl schedule
   $ insights-etl schedule --cron "15 */6 * * *" --time-zone Europe/Paris
 
-A slot that was missed is caught up at the next start, several of them by one run.`,
+A slot that was missed is caught up at the next start, several of them by one run. A tenant's or a table's own schedule
+in the configuration goes before these flags.`,
     )
     .action((options: Options, command: Command) => {
       const flags = [
@@ -33,16 +36,38 @@ A slot that was missed is caught up at the next start, several of them by one ru
       ];
       return act(shell, command, { tenants: true, flags }, (session) => {
         const { config, runtime, signal } = session;
-        return runDaemon(
-          {
-            schedule: parseSchedule(config.schedule),
-            dataDir: config.dataDir,
-            once: options.once === true,
-            run: () => runAndTell(session, {}),
-          },
-          runtime,
-          signal,
-        );
+        const daemon = {
+          planned: plannedOf(config),
+          dataDir: config.dataDir,
+          once: options.once === true,
+          jitterMs: config.schedule.jitterSeconds * 1000,
+          run: (due: readonly Due[]) => runAndTell({ ...session, config: narrowed(config, due) }, {}),
+        };
+        return runDaemon(daemon, runtime, signal);
       });
     });
+}
+
+/** Every table of every tenant with its own schedule. Throws ConfigError for one that cannot be used. */
+function plannedOf(config: Config): Planned[] {
+  parseSchedule(config.schedule);
+  const known = new Set<string>();
+  return config.tenants.flatMap(({ id, tables }) =>
+    [...tables].map(([table, { schedule }]) => {
+      const text = JSON.stringify(schedule);
+      if (!known.has(text)) parseSchedule(schedule, { tenant: id, table });
+      known.add(text);
+      return { tenant: id, table, schedule };
+    }),
+  );
+}
+
+/** The configuration with the tables alone that are due. */
+function narrowed(config: Config, due: readonly Due[]): Config {
+  const keys = new Set(due.map(keyOf));
+  const tenants = config.tenants.map((tenant) => ({
+    ...tenant,
+    tables: new Map([...tenant.tables].filter(([table]) => keys.has(keyOf({ tenant: tenant.id, table })))),
+  }));
+  return { ...config, tenants: tenants.filter(({ tables }) => tables.size > 0) };
 }

@@ -73,7 +73,7 @@ export async function act(
   const options = command.optsWithGlobals<GlobalOptions>();
   const stop = new AbortController();
   const forget = io.onStop((name) => {
-    if (stop.signal.aborted) io.exit(EXIT.stopped);
+    if (stop.signal.aborted) io.exit(EXIT.forced);
     stop.abort(
       new StoppedError(`Stopped by ${name}.`, { hint: 'Run the command again: it goes on from what is landed.' }),
     );

@@ -269,7 +269,7 @@ describe('a stop signal during a run', () => {
     silent.closeAllConnections();
     silent.close();
     expect(code).toBe(EXIT.stopped);
-    expect(stage.forced).toEqual([EXIT.stopped]);
+    expect(stage.forced).toEqual([EXIT.forced]);
     expect((await stage.run(argv, env())).code).toBe(EXIT.ok);
   });
 });
