@@ -17,6 +17,7 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 const io: Io = {
   stdout: process.stdout,
   stderr: process.stderr,
+  stdin: process.stdin,
   env: process.env,
   cwd: process.cwd(),
   onStop(listener) {

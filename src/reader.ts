@@ -9,10 +9,11 @@ import {
   DuckDBTypeId,
   StatementType,
   type DuckDBConnection,
+  type DuckDBPreparedStatement,
   type DuckDBType,
   type Json,
 } from '@duckdb/node-api';
-import { ConfigError, DamagedError, InsightsError } from './errors.ts';
+import { ConfigError, DamagedError, DiskError, InsightsError } from './errors.ts';
 import { QUERIES_FOLDER } from './report.ts';
 
 export interface ResultColumn {
@@ -21,6 +22,8 @@ export interface ResultColumn {
   readonly numeric: boolean;
   /** How a text cell stands in JSON: as the digits or the JSON text it is (`raw`), or as a string. */
   readonly raw: boolean;
+  /** As DuckDB spells it, `JSON` included. */
+  readonly type: string;
 }
 
 /** Rows arrive in batches as they are computed; big integers and decimals are text, so that no digit is lost. */
@@ -31,7 +34,17 @@ export interface ResultRows {
 
 export interface Reader extends AsyncDisposable {
   /** Runs one select. Parameters are bound as text (or null); the statement casts them. Throws ConfigError. */
-  query(sql: string, parameters?: Readonly<Record<string, string | null>>): Promise<ResultRows>;
+  query(sql: string, parameters?: Values): Promise<ResultRows>;
+}
+
+type Values = Readonly<Record<string, string | null>>;
+
+/** A reader that can also write, into one folder. */
+export interface Exporter extends Reader {
+  /** Refuses what is not one select by itself, and runs nothing. */
+  check(sql: string): Promise<void>;
+  /** Runs a statement of ours around selects that `check` has accepted. Returns the rows it wrote. */
+  write(statement: string, parameters?: Values): Promise<number>;
 }
 
 const RAW_TYPES: readonly DuckDBTypeId[] = [
@@ -53,12 +66,32 @@ const NUMBER_TYPES: readonly DuckDBTypeId[] = [
   DuckDBTypeId.DOUBLE,
 ];
 
+interface Engine {
+  readonly threads: number;
+  readonly memoryLimit: string;
+}
+
 /** Opens the catalogue of a data directory. An abort interrupts the statement that is running. */
-export async function openReader(
+export async function openReader(dataDir: string, engine: Engine, signal?: AbortSignal): Promise<Reader> {
+  return open(dataDir, [], engine, signal);
+}
+
+/** As `openReader`; `scratch` is the one folder (absolute) in which `write` may create files. */
+export async function openExporter(
   dataDir: string,
-  engine: { threads: number; memoryLimit: string },
+  scratch: string,
+  engine: Engine,
   signal?: AbortSignal,
-): Promise<Reader> {
+): Promise<Exporter> {
+  return open(dataDir, [scratch], engine, signal);
+}
+
+async function open(
+  dataDir: string,
+  folders: readonly string[],
+  engine: Engine,
+  signal: AbortSignal | undefined,
+): Promise<Exporter> {
   const catalogue = join(dataDir, 'insights.duckdb');
   const missing = await access(catalogue).then(
     () => false,
@@ -79,7 +112,7 @@ export async function openReader(
   };
   let define: Define;
   try {
-    await prepareConnection(connection, [dataDir, await realpath(dataDir)]);
+    await prepareConnection(connection, [dataDir, await realpath(dataDir), ...folders]);
     define = lazyDefinitions(connection, await sharedDefinitions());
   } catch (error) {
     close();
@@ -93,11 +126,38 @@ export async function openReader(
       });
       return runSelect(connection, sql, parameters, signal);
     },
+    check: async (sql) => {
+      try {
+        await define(sql);
+        await prepareSelect(connection, sql, [StatementType.SELECT]);
+      } catch (error) {
+        throw explain(error, signal);
+      }
+    },
+    write: async (statement, parameters = {}) => {
+      try {
+        signal?.throwIfAborted();
+        const result = await connection.run(statement, { ...parameters });
+        return result.rowsChanged;
+      } catch (error) {
+        throw explain(error, signal);
+      }
+    },
     [Symbol.asyncDispose]: async () => close(),
   };
 }
 
-async function openReadOnly(path: string, engine: { threads: number; memoryLimit: string }): Promise<DuckDBInstance> {
+/** All rows of a small result, as text; null is the empty text. */
+export async function textRows(reader: Reader, sql: string, parameters?: Values): Promise<string[][]> {
+  const { batches } = await reader.query(sql, parameters);
+  const rows: string[][] = [];
+  for await (const batch of batches())
+    for (const row of batch)
+      rows.push(row.map((cell) => (typeof cell === 'string' ? cell : JSON.stringify(cell ?? ''))));
+  return rows;
+}
+
+async function openReadOnly(path: string, engine: Engine): Promise<DuckDBInstance> {
   try {
     return await DuckDBInstance.create(path, {
       access_mode: 'READ_ONLY',
@@ -180,15 +240,7 @@ async function runSelect(
   signal: AbortSignal | undefined,
 ): Promise<ResultRows> {
   try {
-    const statements = await extract(connection, sql);
-    const prepared = await statements.prepare(0);
-    if (prepared.statementType !== StatementType.SELECT && prepared.statementType !== StatementType.EXPLAIN)
-      throw new ConfigError(
-        `Only a select can be run here, not ${StatementType[prepared.statementType].toLowerCase()}.`,
-        {
-          hint: 'The lake is read-only; export with --format csv or json, or read its Parquet files.',
-        },
-      );
+    const prepared = await prepareSelect(connection, sql, [StatementType.SELECT, StatementType.EXPLAIN]);
     prepared.bind({ ...parameters });
     signal?.throwIfAborted();
     const result = await prepared.stream();
@@ -199,6 +251,26 @@ async function runSelect(
   } catch (error) {
     throw explain(error, signal);
   }
+}
+
+const EXPLAIN = /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*explain\b\s*(?:analyze\b)?\s*(?:\([^()]*\))?([\s\S]+)$/i;
+
+async function prepareSelect(
+  connection: DuckDBConnection,
+  sql: string,
+  allowed: readonly StatementType[],
+): Promise<DuckDBPreparedStatement> {
+  const statements = await extract(connection, sql);
+  const prepared = await statements.prepare(0);
+  const type = prepared.statementType;
+  // `explain analyze` runs what it explains: that must be a select too.
+  const explained = type === StatementType.EXPLAIN ? EXPLAIN.exec(sql)?.[1] : undefined;
+  if (!allowed.includes(type) || (type === StatementType.EXPLAIN && explained === undefined))
+    throw new ConfigError(`Only a select can be run here, not ${StatementType[type].toLowerCase()}.`, {
+      hint: 'The lake is read-only; `insights-etl export` writes a result to a file.',
+    });
+  if (explained !== undefined) await prepareSelect(connection, explained, [StatementType.SELECT]);
+  return prepared;
 }
 
 async function* explained<T>(batches: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
@@ -225,7 +297,8 @@ async function extract(connection: DuckDBConnection, sql: string): ReturnType<Du
 
 function describe(name: string, type: DuckDBType): ResultColumn {
   const numeric = NUMBER_TYPES.includes(type.typeId);
-  return { name, numeric, raw: RAW_TYPES.includes(type.typeId) || type.alias === 'JSON' };
+  const raw = RAW_TYPES.includes(type.typeId) || type.alias === 'JSON';
+  return { name, numeric, raw, type: type.alias ?? type.toString() };
 }
 
 /** DuckDB's first line says what is wrong; the rest repeats the statement. */
@@ -233,6 +306,8 @@ function explain(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted === true) return signal.reason;
   if (error instanceof InsightsError || !(error instanceof Error)) return error;
   const line = error.message.split('\n')[0] ?? error.message;
+  if (/No space left|Disk quota/.test(line))
+    return new DiskError('The disk is full.', { hint: 'Free space, or name a folder elsewhere.', cause: error });
   const gone = /No files found|Cannot open file|IO Error/.test(line);
   return new ConfigError(`The statement failed: ${line.replace(/^Failed to extract statements: /, '')}`, {
     hint: gone

@@ -47,9 +47,17 @@ function readSources(folder: string): Source[] {
 
 const sources = readSources('src');
 
-const CORE = ['instant', 'tables', 'errors', 'fingerprint', 'page', 'files', 'runtime', 'closest', 'spreadsheet-text'].map(
-  (name) => `src/${name}.ts`,
-);
+const CORE = [
+  'instant',
+  'tables',
+  'errors',
+  'fingerprint',
+  'page',
+  'files',
+  'runtime',
+  'closest',
+  'spreadsheet-text',
+].map((name) => `src/${name}.ts`);
 
 /** What each area may import besides itself and the packages. An area is the longest of these that a path begins with. */
 const AREAS: Readonly<Record<string, { may: readonly string[]; why: string }>> = {

@@ -1,19 +1,24 @@
-/** `query` and `sql`: answers from the published lake, which other processes may be writing meanwhile. */
-import { once } from 'node:events';
+/** `query`: the reports' answers from the published lake, which other processes may be writing meanwhile. */
 import { Command, Option } from 'commander';
 import { ConfigError } from '../errors.ts';
+import { drawChart, parseChart } from '../output/chart.ts';
 import { json } from '../output/format.ts';
-import { FORMATS, printRows, type Format } from '../output/rows.ts';
+import { FORMATS, type Format } from '../output/rows.ts';
 import { findReport, listReports, parameterValues, type Report } from '../report.ts';
+import { printing, answer } from './answer.ts';
+import { settingsOf, writeAnswer } from './result-file.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
-const formatOption = (): Option =>
-  new Option('--format <format>', 'form of the result').choices(FORMATS).default('table');
+/** Binary files have no place on a terminal: these two need `--out`. */
+const FILE_FORMATS = ['parquet', 'xlsx'] as const;
 
 interface Asked {
   readonly list?: boolean;
   readonly param?: readonly string[];
-  readonly format: Format;
+  readonly format?: Format | (typeof FILE_FORMATS)[number];
+  readonly out?: string;
+  readonly force?: boolean;
+  readonly chart?: boolean;
 }
 
 export function queryCommand(shell: Shell): Command {
@@ -22,14 +27,20 @@ export function queryCommand(shell: Shell): Command {
     .argument('[name]', 'report; --list shows them all')
     .option('--list', 'list the reports with their parameters')
     .option('--param <name=value...>', 'values for the parameters of the report')
-    .addOption(formatOption())
+    .addOption(
+      new Option('--format <format>', 'form of the result (default: table)').choices([...FORMATS, ...FILE_FORMATS]),
+    )
+    .option('--out <file>', 'write to a file; without --format its ending says the form')
+    .option('--force', 'replace the file if it is there')
+    .option('--chart', 'draw the result instead')
     .addHelpText(
       'after',
       `
 Examples:
   $ insights-etl query --list
   $ insights-etl query installs_per_day --param from=2026-10-01 zone=Europe/Paris
-  $ insights-etl query log_errors_per_day --format csv > errors.csv`,
+  $ insights-etl query net_growth --chart
+  $ insights-etl query log_errors_per_day --out errors.xlsx`,
     )
     .action((name: string | undefined, options: Asked, command: Command) =>
       act(shell, command, {}, async (session) => {
@@ -37,49 +48,43 @@ Examples:
         if (name === undefined)
           throw new ConfigError('No report is named.', { hint: '`insights-etl query --list` shows the reports.' });
         const report = await findReport(name);
-        return answer(session, report.sql, parameterValues(report, options.param ?? []), formatOf(session, options));
+        const values = parameterValues(report, options.param ?? []);
+        if (options.chart === true) return showChart(session, report, values);
+        const { out, force = false } = options;
+        if (out !== undefined)
+          return writeAnswer(session, settingsOf(session, { out, format: options.format, force }), {
+            name: report.name,
+            sql: report.sql,
+            parameters: values,
+          });
+        const format = session.json ? 'json' : (options.format ?? 'table');
+        if (format === 'parquet' || format === 'xlsx')
+          throw new ConfigError(`${format} is written to a file.`, {
+            hint: `Name one: --out ${report.name}.${format}.`,
+            where: { flag: '--format' },
+          });
+        return answer(session, report.sql, values, format);
       }),
     );
 }
 
-export function sqlCommand(shell: Shell): Command {
-  return new Command('sql')
-    .description('Run one select over the catalogue, read-only')
-    .argument('<select>', 'one statement; "show tables" lists the views')
-    .addOption(formatOption())
-    .addHelpText(
-      'after',
-      `
-Examples:
-  $ insights-etl sql "select event_type, count(*) from events group by all order by 2 desc"
-  $ insights-etl sql "from coverage where state <> 'verified'" --format csv`,
-    )
-    .action((select: string, options: Asked, command: Command) =>
-      act(shell, command, {}, (session) => answer(session, select, {}, formatOf(session, options))),
-    );
-}
-
-function formatOf(session: Session, options: Asked): Format {
-  return session.json ? 'json' : options.format;
-}
-
-/** Runs one select and prints it; used by the demo for its reports too. */
-export async function answer(
+async function showChart(
   session: Session,
-  sql: string,
-  parameters: Readonly<Record<string, string | null>>,
-  format: Format,
+  report: Report,
+  values: Readonly<Record<string, string | null>>,
 ): Promise<number> {
-  const { config, signal } = session;
-  // Loaded when needed: the engine takes longer to load than everything else together.
+  const spec = parseChart(report.chart);
+  if (spec === undefined)
+    throw new ConfigError(`Report "${report.name}" has no chart.`, {
+      hint: 'Give its file a line such as "-- chart: line x=period y=installs", or leave --chart out.',
+      where: { flag: '--chart' },
+    });
+  const { config, signal, io } = session;
   const { openReader } = await import('../reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
-  const { stdout } = session.io;
-  await printRows(await reader.query(sql, parameters), format, {
-    colour: session.colour,
-    // A slow reader of the pipe slows the query, instead of filling our memory.
-    print: async (text) => void (stdout.write(text) || (await once(stdout, 'drain'))),
-  });
+  const drawn = await drawChart(await reader.query(report.sql, values), spec, io.stdout.columns ?? 80);
+  const unit = report.unit === undefined ? '' : ` (${report.unit})`;
+  await printing(session).print(`${report.title}${unit}\n\n${drawn}`);
   return 0;
 }
 

@@ -13,7 +13,7 @@ import { SourceError } from '../errors.ts';
 import { duration, json } from '../output/format.ts';
 import { runSummary } from '../output/summary.ts';
 import { findReport, parameterValues } from '../report.ts';
-import { answer } from './ask.ts';
+import { answer } from './answer.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
 const TENANT = 'demo';

@@ -3,13 +3,15 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
 import { ConfigError, EXIT } from '../errors.ts';
-import { queryCommand, sqlCommand } from './ask.ts';
+import { queryCommand } from './ask.ts';
 import { checkCommand } from './check.ts';
 import { demoCommand } from './demo.ts';
+import { exportCommand } from './export.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
 import { backfillCommand, planCommand, runCommand } from './run.ts';
 import { sandboxCommand } from './sandbox.ts';
 import { scheduleCommand } from './schedule.ts';
+import { sqlCommand } from './sql.ts';
 import { reportError, type Io, type Shell } from './shell.ts';
 
 const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
@@ -25,6 +27,7 @@ const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['damaged', 'files of the lake and the ledger disagree'],
   ['disk', 'the local disk refused: full, read-only, no permission'],
   ['stopped', 'stopped by a signal; the next run goes on from there'],
+  ['forced', 'ended at once by a second signal; the next run goes on from what is landed'],
 ]);
 
 /** Exit codes as lines, for `--help`; `docs/operate.md` is checked against them. */
@@ -76,7 +79,7 @@ ${exitCodeLines()
 Secrets come from the environment, a file or a command, never from flags: docs/config.md`,
     );
   const commands = [
-    runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, checkCommand,
+    runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
     scheduleCommand, doctorCommand, repairCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));

@@ -16,6 +16,8 @@ import { systemRuntime, type Runtime } from '../runtime.ts';
 export interface Io {
   readonly stdout: Terminal;
   readonly stderr: Terminal;
+  /** Left out where nobody can type or pipe. */
+  readonly stdin?: (NodeJS.ReadableStream & { readonly isTTY?: boolean | undefined }) | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
   /** Calls back on each SIGINT or SIGTERM until the returned function is called. */

@@ -1,9 +1,13 @@
-/** Query results as a table, CSV or JSON. CSV and JSON are written batch by batch: a result of any size passes through. */
+/**
+ * Query results as a table, Markdown, CSV or JSON. All but the table are written batch by batch: a result of any size
+ * passes through.
+ */
 import type { Json } from '@duckdb/node-api';
 import type { ResultColumn, ResultRows } from '../reader.ts';
+import { neutralised } from '../spreadsheet-text.ts';
 import { renderTable } from './table.ts';
 
-export const FORMATS = ['table', 'csv', 'json'] as const;
+export const FORMATS = ['table', 'csv', 'json', 'ndjson', 'md'] as const;
 export type Format = (typeof FORMATS)[number];
 
 /** More lines than this help nobody on a screen. */
@@ -16,8 +20,57 @@ export interface Printing {
 
 /** Prints a result and returns how many rows it had. */
 export async function printRows(result: ResultRows, format: Format, printing: Printing): Promise<number> {
-  if (format === 'table') return printTable(result, printing);
-  return format === 'csv' ? printCsv(result, printing) : printJson(result, printing);
+  return PRINTERS[format](result, printing);
+}
+
+type Printer = (result: ResultRows, printing: Printing) => Promise<number>;
+
+const PRINTERS: Readonly<Record<Format, Printer>> = {
+  table: printTable,
+  csv: ({ columns, batches }, { print }) =>
+    printLines(batches, print, {
+      head: `${columns.map(({ name }) => quoted(neutralised(name))).join(',')}\n`,
+      line: (row) => `${row.map((cell, index) => csvCell(cell, columns[index])).join(',')}\n`,
+    }),
+  md: ({ columns, batches }, { print }) =>
+    printLines(batches, print, {
+      head:
+        `| ${columns.map(({ name }) => markdown(name)).join(' | ')} |\n` +
+        `| ${columns.map(({ numeric }) => (numeric ? '---:' : '---')).join(' | ')} |\n`,
+      line: (row) => `| ${row.map((cell) => markdown(plain(cell))).join(' | ')} |\n`,
+    }),
+  ndjson: ({ columns, batches }, { print }) => {
+    const names = columns.map(({ name }) => JSON.stringify(name));
+    return printLines(batches, print, { head: '', line: (row) => `${jsonObject(row, names, columns)}\n` });
+  },
+  json: async ({ columns, batches }, { print }) => {
+    const names = columns.map(({ name }) => JSON.stringify(name));
+    let first = true;
+    const rows = await printLines(batches, print, {
+      head: '[',
+      line: (row) => {
+        const separator = first ? '\n' : ',\n';
+        first = false;
+        return separator + jsonObject(row, names, columns);
+      },
+    });
+    await print('\n]\n');
+    return rows;
+  },
+};
+
+async function printLines(
+  batches: ResultRows['batches'],
+  print: Printing['print'],
+  { head, line }: { head: string; line: (row: readonly Json[]) => string },
+): Promise<number> {
+  let rows = 0;
+  if (head !== '') await print(head);
+  for await (const batch of batches()) {
+    if (batch.length > 0) await print(batch.map(line).join(''));
+    rows += batch.length;
+  }
+  return rows;
 }
 
 async function printTable({ columns, batches }: ResultRows, { colour, print }: Printing): Promise<number> {
@@ -39,31 +92,8 @@ async function printTable({ columns, batches }: ResultRows, { colour, print }: P
   return rows;
 }
 
-async function printCsv({ columns, batches }: ResultRows, { print }: Printing): Promise<number> {
-  await print(`${columns.map(({ name }) => quoted(name)).join(',')}\n`);
-  let rows = 0;
-  for await (const batch of batches()) {
-    await print(
-      batch.map((row) => `${row.map((cell) => (cell === null ? '' : quoted(plain(cell)))).join(',')}\n`).join(''),
-    );
-    rows += batch.length;
-  }
-  return rows;
-}
-
-async function printJson({ columns, batches }: ResultRows, { print }: Printing): Promise<number> {
-  const names = columns.map(({ name }) => JSON.stringify(name));
-  let rows = 0;
-  await print('[');
-  for await (const batch of batches()) {
-    const objects = batch.map(
-      (row) => `{${row.map((cell, index) => `${names[index] ?? '""'}:${jsonCell(cell, columns[index])}`).join(',')}}`,
-    );
-    if (objects.length > 0) await print(`${rows === 0 ? '' : ','}\n${objects.join(',\n')}`);
-    rows += batch.length;
-  }
-  await print('\n]\n');
-  return rows;
+function jsonObject(row: readonly Json[], names: readonly string[], columns: readonly ResultColumn[]): string {
+  return `{${row.map((cell, index) => `${names[index] ?? '""'}:${jsonCell(cell, columns[index])}`).join(',')}}`;
 }
 
 /** Exact digits and JSON documents go out as they are; everything else is encoded. */
@@ -77,7 +107,21 @@ function plain(cell: Json): string {
   return typeof cell === 'string' ? cell : JSON.stringify(cell);
 }
 
+function csvCell(cell: Json, column: ResultColumn | undefined): string {
+  if (cell === null) return '';
+  const isText = typeof cell === 'string' && column?.numeric !== true;
+  return quoted(isText ? neutralised(cell) : plain(cell));
+}
+
 /** RFC 4180; an empty text is written as "" so that it differs from null. */
 function quoted(text: string): string {
   return text === '' || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function markdown(text: string): string {
+  return text
+    .replaceAll('\\', '\\\\')
+    .replaceAll('|', String.raw`\|`)
+    .replaceAll('<', '&lt;')
+    .replaceAll(/\r\n|\r|\n/g, '<br>');
 }

@@ -90,7 +90,7 @@ describe('wrong input gets what, where and next, its own exit code, and changes 
       'an unknown format',
       ['sql', 'select 1', '--format', 'xml'],
       {},
-      "error: Option '--format <format>' argument 'xml' is invalid. Allowed choices are table, csv, json.\nnext:  `insights-etl sql --help` shows what is allowed.\n",
+      "error: Option '--format <format>' argument 'xml' is invalid. Allowed choices are table, csv, json, ndjson, md.\nnext:  `insights-etl sql --help` shows what is allowed.\n",
     ],
     [
       'a bad cron expression',

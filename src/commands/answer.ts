@@ -1,0 +1,24 @@
+/** One result on standard output. */
+import { once } from 'node:events';
+import { printRows, type Format, type Printing } from '../output/rows.ts';
+import type { Session } from './shell.ts';
+
+/** Runs one select and prints it. */
+export async function answer(
+  session: Session,
+  sql: string,
+  parameters: Readonly<Record<string, string | null>>,
+  format: Format,
+): Promise<number> {
+  const { config, signal } = session;
+  // Loaded when needed: the engine takes longer to load than everything else together.
+  const { openReader } = await import('../reader.ts');
+  await using reader = await openReader(config.dataDir, config.engine, signal);
+  await printRows(await reader.query(sql, parameters), format, printing(session));
+  return 0;
+}
+
+/** Standard output as `printRows` wants it: a slow reader of the pipe slows the query, instead of filling our memory. */
+export function printing({ colour, io: { stdout } }: Session): Printing {
+  return { colour, print: async (text) => void (stdout.write(text) || (await once(stdout, 'drain'))) };
+}

@@ -1,0 +1,146 @@
+/**
+ * A result as a small chart of text, by the `chart:` line of a report's head: columns of blocks over time, or bars.
+ * Periods that are not fully verified are marked, so that an unfinished day is not read as a fall.
+ */
+import type { Json } from '@duckdb/node-api';
+import type { ResultRows } from '../reader.ts';
+
+const BLOCKS = ' ▁▂▃▄▅▆▇█';
+const HEIGHT = 6;
+/** More panels than this are a table. */
+const PANELS = 6;
+const BARS = 40;
+const LABEL = 24;
+const RATIO = /rate|share|_per_|retention|survival|completeness|minutes/;
+
+interface ChartSpec {
+  readonly kind: string;
+  readonly x: string;
+  readonly y: readonly string[];
+  readonly series: string | undefined;
+}
+
+interface Point {
+  readonly x: string;
+  value: number;
+  sure: boolean;
+}
+
+/** Reads `line x=day y=installs,removals series=device`; nothing where it says no axes. */
+export function parseChart(text: string | undefined): ChartSpec | undefined {
+  const [kind = '', ...words] = (text ?? '').split(/\s+/);
+  const of = (key: string): string | undefined =>
+    words.find((word) => word.startsWith(`${key}=`))?.slice(key.length + 1);
+  const x = of('x');
+  const y = of('y');
+  return x === undefined || y === undefined ? undefined : { kind, x, y: y.split(','), series: of('series') };
+}
+
+/** Draws a result, `width` characters wide. Ends with a line feed. */
+export async function drawChart(result: ResultRows, spec: ChartSpec, width: number): Promise<string> {
+  const panels = await collect(result, spec);
+  if (panels.size === 0) return 'no rows, no chart\n';
+  const draw = spec.kind === 'bar' ? drawBars : drawColumns;
+  const shown = [...panels].slice(0, PANELS).map(([title, points]) => draw(title, points, width));
+  const unsure = [...panels.values()].some((points) => points.some((point) => !point.sure));
+  return (
+    shown.join('\n') +
+    (panels.size > PANELS ? `… ${panels.size - PANELS} more series; the table has them all\n` : '') +
+    (unsure ? '? marks periods that are not fully verified\n' : '')
+  );
+}
+
+/** A panel for each figure and series, and for each tenant where there are several. */
+async function collect({ columns, batches }: ResultRows, spec: ChartSpec): Promise<Map<string, Point[]>> {
+  const at = (name: string | undefined): number => columns.findIndex((column) => column.name === name);
+  const [x, series, tenant, share] = [at(spec.x), at(spec.series), at('tenant_id'), at('verified_share')];
+  const figures = spec.y.map((name) => ({ name, index: at(name) })).filter(({ index }) => index >= 0);
+  const found: { tenant: string; title: string; x: string; value: number; sure: boolean }[] = [];
+  for await (const batch of batches())
+    for (const row of batch)
+      for (const { name, index } of figures) {
+        const value = row[index];
+        if (value === null || value === undefined || !Number.isFinite(Number(value))) continue;
+        const title = series < 0 ? name : `${name} · ${label(row[series])}`;
+        const sure = share < 0 || row[share] === null || Number(row[share]) >= 1;
+        found.push({ tenant: label(row[tenant]), title, x: label(row[x]), value: Number(value), sure });
+      }
+  const several = new Set(found.map((point) => point.tenant)).size > 1;
+  const panels = new Map<string, Map<string, Point & { rows: number }>>();
+  for (const { tenant: owner, title, ...point } of found) {
+    const name = several ? `${owner} · ${title}` : title;
+    const points = panels.get(name) ?? new Map<string, Point & { rows: number }>();
+    panels.set(name, points);
+    // Columns that the chart does not name make several rows of one x: counts add up, of ratios the mean is shown.
+    const same = points.get(point.x);
+    if (same === undefined) {
+      points.set(point.x, { ...point, rows: 1 });
+      continue;
+    }
+    same.rows++;
+    same.value += RATIO.test(title) ? (point.value - same.value) / same.rows : point.value;
+    same.sure &&= point.sure;
+  }
+  const sorted = (points: readonly Point[]): Point[] =>
+    spec.kind === 'bar' ? [...points] : [...points].sort((a, b) => (a.x < b.x ? -1 : 1));
+  return new Map([...panels].map(([name, points]) => [name, sorted([...points.values()])]));
+}
+
+function drawColumns(title: string, all: readonly Point[], width: number): string {
+  const [low, high] = [Math.min(0, ...all.map(({ value }) => value)), Math.max(0, ...all.map(({ value }) => value))];
+  const axis = [high, low].map(figure);
+  const margin = Math.max(...axis.map((text) => text.length)) + 1;
+  const points = thinned(all, Math.max(10, width - margin - 1));
+  // As wide as the space allows, up to three characters a point.
+  const step = Math.max(1, Math.min(3, Math.floor((width - margin - 1) / points.length)));
+  const span = high - low || 1;
+  const lines = Array.from({ length: HEIGHT }, (_, index) => {
+    const floor = (HEIGHT - 1 - index) * 8;
+    const cells = points.map(({ value }) => {
+      const eighths = Math.round(((value - low) / span) * HEIGHT * 8) - floor;
+      return (BLOCKS[Math.max(0, Math.min(8, eighths))] ?? ' ').repeat(Math.max(1, step - 1)).padEnd(step);
+    });
+    const mark = index === 0 ? axis[0] : index === HEIGHT - 1 ? axis[1] : '';
+    return `${(mark ?? '').padStart(margin - 1)} │${cells.join('')}`.trimEnd();
+  });
+  const marks = points.map(({ sure }) => (sure ? ' ' : '?').padEnd(step)).join('');
+  const [first, last] = [points[0]?.x ?? '', points.at(-1)?.x ?? ''];
+  const range = first === last ? first : `${first} … ${last}`;
+  const pad = ' '.repeat(margin + 1);
+  return `${title}\n${lines.join('\n')}\n${marks.trim() === '' ? '' : `${pad}${marks.trimEnd()}\n`}${pad}${range}\n`;
+}
+
+/** Neighbours share a column where there are more points than columns: their mean, so that no sum is feigned. */
+function thinned(points: readonly Point[], most: number): readonly Point[] {
+  const size = Math.ceil(points.length / most);
+  if (size <= 1) return points;
+  return Array.from({ length: Math.ceil(points.length / size) }, (_, index) => {
+    const group = points.slice(index * size, (index + 1) * size);
+    return {
+      x: (index + 1) * size >= points.length ? (group.at(-1)?.x ?? '') : (group[0]?.x ?? ''),
+      value: group.reduce((sum, { value }) => sum + value, 0) / group.length,
+      sure: group.every(({ sure }) => sure),
+    };
+  });
+}
+
+function drawBars(title: string, points: readonly Point[], width: number): string {
+  const high = Math.max(...points.map(({ value }) => Math.abs(value)));
+  const names = points.map(({ x }) => (x.length > LABEL ? `${x.slice(0, LABEL - 1)}…` : x));
+  const margin = Math.max(...names.map((name) => name.length));
+  const room = Math.max(8, Math.min(BARS, width - margin - 16));
+  const lines = points.map(({ value, sure }, index) => {
+    const bar = '█'.repeat(high === 0 ? 0 : Math.round((Math.abs(value) / high) * room));
+    return `${(names[index] ?? '').padEnd(margin)} │${bar} ${figure(value)}${sure ? '' : ' ?'}`;
+  });
+  return `${title}\n${lines.join('\n')}\n`;
+}
+
+function figure(value: number): string {
+  return value.toLocaleString('en-US', { maximumFractionDigits: Math.abs(value) < 10 ? 2 : 0 });
+}
+
+function label(cell: Json | undefined): string {
+  if (cell === null || cell === undefined) return '(none)';
+  return typeof cell === 'string' ? cell : JSON.stringify(cell);
+}
