@@ -4,6 +4,7 @@
  */
 import * as promises from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { DiskError } from './errors.ts';
 
 export const TEMPORARY = '.tmp';
 
@@ -49,4 +50,30 @@ export async function writeDurably(path: string, content: string, files: Files =
   const temporary = `${path}${TEMPORARY}`;
   await files.writeFile(temporary, content);
   await commitFile(temporary, path, files);
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  EROFS: 'the file system is read-only',
+  EACCES: 'permission is denied',
+  EPERM: 'permission is denied',
+  EMFILE: 'too many files are open',
+  EIO: 'the disk reports an error',
+};
+
+/** Runs steps on files; a refusal by the disk becomes a DiskError that names the path, or `place` where the system tells none. */
+export async function onDisk<T>(place: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const reason = REASONS[code];
+    if (reason === undefined) throw error;
+    throw new DiskError(`A file cannot be read or written: ${reason}.`, {
+      hint: 'Make room or give access, then run again; what is complete is kept.',
+      cause: error,
+      where: { file: error instanceof Error && 'path' in error ? String(error.path) : place },
+    });
+  }
 }

@@ -9,12 +9,11 @@
  * batch.json names the children of a split before they are asked for, so a child on disk is always a known one.
  */
 import { join } from 'node:path';
-import { TEMPORARY, syncPath, systemFiles, writeDurably } from '../files.ts';
+import { TEMPORARY, onDisk, syncPath, systemFiles, writeDurably } from '../files.ts';
 import type { Files } from '../files.ts';
 import type { Batch, LandedPage, Page } from '../page.ts';
 import type { TableName } from '../tables.ts';
 import { readBatch, writeBatch } from './batch-file.ts';
-import { onDisk } from './disk.ts';
 import { createPageWriter, readLanded } from './page-file.ts';
 import type { PageAnswer, PageWriter } from './page-file.ts';
 
@@ -62,6 +61,16 @@ export async function openLandings(
   files: Files = systemFiles,
 ): Promise<Landing[]> {
   const parent = join(root, tenant, table);
+  return onDisk(parent, () => readLandings(parent, tenant, table, run, files));
+}
+
+async function readLandings(
+  parent: string,
+  tenant: string,
+  table: TableName,
+  run: string,
+  files: Files,
+): Promise<Landing[]> {
   const landings: Landing[] = [];
   for (const name of (await entries(files, parent)).sort()) {
     const folder = join(parent, name);
@@ -89,7 +98,7 @@ function landing(files: Files, folder: string, start: Batch, run: string, landed
     batch = { ...batch, pages };
     const old = landed.get(page.id);
     landed.delete(page.id);
-    if (old) await files.rm(old.file, { force: true });
+    if (old) await onDisk(folder, () => files.rm(old.file, { force: true }));
   }
 
   return {

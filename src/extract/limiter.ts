@@ -6,10 +6,9 @@
  * calls, the one sent last was sent at least a minute after some other had certainly been counted.
  * Within a process time is monotonic; between runs the calls of the last minute are read back from a small file.
  */
-import { systemFiles, writeDurably } from '../files.ts';
+import { onDisk, systemFiles, writeDurably } from '../files.ts';
 import type { Files } from '../files.ts';
 import type { Runtime } from '../runtime.ts';
-import { onDisk } from './disk.ts';
 import { SlidingMinute } from './sliding-minute.ts';
 
 export interface Limiter {
@@ -129,7 +128,7 @@ async function openRecord(
       },
       async close() {
         await last;
-        await handle.close();
+        await onDisk(file, () => handle.close());
       },
     };
   });

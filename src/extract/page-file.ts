@@ -1,10 +1,9 @@
 /** The file of one answer: written in large steps while it streams in, read back by its first and last line alone. */
-import { TEMPORARY, commitFile, systemFiles } from '../files.ts';
+import { TEMPORARY, commitFile, onDisk, systemFiles } from '../files.ts';
 import type { Files } from '../files.ts';
 import type { LandedPage, Page } from '../page.ts';
 import type { TableName } from '../tables.ts';
 import { pageText } from './batch-file.ts';
-import { onDisk } from './disk.ts';
 import { isJsonObject, parseJson } from './json.ts';
 
 export interface PageAnswer {
@@ -73,14 +72,21 @@ export async function createPageWriter(
       const trailer = Buffer.from(`#${JSON.stringify(answer)}\n`);
       parts.push(trailer);
       pending += trailer.length;
-      await flush();
-      await close();
-      await onDisk(file, () => commitFile(temporary, file, files));
+      await onDisk(file, async () => {
+        try {
+          await flush();
+        } finally {
+          await close();
+        }
+        await commitFile(temporary, file, files);
+      });
       return file;
     },
     async discard() {
-      await close();
-      await files.rm(temporary, { force: true });
+      await onDisk(temporary, async () => {
+        await close();
+        await files.rm(temporary, { force: true });
+      });
     },
   };
 }

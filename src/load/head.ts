@@ -33,8 +33,7 @@ export async function syncHead(ledger: Ledger): Promise<void> {
   for (const [name, file] of wanted) {
     if (await sameFile(files, name, file)) continue;
     await files.mkdir(dirname(name), { recursive: true });
-    await linkOrCopy(files, file, `${name}${TEMPORARY}`);
-    fresh.push(name);
+    if (await linkOrCopy(files, file, name)) fresh.push(name);
   }
   for (const name of fresh) await files.rename(`${name}${TEMPORARY}`, name);
   for (const name of stale) await files.rm(name, { force: true });
@@ -64,24 +63,28 @@ async function filesBelow(files: Files, folder: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** The same inode, or (where links are not to be had) a copy, which bears its original's time. */
 async function sameFile(files: Files, name: string, file: string): Promise<boolean> {
   if (!existsSync(name)) return false;
   const [shown, original] = await Promise.all([files.stat(name), files.stat(file)]);
-  if (shown.ino === original.ino && shown.dev === original.dev) return true;
-  return shown.nlink === 1 && shown.size === original.size && Math.abs(shown.mtimeMs - original.mtimeMs) < 2;
+  return shown.ino === original.ino && shown.dev === original.dev;
 }
 
-async function linkOrCopy(files: Files, file: string, temporary: string): Promise<void> {
+/** Makes the name's new file aside; false where links are not to be had and a copy of that very file stands already. */
+async function linkOrCopy(files: Files, file: string, name: string): Promise<boolean> {
+  const temporary = `${name}${TEMPORARY}`;
   await files.rm(temporary, { force: true });
   try {
     await files.link(file, temporary);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
+    const { atime, mtime, mtimeMs, size } = await files.stat(file);
+    const shown = existsSync(name) ? await files.stat(name) : undefined;
+    // Copies bear their original's time. Only here: in a folder that was copied as a whole, times say nothing.
+    if (shown?.nlink === 1 && shown.size === size && Math.abs(shown.mtimeMs - mtimeMs) < 2) return false;
     await files.copyFile(file, temporary);
-    const { atime, mtime } = await files.stat(file);
     await files.utimes(temporary, atime, mtime);
     await syncPath(temporary, files);
   }
+  return true;
 }

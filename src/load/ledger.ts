@@ -7,7 +7,7 @@ import { mkdir, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { DamagedError, DiskError, NewerStateError } from '../errors.ts';
-import { systemFiles } from '../files.ts';
+import { onDisk, systemFiles } from '../files.ts';
 import type { Files } from '../files.ts';
 import { count, openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
@@ -99,6 +99,7 @@ export async function openLedger(
     settings,
     runtime,
     files: runtime.files ?? systemFiles,
+    exclusive: (work) => engine.exclusive(() => onDisk(dataDir, work)),
     transaction: async (work) => {
       const result = await engine.transaction(work);
       await runtime.onCommit?.();

@@ -10,6 +10,7 @@ import { createLanding } from '../extract/land.ts';
 import type { Landing } from '../extract/land.ts';
 import type { Caps } from '../extract/plan.ts';
 import type { SourceView } from '../extract/reconcile.ts';
+import { onDisk } from '../files.ts';
 import type { Files } from '../files.ts';
 import { DAY, HOUR, ceilTo, floorTo } from '../instant.ts';
 import type { Instant, Window } from '../instant.ts';
@@ -121,7 +122,7 @@ async function load(work: TableWork, view: SourceView, { landing, fetched }: OnI
       run,
     );
   });
-  if (config.landing.keep) await keep(ledger.files, config.dataDir, landing);
+  if (config.landing.keep) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
   else await landing.remove();
   onProgress({ kind: 'merged', tenant, table, rows: result.inserted });
   await work.merged();

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Config } from '../config.ts';
-import { systemFiles, writeDurably } from '../files.ts';
+import { onDisk, systemFiles, writeDurably } from '../files.ts';
 import type { Files } from '../files.ts';
 import { DAY, formatInstant, parseInstant, toEpochMs } from '../instant.ts';
 import { openReader } from '../reader.ts';
@@ -73,11 +73,9 @@ export async function writeLastRun(
 ): Promise<void> {
   const { run, startedAt, exitCode } = report;
   const finishedAt = new Date(finishedMs).toISOString();
-  await writeDurably(
-    join(dataDir, LAST_RUN_FILE),
-    `${JSON.stringify({ run, startedAt, finishedAt, exitCode })}\n`,
-    files,
-  );
+  const path = join(dataDir, LAST_RUN_FILE);
+  const text = `${JSON.stringify({ run, startedAt, finishedAt, exitCode })}\n`;
+  await onDisk(path, () => writeDurably(path, text, files));
 }
 
 async function readLastRun(dataDir: string): Promise<StatusReport['lastRun']> {
