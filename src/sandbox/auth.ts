@@ -7,15 +7,18 @@ export type Access =
   | { readonly kind: 'unknown-tenant' };
 
 const KEY_PREFIX = 'sandbox-';
+/** What follows it makes another key for the same tenant, to try a rotation. */
+const VERSION = /:\w+$/;
 /** A key that is valid but lacks the scope, to try how a client explains a 403. */
 const WITHOUT_SCOPE = '-noscope';
 
 /**
  * Decides whether a request may query `tenant`. A credential belongs to one tenant: `sandbox-<tenant>`, sent as
- * `X-API-KEY` or as a bearer token; `sandbox-<tenant>-noscope` is valid and lacks the scope.
+ * `X-API-KEY` or as a bearer token; `sandbox-<tenant>:<version>` is another one for the same, and `sandbox-<tenant>-noscope`
+ * is valid and lacks the scope.
  */
 export function checkAccess(headers: IncomingHttpHeaders, tenant: string, tenants: readonly string[]): Access {
-  const key = credentialOf(headers);
+  const key = credentialOf(headers)?.replace(VERSION, '');
   if (key === undefined) return { kind: 'unauthenticated', why: 'no X-API-KEY header and no bearer token' };
   const owner =
     tenants.find((each) => key === KEY_PREFIX + each) ??

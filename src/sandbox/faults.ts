@@ -114,6 +114,8 @@ const rule = z.strictObject({
       table: z.enum(TABLE_NAMES).optional(),
       /** A regular expression that the query text must match. */
       query: z.string().refine(isPattern, 'Expected a regular expression.').optional(),
+      /** A regular expression that the key or token must match: one that is refused from now on has expired. */
+      credential: z.string().refine(isPattern, 'Expected a regular expression.').optional(),
       /** `page`: the query takes rows; `summary`: it summarizes; `other`: neither. */
       kind: z.enum(['page', 'summary', 'other']).optional(),
     })
@@ -154,10 +156,9 @@ export function createFaults(initial: readonly FaultRule[]): Faults {
       rules = faultRules.parse(given).map((rule) => ({ rule, seen: 0, done: 0, random: seededRandom(rule.seed) }));
     },
     next(call) {
-      const { tenant, query } = call;
       for (const state of rules) {
         const { rule } = state;
-        if (!matches(rule, tenant, query)) continue;
+        if (!matches(rule, call)) continue;
         state.seen++;
         if (state.seen <= rule.after || (rule.times !== null && state.done >= rule.times)) continue;
         if (state.random() >= rule.probability) continue;
@@ -171,7 +172,8 @@ export function createFaults(initial: readonly FaultRule[]): Faults {
   return faults;
 }
 
-function matches({ match, reply }: Rule, tenant: string, query: string): boolean {
+function matches({ match, reply }: Rule, { tenant, query, credential = '' }: FaultyCall): boolean {
+  if (match.credential !== undefined && !new RegExp(match.credential).test(credential)) return false;
   if (reply.kind === 'refused-function' && !new RegExp(`\\b${reply.name}\\s*\\(`).test(query)) return false;
   if (match.tenant !== undefined && match.tenant !== tenant) return false;
   if (match.table !== undefined && !new RegExp(`\\b${match.table}\\b`).test(query)) return false;
