@@ -46,6 +46,8 @@ export interface Fetched {
 const MAX_NESTED_TIMEOUTS = 6;
 /** Nor is anything, when nothing else has come for so long. */
 const MAX_TIMEOUTS_IN_A_ROW = 8;
+/** A cap is found in some twenty steps, while others are in flight; more refusals are not about size. */
+const MAX_REFUSALS_IN_A_ROW = 64;
 
 /**
  * Lands every page of the batch that is not landed yet. Throws what the client throws, and SourceError when a part that
@@ -78,6 +80,7 @@ class FetchJob {
   readonly #stop: AbortController;
   readonly #divider: Divider;
   #timeoutsInARow = 0;
+  #refusalsInARow = 0;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(landing: Landing, options: FetchOptions, stop: AbortController) {
@@ -131,12 +134,12 @@ class FetchJob {
   async #settle(page: Page, outcome: Answer, timeouts: number): Promise<LandedPage[]> {
     if (outcome.kind === 'over') return this.#page(page, timeouts);
     if (outcome.kind === 'too-large') {
-      this.learner.refused(page, outcome);
+      this.#refused(page, outcome);
       if (outcome.by === 'timeout') return this.#afterTimeout(page, timeouts + 1);
       if (outcome.by === 'rows' && outcome.rowsSeen === 0) return this.#searchCap(page, timeouts);
       return this.#askInChildren(page, outcome.by, timeouts);
     }
-    this.#timeoutsInARow = 0;
+    this.#timeoutsInARow = this.#refusalsInARow = 0;
     if (outcome.rows > outcome.cap) {
       await outcome.sink.discard();
       return this.#askInChildren(page, 'rows', timeouts);
@@ -147,6 +150,13 @@ class FetchJob {
     if (!halves) return [await this.#commit(page, outcome)];
     await outcome.sink.discard();
     return this.#askInParts(page, halves, outcome.rows);
+  }
+
+  /** Learns from a refusal, and gives up where ever smaller parts are refused all the same. */
+  #refused(page: Page, refusal: TooLarge): void {
+    this.learner.refused(page, refusal);
+    if (refusal.by !== 'timeout' && ++this.#refusalsInARow > MAX_REFUSALS_IN_A_ROW)
+      throw this.#tooMuch(page, refusal.by);
   }
 
   async #afterTimeout(page: Page, timeouts: number): Promise<LandedPage[]> {
@@ -176,7 +186,7 @@ class FetchJob {
       const outcome = await this.#ask(first, false);
       if (outcome.kind === 'too-large' && outcome.by === 'rows' && outcome.rowsSeen === 0) {
         const { caps } = this.learner;
-        this.learner.refused(first, outcome);
+        this.#refused(first, outcome);
         if (this.learner.caps.rows < caps.rows) continue;
       }
       if (outcome.kind === 'rows') this.learner.searched(outcome.rows);
