@@ -15,7 +15,8 @@ import { TABLES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 
 export type CellUnit = 'hour' | 'minute' | 'second';
-export type Grade = 'checksum' | 'count';
+/** Which proof a comparison gives; `none`: the source does not even count. */
+export type Grade = 'checksum' | 'count' | 'none';
 
 /** Bounds that the source computes from its own clock, so that a wrong local clock moves nothing. */
 export interface ClockRange {
@@ -35,7 +36,7 @@ export interface CellQuery {
   readonly unit: CellUnit;
   readonly range: ClockRange | { readonly windows: readonly Window[] };
   /** `checksum`: fingerprints; `count`: rows with first and last instant; `none`: rows and bytes, for planning alone. */
-  readonly proof: Grade | 'none';
+  readonly proof: Grade;
   readonly dropKeys?: readonly string[];
 }
 
@@ -123,6 +124,11 @@ export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys
   }
   lines.push(`| take ${whole(rowCap + 1)}`, `| project ${projection(table, dropKeys)}`);
   return lines.join('\n');
+}
+
+/** The source's clock alone. Answer: `at`. */
+export function clockQuery(): string {
+  return 'print at = tostring(now())';
 }
 
 /** Columns of the probe's one row, in order. */

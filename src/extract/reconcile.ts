@@ -5,11 +5,11 @@
 import { InsightsError, SourceError } from '../errors.ts';
 import { EMPTY } from '../fingerprint.ts';
 import type { Fingerprint } from '../fingerprint.ts';
-import { HOUR, floorTo, parseInstant } from '../instant.ts';
+import { DAY, HOUR, MINUTE, SECOND, floorTo, parseInstant } from '../instant.ts';
 import type { Instant, Window } from '../instant.ts';
 import type { TableName } from '../tables.ts';
 import type { Client } from './client.ts';
-import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery } from './kql.ts';
+import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery, clockQuery } from './kql.ts';
 import type { CellQuery, ClockRange, Grade } from './kql.ts';
 import { readPacked } from './packed-answer.ts';
 import type { Packed } from './packed-answer.ts';
@@ -45,7 +45,7 @@ export interface SourceView {
   /** What was asked for, where it was windows. */
   readonly windows: readonly Window[] | undefined;
   readonly unit: 'hour' | 'minute';
-  /** The proof that was had; `count` where the source refuses the checksum functions. */
+  /** The proof that was had: `count` where the source refuses the checksum functions, `none` where it refuses to count. */
   readonly grade: Grade;
   /** By the start of the cell; cells without rows are absent. */
   readonly cells: ReadonlyMap<Instant, SourceCell>;
@@ -63,15 +63,48 @@ export async function readSource(client: Client, request: SourceRequest, signal?
   let grade = request.grade;
   if (grade === 'checksum') {
     gathered = await unlessRefused(() => gather(client, query('checksum'), signal));
-    if (!gathered) refused = 1;
+    if (!gathered) refused++;
     // Null sums: the functions are accepted and do nothing. The counts beside them are good.
     if (!gathered?.items.every(hasChecksums)) grade = 'count';
   }
-  gathered ??= await gather(client, query('count'), signal);
+  if (grade === 'count') {
+    gathered ??= await unlessRefused(() => gather(client, query('count'), signal));
+    if (!gathered) refused++;
+  }
+  if (!gathered) return uncounted(client, request, refused, signal);
   const { at, lower, upper, items, calls } = gathered;
   const windows = 'windows' in range ? range.windows : undefined;
   const cells = new Map(items.map((item) => sourceCell(item, UNIT_TICKS[unit], grade)));
   return { at, lower, upper, windows, unit, grade, cells, calls: calls + refused };
+}
+
+/** What is left when the source refuses to count: its clock. There are no cells, and nothing can be compared. */
+async function uncounted(
+  client: Client,
+  { table, range, unit }: SourceRequest,
+  refused: number,
+  signal: AbortSignal | undefined,
+): Promise<SourceView> {
+  const outcome = await client.ask(clockQuery(), ['at'], signal);
+  const cell = outcome.kind === 'rows' ? outcome.rows[0]?.[0] : undefined;
+  const at = typeof cell === 'string' ? parseInstant(cell) : undefined;
+  if (at === undefined) {
+    throw new SourceError(`The source neither counts ${table} nor tells its time.`, {
+      hint: 'Run `insights-etl doctor`; ask the vendor which queries the endpoint allows.',
+      where: { tenant: client.tenant, table },
+    });
+  }
+  const base = { at, unit, grade: 'none', cells: new Map<Instant, SourceCell>(), calls: refused + 1 } as const;
+  if ('windows' in range) return { ...base, lower: undefined, upper: at, windows: range.windows };
+  const { settleMs, lower, upper, retentionDays } = range;
+  const settled = floorTo(at - BigInt(Math.ceil(settleMs / 1000)) * SECOND, MINUTE);
+  const edge = retentionDays === undefined ? undefined : floorTo(at - BigInt(retentionDays) * DAY, HOUR);
+  return {
+    ...base,
+    lower: lower !== undefined && (edge === undefined || lower > edge) ? floorTo(lower, HOUR) : edge,
+    upper: upper !== undefined && upper < settled ? upper : settled,
+    windows: undefined,
+  };
 }
 
 export interface Gathered extends Packed {

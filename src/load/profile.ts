@@ -14,7 +14,7 @@ const PROFILE = z.object({
   rowCap: z.number().optional(),
   byteCap: z.number().optional(),
   /** Proof that the endpoint allows, per table. */
-  grades: perTable(z.enum(['checksum', 'count'])),
+  grades: perTable(z.enum(['checksum', 'count', 'none'])),
   /** Bytes received ÷ bytes estimated, per table. */
   wireRatios: perTable(z.number()),
 });

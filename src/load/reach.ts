@@ -23,6 +23,14 @@ export async function unprovenFrom(ledger: Ledger, tenant: string, table: TableN
   return row === undefined || text(row, 'unproven_from') === undefined ? undefined : instantOf(row, 'unproven_from');
 }
 
+/** How far the table was ever loaded; `undefined` when it was not. */
+export async function coveredTo(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
+  const [row] = await ledger.exclusive(() =>
+    ledger.rows(`select epoch_us(max(covered_to))::varchar as reached from hours where ${ofTable(tenant, table)}`),
+  );
+  return row === undefined || text(row, 'reached') === undefined ? undefined : instantOf(row, 'reached');
+}
+
 /** Where coverage begins; `undefined` when nothing of the table was ever compared. */
 export async function firstHour(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
   const [row] = await ledger.exclusive(() =>

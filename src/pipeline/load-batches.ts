@@ -111,17 +111,18 @@ async function load(work: TableWork, view: SourceView, { landing, fetched }: OnI
     report[key] += result[key];
   for (const [step, ms] of Object.entries(result.ms)) report.seconds[step] = (report.seconds[step] ?? 0) + ms / 1000;
   report.changed ||= result.days > 0;
-  await timed(work, 'verify', async () => {
-    const [lower, upper] = hoursAround(batch.windows);
-    const comparison = comparisonOf(view, lower, settings.retentionDays);
-    await recordComparison(
-      ledger,
-      tenant,
-      table,
-      { ...comparison, upper: upper < view.upper ? upper : view.upper },
-      run,
-    );
-  });
+  if (view.grade !== 'none')
+    await timed(work, 'verify', async () => {
+      const [lower, upper] = hoursAround(batch.windows);
+      const comparison = comparisonOf(view, lower, settings.retentionDays);
+      await recordComparison(
+        ledger,
+        tenant,
+        table,
+        { ...comparison, upper: upper < view.upper ? upper : view.upper },
+        run,
+      );
+    });
   if (config.landing.keep) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
   else await landing.remove();
   onProgress({ kind: 'merged', tenant, table, rows: result.inserted });

@@ -29,13 +29,14 @@ hours as (
     count(*) filter (where state = 'expired')::varchar as expired,
     count(*) filter (where state = 'verified' and grade = 'checksum')::varchar as checksum,
     count(*) filter (where state = 'verified' and grade = 'count')::varchar as counted,
+    count(*) filter (where grade = 'none')::varchar as uncounted,
     coalesce(sum(duplicate_rows), 0)::varchar as duplicates,
     coalesce(sum(quarantined_rows), 0)::varchar as quarantined,
     strftime(min(hour) filter (where state in ('partial', 'unchecked')), '%Y-%m-%dT%H:%M:%SZ') as unproven
   from coverage group by all
 )
 select tenant_id, table_name, coalesce(rows, '0'), coalesce(files, '0'), coalesce(bytes, '0'), first, last,
-  verified, partial, open, expired, checksum, counted, duplicates, quarantined, unproven
+  verified, partial, open, expired, checksum, counted, uncounted, duplicates, quarantined, unproven
 from hours left join files using (tenant_id, table_name)
 order by all`;
 
@@ -89,7 +90,7 @@ async function readLastRun(dataDir: string): Promise<StatusReport['lastRun']> {
 
 function tableStatus(cells: readonly (string | undefined)[], config: Config, runtime: Runtime): TableStatus {
   const [tenant = '', lakeTable = '', rows, files, bytes, first, last, verified, partial, open, expired] = cells;
-  const [checksum, counted, duplicates, quarantined, unproven] = cells.slice(11);
+  const [checksum, counted, uncounted, duplicates, quarantined, unproven] = cells.slice(11);
   const table = tableOf(lakeTable);
   const newest = last === undefined ? undefined : parseInstant(last);
   return {
@@ -102,7 +103,7 @@ function tableStatus(cells: readonly (string | undefined)[], config: Config, run
     last,
     freshnessSeconds: newest === undefined ? undefined : Math.round((runtime.now() - toEpochMs(newest)) / 1000),
     hours: { verified: Number(verified), partial: Number(partial), open: Number(open), expired: Number(expired) },
-    grades: { checksum: Number(checksum), count: Number(counted) },
+    grades: { checksum: Number(checksum), count: Number(counted), none: Number(uncounted) },
     duplicates: Number(duplicates),
     quarantined: Number(quarantined),
     nextExpiry: expiryOf(unproven, retentionOf(config, tenant, table)),

@@ -20,9 +20,10 @@ import type { Instant } from '../instant.ts';
 import { heldHours, recordComparison } from '../load/hours.ts';
 import type { HeldHour, HourCounts } from '../load/hours.ts';
 import { readProfile, updateProfile } from '../load/profile.ts';
-import { firstHour, unprovenFrom } from '../load/reach.ts';
+import { countHours, firstHour, unprovenFrom } from '../load/reach.ts';
 import { LANDING_FOLDER, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
+import { uncountedPages } from './uncounted.ts';
 import { comparisonOf, edgeOf, phase, timed } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 
@@ -38,6 +39,7 @@ export async function syncTable(work: TableWork): Promise<void> {
   let view = await look(work);
   refuseFuture(work, view);
   await resume(work, view);
+  if (view.grade === 'none') return loadUncounted(work, view);
   for (let pass = 1; ; pass++) {
     const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
     const found = compareWith(view, held, work.settings);
@@ -58,6 +60,21 @@ export async function syncTable(work: TableWork): Promise<void> {
     }
   }
   report.outcome = report.hours.partial > 0 ? 'partial' : 'verified';
+  phase(work, 'done');
+}
+
+/** Loads without comparing; every hour stays unproven. */
+async function loadUncounted(work: TableWork, view: SourceView): Promise<void> {
+  const { ledger, tenant, table, run, report } = work;
+  const pages = await uncountedPages(work, view);
+  // A batch a day: of what size its rows are is not known.
+  await loadBatches(
+    work,
+    view,
+    pages.flatMap((page) => batchesOf(work, [page], `${run}-1-${page.id}`)),
+  );
+  report.hours = await countHours(ledger, tenant, table);
+  report.outcome = 'partial';
   phase(work, 'done');
 }
 
@@ -128,6 +145,8 @@ async function resume(work: TableWork, view: SourceView): Promise<void> {
 }
 
 function compareWith(view: SourceView, held: ReadonlyMap<Instant, HeldHour>, { retentionDays }: TableConfig): Diff {
+  // No cell is an answer only where the source counts.
+  if (view.grade === 'none') return { stale: [], balanced: [], leftAlone: [], emptyGaps: [] };
   return diff(view, held, edgeOf(view, retentionDays));
 }
 
@@ -163,8 +182,10 @@ export async function recordView(
   held: ReadonlyMap<Instant, HeldHour>,
 ): Promise<HourCounts> {
   const { ledger, tenant, table, settings, run } = work;
+  const nothing = { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
+  if (view.grade === 'none') return nothing;
   const lower = await lowerOf(work, view, held);
-  if (lower === undefined || lower >= view.upper) return { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
+  if (lower === undefined || lower >= view.upper) return nothing;
   return recordComparison(ledger, tenant, table, comparisonOf(view, lower, settings.retentionDays), run);
 }
 

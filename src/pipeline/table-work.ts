@@ -57,6 +57,7 @@ export async function capsOf({ config, ledger, tenant, table }: TableWork): Prom
 
 /** The part of a view that `load` records: fingerprints of `[lower, upper)`. */
 export function comparisonOf(view: SourceView, lower: Instant, retentionDays: number | undefined): SourceComparison {
+  if (view.grade === 'none') throw new RangeError('A source that does not count gives nothing to record.');
   return {
     at: view.at,
     lower,

@@ -50,6 +50,7 @@ function* everyQuery(): Generator<readonly [name: string, query: string, columns
     for (const range of ranges) yield [`bounds of ${table}`, boundsQuery(table, range), undefined];
   }
   yield ['probe', probeQuery(), undefined];
+  yield ['clock', clockQuery(), undefined];
 }
 
 describe('every query text that the pipeline can send', () => {
