@@ -1,5 +1,13 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { PACKED_COLUMNS, boundsQuery, bucketQuery, cellQuery, pageQuery, probeQuery } from '../../src/extract/kql.ts';
+import {
+  PACKED_COLUMNS,
+  boundsQuery,
+  bucketQuery,
+  cellQuery,
+  clockQuery,
+  pageQuery,
+  probeQuery,
+} from '../../src/extract/kql.ts';
 import type { CellQuery, ClockRange } from '../../src/extract/kql.ts';
 import { DAY, HOUR, parseInstant } from '../../src/instant.ts';
 import type { Window } from '../../src/instant.ts';
