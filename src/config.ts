@@ -43,12 +43,15 @@ export interface TenantConfig {
   readonly credential: () => Promise<Credential>;
 }
 
-type Sections = Omit<Settings, 'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'engine' | 'privacy'>;
+type Sections = Omit<Settings, 'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'engine' | 'privacy' | 'webhook'>;
 
 /** Parsed, resolved and frozen: paths are absolute, overrides applied, dates are instants. */
 export interface Config extends Readonly<Sections> {
   readonly tenants: readonly TenantConfig[];
   readonly engine: { readonly threads: number; readonly memoryLimit: string };
+  readonly webhook:
+    | { readonly url: string; readonly heartbeat: boolean; readonly secret: (() => Promise<string>) | undefined }
+    | undefined;
   /** The file that was read, if any. */
   readonly file: string | undefined;
 }
@@ -121,13 +124,14 @@ interface Surroundings {
 }
 
 function resolveSettings(settings: Settings, around: Surroundings): Config {
-  const { tenants, tables, start, callsPerMinute, engine, privacy, ...sections } = settings;
+  const { tenants, tables, start, callsPerMinute, engine, privacy, webhook, ...sections } = settings;
   return deepFreeze({
     ...sections,
     baseUrl: sections.baseUrl.replace(/\/+$/, ''),
     dataDir: resolve(around.cwd, sections.dataDir),
     engine: { threads: engine.threads ?? availableParallelism(), memoryLimit: engine.memoryLimit },
     file: around.file,
+    webhook: webhook && { ...webhook, secret: webhookSecret(webhook.secret, around) },
     tenants: tenants.map((tenant) => {
       const enabled = TABLE_NAMES.filter((name) => tables[name].enabled && (tenant.tables?.includes(name) ?? true));
       return {
@@ -151,6 +155,13 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
       };
     }),
   });
+}
+
+function webhookSecret(
+  source: SecretSource | undefined,
+  { env, folder }: Surroundings,
+): (() => Promise<string>) | undefined {
+  return source && (() => readSecret({ tenant: 'webhook', whose: 'the webhook', source, env, folder }));
 }
 
 function credentialOf(tenant: Settings['tenants'][number], around: Surroundings): () => Promise<Credential> {

@@ -87,6 +87,10 @@ const AREAS: Readonly<Record<string, { may: readonly string[]; why: string }>> =
   'src/config': { may: CORE, why: 'the configuration is data that everything is handed' },
   'src/daemon.ts': { may: [...CORE, 'src/agenda.ts', 'src/slots.ts'], why: 'the loop is handed the run it repeats' },
   'src/agenda.ts': { may: [...CORE, 'src/schedule.ts'], why: 'what is due is a pure function' },
+  'src/operate/': {
+    may: [...CORE, 'src/pipeline/report.ts'],
+    why: 'it tells what it is given to other machines; the commands gather it',
+  },
   'src/pipeline/': {
     may: [...CORE, 'src/config', 'src/extract/', 'src/load/', 'src/transform/', 'src/reader.ts'],
     why: 'the pipeline is the one place where the stages meet, and it calls nothing above it',

@@ -31,12 +31,18 @@ export function verifyCommand(shell: Shell): Command {
 export function statusCommand(shell: Shell): Command {
   return new Command('status')
     .description('Rows, range, freshness, coverage and last run of each table; asks the source nothing')
+    .option('--prometheus', 'print the metrics that `schedule` serves, for a textfile collector')
     .addHelpText(
       'after',
       '\nExamples:\n  $ insights-etl status\n  $ insights-etl status --json --data-dir /srv/insights',
     )
-    .action((_options: object, command: Command) =>
+    .action((options: { readonly prometheus?: boolean }, command: Command) =>
       act(shell, command, {}, async (session) => {
+        if (options.prometheus === true) {
+          const { metricsText } = await import('./observe.ts');
+          session.print(await metricsText(session.config, session.runtime));
+          return 0;
+        }
         const { lakeStatus } = await import('../pipeline/status.ts');
         const report = await lakeStatus(session.config, session.runtime);
         session.print(session.json ? `${json(report)}\n` : statusSummary(report, session.colour));

@@ -2,8 +2,10 @@
 import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { planSummary, runSummary } from '../output/summary.ts';
+import { watchTraffic, type Traffic } from '../operate/traffic.ts';
 import type { RunRequest } from '../pipeline/table-work.ts';
 import { isLoopback } from '../config/schema.ts';
+import { observed } from './observe.ts';
 import { selectRange, selectTables, selectTenants } from './select.ts';
 import { act, type Needs, type Session, type Shell } from './shell.ts';
 
@@ -70,11 +72,13 @@ export function planCommand(shell: Shell): Command {
 }
 
 /** One run with its progress and its summary; also used by the demo. */
-export async function runAndTell(session: Session, request: RunRequest): Promise<number> {
+export async function runAndTell(session: Session, request: RunRequest, watching?: Traffic): Promise<number> {
   const { runPipeline } = await import('../pipeline/run.ts');
+  const { config, runtime, signal } = session;
+  const traffic = watching ?? watchTraffic(runtime);
   const progress = session.progress();
-  const report = await runPipeline(session.config, request, session.runtime, session.signal, progress.listen).finally(
-    progress.stop,
+  const report = await observed(config, runtime, traffic, signal, () =>
+    runPipeline(config, request, { ...runtime, fetch: traffic.fetch }, signal, progress.listen).finally(progress.stop),
   );
   session.print(session.json ? `${json(report)}\n` : runSummary(report, session.colour));
   return report.exitCode;

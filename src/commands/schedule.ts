@@ -4,6 +4,8 @@ import { keyOf, type Due, type Planned } from '../agenda.ts';
 import type { Config } from '../config.ts';
 import { runDaemon } from '../daemon.ts';
 import { parseSchedule } from '../schedule.ts';
+import { watchTraffic } from '../operate/traffic.ts';
+import { observing } from './health.ts';
 import { runAndTell } from './run.ts';
 import { act, type Shell } from './shell.ts';
 
@@ -34,16 +36,23 @@ in the configuration goes before these flags.`,
         { key: 'schedule.cron', value: options.cron, flag: '--cron' },
         { key: 'schedule.timeZone', value: options.timeZone, flag: '--time-zone' },
       ];
-      return act(shell, command, { tenants: true, flags }, (session) => {
+      return act(shell, command, { tenants: true, flags }, async (session) => {
         const { config, runtime, signal } = session;
-        const daemon = {
-          planned: plannedOf(config),
-          dataDir: config.dataDir,
-          once: options.once === true,
-          jitterMs: config.schedule.jitterSeconds * 1000,
-          run: (due: readonly Due[]) => runAndTell({ ...session, config: narrowed(config, due) }, {}),
-        };
-        return runDaemon(daemon, runtime, signal);
+        const traffic = watchTraffic(runtime);
+        return observing(session, traffic, (watch) =>
+          runDaemon(
+            {
+              planned: plannedOf(config),
+              dataDir: config.dataDir,
+              once: options.once === true,
+              jitterMs: config.schedule.jitterSeconds * 1000,
+              run: (due) => runAndTell({ ...session, config: narrowed(config, due) }, {}, traffic),
+              watch,
+            },
+            runtime,
+            signal,
+          ),
+        );
       });
     });
 }

@@ -16,14 +16,15 @@ export function isLoopback(url: URL): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
 }
 
-const baseUrl = z.string().superRefine((text, context) => {
-  const refuse = (message: string) => context.addIssue({ code: 'custom', message });
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol)) refuse('an https URL such as https://app.neostore.cloud');
-  else if (url.username !== '' || url.password !== '') refuse('a URL without a user name or password');
-  else if (url.search !== '' || url.hash !== '') refuse('a URL without ? and #');
-  else if (url.protocol === 'http:' && !isLoopback(url)) refuse('https (plain http only on this machine itself)');
-});
+const webUrl = (mayHaveQuery: boolean) =>
+  z.string().superRefine((text, context) => {
+    const refuse = (message: string) => context.addIssue({ code: 'custom', message });
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    if (url === undefined || !/^https?:$/.test(url.protocol)) refuse('an https URL such as https://app.neostore.cloud');
+    else if (url.username !== '' || url.password !== '') refuse('a URL without a user name or password');
+    else if (!mayHaveQuery && (url.search !== '' || url.hash !== '')) refuse('a URL without ? and #');
+    else if (url.protocol === 'http:' && !isLoopback(url)) refuse('https (plain http only on this machine itself)');
+  });
 
 const timeZone = z.string().refine(isTimeZone, { error: 'an IANA time zone such as Europe/Paris' });
 const ownSchedule = () =>
@@ -90,7 +91,7 @@ const dropKeys = () =>
   z.array(z.string().min(1).max(200)).default([]).describe('Keys of `properties` that are removed at the source.');
 
 const settings = z.strictObject({
-  baseUrl: baseUrl
+  baseUrl: webUrl(false)
     .default('https://app.neostore.cloud')
     .describe('Address of the service; https, or http on this machine.'),
   dataDir: z
@@ -250,6 +251,36 @@ const settings = z.strictObject({
     })
     .prefault({})
     .describe('Used by the `schedule` command.'),
+  health: z
+    .strictObject({
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address on which `schedule` serves /healthz, /readyz and /metrics; it asks for no password.'),
+      port: z
+        .int()
+        .min(0)
+        .max(65_535)
+        .optional()
+        .describe('Its port; without one nothing is served. 0 = any free one.'),
+      maxRunMinutes: z
+        .number()
+        .min(1)
+        .max(100_000)
+        .default(1440)
+        .describe('Minutes that a run may take before /healthz says no.'),
+    })
+    .prefault({})
+    .describe('What a supervisor asks.'),
+  webhook: z
+    .strictObject({
+      url: webUrl(true).describe('Is told by POST when runs begin to fail and when they are well again.'),
+      heartbeat: z.boolean().default(false).describe('Tell the end of every run.'),
+      secret: secret.optional().describe('Key of the signature (HMAC-SHA-256).'),
+    })
+    .optional()
+    .describe('Another machine that is told how runs end.'),
 });
 
 function isTimeZone(text: string): boolean {

@@ -43,6 +43,8 @@ export class Credential {
 /** Where one secret comes from, and what its relative file and its environment are. */
 export interface SecretPlace {
   readonly tenant: string;
+  /** For messages. @default 'tenant "<tenant>"' */
+  readonly whose?: string;
   readonly source: SecretSource;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Folder that a relative `file` is resolved against. */
@@ -52,39 +54,40 @@ export interface SecretPlace {
 /** Reads a secret anew. Throws ConfigError naming the place, never the content. */
 export async function readSecret(place: SecretPlace): Promise<string> {
   const { source, tenant } = place;
-  if (source.env !== undefined) return usable(place.env[source.env], `environment variable ${source.env}`, tenant);
+  const whose = place.whose ?? `tenant "${tenant}"`;
+  if (source.env !== undefined)
+    return usable(place.env[source.env], `environment variable ${source.env}`, tenant, whose);
   if (source.file !== undefined) {
     const path = resolve(place.folder, source.file);
     const content = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-      throw new ConfigError(`The secret of tenant "${tenant}" cannot be read from a file (${error.code ?? 'error'}).`, {
+      throw new ConfigError(`The secret of ${whose} cannot be read from a file (${error.code ?? 'error'}).`, {
         hint: 'Create the file with the key as its only content, readable by this user only.',
         where: { file: path },
       });
     });
-    return usable(content, `file ${path}`, tenant);
+    return usable(content, `file ${path}`, tenant, whose);
   }
   const command = source.command ?? '';
   // The cause is not attached: it would carry what the command printed.
   const output = await promisify(exec)(command, { timeout: COMMAND_TIMEOUT_MS, env: { ...place.env } }).catch(
     (error: { code?: number | string; killed?: boolean }) => {
       const outcome = error.killed === true ? 'took longer than 30 seconds' : `ended with code ${String(error.code)}`;
-      throw new ConfigError(`The command that prints the secret of tenant "${tenant}" ${outcome}.`, {
+      throw new ConfigError(`The command that prints the secret of ${whose} ${outcome}.`, {
         hint: 'Run the command by hand; it must print the key to its standard output and end with code 0.',
         where: { tenant },
       });
     },
   );
-  return usable(output.stdout, 'command’s output', tenant);
+  return usable(output.stdout, 'command’s output', tenant, whose);
 }
 
-function usable(text: string | undefined, place: string, tenant: string): string {
+function usable(text: string | undefined, place: string, tenant: string, whose: string): string {
   const secret = text?.trim() ?? '';
   const hint = 'Put the key there, one line of visible ASCII characters.';
-  if (secret === '')
-    throw new ConfigError(`The secret of tenant "${tenant}" is empty: ${place}.`, { hint, where: { tenant } });
+  if (secret === '') throw new ConfigError(`The secret of ${whose} is empty: ${place}.`, { hint, where: { tenant } });
   // Anything else would be refused by fetch with a message that quotes the header's value.
   if (!/^[\x21-\x7e]+$/.test(secret))
-    throw new ConfigError(`The secret of tenant "${tenant}" is not one line of visible ASCII: ${place}.`, {
+    throw new ConfigError(`The secret of ${whose} is not one line of visible ASCII: ${place}.`, {
       hint,
       where: { tenant },
     });

@@ -45,7 +45,10 @@ export async function copyArranged(ledger: Ledger, sources: Sources, path: strin
       return stats[0];
     } catch (error) {
       if (!(error instanceof OutOfMemoryError) || index === ways.length - 1) throw error;
-      ledger.runtime.log.debug({ rows }, 'too many rows to sort within the memory limit: left as they came');
+      ledger.runtime.log.debug(
+        { event: 'merge.unsorted', rows },
+        'too many rows to sort within the memory limit: left as they came',
+      );
     }
   }
   return undefined;

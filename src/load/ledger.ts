@@ -140,7 +140,7 @@ async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): P
       await engine.run(`insert into migrations values (${index + 1}, ${clockSql(runtime)})`);
       await engine.run(statements);
     });
-    runtime.log.debug({ version: index + 1 }, 'ledger schema migrated');
+    runtime.log.debug({ event: 'ledger.migrated', version: index + 1 }, 'ledger schema migrated');
   }
 }
 

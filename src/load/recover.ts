@@ -70,7 +70,8 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
     }
     if (lost.length > 0) await dropPartitions(ledger, lost);
     const recovery = { orphans, temporary, lost: lost.length };
-    if (orphans + temporary + lost.length > 0) ledger.runtime.log.info(recovery, 'put away what an earlier run left');
+    if (orphans + temporary + lost.length > 0)
+      ledger.runtime.log.info({ event: 'lake.recovered', ...recovery }, 'put away what an earlier run left');
     return recovery;
   });
 }

@@ -157,7 +157,10 @@ async function rowsOf(ledger: Ledger, path: string): Promise<number | undefined>
     const [row] = await ledger.rows(`select count(*) as n, max("timestamp") as latest from ${parquetSql([path])}`);
     return Number(text(row ?? {}, 'n'));
   } catch {
-    ledger.runtime.log.warn({ file: relative(ledger.dataDir, path) }, 'left out: not readable as Parquet');
+    ledger.runtime.log.warn(
+      { event: 'repair.left-out', file: relative(ledger.dataDir, path) },
+      'left out: not readable as Parquet',
+    );
     return undefined;
   }
 }

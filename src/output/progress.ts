@@ -24,13 +24,15 @@ export function createProgress(
   return options.bars && terminal.isTTY === true ? bars(terminal) : lines(log);
 }
 
+const PROGRESS = { planned: 'table.planned', merged: 'table.merged', waiting: 'limit.wait' } as const;
+
 function lines(log: Logger): ProgressView {
   return {
     listen(event) {
       const { kind, ...rest } = event;
-      if (event.kind === 'page') log.debug(rest, 'page landed');
-      else if (event.kind === 'table') log.info({ tenant: event.tenant, table: event.table }, event.phase);
-      else log.info(rest, kind);
+      if (event.kind === 'page') log.debug({ event: 'page.landed', ...rest }, 'page landed');
+      else if (event.kind === 'table') log.info({ event: 'table.phase', ...rest }, event.phase);
+      else log.info({ event: PROGRESS[event.kind], ...rest }, kind);
     },
     stop: () => {},
   };

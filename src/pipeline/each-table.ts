@@ -48,7 +48,10 @@ export async function eachTable(
         if (failure === 'auth' || failure === 'config') stop = error;
         if (failure === 'disk' && error instanceof InsightsError) disk = error;
         if (error !== told)
-          runtime.log.error({ tenant: tenant.id, table, ...report.error, stack: stackOf(error) }, 'table failed');
+          runtime.log.error(
+            { event: 'table.failed', tenant: tenant.id, table, ...report.error, stack: stackOf(error) },
+            'table failed',
+          );
         told = error;
       }
       report.calls = stats.calls - before.calls;

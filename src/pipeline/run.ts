@@ -39,7 +39,7 @@ export async function runPipeline(
   await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
   await recover(ledger);
   await startRun(ledger, run);
-  runtime.log.info({ run }, 'run started');
+  runtime.log.info({ event: 'run.start', run }, 'run started');
   const publisher = createPublisher(ledger, run, runtime);
   const tables = await eachTable(config, request, runtime, signal, async (place, client, report) => {
     await syncTable({
@@ -60,7 +60,7 @@ export async function runPipeline(
     const { tenant, table, outcome, calls, pages, inserted, removed, error } = report;
     const level = outcome === 'verified' ? 'info' : 'warn';
     runtime.log[level](
-      { run, tenant, table, outcome, calls, pages, inserted, removed, failure: error?.failure },
+      { event: 'table.end', run, tenant, table, outcome, calls, pages, inserted, removed, failure: error?.failure },
       'table done',
     );
   }
@@ -69,7 +69,7 @@ export async function runPipeline(
   await finishRun(ledger, run, exitCode === 0 ? 'ok' : (tables.flatMap(failureOf)[0] ?? 'unexpected'), stats);
   const published = await publisher.last(tables);
   const seconds = (runtime.now() - startedMs) / 1000;
-  runtime.log.info({ run, seconds, exitCode, published }, 'run finished');
+  runtime.log.info({ event: 'run.end', run, seconds, exitCode, published }, 'run finished');
   const report: RunReport = {
     run,
     startedAt,

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig, type Config, type ConfigSources } from '../../src/config.ts';
 import { ConfigError } from '../../src/errors.ts';
+import type { TableName } from '../../src/tables.ts';
 import { parseInstant } from '../../src/instant.ts';
 import { openStage, type Stage } from './shell.ts';
 
@@ -125,14 +126,29 @@ tenants:
 `);
     const [a, b] = config.tenants;
     expect([...(a?.tables.keys() ?? [])]).toEqual(['Logs', 'Events']);
-    expect(a?.tables.get('Logs')).toEqual({ start: parseInstant('2026-01-01'), retentionDays: 30, drop: [] });
-    expect(a?.tables.get('Events')).toEqual({
+    expect(a?.tables.get('Logs')).toMatchObject({ start: parseInstant('2026-01-01'), retentionDays: 30, drop: [] });
+    expect(a?.tables.get('Events')).toMatchObject({
       start: parseInstant('2026-02-01'),
       retentionDays: undefined,
       drop: ['userAgent'],
     });
     expect([...(b?.tables.keys() ?? [])]).toEqual(['Events']);
     expect(b?.tables.get('Events')?.start).toBe(parseInstant('2026-03-01'));
+  });
+
+  it("a tenant's schedule goes before a table's, and a table's before the general one, word by word", async () => {
+    const config = await loadYaml(`
+schedule: {cron: '0 3 * * *', timeZone: Europe/Paris}
+tables:
+  Logs: {schedule: {cron: '0 */6 * * *'}}
+tenants:
+  - {id: a, apiKey: {env: A}}
+  - {id: b, apiKey: {env: B}, schedule: {timeZone: Asia/Tokyo}}
+`);
+    const of = (index: number, table: TableName): unknown => config.tenants[index]?.tables.get(table)?.schedule;
+    expect(of(0, 'Events')).toEqual({ cron: '0 3 * * *', timeZone: 'Europe/Paris' });
+    expect(of(0, 'Logs')).toEqual({ cron: '0 */6 * * *', timeZone: 'Europe/Paris' });
+    expect(of(1, 'Logs')).toEqual({ cron: '0 */6 * * *', timeZone: 'Asia/Tokyo' });
   });
 });
 
@@ -146,7 +162,7 @@ describe('what is refused names the key, the value, what is allowed, and the pla
     {
       name: 'an unknown key of a tenant',
       yaml: 'tenants:\n  - id: a\n    apiKey: {env: A}\n    rate: 5',
-      text: 'Unknown key "tenants[0].rate".\nfile /insights.yaml, line 4\nAllowed here: id, apiKey, token, callsPerMinute, start, tables.',
+      text: 'Unknown key "tenants[0].rate".\nfile /insights.yaml, line 4\nAllowed here: id, apiKey, token, callsPerMinute, start, tables, schedule.',
     },
     {
       name: 'a bad date',

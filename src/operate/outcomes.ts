@@ -1,0 +1,60 @@
+/** `outcomes.json`: how the last run of each table ended, when it last succeeded, and the calls sent so far. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeDurably } from '../files.ts';
+import type { RunReport } from '../pipeline/report.ts';
+import type { CallCounts } from './traffic.ts';
+
+const FILE = 'outcomes.json';
+
+const outcomesSchema = z.object({
+  last: z.object({ finishedMs: z.number(), exitCode: z.int(), seconds: z.number() }).optional(),
+  tables: z
+    .array(z.object({ tenant: z.string(), table: z.string(), verified: z.boolean(), successMs: z.number().optional() }))
+    .default([]),
+  /** Since the data directory was made, by tenant and status. */
+  calls: z.record(z.string(), z.record(z.string(), z.number())).default({}),
+});
+
+export type Outcomes = z.output<typeof outcomesSchema>;
+
+/** What was recorded; nothing where it cannot be read, since the lake does not depend on it. */
+export async function readOutcomes(dataDir: string): Promise<Outcomes> {
+  try {
+    return outcomesSchema.parse(JSON.parse(await readFile(join(dataDir, FILE), 'utf8')));
+  } catch {
+    return { tables: [], calls: {} };
+  }
+}
+
+/** Adds a run: tables that it left out keep what was known of them. `report` is undefined where it could not begin. */
+export async function recordOutcome(
+  dataDir: string,
+  report: RunReport | undefined,
+  ended: { readonly finishedMs: number; readonly exitCode: number; readonly seconds: number },
+  calls: ReadonlyMap<string, CallCounts>,
+): Promise<void> {
+  const before = await readOutcomes(dataDir);
+  const tables = new Map(before.tables.map((entry) => [`${entry.tenant} ${entry.table}`, entry]));
+  for (const { tenant, table, outcome } of report?.tables ?? []) {
+    const verified = outcome === 'verified';
+    const successMs = verified ? ended.finishedMs : tables.get(`${tenant} ${table}`)?.successMs;
+    tables.set(`${tenant} ${table}`, { tenant, table, verified, ...(successMs === undefined ? {} : { successMs }) });
+  }
+  const after: Outcomes = { last: ended, tables: [...tables.values()], calls: added(before.calls, calls) };
+  await writeDurably(join(dataDir, FILE), `${JSON.stringify(after)}\n`);
+}
+
+/** Both counts together, by tenant and status. */
+export function added(
+  before: Readonly<Record<string, CallCounts>>,
+  more: ReadonlyMap<string, CallCounts>,
+): Record<string, Record<string, number>> {
+  const sum = Object.fromEntries(Object.entries(before).map(([tenant, counts]) => [tenant, { ...counts }]));
+  for (const [tenant, counts] of more) {
+    const own = (sum[tenant] ??= {});
+    for (const [status, n] of Object.entries(counts)) own[status] = (own[status] ?? 0) + n;
+  }
+  return sum;
+}

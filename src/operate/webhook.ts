@@ -1,0 +1,102 @@
+/**
+ * Tells another machine how runs end: once when they begin to fail or fail differently, once when they are well again, and
+ * (a heartbeat) after each run if wanted. Only names, counts and exit codes leave: never a message, which could name a file.
+ *
+ * The receiver checks `x-insights-signature: sha256=<hex>`, the HMAC-SHA-256 of `<x-insights-timestamp>.<body>`.
+ */
+import { createHmac } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeDurably } from '../files.ts';
+import type { RunReport } from '../pipeline/report.ts';
+import type { Runtime } from '../runtime.ts';
+
+export interface Webhook {
+  readonly url: string;
+  /** Tell every run, not only changes. */
+  readonly heartbeat: boolean;
+  /** Reads the key of the signature anew; undefined = not signed. */
+  readonly secret: (() => Promise<string>) | undefined;
+}
+
+type Kind = 'failure' | 'recovered' | 'heartbeat';
+
+const FILE = 'webhook.json';
+const ATTEMPTS = 5;
+const TIMEOUT_MS = 10_000;
+
+/**
+ * Sends what is to be told of a run that has ended. Never throws: a receiver that is down is logged, and told at the next
+ * run, since what was told last is recorded only when it was received.
+ */
+export async function tell(
+  webhook: Webhook,
+  dataDir: string,
+  exitCode: number,
+  report: RunReport | undefined,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<void> {
+  const told = await toldLast(dataDir);
+  const kind = kindOf(told, exitCode, webhook.heartbeat);
+  if (kind === undefined) return;
+  const tables = (report?.tables ?? []).map(({ tenant, table, outcome, hours, error }) => ({
+    tenant,
+    table,
+    outcome,
+    partialHours: hours.partial,
+    ...(error ? { failure: error.failure } : {}),
+  }));
+  const at = new Date(runtime.now()).toISOString();
+  const body = JSON.stringify({ version: 1, event: kind, at, run: report?.run, exitCode, tables });
+  try {
+    await deliver(webhook, body, runtime, signal);
+    await writeDurably(join(dataDir, FILE), `${JSON.stringify({ exitCode })}\n`);
+  } catch (error) {
+    // The address may itself be a secret, and fetch's errors can quote it.
+    const reason = error instanceof Refused ? error.message : 'no answer';
+    runtime.log.warn({ event: 'webhook.failed', kind, reason }, 'the webhook could not be told');
+  }
+}
+
+function kindOf(told: number, exitCode: number, heartbeat: boolean): Kind | undefined {
+  if (exitCode !== 0 && exitCode !== told) return 'failure';
+  if (exitCode === 0 && told !== 0) return 'recovered';
+  return heartbeat ? (exitCode === 0 ? 'heartbeat' : 'failure') : undefined;
+}
+
+class Refused extends Error {}
+
+async function deliver(webhook: Webhook, body: string, runtime: Runtime, signal: AbortSignal): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const response = await runtime.fetch(webhook.url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...(await signed(webhook, body, runtime)) },
+        body,
+        redirect: 'error',
+        signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+      });
+      await response.body?.cancel();
+      if (response.ok) return;
+      throw new Refused(`status ${response.status}`);
+    } catch (error) {
+      if (attempt === ATTEMPTS || signal.aborted) throw error;
+      await runtime.sleep(1000 * 2 ** attempt * (0.5 + runtime.random() / 2), signal);
+    }
+  }
+}
+
+async function signed({ secret }: Webhook, body: string, runtime: Runtime): Promise<Record<string, string>> {
+  if (secret === undefined) return {};
+  const timestamp = String(Math.floor(runtime.now() / 1000));
+  const hmac = createHmac('sha256', await secret());
+  const hex = hmac.update(`${timestamp}.${body}`).digest('hex');
+  return { 'x-insights-timestamp': timestamp, 'x-insights-signature': `sha256=${hex}` };
+}
+
+/** The exit code told last; 0 where nothing was: to be well needs no telling at first. */
+async function toldLast(dataDir: string): Promise<number> {
+  const text = await readFile(join(dataDir, FILE), 'utf8').catch(() => '');
+  return Number(/"exitCode":(\d+)/.exec(text)?.[1] ?? 0);
+}
