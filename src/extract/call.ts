@@ -76,8 +76,8 @@ export async function sendOnce(call: Call): Promise<CallOutcome> {
     const response = await send(call, abort.signal).finally(call.onHead);
     clearTimeout(head);
     stall = setTimeout(interrupt('stall'), limits.stallMs);
-    if (!response.ok) return trouble(await readRefusal(call, response), seen);
-    return await readAnswer(call, response, stall, seen);
+    if (!response.ok) return trouble(await readRefusal(call, response, abort.signal), seen);
+    return await readAnswer(call, response, abort.signal, stall, seen);
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof SinkError) throw error.cause;
@@ -102,10 +102,16 @@ async function send(call: Call, signal: AbortSignal): Promise<Response> {
   });
 }
 
-async function readAnswer(call: Call, response: Response, stall: NodeJS.Timeout, seen: Seen): Promise<CallOutcome> {
+async function readAnswer(
+  call: Call,
+  response: Response,
+  signal: AbortSignal,
+  stall: NodeJS.Timeout,
+  seen: Seen,
+): Promise<CallOutcome> {
   let parts: Buffer[] = [];
   const scanner = scanEnvelope((part) => parts.push(part));
-  for await (const chunk of chunksOf(response)) {
+  for await (const chunk of chunksOf(response, signal)) {
     stall.refresh();
     seen.bytes += chunk.length;
     if (seen.bytes > call.limits.maxBodyBytes) return trouble({ kind: 'oversized' }, seen);
@@ -120,10 +126,10 @@ async function readAnswer(call: Call, response: Response, stall: NodeJS.Timeout,
   return { kind: 'answer', answer, bytes: answer.bytes };
 }
 
-async function readRefusal(call: Call, response: Response): Promise<Trouble> {
+async function readRefusal(call: Call, response: Response, signal: AbortSignal): Promise<Trouble> {
   const parts: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of chunksOf(response)) {
+  for await (const chunk of chunksOf(response, signal)) {
     parts.push(chunk);
     bytes += chunk.length;
     if (bytes >= MAX_ERROR_BYTES) break;
@@ -133,10 +139,35 @@ async function readRefusal(call: Call, response: Response): Promise<Trouble> {
   return { kind: 'status', status: response.status, retryAfterMs, text };
 }
 
-async function* chunksOf(response: Response): AsyncGenerator<Buffer> {
+async function* chunksOf(response: Response, signal: AbortSignal): AsyncGenerator<Buffer> {
   if (!response.body) return;
-  const body: AsyncIterable<Uint8Array> = response.body;
-  for await (const chunk of body) yield Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  const reader: ReadableStreamDefaultReader<Uint8Array> = response.body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await orAborted(reader.read(), signal);
+      if (done) return;
+      yield Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+    }
+  } finally {
+    // Not awaited: a body left in the middle of its decompression may never confirm it (Node 20's fetch).
+    reader.cancel().catch(() => {});
+  }
+}
+
+/** A read inside of a compressed body may outlive the abort of its call: the wait for it must not. */
+async function orAborted<T>(read: Promise<T>, signal: AbortSignal): Promise<T> {
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(new Error('aborted'));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([read, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+    read.catch(() => {});
+  }
 }
 
 /** Tells a refusal of the disk from one of the network. */
