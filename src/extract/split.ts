@@ -5,13 +5,20 @@ import { HASH_BUCKETS } from '../page.ts';
 import type { HashRange, Page } from '../page.ts';
 
 /**
- * About `parts` children: by time on whole seconds, a single second by hash ranges. `undefined` when the page is one
- * hash bucket: there is nothing smaller to ask for.
+ * About `parts` children: by time on whole seconds, a single second by hash ranges. A page that is one hash bucket holds
+ * one id over and over (or rows without any), so it is cut by time after all. `undefined` when it is one second too:
+ * there is nothing smaller to ask for.
  */
 export function splitPage(page: Page, parts = 2): Page[] | undefined {
   const seconds = Number(spanOf(page.windows) / SECOND);
-  if (page.hash || seconds <= 1) return byHash(page, page.hash ?? { from: 0, to: HASH_BUCKETS }, parts);
-  return labelled(page, byTime(page, Math.min(parts, seconds)));
+  const children =
+    page.hash || seconds <= 1 ? byHash(page, page.hash ?? { from: 0, to: HASH_BUCKETS }, parts) : undefined;
+  if (children || seconds <= 1) return children;
+  const hash = page.hash ? { hash: page.hash } : {};
+  return labelled(
+    page,
+    byTime(page, Math.min(parts, seconds)).map((child) => ({ ...child, ...hash })),
+  );
 }
 
 /** Names children after their parent. */

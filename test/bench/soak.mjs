@@ -14,7 +14,8 @@ const vite = await createViteServer({
   server: { middlewareMode: true, watch: null },
   appType: 'custom',
 });
-const { histories, live, openSource } = await vite.ssrLoadModule('/test/soak/support/history.ts');
+const { live, openSource } = await vite.ssrLoadModule('/test/soak/support/history.ts');
+const { histories } = await vite.ssrLoadModule('/test/soak/support/steps.ts');
 const source = await openSource();
 const started = performance.now();
 const happened = new Map();

@@ -76,4 +76,13 @@ describe('the parts of a page', () => {
       hash: { from: HASH_BUCKETS - 1, to: HASH_BUCKETS },
     });
   });
+
+  test('of one hash bucket that spans time are cut by time: rows without an id all lie in one bucket', () => {
+    const hash = { from: 7, to: 8 };
+    const page: Page = { id: 'p', windows: [{ from: start, to: start + 2n * SECOND }], rows: 9, bytes: 10, hash };
+    const [first, second] = splitPage(page) ?? [];
+    expect([first?.windows, first?.hash]).toEqual([[{ from: start, to: start + SECOND }], hash]);
+    expect([second?.windows, second?.hash]).toEqual([[{ from: start + SECOND, to: start + 2n * SECOND }], hash]);
+    expect(first && splitPage(first)).toBeUndefined();
+  });
 });

@@ -9,7 +9,6 @@ import { cpSync, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { pino } from 'pino';
 import type { Config } from '../../../src/config.ts';
 import { loadConfig } from '../../../src/config.ts';
@@ -25,76 +24,10 @@ import { skippedTime } from '../../pipeline/support/world.ts';
 import { diskFault, watchedFiles, type Operation } from './disk.ts';
 import { compareWithModel } from './judge.ts';
 import { SourceModel, type ModelRow } from './model.ts';
+import { FAULTS, PROPERTIES, type Step } from './steps.ts';
 
 const START = Date.parse('2026-11-10T12:00:00Z');
 const DAY_MS = 86_400_000;
-
-/** What may happen. Numbers are taken modulo what there is. */
-export type Step =
-  | { do: 'insert'; table: TableName; days: number; hour: number; second: number; kind: number; rows: number }
-  | { do: 'fresh'; table: 'Events' | 'Metrics'; minutes: number }
-  | { do: 'repeat'; table: TableName; pick: number; how: 'copy' | 'content' | 'minute' | 'hour' }
-  | { do: 'erase'; table: TableName; pick: number }
-  | { do: 'clock'; days: number; minutes: number }
-  | { do: 'faults'; kind: number; after: number }
-  | { do: 'run'; deep: boolean; allowDeletes: boolean }
-  | { do: 'backfill'; days: number; length: number }
-  | { do: 'verify'; deep: boolean }
-  | { do: 'kill'; at: number; deep: boolean }
-  | { do: 'disk'; at: number; code: string; goesOn: boolean }
-  | { do: 'change'; at: number; table: TableName }
-  | { do: 'damage'; what: number; pick: number }
-  | { do: 'repair' }
-  | { do: 'move' };
-
-const table = fc.constantFrom(...TABLE_NAMES);
-const nat = (max: number): fc.Arbitrary<number> => fc.integer({ min: 0, max });
-
-const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('insert' as const), table, days: nat(3), hour: nat(3), second: nat(3599), kind: nat(7), rows: fc.integer({ min: 1, max: 30 }) }) }, // prettier-ignore
-  {
-    weight: 1,
-    arbitrary: fc.record({
-      do: fc.constant('fresh' as const),
-      table: fc.constantFrom('Events' as const, 'Metrics' as const),
-      minutes: fc.constantFrom(-2, 3, 10, 45, 130),
-    }),
-  },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('repeat' as const), table, pick: nat(999), how: fc.constantFrom('copy' as const, 'content' as const, 'minute' as const, 'hour' as const) }) }, // prettier-ignore
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('erase' as const), table, pick: nat(999) }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('clock' as const),
-      days: fc.constantFrom(0, 0, 1, 20, 40),
-      minutes: fc.constantFrom(-60, 0, 30, 90),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('faults' as const), kind: nat(6), after: nat(4) }) },
-  {
-    weight: 4,
-    arbitrary: fc.record({ do: fc.constant('run' as const), deep: fc.boolean(), allowDeletes: fc.boolean() }),
-  },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('backfill' as const), days: nat(3), length: nat(2) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('verify' as const), deep: fc.boolean() }) },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('kill' as const), at: nat(160), deep: fc.boolean() }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constant('disk' as const),
-      at: nat(120),
-      code: fc.constantFrom('ENOSPC', 'EACCES', 'EIO', 'EROFS'),
-      goesOn: fc.boolean(),
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('change' as const), at: nat(60), table }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('damage' as const), what: nat(6), pick: nat(999) }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'repair' as const }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'move' as const }) },
-);
-
-/** Histories of 3 to 12 steps. */
-export const histories: fc.Arbitrary<Step[]> = fc.array(step, { minLength: 3, maxLength: 12, size: 'max' });
 
 /** A source that histories share, one after the other: what costs most is to start it. */
 export async function openSource(): Promise<Sandbox> {
@@ -318,7 +251,10 @@ class History {
         if (error?.failure === 'unexpected') throw new Error(`${table}: ${error.message}`);
       look?.(report.published || report.tables.some(({ changed, pages }) => changed || pages > 0));
       if (report.exitCode === 0 && request.from === undefined) this.#model.proven();
-      return report.exitCode === 0 ? 'ok' : `${report.exitCode}`;
+      const why = report.tables.flatMap(
+        ({ error, outcome, table }) => error?.message ?? (outcome === 'partial' ? `${table} partial` : []),
+      );
+      return report.exitCode === 0 ? 'ok' : `${report.exitCode}: ${why.join('; ')}`;
     } catch (error) {
       if (!(error instanceof InsightsError) || error.failure === 'unexpected') throw error;
       return error.failure;
@@ -407,35 +343,6 @@ class History {
     await rm(before, { recursive: true, force: true });
   }
 }
-
-const PROPERTIES = [
-  '{"a":1}',
-  '{"a":"x"}',
-  '{"deep":{"b":[1,2,{"c":null}]}}',
-  '{"é":"ü\u2028"}',
-  '{"q":"\'; drop"}',
-  '{"n":12345678901234567890}',
-];
-
-const FAULTS = [
-  (after: number) => ({ after, times: 1, reply: { kind: 'status' as const, status: 503 } }),
-  (after: number) => ({ after, times: 20, reply: { kind: 'status' as const, status: 500 } }),
-  (after: number) => ({ after, times: 2, reply: { kind: 'reset' as const, at: 'body' as const } }),
-  (after: number) => ({ after, times: 1, reply: { kind: 'truncated-body' as const } }),
-  (after: number) => ({
-    match: { kind: 'page' as const },
-    after,
-    times: 1,
-    reply: { kind: 'silent-truncation' as const, rows: 3 },
-  }),
-  (after: number) => ({
-    match: { kind: 'page' as const },
-    after,
-    times: 1,
-    reply: { kind: 'duplicate-rows' as const },
-  }),
-  (after: number) => ({ match: { kind: 'page' as const }, after, times: 2, reply: { kind: 'too-large' as const } }),
-];
 
 function pick<T>(list: readonly T[], index: number): T | undefined {
   return list[index % Math.max(1, list.length)];
