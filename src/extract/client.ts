@@ -160,7 +160,10 @@ export function createClient(options: ClientOptions): Client {
       const decision = decide(trouble, state, settings);
       if (decision.next === 'split') return { kind: 'too-large', by: decision.by, rowsSeen };
       if (decision.next !== 'retry') throw refusal(decision, trouble, { tenant, attempts: attempt });
-      runtime.log.warn({ tenant, attempt, afterMs: decision.afterMs, trouble: describe(trouble) }, 'asking again');
+      runtime.log.warn(
+        { event: 'call.retry', tenant, attempt, afterMs: decision.afterMs, trouble: describe(trouble) },
+        'asking again',
+      );
       // The limiter holds back all calls of the tenant, this one with them.
       if (decision.throttled) limiter.throttle(decision.afterMs);
       else await waiting(() => runtime.sleep(decision.afterMs, signal));
