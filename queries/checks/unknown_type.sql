@@ -6,7 +6,7 @@
 -- parameter: from:date=null Events from this UTC day on
 select
   tenant_id,
-  event,
+  event_type,
   count(*) as rows,
   min(timestamp) as first_at,
   max(timestamp) as last_at
@@ -16,5 +16,5 @@ where kind is null
   and not starts_with(event, 'customer:')
   and tenant_id = coalesce($tenant, tenant_id)
   and timestamp >= coalesce($from::timestamptz, '-infinity'::timestamptz)
-group by tenant_id, event
-order by tenant_id, event
+group by tenant_id, event_type
+order by tenant_id, event_type

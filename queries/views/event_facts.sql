@@ -7,6 +7,7 @@ select
   tenant_id,
   timestamp,
   event_id,
+  event_type,
   event,
   kind,
   nullif(coalesce(found[1], found[2], found[3]), '') as pass_id,
@@ -30,6 +31,7 @@ from (
     tenant_id,
     timestamp,
     event_id,
+    event_type,
     event,
     case
       when event = 'pass:created' then 'created'

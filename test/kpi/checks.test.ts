@@ -72,7 +72,7 @@ const FOUND: Readonly<Record<string, readonly object[]>> = {
   metric_snapshot_missing: [
     { metric_type: 'passes.total', missing_hours: '2', first_missing: '2026-03-01 01:00:00+00', last_missing: '2026-03-01 02:00:00+00' },
   ],
-  unknown_type: [{ event: 'privilege:granted', rows: '1' }],
+  unknown_type: [{ event_type: 'Privilege:Granted', rows: '1' }],
   future_timestamp: [{ table_name: 'events', rows: '1' }],
   pass_missing: [{ event: 'pass:created', rows: '1' }, { event: 'pass:installed', rows: '1' }],
 }; // prettier-ignore
