@@ -38,9 +38,9 @@ interface CsvSettings {
   readonly verbatim: boolean;
 }
 
-/** How a selection is copied to a file, and how the file is read again. */
-export function copyForm(format: CopyFormat, selection: Selection, settings: CsvSettings, file: string): CopyForm {
-  return FORMS[format](selection, settings, sqlText(file));
+/** How a selection is copied to a file. */
+export function copyForm(format: CopyFormat, selection: Selection, settings: CsvSettings): CopyForm {
+  return FORMS[format](selection, settings);
 }
 
 export function sqlText(text: string): string {
@@ -56,32 +56,26 @@ export interface CopyForm {
   readonly select: string;
   /** Of the copy. */
   readonly options: string;
-  /** The file as a relation, to count what really arrived. */
-  readonly readBack: string;
 }
 
-type MakeForm = (selection: Selection, settings: CsvSettings, file: string) => CopyForm;
+type MakeForm = (selection: Selection, settings: CsvSettings) => CopyForm;
 
 const FORMS: Readonly<Record<CopyFormat, MakeForm>> = {
-  parquet: ({ sql }, _settings, file) => ({
+  parquet: ({ sql }) => ({
     select: sql,
     options: 'format parquet, compression zstd',
-    readBack: `read_parquet(${file})`,
   }),
-  csv: (selection, settings, file) => ({
+  csv: (selection, settings) => ({
     select: csvSelect(selection, settings),
     options: 'format csv, header true',
-    readBack: `read_csv(${file}, header = true, all_varchar = true, delim = ',', quote = '"', escape = '"', max_line_size = 100000000)`,
   }),
-  ndjson: (selection, _settings, file) => ({
+  ndjson: (selection) => ({
     select: jsonSelect(selection),
     options: 'format json',
-    readBack: `read_ndjson_objects(${file}, maximum_object_size = 100000000)`,
   }),
-  json: (selection, _settings, file) => ({
+  json: (selection) => ({
     select: jsonSelect(selection),
     options: 'format json, array true',
-    readBack: `read_json_objects(${file}, format = 'array', maximum_object_size = 100000000)`,
   }),
 };
 

@@ -50,10 +50,10 @@ export async function writeSheets(
   const text = (value: string): string => {
     const safe = verbatim ? value : neutralised(value);
     if (safe !== value) tally.neutralised++;
-    if (safe.length <= CELL_LENGTH) return safe;
+    if (safe.length <= CELL_LENGTH) return escaped(safe);
     tally.cut++;
     // Half a character outside the basic plane would spoil the file.
-    return safe.slice(0, CELL_LENGTH).replace(/[\uD800-\uDBFF]$/, '');
+    return escaped(safe.slice(0, CELL_LENGTH).replace(/[\uD800-\uDBFF]$/, ''));
   };
   const converters = columns.map((column) => converterOf(column, text));
   async function* rows(): AsyncGenerator<Cell[]> {
@@ -73,6 +73,11 @@ export async function writeSheets(
   const source = Readable.fromWeb(stream);
   await pipeline(source, createWriteStream(path, { mode: 0o600 }), signal === undefined ? {} : { signal });
   return { ...tally, sheets: Math.max(1, Math.ceil(tally.rows / (sheetRows - 1))) };
+}
+
+/** Excel reads `_x0041_` as the character of that number: where a text says so itself, its underscore is written so. */
+function escaped(text: string): string {
+  return text.replaceAll(/_(?=x[0-9A-Fa-f]{4}_)/g, '_x005F_');
 }
 
 /** A name that Excel takes: 31 characters, none of `[]:*?/\`. */

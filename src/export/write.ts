@@ -11,6 +11,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { ConfigError, DamagedError } from '../errors.ts';
 import { TEMPORARY, commitFile } from '../files.ts';
 import { openExporter, textRows, type Exporter } from '../reader.ts';
+import { countRows } from './count.ts';
 import { copyForm, sqlName, sqlText, type ExportFormat, type ExportReport } from './forms.ts';
 import type { Selection } from './selection.ts';
 import { writeSheets } from './sheet.ts';
@@ -108,9 +109,13 @@ async function writeSelections(
     const { rows, ...notes } = await writeSheets(result, file, { name: selection.name, verbatim, signal });
     return { rows: [proven(rows, expected, selection.name)], notes };
   }
-  const { select, options, readBack } = copyForm(settings.format, selection, settings, file);
+  const { format } = settings;
+  const { select, options } = copyForm(format, selection, settings);
   await reader.write(`copy (${select}) to ${sqlText(file)} (${options}, use_tmp_file false)`, selection.parameters);
-  const rows = await countOf(reader, `from ${readBack}`, {});
+  const rows =
+    format === 'parquet'
+      ? await countOf(reader, `from read_parquet(${sqlText(file)})`, {})
+      : await countRows(file, format, signal);
   return { rows: [proven(rows, expected, selection.name)], notes: {} };
 }
 
@@ -162,7 +167,11 @@ function proven(rows: number, expected: number, name: string): number {
 
 async function snapshotOf(reader: Exporter): Promise<Pick<ExportReport, 'snapshot' | 'published'>> {
   const sql = `select snapshot, strftime(published_at at time zone 'UTC', '%Y-%m-%dT%H:%M:%SZ') from snapshot`;
-  const [[snapshot, published] = []] = await textRows(reader, sql);
+  const [[snapshot, published] = []] = await textRows(reader, sql).catch((error: unknown) => {
+    // A catalogue of an older version has no number.
+    if (error instanceof ConfigError) return [];
+    throw error;
+  });
   return { snapshot, published };
 }
 
