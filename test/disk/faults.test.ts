@@ -1,0 +1,160 @@
+/** A disk that refuses: at any file operation, with any word, the run says so, and the next one makes everything good. */
+import { cp, mkdir, readFile, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EXIT, InsightsError } from '../../src/errors.ts';
+import { repairLake, verifyLake } from '../../src/pipeline/inspect.ts';
+import type { VerifyReport } from '../../src/pipeline/report.ts';
+import type { Runtime } from '../../src/runtime.ts';
+import type { Sandbox } from '../../src/sandbox/sandbox.ts';
+import { openWorld, type World } from '../pipeline/support/world.ts';
+import { diskFault, watchedFiles, type Operation } from '../soak/support/disk.ts';
+import { openSource } from '../soak/support/history.ts';
+import { compareWithModel } from '../soak/support/judge.ts';
+import { SourceModel } from '../soak/support/model.ts';
+
+const EVENTS = { tables: ['Events'] as const };
+let source: Sandbox;
+let model: SourceModel;
+let world: World;
+beforeAll(async () => {
+  source = await openSource();
+  await source.apply({ action: 'clock', set: '2026-11-10T12:00:00Z' });
+  model = new SourceModel();
+  for (let n = 0; n < 20; n++) {
+    const id = `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
+    const timestamp = `2026-11-0${8 + (n % 2)}T06:${String(10 + n)}:00Z`;
+    model.insert('Events', { id, timestamp, properties: '{"a":1}' });
+    const row = { eventId: id, timestamp, tenantId: 'demo', properties: { a: 1 } };
+    await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
+  }
+});
+afterAll(() => source.close());
+beforeEach(async () => {
+  world = await openWorld(source, { lake: { keepHours: 0 }, engine: { threads: 1 } });
+});
+afterEach(() => world[Symbol.asyncDispose]());
+
+/** Exit code of a run, thrown or reported. */
+async function codeOf(handles: Partial<Runtime> = {}): Promise<number> {
+  try {
+    return (await world.run(EVENTS, {}, handles)).exitCode;
+  } catch (error) {
+    if (error instanceof InsightsError) return error.exitCode;
+    throw error;
+  }
+}
+
+async function expectMended(): Promise<void> {
+  expect(await codeOf()).toBe(EXIT.ok);
+  await compareWithModel(world.dataDir, model);
+}
+
+async function generation(): Promise<string> {
+  const names = await readdir(join(world.dataDir, 'store'), { recursive: true });
+  return join(world.dataDir, 'store', names.filter((name) => name.endsWith('.parquet')).sort()[0] ?? '');
+}
+
+async function deeply(): Promise<VerifyReport> {
+  return verifyLake(world.config(), { ...EVENTS, deep: true }, world.runtime, new AbortController().signal);
+}
+
+function failingAt(kind: string, code: string): Partial<Runtime> {
+  const before = (operation: Operation): void => {
+    if (`${operation.name} ${operation.path.split('/')[0] ?? ''}` === kind) throw diskFault(code, operation);
+  };
+  return { files: watchedFiles(world.dataDir, { before }) };
+}
+
+describe('a disk that refuses an operation', () => {
+  const kinds = [
+    'mkdir landing', 'writeFile landing', 'open landing', 'sync landing', 'rename landing', 'rm landing', 'mkdir store',
+    'sync store', 'rename store', 'sync insights.duckdb.tmp', 'rename insights.duckdb', 'writeFile manifest.json.tmp',
+    'rename manifest.json', 'link lake', 'rename lake', 'rename last-run.json', 'appendFile calls', 'rename calls',
+  ]; // prettier-ignore
+  for (const [index, kind] of kinds.entries()) {
+    const code = ['ENOSPC', 'EACCES', 'EIO', 'EROFS'][index % 4] ?? 'EIO';
+    it(`${code} at ${kind}: exit code ${EXIT.disk}, and the next run makes it good`, async () => {
+      expect(await codeOf(failingAt(kind, code))).toBe(EXIT.disk);
+      await expectMended();
+    });
+  }
+
+  it('without hard links the head holds copies, which follow the store', async () => {
+    const handles = failingAt('link lake', 'EPERM');
+    expect(await codeOf(handles)).toBe(EXIT.ok);
+    expect(await codeOf(handles)).toBe(EXIT.ok);
+    expect(await world.sql(`select count(*)::int as n from '${world.dataDir}/lake/events/**/*.parquet'`)).toEqual([{ n: 20 }]); // prettier-ignore
+    await expectMended();
+  });
+});
+
+describe('a lake that was damaged', () => {
+  beforeEach(async () => {
+    expect(await codeOf()).toBe(EXIT.ok);
+  });
+
+  it('a generation deleted: the next run fetches its rows again', async () => {
+    await rm(await generation());
+    await expectMended();
+  });
+
+  const damages = { garbage: 'size', 'a flipped byte': 'sha256' };
+  for (const [name, problem] of Object.entries(damages)) {
+    it(`a generation with ${name}: verify --deep names file and fault, exit code ${EXIT.damaged}, the next run mends it`, async () => {
+      const file = await generation();
+      const bytes = await readFile(file);
+      bytes.writeUInt8(bytes.readUInt8(40) ^ 4, 40);
+      await writeFile(file, name === 'garbage' ? 'garbage' : bytes);
+      const report = await deeply();
+      expect(report.exitCode).toBe(EXIT.damaged);
+      expect(report.tables[0]?.filesDamaged).toEqual([{ file: file.slice(world.dataDir.length + 1), problem }]);
+      await expectMended();
+      expect((await deeply()).exitCode).toBe(EXIT.ok);
+    });
+  }
+
+  for (const name of ['insights.duckdb', 'manifest.json']) {
+    it(`${name} deleted: published again`, async () => {
+      await rm(join(world.dataDir, name));
+      await expectMended();
+    });
+  }
+
+  for (const [name, spoil] of [
+    ['deleted', (file: string) => rm(file)],
+    ['cut short', (file: string) => truncate(file, 5000)],
+    ['replaced by garbage', (file: string) => writeFile(file, 'garbage'.repeat(2000))],
+  ] as const) {
+    it(`the ledger ${name}: refused with the way on, repair rebuilds it without a row lost`, async () => {
+      await spoil(join(world.dataDir, 'state.duckdb'));
+      expect(await codeOf()).toBe(EXIT.damaged);
+      expect(await repairLake(world.config(), world.runtime)).toMatchObject({ rows: 20, leftOut: 0 });
+      await expectMended();
+    });
+  }
+
+  it('a ledger of a newer version is refused by run and by repair, and stays as it is', async () => {
+    const file = join(world.dataDir, 'state.duckdb');
+    const instance = await DuckDBInstance.create(file);
+    const connection = await instance.connect();
+    await connection.run('insert into migrations values (999, now())');
+    connection.closeSync();
+    instance.closeSync();
+    expect(await codeOf()).toBe(EXIT.newerState);
+    await expect(repairLake(world.config(), world.runtime)).rejects.toMatchObject({ failure: 'newerState' });
+  });
+
+  it('the folder copied elsewhere is published anew by a run there', async () => {
+    const elsewhere = join(world.dataDir, '..', `${Date.now()}-copied`);
+    try {
+      await mkdir(elsewhere);
+      await cp(world.dataDir, elsewhere, { recursive: true });
+      expect((await world.run(EVENTS, { dataDir: elsewhere })).exitCode).toBe(EXIT.ok);
+      await compareWithModel(elsewhere, model);
+    } finally {
+      await rm(elsewhere, { recursive: true, force: true });
+    }
+  });
+});
