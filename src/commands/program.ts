@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { ConfigError, EXIT } from '../errors.ts';
 import { queryCommand } from './ask.ts';
 import { checkCommand } from './check.ts';
+import { completionCommand } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { exportCommand } from './export.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
@@ -84,6 +85,7 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(sandboxCommand(shell));
+  program.addCommand(completionCommand(shell));
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()

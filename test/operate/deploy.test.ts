@@ -1,0 +1,228 @@
+/** The files in deploy/, read as their tools read them: what they call exists, and nothing runs as root. */
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { environmentLayer } from '../../src/config/layers.ts';
+import { buildPackage, type BuiltPackage } from '../shell/built.ts';
+import { openStage } from '../shell/shell.ts';
+
+const exec = promisify(execFile);
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const read = (name: string): string => readFileSync(join(ROOT, 'deploy', name), 'utf8');
+const COMMANDS = ['run', 'schedule', 'status'];
+
+/** Instructions of a Dockerfile in their order. */
+function instructions(text: string): { word: string; rest: string }[] {
+  const lines = text.replaceAll('\\\n', ' ').split('\n');
+  return lines
+    .filter((line) => line.trim() !== '' && !line.startsWith('#'))
+    .map((line) => ({ word: line.split(' ')[0] ?? '', rest: line.slice(line.indexOf(' ') + 1) }));
+}
+
+describe('the Dockerfile', () => {
+  const steps = instructions(read('Dockerfile'));
+  const last = steps.slice(steps.findLastIndex(({ word }) => word === 'FROM'));
+  const of = (word: string): string[] => last.filter((step) => step.word === word).map(({ rest }) => rest);
+
+  it('holds instructions alone that Docker knows', () => {
+    const known = /^(FROM|WORKDIR|COPY|RUN|ARG|ENV|USER|VOLUME|HEALTHCHECK|STOPSIGNAL|ENTRYPOINT|CMD)$/;
+    expect(steps.filter(({ word }) => !known.test(word))).toEqual([]);
+  });
+
+  it('ends as a user without rights, with a health check and a command that exists', () => {
+    expect(of('USER')).toEqual(['node']);
+    expect(of('HEALTHCHECK').join('')).toContain('/healthz');
+    const words = z.array(z.string());
+    expect(words.parse(JSON.parse(of('ENTRYPOINT')[0] ?? ''))).toEqual(['node', '/app/dist/cli.js']);
+    expect(COMMANDS).toContain(words.parse(JSON.parse(of('CMD')[0] ?? ''))[0]);
+  });
+
+  it('copies what is there and what its ignore file lets through', () => {
+    const copied = steps
+      .filter(({ word, rest }) => word === 'COPY' && !rest.startsWith('--from'))
+      .flatMap(({ rest }) => rest.split(' ').slice(0, -1));
+    const letThrough = read('Dockerfile.dockerignore').split('\n');
+    expect(copied.filter((name) => !existsSync(join(ROOT, name)) || !letThrough.includes(`!${name}`))).toEqual([]);
+  });
+
+  it('sets variables that the program knows', () => {
+    const pairs = [...(of('ENV')[0] ?? '').matchAll(/(\w+)=(\S+)/g)].map(
+      (match) => [match[1] ?? '', match[2]] as const,
+    );
+    const set = environmentLayer(Object.fromEntries(pairs)).values;
+    expect(set).toEqual({ dataDir: '/data', health: { port: 9464 } });
+  });
+});
+
+/** Sections of a unit file: keys with their values. */
+function unit(name: string): Map<string, string> {
+  let section = '';
+  const found = new Map<string, string>();
+  for (const line of read(name).split('\n')) {
+    const head = /^\[(\w+)\]$/.exec(line);
+    if (head) section = head[1] ?? '';
+    else if (line !== '' && !line.startsWith('#')) {
+      const [key = '', ...rest] = line.split('=');
+      if (section === '' || !/^[A-Z]\w+$/.test(key)) throw new Error(`${name}: ${line}`);
+      found.set(`${section}.${key}`, rest.join('='));
+    }
+  }
+  return found;
+}
+
+describe('the systemd units', () => {
+  it('run a command that exists, as a user, with a read-only system', () => {
+    const service = unit('systemd/insights-etl.service');
+    expect(service.get('Service.ExecStart')).toMatch(/^\/\S+\/insights-etl run$/);
+    expect(service.get('Service.User')).toBe('insights');
+    expect(service.get('Service.ProtectSystem')).toBe('strict');
+  });
+
+  it('a night that was missed is caught up', () => {
+    const timer = unit('systemd/insights-etl.timer');
+    expect(timer.get('Timer.Persistent')).toBe('true');
+    expect(timer.get('Timer.OnCalendar')).toMatch(/^\*-\*-\* \d\d:\d\d:\d\d$/);
+    expect(timer.get('Install.WantedBy')).toBe('timers.target');
+  });
+});
+
+const podSchema = z
+  .object({
+    terminationGracePeriodSeconds: z.number().min(30),
+    securityContext: z.object({ runAsNonRoot: z.literal(true) }).loose(),
+    containers: z.tuple([
+      z
+        .object({
+          args: z.tuple([z.enum(['run', 'schedule'])]),
+          env: z.array(z.object({ name: z.string(), value: z.string() })).default([]),
+          securityContext: z
+            .object({ readOnlyRootFilesystem: z.literal(true), allowPrivilegeEscalation: z.literal(false) })
+            .loose(),
+          volumeMounts: z.array(z.object({ name: z.string(), mountPath: z.string() })),
+        })
+        .loose(),
+    ]),
+    volumes: z.array(z.object({ name: z.string() }).loose()),
+  })
+  .loose();
+
+describe('the Kubernetes objects', () => {
+  it('the CronJob never runs beside itself, and the Deployment has one writer', () => {
+    const cron = z
+      .object({ kind: z.literal('CronJob'), spec: z.object({ concurrencyPolicy: z.literal('Forbid') }).loose() })
+      .loose();
+    const deployment = z
+      .object({
+        kind: z.literal('Deployment'),
+        spec: z.object({ replicas: z.literal(1), strategy: z.object({ type: z.literal('Recreate') }) }).loose(),
+      })
+      .loose();
+    cron.parse(parse(read('kubernetes/cronjob.yaml')));
+    expect(deployment.parse(parse(read('kubernetes/deployment.yaml'))).kind).toBe('Deployment');
+  });
+
+  it('their pods have no rights, mount what they name, and set variables that the program knows', () => {
+    const found = ['cronjob', 'deployment'].map((name) => {
+      const nested = z.object({ spec: z.record(z.string(), z.unknown()) }).loose();
+      const { spec } = nested.parse(parse(read(`kubernetes/${name}.yaml`)));
+      const outer = name === 'cronjob' ? nested.parse(spec['jobTemplate']).spec : spec;
+      return podSchema.parse(nested.parse(outer['template']).spec);
+    });
+    for (const { containers, volumes } of found) {
+      const names = volumes.map((volume) => volume.name);
+      expect(containers[0].volumeMounts.map((mount) => mount.name)).toEqual(names);
+      const env = Object.fromEntries(containers[0].env.map(({ name, value }) => [name, value]));
+      expect(Object.keys(environmentLayer(env).values)).toEqual(containers[0].env.length > 0 ? ['health'] : []);
+    }
+  });
+});
+
+describe('the workflow', () => {
+  it('runs commands that exist, never two at a time, with no rights of its own', () => {
+    const schema = z
+      .object({
+        permissions: z.strictObject({}),
+        concurrency: z.object({ 'cancel-in-progress': z.literal(false) }).loose(),
+        jobs: z.object({ run: z.object({ steps: z.array(z.object({ run: z.string() }).loose()) }).loose() }),
+      })
+      .loose();
+    const { steps } = schema.parse(parse(read('github/insights.yml'))).jobs.run;
+    const called = steps.map(({ run }) => /^npx --no-install insights-etl (\w+)/.exec(run)?.[1] ?? '');
+    expect(called.filter((name) => !COMMANDS.includes(name))).toEqual([]);
+  });
+});
+
+describe('the package, packed and laid into an empty folder', () => {
+  let built: BuiltPackage;
+  let folder: string;
+  beforeAll(async () => {
+    built = await buildPackage();
+    folder = await mkdtemp(join(tmpdir(), 'insights-packed-'));
+    await exec('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { cwd: built.folder });
+    const [tarball = ''] = await readdir(folder);
+    await exec('tar', ['-xzf', tarball], { cwd: folder });
+    await symlink(join(ROOT, 'node_modules'), join(folder, 'package', 'node_modules'));
+    await mkdir(join(folder, 'elsewhere'));
+  }, 60_000);
+  afterAll(async () => {
+    await built[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('runs there, finds its reports, and prints its metrics', async () => {
+    const cli = join(folder, 'package', 'dist', 'cli.js');
+    const run = async (...argv: string[]): Promise<string> =>
+      (await exec(process.execPath, [cli, ...argv], { cwd: join(folder, 'elsewhere'), env: {} })).stdout;
+    expect(await run('--version')).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect(await run('query', '--list')).toContain('installs_per_day');
+    expect(await run('completion', 'bash')).toContain('complete -o default -F _insights_etl');
+  });
+});
+
+describe('completions', () => {
+  const script = async (name: string): Promise<string> => {
+    await using stage = await openStage();
+    return (await stage.run(['completion', name])).out;
+  };
+
+  it('bash completes commands, and the flags of the one that was given', async () => {
+    const source = await script('bash');
+    const complete = async (...words: string[]): Promise<string[]> => {
+      const line = `${source}\nCOMP_WORDS=(insights-etl ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _insights_etl; printf '%s\\n' "\${COMPREPLY[@]}"`;
+      const { stdout } = await exec('bash', ['--norc', '-c', line]);
+      return stdout.trim().split('\n');
+    };
+    expect(await complete('sched')).toEqual(['schedule']);
+    expect(await complete('schedule', '--cr')).toEqual(['--cron']);
+    expect(await complete('--data-dir', '/x', 'run', '--allow')).toEqual(['--allow-deletes']);
+    expect(await complete('run', '--cron')).toEqual(['']);
+  });
+
+  it('every shell gets every command and flag', async () => {
+    await using stage = await openStage();
+    const help = (await stage.run(['--help'])).out;
+    const commands = [...help.slice(help.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)].map(
+      (match) => match[1] ?? '',
+    );
+    const known = commands.filter((name) => name !== 'help');
+    expect(known.length).toBeGreaterThan(10);
+    for (const name of ['bash', 'zsh', 'fish']) {
+      const text = await script(name);
+      expect([name, known.filter((command) => !new RegExp(String.raw`\b${command}\b`).test(text))]).toEqual([name, []]);
+      expect(text).toContain('allow-deletes');
+    }
+  });
+
+  it('another shell is refused with those that there are', async () => {
+    await using stage = await openStage();
+    const { code, err } = await stage.run(['completion', 'tcsh']);
+    expect([code, err]).toEqual([2, expect.stringContaining('bash, zsh, fish')]);
+  });
+});
