@@ -37,7 +37,7 @@ interface Parameter {
 }
 
 /** What a row that a check returns means: the data are wrong, or only worth a look. */
-export type Severity = 'error' | 'warning';
+type Severity = 'error' | 'warning';
 
 export interface Report {
   /** The file's name without `.sql`. */

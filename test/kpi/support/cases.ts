@@ -22,7 +22,7 @@ interface Query {
   readonly rows: readonly (readonly string[])[];
 }
 
-export interface Case {
+interface Case {
   readonly title: string;
   readonly tenant: string;
   readonly queries: readonly Query[];
