@@ -122,7 +122,7 @@ async function readAnswer(
   }
   const answer = scanner.end();
   for (const part of parts) await writeTo(call.sink, part);
-  if (answer.failure !== undefined) return trouble({ kind: 'engine', text: answer.failure }, seen);
+  if (answer.failure !== undefined) return trouble({ kind: 'engine', text: withoutSecret(answer.failure, call) }, seen);
   return { kind: 'answer', answer, bytes: answer.bytes };
 }
 
@@ -134,9 +134,12 @@ async function readRefusal(call: Call, response: Response, signal: AbortSignal):
     bytes += chunk.length;
     if (bytes >= MAX_ERROR_BYTES) break;
   }
-  const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), call.runtime.now());
+  // A date is the source's: measured by its own clock, a wrong one here makes no wait a day long.
+  const sentMs = Date.parse(response.headers.get('date') ?? '');
+  const nowMs = Number.isNaN(sentMs) ? call.runtime.now() : sentMs;
+  const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), nowMs);
   const text = Buffer.concat(parts).subarray(0, MAX_ERROR_BYTES).toString();
-  return { kind: 'status', status: response.status, retryAfterMs, text };
+  return { kind: 'status', status: response.status, retryAfterMs, text: withoutSecret(text, call) };
 }
 
 async function* chunksOf(response: Response, signal: AbortSignal): AsyncGenerator<Buffer> {
@@ -179,6 +182,11 @@ async function writeTo(sink: Sink, part: Buffer): Promise<void> {
   } catch (error) {
     throw new SinkError('The sink refused.', { cause: error });
   }
+}
+
+/** What a source says of a failure may repeat what it was sent. */
+function withoutSecret(text: string, { credential }: Call): string {
+  return text.replaceAll(credential.value.replace(/^Bearer /, ''), '[secret]');
 }
 
 function trouble(what: Trouble, seen: Seen): CallOutcome {
