@@ -1,6 +1,6 @@
 /** Bodies that no client should hold, made piece by piece: they cost the sandbox no memory either. */
 import { constants, createGzip } from 'node:zlib';
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 
 const PIECE = 64 * 1024;
 const ROW = '["6f1d2c9e-0b1a-4a55-9a51-0c5b7d1e0001","2026-01-01T00:00:00.0000000Z","","PageView","","{}"]';
@@ -38,7 +38,8 @@ function* giantRow(bytes: number): Generator<Buffer> {
 /** A few kilobytes on the wire for a megabyte of blanks. */
 export function gzipBomb(bytes: number): AsyncIterable<Buffer> {
   const gzip = createGzip({ level: constants.Z_BEST_SPEED });
-  Readable.from(blanks(bytes)).pipe(gzip);
+  // A client that leaves ends both.
+  pipeline(Readable.from(blanks(bytes)), gzip, () => {});
   return gzip;
 }
 
