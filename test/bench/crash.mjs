@@ -1,6 +1,7 @@
 /**
- * `npm run crash -- --kills 20 --rows 1000000 --seed 1`: SIGKILL of the real process at random instants of a backfill,
- * a rerun after each, and the final lake compared with one that was never disturbed. From the sandbox's own call log it
+ * `npm run crash -- --kills 20 --steps 0 --rows 1000000 --seed 1`: SIGKILL of the real process at random instants of a
+ * backfill, and with `--steps 1` also after each of its file operations and ledger transactions (`--steps 5`: after every
+ * fifth; best with few rows), a rerun after each, and the final lake compared with one that was never disturbed. From the sandbox's own call log it
  * is checked that no page that had landed whole was asked for again; from the folder, that nothing is left behind.
  */
 import { createReadStream } from 'node:fs';
@@ -8,9 +9,10 @@ import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DuckDBInstance } from '@duckdb/node-api';
+import { fileURLToPath } from 'node:url';
 import { cli, options, scratch, startSandbox, tenantEnv } from './harness.mjs';
 
-const wanted = options({ kills: 20, rows: 1_000_000, days: 20, seed: 1, 'row-cap': 50_000 });
+const wanted = options({ kills: 20, steps: 0, rows: 1_000_000, days: 20, seed: 1, 'row-cap': 50_000 });
 const NOW = '2026-11-01T00:00:00Z';
 // An hour later than the last row, so that every run sees the same rows however long all of this takes.
 const SCENARIO = [{ afterCalls: 0, do: { action: 'clock', advance: '1h' } }];
@@ -113,22 +115,41 @@ try {
     await rm(dataDir, { recursive: true });
     landed = [];
   };
-  for (;;) {
+  const atRandom = () =>
+    run(dataDir, killed < wanted.kills ? { killAfterMs: 300 + next() * undisturbed.seconds * 1000 } : {});
+  /** Runs `act` and checks that it asked for no page that had landed before. */
+  const watched = async (act) => {
     const before = (await callLog()).length;
-    const killAfterMs = killed < wanted.kills ? 300 + next() * undisturbed.seconds * 1000 : undefined;
-    const done = await run(dataDir, { killAfterMs });
+    const done = await act();
     const asked = (await callLog()).slice(before).map(({ query }) => query);
     again += landed.filter((query) => asked.includes(query)).length;
     landed = await landedQueries(dataDir);
+    return done;
+  };
+  while (wanted.kills > 0) {
+    const done = await watched(atRandom);
     if (done.killedBy === 'SIGKILL') killed++;
     else {
       await finish(done);
       if (killed >= wanted.kills) break;
     }
   }
+  let stepKills = 0;
+  for (let step = 1; wanted.steps > 0; step += wanted.steps) {
+    const script = fileURLToPath(new URL('killed-run.mjs', import.meta.url));
+    const env = tenantEnv(sandbox.url, dataDir, 'demo', { INSIGHTS_LAKE_KEEP_HOURS: '0' });
+    const done = await watched(() => cli([step], { env, script }));
+    if (done.killedBy !== 'SIGKILL') {
+      console.log(`a run has ${done.json?.steps} steps; killed after ${stepKills} of them`);
+      await finish(done);
+      break;
+    }
+    stepKills++;
+    await finish(await watched(() => run(dataDir)));
+  }
   if (again > 0) fail(`${again} landed pages were asked for again`);
   console.log(
-    `${killed} kills over ${backfills} backfills; landed pages asked for again: ${again}; ${process.exitCode ? 'FAILED' : 'every lake equal to the undisturbed one'}`,
+    `${killed} random kills, ${stepKills} at steps, over ${backfills} backfills; landed pages asked for again: ${again}; ${process.exitCode ? 'FAILED' : 'every lake equal to the undisturbed one'}`,
   );
 } finally {
   await sandbox.stop();

@@ -50,9 +50,9 @@ export async function startSandbox(...args) {
 }
 
 /** Runs one command to its end, or until `killAfterMs`; the result holds the parsed `--json` output where there is one. */
-export async function cli(args, { env = {}, killAfterMs } = {}) {
+export async function cli(args, { env = {}, killAfterMs, script = CLI } = {}) {
   const started = performance.now();
-  const child = spawn(process.execPath, [CLI, ...args.map(String)], {
+  const child = spawn(process.execPath, [script, ...args.map(String)], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

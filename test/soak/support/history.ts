@@ -186,7 +186,7 @@ class History {
     const { id, timestamp, properties } = row;
     const { id: idColumn, typeColumn } = TABLES[table];
     const cells = [`"${idColumn}":${JSON.stringify(id ?? null)}`, `"timestamp":"${timestamp}"`, '"tenantId":"demo"'];
-    cells.push(`"${typeColumn}":"t${properties.length % 3}"`, `"properties":${properties}`);
+    cells.push(`"${typeColumn}":"t"`, `"properties":${properties}`);
     if (table === 'Metrics') cells.push('"value":1.0');
     await this.#sandbox.apply({ action: 'rows', table, tenant: 'demo', rows: [`{${cells.join(',')}}`] });
   }
