@@ -1,0 +1,137 @@
+/** A fault that stays: refused in words, with an exit code of its own, in few calls; the lake is left as it was. */
+import { createServer } from 'node:http';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { rm, writeFile } from 'node:fs/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/errors.ts';
+import type { FaultRule } from '../../src/sandbox/faults.ts';
+import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { CONTENT } from './support/content.ts';
+import { openWorld, reportOf, type World } from './support/world.ts';
+
+const SOURCE = {
+  rows: 700,
+  days: 2,
+  seed: 6,
+  now: '2026-11-01T00:30:00Z',
+  frozen: true,
+  rate: 0,
+  memory: true,
+} as const;
+const SETTINGS = { page: { maxRows: 250 }, http: { timeoutSeconds: 1, stallSeconds: 1, maxBodyBytes: 1 << 20 } };
+const LATE = { table: 'Events', tenant: 'demo', from: '2026-10-30T05:00:00Z', to: '2026-10-30T09:00:00Z' } as const;
+
+let sandbox: Sandbox;
+let world: World;
+let before: unknown;
+
+beforeAll(async () => {
+  sandbox = await startSandbox(SOURCE);
+  world = await openWorld(sandbox);
+  await world.run({ tables: ['Events'] });
+  // Late rows: every run from now on has a page to ask for.
+  await sandbox.apply({ action: 'generate', rows: 200, seed: 3, ...LATE });
+  before = await world.sql(CONTENT);
+});
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+  await sandbox.close();
+});
+beforeEach(() => order([]));
+
+async function order(rules: FaultRule[]): Promise<void> {
+  await sandbox.apply({ action: 'faults', rules });
+}
+
+const MOST = 140;
+const staying: readonly (readonly [FaultRule['reply'], number, number])[] = [
+  [{ kind: 'status', status: 400 }, EXIT.source, 5],
+  [{ kind: 'status', status: 401 }, EXIT.auth, 5],
+  [{ kind: 'status', status: 403 }, EXIT.auth, 5],
+  [{ kind: 'status', status: 404 }, EXIT.auth, 5],
+  [{ kind: 'status', status: 413 }, EXIT.source, MOST],
+  [{ kind: 'status', status: 429, retryAfter: 86_400 }, EXIT.source, 5],
+  [{ kind: 'status', status: 500 }, EXIT.source, 33],
+  [{ kind: 'status', status: 504 }, EXIT.source, 20],
+  [{ kind: 'html' }, EXIT.source, 33],
+  [{ kind: 'truncated-body' }, EXIT.source, 33],
+  [{ kind: 'error-in-rows' }, EXIT.source, MOST],
+  [{ kind: 'too-large', by: 'bytes', mode: 'error-400' }, EXIT.source, MOST],
+  [{ kind: 'gzip-bomb', bytes: 1_200_000 }, EXIT.source, MOST],
+  [{ kind: 'endless-body', form: 'members' }, EXIT.source, 5],
+  [{ kind: 'deep-nesting' }, EXIT.source, 33],
+  [{ kind: 'malformed-rows', rows: 1000 }, EXIT.source, 5],
+  [{ kind: 'wrong-tenant' }, EXIT.source, 5],
+];
+
+describe('a fault that stays', () => {
+  for (const [reply, exitCode, calls] of staying) {
+    it(`${JSON.stringify(reply)}: exit code ${exitCode}, at most ${calls} calls, the lake as it was`, async () => {
+      await order([{ match: { kind: 'page' }, times: null, reply }]);
+      await rm(join(world.dataDir, 'landing'), { recursive: true, force: true });
+      const from = sandbox.calls.length;
+      const report = await world.run({ tables: ['Events'] }, SETTINGS);
+      expect(report.exitCode).toBe(exitCode);
+      expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'failed' });
+      expect(reportOf(report, 'Events').error?.hint).toBeTruthy();
+      expect(sandbox.calls.length - from).toBeLessThanOrEqual(calls);
+      expect(await world.sql(CONTENT)).toEqual(before);
+    });
+  }
+
+  it('a redirect is not followed: the other host hears nothing', async () => {
+    let heard = 0;
+    const other = createServer((_, response) => {
+      heard++;
+      response.end();
+    }).listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const address = other.address();
+    const port = typeof address === 'object' && address ? address.port : 0;
+    for (const status of [301, 302, 303, 307, 308] as const) {
+      await order([{ times: null, reply: { kind: 'redirect', status, location: `http://127.0.0.1:${port}/` } }]);
+      expect((await world.run({ tables: ['Events'] }, SETTINGS)).exitCode).toBe(EXIT.source);
+    }
+    other.close();
+    expect(heard).toBe(0);
+  });
+
+  it('https to a port that does not speak it is told by its code', async () => {
+    const report = await world.run({ tables: ['Events'] }, { baseUrl: sandbox.url.replace('http:', 'https:') });
+    expect(report.exitCode).toBe(EXIT.source);
+    expect(reportOf(report, 'Events').error?.message).toMatch(/ERR_SSL|EPROTO|ECONN/);
+  });
+
+  it('once it has passed, the next run ends verified', async () => {
+    await using fresh = await openWorld(sandbox);
+    await fresh.run({ tables: ['Events'] });
+    expect((await world.run({ tables: ['Events'] }, SETTINGS)).exitCode).toBe(EXIT.ok);
+    expect(await world.sql(CONTENT)).toEqual(await fresh.sql(CONTENT));
+  });
+});
+
+describe('a credential that expires in the middle of a run', () => {
+  it('is read again, and the run ends verified with the new one', async () => {
+    await using fresh = await openWorld(sandbox);
+    const file = join(fresh.dataDir, 'key');
+    await writeFile(file, 'sandbox-demo');
+    const tenants = [{ id: 'demo', apiKey: { file } }];
+    await order([
+      {
+        match: { kind: 'page', credential: '^sandbox-demo$' },
+        after: 1,
+        times: null,
+        reply: { kind: 'status', status: 401 },
+      },
+    ]);
+    const fetch: typeof globalThis.fetch = async (url, init) => {
+      const response = await globalThis.fetch(url, init);
+      if (response.status === 401) await writeFile(file, 'sandbox-demo:2');
+      return response;
+    };
+    const report = await fresh.run({ tables: ['Events'] }, { ...SETTINGS, tenants }, { fetch });
+    expect(report.exitCode).toBe(EXIT.ok);
+    expect(reportOf(report, 'Events').retries).toBeGreaterThan(0);
+  });
+});
