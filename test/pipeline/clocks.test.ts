@@ -7,7 +7,7 @@ import { openWorld } from './support/world.ts';
 const DAY_MS = 86_400_000;
 const NOW = '2026-10-25T03:30:00Z';
 let sandbox: Sandbox;
-let expected: unknown;
+let expected: unknown[];
 
 beforeAll(async () => {
   sandbox = await startSandbox({ rows: 700, days: 2, seed: 6, now: NOW, frozen: true, rate: 0, memory: true });
@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => sandbox.close());
 
-async function load(now: () => number): Promise<unknown> {
+async function load(now: () => number): Promise<unknown[]> {
   await using world = await openWorld(sandbox);
   const report = await world.run({}, {}, { now });
   expect(report.exitCode).toBe(0);
@@ -59,6 +59,6 @@ it('a source whose clock steps back takes nothing from the lake', async () => {
   await world.run();
   await sandbox.apply({ action: 'clock', advance: '-6h' });
   expect((await world.run()).exitCode).toBe(0);
-  expect(await world.sql(CONTENT)).toEqual((expected as unknown[])[0]);
+  expect(await world.sql(CONTENT)).toEqual(expected[0]);
   await sandbox.apply({ action: 'clock', advance: '6h' });
 });
