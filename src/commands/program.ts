@@ -13,6 +13,7 @@ import { backfillCommand, planCommand, runCommand } from './run.ts';
 import { sandboxCommand } from './sandbox.ts';
 import { scheduleCommand } from './schedule.ts';
 import { sqlCommand } from './sql.ts';
+import { tenantCommand } from './tenant.ts';
 import { reportError, type Io, type Shell } from './shell.ts';
 
 const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
@@ -86,7 +87,8 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(sandboxCommand(shell));
   program.addCommand(completionCommand(shell));
-  for (const command of [program, ...program.commands]) {
+  program.addCommand(tenantCommand(shell));
+  for (const command of [program, ...program.commands, ...program.commands.flatMap((outer) => outer.commands)]) {
     command
       .exitOverride()
       .configureHelp({ showGlobalOptions: true })
