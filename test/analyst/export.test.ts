@@ -201,16 +201,16 @@ describe('while runs publish', () => {
       Array.from({ length: n * 10 }, (_, row) => event(`${n}-${row}`, '2026-08-01T10:00:00Z', { type: `batch ${n}` }));
     await load(lake, day, batch(1), { id: 'w1' });
     await publish(lake.ledger, { run: 'w1', head: true });
-    let publishing = true;
+    const state = { publishing: true };
     const writer = (async () => {
       for (let n = 2; n <= 8; n++) {
         await load(lake, day, batch(n), { id: `w${n}` });
         await publish(lake.ledger, { run: `w${n}`, head: true });
       }
-      publishing = false;
+      state.publishing = false;
     })();
-    const seen = new Set<string>();
-    while (publishing) {
+    const seen = new Set<number>();
+    while (state.publishing) {
       const file = at('during.parquet');
       const { code, err } = await run('events', '--from', '2026-08-01', '--out', file, '--force');
       expect(`${code} ${err}`).toBe('0 ');
@@ -218,7 +218,7 @@ describe('while runs publish', () => {
         `select count(*)::integer, count(distinct event_type)::integer, any_value(event_type) from '${file}'`,
       );
       expect([types, `batch ${Number(rows) / 10}`]).toEqual([1, type]);
-      seen.add(String(rows));
+      seen.add(Number(rows));
     }
     await writer;
     expect(seen.size).toBeGreaterThan(1);
