@@ -1,6 +1,6 @@
 /** The text format that Prometheus reads (version 0.0.4): a few lines of grammar, so no library is needed for it. */
 
-export type Labels = Readonly<Record<string, string>>;
+type Labels = Readonly<Record<string, string>>;
 
 export interface Family {
   readonly name: string;

@@ -5,7 +5,7 @@ import { added, type Outcomes } from './outcomes.ts';
 import type { Traffic } from './traffic.ts';
 
 /** What `status` does not hold of a table: its deadlines. */
-export interface Deadline {
+interface Deadline {
   readonly tenant: string;
   readonly table: string;
   /** Hours not verified that the source forgets within the next days. */
