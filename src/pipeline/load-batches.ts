@@ -83,7 +83,12 @@ function fetcher(
       ? batch
       : await createLanding(join(config.dataDir, LANDING_FOLDER), batch, run, ledger.files);
     const before = (caps ??= await capsOf(work));
-    const fetched = await fetchBatch(landing, { client, caps, limit, dropKeys: settings.drop, onPage, signal });
+    const options = { client, caps, limit, dropKeys: settings.drop, onPage, signal };
+    const fetched = await fetchBatch(landing, options).catch(async (error: unknown) => {
+      // Nothing of it is landed: the next run plans it anew, not in the small parts that this one tried in vain.
+      if (landing.landed.size === 0) await landing.remove();
+      throw error;
+    });
     report.splits += fetched.splits;
     caps = fetched.caps;
     const { wireRatios } = await readProfile(ledger, tenant);

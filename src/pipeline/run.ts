@@ -1,9 +1,12 @@
 /** A run over tenants and tables: what `run` and `backfill` do. One writer per data directory. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import type { Failure } from '../errors.ts';
 import { parseInstant } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import { compactMonths } from '../load/compact.ts';
+import { CATALOGUE_FILE } from '../load/layout.ts';
 import { openLedger } from '../load/ledger.ts';
 import type { Ledger } from '../load/ledger.ts';
 import { publish } from '../load/publish.ts';
@@ -113,8 +116,9 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publish
       lastMs = runtime.monotonic();
     },
     async last(tables) {
-      // Refused at the door: a new data directory gets no empty catalogue, an old lake stays as it is.
-      if (tables.every(({ outcome, changed }) => outcome === 'failed' && !changed)) return some;
+      // Refused at the door: a new data directory gets no empty catalogue. One that is there is told what is no longer proven.
+      const refused = tables.every(({ outcome, changed }) => outcome === 'failed' && !changed);
+      if (refused && !existsSync(join(ledger.dataDir, CATALOGUE_FILE))) return some;
       const at = earliest(tables.flatMap(({ sourceAt }) => (sourceAt === undefined ? [] : [parseInstant(sourceAt)])));
       if (at !== undefined) await compactMonths(ledger, { run, at });
       return (await publish(ledger, { run, head: true })).changed || some;

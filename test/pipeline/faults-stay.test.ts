@@ -2,12 +2,12 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
 import type { FaultRule } from '../../src/sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
-import { CONTENT } from './support/content.ts';
+import { CONTENT, COVERAGE } from './support/content.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
 
 const SOURCE = {
@@ -69,7 +69,6 @@ describe('a fault that stays', () => {
   for (const [reply, exitCode, calls] of staying) {
     it(`${JSON.stringify(reply)}: exit code ${exitCode}, at most ${calls} calls, the lake as it was`, async () => {
       await order([{ match: { kind: 'page' }, times: null, reply }]);
-      await rm(join(world.dataDir, 'landing'), { recursive: true, force: true });
       const from = sandbox.calls.length;
       const report = await world.run({ tables: ['Events'] }, SETTINGS);
       expect(report.exitCode).toBe(exitCode);
@@ -77,6 +76,8 @@ describe('a fault that stays', () => {
       expect(reportOf(report, 'Events').error?.hint).toBeTruthy();
       expect(sandbox.calls.length - from).toBeLessThanOrEqual(calls);
       expect(await world.sql(CONTENT)).toEqual(before);
+      // What the source has and the lake lacks is not called verified.
+      expect(await world.sql(COVERAGE)).toContainEqual({ state: 'partial', hours: 4 });
     });
   }
 
