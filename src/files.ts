@@ -59,6 +59,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EACCES: 'permission is denied',
   EPERM: 'permission is denied',
   EMFILE: 'too many files are open',
+  EFBIG: 'the file would be larger than allowed',
   EIO: 'the disk reports an error',
 };
 

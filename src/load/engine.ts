@@ -159,6 +159,16 @@ function diskError(message: string): DiskError | undefined {
   if (/permission denied|read-only file system|EACCES|EROFS/i.test(message)) {
     return new DiskError('The data directory cannot be written', { hint: 'Check its owner and permissions.' });
   }
+  // Any other failed write: the engine words these itself, often without the system's reason.
+  if (
+    /input\/output error|file too large|quota exceeded|could not (write|fsync|truncate)|checkpoint.* failed/i.test(
+      message,
+    )
+  ) {
+    return new DiskError('A file of the data directory cannot be written', {
+      hint: 'Check the disk, its quotas and limits, then run again: nothing is lost.',
+    });
+  }
   return undefined;
 }
 

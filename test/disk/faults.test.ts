@@ -74,7 +74,7 @@ describe('a disk that refuses an operation', () => {
     'rename manifest.json', 'link lake', 'rename lake', 'rename last-run.json', 'appendFile calls', 'rename calls',
   ]; // prettier-ignore
   for (const [index, kind] of kinds.entries()) {
-    const code = ['ENOSPC', 'EACCES', 'EIO', 'EROFS'][index % 4] ?? 'EIO';
+    const code = ['ENOSPC', 'EACCES', 'EIO', 'EROFS', 'EFBIG'][index % 5] ?? 'EIO';
     it(`${code} at ${kind}: exit code ${EXIT.disk}, and the next run makes it good`, async () => {
       expect(await codeOf(failingAt(kind, code))).toBe(EXIT.disk);
       await expectMended();
