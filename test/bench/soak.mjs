@@ -3,7 +3,7 @@
  * that must make everything good. A failing one is made as short as possible and printed with its seed.
  */
 import { createViteServer } from 'vitest/node';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { options } from './harness.mjs';
 
 const wanted = options({ histories: 200, seed: 1, path: '' });
@@ -41,7 +41,7 @@ try {
   );
   console.log(
     [...happened]
-      .sort()
+      .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([name, times]) => `${times} ${name}`)
       .join(', '),
   );

@@ -75,7 +75,8 @@ async function queriesLanded(): Promise<string[]> {
   const queries: string[] = [];
   for (const name of names.filter((name) => name.endsWith('.ndjson'))) {
     const [header = ''] = (await readFile(join(landing, name), 'utf8')).split('\n');
-    queries.push(String((JSON.parse(header.slice(1)) as { query: unknown }).query));
+    const parsed: unknown = JSON.parse(header.slice(1));
+    if (typeof parsed === 'object' && parsed !== null && 'query' in parsed) queries.push(String(parsed.query));
   }
   return queries;
 }

@@ -51,10 +51,14 @@ export function watchedFiles(dataDir: string, watcher: Watcher): Files {
         const path = below(hasTwo ? given[1] : given[0]);
         const operation = { name, path, ...(hasTwo ? { from: below(given[0]) } : {}) };
         const result = await around(operation, () => Reflect.apply(member, target, given));
-        return name === 'open' ? watchedHandle(result as FileHandle, path) : result;
+        return isHandle(result) ? watchedHandle(result, path) : result;
       };
     },
   });
+}
+
+function isHandle(value: unknown): value is FileHandle {
+  return typeof value === 'object' && value !== null && 'fd' in value && 'sync' in value;
 }
 
 /** A refusal as the system words it. */

@@ -197,7 +197,7 @@ class History {
       index,
     );
     if (!row) return;
-    const hour = `${row.timestamp.slice(0, 14)}`;
+    const hour = row.timestamp.slice(0, 14);
     const hourAway = new Date(Date.parse(row.timestamp) + 3_600_000).toISOString();
     const again: Record<typeof how, Partial<ModelRow>> = {
       copy: {},

@@ -1,5 +1,5 @@
 /** What may happen in a history, and how often. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { TABLE_NAMES, type TableName } from '../../../src/tables.ts';
 
 export const PROPERTIES: readonly string[] = [
