@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
 import type { FaultRule } from '../../src/sandbox/faults.ts';
@@ -126,9 +126,15 @@ describe('a credential that expires in the middle of a run', () => {
         reply: { kind: 'status', status: 401 },
       },
     ]);
+    let next = 0;
     const fetch: typeof globalThis.fetch = async (url, init) => {
       const response = await globalThis.fetch(url, init);
-      if (response.status === 401) await writeFile(file, 'sandbox-demo:2');
+      if (response.status === 401) {
+        // Replaced by rename, as a secret's file should be: another call may be reading it.
+        const aside = `${file}.${next++}`;
+        await writeFile(aside, 'sandbox-demo:2');
+        await rename(aside, file);
+      }
       return response;
     };
     const report = await fresh.run({ tables: ['Events'] }, { ...SETTINGS, tenants }, { fetch });
