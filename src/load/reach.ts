@@ -10,33 +10,31 @@ import { instantOf, ofTable } from './sql.ts';
  * nothing of the table was ever compared. Expired hours are given up: the source has forgotten them.
  */
 export async function unprovenFrom(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
-  const rows = await ledger.exclusive(() =>
-    ledger.rows(
-      `select epoch_us(coalesce(
-         min(hour) filter (where state not in ('verified', 'expired')),
-         max(covered_to)
-       ))::varchar as unproven_from
-       from hours where ${ofTable(tenant, table)}`,
-    ),
-  );
-  const [row] = rows;
-  return row === undefined || text(row, 'unproven_from') === undefined ? undefined : instantOf(row, 'unproven_from');
+  const unproven = `min(hour) filter (where state not in ('verified', 'expired'))`;
+  return instantOfHours(ledger, tenant, table, `coalesce(${unproven}, max(covered_to))`);
 }
 
 /** How far the table was ever loaded; `undefined` when it was not. */
 export async function coveredTo(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
-  const [row] = await ledger.exclusive(() =>
-    ledger.rows(`select epoch_us(max(covered_to))::varchar as reached from hours where ${ofTable(tenant, table)}`),
-  );
-  return row === undefined || text(row, 'reached') === undefined ? undefined : instantOf(row, 'reached');
+  return instantOfHours(ledger, tenant, table, 'max(covered_to)');
 }
 
 /** Where coverage begins; `undefined` when nothing of the table was ever compared. */
 export async function firstHour(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
+  return instantOfHours(ledger, tenant, table, 'min(hour)');
+}
+
+/** An aggregate over the table's hours; `undefined` when there are none. */
+async function instantOfHours(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+  aggregate: string,
+): Promise<Instant | undefined> {
   const [row] = await ledger.exclusive(() =>
-    ledger.rows(`select epoch_us(min(hour))::varchar as first from hours where ${ofTable(tenant, table)}`),
+    ledger.rows(`select epoch_us(${aggregate})::varchar as instant from hours where ${ofTable(tenant, table)}`),
   );
-  return row === undefined || text(row, 'first') === undefined ? undefined : instantOf(row, 'first');
+  return row === undefined || text(row, 'instant') === undefined ? undefined : instantOf(row, 'instant');
 }
 
 /** Hours of a table by coverage; hours that were loaded and never compared count as partial. */

@@ -2,28 +2,19 @@
 import pLimit from 'p-limit';
 import type { Config, TenantConfig } from '../config.ts';
 import { InsightsError, StoppedError } from '../errors.ts';
-import type { Client } from '../extract/client.ts';
 import type { LakeSettings } from '../load/ledger.ts';
-import type { Runtime } from '../runtime.ts';
 import type { TableName } from '../tables.ts';
 import { reported } from './failure.ts';
 import type { TableReport } from './report.ts';
-import type { RunRequest, TableWork } from './table-work.ts';
+import type { CommandWork, RunRequest, TableWork } from './table-work.ts';
 import { openSource } from './tenant.ts';
 
 /** Tenants side by side; each has its own limiter, and the engine does one merge at a time. */
 const TENANTS_AT_ONCE = 8;
 
-type Place = Pick<TableWork, 'tenant' | 'table' | 'settings'>;
-
 /** Tenants in parallel, a tenant's tables in order of urgency; errors end up in the reports. */
-export async function eachTable(
-  config: Config,
-  request: RunRequest,
-  runtime: Runtime,
-  signal: AbortSignal,
-  work: (place: Place, client: Client, report: TableReport) => Promise<void>,
-): Promise<TableReport[]> {
+export async function eachTable(common: CommandWork, step: (work: TableWork) => Promise<void>): Promise<TableReport[]> {
+  const { config, request, runtime, signal } = common;
   const limit = pLimit(TENANTS_AT_ONCE);
   let disk: InsightsError | undefined;
   const ofTenant = async (tenant: TenantConfig): Promise<TableReport[]> => {
@@ -40,7 +31,7 @@ export async function eachTable(
       try {
         if (signal.aborted) throw signal.reason ?? new StoppedError('Stopped.');
         if (stop ?? disk) throw stop ?? disk;
-        await work({ tenant: tenant.id, table, settings }, source.client, report);
+        await step({ ...common, client: source.client, tenant: tenant.id, table, settings, report });
       } catch (error) {
         const { failure } = (report.error = reported(error));
         report.outcome = failure === 'massLoss' ? 'refused' : failure === 'stopped' ? 'stopped' : 'failed';

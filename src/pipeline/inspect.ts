@@ -1,5 +1,4 @@
 /** `verify` and `repair`: is the lake what its ledger says, and what the source says? */
-import { EXIT } from '../errors.ts';
 import type { Config } from '../config.ts';
 import { formatInstant } from '../instant.ts';
 import { countHours } from '../load/reach.ts';
@@ -12,6 +11,7 @@ import type { Runtime } from '../runtime.ts';
 import { exitCodeOf } from './failure.ts';
 import type { TableReport, VerifyReport } from './report.ts';
 import { eachTable, lakeSettings } from './each-table.ts';
+import { ONLY_LOOKING } from './table-work.ts';
 import type { RunRequest, TableWork } from './table-work.ts';
 import { compareTable, recordView } from './sync-table.ts';
 
@@ -51,21 +51,8 @@ export async function verifyLake(
       })),
     });
   };
-  const reports = await eachTable(config, request, runtime, signal, (place, client, report) =>
-    check({
-      ...place,
-      config,
-      request,
-      ledger,
-      client,
-      run: 'verify',
-      runtime,
-      signal,
-      report,
-      onProgress: () => {},
-      merged: async () => {},
-    }),
-  );
+  const common = { config, request, ledger, run: 'verify', runtime, signal, ...ONLY_LOOKING };
+  const reports = await eachTable(common, check);
   await publish(ledger, { run: 'verify', head: true });
   const all = inOrder(reports, tables);
   const failures = [
@@ -73,7 +60,7 @@ export async function verifyLake(
     ...(all.some(({ filesDamaged }) => filesDamaged.length > 0) ? (['damaged'] as const) : []),
     ...(all.some(({ differing }) => differing.length > 0) ? (['partial'] as const) : []),
   ];
-  return { deep, tables: all, exitCode: failures.length === 0 ? EXIT.ok : exitCodeOf(failures) };
+  return { deep, tables: all, exitCode: exitCodeOf(failures) };
 }
 
 function inOrder(reports: readonly TableReport[], verdicts: readonly TableVerdict[]): TableVerdict[] {

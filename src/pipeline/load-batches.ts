@@ -12,13 +12,13 @@ import type { Caps } from '../extract/plan.ts';
 import type { SourceView } from '../extract/reconcile.ts';
 import { onDisk } from '../files.ts';
 import type { Files } from '../files.ts';
-import { DAY, HOUR, ceilTo, floorTo } from '../instant.ts';
+import { HOUR, ceilTo, floorTo } from '../instant.ts';
 import type { Instant, Window } from '../instant.ts';
 import { recordComparison } from '../load/hours.ts';
 import { mergeBatch } from '../load/merge.ts';
 import { readProfile, updateProfile } from '../load/profile.ts';
 import type { Batch, LandedPage } from '../page.ts';
-import { capsOf, comparisonOf, phase, timed } from './table-work.ts';
+import { capsOf, comparisonOf, edgeOf, phase, timed } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 
 /** Answers on their way into the lake. */
@@ -119,14 +119,8 @@ async function load(work: TableWork, view: SourceView, { landing, fetched }: OnI
   if (view.grade !== 'none')
     await timed(work, 'verify', async () => {
       const [lower, upper] = hoursAround(batch.windows);
-      const comparison = comparisonOf(view, lower, settings.retentionDays);
-      await recordComparison(
-        ledger,
-        tenant,
-        table,
-        { ...comparison, upper: upper < view.upper ? upper : view.upper },
-        run,
-      );
+      const comparison = comparisonOf(view, { lower, upper }, settings.retentionDays);
+      await recordComparison(ledger, tenant, table, comparison, run);
     });
   if (config.landing.keep) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
   else await landing.remove();
@@ -136,9 +130,10 @@ async function load(work: TableWork, view: SourceView, { landing, fetched }: OnI
 
 /** Where the source forgets rows, a row that is missing has expired: it stays in the lake. */
 function behindEdge(windows: readonly Window[], view: SourceView, retentionDays: number | undefined): Window[] {
-  if (retentionDays === undefined) return [];
+  const { retentionEdge } = edgeOf(view, retentionDays);
+  if (retentionEdge === undefined) return [];
   // The hour's grace of the comparison: a run takes time, and expiry goes on while it does.
-  const edge = ceilTo(view.at - BigInt(retentionDays) * DAY, HOUR) + HOUR;
+  const edge = ceilTo(retentionEdge, HOUR) + HOUR;
   return windows.flatMap(({ from, to }) => (from < edge ? [{ from, to: to < edge ? to : edge }] : []));
 }
 

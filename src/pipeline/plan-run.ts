@@ -8,7 +8,8 @@ import { exitCodeOf } from './failure.ts';
 import { pagesOf } from './plan-pages.ts';
 import type { PlanReport, TablePlan } from './report.ts';
 import { compareTable } from './sync-table.ts';
-import type { RunRequest, TableWork } from './table-work.ts';
+import { ONLY_LOOKING } from './table-work.ts';
+import type { RunRequest } from './table-work.ts';
 
 /** What a run would fetch. Compares and counts at the source, fetches no page, changes no row. */
 export async function planRun(
@@ -19,30 +20,19 @@ export async function planRun(
 ): Promise<PlanReport> {
   await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
   const plans: TablePlan[] = [];
-  const reports = await eachTable(config, request, runtime, signal, async (place, client, report) => {
-    const work: TableWork = {
-      ...place,
-      config,
-      request,
-      ledger,
-      client,
-      run: 'plan',
-      runtime,
-      signal,
-      report,
-      onProgress: () => {},
-      merged: async () => {},
-    };
+  const common = { config, request, ledger, run: 'plan', runtime, signal, ...ONLY_LOOKING };
+  const reports = await eachTable(common, async (work) => {
+    const { tenant, table, report } = work;
     const { found, held } = await compareTable(work);
     const pages = (await pagesOf(work, found, held)).filter((page) => page.rows !== 0);
-    const tenant = config.tenants.find(({ id }) => id === place.tenant);
-    const { calls, rows, bytes, minutes } = costOf(pages, tenant?.callsPerMinute ?? 0);
+    const callsPerMinute = config.tenants.find(({ id }) => id === tenant)?.callsPerMinute ?? 0;
+    const { calls, rows, bytes, minutes } = costOf(pages, callsPerMinute);
     const reasons = { new: 0, changed: 0, vanished: 0 };
     for (const { reason } of found.stale) reasons[reason]++;
     const { grade } = report;
     plans.push({
-      tenant: place.tenant,
-      table: place.table,
+      tenant,
+      table,
       grade,
       staleHours: found.stale.length,
       rows,

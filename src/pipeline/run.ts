@@ -44,21 +44,8 @@ export async function runPipeline(
   await startRun(ledger, run);
   runtime.log.info({ event: 'run.start', run }, 'run started');
   const publisher = createPublisher(ledger, run, runtime);
-  const tables = await eachTable(config, request, runtime, signal, async (place, client, report) => {
-    await syncTable({
-      ...place,
-      config,
-      request,
-      ledger,
-      client,
-      run,
-      runtime,
-      signal,
-      onProgress,
-      report,
-      merged: () => publisher.now(),
-    });
-  });
+  const merged = (): Promise<void> => publisher.now();
+  const tables = await eachTable({ config, request, ledger, run, runtime, signal, onProgress, merged }, syncTable);
   for (const report of tables) {
     const { tenant, table, outcome, calls, pages, inserted, removed, error } = report;
     const level = outcome === 'verified' ? 'info' : 'warn';
@@ -67,9 +54,9 @@ export async function runPipeline(
       'table done',
     );
   }
-  const exitCode = exitCodeOf(tables.flatMap(failureOf));
-  const stats = { tables };
-  await finishRun(ledger, run, exitCode === 0 ? 'ok' : (tables.flatMap(failureOf)[0] ?? 'unexpected'), stats);
+  const failures = tables.flatMap(failureOf);
+  const exitCode = exitCodeOf(failures);
+  await finishRun(ledger, run, failures[0] ?? 'ok', { tables });
   const published = await publisher.last(tables);
   const seconds = (runtime.now() - startedMs) / 1000;
   runtime.log.info({ event: 'run.end', run, seconds, exitCode, published }, 'run finished');

@@ -33,10 +33,7 @@ const MOST_PASSES = 3;
 /** Throws what the stages throw; `work.report` then holds what was done until then. */
 export async function syncTable(work: TableWork): Promise<void> {
   const { ledger, tenant, table, run, report } = work;
-  await timed(work, 'reconcile', async () => {
-    report.grade = (await readProfile(ledger, tenant)).grades?.[table] ?? 'checksum';
-  });
-  let view = await look(work);
+  let view = await firstLook(work);
   refuseFuture(work, view);
   await resume(work, view);
   if (view.grade === 'none') return loadUncounted(work, view);
@@ -82,11 +79,19 @@ async function loadUncounted(work: TableWork, view: SourceView): Promise<void> {
 export async function compareTable(
   work: TableWork,
 ): Promise<{ view: SourceView; held: ReadonlyMap<Instant, HeldHour>; found: Diff }> {
-  const { ledger, tenant, table, report } = work;
-  report.grade = (await readProfile(ledger, tenant)).grades?.[table] ?? 'checksum';
-  const view = await look(work);
+  const { ledger, tenant, table } = work;
+  const view = await firstLook(work);
   const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
   return { view, held, found: compareWith(view, held, work.settings) };
+}
+
+/** Begins with the proof that was had the last time. */
+async function firstLook(work: TableWork): Promise<SourceView> {
+  const { ledger, tenant, table, report } = work;
+  await timed(work, 'reconcile', async () => {
+    report.grade = (await readProfile(ledger, tenant)).grades?.[table] ?? 'checksum';
+  });
+  return look(work);
 }
 
 /** Asks the source for the fingerprints of the range, in one call. */
@@ -186,7 +191,7 @@ export async function recordView(
   if (view.grade === 'none') return nothing;
   const lower = await lowerOf(work, view, held);
   if (lower === undefined || lower >= view.upper) return nothing;
-  return recordComparison(ledger, tenant, table, comparisonOf(view, lower, settings.retentionDays), run);
+  return recordComparison(ledger, tenant, table, comparisonOf(view, { lower }, settings.retentionDays), run);
 }
 
 /**

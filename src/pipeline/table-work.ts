@@ -3,6 +3,7 @@ import type { Config, TableConfig } from '../config.ts';
 import type { Client } from '../extract/client.ts';
 import type { Caps } from '../extract/plan.ts';
 import type { SourceView } from '../extract/reconcile.ts';
+import type { Fingerprint } from '../fingerprint.ts';
 import { DAY } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import type { SourceComparison } from '../load/hours.ts';
@@ -14,6 +15,7 @@ import type { Phase, ProgressListener, TableReport } from './report.ts';
 
 /** What an answer takes for each byte estimated, before any was seen: quotes inside of JSON text are sent escaped. */
 const FIRST_WIRE_RATIO = 1.25;
+
 /** What a run is asked for; everything left out means "all". */
 export interface RunRequest {
   readonly tenants?: readonly string[];
@@ -45,6 +47,12 @@ export interface TableWork {
   readonly report: TableReport;
 }
 
+/** What the tables of one command have in common. */
+export type CommandWork = Omit<TableWork, 'client' | 'tenant' | 'table' | 'settings' | 'report'>;
+
+/** For commands that only look: nobody watches, and nothing is merged. */
+export const ONLY_LOOKING = { onProgress: () => {}, merged: async () => {} } as const;
+
 /** Configured caps or the smaller ones that the source taught us, with bytes in the unit of the estimates. */
 export async function capsOf({ config, ledger, tenant, table }: TableWork): Promise<Caps> {
   const { rowCap, byteCap, wireRatios } = await readProfile(ledger, tenant);
@@ -55,15 +63,23 @@ export async function capsOf({ config, ledger, tenant, table }: TableWork): Prom
   };
 }
 
-/** The part of a view that `load` records: fingerprints of `[lower, upper)`. */
-export function comparisonOf(view: SourceView, lower: Instant, retentionDays: number | undefined): SourceComparison {
+/** The part of a view that `load` records: fingerprints of `[lower, upper)`, as far as the view reaches. */
+export function comparisonOf(
+  view: SourceView,
+  range: { readonly lower: Instant; readonly upper?: Instant },
+  retentionDays: number | undefined,
+): SourceComparison {
   if (view.grade === 'none') throw new RangeError('A source that does not count gives nothing to record.');
+  const { lower } = range;
+  const upper = range.upper !== undefined && range.upper < view.upper ? range.upper : view.upper;
+  const hours = new Map<Instant, Fingerprint>();
+  for (const [hour, cell] of view.cells) if (hour >= lower && hour < upper) hours.set(hour, cell.fingerprint);
   return {
     at: view.at,
     lower,
-    upper: view.upper,
+    upper,
     grade: view.grade,
-    hours: new Map([...view.cells].map(([hour, cell]) => [hour, cell.fingerprint])),
+    hours,
     ...edgeOf(view, retentionDays),
   };
 }

@@ -7,17 +7,9 @@ import { EXIT } from '../../src/errors.ts';
 import type { FaultRule } from '../../src/sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { CONTENT, COVERAGE } from './support/content.ts';
+import { SOURCE, orderFaults, undisturbedContent } from './support/faulty.ts';
 import { openWorld, reportOf } from './support/world.ts';
 
-const SOURCE = {
-  rows: 700,
-  days: 2,
-  seed: 6,
-  now: '2026-11-01T00:30:00Z',
-  frozen: true,
-  rate: 0,
-  memory: true,
-} as const;
 const SETTINGS = { page: { maxRows: 250 }, http: { timeoutSeconds: 2, stallSeconds: 1, maxBodyBytes: 8 << 20 } };
 
 type Reply = FaultRule['reply'];
@@ -26,16 +18,12 @@ let undisturbed: unknown;
 
 beforeAll(async () => {
   sandbox = await startSandbox(SOURCE);
-  await using world = await openWorld(sandbox);
-  await world.run({ tables: ['Events'] });
-  undisturbed = await world.sql(CONTENT);
+  undisturbed = await undisturbedContent(sandbox);
 });
 afterAll(() => sandbox.close());
 beforeEach(() => order([]));
 
-async function order(rules: FaultRule[]): Promise<void> {
-  await sandbox.apply({ action: 'faults', rules });
-}
+const order = (rules: FaultRule[]): Promise<void> => orderFaults(sandbox, rules);
 
 const known: readonly (readonly [string, Reply])[] = [
   ['an error object inside the rows', { kind: 'error-in-rows', form: 'one-api-errors' }],

@@ -8,17 +8,9 @@ import { EXIT } from '../../src/errors.ts';
 import type { FaultRule } from '../../src/sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { CONTENT, COVERAGE } from './support/content.ts';
+import { SOURCE, orderFaults } from './support/faulty.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
 
-const SOURCE = {
-  rows: 700,
-  days: 2,
-  seed: 6,
-  now: '2026-11-01T00:30:00Z',
-  frozen: true,
-  rate: 0,
-  memory: true,
-} as const;
 const SETTINGS = { page: { maxRows: 250 }, http: { timeoutSeconds: 1, stallSeconds: 1, maxBodyBytes: 1 << 20 } };
 const LATE = { table: 'Events', tenant: 'demo', from: '2026-10-30T05:00:00Z', to: '2026-10-30T09:00:00Z' } as const;
 
@@ -40,9 +32,7 @@ afterAll(async () => {
 });
 beforeEach(() => order([]));
 
-async function order(rules: FaultRule[]): Promise<void> {
-  await sandbox.apply({ action: 'faults', rules });
-}
+const order = (rules: FaultRule[]): Promise<void> => orderFaults(sandbox, rules);
 
 const MOST = 140;
 const staying: readonly (readonly [FaultRule['reply'], number, number])[] = [

@@ -7,17 +7,9 @@ import { EXIT } from '../../src/errors.ts';
 import type { FaultRule } from '../../src/sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { CONTENT } from './support/content.ts';
+import { SOURCE, orderFaults, undisturbedContent } from './support/faulty.ts';
 import { openWorld, reportOf } from './support/world.ts';
 
-const SOURCE = {
-  rows: 700,
-  days: 2,
-  seed: 6,
-  now: '2026-11-01T00:30:00Z',
-  frozen: true,
-  rate: 0,
-  memory: true,
-} as const;
 /** A few pages, so that one can fail; stalls must end soon. */
 const SETTINGS = { page: { maxRows: 250 }, http: { timeoutSeconds: 1, stallSeconds: 1, maxBodyBytes: 8 << 20 } };
 
@@ -27,16 +19,12 @@ let undisturbed: unknown;
 
 beforeAll(async () => {
   sandbox = await startSandbox(SOURCE);
-  await using world = await openWorld(sandbox);
-  await world.run({ tables: ['Events'] });
-  undisturbed = await world.sql(CONTENT);
+  undisturbed = await undisturbedContent(sandbox);
 });
 afterAll(() => sandbox.close());
 beforeEach(() => order([]));
 
-async function order(rules: FaultRule[]): Promise<void> {
-  await sandbox.apply({ action: 'faults', rules });
-}
+const order = (rules: FaultRule[]): Promise<void> => orderFaults(sandbox, rules);
 
 /** Delivered badly or not at all: asked again, and nothing is to be seen of it. */
 const passing: readonly (readonly [string, Reply])[] = [
