@@ -12,13 +12,17 @@ const BARE = {
   'left': '', 'left-mid': '', 'mid': '', 'mid-mid': '', 'right': '', 'right-mid': '', 'middle': '  ',
 }; // prettier-ignore
 
+// Whether escape codes are welcome is the caller's knowledge; the table library's own styles ask the process instead,
+// and are silent wherever standard output is no terminal.
+const bold = (text: string): string => `\u001B[1m${text}\u001B[22m`;
+
 /** Aligned columns under a head; escape codes only where `colour` allows them. Ends with a line feed. */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[], colour: boolean): string {
   const table = new Table({
-    head: columns.map((column) => column.title),
+    head: columns.map(({ title }) => (colour ? bold(title) : title)),
     colAligns: columns.map((column) => column.align ?? 'left'),
     chars: BARE,
-    style: { head: colour ? ['bold'] : [], border: [], 'padding-left': 0, 'padding-right': 0 },
+    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
   table.push(...rows.map((row) => [...row]));
   return `${table

@@ -42,7 +42,7 @@ describe('colours', () => {
 
   it('a table has escape codes only where they are welcome', () => {
     const columns = [{ title: 'a' }, { title: 'n', align: 'right' as const }];
-    expect(renderTable(columns, [['x', '1']], true)).toContain('\u001B[');
+    expect(renderTable(columns, [['x', '12']], true)).toBe('\u001B[1ma\u001B[22m   \u001B[1mn\u001B[22m\nx  12\n');
     expect(renderTable(columns, [['x', '12']], false)).toBe('a   n\nx  12\n');
   });
 });
