@@ -2,6 +2,7 @@
  * What is due: a pure function of each table's schedule, its last slot done, and now. Tables whose slots fall together are
  * due together, so that one run serves them all; a slot that was missed is covered by the newest one after it.
  */
+import { quietUntil, type Quiet } from './quiet.ts';
 import { dueSlot, nextSlot, type Schedule } from './schedule.ts';
 import type { TableName } from './tables.ts';
 
@@ -10,6 +11,8 @@ export interface Planned {
   readonly tenant: string;
   readonly table: TableName;
   readonly schedule: Schedule;
+  /** A slot that falls due in here waits for its end. */
+  readonly quiet?: Quiet;
 }
 
 export interface Due extends Planned {
@@ -55,8 +58,9 @@ export function agenda(
       found = { slot: next <= shifted ? dueSlot(schedule, after, shifted) : undefined, next };
       known.set(name, found);
     }
-    if (found.slot !== undefined) due.push({ ...entry, slot: found.slot, after });
-    nextMs = Math.min(nextMs, found.next + delayMs);
+    const until = found.slot === undefined ? undefined : quietUntil(entry.quiet, nowMs);
+    if (found.slot !== undefined && until === undefined) due.push({ ...entry, slot: found.slot, after });
+    nextMs = Math.min(nextMs, until ?? found.next + delayMs);
   }
   return { due, nextMs };
 }

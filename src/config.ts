@@ -19,6 +19,7 @@ import { configSchema, type SecretSource, type Settings } from './config/schema.
 import { Credential, readSecret } from './config/secret.ts';
 import { ConfigError } from './errors.ts';
 import { parseInstant, type Instant } from './instant.ts';
+import { parseQuietSpan, type Quiet } from './quiet.ts';
 import { TABLE_NAMES, TABLES, type TableName } from './tables.ts';
 
 /** What to load of one table of one tenant. */
@@ -37,13 +38,20 @@ export interface TenantConfig {
   readonly id: string;
   /** Calls in any sliding minute; 0 = no limit. */
   readonly callsPerMinute: number;
+  /** Calls that one run may send; undefined = any number. */
+  readonly maxCalls: number | undefined;
+  /** When no call may be sent. */
+  readonly quiet: Quiet;
   /** The enabled tables alone, the most urgent first. */
   readonly tables: ReadonlyMap<TableName, TableConfig>;
   /** Reads the secret anew at each call; throws ConfigError when it is missing. */
   readonly credential: () => Promise<Credential>;
 }
 
-type Sections = Omit<Settings, 'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'engine' | 'privacy' | 'webhook'>;
+type Sections = Omit<
+  Settings,
+  'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'quiet' | 'engine' | 'privacy' | 'webhook'
+>;
 
 /** Parsed, resolved and frozen: paths are absolute, overrides applied, dates are instants. */
 export interface Config extends Readonly<Sections> {
@@ -124,7 +132,7 @@ interface Surroundings {
 }
 
 function resolveSettings(settings: Settings, around: Surroundings): Config {
-  const { tenants, tables, start, callsPerMinute, engine, privacy, webhook, ...sections } = settings;
+  const { tenants, tables, start, callsPerMinute, quiet, engine, privacy, webhook, ...sections } = settings;
   return deepFreeze({
     ...sections,
     baseUrl: sections.baseUrl.replace(/\/+$/, ''),
@@ -137,6 +145,8 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
       return {
         id: tenant.id,
         callsPerMinute: tenant.callsPerMinute ?? callsPerMinute,
+        maxCalls: tenant.maxCalls ?? sections.budget.maxCalls,
+        quiet: quietOf(tenant.quiet ?? quiet),
         tables: new Map(
           enabled.map((name) => [
             name,
@@ -155,6 +165,10 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
       };
     }),
   });
+}
+
+function quietOf({ hours, timeZone }: Settings['quiet']): Quiet {
+  return { spans: hours.map(parseQuietSpan).filter((span) => span !== undefined), timeZone };
 }
 
 function webhookSecret(

@@ -5,6 +5,7 @@
  */
 import { agenda, keyOf, type Due, type Planned } from './agenda.ts';
 import { EXIT, InsightsError } from './errors.ts';
+import { quietUntil } from './quiet.ts';
 import type { Runtime } from './runtime.ts';
 import { readSlots, writeSlots } from './slots.ts';
 
@@ -102,7 +103,10 @@ async function attempt(
   runtime.log.info({ event: 'slot.end', slot: names.slot, exitCode: code }, 'run ended');
   daemon.watch?.({ kind: 'ended', exitCode: code });
   // A slot that was interrupted, or that another process kept us from, is not done: the next start takes it up.
-  if (!signal.aborted && code !== EXIT.locked) await record.done(due);
+  if (signal.aborted || code === EXIT.locked) return code;
+  // A run that quiet hours cut off goes on when they are over, not at the next slot.
+  const isCut = ({ quiet }: Due): boolean => code === EXIT.budget && quietUntil(quiet, runtime.now()) !== undefined;
+  await record.done(due.filter((entry) => !isCut(entry)));
   return code;
 }
 

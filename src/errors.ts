@@ -16,6 +16,7 @@ export const EXIT = {
   disk: 10,
   stopped: 11,
   forced: 12,
+  budget: 13,
 } as const;
 
 export type Failure = Exclude<keyof typeof EXIT, 'ok'>;
@@ -103,9 +104,16 @@ export class DiskError extends InsightsError {
   }
 }
 
-/** Asked to stop (signal, budget): what is landed is kept, the next run goes on from there. */
+/** Asked to stop by a signal: what is landed is kept, the next run goes on from there. */
 export class StoppedError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {
     super('stopped', message, detail);
+  }
+}
+
+/** No call may be sent any more in this run, or not now: what is landed is kept, the next run goes on from there. */
+export class BudgetError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('budget', message, detail);
   }
 }

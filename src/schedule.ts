@@ -4,6 +4,7 @@
  */
 import { CronTime, validateCronExpression } from 'cron';
 import { ConfigError, type ErrorDetail } from './errors.ts';
+import { offsetMs } from './zone.ts';
 
 export interface Schedule {
   readonly cron: string;
@@ -76,20 +77,4 @@ function isAutumnGhost(cron: string, timeZone: string, slotMs: number): boolean 
   // What the wall shows, read as UTC, where no clock ever changes: is it a slot there?
   const wall = slotMs + offset;
   return new CronTime(cron, 'UTC').getNextDateFrom(new Date(wall - SECOND_MS), 'UTC').toMillis() !== wall;
-}
-
-const formats = new Map<string, Intl.DateTimeFormat>();
-
-/** Milliseconds by which a zone's wall clock is ahead of UTC. */
-function offsetMs(timeZone: string, ms: number): number {
-  let format = formats.get(timeZone);
-  if (!format) {
-    const two = '2-digit';
-    const fields = { year: 'numeric', month: two, day: two, hour: two, minute: two, second: two } as const;
-    format = new Intl.DateTimeFormat('en-US', { timeZone, hourCycle: 'h23', ...fields });
-    formats.set(timeZone, format);
-  }
-  const parts = Object.fromEntries(format.formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
-  const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
-  return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(ms / SECOND_MS) * SECOND_MS;
 }

@@ -56,6 +56,8 @@ const CORE = [
   'files',
   'runtime',
   'closest',
+  'quiet',
+  'zone',
   'spreadsheet-text',
 ].map((name) => `src/${name}.ts`);
 

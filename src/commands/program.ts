@@ -30,6 +30,7 @@ const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['disk', 'the local disk refused: full, read-only, no permission'],
   ['stopped', 'stopped by a signal; the next run goes on from there'],
   ['forced', 'ended at once by a second signal; the next run goes on from what is landed'],
+  ['budget', 'the calls or minutes of the run were used up, or quiet hours began; the next run goes on from there'],
 ]);
 
 /** Exit codes as lines, for `--help`; `docs/operate.md` is checked against them. */

@@ -16,13 +16,38 @@ interface Selection {
   readonly to?: string;
   readonly deep?: boolean;
   readonly allowDeletes?: boolean;
+  readonly maxCalls?: string;
+  readonly maxMinutes?: string;
 }
 
 export const tenantOption = (): Option =>
   new Option('--tenant <glob...>', 'only these tenants (* and ? allowed); default: all that are configured');
 export const tableOption = (): Option => new Option('--table <name...>', 'only these tables: Logs, Events, Metrics');
 
-const NEEDS: Needs = { tenants: true };
+const maxCallsOption = (): Option =>
+  new Option('--max-calls <n>', 'calls that this run may send for a tenant (default: `budget.maxCalls`)');
+const maxMinutesOption = (): Option =>
+  new Option('--max-minutes <n>', 'minutes after which it sends no call any more (default: `budget.maxMinutes`)');
+
+function needsOf({ maxCalls, maxMinutes }: Selection): Needs {
+  const number = (text: string | undefined): unknown =>
+    text !== undefined && /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+  return {
+    tenants: true,
+    flags: [
+      { key: 'budget.maxCalls', value: number(maxCalls), flag: '--max-calls' },
+      { key: 'budget.maxMinutes', value: number(maxMinutes), flag: '--max-minutes' },
+    ],
+  };
+}
+
+/** A flag goes before what the file says of a tenant. */
+function withinBudget(session: Session, { maxCalls }: Selection): Session {
+  if (maxCalls === undefined) return session;
+  const { config } = session;
+  const tenants = config.tenants.map((tenant) => ({ ...tenant, maxCalls: config.budget.maxCalls }));
+  return { ...session, config: { ...config, tenants } };
+}
 
 export function runCommand(shell: Shell): Command {
   return new Command('run')
@@ -30,10 +55,14 @@ export function runCommand(shell: Shell): Command {
     .addOption(tenantOption())
     .addOption(tableOption())
     .option('--deep', 'compare the whole range, not only the last `reconcile.depthDays` days')
+    .addOption(maxCallsOption())
+    .addOption(maxMinutesOption())
     .option('--allow-deletes', 'mirror a mass disappearance at the source instead of refusing it')
     .addHelpText('after', EXAMPLES.run)
     .action((options: Selection, command: Command) =>
-      act(shell, command, NEEDS, (session) => runAndTell(session, requestOf(session, options))),
+      act(shell, command, needsOf(options), (session) =>
+        runAndTell(withinBudget(session, options), requestOf(session, options)),
+      ),
     );
 }
 
@@ -44,10 +73,14 @@ export function backfillCommand(shell: Shell): Command {
     .requiredOption('--to <instant>', 'last instant, exclusive, UTC')
     .addOption(tenantOption())
     .addOption(tableOption())
+    .addOption(maxCallsOption())
+    .addOption(maxMinutesOption())
     .option('--allow-deletes', 'mirror a mass disappearance at the source instead of refusing it')
     .addHelpText('after', EXAMPLES.backfill)
     .action((options: Selection, command: Command) =>
-      act(shell, command, NEEDS, (session) => runAndTell(session, requestOf(session, options))),
+      act(shell, command, needsOf(options), (session) =>
+        runAndTell(withinBudget(session, options), requestOf(session, options)),
+      ),
     );
 }
 
@@ -59,9 +92,12 @@ export function planCommand(shell: Shell): Command {
     .option('--from <instant>', 'plan a backfill from here')
     .option('--to <instant>', 'plan a backfill up to here')
     .option('--deep', 'compare the whole range, not only the last `reconcile.depthDays` days')
+    .addOption(maxCallsOption())
+    .addOption(maxMinutesOption())
     .addHelpText('after', EXAMPLES.plan)
     .action((options: Selection, command: Command) =>
-      act(shell, command, NEEDS, async (session) => {
+      act(shell, command, needsOf(options), async (given) => {
+        const session = withinBudget(given, options);
         const { planRun } = await import('../pipeline/plan-run.ts');
         const request = requestOf(session, options);
         const report = await planRun(session.config, request, session.runtime, session.signal);
@@ -103,6 +139,7 @@ const EXAMPLES = {
 Examples:
   $ insights-etl run
   $ insights-etl run --tenant 'riviera-*' --table Events Logs
+  $ insights-etl run --max-calls 200 --max-minutes 30
   $ insights-etl run --json > run.json`,
   backfill: `
 Examples:

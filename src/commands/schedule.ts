@@ -61,12 +61,12 @@ in the configuration goes before these flags.`,
 function plannedOf(config: Config): Planned[] {
   parseSchedule(config.schedule);
   const known = new Set<string>();
-  return config.tenants.flatMap(({ id, tables }) =>
+  return config.tenants.flatMap(({ id, tables, quiet }) =>
     [...tables].map(([table, { schedule }]) => {
       const text = JSON.stringify(schedule);
       if (!known.has(text)) parseSchedule(schedule, { tenant: id, table });
       known.add(text);
-      return { tenant: id, table, schedule };
+      return { tenant: id, table, schedule, quiet };
     }),
   );
 }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { parseInstant } from '../instant.ts';
+import { parseQuietSpan, quietUntil } from '../quiet.ts';
 
 const MIB = 1024 * 1024;
 const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -35,6 +36,28 @@ const ownSchedule = () =>
     })
     .optional();
 
+const maxCalls = z.int().min(1).max(1_000_000);
+const quietHours = () =>
+  z
+    .strictObject({
+      hours: z
+        .array(
+          z.string().refine((text) => parseQuietSpan(text) !== undefined, {
+            error: 'hours such as 08:00-18:30, with days before them where wanted: Mon-Fri 08:00-18:30',
+          }),
+        )
+        .default([])
+        .describe('Spans without any call, such as `22:00-06:00` or `Mon-Fri 08:00-18:30`.'),
+      timeZone: timeZone.default('UTC').describe('Time zone of `hours`.'),
+    })
+    .refine(
+      ({ hours, timeZone }) => {
+        const spans = hours.map(parseQuietSpan).filter((span) => span !== undefined);
+        return quietUntil({ spans, timeZone: isTimeZone(timeZone) ? timeZone : 'UTC' }, 0) !== Infinity;
+      },
+      { error: 'hours that leave some minute of the week for calls' },
+    );
+
 const secret = z
   .strictObject({
     env: z.string().min(1).optional().describe('Name of the environment variable that holds the secret.'),
@@ -59,6 +82,8 @@ const tenant = z
     apiKey: secret.optional().describe('Where the API key (header X-API-KEY) comes from; never the key itself.'),
     token: secret.optional().describe('Where a bearer token comes from, instead of an API key.'),
     callsPerMinute: rate.optional().describe('Overrides the general `callsPerMinute` for this tenant.'),
+    maxCalls: maxCalls.optional().describe('Overrides `budget.maxCalls` for this tenant.'),
+    quiet: quietHours().optional().describe('Instead of the general `quiet`.'),
     start: date().optional().describe('Overrides the general `start` for this tenant.'),
     tables: z
       .array(tableName)
@@ -129,6 +154,21 @@ const settings = z.strictObject({
     .default(60)
     .describe('Calls to the service in any sliding minute, per tenant. 0 = no limit, on this machine only.'),
   inFlight: z.int().min(1).max(32).default(4).describe('Calls of one tenant that may run at the same time.'),
+  budget: z
+    .strictObject({
+      maxCalls: maxCalls
+        .optional()
+        .describe('Calls that one run may send for a tenant, counts and repetitions included. Default: any number.'),
+      maxMinutes: z
+        .number()
+        .min(0.1)
+        .max(100_000)
+        .optional()
+        .describe('Minutes after which a run sends no call any more. Default: any number.'),
+    })
+    .prefault({})
+    .describe('How much one run may ask; the next goes on from where it stopped.'),
+  quiet: quietHours().prefault({}).describe('When no call may be sent.'),
   page: z
     .strictObject({
       maxRows: z

@@ -4,6 +4,7 @@
  */
 import { AuthError, InsightsError, StoppedError } from '../errors.ts';
 import type { Runtime } from '../runtime.ts';
+import type { Budget } from './budget.ts';
 import { sendOnce } from './call.ts';
 import type { Credential, Sink } from './call.ts';
 import type { EnvelopeResult } from './envelope.ts';
@@ -74,6 +75,8 @@ export interface ClientOptions {
   /** Reads the secret; asked again once when the source refuses it, because token files are replaced. */
   readonly credential: () => Promise<Credential>;
   readonly limiter: Limiter;
+  /** Asked before each call. @default without bounds */
+  readonly budget?: Budget;
   readonly settings: ClientSettings;
   readonly runtime: Runtime;
 }
@@ -81,9 +84,11 @@ export interface ClientOptions {
 export interface Client {
   readonly tenant: string;
   readonly stats: Readonly<ClientStats>;
+  /** Calls that may still be sent. */
+  readonly callsLeft: number;
   /**
    * A small answer in memory (up to 64 MB): cells in the order of `columns`, which are the names that the query projects.
-   * Throws AuthError (stop the tenant), SourceError (stop the table), StoppedError (aborted).
+   * Throws AuthError (stop the tenant), SourceError (stop the table), StoppedError (aborted), BudgetError (no call now).
    */
   ask(query: string, columns: readonly string[], signal?: AbortSignal): Promise<SmallAnswer | TooLarge>;
   /** Streams an answer's rows as lines into a sink that `open` makes anew for each attempt. Throws as `ask`. */
@@ -98,7 +103,7 @@ export interface Client {
 const MAX_SMALL_BYTES = 64 * 1024 * 1024;
 
 export function createClient(options: ClientOptions): Client {
-  const { tenant, limiter, settings, runtime } = options;
+  const { tenant, limiter, settings, runtime, budget } = options;
   const url = `${options.baseUrl}/api/${encodeURIComponent(tenant)}/insights/query`;
   const stats: ClientStats = { calls: 0, retries: 0, waitedMs: 0, bytes: 0 };
   let credential: Promise<Credential> | undefined;
@@ -109,6 +114,21 @@ export function createClient(options: ClientOptions): Client {
       return await wait();
     } finally {
       stats.waitedMs += runtime.monotonic() - from;
+    }
+  }
+
+  /** A slot of the limiter, for a call that the budget allows at the instant at which it is sent. */
+  async function admitted(signal: AbortSignal | undefined): Promise<() => void> {
+    budget?.take();
+    let release: (() => void) | undefined;
+    try {
+      release = await waiting(() => limiter.acquire(signal));
+      budget?.check(0);
+      return release;
+    } catch (error) {
+      release?.();
+      budget?.giveBack();
+      throw error;
     }
   }
 
@@ -125,7 +145,7 @@ export function createClient(options: ClientOptions): Client {
     for (let attempt = 1; ; attempt++) {
       credential ??= readCredential(options);
       const key = await credential;
-      const release = await waiting(() => limiter.acquire(signal));
+      const release = await admitted(signal);
       startMs ??= runtime.monotonic();
       stats.calls++;
       if (attempt > 1) stats.retries++;
@@ -164,9 +184,14 @@ export function createClient(options: ClientOptions): Client {
         { event: 'call.retry', tenant, attempt, afterMs: decision.afterMs, trouble: describe(trouble) },
         'asking again',
       );
-      // The limiter holds back all calls of the tenant, this one with them.
-      if (decision.throttled) limiter.throttle(decision.afterMs);
-      else await waiting(() => runtime.sleep(decision.afterMs, signal));
+      if (decision.throttled) {
+        // The limiter holds back all calls of the tenant, this one with them.
+        limiter.throttle(decision.afterMs);
+        budget?.paused(decision.afterMs);
+        continue;
+      }
+      budget?.check(decision.afterMs);
+      await waiting(() => runtime.sleep(decision.afterMs, signal));
     }
   }
 
@@ -182,6 +207,9 @@ export function createClient(options: ClientOptions): Client {
   return {
     tenant,
     stats,
+    get callsLeft() {
+      return budget?.left ?? Infinity;
+    },
     async ask(query, columns, signal) {
       const open = async (): Promise<MemorySink> => new MemorySink();
       const asked = { query, columns, open, signal, maxBodyBytes: MAX_SMALL_BYTES };

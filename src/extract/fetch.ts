@@ -4,7 +4,7 @@
  * for in parts; what that teaches about the source's caps holds for the pages that follow.
  */
 import type { LimitFunction } from 'p-limit';
-import { InsightsError, SourceError, StoppedError } from '../errors.ts';
+import { BudgetError, InsightsError, SourceError, StoppedError } from '../errors.ts';
 import { formatInstant } from '../instant.ts';
 import type { Window } from '../instant.ts';
 import type { Batch, Cell, LandedPage, Page } from '../page.ts';
@@ -111,7 +111,8 @@ class FetchJob {
           return await this.#page(page, timeouts);
         } catch (error) {
           this.#failure ??= { error };
-          this.#stop.abort(error);
+          // What is on its way when a budget ends was paid for: it is landed.
+          if (!(error instanceof BudgetError)) this.#stop.abort(error);
           throw error;
         }
       }),

@@ -17,6 +17,8 @@ export interface PackRequest {
   readonly emptyGaps?: readonly Window[];
   readonly caps: Caps;
   readonly dropKeys?: readonly string[];
+  /** Finer counts are not asked for beyond so many calls. @default any number */
+  readonly mostCalls?: number;
 }
 
 export interface PagePlan {
@@ -27,12 +29,12 @@ export interface PagePlan {
 
 /** Throws what the client throws; a finer count that the source refuses is done without. */
 export async function packPages(client: Client, request: PackRequest, signal?: AbortSignal): Promise<PagePlan> {
-  const { table, caps, dropKeys } = request;
+  const { table, caps, dropKeys, mostCalls = Infinity } = request;
   const base = { table, ...(dropKeys ? { dropKeys } : {}) };
   let cells = withFillers(request.cells, request.emptyGaps ?? []);
   let calls = 0;
   for (;;) {
-    const step = refinement(cells, caps);
+    const step = calls < mostCalls ? refinement(cells, caps) : undefined;
     if (!step) break;
     try {
       if (step.kind === 'histogram') {

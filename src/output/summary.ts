@@ -2,6 +2,7 @@
 import type {
   DoctorReport,
   HourCounts,
+  Left,
   PlanReport,
   ReportedError,
   RunReport,
@@ -54,9 +55,35 @@ export function runSummary(report: RunReport, colour: boolean): string {
   const calls = tables.reduce((sum, table) => sum + table.calls, 0);
   return (
     renderTable(columns, rows, colour) +
+    leftSummary(tables, 'left for the next run', colour) +
     problems(tables) +
     `\n${whatHappened(report)} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
   );
+}
+
+/** What a budget does not suffice for, and the instant from which on it is lost. */
+function leftSummary(
+  tables: readonly { tenant: string; table: string; left?: Left }[],
+  title: string,
+  colour: boolean,
+): string {
+  const short = tables.flatMap(({ tenant, table, left: rest }) => (rest ? [{ tenant, table, rest }] : []));
+  if (short.length === 0) return '';
+  const columns = [
+    left('tenant'),
+    left('table'),
+    right('hours'),
+    right('rows'),
+    right('calls'),
+    left('lost at the source'),
+  ];
+  const rows = short.map(({ tenant, table, rest }) => [
+    tenant,
+    table,
+    ...(rest.compared ? [count(rest.hours), count(rest.rows), count(rest.calls)] : ['not compared', '', '1 or more']),
+    rest.lostAt === undefined ? 'never' : `from ${rest.lostAt.slice(0, 16)}Z`,
+  ]);
+  return `\n${title}:\n${renderTable(columns, rows, colour)}`;
 }
 
 function whatHappened({ tables, published }: RunReport): string {
@@ -85,6 +112,7 @@ export function planSummary(report: PlanReport, colour: boolean): string {
   ]);
   return (
     renderTable(columns, rows, colour) +
+    leftSummary(report.tables, 'beyond the budget of one run, left for the next', colour) +
     problems(report.tables) +
     `\nplanned with ${plural(report.callsUsed, 'call')}; no page was fetched. \`insights-etl run\` does it.\n`
   );
@@ -185,8 +213,10 @@ function hoursText({ verified, partial, open, expired }: HourCounts): string {
 }
 
 function problems(tables: readonly { tenant: string; table: string; error?: ReportedError }[]): string {
-  const told = tables.flatMap(({ tenant, table, error }) => {
-    if (error === undefined) return [];
+  const told = tables.flatMap(({ tenant, table, error }, index) => {
+    const before = tables[index - 1];
+    // Budgets and keys are a tenant's: what was said of the table before is not said again.
+    if (error === undefined || (before?.tenant === tenant && before.error?.message === error.message)) return [];
     const where = Object.entries(error.where ?? {}).map(([key, value]) => `${key} ${value}`);
     return [
       `\n${tenant} ${table}: ${error.message}`,

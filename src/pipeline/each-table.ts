@@ -1,7 +1,8 @@
 /** The loop over tenants and tables that all commands share, and where failures stay within their table or tenant. */
 import pLimit from 'p-limit';
-import type { Config, TenantConfig } from '../config.ts';
+import type { Config, TableConfig, TenantConfig } from '../config.ts';
 import { InsightsError, StoppedError } from '../errors.ts';
+import type { Failure } from '../errors.ts';
 import type { LakeSettings } from '../load/ledger.ts';
 import type { TableName } from '../tables.ts';
 import { reported } from './failure.ts';
@@ -19,11 +20,11 @@ export async function eachTable(common: CommandWork, step: (work: TableWork) => 
   let disk: InsightsError | undefined;
   const ofTenant = async (tenant: TenantConfig): Promise<TableReport[]> => {
     const reports: TableReport[] = [];
-    await using source = await openSource(config, tenant, runtime);
+    await using source = await openSource(config, tenant, runtime, common.sinceMs);
     const { stats } = source.client;
     let stop: unknown;
     let told: unknown;
-    for (const [table, settings] of tenant.tables) {
+    for (const [table, settings] of byUrgency(tenant)) {
       if (request.tables && !request.tables.includes(table)) continue;
       const report = emptyReport(tenant.id, table);
       reports.push(report);
@@ -34,11 +35,16 @@ export async function eachTable(common: CommandWork, step: (work: TableWork) => 
         await step({ ...common, client: source.client, tenant: tenant.id, table, settings, report });
       } catch (error) {
         const { failure } = (report.error = reported(error));
-        report.outcome = failure === 'massLoss' ? 'refused' : failure === 'stopped' ? 'stopped' : 'failed';
+        report.outcome = OUTCOMES[failure] ?? 'failed';
         // A missing or refused credential is so for every table; a full disk is full for every tenant.
         if (failure === 'auth' || failure === 'config') stop = error;
         if (failure === 'disk' && error instanceof InsightsError) disk = error;
-        if (error !== told)
+        if (failure === 'budget')
+          runtime.log.warn(
+            { event: 'table.unfinished', tenant: tenant.id, table, ...report.error.where, left: report.left },
+            'the budget did not suffice',
+          );
+        else if (error !== told)
           runtime.log.error(
             { event: 'table.failed', tenant: tenant.id, table, ...report.error, stack: stackOf(error) },
             'table failed',
@@ -53,6 +59,18 @@ export async function eachTable(common: CommandWork, step: (work: TableWork) => 
   };
   const wanted = config.tenants.filter(({ id }) => request.tenants?.includes(id) ?? true);
   return (await Promise.all(wanted.map((tenant) => limit(() => ofTenant(tenant))))).flat();
+}
+
+const OUTCOMES: Partial<Record<Failure, TableReport['outcome']>> = {
+  massLoss: 'refused',
+  stopped: 'stopped',
+  budget: 'unfinished',
+};
+
+/** The tables that the source forgets first come first: with them a small budget is spent. */
+function byUrgency({ tables }: TenantConfig): [TableName, TableConfig][] {
+  const days = ([, { retentionDays = Infinity }]: [TableName, TableConfig]): number => retentionDays;
+  return [...tables].sort((a, b) => (days(a) === days(b) ? 0 : days(a) - days(b)));
 }
 
 /** Where our own code threw; the message may quote what it worked on, so it is left out. */

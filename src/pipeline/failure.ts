@@ -33,6 +33,7 @@ const BY_WEIGHT: readonly Failure[] = [
   'source',
   'stopped',
   'partial',
+  'budget',
 ];
 
 export function exitCodeOf(failures: readonly Failure[]): number {

@@ -23,7 +23,9 @@ export async function pagesOf(
   const caps = await capsOf(work);
   const cells = await byMinutes(work, found.stale, held, caps);
   const { client, table, settings, signal } = work;
-  const request = { table, cells, emptyGaps: found.emptyGaps, caps, dropKeys: settings.drop };
+  // Of a small budget most is for rows: counting that left no call for a page would do so in every run.
+  const mostCalls = client.callsLeft / 2;
+  const request = { table, cells, emptyGaps: found.emptyGaps, caps, dropKeys: settings.drop, mostCalls };
   return (await packPages(client, request, signal)).pages;
 }
 

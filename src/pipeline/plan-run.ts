@@ -5,6 +5,7 @@ import { openLedger } from '../load/ledger.ts';
 import type { Runtime } from '../runtime.ts';
 import { eachTable, lakeSettings } from './each-table.ts';
 import { exitCodeOf } from './failure.ts';
+import { leftOfPages } from './left.ts';
 import { pagesOf } from './plan-pages.ts';
 import type { PlanReport, TablePlan } from './report.ts';
 import { compareTable } from './sync-table.ts';
@@ -20,16 +21,23 @@ export async function planRun(
 ): Promise<PlanReport> {
   await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
   const plans: TablePlan[] = [];
+  const planned = new Map<string, number>();
   const common = { config, request, ledger, run: 'plan', runtime, signal, ...ONLY_LOOKING };
   const reports = await eachTable(common, async (work) => {
-    const { tenant, table, report } = work;
+    const { client, tenant, table, settings, report } = work;
     const { found, held } = await compareTable(work);
     const pages = (await pagesOf(work, found, held)).filter((page) => page.rows !== 0);
-    const callsPerMinute = config.tenants.find(({ id }) => id === tenant)?.callsPerMinute ?? 0;
+    const { callsPerMinute = 0, maxCalls = Infinity } = config.tenants.find(({ id }) => id === tenant) ?? {};
     const { calls, rows, bytes, minutes } = costOf(pages, callsPerMinute);
     const reasons = { new: 0, changed: 0, vanished: 0 };
     for (const { reason } of found.stale) reasons[reason]++;
     const { grade } = report;
+    // What counting took is taken from a run's budget too; then each table takes what the one before it left.
+    const before = (planned.get(tenant) ?? 0) + client.stats.calls;
+    planned.set(tenant, (planned.get(tenant) ?? 0) + pages.length);
+    const { maxMinutes = Infinity } = config.budget;
+    const inTime = callsPerMinute === 0 ? Infinity : maxMinutes * callsPerMinute;
+    const left = leftOfPages(pages, Math.min(maxCalls, inTime) - before, found.stale, settings.retentionDays);
     plans.push({
       tenant,
       table,
@@ -41,6 +49,7 @@ export async function planRun(
       calls,
       minutes,
       reasons,
+      ...(left ? { left } : {}),
     });
   });
   const inOrder = reports.map(({ tenant, table, grade, error }): TablePlan => {

@@ -35,9 +35,24 @@ export interface ReportedError {
   readonly where?: Readonly<Record<string, string | number>>;
 }
 
+/** What the budget did not suffice for. */
+export interface Left {
+  /** false: the table was not reached, so that what it lacks is not known. */
+  readonly compared: boolean;
+  readonly hours: number;
+  readonly rows: number;
+  /** Calls that it needs, answers that are landed already included. */
+  readonly calls: number;
+  /** When the source forgets the oldest of it, ISO; absent where it keeps rows for good. */
+  readonly lostAt?: string;
+}
+
 export interface TableReport extends At {
-  /** `refused`: a mass loss at the source was not mirrored. `partial`: loaded, but some hours do not balance. */
-  outcome: 'verified' | 'partial' | 'failed' | 'refused' | 'stopped';
+  /**
+   * `refused`: a mass loss at the source was not mirrored. `partial`: loaded, but some hours do not balance.
+   * `unfinished`: the budget ended before the table was done.
+   */
+  outcome: 'verified' | 'partial' | 'failed' | 'refused' | 'stopped' | 'unfinished';
   grade: Grade;
   /** The source's clock at the last comparison, ISO; absent when it was not reached. */
   sourceAt?: string;
@@ -60,6 +75,7 @@ export interface TableReport extends At {
   /** A file of the lake changed. */
   changed: boolean;
   seconds: Record<string, number>;
+  left?: Left;
   error?: ReportedError;
 }
 
@@ -88,6 +104,8 @@ export interface TablePlan extends At {
   readonly minutes: number;
   /** Hours by reason. */
   readonly reasons: { readonly new: number; readonly changed: number; readonly vanished: number };
+  /** What a run with this budget would leave for the next. */
+  readonly left?: Left;
   readonly error?: ReportedError;
 }
 

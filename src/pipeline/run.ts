@@ -35,6 +35,7 @@ export async function runPipeline(
   onProgress: ProgressListener = () => {},
 ): Promise<RunReport> {
   const startedMs = runtime.now();
+  const sinceMs = runtime.monotonic();
   const startedAt = new Date(startedMs).toISOString();
   const run = `${startedAt.replaceAll(/[-:]/g, '').slice(0, 15)}-${Math.floor(runtime.random() * 0x10000)
     .toString(16)
@@ -45,7 +46,8 @@ export async function runPipeline(
   runtime.log.info({ event: 'run.start', run }, 'run started');
   const publisher = createPublisher(ledger, run, runtime);
   const merged = (): Promise<void> => publisher.now();
-  const tables = await eachTable({ config, request, ledger, run, runtime, signal, onProgress, merged }, syncTable);
+  const common = { config, request, ledger, run, runtime, signal, onProgress, merged, sinceMs };
+  const tables = await eachTable(common, syncTable);
   for (const report of tables) {
     const { tenant, table, outcome, calls, pages, inserted, removed, error } = report;
     const level = outcome === 'verified' ? 'info' : 'warn';

@@ -7,7 +7,7 @@
  */
 import { join } from 'node:path';
 import type { TableConfig } from '../config.ts';
-import { ConfigError, MassLossError } from '../errors.ts';
+import { BudgetError, ConfigError, MassLossError } from '../errors.ts';
 import { sameRows } from '../fingerprint.ts';
 import { diff, massLoss } from '../extract/diff.ts';
 import type { Diff } from '../extract/diff.ts';
@@ -23,8 +23,9 @@ import { readProfile, updateProfile } from '../load/profile.ts';
 import { countHours, firstHour, unprovenFrom } from '../load/reach.ts';
 import { LANDING_FOLDER, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
+import { leftOf, leftUncompared } from './left.ts';
 import { uncountedPages } from './uncounted.ts';
-import { comparisonOf, edgeOf, phase, timed } from './table-work.ts';
+import { capsOf, comparisonOf, edgeOf, phase, timed } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 
 /** Fetching again helps against rows that came meanwhile, never against rows that cannot be loaded. */
@@ -32,8 +33,19 @@ const MOST_PASSES = 3;
 
 /** Throws what the stages throw; `work.report` then holds what was done until then. */
 export async function syncTable(work: TableWork): Promise<void> {
+  let view: SourceView | undefined;
+  try {
+    view = await firstLook(work);
+    await untilEqual(work, view);
+  } catch (error) {
+    if (error instanceof BudgetError) await leave(work, view);
+    throw error;
+  }
+}
+
+async function untilEqual(work: TableWork, first: SourceView): Promise<void> {
   const { ledger, tenant, table, run, report } = work;
-  let view = await firstLook(work);
+  let view = first;
   refuseFuture(work, view);
   await resume(work, view);
   if (view.grade === 'none') return loadUncounted(work, view);
@@ -58,6 +70,20 @@ export async function syncTable(work: TableWork): Promise<void> {
   }
   report.outcome = report.hours.partial > 0 ? 'partial' : 'verified';
   phase(work, 'done');
+}
+
+/** Says what the budget did not suffice for. Hours that balance by now are recorded so: what was merged is proven. */
+async function leave(work: TableWork, view: SourceView | undefined): Promise<void> {
+  const { ledger, tenant, table, settings, report } = work;
+  if (view === undefined || view.grade === 'none') {
+    report.left = await leftUncompared(work);
+    return;
+  }
+  const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
+  const { verified, partial, open, expired } = await recordView(work, view, held);
+  report.hours = { verified, partial, open, expired };
+  const left = leftOf(compareWith(view, held, settings).stale, await capsOf(work), settings.retentionDays);
+  if (left) report.left = left;
 }
 
 /** Loads without comparing; every hour stays unproven. */

@@ -41,6 +41,8 @@ export interface TableWork {
   readonly runtime: Runtime;
   readonly signal: AbortSignal;
   readonly onProgress: ProgressListener;
+  /** When a run began, on the monotonic clock: calls and minutes of its budget count from there. Absent = no run. */
+  readonly sinceMs?: number;
   /** Called after each merge; publishes now and then. */
   readonly merged: () => Promise<void>;
   /** Filled as the work goes on, so that a failure leaves what was done. */

@@ -1,6 +1,7 @@
 /** One tenant's way to the source, opened for the length of a command. */
 import { join } from 'node:path';
 import type { Config, TenantConfig } from '../config.ts';
+import { openBudget } from '../extract/budget.ts';
 import { createClient } from '../extract/client.ts';
 import type { Client } from '../extract/client.ts';
 import { openLimiter } from '../extract/limiter.ts';
@@ -10,8 +11,25 @@ export interface Source extends AsyncDisposable {
   readonly client: Client;
 }
 
-/** The limiter's record of calls lives in the data directory, so that runs that follow each other share the minute. */
-export async function openSource(config: Config, tenant: TenantConfig, runtime: Runtime): Promise<Source> {
+/**
+ * Quiet hours bind every command; calls and minutes only a run, which says when it began (`sinceMs`, the monotonic clock).
+ * The limiter's record of calls lives in the data directory, so that runs that follow each other share the minute.
+ */
+export async function openSource(
+  config: Config,
+  tenant: TenantConfig,
+  runtime: Runtime,
+  sinceMs?: number,
+): Promise<Source> {
+  const { maxMinutes } = config.budget;
+  const bounded = sinceMs !== undefined;
+  const budget = openBudget({
+    tenant: tenant.id,
+    maxCalls: bounded ? tenant.maxCalls : undefined,
+    time: bounded && maxMinutes !== undefined ? { maxMinutes, sinceMs } : undefined,
+    quiet: tenant.quiet,
+    runtime,
+  });
   const limiter = await openLimiter({
     callsPerMinute: tenant.callsPerMinute,
     file: join(config.dataDir, 'calls', `${tenant.id}.log`),
@@ -23,6 +41,7 @@ export async function openSource(config: Config, tenant: TenantConfig, runtime: 
     baseUrl: config.baseUrl,
     credential: tenant.credential,
     limiter,
+    budget,
     settings: {
       timeoutMs: http.timeoutSeconds * 1000,
       stallMs: http.stallSeconds * 1000,

@@ -1,0 +1,61 @@
+/** What a run leaves for the next one when its budget does not suffice, and when the source forgets it. */
+import type { StaleCell } from '../extract/diff.ts';
+import { planPages } from '../extract/plan.ts';
+import type { Caps } from '../extract/plan.ts';
+import { DAY, formatInstant } from '../instant.ts';
+import type { Instant } from '../instant.ts';
+import { unprovenFrom } from '../load/reach.ts';
+import type { Page } from '../page.ts';
+import type { Left } from './report.ts';
+import type { TableWork } from './table-work.ts';
+
+/** Of a table that was compared: its hours that do not balance, and the pages that they need. */
+export function leftOf(stale: readonly StaleCell[], caps: Caps, retentionDays: number | undefined): Left | undefined {
+  const [first] = stale;
+  if (!first) return undefined;
+  return {
+    compared: true,
+    hours: stale.length,
+    rows: stale.reduce((sum, { rows }) => sum + rows, 0),
+    calls: planPages(stale, caps).length,
+    ...lostAt(first.from, retentionDays),
+  };
+}
+
+/** Of a plan that was cut: the pages beyond the calls that there are. Pages are in time order, the first to expire first. */
+export function leftOfPages(
+  pages: readonly Page[],
+  callsAvailable: number,
+  stale: readonly StaleCell[],
+  retentionDays: number | undefined,
+): Left | undefined {
+  const rest = pages.slice(Math.max(0, Math.floor(callsAvailable)));
+  const from = rest[0]?.windows[0]?.from;
+  if (from === undefined) return undefined;
+  const touched = stale.filter((cell) =>
+    rest.some(({ windows }) => windows.some((window) => window.from < cell.to && cell.from < window.to)),
+  );
+  return {
+    compared: true,
+    hours: touched.length,
+    rows: rest.reduce((sum, { rows }) => sum + (rows ?? 0), 0),
+    calls: rest.length,
+    ...lostAt(from, retentionDays),
+  };
+}
+
+/** Of a table that was not reached: what it lacks begins at the latest where proven hours end. */
+export async function leftUncompared({ ledger, tenant, table, settings }: TableWork): Promise<Left> {
+  const from = await unprovenFrom(ledger, tenant, table);
+  return {
+    compared: false,
+    hours: 0,
+    rows: 0,
+    calls: 1,
+    ...(from === undefined ? {} : lostAt(from, settings.retentionDays)),
+  };
+}
+
+function lostAt(from: Instant, retentionDays: number | undefined): Pick<Left, 'lostAt'> {
+  return retentionDays === undefined ? {} : { lostAt: formatInstant(from + BigInt(retentionDays) * DAY) };
+}
