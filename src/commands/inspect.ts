@@ -1,5 +1,5 @@
 /** `verify`, `status`, `doctor`, `repair`: what one asks of a lake and of a source. */
-import { Command } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { doctorSummary, repairSummary, statusSummary, verifySummary } from '../output/summary.ts';
 import { requestOf, tableOption, tenantOption } from './run.ts';
@@ -53,19 +53,32 @@ export function statusCommand(shell: Shell): Command {
 
 export function doctorCommand(shell: Shell): Command {
   return new Command('doctor')
-    .description('Check address, credential, scope, clock and answer shape of each tenant, in one or two calls')
+    .description('Check this machine, and of each tenant address, key, scope, clock, proof, columns, limits and shapes')
     .addOption(tenantOption())
+    .addOption(
+      new Option('--max-calls <n>', 'calls that it may send for a tenant; 2 settle address, key, clock and proof')
+        .argParser(callsOf)
+        .default(DOCTOR_CALLS),
+    )
     .addHelpText('after', '\nExamples:\n  $ insights-etl doctor\n  $ insights-etl doctor --tenant demo --json')
-    .action((options: Selection, command: Command) =>
+    .action((options: Pick<Selection, 'tenant'> & { readonly maxCalls: number }, command: Command) =>
       act(shell, command, { tenants: true }, async (session) => {
         const { doctor } = await import('../pipeline/doctor.ts');
-        const { tenants } = requestOf(session, options);
+        const { tenants } = requestOf(session, options.tenant ? { tenant: options.tenant } : {});
         const config = tenants === undefined ? session.config : only(session.config, tenants);
-        const report = await doctor(config, session.runtime, session.signal);
+        const report = await doctor(config, { maxCalls: options.maxCalls }, session.runtime, session.signal);
         session.print(session.json ? `${json(report)}\n` : doctorSummary(report));
         return report.exitCode;
       }),
     );
+}
+
+/** Every question, of three tables, and some repetitions. */
+const DOCTOR_CALLS = 20;
+
+function callsOf(text: string): number {
+  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('Allowed: 1 to 999.');
 }
 
 function only<T extends { readonly tenants: readonly { readonly id: string }[] }>(

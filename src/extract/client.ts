@@ -66,6 +66,7 @@ export interface SmallAnswer {
   readonly rows: readonly (readonly unknown[])[];
   /** The answer named its columns. */
   readonly named: boolean;
+  readonly form: 'arrays' | 'objects';
 }
 
 export interface ClientOptions {
@@ -215,8 +216,14 @@ export function createClient(options: ClientOptions): Client {
       const asked = { query, columns, open, signal, maxBodyBytes: MAX_SMALL_BYTES };
       const outcome = await stoppable(signal, request(asked));
       if (outcome.kind !== 'rows') return outcome;
-      const rows = outcome.sink.lines().map((line) => cellsOf(parseJson(line), columns, outcome.columns, tenant));
-      return { kind: 'rows', rows, named: outcome.columns !== undefined };
+      const lines = outcome.sink.lines();
+      const rows = lines.map((line) => cellsOf(parseJson(line), columns, outcome.columns, tenant));
+      return {
+        kind: 'rows',
+        rows,
+        named: outcome.columns !== undefined,
+        form: lines[0]?.startsWith('{') ? 'objects' : 'arrays',
+      };
     },
     download(query, columns, open, signal) {
       return stoppable(signal, request({ query, columns, open, signal, maxBodyBytes: Infinity }));

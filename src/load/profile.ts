@@ -17,6 +17,22 @@ const PROFILE = z.object({
   grades: perTable(z.enum(['checksum', 'count', 'none'])),
   /** Bytes received ÷ bytes estimated, per table. */
   wireRatios: perTable(z.number()),
+  /** What `doctor` found out; nothing depends on it. */
+  endpoint: z
+    .object({
+      checkedAt: z.string(),
+      rowForm: z.enum(['arrays', 'objects']),
+      columnsNamed: z.boolean(),
+      dynamicAs: z.enum(['json', 'text']),
+      datetimeDigits: z.number(),
+      /** Rows that came when a whole page of them was asked for. */
+      rowsAnswered: z.number(),
+      ingestionTime: z.boolean(),
+      parameters: z.boolean(),
+      guidOrder: z.enum(['text', 'other']),
+    })
+    .partial()
+    .optional(),
 });
 
 export type TenantProfile = Readonly<z.infer<typeof PROFILE>>;

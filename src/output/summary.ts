@@ -1,5 +1,6 @@
 /** The reports of the pipeline as tables for people; `--json` prints the reports themselves. */
 import type {
+  DoctorCheck,
   DoctorReport,
   HourCounts,
   Left,
@@ -180,15 +181,18 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
 }
 
 export function doctorSummary(report: DoctorReport): string {
-  return report.tenants
-    .map(({ tenant, calls, checks }) => {
-      const lines = checks.map(
+  const lines = (checks: readonly DoctorCheck[]): string =>
+    checks
+      .map(
         ({ ok, name, detail, hint }) =>
-          `  ${ok ? 'ok  ' : 'FAIL'}  ${name}: ${detail}${hint === undefined ? '' : `\n        next: ${hint}`}`,
-      );
-      return `${tenant} (${plural(calls, 'call')})\n${lines.join('\n')}\n`;
-    })
-    .join('\n');
+          `  ${ok ? 'ok  ' : 'FAIL'}  ${name}: ${detail}${hint === undefined ? '' : `\n        next: ${hint}`}\n`,
+      )
+      .join('');
+  const tenants = report.tenants.map(
+    ({ tenant, calls, maxCalls, checks }) =>
+      `${tenant} (${plural(calls, 'call')} of at most ${maxCalls})\n${lines(checks)}`,
+  );
+  return [`this machine\n${lines(report.machine)}`, ...tenants].join('\n');
 }
 
 export function repairSummary(report: RepairReport): string {

@@ -1,6 +1,8 @@
-/** `doctor`: two calls a tenant, and what they tell about address, credential, clock, proof and wire form. */
+/** `doctor`: what two calls a tenant tell about address, credential, clock and proof, then what more calls tell of the endpoint. */
 import { createHash } from 'node:crypto';
 import type { Config, TenantConfig } from '../config.ts';
+import { BudgetError } from '../errors.ts';
+import type { Failure } from '../errors.ts';
 import { HASH_BUCKETS } from '../page.ts';
 import { pageQuery, probeQuery, PROBE_COLUMNS } from '../extract/kql.ts';
 import type { Client, SmallAnswer, TooLarge } from '../extract/client.ts';
@@ -10,6 +12,9 @@ import { readProfile, updateProfile } from '../load/profile.ts';
 import type { TenantProfile } from '../load/profile.ts';
 import type { Runtime } from '../runtime.ts';
 import { TABLES } from '../tables.ts';
+import { examineEndpoint } from './doctor-endpoint.ts';
+import type { Endpoint } from './doctor-endpoint.ts';
+import { examineMachine } from './doctor-machine.ts';
 import { exitCodeOf, reported } from './failure.ts';
 import type { DoctorCheck, DoctorReport } from './report.ts';
 import { lakeSettings } from './each-table.ts';
@@ -20,36 +25,69 @@ const SKEW_MS = 120_000;
 
 const PROOF = 'proof';
 
+export interface DoctorOptions {
+  /** The most calls a tenant. */
+  readonly maxCalls: number;
+}
+
 /** Takes the data directory's lock, so that its calls and a run's share one limit. Throws as `openLedger`. */
-export async function doctor(config: Config, runtime: Runtime, signal: AbortSignal): Promise<DoctorReport> {
+export async function doctor(
+  config: Config,
+  { maxCalls }: DoctorOptions,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<DoctorReport> {
   await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
-  const failures: Parameters<typeof exitCodeOf>[0][number][] = [];
+  const failures: Failure[] = [];
+  const machine: DoctorCheck[] = [];
+  for await (const check of examineMachine(config, ledger)) {
+    machine.push(check);
+    if (!check.ok) failures.push('disk');
+  }
   const tenants: DoctorReport['tenants'][number][] = [];
   for (const tenant of config.tenants) {
-    await using source = await openSource(config, tenant, runtime);
+    await using source = await openSource(config, { ...tenant, maxCalls }, runtime, runtime.monotonic());
+    const { client } = source;
     const checks: DoctorCheck[] = [];
+    const add = (check: DoctorCheck): void => {
+      checks.push(check);
+      if (!check.ok) failures.push('source');
+    };
+    const facts: Endpoint['facts'] = { checkedAt: new Date(runtime.now()).toISOString() };
+    const { settleMinutes, page } = config;
+    const nowMs = runtime.now();
+    const endpoint: Endpoint = { client, tenant, maxRows: page.maxRows, settleMinutes, nowMs, signal, facts };
     try {
-      for await (const check of examine(source.client, tenant, await readProfile(ledger, tenant.id), runtime, signal)) {
-        checks.push(check);
-        if (!check.ok) failures.push('source');
+      for await (const check of examine(client, tenant, runtime, signal)) {
+        add(check);
         // What fell back to counting stays there until somebody looks: this is the look.
         if (check.name === PROOF && check.ok) await updateProfile(ledger, tenant.id, { grades: {} });
       }
+      for await (const check of examineEndpoint(endpoint)) add(check);
     } catch (error) {
       const { failure, message, hint } = reported(error);
-      failures.push(failure);
-      const name = failure === 'auth' || failure === 'config' ? 'credential' : 'reachable';
-      checks.push({ name, ok: false, detail: message, ...(hint === undefined ? {} : { hint }) });
+      const isEnd = error instanceof BudgetError && error.where['why'] === 'calls';
+      if (isEnd) checks.push({ name: 'rest', ok: true, detail: `not asked: ${maxCalls} calls are used up` });
+      else {
+        failures.push(failure);
+        const name = failure === 'auth' || failure === 'config' ? 'credential' : 'reachable';
+        checks.push({ name, ok: false, detail: message, ...(hint === undefined ? {} : { hint }) });
+      }
     }
-    tenants.push({ tenant: tenant.id, calls: source.client.stats.calls, checks });
+    const known = await readProfile(ledger, tenant.id);
+    const { silentCap } = endpoint;
+    const rowCap = silentCap === undefined ? {} : { rowCap: Math.min(silentCap, known.rowCap ?? Infinity) };
+    checks.push(
+      capsCheck(await updateProfile(ledger, tenant.id, { ...rowCap, endpoint: { ...known.endpoint, ...facts } })),
+    );
+    tenants.push({ tenant: tenant.id, calls: client.stats.calls, maxCalls, checks });
   }
-  return { tenants, exitCode: exitCodeOf(failures) };
+  return { machine, tenants, exitCode: exitCodeOf(failures) };
 }
 
 async function* examine(
   client: Client,
   tenant: TenantConfig,
-  profile: TenantProfile,
   runtime: Runtime,
   signal: AbortSignal,
 ): AsyncGenerator<DoctorCheck> {
@@ -59,13 +97,6 @@ async function* examine(
   const cells = (probe?.rows[0] ?? []).map(String);
   yield clockCheck(cells[0], runtime);
   yield proofCheck(cells.slice(1));
-  yield {
-    name: 'columns',
-    ok: true,
-    detail: probe?.named
-      ? 'answers name their columns'
-      : 'answers do not name their columns: cells are taken by position',
-  };
   const [table] = tenant.tables.keys();
   if (table !== undefined) {
     const page = { id: 'sample', windows: [{ from: 0n, to: fromEpochMs(runtime.now()) }], rows: undefined, bytes: 0 };
@@ -76,24 +107,23 @@ async function* examine(
       return typeof value === 'string' ? value : '';
     };
     yield {
-      name: 'rows',
+      name: 'sample',
       ok: true,
       detail: sample
         ? `${table}: tenantId "${cell('tenantId')}", ${/\.(\d+)/.exec(cell('timestamp'))?.[1]?.length ?? 0} fractional digits in timestamps`
         : `${table} is empty`,
     };
   }
-  yield {
-    name: 'caps',
-    ok: true,
-    detail:
-      profile.rowCap === undefined && profile.byteCap === undefined
-        ? 'no smaller cap than configured was met'
-        : `learnt: ${[
-            ...(profile.rowCap === undefined ? [] : [`${profile.rowCap} rows`]),
-            ...(profile.byteCap === undefined ? [] : [`${profile.byteCap} bytes`]),
-          ].join(', ')} an answer`,
-  };
+}
+
+function capsCheck({ rowCap, byteCap }: TenantProfile): DoctorCheck {
+  const learnt = [
+    ...(rowCap === undefined ? [] : [`${rowCap} rows`]),
+    ...(byteCap === undefined ? [] : [`${byteCap} bytes`]),
+  ];
+  const detail =
+    learnt.length === 0 ? 'no smaller one than configured was met' : `learnt: ${learnt.join(', ')} an answer`;
+  return { name: 'caps', ok: true, detail };
 }
 
 function clockCheck(at: string | undefined, runtime: Runtime): DoctorCheck {

@@ -165,9 +165,13 @@ export interface DoctorCheck {
 }
 
 export interface DoctorReport {
+  /** Of this machine and the data directory. */
+  readonly machine: readonly DoctorCheck[];
   readonly tenants: readonly {
     readonly tenant: string;
     readonly calls: number;
+    /** Calls that it might have sent. */
+    readonly maxCalls: number;
     readonly checks: readonly DoctorCheck[];
   }[];
   readonly exitCode: number;

@@ -8,6 +8,15 @@ import {
   pageQuery,
   probeQuery,
 } from '../../src/extract/kql.ts';
+import {
+  delayQuestion,
+  extentQuestion,
+  formsQuestion,
+  orderQuestion,
+  parametersQuestion,
+  rowsQuestion,
+  schemaQuestion,
+} from '../../src/extract/questions.ts';
 import type { CellQuery, ClockRange } from '../../src/extract/kql.ts';
 import { DAY, HOUR, parseInstant } from '../../src/instant.ts';
 import type { Window } from '../../src/instant.ts';
@@ -59,6 +68,16 @@ function* everyQuery(): Generator<readonly [name: string, query: string, columns
   }
   yield ['probe', probeQuery(), undefined];
   yield ['clock', clockQuery(), undefined];
+  for (const question of [formsQuestion, orderQuestion, parametersQuestion])
+    yield [question.name, question().query, undefined];
+  yield ['rows', rowsQuestion(500_000).query, ['x: string']];
+  for (const table of TABLE_NAMES)
+    for (const question of [delayQuestion, extentQuestion, schemaQuestion])
+      yield [
+        `${question.name} of ${table}`,
+        question(table).query,
+        question(table).columns.map((name) => `${name}: string`),
+      ];
 }
 
 describe('every query text that the pipeline can send', () => {

@@ -76,7 +76,7 @@ async function failure(work: Promise<unknown>): Promise<InsightsError> {
 describe('a call', () => {
   test('is a POST of the query alone to the tenant, with its key, and nothing else', async () => {
     const { client, server } = await bench([json({ rows })]);
-    expect(await client.ask('Events | take 1', columns)).toEqual({ kind: 'rows', rows, named: false });
+    expect(await client.ask('Events | take 1', columns)).toEqual({ kind: 'rows', rows, named: false, form: 'arrays' });
     const [call] = server.calls;
     expect(call?.url).toBe('/api/demo/insights/query');
     expect(call?.headers['x-api-key']).toBe(SECRET);
@@ -89,7 +89,7 @@ describe('a call', () => {
       json({ columns: ['b', 'x', 'a'], rows: [['x', null, '1']] }),
       json({ rows: [{ b: 'x', a: '1' }] }),
     ]);
-    expect(await client.ask('q', columns)).toEqual({ kind: 'rows', rows: [['1', 'x']], named: true });
+    expect(await client.ask('q', columns)).toEqual({ kind: 'rows', rows: [['1', 'x']], named: true, form: 'arrays' });
     expect(await client.ask('q', columns)).toMatchObject({ kind: 'rows', rows: [['1', 'x']] });
   });
 
