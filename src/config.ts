@@ -20,7 +20,8 @@ import { Credential, readSecret } from './config/secret.ts';
 import { ConfigError } from './errors.ts';
 import { parseInstant, type Instant } from './instant.ts';
 import { parseQuietSpan, type Quiet } from './quiet.ts';
-import { TABLE_NAMES, TABLES, type TableName } from './tables.ts';
+import { withPromoted } from './promoted.ts';
+import { TABLE_NAMES, TABLES, type TableName, type Tables } from './tables.ts';
 
 /** What to load of one table of one tenant. */
 export interface TableConfig {
@@ -50,7 +51,7 @@ export interface TenantConfig {
 
 type Sections = Omit<
   Settings,
-  'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'quiet' | 'engine' | 'privacy' | 'webhook'
+  'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'quiet' | 'engine' | 'privacy' | 'promote' | 'webhook'
 >;
 
 /** Parsed, resolved and frozen: paths are absolute, overrides applied, dates are instants. */
@@ -60,6 +61,8 @@ export interface Config extends Readonly<Sections> {
   readonly webhook:
     | { readonly url: string; readonly heartbeat: boolean; readonly secret: (() => Promise<string>) | undefined }
     | undefined;
+  /** The tables with their promoted columns. */
+  readonly lakeTables: Tables;
   /** The file that was read, if any. */
   readonly file: string | undefined;
 }
@@ -132,12 +135,13 @@ interface Surroundings {
 }
 
 function resolveSettings(settings: Settings, around: Surroundings): Config {
-  const { tenants, tables, start, callsPerMinute, quiet, engine, privacy, webhook, ...sections } = settings;
+  const { tenants, tables, start, callsPerMinute, quiet, engine, privacy, promote, webhook, ...sections } = settings;
   return deepFreeze({
     ...sections,
     baseUrl: sections.baseUrl.replace(/\/+$/, ''),
     dataDir: resolve(around.cwd, sections.dataDir),
     engine: { threads: engine.threads ?? availableParallelism(), memoryLimit: engine.memoryLimit },
+    lakeTables: lakeTables(promote),
     file: around.file,
     webhook: webhook && { ...webhook, secret: webhookSecret(webhook.secret, around) },
     tenants: tenants.map((tenant) => {
@@ -165,6 +169,14 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
       };
     }),
   });
+}
+
+function lakeTables(promote: Settings['promote']): Tables {
+  const of = (name: TableName): Tables[TableName] => ({
+    ...TABLES[name],
+    promoted: withPromoted(TABLES[name].promoted, promote[name]),
+  });
+  return { Logs: of('Logs'), Events: of('Events'), Metrics: of('Metrics') };
 }
 
 function quietOf({ hours, timeZone }: Settings['quiet']): Quiet {

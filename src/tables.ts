@@ -3,6 +3,9 @@
  * staging SQL, the lake's schema, the sandbox's store and the docs derive from here.
  * Source: the Insights API guide (docs.thewalletcrew.io/develop/guides/insights-api).
  */
+import { DEFAULT_PROMOTED } from './promoted.ts';
+import type { PromotedColumn } from './promoted.ts';
+
 export type KqlType = 'guid' | 'datetime' | 'string' | 'dynamic';
 export type TableName = 'Logs' | 'Events' | 'Metrics';
 
@@ -28,6 +31,8 @@ export interface Table {
   readonly typeColumn: string;
   /** Days the source keeps a row; `undefined` = for good. */
   readonly retentionDays: number | undefined;
+  /** Columns of the lake that are pulled out of `properties`. */
+  readonly promoted: readonly PromotedColumn[];
 }
 
 const happening = [
@@ -39,7 +44,7 @@ const happening = [
   { name: 'properties', type: 'dynamic', lake: 'properties' },
 ] as const satisfies readonly SourceColumn[];
 
-export const TABLES: Readonly<Record<TableName, Table>> = {
+export const TABLES: Tables = {
   Logs: {
     name: 'Logs',
     lakeName: 'logs',
@@ -47,6 +52,7 @@ export const TABLES: Readonly<Record<TableName, Table>> = {
     id: 'eventId',
     typeColumn: 'eventType',
     retentionDays: 45,
+    promoted: DEFAULT_PROMOTED.Logs,
   },
   Events: {
     name: 'Events',
@@ -55,6 +61,7 @@ export const TABLES: Readonly<Record<TableName, Table>> = {
     id: 'eventId',
     typeColumn: 'eventType',
     retentionDays: undefined,
+    promoted: DEFAULT_PROMOTED.Events,
   },
   Metrics: {
     name: 'Metrics',
@@ -70,8 +77,11 @@ export const TABLES: Readonly<Record<TableName, Table>> = {
     id: 'metricId',
     typeColumn: 'metricType',
     retentionDays: undefined,
+    promoted: DEFAULT_PROMOTED.Metrics,
   },
 };
+
+export type Tables = Readonly<Record<TableName, Table>>;
 
 /** In order of urgency: Logs are the only ones with an expiry date. */
 export const TABLE_NAMES: readonly TableName[] = ['Logs', 'Events', 'Metrics'];

@@ -56,6 +56,8 @@ const CORE = [
   'files',
   'runtime',
   'closest',
+  'json-path',
+  'promoted',
   'quiet',
   'zone',
   'spreadsheet-text',

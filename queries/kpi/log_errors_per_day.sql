@@ -16,10 +16,7 @@ entries as (
     tenant_id,
     (timestamp at time zone $zone)::date as day,
     regexp_matches(lower(event_type), '(^|[^a-z])(error|critical|fatal)([^a-z]|$)')
-      or coalesce(
-        lower(coalesce(properties ->> '$.severity', properties ->> '$.level')) in ('error', 'critical', 'fatal'),
-        false
-      ) as is_error
+      or coalesce(lower(severity) in ('error', 'critical', 'fatal'), false) as is_error
   from logs
   where tenant_id = coalesce($tenant, tenant_id)
 ),

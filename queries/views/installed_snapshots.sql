@@ -7,7 +7,7 @@ select
   tenant_id,
   timestamp,
   coalesce(properties::varchar, '') as series,
-  coalesce(properties ->> '$.passType', properties ->> '$.pass.type', properties ->> '$.pass_type') as pass_type,
+  pass_type,
   nullif(lower(number.key), '') as platform,
   number.value as units
 from (
@@ -15,6 +15,7 @@ from (
     tenant_id,
     timestamp,
     properties,
+    pass_type,
     unnest(
       case
         when value_number is not null then [{'key': '', 'value': value_number}]

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { parseInstant } from '../instant.ts';
+import { promoteSchema } from './promote.ts';
 import { parseQuietSpan, quietUntil } from '../quiet.ts';
 
 const MIB = 1024 * 1024;
@@ -278,6 +279,7 @@ const settings = z.strictObject({
     })
     .prefault({})
     .describe('What must not reach the lake.'),
+  promote: promoteSchema,
   schedule: z
     .strictObject({
       cron: z.string().min(1).default('0 3 * * *').describe('When `schedule` runs: minute hour day month weekday.'),

@@ -23,6 +23,8 @@ export interface Sources {
   readonly old: string | undefined;
   /** Rows of both. */
   readonly rows: number;
+  /** `key: 'text'` pairs of the file's own metadata. */
+  readonly metadata: string;
 }
 
 /** Up to here old and new rows are sorted together. */
@@ -30,7 +32,7 @@ const SORTED_TOGETHER = 200_000;
 
 /** Copies the rows to a Parquet file; returns the statistics of the copy (`count`, `file_size_bytes`). */
 export async function copyArranged(ledger: Ledger, sources: Sources, path: string): Promise<Row | undefined> {
-  const { columns, type, fresh, old, rows } = sources;
+  const { columns, type, fresh, old, rows, metadata } = sources;
   const order = `order by ${type}, "timestamp"`;
   const before = old === undefined ? '' : `select ${columns} ${old} union all `;
   const together = `${before}select ${columns} ${fresh} ${order}`;
@@ -40,7 +42,7 @@ export async function copyArranged(ledger: Ledger, sources: Sources, path: strin
   for (const [index, select] of ways.entries()) {
     try {
       const stats = await ledger.rows(
-        `copy (${select}) to ${sqlText(path)} (format parquet, compression zstd, return_stats)`,
+        `copy (${select}) to ${sqlText(path)} (format parquet, compression zstd, kv_metadata {${metadata}}, return_stats)`,
       );
       return stats[0];
     } catch (error) {

@@ -5,15 +5,19 @@
  */
 import { join } from 'node:path';
 import { TEMPORARY, commitFile } from '../files.ts';
-import { TABLES, TABLE_NAMES } from '../tables.ts';
-import type { TableName } from '../tables.ts';
+import { promotionKey } from '../promoted.ts';
+import { TABLE_NAMES } from '../tables.ts';
+import type { Table, TableName } from '../tables.ts';
 import { lakeColumns, sqlName, sqlText } from '../transform/lake.ts';
+import { promotedSql } from '../transform/promote.ts';
 import { tableOf, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import { CATALOGUE_FILE } from './layout.ts';
 
+const HIVE_KEYS = ['tenant_id', 'month'];
+
 /** Changes whenever the catalogue's shape does, so that an upgraded program publishes anew. */
-export const CATALOGUE_VERSION = '1';
+export const CATALOGUE_VERSION = '2';
 
 const RESERVED = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
 
@@ -116,33 +120,29 @@ interface CurrentFile {
   readonly table: TableName;
   /** Absolute. */
   readonly file: string;
+  /** The set of promoted columns in it. */
+  readonly promotion: string | undefined;
 }
 
 async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
   const rows = await ledger.rows(
-    'select tenant, table_name, file from partitions where superseded_at is null order by table_name, tenant, period',
+    'select tenant, table_name, file, promotion from partitions where superseded_at is null order by table_name, tenant, period',
   );
   return rows.map((row) => ({
     tenant: text(row, 'tenant') ?? '',
     table: tableOf(row),
     file: join(ledger.dataDir, text(row, 'file') ?? ''),
+    promotion: text(row, 'promotion'),
   }));
 }
 
 async function createViews(ledger: Ledger, schema: string, files: readonly CurrentFile[]): Promise<void> {
   for (const name of TABLE_NAMES) {
-    const table = TABLES[name];
+    const table = ledger.settings.tables[name];
     const view = `catalogue.${sqlName(schema)}.${table.lakeName}`;
     const columns = lakeColumns(table);
-    const mine = files.filter((file) => file.table === name).map(({ file }) => sqlText(file));
-    const source =
-      mine.length === 0
-        ? `select null::varchar as tenant_id, null::varchar as month, ${columns
-            .map((column) => `null::${column.type} as "${column.name}"`)
-            .join(', ')} where false`
-        : `select tenant_id, month, ${columns.map((column) => `"${column.name}"`).join(', ')}
-           from read_parquet([${mine.join(', ')}], hive_partitioning = true, hive_types = {'tenant_id': varchar, 'month': varchar})`;
-    await ledger.run(`create view ${view} as ${source}`);
+    const mine = files.filter((file) => file.table === name);
+    await ledger.run(`create view ${view} as ${rowsOf(table, mine)}`);
     await ledger.run(`comment on view ${view} is ${sqlText(DESCRIPTIONS[name])}`);
     const comments = [
       { name: 'tenant_id', comment: "The tenant's id in the API's path; prunes" },
@@ -153,4 +153,32 @@ async function createViews(ledger: Ledger, schema: string, files: readonly Curre
       await ledger.run(`comment on column ${view}."${column.name}" is ${sqlText(column.comment)}`);
     }
   }
+}
+
+/**
+ * Select of a table's rows. Files that were written with another set of promoted columns are read apart, theirs pulled
+ * out of the JSON as they are read: slower, and right. `rebuild` writes them anew.
+ */
+function rowsOf(table: Table, files: readonly CurrentFile[]): string {
+  const columns = lakeColumns(table);
+  const names = columns.map(({ name }) => sqlName(name)).join(', ');
+  const current = promotionKey(table.promoted);
+  const [fresh, old] = [
+    files.filter(({ promotion }) => promotion === current),
+    files.filter(({ promotion }) => promotion !== current),
+  ];
+  const selects: string[] = [];
+  if (fresh.length > 0) selects.push(`select tenant_id, month, ${names} from ${parquetFiles(fresh)}`);
+  if (old.length > 0)
+    selects.push(
+      `select tenant_id, month, ${names} from (${promotedSql(table, `from ${parquetFiles(old)}`, HIVE_KEYS)})`,
+    );
+  if (selects.length > 0) return selects.join(' union all ');
+  const typed = columns.map(({ name, type }) => `null::${type} as ${sqlName(name)}`).join(', ');
+  return `select null::varchar as tenant_id, null::varchar as month, ${typed} where false`;
+}
+
+function parquetFiles(files: readonly CurrentFile[]): string {
+  const list = files.map(({ file }) => sqlText(file)).join(', ');
+  return `read_parquet([${list}], hive_partitioning = true, hive_types = {'tenant_id': varchar, 'month': varchar})`;
 }

@@ -4,13 +4,14 @@
  * rewrites its month, which is small by choice.
  */
 import { join } from 'node:path';
+import { z } from 'zod';
 import { DamagedError } from '../errors.ts';
 import { DAY } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import { sqlText } from '../transform/lake.ts';
 import { count, tableOf, text } from './engine.ts';
 import type { Row } from './engine.ts';
-import { commitGeneration, copyRows } from './generation.ts';
+import { commitGeneration, copyRows, heldRows } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { periodOf } from './layout.ts';
 import { insertPartitions, readBack } from './record.ts';
@@ -42,7 +43,7 @@ export async function compactMonths(
        months as (
          select
            tenant, table_name, period[:7] as month, sum(rows)::bigint as rows, count(*) as n,
-           string_agg(file, chr(10) order by period) as files
+           string_agg(file, chr(10) order by period) as files, list(distinct coalesce(promotion, ''))::json as promotions
          from partitions
          where superseded_at is null and length(period) = 10
          group by all
@@ -65,11 +66,12 @@ async function compactMonth(ledger: Ledger, month: Row, run: string, onStep: Com
   if (!period) throw new Error(`not a month: ${name}`);
   const mine = ofTable(tenant, table);
   const files = (text(month, 'files') ?? '').split('\n').map((file) => join(ledger.dataDir, file));
+  const promotions = z.array(z.string()).parse(JSON.parse(text(month, 'promotions') ?? '[]'));
   const [last] = await ledger.rows(
     `select coalesce(max(generation), 0) as n from partitions where ${mine} and period = ${sqlText(name)}`,
   );
   const copied = await copyRows(ledger, { tenant, table }, period, count(last, 'n') + 1, {
-    fresh: `from ${parquetSql(files)} where true`,
+    fresh: heldRows(ledger.settings.tables[table], `from ${parquetSql(files)} where true`, promotions),
     old: undefined,
     rows: count(month, 'rows'),
   });

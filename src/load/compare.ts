@@ -24,6 +24,8 @@ export interface Unit {
   readonly whole: boolean;
   /** Absolute path of the current generation. */
   readonly oldFile: string | undefined;
+  /** The set of promoted columns in that file. */
+  readonly oldPromotion: string | undefined;
   /** Rows of the current generation. */
   readonly held: number;
   /** Rows staged for the period, copies of an id counted once. */
@@ -46,18 +48,19 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   const [first, last] = [batch.windows[0], batch.windows.at(-1)];
   if (!first || !last) return [];
   const known = await ledger.rows(
-    `select period, epoch_us(from_ts)::varchar as lo, epoch_us(to_ts)::varchar as hi, file, generation, rows, superseded_at is null as current
+    `select period, epoch_us(from_ts)::varchar as lo, epoch_us(to_ts)::varchar as hi, file, generation, rows, promotion, superseded_at is null as current
      from partitions
      where ${ofTable(batch.tenant, batch.table)} and from_ts < ${instantSql(last.to)} and to_ts > ${instantSql(first.from)}`,
   );
   const generations = new Map<string, number>();
-  const current: { period: Period; file: string; rows: number }[] = [];
+  const current: { period: Period; file: string; rows: number; promotion: string | undefined }[] = [];
   for (const row of known) {
     const name = text(row, 'period') ?? '';
     generations.set(name, Math.max(generations.get(name) ?? 0, count(row, 'generation')));
     if (row['current'] === true) {
       const period = { name, from: instantOf(row, 'lo'), to: instantOf(row, 'hi') };
-      current.push({ period, file: join(ledger.dataDir, text(row, 'file') ?? ''), rows: count(row, 'rows') });
+      const file = join(ledger.dataDir, text(row, 'file') ?? '');
+      current.push({ period, file, rows: count(row, 'rows'), promotion: text(row, 'promotion') });
     }
   }
   const months = current.filter(({ period }) => period.to - period.from > DAY);
@@ -81,6 +84,7 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
     windows,
     whole: windows.length === 1 && windows[0]?.from === period.from && windows[0].to === period.to,
     oldFile: files.get(period.name)?.file,
+    oldPromotion: files.get(period.name)?.promotion,
     held: files.get(period.name)?.rows ?? 0,
     staged: sumDays(period, days),
     nextGeneration: (generations.get(period.name) ?? 0) + 1,

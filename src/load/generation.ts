@@ -7,8 +7,10 @@ import { TEMPORARY, commitFile, syncPath } from '../files.ts';
 import type { Files } from '../files.ts';
 import type { Window } from '../instant.ts';
 import type { Batch } from '../page.ts';
-import { TABLES } from '../tables.ts';
-import { lakeName } from '../transform/lake.ts';
+import type { Table } from '../tables.ts';
+import { promotionKey } from '../promoted.ts';
+import { lakeName, sqlText } from '../transform/lake.ts';
+import { promotedSql } from '../transform/promote.ts';
 import { copyArranged } from './arrange.ts';
 import type { Sources } from './arrange.ts';
 import { hourInside, loadedSql } from './compare.ts';
@@ -27,7 +29,12 @@ export interface Generation {
   readonly rows: number;
   readonly bytes: number;
   readonly sha256: string;
+  /** The set of promoted columns in it; undefined = none. */
+  readonly promotion: string | undefined;
 }
+
+/** Key of a file's own metadata that says which promoted columns it holds: what the ledger knows of it, for `repair`. */
+export const PROMOTION_METADATA = 'insights.promotion';
 
 /** A generation under its temporary name. */
 export interface Copied extends Omit<Generation, 'sha256'> {
@@ -42,7 +49,7 @@ export async function copyGeneration(
   expectedRows: number,
   keepMissing: readonly Window[],
 ): Promise<Copied> {
-  const table = TABLES[batch.table];
+  const table = ledger.settings.tables[batch.table];
   const id = lakeName(table, table.id);
   const spared = `(${insideSql(keepMissing)} and not exists (
     select 1 from staged where ${loadedSql(unit)} and staged."${id}" = old."${id}" and ${hourOf('staged')} = ${hourOf('old')}))`;
@@ -51,9 +58,13 @@ export async function copyGeneration(
   const old =
     unit.oldFile === undefined || (unit.whole && keepMissing.length === 0)
       ? undefined
-      : `from ${parquetSql([unit.oldFile])} as old where ${isKept}
-         and not exists (select 1 from displaced where ${hourInside(unit)} and displaced.id = old."${id}" and displaced.hour = ${hourOf('old')})`;
-  const fresh = `from staged where ${loadedSql(unit)}`;
+      : heldRows(
+          table,
+          `from ${parquetSql([unit.oldFile])} as old where ${isKept}
+         and not exists (select 1 from displaced where ${hourInside(unit)} and displaced.id = old."${id}" and displaced.hour = ${hourOf('old')})`,
+          [unit.oldPromotion],
+        );
+  const fresh = `from (${promotedSql(table, `from staged where ${loadedSql(unit)}`)})`;
   const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, {
     fresh,
     old,
@@ -64,6 +75,12 @@ export async function copyGeneration(
     throw new InsightsError('unexpected', `${generation.file} holds ${generation.rows} rows, expected ${expectedRows}`);
   }
   return generation;
+}
+
+/** `from …` of rows that generations hold, with today's promoted columns: taken as they are where the files have them. */
+export function heldRows(table: Table, from: string, promotions: readonly (string | undefined)[]): string {
+  const current = promotionKey(table.promoted);
+  return promotions.every((promotion) => promotion === current) ? from : `from (${promotedSql(table, from)})`;
 }
 
 /** Rows of a table's lake columns → a file of its own, complete, not yet named. */
@@ -78,8 +95,12 @@ export async function copyRows(
   const path = join(ledger.dataDir, file);
   await makeFolder(ledger.files, dirname(path));
   const temporary = `${path}${TEMPORARY}`;
-  const type = `"${lakeName(TABLES[table], TABLES[table].typeColumn)}"`;
-  const stats = await copyArranged(ledger, { columns: columnListSql(TABLES[table]), type, ...sources }, temporary);
+  const definition = ledger.settings.tables[table];
+  const type = `"${lakeName(definition, definition.typeColumn)}"`;
+  const promotion = promotionKey(definition.promoted);
+  const metadata = `'${PROMOTION_METADATA}': ${sqlText(promotion)}`;
+  const columns = columnListSql(definition);
+  const stats = await copyArranged(ledger, { columns, type, metadata, ...sources }, temporary);
   return {
     period,
     generation,
@@ -87,6 +108,7 @@ export async function copyRows(
     temporary,
     rows: count(stats, 'count'),
     bytes: count(stats, 'file_size_bytes'),
+    promotion,
   };
 }
 

@@ -13,6 +13,8 @@ import { count, openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from './layout.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { TABLES } from '../tables.ts';
+import type { Tables } from '../tables.ts';
 
 /** A share of rows, applied only from a number of rows on: three rows of four are no trend. */
 interface ShareLimit {
@@ -32,6 +34,8 @@ export interface LakeSettings {
   readonly quarantine: ShareLimit;
   /** Share of a partition's rows that one merge may remove. @default 0.2 from 100 rows on */
   readonly deletes: ShareLimit;
+  /** The tables with the promoted columns that files are written with. @default those of `tables.ts` */
+  readonly tables: Tables;
 }
 
 /** Defaults of every setting. */
@@ -40,6 +44,7 @@ export const LAKE_DEFAULTS: LakeSettings = {
   keepHours: 24,
   quarantine: { maxShare: 0.2, minRows: 100 },
   deletes: { maxShare: 0.2, minRows: 100 },
+  tables: TABLES,
 };
 
 /** The wall clock (ms since 1970) stamps ledger rows and ages superseded files; it never decides what is loaded. */

@@ -1,5 +1,6 @@
 /** `manifest.json`: the snapshot for readers without DuckDB, and the receipt that it is published. Schema in docs/lake.md. */
-import { TABLES, TABLE_NAMES } from '../tables.ts';
+import { promotionKey } from '../promoted.ts';
+import { TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { lakeColumns } from '../transform/lake.ts';
 import { count, text } from './engine.ts';
@@ -14,6 +15,8 @@ interface ManifestPartition {
   readonly rows: number;
   readonly bytes: number;
   readonly sha256: string;
+  /** The set of promoted columns in the file; null when it holds none. Another than the table's: `rebuild` is due. */
+  readonly promotion: string | null;
   /** Whole numbers as text: they pass 2^53. */
   readonly fingerprint: { readonly rows: string; readonly sum0: string; readonly sum1: string; readonly xor: string };
   readonly minTimestamp: string;
@@ -35,6 +38,8 @@ interface ManifestCoverage {
 
 interface ManifestTable {
   readonly columns: readonly { readonly name: string; readonly type: string; readonly comment: string }[];
+  /** The set of promoted columns among them. */
+  readonly promotion: string;
   readonly tenants: Readonly<
     Record<
       string,
@@ -57,8 +62,10 @@ const ISO = (expression: string): string => `strftime(${expression}, '%Y-%m-%dT%
 export async function buildManifest(ledger: Ledger, snapshot: number, run: string): Promise<Manifest> {
   const tables: Record<string, ManifestTable> = {};
   for (const name of TABLE_NAMES) {
-    tables[TABLES[name].lakeName] = {
-      columns: lakeColumns(TABLES[name]),
+    const table = ledger.settings.tables[name];
+    tables[table.lakeName] = {
+      columns: lakeColumns(table),
+      promotion: promotionKey(table.promoted),
       tenants: await tenantsOf(ledger, name),
     };
   }
@@ -71,7 +78,7 @@ async function tenantsOf(ledger: Ledger, table: TableName): Promise<ManifestTabl
     (tenants[text(row, 'tenant') ?? ''] ??= { partitions: [], coverage: [] });
   const partitions = await ledger.rows(
     `select
-       tenant, period, file, rows, bytes, sha256, ${fingerprintColumnsSql('fingerprint')},
+       tenant, period, file, rows, bytes, sha256, promotion, ${fingerprintColumnsSql('fingerprint')},
        ${ISO('min_ts')} as min_ts, ${ISO('max_ts')} as max_ts
      from partitions where superseded_at is null and table_name = $1 order by tenant, period`,
     [table],
@@ -83,6 +90,7 @@ async function tenantsOf(ledger: Ledger, table: TableName): Promise<ManifestTabl
       rows: count(row, 'rows'),
       bytes: count(row, 'bytes'),
       sha256: text(row, 'sha256') ?? '',
+      promotion: text(row, 'promotion') ?? null,
       fingerprint: {
         rows: text(row, 'n') ?? '0',
         sum0: text(row, 's0') ?? '0',

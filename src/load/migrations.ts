@@ -101,4 +101,8 @@ export const MIGRATIONS: readonly string[] = [
     published_at timestamptz not null
   );
   `,
+  `
+  -- Which set of promoted columns the file holds (promotionKey); null: none, it was written before there were any.
+  alter table partitions add column promotion varchar;
+  `,
 ];

@@ -83,6 +83,7 @@ async function contentKey(ledger: Ledger): Promise<string> {
   );
   const parts = [
     CATALOGUE_VERSION,
+    ...Object.values(ledger.settings.tables).map(({ promoted }) => JSON.stringify(promoted)),
     ledger.dataDir,
     text(row ?? {}, 'files'),
     text(row ?? {}, 'hours'),

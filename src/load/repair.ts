@@ -11,7 +11,7 @@ import { EXIT, InsightsError } from '../errors.ts';
 import type { TableName } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
 import { text } from './engine.ts';
-import { sha256Of } from './generation.ts';
+import { PROMOTION_METADATA, sha256Of } from './generation.ts';
 import type { Generation } from './generation.ts';
 import { openLedger } from './ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from './ledger.ts';
@@ -147,7 +147,9 @@ async function chooseReadable(
     if (rows === undefined) continue;
     taken.add(period.name);
     const path = join(ledger.dataDir, file);
-    chosen.push({ period, generation, file, rows, bytes: (await stat(path)).size, sha256: await sha256Of(path) });
+    const { size: bytes } = await stat(path);
+    const promotion = await promotionOf(ledger, path);
+    chosen.push({ period, generation, file, rows, bytes, sha256: await sha256Of(path), promotion });
   }
   return chosen.sort((a, b) => (a.period.from < b.period.from ? -1 : 1));
 }
@@ -163,6 +165,14 @@ async function rowsOf(ledger: Ledger, path: string): Promise<number | undefined>
     );
     return undefined;
   }
+}
+
+/** Which promoted columns a file says that it holds. */
+async function promotionOf(ledger: Ledger, path: string): Promise<string | undefined> {
+  const [row] = await ledger.rows(
+    `select decode(value) as value from parquet_kv_metadata(${sqlText(path)}) where decode(key) = ${sqlText(PROMOTION_METADATA)}`,
+  );
+  return row && text(row, 'value');
 }
 
 async function manifestFiles(dataDir: string): Promise<Set<string>> {

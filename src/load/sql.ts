@@ -2,7 +2,7 @@
 import { fingerprintSql } from '../fingerprint.ts';
 import type { Fingerprint } from '../fingerprint.ts';
 import type { Instant, Window } from '../instant.ts';
-import { lakeColumns, sqlText } from '../transform/lake.ts';
+import { givenColumns, lakeColumns, sqlText } from '../transform/lake.ts';
 import type { Table, TableName } from '../tables.ts';
 import { big } from './engine.ts';
 import type { Row } from './engine.ts';
@@ -84,9 +84,12 @@ export function columnListSql(table: Table, prefix = ''): string {
     .join(', ');
 }
 
-/** 64 bits over everything a row says: two versions of one id differ, or they are the same row. */
+/**
+ * 64 bits over everything the source says of a row: two versions of one id differ, or they are the same row. What is
+ * pulled out of the JSON takes no part: it follows from the rest, and files may hold other sets of it.
+ */
 export function contentHashSql(table: Table, prefix = ''): string {
-  const parts = lakeColumns(table).map((column) =>
+  const parts = givenColumns(table).map((column) =>
     column.type === 'JSON' ? `${prefix}"${column.name}"::varchar` : `${prefix}"${column.name}"`,
   );
   return `hash(${parts.join(', ')})`;

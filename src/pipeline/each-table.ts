@@ -114,6 +114,7 @@ export function lakeSettings(config: Config, request: Pick<RunRequest, 'allowDel
     memoryLimit: engine.memoryLimit,
     keepHours: lake.keepHours,
     quarantine,
+    tables: config.lakeTables,
     deletes: request.allowDeletes === true ? { maxShare: 1, minRows: deletes.minRows } : deletes,
   };
 }

@@ -1,10 +1,13 @@
 /** The lake's own columns, derived from `tables.ts`: what a Parquet file, a view and the manifest show. */
+import type { PromotedType } from '../promoted.ts';
 import type { Table } from '../tables.ts';
+
+type LakeType = 'VARCHAR' | 'TIMESTAMP WITH TIME ZONE' | 'JSON' | 'DOUBLE' | 'BIGINT' | 'BOOLEAN' | 'VARCHAR[]';
 
 interface LakeColumn {
   readonly name: string;
   /** DuckDB type, also the type in the Parquet files (JSON is text with the JSON annotation). */
-  readonly type: 'VARCHAR' | 'TIMESTAMP WITH TIME ZONE' | 'JSON' | 'DOUBLE';
+  readonly type: LakeType;
   readonly comment: string;
 }
 
@@ -20,8 +23,27 @@ const COMMENTS: Readonly<Record<string, string>> = {
   value: "The metric's JSON value, verbatim",
 };
 
-/** Columns of a lake table in file order. Metrics gain `value_type` and `value_number` beside the raw value. */
+const PROMOTED: Readonly<Record<PromotedType, LakeType>> = {
+  text: 'VARCHAR',
+  integer: 'BIGINT',
+  number: 'DOUBLE',
+  boolean: 'BOOLEAN',
+  timestamp: 'TIMESTAMP WITH TIME ZONE',
+  list: 'VARCHAR[]',
+  host: 'VARCHAR',
+};
+
+/** Columns of a lake table in file order: what the source sent, then what is pulled out of it. */
 export function lakeColumns(table: Table): readonly LakeColumn[] {
+  const promoted = table.promoted.map(({ name, type, comment }) => ({ name, type: PROMOTED[type], comment }));
+  return [...givenColumns(table), ...promoted];
+}
+
+/**
+ * The columns that hold what the source sent; every file has them, whenever it was written. Metrics gain `value_type`
+ * and `value_number` beside the raw value.
+ */
+export function givenColumns(table: Table): readonly LakeColumn[] {
   return table.columns.flatMap((column): LakeColumn[] => {
     const type =
       column.type === 'datetime'

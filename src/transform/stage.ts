@@ -17,7 +17,7 @@
 import type { LandedPage } from '../page.ts';
 import type { Table } from '../tables.ts';
 import { SourceError } from '../errors.ts';
-import { lakeColumns, lakeName, sqlText } from './lake.ts';
+import { givenColumns, lakeName, sqlText } from './lake.ts';
 
 /** Reasons whose rows have a known place in time inside their page: they take part in their hour's account. */
 export const COUNTED_REASONS = ['no_id', 'foreign_tenant'] as const;
@@ -27,7 +27,7 @@ interface StageInput {
   readonly pages: readonly LandedPage[];
   /** The tenant id that rows must carry; undefined while none is pinned. An empty id is nobody's and is loaded. */
   readonly pinned: string | undefined;
-  /** Name of the temp table made: file, reason, raw (null unless there is a reason), then the lake's columns. */
+  /** Name of the temp table made: file, reason, raw (null unless there is a reason), then the columns that the source gives. */
   readonly target: string;
   /** Files to read in place of a page's own (see `disarm.ts`), by the page's file. */
   readonly substitutes?: ReadonlyMap<string, string>;
@@ -44,7 +44,7 @@ export function stageSql({ table, pages, pinned, target, substitutes }: StageInp
   );
   const groups = groupBy(pages, (landed) => JSON.stringify(landed.columns ?? null));
   const typed = [...groups.values()].map((group) => typedRows(table, group, fileOf));
-  const columns = lakeColumns(table).map((column) => column.name);
+  const columns = givenColumns(table).map((column) => column.name);
   const id = lakeName(table, table.id);
   if (pages.length === 0) return emptyStage(table, target);
   return [
@@ -89,7 +89,7 @@ from judged`,
 
 /** A batch whose windows are empty at the source has no page; what is held there is compared with nothing. */
 function emptyStage(table: Table, target: string): string[] {
-  const columns = lakeColumns(table).map((column) => `"${column.name}" ${column.type}`);
+  const columns = givenColumns(table).map((column) => `"${column.name}" ${column.type}`);
   return [
     `create or replace temp table ${target}_windows (file varchar, lo timestamptz, hi timestamptz)`,
     `create or replace temp table ${target}_pages (file varchar, page varchar, starts_at timestamptz)`,

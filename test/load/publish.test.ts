@@ -87,6 +87,7 @@ describe('the catalogue', () => {
       'value_number DOUBLE',
       'properties JSON',
       'timestamp TIMESTAMP WITH TIME ZONE',
+      'pass_type VARCHAR',
     ]);
   });
 

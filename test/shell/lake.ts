@@ -2,6 +2,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
+import { TABLES } from '../../src/tables.ts';
+import { promotedSql } from '../../src/transform/promote.ts';
 
 /** `time | type | properties` or `hour | state`, one a line; times are UTC. */
 export interface HandMadeLake {
@@ -24,7 +26,11 @@ export async function writeLake(dataDir: string, lake: HandMadeLake): Promise<vo
   const instance = await DuckDBInstance.create(join(dataDir, 'insights.duckdb'));
   const connection = await instance.connect();
   await connection.run("set TimeZone = 'UTC'");
-  for (const table of ['events', 'logs'] as const) {
+  for (const [table, definition] of [
+    ['events', TABLES.Events],
+    ['logs', TABLES.Logs],
+  ] as const) {
+    // prettier-ignore
     const file = join(dataDir, 'store', `${table}.parquet`);
     await connection.run(`create temp table rows_of_${table} (${HAPPENING})`);
     for (const [index, [time = '', type = '', properties = '{}', tenant = 'demo']] of cells(lake[table]).entries())
@@ -33,7 +39,9 @@ export async function writeLake(dataDir: string, lake: HandMadeLake): Promise<vo
         [`id-${String(index).padStart(4, '0')}`, time, type, properties, tenant],
       );
     await connection.run(`copy rows_of_${table} to '${file}'`);
-    await connection.run(`create view ${table} as select * from read_parquet(['${file}'])`);
+    await connection.run(
+      `create view ${table} as ${promotedSql(definition, `from read_parquet(['${file}'])`, ['tenant_id', 'month'])}`,
+    );
   }
   await connection.run(`create table coverage (${COVERAGE})`);
   for (const [hour = '', state = '', table = 'events', tenant = 'demo'] of cells(lake.coverage))

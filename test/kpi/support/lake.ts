@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { DuckDBInstance, type Json } from '@duckdb/node-api';
 import { openReader } from '../../../src/reader.ts';
 import { findReport, parameterValues } from '../../../src/report.ts';
+import { TABLES, type TableName } from '../../../src/tables.ts';
+import { promotedSql } from '../../../src/transform/promote.ts';
 
 export interface Happening {
   readonly table: 'events' | 'logs';
@@ -60,16 +62,24 @@ const HAPPENING = `
 const ROWS = `read_json($1, format = 'newline_delimited', columns =
   {"table": varchar, tenant: varchar, time: varchar, type: varchar, properties: varchar, id: varchar, value: varchar, "from": varchar, "to": varchar, state: varchar, source: varchar, month: varchar, proven: bigint})`;
 
+/** Rows as the source gives them, with the lake's promoted columns. */
+function promoted(table: TableName, rows: string): string {
+  return promotedSql(TABLES[table], `from (${rows})`, ['tenant_id', 'month']);
+}
+
 /** Statements that make the catalogue's views and tables as tables; `$1` is a file of the rows, one JSON object a line. */
 const STATEMENTS = [
   `create table given as from ${ROWS}`,
-  `create table events as ${HAPPENING} from given where "table" = 'events' and id is not null`,
-  `create table logs as ${HAPPENING} from given where "table" = 'logs' and id is not null`,
-  `create table metrics as
+  `create table events as ${promoted('Events', `${HAPPENING} from given where "table" = 'events' and id is not null`)}`,
+  `create table logs as ${promoted('Logs', `${HAPPENING} from given where "table" = 'logs' and id is not null`)}`,
+  `create table metrics as ${promoted(
+    'Metrics',
+    `
      select md5(concat(tenant, time, type, properties)) as metric_id, time::timestamptz as timestamp, 'internal' as source_tenant_id,
        type as metric_type, value::json as value, lower(json_type(value)) as value_type, try_cast(value as double) as value_number,
        properties::json as properties, tenant as tenant_id, left(time, 7) as month
      from given where value is not null`,
+  )}`,
   `create table held as
      select tenant_id, 'events' as table_name, timestamp from events
      union all select tenant_id, 'logs', timestamp from logs

@@ -60,8 +60,8 @@ export interface Scratch extends AsyncDisposable {
   readonly clock: { now: number };
   readonly runtime: LakeRuntime;
   ledger: Ledger;
-  /** Closes the ledger and opens it again, as a new run does. */
-  reopen(): Promise<Ledger>;
+  /** Closes the ledger and opens it again, as a new run does; with other settings, as after a change of the configuration. */
+  reopen(settings?: Partial<LakeSettings>): Promise<Ledger>;
 }
 
 export async function scratchLake(settings: Partial<LakeSettings> = {}): Promise<Scratch> {
@@ -74,9 +74,9 @@ export async function scratchLake(settings: Partial<LakeSettings> = {}): Promise
     clock,
     runtime,
     ledger: await openLedger(dir, all, runtime),
-    reopen: async () => {
+    reopen: async (changed = {}) => {
       await scratch.ledger.close();
-      scratch.ledger = await openLedger(dir, all, runtime);
+      scratch.ledger = await openLedger(dir, { ...all, ...changed }, runtime);
       return scratch.ledger;
     },
     [Symbol.asyncDispose]: async () => {

@@ -1,0 +1,56 @@
+/** Promoted columns out of the rows' JSON: the one way in which they are made, when rows are written and when they are read. */
+import { duckdbPath, parseJsonPath } from '../json-path.ts';
+import type { PromotedColumn } from '../promoted.ts';
+import type { Table } from '../tables.ts';
+import { givenColumns, sqlName, sqlText } from './lake.ts';
+
+const OFFSET = `'([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$'`;
+const HOST = `'^(?:[A-Za-z][A-Za-z0-9+.-]*://)?([^/?#:]*)'`;
+
+/**
+ * Select of every column of the lake over rows (`from … where …`) that hold those the source gives; `keys` are other
+ * columns of theirs to keep.
+ */
+export function promotedSql(table: Table, from: string, keys: readonly string[] = []): string {
+  const given = [...keys, ...givenColumns(table).map(({ name }) => name)].map(sqlName);
+  if (table.promoted.length === 0) return `select ${given.join(', ')} ${from}`;
+  const paths: string[] = [];
+  const columns = table.promoted.map((column) => {
+    const found = column.paths.map((path) => `found[${paths.push(path)}]`);
+    const value = found.length === 1 ? `${found[0]}` : `coalesce(${found.join(', ')})`;
+    return `${typedSql(column, value)} as ${sqlName(column.name)}`;
+  });
+  // One call for all paths: the text is parsed once.
+  return `select ${[...given, ...columns].join(', ')}
+from (select ${given.join(', ')}, json_extract_string("properties", [${paths.map(pathSql).join(', ')}]) as found ${from})`;
+}
+
+function pathSql(path: string): string {
+  const segments = parseJsonPath(path);
+  if (!segments || segments.some(({ isPattern }) => isPattern))
+    throw new RangeError(`not a path of exact keys: ${path}`);
+  return sqlText(duckdbPath(segments));
+}
+
+/** Text that is no value of the type is null: the JSON beside it still says what was sent. */
+function typedSql({ type }: PromotedColumn, value: string): string {
+  switch (type) {
+    case 'text':
+      return `nullif(${value}, '')`;
+    case 'integer':
+      return `try_cast(${value} as bigint)`;
+    case 'number':
+      return `try_cast(${value} as double)`;
+    case 'boolean':
+      return `try_cast(${value} as boolean)`;
+    case 'timestamp':
+      // Without an offset it is UTC, whatever the zone of the session that reads a view.
+      return `case when regexp_matches(${value}, ${OFFSET}) then try_cast(${value} as timestamptz) else try_cast(${value} as timestamp) at time zone 'UTC' end`;
+    case 'list':
+      return `case when left(${value}, 1) = '[' then try(from_json(${value}, '["VARCHAR"]')) when ${value} <> '' then [${value}] end`;
+    case 'host':
+      return `nullif(lower(regexp_extract(${value}, ${HOST}, 1)), '')`;
+    default:
+      return type satisfies never;
+  }
+}

@@ -1,0 +1,141 @@
+import { readFile } from 'node:fs/promises';
+import { format } from 'prettier';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseJsonPath } from '../../src/json-path.ts';
+import { openEngine } from '../../src/load/engine.ts';
+import type { Engine } from '../../src/load/engine.ts';
+import { promotionKey, withPromoted } from '../../src/promoted.ts';
+import type { PromotedColumn, PromotedType } from '../../src/promoted.ts';
+import { TABLES, TABLE_NAMES } from '../../src/tables.ts';
+import { givenColumns, lakeColumns, sqlName, sqlText } from '../../src/transform/lake.ts';
+import { promotedSql } from '../../src/transform/promote.ts';
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await openEngine(':memory:', '', { memoryLimit: '256MB', threads: 1 });
+});
+afterAll(() => engine.close());
+
+function column(type: PromotedType, paths: readonly string[], name = 'c'): PromotedColumn {
+  return { name, type, paths, comment: '' };
+}
+
+/** What a column makes of each JSON text. */
+async function promoted(promotedColumn: PromotedColumn, properties: readonly (string | null)[]): Promise<unknown[]> {
+  const table = { ...TABLES.Events, promoted: [promotedColumn] };
+  const nulls = givenColumns(table).map(({ name, type }) =>
+    name === 'properties' ? `p::json as properties` : `null::${type} as ${sqlName(name)}`,
+  );
+  const rows = properties.map((text, index) => `(${index}, ${text === null ? 'null' : sqlText(text)})`).join(', ');
+  const from = `from (select n, ${nulls.join(', ')} from (values ${rows}) as given(n, p))`;
+  const found = await engine.rows(
+    `select ${sqlName(promotedColumn.name)} as v from (${promotedSql(table, from, ['n'])}) order by n`,
+  );
+  return found.map((row) => row['v']);
+}
+
+describe('a promoted column', () => {
+  test('takes the first of its candidate paths that holds a value', async () => {
+    const passId = column('text', ['passId', 'pass.id', 'pass_id']);
+    const given = ['{"pass_id":"c","pass":{"id":"b"},"passId":"a"}', '{"pass_id":"c","pass":{"id":"b"}}', '{"pass_id":"c"}', '{"passId":null,"pass_id":"c"}', '{}', null, '"text"', '[1]']; // prettier-ignore
+    expect(await promoted(passId, given)).toEqual(['a', 'b', 'c', 'c', null, null, null, null]);
+  });
+
+  test.each<[PromotedType, string, unknown]>([
+    ['text', '""', null],
+    ['text', '"Ünï \\"q\\""', 'Ünï "q"'],
+    ['text', '5', '5'],
+    ['text', '{"a": 1}', '{"a":1}'],
+    ['integer', '"12"', '12'],
+    ['integer', '200', '200'],
+    ['integer', '"many"', null],
+    ['number', '"1.5"', 1.5],
+    ['number', '12', 12],
+    ['number', '{}', null],
+    ['boolean', 'true', true],
+    ['boolean', '"false"', false],
+    ['boolean', '"perhaps"', null],
+    ['timestamp', '"2026-07-03T10:00:00"', '2026-07-03 10:00:00+00'],
+    ['timestamp', '"2026-07-03T10:00:00.5+02:00"', '2026-07-03 08:00:00.5+00'],
+    ['timestamp', '"2026-07-03T10:00:00Z"', '2026-07-03 10:00:00+00'],
+    ['timestamp', '"soon"', null],
+    ['list', '["a","b"]', ['a', 'b']],
+    ['list', '"a"', ['a']],
+    ['list', '""', null],
+    ['list', '[]', []],
+    ['host', '"https://Shop.Example/card?x=1"', 'shop.example'],
+    ['host', '"shop.example:8080/x"', 'shop.example'],
+    ['host', '"/card"', null],
+  ])('of type %s makes %s into %j', async (type, json, wanted) => {
+    expect(await promoted(column(type, ['k']), [`{"k":${json}}`])).toEqual([wanted]);
+  });
+
+  test('reads a time without offset as UTC whatever the zone of the session', async () => {
+    await engine.run(`set TimeZone = 'America/New_York'`);
+    const [value] = await promoted(column('timestamp', ['k']), ['{"k":"2026-07-03T10:00:00"}']);
+    await engine.run(`set TimeZone = 'UTC'`);
+    // Shown in UTC; read in the session's zone it would be 14:00.
+    expect(value).toBe('2026-07-03 10:00:00+00');
+  });
+
+  test.each([
+    ['"a.b".c', '{"a.b":{"c":"x"}}'],
+    ['"it\'s"', `{"it's":"x"}`],
+    ['"q\\"q"', '{"q\\"q":"x"}'],
+    ['a-b.1', '{"a-b":{"1":"x"}}'],
+    ['Ünï', '{"Ünï":"x"}'],
+  ])('finds a key spelt %s', async (path, json) => {
+    expect(await promoted(column('text', [path]), [json, '{"other":1}'])).toEqual(['x', null]);
+  });
+});
+
+describe('the set of columns', () => {
+  test('of the configuration stands beside the default one; a default name gets other paths', () => {
+    const own = [column('text', ['shop.code'], 'store_id'), column('number', ['price'], 'price')];
+    const all = withPromoted(TABLES.Events.promoted, own);
+    expect(all.map(({ name }) => name)).toEqual([...TABLES.Events.promoted.map(({ name }) => name), 'price']);
+    expect(all.find(({ name }) => name === 'store_id')).toMatchObject({
+      paths: ['shop.code'],
+      comment: 'Store that it is attributed to',
+    });
+  });
+
+  test('has a key that changes with names, types, paths and order, and not with comments', () => {
+    const base = [column('text', ['a', 'b'])];
+    const others = [
+      [column('list', ['a', 'b'])], [column('text', ['b', 'a'])], [column('text', ['a'])], [column('text', ['a', 'b'], 'd')], [],
+    ]; // prettier-ignore
+    const keys = [base, ...others].map(promotionKey);
+    expect(new Set(keys).size).toBe(keys.length);
+    expect(promotionKey([{ ...column('text', ['a', 'b']), comment: 'other' }])).toBe(promotionKey(base));
+  });
+});
+
+test.each([
+  ['a.b', ['a', 'b']],
+  ['"a.b".c', ['a.b', 'c']],
+  ['identifiers.*', ['identifiers', '*']],
+])('the path %s has the keys %j', (path, keys) => {
+  expect(parseJsonPath(path)?.map(({ text }) => text)).toEqual(keys);
+});
+
+test.each(['', '.', 'a.', '.a', 'a..b', 'a b', '"a', 'a"b"', '""', '"*"'])('%j is no path', (path) => {
+  expect(parseJsonPath(path)).toBeUndefined();
+});
+
+test('docs/lake.md lists the default columns', async () => {
+  const rows = TABLE_NAMES.flatMap((name) => {
+    const types = new Map(lakeColumns(TABLES[name]).map((lake) => [lake.name, lake.type]));
+    return TABLES[name].promoted.map(
+      ({ name: own, paths, comment }) =>
+        `| ${TABLES[name].lakeName} | \`${own}\` | ${types.get(own)} | ${paths.map((path) => `\`${path}\``).join(', ')} | ${comment} |`,
+    );
+  });
+  const document = await readFile(new URL('../../docs/lake.md', import.meta.url), 'utf8');
+  const block = /(<!-- promoted columns: [^>]* -->)[\s\S]*?(<!-- end -->)/;
+  expect(document).toMatch(block);
+  const table = ['| table | column | type | looked up in | holds |', '|---|---|---|---|---|', ...rows].join('\n');
+  const whole = document.replace(block, (_, start: string, end: string) => `${start}\n\n${table}\n\n${end}`);
+  const formatted = await format(whole, { parser: 'markdown', printWidth: 160, singleQuote: true });
+  await expect(formatted).toMatchFileSnapshot('../../docs/lake.md');
+});
