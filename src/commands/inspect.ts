@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { doctorSummary, repairSummary, statusSummary, verifySummary } from '../output/summary.ts';
 import { requestOf, tableOption, tenantOption } from './run.ts';
-import { act, type Shell } from './shell.ts';
+import { act, type Session, type Shell } from './shell.ts';
 
 interface Selection {
   readonly tenant?: readonly string[];
@@ -63,14 +63,19 @@ export function doctorCommand(shell: Shell): Command {
     .addHelpText('after', '\nExamples:\n  $ insights-etl doctor\n  $ insights-etl doctor --tenant demo --json')
     .action((options: Pick<Selection, 'tenant'> & { readonly maxCalls: number }, command: Command) =>
       act(shell, command, { tenants: true }, async (session) => {
-        const { doctor } = await import('../pipeline/doctor.ts');
         const { tenants } = requestOf(session, options.tenant ? { tenant: options.tenant } : {});
         const config = tenants === undefined ? session.config : only(session.config, tenants);
-        const report = await doctor(config, { maxCalls: options.maxCalls }, session.runtime, session.signal);
-        session.print(session.json ? `${json(report)}\n` : doctorSummary(report));
-        return report.exitCode;
+        return runDoctor({ ...session, config }, options.maxCalls);
       }),
     );
+}
+
+/** Examines machine and endpoints, and prints what it found; also the end of `init`. */
+export async function runDoctor(session: Session, maxCalls = DOCTOR_CALLS): Promise<number> {
+  const { doctor } = await import('../pipeline/doctor.ts');
+  const report = await doctor(session.config, { maxCalls }, session.runtime, session.signal);
+  session.print(session.json ? `${json(report)}\n` : doctorSummary(report));
+  return report.exitCode;
 }
 
 /** Every question, of three tables, and some repetitions. */

@@ -8,6 +8,7 @@ import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { exportCommand } from './export.ts';
+import { initCommand } from './init.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
 import { backfillCommand, planCommand, runCommand } from './run.ts';
 import { sandboxCommand } from './sandbox.ts';
@@ -71,6 +72,7 @@ function createProgram(shell: Shell): Command {
       `
 Examples:
   $ insights-etl demo                          see it all work, with no account
+  $ insights-etl init                          a configuration file, after a few questions
   $ insights-etl doctor && insights-etl run    a first load of what is configured
   $ insights-etl query installs_per_day
 
@@ -83,7 +85,7 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
     );
   const commands = [
     runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
-    scheduleCommand, doctorCommand, repairCommand, demoCommand,
+    scheduleCommand, doctorCommand, repairCommand, initCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(sandboxCommand(shell));

@@ -101,7 +101,8 @@ export async function act(
   }
 }
 
-function configFor(options: GlobalOptions, needs: Needs, io: Io): Config {
+/** The configuration that options, environment and files make together. */
+export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config {
   const given = [...(needs.flags ?? [])];
   if (options.dataDir !== undefined) given.push({ key: 'dataDir', value: options.dataDir, flag: '--data-dir' });
   const set = given.filter(({ value }) => value !== undefined);

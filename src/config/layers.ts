@@ -19,7 +19,8 @@ export interface Layer {
   origin(path: Path): Readonly<Record<string, string | number>> | undefined;
 }
 
-const FILE_NAMES = ['insights.yaml', 'insights.yml', 'insights.json'];
+/** Looked for in the folder where the command runs. */
+export const FILE_NAMES = ['insights.yaml', 'insights.yml', 'insights.json'] as const;
 
 /** The file that `--config` or INSIGHTS_CONFIG names, else the first usual name in the folder, else none. */
 export function findFile(named: string | undefined, cwd: string): string | undefined {

@@ -1,0 +1,60 @@
+/** A configuration file to begin with: what was chosen, then every other key as a comment with its default. */
+import { stringify } from 'yaml';
+import { configKeys, type Key } from './names.ts';
+import type { SecretSource } from './schema.ts';
+
+export interface Choices {
+  readonly tenant: string;
+  readonly baseUrl: string;
+  readonly dataDir: string;
+  readonly secret: { readonly kind: 'apiKey' | 'token'; readonly source: SecretSource };
+  /** First day wanted; undefined = all that the source has. */
+  readonly start?: string | undefined;
+  readonly schedule: { readonly cron: string; readonly timeZone: string };
+}
+
+/** `env:NAME`, `file:PATH`, `command:COMMAND`; undefined for anything else, a key itself above all. */
+export function parseSecretPlace(text: string): SecretSource | undefined {
+  const match = /^(env|file|command):(.+)$/s.exec(text.trim());
+  const [, kind, rest = ''] = match ?? [];
+  if (kind === 'env') return /^[A-Za-z_]\w*$/.test(rest) ? { env: rest } : undefined;
+  if (kind === 'file') return { file: rest };
+  return kind === 'command' ? { command: rest } : undefined;
+}
+
+export function configText({ tenant, baseUrl, dataDir, secret, start, schedule }: Choices): string {
+  const chosen = {
+    baseUrl,
+    dataDir,
+    ...(start === undefined ? {} : { start }),
+    tenants: [{ id: tenant, [secret.kind]: secret.source }],
+    // A group that is written stands there whole: a second one of the same name would be no YAML.
+    schedule: { ...schedule, jitterSeconds: 0 },
+  };
+  const known = new Set(Object.keys(chosen));
+  const others = configKeys().filter(
+    ({ path }) => !path.some((name) => name.endsWith('[]')) && !known.has(path[0] ?? ''),
+  );
+  return `# insights-etl: docs/config.md describes every key. No secret stands in here, only where one comes from.
+${stringify(chosen, { lineWidth: 0 })}
+# More of a tenant, below its id: callsPerMinute, maxCalls, quiet, start, tables, schedule.
+# A second tenant is a second entry of the list.
+
+# Everything else, with its default. To change a key, remove the "# " before it and before the group it stands in.
+${commented(others)}`;
+}
+
+function commented(keys: readonly Key[]): string {
+  const lines: string[] = [];
+  let groups: readonly string[] = [];
+  for (const { path, fallback, description } of keys) {
+    const inside = path.slice(0, -1);
+    const shared = inside.findIndex((name, index) => groups[index] !== name);
+    for (let level = shared < 0 ? inside.length : shared; level < inside.length; level++)
+      lines.push(`# ${'  '.repeat(level)}${inside[level]}:`);
+    groups = inside;
+    const value = fallback === undefined ? '' : ` ${stringify(fallback, { collectionStyle: 'flow' }).trim()}`;
+    lines.push(`# ${'  '.repeat(inside.length)}${path.at(-1)}:${value} # ${description}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
