@@ -34,7 +34,10 @@ export interface Batch {
   readonly id: string;
   readonly tenant: string;
   readonly table: TableName;
-  /** Union of the pages' windows: sorted, disjoint, not adjacent. */
+  /**
+   * Union of the pages' windows: sorted, disjoint, not adjacent. What is held in them is replaced by what comes; a batch
+   * without windows adds to what is held.
+   */
   readonly windows: readonly Window[];
   readonly pages: readonly Page[];
 }
@@ -54,6 +57,16 @@ export interface LandedPage {
   /** Names of the cells in their order where the answer told them; else the order of the projection. */
   readonly columns?: readonly string[];
 }
+
+/** Why a row of a page is not loaded, in the order in which rows are judged; what each means is told in `stage.ts`. */
+export const REASONS = [
+  'malformed',
+  'wrong_width',
+  'bad_timestamp',
+  'outside_window',
+  'no_id',
+  'foreign_tenant',
+] as const;
 
 /** One hour or finer part of what the source holds; `rows`/`bytes` as counted there. */
 export interface Cell {

@@ -9,6 +9,7 @@ import { completionCommand } from './completion.ts';
 import { demoCommand } from './demo.ts';
 import { exportCommand } from './export.ts';
 import { initCommand } from './init.ts';
+import { quarantineCommand } from './quarantine.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
 import { backfillCommand, planCommand, runCommand } from './run.ts';
 import { sandboxCommand } from './sandbox.ts';
@@ -91,6 +92,7 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
   program.addCommand(sandboxCommand(shell));
   program.addCommand(completionCommand(shell));
   program.addCommand(tenantCommand(shell));
+  program.addCommand(quarantineCommand(shell));
   for (const command of [program, ...program.commands, ...program.commands.flatMap((outer) => outer.commands)]) {
     command
       .exitOverride()

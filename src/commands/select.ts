@@ -34,22 +34,28 @@ function globPattern(glob: string): RegExp {
 /** Tables by name, whatever their case; each must be enabled for a tenant. */
 export function selectTables(config: Config, names: readonly string[]): TableName[] {
   return names.map((name) => {
-    const table = TABLE_NAMES.find((candidate) => candidate.toLowerCase() === name.toLowerCase());
-    if (table && config.tenants.some((tenant) => tenant.tables.has(table))) return table;
-    if (table)
-      throw new ConfigError(`Table "${table}" is not enabled for any tenant.`, {
-        hint: `Set \`tables.${table}.enabled: true\`, or list it in a tenant's \`tables\`.`,
-        where: { flag: '--table' },
-      });
-    const meant = closest(name, TABLE_NAMES);
-    throw new ConfigError(`Unknown table "${name}".`, {
-      hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Allowed: ${TABLE_NAMES.join(', ')}.`,
+    const table = tableNamed(name);
+    if (config.tenants.some((tenant) => tenant.tables.has(table))) return table;
+    throw new ConfigError(`Table "${table}" is not enabled for any tenant.`, {
+      hint: `Set \`tables.${table}.enabled: true\`, or list it in a tenant's \`tables\`.`,
       where: { flag: '--table' },
     });
   });
 }
 
-function selectInstant(text: string, flag: string): Instant {
+/** A table by its name, whatever its case and whether it is enabled or not. */
+export function tableNamed(name: string): TableName {
+  const table = TABLE_NAMES.find((candidate) => candidate.toLowerCase() === name.toLowerCase());
+  if (table) return table;
+  const meant = closest(name, TABLE_NAMES);
+  throw new ConfigError(`Unknown table "${name}".`, {
+    hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Allowed: ${TABLE_NAMES.join(', ')}.`,
+    where: { flag: '--table' },
+  });
+}
+
+/** An ISO date or instant; `flag` is named where it is none. */
+export function selectInstant(text: string, flag: string): Instant {
   const instant = parseInstant(text);
   if (instant === undefined)
     throw new ConfigError(`"${text}" is not a date.`, {

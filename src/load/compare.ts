@@ -18,7 +18,7 @@ import { contentHashSql, HOUR_NUMBER, insideSql, instantOf, instantSql, ofTable,
 /** The rows of one period that a batch touches, and the generation that holds the period now. */
 export interface Unit {
   readonly period: Period;
-  /** The batch's windows, clipped to the period. */
+  /** The batch's windows, clipped to the period; empty when it only adds to what is held. */
   readonly windows: readonly Window[];
   /** The windows leave nothing of the old generation. */
   readonly whole: boolean;
@@ -45,7 +45,9 @@ export interface Comparison {
 
 /** Periods that have staged rows or an old generation below the batch's windows; days whose windows are empty need no file. */
 export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<bigint, number>): Promise<Unit[]> {
-  const [first, last] = [batch.windows[0], batch.windows.at(-1)];
+  const adds = batch.windows.length === 0;
+  const spans = adds ? daySpans(days) : batch.windows;
+  const [first, last] = [spans[0], spans.at(-1)];
   if (!first || !last) return [];
   const known = await ledger.rows(
     `select period, epoch_us(from_ts)::varchar as lo, epoch_us(to_ts)::varchar as hi, file, generation, rows, promotion, superseded_at is null as current
@@ -66,7 +68,7 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   const months = current.filter(({ period }) => period.to - period.from > DAY);
   const files = new Map(current.map((partition) => [partition.period.name, partition]));
   const windows = new Map<string, { period: Period; windows: Window[] }>();
-  for (const window of batch.windows) {
+  for (const window of spans) {
     for (let day = floorTo(window.from, DAY); day < window.to;) {
       const month = months.find(({ period }) => period.from <= day && day < period.to)?.period;
       const period = month ?? dayPeriod(day);
@@ -81,8 +83,8 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   }
   return [...windows.values()].map(({ period, windows }) => ({
     period,
-    windows,
-    whole: windows.length === 1 && windows[0]?.from === period.from && windows[0].to === period.to,
+    windows: adds ? [] : windows,
+    whole: !adds && windows.length === 1 && windows[0]?.from === period.from && windows[0].to === period.to,
     oldFile: files.get(period.name)?.file,
     oldPromotion: files.get(period.name)?.promotion,
     held: files.get(period.name)?.rows ?? 0,
@@ -91,8 +93,12 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   }));
 }
 
+function daySpans(days: ReadonlyMap<bigint, number>): Window[] {
+  return [...days.keys()].sort((a, b) => (a < b ? -1 : 1)).map((day) => ({ from: day * DAY, to: (day + 1n) * DAY }));
+}
+
 /**
- * Where windows cover only a part of an hour, an old row outside them may bear the id of a staged one: the earlier
+ * Where windows cover only a part of an hour (or none of it, when the batch only adds), an old row outside them may bear the id of a staged one: the earlier
  * stays, as it would had the hour been loaded at once. Fills `losers` (staged copies) and `displaced` (old rows).
  */
 export async function meetOldRows(
@@ -101,8 +107,10 @@ export async function meetOldRows(
   unit: Unit,
   keepMissing: readonly Window[],
 ): Promise<void> {
+  const adds = unit.windows.length === 0;
   const hours = partialHours(unit.windows);
-  if (!unit.oldFile || hours.length === 0) return;
+  if (!unit.oldFile || (!adds && hours.length === 0)) return;
+  const met = adds ? `select ${HOUR_NUMBER} from staged where reason is null` : hours.join(', ');
   const id = lakeName(table, table.id);
   await ledger.run(
     `create or replace temp table meetings as
@@ -113,14 +121,14 @@ export async function meetOldRows(
      from (
        select ${HOUR_NUMBER} as hour, "${id}" as id, "timestamp" as moment, ${contentHashSql(table)} as content
        from ${parquetSql([unit.oldFile])}
-       where ${HOUR_NUMBER} in (${hours.join(', ')})
+       where ${HOUR_NUMBER} in (${met})
          and not ${insideSql(unit.windows)} and not ${insideSql(keepMissing)}
      ) as old
      join staged on "${id}" = old.id and ${HOUR_NUMBER} = old.hour
      where reason is null and staged.rowid not in (select row_id from losers)`,
   );
-  const [met] = await ledger.rows('select count(*) as n from meetings');
-  if (count(met, 'n') === 0) return;
+  const [meetings] = await ledger.rows('select count(*) as n from meetings');
+  if (count(meetings, 'n') === 0) return;
   await ledger.run(
     `update losers set kept_minute = old_minute from meetings
      where old_first and losers.id = meetings.id and losers.hour = meetings.hour`,

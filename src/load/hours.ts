@@ -16,6 +16,7 @@ import type { Ledger } from './ledger.ts';
 import {
   BULK_SQL,
   ZERO_SQL,
+  accountSql,
   fingerprintColumnsSql,
   fingerprintOf,
   fingerprintsSql,
@@ -148,13 +149,8 @@ async function compare(
     ],
   );
   // Struct arithmetic once, in SQL: 43,800 hours in one statement.
-  const account = (side: string): string => `{
-      n: ${side}.lake.n + ${side}.duplicates.n + ${side}.quarantined.n,
-      s0: ${side}.lake.s0 + ${side}.duplicates.s0 + ${side}.quarantined.s0,
-      s1: ${side}.lake.s1 + ${side}.duplicates.s1 + ${side}.quarantined.s1,
-      x: xor(xor(${side}.lake.x, ${side}.duplicates.x), ${side}.quarantined.x)}`;
-  const equal =
-    grade === 'checksum' ? `${account('hours')} = compared.source` : `(${account('hours')}).n = (compared.source).n`;
+  const account = accountSql('hours');
+  const equal = grade === 'checksum' ? `${account} = compared.source` : `(${account}).n = (compared.source).n`;
   const isEmpty = grade === 'checksum' ? `compared.source = ${ZERO_SQL}` : '(compared.source).n = 0';
   const balancedState = `case when compared.covered_to < compared.hour + interval 1 hour then 'open' else 'verified' end`;
   const unbalanced = `case when compared.hour + interval 1 hour <= ${edge} then 'expired' else 'partial' end`;
@@ -203,6 +199,23 @@ async function compare(
   await ledger.run('drop table compared');
   await ledger.run('drop table outcome');
   return countStates(rows);
+}
+
+/**
+ * Judges the hours of the temp table `touched` by what the source said of them last, without asking it again: rows moved
+ * inside the lake, and an hour that balances against that answer is as proven as if it had at the time. Inside the
+ * ledger's transaction.
+ */
+export async function judgeBySource(ledger: Ledger, tenant: string, table: TableName): Promise<void> {
+  const account = accountSql('hours');
+  await ledger.run(
+    `update hours set
+       state = case when covered_to < hour + interval 1 hour then 'open' else 'verified' end,
+       verified_at = case when covered_to < hour + interval 1 hour then null else coalesce(verified_at, checked_at) end
+     where ${ofTable(tenant, table)} and hour in (select hour from touched) and state in ('unchecked', 'partial')
+       and source is not null
+       and case grade when 'checksum' then ${account} = source when 'count' then (${account}).n = source.n else false end`,
+  );
 }
 
 /** Hours that fell behind the retention edge unproven, and those that no run ever saw between the last known and it. */

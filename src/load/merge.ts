@@ -20,6 +20,7 @@ import { recordMerge } from './record.ts';
 import { ofTable } from './sql.ts';
 import { sqlText } from '../transform/lake.ts';
 import { dropStage, stageBatch } from './staging.ts';
+import type { Stage } from './staging.ts';
 
 export interface MergeOptions {
   readonly run: string;
@@ -74,7 +75,7 @@ async function merge(
   landed: readonly LandedPage[],
   { run, guard = true, keepMissing = [], onStep }: MergeOptions,
 ): Promise<MergeResult> {
-  const ms = { stage: 0, compare: 0, write: 0, readBack: 0, record: 0 };
+  const ms = { ...NO_TIME };
   const merged = await ledger.rows(
     `select count(*) as n from batches where ${ofTable(batch.tenant, batch.table)} and id = ${sqlText(batch.id)}`,
   );
@@ -82,15 +83,7 @@ async function merge(
     return { ...NOTHING, already: true, ms };
   }
   requireComplete(batch, landed);
-  const table = TABLES[batch.table];
-  const timed = async <T>(step: keyof typeof ms, work: () => Promise<T>): Promise<T> => {
-    const start = performance.now();
-    const result = await work();
-    ms[step] += performance.now() - start;
-    return result;
-  };
-
-  const stage = await timed('stage', async () => {
+  const stage = await timer(ms)('stage', async () => {
     try {
       return await stageBatch(ledger, batch, landed);
     } catch (error) {
@@ -100,7 +93,24 @@ async function merge(
     }
   });
   await onStep?.('staged');
+  return applyStage(ledger, batch, stage, { run, guard, keepMissing, ms, ...(onStep ? { onStep } : {}) });
+}
 
+interface ApplyOptions extends MergeOptions {
+  readonly ms?: typeof NO_TIME;
+  /** Moves rows out of or into the quarantine, in place of replacing that of the windows; see `record.ts`. */
+  readonly moveRows?: () => Promise<string>;
+}
+
+/** What is staged into the lake: compare, write, read back, record. Inside the ledger's exclusive turn. */
+export async function applyStage(
+  ledger: Ledger,
+  batch: Batch,
+  stage: Stage,
+  { run, guard = true, keepMissing = [], onStep, moveRows, ms = { ...NO_TIME } }: ApplyOptions,
+): Promise<MergeResult> {
+  const table = TABLES[batch.table];
+  const timed = timer(ms);
   const changes = await timed('compare', async () => {
     const units = await planUnits(ledger, batch, stage.days);
     for (const unit of units) await meetOldRows(ledger, table, unit, keepMissing);
@@ -133,6 +143,7 @@ async function merge(
       changed: changed.map(({ unit }) => unit),
       generations,
       pin: stage.pin,
+      moveRows,
       readBackMs: (spent) => {
         ms.readBack += spent;
         ms.record -= spent;
@@ -145,7 +156,7 @@ async function merge(
   const total = (key: 'inserted' | 'replaced' | 'removed' | 'unchanged'): number =>
     changes.reduce((sum, { comparison }) => sum + comparison[key], 0);
   const [left] = await ledger.rows(
-    'select count(*) as n from (select 1 from losers union all select 1 from displaced)',
+    'select count(*) as n from (select 1 from losers union all select 1 from displaced where kept_minute is not null)',
   );
   return {
     inserted: total('inserted'),
@@ -158,6 +169,17 @@ async function merge(
     bytes: generations.reduce((sum, generation) => sum + generation.bytes, 0),
     already: false,
     ms,
+  };
+}
+
+const NO_TIME = { stage: 0, compare: 0, write: 0, readBack: 0, record: 0 };
+
+function timer(ms: typeof NO_TIME): <T>(step: keyof typeof NO_TIME, work: () => Promise<T>) => Promise<T> {
+  return async (step, work) => {
+    const start = performance.now();
+    const result = await work();
+    ms[step] += performance.now() - start;
+    return result;
   };
 }
 

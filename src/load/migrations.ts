@@ -105,4 +105,11 @@ export const MIGRATIONS: readonly string[] = [
   -- Which set of promoted columns the file holds (promotionKey); null: none, it was written before there were any.
   alter table partitions add column promotion varchar;
   `,
+  `
+  -- What judging a quarantined row again needs: the names of its cells in their order where the answer told them, and
+  -- the windows of its page in microseconds, both as JSON. raw is null once the row was given up (dropped_at).
+  alter table quarantine add column cells varchar;
+  alter table quarantine add column windows varchar;
+  alter table quarantine add column dropped_at timestamptz;
+  `,
 ];

@@ -12,10 +12,21 @@ import { COUNTED_REASONS } from '../transform/stage.ts';
 import { lakeName, sqlText } from '../transform/lake.ts';
 import type { Unit } from './compare.ts';
 import { count } from './engine.ts';
+import { judgeBySource } from './hours.ts';
 import type { Generation } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { learn } from './profile.ts';
-import { BULK_SQL, HOUR_NUMBER, ZERO_SQL, fingerprintsSql, foldSql, insideSql, ofTable, parquetSql } from './sql.ts';
+import {
+  BULK_SQL,
+  HOUR_NUMBER,
+  ZERO_SQL,
+  accountSql,
+  fingerprintsSql,
+  foldSql,
+  insideSql,
+  ofTable,
+  parquetSql,
+} from './sql.ts';
 
 interface MergeRecord {
   readonly batch: Batch;
@@ -25,6 +36,11 @@ interface MergeRecord {
   readonly changed: readonly Unit[];
   readonly generations: readonly Generation[];
   readonly pin: string | undefined;
+  /**
+   * Moves rows out of or into the quarantine, in place of replacing that of the windows; returns a select of the hours
+   * whose accounts it touched.
+   */
+  readonly moveRows: (() => Promise<string>) | undefined;
   readonly onStep: ((step: string) => void | Promise<void>) | undefined;
   readonly readBackMs: (spent: number) => void;
 }
@@ -41,8 +57,10 @@ export async function recordMerge(ledger: Ledger, record: MergeRecord): Promise<
     await supersede(ledger, batch, changed);
     await insertPartitions(ledger, batch, generations, run);
     await replaceDuplicates(ledger, batch, changed, generations, keepMissing);
-    await replaceQuarantine(ledger, batch, keepMissing, run);
-    await touchHours(ledger, batch, changed, run);
+    const moved = await record.moveRows?.();
+    if (moved === undefined) await replaceQuarantine(ledger, batch, keepMissing, run);
+    await touchHours(ledger, batch, changed, moved, run);
+    if (moved !== undefined) await judgeBySource(ledger, batch.tenant, batch.table);
     await ledger.run(
       `insert into batches values ($1, ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, ${sqlText(run)}, ${ledger.nowSql()})`,
       [batch.id],
@@ -156,7 +174,7 @@ async function replaceDuplicates(
   await ledger.run(
     `insert into duplicates
      select ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, make_timestamptz(hour * 3600000000), minute, kept_minute, id, same_content
-     from (select hour, id, minute, kept_minute, same_content from losers union all select * from displaced)`,
+     from (select hour, id, minute, kept_minute, same_content from losers union all select * from displaced where kept_minute is not null)`,
   );
   if (changed.length === 0) return;
   const periods = insideSql(
@@ -171,11 +189,14 @@ async function replaceDuplicates(
     files.length === 0
       ? `select null::varchar as id, null::timestamptz as moment where false`
       : `select "${id}" as id, "timestamp" as moment from ${parquetSql(files)}`;
+  // A row that leaves for the quarantine, or has, is still in the account: its copies are copies of it.
+  const expelled = `select id, minute as moment from displaced where kept_minute is null
+    union all select id, minute as moment from quarantine where ${mine} and ${periods.replaceAll('duplicates.', '')}`;
   await ledger.run(
     `create or replace temp table meetings as
      select duplicates.hour, duplicates.id, any_value(date_trunc('minute', kept.moment)) as minute
      from duplicates
-     join (${kept}) as kept
+     join (${kept} union all ${expelled}) as kept
        on kept.id = duplicates.id and kept.moment >= duplicates.hour and kept.moment < duplicates.hour + interval 1 hour
      where ${orphaned}
      group by all`,
@@ -201,7 +222,11 @@ async function replaceQuarantine(
   const seenAgain =
     keepMissing.length === 0
       ? ''
-      : `and (not ${insideSql(keepMissing, 'placed_at')} or raw in (select raw from staged where reason is not null))`;
+      : `and (not ${insideSql(keepMissing, 'placed_at')}
+           or raw in (select raw from staged where reason is not null)
+           or (raw is null and exists (
+             select 1 from staged where reason is not null and staged."${id}" is not distinct from quarantine.id
+             and date_trunc('minute', staged."timestamp") = quarantine.minute)))`;
   await ledger.run(`delete from quarantine where ${mine} and ${insideSql(batch.windows, 'placed_at')} ${seenAgain}`);
   const counted = `reason in (${COUNTED_REASONS.map(sqlText).join(', ')})`;
   await ledger.run(
@@ -211,15 +236,21 @@ async function replaceQuarantine(
        case when ${counted} then "timestamp" else starts_at end,
        case when ${counted} then date_trunc('hour', "timestamp") end,
        case when ${counted} then date_trunc('minute', "timestamp") end,
-       page, ${sqlText(run)}, reason, "${id}", raw
+       page, ${sqlText(run)}, reason, "${id}", raw, cells, windows, null
      from staged
      join staged_pages on staged_pages.file = staged.file
      where reason is not null`,
   );
 }
 
-/** Accounts of every hour in the windows and in the rewritten periods. */
-async function touchHours(ledger: Ledger, batch: Batch, changed: readonly Unit[], run: string): Promise<void> {
+/** Accounts of every hour in the windows, in the rewritten periods and of the rows that moved. */
+async function touchHours(
+  ledger: Ledger,
+  batch: Batch,
+  changed: readonly Unit[],
+  moved: string | undefined,
+  run: string,
+): Promise<void> {
   const mine = ofTable(batch.tenant, batch.table);
   const periods = (expression: string): string =>
     insideSql(
@@ -236,6 +267,7 @@ async function touchHours(ledger: Ledger, batch: Batch, changed: readonly Unit[]
          from (select make_timestamptz(r[1]::bigint) as lo, make_timestamptz(r[2]::bigint) as hi from ${BULK_SQL})
        )
        union all select hour, hour from readback
+       ${moved === undefined ? '' : `union all select hour, hour from (${moved})`}
        union all select hour, hour from hours where ${mine} and ${periods('hour')}
      )
      group by hour`,
@@ -252,7 +284,7 @@ async function touchHours(ledger: Ledger, batch: Batch, changed: readonly Unit[]
 /**
  * Brings the hours of the temp table `touched` (hour, covered_to) up to date. `lake` is an expression over `touched`
  * and `readback` for the files' part; null leaves it as it is. An hour whose account changes is unchecked until the
- * source is compared again.
+ * source is compared again; one whose rows only moved from one part of it to another is as proven as before.
  */
 async function recountHours(
   ledger: Ledger,
@@ -261,8 +293,7 @@ async function recountHours(
   run: string,
 ): Promise<void> {
   const mine = ofTable(tenant, table);
-  const changedAccount = `(hours.lake is distinct from coalesce(now.lake, hours.lake)
-      or hours.duplicates is distinct from now.duplicates or hours.quarantined is distinct from now.quarantined)`;
+  const changedAccount = `${accountSql('hours')} is distinct from ${accountSql('now', 'coalesce(now.lake, hours.lake)')}`;
   await ledger.run(
     `merge into hours using (
        select

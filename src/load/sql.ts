@@ -50,6 +50,13 @@ export function fingerprintsSql(source: string, id: string, keys: readonly strin
 from (select ${[...keys, fingerprintSql(id)].join(', ')} from ${source} group by all)`;
 }
 
+/** The account of an hour as one fingerprint: lake + duplicates + quarantined, in struct arithmetic. */
+export function accountSql(side: string, lake = `${side}.lake`): string {
+  const sum = (part: string): string => `(${lake}).${part} + ${side}.duplicates.${part} + ${side}.quarantined.${part}`;
+  return `{n: ${sum('n')}, s0: ${sum('s0')}, s1: ${sum('s1')},
+      x: xor(xor((${lake}).x, ${side}.duplicates.x), ${side}.quarantined.x)}`;
+}
+
 /** Several fingerprints of disjoint sets of rows folded into one; null when there is none. */
 export function foldSql(expression: string): string {
   return `struct_pack(n := coalesce(sum(${expression}.n), 0)::hugeint, s0 := coalesce(sum(${expression}.s0), 0)::hugeint, s1 := coalesce(sum(${expression}.s1), 0)::hugeint, x := coalesce(bit_xor(${expression}.x), 0)::bigint)`;

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { DamagedError, InsightsError, SourceError } from '../errors.ts';
 import type { Batch, LandedPage } from '../page.ts';
 import { TABLES } from '../tables.ts';
+import type { Table } from '../tables.ts';
 import { disarm } from '../transform/disarm.ts';
 import { lakeName } from '../transform/lake.ts';
 import { stageSql } from '../transform/stage.ts';
@@ -39,7 +40,14 @@ export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly 
     if (seen.length > 1) await stagePages(ledger, batch, landed, pin, substitutes);
   }
   const quarantined = await refusePages(ledger, batch, landed, substitutes);
+  return { days: await leaveOutCopies(ledger, table), quarantined, pin };
+}
 
+/**
+ * Makes `losers` and an empty `displaced` (old rows that leave the lake: as copies of a staged row, or for the quarantine
+ * where `kept_minute` is null) beside `staged`. Returns the staged rows by day, copies of an id counted once.
+ */
+export async function leaveOutCopies(ledger: Ledger, table: Table): Promise<ReadonlyMap<bigint, number>> {
   await ledger.run(
     'create or replace temp table losers (row_id bigint, hour bigint, id varchar, minute timestamptz, kept_minute timestamptz, same_content boolean)',
   );
@@ -76,7 +84,7 @@ export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly 
     `select epoch_us("timestamp") // 86400000000 as day, count(*) as n
      from staged where reason is null and rowid not in (select row_id from losers) group by 1`,
   );
-  return { days: new Map(days.map((row) => [BigInt(text(row, 'day') ?? 0), count(row, 'n')])), quarantined, pin };
+  return new Map(days.map((row) => [BigInt(text(row, 'day') ?? 0), count(row, 'n')]));
 }
 
 /** Frees what a batch staged: memory stays flat over any number of batches. */
@@ -91,6 +99,9 @@ export async function dropStage(ledger: Ledger): Promise<void> {
     'meetings',
     'readback',
     'touched',
+    'replayed',
+    'replayed_lines',
+    'moved',
   ]) {
     await ledger.run(`drop table if exists temp.${table}`);
   }
@@ -160,7 +171,7 @@ async function refusePages(
         : `${unusable} of ${lines} rows of a page cannot be loaded (${counts}): the page was refused`,
       {
         hint: foreign
-          ? 'Check that tenant and credential belong together.'
+          ? 'Check that tenant and credential belong together; `insights-etl doctor` shows what rows carry, `tenant pin` corrects what they must.'
           : 'Run `insights-etl doctor`; the page is asked again by the next run.',
         where: { tenant: batch.tenant, table: batch.table, page: page.page.id },
       },

@@ -58,7 +58,8 @@ export async function doctor(
     const nowMs = runtime.now();
     const endpoint: Endpoint = { client, tenant, maxRows: page.maxRows, settleMinutes, nowMs, signal, facts };
     try {
-      for await (const check of examine(client, tenant, runtime, signal)) {
+      const { pinnedTenantId } = await readProfile(ledger, tenant.id);
+      for await (const check of examine(client, tenant, pinnedTenantId, runtime, signal)) {
         add(check);
         // What fell back to counting stays there until somebody looks: this is the look.
         if (check.name === PROOF && check.ok) await updateProfile(ledger, tenant.id, { grades: {} });
@@ -88,6 +89,7 @@ export async function doctor(
 async function* examine(
   client: Client,
   tenant: TenantConfig,
+  pinned: string | undefined,
   runtime: Runtime,
   signal: AbortSignal,
 ): AsyncGenerator<DoctorCheck> {
@@ -106,12 +108,19 @@ async function* examine(
       const value = sample?.[names.indexOf(name)];
       return typeof value === 'string' ? value : '';
     };
+    const carried = cell('tenantId');
+    const isForeign = pinned !== undefined && carried !== '' && carried !== pinned;
     yield {
       name: 'sample',
-      ok: true,
+      ok: !isForeign,
       detail: sample
-        ? `${table}: tenantId "${cell('tenantId')}", ${/\.(\d+)/.exec(cell('timestamp'))?.[1]?.length ?? 0} fractional digits in timestamps`
+        ? `${table}: tenantId "${carried}"${pinned === undefined ? '' : ` (pinned: "${pinned}")`}, ${/\.(\d+)/.exec(cell('timestamp'))?.[1]?.length ?? 0} fractional digits in timestamps`
         : `${table} is empty`,
+      ...(isForeign
+        ? {
+            hint: `Such rows go into quarantine. If they are right, run \`insights-etl tenant pin ${tenant.id} <tenantId>\`.`,
+          }
+        : {}),
     };
   }
 }

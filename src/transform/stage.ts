@@ -14,13 +14,13 @@
  *   no_id           empty; counted in its hour's account as the empty id, as the source counts it
  *   foreign_tenant  carries another tenant's id than the pinned one
  */
-import type { LandedPage } from '../page.ts';
+import type { LandedPage, REASONS } from '../page.ts';
 import type { Table } from '../tables.ts';
 import { SourceError } from '../errors.ts';
 import { givenColumns, lakeName, sqlText } from './lake.ts';
 
 /** Reasons whose rows have a known place in time inside their page: they take part in their hour's account. */
-export const COUNTED_REASONS = ['no_id', 'foreign_tenant'] as const;
+export const COUNTED_REASONS = ['no_id', 'foreign_tenant'] as const satisfies readonly (typeof REASONS)[number][];
 
 interface StageInput {
   readonly table: Table;
@@ -31,10 +31,12 @@ interface StageInput {
   readonly target: string;
   /** Files to read in place of a page's own (see `disarm.ts`), by the page's file. */
   readonly substitutes?: ReadonlyMap<string, string>;
+  /** A table (file, line) to read in place of the files: rows that are judged again. */
+  readonly lines?: string;
 }
 
 /** Statements that create `<target>_windows`, `<target>_pages` and `<target>`; run in order on one connection. */
-export function stageSql({ table, pages, pinned, target, substitutes }: StageInput): string[] {
+export function stageSql({ table, pages, pinned, target, substitutes, lines }: StageInput): string[] {
   const fileOf = (page: LandedPage): string => substitutes?.get(page.file) ?? page.file;
   const windows = pages.flatMap((landed) =>
     landed.page.windows.map(
@@ -43,20 +45,15 @@ export function stageSql({ table, pages, pinned, target, substitutes }: StageInp
     ),
   );
   const groups = groupBy(pages, (landed) => JSON.stringify(landed.columns ?? null));
-  const typed = [...groups.values()].map((group) => typedRows(table, group, fileOf));
+  const typed = [...groups.values()].map((group) => typedRows(table, group, fileOf, lines));
   const columns = givenColumns(table).map((column) => column.name);
   const id = lakeName(table, table.id);
   if (pages.length === 0) return emptyStage(table, target);
   return [
     `create or replace temp table ${target}_windows (file varchar, lo timestamptz, hi timestamptz)`,
     `insert into ${target}_windows values ${windows.join(', ')}`,
-    `create or replace temp table ${target}_pages (file varchar, page varchar, starts_at timestamptz)`,
-    `insert into ${target}_pages values ${pages
-      .map(
-        (landed) =>
-          `(${sqlText(fileOf(landed))}, ${sqlText(landed.page.id)}, make_timestamptz(${(landed.page.windows[0]?.from ?? 0n) / 10n}))`,
-      )
-      .join(', ')}`,
+    `create or replace temp table ${target}_pages ${PAGE_COLUMNS}`,
+    `insert into ${target}_pages values ${pages.map((landed) => pageRow(landed, fileOf(landed))).join(', ')}`,
     `create or replace temp table ${target} as
 with typed as (
 ${typed.join('\nunion all\n')}
@@ -87,18 +84,33 @@ from judged`,
   ];
 }
 
+const PAGE_COLUMNS = '(file varchar, page varchar, starts_at timestamptz, cells varchar, windows varchar)';
+
+/** What a quarantined row keeps of its page, so that it can be judged again without it. */
+function pageRow({ page, columns }: LandedPage, file: string): string {
+  const windows = page.windows.map(({ from, to }) => [String(from / 10n), String(to / 10n)]);
+  const startsAt = `make_timestamptz(${(page.windows[0]?.from ?? 0n) / 10n})`;
+  const cells = columns === undefined ? 'null' : sqlText(JSON.stringify(columns));
+  return `(${sqlText(file)}, ${sqlText(page.id)}, ${startsAt}, ${cells}, ${sqlText(JSON.stringify(windows))})`;
+}
+
 /** A batch whose windows are empty at the source has no page; what is held there is compared with nothing. */
 function emptyStage(table: Table, target: string): string[] {
   const columns = givenColumns(table).map((column) => `"${column.name}" ${column.type}`);
   return [
     `create or replace temp table ${target}_windows (file varchar, lo timestamptz, hi timestamptz)`,
-    `create or replace temp table ${target}_pages (file varchar, page varchar, starts_at timestamptz)`,
+    `create or replace temp table ${target}_pages ${PAGE_COLUMNS}`,
     `create or replace temp table ${target} (file varchar, reason varchar, raw varchar, ${columns.join(', ')})`,
   ];
 }
 
 /** One select over the pages that share an order of cells. */
-function typedRows(table: Table, pages: readonly LandedPage[], fileOf: (page: LandedPage) => string): string {
+function typedRows(
+  table: Table,
+  pages: readonly LandedPage[],
+  fileOf: (page: LandedPage) => string,
+  lines: string | undefined,
+): string {
   const order = pages[0]?.columns ?? table.columns.map((column) => column.name);
   const missing = table.columns.filter((column) => !order.includes(column.name));
   if (missing.length > 0) {
@@ -110,8 +122,11 @@ function typedRows(table: Table, pages: readonly LandedPage[], fileOf: (page: La
       },
     );
   }
-  // Longest line plus room for the header line; the reader allots buffers by it, so it follows the data.
-  const longest = Math.max(2_000_000, ...pages.map((page) => page.largestRow + 1_000));
+  const files = pages.map((page) => sqlText(fileOf(page))).join(', ');
+  const source =
+    lines === undefined
+      ? lineReader(files, pages)
+      : `(select file as filename, line from ${lines} where file in (${files}))`;
   const paths = order.map((name) => sqlText(`$."${name}"`)).join(', ');
   const cells = table.columns.map((column) => ({ column, cell: `c[${order.indexOf(column.name) + 1}]` }));
   return `  select
@@ -138,14 +153,20 @@ function typedRows(table: Table, pages: readonly LandedPage[], fileOf: (page: La
           when line[1] = '{' then not coalesce(list_has_all(try(json_keys(line)), [${order.map(sqlText).join(', ')}]), false)
           else false
         end as lacks_key
-      from read_csv(
-        [${pages.map((page) => sqlText(fileOf(page))).join(', ')}],
-        header = false, auto_detect = false, delim = '\\x01', quote = '', escape = '', new_line = '\\n',
-        columns = {line: 'VARCHAR'}, max_line_size = ${longest}, filename = true
-      )
+      from ${source}
       where line is null or line[1] <> '#'
     )
   )`;
+}
+
+function lineReader(files: string, pages: readonly LandedPage[]): string {
+  // Longest line plus room for the header line; the reader allots buffers by it, so it follows the data.
+  const longest = Math.max(2_000_000, ...pages.map((page) => page.largestRow + 1_000));
+  return `read_csv(
+        [${files}],
+        header = false, auto_detect = false, delim = '\\x01', quote = '', escape = '', new_line = '\\n',
+        columns = {line: 'VARCHAR'}, max_line_size = ${longest}, filename = true
+      )`;
 }
 
 function typedCell(column: Table['columns'][number], cell: string, table: Table): string {
