@@ -1,13 +1,11 @@
 /** Rows in quarantine, judged again or given up: the account of their hour stays what the source says. */
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { heldHours, recordComparison } from '../../src/load/hours.ts';
 import { pinTenantId } from '../../src/load/pin.ts';
 import { readProfile, updateProfile } from '../../src/load/profile.ts';
 import { countQuarantine, dropQuarantined, quarantinedRows, replayQuarantined } from '../../src/load/quarantine.ts';
 import { at, event, load, metric, scratchLake, sourceHours, span, storedRows, TENANT } from './support/lake.ts';
 import type { Scratch } from './support/lake.ts';
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
 const TEN = at('2026-07-03T10:00:00Z');

@@ -1,13 +1,11 @@
 /** `quarantine` and `tenant pin` as a person uses them, against a real source and a real data directory. */
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../src/errors.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { openStage, type Stage } from './shell.ts';
 
 const HOSTILE = { secret: 's\u001b[31m3cret \u202etxt.exe' };
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let sandbox: Sandbox;
 let stage: Stage;
