@@ -2,8 +2,8 @@
  * The published lake as a reader sees it: the catalogue opened read-only, in an engine that can read the data
  * directory's files and nothing else, cannot write, load an extension or change a setting.
  */
-import { access, readdir, readFile, realpath } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { access, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   DuckDBInstance,
   DuckDBTypeId,
@@ -13,8 +13,9 @@ import {
   type DuckDBType,
   type Json,
 } from '@duckdb/node-api';
+import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
+import type { Definition } from './definitions.ts';
 import { ConfigError, DamagedError, DiskError, InsightsError } from './errors.ts';
-import { QUERIES_FOLDER } from './report.ts';
 
 export interface ResultColumn {
   readonly name: string;
@@ -113,7 +114,7 @@ async function open(
   let define: Define;
   try {
     await prepareConnection(connection, [dataDir, await realpath(dataDir), ...folders]);
-    define = lazyDefinitions(connection, await sharedDefinitions());
+    define = lazyDefinitions(connection, await missingDefinitions(connection));
   } catch (error) {
     close();
     throw error;
@@ -183,39 +184,38 @@ async function prepareConnection(connection: DuckDBConnection, folders: readonly
   await connection.run('set lock_configuration = true');
 }
 
-/** What reports share: `queries/views/<name>.sql`, each one select; a view, or with `-- arguments: a, b` a macro. */
-async function sharedDefinitions(): Promise<ReadonlyMap<string, string>> {
-  const folder = join(QUERIES_FOLDER, 'views');
-  const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.sql'));
-  return new Map(
-    await Promise.all(
-      files.map(async (file): Promise<[string, string]> => [
-        basename(file, '.sql'),
-        await readFile(join(folder, file), 'utf8'),
-      ]),
-    ),
-  );
-}
-
 type Define = (sql: string) => Promise<void>;
 
 /** Statements that show what there is mean every definition. */
 const SHOWS_ALL = /\b(show|duckdb_\w+|information_schema|pg_catalog)\b/i;
 
+/** The published definitions where they are this program's own; else none, and all are made here. */
+async function missingDefinitions(connection: DuckDBConnection): Promise<readonly Definition[]> {
+  const ours = await sharedDefinitions();
+  try {
+    const result = await connection.runAndReadAll('select definitions from snapshot');
+    return result.getRowsJson()[0]?.[0] === definitionsDigest(ours) ? [] : ours;
+  } catch {
+    // A catalogue of an older version says nothing of definitions.
+    return ours;
+  }
+}
+
 /**
  * Creates a definition when a statement first names it, after those that it names itself: creating a view opens the
  * files under it, which a query that does not use it must not pay for (3 s at 90,000 files).
  */
-function lazyDefinitions(connection: DuckDBConnection, bodies: ReadonlyMap<string, string>): Define {
+function lazyDefinitions(connection: DuckDBConnection, definitions: readonly Definition[]): Define {
   const defined = new Set<string>();
   const define: Define = async (sql) => {
     const all = SHOWS_ALL.test(sql);
-    for (const [name, body] of bodies) {
+    for (const definition of definitions) {
+      const { name, select } = definition;
       if (defined.has(name) || !(all || new RegExp(`\\b${name}\\b`, 'i').test(sql))) continue;
       defined.add(name);
       try {
-        await define(body.replaceAll(/^--.*$/gm, ''));
-        await connection.run(definition(name, body));
+        await define(select);
+        await connection.run(createSql(definition, 'create or replace temp'));
       } catch (error) {
         defined.delete(name);
         // A catalogue of an older version may lack what it stands on: not listed, and whoever names it is told.
@@ -224,13 +224,6 @@ function lazyDefinitions(connection: DuckDBConnection, bodies: ReadonlyMap<strin
     }
   };
   return define;
-}
-
-function definition(name: string, body: string): string {
-  const made = /^-- arguments: (.+)$/m.exec(body);
-  return made === null
-    ? `create or replace temp view "${name}" as\n${body}`
-    : `create or replace temp macro "${name}"(${made[1] ?? ''}) as table\n${body}`;
 }
 
 async function runSelect(

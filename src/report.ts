@@ -17,13 +17,10 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { closest } from './closest.ts';
+import { QUERIES_FOLDER } from './definitions.ts';
 import { ConfigError } from './errors.ts';
 import { parseInstant } from './instant.ts';
-
-/** The folder of SQL that ships with the package; the same distance from src/ and from dist/. */
-export const QUERIES_FOLDER = fileURLToPath(new URL('../queries', import.meta.url));
 
 const KINDS = ['text', 'date', 'timestamp', 'zone', 'integer', 'number', 'boolean'] as const;
 type Kind = (typeof KINDS)[number];

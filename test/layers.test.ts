@@ -61,6 +61,7 @@ const CORE = [
   'quiet',
   'zone',
   'spreadsheet-text',
+  'definitions',
 ].map((name) => `src/${name}.ts`);
 
 /** What each area may import besides itself and the packages. An area is the longest of these that a path begins with. */

@@ -11,6 +11,7 @@ import { exportCommand } from './export.ts';
 import { initCommand } from './init.ts';
 import { quarantineCommand } from './quarantine.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
+import { propertiesCommand } from './properties.ts';
 import { backfillCommand, planCommand, runCommand } from './run.ts';
 import { sandboxCommand } from './sandbox.ts';
 import { scheduleCommand } from './schedule.ts';
@@ -86,7 +87,7 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
     );
   const commands = [
     runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
-    scheduleCommand, doctorCommand, repairCommand, initCommand, demoCommand,
+    propertiesCommand, scheduleCommand, doctorCommand, repairCommand, initCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(sandboxCommand(shell));

@@ -112,4 +112,39 @@ export const MIGRATIONS: readonly string[] = [
   alter table quarantine add column windows varchar;
   alter table quarantine add column dropped_at timestamptz;
   `,
+  `
+  -- What the JSON of a file's rows is made of: one row per type, path and kind. pointer '' stands for the whole value, so the
+  -- kinds of '' add up to the rows of the type. is_estimate: rows were counted in a sample. Files are immutable, so a file's
+  -- rows here are written once and go when the file is no longer current.
+  create table property_counts (
+    tenant varchar not null,
+    table_name varchar not null,
+    file varchar not null,
+    type varchar not null,
+    json_column varchar not null,
+    pointer varchar not null,
+    kind varchar not null,
+    rows bigint not null,
+    first_at timestamptz not null,
+    last_at timestamptz not null,
+    is_estimate boolean not null
+  );
+
+  -- Names of typed views and their columns, given once and kept: a name never changes its meaning. Several tenants share them;
+  -- each has rows of its own, which leave with it.
+  create table view_names (
+    tenant varchar not null,
+    table_name varchar not null,
+    type varchar not null,
+    view_name varchar not null
+  );
+  create table view_columns (
+    tenant varchar not null,
+    table_name varchar not null,
+    view_name varchar not null,
+    json_column varchar not null,
+    pointer varchar not null,
+    column_name varchar not null
+  );
+  `,
 ];

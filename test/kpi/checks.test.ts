@@ -2,7 +2,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/errors.ts';
-import { listChecks, parameterValues, QUERIES_FOLDER } from '../../src/report.ts';
+import { QUERIES_FOLDER } from '../../src/definitions.ts';
+import { listChecks, parameterValues } from '../../src/report.ts';
 import { openStage } from '../shell/shell.ts';
 import { openLake, type Coverage, type Happening, type Lake, type Metric } from './support/lake.ts';
 

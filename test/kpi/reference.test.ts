@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { describe, expect, it } from 'vitest';
-import { listChecks, listReports, QUERIES_FOLDER, type Report } from '../../src/report.ts';
+import { QUERIES_FOLDER } from '../../src/definitions.ts';
+import { listChecks, listReports, type Report } from '../../src/report.ts';
 
 const LINE = '<!-- Below this line: generated';
 const COMMON = ['from', 'to', 'tenant', 'zone', 'grain', 'pass_type', 'platform'];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { recordComparison } from '../../src/load/hours.ts';
 import { publish } from '../../src/load/publish.ts';
+import { readCatalogue as read } from './support/catalogue.ts';
 import { at, event, load, scratchLake, sourceHours, span, TENANT } from './support/lake.ts';
 import type { Scratch } from './support/lake.ts';
 
@@ -13,19 +14,6 @@ const ROWS = [
   event('b', '2026-07-04T11:00:00Z'),
   event('b', '2026-07-04T11:00:00Z'),
 ];
-
-/** Runs a select as an analyst does: the catalogue opened read-only by another engine, from another folder. */
-async function read(dir: string, sql: string): Promise<Record<string, unknown>[]> {
-  const instance = await DuckDBInstance.create(join(dir, 'insights.duckdb'), { access_mode: 'READ_ONLY' });
-  const connection = await instance.connect();
-  try {
-    await connection.run(`set TimeZone = 'UTC'`);
-    return (await connection.runAndReadAll(sql)).getRowObjectsJson();
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
-}
 
 /** Inode and time of every published file. */
 function fingerprintOfFiles(dir: string): Record<string, string> {

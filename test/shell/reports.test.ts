@@ -1,7 +1,8 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { listReports, parameterValues, parseReport, QUERIES_FOLDER } from '../../src/report.ts';
+import { QUERIES_FOLDER } from '../../src/definitions.ts';
+import { listReports, parameterValues, parseReport } from '../../src/report.ts';
 import { writeLake, type HandMadeLake } from './lake.ts';
 import { openStage } from './shell.ts';
 

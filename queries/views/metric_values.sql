@@ -1,0 +1,16 @@
+-- title: Numbers of metrics
+-- description: Each number inside a metric's value by the path that leads to it, members of lists with their position from 0.
+-- grain: one row per number of a row of metrics; path is null where the value is that number
+-- caveat: Texts that look like numbers are not numbers; they stay in `metrics.value`.
+select
+  metrics.tenant_id,
+  metrics.month,
+  metrics.timestamp,
+  metrics.metric_id,
+  metrics.metric_type,
+  nullif(regexp_replace(node.fullkey, '^\$\.?', ''), '') as path,
+  node.key,
+  case when node.fullkey[-1] = ']' then try_cast(node.key as bigint) end as position,
+  try_cast(node.atom as double) as value_number
+from metrics, json_tree(metrics.value) as node
+where node.type in ('BIGINT', 'UBIGINT', 'HUGEINT', 'DOUBLE')

@@ -1,0 +1,68 @@
+/**
+ * What reports share: `queries/views/<name>.sql`, each one select; a view, or with `-- arguments: a, b` a macro. The published
+ * catalogue holds them for every tool that opens it, and the reader makes those that a catalogue lacks.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder of SQL that ships with the package; the same distance from src/ and from dist/. */
+export const QUERIES_FOLDER = fileURLToPath(new URL('../queries', import.meta.url));
+
+export interface Definition {
+  readonly name: string;
+  /** Of a macro; undefined for a view. */
+  readonly arguments: string | undefined;
+  /** Title, description and grain from its head, in one text. */
+  readonly comment: string;
+  /** The select alone. */
+  readonly select: string;
+  /** Definitions that it stands on. */
+  readonly uses: readonly string[];
+}
+
+/** All of them, each after those that it uses. */
+export async function sharedDefinitions(folder = join(QUERIES_FOLDER, 'views')): Promise<readonly Definition[]> {
+  const files = (await readdir(folder).catch(() => [])).filter((file) => file.endsWith('.sql')).sort();
+  const bodies = await Promise.all(
+    files.map(async (file) => ({ name: basename(file, '.sql'), body: await readFile(join(folder, file), 'utf8') })),
+  );
+  const names = bodies.map(({ name }) => name);
+  const open = new Map(bodies.map(({ name, body }) => [name, parse(name, body, names)]));
+  const ordered: Definition[] = [];
+  const take = (name: string): void => {
+    const definition = open.get(name);
+    if (!definition) return;
+    open.delete(name);
+    for (const used of definition.uses) take(used);
+    ordered.push(definition);
+  };
+  for (const name of names) take(name);
+  return ordered;
+}
+
+/** Differs whenever a definition does: what a catalogue says that it was made with. */
+export function definitionsDigest(definitions: readonly Definition[]): string {
+  return createHash('sha256').update(JSON.stringify(definitions)).digest('hex').slice(0, 16);
+}
+
+/** The statement that makes it, e.g. with `create or replace temp`. `name` may be qualified. */
+export function createSql(definition: Definition, create: string, name = `"${definition.name}"`): string {
+  return definition.arguments === undefined
+    ? `${create} view ${name} as\n${definition.select}`
+    : `${create} macro ${name}(${definition.arguments}) as table\n${definition.select}`;
+}
+
+function parse(name: string, body: string, names: readonly string[]): Definition {
+  const head = (key: string): string => new RegExp(`^-- ${key}: (.+)$`, 'm').exec(body)?.[1]?.trim() ?? '';
+  const select = body.replaceAll(/^--.*\n/gm, '').trim();
+  const of = head('arguments');
+  return {
+    name,
+    arguments: of === '' ? undefined : of,
+    comment: `${head('title')}: ${head('description')} Grain: ${head('grain')}.`,
+    select,
+    uses: names.filter((other) => other !== name && new RegExp(`\\b${other}\\b`, 'i').test(select)),
+  };
+}

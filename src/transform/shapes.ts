@@ -1,0 +1,183 @@
+/**
+ * What the JSON of rows is made of, as SQL: `load/properties.ts` runs it. Rows are grouped by the structure of their
+ * JSON first, and only the distinct structures are taken apart into paths: a million rows have a handful of them.
+ *
+ * Paths are JSON pointers (`/source/medium`; `/lines/[]/price` for the members of a list), which name any key exactly.
+ * Kinds: text, timestamp, bigint, digits (whole numbers beyond 64 bits), double, boolean, list, object, mixed (members
+ * of a list that differ), null.
+ */
+import type { Table } from '../tables.ts';
+import { lakeName, sqlText } from './lake.ts';
+
+/**
+ * Rows of one type in one file that are parsed; of more, one in k, chosen by id, and the counts are multiplied.
+ * Parsing costs as much again as merging does, and the file of a big day is written anew by every run of that day.
+ */
+export const PARSED_OF_A_TYPE = 20_000;
+
+/** Types of one file, and paths of one type in one file, that are described: the most frequent ones. */
+const MOST = { types: 5_000, paths: 500, depth: 8, pointer: 500 } as const;
+
+/** Of `like`: a date, a letter or blank, hours and minutes. A date alone stays a text. */
+const INSTANT = '____-__-_____:__%';
+
+/** The columns of a table that hold JSON. */
+export function jsonColumns(table: Table): readonly string[] {
+  return table.columns.filter(({ type }) => type === 'dynamic').map(({ lake }) => lake);
+}
+
+/** From files (a `read_parquet` with the column `filename`) to the temp table `described_types` (file, type, rows, …). */
+export function typesSql(table: Table, source: string, folderLength: number): string {
+  return `create or replace temp table described_types as
+select *, ceil(rows / ${PARSED_OF_A_TYPE})::bigint as one_in
+from (
+  select
+    filename[${folderLength + 2}:] as file, coalesce("${lakeName(table, table.typeColumn)}", '') as type,
+    count(*) as rows, min("timestamp") as first_at, max("timestamp") as last_at
+  from ${source}
+  group by all
+)
+qualify row_number() over (partition by file order by rows desc, type) <= ${MOST.types}`;
+}
+
+/** The rows that are parsed: columns file, type, one_in, id, moment, body (the JSON). `where` narrows the types. */
+function parsedRows(
+  table: Table,
+  column: string,
+  source: string,
+  folderLength: number,
+  where = 'true',
+  sampled = false,
+): string {
+  const id = lakeName(table, table.id);
+  return `select described_types.file, described_types.type, one_in, "${id}" as id, "timestamp" as moment, "${column}" as body
+  from ${source}
+  join described_types
+    on described_types.file = filename[${folderLength + 2}:]
+    and described_types.type = coalesce("${lakeName(table, table.typeColumn)}", '')
+  where ${where}${sampled ? ` and (one_in = 1 or hash("${id}") % one_in::ubigint = 0)` : ''}`;
+}
+
+export interface ShapesInput {
+  readonly table: Table;
+  readonly column: string;
+  readonly source: string;
+  readonly folderLength: number;
+  /** Some type has more than PARSED_OF_A_TYPE rows in a file. */
+  readonly sampled: boolean;
+}
+
+/** Temp tables `structures` (rows by file, type and structure, with one row's text) and `nodes` (structure, pointer, kind). */
+export function shapesSql({ table, column, source, folderLength, sampled }: ShapesInput): string[] {
+  return [
+    `create or replace temp table structures as
+select file, type, json_structure(body)::varchar as structure, count(*) as rows, any_value(one_in) as one_in,
+  min(moment) as first_at, max(moment) as last_at, arg_min(body::varchar, id) as example
+from (${parsedRows(table, column, source, folderLength, 'true', sampled)})
+group by all`,
+    // A row without any JSON has the structure null: the kind of its root is null too.
+    `create or replace temp table nodes as
+with recursive walk as (
+  select structure, '' as pointer, structure::json as body, 0 as depth
+  from (select distinct structure from structures where structure is not null)
+  union all
+  select
+    structure,
+    pointer || '/' || replace(replace(step, '~', '~0'), '/', '~1'),
+    case json_type(body) when 'ARRAY' then body -> '/0' else body -> ('/' || replace(replace(step, '~', '~0'), '/', '~1')) end,
+    depth + 1
+  from (
+    select *, unnest(case json_type(body) when 'OBJECT' then json_keys(body) when 'ARRAY' then ['[]'] end) as step
+    from walk
+    where depth < ${MOST.depth}
+  )
+  where length(pointer) + length(step) < ${MOST.pointer} and not regexp_matches(step, '[\\x00-\\x1f]')
+)
+select structure, pointer,
+  case json_type(body)
+    when 'OBJECT' then 'object'
+    when 'ARRAY' then 'list'
+    else case body ->> '$'
+      when 'VARCHAR' then 'text'
+      when 'UBIGINT' then 'bigint'
+      when 'BIGINT' then 'bigint'
+      when 'HUGEINT' then 'digits'
+      when 'DOUBLE' then 'double'
+      when 'BOOLEAN' then 'boolean'
+      when 'NULL' then 'null'
+      -- An object without a key, or members that differ.
+      when 'JSON' then case when pointer like '%/[]' then 'mixed' else 'object' end
+      else 'mixed'
+    end
+  end as kind
+from walk
+union all
+select null, '', 'null'`,
+    // Which texts may be instants, and which numbers may be too long, one row of each structure tells.
+    `create or replace temp table doubtful as
+select distinct pointer, kind, type, file
+from (
+  select structures.file, structures.type, pointer, kind, json_extract_string(example, pointer) as seen
+  from structures
+  join nodes on nodes.structure = structures.structure
+  where pointer <> '' and not contains(pointer || '/', '/[]/') and kind in ('text', 'bigint', 'double')
+)
+where (kind = 'text' and seen like ${sqlText(INSTANT)})
+   or (kind <> 'text' and regexp_matches(seen, '^-?[0-9]{17,}$'))`,
+    `create or replace temp table refined (file varchar, type varchar, pointer varchar, kind varchar, finer varchar)`,
+  ];
+}
+
+/** Fills `refined` for some pointers by looking at every parsed value: a column's type must hold for all of them. */
+export function refineSql(input: ShapesInput, pointers: readonly string[]): string {
+  const { table, column, source, folderLength, sampled } = input;
+  const list = pointers.map(sqlText).join(', ');
+  const types = `described_types.type in (select type from doubtful where pointer in (${list}))`;
+  const figures = pointers.map((pointer, index) => {
+    const cell = `found[${index + 1}]`;
+    return `{'pointer': ${sqlText(pointer)}, 'n': count(${cell}),
+      'instants': count(*) filter (where ${cell} like ${sqlText(INSTANT)} and try_cast(${cell} as timestamptz) is not null),
+      'whole': count(*) filter (where try_cast(${cell} as bigint) is not null)}`;
+  });
+  return `insert into refined
+select file, type, figure.pointer, doubtful.kind,
+  case
+    when doubtful.kind = 'text' and figure.instants = figure.n then 'timestamp'
+    when doubtful.kind <> 'text' and figure.whole < figure.n then 'digits'
+  end as finer
+from (
+  select file, type, unnest([${figures.join(',\n    ')}]) as figure
+  from (
+    select file, type, json_extract_string(body, [${list}]) as found
+    from (${parsedRows(table, column, source, folderLength, types, sampled)})
+  )
+  group by file, type
+)
+join doubtful using (file, type)
+where doubtful.pointer = figure.pointer and finer is not null`;
+}
+
+/** Rows of `property_counts` without the tenant and the table: one per file, type, path and kind. */
+export function countsSql(column: string): string {
+  return `select file, type, ${sqlText(column)} as json_column, pointer, kind,
+  round(rows * known)::bigint as rows, first_at, last_at, parsed < 1 as is_estimate
+from (
+  select
+    structures.file, structures.type, nodes.pointer, coalesce(refined.finer, nodes.kind) as kind,
+    sum(structures.rows) as rows, min(structures.first_at) as first_at, max(structures.last_at) as last_at,
+    any_value(whole.rows) / any_value(whole.parsed) as known,
+    any_value(whole.parsed) / any_value(whole.rows) as parsed
+  from structures
+  join nodes on nodes.structure is not distinct from structures.structure
+  join (
+    select file, type, any_value(described_types.rows) as rows, sum(structures.rows) as parsed
+    from structures join described_types using (file, type)
+    group by all
+  ) as whole on whole.file = structures.file and whole.type = structures.type
+  left join refined
+    on refined.file = structures.file and refined.type = structures.type
+    and refined.pointer = nodes.pointer and refined.kind = nodes.kind
+  group by all
+)
+qualify row_number() over (partition by file, type order by rows desc, pointer, kind) <= ${MOST.paths}`;
+}

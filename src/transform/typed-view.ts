@@ -1,0 +1,109 @@
+/** The select of a typed view: one type's rows of a table, its JSON as columns. Pure. */
+import type { Table } from '../tables.ts';
+import { parseJsonPath } from '../json-path.ts';
+import type { PromotedColumn } from '../promoted.ts';
+import { givenColumns, lakeColumns, lakeName, sqlName, sqlText } from './lake.ts';
+import { jsonColumns } from './shapes.ts';
+
+export interface TypedColumn {
+  readonly name: string;
+  readonly jsonColumn: string;
+  readonly pointer: string;
+  readonly type: ColumnType;
+}
+
+/** DuckDB's names. JSON is what lists and objects are kept as. */
+type ColumnType = 'VARCHAR' | 'BIGINT' | 'DOUBLE' | 'BOOLEAN' | 'TIMESTAMP WITH TIME ZONE' | 'JSON';
+
+const TYPES: ReadonlyMap<string, ColumnType> = new Map([
+  ['timestamp', 'TIMESTAMP WITH TIME ZONE'],
+  ['bigint', 'BIGINT'],
+  ['bigint,double', 'DOUBLE'],
+  ['double', 'DOUBLE'],
+  ['boolean', 'BOOLEAN'],
+  ['list', 'JSON'],
+  ['object', 'JSON'],
+  ['list,object', 'JSON'],
+]);
+
+/** The type that holds every kind seen at a path; text where they conflict. */
+export function columnType(kinds: readonly string[]): ColumnType {
+  const seen = kinds.filter((kind) => kind !== 'null').sort();
+  return TYPES.get(seen.join(',')) ?? 'VARCHAR';
+}
+
+/** `columnType` in SQL, over a sorted list of kinds. */
+export function columnTypeSql(kinds: string): string {
+  const cases = [...TYPES].map(([words, type]) => `when ${sqlText(words)} then ${sqlText(type)}`);
+  return `case array_to_string(list_filter(${kinds}, lambda kind: kind <> 'null'), ',') ${cases.join(' ')} else 'VARCHAR' end`;
+}
+
+/** Names that a typed view's columns cannot have. */
+export function fixedColumns(table: Table): string[] {
+  return ['tenant_id', 'month', ...givenColumns(table).map(({ name }) => name)];
+}
+
+/**
+ * What of a type's JSON the table has as promoted columns already: `promoted` are to be shown, `parsed` are the paths that are
+ * left to pull out. A promoted column stands for a path if it has its type and no other of its paths occurs in the type.
+ */
+export function splitPromoted(
+  table: Table,
+  columns: readonly TypedColumn[],
+): { readonly promoted: readonly PromotedColumn[]; readonly parsed: readonly TypedColumn[] } {
+  const types = new Map(lakeColumns(table).map(({ name, type }) => [name, type]));
+  const properties = columns.filter(({ jsonColumn }) => jsonColumn === 'properties');
+  const covered = new Set<TypedColumn>();
+  const candidates = table.promoted.filter(({ name, paths }) => {
+    const pointers = paths.map(pointerOf);
+    const [first, ...others] = properties.filter(({ pointer }) => pointers.includes(pointer));
+    if (first && others.length === 0 && first.type === types.get(name)) covered.add(first);
+    return first !== undefined;
+  });
+  const parsed = columns.filter((column) => !covered.has(column));
+  const taken = new Set(parsed.map(({ name }) => name));
+  return { promoted: candidates.filter(({ name }) => !taken.has(name)), parsed };
+}
+
+function pointerOf(path: string): string {
+  const steps = parseJsonPath(path) ?? [];
+  return steps.map(({ text }) => `/${text.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}
+
+/** `types` are the spellings that the view unites; the JSON of a row is parsed once, whatever the number of columns. */
+export function typedViewSql(table: Table, types: readonly string[], all: readonly TypedColumn[]): string {
+  const { promoted, parsed: columns } = splitPromoted(table, all);
+  const jsons = jsonColumns(table).map((name) => ({
+    name,
+    mine: columns.filter(({ jsonColumn }) => jsonColumn === name),
+  }));
+  const found = jsons.flatMap(({ name, mine }) =>
+    mine.length === 0
+      ? []
+      : [
+          `json_extract_string("${name}", [${mine.map(({ pointer }) => sqlText(pointer === '' ? '$' : pointer)).join(', ')}]) as "found in ${name}"`,
+        ],
+  );
+  const cells = jsons.flatMap(({ name, mine }) =>
+    mine.map((column, index) => {
+      const cell = `"found in ${name}"[${index + 1}]`;
+      return `${column.type === 'VARCHAR' ? cell : `try_cast(${cell} as ${column.type})`} as ${sqlName(column.name)}`;
+    }),
+  );
+  const isJson = (name: string): boolean => jsons.some((json) => json.name === name);
+  const hidden = columns.map(({ name }) => name);
+  const fixed = fixedColumns(table);
+  const outer = [
+    ...fixed.filter((name) => !isJson(name)).map((name) => `"${name}"`),
+    ...promoted.map(({ name }) => sqlName(name)),
+    ...cells,
+    ...fixed.filter((name) => isJson(name) && !hidden.includes(name)).map((name) => `"${name}"`),
+  ];
+  const typeColumn = lakeName(table, table.typeColumn);
+  const named = types.filter((type) => type !== '');
+  const isOfType = [
+    ...(named.length === 0 ? [] : [`"${typeColumn}" in (${named.map(sqlText).join(', ')})`]),
+    ...(types.includes('') ? [`"${typeColumn}" is null`] : []),
+  ].join(' or ');
+  return `select ${outer.join(', ')} from (select *${found.map((cell) => `, ${cell}`).join('')} from ${table.lakeName} where ${isOfType}) as typed`;
+}
