@@ -12,6 +12,7 @@ import { initCommand } from './init.ts';
 import { quarantineCommand } from './quarantine.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
 import { propertiesCommand } from './properties.ts';
+import { rebuildCommand } from './rebuild.ts';
 import { backfillCommand, planCommand, runCommand } from './run.ts';
 import { sandboxCommand } from './sandbox.ts';
 import { scheduleCommand } from './schedule.ts';
@@ -87,7 +88,7 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
     );
   const commands = [
     runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
-    propertiesCommand, scheduleCommand, doctorCommand, repairCommand, initCommand, demoCommand,
+    propertiesCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, initCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(sandboxCommand(shell));

@@ -70,7 +70,7 @@ const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: str
     comment: "The snapshot's Parquet files",
     sql: (dataDir) =>
       `select tenant as tenant_id, lower(table_name) as table_name, period, generation, ${sqlText(`${dataDir}/`)} || file as file,
-         rows, bytes, sha256, min_ts as min_timestamp, max_ts as max_timestamp
+         rows, bytes, sha256, min_ts as min_timestamp, max_ts as max_timestamp, promotion
        from partitions where superseded_at is null order by all`,
   },
   {

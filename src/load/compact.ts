@@ -5,7 +5,6 @@
  */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { DamagedError } from '../errors.ts';
 import { DAY } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import { sqlText } from '../transform/lake.ts';
@@ -15,6 +14,7 @@ import { commitGeneration, copyRows, heldRows } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { periodOf } from './layout.ts';
 import { insertPartitions, readBack } from './record.ts';
+import { requireSameHours } from './same-hours.ts';
 import { instantSql, ofTable, parquetSql } from './sql.ts';
 
 export interface CompactOptions {
@@ -78,22 +78,7 @@ async function compactMonth(ledger: Ledger, month: Row, run: string, onStep: Com
   const generation = await commitGeneration(ledger, copied);
   await onStep?.(`month ${name}`);
   await readBack(ledger, { table }, [generation]);
-  // The hours' accounts stand on the days' files: the month must say the same of each hour before it stands for them.
-  const [differing] = await ledger.rows(
-    `select count(*) as n
-     from (select hour, fp from readback) as written
-     full join (
-       select hour, lake from hours
-       where ${mine} and lake.n > 0 and hour >= ${instantSql(period.from)} and hour < ${instantSql(period.to)}
-     ) as held on held.hour = written.hour
-     where written.fp is distinct from held.lake`,
-  );
-  if (count(differing, 'n') > 0) {
-    throw new DamagedError(`The files of ${table} in ${name} do not hold what the ledger says`, {
-      hint: 'Run `insights-etl verify --deep`: it finds the file, and the next run fetches its rows again.',
-      where: { tenant, table, month: name },
-    });
-  }
+  await requireSameHours(ledger, { tenant, table }, period);
   await ledger.transaction(async () => {
     await ledger.run(
       `update partitions set superseded_at = ${ledger.nowSql()}

@@ -5,6 +5,7 @@ import type {
   HourCounts,
   Left,
   PlanReport,
+  RebuildReport,
   ReportedError,
   RunReport,
   StatusReport,
@@ -176,8 +177,15 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
       : `ended ${last.finishedAt} with exit code ${last.exitCode ?? '?'}`;
   return (
     renderTable(columns, rows, colour) +
+    rebuildLine(report) +
     `\nlast run: ${last === undefined ? 'none' : `${last.run}, started ${last.startedAt}, ${ended}`}\ndata: ${report.dataDir}\n`
   );
+}
+
+function rebuildLine({ tables }: StatusReport): string {
+  const files = tables.reduce((sum, table) => sum + table.outdatedFiles, 0);
+  if (files === 0) return '';
+  return `\n${plural(files, 'file')} under other promoted columns than today's: \`insights-etl rebuild\` writes them anew\n`;
 }
 
 export function doctorSummary(report: DoctorReport): string {
@@ -193,6 +201,16 @@ export function doctorSummary(report: DoctorReport): string {
       `${tenant} (${plural(calls, 'call')} of at most ${maxCalls})\n${lines(checks)}`,
   );
   return [`this machine\n${lines(report.machine)}`, ...tenants].join('\n');
+}
+
+export function rebuildSummary({ dryRun, tables, published, seconds }: RebuildReport, colour: boolean): string {
+  if (tables.length === 0) return 'every file is under the rules of today: nothing to do\n';
+  const columns = [left('tenant'), left('table'), right('files'), right('rows')];
+  const rows = tables.map(({ tenant, table, files, rows: n }) => [tenant, table, count(files), count(n)]);
+  const end = dryRun
+    ? 'due; nothing was done. `insights-etl rebuild` does it.'
+    : `written anew${published ? ' and published' : ''} · no call · ${duration(seconds)}`;
+  return `${renderTable(columns, rows, colour)}\n${end}\n`;
 }
 
 export function repairSummary(report: RepairReport): string {

@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import { TEMPORARY } from '../files.ts';
 import { text } from '../load/engine.ts';
 import type { Ledger } from '../load/ledger.ts';
+import { rebuildDue } from '../load/rebuild.ts';
 import { WORK_FOLDER } from '../load/layout.ts';
 import { LANDING_FOLDER } from './load-batches.ts';
 import type { DoctorCheck } from './report.ts';
@@ -30,6 +31,18 @@ export async function* examineMachine(config: Config, ledger: Ledger): AsyncGene
   yield await linksCheck(ledger.dataDir);
   yield await permissionsCheck(ledger.dataDir);
   yield await leftoversCheck(ledger.dataDir);
+  yield await rebuildCheck(ledger);
+}
+
+async function rebuildCheck(ledger: Ledger): Promise<DoctorCheck> {
+  const files = (await rebuildDue(ledger)).reduce((sum, table) => sum + table.files, 0);
+  if (files === 0) return { name: 'rebuild', ok: true, detail: 'every file has the promoted columns of today' };
+  return {
+    name: 'rebuild',
+    ok: true,
+    detail: `${files} files have other promoted columns than today's: right, but slower to query`,
+    hint: 'Run `insights-etl rebuild`: it writes them anew and asks the source nothing.',
+  };
 }
 
 async function diskCheck(dataDir: string): Promise<DoctorCheck> {

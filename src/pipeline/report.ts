@@ -140,6 +140,8 @@ export interface TableStatus extends At {
   readonly grades: Readonly<Record<Grade, number>>;
   readonly duplicates: number;
   readonly quarantined: number;
+  /** Files that were written under other rules than today's: `rebuild` is due. */
+  readonly outdatedFiles: number;
   /** When the oldest hour that is not verified is lost at the source. */
   readonly nextExpiry: string | undefined;
 }
@@ -155,6 +157,16 @@ export interface StatusReport {
       }
     | undefined;
   readonly tables: readonly TableStatus[];
+}
+
+export interface RebuildReport {
+  /** Nothing was done: `tables` says what is due. */
+  readonly dryRun: boolean;
+  /** Files written anew; tables without any are left out. */
+  readonly tables: readonly (At & { readonly files: number; readonly rows: number })[];
+  readonly published: boolean;
+  readonly seconds: number;
+  readonly exitCode: number;
 }
 
 export interface DoctorCheck {

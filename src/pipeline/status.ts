@@ -6,7 +6,9 @@ import type { Config } from '../config.ts';
 import { onDisk, systemFiles, writeDurably } from '../files.ts';
 import type { Files } from '../files.ts';
 import { DAY, formatInstant, parseInstant, toEpochMs } from '../instant.ts';
-import { openReader } from '../reader.ts';
+import { promotionKey } from '../promoted.ts';
+import { openReader, textRows } from '../reader.ts';
+import type { Reader } from '../reader.ts';
 import type { Runtime } from '../runtime.ts';
 import { TABLES, TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
@@ -17,7 +19,7 @@ const LAST_RUN_FILE = 'last-run.json';
 /** One row per tenant and table, from the small tables of the catalogue; instants as ISO text. */
 const STATUS_SQL = `
 with files as (
-  select tenant_id, table_name, sum(rows)::varchar as rows, count(*)::varchar as files, sum(bytes)::varchar as bytes,
+  select tenant_id, table_name, sum(rows)::varchar as rows, count(*)::varchar as files, $outdated::varchar as outdated, sum(bytes)::varchar as bytes,
     strftime(min(min_timestamp), '%Y-%m-%dT%H:%M:%S.%fZ') as first, strftime(max(max_timestamp), '%Y-%m-%dT%H:%M:%S.%fZ') as last
   from lake_files group by all
 ),
@@ -36,7 +38,7 @@ hours as (
   from coverage group by all
 )
 select tenant_id, table_name, coalesce(rows, '0'), coalesce(files, '0'), coalesce(bytes, '0'), first, last,
-  verified, partial, open, expired, checksum, counted, uncounted, duplicates, quarantined, unproven
+  verified, partial, open, expired, checksum, counted, uncounted, duplicates, quarantined, unproven, coalesce(outdated, '0')
 from hours left join files using (tenant_id, table_name)
 order by all`;
 
@@ -50,7 +52,7 @@ const lastRunSchema = z.object({
 /** Throws ConfigError when nothing has been published yet. */
 export async function lakeStatus(config: Config, runtime: Runtime): Promise<StatusReport> {
   await using reader = await openReader(config.dataDir, config.engine);
-  const result = await reader.query(STATUS_SQL);
+  const result = await reader.query(STATUS_SQL.replace('$outdated', await outdatedSql(reader, config)));
   const tables: TableStatus[] = [];
   for await (const batch of result.batches()) {
     for (const row of batch)
@@ -63,6 +65,16 @@ export async function lakeStatus(config: Config, runtime: Runtime): Promise<Stat
       );
   }
   return { dataDir: config.dataDir, lastRun: await readLastRun(config.dataDir), tables };
+}
+
+/** Counts the files of other rules. A catalogue of an older program does not say, and all of its files are. */
+async function outdatedSql(reader: Reader, { lakeTables }: Config): Promise<string> {
+  const columns = await textRows(reader, `select name from pragma_table_info('lake_files') where name = 'promotion'`);
+  if (columns.length === 0) return 'count(*)';
+  const current = Object.values(lakeTables).map(
+    ({ lakeName, promoted }) => `when '${lakeName}' then '${promotionKey(promoted)}'`,
+  );
+  return `count(*) filter (where promotion is distinct from case table_name ${current.join(' ')} end)`;
 }
 
 /** Kept beside the lake: a run that changes nothing publishes nothing, and is still the last run. */
@@ -90,7 +102,7 @@ async function readLastRun(dataDir: string): Promise<StatusReport['lastRun']> {
 
 function tableStatus(cells: readonly (string | undefined)[], config: Config, runtime: Runtime): TableStatus {
   const [tenant = '', lakeTable = '', rows, files, bytes, first, last, verified, partial, open, expired] = cells;
-  const [checksum, counted, uncounted, duplicates, quarantined, unproven] = cells.slice(11);
+  const [checksum, counted, uncounted, duplicates, quarantined, unproven, outdated] = cells.slice(11);
   const table = tableOf(lakeTable);
   const newest = last === undefined ? undefined : parseInstant(last);
   return {
@@ -106,6 +118,7 @@ function tableStatus(cells: readonly (string | undefined)[], config: Config, run
     grades: { checksum: Number(checksum), count: Number(counted), none: Number(uncounted) },
     duplicates: Number(duplicates),
     quarantined: Number(quarantined),
+    outdatedFiles: Number(outdated),
     nextExpiry: expiryOf(unproven, retentionOf(config, tenant, table)),
   };
 }

@@ -166,6 +166,7 @@ describe('help', () => {
       'sandbox',
       'demo',
       'repair',
+      'rebuild',
     ])
       expect(out).toMatch(new RegExp(`^ {2}${name}\\b`, 'm'));
     for (const line of exitCodeLines()) expect(out).toContain(line);
@@ -187,6 +188,7 @@ describe('help', () => {
       'sandbox',
       'demo',
       'repair',
+      'rebuild',
     ]) {
       const { code, out } = await stage.run([name, '--help']);
       expect({ name, code, examples: out.includes('Examples:'), global: out.includes('--data-dir') }).toEqual({

@@ -1,0 +1,44 @@
+/** `rebuild`: files that were written under other rules, written anew; asks the source nothing. */
+import { Command } from 'commander';
+import { json } from '../output/format.ts';
+import { rebuildSummary } from '../output/summary.ts';
+import { requestOf, tableOption, tenantOption } from './run.ts';
+import { act, type Shell } from './shell.ts';
+
+interface Selection {
+  readonly tenant?: readonly string[];
+  readonly table?: readonly string[];
+  readonly from?: string;
+  readonly to?: string;
+  readonly dryRun?: boolean;
+}
+
+export function rebuildCommand(shell: Shell): Command {
+  return new Command('rebuild')
+    .description('Write files of other promoted columns anew from the rows they hold; asks the source nothing')
+    .addOption(tenantOption())
+    .addOption(tableOption())
+    .option('--from <instant>', 'only days and months that end after it, UTC')
+    .option('--to <instant>', 'only days and months that begin before it, UTC')
+    .option('--dry-run', 'say what is due and do nothing')
+    .addHelpText(
+      'after',
+      `
+Files that are under the rules of today are left alone, so a second rebuild does nothing and a stopped one goes on.
+
+Examples:
+  $ insights-etl rebuild --dry-run
+  $ insights-etl rebuild
+  $ insights-etl rebuild --table Events --from 2026-01-01`,
+    )
+    .action((options: Selection, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const { rebuildLake } = await import('../pipeline/rebuild.ts');
+        const { config, runtime, signal } = session;
+        const request = requestOf(session, options);
+        const report = await rebuildLake(config, request, { dryRun: options.dryRun === true, runtime, signal });
+        session.print(session.json ? `${json(report)}\n` : rebuildSummary(report, session.colour));
+        return report.exitCode;
+      }),
+    );
+}
