@@ -37,8 +37,8 @@ async function oldLake(): Promise<Scratch> {
     hours,
   } as const;
   expect(await recordComparison(lake.ledger, TENANT, 'Events', comparison, 'run-1')).toMatchObject({ verified: 72 });
-  await publish(lake.ledger, { run: 'run-1', head: true });
   await lake.reopen({ tables: TABLES });
+  await publish(lake.ledger, { run: 'run-1', head: true });
   return lake;
 }
 
