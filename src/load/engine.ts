@@ -172,11 +172,24 @@ function diskError(message: string): DiskError | undefined {
   return undefined;
 }
 
+/** A file that is there and is no longer what was written. */
+function parquetError(message: string): DamagedError | undefined {
+  const isCut = /magic bytes|too small to be a parquet|no files found|TProtocolException|footer length error/i;
+  const file = /'([^']+\.parquet)'/.exec(message)?.[1];
+  if (file === undefined || !isCut.test(message)) return undefined;
+  return new DamagedError('A Parquet file is missing, cut or overwritten', {
+    hint: 'Run `insights-etl verify --deep`, then `insights-etl run`: it fetches again what the files have lost.',
+    where: { file },
+  });
+}
+
 function statementError(error: unknown): Error {
   if (error instanceof InsightsError) return error;
   const message = messageOf(error);
   const disk = diskError(message);
   if (disk) return disk;
+  const parquet = parquetError(message);
+  if (parquet) return parquet;
   if (/out of memory/i.test(message)) {
     return new OutOfMemoryError();
   }

@@ -1,6 +1,5 @@
 /** Writes one generation of a period: an immutable Parquet file, complete before its name exists. */
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { InsightsError } from '../errors.ts';
 import { TEMPORARY, commitFile, syncPath } from '../files.ts';
@@ -116,7 +115,7 @@ export async function copyRows(
 export async function commitGeneration(ledger: Ledger, { temporary, ...generation }: Copied): Promise<Generation> {
   const path = join(ledger.dataDir, generation.file);
   await commitFile(temporary, path, ledger.files);
-  return { ...generation, sha256: await sha256Of(path) };
+  return { ...generation, sha256: await sha256Of(path, ledger.files) };
 }
 
 /** Makes a folder and flushes the names of all that had to be made. */
@@ -127,9 +126,9 @@ async function makeFolder(files: Files, folder: string): Promise<void> {
 }
 
 /** Hex digest of a file's bytes. */
-export async function sha256Of(path: string): Promise<string> {
+export async function sha256Of(path: string, files: Files): Promise<string> {
   const hash = createHash('sha256');
-  const file = await open(path, 'r');
+  const file = await files.open(path, 'r');
   try {
     // One buffer, used again: a stream's chunks would be garbage as large as the file.
     const buffer = Buffer.allocUnsafe(1 << 20);

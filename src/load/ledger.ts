@@ -7,7 +7,7 @@ import { mkdir, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { DamagedError, DiskError, NewerStateError } from '../errors.ts';
-import { onDisk, systemFiles } from '../files.ts';
+import { onDisk, systemFiles, TEMPORARY } from '../files.ts';
 import type { Files } from '../files.ts';
 import { count, openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
@@ -72,7 +72,7 @@ export interface Ledger extends Omit<Engine, 'close'> {
 /**
  * Opens the ledger of a data directory, creating both when they are not there, and takes the directory's lock.
  * Throws LockedError (names the holder's process), NewerStateError, DamagedError (unreadable, or Parquet files without
- * a ledger: `repair` is the way), DiskError. `adopting` is repair's: a new ledger beside existing files is then right.
+ * a ledger: `repair` is the way), DiskError. `adopting` is repair's: a new ledger under a temporary name, to which existing files are no fault.
  */
 export async function openLedger(
   folder: string,
@@ -81,7 +81,7 @@ export async function openLedger(
   { adopting = false }: { adopting?: boolean } = {},
 ): Promise<Ledger> {
   const dataDir = await makeDataDir(folder);
-  const file = join(dataDir, LEDGER_FILE);
+  const file = join(dataDir, adopting ? LEDGER_FILE + TEMPORARY : LEDGER_FILE);
   if (!existsSync(file) && !adopting && (await holdsParquet(join(dataDir, STORE_FOLDER)))) {
     throw new DamagedError(`${dataDir} holds Parquet files, and their ledger ${LEDGER_FILE} is missing`, {
       hint: 'Run `insights-etl repair`: it rebuilds the ledger from the files.',

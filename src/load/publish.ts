@@ -108,6 +108,10 @@ async function lastSnapshot(ledger: Ledger, known: number): Promise<number> {
 /** Removes files of generations that no reader can still need. */
 async function sweep(ledger: Ledger): Promise<number> {
   const keep = `interval (${Math.trunc(ledger.settings.keepHours * 3600)}) seconds`;
+  // A clock that was ahead and was set right would keep them until it gets there: the wait begins anew.
+  await ledger.run(
+    `update partitions set unpublished_at = ${ledger.nowSql()} where removed_at is null and unpublished_at > ${ledger.nowSql()}`,
+  );
   const due = `removed_at is null and unpublished_at <= ${ledger.nowSql()} - ${keep}`;
   const rows = await ledger.rows(`select file from partitions where ${due}`);
   if (rows.length === 0) return 0;

@@ -4,15 +4,19 @@
  */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { DamagedError } from '../errors.ts';
 import { TEMPORARY } from '../files.ts';
 import type { Files } from '../files.ts';
 import { TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { count, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
-import { CATALOGUE_FILE, HEAD_FOLDER, MANIFEST_FILE, STORE_FOLDER, WORK_FOLDER } from './layout.ts';
+import { CATALOGUE_FILE, HEAD_FOLDER, LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WORK_FOLDER } from './layout.ts';
 import { ZERO_SQL } from './sql.ts';
 import { sqlText } from '../transform/lake.ts';
+
+/** What runs write at their end beside the lake: a killed one may leave its temporary file. */
+const RECORDS = ['last-run.json', 'outcomes.json', 'webhook.json'];
 
 export interface Recovery {
   /** Generations without a ledger entry: their merge never happened. Removed. */
@@ -23,7 +27,10 @@ export interface Recovery {
   readonly lost: number;
 }
 
-/** Costs one listing of the store and the head. */
+/**
+ * Costs one listing of the store and the head. Throws DamagedError where the store as a whole is gone: a disk that is not
+ * mounted must not read as a lake without rows.
+ */
 export async function recover(ledger: Ledger): Promise<Recovery> {
   return ledger.exclusive(async () => {
     const { files } = ledger;
@@ -37,7 +44,7 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
     for (const name of await namesBelow(files, join(ledger.dataDir, HEAD_FOLDER))) {
       if (name.endsWith(TEMPORARY)) await remove(join(ledger.dataDir, HEAD_FOLDER, name));
     }
-    for (const name of [CATALOGUE_FILE, MANIFEST_FILE]) {
+    for (const name of [LEDGER_FILE, CATALOGUE_FILE, MANIFEST_FILE, ...RECORDS]) {
       for (const suffix of [TEMPORARY, `${TEMPORARY}.wal`]) {
         const path = join(ledger.dataDir, name + suffix);
         if (existsSync(path)) await remove(path);
@@ -50,6 +57,11 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
     const known = new Set(rows.map((row) => text(row, 'file') ?? ''));
     let orphans = 0;
     const store = join(ledger.dataDir, STORE_FOLDER);
+    if (!existsSync(store) && rows.some((row) => row['current'] === true)) {
+      throw new DamagedError(`The ledger knows Parquet files, and their folder ${store} is missing`, {
+        hint: 'Mount it or put it back. If it is lost, run `insights-etl repair`, then `insights-etl run`.',
+      });
+    }
     const present = new Set<string>();
     for (const name of await namesBelow(files, store)) {
       const file = relative(ledger.dataDir, join(store, name));

@@ -4,10 +4,10 @@
  * run's reconcile mends what does not balance.
  */
 import { existsSync } from 'node:fs';
-import { readFile, readdir, rename, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { z } from 'zod';
 import { EXIT, InsightsError } from '../errors.ts';
+import { commitFile, systemFiles, TEMPORARY, type Files } from '../files.ts';
 import type { TableName } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
 import { text } from './engine.ts';
@@ -19,6 +19,7 @@ import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, parseGenerationFile } from '.
 import type { GenerationName } from './layout.ts';
 import { learn } from './profile.ts';
 import { insertPartitions, readBack } from './record.ts';
+import { isRefusal } from './verify.ts';
 import { ZERO_SQL, foldSql, ofTable, parquetSql } from './sql.ts';
 
 export interface RepairResult {
@@ -43,29 +44,66 @@ const PUBLISHED = z.object({
 
 const GROUP = 200;
 
-/** Rebuilds the ledger of a data directory. A ledger that opens is set aside too: repair means to start from the files. */
+/**
+ * Rebuilds the ledger of a data directory. A ledger that opens is set aside too: repair means to start from the files.
+ * The new one gets its name when it is complete: beside a half-made one the next run would take the files for orphans.
+ */
 export async function repair(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<RepairResult> {
-  const setAside = await putAside(dataDir, settings, runtime);
-  const ledger = await openLedger(dataDir, settings, runtime, { adopting: true });
+  // Held meanwhile, where it can be: no run may change the files that are being read.
+  const old = await openUnlessDamaged(dataDir, settings, runtime);
+  let adopted: Omit<RepairResult, 'setAside'>;
   try {
-    return await ledger.exclusive(async () => ({ ...(await adopt(ledger)), setAside }));
+    await removeUnfinished(dataDir, settings, runtime);
+    await using ledger = await openLedger(dataDir, settings, runtime, { adopting: true });
+    adopted = await ledger.exclusive(async () => {
+      const result = await adopt(ledger);
+      await ledger.run('checkpoint');
+      return result;
+    });
   } finally {
-    await ledger.close();
+    await old?.close();
+  }
+  return { ...adopted, setAside: await replaceLedger(dataDir, runtime) };
+}
+
+/** Throws where somebody holds it or a newer program wrote it. */
+async function openUnlessDamaged(
+  dataDir: string,
+  settings: LakeSettings,
+  runtime: LakeRuntime,
+  adopting = false,
+): Promise<Ledger | undefined> {
+  if (!existsSync(join(dataDir, adopting ? LEDGER_FILE + TEMPORARY : LEDGER_FILE))) return undefined;
+  try {
+    return await openLedger(dataDir, settings, runtime, { adopting });
+  } catch (error) {
+    if (!(error instanceof InsightsError) || error.exitCode !== EXIT.damaged) throw error;
+    return undefined;
   }
 }
 
-async function putAside(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<string | undefined> {
+/** What a killed repair left; opened first, because another repair may be at work on it. */
+async function removeUnfinished(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<void> {
+  await (await openUnlessDamaged(dataDir, settings, runtime, true))?.close();
+  const files = runtime.files ?? systemFiles;
+  const path = join(dataDir, LEDGER_FILE + TEMPORARY);
+  for (const suffix of ['', '.wal']) await files.rm(path + suffix, { force: true });
+}
+
+async function replaceLedger(dataDir: string, runtime: LakeRuntime): Promise<string | undefined> {
+  const files = runtime.files ?? systemFiles;
   const file = join(dataDir, LEDGER_FILE);
-  if (!existsSync(file)) return undefined;
-  try {
-    // Only to learn whether somebody holds it or a newer program wrote it.
-    await (await openLedger(dataDir, settings, runtime)).close();
-  } catch (error) {
-    if (!(error instanceof InsightsError) || error.exitCode !== EXIT.damaged) throw error;
+  let aside: string | undefined;
+  if (existsSync(file)) {
+    aside = `${file}.${new Date(runtime.now()).toISOString().replaceAll(/[-:.]/g, '')}`;
+    await files.rename(file, aside);
   }
-  const aside = `${file}.${new Date(runtime.now()).toISOString().replaceAll(/[-:.]/g, '')}`;
-  await rename(file, aside);
-  if (existsSync(`${file}.wal`)) await rename(`${file}.wal`, `${aside}.wal`);
+  // Also one without its file: it belongs to a ledger that is gone, and would be replayed into the new one.
+  if (existsSync(`${file}.wal`)) {
+    if (aside === undefined) await files.rm(`${file}.wal`);
+    else await files.rename(`${file}.wal`, `${aside}.wal`);
+  }
+  await commitFile(file + TEMPORARY, file, files);
   return aside;
 }
 
@@ -74,8 +112,8 @@ interface Found extends GenerationName {
 }
 
 async function adopt(ledger: Ledger): Promise<Omit<RepairResult, 'setAside'>> {
-  const found = await generationsOnDisk(ledger.dataDir);
-  const published = await manifestFiles(ledger.dataDir);
+  const found = await generationsOnDisk(ledger);
+  const published = await manifestFiles(ledger);
   const groups = new Map<string, Found[]>();
   for (const generation of found) {
     const key = `${generation.table}/${generation.tenant}`;
@@ -108,10 +146,10 @@ async function adopt(ledger: Ledger): Promise<Omit<RepairResult, 'setAside'>> {
   return { files, rows, leftOut: found.length - files };
 }
 
-async function generationsOnDisk(dataDir: string): Promise<Found[]> {
+async function generationsOnDisk({ dataDir, files }: Ledger): Promise<Found[]> {
   const store = join(dataDir, STORE_FOLDER);
   if (!existsSync(store)) return [];
-  const names = await readdir(store, { recursive: true });
+  const names = await files.readdir(store, { recursive: true });
   return names.flatMap((name) => {
     const file = relative(dataDir, join(store, name));
     const parsed = parseGenerationFile(file);
@@ -143,13 +181,13 @@ async function chooseReadable(
       ? [...taken].some((name) => name.startsWith(month))
       : taken.has(month) || taken.has(period.name);
     if (overlaps) continue;
-    const rows = await rowsOf(ledger, join(ledger.dataDir, file));
+    const path = join(ledger.dataDir, file);
+    const { size: bytes } = await ledger.files.stat(path);
+    const sha256 = await sha256Of(path, ledger.files);
+    const rows = await rowsOf(ledger, path);
     if (rows === undefined) continue;
     taken.add(period.name);
-    const path = join(ledger.dataDir, file);
-    const { size: bytes } = await stat(path);
-    const promotion = await promotionOf(ledger, path);
-    chosen.push({ period, generation, file, rows, bytes, sha256: await sha256Of(path), promotion });
+    chosen.push({ period, generation, file, rows, bytes, sha256, promotion: await promotionOf(ledger, path) });
   }
   return chosen.sort((a, b) => (a.period.from < b.period.from ? -1 : 1));
 }
@@ -158,7 +196,9 @@ async function rowsOf(ledger: Ledger, path: string): Promise<number | undefined>
   try {
     const [row] = await ledger.rows(`select count(*) as n, max("timestamp") as latest from ${parquetSql([path])}`);
     return Number(text(row ?? {}, 'n'));
-  } catch {
+  } catch (error) {
+    // What is left out is removed by the next run: not for a disk that refuses just now.
+    if (isRefusal(error)) throw error;
     ledger.runtime.log.warn(
       { event: 'repair.left-out', file: relative(ledger.dataDir, path) },
       'left out: not readable as Parquet',
@@ -175,17 +215,24 @@ async function promotionOf(ledger: Ledger, path: string): Promise<string | undef
   return row && text(row, 'value');
 }
 
-async function manifestFiles(dataDir: string): Promise<Set<string>> {
-  const files = new Set<string>();
-  try {
-    const { tables } = PUBLISHED.parse(JSON.parse(await readFile(join(dataDir, MANIFEST_FILE), 'utf8')));
-    for (const { tenants } of Object.values(tables)) {
-      for (const { partitions } of Object.values(tenants)) for (const { file } of partitions) files.add(file);
-    }
-  } catch {
-    // Without a manifest the newest generation of each period is taken.
+async function manifestFiles({ dataDir, files }: Ledger): Promise<Set<string>> {
+  const published = new Set<string>();
+  const path = join(dataDir, MANIFEST_FILE);
+  // Without a manifest of ours the newest generation of each period is taken.
+  const manifest = existsSync(path) ? await parsed(files, path) : undefined;
+  for (const { tenants } of Object.values(manifest?.tables ?? {})) {
+    for (const { partitions } of Object.values(tenants)) for (const { file } of partitions) published.add(file);
   }
-  return files;
+  return published;
+}
+
+async function parsed(files: Files, path: string): Promise<z.output<typeof PUBLISHED> | undefined> {
+  const content = await files.readFile(path, 'utf8');
+  try {
+    return PUBLISHED.parse(JSON.parse(content));
+  } catch {
+    return undefined;
+  }
 }
 
 /** The tenant id that the files' rows carry is pinned again. */

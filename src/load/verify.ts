@@ -1,12 +1,12 @@
-/** `verify --deep`, the local half: every current file is read again, byte for byte and hour by hour. */
-import { existsSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+/** The local half of `verify`: is every current file there, and with `--deep` is it, byte for byte, what was written? */
 import { join } from 'node:path';
 import { TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
-import { count, text } from './engine.ts';
+import { DiskError } from '../errors.ts';
+import { count, OutOfMemoryError, text } from './engine.ts';
 import type { Row } from './engine.ts';
+import type { Files } from '../files.ts';
 import { sha256Of } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { readBack } from './record.ts';
@@ -31,6 +31,8 @@ export interface FilesReport {
 export interface VerifyFilesOptions {
   readonly tenants?: readonly string[];
   readonly tables?: readonly TableName[];
+  /** Read each file; otherwise only see that it is there and has its size. @default true */
+  readonly deep?: boolean;
   readonly signal?: AbortSignal;
   readonly onFile?: (bytes: number) => void;
 }
@@ -39,7 +41,7 @@ export interface VerifyFilesOptions {
 const GROUP = 200;
 
 /**
- * Checks existence, size, sha256 and the fingerprints of every hour against the ledger. A faulty file is dropped from
+ * Checks existence and size, and when deep the sha256 and the fingerprints of every hour against the ledger. A faulty file is dropped from
  * the ledger: its hours become partial and the next run fetches them again.
  */
 export async function verifyFiles(ledger: Ledger, options: VerifyFilesOptions = {}): Promise<FilesReport> {
@@ -51,7 +53,7 @@ export async function verifyFiles(ledger: Ledger, options: VerifyFilesOptions = 
       options.signal?.throwIfAborted();
       const group = partitions.slice(start, start + GROUP);
       await ledger.exclusive(async () => {
-        const found = await checkGroup(ledger, table, group, options.onFile);
+        const found = await checkGroup(ledger, table, group, options);
         if (found.length > 0) {
           await dropPartitions(
             ledger,
@@ -85,7 +87,7 @@ async function checkGroup(
   ledger: Ledger,
   table: TableName,
   group: readonly Row[],
-  onFile: ((bytes: number) => void) | undefined,
+  { deep = true, onFile }: VerifyFilesOptions,
 ): Promise<FileFault[]> {
   const faults: FileFault[] = [];
   const report = (row: Row, fault: FileFault['fault']): void => {
@@ -100,12 +102,14 @@ async function checkGroup(
   const intact: Row[] = [];
   for (const row of group) {
     const path = join(ledger.dataDir, text(row, 'file') ?? '');
-    if (!existsSync(path)) report(row, 'missing');
-    else if ((await stat(path)).size !== count(row, 'bytes')) report(row, 'size');
-    else if ((await sha256Of(path)) !== text(row, 'sha256')) report(row, 'sha256');
+    const size = await sizeOf(path, ledger.files);
+    if (size === undefined) report(row, 'missing');
+    else if (size !== count(row, 'bytes')) report(row, 'size');
+    else if (deep && (await sha256Of(path, ledger.files)) !== text(row, 'sha256')) report(row, 'sha256');
     else intact.push(row);
     onFile?.(count(row, 'bytes'));
   }
+  if (!deep) return faults;
   const named = (row: Row): { file: string; rows: number } => ({
     file: text(row, 'file') ?? '',
     rows: count(row, 'rows'),
@@ -114,13 +118,15 @@ async function checkGroup(
   try {
     await readBack(ledger, { table }, intact.map(named));
     readable.push(...intact);
-  } catch {
+  } catch (error) {
+    if (isRefusal(error)) throw error;
     // Bytes as written and yet not readable: find which, then read the others.
     for (const row of intact) {
       try {
         await readBack(ledger, { table }, [named(row)]);
         readable.push(row);
-      } catch {
+      } catch (fault) {
+        if (isRefusal(fault)) throw fault;
         report(row, 'unreadable');
       }
     }
@@ -144,4 +150,19 @@ async function checkGroup(
     if (wrong.some((candidate) => text(candidate, 'file') === text(row, 'file'))) report(row, 'fingerprint');
   }
   return faults;
+}
+
+/** Undefined: there is no such file. A folder that may not be entered is no proof of that, and throws. */
+async function sizeOf(path: string, files: Files): Promise<number | undefined> {
+  try {
+    return (await files.stat(path)).size;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The disk or the memory refused: that says nothing about the file, which must not be given up for it. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof DiskError || error instanceof OutOfMemoryError;
 }

@@ -1,5 +1,6 @@
 /** `verify` and `repair`: is the lake what its ledger says, and what the source says? */
 import type { Config } from '../config.ts';
+import { onDisk } from '../files.ts';
 import { formatInstant } from '../instant.ts';
 import { countHours } from '../load/reach.ts';
 import { openLedger } from '../load/ledger.ts';
@@ -18,8 +19,8 @@ import { compareTable, recordView } from './sync-table.ts';
 type TableVerdict = VerifyReport['tables'][number];
 
 /**
- * Compares lake and source and fetches nothing; `deep` first re-reads every file (existence, size, sha256, fingerprints
- * of every hour) and asks the source for the whole range. What differs is recorded, so that the next run mends it.
+ * Compares lake and source and fetches nothing. First sees that every file is there and has its size; `deep` also reads
+ * each one again (sha256, fingerprints of every hour) and asks the source for the whole range. What differs is recorded, so that the next run mends it.
  * Exit code: damaged for a faulty file, partial for an hour that does not balance.
  */
 export async function verifyLake(
@@ -33,15 +34,13 @@ export async function verifyLake(
   const tables: TableVerdict[] = [];
   const check = async (work: TableWork): Promise<void> => {
     const { tenant, table } = work;
-    const files = deep
-      ? await verifyFiles(ledger, { tenants: [tenant], tables: [table], signal })
-      : { files: 0, faults: [] };
+    const files = await verifyFiles(ledger, { tenants: [tenant], tables: [table], deep, signal });
     const { view, held, found } = await compareTable(work);
     await recordView(work, view, held);
     tables.push({
       tenant,
       table,
-      filesRead: files.files,
+      filesRead: deep ? files.files : 0,
       filesDamaged: files.faults.map(({ file, fault }) => ({ file, problem: fault })),
       hours: await countHours(ledger, tenant, table),
       differing: found.stale.map(({ from, rows, heldRows }) => ({
@@ -73,5 +72,5 @@ function inOrder(reports: readonly TableReport[], verdicts: readonly TableVerdic
 
 /** Rebuilds the ledger from the Parquet files alone; what they do not tell, the next run asks the source. */
 export async function repairLake(config: Config, runtime: Runtime): Promise<RepairResult> {
-  return repair(config.dataDir, lakeSettings(config), runtime);
+  return onDisk(config.dataDir, () => repair(config.dataDir, lakeSettings(config), runtime));
 }

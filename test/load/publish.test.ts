@@ -198,6 +198,20 @@ describe('a snapshot', () => {
     expect(readdirSync(join(lake.dir, 'lake')).includes('events') && existsSync(join(lake.dir, 'lake/events/tenant_id=acme/month=2026-07'))).toBe(false); // prettier-ignore
   });
 
+  test('keeps them no longer because a clock was a year ahead when they were replaced', async () => {
+    await using lake = await scratchLake({ keepHours: 24 });
+    await verifiedLake(lake);
+    await publish(lake.ledger, { run: 'run-1', head: true });
+    const right = lake.clock.now;
+    lake.clock.now += 365 * 86_400_000;
+    await load(lake, TWO_DAYS, []);
+    await publish(lake.ledger, { run: 'run-2', head: true });
+    lake.clock.now = right;
+    expect(await publish(lake.ledger, { run: 'run-3', head: true })).toMatchObject({ removedFiles: 0 });
+    lake.clock.now += 25 * 3_600_000;
+    expect(await publish(lake.ledger, { run: 'run-4', head: true })).toMatchObject({ removedFiles: 2 });
+  });
+
   test('is published again when the catalogue is gone, under a number never used before', async () => {
     await using lake = await scratchLake();
     await publish(lake.ledger, { run: 'run-1', head: true });
