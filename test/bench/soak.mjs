@@ -4,6 +4,7 @@
  */
 import { createViteServer } from 'vitest/node';
 import * as fc from 'fast-check';
+import { fileURLToPath } from 'node:url';
 import { options } from './harness.mjs';
 
 const wanted = options({ histories: 200, seed: 1, path: '' });
@@ -11,11 +12,12 @@ const vite = await createViteServer({
   configFile: false,
   oxc: { target: 'node20' },
   logLevel: 'error',
-  server: { middlewareMode: true, watch: null },
+  server: { middlewareMode: true, watch: null, hmr: false, ws: false },
   appType: 'custom',
 });
 const { live, openSource } = await vite.ssrLoadModule('/test/soak/support/history.ts');
 const { histories } = await vite.ssrLoadModule('/test/soak/support/steps.ts');
+const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const source = await openSource();
 const started = performance.now();
 const happened = new Map();
@@ -24,7 +26,8 @@ try {
   const result = await fc.check(
     fc.asyncProperty(histories, async (steps) => {
       try {
-        for (const [name, times] of await live(source, steps)) happened.set(name, (happened.get(name) ?? 0) + times);
+        for (const [name, times] of await live(source, steps, cli))
+          happened.set(name, (happened.get(name) ?? 0) + times);
       } catch (error) {
         if (!failed)
           console.log(

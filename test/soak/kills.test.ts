@@ -10,7 +10,7 @@ import { openWorld, type World } from '../pipeline/support/world.ts';
 import { watchedFiles, type Operation } from './support/disk.ts';
 import { openSource } from './support/history.ts';
 import { compareWithModel } from './support/judge.ts';
-import { SourceModel } from './support/model.ts';
+import { lineOf, SourceModel } from './support/model.ts';
 
 const SETTINGS = { page: { maxRows: 12 }, lake: { keepHours: 0 }, engine: { threads: 1 } };
 const guid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
@@ -35,7 +35,7 @@ afterAll(async () => {
 
 async function insert(id: string | undefined, timestamp: string, properties = '{"a":1}'): Promise<void> {
   model.insert('Events', { id, timestamp, properties });
-  const row = `{"eventId":${JSON.stringify(id ?? null)},"timestamp":"${timestamp}","tenantId":"demo","properties":${properties}}`;
+  const row = lineOf('Events', { id, timestamp, properties });
   await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
 }
 

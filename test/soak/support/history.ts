@@ -3,7 +3,8 @@
  * without a fault must find its way back: everything verified, the lake equal to the model, nothing left behind.
  *
  * A kill is a copy of the data directory taken at that step, which then stands in for it: byte for byte what a process
- * leaves behind that ends there and never comes back. Real processes are killed by `npm run crash`.
+ * leaves behind that ends there and never comes back. Where the built program is given, real processes are started and
+ * killed too.
  */
 import { cpSync, existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
@@ -12,19 +13,20 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { Config } from '../../../src/config.ts';
 import { loadConfig } from '../../../src/config.ts';
-import { InsightsError } from '../../../src/errors.ts';
+import { EXIT, InsightsError } from '../../../src/errors.ts';
 import { parseInstant } from '../../../src/instant.ts';
 import { repairLake, verifyLake } from '../../../src/pipeline/inspect.ts';
 import { runPipeline } from '../../../src/pipeline/run.ts';
 import type { RunRequest } from '../../../src/pipeline/table-work.ts';
 import { systemRuntime, type Runtime } from '../../../src/runtime.ts';
 import { startSandbox, type Sandbox } from '../../../src/sandbox/sandbox.ts';
-import { TABLE_NAMES, TABLES, type TableName } from '../../../src/tables.ts';
+import { TABLE_NAMES, type TableName } from '../../../src/tables.ts';
 import { skippedTime } from '../../pipeline/support/world.ts';
 import { diskFault, watchedFiles, type Operation } from './disk.ts';
 import { compareWithModel } from './judge.ts';
-import { SourceModel, type ModelRow } from './model.ts';
-import { FAULTS, PROPERTIES, type Step } from './steps.ts';
+import { lineOf, SourceModel, type ModelRow } from './model.ts';
+import { runProcess, type Kill } from './process.ts';
+import { FAULTS, PROPERTIES, SHAPES, type Step } from './steps.ts';
 
 const START = Date.parse('2026-11-10T12:00:00Z');
 const DAY_MS = 86_400_000;
@@ -40,9 +42,12 @@ export async function openSource(): Promise<Sandbox> {
   }
 }
 
-/** Lives through a history; throws what is wrong at its end. Returns how many steps of each kind really happened. */
-export async function live(sandbox: Sandbox, steps: readonly Step[]): Promise<Map<string, number>> {
-  const history = new History(sandbox, await mkdtemp(join(tmpdir(), 'insights-soak-')));
+/**
+ * Lives through a history; throws what is wrong at its end. Returns how many steps of each kind really happened.
+ * Steps with processes are passed over without `cli`, the built program.
+ */
+export async function live(sandbox: Sandbox, steps: readonly Step[], cli?: string): Promise<Map<string, number>> {
+  const history = new History(sandbox, await mkdtemp(join(tmpdir(), 'insights-soak-')), cli);
   try {
     await history.begin();
     for (const step of steps) await history.take(step);
@@ -62,10 +67,15 @@ class History {
   #ids = 0;
   #day = 0;
   #nowMs = START;
+  /** How far the clock of the pipeline's machine is off. */
+  #machineMs = 0;
+  #shape = SHAPES[0];
+  readonly #cli: string | undefined;
 
-  constructor(sandbox: Sandbox, folder: string) {
+  constructor(sandbox: Sandbox, folder: string, cli: string | undefined) {
     this.#sandbox = sandbox;
     this.folder = folder;
+    this.#cli = cli;
   }
 
   get #dataDir(): string {
@@ -81,11 +91,14 @@ class History {
   async take(step: Step): Promise<void> {
     switch (step.do) {
       case 'insert':
-        for (let k = 0; k < step.rows; k++) {
-          const second = (step.second + k * 37) % 3600;
-          const ms = START + (this.#day - step.days) * DAY_MS + (6 + step.hour - 12) * 3_600_000 + second * 1000;
-          await this.#insert(step.table, this.#newRow(ms, step.kind));
-        }
+        await this.#insert(
+          step.table,
+          ...Array.from({ length: step.rows }, (_, k) => {
+            const second = (step.second + k * 37) % 3600;
+            const ms = START + (this.#day - step.days) * DAY_MS + (6 + step.hour - 12) * 3_600_000 + second * 1000;
+            return this.#newRow(ms, step.kind);
+          }),
+        );
         break;
       case 'fresh':
         await this.#insert(step.table, this.#newRow(this.#nowMs - step.minutes * 60_000, 0));
@@ -100,6 +113,12 @@ class History {
         await this.#sandbox.apply({ action: 'erase', table: step.table, tenant: 'demo', ids: [id] });
         break;
       }
+      case 'drift':
+        this.#shape = SHAPES[step.shape];
+        break;
+      case 'machine clock':
+        this.#machineMs = step.hours * 3_600_000;
+        break;
       case 'clock':
         await this.#setClock(this.#day + step.days, step.minutes);
         break;
@@ -119,6 +138,12 @@ class History {
         return;
       case 'kill':
         await this.#kill(step.at, { deep: step.deep });
+        return;
+      case 'process kill':
+        await this.#killProcess(step);
+        return;
+      case 'second process':
+        await this.#secondProcess(step.at);
         return;
       case 'disk':
         await this.#run({}, this.#failing(step));
@@ -178,17 +203,13 @@ class History {
   #newRow(ms: number, kind: number): ModelRow {
     const id = kind === 7 ? undefined : `00000000-0000-4000-8000-${(++this.#ids).toString(16).padStart(12, '0')}`;
     const properties = PROPERTIES[kind % PROPERTIES.length] ?? '{}';
-    return { id, timestamp: `${new Date(ms).toISOString().slice(0, 19)}Z`, properties };
+    return { id, timestamp: `${new Date(ms).toISOString().slice(0, 19)}Z`, properties, ...this.#shape };
   }
 
-  async #insert(table: TableName, row: ModelRow): Promise<void> {
-    this.#model.insert(table, row);
-    const { id, timestamp, properties } = row;
-    const { id: idColumn, typeColumn } = TABLES[table];
-    const cells = [`"${idColumn}":${JSON.stringify(id ?? null)}`, `"timestamp":"${timestamp}"`, '"tenantId":"demo"'];
-    cells.push(`"${typeColumn}":"t"`, `"properties":${properties}`);
-    if (table === 'Metrics') cells.push('"value":1.0');
-    await this.#sandbox.apply({ action: 'rows', table, tenant: 'demo', rows: [`{${cells.join(',')}}`] });
+  async #insert(table: TableName, ...added: readonly ModelRow[]): Promise<void> {
+    for (const row of added) this.#model.insert(table, row);
+    const rows = added.map((row) => lineOf(table, row));
+    await this.#sandbox.apply({ action: 'rows', table, tenant: 'demo', rows });
   }
 
   async #repeat({ table, pick: index, how }: Extract<Step, { do: 'repeat' }>): Promise<void> {
@@ -210,33 +231,34 @@ class History {
     await this.#insert(table, { ...row, ...again[how] });
   }
 
+  get #values() {
+    return {
+      baseUrl: this.#sandbox.url,
+      dataDir: this.#dataDir,
+      callsPerMinute: 0,
+      tenants: [{ id: 'demo', apiKey: { env: 'KEY' } }],
+      page: { maxRows: 25 },
+      deletes: { maxShare: 0.5, minRows: 4 },
+      quarantine: { maxShare: 1 },
+      lake: { keepHours: 0 },
+      engine: { threads: 1 },
+      http: { attempts: 3 },
+    };
+  }
+
+  get #env() {
+    return { KEY: this.#sandbox.keyOf('demo') };
+  }
+
   #config(): Config {
-    return loadConfig({
-      file: false,
-      env: { KEY: this.#sandbox.keyOf('demo') },
-      cwd: this.folder,
-      flags: {
-        values: {
-          baseUrl: this.#sandbox.url,
-          dataDir: this.#dataDir,
-          callsPerMinute: 0,
-          tenants: [{ id: 'demo', apiKey: { env: 'KEY' } }],
-          page: { maxRows: 25 },
-          deletes: { maxShare: 0.5, minRows: 4 },
-          quarantine: { maxShare: 1 },
-          lake: { keepHours: 0 },
-          engine: { threads: 1 },
-          http: { attempts: 3 },
-        },
-        names: {},
-      },
-    });
+    return loadConfig({ file: false, env: this.#env, cwd: this.folder, flags: { values: this.#values, names: {} } });
   }
 
   #runtime(files?: Runtime['files'], onCommit?: Runtime['onCommit']): Runtime {
     return {
       ...systemRuntime(pino({ level: 'silent' })),
       ...skippedTime(),
+      now: () => Date.now() + this.#machineMs,
       ...(files ? { files } : {}),
       ...(onCommit ? { onCommit } : {}),
     };
@@ -285,6 +307,34 @@ class History {
     this.#count('kill');
     await rm(this.#dataDir, { recursive: true });
     await rename(left, this.#dataDir);
+  }
+
+  async #startProcess(kill?: Kill) {
+    if (this.#cli === undefined) return undefined;
+    const config = join(this.folder, 'config.json');
+    await writeFile(config, JSON.stringify(this.#values));
+    const ended = await runProcess(this.#cli, ['run', '--json', '--config', config], this.#env, kill);
+    if (ended.code === EXIT.unexpected) throw new Error(`a process ended unexpectedly: ${ended.err}${ended.out}`);
+    return ended;
+  }
+
+  async #killProcess(kill: Kill): Promise<void> {
+    const ended = await this.#startProcess(kill);
+    if (ended?.code === EXIT.ok) this.#model.proven();
+    if (ended) this.#count(ended.code === undefined ? 'process killed' : 'process outran its kill');
+  }
+
+  /** While a run holds the ledger, another process is refused. */
+  async #secondProcess(at: number): Promise<void> {
+    let commits = 0;
+    const onCommit = async (): Promise<void> => {
+      if (commits++ !== at) return;
+      const ended = await this.#startProcess();
+      if (!ended) return;
+      if (ended.code !== EXIT.locked) throw new Error(`a second process ended with ${ended.code}: ${ended.err}`);
+      this.#count('second process refused');
+    };
+    await this.#run({}, this.#runtime(undefined, onCommit));
   }
 
   /** Something happens before the nth operation on files, or after the commit that comes there. */

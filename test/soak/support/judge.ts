@@ -20,11 +20,14 @@ export async function compareWithModel(dataDir: string, model: SourceModel): Pro
     for (const name of TABLE_NAMES) {
       const expected = model.expected(name);
       const isUnsure = (key: string): boolean => name === 'Logs' && model.unsure.has(key);
-      const id = name === 'Metrics' ? 'metric_id' : 'event_id';
+      const [id, more] =
+        name === 'Metrics'
+          ? ['metric_id', `coalesce(metric_type, '') || ' ' || value::varchar`]
+          : ['event_id', `coalesce(event_type, '')`];
       const lake = new Map<string, string>();
       for (const row of await rows(
         `select ${id} || ' ' || strftime("timestamp", '%Y-%m-%dT%H') as key,
-           strftime("timestamp", '%Y-%m-%dT%H:%M:%SZ') || ' ' || properties::varchar as content
+           concat_ws(' ', strftime("timestamp", '%Y-%m-%dT%H:%M:%SZ'), properties::varchar, ${more}) as content
          from ${TABLES[name].lakeName}`,
       )) {
         const key = String(row['key']);

@@ -1,5 +1,5 @@
 /** What the source holds, in plain objects, and what a lake equal to it must therefore hold. */
-import type { TableName } from '../../../src/tables.ts';
+import { TABLES, type TableName } from '../../../src/tables.ts';
 
 export interface ModelRow {
   /** undefined: a row without an id, which belongs into quarantine. */
@@ -8,10 +8,14 @@ export interface ModelRow {
   readonly timestamp: string;
   /** JSON text. */
   readonly properties: string;
+  /** @default 't' */
+  readonly type?: string;
+  /** Of a metric, as JSON text. @default '1.0' */
+  readonly value?: string;
 }
 
 export interface Expected {
-  /** `id hour` → `timestamp properties` of the copy that the lake keeps. */
+  /** `id hour` → `timestamp properties type` (and a metric's value) of the copy that the lake keeps. */
   readonly rows: ReadonlyMap<string, string>;
   readonly duplicates: number;
   readonly quarantined: number;
@@ -92,7 +96,8 @@ export class SourceModel {
         continue;
       }
       const key = keyOf(row);
-      const text = `${row.timestamp} ${row.properties}`;
+      const { type = 't', value = '1.0' } = row;
+      const text = `${row.timestamp} ${row.properties} ${type}${table === 'Metrics' ? ` ${value}` : ''}`;
       const kept = rows.get(key);
       if (kept !== undefined) duplicates++;
       // The earliest, then the smallest content: as text both compare alike here.
@@ -100,6 +105,15 @@ export class SourceModel {
     }
     return { rows, duplicates, quarantined };
   }
+}
+
+/** A row as the sandbox takes it. */
+export function lineOf(table: TableName, { id, timestamp, properties, type = 't', value = '1.0' }: ModelRow): string {
+  const { id: idColumn, typeColumn } = TABLES[table];
+  const cells = [`"${idColumn}":${JSON.stringify(id ?? null)}`, `"timestamp":"${timestamp}"`, '"tenantId":"demo"'];
+  cells.push(`"${typeColumn}":${JSON.stringify(type)}`, `"properties":${properties}`);
+  if (table === 'Metrics') cells.push(`"value":${value}`);
+  return `{${cells.join(',')}}`;
 }
 
 function keyOf({ id = '', timestamp }: ModelRow): string {

@@ -11,6 +11,15 @@ export const PROPERTIES: readonly string[] = [
   '{"n":12345678901234567890}',
 ];
 
+/** What rows look like from a drift on: names of types, values of metrics as JSON, a property that comes along. */
+export const SHAPES: readonly { readonly type: string; readonly value: string; readonly properties?: string }[] = [
+  { type: 't', value: '1.0' },
+  { type: 'pass.installed', value: '"many"', properties: '{"tier":"gold"}' },
+  { type: 'Pass:Installed', value: '{"p50":1,"p99":20}', properties: '{"tier":3}' },
+  { type: 'Überraschung "neu"', value: '12345678901234567890', properties: '{"tier":{"id":3,"since":null}}' },
+  { type: '', value: '[1,"a",null]', properties: '[1,2]' },
+];
+
 /** Replies of the source that a run may meet, by the calls that pass before. */
 export const FAULTS = [
   (after: number) => ({ after, times: 1, reply: { kind: 'status' as const, status: 503 } }),
@@ -38,12 +47,16 @@ export type Step =
   | { do: 'fresh'; table: 'Events' | 'Metrics'; minutes: number }
   | { do: 'repeat'; table: TableName; pick: number; how: 'copy' | 'content' | 'minute' | 'hour' }
   | { do: 'erase'; table: TableName; pick: number }
+  | { do: 'drift'; shape: number }
   | { do: 'clock'; days: number; minutes: number }
+  | { do: 'machine clock'; hours: number }
   | { do: 'faults'; kind: number; after: number }
   | { do: 'run'; deep: boolean; allowDeletes: boolean }
   | { do: 'backfill'; days: number; length: number }
   | { do: 'verify'; deep: boolean }
   | { do: 'kill'; at: number; deep: boolean }
+  | { do: 'process kill'; after: 'spawn' | 'start'; ms: number }
+  | { do: 'second process'; at: number }
   | { do: 'disk'; at: number; code: string; goesOn: boolean }
   | { do: 'change'; at: number; table: TableName }
   | { do: 'damage'; what: number; pick: number }
@@ -73,6 +86,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       minutes: fc.constantFrom(-60, 0, 30, 90),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('drift' as const), shape: nat(4) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('machine clock' as const),
+      hours: fc.constantFrom(-9000, -26, -1, 0, 1, 50),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('faults' as const), kind: nat(6), after: nat(4) }) },
   {
     weight: 4,
@@ -81,6 +102,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('backfill' as const), days: nat(3), length: nat(2) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('verify' as const), deep: fc.boolean() }) },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('kill' as const), at: nat(160), deep: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('process kill' as const),
+      after: fc.constantFrom('spawn' as const, 'start' as const, 'start' as const),
+      ms: nat(900),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('second process' as const), at: nat(7) }) },
   {
     weight: 3,
     arbitrary: fc.record({
