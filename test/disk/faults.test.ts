@@ -147,7 +147,7 @@ describe('a disk that refuses under verify or repair', () => {
       // The rows were never lost: they were compared, not fetched.
       expect(source.calls.slice(calls).filter(({ query }) => query.includes('| take'))).toEqual([]);
       expect(await mended()).toBe(EXIT.ok);
-    }, 120_000);
+    }, 600_000);
   }
 });
 

@@ -88,7 +88,7 @@ async function state(lake: Scratch): Promise<object> {
   };
 }
 
-describe('a run killed at any step', { timeout: 120_000 }, () => {
+describe('a run killed at any step', { timeout: 600_000 }, () => {
   test('is made good by the next one: same rows, same accounts, same files, nothing left over', async () => {
     const undisturbed = await prepared();
     const steps = await run(undisturbed.lake, undisturbed.batch, undisturbed.landed);

@@ -162,11 +162,13 @@ test('five years of hours are recorded and read back in a few statements', async
   const one: Fingerprint = { rows: 1n, sum0: 2n ** 32n - 1n, sum1: 3n, xor: 2n ** 60n - 1n };
   const hours = new Map<Instant, Fingerprint>();
   for (let hour = lower; hour < upper; hour += HOUR) hours.set(hour, one);
-  const start = performance.now();
+  const start = process.cpuUsage();
   expect(await compare(lake, hours, { lower, upper })).toMatchObject({ partial: 43_824 });
   expect(await compare(lake, new Map(), { lower, upper })).toMatchObject({ verified: 43_824 });
   expect((await heldHours(lake.ledger, TENANT, 'Events')).size).toBe(43_824);
-  expect(performance.now() - start, 'ms, on a busy machine').toBeLessThan(10_000);
+  // Of the processor, whatever else runs on the machine; row by row it would be minutes.
+  const { user, system } = process.cpuUsage(start);
+  expect((user + system) / 1e6, 'seconds').toBeLessThan(10);
 });
 
 test('minutes of an hour add lake, duplicates and quarantine, so that they compare with the source', async () => {

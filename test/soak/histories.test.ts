@@ -32,13 +32,15 @@ const PROCESSES: Step[] = [
 describe('a random history of late rows, drift, erasures, kills, other processes, full disks, stepping clocks and damage', () => {
   // `npm run soak -- --histories 1000 --seed 1` goes on from here; a failure prints the seed and the shortest history.
   it('ends verified and equal to the model, with nothing left behind', { timeout: 600_000 }, async () => {
+    let refused = 0;
     await fc.assert(
       fc.asyncProperty(histories, async (steps) => {
         const happened = await live(source, steps, built.cli);
         expect(happened.get('run')).toBeGreaterThanOrEqual(2);
-        if (steps === PROCESSES) expect(happened.get('second process refused')).toBe(1);
+        refused += happened.get('second process refused') ?? 0;
       }),
       { seed: 20_261_101, numRuns: 10, examples: [[PROCESSES]] },
     );
+    expect(refused).toBeGreaterThan(0);
   });
 });

@@ -108,7 +108,7 @@ describe('a run that ends after any step and never comes back', () => {
     for (const step of ['rename landing', 'rename store', 'sync store', 'rename insights.duckdb', 'rename manifest.json', 'rename lake', 'rename last-run.json', 'commit 5'])
       expect(steps).toContain(step);
     await expectRecovery(copies);
-  }, 120_000); // prettier-ignore
+  }, 600_000); // prettier-ignore
 
   it('of a run with late rows and erasures: likewise, and the files it replaced are gone', async () => {
     for (let n = 40; n < 60; n++) await insert(guid(n), `2026-11-08T07:${String(n - 30)}:00Z`);
@@ -119,7 +119,7 @@ describe('a run that ends after any step and never comes back', () => {
     const copies = await recordSteps();
     expect([...copies.keys()].join('\n')).toContain('rm store');
     await expectRecovery(copies);
-  }, 120_000);
+  }, 600_000);
 });
 
 describe('the order of durability', () => {
