@@ -29,6 +29,10 @@ export interface TableConfig {
   readonly start: Instant | undefined;
   /** Days the source keeps a row; undefined = for good. */
   readonly retentionDays: number | undefined;
+  /** Calls that may run at the same time. */
+  readonly inFlight: number;
+  /** Rows younger than this are left for the next run. */
+  readonly settleMinutes: number;
   /** Keys of `properties` to remove at the source. */
   readonly drop: readonly string[];
   /** When `schedule` loads it: the tenant's own words before the table's, the table's before the general ones. */
@@ -37,6 +41,8 @@ export interface TableConfig {
 
 export interface TenantConfig {
   readonly id: string;
+  /** Undefined = that of the configuration. */
+  readonly baseUrl: string | undefined;
   /** Calls in any sliding minute; 0 = no limit. */
   readonly callsPerMinute: number;
   /** Calls that one run may send; undefined = any number. */
@@ -148,6 +154,7 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
       const enabled = TABLE_NAMES.filter((name) => tables[name].enabled && (tenant.tables?.includes(name) ?? true));
       return {
         id: tenant.id,
+        baseUrl: tenant.baseUrl?.replace(/\/+$/, ''),
         callsPerMinute: tenant.callsPerMinute ?? callsPerMinute,
         maxCalls: tenant.maxCalls ?? sections.budget.maxCalls,
         quiet: quietOf(tenant.quiet ?? quiet),
@@ -157,6 +164,8 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
             Object.freeze({
               start: parseInstant(tenant.start ?? tables[name].start ?? start ?? ''),
               retentionDays: tables[name].retentionDays ?? TABLES[name].retentionDays,
+              inFlight: tenant.inFlight ?? sections.inFlight,
+              settleMinutes: tenant.settleMinutes ?? sections.settleMinutes,
               drop: Object.freeze(privacy.drop[name]),
               schedule: Object.freeze({
                 cron: tenant.schedule?.cron ?? tables[name].schedule?.cron ?? sections.schedule.cron,

@@ -37,6 +37,8 @@ const ownSchedule = () =>
     })
     .optional();
 
+const inFlight = z.int().min(1).max(32);
+const settleMinutes = z.number().min(0).max(1440);
 const maxCalls = z.int().min(1).max(1_000_000);
 const quietHours = () =>
   z
@@ -82,7 +84,12 @@ const tenant = z
       .describe('The tenant as it stands in the service’s URLs.'),
     apiKey: secret.optional().describe('Where the API key (header X-API-KEY) comes from; never the key itself.'),
     token: secret.optional().describe('Where a bearer token comes from, instead of an API key.'),
+    baseUrl: webUrl(false)
+      .optional()
+      .describe('Instead of the general `baseUrl`, e.g. for a tenant of the staging service.'),
     callsPerMinute: rate.optional().describe('Overrides the general `callsPerMinute` for this tenant.'),
+    inFlight: inFlight.optional().describe('Overrides the general `inFlight` for this tenant.'),
+    settleMinutes: settleMinutes.optional().describe('Overrides the general `settleMinutes` for this tenant.'),
     maxCalls: maxCalls.optional().describe('Overrides `budget.maxCalls` for this tenant.'),
     quiet: quietHours().optional().describe('Instead of the general `quiet`.'),
     start: date().optional().describe('Overrides the general `start` for this tenant.'),
@@ -145,16 +152,13 @@ const settings = z.strictObject({
   start: date()
     .optional()
     .describe('Rows before this instant are never asked for. Default: from the first row the service has.'),
-  settleMinutes: z
-    .number()
-    .min(0)
-    .max(1440)
+  settleMinutes: settleMinutes
     .default(5)
     .describe('Rows younger than this are left for the next run: the service ingests with a delay.'),
   callsPerMinute: rate
     .default(60)
     .describe('Calls to the service in any sliding minute, per tenant. 0 = no limit, on this machine only.'),
-  inFlight: z.int().min(1).max(32).default(4).describe('Calls of one tenant that may run at the same time.'),
+  inFlight: inFlight.default(4).describe('Calls of one tenant that may run at the same time.'),
   budget: z
     .strictObject({
       maxCalls: maxCalls
@@ -337,12 +341,15 @@ function isTimeZone(text: string): boolean {
 /** The whole configuration as written by a person; parse gives it with its defaults. */
 export const configSchema = settings.superRefine((value, context) => {
   // An address that was already refused still comes here.
-  const remote = !URL.canParse(value.baseUrl) || !isLoopback(new URL(value.baseUrl));
+  const isRemote = (url: string): boolean => !URL.canParse(url) || !isLoopback(new URL(url));
   const refuse = (path: (string | number)[]) =>
     context.addIssue({ code: 'custom', path, message: '1 or more (0, no limit, only on this machine itself)' });
-  if (remote && value.callsPerMinute === 0) refuse(['callsPerMinute']);
-  for (const [index, { callsPerMinute }] of value.tenants.entries())
-    if (remote && callsPerMinute === 0) refuse(['tenants', index, 'callsPerMinute']);
+  const { baseUrl, callsPerMinute, tenants } = value;
+  if (isRemote(baseUrl) && callsPerMinute === 0) refuse(['callsPerMinute']);
+  for (const [index, tenant] of tenants.entries()) {
+    const own = tenant.callsPerMinute ?? (tenant.baseUrl === undefined ? undefined : callsPerMinute);
+    if (own === 0 && isRemote(tenant.baseUrl ?? baseUrl)) refuse(['tenants', index, 'callsPerMinute']);
+  }
 });
 
 export type Settings = z.output<typeof configSchema>;

@@ -54,7 +54,8 @@ export async function doctor(
       if (!check.ok) failures.push('source');
     };
     const facts: Endpoint['facts'] = { checkedAt: new Date(runtime.now()).toISOString() };
-    const { settleMinutes, page } = config;
+    const { page } = config;
+    const [{ settleMinutes = config.settleMinutes } = {}] = tenant.tables.values();
     const nowMs = runtime.now();
     const endpoint: Endpoint = { client, tenant, maxRows: page.maxRows, settleMinutes, nowMs, signal, facts };
     try {

@@ -58,7 +58,11 @@ export async function eachTable(common: CommandWork, step: (work: TableWork) => 
     return reports;
   };
   const wanted = config.tenants.filter(({ id }) => request.tenants?.includes(id) ?? true);
-  return (await Promise.all(wanted.map((tenant) => limit(() => ofTenant(tenant))))).flat();
+  const isAiling = ({ id }: TenantConfig): boolean => common.ailing?.has(id) ?? false;
+  const order = [...wanted.filter((tenant) => !isAiling(tenant)), ...wanted.filter(isAiling)];
+  const reports = (await Promise.all(order.map((tenant) => limit(() => ofTenant(tenant))))).flat();
+  // Told in the order of the configuration.
+  return wanted.flatMap(({ id }) => reports.filter(({ tenant }) => tenant === id));
 }
 
 const OUTCOMES: Partial<Record<Failure, TableReport['outcome']>> = {

@@ -63,7 +63,7 @@ function fetcher(
   signal: AbortSignal,
 ): (batch: Batch | Landing | undefined) => Promise<OnItsWay | undefined> {
   const { config, client, ledger, tenant, table, settings, run, report, onProgress } = work;
-  const limit = pLimit(config.inFlight);
+  const limit = pLimit(settings.inFlight);
   let caps: Caps | undefined;
   const onPage = ({ page, rows, bytes }: LandedPage): void => {
     report.pages++;

@@ -1,6 +1,7 @@
 /** A run over tenants and tables: what `run` and `backfill` do. One writer per data directory. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { Config } from '../config.ts';
 import type { Failure } from '../errors.ts';
 import { parseInstant } from '../instant.ts';
@@ -11,7 +12,7 @@ import { openLedger } from '../load/ledger.ts';
 import type { Ledger } from '../load/ledger.ts';
 import { publish } from '../load/publish.ts';
 import { recover } from '../load/recover.ts';
-import { finishRun, startRun } from '../load/runs.ts';
+import { finishRun, latestRuns, startRun } from '../load/runs.ts';
 import type { Runtime } from '../runtime.ts';
 import { eachTable, lakeSettings } from './each-table.ts';
 import { exitCodeOf } from './failure.ts';
@@ -42,11 +43,23 @@ export async function runPipeline(
     .padStart(4, '0')}`;
   await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
   await recover(ledger);
+  const [before] = await latestRuns(ledger, 1);
   await startRun(ledger, run);
   runtime.log.info({ event: 'run.start', run }, 'run started');
-  const publisher = createPublisher(ledger, run, runtime);
+  await using publisher = createPublisher(ledger, run, runtime);
   const merged = (): Promise<void> => publisher.now();
-  const common = { config, request, ledger, run, runtime, signal, onProgress, merged, sinceMs };
+  const common = {
+    config,
+    request,
+    ledger,
+    run,
+    runtime,
+    signal,
+    onProgress,
+    merged,
+    sinceMs,
+    ailing: failedIn(before?.stats),
+  };
   const tables = await eachTable(common, syncTable);
   for (const report of tables) {
     const { tenant, table, outcome, calls, pages, inserted, removed, error } = report;
@@ -76,13 +89,22 @@ export async function runPipeline(
   return report;
 }
 
+const statsSchema = z.object({ tables: z.array(z.object({ tenant: z.string(), outcome: z.string() })) });
+
+/** Tenants of which a run could not load some table. */
+function failedIn(stats: unknown): ReadonlySet<string> {
+  const parsed = statsSchema.safeParse(stats);
+  const tables = parsed.success ? parsed.data.tables : [];
+  return new Set(tables.filter(({ outcome }) => outcome === 'failed').map(({ tenant }) => tenant));
+}
+
 function failureOf({ outcome, error }: TableReport): Failure[] {
   if (error) return [error.failure];
   return outcome === 'partial' ? ['partial'] : [];
 }
 
-interface Publisher {
-  /** Publishes if the last time is long enough ago. */
+interface Publisher extends AsyncDisposable {
+  /** Publishes if the last time is long enough ago, else as soon as it is: what is merged never waits for a slow tenant. */
   now(): Promise<void>;
   /** Publishes what the run ended with, head links and all; true when readers see something new. */
   last(tables: readonly TableReport[]): Promise<boolean>;
@@ -98,13 +120,29 @@ function earliest(instants: readonly (Instant | undefined)[]): Instant | undefin
 function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publisher {
   let lastMs = runtime.monotonic();
   let some = false;
+  let timer: NodeJS.Timeout | undefined;
+  let later: Promise<void> = Promise.resolve();
+  const go = async (): Promise<void> => {
+    some = (await publish(ledger, { run, head: false })).changed || some;
+    lastMs = runtime.monotonic();
+  };
+  const settle = async (): Promise<void> => {
+    clearTimeout(timer);
+    await later;
+  };
   return {
     async now() {
-      if (runtime.monotonic() - lastMs < PUBLISH_EVERY_MS) return;
-      some = (await publish(ledger, { run, head: false })).changed || some;
-      lastMs = runtime.monotonic();
+      const waitMs = PUBLISH_EVERY_MS - (runtime.monotonic() - lastMs);
+      if (waitMs <= 0) return go();
+      timer ??= setTimeout(() => {
+        timer = undefined;
+        // What it fails for, the last publish fails for too, and that one is told.
+        later = go().catch(() => {});
+      }, waitMs);
     },
+    [Symbol.asyncDispose]: settle,
     async last(tables) {
+      await settle();
       // Refused at the door: a new data directory gets no empty catalogue. One that is there is told what is no longer proven.
       const refused = tables.every(({ outcome, changed }) => outcome === 'failed' && !changed);
       if (refused && !existsSync(join(ledger.dataDir, CATALOGUE_FILE))) return some;

@@ -148,7 +148,7 @@ async function look(work: TableWork): Promise<SourceView> {
 async function rangeOf({ config, request, ledger, tenant, table, settings }: TableWork): Promise<ClockRange> {
   const { start, retentionDays } = settings;
   const base: ClockRange = {
-    settleMs: config.settleMinutes * 60_000,
+    settleMs: settings.settleMinutes * 60_000,
     ...(retentionDays === undefined ? {} : { retentionDays }),
   };
   if (request.from !== undefined || request.to !== undefined) {

@@ -43,6 +43,8 @@ export interface TableWork {
   readonly onProgress: ProgressListener;
   /** When a run began, on the monotonic clock: calls and minutes of its budget count from there. Absent = no run. */
   readonly sinceMs?: number;
+  /** Tenants that failed in the run before: their turn comes last, so that waiting for them delays no other. */
+  readonly ailing?: ReadonlySet<string>;
   /** Called after each merge; publishes now and then. */
   readonly merged: () => Promise<void>;
   /** Filled as the work goes on, so that a failure leaves what was done. */

@@ -38,7 +38,7 @@ export async function openSource(
   const { http } = config;
   const client = createClient({
     tenant: tenant.id,
-    baseUrl: config.baseUrl,
+    baseUrl: tenant.baseUrl ?? config.baseUrl,
     credential: tenant.credential,
     limiter,
     budget,

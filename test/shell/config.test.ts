@@ -162,7 +162,7 @@ describe('what is refused names the key, the value, what is allowed, and the pla
     {
       name: 'an unknown key of a tenant',
       yaml: 'tenants:\n  - id: a\n    apiKey: {env: A}\n    rate: 5',
-      text: 'Unknown key "tenants[0].rate".\nfile /insights.yaml, line 4\nAllowed here: id, apiKey, token, callsPerMinute, maxCalls, quiet, start, tables, schedule.',
+      text: 'Unknown key "tenants[0].rate".\nfile /insights.yaml, line 4\nAllowed here: id, apiKey, token, baseUrl, callsPerMinute, inFlight, settleMinutes, maxCalls, quiet, start, tables, schedule.',
     },
     {
       name: 'a bad date',
