@@ -8,6 +8,7 @@ import { act, type Session, type Shell } from './shell.ts';
 interface Wanted {
   readonly table?: string;
   readonly tenant?: string;
+  readonly drift?: boolean;
 }
 
 const MINE = `(tenant_id = $tenant or $tenant is null) and (table_name = lower($table) or $table is null)`;
@@ -35,29 +36,56 @@ where ${MINE}
   and (path <> '$' or json_column <> 'properties')
 order by tenant_id, table_name, type, json_column, json_pointer`;
 
+const DRIFT = `
+select
+  tenant_id, table_name, type, change,
+  case when change = 'new_type' then '' when json_column = 'properties' then path else json_column || ' ' || path end as path,
+  kind, strftime(changed_at, '%Y-%m-%dT%H:%M:%SZ') as since, run
+from property_drift
+where ${MINE}
+  and (replace(lower(type), '.', ':') = replace(lower($type), '.', ':') or $type is null)
+order by changed_at desc, tenant_id, table_name, type, json_pointer, change, kind`;
+
 export function propertiesCommand(shell: Shell): Command {
   return new Command('properties')
     .description('What the JSON of each type holds: paths, inferred types, rows, first and last seen; no values')
     .argument('[type]', 'paths of this type, or of the type of this view; none = all types')
     .option('--table <name>', 'one table alone: Events, Logs or Metrics')
     .option('--tenant <id>', 'one tenant alone')
+    .option('--drift', 'what has changed: new types and paths, new kinds of a path, paths that stopped')
     .addHelpText(
       'after',
       `
 Examples:
   $ insights-etl properties
   $ insights-etl properties Pass:Installed
-  $ insights-etl properties event_pass_installed --tenant demo --json`,
+  $ insights-etl properties event_pass_installed --tenant demo --json
+  $ insights-etl properties --drift`,
     )
-    .action((type: string | undefined, { table, tenant }: Wanted, command: Command) =>
+    .action((type: string | undefined, { table, tenant, drift }: Wanted, command: Command) =>
       act(shell, command, {}, async (session) => {
+        await requireCatalogue(session);
         const format = session.json ? 'json' : 'table';
         const of = { table: table ?? null, tenant: tenant ?? null };
+        if (drift === true) return answer(session, DRIFT, { ...of, type: type ?? null }, format);
         if (type === undefined) return answer(session, TYPES, of, format);
         await requireType(session, type);
         return answer(session, PATHS, { ...of, type }, format);
       }),
     );
+}
+
+async function requireCatalogue(session: Session): Promise<void> {
+  const { openReader, textRows } = await import('../reader.ts');
+  await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
+  const tables = await textRows(
+    reader,
+    `select 1 from duckdb_tables() where table_name in ('properties', 'property_drift')`,
+  );
+  if (tables.length === 2) return;
+  throw new ConfigError('The catalogue was published by an older version, and does not say what the JSON holds.', {
+    hint: '`insights-etl run` publishes it anew.',
+  });
 }
 
 async function requireType(session: Session, type: string): Promise<void> {

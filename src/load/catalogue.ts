@@ -15,14 +15,14 @@ import type { Definition } from '../definitions.ts';
 import { tableOf, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import { CATALOGUE_FILE } from './layout.ts';
-import { PROPERTIES_SQL, describeProperties } from './properties.ts';
+import { PROPERTIES_SQL, pathSql } from './properties.ts';
 import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
 
 const HIVE_KEYS = ['tenant_id', 'month'];
 
 /** Changes whenever the catalogue's shape does, so that an upgraded program publishes anew. */
-export const CATALOGUE_VERSION = '3';
+export const CATALOGUE_VERSION = '4';
 
 const RESERVED = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
 
@@ -79,6 +79,15 @@ const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: str
       'What the JSON of each type holds: one row per path, with its inferred type, the kinds seen, rows and share of the rows of the type, and where a typed view shows it. No values. is_estimate: counted in a sample of a big day',
     sql: () => PROPERTIES_SQL,
   },
+  {
+    name: 'property_drift',
+    comment:
+      'Changes in the shape of the JSON. change: new_type, new_path, new_kind (of a known path), stopped; changed_at: the first row with it, or the last; run: which found it',
+    sql: () =>
+      `select tenant as tenant_id, lower(table_name) as table_name, type, json_column, ${pathSql('pointer')} as path, pointer as json_pointer,
+         change, kind, changed_at, run, found_at
+       from property_drift order by changed_at, tenant_id, table_name, type, json_pointer`,
+  },
 ];
 
 /** Column comments of typed views: each costs half a millisecond. The table `properties` says the same of all. */
@@ -96,7 +105,6 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
     ...TABLE_NAMES.map((name) => ledger.settings.tables[name].lakeName),
     ...SMALL_TABLES.map(({ name }) => name),
   ];
-  await describeProperties(ledger);
   await nameTypes(ledger, [...taken, 'snapshot', ...definitions.map(({ name }) => name)]);
   const typed = await typedViews(ledger);
   const tenants = await ledger.rows(
@@ -149,7 +157,10 @@ async function createSchema(
   typed: readonly TypedView[],
   definitions: readonly Definition[],
 ): Promise<void> {
-  await createViews(ledger, schema, []);
+  for (const name of TABLE_NAMES) {
+    const table = ledger.settings.tables[name];
+    await ledger.run(`create view catalogue.${sqlName(schema)}.${table.lakeName} as ${rowsOf(table, [])}`);
+  }
   await ledger.run(`use catalogue.${sqlName(schema)}`);
   for (const definition of definitions) {
     await ledger.run(createSql(definition, 'create'));
@@ -167,7 +178,6 @@ async function createSchema(
       for (const column of view.columns)
         statements.push(`comment on column ${sqlName(view.name)}.${sqlName(column.name)} is ${sqlText(column.comment)}`); // prettier-ignore
     }
-    // One call for all: half the time goes into the calls.
     await ledger.run(statements.join(';\n'));
   }
   await createViews(ledger, schema, files);
@@ -198,18 +208,20 @@ async function createViews(ledger: Ledger, schema: string, files: readonly Curre
   for (const name of TABLE_NAMES) {
     const table = ledger.settings.tables[name];
     const view = `catalogue.${sqlName(schema)}.${table.lakeName}`;
-    const columns = lakeColumns(table);
     const mine = files.filter((file) => file.table === name);
-    await ledger.run(`create or replace view ${view} as ${rowsOf(table, mine)}`);
-    await ledger.run(`comment on view ${view} is ${sqlText(DESCRIPTIONS[name])}`);
     const comments = [
       { name: 'tenant_id', comment: "The tenant's id in the API's path; prunes" },
       { name: 'month', comment: 'UTC month of the timestamp, yyyy-mm; prunes' },
-      ...columns,
-    ];
-    for (const column of comments) {
-      await ledger.run(`comment on column ${view}."${column.name}" is ${sqlText(column.comment)}`);
-    }
+      ...lakeColumns(table),
+    ].map((column) => `comment on column ${view}."${column.name}" is ${sqlText(column.comment)}`);
+    // One call for all: half the time goes into the calls.
+    await ledger.run(
+      [
+        `create or replace view ${view} as ${rowsOf(table, mine)}`,
+        `comment on view ${view} is ${sqlText(DESCRIPTIONS[name])}`,
+        ...comments,
+      ].join(';\n'),
+    );
   }
 }
 

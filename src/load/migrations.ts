@@ -147,4 +147,20 @@ export const MIGRATIONS: readonly string[] = [
     column_name varchar not null
   );
   `,
+  `
+  -- What changed in the shape of the source's JSON, see drift.ts: new_type, new_path, new_kind, stopped. changed_at: the first row
+  -- with it, or the last.
+  create table property_drift (
+    tenant varchar not null,
+    table_name varchar not null,
+    type varchar not null,
+    json_column varchar not null,
+    pointer varchar not null,
+    change varchar not null,
+    kind varchar not null,
+    changed_at timestamptz not null,
+    run varchar not null,
+    found_at timestamptz not null
+  );
+  `,
 ];

@@ -30,6 +30,11 @@ interface Pending {
   rows: number;
 }
 
+/** A JSON pointer as a path for people, `$` for the whole. */
+export function pathSql(pointer: string): string {
+  return `replace(replace(replace(replace(coalesce(nullif(${pointer}[2:], ''), '$'), '/[]', '[]'), '/', '.'), '~1', '/'), '~0', '~')`;
+}
+
 /** One row per path, as readers see the catalogue. */
 export const PROPERTIES_SQL = `with paths as (
   select
@@ -50,7 +55,7 @@ types as (
 )
 select
   paths.tenant as tenant_id, lower(paths.table_name) as table_name, paths.type, paths.json_column,
-  replace(replace(replace(replace(coalesce(nullif(pointer[2:], ''), '$'), '/[]', '[]'), '/', '.'), '~1', '/'), '~0', '~') as path,
+  ${pathSql('pointer')} as path,
   pointer as json_pointer, ${columnTypeSql('kinds')} as inferred_type, kinds, paths.rows,
   round(paths.rows / types.rows, 4) as share, is_estimate, first_seen_at, last_seen_at, view_name, column_name
 from paths

@@ -13,9 +13,12 @@ import { writeDurably } from '../files.ts';
 import { sqlText } from '../transform/lake.ts';
 import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
 import { count, text } from './engine.ts';
+import { recordDrift } from './drift.ts';
+import type { Drift } from './drift.ts';
 import { syncHead, writeCoverage } from './head.ts';
 import type { Ledger } from './ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE } from './layout.ts';
+import { describeProperties } from './properties.ts';
 import { buildManifest } from './manifest.ts';
 
 export interface PublishOptions {
@@ -34,6 +37,8 @@ export interface PublishResult {
   readonly changed: boolean;
   /** Files of old generations removed because their grace period was over. */
   readonly removedFiles: number;
+  /** Changes in the shape of the rows that were not known before; none for what is loaded for the first time. */
+  readonly drift: readonly Drift[];
 }
 
 /** Publishes what the ledger holds now. Cheap enough to call after every batch of a long backfill (without the head). */
@@ -47,7 +52,10 @@ export async function publish(ledger: Ledger, { run, head, onStep }: PublishOpti
       existsSync(join(ledger.dataDir, CATALOGUE_FILE)) &&
       existsSync(join(ledger.dataDir, MANIFEST_FILE));
     const snapshot = stands ? count(last, 'snapshot') : (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1;
+    let drift: readonly Drift[] = [];
     if (!stands) {
+      await describeProperties(ledger);
+      drift = await recordDrift(ledger, run);
       await writeCatalogue(ledger, snapshot);
       await onStep?.('catalogue');
       const manifest = await buildManifest(ledger, snapshot, run);
@@ -69,7 +77,7 @@ export async function publish(ledger: Ledger, { run, head, onStep }: PublishOpti
       await onStep?.('head');
     }
     const removedFiles = await sweep(ledger);
-    return { snapshot, changed: !stands, removedFiles };
+    return { snapshot, changed: !stands, removedFiles, drift };
   });
 }
 

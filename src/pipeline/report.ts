@@ -1,6 +1,7 @@
 /** What a run says about itself: the events while it goes on, and the reports at its end. Plain data, JSON-safe. */
 import type { Failure } from '../errors.ts';
 import type { Grade } from '../extract/kql.ts';
+import type { Drift } from '../load/drift.ts';
 import type { TableName } from '../tables.ts';
 
 interface At {
@@ -86,6 +87,8 @@ export interface RunReport {
   readonly tenants: readonly string[];
   readonly tables: readonly TableReport[];
   readonly published: boolean;
+  /** What this run found changed in the shape of the rows. */
+  readonly drift: readonly Drift[];
   /** The most memory the process has held. */
   readonly peakRssBytes: number;
   readonly exitCode: number;
@@ -146,6 +149,9 @@ export interface TableStatus extends At {
   readonly nextExpiry: string | undefined;
 }
 
+/** Days for which `status` tells a change of shape after it was found. */
+export const DRIFT_DAYS = 30;
+
 export interface StatusReport {
   readonly dataDir: string;
   readonly lastRun:
@@ -157,6 +163,8 @@ export interface StatusReport {
       }
     | undefined;
   readonly tables: readonly TableStatus[];
+  /** Changes of shape found in the last DRIFT_DAYS days; `insights-etl properties --drift` has all. */
+  readonly drift: readonly Drift[];
 }
 
 export interface RebuildReport {

@@ -7,6 +7,7 @@ import type { Failure } from '../errors.ts';
 import { parseInstant } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import { compactMonths } from '../load/compact.ts';
+import type { Drift } from '../load/drift.ts';
 import { CATALOGUE_FILE } from '../load/layout.ts';
 import { openLedger } from '../load/ledger.ts';
 import type { Ledger } from '../load/ledger.ts';
@@ -73,6 +74,8 @@ export async function runPipeline(
   const exitCode = exitCodeOf(failures);
   await finishRun(ledger, run, failures[0] ?? 'ok', { tables });
   const published = await publisher.last(tables);
+  const { drift } = publisher;
+  if (drift.length > 0) runtime.log.warn({ event: 'run.drift', run, drift }, 'the shape of the rows has changed');
   const seconds = (runtime.now() - startedMs) / 1000;
   runtime.log.info({ event: 'run.end', run, seconds, exitCode, published }, 'run finished');
   const report: RunReport = {
@@ -82,6 +85,7 @@ export async function runPipeline(
     tenants: [...new Set(tables.map(({ tenant }) => tenant))],
     tables,
     published,
+    drift,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     exitCode,
   };
@@ -104,6 +108,8 @@ function failureOf({ outcome, error }: TableReport): Failure[] {
 }
 
 interface Publisher extends AsyncDisposable {
+  /** Changes of shape that its publishes found. */
+  readonly drift: readonly Drift[];
   /** Publishes if the last time is long enough ago, else as soon as it is: what is merged never waits for a slow tenant. */
   now(): Promise<void>;
   /** Publishes what the run ended with, head links and all; true when readers see something new. */
@@ -120,10 +126,16 @@ function earliest(instants: readonly (Instant | undefined)[]): Instant | undefin
 function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publisher {
   let lastMs = runtime.monotonic();
   let some = false;
+  const drift: Drift[] = [];
+  const publishNow = async (head: boolean): Promise<void> => {
+    const result = await publish(ledger, { run, head });
+    drift.push(...result.drift);
+    some = result.changed || some;
+  };
   let timer: NodeJS.Timeout | undefined;
   let later: Promise<void> = Promise.resolve();
   const go = async (): Promise<void> => {
-    some = (await publish(ledger, { run, head: false })).changed || some;
+    await publishNow(false);
     lastMs = runtime.monotonic();
   };
   const settle = async (): Promise<void> => {
@@ -131,6 +143,7 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publish
     await later;
   };
   return {
+    drift,
     async now() {
       const waitMs = PUBLISH_EVERY_MS - (runtime.monotonic() - lastMs);
       if (waitMs <= 0) return go();
@@ -148,7 +161,8 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publish
       if (refused && !existsSync(join(ledger.dataDir, CATALOGUE_FILE))) return some;
       const at = earliest(tables.flatMap(({ sourceAt }) => (sourceAt === undefined ? [] : [parseInstant(sourceAt)])));
       if (at !== undefined) await compactMonths(ledger, { run, at });
-      return (await publish(ledger, { run, head: true })).changed || some;
+      await publishNow(true);
+      return some;
     },
   };
 }

@@ -7,11 +7,13 @@ import { onDisk, systemFiles, writeDurably } from '../files.ts';
 import type { Files } from '../files.ts';
 import { DAY, formatInstant, parseInstant, toEpochMs } from '../instant.ts';
 import { promotionKey } from '../promoted.ts';
+import { driftChange } from '../load/drift.ts';
 import { openReader, textRows } from '../reader.ts';
 import type { Reader } from '../reader.ts';
 import type { Runtime } from '../runtime.ts';
 import { TABLES, TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
+import { DRIFT_DAYS } from './report.ts';
 import type { RunReport, StatusReport, TableStatus } from './report.ts';
 
 const LAST_RUN_FILE = 'last-run.json';
@@ -64,7 +66,30 @@ export async function lakeStatus(config: Config, runtime: Runtime): Promise<Stat
         ),
       );
   }
-  return { dataDir: config.dataDir, lastRun: await readLastRun(config.dataDir), tables };
+  return {
+    dataDir: config.dataDir,
+    lastRun: await readLastRun(config.dataDir),
+    tables,
+    drift: await recentDrift(reader, runtime),
+  };
+}
+
+const DRIFT_SQL = `
+select tenant_id, table_name, type, if(json_column = 'properties', path, json_column || ' ' || path), change, kind,
+  strftime(changed_at, '%Y-%m-%dT%H:%M:%SZ')
+from property_drift where found_at > $since::timestamptz
+order by found_at desc, changed_at desc, tenant_id, table_name, type, json_pointer, change, kind`;
+
+async function recentDrift(reader: Reader, runtime: Runtime): Promise<StatusReport['drift']> {
+  const [known] = await textRows(reader, `select count(*) from duckdb_tables() where table_name = 'property_drift'`);
+  // A catalogue of an older version has none.
+  if (known?.[0] !== '1') return [];
+  const since = new Date(runtime.now() - DRIFT_DAYS * 86_400_000).toISOString();
+  return (await textRows(reader, DRIFT_SQL, { since })).flatMap((cells) => {
+    const [tenant = '', lakeTable = '', type = '', path = '', word = '', kind = '', at = ''] = cells;
+    const change = driftChange(word);
+    return change === undefined ? [] : [{ tenant, table: tableOf(lakeTable), type, path: change === 'new_type' ? '' : path, change, kind, at }]; // prettier-ignore
+  });
 }
 
 /** Counts the files of other rules. A catalogue of an older program does not say, and all of its files are. */

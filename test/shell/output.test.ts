@@ -165,6 +165,7 @@ describe('the summary of a run', () => {
     tenants: ['demo'],
     tables,
     published: true,
+    drift: [],
     peakRssBytes: 1,
     exitCode: 0,
   });

@@ -1,0 +1,26 @@
+/** Changes in the shape of the source's rows, for people. */
+import type { RunReport } from '../pipeline/report.ts';
+import { plural } from './format.ts';
+import { renderTable } from './table.ts';
+
+/** More of them than this are read with `insights-etl properties --drift`. */
+const SHOWN = 10;
+
+const CHANGES = {
+  new_type: 'new type',
+  new_path: 'new path',
+  new_kind: 'new kind',
+  stopped: 'stopped',
+} as const satisfies Readonly<Record<RunReport['drift'][number]['change'], string>>;
+
+/** Nothing where nothing has changed. */
+export function driftText(drift: RunReport['drift'], title: string, colour: boolean): string {
+  if (drift.length === 0) return '';
+  const columns = ['tenant', 'table', 'type', 'change', 'path', 'kind', 'since'].map((name) => ({ title: name }));
+  const rows = drift
+    .slice(0, SHOWN)
+    .map(({ tenant, table, type, change, path, kind, at }) => [tenant, table, type, CHANGES[change], path, kind, at]);
+  const more =
+    drift.length > SHOWN ? `… and ${plural(drift.length - SHOWN, 'more')}: insights-etl properties --drift\n` : '';
+  return `\n${title}:\n${renderTable(columns, rows, colour)}${more}`;
+}
