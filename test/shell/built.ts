@@ -15,7 +15,7 @@ export interface BuiltPackage extends AsyncDisposable {
 
 export async function buildPackage(): Promise<BuiltPackage> {
   const folder = await mkdtemp(join(tmpdir(), 'insights-package-'));
-  for (const name of ['package.json', 'README.md', 'LICENSE', 'queries', 'schema', 'test/shell'])
+  for (const name of ['package.json', 'README.md', 'LICENSE', 'deploy', 'docs', 'queries', 'schema', 'test/shell'])
     await cp(join(ROOT, name), join(folder, name), { recursive: true });
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');

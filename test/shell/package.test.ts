@@ -40,13 +40,15 @@ describe('the package', () => {
         'LICENSE',
         'README.md',
         'package.json',
+        'deploy/systemd/insights-etl.service',
         'dist/cli.js',
+        'docs/operate.md',
         'queries/kpi/installs_per_day.sql',
         'queries/views/pass_events.sql',
         'schema/config.schema.json',
       ]),
     );
-    const allowed = /^(LICENSE|README\.md|package\.json|(dist|queries|schema)\/.+)$/;
+    const allowed = /^(LICENSE|README\.md|package\.json|(deploy|dist|docs|queries|schema)\/.+)$/;
     expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
   });
 

@@ -1,3 +1,4 @@
+import { ConfigError } from '../../errors.ts';
 import { TABLES, TABLE_NAMES } from '../../tables.ts';
 import { KqlError, unsupported } from './error.ts';
 import { useKinds } from './syntax.ts';
@@ -61,8 +62,11 @@ async function load(): Promise<Analyse> {
     await import(`@kusto/language-service-next/${runtime}`);
     await import(`@kusto/language-service-next/${library}`);
   } catch (cause) {
-    const hint = 'install it with: npm install @kusto/language-service-next';
-    throw new Error(`Executing KQL needs Microsoft's parser, an optional dependency; ${hint}`, { cause });
+    const command = 'npm install @kusto/language-service-next';
+    throw new ConfigError(`Executing KQL needs Microsoft's parser, an optional package: ${command}`, {
+      hint: 'Install it beside insights-etl, or install that anew without --omit=optional.',
+      cause,
+    });
   }
   if (!globalThis.Kusto) throw new Error('the KQL parser did not load');
   const kusto = globalThis.Kusto.Language;
