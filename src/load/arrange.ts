@@ -44,6 +44,7 @@ export async function copyArranged(ledger: Ledger, sources: Sources, path: strin
       const stats = await ledger.rows(
         `copy (${select}) to ${sqlText(path)} (format parquet, compression zstd, kv_metadata {${metadata}}, return_stats)`,
       );
+      await ledger.release();
       return stats[0];
     } catch (error) {
       if (!(error instanceof OutOfMemoryError) || index === ways.length - 1) throw error;

@@ -34,6 +34,8 @@ export interface Engine {
   exclusive<T>(work: () => Promise<T>): Promise<T>;
   /** One transaction around `work`; not nestable, inside `exclusive`. */
   transaction<T>(work: () => Promise<T>): Promise<T>;
+  /** Gives memory that statements have freed back to the system; milliseconds, so once per large statement. */
+  release(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -95,6 +97,9 @@ export async function openEngine(path: string, temporary: string, settings: Engi
         throw error;
       }
     },
+    // The engine's allocator keeps what was freed, and only a new limit makes it let go of all. Measured after the copy
+    // of a day of 180,000 rows: 468 MB before, 267 MB after.
+    release: () => guarded(async () => void (await connection.run(`set memory_limit = '${settings.memoryLimit}'`))),
     close: async () => {
       if (closed) return;
       closed = true;

@@ -105,6 +105,7 @@ export async function dropStage(ledger: Ledger): Promise<void> {
   ]) {
     await ledger.run(`drop table if exists temp.${table}`);
   }
+  await ledger.release();
 }
 
 async function stagePages(
