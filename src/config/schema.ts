@@ -227,7 +227,7 @@ const settings = z.strictObject({
       batchBytes: z
         .int()
         .min(MIB)
-        .default(64 * MIB)
+        .default(32 * MIB)
         .describe('Bytes of answers that are merged at a time: the memory of a backfill.'),
     })
     .prefault({})

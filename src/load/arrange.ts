@@ -5,7 +5,7 @@
  * rows is the one step whose memory grows: measured with a 512 MB limit, 900,000 rows of 550 bytes fail where old and
  * new ones are sorted together. Old rows are in order already, though. So in a big period their row groups stay much as
  * they stand, and the new rows come as one sorted run beside them; a full load of the period starts afresh with one
- * run. A day of 3 M such rows, loaded in ten merges: 0.9 GB of process memory at its peak.
+ * run. What is sorted is then never more than a batch.
  */
 import { OutOfMemoryError } from './engine.ts';
 import type { Row } from './engine.ts';
@@ -27,8 +27,14 @@ export interface Sources {
   readonly metadata: string;
 }
 
+/**
+ * Rows of a row group: each thread of a copy holds one in writing and one in reading. Measured against 122,880: files as
+ * large, a report over one type as fast or faster, a third of the memory.
+ */
+const ROW_GROUP = 20_480;
+
 /** Up to here old and new rows are sorted together. */
-const SORTED_TOGETHER = 200_000;
+const SORTED_TOGETHER = 100_000;
 
 /** Copies the rows to a Parquet file; returns the statistics of the copy (`count`, `file_size_bytes`). */
 export async function copyArranged(ledger: Ledger, sources: Sources, path: string): Promise<Row | undefined> {
@@ -42,7 +48,7 @@ export async function copyArranged(ledger: Ledger, sources: Sources, path: strin
   for (const [index, select] of ways.entries()) {
     try {
       const stats = await ledger.rows(
-        `copy (${select}) to ${sqlText(path)} (format parquet, compression zstd, kv_metadata {${metadata}}, return_stats)`,
+        `copy (${select}) to ${sqlText(path)} (format parquet, compression zstd, row_group_size ${ROW_GROUP}, kv_metadata {${metadata}}, return_stats)`,
       );
       await ledger.release();
       return stats[0];

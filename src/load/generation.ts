@@ -50,8 +50,10 @@ export async function copyGeneration(
 ): Promise<Copied> {
   const table = ledger.settings.tables[batch.table];
   const id = lakeName(table, table.id);
-  const spared = `(${insideSql(keepMissing)} and not exists (
-    select 1 from staged where ${loadedSql(unit)} and staged."${id}" = old."${id}" and ${hourOf('staged')} = ${hourOf('old')}))`;
+  // Tuples and no correlated `exists`: the engine would hold every old row until the join is done.
+  const identity = `(old."${id}", ${hourOf('old')})`;
+  const spared = `(${insideSql(keepMissing)} and ${identity} not in (
+    select "${id}", ${HOUR_NUMBER} from staged where ${loadedSql(unit)}))`;
   const isKept =
     keepMissing.length > 0 ? `(not ${insideSql(unit.windows)} or ${spared})` : `not ${insideSql(unit.windows)}`;
   const old =
@@ -60,7 +62,7 @@ export async function copyGeneration(
       : heldRows(
           table,
           `from ${parquetSql([unit.oldFile])} as old where ${isKept}
-         and not exists (select 1 from displaced where ${hourInside(unit)} and displaced.id = old."${id}" and displaced.hour = ${hourOf('old')})`,
+         and ${identity} not in (select id, hour from displaced where ${hourInside(unit)})`,
           [unit.oldPromotion],
         );
   const fresh = `from (${promotedSql(table, `from staged where ${loadedSql(unit)}`)})`;
