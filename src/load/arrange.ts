@@ -28,8 +28,9 @@ export interface Sources {
 }
 
 /**
- * Rows of a row group: each thread of a copy holds one in writing and one in reading. Measured against 122,880: files as
- * large, a report over one type as fast or faster, a third of the memory.
+ * Rows of a row group: a copy holds one in writing and one in reading. Measured against 122,880: files as large, a report
+ * over one type as fast or faster. With it and one thread, a sorted copy of 200,000 rows takes 114 MB beside them instead
+ * of 240, in the same time while pages come in meanwhile.
  */
 const ROW_GROUP = 20_480;
 
@@ -47,9 +48,8 @@ export async function copyArranged(ledger: Ledger, sources: Sources, path: strin
   const ways = old === undefined || rows <= SORTED_TOGETHER ? [together, asTheyCame] : [run, asTheyCame];
   for (const [index, select] of ways.entries()) {
     try {
-      const stats = await ledger.rows(
-        `copy (${select}) to ${sqlText(path)} (format parquet, compression zstd, row_group_size ${ROW_GROUP}, kv_metadata {${metadata}}, return_stats)`,
-      );
+      const copy = `copy (${select}) to ${sqlText(path)} (format parquet, compression zstd, row_group_size ${ROW_GROUP}, kv_metadata {${metadata}}, return_stats)`;
+      const stats = rows > ROW_GROUP ? await ledger.rowsOnOneThread(copy) : await ledger.rows(copy);
       await ledger.release();
       return stats[0];
     } catch (error) {
