@@ -69,6 +69,9 @@ export class SourceError extends InsightsError {
   }
 }
 
+/** One part of a table cannot be delivered or loaded (`where.page`): the other parts can. */
+export class PartError extends SourceError {}
+
 /** Rows vanished at the source beyond `deletes.maxShare`: nothing of the table was changed. */
 export class MassLossError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {

@@ -4,7 +4,7 @@
  * for in parts; what that teaches about the source's caps holds for the pages that follow.
  */
 import type { LimitFunction } from 'p-limit';
-import { BudgetError, InsightsError, SourceError, StoppedError } from '../errors.ts';
+import { BudgetError, InsightsError, PartError, StoppedError } from '../errors.ts';
 import { formatInstant } from '../instant.ts';
 import type { Window } from '../instant.ts';
 import type { Batch, Cell, LandedPage, Page } from '../page.ts';
@@ -259,14 +259,14 @@ class FetchJob {
     return landed;
   }
 
-  #tooMuch(page: Page, by: TooLarge['by']): SourceError {
+  #tooMuch(page: Page, by: TooLarge['by']): PartError {
     const { tenant, table } = this.#landing.batch;
     const [first, last] = [page.windows[0], page.windows.at(-1)];
     const span = first && last ? `${formatInstant(first.from)} to ${formatInstant(last.to)}` : '';
     const what = by === 'timeout' ? 'answers in time not even' : 'cannot give even';
-    return new SourceError(`The source ${what} a small part of ${table} from ${span}.`, {
+    return new PartError(`The source ${what} a small part of ${table} from ${span}.`, {
       hint: 'Run again later; if it stays so, ask the vendor about the limits of the query endpoint.',
-      where: { tenant, table, why: by },
+      where: { tenant, table, why: by, page: page.id },
     });
   }
 }

@@ -3,7 +3,7 @@
  * (bounded), parsed strictly at the end for columns and failures.
  */
 import { EnvelopeError } from './envelope-error.ts';
-import { isJsonObject } from './json.ts';
+import { isJsonObject, parseJson } from './json.ts';
 import type { JsonObject } from './json.ts';
 
 export interface Skeleton {
@@ -37,6 +37,11 @@ export class SkeletonReader {
   #text: string[] | undefined;
   #escaped = false;
   #started = false;
+  /** The object that holds the rows, and the list of tables around it. */
+  #holder: Level | undefined;
+  #tables: Level | undefined;
+  /** The rows stand in a second place too. */
+  #second = false;
 
   /** Reads on from `at`; returns where it stopped: where the rows are to be read on, or at the chunk's end. */
   scan(chunk: Buffer, start: number): number {
@@ -74,6 +79,12 @@ export class SkeletonReader {
       throw new EnvelopeError('malformed', 'The body is not JSON.');
     }
     if (Array.isArray(value) && value.length === 0) this.found = true;
+    // Which place holds the answer nobody can tell, and the wrong one would be an answer that is short without a sign.
+    // The rows were taken out, so one empty list must be left of them: anything else is a second place that the scan did
+    // not see, because its key is repeated or its kind comes too late.
+    const [rows, ...others] = rowLists(value);
+    if (this.#second || (this.#holder && (rows?.length !== 0 || others.length > 0)))
+      throw new EnvelopeError('unexpected', 'An answer with rows in more than one place.');
     return readSkeleton(value);
   }
 
@@ -89,7 +100,7 @@ export class SkeletonReader {
     else if (char === '\\') this.#escaped = true;
     else if (char === '"') {
       const level = this.#levels.at(-1);
-      const word = text.join('').toLowerCase();
+      const word = wordOf(text.join(''));
       if (level?.expectsKey) level.key = word;
       else if (level?.key === 'tablekind') level.tableKind = word;
       this.#text = undefined;
@@ -141,17 +152,62 @@ export class SkeletonReader {
     const [root, second, third] = this.#levels;
     const last = this.#levels.at(-1);
     if (!root || !last || last.key !== 'rows' || last.array || last.expectsKey) return false;
-    if (this.found) return false;
-    if (this.#levels.length === 1) return true;
-    if (this.#levels.length === 2) return root.array && last.tableKind === 'primaryresult';
-    return this.#levels.length === 3 && root.key === 'tables' && second?.array === true && third === last;
+    const inTables = this.#levels.length === 3 && root.key === 'tables' && second?.array === true && third === last;
+    const holds =
+      this.#levels.length === 1 ||
+      (this.#levels.length === 2 && root.array && last.tableKind === 'primaryresult') ||
+      inTables;
+    if (!holds) return false;
+    // Tables after the first are the engine's own, about the query; any other second place is one too many.
+    if (this.found) {
+      this.#second ||= !(inTables && second === this.#tables && third !== this.#holder);
+      return false;
+    }
+    this.#holder = last;
+    this.#tables = inTables ? second : undefined;
+    return true;
   }
+}
+
+/** The text of a key as it is meant, whatever is written as an escape. */
+function wordOf(text: string): string {
+  if (!text.includes('\\')) return text.toLowerCase();
+  const word = parseJson(`"${text}"`);
+  return (typeof word === 'string' ? word : text).toLowerCase();
+}
+
+/** The lists that stand in a place for the rows of the answer; of tables only the first that has one counts. */
+function rowLists(value: unknown): readonly (readonly unknown[])[] {
+  const lists = (place: JsonObject): readonly (readonly unknown[])[] =>
+    Object.entries(place).flatMap(([key, rows]) => (key.toLowerCase() === 'rows' && Array.isArray(rows) ? [rows] : []));
+  if (Array.isArray(value))
+    return value
+      .filter(isJsonObject)
+      .filter((frame) => isPrimary(frame))
+      .flatMap(lists);
+  if (!isJsonObject(value)) return [];
+  const tables = Object.entries(value)
+    .filter(([key]) => key.toLowerCase() === 'tables')
+    .flatMap(([, list]) =>
+      Array.isArray(list)
+        ? list
+            .filter(isJsonObject)
+            .filter((table) => lists(table).length > 0)
+            .slice(0, 1)
+        : [],
+    );
+  return [...lists(value), ...tables.flatMap(lists)];
+}
+
+function isPrimary(frame: JsonObject): boolean {
+  const kind = member(frame, 'tablekind');
+  return typeof kind === 'string' && kind.toLowerCase() === 'primaryresult';
 }
 
 function readSkeleton(value: unknown): Skeleton {
   if (Array.isArray(value)) {
     const frames = value.filter(isJsonObject);
-    const primary = frames.find((frame) => member(frame, 'tablekind') === 'PrimaryResult');
+    const primary = frames.find(isPrimary);
     return {
       columns: primary && columnNames(primary),
       failure: firstFailure(frames),

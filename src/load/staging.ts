@@ -1,6 +1,6 @@
 /** A batch's landed pages as temp tables of the engine, judged: what may be loaded, what not, and whose rows these are. */
 import { join } from 'node:path';
-import { DamagedError, InsightsError, SourceError } from '../errors.ts';
+import { DamagedError, InsightsError, PartError } from '../errors.ts';
 import type { Batch, LandedPage } from '../page.ts';
 import { TABLES } from '../tables.ts';
 import type { Table } from '../tables.ts';
@@ -166,7 +166,7 @@ async function refusePages(
     const counts = bad
       .map((row) => `${count(row, 'n')} ${(text(row, 'reason') ?? '').replaceAll('_', ' ')}`)
       .join(', ');
-    throw new SourceError(
+    throw new PartError(
       foreign
         ? `A page holds only rows of another tenant (${lines}): refused`
         : `${unusable} of ${lines} rows of a page cannot be loaded (${counts}): the page was refused`,

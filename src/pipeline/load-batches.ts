@@ -10,6 +10,7 @@ import { createLanding } from '../extract/land.ts';
 import type { Landing } from '../extract/land.ts';
 import type { Caps } from '../extract/plan.ts';
 import type { SourceView } from '../extract/reconcile.ts';
+import { PartError } from '../errors.ts';
 import { onDisk } from '../files.ts';
 import type { Files } from '../files.ts';
 import { HOUR, ceilTo, floorTo } from '../instant.ts';
@@ -18,6 +19,9 @@ import { recordComparison } from '../load/hours.ts';
 import { mergeBatch } from '../load/merge.ts';
 import { readProfile, updateProfile } from '../load/profile.ts';
 import type { Batch, LandedPage } from '../page.ts';
+import { reported } from './failure.ts';
+import { withoutPage } from './refused-parts.ts';
+import type { RefusedPart } from './refused-parts.ts';
 import { capsOf, comparisonOf, edgeOf, phase, timed } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 
@@ -31,31 +35,57 @@ interface OnItsWay {
   readonly fetched: Fetched;
 }
 
-/** Loads batches in order; those that an earlier run left come as landings. Throws what the stages throw. */
+/** When so many batches in a row give nothing that can be loaded, it is the source and not the part: no more is asked. */
+const MOST_IN_VAIN = 3;
+
+/**
+ * Loads batches in order; those that an earlier run left come as landings. A part that cannot be delivered or loaded is
+ * left out, so that it is in the way of no other, and returned. Throws what else the stages throw.
+ */
 export async function loadBatches(
   work: TableWork,
   view: SourceView,
   batches: readonly (Batch | Landing)[],
-): Promise<void> {
-  if (batches.length === 0) return;
+): Promise<readonly RefusedPart[]> {
+  if (batches.length === 0) return [];
   phase(work, 'fetch');
   const stop = new AbortController();
   const signal = AbortSignal.any([work.signal, stop.signal]);
   const fetchOne = fetcher(work, signal);
+  const refused: RefusedPart[] = [];
+  let inVain = 0;
   let next = fetchOne(batches[0]);
-  for (let k = 0; k < batches.length; k++) {
-    const current = await timed(work, 'fetch', () => next);
+  for (const [k, wanted] of batches.entries()) {
+    let current: OnItsWay | undefined;
+    try {
+      current = await timed(work, 'fetch', () => next);
+    } catch (error) {
+      if (!(error instanceof PartError) || ++inVain === MOST_IN_VAIN) throw error;
+      refused.push(tellRefused(work, error, ('batch' in wanted ? wanted.batch : wanted).windows));
+    }
     next = fetchOne(batches[k + 1]);
     // Its failure is met when its turn comes, or not at all if this merge fails.
     next.catch(() => {});
     try {
-      if (current) await load(work, view, current);
+      if (!current) continue;
+      const { parts, loaded } = await load(work, view, current);
+      refused.push(...parts);
+      inVain = loaded ? 0 : inVain + 1;
+      const [part] = parts;
+      if (part && inVain === MOST_IN_VAIN) throw part.error;
     } catch (error) {
       stop.abort(error);
       await next.catch(() => {});
       throw error;
     }
   }
+  return refused;
+}
+
+function tellRefused({ tenant, table, runtime }: TableWork, error: PartError, windows: readonly Window[]): RefusedPart {
+  const { failure, message, hint, where } = reported(error);
+  runtime.log.warn({ event: 'part.refused', tenant, table, failure, message, hint, where }, 'part left out');
+  return { error, windows };
 }
 
 function fetcher(
@@ -107,9 +137,38 @@ function fetcher(
   };
 }
 
-async function load(work: TableWork, view: SourceView, { landing, fetched }: OnItsWay): Promise<void> {
-  const { config, ledger, tenant, table, settings, run, report, request, onProgress } = work;
-  const { batch, landed } = fetched;
+/** Merges what can be merged, page by page refused less; returns the parts that were left out. */
+async function load(
+  work: TableWork,
+  view: SourceView,
+  { landing, fetched }: OnItsWay,
+): Promise<{ readonly parts: readonly RefusedPart[]; readonly loaded: boolean }> {
+  const parts: RefusedPart[] = [];
+  let rest: Pick<Fetched, 'batch' | 'landed'> | undefined = fetched;
+  while (rest) {
+    try {
+      await merge(work, view, rest);
+      break;
+    } catch (error) {
+      if (!(error instanceof PartError)) throw error;
+      const without = withoutPage(rest, String(error.where['page']));
+      parts.push(tellRefused(work, error, without.refused));
+      rest = without.rest;
+    }
+  }
+  const { config, ledger } = work;
+  if (config.landing.keep) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
+  else await landing.remove();
+  await work.merged();
+  return { parts, loaded: rest !== undefined };
+}
+
+async function merge(
+  work: TableWork,
+  view: SourceView,
+  { batch, landed }: Pick<Fetched, 'batch' | 'landed'>,
+): Promise<void> {
+  const { ledger, tenant, table, settings, run, report, request, onProgress } = work;
   const keepMissing = behindEdge(batch.windows, view, settings.retentionDays);
   const result = await mergeBatch(ledger, batch, landed, { run, guard: request.allowDeletes !== true, keepMissing });
   for (const key of ['inserted', 'replaced', 'removed', 'duplicates', 'quarantined'] as const)
@@ -122,10 +181,7 @@ async function load(work: TableWork, view: SourceView, { landing, fetched }: OnI
       const comparison = comparisonOf(view, { lower, upper }, settings.retentionDays);
       await recordComparison(ledger, tenant, table, comparison, run);
     });
-  if (config.landing.keep) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
-  else await landing.remove();
   onProgress({ kind: 'merged', tenant, table, rows: result.inserted });
-  await work.merged();
 }
 
 /** Where the source forgets rows, a row that is missing has expired: it stays in the lake. */

@@ -24,6 +24,8 @@ import { countHours, firstHour, unprovenFrom } from '../load/reach.ts';
 import { LANDING_FOLDER, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
 import { leftOf, leftUncompared } from './left.ts';
+import { withoutParts } from './refused-parts.ts';
+import type { RefusedPart } from './refused-parts.ts';
 import { uncountedPages } from './uncounted.ts';
 import { capsOf, comparisonOf, edgeOf, phase, timed } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
@@ -47,29 +49,36 @@ async function untilEqual(work: TableWork, first: SourceView): Promise<void> {
   const { ledger, tenant, table, run, report } = work;
   let view = first;
   refuseFuture(work, view);
-  await resume(work, view);
-  if (view.grade === 'none') return loadUncounted(work, view);
+  const refused: RefusedPart[] = [...(await resume(work, view))];
+  if (view.grade === 'none') return loadUncounted(work, view, refused);
   for (let pass = 1; ; pass++) {
     const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
     const found = compareWith(view, held, work.settings);
     if (found.stale.length > 0) refuseMassLoss(work, view, held);
     let hours = await recordView(work, view, held);
-    if (found.stale.length > 0 && pass <= MOST_PASSES) {
-      const pages = await timed(work, 'plan', () => pagesOf(work, found, held));
-      await loadBatches(work, view, batchesOf(work, pages, `${run}-${pass}`));
+    const wanted = withoutParts(found, refused);
+    if (wanted.stale.length > 0 && pass <= MOST_PASSES) {
+      const pages = await timed(work, 'plan', () => pagesOf(work, wanted, held));
+      refused.push(...(await loadBatches(work, view, batchesOf(work, pages, `${run}-${pass}`))));
       hours = await timed(work, 'verify', () => recordView(work, view, held));
     }
     report.hours = { verified: hours.verified, partial: hours.partial, open: hours.open, expired: hours.expired };
     if (hours.partial === 0 || pass > MOST_PASSES) break;
     const before = view;
     view = await look(work);
-    if (!changedSince(before, view, found)) {
+    if (!changedSince(before, view, wanted)) {
       report.hours = await recordView(work, view, held);
       break;
     }
   }
+  endWith(refused);
   report.outcome = report.hours.partial > 0 ? 'partial' : 'verified';
   phase(work, 'done');
+}
+
+/** All that can be loaded is: now the table fails with the first of the parts that cannot. */
+function endWith([first]: readonly RefusedPart[]): void {
+  if (first) throw first.error;
 }
 
 /** Says what the budget did not suffice for. Hours that balance by now are recorded so: what was merged is proven. */
@@ -87,16 +96,17 @@ async function leave(work: TableWork, view: SourceView | undefined): Promise<voi
 }
 
 /** Loads without comparing; every hour stays unproven. */
-async function loadUncounted(work: TableWork, view: SourceView): Promise<void> {
+async function loadUncounted(work: TableWork, view: SourceView, resumed: readonly RefusedPart[]): Promise<void> {
   const { ledger, tenant, table, run, report } = work;
   const pages = await uncountedPages(work, view);
   // A batch a day: of what size its rows are is not known.
-  await loadBatches(
+  const refused = await loadBatches(
     work,
     view,
     pages.flatMap((page) => batchesOf(work, [page], `${run}-1-${page.id}`)),
   );
   report.hours = await countHours(ledger, tenant, table);
+  endWith([...resumed, ...refused]);
   report.outcome = 'partial';
   phase(work, 'done');
 }
@@ -167,12 +177,12 @@ async function rangeOf({ config, request, ledger, tenant, table, settings }: Tab
 }
 
 /** Finishes the batches that an earlier run left: what is landed is never asked for again. */
-async function resume(work: TableWork, view: SourceView): Promise<void> {
+async function resume(work: TableWork, view: SourceView): Promise<readonly RefusedPart[]> {
   const { config, ledger, tenant, table, run } = work;
   const landings = await openLandings(join(config.dataDir, LANDING_FOLDER), tenant, table, run, ledger.files);
-  if (landings.length === 0) return;
+  if (landings.length === 0) return [];
   phase(work, 'resume');
-  await loadBatches(work, view, landings);
+  return loadBatches(work, view, landings);
 }
 
 function compareWith(view: SourceView, held: ReadonlyMap<Instant, HeldHour>, { retentionDays }: TableConfig): Diff {

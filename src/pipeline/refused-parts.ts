@@ -1,0 +1,54 @@
+/** Parts of a table that cannot be delivered or loaded: the rest of the table is loaded without them. Pure. */
+import type { Diff } from '../extract/diff.ts';
+import type { PartError } from '../errors.ts';
+import type { Window } from '../instant.ts';
+import type { Batch, LandedPage } from '../page.ts';
+
+export interface RefusedPart {
+  readonly error: PartError;
+  readonly windows: readonly Window[];
+}
+
+interface Loadable {
+  readonly batch: Batch;
+  readonly landed: readonly LandedPage[];
+}
+
+/** The batch without a page, the other hash parts of its windows, and these windows; `undefined` when nothing is left. */
+export function withoutPage({ batch, landed }: Loadable, id: string): { rest?: Loadable; refused: readonly Window[] } {
+  const isOut = (pageId: string): boolean => out.has(pageId);
+  const out = new Set([id]);
+  let refused: readonly Window[] = [];
+  for (let size = 0; size < out.size;) {
+    size = out.size;
+    refused = batch.pages.filter((page) => isOut(page.id)).flatMap((page) => page.windows);
+    for (const page of batch.pages) if (page.windows.some((window) => meets(window, refused))) out.add(page.id);
+  }
+  const windows = batch.windows.flatMap((window) => outside(window, refused));
+  if (windows.length === 0) return { refused };
+  const pages = batch.pages.filter((page) => !isOut(page.id));
+  // A name of its own: what is merged under the batch's would never be completed.
+  const rest = { ...batch, id: `${batch.id}-without-${id}`, windows, pages };
+  return { rest: { batch: rest, landed: landed.filter(({ page }) => !isOut(page.id)) }, refused };
+}
+
+/** What differs outside of the parts that were refused: they are asked for again by the next run, not by this one. */
+export function withoutParts(found: Diff, parts: readonly RefusedPart[]): Diff {
+  if (parts.length === 0) return found;
+  const refused = parts.flatMap(({ windows }) => windows);
+  return { ...found, stale: found.stale.filter((cell) => !meets(cell, refused)), emptyGaps: [] };
+}
+
+function meets({ from, to }: Window, windows: readonly Window[]): boolean {
+  return windows.some((window) => from < window.to && window.from < to);
+}
+
+function outside(window: Window, holes: readonly Window[]): Window[] {
+  let left = [window];
+  for (const hole of holes)
+    left = left.flatMap(({ from, to }) => {
+      if (hole.to <= from || to <= hole.from) return [{ from, to }];
+      return [...(from < hole.from ? [{ from, to: hole.from }] : []), ...(hole.to < to ? [{ from: hole.to, to }] : [])];
+    });
+  return left;
+}

@@ -1,0 +1,106 @@
+/** A part of a table that can never be loaded is in the way of no other part, in this run or in later ones. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/errors.ts';
+import { parseInstant } from '../../src/instant.ts';
+import type { Batch, LandedPage, Page } from '../../src/page.ts';
+import { runPipeline } from '../../src/pipeline/run.ts';
+import { withoutPage } from '../../src/pipeline/refused-parts.ts';
+import type { FaultRule } from '../../src/sandbox/faults.ts';
+import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { SOURCE, orderFaults } from './support/faulty.ts';
+import { openWorld, reportOf, type World } from './support/world.ts';
+
+const EVENTS = { tables: ['Events'] } as const;
+/** A page a window of a few hours. */
+const SETTINGS = { page: { maxRows: 60 }, quarantine: { minRows: 1 } };
+const run = (world: World, batchBytes: number) => {
+  const config = world.config(SETTINGS);
+  const small = { ...config, reconcile: { ...config.reconcile, batchBytes } };
+  return runPipeline(small, EVENTS, world.runtime, new AbortController().signal);
+};
+const BAD: FaultRule = {
+  match: { table: 'Events', kind: 'page', query: 'datetime\\(2026-10-30T0' },
+  times: null,
+  reply: { kind: 'malformed-rows', rows: 1000 },
+};
+
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await startSandbox(SOURCE);
+});
+afterAll(() => sandbox.close());
+beforeEach(() => orderFaults(sandbox, []));
+
+describe('a page that is refused whole', () => {
+  it.each([
+    ['in a batch of its own', 1000],
+    ['in a batch with others', 1_000_000],
+  ])('%s: all others are loaded, the run ends with 4 and names it; mended, it is loaded too', async (_, batchBytes) => {
+    await using world = await openWorld(sandbox);
+    await orderFaults(sandbox, [BAD]);
+    for (const time of ['first', 'second']) {
+      const report = await run(world, batchBytes);
+      expect(report.exitCode, `the ${time} run`).toBe(EXIT.source);
+      expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'failed', error: { failure: 'source' } });
+      expect(reportOf(report, 'Events').error?.message).toContain('the page was refused');
+    }
+    const after = await world.sql(`select state, min(hour) < '2026-10-30T10:00:00Z' as early, max(hour) > '2026-10-31' as late
+      from coverage where source_rows > 0 and state in ('verified', 'partial') group by all order by state`); // prettier-ignore
+    expect(after).toEqual([
+      { state: 'partial', early: true, late: false },
+      { state: 'verified', early: false, late: true },
+    ]);
+    await orderFaults(sandbox, []);
+    expect((await run(world, batchBytes)).exitCode).toBe(EXIT.ok);
+  });
+
+  it('when every page is refused, the source is not asked for all of them', async () => {
+    await using world = await openWorld(sandbox);
+    await orderFaults(sandbox, [{ ...BAD, match: { table: 'Events', kind: 'page' } }]);
+    const before = sandbox.calls.length;
+    const report = await run(world, 1000);
+    expect(report.exitCode).toBe(EXIT.source);
+    expect(reportOf(report, 'Events').planned).toBeGreaterThan(8);
+    expect(sandbox.calls.length - before).toBeLessThan(8);
+  });
+});
+
+describe('a part that the source cannot deliver', () => {
+  it('is left out, and later parts are loaded', async () => {
+    await using world = await openWorld(sandbox);
+    await orderFaults(sandbox, [{ ...BAD, reply: { kind: 'status', status: 413 } }]);
+    const report = await run(world, 1000);
+    expect(report.exitCode).toBe(EXIT.source);
+    expect(reportOf(report, 'Events').hours.verified).toBeGreaterThan(20);
+    await orderFaults(sandbox, []);
+    expect((await run(world, 1000)).exitCode).toBe(EXIT.ok);
+  });
+});
+
+describe('a batch without one of its pages', () => {
+  const at = (hour: number): bigint => (parseInstant('2026-07-03') ?? 0n) + BigInt(hour) * 36_000_000_000n;
+  const span = (from: number, to: number) => ({ from: at(from), to: at(to) });
+  const page = (id: string, windows: Page['windows']): Page => ({ id, windows, rows: 1, bytes: 1 });
+  const landedOf = (of: Page): LandedPage => ({ page: of, file: of.id, rows: 1, bytes: 1, largestRow: 1 });
+  const batchOf = (pages: Page[], windows: Page['windows']): Batch => ({ id: 'b', tenant: 't', table: 'Events', windows, pages }); // prettier-ignore
+
+  it('has neither its windows nor the other hash parts of them', () => {
+    const pages = [page('a', [span(0, 2), span(5, 6)]), page('b', [span(2, 5)]), page('c', [span(2, 5)])];
+    const batch = batchOf(pages, [span(0, 6)]);
+    const landed = pages.map(landedOf);
+    expect(withoutPage({ batch, landed }, 'b')).toEqual({
+      refused: [span(2, 5), span(2, 5)],
+      rest: {
+        batch: { ...batch, id: 'b-without-b', windows: [span(0, 2), span(5, 6)], pages: [pages[0]] },
+        landed: [landed[0]],
+      },
+    });
+  });
+
+  it('keeps the windows that need no page, and is nothing when none are left', () => {
+    const pages = [page('a', [span(1, 2)])];
+    const only = { batch: batchOf(pages, [span(0, 3)]), landed: pages.map(landedOf) };
+    expect(withoutPage(only, 'a').rest?.batch.windows).toEqual([span(0, 1), span(2, 3)]);
+    expect(withoutPage({ ...only, batch: batchOf(pages, [span(1, 2)]) }, 'a')).toEqual({ refused: [span(1, 2)] });
+  });
+});
