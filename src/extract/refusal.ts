@@ -39,6 +39,11 @@ export function refusal(decision: Decision & { readonly why: string }, trouble: 
         hint: 'Run again later; what is landed is kept. If it stays so, ask the vendor about the service.',
         where,
       });
+    case 'certificate':
+      return new SourceError(`The certificate of the source cannot be verified: ${describe(trouble)}.`, {
+        hint: 'Check the base URL; for an authority of your own, name its certificate in NODE_EXTRA_CA_CERTS.',
+        where,
+      });
     case 'unexpected':
       return new SourceError(`The answer is not one we understand: ${describe(trouble)}.`, {
         hint: 'Run `insights-etl doctor`; the base URL may be that of something else.',

@@ -44,13 +44,15 @@ export type Decision =
       /** All calls of the tenant wait. */ readonly throttled: boolean;
     }
   | { readonly next: 'split'; readonly by: 'rows' | 'bytes' | 'timeout' }
-  | { readonly next: 'stop-table'; readonly why: 'spent' | 'refused' | 'unexpected' }
+  | { readonly next: 'stop-table'; readonly why: 'spent' | 'refused' | 'unexpected' | 'certificate' }
   | { readonly next: 'stop-tenant'; readonly why: 'key' | 'scope' | 'tenant' };
 
 const TOO_LARGE = /E_QUERY_RESULT_SET_TOO_LARGE|80DA0003|-2133196797|E_RUNAWAY_QUERY|80DA0001/i;
 const DATA_SIZE = /data size/i;
 const LOW_MEMORY = /80DA0007|E_LOW_MEMORY_CONDITION/i;
 const OUR_FAULT = /BadRequest_|\bSYN\d|\bSEM\d|Syntax error|Semantic error/i;
+/** The codes by which Node refuses a certificate. */
+const CERTIFICATE = /CERT|^UNABLE_TO_(?:VERIFY|GET_ISSUER)|^HOSTNAME_MISMATCH$/;
 const RETRYABLE = new Set([408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524]);
 
 const FIRST_WAIT_MS = 1000;
@@ -66,6 +68,8 @@ export function decide(trouble: Trouble, state: RetryState, limits: RetryLimits)
     case 'timeout':
       return { next: 'split', by: 'timeout' };
     case 'broken':
+      // Whoever answers cannot show who it is; asking again changes nothing.
+      if (CERTIFICATE.test(trouble.reason)) return { next: 'stop-table', why: 'certificate' };
       return again(state, limits, 0);
     case 'status':
       return byStatus(trouble, state, limits);

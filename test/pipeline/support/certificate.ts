@@ -1,0 +1,23 @@
+/**
+ * A self-signed certificate for 127.0.0.1 and its key, valid from 2020 to 2120. Written down, because Node cannot make one and
+ * tests need nothing else; it protects nothing.
+ */
+export const SELF_SIGNED = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgOxgi3nmjkTcE5T1+
+GaETz6mJO7ZgMMxyIfm4tuxeB/WhRANCAAQL2zc5rT8lyGkocKPntK5zyVx22xPf
+mIkWrtO45rYIUMZ2LQT6/9rqIFXkgkL0HdNBYfuhfm9Ua301RbzuxRuJ
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBYzCCAQqgAwIBAgIBATAKBggqhkjOPQQDAjAUMRIwEAYDVQQDDAlsb2NhbGhv
+c3QwIBcNMjAwMTAxMDAwMDAwWhgPMjEyMDAxMDEwMDAwMDBaMBQxEjAQBgNVBAMM
+CWxvY2FsaG9zdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABAvbNzmtPyXIaShw
+o+e0rnPJXHbbE9+YiRau07jmtghQxnYtBPr/2uogVeSCQvQd00Fh+6F+b1RrfTVF
+vO7FG4mjSzBJMBoGA1UdEQQTMBGCCWxvY2FsaG9zdIcEfwAAATAMBgNVHRMEBTAD
+AQH/MB0GA1UdDgQWBBRHWb9epAlz3MSqkWWfsL7kaROdyTAKBggqhkjOPQQDAgNH
+ADBEAiARqPMdEVU3ZNXPJEHvb8O0N7wT1h0EqGHM5kYtXvMjBQIgaQcRoqnOLoCR
+jh2Q4WEoLO1IL94faNEi8X82MT6QY3s=
+-----END CERTIFICATE-----
+`,
+};
