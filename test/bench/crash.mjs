@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { fileURLToPath } from 'node:url';
-import { cli, options, scratch, startSandbox, tenantEnv } from './harness.mjs';
+import { cli, options, random, scratch, startSandbox, tenantEnv } from './harness.mjs';
 
 const wanted = options({ kills: 20, steps: 0, rows: 1_000_000, days: 20, seed: 1, 'row-cap': 50_000 });
 const NOW = '2026-11-01T00:00:00Z';
@@ -31,16 +31,6 @@ async function contentOf(dataDir) {
   connection.closeSync();
   db.closeSync();
   return tables.join(', ');
-}
-
-/** A small seeded generator (mulberry32), so that a run can be repeated. */
-function random(state) {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 /** The query in the header line of each landed page. */
@@ -145,6 +135,7 @@ try {
       break;
     }
     stepKills++;
+    if (stepKills % 25 === 0) console.log(`${stepKills} kills at steps`);
     await finish(await watched(() => run(dataDir)));
   }
   if (again > 0) fail(`${again} landed pages were asked for again`);

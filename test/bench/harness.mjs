@@ -89,3 +89,13 @@ export async function scratch(name) {
   const folder = await mkdtemp(join(tmpdir(), `insights-etl-${name}-`));
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
 }
+
+/** A small seeded generator (mulberry32), so that a run can be repeated. */
+export function random(state) {
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
