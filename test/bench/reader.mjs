@@ -68,8 +68,8 @@ const READS = {
 };
 
 if (kind in READS) {
-  let ended = false;
-  process.stdin.once('end', () => (ended = true)).resume();
+  const ended = new AbortController();
+  process.stdin.once('end', () => ended.abort()).resume();
   do {
     let told;
     try {
@@ -79,5 +79,5 @@ if (kind in READS) {
     }
     // The next read waits for the line to be taken, so that nobody reads ahead of who counts.
     await new Promise((done) => process.stdout.write(`${JSON.stringify({ kind, ...told })}\n`, done));
-  } while (!ended);
+  } while (!ended.signal.aborted);
 }

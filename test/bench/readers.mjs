@@ -113,15 +113,15 @@ function startReader(kind) {
   };
 }
 
-let stopped = false;
+const stop = new AbortController();
 // Asked to stop: what was read so far is judged.
-process.once('SIGINT', () => (stopped = true));
+process.once('SIGINT', () => stop.abort());
 const started = performance.now();
 try {
   await publishOnce();
   const readers = Object.keys(reads).map(startReader);
   try {
-    while (seen < wanted.reads && !stopped) await publishOnce();
+    while (seen < wanted.reads && !stop.signal.aborted) await publishOnce();
   } finally {
     await Promise.all(readers.map((reader) => reader.stop()));
   }
