@@ -71,8 +71,8 @@ async function compactMonth(ledger: Ledger, month: Row, run: string, onStep: Com
     `select coalesce(max(generation), 0) as n from partitions where ${mine} and period = ${sqlText(name)}`,
   );
   const copied = await copyRows(ledger, { tenant, table }, period, count(last, 'n') + 1, {
-    fresh: heldRows(ledger.settings.tables[table], `from ${parquetSql(files)} where true`, promotions),
-    old: undefined,
+    sources: [heldRows(ledger.settings.tables[table], `from ${parquetSql(files)} where true`, promotions)],
+    inOrder: false,
     rows: count(month, 'rows'),
   });
   const generation = await commitGeneration(ledger, copied);

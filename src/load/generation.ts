@@ -67,8 +67,8 @@ export async function copyGeneration(
         );
   const fresh = `from (${promotedSql(table, `from staged where ${loadedSql(unit)}`)})`;
   const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, {
-    fresh,
-    old,
+    sources: old === undefined ? [fresh] : [old, fresh],
+    inOrder: true,
     rows: expectedRows,
   });
   if (generation.rows !== expectedRows) {
@@ -90,7 +90,7 @@ export async function copyRows(
   { tenant, table }: Pick<Batch, 'tenant' | 'table'>,
   period: Period,
   generation: number,
-  sources: Pick<Sources, 'fresh' | 'old' | 'rows'>,
+  sources: Pick<Sources, 'sources' | 'inOrder' | 'rows'>,
 ): Promise<Copied> {
   const file = generationFile(table, tenant, period.name, generation);
   const path = join(ledger.dataDir, file);

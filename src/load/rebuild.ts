@@ -105,14 +105,12 @@ async function rebuildPartition(ledger: Ledger, row: Row, { run, onStep }: Rebui
   const mine = `${ofTable(tenant, table)} and period = ${sqlText(name)}`;
   const file = text(row, 'file') ?? '';
   const [last] = await ledger.rows(`select max(generation) as n from partitions where ${mine}`);
-  const held = (where: string): string =>
-    heldRows(ledger.settings.tables[table], `from ${parquetSql([join(ledger.dataDir, file)])} where ${where}`, [
-      text(row, 'promotion'),
-    ]);
+  const held = heldRows(ledger.settings.tables[table], `from ${parquetSql([join(ledger.dataDir, file)])} where true`, [
+    text(row, 'promotion'),
+  ]);
   const copied = await copyRows(ledger, of, period, count(last, 'n') + 1, {
-    // They stand in order already: a big period need not be sorted again.
-    old: held('true'),
-    fresh: held('false'),
+    sources: [held],
+    inOrder: true,
     rows: count(row, 'rows'),
   });
   await onStep?.(`copied ${name}`);

@@ -35,7 +35,10 @@ interface StageInput {
   readonly lines?: string;
 }
 
-/** Statements that create `<target>_windows`, `<target>_pages` and `<target>`; run in order on one connection. */
+/**
+ * Statements that create `<target>_windows`, `<target>_pages` and `<target>`; run in order on one connection. Rows stand
+ * by day, type and timestamp: a day's rows are read without those of others, and are written as they stand.
+ */
 export function stageSql({ table, pages, pinned, target, substitutes, lines }: StageInput): string[] {
   const fileOf = (page: LandedPage): string => substitutes?.get(page.file) ?? page.file;
   const windows = pages.flatMap((landed) =>
@@ -80,7 +83,8 @@ select
   reason,
   case when reason is not null then line end as raw,
   ${columns.map((name) => `"${name}"`).join(',\n  ')}
-from judged`,
+from judged
+order by epoch_us("timestamp") // 86400000000, "${lakeName(table, table.typeColumn)}", "timestamp"`,
   ];
 }
 
