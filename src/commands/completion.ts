@@ -2,11 +2,12 @@
 import { Argument, Command } from 'commander';
 import type { Shell } from './shell.ts';
 
-/** A command's name, what it does, and its long flags with theirs. */
+/** A command's name, what it does, its long flags with theirs, and the commands inside of it. */
 interface Word {
   readonly name: string;
   readonly description: string;
   readonly flags: readonly { readonly name: string; readonly description: string }[];
+  readonly inner: readonly Word[];
 }
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
@@ -32,7 +33,12 @@ Examples:
 }
 
 function wordOf(command: Command): Word {
-  return { name: command.name(), description: command.description(), flags: flagsOf(command) };
+  return {
+    name: command.name(),
+    description: command.description(),
+    flags: flagsOf(command),
+    inner: command.commands.map(wordOf),
+  };
 }
 
 function flagsOf(command: Command): Word['flags'] {
@@ -42,23 +48,33 @@ function flagsOf(command: Command): Word['flags'] {
   return [...own, { name: '--help', description: 'display help for command' }];
 }
 
-const names = (flags: Word['flags']): string => flags.map(({ name }) => name).join(' ');
+const names = (words: readonly { readonly name: string }[]): string => words.map(({ name }) => name).join(' ');
 
 function bash(global: Word['flags'], commands: readonly Word[]): string {
-  const cases = commands.map(({ name, flags }) => `    ${name}) words="${names(flags)} ${names(global)}" ;;`);
+  const cases = commands.flatMap(({ name, flags, inner }) => [
+    `    "${name} ") inner="${names(inner)}"; words="${names([...inner, ...flags, ...global])}" ;;`,
+    ...inner.map((word) => `    "${name} ${word.name}") words="${names([...word.flags, ...global])}" ;;`),
+  ]);
+  const outer = commands.filter(({ inner }) => inner.length > 0);
   return `# ${PROGRAM} completion bash
 _insights_etl() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" command="" words word
+  local current="\${COMP_WORDS[COMP_CWORD]}" command="" second="" inner="" words word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case " ${commands.map(({ name }) => name).join(' ')} " in *" $word "*) command="$word"; break ;; esac
+    if [[ -z "$command" ]]; then
+      case " ${names(commands)} " in *" $word "*) command="$word" ;; esac
+    else
+      case "$command" in
+${outer.map(({ name, inner }) => `        ${name}) case " ${names(inner)} " in *" $word "*) second="$word"; break ;; esac ;;`).join('\n')}
+      esac
+    fi
   done
-  case "$command" in
+  case "$command $second" in
 ${cases.join('\n')}
-    *) words="${commands.map(({ name }) => name).join(' ')} ${names(global)}" ;;
+    *) words="${names([...commands, ...global])}" ;;
   esac
   COMPREPLY=()
-  # A word that is no flag is a file, an instant or a report: the shell's own completion is used for it.
-  if [[ -z "$command" || "$current" == -* ]]; then COMPREPLY=($(compgen -W "$words" -- "$current")); fi
+  # A word that is no flag and no command is a file, an instant or a report: the shell's own completion is used for it.
+  if [[ -z "$command" || -n "$inner" || "$current" == -* ]]; then COMPREPLY=($(compgen -W "$words" -- "$current")); fi
 }
 complete -o default -F _insights_etl ${PROGRAM}
 `;
@@ -67,19 +83,31 @@ complete -o default -F _insights_etl ${PROGRAM}
 function zsh(global: Word['flags'], commands: readonly Word[]): string {
   const spec = ({ name, description }: Word['flags'][number]): string =>
     quoted(`${name}[${description.replaceAll(/[[\]\\:]/g, String.raw`\$&`)}]`);
-  const cases = commands.map(
-    ({ name, flags }) => `    ${name}) _arguments ${[...flags, ...global].map(spec).join(' ')} '*:: :_files' ;;`,
-  );
-  const described = commands.map(
-    ({ name, description }) => `    ${quoted(`${name}:${description.replaceAll(':', '\\:')}`)}`,
+  const specs = (flags: Word['flags']): string => [...flags, ...global].map(spec).join(' ');
+  const described = (words: readonly Word[]): string =>
+    words.map(({ name, description }) => quoted(`${name}:${description.replaceAll(':', '\\:')}`)).join('\n      ');
+  const ofInner = ({ name, inner, flags }: Word): string => `    ${name})
+      if (( CURRENT == 3 )); then
+        commands=(
+      ${described(inner)}
+        )
+        _describe command commands
+        _arguments ${specs(flags)}
+        return
+      fi
+      case "\${words[3]}" in
+${inner.map((word) => `        ${word.name}) _arguments ${specs(word.flags)} '*:: :_files' ;;`).join('\n')}
+      esac ;;`;
+  const cases = commands.map((word) =>
+    word.inner.length > 0 ? ofInner(word) : `    ${word.name}) _arguments ${specs(word.flags)} '*:: :_files' ;;`,
   );
   return `#compdef ${PROGRAM}
 _insights_etl() {
   local -a commands
-  commands=(
-${described.join('\n')}
-  )
   if (( CURRENT == 2 )); then
+    commands=(
+      ${described(commands)}
+    )
     _describe command commands
     _arguments ${global.map(spec).join(' ')}
     return
@@ -94,17 +122,24 @@ compdef _insights_etl ${PROGRAM}
 }
 
 function fish(global: Word['flags'], commands: readonly Word[]): string {
-  const flag = (condition: string, { name, description }: Word['flags'][number]): string =>
-    `complete -c ${PROGRAM} ${condition}-l ${name.slice(2)} -d ${fishQuoted(description)}`;
-  return `${[
-    ...global.map((entry) => flag('', entry)),
-    ...commands.flatMap(({ name, description, flags }) => [
-      `complete -c ${PROGRAM} -n __fish_use_subcommand -a ${name} -d ${fishQuoted(description)}`,
-      ...flags
-        .filter((entry) => entry.name !== '--help')
-        .map((entry) => flag(`-n '__fish_seen_subcommand_from ${name}' `, entry)),
+  const line = (condition: string, rest: string, description: string): string =>
+    `complete -c ${PROGRAM} ${condition === '' ? '' : `-n ${quoted(condition)} `}${rest} -d ${fishQuoted(description)}`;
+  const seen = (...of: string[]): string => `__fish_seen_subcommand_from ${of.join(' ')}`;
+  // Help is among the global ones.
+  const flags = (condition: string, of: Word['flags']): string[] =>
+    of
+      .filter(({ name }) => name !== '--help')
+      .map((flag) => line(condition, `-l ${flag.name.slice(2)}`, flag.description));
+  const words = commands.flatMap(({ name, description, flags: own, inner }) => [
+    line('__fish_use_subcommand', `-a ${name}`, description),
+    ...flags(seen(name), own),
+    ...inner.flatMap((word) => [
+      line(`${seen(name)}; and not ${seen(...inner.map((other) => other.name))}`, `-a ${word.name}`, word.description),
+      ...flags(`${seen(name)}; and ${seen(word.name)}`, word.flags),
     ]),
-  ].join('\n')}\n`;
+  ]);
+  const everywhere = global.map((flag) => line('', `-l ${flag.name.slice(2)}`, flag.description));
+  return `${[...everywhere, ...words].join('\n')}\n`;
 }
 
 function quoted(text: string): string {

@@ -203,6 +203,30 @@ describe('completions', () => {
     expect(await complete('schedule', '--cr')).toEqual(['--cron']);
     expect(await complete('--data-dir', '/x', 'run', '--allow')).toEqual(['--allow-deletes']);
     expect(await complete('run', '--cron')).toEqual(['']);
+    expect(await complete('run', '')).toEqual(['']);
+    expect(await complete('tenant', 'rem')).toEqual(['remove']);
+    expect(await complete('tenant', 'remove', 'paris', '--p')).toEqual(['--purge']);
+    expect(await complete('--data-dir', '/x', 'quarantine', 'li')).toEqual(['list']);
+    expect(await complete('quarantine', 'drop', '--bef')).toEqual(['--before']);
+    // Of one command inside another its own flags alone, and a word that it takes is not completed as a command.
+    expect(await complete('tenant', 'pin', '--pu')).toEqual(['']);
+    expect(await complete('tenant', 'pin', 'rem')).toEqual(['']);
+  });
+
+  it('every shell gets the commands inside of commands, with their flags', async () => {
+    const pairs = [['tenant', 'remove', 'purge'], ['tenant', 'pin'], ['quarantine', 'list'], ['quarantine', 'drop', 'before']]; // prettier-ignore
+    const fish = (await script('fish')).split('\n');
+    const zsh = await script('zsh');
+    for (const [outer = '', inner = '', flag] of pairs) {
+      const given = fish.filter((line) => line.includes(`__fish_seen_subcommand_from ${outer};`));
+      expect(given.filter((line) => line.includes(` -a ${inner} `))).toHaveLength(1);
+      const block = zsh.slice(zsh.indexOf(`    ${outer})`), zsh.indexOf('esac ;;', zsh.indexOf(`    ${outer})`)));
+      expect(block).toContain(`'${inner}:`);
+      expect(block).toContain(`        ${inner}) _arguments `);
+      if (flag === undefined) continue;
+      expect(given.filter((line) => line.includes(`from ${inner}' -l ${flag} `))).toHaveLength(1);
+      expect(block).toContain(`'--${flag}[`);
+    }
   });
 
   it('every shell gets every command and flag', async () => {
