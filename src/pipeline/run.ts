@@ -75,7 +75,8 @@ export async function runPipeline(
   await finishRun(ledger, run, failures[0] ?? 'ok', { tables });
   const published = await publisher.last(tables);
   const { drift } = publisher;
-  if (drift.length > 0) runtime.log.warn({ event: 'run.drift', run, changes: drift.length }, 'the shape of the rows has changed');
+  if (drift.length > 0)
+    runtime.log.warn({ event: 'run.drift', run, changes: drift.length }, 'the shape of the rows has changed');
   const seconds = (runtime.now() - startedMs) / 1000;
   runtime.log.info({ event: 'run.end', run, seconds, exitCode, published }, 'run finished');
   const report: RunReport = {
