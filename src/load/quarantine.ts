@@ -8,7 +8,7 @@ import type { LandedPage } from '../page.ts';
 import { TABLES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { lakeName, sqlText } from '../transform/lake.ts';
-import { COUNTED_REASONS, stageSql } from '../transform/stage.ts';
+import { countedSql, stageSql } from '../transform/stage.ts';
 import type { Instant } from '../instant.ts';
 import { count, tableOf, text } from './engine.ts';
 import type { Row } from './engine.ts';
@@ -73,7 +73,7 @@ export interface DropCount {
   readonly removed: number;
 }
 
-const COUNTED = `reason in (${COUNTED_REASONS.map(sqlText).join(', ')})`;
+const COUNTED = countedSql();
 
 /** Counts by tenant, table, day and reason. */
 export async function countQuarantine(ledger: Ledger, filter: QuarantineFilter): Promise<QuarantineCount[]> {
@@ -216,7 +216,7 @@ async function replayDay(
       from replayed left join (select distinct file, raw, reason, "timestamp", "${id}" from staged where reason is not null) as bad
         on bad.file = replayed.file and bad.raw = replayed.raw
     ) as replayed`;
-    const counted = `replayed.reason in (${COUNTED_REASONS.map(sqlText).join(', ')})`;
+    const counted = countedSql('replayed.reason');
     await ledger.run(
       `create or replace temp table moved as
        select distinct hour from (

@@ -8,7 +8,7 @@ import { fingerprintSql } from '../fingerprint.ts';
 import type { Window } from '../instant.ts';
 import type { Batch } from '../page.ts';
 import { TABLES } from '../tables.ts';
-import { COUNTED_REASONS } from '../transform/stage.ts';
+import { countedSql } from '../transform/stage.ts';
 import { lakeName, sqlText } from '../transform/lake.ts';
 import type { Unit } from './compare.ts';
 import { count } from './engine.ts';
@@ -228,7 +228,7 @@ async function replaceQuarantine(
              select 1 from staged where reason is not null and staged."${id}" is not distinct from quarantine.id
              and date_trunc('minute', staged."timestamp") = quarantine.minute)))`;
   await ledger.run(`delete from quarantine where ${mine} and ${insideSql(batch.windows, 'placed_at')} ${seenAgain}`);
-  const counted = `reason in (${COUNTED_REASONS.map(sqlText).join(', ')})`;
+  const counted = countedSql();
   await ledger.run(
     `insert into quarantine
      select

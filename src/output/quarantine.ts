@@ -1,43 +1,14 @@
 /** What the `quarantine` commands print for people. */
+import type { DropCount, QuarantineCount, QuarantinedRow, ReplayCount } from '../pipeline/report.ts';
 import { count, plural } from './format.ts';
 import { renderTable } from './table.ts';
 import { visible } from './visible.ts';
-
-interface Place {
-  readonly tenant: string;
-  readonly table: string;
-}
-
-type Counted = Place & {
-  readonly day: string;
-  readonly reason: string;
-  readonly rows: number;
-  readonly dropped: number;
-};
-
-type Shown = Place & {
-  readonly at: string;
-  readonly reason: string;
-  readonly id: string | undefined;
-  readonly page: string;
-  readonly run: string | undefined;
-  readonly text: string | undefined;
-};
-
-type Replayed = Place & {
-  readonly judged: number;
-  readonly loaded: number;
-  readonly copies: number;
-  readonly refused: number;
-};
-
-type Dropped = Place & { readonly emptied: number; readonly removed: number };
 
 const PLACE = [{ title: 'tenant' }, { title: 'table' }] as const;
 const figure = (title: string) => ({ title, align: 'right' as const });
 const NOTHING = 'no row in quarantine matches\n';
 
-export function quarantineList(counts: readonly Counted[], colour: boolean): string {
+export function quarantineList(counts: readonly QuarantineCount[], colour: boolean): string {
   if (counts.length === 0) return NOTHING;
   const columns = [...PLACE, { title: 'day' }, { title: 'reason' }, figure('rows'), figure('given up')];
   const rows = counts.map((row) => [row.tenant, row.table, row.day, row.reason, count(row.rows), count(row.dropped)]);
@@ -46,7 +17,7 @@ export function quarantineList(counts: readonly Counted[], colour: boolean): str
 }
 
 /** A head line and a text line a row. */
-export function quarantinedRowsText(rows: readonly Shown[], more: number): string {
+export function quarantinedRowsText(rows: readonly QuarantinedRow[], more: number): string {
   if (rows.length === 0) return NOTHING;
   const blocks = rows.map(({ tenant, table, at, reason, id, page, run, text }) => {
     const head = [tenant, table, at, reason, `id ${id ?? '(none)'}`, `page ${page}`, `run ${run ?? '(none)'}`];
@@ -55,7 +26,7 @@ export function quarantinedRowsText(rows: readonly Shown[], more: number): strin
   return blocks.join('') + (more > 0 ? `… ${plural(more, 'more row')}; --limit shows more\n` : '');
 }
 
-export function replayText(tables: readonly Replayed[], published: boolean, colour: boolean): string {
+export function replayText(tables: readonly ReplayCount[], published: boolean, colour: boolean): string {
   if (tables.length === 0) return NOTHING;
   const columns = [...PLACE, figure('judged'), figure('loaded'), figure('copies'), figure('still refused')];
   const rows = tables.map((row) => [
@@ -71,7 +42,7 @@ export function pinText(
     readonly tenant: string;
     readonly pinned: string;
     readonly expelled: number;
-    readonly tables: readonly Replayed[];
+    readonly tables: readonly ReplayCount[];
     readonly published: boolean;
   },
   colour: boolean,
@@ -83,7 +54,7 @@ export function pinText(
   );
 }
 
-export function dropText(tables: readonly Dropped[], colour: boolean): string {
+export function dropText(tables: readonly DropCount[], colour: boolean): string {
   if (tables.length === 0) return NOTHING;
   const columns = [...PLACE, figure('texts given up, still counted'), figure('entries removed')];
   const rows = tables.map((row) => [row.tenant, row.table, count(row.emptied), count(row.removed)]);

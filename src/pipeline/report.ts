@@ -4,6 +4,8 @@ import type { Grade } from '../extract/kql.ts';
 import type { Drift } from '../load/drift.ts';
 import type { TableName } from '../tables.ts';
 
+export type { DropCount, QuarantineCount, QuarantinedRow, ReplayCount } from '../load/quarantine.ts';
+
 interface At {
   readonly tenant: string;
   readonly table: TableName;

@@ -20,7 +20,12 @@ import { SourceError } from '../errors.ts';
 import { givenColumns, lakeName, sqlText } from './lake.ts';
 
 /** Reasons whose rows have a known place in time inside their page: they take part in their hour's account. */
-export const COUNTED_REASONS = ['no_id', 'foreign_tenant'] as const satisfies readonly (typeof REASONS)[number][];
+const COUNTED_REASONS = ['no_id', 'foreign_tenant'] as const satisfies readonly (typeof REASONS)[number][];
+
+/** True for a row in quarantine that takes part in its hour's account. */
+export function countedSql(reason = 'reason'): string {
+  return `${reason} in (${COUNTED_REASONS.map(sqlText).join(', ')})`;
+}
 
 interface StageInput {
   readonly table: Table;
