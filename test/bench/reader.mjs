@@ -1,12 +1,13 @@
 /**
  * A reader in a process of its own: `reader.mjs <catalogue|manifest|head> <data directory>` reads all three tables again
- * and again, at least once, and tells each read as a line of JSON, until its input ends. It knows nothing of the program but its files.
+ * and again, at least once, and tells each read as a line of JSON, until its input ends. Of several kinds (`catalogue,manifest`) it
+ * does one after the other. It knows nothing of the program but its files.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 
-const [kind, dataDir] = process.argv.slice(2);
+const [kinds = '', dataDir] = process.argv.slice(2);
 const TABLES = ['events', 'logs', 'metrics'];
 const COLUMNS = {
   events: 'event_id, "timestamp", event_type, operation_id, properties::varchar',
@@ -67,17 +68,20 @@ const READS = {
     })),
 };
 
-if (kind in READS) {
+const wanted = kinds.split(',').filter((kind) => kind in READS);
+if (wanted.length > 0) {
   const ended = new AbortController();
   process.stdin.once('end', () => ended.abort()).resume();
   do {
-    let told;
-    try {
-      told = await READS[kind]();
-    } catch (error) {
-      told = { error: String(error.message).split('\n')[0] };
+    for (const kind of wanted) {
+      let told;
+      try {
+        told = await READS[kind]();
+      } catch (error) {
+        told = { error: String(error.message).split('\n')[0] };
+      }
+      // The next read waits for the line to be taken, so that nobody reads ahead of who counts.
+      await new Promise((done) => process.stdout.write(`${JSON.stringify({ kind, ...told })}\n`, done));
     }
-    // The next read waits for the line to be taken, so that nobody reads ahead of who counts.
-    await new Promise((done) => process.stdout.write(`${JSON.stringify({ kind, ...told })}\n`, done));
   } while (!ended.signal.aborted);
 }
