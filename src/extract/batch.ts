@@ -10,8 +10,8 @@ export interface BatchOptions {
   readonly table: TableName;
   /** Makes the ids unique to a run, and sorts them in time. */
   readonly prefix: string;
-  /** About so many estimated bytes a batch. @default 128_000_000 */
-  readonly bytes?: number;
+  /** About so many estimated bytes a batch; above one and a half times as many only where one page or cell has more. */
+  readonly bytes: number;
 }
 
 /**
@@ -19,7 +19,7 @@ export interface BatchOptions {
  * together. A batch rather ends with a day (each touched day is written once a batch) or at least with an hour.
  */
 export function batches(pages: readonly Page[], options: BatchOptions): Batch[] {
-  const { bytes: target = 128_000_000, prefix, tenant, table } = options;
+  const { bytes: target, prefix, tenant, table } = options;
   const result: Batch[] = [];
   let group: Page[] = [];
   let bytes = 0;
@@ -30,14 +30,14 @@ export function batches(pages: readonly Page[], options: BatchOptions): Batch[] 
     group = [];
     bytes = 0;
   };
-  for (const [k, page] of pages.entries()) {
-    group.push(page);
-    bytes += page.bytes;
-    const next = pages[k + 1];
-    if (next?.hash && page.hash && endOf(next) === endOf(page)) continue;
-    const border = endOf(page);
-    const full = bytes >= target * 1.5 || (bytes >= target && border % HOUR === 0n);
-    if (full || (bytes >= target / 2 && border % DAY === 0n)) close();
+  for (const cell of cellsOf(pages)) {
+    const size = bytesOf(cell);
+    // A large page waits for no small one: the largest batch decides the memory of a backfill.
+    if (bytes + size >= target * 1.5) close();
+    group.push(...cell);
+    bytes += size;
+    const border = endOf(cell.at(-1));
+    if ((bytes >= target && border % HOUR === 0n) || (bytes >= target / 2 && border % DAY === 0n)) close();
   }
   close();
   return result;
@@ -62,6 +62,22 @@ export function costOf(pages: readonly Page[], callsPerMinute: number): Cost {
   return { calls: pages.length, rows, bytes: Math.round(bytes), minutes };
 }
 
-function endOf(page: Page): Instant {
-  return page.windows.at(-1)?.to ?? 0n;
+/** The hash parts of a cell as one, any other page by itself. */
+function cellsOf(pages: readonly Page[]): Page[][] {
+  const cells: Page[][] = [];
+  for (const page of pages) {
+    const last = cells.at(-1);
+    const isPart = page.hash !== undefined && last?.[0]?.hash !== undefined && endOf(last[0]) === endOf(page);
+    if (isPart) last?.push(page);
+    else cells.push([page]);
+  }
+  return cells;
+}
+
+function bytesOf(pages: readonly Page[]): number {
+  return pages.reduce((sum, page) => sum + page.bytes, 0);
+}
+
+function endOf(page: Page | undefined): Instant {
+  return page?.windows.at(-1)?.to ?? 0n;
 }

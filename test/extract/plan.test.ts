@@ -127,7 +127,12 @@ describe('the pages of any cells', () => {
         expect(new Set(pages.map(({ id }) => id)).size).toBe(pages.length);
         const grouped = batches(pages, { tenant: 't', table: 'Logs', prefix: 'r', bytes: 20_000_000 });
         expect(grouped.flatMap((batch) => batch.pages)).toEqual(pages);
-        for (const batch of grouped) union(batch.pages);
+        for (const batch of grouped) {
+          union(batch.pages);
+          const cells = new Set(batch.pages.map((page) => (page.hash ? page.windows.at(-1)?.to : page.id)));
+          const bytes = batch.pages.reduce((sum, page) => sum + page.bytes, 0);
+          expect(cells.size === 1 || bytes < 30_000_000).toBe(true);
+        }
       }),
       { seed: 21, numRuns: 150 },
     );
@@ -257,7 +262,7 @@ describe('batches', () => {
     const from = start + BigInt(k) * DAY;
     return { id: `p${k}`, windows: [{ from, to: from + DAY }], rows: 1, bytes };
   };
-  const options = { tenant: 't', table: 'Events', prefix: 'run' } as const;
+  const options = { tenant: 't', table: 'Events', prefix: 'run', bytes: 128_000_000 } as const;
 
   test('end with a day when they are half full, have ids that sort, and cover their pages', () => {
     const found = batches(
@@ -267,6 +272,11 @@ describe('batches', () => {
     expect(found.map(({ pages }) => pages.length)).toEqual([4, 4, 4]);
     expect(found.map(({ id }) => id)).toEqual(['run-00001', 'run-00002', 'run-00003']);
     expect(found[0]?.windows).toEqual([{ from: start, to: start + 4n * DAY }]);
+  });
+
+  test('do not put a large page behind a small one', () => {
+    const found = batches([day(0, 60_000_000), day(1, 190_000_000), day(2, 10_000_000)], options);
+    expect(found.map(({ pages }) => pages.map(({ id }) => id))).toEqual([['p0'], ['p1'], ['p2']]);
   });
 
   test('never part the hash parts of one cell', () => {
