@@ -213,7 +213,9 @@ async function replayDay(
     // The same text in the same page is one row many times: all of them have one outcome.
     const outcome = `(
       select distinct replayed.placed_at, replayed.page, replayed.run, replayed.raw, bad.reason, bad."timestamp", bad."${id}" as id
-      from replayed left join (select distinct file, raw, reason, "timestamp", "${id}" from staged where reason is not null) as bad
+      from replayed left join (
+        select distinct file, raw, reason, "timestamp", "${id}" from staged join staged_pages using (landed) where reason is not null
+      ) as bad
         on bad.file = replayed.file and bad.raw = replayed.raw
     ) as replayed`;
     const counted = countedSql('replayed.reason');

@@ -238,7 +238,7 @@ async function replaceQuarantine(
        case when ${counted} then date_trunc('minute', "timestamp") end,
        page, ${sqlText(run)}, reason, "${id}", raw, cells, windows, null
      from staged
-     join staged_pages on staged_pages.file = staged.file
+     join staged_pages using (landed)
      where reason is not null`,
   );
 }

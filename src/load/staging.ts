@@ -22,7 +22,7 @@ export interface Stage {
 }
 
 /**
- * Makes the temp tables `staged` (file, reason, raw, the lake's columns) and `losers` (staged copies of an id beyond
+ * Makes the temp tables `staged` (landed, reason, raw, the lake's columns) and `losers` (staged copies of an id beyond
  * the first in its hour), and an empty `displaced`. Throws SourceError naming the page when a page is refused whole.
  */
 export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly LandedPage[]): Promise<Stage> {
@@ -144,12 +144,11 @@ async function refusePages(
   substitutes: ReadonlyMap<string, string>,
 ): Promise<number> {
   const rows = await ledger.rows(
-    `select file, coalesce(reason, '') as reason, count(*) as n from staged group by 1, 2 order by 1, 2`,
+    `select landed, coalesce(reason, '') as reason, count(*) as n from staged group by 1, 2 order by 1, 2`,
   );
   let quarantined = 0;
-  for (const page of landed) {
-    const name = substitutes.get(page.file) ?? page.file;
-    const reasons = rows.filter((row) => text(row, 'file') === name);
+  for (const [place, page] of landed.entries()) {
+    const reasons = rows.filter((row) => count(row, 'landed') === place);
     const lines = reasons.reduce((sum, row) => sum + count(row, 'n'), 0);
     if (lines !== page.rows) {
       throw new DamagedError(`A landed page holds ${lines} rows, its record says ${page.rows}`, {

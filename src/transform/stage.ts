@@ -32,7 +32,7 @@ interface StageInput {
   readonly pages: readonly LandedPage[];
   /** The tenant id that rows must carry; undefined while none is pinned. An empty id is nobody's and is loaded. */
   readonly pinned: string | undefined;
-  /** Name of the temp table made: file, reason, raw (null unless there is a reason), then the columns that the source gives. */
+  /** Name of the temp table made: landed (the page's place in `pages`), reason, raw (null unless there is a reason), then the columns that the source gives. */
   readonly target: string;
   /** Files to read in place of a page's own (see `disarm.ts`), by the page's file. */
   readonly substitutes?: ReadonlyMap<string, string>;
@@ -46,22 +46,23 @@ interface StageInput {
  */
 export function stageSql({ table, pages, pinned, target, substitutes, lines }: StageInput): string[] {
   const fileOf = (page: LandedPage): string => substitutes?.get(page.file) ?? page.file;
-  const windows = pages.flatMap((landed) =>
-    landed.page.windows.map(
-      (window) =>
-        `(${sqlText(fileOf(landed))}, make_timestamptz(${window.from / 10n}), make_timestamptz(${window.to / 10n}))`,
+  const windows = pages.flatMap(({ page }, landed) =>
+    page.windows.map(
+      (window) => `(${landed}, make_timestamptz(${window.from / 10n}), make_timestamptz(${window.to / 10n}))`,
     ),
   );
   const groups = groupBy(pages, (landed) => JSON.stringify(landed.columns ?? null));
-  const typed = [...groups.values()].map((group) => typedRows(table, group, fileOf, lines));
+  const typed = [...groups.values()].map((group) =>
+    typedRows(table, group, { names: pages.map(fileOf), fileOf, lines }),
+  );
   const columns = givenColumns(table).map((column) => column.name);
   const id = lakeName(table, table.id);
   if (pages.length === 0) return emptyStage(table, target);
   return [
-    `create or replace temp table ${target}_windows (file varchar, lo timestamptz, hi timestamptz)`,
+    `create or replace temp table ${target}_windows (landed usmallint, lo timestamptz, hi timestamptz)`,
     `insert into ${target}_windows values ${windows.join(', ')}`,
     `create or replace temp table ${target}_pages ${PAGE_COLUMNS}`,
-    `insert into ${target}_pages values ${pages.map((landed) => pageRow(landed, fileOf(landed))).join(', ')}`,
+    `insert into ${target}_pages values ${pages.map((landed, place) => pageRow(landed, place, fileOf(landed))).join(', ')}`,
     `create or replace temp table ${target} as
 with typed as (
 ${typed.join('\nunion all\n')}
@@ -73,18 +74,18 @@ judged as (
       when width is null then 'malformed'
       when not fits then 'wrong_width'
       when "timestamp" is null then 'bad_timestamp'
-      when page_window.file is null then 'outside_window'
+      when page_window.landed is null then 'outside_window'
       when ${id} is null then 'no_id'
       ${pinned === undefined ? '' : `when source_tenant_id <> ${sqlText(pinned)} then 'foreign_tenant'`}
     end as reason
   from typed
   left join ${target}_windows as page_window
-    on typed.file = page_window.file
+    on typed.landed = page_window.landed
     and typed."timestamp" >= page_window.lo
     and typed."timestamp" < page_window.hi
 )
 select
-  file,
+  landed,
   reason,
   case when reason is not null then line end as raw,
   ${columns.map((name) => `"${name}"`).join(',\n  ')}
@@ -93,33 +94,36 @@ order by epoch_us("timestamp") // 86400000000, "${lakeName(table, table.typeColu
   ];
 }
 
-const PAGE_COLUMNS = '(file varchar, page varchar, starts_at timestamptz, cells varchar, windows varchar)';
+const PAGE_COLUMNS =
+  '(landed usmallint, file varchar, page varchar, starts_at timestamptz, cells varchar, windows varchar)';
 
 /** What a quarantined row keeps of its page, so that it can be judged again without it. */
-function pageRow({ page, columns }: LandedPage, file: string): string {
+function pageRow({ page, columns }: LandedPage, place: number, file: string): string {
   const windows = page.windows.map(({ from, to }) => [String(from / 10n), String(to / 10n)]);
   const startsAt = `make_timestamptz(${(page.windows[0]?.from ?? 0n) / 10n})`;
   const cells = columns === undefined ? 'null' : sqlText(JSON.stringify(columns));
-  return `(${sqlText(file)}, ${sqlText(page.id)}, ${startsAt}, ${cells}, ${sqlText(JSON.stringify(windows))})`;
+  return `(${place}, ${sqlText(file)}, ${sqlText(page.id)}, ${startsAt}, ${cells}, ${sqlText(JSON.stringify(windows))})`;
 }
 
 /** A batch whose windows are empty at the source has no page; what is held there is compared with nothing. */
 function emptyStage(table: Table, target: string): string[] {
   const columns = givenColumns(table).map((column) => `"${column.name}" ${column.type}`);
   return [
-    `create or replace temp table ${target}_windows (file varchar, lo timestamptz, hi timestamptz)`,
+    `create or replace temp table ${target}_windows (landed usmallint, lo timestamptz, hi timestamptz)`,
     `create or replace temp table ${target}_pages ${PAGE_COLUMNS}`,
-    `create or replace temp table ${target} (file varchar, reason varchar, raw varchar, ${columns.join(', ')})`,
+    `create or replace temp table ${target} (landed usmallint, reason varchar, raw varchar, ${columns.join(', ')})`,
   ];
 }
 
+interface Source {
+  /** The files of all pages, in order: a row keeps the place, since a path a row is a quarter of a sort's memory. */
+  readonly names: readonly string[];
+  readonly fileOf: (page: LandedPage) => string;
+  readonly lines: string | undefined;
+}
+
 /** One select over the pages that share an order of cells. */
-function typedRows(
-  table: Table,
-  pages: readonly LandedPage[],
-  fileOf: (page: LandedPage) => string,
-  lines: string | undefined,
-): string {
+function typedRows(table: Table, pages: readonly LandedPage[], { names, fileOf, lines }: Source): string {
   const order = pages[0]?.columns ?? table.columns.map((column) => column.name);
   const missing = table.columns.filter((column) => !order.includes(column.name));
   if (missing.length > 0) {
@@ -139,7 +143,7 @@ function typedRows(
   const paths = order.map((name) => sqlText(`$."${name}"`)).join(', ');
   const cells = table.columns.map((column) => ({ column, cell: `c[${order.indexOf(column.name) + 1}]` }));
   return `  select
-    file,
+    (list_position([${names.map(sqlText).join(', ')}], file) - 1)::usmallint as landed,
     line,
     len(c) as width,
     fits,
