@@ -94,6 +94,8 @@ export interface Sandbox extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+const FEW_ROWS = 50_000;
+
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const faults = createFaults(await listOf(options.faults, 'faults', faultRules));
   const steps = await listOf(options.scenario, 'scenario', scenarioSchema);
@@ -102,7 +104,12 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     throw new ConfigError(`now: "${options.now}" is not an instant.`, { hint: 'Write it as 2026-11-01T00:00:00Z.' });
   }
   const clock = createClock({ ...(start === undefined ? {} : { start }), frozen: options.frozen ?? false });
-  const store = await openStore({ memory: options.memory ?? false, memoryLimit: options.memoryLimit ?? '1GB' });
+  const store = await openStore({
+    memory: options.memory ?? false,
+    memoryLimit: options.memoryLimit ?? '1GB',
+    // Threads that wait for each other cost more than so few rows.
+    threads: options.rows !== undefined && options.rows <= FEW_ROWS ? 1 : undefined,
+  });
   const log = createCallLog(options.calls);
   const servers: Server[] = [];
   let stopScenario = (): void => undefined;

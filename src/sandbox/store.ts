@@ -17,6 +17,8 @@ export interface StoreOptions {
   readonly memory?: boolean;
   /** DuckDB's own limit, e.g. `1GB`. @default '1GB' */
   readonly memoryLimit?: string;
+  /** @default all cores */
+  readonly threads?: number | undefined;
 }
 
 /** Which rows an erasure removes; all given conditions must hold. `share` picks that part of them by the id's hash. */
@@ -64,6 +66,7 @@ export async function openStore(options: StoreOptions = {}) {
   const instance = await DuckDBInstance.create(folder ? path.join(folder, 'sandbox.duckdb') : ':memory:', {
     memory_limit: options.memoryLimit ?? '1GB',
     ...(folder ? { temp_directory: path.join(folder, 'spill') } : {}),
+    ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
     // A query must never try a download.
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',

@@ -21,7 +21,7 @@ export interface Answer {
 
 /** A DuckDB in memory with the macros and three small tables, which `setup` may fill. */
 export async function openEngine(setup = ''): Promise<Engine> {
-  const instance = await DuckDBInstance.create(':memory:');
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
   const connection = await instance.connect();
   await connection.run(KQL_MACROS);
   for (const [table, id, type] of [

@@ -21,9 +21,7 @@ const demo = async (...flags: string[]) =>
 
 describe('the demo', () => {
   it('shows the address, the run, the proof and three reports, and says what to type next', async () => {
-    const started = performance.now();
     const { stdout } = await demo();
-    expect(performance.now() - started).toBeLessThan(60_000);
     expect(stdout).toMatch(/http:\/\/127\.0\.0\.1:\d+, tenant "demo"/);
     expect(stdout.match(/\bverified\b/g)?.length).toBeGreaterThanOrEqual(3);
     expect(stdout.match(/\bbalances\b/g)).toHaveLength(3);
@@ -31,7 +29,7 @@ describe('the demo', () => {
       expect(stdout).toContain(`(${name})`);
     expect(stdout).toContain('data/demo/insights.duckdb');
     expect(stdout).not.toContain('\u001B');
-  }, 60_000);
+  });
 
   it('a second time there is nothing new: one call a table, no row, no file changed', async () => {
     const dataDir = join(built.folder, 'data', 'demo');
@@ -43,7 +41,7 @@ describe('the demo', () => {
       .parse(JSON.parse(stdout));
     expect(report.tables).toEqual(Array.from({ length: 3 }, () => ({ calls: 1, rowsFetched: 0, changed: false })));
     expect(await publishedOf(dataDir)).toEqual(before);
-  }, 60_000);
+  });
 
   it('what it wrote is for its owner alone', async () => {
     for (const path of ['data/demo', 'data/demo/insights.duckdb', 'data/demo/state.duckdb'])

@@ -58,7 +58,8 @@ export async function openStage(): Promise<Stage> {
       const io: Io = {
         stdout,
         stderr,
-        env,
+        // Threads that wait for each other cost more than the few rows of a test.
+        env: { INSIGHTS_ENGINE_THREADS: '1', ...env },
         cwd: folder,
         onStop(listener) {
           listeners.add(listener);

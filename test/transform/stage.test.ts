@@ -17,7 +17,7 @@ let engine: Engine;
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'stage-'));
-  engine = await openEngine(':memory:', dir, { memoryLimit: '256MB', threads: 2 });
+  engine = await openEngine(':memory:', dir, { memoryLimit: '256MB', threads: 1 });
 });
 
 afterEach(async () => {

@@ -68,7 +68,7 @@ export async function scratchLake(settings: Partial<LakeSettings> = {}): Promise
   const dir = await mkdtemp(join(tmpdir(), 'lake-'));
   const clock = { now: Date.parse('2026-11-01T00:00:00Z') };
   const runtime: LakeRuntime = { now: () => clock.now, log: pino({ level: 'silent' }) };
-  const all: LakeSettings = { ...LAKE_DEFAULTS, threads: 2, ...settings };
+  const all: LakeSettings = { ...LAKE_DEFAULTS, threads: 1, ...settings };
   const scratch: Scratch = {
     dir,
     clock,

@@ -41,6 +41,8 @@ export async function openWorld(source: SandboxOptions | Sandbox, settings: Tree
           baseUrl: sandbox.url,
           dataDir,
           callsPerMinute: 0,
+          // Threads that wait for each other cost more than these few rows.
+          engine: { threads: 1 },
           tenants: sandbox.tenants.map((id) => ({ id, apiKey: { env: keyName(id) } })),
           ...settings,
           ...values,
