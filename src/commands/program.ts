@@ -11,6 +11,7 @@ import { exportCommand } from './export.ts';
 import { initCommand } from './init.ts';
 import { quarantineCommand } from './quarantine.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
+import { dictionaryCommand } from './dictionary.ts';
 import { propertiesCommand } from './properties.ts';
 import { rebuildCommand } from './rebuild.ts';
 import { backfillCommand, planCommand, runCommand } from './run.ts';
@@ -88,7 +89,7 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
     );
   const commands = [
     runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
-    propertiesCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, initCommand, demoCommand,
+    propertiesCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, initCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(sandboxCommand(shell));

@@ -122,6 +122,7 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
       `create table catalogue.main.snapshot as
        select ${snapshot}::bigint as snapshot, ${ledger.nowSql()} as published_at, ${sqlText(definitionsDigest(definitions))} as definitions`,
     );
+    await ledger.run(`comment on table catalogue.main.snapshot is 'The snapshot that this catalogue shows'`);
     await createSchema(ledger, 'main', files, typed.get('') ?? [], definitions);
     const schemas = new Set(RESERVED);
     for (const row of tenants) {

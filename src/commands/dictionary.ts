@@ -1,0 +1,138 @@
+/** `dictionary`: every table, view and macro of the published catalogue, column by column. Asks the source nothing. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Command, Option } from 'commander';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { closest } from '../closest.ts';
+import { QUERIES_FOLDER } from '../definitions.ts';
+import { ConfigError } from '../errors.ts';
+import { dictionaryLines, type DictionaryRow } from '../output/dictionary.ts';
+import { FORMATS, type Format } from '../output/rows.ts';
+import { answer } from './answer.ts';
+import { act, type Session, type Shell } from './shell.ts';
+
+interface Wanted {
+  readonly format: Format;
+}
+
+/**
+ * One row a column, macros with one row each. What a column of a typed view holds is known by its path, also beyond the
+ * number of columns that get a comment in the catalogue.
+ */
+const DICTIONARY = `
+with holders as (
+  select view_name as name, 'view' as kind, comment from duckdb_views()
+  where not internal and schema_name = 'main' and database_name = current_database()
+  union all
+  select table_name, 'table', comment from duckdb_tables()
+  where not internal and schema_name = 'main' and database_name = current_database()
+  union all
+  select function_name || '(' || array_to_string(parameters, ', ') || ')', 'macro', comment from duckdb_functions()
+  where not internal and function_type = 'table_macro' and schema_name = 'main' and database_name = current_database()
+),
+members as (
+  select table_name as name, column_index, column_name, data_type, comment from duckdb_columns()
+  where not internal and schema_name = 'main' and database_name = current_database()
+),
+paths as (
+  select
+    view_name as name, column_name, sum(rows) as rows,
+    any_value(json_column || case path when '$' then '' else ': ' || path end order by rows desc) as source
+  from properties
+  where column_name is not null
+  group by all
+),
+sizes as (
+  select name, sum(rows) as rows
+  from (
+    select view_name as name, tenant_id, type, max(rows / nullif(share, 0)) as rows
+    from properties
+    group by all
+  )
+  group by name
+)
+-- A column that a typed view has from its table means there what it means here.
+select
+  holders.name, holders.kind, holders.comment as holds, members.column_name, members.data_type as type,
+  coalesce(
+    members.comment, paths.source, inherited.comment,
+    $words::json ->> ('/' || holders.name || '/' || members.column_name), $words::json ->> ('/any/' || members.column_name)
+  ) as column_holds,
+  case when sizes.rows > 0 then least(1, round(paths.rows / sizes.rows, 4)) end as share
+from holders
+left join members using (name)
+left join paths on paths.name = holders.name and paths.column_name = members.column_name
+left join sizes on sizes.name = holders.name
+left join members as inherited
+  on inherited.name = split_part(holders.name, '_', 1) || 's' and inherited.column_name = members.column_name
+  and holders.kind = 'view' and holders.name <> inherited.name
+where $name is null or holders.name glob $name or split_part(holders.name, '(', 1) glob $name
+order by holders.kind desc, holders.name, members.column_index`;
+
+export function dictionaryCommand(shell: Shell): Command {
+  return new Command('dictionary')
+    .description('Every table, view and column of the lake, with type and meaning, as a document')
+    .argument('[name]', 'one of them, or several by a pattern such as event_*; none = all')
+    .addOption(new Option('--format <format>', 'document, or rows to work with').choices(FORMATS).default('md'))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ insights-etl dictionary > dictionary.md
+  $ insights-etl dictionary event_pass_installed
+  $ insights-etl dictionary 'metric_*' --format csv`,
+    )
+    .action((name: string | undefined, { format }: Wanted, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const values = { name: name ?? null, words: JSON.stringify(await columnWords()) };
+        const rows = await described(session, values);
+        if (rows.length === 0) throw await unknown(session, values);
+        if (session.json || format !== 'md') return answer(session, DICTIONARY, values, session.json ? 'json' : format);
+        for (const line of dictionaryLines(rows)) session.print(`${line}\n`);
+        return 0;
+      }),
+    );
+}
+
+const WORDS = z.record(z.string(), z.record(z.string(), z.string()));
+
+/** Meanings by table and column; those under `any` hold wherever a column of that name has none of its own. */
+async function columnWords(): Promise<z.infer<typeof WORDS>> {
+  return WORDS.parse(parse(await readFile(join(QUERIES_FOLDER, 'columns.yaml'), 'utf8')));
+}
+
+interface Values {
+  readonly name: string | null;
+  readonly words: string;
+}
+
+async function described(session: Session, values: Values): Promise<DictionaryRow[]> {
+  const { openReader } = await import('../reader.ts');
+  await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
+  const { batches } = await reader.query(DICTIONARY, { ...values });
+  const rows: DictionaryRow[] = [];
+  const text = (cell: unknown): string | undefined => (typeof cell === 'string' ? cell : undefined);
+  for await (const batch of batches())
+    for (const [holder, kind, holds, column, type, columnHolds, share] of batch)
+      rows.push({
+        name: text(holder) ?? '',
+        kind: text(kind) ?? '',
+        holds: text(holds),
+        column: text(column),
+        type: text(type),
+        columnHolds: text(columnHolds),
+        share: typeof share === 'number' ? share : undefined,
+      });
+  return rows;
+}
+
+async function unknown(session: Session, values: Values): Promise<ConfigError> {
+  const known = new Set(
+    (await described(session, { ...values, name: null })).map((row) => row.name.split('(')[0] ?? ''),
+  );
+  const meant = closest(values.name ?? '', [...known]);
+  return new ConfigError(`The lake has no table or view "${values.name}".`, {
+    hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}\`insights-etl dictionary\` shows all ${known.size}.`,
+  });
+}
