@@ -13,6 +13,8 @@ import { WORK_FOLDER } from './layout.ts';
 import { profileOf } from './profile.ts';
 import { contentHashSql, HOUR_NUMBER } from './sql.ts';
 
+const LARGE_BYTES = 8 << 20;
+
 export interface Stage {
   /** UTC day number since 1970 → rows staged, copies of an id counted once. */
   readonly days: ReadonlyMap<bigint, number>;
@@ -28,6 +30,10 @@ export interface Stage {
 export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly LandedPage[]): Promise<Stage> {
   const table = TABLES[batch.table];
   const { pinnedTenantId } = await profileOf(ledger, batch.tenant);
+  // Reading and sorting a large page is the peak of a backfill: it begins without what earlier work has freed, and what
+  // it frees itself is not there when the rows are compared and written.
+  const isLarge = landed.reduce((sum, page) => sum + page.bytes, 0) >= LARGE_BYTES;
+  if (isLarge) await ledger.release();
   const substitutes = await stagePages(ledger, batch, landed, pinnedTenantId, new Map<string, string>());
   let pin: string | undefined;
   if (pinnedTenantId === undefined) {
@@ -40,6 +46,7 @@ export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly 
     if (seen.length > 1) await stagePages(ledger, batch, landed, pin, substitutes);
   }
   const quarantined = await refusePages(ledger, batch, landed, substitutes);
+  if (isLarge) await ledger.release();
   return { days: await leaveOutCopies(ledger, table), quarantined, pin };
 }
 
