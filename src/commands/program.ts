@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
 import { ConfigError, EXIT } from '../errors.ts';
 import { queryCommand } from './ask.ts';
+import { backupCommand } from './backup.ts';
 import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import { demoCommand } from './demo.ts';
@@ -89,7 +90,7 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
     );
   const commands = [
     runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
-    propertiesCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, initCommand, demoCommand,
+    propertiesCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, backupCommand, initCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(sandboxCommand(shell));

@@ -5,6 +5,8 @@ import { formatInstant } from '../instant.ts';
 import { countHours } from '../load/reach.ts';
 import { openLedger } from '../load/ledger.ts';
 import { publish } from '../load/publish.ts';
+import { backup } from '../load/backup.ts';
+import type { BackupReport } from '../load/backup.ts';
 import { repair } from '../load/repair.ts';
 import type { RepairResult } from '../load/repair.ts';
 import { verifyFiles } from '../load/verify.ts';
@@ -73,4 +75,14 @@ function inOrder(reports: readonly TableReport[], verdicts: readonly TableVerdic
 /** Rebuilds the ledger from the Parquet files alone; what they do not tell, the next run asks the source. */
 export async function repairLake(config: Config, runtime: Runtime): Promise<RepairResult> {
   return onDisk(config.dataDir, () => repair(config.dataDir, lakeSettings(config), runtime));
+}
+
+/** Copies the published snapshot into a folder of its own, also while a run writes. */
+export async function backupLake(
+  config: Config,
+  folder: string,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<BackupReport> {
+  return backup(config.dataDir, folder, lakeSettings(config), runtime, signal);
 }

@@ -1,0 +1,37 @@
+/** `backup`: the published snapshot in a folder of its own. Asks the source nothing, and may run beside a run. */
+import { resolve } from 'node:path';
+import { Command } from 'commander';
+import { bytes, json, plural } from '../output/format.ts';
+import { act, type Shell } from './shell.ts';
+
+export function backupCommand(shell: Shell): Command {
+  return new Command('backup')
+    .description('Copy the published snapshot into a folder, also while a run writes; a second time only what is new')
+    .argument('<folder>', 'outside of the data directory; made if it is not there')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ insights-etl backup /mnt/backup/lake\n\nRestoring: docs/operate.md, Backup and restore',
+    )
+    .action((folder: string, _options: object, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const { backupLake } = await import('../pipeline/inspect.ts');
+        const report = await backupLake(
+          session.config,
+          resolve(session.io.cwd, folder),
+          session.runtime,
+          session.signal,
+        );
+        const { snapshot, files, copiedFiles, copiedBytes, removedFiles, withLedger } = report;
+        session.print(
+          session.json
+            ? `${json(report)}\n`
+            : `snapshot ${snapshot} is in ${report.folder}: ${plural(files, 'file')}, ${bytes(report.bytes)}\n` +
+                `copied ${plural(copiedFiles, 'file')}, ${bytes(copiedBytes)}; removed ${plural(removedFiles, 'file')} of earlier snapshots\n` +
+                (withLedger
+                  ? 'with the ledger\n'
+                  : 'without the ledger, which a run holds: after a restore `insights-etl repair` rebuilds it from the files\n'),
+        );
+        return 0;
+      }),
+    );
+}
