@@ -2,7 +2,9 @@
  * `npm run crash -- --kills 20 --steps 0 --rows 1000000 --seed 1`: SIGKILL of the real process at random instants of a
  * backfill, and with `--steps 1` also after each of its file operations and ledger transactions (`--steps 5`: after every
  * fifth; best with few rows), a rerun after each, and the final lake compared with one that was never disturbed. From the sandbox's own call log it
- * is checked that no page that had landed whole was asked for again; from the folder, that nothing is left behind.
+ * is checked that no page that had landed whole was asked for again; from the folder, that nothing is left behind. With
+ * `--signal SIGTERM` the random instants are stops instead: each must end with the exit code of a stop, and the time that it took is told by the
+ * stage that it came in.
  */
 import { createReadStream } from 'node:fs';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -12,7 +14,15 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { fileURLToPath } from 'node:url';
 import { cli, options, random, scratch, startSandbox, tenantEnv } from './harness.mjs';
 
-const wanted = options({ kills: 20, steps: 0, rows: 1_000_000, days: 20, seed: 1, 'row-cap': 50_000 });
+const wanted = options({
+  kills: 20,
+  signal: 'SIGKILL',
+  steps: 0,
+  rows: 1_000_000,
+  days: 20,
+  seed: 1,
+  'row-cap': 50_000,
+});
 const NOW = '2026-11-01T00:00:00Z';
 // An hour later than the last row, so that every run sees the same rows however long all of this takes.
 const SCENARIO = [{ afterCalls: 0, do: { action: 'clock', advance: '1h' } }];
@@ -31,6 +41,12 @@ async function contentOf(dataDir) {
   connection.closeSync();
   db.closeSync();
   return tables.join(', ');
+}
+
+/** The stage that a stopped run had come to, by its own report: the last one that took any time. */
+function stageOf(report) {
+  const stopped = report?.tables.find(({ outcome }) => outcome === 'stopped');
+  return Object.keys(stopped?.seconds ?? {}).at(-1);
 }
 
 /** The query in the header line of each landed page. */
@@ -106,7 +122,21 @@ try {
     landed = [];
   };
   const atRandom = () =>
-    run(dataDir, killed < wanted.kills ? { killAfterMs: 300 + next() * undisturbed.seconds * 1000 } : {});
+    run(
+      dataDir,
+      killed < wanted.kills ? { killAfterMs: 300 + next() * undisturbed.seconds * 1000, signal: wanted.signal } : {},
+    );
+  const stops = new Map();
+  const isCutOff = ({ code, killedBy, secondsToEnd, json }) => {
+    if (wanted.signal === 'SIGKILL') return killedBy === 'SIGKILL';
+    if (secondsToEnd === undefined) return false;
+    // A stop before the program listens ends it as the system does; one in the last moments lets it end as it would.
+    const stage = killedBy ? 'before it listens' : (stageOf(json) ?? 'between stages');
+    const { n = 0, slowest = 0 } = stops.get(stage) ?? {};
+    stops.set(stage, { n: n + 1, slowest: Math.max(slowest, secondsToEnd) });
+    if (killedBy === null && code !== 11 && code !== 0) fail(`a stopped run ended with ${code}`);
+    return killedBy !== null || code === 11;
+  };
   /** Runs `act` and checks that it asked for no page that had landed before. */
   const watched = async (act) => {
     const before = (await callLog()).length;
@@ -118,7 +148,7 @@ try {
   };
   while (wanted.kills > 0) {
     const done = await watched(atRandom);
-    if (done.killedBy === 'SIGKILL') killed++;
+    if (isCutOff(done)) killed++;
     else {
       await finish(done);
       if (killed >= wanted.kills) break;
@@ -138,9 +168,11 @@ try {
     if (stepKills % 25 === 0) console.log(`${stepKills} kills at steps`);
     await finish(await watched(() => run(dataDir)));
   }
+  for (const [stage, { n, slowest }] of [...stops].sort(([a], [b]) => (a < b ? -1 : 1)))
+    console.log(`${n} stops, ${stage}: the slowest took ${slowest.toFixed(1)} s to end`);
   if (again > 0) fail(`${again} landed pages were asked for again`);
   console.log(
-    `${killed} random kills, ${stepKills} at steps, over ${backfills} backfills; landed pages asked for again: ${again}; ${process.exitCode ? 'FAILED' : 'every lake equal to the undisturbed one'}`,
+    `${killed} random ${wanted.signal === 'SIGKILL' ? 'kills' : 'stops'}, ${stepKills} at steps, over ${backfills} backfills; landed pages asked for again: ${again}; ${process.exitCode ? 'FAILED' : 'every lake equal to the undisturbed one'}`,
   );
 } finally {
   await sandbox.stop();

@@ -49,8 +49,11 @@ export async function startSandbox(...args) {
   };
 }
 
-/** Runs one command to its end, or until `killAfterMs`; the result holds the parsed `--json` output where there is one. */
-export async function cli(args, { env = {}, killAfterMs, script = CLI } = {}) {
+/**
+ * Runs one command to its end, or until `killAfterMs`; the result holds the parsed `--json` output where there is one, and
+ * where a signal was sent the seconds from there to the end.
+ */
+export async function cli(args, { env = {}, killAfterMs, signal = 'SIGKILL', script = CLI } = {}) {
   const started = performance.now();
   const child = spawn(process.execPath, [script, ...args.map(String)], {
     env: { ...process.env, ...env },
@@ -60,7 +63,12 @@ export async function cli(args, { env = {}, killAfterMs, script = CLI } = {}) {
   let err = '';
   child.stdout.on('data', (chunk) => (out += chunk));
   child.stderr.on('data', (chunk) => (err += chunk));
-  const timer = killAfterMs === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+  let signalled;
+  const send = () => {
+    signalled = performance.now();
+    child.kill(signal);
+  };
+  const timer = killAfterMs === undefined ? undefined : setTimeout(send, killAfterMs);
   const [code, killedBy] = await new Promise((resolve) => child.once('close', (...end) => resolve(end)));
   clearTimeout(timer);
   let json;
@@ -69,7 +77,9 @@ export async function cli(args, { env = {}, killAfterMs, script = CLI } = {}) {
   } catch {
     json = undefined;
   }
-  return { code, killedBy, out, err, json, seconds: (performance.now() - started) / 1000 };
+  const now = performance.now();
+  const secondsToEnd = signalled === undefined ? undefined : (now - signalled) / 1000;
+  return { code, killedBy, out, err, json, seconds: (now - started) / 1000, secondsToEnd };
 }
 
 /** Environment that points the pipeline at one tenant of a sandbox. */
