@@ -164,7 +164,7 @@ class Slots {
   /** What cannot be written is still known to this process: a full disk ends no schedule. */
   async #write(): Promise<void> {
     try {
-      await writeSlots(this.#dataDir, this.slots, this.share);
+      await writeSlots(this.#dataDir, this.slots, this.share, this.#runtime.files);
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
       this.#runtime.log.error({ event: 'slot.unrecorded', code }, 'the slots done cannot be recorded on disk');

@@ -17,6 +17,7 @@ export type Files = Pick<
   | 'open'
   | 'readdir'
   | 'readFile'
+  | 'realpath'
   | 'rename'
   | 'rm'
   | 'rmdir'

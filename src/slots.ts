@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from './files.ts';
+import type { Files } from './files.ts';
 
 export interface SlotRecord {
   /** Milliseconds since 1970, by the key of a table. */
@@ -39,9 +40,14 @@ export async function readSlots(dataDir: string): Promise<SlotRecord> {
   return { slots: new Map(Object.entries(slots)), share, common: lastSlot };
 }
 
-export async function writeSlots(dataDir: string, slots: ReadonlyMap<string, number>, share: number): Promise<void> {
+export async function writeSlots(
+  dataDir: string,
+  slots: ReadonlyMap<string, number>,
+  share: number,
+  files?: Files,
+): Promise<void> {
   const named = Object.fromEntries([...slots].map(([key, ms]) => [key, new Date(ms).toISOString()]));
-  await writeDurably(join(dataDir, FILE), `${JSON.stringify({ version: 1, share, slots: named })}\n`);
+  await writeDurably(join(dataDir, FILE), `${JSON.stringify({ version: 1, share, slots: named })}\n`, files);
 }
 
 function jsonOf(text: string): unknown {

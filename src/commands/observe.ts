@@ -53,7 +53,7 @@ export async function observed(
     const record = { finishedMs: runtime.now(), exitCode, seconds };
     // Another process holds the directory: its records are not ours to write.
     if (exitCode !== EXIT.locked)
-      await recordOutcome(config.dataDir, report, record, traffic.take()).catch((error: unknown) => {
+      await recordOutcome(config.dataDir, report, record, traffic.take(), runtime.files).catch((error: unknown) => {
         const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
         runtime.log.error({ event: 'outcome.unrecorded', code }, 'the outcome cannot be recorded on disk');
       });

@@ -3,7 +3,6 @@
  * pipeline's lock: one writer per data directory. Every statement on it goes through one connection, in turn.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { DamagedError, DiskError, NewerStateError } from '../errors.ts';
@@ -80,9 +79,14 @@ export async function openLedger(
   runtime: LakeRuntime,
   { adopting = false }: { adopting?: boolean } = {},
 ): Promise<Ledger> {
-  const dataDir = await makeDataDir(folder);
+  const files = runtime.files ?? systemFiles;
+  const dataDir = await makeDataDir(folder, files);
   const file = join(dataDir, adopting ? LEDGER_FILE + TEMPORARY : LEDGER_FILE);
-  if (!existsSync(file) && !adopting && (await holdsParquet(join(dataDir, STORE_FOLDER)))) {
+  if (
+    !existsSync(file) &&
+    !adopting &&
+    (await onDisk(dataDir, () => holdsParquet(join(dataDir, STORE_FOLDER), files)))
+  ) {
     throw new DamagedError(`${dataDir} holds Parquet files, and their ledger ${LEDGER_FILE} is missing`, {
       hint: 'Run `insights-etl repair`: it rebuilds the ledger from the files.',
     });
@@ -103,7 +107,7 @@ export async function openLedger(
     dataDir,
     settings,
     runtime,
-    files: runtime.files ?? systemFiles,
+    files,
     exclusive: (work) => engine.exclusive(() => onDisk(dataDir, work)),
     transaction: async (work) => {
       const result = await engine.transaction(work);
@@ -117,10 +121,10 @@ export async function openLedger(
 }
 
 /** The real absolute path: published views name files by it, whatever folder the reader works in. */
-async function makeDataDir(folder: string): Promise<string> {
+async function makeDataDir(folder: string, files: Files): Promise<string> {
   try {
-    await mkdir(join(folder, WORK_FOLDER), { recursive: true, mode: 0o700 });
-    return await realpath(folder);
+    await files.mkdir(join(folder, WORK_FOLDER), { recursive: true, mode: 0o700 });
+    return await files.realpath(folder);
   } catch (error) {
     throw new DiskError(`The data directory ${folder} cannot be created or written`, {
       hint: 'Check --data-dir, its owner and permissions.',
@@ -153,8 +157,8 @@ function clockSql(runtime: LakeRuntime): string {
   return `make_timestamptz(${Math.trunc(runtime.now()) * 1000})`;
 }
 
-async function holdsParquet(store: string): Promise<boolean> {
+async function holdsParquet(store: string, files: Files): Promise<boolean> {
   if (!existsSync(store)) return false;
-  const names = await readdir(store, { recursive: true });
+  const names = await files.readdir(store, { recursive: true });
   return names.some((name) => name.endsWith('.parquet'));
 }

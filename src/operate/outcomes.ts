@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../files.ts';
+import type { Files } from '../files.ts';
 import type { RunReport } from '../pipeline/report.ts';
 import type { CallCounts } from './traffic.ts';
 
@@ -34,6 +35,7 @@ export async function recordOutcome(
   report: RunReport | undefined,
   ended: { readonly finishedMs: number; readonly exitCode: number; readonly seconds: number },
   calls: ReadonlyMap<string, CallCounts>,
+  files?: Files,
 ): Promise<void> {
   const before = await readOutcomes(dataDir);
   const tables = new Map(before.tables.map((entry) => [`${entry.tenant} ${entry.table}`, entry]));
@@ -43,7 +45,7 @@ export async function recordOutcome(
     tables.set(`${tenant} ${table}`, { tenant, table, verified, ...(successMs === undefined ? {} : { successMs }) });
   }
   const after: Outcomes = { last: ended, tables: [...tables.values()], calls: added(before.calls, calls) };
-  await writeDurably(join(dataDir, FILE), `${JSON.stringify(after)}\n`);
+  await writeDurably(join(dataDir, FILE), `${JSON.stringify(after)}\n`, files);
 }
 
 /** Both counts together, by tenant and status. */

@@ -51,7 +51,7 @@ export async function tell(
   const body = JSON.stringify({ version: 1, event: kind, at, run: report?.run, exitCode, tables });
   try {
     await deliver(webhook, body, runtime, signal);
-    await writeDurably(join(dataDir, FILE), `${JSON.stringify({ exitCode })}\n`);
+    await writeDurably(join(dataDir, FILE), `${JSON.stringify({ exitCode })}\n`, runtime.files);
   } catch (error) {
     // The address may itself be a secret, and fetch's errors can quote it.
     const reason = error instanceof Refused ? error.message : 'no answer';

@@ -2,11 +2,11 @@
  * `tenant remove --purge`: every byte of one tenant leaves the data directory. Rows that a database deletes stay in its file
  * until their blocks are used again, so the ledger is written anew; the catalogue is, by each publish.
  */
-import { readFile, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { Config } from '../config.ts';
-import { syncPath, writeDurably } from '../files.ts';
+import { onDisk, syncPath, systemFiles, TEMPORARY, writeDurably } from '../files.ts';
+import type { Files } from '../files.ts';
 import { text } from '../load/engine.ts';
 import { openLedger } from '../load/ledger.ts';
 import { publish } from '../load/publish.ts';
@@ -24,47 +24,61 @@ export interface PurgeReport {
 /** Readers that hold a file open keep it until they close it. Throws what opening a ledger throws. */
 export async function purgeTenant(config: Config, tenant: string, runtime: Runtime): Promise<PurgeReport> {
   const { dataDir } = config;
+  const disk = runtime.files ?? systemFiles;
+  return onDisk(dataDir, async () => {
+    const held = await removeRows(config, tenant, runtime, disk);
+    await rewriteLedger(dataDir, disk);
+    for (const name of await disk.readdir(dataDir))
+      if (name.endsWith('.json') && name !== 'manifest.json') await scrub(join(dataDir, name), tenant, disk);
+    return { tenant, ...held };
+  });
+}
+
+/** Out of the ledger, of what is published, and of every folder. */
+async function removeRows(
+  config: Config,
+  tenant: string,
+  runtime: Runtime,
+  disk: Files,
+): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
+  const { dataDir } = config;
   let files = 0;
   let rows = 0;
-  {
-    await using ledger = await openLedger(dataDir, lakeSettings(config), runtime);
-    await recover(ledger);
-    await ledger.exclusive(async () => {
-      const [held = {}] = await ledger.rows(
-        `select coalesce(sum(rows), 0)::varchar as rows, count(*)::varchar as files
-         from partitions where tenant = $1 and superseded_at is null`,
-        [tenant],
-      );
-      rows = Number(text(held, 'rows') ?? 0);
-      files = Number(text(held, 'files') ?? 0);
-      const tables = await ledger.rows(
-        `select distinct table_name from duckdb_columns() where column_name = 'tenant' and not internal`,
-      );
-      const runs = await ledger.rows(`select run, stats::varchar as stats from runs where stats is not null`);
-      await ledger.transaction(async () => {
-        for (const table of tables)
-          await ledger.run(`delete from "${text(table, 'table_name') ?? ''}" where tenant = $1`, [tenant]);
-        for (const row of runs) {
-          const [run = '', stats = 'null'] = [text(row, 'run'), text(row, 'stats')];
-          const left = JSON.stringify(without(JSON.parse(stats), tenant));
-          if (left !== stats) await ledger.run('update runs set stats = $2::json where run = $1', [run, left]);
-        }
-      });
+  await using ledger = await openLedger(dataDir, lakeSettings(config), runtime);
+  await recover(ledger);
+  await ledger.exclusive(async () => {
+    const [held = {}] = await ledger.rows(
+      `select coalesce(sum(rows), 0)::varchar as rows, count(*)::varchar as files
+       from partitions where tenant = $1 and superseded_at is null`,
+      [tenant],
+    );
+    rows = Number(text(held, 'rows') ?? 0);
+    files = Number(text(held, 'files') ?? 0);
+    const tables = await ledger.rows(
+      `select distinct table_name from duckdb_columns() where column_name = 'tenant' and not internal`,
+    );
+    const runs = await ledger.rows(`select run, stats::varchar as stats from runs where stats is not null`);
+    await ledger.transaction(async () => {
+      for (const table of tables)
+        await ledger.run(`delete from "${text(table, 'table_name') ?? ''}" where tenant = $1`, [tenant]);
+      for (const row of runs) {
+        const [run = '', stats = 'null'] = [text(row, 'run'), text(row, 'stats')];
+        const left = JSON.stringify(without(JSON.parse(stats), tenant));
+        if (left !== stats) await ledger.run('update runs set stats = $2::json where run = $1', [run, left]);
+      }
     });
-    await publish(ledger, { run: 'purge', head: true });
-    for (const table of TABLE_NAMES)
-      for (const folder of ['store', 'lake'])
-        await rm(join(dataDir, folder, TABLES[table].lakeName, `tenant_id=${tenant}`), {
-          recursive: true,
-          force: true,
-        });
-    for (const folder of ['landing', 'kept']) await rm(join(dataDir, folder, tenant), { recursive: true, force: true });
-    await rm(join(dataDir, 'calls', `${tenant}.log`), { force: true });
-  }
-  await rewriteLedger(dataDir);
-  for (const name of await readdir(dataDir))
-    if (name.endsWith('.json') && name !== 'manifest.json') await scrub(join(dataDir, name), tenant);
-  return { tenant, rows, files };
+  });
+  await publish(ledger, { run: 'purge', head: true });
+  for (const table of TABLE_NAMES)
+    for (const folder of ['store', 'lake'])
+      await disk.rm(join(dataDir, folder, TABLES[table].lakeName, `tenant_id=${tenant}`), {
+        recursive: true,
+        force: true,
+      });
+  for (const folder of ['landing', 'kept'])
+    await disk.rm(join(dataDir, folder, tenant), { recursive: true, force: true });
+  await disk.rm(join(dataDir, 'calls', `${tenant}.log`), { force: true });
+  return { rows, files };
 }
 
 /** A value without the list members that name the tenant and without the members called after it. */
@@ -78,16 +92,16 @@ function without(value: unknown, tenant: string): unknown {
   return Object.fromEntries(left.map(([key, member]) => [key, without(member, tenant)]));
 }
 
-async function scrub(path: string, tenant: string): Promise<void> {
-  const content = await readFile(path, 'utf8');
+async function scrub(path: string, tenant: string, disk: Files): Promise<void> {
+  const content = await disk.readFile(path, 'utf8');
   const left = `${JSON.stringify(without(JSON.parse(content), tenant))}\n`;
-  if (left !== content) await writeDurably(path, left);
+  if (left !== content) await writeDurably(path, left, disk);
 }
 
-async function rewriteLedger(dataDir: string): Promise<void> {
+async function rewriteLedger(dataDir: string, disk: Files): Promise<void> {
   const file = join(dataDir, 'state.duckdb');
-  const fresh = `${file}.tmp`;
-  await rm(fresh, { force: true });
+  const fresh = file + TEMPORARY;
+  await disk.rm(fresh, { force: true });
   const quoted = (path: string): string => `'${path.replaceAll("'", "''")}'`;
   const instance = await DuckDBInstance.create(':memory:');
   const connection = await instance.connect();
@@ -96,12 +110,12 @@ async function rewriteLedger(dataDir: string): Promise<void> {
       `attach ${quoted(file)} as old; attach ${quoted(fresh)} as new; copy from database old to new`,
     );
     await connection.run('detach new');
-    await syncPath(fresh);
+    await syncPath(fresh, disk);
     // The old file is still attached, and locked by that: no other process writes to what is replaced here.
-    await rename(fresh, file);
+    await disk.rename(fresh, file);
   } finally {
     connection.closeSync();
     instance.closeSync();
   }
-  await syncPath(dataDir);
+  await syncPath(dataDir, disk);
 }

@@ -87,7 +87,7 @@ function failingAt(kind: string, code: string): Partial<Runtime> {
 
 describe('a disk that refuses an operation', () => {
   const kinds = [
-    'mkdir landing', 'writeFile landing', 'open landing', 'sync landing', 'rename landing', 'rm landing', 'mkdir store',
+    'mkdir work', 'realpath ', 'mkdir landing', 'writeFile landing', 'open landing', 'sync landing', 'rename landing', 'rm landing', 'mkdir store',
     'sync store', 'rename store', 'sync insights.duckdb.tmp', 'rename insights.duckdb', 'writeFile manifest.json.tmp',
     'rename manifest.json', 'link lake', 'rename lake', 'rename last-run.json', 'appendFile calls', 'rename calls',
   ]; // prettier-ignore

@@ -3,6 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { purgeTenant } from '../../src/pipeline/purge.ts';
 import { openStage } from '../shell/shell.ts';
+import { diskFault, watchedFiles, type Operation } from '../soak/support/disk.ts';
 import { bytesBelow, openWorld, type World } from '../pipeline/support/world.ts';
 
 let world: World;
@@ -29,6 +30,24 @@ describe('tenant remove --purge', () => {
     expect(await world.sql(lyon)).toEqual(before);
     const again = await world.run({ tenants: ['lyon'] });
     expect([again.exitCode, again.tables.some(({ changed }) => changed)]).toEqual([0, false]);
+  });
+
+  it('stopped by the disk at any step, says so and leaves nothing when it is asked again', async () => {
+    world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] });
+    await world.run({ tables: ['Events'] });
+    const left = world.config({ tenants: [{ id: 'lyon', apiKey: { env: 'KEY_LYON' } }] });
+    for (const kind of ['rm store', 'rename state.duckdb', 'readFile last-run.json']) {
+      const before = (operation: Operation): void => {
+        if (kind === `${operation.name} ${operation.path.split('/')[0] ?? ''}`) throw diskFault('EACCES', operation);
+      };
+      const files = watchedFiles(world.dataDir, { before });
+      const purged = purgeTenant(left, 'canary-shop', { ...world.runtime, files });
+      await expect(purged).rejects.toMatchObject({ failure: 'disk' });
+    }
+    await purgeTenant(left, 'canary-shop', world.runtime);
+    const names = (await readdir(world.dataDir, { recursive: true })).join('\n');
+    expect(`${names}\n${await bytesBelow(world.dataDir)}`).not.toContain('canary-shop');
+    expect((await world.run({ tenants: ['lyon'], tables: ['Events'] })).exitCode).toBe(0);
   });
 
   it('is refused for a tenant that is configured, for a pattern, and without the word', async () => {
