@@ -4,6 +4,7 @@
  */
 import type { Json } from '@duckdb/node-api';
 import type { ResultRows } from '../reader.ts';
+import { visible } from './visible.ts';
 
 const BLOCKS = ' ▁▂▃▄▅▆▇█';
 const HEIGHT = 6;
@@ -142,5 +143,5 @@ function figure(value: number): string {
 
 function label(cell: Json | undefined): string {
   if (cell === null || cell === undefined) return '(none)';
-  return typeof cell === 'string' ? cell : JSON.stringify(cell);
+  return visible(typeof cell === 'string' ? cell : JSON.stringify(cell));
 }

@@ -1,4 +1,5 @@
 import Table from 'cli-table3';
+import { visible } from './visible.ts';
 
 export interface Column {
   readonly title: string;
@@ -16,15 +17,18 @@ const BARE = {
 // and are silent wherever standard output is no terminal.
 const bold = (text: string): string => `\u001B[1m${text}\u001B[22m`;
 
-/** Aligned columns under a head; escape codes only where `colour` allows them. Ends with a line feed. */
+/**
+ * Aligned columns under a head, a line a row: what a cell holds can neither steer the terminal nor break its line.
+ * Escape codes only where `colour` allows them. Ends with a line feed.
+ */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[], colour: boolean): string {
   const table = new Table({
-    head: columns.map(({ title }) => (colour ? bold(title) : title)),
+    head: columns.map(({ title }) => (colour ? bold(visible(title)) : visible(title))),
     colAligns: columns.map((column) => column.align ?? 'left'),
     chars: BARE,
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
-  table.push(...rows.map((row) => [...row]));
+  table.push(...rows.map((row) => row.map(visible)));
   return `${table
     .toString()
     .split('\n')

@@ -44,6 +44,13 @@ describe('sql', () => {
     expect(out).toBe('name   n\na      1\nbb    22\n');
   });
 
+  it('a table shows what would steer a terminal, turn its writing or break a line as escapes; data formats keep it', async () => {
+    const hostile = `select 'a' || chr(27) || '[2J' || chr(10) || 'b' || chr(8238) || 'c' as "x\u202e"`;
+    expect((await stage.run(['sql', hostile])).out).toBe('x\\u{202e}\na\\u{1b}[2J\\nb\\u{202e}c\n');
+    const { out } = await stage.run(['sql', hostile, '--format', 'json']);
+    expect(JSON.parse(out)).toEqual([{ ['x\u202e']: 'a\u001b[2J\nb\u202ec' }]);
+  });
+
   it('a long table ends with what was left out', async () => {
     const { out } = await stage.run(['sql', 'select range as n from range(1000)']);
     expect(out.trimEnd().split('\n').at(-1)).toBe('… 800 more rows; --format csv or json gives all');
