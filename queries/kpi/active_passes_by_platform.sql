@@ -4,9 +4,11 @@
 -- grain: one row per tenant and platform
 -- parameter: at:timestamp=null State at this instant; none = now
 -- parameter: tenant:text=null One tenant alone
+-- parameter: pass_type:text=null Passes of this type alone
 -- unit: passes on a platform, share
 -- caveat: Events before the first loaded day are unseen, so this is a lower bound.
 -- caveat: Where an event tells the number of active registrations, that number decides: 0 is inactive, more is active.
+-- caveat: coverage is that of all hours of events before that instant: verified, open (some are not over or not settled) or unverified.
 -- caveat: retention is active passes / passes ever installed on that platform.
 -- chart: bar x=platform y=active_passes
 with
@@ -19,6 +21,7 @@ states as (
     row_number() over (partition by tenant_id, pass_id, platform order by timestamp desc, event_id desc) as from_last
   from registrations
   where tenant_id = coalesce($tenant, tenant_id)
+    and ($pass_type is null or pass_type = $pass_type)
     and (timestamp < $at::timestamptz or $at is null)
 ),
 
@@ -35,9 +38,14 @@ last_states as (
 coverage_of_tenant as (
   select
     tenant_id,
-    avg((state = 'verified')::integer) as verified_share,
-    avg((state = 'partial')::integer) as partial_share,
-    avg((state = 'open')::integer) as open_share
+    round(count(*) filter (where state = 'verified') / count(*), 3) as verified_share,
+    round(count(*) filter (where state in ('partial', 'unchecked')) / count(*), 3) as partial_share,
+    round(count(*) filter (where state = 'open') / count(*), 3) as open_share,
+    case
+      when count(*) filter (where state = 'verified') = count(*) then 'verified'
+      when count(*) filter (where state = 'open') > 0 then 'open'
+      else 'unverified'
+    end as coverage
   from coverage
   where table_name = 'events'
     and (hour < $at::timestamptz or $at is null)
@@ -50,9 +58,11 @@ select
   count(*) filter (where last_states.is_active) as active_passes,
   count(*) filter (where last_states.was_installed) as ever_installed,
   round(active_passes / nullif(ever_installed, 0), 4) as retention,
-  round(coalesce(any_value(coverage_of_tenant.verified_share), 0), 3) as verified_share,
-  round(coalesce(any_value(coverage_of_tenant.partial_share), 0), 3) as partial_share,
-  round(coalesce(any_value(coverage_of_tenant.open_share), 0), 3) as open_share
+  coalesce(any_value(coverage_of_tenant.verified_share), 0) as verified_share,
+  coalesce(any_value(coverage_of_tenant.partial_share), 0) as partial_share,
+  coalesce(any_value(coverage_of_tenant.open_share), 0) as open_share,
+  coalesce(any_value(coverage_of_tenant.coverage), 'unverified') as coverage,
+  (select max(published_at) from snapshot) as loaded_at
 from last_states
 left join coverage_of_tenant
   on coverage_of_tenant.tenant_id = last_states.tenant_id

@@ -1,61 +1,47 @@
 -- title: Log errors per day
 -- description: Log entries per day and how many of them are errors, by type or by severity.
 -- formula: error_share = errors / entries
--- grain: one row per tenant and day
+-- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: zone:zone=UTC Time zone in which days begin
 -- parameter: tenant:text=null One tenant alone
+-- parameter: zone:zone=UTC Time zone in which periods begin
+-- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- unit: log entries, share
 -- caveat: An entry is an error when its type holds the word error, critical or fatal, or its severity or level is one of them.
--- caveat: verified_share below 1 marks a day that can still change; the source forgets logs, so a day may end as expired.
--- chart: line x=day y=errors
+-- caveat: The source keeps logs for 45 days: hours lost before they were read make a period unverified.
+-- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- chart: line x=period y=errors
 with
-entries as (
+counted as (
   select
     tenant_id,
-    (timestamp at time zone $zone)::date as day,
-    regexp_matches(lower(event_type), '(^|[^a-z])(error|critical|fatal)([^a-z]|$)')
-      or coalesce(lower(severity) in ('error', 'critical', 'fatal'), false) as is_error
+    date_trunc($grain, timestamp at time zone $zone) as period,
+    count(*) filter (
+      where regexp_matches(lower(event_type), '(^|[^a-z])(error|critical|fatal)([^a-z]|$)')
+        or lower(severity) in ('error', 'critical', 'fatal')
+    ) as errors,
+    count(*) as entries
   from logs
   where tenant_id = coalesce($tenant, tenant_id)
-),
-
-coverage_by_day as (
-  select
-    tenant_id,
-    (hour at time zone $zone)::date as day,
-    avg((state = 'verified')::integer) as verified_share,
-    avg((state = 'partial')::integer) as partial_share,
-    avg((state = 'open')::integer) as open_share
-  from coverage
-  where table_name = 'logs'
-  group by tenant_id, day
-),
-
-by_day as (
-  select
-    tenant_id,
-    day,
-    count(*) filter (where is_error) as errors,
-    count(*) as entries
-  from entries
-  where day >= coalesce($from::date, day)
-    and (day < $to::date or $to is null)
-  group by tenant_id, day
+    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
+    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  group by tenant_id, period
 )
 
 select
-  by_day.tenant_id,
-  by_day.day,
-  by_day.errors,
-  by_day.entries,
-  round(by_day.errors / nullif(by_day.entries, 0), 4) as error_share,
-  round(coalesce(coverage_by_day.verified_share, 0), 3) as verified_share,
-  round(coalesce(coverage_by_day.partial_share, 0), 3) as partial_share,
-  round(coalesce(coverage_by_day.open_share, 0), 3) as open_share
-from by_day
-left join coverage_by_day
-  on coverage_by_day.tenant_id = by_day.tenant_id
-  and coverage_by_day.day = by_day.day
-order by by_day.tenant_id, by_day.day
+  periods.tenant_id,
+  periods.period,
+  coalesce(counted.errors, 0) as errors,
+  coalesce(counted.entries, 0) as entries,
+  round(counted.errors / nullif(counted.entries, 0), 4) as error_share,
+  periods.verified_share,
+  periods.partial_share,
+  periods.open_share,
+  periods.coverage,
+  periods.loaded_at
+from periods('logs', $tenant, $zone, $grain, $from, $to) as periods
+left join counted
+  on counted.tenant_id = periods.tenant_id
+  and counted.period = periods.period
+order by periods.tenant_id, periods.period

@@ -13,9 +13,6 @@ const files = readdirSync(FOLDER).map((file) => {
   return { report, ...parseCases(report, readFileSync(join(FOLDER, file), 'utf8')) };
 });
 
-/** Reports that are shortcuts to a KPI, and have their own tests with the command line. */
-const SHORTCUTS = ['active_passes_by_platform', 'installs_per_day', 'log_errors_per_day'];
-
 let lake: Lake;
 beforeAll(async () => {
   lake = await openLake({
@@ -41,7 +38,7 @@ describe.each(files)('$report', ({ report, cases }) => {
 
 describe('the cases', () => {
   it('every KPI has some, and each file belongs to a KPI', async () => {
-    const reports = (await listReports()).map(({ name }) => name).filter((name) => !SHORTCUTS.includes(name));
+    const reports = (await listReports()).map(({ name }) => name);
     expect(files.map(({ report }) => report).sort()).toEqual(reports.sort());
   });
 

@@ -101,6 +101,17 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const installs = found.filter(({ isInstall }) => isInstall).length;
       return [installs, found.length - installs];
     }),
+  installs_per_day: (tenant, options) => {
+    const installs = chosen(tenant.registrations, tenant, options).filter(({ isInstall }) => isInstall);
+    return rowsByPeriod(tenant, options, (isIn) => {
+      const found = installs.filter(({ at }) => isIn(at));
+      const platforms = [...new Set(found.map(({ platform }) => platform))].sort();
+      return platforms.map((platform) => {
+        const mine = found.filter((install) => install.platform === platform);
+        return [platform, mine.length, mine.filter(({ isFirst }) => isFirst).length];
+      });
+    });
+  },
   first_installs: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const found = chosen(tenant.registrations, tenant, options).filter(({ at, isFirst }) => isFirst && isIn(at));
@@ -269,6 +280,14 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const counts = new Map<string, number>();
       for (const { type, time } of logs) if (isIn(Date.parse(time))) counts.set(type, (counts.get(type) ?? 0) + 1);
       return sorted(counts).map(([type, count]) => [type, count]);
+    }, 'logs'); // prettier-ignore
+  },
+  log_errors_per_day: (tenant, options) => {
+    const logs = tenant.world.rows.happenings.filter((row) => row.tenant === tenant.tenant && row.table === 'logs');
+    return rowsByPeriod(tenant, options, (isIn) => {
+      const found = logs.filter(({ time }) => isIn(Date.parse(time)));
+      const errors = found.filter(({ type }) => type === 'Error').length;
+      return [[errors, found.length, ratio(errors, found.length)]];
     }, 'logs'); // prettier-ignore
   },
   metric_completeness: (tenant, options) => {
