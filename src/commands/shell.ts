@@ -10,6 +10,7 @@ import { json } from '../output/format.ts';
 import { createLog } from '../output/log.ts';
 import { createProgress, type ProgressView } from '../output/progress.ts';
 import { colours, type Terminal } from '../output/terminal.ts';
+import { visibleLines } from '../output/visible.ts';
 import { systemRuntime, type Runtime } from '../runtime.ts';
 
 /** The process as seen by the program: passed in, so that a test owns it. */
@@ -134,7 +135,7 @@ export function reportError(io: Io, error: unknown, asJson: boolean, verbose: bo
   // Frames alone: the text above them may quote what was being read.
   if (verbose && error instanceof Error)
     lines.push(...(error.stack ?? '').split('\n').filter((line) => /^ +at /.test(line)));
-  io.stderr.write(`${lines.join('\n')}\n`);
+  io.stderr.write(`${visibleLines(lines.join('\n'))}\n`);
   if (asJson) io.stdout.write(`${json({ error: { failure, message, hint, where }, exitCode })}\n`);
   return exitCode;
 }

@@ -16,6 +16,7 @@ import { DRIFT_DAYS } from '../pipeline/report.ts';
 import { driftText } from './drift.ts';
 import { bytes, count, duration, plural } from './format.ts';
 import { renderTable, type Column } from './table.ts';
+import { visibleLines } from './visible.ts';
 
 /** What `repair` found. */
 interface RepairReport {
@@ -204,7 +205,7 @@ export function doctorSummary(report: DoctorReport): string {
     ({ tenant, calls, maxCalls, checks }) =>
       `${tenant} (${plural(calls, 'call')} of at most ${maxCalls})\n${lines(checks)}`,
   );
-  return [`this machine\n${lines(report.machine)}`, ...tenants].join('\n');
+  return visibleLines([`this machine\n${lines(report.machine)}`, ...tenants].join('\n'));
 }
 
 export function rebuildSummary({ dryRun, tables, published, seconds }: RebuildReport, colour: boolean): string {
@@ -250,5 +251,5 @@ function problems(tables: readonly { tenant: string; table: string; error?: Repo
       ...(error.hint === undefined ? [] : [`  next:  ${error.hint}`]),
     ];
   });
-  return told.length === 0 ? '' : `${told.join('\n')}\n`;
+  return told.length === 0 ? '' : `${visibleLines(told.join('\n'))}\n`;
 }

@@ -15,6 +15,11 @@ export function visible(text: string): string {
   return text.replaceAll(UNSEEN, escaped);
 }
 
+/** As `visible`, for text of several lines. */
+export function visibleLines(text: string): string {
+  return text.split('\n').map(visible).join('\n');
+}
+
 /** JSON text in which everything unseen inside of its strings is escaped: the same value for whoever parses it. */
 export function visibleJson(json: string): string {
   return json.replaceAll(UNSEEN, (character) =>
