@@ -15,12 +15,15 @@ import {
   type Layer,
   type Tree,
 } from './config/layers.ts';
-import { configSchema, type SecretSource, type Settings } from './config/schema.ts';
+import { dropAtSource, rulesOf } from './config/privacy.ts';
+import { configSchema, type Settings } from './config/schema.ts';
+import type { SecretSource } from './config/secret-source.ts';
 import { Credential, readSecret } from './config/secret.ts';
 import { ConfigError } from './errors.ts';
 import { parseInstant, type Instant } from './instant.ts';
 import { parseQuietSpan, type Quiet } from './quiet.ts';
 import { withPromoted } from './promoted.ts';
+import type { SourceDrop } from './privacy.ts';
 import { TABLE_NAMES, TABLES, type TableName, type Tables } from './tables.ts';
 
 /** What to load of one table of one tenant. */
@@ -33,8 +36,8 @@ export interface TableConfig {
   readonly inFlight: number;
   /** Rows younger than this are left for the next run. */
   readonly settleMinutes: number;
-  /** Keys of `properties` to remove at the source. */
-  readonly drop: readonly string[];
+  /** What of `properties` the source leaves out. */
+  readonly drop: readonly SourceDrop[];
   /** When `schedule` loads it: the tenant's own words before the table's, the table's before the general ones. */
   readonly schedule: { readonly cron: string; readonly timeZone: string };
 }
@@ -67,7 +70,9 @@ export interface Config extends Readonly<Sections> {
   readonly webhook:
     | { readonly url: string; readonly heartbeat: boolean; readonly secret: (() => Promise<string>) | undefined }
     | undefined;
-  /** The tables with their promoted columns. */
+  /** Reads the key of hashed values anew; undefined when none is configured. */
+  readonly privacyKey: (() => Promise<string>) | undefined;
+  /** The tables with their promoted columns and privacy rules. */
   readonly lakeTables: Tables;
   /** The file that was read, if any. */
   readonly file: string | undefined;
@@ -147,9 +152,10 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
     baseUrl: sections.baseUrl.replace(/\/+$/, ''),
     dataDir: resolve(around.cwd, sections.dataDir),
     engine: { threads: engine.threads ?? availableParallelism(), memoryLimit: engine.memoryLimit },
-    lakeTables: lakeTables(promote),
+    privacyKey: secretOf('the privacy key', privacy.key, around),
+    lakeTables: lakeTables(promote, privacy),
     file: around.file,
-    webhook: webhook && { ...webhook, secret: webhookSecret(webhook.secret, around) },
+    webhook: webhook && { ...webhook, secret: secretOf('the webhook', webhook.secret, around) },
     tenants: tenants.map((tenant) => {
       const enabled = TABLE_NAMES.filter((name) => tables[name].enabled && (tenant.tables?.includes(name) ?? true));
       return {
@@ -166,7 +172,7 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
               retentionDays: tables[name].retentionDays ?? TABLES[name].retentionDays,
               inFlight: tenant.inFlight ?? sections.inFlight,
               settleMinutes: tenant.settleMinutes ?? sections.settleMinutes,
-              drop: Object.freeze(privacy.drop[name]),
+              drop: Object.freeze(dropAtSource(privacy, name)),
               schedule: Object.freeze({
                 cron: tenant.schedule?.cron ?? tables[name].schedule?.cron ?? sections.schedule.cron,
                 timeZone: tenant.schedule?.timeZone ?? tables[name].schedule?.timeZone ?? sections.schedule.timeZone,
@@ -180,10 +186,11 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
   });
 }
 
-function lakeTables(promote: Settings['promote']): Tables {
+function lakeTables(promote: Settings['promote'], privacy: Settings['privacy']): Tables {
   const of = (name: TableName): Tables[TableName] => ({
     ...TABLES[name],
     promoted: withPromoted(TABLES[name].promoted, promote[name]),
+    privacy: rulesOf(privacy, name),
   });
   return { Logs: of('Logs'), Events: of('Events'), Metrics: of('Metrics') };
 }
@@ -192,11 +199,12 @@ function quietOf({ hours, timeZone }: Settings['quiet']): Quiet {
   return { spans: hours.map(parseQuietSpan).filter((span) => span !== undefined), timeZone };
 }
 
-function webhookSecret(
+function secretOf(
+  whose: string,
   source: SecretSource | undefined,
   { env, folder }: Surroundings,
 ): (() => Promise<string>) | undefined {
-  return source && (() => readSecret({ tenant: 'webhook', whose: 'the webhook', source, env, folder }));
+  return source && (() => readSecret({ tenant: whose, whose, source, env, folder }));
 }
 
 function credentialOf(tenant: Settings['tenants'][number], around: Surroundings): () => Promise<Credential> {

@@ -4,6 +4,7 @@
  * Source: the Insights API guide (docs.thewalletcrew.io/develop/guides/insights-api).
  */
 import { DEFAULT_PROMOTED } from './promoted.ts';
+import type { PrivacyRule } from './privacy.ts';
 import type { PromotedColumn } from './promoted.ts';
 
 export type KqlType = 'guid' | 'datetime' | 'string' | 'dynamic';
@@ -33,6 +34,8 @@ export interface Table {
   readonly retentionDays: number | undefined;
   /** Columns of the lake that are pulled out of `properties`. */
   readonly promoted: readonly PromotedColumn[];
+  /** What of `properties` is not stored as the source has it. */
+  readonly privacy: readonly PrivacyRule[];
 }
 
 const happening = [
@@ -53,6 +56,7 @@ export const TABLES: Tables = {
     typeColumn: 'eventType',
     retentionDays: 45,
     promoted: DEFAULT_PROMOTED.Logs,
+    privacy: [],
   },
   Events: {
     name: 'Events',
@@ -62,6 +66,7 @@ export const TABLES: Tables = {
     typeColumn: 'eventType',
     retentionDays: undefined,
     promoted: DEFAULT_PROMOTED.Events,
+    privacy: [],
   },
   Metrics: {
     name: 'Metrics',
@@ -78,6 +83,7 @@ export const TABLES: Tables = {
     typeColumn: 'metricType',
     retentionDays: undefined,
     promoted: DEFAULT_PROMOTED.Metrics,
+    privacy: [],
   },
 };
 

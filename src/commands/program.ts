@@ -13,6 +13,7 @@ import { initCommand } from './init.ts';
 import { quarantineCommand } from './quarantine.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
 import { dictionaryCommand } from './dictionary.ts';
+import { privacyCommand } from './privacy.ts';
 import { propertiesCommand } from './properties.ts';
 import { rebuildCommand } from './rebuild.ts';
 import { backfillCommand, planCommand, runCommand } from './run.ts';
@@ -90,7 +91,7 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
     );
   const commands = [
     runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
-    propertiesCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, backupCommand, initCommand, demoCommand,
+    propertiesCommand, privacyCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, backupCommand, initCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(sandboxCommand(shell));

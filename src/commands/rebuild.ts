@@ -15,7 +15,9 @@ interface Selection {
 
 export function rebuildCommand(shell: Shell): Command {
   return new Command('rebuild')
-    .description('Write files of other promoted columns anew from the rows they hold; asks the source nothing')
+    .description(
+      'Write files of other promoted columns or privacy rules anew from the rows they hold; asks the source nothing',
+    )
     .addOption(tenantOption())
     .addOption(tableOption())
     .option('--from <instant>', 'only days and months that end after it, UTC')

@@ -88,7 +88,7 @@ function spell(path: Path): string {
 
 /** A key pasted where its place belongs, or a URL with a password in it, must not come back in the message. */
 function isSecret(path: Path, value: unknown): boolean {
-  if (path.includes('apiKey') || path.includes('token')) return true;
+  if (path.includes('apiKey') || path.includes('token') || (path[0] === 'privacy' && path[1] === 'key')) return true;
   return typeof value === 'string' && /\/\/[^/]*@|[?#]/.test(value);
 }
 

@@ -4,7 +4,9 @@
  */
 import { z } from 'zod';
 import { parseInstant } from '../instant.ts';
+import { privacySchema } from './privacy.ts';
 import { promoteSchema } from './promote.ts';
+import { secretSource } from './secret-source.ts';
 import { parseQuietSpan, quietUntil } from '../quiet.ts';
 
 const MIB = 1024 * 1024;
@@ -61,18 +63,6 @@ const quietHours = () =>
       { error: 'hours that leave some minute of the week for calls' },
     );
 
-const secret = z
-  .strictObject({
-    env: z.string().min(1).optional().describe('Name of the environment variable that holds the secret.'),
-    file: z
-      .string()
-      .min(1)
-      .optional()
-      .describe("File that holds the secret and nothing else; relative to the configuration's folder."),
-    command: z.string().min(1).optional().describe('Shell command that prints the secret, e.g. `pass show insights`.'),
-  })
-  .refine((source) => Object.keys(source).length === 1, { error: 'exactly one of env, file, command' });
-
 const tableName = z.enum(['Logs', 'Events', 'Metrics']);
 const rate = z.int().min(0).max(10_000);
 
@@ -82,8 +72,8 @@ const tenant = z
       .string()
       .regex(TENANT_ID, { error: "letters, digits, '.', '_' and '-', at most 128, as in the service's URLs" })
       .describe('The tenant as it stands in the service’s URLs.'),
-    apiKey: secret.optional().describe('Where the API key (header X-API-KEY) comes from; never the key itself.'),
-    token: secret.optional().describe('Where a bearer token comes from, instead of an API key.'),
+    apiKey: secretSource.optional().describe('Where the API key (header X-API-KEY) comes from; never the key itself.'),
+    token: secretSource.optional().describe('Where a bearer token comes from, instead of an API key.'),
     baseUrl: webUrl(false)
       .optional()
       .describe('Instead of the general `baseUrl`, e.g. for a tenant of the staging service.'),
@@ -120,9 +110,6 @@ const table = z
   .prefault({});
 
 const share = z.number().min(0).max(1);
-const dropKeys = () =>
-  z.array(z.string().min(1).max(200)).default([]).describe('Keys of `properties` that are removed at the source.');
-
 const settings = z.strictObject({
   baseUrl: webUrl(false)
     .default('https://app.neostore.cloud')
@@ -260,7 +247,12 @@ const settings = z.strictObject({
     .prefault({})
     .describe('The published files.'),
   landing: z
-    .strictObject({ keep: z.boolean().default(false).describe('Keep the answers after they are verified.') })
+    .strictObject({
+      keep: z
+        .boolean()
+        .default(false)
+        .describe('Keep the answers after they are verified; never of a table with privacy rules.'),
+    })
     .prefault({})
     .describe('The answers as received.'),
   engine: z
@@ -274,15 +266,7 @@ const settings = z.strictObject({
     })
     .prefault({})
     .describe('DuckDB.'),
-  privacy: z
-    .strictObject({
-      drop: z
-        .strictObject({ Logs: dropKeys(), Events: dropKeys(), Metrics: dropKeys() })
-        .prefault({})
-        .describe('Keys of `properties`, by table, that are removed at the source and never travel.'),
-    })
-    .prefault({})
-    .describe('What must not reach the lake.'),
+  privacy: privacySchema,
   promote: promoteSchema,
   schedule: z
     .strictObject({
@@ -323,7 +307,7 @@ const settings = z.strictObject({
     .strictObject({
       url: webUrl(true).describe('Is told by POST when runs begin to fail and when they are well again.'),
       heartbeat: z.boolean().default(false).describe('Tell the end of every run.'),
-      secret: secret.optional().describe('Key of the signature (HMAC-SHA-256).'),
+      secret: secretSource.optional().describe('Key of the signature (HMAC-SHA-256).'),
     })
     .optional()
     .describe('Another machine that is told how runs end.'),
@@ -353,4 +337,3 @@ export const configSchema = settings.superRefine((value, context) => {
 });
 
 export type Settings = z.output<typeof configSchema>;
-export type SecretSource = z.output<typeof secret>;

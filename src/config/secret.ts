@@ -7,7 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { inspect, promisify } from 'node:util';
 import { ConfigError } from '../errors.ts';
-import type { SecretSource } from './schema.ts';
+import type { SecretSource } from './secret-source.ts';
 
 const MASK = '[secret]';
 const COMMAND_TIMEOUT_MS = 30_000;

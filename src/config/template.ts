@@ -1,7 +1,7 @@
 /** A configuration file to begin with: what was chosen, then every other key as a comment with its default. */
 import { stringify } from 'yaml';
 import { configKeys, type Key } from './names.ts';
-import type { SecretSource } from './schema.ts';
+import type { SecretSource } from './secret-source.ts';
 
 export interface Choices {
   readonly tenant: string;

@@ -3,6 +3,7 @@ import type { LimitFunction } from 'p-limit';
 import { InsightsError } from '../errors.ts';
 import { DAY, MINUTE, SECOND } from '../instant.ts';
 import type { Batch, Cell, Page } from '../page.ts';
+import type { SourceDrop } from '../privacy.ts';
 import type { Client } from './client.ts';
 import { readHistogram } from './histogram.ts';
 import type { CapsLearner } from './learning.ts';
@@ -12,7 +13,7 @@ import { labelled, splitPage } from './split.ts';
 interface DividerOptions {
   readonly client: Client;
   readonly limit: LimitFunction;
-  readonly dropKeys: readonly string[];
+  readonly dropKeys: readonly SourceDrop[];
   readonly batch: Batch;
   readonly learner: CapsLearner;
   readonly signal: AbortSignal;

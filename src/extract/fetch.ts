@@ -8,6 +8,7 @@ import { BudgetError, InsightsError, PartError, StoppedError } from '../errors.t
 import { formatInstant } from '../instant.ts';
 import type { Window } from '../instant.ts';
 import type { Batch, Cell, LandedPage, Page } from '../page.ts';
+import type { SourceDrop } from '../privacy.ts';
 import { TABLES } from '../tables.ts';
 import type { Client, Downloaded, TooLarge } from './client.ts';
 import { Divider } from './divider.ts';
@@ -24,7 +25,7 @@ export interface FetchOptions {
   readonly caps: Caps;
   /** Bounds the calls in flight; shared by all that ask the same tenant. */
   readonly limit: LimitFunction;
-  readonly dropKeys?: readonly string[];
+  readonly dropKeys?: readonly SourceDrop[];
   /** The source showed smaller caps: to be kept for the tenant. */
   readonly onLearn?: (caps: Caps) => void;
   readonly onPage?: (page: LandedPage) => void;

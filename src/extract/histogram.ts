@@ -4,6 +4,7 @@ import { SECOND, floorTo } from '../instant.ts';
 import type { Window } from '../instant.ts';
 import { HASH_BUCKETS } from '../page.ts';
 import type { Cell } from '../page.ts';
+import type { SourceDrop } from '../privacy.ts';
 import type { TableName } from '../tables.ts';
 import type { Client } from './client.ts';
 import { PACKED_COLUMNS, UNIT_TICKS, bucketQuery } from './kql.ts';
@@ -22,7 +23,7 @@ export interface HistogramRequest {
   readonly unit: CellUnit;
   /** Sorted, disjoint; each starts on a whole unit. */
   readonly windows: readonly Window[];
-  readonly dropKeys?: readonly string[];
+  readonly dropKeys?: readonly SourceDrop[];
 }
 
 export interface BucketCount {
@@ -53,7 +54,7 @@ export interface BucketRequest {
   readonly table: TableName;
   /** One cell of any length, or several that each lie within a second; as many as `MAX_WINDOWS`. */
   readonly cells: readonly Cell[];
-  readonly dropKeys?: readonly string[];
+  readonly dropKeys?: readonly SourceDrop[];
 }
 
 /**

@@ -11,6 +11,7 @@ import { HOUR, MINUTE, SECOND, formatInstant } from '../instant.ts';
 import type { Instant, Window } from '../instant.ts';
 import { HASH_BUCKETS } from '../page.ts';
 import type { Page } from '../page.ts';
+import type { SourceDrop } from '../privacy.ts';
 import { TABLES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 
@@ -37,7 +38,7 @@ export interface CellQuery {
   readonly range: ClockRange | { readonly windows: readonly Window[] };
   /** `checksum`: fingerprints; `count`: rows with first and last instant; `none`: rows and bytes, for planning alone. */
   readonly proof: Grade;
-  readonly dropKeys?: readonly string[];
+  readonly dropKeys?: readonly SourceDrop[];
 }
 
 export const UNIT_TICKS: Readonly<Record<CellUnit, bigint>> = { hour: HOUR, minute: MINUTE, second: SECOND };
@@ -85,7 +86,7 @@ export function cellQuery(query: CellQuery): string {
 export function bucketQuery(
   table: TableName,
   windows: readonly Window[],
-  options: { readonly items: number; readonly dropKeys?: readonly string[] },
+  options: { readonly items: number; readonly dropKeys?: readonly SourceDrop[] },
 ): string {
   const bounds = fixedBounds(windows);
   const parts = Math.ceil(Math.max(1, options.items) / BUCKETS_A_PART);
@@ -116,13 +117,13 @@ export function boundsQuery(table: TableName, range: ClockRange): string {
 }
 
 /** The rows of a page: unsorted, one more than the cap (so that a full page shows), every cell as text. */
-export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys: readonly string[] = []): string {
+export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys: readonly SourceDrop[] = []): string {
   const lines: string[] = [table, `| where ${page.windows.map(windowKql).join(' or ')}`];
   if (page.hash) {
     const { from, to } = page.hash;
     lines.push(`| extend bucket = ${bucketKql(table)}`, `| where bucket >= ${whole(from)} and bucket < ${whole(to)}`);
   }
-  lines.push(`| take ${whole(rowCap + 1)}`, `| project ${projection(table, dropKeys)}`);
+  lines.push(`| take ${whole(rowCap + 1)}`, ...typedDrops(table, dropKeys), `| project ${projection(table, dropKeys)}`);
   return lines.join('\n');
 }
 
@@ -144,7 +145,7 @@ export function probeQuery(): string {
   ].join('\n');
 }
 
-function projection(table: TableName, dropKeys: readonly string[]): string {
+function projection(table: TableName, dropKeys: readonly SourceDrop[]): string {
   const columns = TABLES[table].columns.map(({ name, ...column }) => {
     if ('anyJson' in column) return `${name} = tostring(pack_array(${name}))`;
     return `${name} = tostring(${name === 'properties' ? propertiesKql(dropKeys) : name})`;
@@ -152,15 +153,35 @@ function projection(table: TableName, dropKeys: readonly string[]): string {
   return columns.join(', ');
 }
 
-/** `bag_remove_keys` of something that is no bag gives null, hence the question first. */
-function propertiesKql(dropKeys: readonly string[] = []): string {
-  if (dropKeys.length === 0) return 'properties';
-  const keys = dropKeys.map(stringLiteral).join(', ');
-  return `iff(gettype(properties) == 'dictionary', bag_remove_keys(properties, dynamic([${keys}])), properties)`;
+/** Without the keys that are dropped whatever the type. `bag_remove_keys` of what is no bag gives null, hence the question first. */
+function propertiesKql(drops: readonly SourceDrop[] = []): string {
+  const keys = drops.flatMap((drop) => (drop.types === undefined ? drop.keys : []));
+  return keys.length === 0 ? 'properties' : `iff(gettype(properties) == 'dictionary', ${removedKql(keys)}, properties)`;
+}
+
+/** A line for each set of keys that is dropped from some types alone. */
+function typedDrops(table: TableName, drops: readonly SourceDrop[]): string[] {
+  return drops.flatMap(({ types, keys }) => {
+    if (types === undefined || keys.length === 0) return [];
+    const anyOf = stringLiteral(`^(${types.map(typeRegex).join('|')})$`);
+    const isMeant = `replace_string(tolower(${TABLES[table].typeColumn}), '.', ':') matches regex ${anyOf}`;
+    return [
+      `| extend properties = iff(gettype(properties) == 'dictionary' and ${isMeant}, ${removedKql(keys)}, properties)`,
+    ];
+  });
+}
+
+function removedKql(keys: readonly string[]): string {
+  return `bag_remove_keys(properties, dynamic([${keys.map(stringLiteral).join(', ')}]))`;
+}
+
+function typeRegex(glob: string): string {
+  const parts = glob.toLowerCase().replaceAll('.', ':').split('*');
+  return parts.map((part) => part.replaceAll(/[\\^$.|?*+()[\]{}]/g, String.raw`\$&`)).join('.*');
 }
 
 /** What a row is worth on the wire: about 150 bytes of ids, instants and punctuation, and the texts of any length. */
-function bytesKql(table: TableName, dropKeys?: readonly string[]): string {
+function bytesKql(table: TableName, dropKeys?: readonly SourceDrop[]): string {
   const value = TABLES[table].columns.some((column) => column.anyJson) ? ' + string_size(tostring(value))' : '';
   return `sum(150 + string_size(tostring(${propertiesKql(dropKeys)}))${value})`;
 }

@@ -2,6 +2,7 @@
 import { SourceError } from '../errors.ts';
 import type { Window } from '../instant.ts';
 import type { Page } from '../page.ts';
+import type { SourceDrop } from '../privacy.ts';
 import type { TableName } from '../tables.ts';
 import type { Client } from './client.ts';
 import { readBuckets, readHistogram } from './histogram.ts';
@@ -16,7 +17,7 @@ export interface PackRequest {
   /** Sorted; known to be empty on both sides. */
   readonly emptyGaps?: readonly Window[];
   readonly caps: Caps;
-  readonly dropKeys?: readonly string[];
+  readonly dropKeys?: readonly SourceDrop[];
   /** Finer counts are not asked for beyond so many calls. @default any number */
   readonly mostCalls?: number;
 }

@@ -7,6 +7,7 @@ import { EMPTY } from '../fingerprint.ts';
 import type { Fingerprint } from '../fingerprint.ts';
 import { DAY, HOUR, MINUTE, SECOND, floorTo, parseInstant } from '../instant.ts';
 import type { Instant, Window } from '../instant.ts';
+import type { SourceDrop } from '../privacy.ts';
 import type { TableName } from '../tables.ts';
 import type { Client } from './client.ts';
 import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery, clockQuery } from './kql.ts';
@@ -22,7 +23,7 @@ export interface SourceRequest {
   readonly unit: 'hour' | 'minute';
   /** The proof to ask for: what was had the last time. */
   readonly grade: Grade;
-  readonly dropKeys?: readonly string[];
+  readonly dropKeys?: readonly SourceDrop[];
 }
 
 export interface SourceCell {

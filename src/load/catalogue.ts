@@ -22,7 +22,7 @@ import type { TypedView } from './typed-views.ts';
 const HIVE_KEYS = ['tenant_id', 'month'];
 
 /** Changes whenever the catalogue's shape does, so that an upgraded program publishes anew. */
-export const CATALOGUE_VERSION = '4';
+export const CATALOGUE_VERSION = '5';
 
 const RESERVED = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
 
@@ -70,7 +70,7 @@ const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: str
     comment: "The snapshot's Parquet files",
     sql: (dataDir) =>
       `select tenant as tenant_id, lower(table_name) as table_name, period, generation, ${sqlText(`${dataDir}/`)} || file as file,
-         rows, bytes, sha256, min_ts as min_timestamp, max_ts as max_timestamp, promotion
+         rows, bytes, sha256, min_ts as min_timestamp, max_ts as max_timestamp, promotion, privacy
        from partitions where superseded_at is null order by all`,
   },
   {

@@ -10,7 +10,8 @@ import type { Instant } from '../instant.ts';
 import { sqlText } from '../transform/lake.ts';
 import { count, tableOf, text } from './engine.ts';
 import type { Row } from './engine.ts';
-import { commitGeneration, copyRows, heldRows } from './generation.ts';
+import { heldRows } from './form.ts';
+import { commitGeneration, copyRows } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { periodOf } from './layout.ts';
 import { insertPartitions, readBack } from './record.ts';
@@ -25,6 +26,12 @@ export interface CompactOptions {
   readonly smallBytes?: number;
   readonly onStep?: (step: string) => void | Promise<void>;
 }
+
+const FORM_TEXT = z
+  .string()
+  .nullable()
+  .transform((value) => value ?? undefined);
+const FORMS = z.array(z.object({ promotion: FORM_TEXT, privacy: FORM_TEXT }));
 
 /** Late rows come within days; after this a month is rewritten by hardly anything. */
 const CLOSED_AFTER = 35n * DAY;
@@ -43,7 +50,7 @@ export async function compactMonths(
        months as (
          select
            tenant, table_name, period[:7] as month, sum(rows)::bigint as rows, count(*) as n,
-           string_agg(file, chr(10) order by period) as files, list(distinct coalesce(promotion, ''))::json as promotions
+           string_agg(file, chr(10) order by period) as files, list(distinct {promotion: promotion, privacy: privacy})::json as forms
          from partitions
          where superseded_at is null and length(period) = 10
          group by all
@@ -66,12 +73,12 @@ async function compactMonth(ledger: Ledger, month: Row, run: string, onStep: Com
   if (!period) throw new Error(`not a month: ${name}`);
   const mine = ofTable(tenant, table);
   const files = (text(month, 'files') ?? '').split('\n').map((file) => join(ledger.dataDir, file));
-  const promotions = z.array(z.string()).parse(JSON.parse(text(month, 'promotions') ?? '[]'));
+  const forms = FORMS.parse(JSON.parse(text(month, 'forms') ?? '[]'));
   const [last] = await ledger.rows(
     `select coalesce(max(generation), 0) as n from partitions where ${mine} and period = ${sqlText(name)}`,
   );
   const copied = await copyRows(ledger, { tenant, table }, period, count(last, 'n') + 1, {
-    sources: [heldRows(ledger.settings.tables[table], `from ${parquetSql(files)} where true`, promotions)],
+    sources: [heldRows(ledger.settings.tables[table], `from ${parquetSql(files)} where true`, forms)],
     inOrder: false,
     rows: count(month, 'rows'),
   });

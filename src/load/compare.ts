@@ -10,6 +10,8 @@ import type { Batch } from '../page.ts';
 import type { Table } from '../tables.ts';
 import { lakeName } from '../transform/lake.ts';
 import { big, count, text } from './engine.ts';
+import { formOf } from './form.ts';
+import type { Form } from './form.ts';
 import type { Ledger } from './ledger.ts';
 import { dayPeriod } from './layout.ts';
 import type { Period } from './layout.ts';
@@ -24,8 +26,8 @@ export interface Unit {
   readonly whole: boolean;
   /** Absolute path of the current generation. */
   readonly oldFile: string | undefined;
-  /** The set of promoted columns in that file. */
-  readonly oldPromotion: string | undefined;
+  /** The rules that file was written under. */
+  readonly oldForm: Form;
   /** Rows of the current generation. */
   readonly held: number;
   /** Rows staged for the period, copies of an id counted once. */
@@ -50,19 +52,19 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   const [first, last] = [spans[0], spans.at(-1)];
   if (!first || !last) return [];
   const known = await ledger.rows(
-    `select period, epoch_us(from_ts)::varchar as lo, epoch_us(to_ts)::varchar as hi, file, generation, rows, promotion, superseded_at is null as current
+    `select period, epoch_us(from_ts)::varchar as lo, epoch_us(to_ts)::varchar as hi, file, generation, rows, promotion, privacy, superseded_at is null as current
      from partitions
      where ${ofTable(batch.tenant, batch.table)} and from_ts < ${instantSql(last.to)} and to_ts > ${instantSql(first.from)}`,
   );
   const generations = new Map<string, number>();
-  const current: { period: Period; file: string; rows: number; promotion: string | undefined }[] = [];
+  const current: { period: Period; file: string; rows: number; form: Form }[] = [];
   for (const row of known) {
     const name = text(row, 'period') ?? '';
     generations.set(name, Math.max(generations.get(name) ?? 0, count(row, 'generation')));
     if (row['current'] === true) {
       const period = { name, from: instantOf(row, 'lo'), to: instantOf(row, 'hi') };
       const file = join(ledger.dataDir, text(row, 'file') ?? '');
-      current.push({ period, file, rows: count(row, 'rows'), promotion: text(row, 'promotion') });
+      current.push({ period, file, rows: count(row, 'rows'), form: formOf(row) });
     }
   }
   const months = current.filter(({ period }) => period.to - period.from > DAY);
@@ -86,7 +88,7 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
     windows: adds ? [] : windows,
     whole: !adds && windows.length === 1 && windows[0]?.from === period.from && windows[0].to === period.to,
     oldFile: files.get(period.name)?.file,
-    oldPromotion: files.get(period.name)?.promotion,
+    oldForm: files.get(period.name)?.form ?? { promotion: undefined, privacy: undefined },
     held: files.get(period.name)?.rows ?? 0,
     staged: sumDays(period, days),
     nextGeneration: (generations.get(period.name) ?? 0) + 1,

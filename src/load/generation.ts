@@ -6,15 +6,15 @@ import { TEMPORARY, commitFile, syncPath } from '../files.ts';
 import type { Files } from '../files.ts';
 import type { Window } from '../instant.ts';
 import type { Batch } from '../page.ts';
-import type { Table } from '../tables.ts';
-import { promotionKey } from '../promoted.ts';
-import { lakeName, sqlText } from '../transform/lake.ts';
+import { lakeName } from '../transform/lake.ts';
 import { promotedSql } from '../transform/promote.ts';
 import { copyArranged } from './arrange.ts';
 import type { Sources } from './arrange.ts';
 import { hourInside, loadedSql } from './compare.ts';
 import type { Unit } from './compare.ts';
 import { count } from './engine.ts';
+import { heldRows, metadataSql, todaysForm } from './form.ts';
+import type { Form } from './form.ts';
 import type { Ledger } from './ledger.ts';
 import { generationFile } from './layout.ts';
 import type { Period } from './layout.ts';
@@ -28,12 +28,8 @@ export interface Generation {
   readonly rows: number;
   readonly bytes: number;
   readonly sha256: string;
-  /** The set of promoted columns in it; undefined = none. */
-  readonly promotion: string | undefined;
+  readonly form: Form;
 }
-
-/** Key of a file's own metadata that says which promoted columns it holds: what the ledger knows of it, for `repair`. */
-export const PROMOTION_METADATA = 'insights.promotion';
 
 /** A generation under its temporary name. */
 export interface Copied extends Omit<Generation, 'sha256'> {
@@ -63,7 +59,7 @@ export async function copyGeneration(
           table,
           `from ${parquetSql([unit.oldFile])} as old where ${isKept}
          and ${identity} not in (select id, hour from displaced where ${hourInside(unit)})`,
-          [unit.oldPromotion],
+          [unit.oldForm],
         );
   const fresh = `from (${promotedSql(table, `from staged where ${loadedSql(unit)}`)})`;
   const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, {
@@ -76,12 +72,6 @@ export async function copyGeneration(
     throw new InsightsError('unexpected', `${generation.file} holds ${generation.rows} rows, expected ${expectedRows}`);
   }
   return generation;
-}
-
-/** `from …` of rows that generations hold, with today's promoted columns: taken as they are where the files have them. */
-export function heldRows(table: Table, from: string, promotions: readonly (string | undefined)[]): string {
-  const current = promotionKey(table.promoted);
-  return promotions.every((promotion) => promotion === current) ? from : `from (${promotedSql(table, from)})`;
 }
 
 /** Rows of a table's lake columns → a file of its own, complete, not yet named. */
@@ -98,8 +88,8 @@ export async function copyRows(
   const temporary = `${path}${TEMPORARY}`;
   const definition = ledger.settings.tables[table];
   const type = `"${lakeName(definition, definition.typeColumn)}"`;
-  const promotion = promotionKey(definition.promoted);
-  const metadata = `'${PROMOTION_METADATA}': ${sqlText(promotion)}`;
+  const form = todaysForm(definition);
+  const metadata = metadataSql(form);
   const columns = columnListSql(definition);
   const stats = await copyArranged(ledger, { columns, type, metadata, ...sources }, temporary);
   return {
@@ -109,7 +99,7 @@ export async function copyRows(
     temporary,
     rows: count(stats, 'count'),
     bytes: count(stats, 'file_size_bytes'),
-    promotion,
+    form,
   };
 }
 

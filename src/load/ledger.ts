@@ -5,13 +5,15 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { DamagedError, DiskError, NewerStateError } from '../errors.ts';
+import { ConfigError, DamagedError, DiskError, NewerStateError } from '../errors.ts';
 import { onDisk, systemFiles, TEMPORARY } from '../files.ts';
 import type { Files } from '../files.ts';
 import { count, openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from './layout.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { hmacPads } from '../privacy.ts';
+import { HMAC_VARIABLES } from '../transform/privacy.ts';
 import { TABLES } from '../tables.ts';
 import type { Tables } from '../tables.ts';
 
@@ -35,6 +37,8 @@ export interface LakeSettings {
   readonly deletes: ShareLimit;
   /** The tables with the promoted columns that files are written with. @default those of `tables.ts` */
   readonly tables: Tables;
+  /** Reads the key of hashed values; asked once, and only when a privacy rule hashes. */
+  readonly privacyKey?: () => Promise<string>;
 }
 
 /** Defaults of every setting. */
@@ -95,6 +99,7 @@ export async function openLedger(
   const engine = await openEngine(file, work, settings);
   try {
     await migrate(engine, dataDir, runtime);
+    await setPrivacyKey(engine, settings);
   } catch (error) {
     await engine.close();
     throw error;
@@ -131,6 +136,16 @@ async function makeDataDir(folder: string, files: Files): Promise<string> {
       cause: error,
     });
   }
+}
+
+/** As variables of the session: no statement that could be told in an error holds the key. */
+async function setPrivacyKey(engine: Engine, { tables, privacyKey }: LakeSettings): Promise<void> {
+  if (!Object.values(tables).some(({ privacy }) => privacy.some(({ action }) => action === 'hash'))) return;
+  if (!privacyKey)
+    throw new ConfigError('A privacy rule says hash, and there is no key.', { hint: 'Set privacy.key.' });
+  const { inner, outer } = hmacPads(await privacyKey());
+  await engine.run(`set variable ${HMAC_VARIABLES.inner} = unhex($1)`, [inner]);
+  await engine.run(`set variable ${HMAC_VARIABLES.outer} = unhex($1)`, [outer]);
 }
 
 async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): Promise<void> {

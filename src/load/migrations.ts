@@ -163,4 +163,8 @@ export const MIGRATIONS: readonly string[] = [
     found_at timestamptz not null
   );
   `,
+  `
+  -- Which privacy rules the file was written under (privacyKey); null: none.
+  alter table partitions add column privacy varchar;
+  `,
 ];

@@ -48,7 +48,7 @@ async function expelForeign(
   const foreign = `from ${parquetSql([file])} where source_tenant_id <> ${sqlText(id)}`;
   const rows = await ledger.rows(`select ${HOUR_NUMBER} // 24 as day, count(*) as n ${foreign} group by 1`);
   if (rows.length === 0) return 0;
-  const definition = TABLES[table];
+  const definition = ledger.settings.tables[table];
   const idName = lakeName(definition, definition.id);
   for (const sql of stageSql({ table: definition, pages: [], pinned: id, target: 'staged' })) await ledger.run(sql);
   await leaveOutCopies(ledger, definition);
@@ -60,7 +60,7 @@ async function expelForeign(
       `insert into quarantine
        select
          ${sqlText(tenant)}, ${sqlText(table)}, "timestamp", date_trunc('hour', "timestamp"), date_trunc('minute', "timestamp"),
-         'lake', ${sqlText(run)}, 'foreign_tenant', "${idName}", ${rawSql(definition)}, null,
+         'lake', ${sqlText(run)}, 'foreign_tenant', "${idName}", ${definition.privacy.length === 0 ? rawSql(definition) : 'null'}, null,
          json_array(json_array(epoch_us(date_trunc('minute', "timestamp"))::varchar,
            (epoch_us(date_trunc('minute', "timestamp")) + 60000000)::varchar))::varchar,
          null

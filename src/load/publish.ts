@@ -16,6 +16,7 @@ import { count, text } from './engine.ts';
 import { recordDrift } from './drift.ts';
 import type { Drift } from './drift.ts';
 import { syncHead, writeCoverage } from './head.ts';
+import { otherPrivacySql } from './form.ts';
 import type { Ledger } from './ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE } from './layout.ts';
 import { describeProperties } from './properties.ts';
@@ -120,7 +121,12 @@ async function sweep(ledger: Ledger): Promise<number> {
   await ledger.run(
     `update partitions set unpublished_at = ${ledger.nowSql()} where removed_at is null and unpublished_at > ${ledger.nowSql()}`,
   );
-  const due = `removed_at is null and unpublished_at <= ${ledger.nowSql()} - ${keep}`;
+  // What was written under other privacy rules is not kept for anybody.
+  const tables = Object.values(ledger.settings.tables).map(
+    (table) => `(table_name = ${sqlText(table.name)} and ${otherPrivacySql(table)})`,
+  );
+  const over = `(unpublished_at <= ${ledger.nowSql()} - ${keep} or (unpublished_at is not null and (${tables.join(' or ')})))`;
+  const due = `removed_at is null and ${over}`;
   const rows = await ledger.rows(`select file from partitions where ${due}`);
   if (rows.length === 0) return 0;
   for (const row of rows) await ledger.files.rm(join(ledger.dataDir, text(row, 'file') ?? ''), { force: true });

@@ -203,7 +203,13 @@ async function replayDay(
   );
   const pages = groups.map(pageOf);
   const { pinnedTenantId } = await profileOf(ledger, tenant);
-  const input = { table: TABLES[table], pages, pinned: pinnedTenantId, target: 'staged', lines: 'replayed_lines' };
+  const input = {
+    table: ledger.settings.tables[table],
+    pages,
+    pinned: pinnedTenantId,
+    target: 'staged',
+    lines: 'replayed_lines',
+  };
   for (const sql of stageSql(input)) await ledger.run(sql);
   const days = await leaveOutCopies(ledger, TABLES[table]);
   const [judged] = await ledger.rows('select count(*) as n, count(reason) as refused from staged');

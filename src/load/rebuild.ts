@@ -12,7 +12,8 @@ import type { TableName } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
 import { count, tableOf, text } from './engine.ts';
 import type { Row } from './engine.ts';
-import { commitGeneration, copyRows, heldRows } from './generation.ts';
+import { formOf, heldRows, otherPrivacySql } from './form.ts';
+import { commitGeneration, copyRows } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { periodOf } from './layout.ts';
 import { insertPartitions, readBack } from './record.ts';
@@ -64,7 +65,7 @@ export async function rebuildDue(ledger: Ledger, selection: RebuildSelection = {
 export async function rebuild(ledger: Ledger, options: RebuildOptions): Promise<RebuildCount[]> {
   const due = await ledger.exclusive(() =>
     ledger.rows(
-      `select tenant, table_name, period, file, rows, promotion
+      `select tenant, table_name, period, file, rows, promotion, privacy
        from partitions where ${dueSql(ledger, options)} order by table_name, tenant, period`,
     ),
   );
@@ -81,6 +82,29 @@ export async function rebuild(ledger: Ledger, options: RebuildOptions): Promise<
   return [...done.values()];
 }
 
+/**
+ * Texts of rows that could not be loaded are not kept where a table has privacy rules; those of before go now. Returns how
+ * many; their bytes stay in the ledger's file until it is written anew.
+ */
+export async function forgetTexts(
+  ledger: Ledger,
+  { tables = TABLE_NAMES, tenants }: Pick<RebuildSelection, 'tables' | 'tenants'>,
+): Promise<number> {
+  const names = tables.filter((table) => ledger.settings.tables[table].privacy.length > 0);
+  const kept = [
+    'raw is not null',
+    `table_name in (${names.map(sqlText).join(', ')})`,
+    ...(tenants ? [`tenant in (${['', ...tenants].map(sqlText).join(', ')})`] : []),
+  ].join(' and ');
+  if (names.length === 0) return 0;
+  return ledger.exclusive(async () => {
+    const [held] = await ledger.rows(`select count(*) as n from quarantine where ${kept}`);
+    const n = count(held, 'n');
+    if (n > 0) await ledger.transaction(() => ledger.run(`update quarantine set raw = null where ${kept}`));
+    return n;
+  });
+}
+
 function dueSql(ledger: Ledger, { tenants, tables = TABLE_NAMES, from, to }: RebuildSelection): string {
   const outdated = tables.map((table) => `(table_name = ${sqlText(table)} and ${outdatedSql(ledger, table)})`);
   return [
@@ -94,7 +118,8 @@ function dueSql(ledger: Ledger, { tenants, tables = TABLE_NAMES, from, to }: Reb
 
 /** True for a partition of the table that was written under other rules. */
 function outdatedSql(ledger: Ledger, table: TableName): string {
-  return `promotion is distinct from ${sqlText(promotionKey(ledger.settings.tables[table].promoted))}`;
+  const definition = ledger.settings.tables[table];
+  return `(promotion is distinct from ${sqlText(promotionKey(definition.promoted))} or ${otherPrivacySql(definition)})`;
 }
 
 async function rebuildPartition(ledger: Ledger, row: Row, { run, onStep }: RebuildOptions): Promise<void> {
@@ -106,7 +131,7 @@ async function rebuildPartition(ledger: Ledger, row: Row, { run, onStep }: Rebui
   const file = text(row, 'file') ?? '';
   const [last] = await ledger.rows(`select max(generation) as n from partitions where ${mine}`);
   const held = heldRows(ledger.settings.tables[table], `from ${parquetSql([join(ledger.dataDir, file)])} where true`, [
-    text(row, 'promotion'),
+    formOf(row),
   ]);
   const copied = await copyRows(ledger, of, period, count(last, 'n') + 1, {
     sources: [held],

@@ -117,14 +117,14 @@ export async function insertPartitions(
      select
        ${sqlText(tenant)}, ${sqlText(table)}, r[1], make_timestamptz(r[2]::bigint), make_timestamptz(r[3]::bigint),
        r[4]::integer, r[5], r[6]::bigint, r[7]::bigint, r[8], whole.fp, whole.min_ts, whole.max_ts,
-       ${run === null ? 'null' : sqlText(run)}, ${ledger.nowSql()}, null, null, null, r[9]
+       ${run === null ? 'null' : sqlText(run)}, ${ledger.nowSql()}, null, null, null, r[9], r[10]
      from ${BULK_SQL}
      join (
        select file, ${foldSql('fp')} as fp, min(min_ts) as min_ts, max(max_ts) as max_ts from readback group by file
      ) as whole on whole.file = r[5]`,
     [
       JSON.stringify(
-        generations.map(({ period, generation, file, rows, bytes, sha256, promotion }) => [
+        generations.map(({ period, generation, file, rows, bytes, sha256, form }) => [
           period.name,
           String(period.from / 10n),
           String(period.to / 10n),
@@ -133,7 +133,8 @@ export async function insertPartitions(
           String(rows),
           String(bytes),
           sha256,
-          promotion ?? null,
+          form.promotion ?? null,
+          form.privacy ?? null,
         ]),
       ),
     ],

@@ -11,7 +11,9 @@ import { commitFile, systemFiles, TEMPORARY, type Files } from '../files.ts';
 import type { TableName } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
 import { text } from './engine.ts';
-import { PROMOTION_METADATA, sha256Of } from './generation.ts';
+import { FORM_METADATA } from './form.ts';
+import type { Form } from './form.ts';
+import { sha256Of } from './generation.ts';
 import type { Generation } from './generation.ts';
 import { openLedger } from './ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from './ledger.ts';
@@ -187,7 +189,7 @@ async function chooseReadable(
     const rows = await rowsOf(ledger, path);
     if (rows === undefined) continue;
     taken.add(period.name);
-    chosen.push({ period, generation, file, rows, bytes, sha256, promotion: await promotionOf(ledger, path) });
+    chosen.push({ period, generation, file, rows, bytes, sha256, form: await writtenForm(ledger, path) });
   }
   return chosen.sort((a, b) => (a.period.from < b.period.from ? -1 : 1));
 }
@@ -207,12 +209,16 @@ async function rowsOf(ledger: Ledger, path: string): Promise<number | undefined>
   }
 }
 
-/** Which promoted columns a file says that it holds. */
-async function promotionOf(ledger: Ledger, path: string): Promise<string | undefined> {
-  const [row] = await ledger.rows(
-    `select decode(value) as value from parquet_kv_metadata(${sqlText(path)}) where decode(key) = ${sqlText(PROMOTION_METADATA)}`,
+/** The rules that a file says it was written under. */
+async function writtenForm(ledger: Ledger, path: string): Promise<Form> {
+  const rows = await ledger.rows(
+    `select decode(key) as key, decode(value) as value from parquet_kv_metadata(${sqlText(path)}) where decode(key) like 'insights.%'`,
   );
-  return row && text(row, 'value');
+  const of = (key: string): string | undefined => {
+    const row = rows.find((candidate) => text(candidate, 'key') === key);
+    return row && text(row, 'value');
+  };
+  return { promotion: of(FORM_METADATA.promotion), privacy: of(FORM_METADATA.privacy) };
 }
 
 async function manifestFiles({ dataDir, files }: Ledger): Promise<Set<string>> {

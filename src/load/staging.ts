@@ -123,7 +123,13 @@ async function stagePages(
   substitutes: ReadonlyMap<string, string>,
 ): Promise<ReadonlyMap<string, string>> {
   const stage = async (substitutes: ReadonlyMap<string, string>): Promise<void> => {
-    const statements = stageSql({ table: TABLES[batch.table], pages, pinned, target: 'staged', substitutes });
+    const statements = stageSql({
+      table: ledger.settings.tables[batch.table],
+      pages,
+      pinned,
+      target: 'staged',
+      substitutes,
+    });
     for (const sql of statements) await ledger.run(sql);
   };
   try {

@@ -190,7 +190,7 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
 function rebuildLine({ tables }: StatusReport): string {
   const files = tables.reduce((sum, table) => sum + table.outdatedFiles, 0);
   if (files === 0) return '';
-  return `\n${plural(files, 'file')} under other promoted columns than today's: \`insights-etl rebuild\` writes them anew\n`;
+  return `\n${plural(files, 'file')} under other promoted columns or privacy rules than today's: \`insights-etl rebuild\` writes them anew\n`;
 }
 
 export function doctorSummary(report: DoctorReport): string {
@@ -208,14 +208,18 @@ export function doctorSummary(report: DoctorReport): string {
   return visibleLines([`this machine\n${lines(report.machine)}`, ...tenants].join('\n'));
 }
 
-export function rebuildSummary({ dryRun, tables, published, seconds }: RebuildReport, colour: boolean): string {
-  if (tables.length === 0) return 'every file is under the rules of today: nothing to do\n';
+export function rebuildSummary(report: RebuildReport, colour: boolean): string {
+  const { dryRun, tables, forgotten, published, seconds } = report;
+  const texts =
+    forgotten === 0 ? '' : `${plural(forgotten, 'text')} of unloadable rows removed: privacy rules hold for them too\n`;
+  if (tables.length === 0)
+    return `every file is under the rules of today${forgotten === 0 ? ': nothing to do' : ''}\n${texts}`;
   const columns = [left('tenant'), left('table'), right('files'), right('rows')];
   const rows = tables.map(({ tenant, table, files, rows: n }) => [tenant, table, count(files), count(n)]);
   const end = dryRun
     ? 'due; nothing was done. `insights-etl rebuild` does it.'
     : `written anew${published ? ' and published' : ''} · no call · ${duration(seconds)}`;
-  return `${renderTable(columns, rows, colour)}\n${end}\n`;
+  return `${renderTable(columns, rows, colour)}\n${end}\n${texts}`;
 }
 
 export function repairSummary(report: RepairReport): string {

@@ -36,11 +36,12 @@ export async function* examineMachine(config: Config, ledger: Ledger): AsyncGene
 
 async function rebuildCheck(ledger: Ledger): Promise<DoctorCheck> {
   const files = (await rebuildDue(ledger)).reduce((sum, table) => sum + table.files, 0);
-  if (files === 0) return { name: 'rebuild', ok: true, detail: 'every file has the promoted columns of today' };
+  if (files === 0)
+    return { name: 'rebuild', ok: true, detail: 'every file is under the promoted columns and privacy rules of today' };
   return {
     name: 'rebuild',
     ok: true,
-    detail: `${files} files have other promoted columns than today's: right, but slower to query`,
+    detail: `${files} files are under other promoted columns or privacy rules than today's`,
     hint: 'Run `insights-etl rebuild`: it writes them anew and asks the source nothing.',
   };
 }

@@ -27,8 +27,8 @@ import type { TableWork } from './table-work.ts';
 
 /** Answers on their way into the lake. */
 export const LANDING_FOLDER = 'landing';
-/** Answers that are loaded, where `landing.keep` is set. */
-const KEPT_FOLDER = 'kept';
+/** Answers that are loaded, where `landing.keep` is set: of tables without privacy rules, since they are as received. */
+export const KEPT_FOLDER = 'kept';
 
 interface OnItsWay {
   readonly landing: Landing;
@@ -157,7 +157,8 @@ async function load(
     }
   }
   const { config, ledger } = work;
-  if (config.landing.keep) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
+  const keeps = config.landing.keep && config.lakeTables[work.table].privacy.length === 0;
+  if (keeps) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
   else await landing.remove();
   await work.merged();
   return { parts, loaded: rest !== undefined };

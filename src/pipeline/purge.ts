@@ -3,14 +3,14 @@
  * until their blocks are used again, so the ledger is written anew; the catalogue is, by each publish.
  */
 import { join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
 import type { Config } from '../config.ts';
-import { onDisk, syncPath, systemFiles, TEMPORARY, writeDurably } from '../files.ts';
+import { onDisk, systemFiles, writeDurably } from '../files.ts';
 import type { Files } from '../files.ts';
 import { text } from '../load/engine.ts';
 import { openLedger } from '../load/ledger.ts';
 import { publish } from '../load/publish.ts';
 import { recover } from '../load/recover.ts';
+import { rewriteLedger } from '../load/rewrite-ledger.ts';
 import type { Runtime } from '../runtime.ts';
 import { TABLES, TABLE_NAMES } from '../tables.ts';
 import { lakeSettings } from './each-table.ts';
@@ -96,26 +96,4 @@ async function scrub(path: string, tenant: string, disk: Files): Promise<void> {
   const content = await disk.readFile(path, 'utf8');
   const left = `${JSON.stringify(without(JSON.parse(content), tenant))}\n`;
   if (left !== content) await writeDurably(path, left, disk);
-}
-
-async function rewriteLedger(dataDir: string, disk: Files): Promise<void> {
-  const file = join(dataDir, 'state.duckdb');
-  const fresh = file + TEMPORARY;
-  await disk.rm(fresh, { force: true });
-  const quoted = (path: string): string => `'${path.replaceAll("'", "''")}'`;
-  const instance = await DuckDBInstance.create(':memory:');
-  const connection = await instance.connect();
-  try {
-    await connection.run(
-      `attach ${quoted(file)} as old; attach ${quoted(fresh)} as new; copy from database old to new`,
-    );
-    await connection.run('detach new');
-    await syncPath(fresh, disk);
-    // The old file is still attached, and locked by that: no other process writes to what is replaced here.
-    await disk.rename(fresh, file);
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
-  await syncPath(dataDir, disk);
 }

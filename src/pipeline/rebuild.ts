@@ -1,16 +1,31 @@
 /** `rebuild`: the lake's files under today's rules, from the rows that they hold; asks the source nothing. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Config } from '../config.ts';
+import { onDisk, systemFiles } from '../files.ts';
+import type { Files } from '../files.ts';
 import { openLedger } from '../load/ledger.ts';
 import { publish } from '../load/publish.ts';
-import { rebuild, rebuildDue } from '../load/rebuild.ts';
+import { forgetTexts, rebuild, rebuildDue } from '../load/rebuild.ts';
 import { recover } from '../load/recover.ts';
+import { rewriteLedger } from '../load/rewrite-ledger.ts';
 import type { Runtime } from '../runtime.ts';
+import { TABLE_NAMES } from '../tables.ts';
 import { lakeSettings } from './each-table.ts';
+import { KEPT_FOLDER } from './load-batches.ts';
 import type { RebuildReport } from './report.ts';
 import type { RunRequest } from './table-work.ts';
 
 /** More often would only rewrite the catalogue. */
 const PUBLISH_EVERY_MS = 30_000;
+
+type Selection = Pick<RunRequest, 'tenants' | 'tables' | 'from' | 'to'>;
+
+interface Around {
+  readonly dryRun: boolean;
+  readonly runtime: Runtime;
+  readonly signal: AbortSignal;
+}
 
 /**
  * Writes every selected file that was written under other rules anew, and publishes. `dryRun` only says what is due.
@@ -18,12 +33,24 @@ const PUBLISH_EVERY_MS = 30_000;
  */
 export async function rebuildLake(
   config: Config,
-  request: Pick<RunRequest, 'tenants' | 'tables' | 'from' | 'to'>,
-  { dryRun, runtime, signal }: { readonly dryRun: boolean; readonly runtime: Runtime; readonly signal: AbortSignal },
+  request: Selection,
+  { dryRun, runtime, signal }: Around,
 ): Promise<RebuildReport> {
   const startedMs = runtime.monotonic();
+  const done = await rebuildOpened(config, request, { dryRun, runtime, signal });
+  // Also the free blocks of the ledger's file hold texts until then.
+  const files = runtime.files ?? systemFiles;
+  if (done.forgotten > 0) await onDisk(config.dataDir, () => rewriteLedger(config.dataDir, files));
+  return { dryRun, ...done, seconds: dryRun ? 0 : (runtime.monotonic() - startedMs) / 1000, exitCode: 0 };
+}
+
+async function rebuildOpened(
+  config: Config,
+  request: Selection,
+  { dryRun, runtime, signal }: Around,
+): Promise<Pick<RebuildReport, 'tables' | 'forgotten' | 'published'>> {
   await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
-  if (dryRun) return { dryRun, tables: await rebuildDue(ledger, request), published: false, seconds: 0, exitCode: 0 };
+  if (dryRun) return { tables: await rebuildDue(ledger, request), forgotten: 0, published: false };
   await recover(ledger);
   const run = 'rebuild';
   let lastMs = runtime.monotonic();
@@ -32,6 +59,8 @@ export async function rebuildLake(
     some = (await publish(ledger, { run, head })).changed || some;
     lastMs = runtime.monotonic();
   };
+  const forgotten = await forgetTexts(ledger, request);
+  await removeKept(config, request, ledger.files);
   let tables: RebuildReport['tables'];
   try {
     tables = await rebuild(ledger, {
@@ -48,5 +77,19 @@ export async function rebuildLake(
   }
   for (const { tenant, table, files, rows } of tables)
     runtime.log.info({ event: 'rebuild.end', tenant, table, files, rows }, 'files written anew');
-  return { dryRun, tables, published: some, seconds: (runtime.monotonic() - startedMs) / 1000, exitCode: 0 };
+  return { tables, forgotten, published: some };
+}
+
+/** Answers kept from before a table had privacy rules. */
+async function removeKept(
+  { dataDir, lakeTables }: Config,
+  { tenants, tables = TABLE_NAMES }: Selection,
+  files: Files,
+): Promise<void> {
+  const kept = join(dataDir, KEPT_FOLDER);
+  if (!existsSync(kept)) return;
+  for (const tenant of tenants ?? (await files.readdir(kept)))
+    for (const table of tables)
+      if (lakeTables[table].privacy.length > 0)
+        await files.rm(join(kept, tenant, table), { recursive: true, force: true });
 }

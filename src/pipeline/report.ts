@@ -174,9 +174,27 @@ export interface RebuildReport {
   readonly dryRun: boolean;
   /** Files written anew; tables without any are left out. */
   readonly tables: readonly (At & { readonly files: number; readonly rows: number })[];
+  /** Texts of unloadable rows that were removed, since their table has privacy rules. */
+  readonly forgotten: number;
   readonly published: boolean;
   readonly seconds: number;
   readonly exitCode: number;
+}
+
+export interface AuditReport {
+  /** So many rows of a type were looked at. */
+  readonly rowsOfAType: number;
+  /** Paths without a rule whose values look like personal data, the largest share first. */
+  readonly paths: readonly {
+    readonly table: TableName;
+    readonly type: string;
+    readonly path: string;
+    readonly looksLike: string;
+    /** So many of the values that were looked at. */
+    readonly values: number;
+    /** Of the values at the path. */
+    readonly share: number;
+  }[];
 }
 
 export interface DoctorCheck {

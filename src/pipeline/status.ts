@@ -6,6 +6,7 @@ import type { Config } from '../config.ts';
 import { onDisk, systemFiles, writeDurably } from '../files.ts';
 import type { Files } from '../files.ts';
 import { DAY, formatInstant, parseInstant, toEpochMs } from '../instant.ts';
+import { privacyKey } from '../privacy.ts';
 import { promotionKey } from '../promoted.ts';
 import { driftChange } from '../load/drift.ts';
 import { openReader, textRows } from '../reader.ts';
@@ -94,12 +95,13 @@ async function recentDrift(reader: Reader, runtime: Runtime): Promise<StatusRepo
 
 /** Counts the files of other rules. A catalogue of an older program does not say, and all of its files are. */
 async function outdatedSql(reader: Reader, { lakeTables }: Config): Promise<string> {
-  const columns = await textRows(reader, `select name from pragma_table_info('lake_files') where name = 'promotion'`);
+  const columns = await textRows(reader, `select name from pragma_table_info('lake_files') where name = 'privacy'`);
   if (columns.length === 0) return 'count(*)';
-  const current = Object.values(lakeTables).map(
-    ({ lakeName, promoted }) => `when '${lakeName}' then '${promotionKey(promoted)}'`,
-  );
-  return `count(*) filter (where promotion is distinct from case table_name ${current.join(' ')} end)`;
+  const current = Object.values(lakeTables).map(({ lakeName, promoted, privacy }) => {
+    const rules = privacyKey(privacy);
+    return `when '${lakeName}' then promotion is distinct from '${promotionKey(promoted)}' or privacy is distinct from ${rules === undefined ? 'null' : `'${rules}'`}`;
+  });
+  return `count(*) filter (where case table_name ${current.join(' ')} end)`;
 }
 
 /** Kept beside the lake: a run that changes nothing publishes nothing, and is still the last run. */

@@ -7,6 +7,7 @@
  * of a list that differ), null.
  */
 import type { Table } from '../tables.ts';
+import { shallowSql } from './depth.ts';
 import { lakeName, sqlText } from './lake.ts';
 
 /**
@@ -21,15 +22,8 @@ const MOST = { types: 5_000, paths: 500, depth: 8, pointer: 500 } as const;
 /** Of `like`: a date, a letter or blank, hours and minutes. A date alone stays a text. */
 const INSTANT = '____-__-_____:__%';
 
-/**
- * `json_structure` descends on the stack, and text nested 100,000 levels deep ends the process (measured; 50,000 is
- * fine). Text that may be nested deeper than 5,000 has no structure: told from its length, and in long text from the
- * number of brackets that open.
- */
-const STRUCTURE = `case
-  when length(body::varchar) < 10000 or length(body::varchar) - length(translate(body::varchar, '[{', '')) < 5000
-  then json_structure(body)::varchar
-end`;
+/** Text that is too deep has no structure. */
+const STRUCTURE = `case when ${shallowSql('body')} then json_structure(body)::varchar end`;
 
 /** The columns of a table that hold JSON. */
 export function jsonColumns(table: Table): readonly string[] {

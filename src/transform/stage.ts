@@ -17,6 +17,7 @@
 import type { LandedPage, REASONS } from '../page.ts';
 import type { Table } from '../tables.ts';
 import { SourceError } from '../errors.ts';
+import { privateJsonSql } from './privacy.ts';
 import { givenColumns, lakeName, sqlText } from './lake.ts';
 
 /** Reasons whose rows have a known place in time inside their page: they take part in their hour's account. */
@@ -32,7 +33,11 @@ interface StageInput {
   readonly pages: readonly LandedPage[];
   /** The tenant id that rows must carry; undefined while none is pinned. An empty id is nobody's and is loaded. */
   readonly pinned: string | undefined;
-  /** Name of the temp table made: landed (the page's place in `pages`), reason, raw (null unless there is a reason), then the columns that the source gives. */
+  /**
+   * Name of the temp table made: landed (the page's place in `pages`), reason, raw (null unless there is a reason), then the
+   * columns that the source gives. Where the table has privacy rules, raw is null too: a text that was not understood cannot
+   * be made private.
+   */
   readonly target: string;
   /** Files to read in place of a page's own (see `disarm.ts`), by the page's file. */
   readonly substitutes?: ReadonlyMap<string, string>;
@@ -58,6 +63,8 @@ export function stageSql({ table, pages, pinned, target, substitutes, lines }: S
   const columns = givenColumns(table).map((column) => column.name);
   const id = lakeName(table, table.id);
   if (pages.length === 0) return emptyStage(table, target);
+  // A row that is judged again is known by its text, which is stored already.
+  const keepsText = table.privacy.length === 0 || lines !== undefined;
   return [
     `create or replace temp table ${target}_windows (landed usmallint, lo timestamptz, hi timestamptz)`,
     `insert into ${target}_windows values ${windows.join(', ')}`,
@@ -87,8 +94,8 @@ judged as (
 select
   landed,
   reason,
-  case when reason is not null then line end as raw,
-  ${columns.map((name) => `"${name}"`).join(',\n  ')}
+  ${keepsText ? 'case when reason is not null then line end' : 'null::varchar'} as raw,
+  ${columns.map((name) => (name === 'properties' ? `${privateSql(table)} as "properties"` : `"${name}"`)).join(',\n  ')}
 from judged
 order by epoch_us("timestamp") // 86400000000, "${lakeName(table, table.typeColumn)}", "timestamp"`,
   ];
@@ -103,6 +110,12 @@ function pageRow({ page, columns }: LandedPage, place: number, file: string): st
   const startsAt = `make_timestamptz(${(page.windows[0]?.from ?? 0n) / 10n})`;
   const cells = columns === undefined ? 'null' : sqlText(JSON.stringify(columns));
   return `(${place}, ${sqlText(file)}, ${sqlText(page.id)}, ${startsAt}, ${cells}, ${sqlText(JSON.stringify(windows))})`;
+}
+
+/** Rules are applied again to what the source was asked to leave out: it may not have done so. */
+function privateSql(table: Table): string {
+  const type = `"${lakeName(table, table.typeColumn)}"`;
+  return privateJsonSql({ rules: table.privacy, json: '"properties"', type, stored: false });
 }
 
 /** A batch whose windows are empty at the source has no page; what is held there is compared with nothing. */

@@ -21,6 +21,7 @@ import type { CellQuery, ClockRange } from '../../src/extract/kql.ts';
 import { DAY, HOUR, parseInstant } from '../../src/instant.ts';
 import type { Window } from '../../src/instant.ts';
 import type { Page } from '../../src/page.ts';
+import type { SourceDrop } from '../../src/privacy.ts';
 import { TABLES, TABLE_NAMES } from '../../src/tables.ts';
 import { loadAnalyser } from './support/analyser.ts';
 import type { Analysis } from './support/analyser.ts';
@@ -35,7 +36,15 @@ const windows: readonly (readonly Window[])[] = [
   [{ from: start, to: start + DAY }],
   Array.from({ length: 5 }, (_, k) => ({ from: start + BigInt(k) * DAY, to: start + BigInt(k) * DAY + HOUR })),
 ];
-const keys = [[], ['email', `o'brien "\\" \u{1f600} é\n`, '$.a.b']];
+const keys: readonly SourceDrop[][] = [
+  [],
+  [{ types: undefined, keys: ['email', `o'brien "\\" \u{1f600} é\n`, '$.a.b'] }],
+  [
+    { types: undefined, keys: ['email'] },
+    { types: ['Pass:*', 'a.b', `x['"\\)\u{1f600}`], keys: ['$.a.b'] },
+    { types: ['*'], keys: ['email', 'b'] },
+  ],
+];
 const ranges: readonly ClockRange[] = [
   { settleMs: 300_000 },
   { settleMs: 1, lower: start },
@@ -112,7 +121,7 @@ describe('a query text', () => {
 
   test('carries a key of any characters as one literal of plain ASCII', () => {
     const query = pageQuery('Events', { id: 'p', windows: windows[0] ?? [], rows: 1, bytes: 1 }, 1, [
-      `a'b"c\\d\u{1f600}`,
+      { types: undefined, keys: [`a'b"c\\d\u{1f600}`] },
     ]);
     expect(query).toContain(String.raw`dynamic(['a\u0027b\u0022c\u005cd\ud83d\ude00'])`);
   });

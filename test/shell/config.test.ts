@@ -130,7 +130,7 @@ tenants:
     expect(a?.tables.get('Events')).toMatchObject({
       start: parseInstant('2026-02-01'),
       retentionDays: undefined,
-      drop: ['userAgent'],
+      drop: [{ types: undefined, keys: ['userAgent'] }],
     });
     expect([...(b?.tables.keys() ?? [])]).toEqual(['Events']);
     expect(b?.tables.get('Events')?.start).toBe(parseInstant('2026-03-01'));

@@ -41,7 +41,7 @@ describe('after a change of `promote`', () => {
 
     await stage.write('insights.yaml', 'promote:\n  Events: [{ name: kind_of_pass, paths: [passKind, pass.kind] }]\n');
     expect((await run('status')).out).toMatch(/[234] files under other promoted columns.*insights-etl rebuild/);
-    expect((await run('doctor')).out).toMatch(/rebuild: [234] files have other promoted columns/);
+    expect((await run('doctor')).out).toMatch(/rebuild: [234] files are under other promoted columns or privacy rules/);
     await run('run');
     expect((await run(...asked)).json).toEqual(before);
     const kinds = ['sql', 'select kind_of_pass, count(*) as n from events group by 1 order by 1', '--json'];
@@ -56,7 +56,7 @@ describe('after a change of `promote`', () => {
     expect((await run(...kinds)).json).toEqual(early);
     expect((await run('rebuild', '--json')).json).toMatchObject({ dryRun: false, tables: [] });
     expect((await run('status', '--json')).json).toMatchObject({ tables: expect.arrayContaining([expect.objectContaining({ table: 'Events', outdatedFiles: 0 })]) }); // prettier-ignore
-    expect((await run('doctor')).out).toContain('every file has the promoted columns of today');
+    expect((await run('doctor')).out).toContain('every file is under the promoted columns and privacy rules of today');
     expect((await run('run')).out).toContain('nothing new, no file changed');
   });
 

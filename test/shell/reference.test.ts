@@ -25,7 +25,11 @@ tables:
   Events: { start: 2024-01-01 }
 privacy:
   drop:
-    Events: [userAgent, origin]
+    Events: [userAgent]
+  key: { env: INSIGHTS_PRIVACY_SECRET }
+  rules:
+    - { action: hash, paths: ['identifiers.*', customerId] }
+    - { action: mask, tables: [Logs], paths: [user.email] }
 schedule: { cron: '15 3 * * *', timeZone: Europe/Paris }
 `;
 

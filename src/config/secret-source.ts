@@ -1,0 +1,16 @@
+/** Where a secret comes from: never the secret itself. */
+import { z } from 'zod';
+
+export const secretSource = z
+  .strictObject({
+    env: z.string().min(1).optional().describe('Name of the environment variable that holds the secret.'),
+    file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("File that holds the secret and nothing else; relative to the configuration's folder."),
+    command: z.string().min(1).optional().describe('Shell command that prints the secret, e.g. `pass show insights`.'),
+  })
+  .refine((source) => Object.keys(source).length === 1, { error: 'exactly one of env, file, command' });
+
+export type SecretSource = z.output<typeof secretSource>;
