@@ -107,6 +107,44 @@ describe('a call', () => {
     const lines = (await readFile(file, 'utf8')).split('\n').slice(1, -2);
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(many);
   });
+
+  test('whose answer drips in for ever ends when its time is used up, and says so', async () => {
+    const drip: Reply = (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.write('{"rows":[');
+      const timer = setInterval(() => response.write(' '), 20);
+      response.once('close', () => clearInterval(timer));
+    };
+    // Each piece comes long before the answer counts as stalled.
+    const { client, server, open, folder } = await bench([drip], { totalMs: 500, attempts: 2 });
+    const error = await failure(client.download('Events | take 1', columns, open));
+    expect(error.failure).toBe('source');
+    expect(error.message).toContain('the time for one query was used up');
+    expect(server.calls.length).toBeLessThanOrEqual(2);
+    expect((await readdir(folder)).filter((name) => name.startsWith('p1'))).toEqual([]);
+  });
+
+  test('whose answer grows beyond all bounds when it is unpacked is cut off there', async () => {
+    const bomb = gzipSync(Buffer.concat([Buffer.from('{"rows":[["'), Buffer.alloc(50_000_000, 'a')]));
+    expect(bomb.length).toBeLessThan(100_000);
+    const reply: Reply = (_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+      response.end(bomb);
+    };
+    const { client, open, folder, server } = await bench([reply], { maxBodyBytes: 1_000_000 });
+    let written = 0;
+    const counted = async (): Promise<PageWriter> => {
+      const sink = await open();
+      return { ...sink, write: (part: Buffer) => ((written += part.length), sink.write(part)) };
+    };
+    expect(await client.download('Events | take 1', columns, counted)).toMatchObject({
+      kind: 'too-large',
+      by: 'bytes',
+    });
+    expect(written).toBeLessThanOrEqual(1_000_000);
+    expect(server.calls).toHaveLength(1);
+    expect((await readdir(folder)).filter((name) => name.startsWith('p1'))).toEqual([]);
+  });
 });
 
 describe('a call that failed is made again', () => {
