@@ -3,7 +3,7 @@
  * names are linked to those of this repository: what is tested is the package, and no registry is asked.
  */
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,6 +50,7 @@ async function run(...argv: string[]): Promise<{ code: number; out: string; err:
     INSIGHTS_BASE_URL: sandbox.url,
     INSIGHTS_TENANT: 'demo',
     INSIGHTS_API_KEY: sandbox.keyOf('demo'),
+    INSIGHTS_LANDING_KEEP: 'true',
   };
   try {
     const { stdout, stderr } = await exec(process.execPath, [cli, ...argv], { cwd: folder, env });
@@ -62,13 +63,31 @@ async function run(...argv: string[]): Promise<{ code: number; out: string; err:
   }
 }
 
+let loaded: ReturnType<typeof run> | undefined;
+const load = (): ReturnType<typeof run> => (loaded ??= run('run', '--table', 'Events', '--json'));
+
 describe('the package, installed without what is optional', () => {
   it('loads a tenant, proves it, and answers a report from its own queries', async () => {
-    const loaded = await run('run', '--table', 'Events', '--json');
-    expect({ code: loaded.code, err: loaded.code === 0 ? '' : loaded.err }).toEqual({ code: EXIT.ok, err: '' });
+    const { code, err } = await load();
+    expect({ code, err: code === 0 ? '' : err }).toEqual({ code: EXIT.ok, err: '' });
     const reports = await run('query', 'installs_per_day', '--format', 'csv');
     expect([reports.code, reports.out.split('\n').length > 1]).toEqual([EXIT.ok, true]);
   });
+
+  it('has written the whole data directory for its owner alone, whatever the umask of who started it', async () => {
+    await load();
+    const data = join(folder, 'data');
+    const names = await readdir(data, { recursive: true });
+    for (const part of ['store', 'lake', 'landing', 'calls', 'kept', 'state.duckdb', 'insights.duckdb', 'manifest.json', 'last-run.json', 'outcomes.json'])
+      expect(names).toContain(part);
+    const modes = await Promise.all(
+      ['', ...names].map(async (name) => {
+        const found = await lstat(join(data, name));
+        return { name, mode: (found.mode & 0o777).toString(8), wanted: found.isDirectory() ? '700' : '600' };
+      }),
+    );
+    expect(modes.filter(({ mode, wanted }) => mode !== wanted)).toEqual([]);
+  }); // prettier-ignore
 
   it.each(['sandbox', 'demo'])('%s says which package it needs, and how to have it', async (name) => {
     const { code, err } = await run(name);
