@@ -26,11 +26,11 @@ export function schemaQuestion(table: TableName): Question {
   return { query: `${table}\n| getschema\n| project ColumnName, ColumnType`, columns: ['ColumnName', 'ColumnType'] };
 }
 
-/** How much a table holds, and from when to when. */
+/** How much a table holds, from when to when, and what time it is there. */
 export function extentQuestion(table: TableName): Question {
   return {
-    query: `${table}\n| summarize n = count(), lo = min(timestamp), hi = max(timestamp)\n| project n = tostring(n), lo = tostring(lo), hi = tostring(hi)`,
-    columns: ['n', 'lo', 'hi'],
+    query: `${table}\n| summarize n = count(), lo = min(timestamp), hi = max(timestamp)\n| project n = tostring(n), lo = tostring(lo), hi = tostring(hi), at = tostring(now())`,
+    columns: ['n', 'lo', 'hi', 'at'],
   };
 }
 

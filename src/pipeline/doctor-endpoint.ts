@@ -16,7 +16,7 @@ import {
   schemaQuestion,
 } from '../extract/questions.ts';
 import type { Question } from '../extract/questions.ts';
-import { DAY, formatInstant, fromEpochMs, parseInstant } from '../instant.ts';
+import { DAY, formatInstant, parseInstant } from '../instant.ts';
 import type { TenantProfile } from '../load/profile.ts';
 import type { TableName } from '../tables.ts';
 import type { DoctorCheck } from './report.ts';
@@ -31,7 +31,6 @@ export interface Endpoint {
   /** Rows that a page asks for. */
   readonly maxRows: number;
   readonly settleMinutes: number;
-  readonly nowMs: number;
   readonly signal: AbortSignal;
   /** Filled as checks go on. */
   readonly facts: Facts;
@@ -98,13 +97,14 @@ async function schemaCheck(to: Endpoint, table: TableName): Promise<DoctorCheck>
 async function extentCheck(to: Endpoint, table: TableName): Promise<DoctorCheck> {
   const name = `rows of ${table}`;
   const [row] = (await rowsOf(to, extentQuestion(table))) ?? [];
-  const [n, lo, hi] = (row ?? []).map(String);
-  const [first, last] = [parseInstant(lo ?? ''), parseInstant(hi ?? '')];
+  const [n, ...instants] = (row ?? []).map(String);
+  const [first, last, now] = instants.map(parseInstant);
   if (n === undefined) return { name, ok: true, detail: 'the endpoint does not count all of it at once' };
   if (first === undefined || last === undefined) return { name, ok: true, detail: 'none' };
   const detail = `${n}, from ${formatInstant(first).slice(0, 16)}Z to ${formatInstant(last).slice(0, 16)}Z`;
   const kept = to.tenant.tables.get(table)?.retentionDays;
-  const age = Number((fromEpochMs(to.nowMs) - first) / DAY);
+  // By the source's clock: this machine's may be wrong.
+  const age = Number(((now ?? last) - first) / DAY);
   // A day's grace: retention is applied in steps.
   if (kept !== undefined && age > kept + 1)
     return {

@@ -56,8 +56,7 @@ export async function doctor(
     const facts: Endpoint['facts'] = { checkedAt: new Date(runtime.now()).toISOString() };
     const { page } = config;
     const [{ settleMinutes = config.settleMinutes } = {}] = tenant.tables.values();
-    const nowMs = runtime.now();
-    const endpoint: Endpoint = { client, tenant, maxRows: page.maxRows, settleMinutes, nowMs, signal, facts };
+    const endpoint: Endpoint = { client, tenant, maxRows: page.maxRows, settleMinutes, signal, facts };
     try {
       const { pinnedTenantId } = await readProfile(ledger, tenant.id);
       for await (const check of examine(client, tenant, pinnedTenantId, runtime, signal)) {

@@ -73,6 +73,15 @@ describe('of an endpoint', () => {
     expect(events).toMatchObject({ outcome: 'verified', splits: 0 });
   });
 
+  it('how long rows are kept is reckoned by the clock of the source, not by that of this machine', async () => {
+    const ahead = { now: () => Date.parse(SOURCE.now) + 100 * 86_400_000 };
+    const report = await examine({ days: 40 }, { handles: ahead });
+    expect(checkOf(report, 'rows of Logs').hint).toBeUndefined();
+    await world[Symbol.asyncDispose]();
+    const longer = await examine({ days: 40 }, { values: { tables: { Logs: { retentionDays: 20 } } } });
+    expect(checkOf(longer, 'rows of Logs').hint).toMatch(/keeps rows for 3[89] days or more/);
+  });
+
   it('the wire form is told as it comes', async () => {
     const wire = { shape: 'columns', row: 'object', dynamic: 'text' } as const;
     const report = await examine({ wire });
