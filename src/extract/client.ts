@@ -53,6 +53,8 @@ export type TooLarge = {
   readonly by: 'rows' | 'bytes' | 'timeout';
   /** Rows that came before the source stopped; its cap, where it stops at a cap of rows. */
   readonly rowsSeen: number;
+  /** Bytes of body that came in vain. */
+  readonly bytesSeen: number;
 };
 
 export interface Downloaded<S> extends Omit<EnvelopeResult, 'failure'> {
@@ -167,7 +169,7 @@ export function createClient(options: ClientOptions): Client {
         throw unreadable(`its columns lack ${missing.join(', ')}`, tenant);
       }
       await sink.discard();
-      const { trouble, rowsSeen } = outcome;
+      const { trouble, rowsSeen, bytes: bytesSeen } = outcome;
       if (trouble.kind === 'status' && trouble.status === 401 && !renewed && (await rotated(key))) {
         renewed = true;
         continue;
@@ -179,7 +181,7 @@ export function createClient(options: ClientOptions): Client {
         toNextMinuteMs: 60_000 - (runtime.now() % 60_000),
       };
       const decision = decide(trouble, state, settings);
-      if (decision.next === 'split') return { kind: 'too-large', by: decision.by, rowsSeen };
+      if (decision.next === 'split') return { kind: 'too-large', by: decision.by, rowsSeen, bytesSeen };
       if (decision.next !== 'retry') throw refusal(decision, trouble, { tenant, attempts: attempt });
       runtime.log.warn(
         { event: 'call.retry', tenant, attempt, afterMs: decision.afterMs, trouble: describe(trouble) },

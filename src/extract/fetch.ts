@@ -49,6 +49,8 @@ const MAX_NESTED_TIMEOUTS = 6;
 const MAX_TIMEOUTS_IN_A_ROW = 8;
 /** A cap is found in some twenty steps, while others are in flight; more refusals are not about size. */
 const MAX_REFUSALS_IN_A_ROW = 64;
+/** Nor are they when so much has come in vain: one row that is larger than an answer may be, wherever it is cut. */
+const MAX_REFUSED_BYTES_IN_A_ROW = 4e9;
 
 /**
  * Lands every page of the batch that is not landed yet. Throws what the client throws, and SourceError when a part that
@@ -82,6 +84,7 @@ class FetchJob {
   readonly #divider: Divider;
   #timeoutsInARow = 0;
   #refusalsInARow = 0;
+  #refusedBytes = 0;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(landing: Landing, options: FetchOptions, stop: AbortController) {
@@ -141,7 +144,7 @@ class FetchJob {
       if (outcome.by === 'rows' && outcome.rowsSeen === 0) return this.#searchCap(page, timeouts);
       return this.#askInChildren(page, outcome.by, timeouts);
     }
-    this.#timeoutsInARow = this.#refusalsInARow = 0;
+    this.#timeoutsInARow = this.#refusalsInARow = this.#refusedBytes = 0;
     if (outcome.rows > outcome.cap) {
       await outcome.sink.discard();
       return this.#askInChildren(page, 'rows', timeouts);
@@ -157,7 +160,9 @@ class FetchJob {
   /** Learns from a refusal, and gives up where ever smaller parts are refused all the same. */
   #refused(page: Page, refusal: TooLarge): void {
     this.learner.refused(page, refusal);
-    if (refusal.by !== 'timeout' && ++this.#refusalsInARow > MAX_REFUSALS_IN_A_ROW)
+    if (refusal.by === 'timeout') return;
+    this.#refusedBytes += refusal.bytesSeen;
+    if (++this.#refusalsInARow > MAX_REFUSALS_IN_A_ROW || this.#refusedBytes > MAX_REFUSED_BYTES_IN_A_ROW)
       throw this.#tooMuch(page, refusal.by);
   }
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { batches } from '../../src/extract/batch.ts';
 import { fetchBatch } from '../../src/extract/fetch.ts';
 import type { Fetched, FetchOptions } from '../../src/extract/fetch.ts';
+import type { Client } from '../../src/extract/client.ts';
 import { createLanding, openLandings } from '../../src/extract/land.ts';
 import type { Landing } from '../../src/extract/land.ts';
 import { packPages } from '../../src/extract/pack.ts';
@@ -189,6 +190,24 @@ describe('what cannot be fetched is an error, not a loop', () => {
     const landing = await createLanding(await scratch(), onePage([{ from: now - 100n * HOUR, to: now }], 100), 'r');
     await expect(fetchBatch(landing, source.options())).rejects.toThrow(/answers in time not even/);
     expect(source.calls()).toBeLessThan(30);
+  });
+
+  test('a row larger than an answer may be is not looked for when its search costs gigabytes', async () => {
+    const source = await start({
+      ...base,
+      faults: [{ match: { kind: 'page' }, times: null, reply: { kind: 'status', status: 413 } }],
+    });
+    const client: Client = {
+      ...source.client,
+      async download(query, columns, open, signal) {
+        const answer = await source.client.download(query, columns, open, signal);
+        return answer.kind === 'too-large' ? { ...answer, bytesSeen: 1e9 } : answer;
+      },
+    };
+    const landing = await createLanding(await scratch(), onePage([{ from: now - 100n * HOUR, to: now }], 100), 'r');
+    await expect(fetchBatch(landing, source.options({ client }))).rejects.toThrow(/cannot give even a small part/);
+    // The fifth is one too many, while others are in flight.
+    expect(source.calls()).toBeLessThan(12);
   });
 });
 
