@@ -3,6 +3,8 @@ import type { z } from 'zod';
 import { closest } from '../closest.ts';
 import { ConfigError } from '../errors.ts';
 import { configKeys } from './names.ts';
+import { RENAMED } from './renamed.ts';
+import { CONFIG_VERSION } from './schema.ts';
 import { isTree, type Layer, type Path, type Tree } from './layers.ts';
 
 /** The first refusal as an error; how many more there are is said, since each run of the program shows one. */
@@ -10,19 +12,32 @@ export function explainIssues(
   issues: readonly z.core.$ZodIssue[],
   values: Tree,
   layers: readonly Layer[],
+  renamed: Readonly<Record<string, string>> = RENAMED,
 ): ConfigError {
-  const issue = issues[0];
+  // A file of a newer version has keys that are unknown here; its number says why.
+  const issue = issues.find(({ path }) => path[0] === 'version') ?? issues[0];
   if (!issue) return new ConfigError('The configuration was refused.');
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
-  const { path, text, hint } = explain(issue, values);
+  const { path, text, hint } = explain(issue, values, renamed);
   return new ConfigError(`${text}${more}`, { hint, where: originOf(path, layers) });
 }
 
-function explain(issue: z.core.$ZodIssue, values: Tree): { path: Path; text: string; hint: string } {
+function explain(
+  issue: z.core.$ZodIssue,
+  values: Tree,
+  renamed: Readonly<Record<string, string>>,
+): { path: Path; text: string; hint: string } {
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0] ?? '';
     const path = [...issue.path, key];
     const allowed = allowedKeys(issue.path);
+    const now = renamed[spell(path).replaceAll(/\[\d+\]/g, '[]')];
+    if (now !== undefined)
+      return {
+        path,
+        text: `The key "${spell(path)}" has another name now.`,
+        hint: `Write it as "${now}": docs/config.md says what it means.`,
+      };
     const meant = closest(key, allowed);
     return {
       path,
@@ -32,6 +47,12 @@ function explain(issue: z.core.$ZodIssue, values: Tree): { path: Path; text: str
   }
   const key = spell(issue.path);
   const value = valueAt(values, issue.path);
+  if (key === 'version' && typeof value === 'number' && value > CONFIG_VERSION)
+    return {
+      path: issue.path,
+      text: `The configuration is of version ${value}, and this program knows version ${CONFIG_VERSION}.`,
+      hint: 'Install the version of the program that it was written for, or a newer one.',
+    };
   const allowed = allowedText(issue, key);
   if (value === undefined)
     return { path: issue.path, text: `"${key}" is missing.`, hint: `Give "${key}": ${allowed}.` };

@@ -110,7 +110,16 @@ const table = z
   .prefault({});
 
 const share = z.number().min(0).max(1);
+/** Raised when a key is renamed or means something else: an older program then refuses the file by its number. */
+export const CONFIG_VERSION = 1;
+
 const settings = z.strictObject({
+  version: z
+    .int()
+    .min(1)
+    .max(CONFIG_VERSION)
+    .default(CONFIG_VERSION)
+    .describe('Version of the form of this file: a program that is older than the file says so.'),
   baseUrl: webUrl(false)
     .default('https://app.neostore.cloud')
     .describe('Address of the service; https, or http on this machine.'),

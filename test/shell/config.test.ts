@@ -1,6 +1,11 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { loadConfig, type Config, type ConfigSources } from '../../src/config.ts';
+import { explainIssues } from '../../src/config/explain.ts';
+import type { Tree } from '../../src/config/layers.ts';
+import { configKeys } from '../../src/config/names.ts';
+import { RENAMED } from '../../src/config/renamed.ts';
+import { configSchema } from '../../src/config/schema.ts';
 import { ConfigError } from '../../src/errors.ts';
 import type { TableName } from '../../src/tables.ts';
 import { parseInstant } from '../../src/instant.ts';
@@ -220,6 +225,11 @@ describe('what is refused names the key, the value, what is allowed, and the pla
       text: '"schedule.timeZone" cannot be "Mars/Base".\nfile /insights.yaml, line 1\nAllowed: an IANA time zone such as Europe/Paris.',
     },
     {
+      name: 'a file of a newer version, before the keys that only that one knows',
+      yaml: 'version: 2\nnovelty: true',
+      text: 'The configuration is of version 2, and this program knows version 1. (and 1 more)\nfile /insights.yaml, line 1\nInstall the version of the program that it was written for, or a newer one.',
+    },
+    {
       name: 'more than one mistake, told one at a time',
       yaml: 'inFlight: 0\nsettleMinutes: -1',
       text: '"settleMinutes" cannot be -1. (and 1 more)\nfile /insights.yaml, line 2\nAllowed: 0 to 1440.',
@@ -231,6 +241,25 @@ describe('what is refused names the key, the value, what is allowed, and the pla
     },
   ])('$name', async ({ yaml, text }) => {
     expect(await refusal(yaml)).toBe(text);
+  });
+
+  it('a key that was renamed, with its new name', () => {
+    const renamed = { 'page.rows': 'page.maxRows', 'tenants[].rate': 'tenants[].callsPerMinute' };
+    const told = (values: Tree): unknown => {
+      const { error } = configSchema.safeParse(values);
+      return error && explainIssues(error.issues, values, [], renamed).message;
+    };
+    expect(told({ page: { rows: 5 } })).toBe('The key "page.rows" has another name now.');
+    expect(told({ tenants: [{ id: 'a', apiKey: { env: 'A' }, rate: 5 }] })).toBe(
+      'The key "tenants[0].rate" has another name now.',
+    );
+    expect(told({ page: { row: 5 } })).toBe('Unknown key "page.row".');
+  });
+
+  it('no renamed key is one of today, and each has a name of today', () => {
+    const today = configKeys().map(({ path }) => path.join('.'));
+    for (const [old, now] of Object.entries(RENAMED))
+      expect([today.includes(old), today.includes(now)]).toEqual([false, true]);
   });
 
   it('a wrong value of the environment names the variable', async () => {
