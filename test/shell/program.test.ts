@@ -224,7 +224,7 @@ describe('query --list', () => {
   it('shows reports with their parameters, and heads without SQL as JSON', async () => {
     const { out } = await stage.run(['query', '--list']);
     expect(out).toContain('installs_per_day: Installs per day\n');
-    expect(out).toContain('  --param zone=<zone>  Time zone in which days begin (default UTC)\n');
+    expect(out).toContain('  --param zone=<zone>  Time zone in which periods begin (default UTC)\n');
     const listed = await stage.run(['query', '--list', '--json']);
     const reports: unknown = JSON.parse(listed.out);
     expect(reports).toContainEqual(expect.objectContaining({ name: 'installs_per_day', chart: expect.any(String) }));
