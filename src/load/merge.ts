@@ -6,13 +6,13 @@
  * current; files that the ledger does not know are orphans, which `recover` removes. So a merge that is killed between
  * any two steps has either not happened or happened whole, and running it again gives the same lake.
  */
-import { InsightsError, MassLossError, SourceError } from '../errors.ts';
+import { InsightsError, MassLossError, PartError, SourceError } from '../errors.ts';
 import type { Window } from '../instant.ts';
 import type { Batch, LandedPage } from '../page.ts';
 import { TABLES } from '../tables.ts';
 import { compareUnits, meetOldRows, planUnits } from './compare.ts';
 import type { Comparison, Unit } from './compare.ts';
-import { count } from './engine.ts';
+import { count, OutOfMemoryError } from './engine.ts';
 import { commitGeneration, copyGeneration } from './generation.ts';
 import type { Copied, Generation } from './generation.ts';
 import type { Ledger } from './ledger.ts';
@@ -63,6 +63,12 @@ export async function mergeBatch(
   return ledger.exclusive(async () => {
     try {
       return await merge(ledger, batch, landed, options);
+    } catch (caught) {
+      const error = giantRow(caught, ledger, batch, landed) ?? caught;
+      // What was refused is asked again.
+      if (error instanceof SourceError)
+        await Promise.all(refusedFiles(error, landed).map((file) => ledger.files.rm(file, { force: true })));
+      throw error;
     } finally {
       await dropStage(ledger);
     }
@@ -83,15 +89,7 @@ async function merge(
     return { ...NOTHING, already: true, ms };
   }
   requireComplete(batch, landed);
-  const stage = await timer(ms)('stage', async () => {
-    try {
-      return await stageBatch(ledger, batch, landed);
-    } catch (error) {
-      if (error instanceof SourceError)
-        await Promise.all(refusedFiles(error, landed).map((file) => ledger.files.rm(file, { force: true })));
-      throw error;
-    }
-  });
+  const stage = await timer(ms)('stage', () => stageBatch(ledger, batch, landed));
   await onStep?.('staged');
   return applyStage(ledger, batch, stage, { run, guard, keepMissing, ms, ...(onStep ? { onStep } : {}) });
 }
@@ -205,6 +203,24 @@ function requireComplete(batch: Batch, landed: readonly LandedPage[]): void {
   throw new InsightsError(
     'unexpected',
     `Batch ${batch.id} is not complete: ${landed.length} of ${batch.pages.length} pages are landed`,
+  );
+}
+
+/** A row from which the engine's memory can be the row's fault: measured, 384 MB suffice for one of 20 MB and not for one of 30. */
+const GIANT_ROW = 4 << 20;
+
+/** A value of the engine is never spilled, so that a giant row ends a merge. The page that holds it is then in the way of no other. */
+function giantRow(error: unknown, ledger: Ledger, batch: Batch, landed: readonly LandedPage[]): PartError | undefined {
+  if (!(error instanceof OutOfMemoryError)) return undefined;
+  const [page] = [...landed].sort((a, b) => b.largestRow - a.largestRow);
+  if (page === undefined || page.largestRow < GIANT_ROW) return undefined;
+  const megabytes = Math.round(page.largestRow / 1e6);
+  return new PartError(
+    `A row of ${megabytes} MB is more than the engine can take apart within ${ledger.settings.memoryLimit}: its page was refused`,
+    {
+      hint: `Raise engine.memoryLimit to about ${megabytes * 20} MB, or drop the key that is so large (docs/privacy.md); the page is asked again by the next run.`,
+      where: { tenant: batch.tenant, table: batch.table, page: page.page.id },
+    },
   );
 }
 

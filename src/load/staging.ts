@@ -7,7 +7,7 @@ import type { Table } from '../tables.ts';
 import { disarm } from '../transform/disarm.ts';
 import { lakeName } from '../transform/lake.ts';
 import { stageSql } from '../transform/stage.ts';
-import { count, text } from './engine.ts';
+import { count, OutOfMemoryError, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import { WORK_FOLDER } from './layout.ts';
 import { profileOf } from './profile.ts';
@@ -137,7 +137,8 @@ async function stagePages(
     return substitutes;
   } catch (error) {
     // The line reader refuses bytes that are not text; any other failure comes again with the copies.
-    if (!(error instanceof InsightsError) || error.failure !== 'unexpected' || substitutes.size > 0) throw error;
+    const isOfText = error instanceof InsightsError && error.failure === 'unexpected' && !(error instanceof OutOfMemoryError); // prettier-ignore
+    if (!isOfText || substitutes.size > 0) throw error;
   }
   const copies = new Map<string, string>();
   for (const [index, page] of pages.entries()) {
