@@ -42,6 +42,45 @@ export async function sharedDefinitions(folder = join(QUERIES_FOLDER, 'views')):
   return ordered;
 }
 
+/** A report whose day depends on the rows of that day alone: its results are kept day by day. */
+export interface Mart {
+  /** The report's. */
+  readonly name: string;
+  /** The table that its days are made of, in the lake's spelling: `-- mart: events`. */
+  readonly table: string;
+  readonly comment: string;
+  /** The report over whole UTC days, `from` to `to` (exclusive, yyyy-mm-dd), its other parameters at their defaults. */
+  readonly sql: (from: string, to: string) => string;
+}
+
+/** The reports in `queries/kpi/` whose head says `mart`. */
+export async function dailyMarts(folder = join(QUERIES_FOLDER, 'kpi')): Promise<readonly Mart[]> {
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
+  const marts = await Promise.all(
+    files.map(async (file): Promise<Mart[]> => {
+      const body = await readFile(join(folder, file), 'utf8');
+      const table = headOf(body, 'mart');
+      if (table === '') return [];
+      const name = basename(file, '.sql');
+      const comment = `${headOf(body, 'title')} by UTC day: ${headOf(body, 'description')}`;
+      return [{ name, table, comment, sql: (from, to) => filled(body, { from, to, grain: 'day', zone: 'UTC' }) }];
+    }),
+  );
+  return marts.flat();
+}
+
+/** The select with values in place of its parameters. */
+function filled(body: string, given: Readonly<Record<string, string>>): string {
+  const defaults = new Map(
+    [...body.matchAll(/^-- parameter: (\w+):\S+?=(\S+) /gm)].map(([, name, value]) => [name, value]),
+  );
+  return selectOf(body).replaceAll(/\$([a-z_]+)\b/g, (whole, name: string) => {
+    const value = given[name] ?? defaults.get(name);
+    if (value === undefined) throw new RangeError(`${whole} is no parameter`);
+    return value === 'null' ? 'null' : `'${value.replaceAll("'", "''")}'`;
+  });
+}
+
 /** Differs whenever a definition does: what a catalogue says that it was made with. */
 export function definitionsDigest(definitions: readonly Definition[]): string {
   return createHash('sha256').update(JSON.stringify(definitions)).digest('hex').slice(0, 16);
@@ -55,8 +94,8 @@ export function createSql(definition: Definition, create: string, name = `"${def
 }
 
 function parse(name: string, body: string, names: readonly string[]): Definition {
-  const head = (key: string): string => new RegExp(`^-- ${key}: (.+)$`, 'm').exec(body)?.[1]?.trim() ?? '';
-  const select = body.replaceAll(/^--.*\n/gm, '').trim();
+  const head = (key: string): string => headOf(body, key);
+  const select = selectOf(body);
   const of = head('arguments');
   return {
     name,
@@ -65,4 +104,12 @@ function parse(name: string, body: string, names: readonly string[]): Definition
     select,
     uses: names.filter((other) => other !== name && new RegExp(`\\b${other}\\b`, 'i').test(select)),
   };
+}
+
+function headOf(body: string, key: string): string {
+  return new RegExp(`^-- ${key}: (.+)$`, 'm').exec(body)?.[1]?.trim() ?? '';
+}
+
+function selectOf(body: string): string {
+  return body.replaceAll(/^--.*\n/gm, '').trim();
 }

@@ -252,6 +252,12 @@ const settings = z.strictObject({
         .max(8784)
         .default(24)
         .describe('Hours that superseded files are kept for readers in the middle of a query.'),
+      marts: z
+        .boolean()
+        .default(true)
+        .describe(
+          'Keep what reports say of each day as small files (docs/lake.md), brought up to date at the end of a run.',
+        ),
     })
     .prefault({})
     .describe('The published files.'),

@@ -11,7 +11,7 @@ import { commitFile, onDisk, systemFiles, TEMPORARY, writeDurably, type Files } 
 import { sqlName, sqlText } from '../transform/lake.ts';
 import { text } from './engine.ts';
 import { sha256Of } from './generation.ts';
-import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, parseGenerationFile } from './layout.ts';
+import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, isMartFile, parseGenerationFile } from './layout.ts';
 import { openLedger } from './ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from './ledger.ts';
 
@@ -29,15 +29,16 @@ export interface BackupReport {
   readonly withLedger: boolean;
 }
 
+const FILE = z.object({ file: z.string(), bytes: z.number(), sha256: z.string() });
+
 const SNAPSHOT = z.object({
   snapshot: z.number(),
+  /** Of an older version there are none. */
+  marts: z.record(z.string(), FILE).default({}),
   tables: z.record(
     z.string(),
     z.object({
-      tenants: z.record(
-        z.string(),
-        z.object({ partitions: z.array(z.object({ file: z.string(), bytes: z.number(), sha256: z.string() })) }),
-      ),
+      tenants: z.record(z.string(), z.object({ partitions: z.array(FILE) })),
     }),
   ),
 });
@@ -176,10 +177,11 @@ async function readSnapshot(files: Files, dataDir: string): Promise<Snapshot> {
   } catch (error) {
     throw new DamagedError('The manifest cannot be read', { hint: 'Run `insights-etl run`: it publishes it again.', cause: error }); // prettier-ignore
   }
-  const stored = Object.values(parsed.tables)
+  const partitions = Object.values(parsed.tables)
     .flatMap(({ tenants }) => Object.values(tenants))
-    .flatMap(({ partitions }) => partitions);
-  const stray = stored.find(({ file }) => parseGenerationFile(file) === undefined);
+    .flatMap((tenant) => tenant.partitions);
+  const stored = [...partitions, ...Object.values(parsed.marts)];
+  const stray = stored.find(({ file }) => parseGenerationFile(file) === undefined && !isMartFile(file));
   if (stray) throw new DamagedError('The manifest names a file outside of the store', { where: { file: stray.file } });
   return { number: parsed.snapshot, json, files: stored };
 }

@@ -107,6 +107,7 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
   ];
   await nameTypes(ledger, [...taken, 'snapshot', ...definitions.map(({ name }) => name)]);
   const typed = await typedViews(ledger);
+  const marts = await martViews(ledger);
   const tenants = await ledger.rows(
     'select distinct tenant from (select tenant from hours union all select tenant from partitions) order by 1',
   );
@@ -124,6 +125,7 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
     );
     await ledger.run(`comment on table catalogue.main.snapshot is 'The snapshot that this catalogue shows'`);
     await createSchema(ledger, 'main', files, typed.get('') ?? [], definitions);
+    if (marts.length > 0) await ledger.run(marts.join(';\n'));
     const schemas = new Set(RESERVED);
     for (const row of tenants) {
       const tenant = text(row, 'tenant') ?? '';
@@ -184,24 +186,45 @@ async function createSchema(
   await createViews(ledger, schema, files);
 }
 
-interface CurrentFile {
+/** Statements of the views over marts. */
+async function martViews(ledger: Ledger): Promise<string[]> {
+  const rows = await ledger.rows(
+    'select mart, file, comment from mart_files where superseded_at is null order by mart',
+  );
+  return rows.flatMap((row) => {
+    const view = `catalogue.main.${sqlName(`mart_${text(row, 'mart') ?? ''}`)}`;
+    const file = join(ledger.dataDir, text(row, 'file') ?? '');
+    return [
+      `create view ${view} as select * from read_parquet(${sqlText(file)})`,
+      `comment on view ${view} is ${sqlText(text(row, 'comment') ?? '')}`,
+    ];
+  });
+}
+
+export interface CurrentFile {
   readonly tenant: string;
   readonly table: TableName;
   /** Absolute. */
   readonly file: string;
   /** The set of promoted columns in it. */
   readonly promotion: string | undefined;
+  /** Its UTC days, yyyy-mm-dd; `to` is the first that is no more of it. */
+  readonly from: string;
+  readonly to: string;
 }
 
-async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
+export async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
   const rows = await ledger.rows(
-    'select tenant, table_name, file, promotion from partitions where superseded_at is null order by table_name, tenant, period',
+    `select tenant, table_name, file, promotion, from_ts::date::varchar as lo, to_ts::date::varchar as hi
+     from partitions where superseded_at is null order by table_name, tenant, period`,
   );
   return rows.map((row) => ({
     tenant: text(row, 'tenant') ?? '',
     table: tableOf(row),
     file: join(ledger.dataDir, text(row, 'file') ?? ''),
     promotion: text(row, 'promotion'),
+    from: text(row, 'lo') ?? '',
+    to: text(row, 'hi') ?? '',
   }));
 }
 
@@ -230,7 +253,7 @@ async function createViews(ledger: Ledger, schema: string, files: readonly Curre
  * Select of a table's rows. Files that were written with another set of promoted columns are read apart, theirs pulled
  * out of the JSON as they are read: slower, and right. `rebuild` writes them anew.
  */
-function rowsOf(table: Table, files: readonly CurrentFile[]): string {
+export function rowsOf(table: Table, files: readonly CurrentFile[]): string {
   const columns = lakeColumns(table);
   const names = columns.map(({ name }) => sqlName(name)).join(', ');
   const current = promotionKey(table.promoted);

@@ -25,9 +25,14 @@ export async function syncHead(ledger: Ledger): Promise<void> {
     const folder = partitionFolder(tableOf(row), text(row, 'tenant') ?? '', period);
     wanted.set(join(head, folder, `${period}.parquet`), join(ledger.dataDir, text(row, 'file') ?? ''));
   }
+  for (const row of await ledger.rows('select mart, file from mart_files where superseded_at is null'))
+    wanted.set(
+      join(head, 'marts', `${text(row, 'mart') ?? ''}.parquet`),
+      join(ledger.dataDir, text(row, 'file') ?? ''),
+    );
   const stale: string[] = [];
-  for (const table of Object.values(TABLES)) {
-    for (const name of await filesBelow(files, join(head, table.lakeName))) if (!wanted.has(name)) stale.push(name);
+  for (const folder of [...Object.values(TABLES).map(({ lakeName }) => lakeName), 'marts']) {
+    for (const name of await filesBelow(files, join(head, folder))) if (!wanted.has(name)) stale.push(name);
   }
   const fresh: string[] = [];
   for (const [name, file] of wanted) {

@@ -10,6 +10,8 @@ export const CATALOGUE_FILE = 'insights.duckdb';
 export const MANIFEST_FILE = 'manifest.json';
 export const STORE_FOLDER = 'store';
 export const HEAD_FOLDER = 'lake';
+/** Results of reports by day, below the data directory; `marts` below the head. */
+export const MARTS_FOLDER = join(STORE_FOLDER, 'marts');
 /** Spill files of the engine and copies made for reading; emptied at the start of a run. */
 export const WORK_FOLDER = 'work';
 
@@ -47,6 +49,11 @@ export function partitionFolder(table: TableName, tenant: string, period: string
 /** Path of a generation, relative to the data directory. */
 export function generationFile(table: TableName, tenant: string, period: string, generation: number): string {
   return join(STORE_FOLDER, partitionFolder(table, tenant, period), `${period}.${generation}.parquet`);
+}
+
+/** True for a path of a mart's file, relative to the data directory. */
+export function isMartFile(file: string): boolean {
+  return /^store\/marts\/[a-z_]+\.\d+\.parquet$/.test(file.replaceAll('\\', '/'));
 }
 
 export interface GenerationName {

@@ -37,6 +37,8 @@ export interface LakeSettings {
   readonly deletes: ShareLimit;
   /** The tables with the promoted columns that files are written with. @default those of `tables.ts` */
   readonly tables: Tables;
+  /** Keep results of reports by day (marts.ts). @default false */
+  readonly marts?: boolean;
   /** Reads the key of hashed values; asked once, and only when a privacy rule hashes. */
   readonly privacyKey?: () => Promise<string>;
 }

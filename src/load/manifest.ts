@@ -48,12 +48,27 @@ interface ManifestTable {
   >;
 }
 
+interface ManifestMart {
+  readonly comment: string;
+  /** Relative to the manifest. */
+  readonly file: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Days of tenants that it speaks of, and the first and the last of them; null when it has none. */
+  readonly days: number;
+  readonly firstDay: string | null;
+  readonly lastDay: string | null;
+}
+
 export interface Manifest {
   readonly version: 1;
   readonly snapshot: number;
   readonly publishedAt: string;
   readonly run: string;
   readonly tables: Readonly<Record<string, ManifestTable>>;
+  /** Results of reports by day, by the report's name. */
+  readonly marts: Readonly<Record<string, ManifestMart>>;
 }
 
 const ISO = (expression: string): string => `strftime(${expression}, '%Y-%m-%dT%H:%M:%S.%fZ')`;
@@ -69,7 +84,36 @@ export async function buildManifest(ledger: Ledger, snapshot: number, run: strin
       tenants: await tenantsOf(ledger, name),
     };
   }
-  return { version: 1, snapshot, publishedAt: new Date(ledger.runtime.now()).toISOString(), run, tables };
+  return {
+    version: 1,
+    snapshot,
+    publishedAt: new Date(ledger.runtime.now()).toISOString(),
+    run,
+    tables,
+    marts: await martsOf(ledger),
+  };
+}
+
+async function martsOf(ledger: Ledger): Promise<Manifest['marts']> {
+  const rows = await ledger.rows(
+    `select mart, comment, file, rows, bytes, sha256, days, first_day::varchar as lo, last_day::varchar as hi
+     from mart_files where superseded_at is null order by mart`,
+  );
+  return Object.fromEntries(
+    rows.map((row) => [
+      text(row, 'mart') ?? '',
+      {
+        comment: text(row, 'comment') ?? '',
+        file: text(row, 'file') ?? '',
+        rows: count(row, 'rows'),
+        bytes: count(row, 'bytes'),
+        sha256: text(row, 'sha256') ?? '',
+        days: count(row, 'days'),
+        firstDay: text(row, 'lo') ?? null,
+        lastDay: text(row, 'hi') ?? null,
+      },
+    ]),
+  );
 }
 
 async function tenantsOf(ledger: Ledger, table: TableName): Promise<ManifestTable['tenants']> {

@@ -19,6 +19,7 @@ import { syncHead, writeCoverage } from './head.ts';
 import { otherPrivacySql } from './form.ts';
 import type { Ledger } from './ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE } from './layout.ts';
+import { refreshMarts, sweepMarts } from './marts.ts';
 import { describeProperties } from './properties.ts';
 import { buildManifest } from './manifest.ts';
 
@@ -45,8 +46,12 @@ export interface PublishResult {
 /** Publishes what the ledger holds now. Cheap enough to call after every batch of a long backfill (without the head). */
 export async function publish(ledger: Ledger, { run, head, onStep }: PublishOptions): Promise<PublishResult> {
   return ledger.exclusive(async () => {
-    const content = await contentKey(ledger);
     const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1');
+    if (head) {
+      await refreshMarts(ledger, (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1);
+      await onStep?.('marts');
+    }
+    const content = await contentKey(ledger);
     const stands =
       last !== undefined &&
       text(last, 'content') === content &&
@@ -69,6 +74,9 @@ export async function publish(ledger: Ledger, { run, head, onStep }: PublishOpti
         await ledger.run(
           `update partitions set unpublished_at = ${ledger.nowSql()} where superseded_at is not null and unpublished_at is null`,
         );
+        await ledger.run(
+          `update mart_files set unpublished_at = ${ledger.nowSql()} where superseded_at is not null and unpublished_at is null`,
+        );
       });
       await onStep?.('snapshot');
     }
@@ -88,7 +96,8 @@ async function contentKey(ledger: Ledger): Promise<string> {
     `select
        (select coalesce(sum(hash(tenant, table_name, period, file, sha256)), 0)::varchar from partitions where superseded_at is null) as files,
        (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, hour, state, grade, source, lake, duplicates, quarantined, verified_at)), 0)::varchar from hours) as hours,
-       (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, placed_at, page, reason, id)), 0)::varchar from quarantine) as quarantine`,
+       (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, placed_at, page, reason, id)), 0)::varchar from quarantine) as quarantine,
+       (select coalesce(sum(hash(mart, file)), 0)::varchar from mart_files where superseded_at is null) as marts`,
   );
   const parts = [
     CATALOGUE_VERSION,
@@ -97,6 +106,7 @@ async function contentKey(ledger: Ledger): Promise<string> {
     text(row ?? {}, 'files'),
     text(row ?? {}, 'hours'),
     text(row ?? {}, 'quarantine'),
+    text(row ?? {}, 'marts'),
   ];
   return createHash('sha256').update(parts.join('\n')).digest('hex');
 }
@@ -116,7 +126,8 @@ async function lastSnapshot(ledger: Ledger, known: number): Promise<number> {
 
 /** Removes files of generations that no reader can still need. */
 async function sweep(ledger: Ledger): Promise<number> {
-  const keep = `interval (${Math.trunc(ledger.settings.keepHours * 3600)}) seconds`;
+  const keepSeconds = Math.trunc(ledger.settings.keepHours * 3600);
+  const keep = `interval (${keepSeconds}) seconds`;
   // A clock that was ahead and was set right would keep them until it gets there: the wait begins anew.
   await ledger.run(
     `update partitions set unpublished_at = ${ledger.nowSql()} where removed_at is null and unpublished_at > ${ledger.nowSql()}`,
@@ -127,8 +138,9 @@ async function sweep(ledger: Ledger): Promise<number> {
   );
   const over = `(unpublished_at <= ${ledger.nowSql()} - ${keep} or (unpublished_at is not null and (${tables.join(' or ')})))`;
   const due = `removed_at is null and ${over}`;
+  const marts = await sweepMarts(ledger, keepSeconds);
   const rows = await ledger.rows(`select file from partitions where ${due}`);
-  if (rows.length === 0) return 0;
+  if (rows.length === 0) return marts;
   for (const row of rows) await ledger.files.rm(join(ledger.dataDir, text(row, 'file') ?? ''), { force: true });
   const files = rows.map((row) => sqlText(text(row, 'file') ?? '')).join(', ');
   await ledger.transaction(async () => {
@@ -140,5 +152,5 @@ async function sweep(ledger: Ledger): Promise<number> {
            and later.period = partitions.period and later.generation > partitions.generation)`,
     );
   });
-  return rows.length;
+  return rows.length + marts;
 }

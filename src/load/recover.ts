@@ -10,8 +10,10 @@ import type { Files } from '../files.ts';
 import { TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { count, text } from './engine.ts';
+import type { Row } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import { CATALOGUE_FILE, HEAD_FOLDER, LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WORK_FOLDER } from './layout.ts';
+import { forgetMarts } from './marts.ts';
 import { ZERO_SQL } from './sql.ts';
 import { sqlText } from '../transform/lake.ts';
 
@@ -54,7 +56,8 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
     const rows = await ledger.rows(
       'select file, bytes, superseded_at is null as current from partitions where removed_at is null',
     );
-    const known = new Set(rows.map((row) => text(row, 'file') ?? ''));
+    const marts = await ledger.rows('select file, bytes, superseded_at is null as current from mart_files');
+    const known = new Set([...rows, ...marts].map((row) => text(row, 'file') ?? ''));
     let orphans = 0;
     const store = join(ledger.dataDir, STORE_FOLDER);
     if (!existsSync(store) && rows.some((row) => row['current'] === true)) {
@@ -73,14 +76,20 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
       }
     }
 
-    const lost: string[] = [];
-    for (const row of rows) {
-      const file = text(row, 'file') ?? '';
-      if (row['current'] !== true) continue;
-      const whole = present.has(file) && (await files.stat(join(ledger.dataDir, file))).size === count(row, 'bytes');
-      if (!whole) lost.push(file);
-    }
+    const lostOf = async (expected: readonly Row[]): Promise<string[]> => {
+      const lost: string[] = [];
+      for (const row of expected) {
+        const file = text(row, 'file') ?? '';
+        if (row['current'] !== true) continue;
+        const whole = present.has(file) && (await files.stat(join(ledger.dataDir, file))).size === count(row, 'bytes');
+        if (!whole) lost.push(file);
+      }
+      return lost;
+    };
+    const lost = await lostOf(rows);
     if (lost.length > 0) await dropPartitions(ledger, lost);
+    const lostMarts = await lostOf(marts);
+    if (lostMarts.length > 0) await forgetMarts(ledger, lostMarts);
     const recovery = { orphans, temporary, lost: lost.length };
     if (orphans + temporary + lost.length > 0)
       ledger.runtime.log.info({ event: 'lake.recovered', ...recovery }, 'put away what an earlier run left');

@@ -119,6 +119,7 @@ export function lakeSettings(config: Config, request: Pick<RunRequest, 'allowDel
     keepHours: lake.keepHours,
     quarantine,
     tables: config.lakeTables,
+    marts: lake.marts,
     ...(config.privacyKey ? { privacyKey: config.privacyKey } : {}),
     deletes: request.allowDeletes === true ? { maxShare: 1, minRows: deletes.minRows } : deletes,
   };

@@ -8,6 +8,7 @@ import { onDisk, systemFiles, writeDurably } from '../files.ts';
 import type { Files } from '../files.ts';
 import { text } from '../load/engine.ts';
 import { openLedger } from '../load/ledger.ts';
+import { sweepMarts } from '../load/marts.ts';
 import { publish } from '../load/publish.ts';
 import { recover } from '../load/recover.ts';
 import { rewriteLedger } from '../load/rewrite-ledger.ts';
@@ -69,6 +70,7 @@ async function removeRows(
     });
   });
   await publish(ledger, { run: 'purge', head: true });
+  await ledger.exclusive(() => sweepMarts(ledger, 0));
   for (const table of TABLE_NAMES)
     for (const folder of ['store', 'lake'])
       await disk.rm(join(dataDir, folder, TABLES[table].lakeName, `tenant_id=${tenant}`), {

@@ -23,7 +23,7 @@ const ROWS = z.array(
 
 let lake: Scratch;
 beforeAll(async () => {
-  lake = await scratchLake();
+  lake = await scratchLake({ marts: true });
   const day = span('2026-07-01T00:00:00Z', '2026-07-02T00:00:00Z');
   const rows = [
     event('1', '2026-07-01T10:00:00Z', { type: 'Pass:Scanned', properties: '{"storeId":"PAR","desk":{"n":1}}' }),
@@ -32,7 +32,8 @@ beforeAll(async () => {
   ];
   await load(lake, day, rows);
   await load(lake, day, [metric('m', '2026-07-01T10:00:00Z', '[{"apple":3}]')], { table: 'Metrics' });
-  await publish(lake.ledger, { run: 'run-1', head: false });
+  await load(lake, day, [event('l', '2026-07-01T10:00:00Z', { type: 'Info' })], { table: 'Logs' });
+  await publish(lake.ledger, { run: 'run-1', head: true });
 });
 afterAll(() => lake[Symbol.asyncDispose]());
 
@@ -50,7 +51,15 @@ describe('dictionary', () => {
       [],
     );
     const names = new Set(rows.map(({ name }) => name.split('(')[0]));
-    for (const name of ['events', 'passes', 'coverage', 'event_pass_scanned', 'metric_active', 'periods'])
+    for (const name of [
+      'events',
+      'passes',
+      'coverage',
+      'event_pass_scanned',
+      'metric_active',
+      'periods',
+      'mart_passes_created',
+    ])
       expect(names).toContain(name);
   });
 

@@ -1,0 +1,178 @@
+/** Marts: results of reports by day, the same as the reports themselves say, and computed for the days that changed alone. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { dailyMarts } from '../../src/definitions.ts';
+import { publish } from '../../src/load/publish.ts';
+import { recover } from '../../src/load/recover.ts';
+import { openReader, textRows } from '../../src/reader.ts';
+import { findReport, parameterValues } from '../../src/report.ts';
+import { event, load, scratchLake, span, TENANT } from './support/lake.ts';
+import type { Scratch } from './support/lake.ts';
+
+const DAYS = ['2026-07-01', '2026-07-02', '2026-07-03', '2026-07-05'];
+
+let lake: Scratch;
+beforeEach(async () => {
+  lake = await scratchLake({ marts: true });
+});
+afterEach(() => lake[Symbol.asyncDispose]());
+
+function next(day: string): string {
+  return new Date(Date.parse(day) + 86_400_000).toISOString().slice(0, 10);
+}
+
+/** A day of every kind of event, other numbers each day; some happen in its first and last instant. */
+function happenings(day: string, passes: number): unknown[][] {
+  const of = (n: number, type: string, time: string, properties: object): unknown[] =>
+    event(`${day}-${type}-${n}`, `${day}T${time}Z`, { type, properties: JSON.stringify(properties) });
+  return Array.from({ length: passes }, (_, n) => [
+    of(n, 'Pass:Created', '00:00:00', { passId: `p${n}` }),
+    of(n, 'Pass:Installed', '12:30:00', { passId: `p${n}`, device: n % 2 === 0 ? 'apple' : 'google', redirectId: 'r' }),
+    of(n, 'Pass:Uninstalled', '23:59:59.999999', { passId: `p${n}`, device: 'apple' }),
+    of(n, 'PageView', '10:00:00', {}),
+    of(n, 'ApiRequest', '10:00:00', { statusCode: n === 0 ? 500 : 200 }),
+    of(n, 'Notification:Sent', '10:00:00', { passId: `p${n}` }),
+    of(n, 'Redirect:Redirected', '10:00:00', { redirectId: 'r' }),
+  ]).flat();
+}
+
+async function loadDay(day: string, passes: number): Promise<void> {
+  const window = span(`${day}T00:00:00Z`, `${next(day)}T00:00:00Z`);
+  await load(lake, window, happenings(day, passes));
+  const logs = [event(`${day}-e`, `${day}T01:00:00Z`, { type: 'Error:Timeout' }), event(`${day}-i`, `${day}T02:00:00Z`, { type: 'Info' })];
+  await load(lake, window, logs, { table: 'Logs' });
+} // prettier-ignore
+
+async function query(sql: string, values: Record<string, string | null> = {}): Promise<string[][]> {
+  await using reader = await openReader(lake.dir, { threads: 1, memoryLimit: '256MB' });
+  return await textRows(reader, sql, values);
+}
+
+/** All but when it was computed. */
+const NOT_WHEN = '* exclude (tenant_id, loaded_at)';
+
+async function kept(name: string): Promise<string[][]> {
+  return query(`select tenant_id, ${NOT_WHEN} from mart_${name} order by all`);
+}
+
+async function reported(name: string): Promise<string[][]> {
+  const report = await findReport(name);
+  const inner = report.sql.trim();
+  return query(`select tenant_id, period::date as day, ${NOT_WHEN.replace('tenant_id', 'tenant_id, period')} from (${inner}) where period::date in (select hour::date from coverage) order by all`, parameterValues(report, [])); // prettier-ignore
+}
+
+async function publishAll(): Promise<void> {
+  await publish(lake.ledger, { run: 'r', head: true });
+}
+
+/** Names of files below the store. */
+function martFiles(): string[] {
+  const folder = join(lake.dir, 'store/marts');
+  return existsSync(folder) ? readdirSync(folder).toSorted() : [];
+}
+
+test('docs/lake.md names every report that has a mart', async () => {
+  const docs = readFileSync(new URL('../../docs/lake.md', import.meta.url), 'utf8');
+  const listed = /<!-- marts: .*?-->([\s\S]*?)<!-- end -->/.exec(docs)?.[1] ?? '';
+  expect([...listed.matchAll(/`(\w+)`/g)].map(([, name]) => name)).toEqual(
+    (await dailyMarts()).map(({ name }) => name),
+  );
+});
+
+describe('marts', () => {
+  test('say of each day what their report says', async () => {
+    for (const [n, day] of DAYS.entries()) await loadDay(day, n + 1);
+    await publishAll();
+    const names = (await dailyMarts()).map(({ name }) => name);
+    expect(names.length).toBeGreaterThanOrEqual(8);
+    for (const name of names) {
+      const rows = await kept(name);
+      expect(rows.length).toBeGreaterThanOrEqual(DAYS.length);
+      expect(rows).toEqual(await reported(name));
+      // Not of zeros alone.
+      expect(rows.some((row) => row.slice(2).some((cell) => Number(cell) >= 2 || cell === 'Info'))).toBe(true);
+    }
+  });
+
+  test('are computed anew for the days that changed, and stay as they were computed for the others', async () => {
+    for (const [n, day] of DAYS.entries()) await loadDay(day, n + 1);
+    await publishAll();
+    const whenBefore = new Map((await query('select day, loaded_at from mart_passes_created')).map(([day = '', at = '']) => [day, at])); // prettier-ignore
+    lake.clock.now += 3_600_000;
+    await loadDay('2026-07-02', 7);
+    await loadDay('2026-07-06', 2);
+    await publishAll();
+    for (const { name } of await dailyMarts()) expect(await kept(name)).toEqual(await reported(name));
+    const after = await query('select day, loaded_at, passes_created from mart_passes_created order by day');
+    expect(after.map(([day, , created]) => `${day} ${created}`)).toEqual(['2026-07-01 1', '2026-07-02 7', '2026-07-03 3', '2026-07-05 4', '2026-07-06 2']); // prettier-ignore
+    const changed = after.filter(([day = '', at]) => whenBefore.get(day) !== at).map(([day]) => day);
+    expect(changed).toEqual(['2026-07-02', '2026-07-06']);
+  });
+
+  test('are not touched where nothing changed, and not where a batch is published in the middle of a run', async () => {
+    await loadDay('2026-07-01', 1);
+    await publish(lake.ledger, { run: 'r', head: false });
+    expect(martFiles()).toEqual([]);
+    await publishAll();
+    const files = martFiles();
+    expect(files.length).toBeGreaterThanOrEqual(8);
+    expect(await publish(lake.ledger, { run: 'r', head: true })).toMatchObject({ changed: false });
+    expect(martFiles()).toEqual(files);
+  });
+
+  test('are in the manifest with their checksums, and below the head under their names', async () => {
+    await loadDay('2026-07-01', 2);
+    await publishAll();
+    const manifest: unknown = JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8'));
+    const file = martFiles().find((name) => name.startsWith('scans') || name.startsWith('passes_created')) ?? '';
+    const bytes = readFileSync(join(lake.dir, 'store/marts', file));
+    expect(manifest).toMatchObject({
+      marts: {
+        passes_created: {
+          file: `store/marts/${file}`,
+          rows: 1,
+          bytes: bytes.length,
+          sha256: createHash('sha256').update(bytes).digest('hex'),
+          days: 1,
+          firstDay: '2026-07-01',
+          lastDay: '2026-07-01',
+        },
+      },
+    });
+    expect(readFileSync(join(lake.dir, 'lake/marts/passes_created.parquet'))).toEqual(bytes);
+  });
+
+  test('go with their rows: an emptied day, a tenant, the setting', async () => {
+    await loadDay('2026-07-01', 2);
+    await loadDay('2026-07-02', 2);
+    await publishAll();
+    await lake.ledger.run(`delete from hours where tenant = '${TENANT}' and hour::date = '2026-07-02'`);
+    await publishAll();
+    expect(await query('select day from mart_passes_created')).toEqual([['2026-07-01']]);
+    await lake.reopen({ marts: false, keepHours: 0 });
+    await publishAll();
+    expect(martFiles()).toEqual([]);
+    expect(readdirSync(join(lake.dir, 'lake'))).not.toContain('passes_created.parquet');
+    await expect(query('select * from mart_passes_created')).rejects.toThrow('does not exist');
+  });
+
+  test('are made again when a file is lost, and strays of a killed run are removed', async () => {
+    await loadDay('2026-07-01', 2);
+    await publishAll();
+    const before = await kept('passes_created');
+    const [first = ''] = martFiles();
+    await rm(join(lake.dir, 'store/marts', first));
+    await recover(lake.ledger);
+    await publishAll();
+    expect(martFiles()).toHaveLength((await dailyMarts()).length);
+    expect(await kept('passes_created')).toEqual(before);
+    await lake.ledger.run('delete from mart_files');
+    await recover(lake.ledger);
+    expect(martFiles()).toEqual([]);
+    await publishAll();
+    expect(await kept('passes_created')).toEqual(before);
+  });
+});
