@@ -111,7 +111,7 @@ function hmac(value: string): string {
 describe('a configured drop, hash and mask', () => {
   beforeAll(async () => {
     await openSource();
-    await run({ privacy: PRIVACY, landing: { keep: true } });
+    await run({ privacy: PRIVACY, landing: { keep: true }, lake: { marts: true } });
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
@@ -154,7 +154,7 @@ describe('a configured drop, hash and mask', () => {
 
   it('make a second run with nothing new change no file', async () => {
     const before = await world.published();
-    await run({ privacy: PRIVACY });
+    await run({ privacy: PRIVACY, lake: { marts: true } });
     expect(await world.published()).toEqual(before);
   });
 });
@@ -162,7 +162,7 @@ describe('a configured drop, hash and mask', () => {
 describe('without a rule', () => {
   beforeAll(async () => {
     await openSource();
-    await run({});
+    await run({ lake: { marts: true } });
   });
   afterAll(() => world[Symbol.asyncDispose]());
 

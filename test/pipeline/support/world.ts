@@ -43,6 +43,8 @@ export async function openWorld(source: SandboxOptions | Sandbox, settings: Tree
           callsPerMinute: 0,
           // Threads that wait for each other cost more than these few rows.
           engine: { threads: 1 },
+          // Tests that are about them ask for them.
+          lake: { marts: false },
           tenants: sandbox.tenants.map((id) => ({ id, apiKey: { env: keyName(id) } })),
           ...settings,
           ...values,
