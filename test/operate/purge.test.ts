@@ -13,7 +13,8 @@ const NOW = '2026-11-01T00:30:00Z';
 
 describe('tenant remove --purge', () => {
   it('leaves neither the name nor an id of the tenant in any byte, and every row of the others', async () => {
-    world = await openWorld({ rows: 600, days: 2, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] });
+    const source = { rows: 600, days: 2, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] };
+    world = await openWorld(source, { lake: { marts: true } });
     await world.run({}, { landing: { keep: true } });
     const ids = await world.sql(`select event_id from events where tenant_id = 'canary-shop' limit 50`);
     const canaries = ['canary-shop', ...ids.map((row) => String(row['event_id']))];
@@ -28,6 +29,7 @@ describe('tenant remove --purge', () => {
     const names = (await readdir(world.dataDir, { recursive: true })).join('\n');
     expect(canaries.filter((canary) => bytes.includes(canary) || names.includes(canary))).toEqual([]);
     expect(await world.sql(lyon)).toEqual(before);
+    expect(await world.sql('select distinct tenant_id from mart_passes_created')).toEqual([{ tenant_id: 'lyon' }]);
     const again = await world.run({ tenants: ['lyon'] });
     expect([again.exitCode, again.tables.some(({ changed }) => changed)]).toEqual([0, false]);
   });
