@@ -50,7 +50,7 @@ describe('a run with fewer calls than it needs', () => {
     await using other = await openWorld(world.sandbox);
     await other.run();
     expect(content).toEqual(await other.sql(CONTENT));
-  }, 90_000);
+  });
 
   it('names rows, calls and the instant of the loss, and `plan` has said the same before', async () => {
     world = await openWorld(SOURCE);

@@ -170,7 +170,7 @@ describe('the package, packed and laid into an empty folder', () => {
     await exec('tar', ['-xzf', tarball], { cwd: folder });
     await symlink(join(ROOT, 'node_modules'), join(folder, 'package', 'node_modules'));
     await mkdir(join(folder, 'elsewhere'));
-  }, 60_000);
+  });
   afterAll(async () => {
     await built[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });

@@ -13,7 +13,7 @@ const exec = promisify(execFile);
 let built: BuiltPackage;
 beforeAll(async () => {
   built = await buildPackage();
-}, 60_000);
+});
 afterAll(() => built[Symbol.asyncDispose]());
 
 const manifestSchema = z.object({

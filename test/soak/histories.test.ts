@@ -10,7 +10,7 @@ let source: Sandbox;
 let built: BuiltPackage;
 beforeAll(async () => {
   [source, built] = await Promise.all([openSource(), buildPackage()]);
-}, 120_000);
+});
 afterAll(async () => {
   await source.close();
   await built[Symbol.asyncDispose]();
