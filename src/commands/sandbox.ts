@@ -19,6 +19,7 @@ interface Flags {
   readonly shape?: Shape;
   readonly tenants?: string[];
   readonly now?: string;
+  readonly frozen?: boolean;
   readonly replay?: boolean;
   readonly rowCap?: number;
   readonly byteCap?: number;
@@ -57,6 +58,7 @@ export function sandboxCommand(shell: Shell): Command {
       list,
     )
     .option('--now <iso>', "the sandbox's time at its start; it runs on from there (default: the machine's)")
+    .option('--frozen', "the sandbox's time stands still but for what a scenario or the admin surface does to it")
     .option('--replay', "hide rows later than the sandbox's time, so that they come in as it runs")
     .option('--row-cap <n>', 'rows an answer may hold; 0 = no cap (default: 500000)', whole)
     .option('--byte-cap <n>', 'bytes of rows an answer may hold; 0 = no cap (default: 67108864)', whole)
