@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { dailyMarts, createSql, definitionsDigest, sharedDefinitions } from '../definitions.ts';
-import type { Mart } from '../definitions.ts';
+import type { Definition, Mart } from '../definitions.ts';
 import { TEMPORARY, commitFile } from '../files.ts';
 import { privacyKey } from '../privacy.ts';
 import { promotionKey } from '../promoted.ts';
@@ -24,7 +24,7 @@ import type { Ledger } from './ledger.ts';
 import { MARTS_FOLDER } from './layout.ts';
 
 /** Rows and days computed together: bounds memory over a first load of years. One day is never divided. */
-const TOGETHER = { rows: 2_000_000, days: 366 } as const;
+const TOGETHER = { rows: 200_000, days: 366 } as const;
 
 /** What the reports of marts never read: most of a row. */
 const LEFT_OUT = ['properties', 'operation_id', 'source_tenant_id', 'value'];
@@ -145,15 +145,23 @@ async function computeDays(ledger: Ledger, marts: readonly Mart[]): Promise<Read
         await ledger.run(`${into} fresh_${mart.name} ${fresh.has(mart.name) ? '' : 'as'} ${made}`);
         fresh.add(mart.name);
       }
+      // The next part makes its tables anew; what these held must not stay until then.
+      await ledger.run(dropTaken(definitions));
+      await ledger.release();
     }
   } finally {
-    const made = definitions.map(({ name, arguments: of }) =>
-      of === undefined ? `drop table if exists temp.${name}` : `drop macro table if exists temp.${name}`,
-    );
-    const taken = ['events', 'logs', 'metrics', 'coverage'].map((name) => `drop table if exists temp.${name}`);
-    await ledger.run([...made, ...taken, 'drop view if exists temp.snapshot'].join(';\n'));
+    await ledger.run(`${dropTaken(definitions)};\ndrop view if exists temp.snapshot`);
   }
   return fresh;
+}
+
+/** What a part of the days was computed from. */
+function dropTaken(definitions: readonly Definition[]): string {
+  const made = definitions.map(({ name, arguments: of }) =>
+    of === undefined ? `drop table if exists temp.${name}` : `drop macro table if exists temp.${name}`,
+  );
+  const taken = ['events', 'logs', 'metrics', 'coverage'].map((name) => `drop table if exists temp.${name}`);
+  return [...made, ...taken].join(';\n');
 }
 
 const dueTenants = (from: string, to: string): string =>
