@@ -160,14 +160,14 @@ function dropTaken(definitions: readonly Definition[]): string {
   const made = definitions.map(({ name, arguments: of }) =>
     of === undefined ? `drop table if exists temp.${name}` : `drop macro table if exists temp.${name}`,
   );
-  const taken = ['events', 'logs', 'metrics', 'coverage'].map((name) => `drop table if exists temp.${name}`);
-  return [...made, ...taken].join(';\n');
+  const taken = ['events', 'logs', 'metrics'].map((name) => `drop view if exists temp.${name}`);
+  return [...made, ...taken, 'drop table if exists temp.coverage'].join(';\n');
 }
 
 const dueTenants = (from: string, to: string): string =>
   `(select distinct tenant from mart_due where day >= ${sqlText(from)} and day < ${sqlText(to)})`;
 
-/** A temp table of the table's name: rows of the days, without their JSON. Reports then read memory, many times. */
+/** A temp view of the table's name: rows of the days. Reports read a few columns of it; a copy would cost a day's memory. */
 async function takeRows(
   ledger: Ledger,
   name: TableName,
@@ -179,7 +179,7 @@ async function takeRows(
   const span = files.filter((file) => file.table === name && file.from < to && file.to > from);
   const out = LEFT_OUT.filter((column) => lakeColumns(table).some(({ name: known }) => known === column));
   await ledger.run(
-    `create or replace temp table ${table.lakeName} as
+    `create or replace temp view ${table.lakeName} as
      select * exclude (${out.join(', ')}) from (${rowsOf(table, span)})
      where "timestamp" >= ${sqlText(from)}::timestamptz and "timestamp" < ${sqlText(to)}::timestamptz
        and tenant_id in ${dueTenants(from, to)}`,
