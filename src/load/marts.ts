@@ -113,15 +113,15 @@ function tableOfMart({ name, table }: Mart): TableName {
 async function computeDays(ledger: Ledger, marts: readonly Mart[]): Promise<ReadonlySet<string>> {
   const definitions = await sharedDefinitions();
   const isDefined = new Set<string>();
-  // A view becomes a table: several reports read each, and a plan through three views costs more than a day's rows.
+  // A view on views becomes a table: several reports read each, and a plan through three views costs more than a day's rows.
+  // One that reads the lake alone stays a view: a copy of a large day costs more memory than anything else here.
   const define = async (sql: string): Promise<void> => {
     for (const definition of definitions) {
       if (isDefined.has(definition.name) || !new RegExp(`\\b${definition.name}\\b`).test(sql)) continue;
       isDefined.add(definition.name);
       await define(definition.select);
-      const isView = definition.arguments === undefined;
       await ledger.run(
-        isView
+        isCopied(definition)
           ? `create or replace temp table ${definition.name} as ${definition.select}`
           : createSql(definition, 'create or replace temp'),
       );
@@ -155,11 +155,16 @@ async function computeDays(ledger: Ledger, marts: readonly Mart[]): Promise<Read
   return fresh;
 }
 
+function isCopied({ arguments: of, uses }: Definition): boolean {
+  return of === undefined && uses.length > 0;
+}
+
 /** What a part of the days was computed from. */
 function dropTaken(definitions: readonly Definition[]): string {
-  const made = definitions.map(({ name, arguments: of }) =>
-    of === undefined ? `drop table if exists temp.${name}` : `drop macro table if exists temp.${name}`,
-  );
+  const made = definitions.map((definition) => {
+    const kind = definition.arguments !== undefined ? 'macro table' : isCopied(definition) ? 'table' : 'view';
+    return `drop ${kind} if exists temp.${definition.name}`;
+  });
   const taken = ['events', 'logs', 'metrics'].map((name) => `drop view if exists temp.${name}`);
   return [...made, ...taken, 'drop table if exists temp.coverage'].join(';\n');
 }
