@@ -26,6 +26,9 @@ import { MARTS_FOLDER } from './layout.ts';
 /** Rows and days computed together: bounds memory over a first load of years. One day is never divided. */
 const TOGETHER = { rows: 200_000, days: 366 } as const;
 
+/** Rows from which memory matters more than a second thread. */
+const LARGE = 50_000;
+
 /** What the reports of marts never read: most of a row. */
 const LEFT_OUT = ['properties', 'operation_id', 'source_tenant_id', 'value'];
 
@@ -115,30 +118,33 @@ async function computeDays(ledger: Ledger, marts: readonly Mart[]): Promise<Read
   const isDefined = new Set<string>();
   // A view on views becomes a table: several reports read each, and a plan through three views costs more than a day's rows.
   // One that reads the lake alone stays a view: a copy of a large day costs more memory than anything else here.
-  const define = async (sql: string): Promise<void> => {
+  const define = async (sql: string, rows: number): Promise<void> => {
     for (const definition of definitions) {
       if (isDefined.has(definition.name) || !new RegExp(`\\b${definition.name}\\b`).test(sql)) continue;
       isDefined.add(definition.name);
-      await define(definition.select);
-      await ledger.run(
-        isCopied(definition)
-          ? `create or replace temp table ${definition.name} as ${definition.select}`
-          : createSql(definition, 'create or replace temp'),
-      );
+      await define(definition.select, rows);
+      if (!isCopied(definition)) {
+        await ledger.run(createSql(definition, 'create or replace temp'));
+        continue;
+      }
+      const copy = `create or replace temp table ${definition.name} as ${definition.select}`;
+      // Each thread holds a part of a window's rows: over a large day one thread is the peak of a run the less.
+      if (rows > LARGE) await ledger.rowsOnOneThread(copy);
+      else await ledger.run(copy);
     }
   };
   const files = await currentFiles(ledger);
   const fresh = new Set<string>();
   try {
     await ledger.run(`create or replace temp view snapshot as select ${ledger.nowSql()} as published_at`);
-    for (const { from, to, names } of await dueRanges(ledger)) {
+    for (const { from, to, names, rows } of await dueRanges(ledger)) {
       const mine = marts.filter(({ name }) => names.includes(name));
       for (const table of new Set(mine.map(tableOfMart))) await takeRows(ledger, table, files, from, to);
       await takeCoverage(ledger, from, to);
       isDefined.clear();
       for (const mart of mine) {
         const sql = mart.sql(from, to);
-        await define(sql);
+        await define(sql, rows);
         const made = `select * from (select tenant_id, period::date as day, * exclude (tenant_id, period) from (${sql}))
           semi join (select tenant as tenant_id, day from mart_due where mart = ${sqlText(mart.name)}) using (tenant_id, day)`;
         const into = fresh.has(mart.name) ? 'insert into' : 'create or replace temp table';
@@ -207,6 +213,7 @@ interface Range {
   readonly from: string;
   readonly to: string;
   readonly names: readonly string[];
+  readonly rows: number;
 }
 
 /** Days that are due, in parts of days that follow each other. */
@@ -223,13 +230,14 @@ async function dueRanges(ledger: Ledger): Promise<Range[]> {
        from numbered
        window before as (partition by names, island order by day)
      )
-     select min(day)::varchar as lo, (max(day) + 1)::varchar as hi, array_to_string(names, ' ') as names
+     select min(day)::varchar as lo, (max(day) + 1)::varchar as hi, array_to_string(names, ' ') as names, sum(rows)::bigint as rows
      from parts group by names, island, part, stretch order by lo`,
   );
   return rows.map((row) => ({
     from: text(row, 'lo') ?? '',
     to: text(row, 'hi') ?? '',
     names: (text(row, 'names') ?? '').split(' '),
+    rows: count(row, 'rows'),
   }));
 }
 
