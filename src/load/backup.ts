@@ -43,11 +43,10 @@ const SNAPSHOT = z.object({
   ),
 });
 
-interface StoredFile {
-  readonly file: string;
-  readonly bytes: number;
-  readonly sha256: string;
-}
+type StoredFile = Readonly<z.infer<typeof FILE>>;
+
+const LOST_HINT =
+  'Run `insights-etl verify --deep`, then `insights-etl run`: it fetches again what the files have lost.';
 
 interface Snapshot {
   readonly number: number;
@@ -127,7 +126,7 @@ async function copySnapshot(
     const newer = await readSnapshot(files, from);
     if (newer.number === snapshot.number) {
       throw new DamagedError('A file that the manifest names is missing', {
-        hint: 'Run `insights-etl verify --deep`, then `insights-etl run`: it fetches again what the files have lost.',
+        hint: LOST_HINT,
         where: { file: gone },
       });
     }
@@ -159,7 +158,7 @@ async function copyFiles(
     if ((await sha256Of(path + TEMPORARY, files)) !== stored.sha256) {
       await files.rm(path + TEMPORARY, { force: true });
       throw new DamagedError('A file is not what was published', {
-        hint: 'Run `insights-etl verify --deep`, then `insights-etl run`: it fetches again what the files have lost.',
+        hint: LOST_HINT,
         where: { file: stored.file },
       });
     }

@@ -15,7 +15,7 @@ import { privacyKey } from '../privacy.ts';
 import { promotionKey } from '../promoted.ts';
 import { TABLES, TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
-import { lakeColumns, sqlText } from '../transform/lake.ts';
+import { sqlText } from '../transform/lake.ts';
 import { COVERAGE_SQL, currentFiles, rowsOf } from './catalogue.ts';
 import type { CurrentFile } from './catalogue.ts';
 import { count, text } from './engine.ts';
@@ -28,9 +28,6 @@ const TOGETHER = { rows: 200_000, days: 366 } as const;
 
 /** Rows from which memory matters more than a second thread. */
 const LARGE = 50_000;
-
-/** What the reports of marts never read: most of a row. */
-const LEFT_OUT = ['properties', 'operation_id', 'source_tenant_id', 'value'];
 
 /** Brings every mart up to what the ledger holds; `generation` is new to readers. Inside the ledger's exclusive turn. */
 export async function refreshMarts(ledger: Ledger, generation: number): Promise<void> {
@@ -188,10 +185,9 @@ async function takeRows(
 ): Promise<void> {
   const table = ledger.settings.tables[name];
   const span = files.filter((file) => file.table === name && file.from < to && file.to > from);
-  const out = LEFT_OUT.filter((column) => lakeColumns(table).some(({ name: known }) => known === column));
   await ledger.run(
     `create or replace temp view ${table.lakeName} as
-     select * exclude (${out.join(', ')}) from (${rowsOf(table, span)})
+     select * from (${rowsOf(table, span)})
      where "timestamp" >= ${sqlText(from)}::timestamptz and "timestamp" < ${sqlText(to)}::timestamptz
        and tenant_id in ${dueTenants(from, to)}`,
   );
