@@ -53,6 +53,21 @@ export async function writeDurably(path: string, content: string, files: Files =
   await commitFile(temporary, path, files);
 }
 
+/** True for the system's word that there is no such file or folder. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
+
+/** Undefined: there is no such file. A folder that may not be entered is no proof of that, and throws. */
+export async function sizeOf(path: string, files: Files): Promise<number | undefined> {
+  try {
+    return (await files.stat(path)).size;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',

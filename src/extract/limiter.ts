@@ -6,7 +6,7 @@
  * calls, the one sent last was sent at least a minute after some other had certainly been counted.
  * Within a process time is monotonic; between runs the calls of the last minute are read back from a small file.
  */
-import { onDisk, systemFiles, writeDurably } from '../files.ts';
+import { isMissing, onDisk, systemFiles, writeDurably } from '../files.ts';
 import type { Files } from '../files.ts';
 import type { Runtime } from '../runtime.ts';
 import { SlidingMinute } from './sliding-minute.ts';
@@ -150,7 +150,7 @@ async function readIfThere(files: Files, file: string): Promise<string> {
   try {
     return await files.readFile(file, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    if (isMissing(error)) return '';
     throw error;
   }
 }

@@ -7,7 +7,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { z } from 'zod';
 import { ConfigError, DamagedError, LockedError } from '../errors.ts';
-import { commitFile, onDisk, systemFiles, TEMPORARY, writeDurably, type Files } from '../files.ts';
+import { commitFile, isMissing, onDisk, sizeOf, systemFiles, TEMPORARY, writeDurably, type Files } from '../files.ts';
 import { sqlName, sqlText } from '../transform/lake.ts';
 import { text } from './engine.ts';
 import { sha256Of } from './generation.ts';
@@ -147,7 +147,7 @@ async function copyFiles(
     signal.throwIfAborted();
     const path = join(to, stored.file);
     // A name is given once and to complete files only: same name and size is the same file.
-    if ((await sizeOf(files, path)) === stored.bytes) continue;
+    if ((await sizeOf(path, files)) === stored.bytes) continue;
     await files.mkdir(dirname(path), { recursive: true });
     try {
       await files.copyFile(join(from, stored.file), path + TEMPORARY);
@@ -219,17 +219,4 @@ function sumBytes(files: readonly StoredFile[]): number {
 
 function isInside(folder: string, path: string): boolean {
   return path === folder || path.startsWith(folder + sep);
-}
-
-async function sizeOf(files: Files, path: string): Promise<number | undefined> {
-  try {
-    return (await files.stat(path)).size;
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -6,7 +6,7 @@ import { sqlText } from '../transform/lake.ts';
 import { DiskError } from '../errors.ts';
 import { count, OutOfMemoryError, text } from './engine.ts';
 import type { Row } from './engine.ts';
-import type { Files } from '../files.ts';
+import { sizeOf } from '../files.ts';
 import { sha256Of } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { readBack } from './record.ts';
@@ -150,16 +150,6 @@ async function checkGroup(
     if (wrong.some((candidate) => text(candidate, 'file') === text(row, 'file'))) report(row, 'fingerprint');
   }
   return faults;
-}
-
-/** Undefined: there is no such file. A folder that may not be entered is no proof of that, and throws. */
-async function sizeOf(path: string, files: Files): Promise<number | undefined> {
-  try {
-    return (await files.stat(path)).size;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
-    throw error;
-  }
 }
 
 /** The disk or the memory refused: that says nothing about the file, which must not be given up for it. */
