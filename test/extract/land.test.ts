@@ -88,7 +88,8 @@ describe('after a crash', () => {
     const root = await scratch();
     const landing = await createLanding(root, batch, 'run1');
     await land(landing, page('p0001', 0n));
-    await (await landing.open(page('p0002', 1n), 'q')).write(Buffer.alloc(2_000_000, 'x'));
+    const unfinished = await landing.open(page('p0002', 1n), 'q');
+    await unfinished.write(Buffer.alloc(2_000_000, 'x'));
     await writeFile(join(landing.folder, 'p0000.ndjson'), '#{}\n#{"rows":0,"bytes":0,"largestRow":0}\n');
     await writeFile(join(landing.folder, 'p0002.ndjson'), '#{}\n["cut"');
     await mkdir(join(root, 'demo', 'Events', 'b0000'));
@@ -96,6 +97,7 @@ describe('after a crash', () => {
     expect([...(found?.landed.keys() ?? [])]).toEqual(['p0001']);
     expect((await readdir(landing.folder)).sort()).toEqual(['batch.json', 'p0001.ndjson']);
     expect(await readdir(join(root, 'demo', 'Events'))).toEqual(['b0001']);
+    await unfinished.discard();
   });
 
   test('the children of a split are known, and what landed for their parent is gone', async () => {

@@ -82,7 +82,7 @@ beforeAll(async () => {
 });
 afterAll(() => source.close());
 beforeEach(async () => {
-  world = await openWorld(source, { lake: { keepHours: 24 } });
+  world = await openWorld(source, { lake: { keepHours: 24, marts: true } });
   folder = await mkdtemp(join(tmpdir(), 'insights-etl-backup-'));
 });
 afterEach(async () => {
@@ -161,7 +161,7 @@ describe('a backup', () => {
       if (first) {
         first = false;
         await insert(4);
-        await world.run(EVENTS, { lake: { keepHours: 0 } });
+        await world.run(EVENTS, { lake: { keepHours: 0, marts: true } });
       }
       await systemFiles.copyFile(...paths);
     };

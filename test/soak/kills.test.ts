@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Tree } from '../../src/config/layers.ts';
 import type { Runtime } from '../../src/runtime.ts';
 import type { Sandbox } from '../../src/sandbox/sandbox.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
@@ -13,6 +14,7 @@ import { compareWithModel } from './support/judge.ts';
 import { lineOf, SourceModel } from './support/model.ts';
 
 const SETTINGS = { page: { maxRows: 12 }, lake: { keepHours: 0 }, engine: { threads: 1 } };
+const MARTS = { lake: { keepHours: 0, marts: true } };
 const guid = (n: number): string => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
 
 let source: Sandbox;
@@ -48,7 +50,7 @@ function kindOf({ name, path }: Operation): string {
 }
 
 /** Runs once, and keeps the data directory as it was after each kind of step. */
-async function recordSteps(): Promise<Map<string, string>> {
+async function recordSteps(settings: Tree = {}): Promise<Map<string, string>> {
   const copies = new Map<string, string>();
   const keep = (kind: string): void => {
     if (copies.has(kind)) return;
@@ -65,7 +67,7 @@ async function recordSteps(): Promise<Map<string, string>> {
     }),
     onCommit: () => keep(`commit ${++commits}`),
   };
-  expect((await world.run({ tables: ['Events'] }, {}, handles)).exitCode).toBe(0);
+  expect((await world.run({ tables: ['Events'] }, settings, handles)).exitCode).toBe(0);
   return copies;
 }
 
@@ -81,13 +83,13 @@ async function queriesLanded(): Promise<string[]> {
   return queries;
 }
 
-async function expectRecovery(copies: ReadonlyMap<string, string>): Promise<void> {
+async function expectRecovery(copies: ReadonlyMap<string, string>, settings: Tree = {}): Promise<void> {
   for (const [step, copy] of copies) {
     await rm(world.dataDir, { recursive: true });
     await rename(copy, world.dataDir);
     const landed = await queriesLanded();
     const before = source.calls.length;
-    expect({ step, code: (await world.run({ tables: ['Events'] })).exitCode }).toEqual({ step, code: 0 });
+    expect({ step, code: (await world.run({ tables: ['Events'] }, settings)).exitCode }).toEqual({ step, code: 0 });
     await compareWithModel(world.dataDir, model).catch((error: unknown) => {
       throw new Error(`killed after "${step}": ${String(error)}`);
     });
@@ -116,9 +118,11 @@ describe('a run that ends after any step and never comes back', () => {
       model.erase('Events', guid(n));
       await source.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [guid(n)] });
     }
-    const copies = await recordSteps();
-    expect([...copies.keys()].join('\n')).toContain('rm store');
-    await expectRecovery(copies);
+    const copies = await recordSteps(MARTS);
+    const steps = [...copies.keys()].join('\n');
+    expect(steps).toContain('rm store');
+    expect(steps).toContain('rename store/marts');
+    await expectRecovery(copies, MARTS);
   }, 600_000);
 });
 

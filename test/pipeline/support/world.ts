@@ -43,11 +43,11 @@ export async function openWorld(source: SandboxOptions | Sandbox, settings: Tree
           callsPerMinute: 0,
           // Threads that wait for each other cost more than these few rows.
           engine: { threads: 1 },
-          // Tests that are about them ask for them.
-          lake: { marts: false },
           tenants: sandbox.tenants.map((id) => ({ id, apiKey: { env: keyName(id) } })),
           ...settings,
           ...values,
+          // Tests that are about marts ask for them.
+          lake: { marts: false, ...objectAt(settings, 'lake'), ...objectAt(values, 'lake') },
         },
         names: {},
       },
@@ -122,6 +122,11 @@ export async function bytesBelow(folder: string): Promise<string> {
     if ((await stat(path)).isFile()) all += (await readFile(path)).toString('latin1');
   }
   return all;
+}
+
+function objectAt(settings: Tree, key: string): object {
+  const value = settings[key];
+  return typeof value === 'object' && value !== null ? value : {};
 }
 
 function keyName(tenant: string): string {
