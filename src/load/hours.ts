@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { combine } from '../fingerprint.ts';
 import type { Fingerprint } from '../fingerprint.ts';
-import { HOUR } from '../instant.ts';
+import { HOUR, floorTo } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import { TABLES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
@@ -15,11 +15,14 @@ import type { Row } from './engine.ts';
 import type { Ledger } from './ledger.ts';
 import {
   BULK_SQL,
+  HOUR_MICROSECONDS,
   ZERO_SQL,
+  accountRowsSql,
   accountSql,
   fingerprintColumnsSql,
   fingerprintOf,
   fingerprintsSql,
+  hourEndSql,
   insideSql,
   instantOf,
   instantSql,
@@ -129,17 +132,17 @@ async function compare(
 ): Promise<HourCounts> {
   const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
   if (retentionEdge !== undefined) await recordExpired(ledger, tenant, table, lower, retentionEdge, at, run);
+  // Whole numbers, and not `generate_series`: the planner would work a series of constants out.
+  const span = `range(${floorTo(lower, HOUR) / 10n}, ${upper / 10n}, ${HOUR_MICROSECONDS})`;
   await ledger.run(
     `create or replace temp table compared as
      select
-       span.hour,
-       least(span.hour + interval 1 hour, ${instantSql(upper)}) as covered_to,
+       make_timestamptz(span.hour) as hour,
+       make_timestamptz(least(span.hour + ${HOUR_MICROSECONDS}, ${upper / 10n})) as covered_to,
        coalesce(seen.source, ${ZERO_SQL}) as source
-     from (
-       select unnest(generate_series(date_trunc('hour', ${instantSql(lower)}), ${instantSql(upper)} - interval 1 microsecond, interval 1 hour)) as hour
-     ) as span
+     from ${span} as span(hour)
      left join (
-       select make_timestamptz(r[1]::bigint) as hour, {n: r[2]::hugeint, s0: r[3]::hugeint, s1: r[4]::hugeint, x: r[5]::bigint} as source
+       select r[1]::bigint as hour, {n: r[2]::hugeint, s0: r[3]::hugeint, s1: r[4]::hugeint, x: r[5]::bigint} as source
        from ${BULK_SQL}
      ) as seen on seen.hour = span.hour`,
     [
@@ -149,25 +152,30 @@ async function compare(
     ],
   );
   // Struct arithmetic once, in SQL: 43,800 hours in one statement.
-  const account = accountSql('hours');
-  const equal = grade === 'checksum' ? `${account} = compared.source` : `(${account}).n = (compared.source).n`;
-  const isEmpty = grade === 'checksum' ? `compared.source = ${ZERO_SQL}` : '(compared.source).n = 0';
-  const balancedState = `case when compared.covered_to < compared.hour + interval 1 hour then 'open' else 'verified' end`;
-  const unbalanced = `case when compared.hour + interval 1 hour <= ${edge} then 'expired' else 'partial' end`;
+  const isEqual =
+    grade === 'checksum'
+      ? `${accountSql('hours')} = compared.source`
+      : `${accountRowsSql('hours')} = compared.source.n`;
+  const isEmpty = grade === 'checksum' ? `source = ${ZERO_SQL}` : 'source.n = 0';
   await ledger.run(
     `create or replace temp table outcome as
      select
-       compared.*, hours.hour is not null as known,
+       hour, covered_to, source,
        -- Proven once, and the source is now forgetting it: the proof stands.
-       coalesce(hours.state = 'verified' and compared.hour < ${edge} and not (${equal}), false) as keeps_proof,
+       coalesce(was = 'verified' and hour < ${edge} and not is_equal, false) as keeps_proof,
        case
-         when hours.hour is null then case when ${isEmpty} then ${balancedState} else ${unbalanced} end
-         when ${equal} then ${balancedState}
-         else ${unbalanced}
+         when coalesce(is_equal, ${isEmpty}) then case when covered_to < ends_at then 'open' else 'verified' end
+         when ends_at <= ${edge} then 'expired'
+         else 'partial'
        end as state
-     from compared
-     left join hours on ${ofTable(tenant, table, 'hours.')} and hours.hour = compared.hour
-     where hours.covered_to is null or hours.covered_to <= compared.covered_to`,
+     from (
+       select
+         compared.*, ${hourEndSql('compared.hour')} as ends_at, hours.state as was,
+         case when hours.hour is not null then ${isEqual} end as is_equal
+       from compared
+       left join hours on ${ofTable(tenant, table, 'hours.')} and hours.hour = compared.hour
+       where hours.covered_to is null or hours.covered_to <= compared.covered_to
+     )`,
   );
   const proven = `outcome.state in ('verified', 'open')`;
   await ledger.run(
@@ -196,8 +204,7 @@ async function compare(
      from hours where ${ofTable(tenant, table)} and (hour in (select hour from compared) or state = 'expired')
      group by 1`,
   );
-  await ledger.run('drop table compared');
-  await ledger.run('drop table outcome');
+  await ledger.run('drop table compared; drop table outcome');
   return countStates(rows);
 }
 
@@ -207,14 +214,13 @@ async function compare(
  * ledger's transaction.
  */
 export async function judgeBySource(ledger: Ledger, tenant: string, table: TableName): Promise<void> {
-  const account = accountSql('hours');
   await ledger.run(
     `update hours set
-       state = case when covered_to < hour + interval 1 hour then 'open' else 'verified' end,
-       verified_at = case when covered_to < hour + interval 1 hour then null else coalesce(verified_at, checked_at) end
+       state = case when covered_to < ${hourEndSql('hour')} then 'open' else 'verified' end,
+       verified_at = case when covered_to < ${hourEndSql('hour')} then null else coalesce(verified_at, checked_at) end
      where ${ofTable(tenant, table)} and hour in (select hour from touched) and state in ('unchecked', 'partial')
        and source is not null
-       and case grade when 'checksum' then ${account} = source when 'count' then (${account}).n = source.n else false end`,
+       and case grade when 'checksum' then ${accountSql('hours')} = source when 'count' then ${accountRowsSql('hours')} = source.n else false end`,
   );
 }
 
@@ -229,7 +235,7 @@ async function recordExpired(
   run: string,
 ): Promise<void> {
   const mine = ofTable(tenant, table);
-  const before = `hour + interval 1 hour <= ${instantSql(edge < lower ? edge : lower)}`;
+  const before = `${hourEndSql('hour')} <= ${instantSql(edge < lower ? edge : lower)}`;
   await ledger.run(
     `update hours set state = 'expired', checked_at = ${instantSql(at)}, run = ${sqlText(run)}
      where ${mine} and ${before} and state not in ('verified', 'expired')`,

@@ -15,7 +15,7 @@ import { sqlText } from '../transform/lake.ts';
 import { columnTypeSql } from '../transform/typed-view.ts';
 import { count, tableOf, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
-import { ofTable, parquetSql } from './sql.ts';
+import { parquetSql } from './sql.ts';
 
 /** Files described by one statement; rows bound its memory. */
 const TOGETHER = { files: 100, rows: 500_000 } as const;
@@ -23,8 +23,8 @@ const TOGETHER = { files: 100, rows: 500_000 } as const;
 /** Paths looked at by one statement. */
 const POINTERS_TOGETHER = 64;
 
+/** Files of a table, of whichever tenants: many small tenants take no more statements than one. */
 interface Pending {
-  readonly tenant: string;
   readonly table: TableName;
   readonly files: string[];
   rows: number;
@@ -74,27 +74,23 @@ export async function describeProperties(ledger: Ledger): Promise<void> {
 
 async function pendingFiles(ledger: Ledger): Promise<Pending[]> {
   const rows = await ledger.rows(
-    `select tenant, table_name, file, rows from partitions
+    `select table_name, file, rows from partitions
      where superseded_at is null and file not in (select distinct file from property_counts)
-     order by tenant, table_name, period`,
+     order by table_name, tenant, period`,
   );
   const groups: Pending[] = [];
   for (const row of rows) {
-    const [tenant, table, file, size] = [text(row, 'tenant') ?? '', tableOf(row), text(row, 'file') ?? '', count(row, 'rows')]; // prettier-ignore
+    const [table, file, size] = [tableOf(row), text(row, 'file') ?? '', count(row, 'rows')];
     let last = groups.at(-1);
-    const fits =
-      last?.tenant === tenant &&
-      last.table === table &&
-      last.files.length < TOGETHER.files &&
-      last.rows + size <= TOGETHER.rows;
-    if (!last || !fits) groups.push((last = { tenant, table, files: [], rows: 0 }));
+    const fits = last?.table === table && last.files.length < TOGETHER.files && last.rows + size <= TOGETHER.rows;
+    if (!last || !fits) groups.push((last = { table, files: [], rows: 0 }));
     last.files.push(file);
     last.rows += size;
   }
   return groups;
 }
 
-async function describe(ledger: Ledger, { tenant, table, files }: Pending): Promise<void> {
+async function describe(ledger: Ledger, { table, files }: Pending): Promise<void> {
   const source = parquetSql(
     files.map((file) => join(ledger.dataDir, file)),
     ', filename = true',
@@ -118,12 +114,12 @@ async function describe(ledger: Ledger, { tenant, table, files }: Pending): Prom
   await ledger.transaction(() =>
     ledger.run(
       `insert into property_counts
-       select ${sqlText(tenant)}, ${sqlText(table)}, file, type, json_column, pointer, kind, rows, first_at, last_at, is_estimate
-       from (${selects.join(' union all ')})
-       where file in (select file from partitions where ${ofTable(tenant, table)} and superseded_at is null)`,
+       select tenant, table_name, file, type, json_column, pointer, kind, counted.rows, first_at, last_at, is_estimate
+       from (${selects.join(' union all ')}) as counted
+       join (select tenant, table_name, file from partitions where table_name = ${sqlText(table)} and superseded_at is null) using (file)`,
     ),
   );
   const made = ['described_types', 'structures', 'nodes', 'doubtful', 'refined'];
-  for (const name of [...made, ...jsonColumns(definition).map((column) => `counted_${column}`)])
-    await ledger.run(`drop table temp.${name}`);
+  const all = [...made, ...jsonColumns(definition).map((column) => `counted_${column}`)];
+  await ledger.run(all.map((name) => `drop table temp.${name}`).join(';\n'));
 }

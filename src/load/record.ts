@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { DamagedError } from '../errors.ts';
 import { fingerprintSql } from '../fingerprint.ts';
+import { HOUR, floorTo } from '../instant.ts';
 import type { Window } from '../instant.ts';
 import type { Batch } from '../page.ts';
 import { TABLES } from '../tables.ts';
@@ -18,11 +19,13 @@ import type { Ledger } from './ledger.ts';
 import { learn } from './profile.ts';
 import {
   BULK_SQL,
+  HOUR_MICROSECONDS,
   HOUR_NUMBER,
   ZERO_SQL,
   accountSql,
   fingerprintsSql,
   foldSql,
+  hourEndSql,
   insideSql,
   ofTable,
   parquetSql,
@@ -170,7 +173,7 @@ async function replaceDuplicates(
       ? ''
       : `and (not ${insideSql(keepMissing, 'minute')} or exists (
            select 1 from staged where reason is null and staged."${id}" = duplicates.id
-           and staged."timestamp" >= duplicates.hour and staged."timestamp" < duplicates.hour + interval 1 hour))`;
+           and staged."timestamp" >= duplicates.hour and staged."timestamp" < ${hourEndSql('duplicates.hour')}))`;
   await ledger.run(`delete from duplicates where ${mine} and ${inWindows} ${seenAgain}`);
   await ledger.run(
     `insert into duplicates
@@ -198,7 +201,7 @@ async function replaceDuplicates(
      select duplicates.hour, duplicates.id, any_value(date_trunc('minute', kept.moment)) as minute
      from duplicates
      join (${kept} union all ${expelled}) as kept
-       on kept.id = duplicates.id and kept.moment >= duplicates.hour and kept.moment < duplicates.hour + interval 1 hour
+       on kept.id = duplicates.id and kept.moment >= duplicates.hour and kept.moment < ${hourEndSql('duplicates.hour')}
      where ${orphaned}
      group by all`,
   );
@@ -262,17 +265,14 @@ async function touchHours(
     `create or replace temp table touched as
      select hour, max(covered_to) as covered_to
      from (
-       select hour, least(hour + interval 1 hour, hi) as covered_to
-       from (
-         select unnest(generate_series(date_trunc('hour', lo), hi - interval 1 microsecond, interval 1 hour)) as hour, hi
-         from (select make_timestamptz(r[1]::bigint) as lo, make_timestamptz(r[2]::bigint) as hi from ${BULK_SQL})
-       )
+       select make_timestamptz(hour) as hour, make_timestamptz(least(hour + ${HOUR_MICROSECONDS}, hi)) as covered_to
+       from (select unnest(range(r[1]::bigint, r[2]::bigint, ${HOUR_MICROSECONDS})) as hour, r[2]::bigint as hi from ${BULK_SQL})
        union all select hour, hour from readback
        ${moved === undefined ? '' : `union all select hour, hour from (${moved})`}
        union all select hour, hour from hours where ${mine} and ${periods('hour')}
      )
      group by hour`,
-    [JSON.stringify(batch.windows.map(({ from, to }) => [String(from / 10n), String(to / 10n)]))],
+    [JSON.stringify(batch.windows.map(({ from, to }) => [String(floorTo(from, HOUR) / 10n), String(to / 10n)]))],
   );
   await recountHours(
     ledger,

@@ -14,6 +14,13 @@ export const ZERO_SQL = '{n: 0::hugeint, s0: 0::hugeint, s1: 0::hugeint, x: 0::b
 /** Rows and ids by hour or minute group on whole numbers: `date_trunc` of a timestamptz asks ICU for every row. */
 export const HOUR_NUMBER = `(epoch_us("timestamp") // 3600000000)`;
 
+export const HOUR_MICROSECONDS = 3_600_000_000;
+
+/** The end of an hour: an interval added to a timestamptz asks ICU for every row. */
+export function hourEndSql(hour: string): string {
+  return `make_timestamptz(epoch_us(${hour}) + ${HOUR_MICROSECONDS})`;
+}
+
 export function instantSql(instant: Instant): string {
   return `make_timestamptz(${instant / TICKS_PER_MICROSECOND})`;
 }
@@ -57,6 +64,11 @@ export function accountSql(side: string, lake = `${side}.lake`): string {
       x: xor(xor((${lake}).x, ${side}.duplicates.x), ${side}.quarantined.x)}`;
 }
 
+/** The rows of an account alone, where the source counts and no more. */
+export function accountRowsSql(side: string): string {
+  return `${side}.lake.n + ${side}.duplicates.n + ${side}.quarantined.n`;
+}
+
 /** Several fingerprints of disjoint sets of rows folded into one; null when there is none. */
 export function foldSql(expression: string): string {
   return `struct_pack(n := coalesce(sum(${expression}.n), 0)::hugeint, s0 := coalesce(sum(${expression}.s0), 0)::hugeint, s1 := coalesce(sum(${expression}.s1), 0)::hugeint, x := coalesce(bit_xor(${expression}.x), 0)::bigint)`;
@@ -82,8 +94,11 @@ export function parquetSql(files: readonly string[], options = ''): string {
   return `read_parquet([${files.map(sqlText).join(', ')}], hive_partitioning = false${options})`;
 }
 
-/** Text columns `r[1]`, `r[2]`, … of a parameter `$1` that holds a JSON array of arrays of text. */
-export const BULK_SQL = `(select unnest(from_json($1::json, '[["VARCHAR"]]')) as r)`;
+/**
+ * Text columns `r[1]`, `r[2]`, … of a parameter `$1` that holds a JSON array of arrays of text. From a column, because the
+ * planner works a constant out, and then takes longer for the plan than for the rows.
+ */
+export const BULK_SQL = `(select unnest(from_json(given, '[["VARCHAR"]]')) as r from (values ($1::json)) as bulk(given))`;
 
 export function columnListSql(table: Table, prefix = ''): string {
   return lakeColumns(table)

@@ -96,7 +96,7 @@ export async function leaveOutCopies(ledger: Ledger, table: Table): Promise<Read
 
 /** Frees what a batch staged: memory stays flat over any number of batches. */
 export async function dropStage(ledger: Ledger): Promise<void> {
-  for (const table of [
+  const made = [
     'staged',
     'staged_windows',
     'staged_pages',
@@ -109,9 +109,8 @@ export async function dropStage(ledger: Ledger): Promise<void> {
     'replayed',
     'replayed_lines',
     'moved',
-  ]) {
-    await ledger.run(`drop table if exists temp.${table}`);
-  }
+  ];
+  await ledger.run(made.map((table) => `drop table if exists temp.${table}`).join(';\n'));
   await ledger.release();
 }
 
