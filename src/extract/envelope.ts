@@ -48,7 +48,9 @@ const OPEN_ARRAY = 0x5b;
 const CLOSE_ARRAY = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
+const TAB = 0x09;
 const LINE_FEED = 0x0a;
+const RETURN = 0x0d;
 const BLANK = 0x20;
 
 /** `emit` gets the lines in parts of any size, each line ended by a line feed, in order. */
@@ -118,22 +120,17 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
     while (at < length) {
       if (inString) {
         // By hand: with text columns full of escaped quotes, a call of indexOf for each costs more than the loop.
-        if (escaped) {
-          escaped = false;
-          at++;
-        }
         for (; at < length; at++) {
           const byte = chunk[at] ?? 0;
-          if (byte === QUOTE) {
+          if (byte < BLANK) throw new EnvelopeError('malformed', 'A control character inside a text.');
+          if (escaped) escaped = false;
+          else if (byte === BACKSLASH) escaped = true;
+          else if (byte === QUOTE) {
             inString = false;
             at++;
             break;
           }
-          if (byte === BACKSLASH) {
-            if (++at === length) escaped = true;
-          } else if (byte < BLANK) throw new EnvelopeError('malformed', 'A control character inside a text.');
         }
-        if (at > length) at = length;
         continue;
       }
       const byte = chunk[at] ?? 0;
@@ -151,7 +148,7 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
             keepHead(chunk.subarray(rowFrom, at + 1), true);
             endRow();
           }
-        } else if (byte < BLANK) chunk[at] = BLANK;
+        } else if (byte < BLANK) chunk[at] = blankOf(byte);
         at++;
         continue;
       }
@@ -166,8 +163,11 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
         if (rows > 0) emit(Buffer.from('\n'));
         inRows = false;
         return at;
-      } else if (byte <= BLANK) chunk[at] = BLANK;
-      else {
+      } else if (byte <= BLANK) {
+        chunk[at] = blankOf(byte);
+        // Behind a row blanks are its own, wherever the chunk was cut.
+        if (from < 0 && expect !== 'first') from = at;
+      } else {
         startRow(byte);
         rowFrom = at;
         if (from < 0) from = at;
@@ -220,6 +220,13 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
       return { rows, largestRow, bytes, columns: rest.columns, failure: failed };
     },
   };
+}
+
+/** What separates in JSON, a line feed too, becomes a blank; any other control character has no business outside a text. */
+function blankOf(byte: number): number {
+  if (byte !== BLANK && byte !== LINE_FEED && byte !== TAB && byte !== RETURN)
+    throw new EnvelopeError('malformed', 'A control character between values.');
+  return BLANK;
 }
 
 /** Bytes at the end that begin a character whose rest is still to come (0 to 3). */

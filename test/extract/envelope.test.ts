@@ -187,6 +187,18 @@ describe('a body that is not a whole answer is refused', () => {
     expect(faultOf(body)).toBe('unexpected');
   });
 
+  test('a control character that JSON does not allow, wherever the chunk is cut: it could end a line, or hide in it', () => {
+    for (const body of [
+      '{"rows":[["a\\\nb"],["c"]]}',
+      '{"rows":[["a\nb"],["c"]]}',
+      '{"rows":[["a",\u0000"b"]]}',
+      '{"rows":[["a"],\u0001["b"]]}',
+      '{"rows":[["a"]\u000b]}',
+    ])
+      for (const sizes of [[1 << 20], [1], [2], [3]])
+        expect({ body, fault: faultOf(body, sizes) }).toEqual({ body, fault: 'malformed' });
+  });
+
   test('the message about an answer without rows names its keys and no data', () => {
     expect(() => scan('{"data":[[1]],"token":"s3cret"}')).toThrow(/keys are: data, token\.$/);
   });
@@ -211,6 +223,13 @@ describe('lines are the rows, byte for byte', () => {
       ),
       { seed: 11, numRuns: 500 },
     );
+  });
+
+  test('blanks behind a row stay with it, wherever the chunk is cut', () => {
+    const body = '{"rows": [ [1]\n,\r\n\t[2] \n]}';
+    const whole = scan(body);
+    expect(whole.lines.map((line) => line.trim())).toEqual(['[1]', '[2]']);
+    for (const size of [1, 2, 3, 5]) expect(scan(body, [size])).toEqual(whole);
   });
 
   test('200 MB of rows full of escaped quotes pass in a few seconds', () => {
