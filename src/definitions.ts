@@ -81,6 +81,36 @@ function filled(body: string, given: Readonly<Record<string, string>>): string {
   });
 }
 
+/** A select over the lake in which a returned row is a failure. */
+export interface Check {
+  /** The file's name without `.sql`. */
+  readonly name: string;
+  readonly severity: 'error' | 'warning';
+  /** Over all tenants and days. */
+  readonly sql: string;
+}
+
+/** The checks in `queries/checks/`. */
+export async function lakeChecks(folder = join(QUERIES_FOLDER, 'checks')): Promise<readonly Check[]> {
+  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
+  return Promise.all(
+    files.map(async (file): Promise<Check> => {
+      const body = await readFile(join(folder, file), 'utf8');
+      const severity = headOf(body, 'severity') === 'warning' ? 'warning' : 'error';
+      return { name: basename(file, '.sql'), severity, sql: filled(body, {}) };
+    }),
+  );
+}
+
+/** Those of the definitions, in their order, that a statement names or stands on. */
+export function definitionsIn(sql: string, definitions: readonly Definition[]): readonly Definition[] {
+  const named = new Set(
+    definitions.filter(({ name }) => new RegExp(`\\b${name}\\b`).test(sql)).map(({ name }) => name),
+  );
+  for (const { name, uses } of definitions.toReversed()) if (named.has(name)) for (const used of uses) named.add(used);
+  return definitions.filter(({ name }) => named.has(name));
+}
+
 /** Differs whenever a definition does: what a catalogue says that it was made with. */
 export function definitionsDigest(definitions: readonly Definition[]): string {
   return createHash('sha256').update(JSON.stringify(definitions)).digest('hex').slice(0, 16);

@@ -258,6 +258,10 @@ const settings = z.strictObject({
         .describe(
           'Keep what reports say of each day as small files (docs/lake.md), brought up to date at the end of a run.',
         ),
+      checks: z
+        .boolean()
+        .default(true)
+        .describe('Run the checks of queries/checks over the days that a run changed, and keep what they say.'),
     })
     .prefault({})
     .describe('The published files.'),

@@ -22,7 +22,7 @@ import type { TypedView } from './typed-views.ts';
 const HIVE_KEYS = ['tenant_id', 'month'];
 
 /** Changes whenever the catalogue's shape does, so that an upgraded program publishes anew. */
-export const CATALOGUE_VERSION = '5';
+export const CATALOGUE_VERSION = '6';
 
 const RESERVED = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
 
@@ -87,6 +87,21 @@ const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: str
       `select tenant as tenant_id, lower(table_name) as table_name, type, json_column, ${pathSql('pointer')} as path, pointer as json_pointer,
          change, kind, changed_at, run, found_at
        from property_drift order by changed_at, tenant_id, table_name, type, json_pointer`,
+  },
+  {
+    name: 'check_results',
+    comment:
+      'What the checks said, one row per run, check and tenant of which the run changed days; the last of each check and tenant, and 90 days',
+    sql: () =>
+      `select run, check_name, severity, tenant as tenant_id, days, failures, seconds, error, checked_at
+       from check_results order by checked_at, check_name, tenant_id`,
+  },
+  {
+    name: 'check_failures',
+    comment: 'What is wrong as far as the checks know, one row per check, tenant and UTC day that has failures',
+    sql: () =>
+      `select check_name, severity, tenant as tenant_id, day, failures, run, found_at
+       from check_failures order by check_name, tenant_id, day`,
   },
 ];
 
@@ -209,6 +224,7 @@ export interface CurrentFile {
   readonly table: TableName;
   /** Absolute. */
   readonly file: string;
+  readonly period: string;
   /** The set of promoted columns in it. */
   readonly promotion: string | undefined;
   /** Its UTC days, yyyy-mm-dd; `to` is the first that is no more of it. */
@@ -218,13 +234,14 @@ export interface CurrentFile {
 
 export async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
   const rows = await ledger.rows(
-    `select tenant, table_name, file, promotion, from_ts::date::varchar as lo, to_ts::date::varchar as hi
+    `select tenant, table_name, period, file, promotion, from_ts::date::varchar as lo, to_ts::date::varchar as hi
      from partitions where superseded_at is null order by table_name, tenant, period`,
   );
   return rows.map((row) => ({
     tenant: text(row, 'tenant') ?? '',
     table: tableOf(row),
     file: join(ledger.dataDir, text(row, 'file') ?? ''),
+    period: text(row, 'period') ?? '',
     promotion: text(row, 'promotion'),
     from: text(row, 'lo') ?? '',
     to: text(row, 'hi') ?? '',
@@ -253,11 +270,11 @@ async function createViews(ledger: Ledger, schema: string, files: readonly Curre
 
 /**
  * Select of a table's rows. Files that were written with another set of promoted columns are read apart, theirs pulled
- * out of the JSON as they are read: slower, and right. `rebuild` writes them anew.
+ * out of the JSON as they are read: slower, and right. `rebuild` writes them anew. `virtual`: columns that the engine adds, e.g. `filename`.
  */
-export function rowsOf(table: Table, files: readonly CurrentFile[]): string {
+export function rowsOf(table: Table, files: readonly CurrentFile[], virtual: readonly string[] = []): string {
   const columns = lakeColumns(table);
-  const names = columns.map(({ name }) => sqlName(name)).join(', ');
+  const names = [...columns.map(({ name }) => name), ...virtual].map(sqlName).join(', ');
   const current = promotionKey(table.promoted);
   const [fresh, old] = [
     files.filter(({ promotion }) => promotion === current),
@@ -267,10 +284,12 @@ export function rowsOf(table: Table, files: readonly CurrentFile[]): string {
   if (fresh.length > 0) selects.push(`select tenant_id, month, ${names} from ${parquetFiles(fresh)}`);
   if (old.length > 0)
     selects.push(
-      `select tenant_id, month, ${names} from (${promotedSql(table, `from ${parquetFiles(old)}`, HIVE_KEYS)})`,
+      `select tenant_id, month, ${names} from (${promotedSql(table, `from ${parquetFiles(old)}`, [...HIVE_KEYS, ...virtual])})`,
     );
   if (selects.length > 0) return selects.join(' union all ');
-  const typed = columns.map(({ name, type }) => `null::${type} as ${sqlName(name)}`).join(', ');
+  const typed = [...columns, ...virtual.map((name) => ({ name, type: 'varchar' }))]
+    .map(({ name, type }) => `null::${type} as ${sqlName(name)}`)
+    .join(', ');
   return `select null::varchar as tenant_id, null::varchar as month, ${typed} where false`;
 }
 

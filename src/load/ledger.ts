@@ -39,6 +39,8 @@ export interface LakeSettings {
   readonly tables: Tables;
   /** Keep results of reports by day (marts.ts). @default false */
   readonly marts?: boolean;
+  /** Run the checks over what changed (checks.ts). @default false */
+  readonly checks?: boolean;
   /** Reads the key of hashed values; asked once, and only when a privacy rule hashes. */
   readonly privacyKey?: () => Promise<string>;
 }

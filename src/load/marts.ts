@@ -29,7 +29,7 @@ const TOGETHER = { rows: 200_000, days: 366 } as const;
 /** Rows from which memory matters more than a second thread. */
 const LARGE = 50_000;
 
-/** Brings every mart up to what the ledger holds; `generation` is new to readers. Inside the ledger's exclusive turn. */
+/** Brings every mart up to what the ledger holds; `generation` is new to readers. Inside the ledger's exclusive turn, after `noteDays`. */
 export async function refreshMarts(ledger: Ledger, generation: number): Promise<void> {
   const marts = ledger.settings.marts === true ? await dailyMarts() : [];
   await dropOthers(ledger, marts);
@@ -80,23 +80,9 @@ async function wantDays(ledger: Ledger, marts: readonly Mart[]): Promise<void> {
   });
   await ledger.run(
     `create or replace temp table mart_wanted as
-     with days as (
-       select tenant, table_name, hour::date as day, sum(hash(hour, state, lake))::varchar as hours
-       from hours
-       group by all
-     ),
-     files as (
-       select tenant, table_name, period, sha256 from partitions where superseded_at is null
-     )
-     select
-       rules.mart, days.tenant, days.day,
-       concat_ws(' ', rules.digest, days.hours, by_day.sha256[:16], by_month.sha256[:16]) as source
-     from days
-     join (values ${rules.join(', ')}) as rules(mart, table_name, digest) using (table_name)
-     left join files as by_day
-       on by_day.tenant = days.tenant and by_day.table_name = days.table_name and by_day.period = strftime(days.day, '%Y-%m-%d')
-     left join files as by_month
-       on by_month.tenant = days.tenant and by_month.table_name = days.table_name and by_month.period = strftime(days.day, '%Y-%m')`,
+     select rules.mart, tenant, day, concat_ws(' ', rules.digest, source) as source
+     from day_sources
+     join (values ${rules.join(', ')}) as rules(mart, table_name, digest) using (table_name)`,
   );
   await ledger.run(
     'create or replace temp table mart_due as select * from mart_wanted anti join mart_days using (mart, tenant, day, source)',

@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Check } from '../definitions.ts';
 import { writeDurably } from '../files.ts';
 import { sqlText } from '../transform/lake.ts';
 import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
@@ -20,6 +21,9 @@ import { otherPrivacySql } from './form.ts';
 import type { Ledger } from './ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE } from './layout.ts';
 import { refreshMarts, sweepMarts } from './marts.ts';
+import { runChecks } from './checks.ts';
+import type { CheckResult } from './checks.ts';
+import { dropDays, noteDays } from './days.ts';
 import { describeProperties } from './properties.ts';
 import { buildManifest } from './manifest.ts';
 
@@ -30,6 +34,8 @@ export interface PublishOptions {
    * while a name is swapped fails loudly.
    */
   readonly head: boolean;
+  /** @default those of `queries/checks/` */
+  readonly checks?: readonly Check[];
   readonly onStep?: (step: string) => void | Promise<void>;
 }
 
@@ -41,15 +47,22 @@ export interface PublishResult {
   readonly removedFiles: number;
   /** Changes in the shape of the rows that were not known before; none for what is loaded for the first time. */
   readonly drift: readonly Drift[];
+  /** What the checks say of the days that changed; none where none did. */
+  readonly checks: readonly CheckResult[];
 }
 
 /** Publishes what the ledger holds now. Cheap enough to call after every batch of a long backfill (without the head). */
-export async function publish(ledger: Ledger, { run, head, onStep }: PublishOptions): Promise<PublishResult> {
+export async function publish(ledger: Ledger, { run, head, checks, onStep }: PublishOptions): Promise<PublishResult> {
   return ledger.exclusive(async () => {
     const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1');
+    let results: readonly CheckResult[] = [];
     if (head) {
+      await noteDays(ledger);
       await refreshMarts(ledger, (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1);
       await onStep?.('marts');
+      results = await runChecks(ledger, run, checks);
+      await dropDays(ledger);
+      await onStep?.('checks');
     }
     const content = await contentKey(ledger);
     const stands =
@@ -86,7 +99,7 @@ export async function publish(ledger: Ledger, { run, head, onStep }: PublishOpti
       await onStep?.('head');
     }
     const removedFiles = await sweep(ledger);
-    return { snapshot, changed: !stands, removedFiles, drift };
+    return { snapshot, changed: !stands, removedFiles, drift, checks: results };
   });
 }
 
@@ -97,7 +110,8 @@ async function contentKey(ledger: Ledger): Promise<string> {
        (select coalesce(sum(hash(tenant, table_name, period, file, sha256)), 0)::varchar from partitions where superseded_at is null) as files,
        (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, hour, state, grade, source, lake, duplicates, quarantined, verified_at)), 0)::varchar from hours) as hours,
        (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, placed_at, page, reason, id)), 0)::varchar from quarantine) as quarantine,
-       (select coalesce(sum(hash(mart, file)), 0)::varchar from mart_files where superseded_at is null) as marts`,
+       (select coalesce(sum(hash(mart, file)), 0)::varchar from mart_files where superseded_at is null) as marts,
+       (select coalesce(sum(hash(check_name, tenant, day, failures)), 0)::varchar from check_failures) as failures`,
   );
   const parts = [
     CATALOGUE_VERSION,
@@ -107,6 +121,7 @@ async function contentKey(ledger: Ledger): Promise<string> {
     text(row ?? {}, 'hours'),
     text(row ?? {}, 'quarantine'),
     text(row ?? {}, 'marts'),
+    text(row ?? {}, 'failures'),
   ];
   return createHash('sha256').update(parts.join('\n')).digest('hex');
 }

@@ -94,7 +94,21 @@ function ofLake({ status, deadlines }: Measured): Family[] {
   const hours = tables.flatMap(({ labels, hours: states }) =>
     Object.entries(states).map(([state, value]) => ({ labels: { ...labels, state }, value: Number(value) })),
   );
+  const checks = (status?.checks ?? []).map((check) => ({
+    ...check,
+    labels: { tenant: check.tenant, check: check.check, severity: check.severity },
+  }));
   return [
+    gauge(
+      'check_failures',
+      'Rows that a check returned, over all days as each was last looked at.',
+      checks.map(({ labels, failures }) => ({ labels, value: failures })),
+    ),
+    gauge(
+      'check_refused',
+      '1 where the check could not run when it was last asked.',
+      checks.map(({ labels, error }) => ({ labels, value: Number(error !== undefined) })),
+    ),
     gauge(
       'rows',
       'Rows in the lake.',

@@ -13,6 +13,7 @@ import type {
   VerifyReport,
 } from '../pipeline/report.ts';
 import { DRIFT_DAYS } from '../pipeline/report.ts';
+import { checksText } from './checks.ts';
 import { driftText } from './drift.ts';
 import { bytes, count, duration, plural } from './format.ts';
 import { renderTable, type Column } from './table.ts';
@@ -62,6 +63,7 @@ export function runSummary(report: RunReport, colour: boolean): string {
     renderTable(columns, rows, colour) +
     leftSummary(tables, 'left for the next run', colour) +
     problems(tables) +
+    checksText(report.checks, 'Checks that failed over what this run changed', colour) +
     driftText(report.drift, 'The shape of the rows has changed', colour) +
     `\n${whatHappened(report)} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
   );
@@ -182,6 +184,7 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
   return (
     renderTable(columns, rows, colour) +
     rebuildLine(report) +
+    checksText(report.checks, 'Checks that fail', colour) +
     driftText(report.drift, `Changes in the shape of the rows, found in the last ${DRIFT_DAYS} days`, colour) +
     `\nlast run: ${last === undefined ? 'none' : `${last.run}, started ${last.startedAt}, ${ended}`}\ndata: ${report.dataDir}\n`
   );

@@ -120,6 +120,7 @@ export function lakeSettings(config: Config, request: Pick<RunRequest, 'allowDel
     quarantine,
     tables: config.lakeTables,
     marts: lake.marts,
+    checks: lake.checks,
     ...(config.privacyKey ? { privacyKey: config.privacyKey } : {}),
     deletes: request.allowDeletes === true ? { maxShare: 1, minRows: deletes.minRows } : deletes,
   };

@@ -1,6 +1,7 @@
 /** What a run says about itself: the events while it goes on, and the reports at its end. Plain data, JSON-safe. */
 import type { Failure } from '../errors.ts';
 import type { Grade } from '../extract/kql.ts';
+import type { CheckResult } from '../load/checks.ts';
 import type { Drift } from '../load/drift.ts';
 import type { TableName } from '../tables.ts';
 
@@ -91,6 +92,8 @@ export interface RunReport {
   readonly published: boolean;
   /** What this run found changed in the shape of the rows. */
   readonly drift: readonly Drift[];
+  /** Checks that failed, or could not run, over the days that this run changed. */
+  readonly checks: readonly CheckResult[];
   /** The most memory the process has held. */
   readonly peakRssBytes: number;
   readonly exitCode: number;
@@ -154,6 +157,23 @@ export interface TableStatus extends At {
 /** Days for which `status` tells a change of shape after it was found. */
 export const DRIFT_DAYS = 30;
 
+/** What a check knows of a tenant. */
+export interface CheckStatus {
+  readonly check: string;
+  readonly severity: CheckResult['severity'];
+  readonly tenant: string;
+  /** Rows that it returned, over all days as each was last looked at. */
+  readonly failures: number;
+  /** The first and the last UTC day that has some. */
+  readonly firstDay: string | undefined;
+  readonly lastDay: string | undefined;
+  /** When, and by which run, it was last asked. */
+  readonly checkedAt: string;
+  readonly run: string;
+  /** Why it could not run then. */
+  readonly error: string | undefined;
+}
+
 export interface StatusReport {
   readonly dataDir: string;
   readonly lastRun:
@@ -167,6 +187,8 @@ export interface StatusReport {
   readonly tables: readonly TableStatus[];
   /** Changes of shape found in the last DRIFT_DAYS days; `insights-etl properties --drift` has all. */
   readonly drift: readonly Drift[];
+  /** Every check of every tenant, those without failures too. */
+  readonly checks: readonly CheckStatus[];
 }
 
 export interface RebuildReport {

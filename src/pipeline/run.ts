@@ -7,6 +7,7 @@ import type { Failure } from '../errors.ts';
 import { parseInstant } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import { compactMonths } from '../load/compact.ts';
+import type { CheckResult } from '../load/checks.ts';
 import type { Drift } from '../load/drift.ts';
 import { CATALOGUE_FILE } from '../load/layout.ts';
 import { openLedger } from '../load/ledger.ts';
@@ -75,8 +76,18 @@ export async function runPipeline(
   await finishRun(ledger, run, failures[0] ?? 'ok', { tables });
   const published = await publisher.last(tables);
   const { drift } = publisher;
+  const checks = publisher.checks.filter(({ failures, error }) => failures > 0 || error !== undefined);
   if (drift.length > 0)
     runtime.log.warn({ event: 'run.drift', run, changes: drift.length }, 'the shape of the rows has changed');
+  if (checks.length > 0) {
+    const of = (wanted: CheckResult['severity']): number =>
+      checks.filter(({ severity, error }) => severity === wanted && error === undefined).length;
+    const notRun = checks.filter(({ error }) => error !== undefined).length;
+    runtime.log.warn(
+      { event: 'run.checks', run, errors: of('error'), warnings: of('warning'), notRun },
+      'checks failed',
+    );
+  }
   const seconds = (runtime.now() - startedMs) / 1000;
   runtime.log.info({ event: 'run.end', run, seconds, exitCode, published }, 'run finished');
   const report: RunReport = {
@@ -87,6 +98,7 @@ export async function runPipeline(
     tables,
     published,
     drift,
+    checks,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     exitCode,
   };
@@ -111,6 +123,8 @@ function failureOf({ outcome, error }: TableReport): Failure[] {
 interface Publisher extends AsyncDisposable {
   /** Changes of shape that its publishes found. */
   readonly drift: readonly Drift[];
+  /** What the checks said of what its publishes changed. */
+  readonly checks: readonly CheckResult[];
   /** Publishes if the last time is long enough ago, else as soon as it is: what is merged never waits for a slow tenant. */
   now(): Promise<void>;
   /** Publishes what the run ended with, head links and all; true when readers see something new. */
@@ -128,9 +142,11 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publish
   let lastMs = runtime.monotonic();
   let some = false;
   const drift: Drift[] = [];
+  const checks: CheckResult[] = [];
   const publishNow = async (head: boolean): Promise<void> => {
     const result = await publish(ledger, { run, head });
     drift.push(...result.drift);
+    checks.push(...result.checks);
     some = result.changed || some;
   };
   let timer: NodeJS.Timeout | undefined;
@@ -145,6 +161,7 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publish
   };
   return {
     drift,
+    checks,
     async now() {
       const waitMs = PUBLISH_EVERY_MS - (runtime.monotonic() - lastMs);
       if (waitMs <= 0) return go();

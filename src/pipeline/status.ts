@@ -72,6 +72,7 @@ export async function lakeStatus(config: Config, runtime: Runtime): Promise<Stat
     lastRun: await readLastRun(config.dataDir),
     tables,
     drift: await recentDrift(reader, runtime),
+    checks: await checksOf(reader),
   };
 }
 
@@ -90,6 +91,37 @@ async function recentDrift(reader: Reader, runtime: Runtime): Promise<StatusRepo
     const [tenant = '', lakeTable = '', type = '', path = '', word = '', kind = '', at = ''] = cells;
     const change = driftChange(word);
     return change === undefined ? [] : [{ tenant, table: tableOf(lakeTable), type, path: change === 'new_type' ? '' : path, change, kind, at }]; // prettier-ignore
+  });
+}
+
+const CHECKS_SQL = `
+select tenant_id, check_name, last.severity, coalesce(sum(check_failures.failures), 0)::varchar, coalesce(min(day)::varchar, ''), coalesce(max(day)::varchar, ''),
+  strftime(checked_at, '%Y-%m-%dT%H:%M:%SZ'), last.run, coalesce(error, '')
+from (
+  select * from check_results qualify row_number() over (partition by tenant_id, check_name order by checked_at desc, run desc) = 1
+) as last
+left join check_failures using (tenant_id, check_name)
+group by tenant_id, check_name, last.severity, checked_at, last.run, error
+order by last.severity, check_name, tenant_id`;
+
+async function checksOf(reader: Reader): Promise<StatusReport['checks']> {
+  const [known] = await textRows(reader, `select count(*) from duckdb_tables() where table_name = 'check_failures'`);
+  // A catalogue of an older version has none.
+  if (known?.[0] !== '1') return [];
+  return (await textRows(reader, CHECKS_SQL)).map((cells) => {
+    const [tenant = '', check = '', word, failures, firstDay, lastDay, checkedAt = '', run = '', error] = cells;
+    const told = (cell: string | undefined): string | undefined => (cell === '' ? undefined : cell);
+    return {
+      check,
+      severity: word === 'warning' ? 'warning' : 'error',
+      tenant,
+      failures: Number(failures),
+      firstDay: told(firstDay),
+      lastDay: told(lastDay),
+      checkedAt,
+      run,
+      error: told(error),
+    };
   });
 }
 

@@ -94,7 +94,7 @@ describe('a run killed at any step', { timeout: 600_000 }, () => {
     const steps = await run(undisturbed.lake, undisturbed.batch, undisturbed.landed);
     expect(steps).toEqual([
       'staged', 'compared', 'copied 2026-07-03', 'copied 2026-07-04', 'named 2', 'read back', 'recording', 'recorded',
-      'marts', 'catalogue', 'manifest', 'snapshot', 'head',
+      'marts', 'checks', 'catalogue', 'manifest', 'snapshot', 'head',
     ]); // prettier-ignore
     const wanted = await state(undisturbed.lake);
     await undisturbed.lake[Symbol.asyncDispose]();

@@ -127,6 +127,7 @@ describe('a snapshot', () => {
     expect(await publish(lake.ledger, { run: 'run-2', head: true })).toEqual({
       snapshot: 1,
       changed: false,
+      checks: [],
       drift: [],
       removedFiles: 0,
     });

@@ -17,7 +17,8 @@ const NOW = Date.parse('2026-11-01T00:30:00Z');
 let world: World;
 let text: string;
 beforeAll(async () => {
-  world = await openWorld({ rows: 900, days: 3, now: new Date(NOW).toISOString(), frozen: true, tenants: ['paris'] });
+  const source = { rows: 900, days: 3, now: new Date(NOW).toISOString(), frozen: true, tenants: ['paris'] };
+  world = await openWorld(source, { lake: { checks: true } });
   const runtime = { ...world.runtime, now: () => NOW };
   const config = world.config();
   const traffic = watchTraffic(runtime);

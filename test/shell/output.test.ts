@@ -166,6 +166,7 @@ describe('the summary of a run', () => {
     tables,
     published: true,
     drift: [],
+    checks: [],
     peakRssBytes: 1,
     exitCode: 0,
   });

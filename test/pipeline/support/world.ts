@@ -46,8 +46,8 @@ export async function openWorld(source: SandboxOptions | Sandbox, settings: Tree
           tenants: sandbox.tenants.map((id) => ({ id, apiKey: { env: keyName(id) } })),
           ...settings,
           ...values,
-          // Tests that are about marts ask for them.
-          lake: { marts: false, ...objectAt(settings, 'lake'), ...objectAt(values, 'lake') },
+          // Tests that are about marts or checks ask for them.
+          lake: { marts: false, checks: false, ...objectAt(settings, 'lake'), ...objectAt(values, 'lake') },
         },
         names: {},
       },

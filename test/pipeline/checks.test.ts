@@ -1,0 +1,61 @@
+/** What a run, `status`, the metrics and the published lake say of the checks that ran after the load. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pino } from 'pino';
+import { metricsText } from '../../src/commands/observe.ts';
+import { EXIT } from '../../src/errors.ts';
+import { runSummary, statusSummary } from '../../src/output/summary.ts';
+import type { RunReport } from '../../src/pipeline/report.ts';
+import { lakeStatus } from '../../src/pipeline/status.ts';
+import { openWorld, type World } from './support/world.ts';
+
+const SOURCE = { rows: 200, days: 1, seed: 3, now: '2026-11-01T12:30:00Z', frozen: true, tenants: ['paris'] } as const;
+/** This machine's clock is hours late: newer rows lie in its future. */
+const LATE = Date.parse('2026-11-01T06:00:00Z');
+
+let world: World;
+let first: RunReport;
+const logged: { event?: string }[] = [];
+beforeAll(async () => {
+  world = await openWorld(SOURCE, { lake: { checks: true } });
+  const log = pino({ level: 'warn' }, { write: (line: string) => void logged.push(JSON.parse(line)) });
+  first = await world.run({}, {}, { now: () => LATE, log });
+});
+afterAll(() => world[Symbol.asyncDispose]());
+
+describe('checks after a run', () => {
+  it('are told with their rows; the exit code speaks of the load alone', async () => {
+    expect(first.exitCode).toBe(EXIT.ok);
+    const [future] = first.checks.filter(({ check }) => check === 'future_timestamp');
+    // One row of the check a table: events, at least.
+    expect(future).toMatchObject({ severity: 'error', tenant: 'paris' });
+    expect(future?.failures).toBeGreaterThan(0);
+    expect(runSummary(first, false)).toMatch(/Checks that failed over what this run changed; `insights-etl check`.*:\n.*\nparis +future_timestamp +error +\d+ +in the 2 days looked at\n/); // prettier-ignore
+    expect(logged.find(({ event }) => event === 'run.checks')).toMatchObject({ errors: 1, notRun: 0 });
+  });
+
+  it('stand in the published lake and in `status`, those that passed too', async () => {
+    const report = await lakeStatus(world.config(), world.runtime);
+    expect(report.checks.length).toBeGreaterThanOrEqual(9);
+    expect(report.checks.every(({ run }) => run === first.run)).toBe(true);
+    const future = report.checks.find(({ check }) => check === 'future_timestamp');
+    expect(future).toMatchObject({ tenant: 'paris', severity: 'error', firstDay: '2026-11-01', lastDay: '2026-11-01', error: undefined }); // prettier-ignore
+    expect(report.checks.find(({ check }) => check === 'hour_missing')).toMatchObject({ failures: 0, firstDay: undefined }); // prettier-ignore
+    expect(statusSummary(report, false)).toMatch(/paris +future_timestamp +error +\d+ +2026-11-01\n/);
+    expect(await world.sql(`select failures::int as n from check_failures where check_name = 'future_timestamp'`)).toEqual([{ n: future?.failures }]); // prettier-ignore
+  });
+
+  it('are numbers for Prometheus, 0 where a check passed', async () => {
+    const text = await metricsText(world.config(), world.runtime);
+    expect(text).toMatch(/^insights_etl_check_failures\{tenant="paris",check="future_timestamp",severity="error"\} [1-9]/m); // prettier-ignore
+    expect(text).toMatch(/^insights_etl_check_failures\{tenant="paris",check="hour_missing",severity="error"\} 0$/m);
+    expect(text).toMatch(/^insights_etl_check_refused\{tenant="paris",check="hour_missing",severity="error"\} 0$/m);
+  });
+
+  it('are not asked where nothing is new, and what they said stays', async () => {
+    const before = await lakeStatus(world.config(), world.runtime);
+    const second = await world.run();
+    expect({ published: second.published, checks: second.checks }).toEqual({ published: false, checks: [] });
+    expect(runSummary(second, false)).not.toContain('Checks');
+    expect((await lakeStatus(world.config(), world.runtime)).checks).toEqual(before.checks);
+  });
+});
