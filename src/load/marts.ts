@@ -324,11 +324,15 @@ export async function sweepMarts(ledger: Ledger, keepSeconds: number): Promise<n
   return rows.length;
 }
 
-/** Marts whose file is gone: they are made anew. */
+/** Marts whose file is gone or not what was written: they are made anew, under another name, and the file goes like any that is superseded. */
 export async function forgetMarts(ledger: Ledger, files: readonly string[]): Promise<void> {
-  const lost = `(select mart from mart_files where superseded_at is null and file in (${files.map(sqlText).join(', ')}))`;
+  const list = files.map(sqlText).join(', ');
   await ledger.transaction(async () => {
-    await ledger.run(`delete from mart_days where mart in ${lost}`);
-    await ledger.run(`delete from mart_files where file in (${files.map(sqlText).join(', ')})`);
+    await ledger.run(
+      `delete from mart_days where mart in (select mart from mart_files where superseded_at is null and file in (${list}))`,
+    );
+    await ledger.run(
+      `update mart_files set superseded_at = ${ledger.nowSql()} where superseded_at is null and file in (${list})`,
+    );
   });
 }

@@ -7,6 +7,7 @@ import { DiskError } from '../errors.ts';
 import { count, OutOfMemoryError, text } from './engine.ts';
 import type { Row } from './engine.ts';
 import { sizeOf } from '../files.ts';
+import { forgetMarts } from './marts.ts';
 import { sha256Of } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { readBack } from './record.ts';
@@ -19,6 +20,11 @@ interface FileFault {
   /** Relative to the data directory. */
   readonly file: string;
   readonly fault: 'missing' | 'size' | 'sha256' | 'unreadable' | 'fingerprint';
+}
+
+export interface MartsReport {
+  readonly files: number;
+  readonly faults: readonly { readonly file: string; readonly fault: 'missing' | 'size' | 'sha256' }[];
 }
 
 export interface FilesReport {
@@ -70,6 +76,35 @@ export async function verifyFiles(ledger: Ledger, options: VerifyFilesOptions = 
   return { files, rows, bytes, faults };
 }
 
+/** As `verifyFiles`, for the files of marts: those at fault leave the ledger, and the next publish makes them anew. */
+export async function verifyMarts(ledger: Ledger, deep: boolean): Promise<MartsReport> {
+  return ledger.exclusive(async () => {
+    const rows = await ledger.rows(
+      'select mart, file, bytes, sha256 from mart_files where superseded_at is null order by mart',
+    );
+    const faults: MartsReport['faults'][number][] = [];
+    for (const row of rows) {
+      const fault = await faultOf(ledger, row, deep);
+      if (fault !== undefined) faults.push({ file: text(row, 'file') ?? '', fault });
+    }
+    if (faults.length > 0)
+      await forgetMarts(
+        ledger,
+        faults.map(({ file }) => file),
+      );
+    return { files: rows.length, faults };
+  });
+}
+
+/** What is wrong with a file by what the ledger says of it; only its size is asked where not `deep`. */
+async function faultOf(ledger: Ledger, row: Row, deep: boolean): Promise<'missing' | 'size' | 'sha256' | undefined> {
+  const path = join(ledger.dataDir, text(row, 'file') ?? '');
+  const size = await sizeOf(path, ledger.files);
+  if (size === undefined) return 'missing';
+  if (size !== count(row, 'bytes')) return 'size';
+  return deep && (await sha256Of(path, ledger.files)) !== text(row, 'sha256') ? 'sha256' : undefined;
+}
+
 async function currentPartitions(
   ledger: Ledger,
   table: TableName,
@@ -101,12 +136,9 @@ async function checkGroup(
   };
   const intact: Row[] = [];
   for (const row of group) {
-    const path = join(ledger.dataDir, text(row, 'file') ?? '');
-    const size = await sizeOf(path, ledger.files);
-    if (size === undefined) report(row, 'missing');
-    else if (size !== count(row, 'bytes')) report(row, 'size');
-    else if (deep && (await sha256Of(path, ledger.files)) !== text(row, 'sha256')) report(row, 'sha256');
-    else intact.push(row);
+    const fault = await faultOf(ledger, row, deep);
+    if (fault === undefined) intact.push(row);
+    else report(row, fault);
     onFile?.(count(row, 'bytes'));
   }
   if (!deep) return faults;

@@ -152,7 +152,12 @@ export function verifySummary(report: VerifyReport, colour: boolean): string {
           `differs: ${table.tenant} ${table.table} ${hour}: source ${count(source)}, lake ${count(lake)}\n`,
       ),
   ]);
-  return renderTable(columns, rows, colour) + details.join('') + problems(report.tables);
+  const { filesRead, filesDamaged } = report.marts;
+  const marts = [
+    ...(filesRead === 0 ? [] : [`marts: ${plural(filesRead, 'file')} read, ${count(filesDamaged.length)} damaged\n`]),
+    ...filesDamaged.map(({ file, problem }) => `damaged: ${file}: ${problem}; computed anew\n`),
+  ];
+  return renderTable(columns, rows, colour) + details.join('') + marts.join('') + problems(report.tables);
 }
 
 export function statusSummary(report: StatusReport, colour: boolean): string {

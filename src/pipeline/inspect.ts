@@ -9,7 +9,7 @@ import { backup } from '../load/backup.ts';
 import type { BackupReport } from '../load/backup.ts';
 import { repair } from '../load/repair.ts';
 import type { RepairResult } from '../load/repair.ts';
-import { verifyFiles } from '../load/verify.ts';
+import { verifyFiles, verifyMarts } from '../load/verify.ts';
 import type { Runtime } from '../runtime.ts';
 import { exitCodeOf } from './failure.ts';
 import type { TableReport, VerifyReport } from './report.ts';
@@ -22,7 +22,7 @@ type TableVerdict = VerifyReport['tables'][number];
 
 /**
  * Compares lake and source and fetches nothing. First sees that every file is there and has its size; `deep` also reads
- * each one again (sha256, fingerprints of every hour) and asks the source for the whole range. What differs is recorded, so that the next run mends it.
+ * each one again (sha256, fingerprints of every hour; of marts the sha256) and asks the source for the whole range. What differs is recorded, so that the next run mends it.
  * Exit code: damaged for a faulty file, partial for an hour that does not balance.
  */
 export async function verifyLake(
@@ -54,14 +54,26 @@ export async function verifyLake(
   };
   const common = { config, request, ledger, run: 'verify', runtime, signal, ...ONLY_LOOKING };
   const reports = await eachTable(common, check);
+  const marts = await verifyMarts(ledger, deep);
+  // Marts at fault are made anew here: they need no call.
   await publish(ledger, { run: 'verify', head: true });
   const all = inOrder(reports, tables);
   const failures = [
     ...reports.flatMap(({ error }) => (error ? [error.failure] : [])),
-    ...(all.some(({ filesDamaged }) => filesDamaged.length > 0) ? (['damaged'] as const) : []),
+    ...(marts.faults.length > 0 || all.some(({ filesDamaged }) => filesDamaged.length > 0)
+      ? (['damaged'] as const)
+      : []),
     ...(all.some(({ differing }) => differing.length > 0) ? (['partial'] as const) : []),
   ];
-  return { deep, tables: all, exitCode: exitCodeOf(failures) };
+  return {
+    deep,
+    tables: all,
+    marts: {
+      filesRead: deep ? marts.files : 0,
+      filesDamaged: marts.faults.map(({ file, fault }) => ({ file, problem: fault })),
+    },
+    exitCode: exitCodeOf(failures),
+  };
 }
 
 function inOrder(reports: readonly TableReport[], verdicts: readonly TableVerdict[]): TableVerdict[] {
@@ -72,9 +84,18 @@ function inOrder(reports: readonly TableReport[], verdicts: readonly TableVerdic
   });
 }
 
-/** Rebuilds the ledger from the Parquet files alone; what they do not tell, the next run asks the source. */
+/**
+ * Rebuilds the ledger from the Parquet files alone; what they do not tell, the next run asks the source. What is there is
+ * published: the old catalogue names files that may be gone, marts among them, which are made anew.
+ */
 export async function repairLake(config: Config, runtime: Runtime): Promise<RepairResult> {
-  return onDisk(config.dataDir, () => repair(config.dataDir, lakeSettings(config), runtime));
+  const settings = lakeSettings(config);
+  const result = await onDisk(config.dataDir, () => repair(config.dataDir, settings, runtime));
+  // An empty lake gets no catalogue: a disk that is not mounted must not take the place of one that is there.
+  if (result.files === 0) return result;
+  await using ledger = await openLedger(config.dataDir, settings, runtime);
+  await publish(ledger, { run: 'repair', head: true });
+  return result;
 }
 
 /** Copies the published snapshot into a folder of its own, also while a run writes. */

@@ -133,6 +133,11 @@ export interface VerifyReport {
     readonly differing: readonly { readonly hour: string; readonly source: number; readonly lake: number }[];
     readonly error?: ReportedError;
   })[];
+  /** Files of marts; what is damaged there was made anew. */
+  readonly marts: {
+    readonly filesRead: number;
+    readonly filesDamaged: readonly { readonly file: string; readonly problem: string }[];
+  };
   readonly exitCode: number;
 }
 

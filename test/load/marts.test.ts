@@ -1,12 +1,14 @@
 /** Marts: results of reports by day, the same as the reports themselves say, and computed for the days that changed alone. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { dailyMarts } from '../../src/definitions.ts';
 import { publish } from '../../src/load/publish.ts';
 import { recover } from '../../src/load/recover.ts';
+import { verifyMarts } from '../../src/load/verify.ts';
 import { openReader, textRows } from '../../src/reader.ts';
 import { findReport, parameterValues } from '../../src/report.ts';
 import { event, load, scratchLake, span, TENANT } from './support/lake.ts';
@@ -174,5 +176,45 @@ describe('marts', () => {
     expect(martFiles()).toEqual([]);
     await publishAll();
     expect(await kept('passes_created')).toEqual(before);
+  });
+
+  test('damaged ones are told by verify, by size or by checksum, and made anew under another name', async () => {
+    await loadDay('2026-07-01', 2);
+    await publishAll();
+    const before = await kept('passes_created');
+    const [first = '', second = '', third = ''] = martFiles();
+    const path = (name: string): string => join(lake.dir, 'store/marts', name);
+    await rm(path(first));
+    writeFileSync(path(second), 'garbage');
+    const bytes = readFileSync(path(third));
+    bytes.writeUInt8(bytes.readUInt8(10) ^ 4, 10);
+    writeFileSync(path(third), bytes);
+    expect(await verifyMarts(lake.ledger, true)).toEqual({
+      files: martFiles().length + 1,
+      faults: [
+        { file: `store/marts/${first}`, fault: 'missing' },
+        { file: `store/marts/${second}`, fault: 'size' },
+        { file: `store/marts/${third}`, fault: 'sha256' },
+      ],
+    });
+    await publishAll();
+    expect((await verifyMarts(lake.ledger, true)).faults).toEqual([]);
+    for (const { name } of await dailyMarts()) expect(await kept(name)).toEqual(await reported(name));
+    expect(await kept('passes_created')).toEqual(before);
+    const manifest = z
+      .object({ marts: z.record(z.string(), z.object({ file: z.string() })) })
+      .parse(JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8')));
+    const named = Object.values(manifest.marts).map(({ file }) => file);
+    expect([first, second, third].filter((name) => named.includes(`store/marts/${name}`))).toEqual([]);
+  });
+
+  test('a size that fits is enough where verify is not deep', async () => {
+    await loadDay('2026-07-01', 1);
+    await publishAll();
+    const [first = ''] = martFiles();
+    const path = join(lake.dir, 'store/marts', first);
+    writeFileSync(path, readFileSync(path).fill(0));
+    expect((await verifyMarts(lake.ledger, false)).faults).toEqual([]);
+    expect((await verifyMarts(lake.ledger, true)).faults).toMatchObject([{ fault: 'sha256' }]);
   });
 });
