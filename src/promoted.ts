@@ -5,6 +5,7 @@
  * first that is there counts.
  */
 import { createHash } from 'node:crypto';
+import { parseJsonPath, spellJsonPath } from './json-path.ts';
 
 export const PROMOTED_TYPES = ['text', 'integer', 'number', 'boolean', 'timestamp', 'list', 'host'] as const;
 /** `list`: a list of text, a single text counting as one; `host`: the host of a URL, lower-case. */
@@ -93,7 +94,7 @@ export const DEFAULT_PROMOTED = {
   Metrics: [PASS_TYPE],
 } as const satisfies Readonly<Record<string, readonly PromotedColumn[]>>;
 
-/** The default set with columns of one's own: of the same name in place, others at the end. */
+/** The default set with columns of one's own: of the same name in place, others at the end by name, whatever order they are written in. */
 export function withPromoted(
   defaults: readonly PromotedColumn[],
   own: readonly PromotedColumn[],
@@ -103,11 +104,20 @@ export function withPromoted(
     const instead = own.find(({ name }) => name === column.name);
     return instead ? { ...instead, comment: instead.comment || column.comment } : column;
   });
-  return [...kept, ...own.filter(({ name }) => !names.has(name))];
+  const others = own.filter(({ name }) => !names.has(name));
+  return [...kept, ...others.toSorted((a, b) => (a.name < b.name ? -1 : 1))];
 }
 
-/** What a set of columns is made of, as one short text: files that bear it hold just these columns. */
+/**
+ * What a table's set of columns is made of, as one short text: files that bear it hold just these columns. Names, types and paths alone count,
+ * paths by their keys and not by their spelling. Of the default sets it must stay what it is: another one asks everybody to rebuild the lake.
+ */
 export function promotionKey(columns: readonly PromotedColumn[]): string {
-  const rules = columns.map(({ name, type, paths }) => [name, type, paths]);
+  const rules = columns.map(({ name, type, paths }) => [name, type, [...new Set(paths.map(spelt))]]);
   return createHash('sha256').update(JSON.stringify(rules)).digest('hex').slice(0, 16);
+}
+
+function spelt(path: string): string {
+  const segments = parseJsonPath(path);
+  return segments === undefined ? path : spellJsonPath(segments);
 }

@@ -125,13 +125,13 @@ async function checksOf(reader: Reader): Promise<StatusReport['checks']> {
   });
 }
 
-/** Counts the files of other rules. A catalogue of an older program does not say, and all of its files are. */
+/** Counts the files of other rules. What the catalogue of an older program has no column for, its files were written without. */
 async function outdatedSql(reader: Reader, { lakeTables }: Config): Promise<string> {
-  const columns = await textRows(reader, `select name from pragma_table_info('lake_files') where name = 'privacy'`);
-  if (columns.length === 0) return 'count(*)';
+  const columns = (await textRows(reader, `select name from pragma_table_info('lake_files')`)).flat();
+  const mark = (column: string): string => (columns.includes(column) ? column : 'null');
   const current = Object.values(lakeTables).map(({ lakeName, promoted, privacy }) => {
     const rules = privacyKey(privacy);
-    return `when '${lakeName}' then promotion is distinct from '${promotionKey(promoted)}' or privacy is distinct from ${rules === undefined ? 'null' : `'${rules}'`}`;
+    return `when '${lakeName}' then ${mark('promotion')} is distinct from '${promotionKey(promoted)}' or ${mark('privacy')} is distinct from ${rules === undefined ? 'null' : `'${rules}'`}`;
   });
   return `count(*) filter (where case table_name ${current.join(' ')} end)`;
 }

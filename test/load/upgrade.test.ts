@@ -14,6 +14,7 @@ import { EXIT } from '../../src/errors.ts';
 import { LAKE_DEFAULTS, openLedger } from '../../src/load/ledger.ts';
 import { MIGRATIONS } from '../../src/load/migrations.ts';
 import { verifyLake } from '../../src/pipeline/inspect.ts';
+import { lakeStatus } from '../../src/pipeline/status.ts';
 import { CONTENT } from '../pipeline/support/content.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
 
@@ -171,5 +172,29 @@ describe('a ledger of a newer version', () => {
     const before = readFileSync(file);
     await expect(world.run({ tables: ['Events'] })).rejects.toMatchObject({ exitCode: EXIT.newerState });
     expect(readFileSync(file).equals(before)).toBe(true);
+  });
+});
+
+describe('a catalogue of an earlier version', () => {
+  it('does not make status ask for a rebuild where no column and no rule of a file has changed', async () => {
+    rmSync(join(world.dataDir, 'state.duckdb.wal'), { force: true });
+    copyFileSync(join(aside, 'present.duckdb'), join(world.dataDir, 'state.duckdb'));
+    rmSync(join(world.dataDir, 'insights.duckdb'));
+    await world.run({ tables: ['Events'] });
+    const outdated = async (): Promise<number | undefined> =>
+      (await lakeStatus(world.config(), world.runtime)).tables.find(({ table }) => table === 'Events')?.outdatedFiles;
+    const alter = async (statement: string): Promise<void> => {
+      const instance = await DuckDBInstance.create(join(world.dataDir, 'insights.duckdb'));
+      const connection = await instance.connect();
+      await connection.run(statement);
+      connection.closeSync();
+      instance.closeSync();
+    };
+    expect(await outdated()).toBe(0);
+    // Before there were privacy rules, then before there were promoted columns: those its files do lack.
+    await alter('alter table lake_files drop column privacy');
+    expect(await outdated()).toBe(0);
+    await alter('alter table lake_files drop column promotion');
+    expect(await outdated()).toBeGreaterThan(1);
   });
 });

@@ -111,6 +111,22 @@ describe('the set of columns', () => {
   });
 });
 
+describe('the key of a set', () => {
+  test('of the default sets stays: with another one every lake would be told to rebuild all of its files', () => {
+    const keys = Object.values(TABLES).map(({ name, promoted }) => [name, promotionKey(promoted)]);
+    expect(Object.fromEntries(keys)).toEqual({ Logs: '18b32b5976abb8a2', Events: '37377fd7dc682bba', Metrics: '9f2ec75dcc4213c8' }); // prettier-ignore
+  });
+
+  test('does not change with how a path is spelt, nor with the order in which own columns are written', () => {
+    const [plain, quoted] = [column('text', ['a.b', 'c']), column('text', ['"a"."b"', 'c', '"c"'])];
+    expect(promotionKey([quoted])).toBe(promotionKey([plain]));
+    expect(promotionKey([column('text', ['"a.b"', 'c'])])).not.toBe(promotionKey([plain]));
+    const own = [column('text', ['x'], 'zone'), column('number', ['y'], 'area')];
+    const [there, back] = [own, own.toReversed()].map((list) => withPromoted(TABLES.Events.promoted, list));
+    expect(promotionKey(there ?? [])).toBe(promotionKey(back ?? []));
+  });
+});
+
 test.each([
   ['a.b', ['a', 'b']],
   ['"a.b".c', ['a.b', 'c']],
