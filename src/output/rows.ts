@@ -5,10 +5,14 @@
 import type { Json } from '@duckdb/node-api';
 import type { ResultColumn, ResultRows } from '../reader.ts';
 import { neutralised } from '../spreadsheet-text.ts';
+import { plural } from './format.ts';
 import { renderTable } from './table.ts';
 
 export const FORMATS = ['table', 'csv', 'json', 'ndjson', 'md'] as const;
 export type Format = (typeof FORMATS)[number];
+
+/** A longer cell makes every line of a table as wide as itself. */
+const CELL_CHARACTERS = 300;
 
 /** More lines than this help nobody on a screen. */
 const TABLE_ROWS = 200;
@@ -75,9 +79,19 @@ async function printLines(
 
 async function printTable({ columns, batches }: ResultRows, { colour, print }: Printing): Promise<number> {
   const shown: string[][] = [];
-  let rows = 0;
+  let [rows, cut] = [0, 0];
   for await (const batch of batches()) {
-    for (const row of batch) if (shown.length < TABLE_ROWS) shown.push(row.map(plain));
+    for (const row of batch)
+      if (shown.length < TABLE_ROWS)
+        shown.push(
+          row.map((cell) => {
+            const text = plain(cell);
+            if (text.length <= CELL_CHARACTERS) return text;
+            cut += 1;
+            // Not through the middle of a character of two halves.
+            return `${text.slice(0, CELL_CHARACTERS).replace(/[\ud800-\udbff]$/, '')}…`;
+          }),
+        );
     rows += batch.length;
   }
   await print(
@@ -87,6 +101,8 @@ async function printTable({ columns, batches }: ResultRows, { colour, print }: P
       colour,
     ),
   );
+  if (cut > 0)
+    await print(`… ${plural(cut, 'cell')} cut at ${CELL_CHARACTERS} characters; --format csv or json gives all\n`);
   const hidden = rows - shown.length;
   if (hidden > 0) await print(`… ${hidden} more rows; --format csv or json gives all\n`);
   return rows;

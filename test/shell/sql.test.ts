@@ -51,6 +51,15 @@ describe('sql', () => {
     expect(JSON.parse(out)).toEqual([{ ['x\u202e']: 'a\u001b[2J\nb\u202ec' }]);
   });
 
+  it('a table cuts long cells and says so, never through a character; data formats give all', async () => {
+    const long = `select repeat('x', 299) || '😀' || repeat('y', 65536) as cell, repeat('z', 300) as whole`;
+    const { out } = await stage.run(['sql', long]);
+    const [, line = '', end] = out.split('\n');
+    expect(line.split(/ {2,}/)).toEqual([`${'x'.repeat(299)}…`, 'z'.repeat(300)]);
+    expect(end).toBe('… 1 cell cut at 300 characters; --format csv or json gives all');
+    expect((await stage.run(['sql', long, '--format', 'csv'])).out.length).toBeGreaterThan(65_536);
+  });
+
   it('a long table ends with what was left out', async () => {
     const { out } = await stage.run(['sql', 'select range as n from range(1000)']);
     expect(out.trimEnd().split('\n').at(-1)).toBe('… 800 more rows; --format csv or json gives all');
