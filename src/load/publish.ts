@@ -94,7 +94,7 @@ export async function publish(ledger: Ledger, { run, head, checks, onStep }: Pub
       await onStep?.('snapshot');
     }
     if (head) {
-      await syncHead(ledger);
+      await syncHead(ledger, snapshot);
       await writeCoverage(ledger, content);
       await onStep?.('head');
     }

@@ -43,6 +43,8 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
     };
     for (const name of await namesBelow(files, join(ledger.dataDir, WORK_FOLDER)))
       await remove(join(ledger.dataDir, WORK_FOLDER, name));
+    await files.rm(join(ledger.dataDir, WORK_FOLDER), { recursive: true, force: true });
+    await files.mkdir(join(ledger.dataDir, WORK_FOLDER), { recursive: true });
     for (const name of await namesBelow(files, join(ledger.dataDir, HEAD_FOLDER))) {
       if (name.endsWith(TEMPORARY)) await remove(join(ledger.dataDir, HEAD_FOLDER, name));
     }

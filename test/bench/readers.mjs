@@ -131,7 +131,7 @@ try {
     const errors = all.filter(({ error }) => error !== undefined);
     const good = all.filter(({ error }) => error === undefined);
     const isRight = ({ snapshot, counted, contents }) => {
-      // The head's tables are swapped one after the other, so each is compared alone.
+      // The head's tables are swapped one after the other, so each is compared alone: refused now and then, never mixed.
       if (kind === 'head') return TABLES.every((table) => snapshots.some((known) => known[table] === contents[table]));
       const known = truths.get(snapshot);
       const rows = TABLES.reduce((sum, table) => sum + Number(contents[table].split(' ')[0]), 0);

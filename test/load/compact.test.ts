@@ -37,7 +37,7 @@ describe('a closed month of small days', () => {
     expect(await heldHours(lake.ledger, TENANT, 'Events')).toEqual(hours);
     await publish(lake.ledger, { run: 'run-1', head: true });
     expect(readdirSync(join(lake.dir, FOLDER))).toEqual(['2026-07.1.parquet']);
-    expect(readdirSync(join(lake.dir, 'lake/events/tenant_id=acme/month=2026-07'))).toEqual(['2026-07.parquet']);
+    expect(readdirSync(join(lake.dir, 'lake/events/v1/tenant_id=acme/month=2026-07'))).toEqual(['2026-07.parquet']);
     expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 1, rows: 4, faults: [] });
     expect(await compactMonths(lake.ledger, { run: 'run-2', at: LATER })).toEqual({ months: 0, files: 0 });
   });

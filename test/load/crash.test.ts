@@ -77,7 +77,7 @@ async function state(lake: Scratch): Promise<object> {
     hours: await heldHours(lake.ledger, TENANT, 'Events'),
     duplicates: await lake.ledger.rows('select * from duplicates'),
     quarantine: await lake.ledger.rows('select reason, raw from quarantine'),
-    files: names.map((name) => name.replace(/\.\d+\.parquet$/, '.parquet')),
+    files: names.map((name) => name.replace(/\.\d+\.parquet$/, '.parquet').replace(/\/v\d+\//, '/v/')),
     sums: manifest.tables.events.tenants[TENANT].partitions.map(
       ({ file, sha256 }: { file: string; sha256: string }) =>
         sha256 ===
@@ -120,7 +120,7 @@ describe('recovery', () => {
     writeFileSync(join(folder, '2026-07-03.9.parquet.tmp'), 'half');
     writeFileSync(join(lake.dir, 'insights.duckdb.tmp'), 'half');
     writeFileSync(join(lake.dir, 'outcomes.json.tmp'), 'half');
-    writeFileSync(join(lake.dir, 'lake/events/tenant_id=acme/month=2026-07/2026-07-03.parquet.tmp'), 'half');
+    writeFileSync(join(lake.dir, 'lake/events/v1/tenant_id=acme/month=2026-07/2026-07-03.parquet.tmp'), 'half');
     expect(await recover(lake.ledger)).toEqual({ orphans: 1, temporary: 4, lost: 0 });
     expect(readdirSync(folder)).toEqual(before);
     expect(readdirSync(lake.dir).filter((name) => name.endsWith('.tmp'))).toEqual([]);

@@ -1,9 +1,10 @@
 import { DuckDBInstance } from '@duckdb/node-api';
-import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { recordComparison } from '../../src/load/hours.ts';
 import { publish } from '../../src/load/publish.ts';
+import { recover } from '../../src/load/recover.ts';
 import { readCatalogue as read } from './support/catalogue.ts';
 import { at, event, load, scratchLake, sourceHours, span, TENANT } from './support/lake.ts';
 import type { Scratch } from './support/lake.ts';
@@ -197,7 +198,7 @@ describe('a snapshot', () => {
     lake.clock.now += 2 * 3_600_000;
     expect(await publish(lake.ledger, { run: 'run-4', head: true })).toMatchObject({ removedFiles: 2 });
     expect(existsSync(old)).toBe(false);
-    expect(readdirSync(join(lake.dir, 'lake')).includes('events') && existsSync(join(lake.dir, 'lake/events/tenant_id=acme/month=2026-07'))).toBe(false); // prettier-ignore
+    expect(readdirSync(join(lake.dir, 'lake'))).not.toContain('events');
   });
 
   test('keeps them no longer because a clock was a year ahead when they were replaced', async () => {
@@ -223,21 +224,76 @@ describe('a snapshot', () => {
 });
 
 describe('the head', () => {
-  test('shows the current generations under stable names, by hard link, swapped only when asked', async () => {
+  const headFiles = (lake: Scratch): string[] =>
+    readdirSync(join(lake.dir, 'lake/events'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.parquet'))
+      .sort();
+
+  test('shows the current generations by hard link, swapped only when asked, under a name for each version', async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
-    const name = join(lake.dir, 'lake/events/tenant_id=acme/month=2026-07/2026-07-03.parquet');
+    const name = (version: string): string =>
+      join(lake.dir, 'lake/events', version, 'tenant_id=acme/month=2026-07/2026-07-03.parquet');
     await publish(lake.ledger, { run: 'run-1', head: false });
-    expect(existsSync(name)).toBe(false);
+    expect(existsSync(join(lake.dir, 'lake'))).toBe(false);
     await publish(lake.ledger, { run: 'run-1', head: true });
     const store = join(lake.dir, 'store/events/tenant_id=acme/month=2026-07');
-    expect(statSync(name).ino).toBe(statSync(join(store, '2026-07-03.1.parquet')).ino);
+    expect(statSync(name('v1')).ino).toBe(statSync(join(store, '2026-07-03.1.parquet')).ino);
     await load(lake, TWO_DAYS, [...ROWS, event('new', '2026-07-03T10:20:00Z')]);
     await publish(lake.ledger, { run: 'run-2', head: true });
-    expect(statSync(name).ino).toBe(statSync(join(store, '2026-07-03.2.parquet')).ino);
+    expect(readdirSync(join(lake.dir, 'lake/events'))).toEqual(['v2']);
+    expect(statSync(name('v2')).ino).toBe(statSync(join(store, '2026-07-03.2.parquet')).ino);
     const rows = await read(lake.dir, `select count(*) as n from read_parquet('${lake.dir}/lake/events/**/*.parquet')`);
     expect(rows).toEqual([{ n: '3' }]);
     const hours = await read(lake.dir, `select count(*) as n from '${lake.dir}/lake/coverage.parquet'`);
     expect(hours).toEqual([{ n: '48' }]);
+  });
+
+  test('whoever listed its files before a swap is refused, be it those that did not change: no read mixes two versions', async () => {
+    await using lake = await scratchLake();
+    await verifiedLake(lake);
+    await publish(lake.ledger, { run: 'run-1', head: true });
+    const listed = headFiles(lake).map((name) => join(lake.dir, 'lake/events', name));
+    expect(listed.length).toBeGreaterThan(1);
+    await load(lake, TWO_DAYS, [...ROWS, event('new', '2026-07-03T10:20:00Z')]);
+    await publish(lake.ledger, { run: 'run-2', head: true });
+    for (const file of listed) expect(existsSync(file)).toBe(false);
+  });
+
+  test('is away as a whole while it is changed, and made anew where that never ended', async () => {
+    await using lake = await scratchLake();
+    await verifiedLake(lake);
+    await publish(lake.ledger, { run: 'run-1', head: true });
+    await load(lake, TWO_DAYS, [...ROWS, event('new', '2026-07-03T10:20:00Z')]);
+    const { files } = lake.ledger;
+    const dying = {
+      ...lake.ledger,
+      files: {
+        ...files,
+        rename: async (...[from, to]: Parameters<typeof files.rename>): Promise<void> => {
+          if (String(to).endsWith('2026-07-03.parquet')) throw new Error('killed');
+          await files.rename(from, to);
+        },
+      },
+    };
+    await expect(publish(dying, { run: 'run-2', head: true })).rejects.toThrow('killed');
+    expect(existsSync(join(lake.dir, 'lake/events'))).toBe(false);
+    await recover(lake.ledger);
+    expect(readdirSync(join(lake.dir, 'work'))).toEqual([]);
+    await publish(lake.ledger, { run: 'run-3', head: true });
+    expect(headFiles(lake)).toHaveLength(2);
+    expect(await read(lake.dir, `select count(*) as n from read_parquet('${lake.dir}/lake/events/**/*.parquet')`)).toEqual([{ n: '3' }]); // prettier-ignore
+  });
+
+  test('of the layout without versions is replaced as a whole', async () => {
+    await using lake = await scratchLake();
+    await verifiedLake(lake);
+    await publish(lake.ledger, { run: 'run-1', head: true });
+    const root = join(lake.dir, 'lake/events');
+    renameSync(join(root, 'v1/tenant_id=acme'), join(root, 'tenant_id=acme'));
+    rmSync(join(root, 'v1'), { recursive: true });
+    await publish(lake.ledger, { run: 'run-2', head: true });
+    expect(readdirSync(root)).toEqual(['v1']);
+    expect(headFiles(lake)).toHaveLength(2);
   });
 });

@@ -50,6 +50,16 @@ describe('a first load', () => {
     );
   });
 
+  it('rows at the very instant where two pages meet are fetched once', async () => {
+    world = await openWorld({ rows: 1, days: 1, now: NOW });
+    await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
+    const hours = [4, 5, 6, 7];
+    for (const hour of hours)
+      await addEvents(...Array.from({ length: 10 }, (_, k) => event(guid(hour * 10 + k), `2026-10-31T0${hour}:00:00Z`)));
+    const report = reportOf(await world.run({ tables: ['Events'] }, { page: { maxRows: 10 } }), 'Events');
+    expect(report).toMatchObject({ outcome: 'verified', pages: 4, rowsFetched: 40, inserted: 40, duplicates: 0 });
+  });
+
   it('an empty source is a verified, empty lake', async () => {
     world = await openWorld({ rows: 1, days: 1, now: NOW });
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo' });

@@ -1,0 +1,61 @@
+/**
+ * `npm run mutants [-- --only limiter]`: breaks one promise at a time in a copy of the program and runs the tests that
+ * `test/INVARIANTS.md` names for it. A mutant that no test notices is a gap, and so is one whose place in the code is gone.
+ */
+import { spawnSync } from 'node:child_process';
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { options } from './harness.mjs';
+
+/** name, file, the code as it is, the code broken, the tests that must fail (and of them, which alone). */
+const MUTANTS = [
+  ['windows overlap by their last instant', 'src/extract/kql.ts', 'and timestamp < ${datetimeLiteral(to)}', 'and timestamp <= ${datetimeLiteral(to)}', 'test/pipeline/sync.test.ts', 'two pages meet'],
+  ['one call more than the limit', 'src/extract/sliding-minute.ts', 'limitAt(nowMs) + 1', 'limitAt(nowMs)', 'test/extract/limiter.test.ts'],
+  ['a call forgotten with its end', 'src/extract/sliding-minute.ts', 'call.endedMs + WINDOW_MS > nowMs', 'call.endedMs > nowMs', 'test/extract/limiter.test.ts'],
+  ['a name before its bytes', 'src/files.ts', '  await syncPath(temporary, files);\n', '', 'test/soak/kills.test.ts', 'order of durability'],
+  ['a name that was not flushed', 'src/files.ts', '  await syncPath(dirname(path), files);\n}\n\n/** Writes a small', '}\n\n/** Writes a small', 'test/soak/kills.test.ts', 'order of durability'],
+  ['copies of a page stay', 'src/load/staging.ts', 'where place > 1', 'where place > 2', 'test/load/merge.test.ts'],
+  ['copies across batches stay', 'src/load/compare.ts', "const hours = partialHours(unit.windows);\n  if (", 'const hours = partialHours(unit.windows);\n  if (true || ', 'test/load/merge.test.ts'],
+  ['a full page taken for a whole one', 'src/extract/kql.ts', '| take ${whole(rowCap + 1)}', '| take ${whole(rowCap)}', 'test/extract/fetch.test.ts'],
+  ['rows counted, not proven', 'src/load/hours.ts', "grade === 'checksum'\n      ? `${accountSql('hours')} = compared.source`", "grade === 'never'\n      ? `${accountSql('hours')} = compared.source`", 'test/load/hours.test.ts'],
+  ['a landed page asked again', 'src/extract/fetch.ts', 'if (landed) return [landed];', 'if (landed && page.id === "") return [landed];', 'test/extract/fetch.test.ts'],
+  ['no guard against mass loss', 'src/load/merge.ts', 'if (removed <= minRows || removed <= maxShare * held) return;', 'return;', 'test/load/merge.test.ts'],
+  ['old files removed at once', 'src/load/publish.ts', 'Math.trunc(ledger.settings.keepHours * 3600)', '0', 'test/load/publish.test.ts'],
+  ['redirects followed', 'src/extract/call.ts', "redirect: 'manual'", "redirect: 'follow'", 'test/extract/client.test.ts'],
+  ['a page of another tenant loaded', 'src/load/staging.ts', 'if (!foreign && (lines', 'if ((lines', 'test/load/quarantine.test.ts'],
+  ['lines of a page not counted', 'src/load/staging.ts', 'if (lines !== page.rows) {', 'if (lines < 0) {', 'test/load/merge.test.ts test/load/quarantine.test.ts test/disk/faults.test.ts'],
+  ['a control character behind a backslash', 'src/extract/envelope.ts', "if (byte < BLANK) throw new EnvelopeError('malformed', 'A control character inside a text.');", "if (byte < BLANK && !escaped) throw new EnvelopeError('malformed', 'A control character inside a text.');", 'test/extract/envelope.test.ts', 'is refused'],
+]; // prettier-ignore
+
+const { only } = options({ only: '' });
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const copy = await mkdtemp(join(tmpdir(), 'insights-mutants-'));
+let survived = 0;
+try {
+  for (const name of ['src', 'test', 'queries', 'schema', 'deploy', 'docs', 'README.md', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'vitest.config.ts'])
+    await cp(join(root, name), join(copy, name), { recursive: true }); // prettier-ignore
+  await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
+  for (const [name, file, is, broken, tests, title] of MUTANTS) {
+    if (!name.includes(only)) continue;
+    const path = join(copy, file);
+    const whole = await readFile(path, 'utf8');
+    if (whole.split(is).length !== 2) throw new Error(`"${name}": its place in ${file} is not there, or twice.`);
+    await writeFile(
+      path,
+      whole.replace(is, () => broken),
+    );
+    const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--reporter=json', ...tests.split(' ')];
+    const { stdout } = spawnSync(process.execPath, title ? [...vitest, '-t', title] : vitest, { cwd: copy, encoding: 'utf8', maxBuffer: 1 << 28 }); // prettier-ignore
+    await writeFile(path, whole);
+    const report = JSON.parse(stdout.slice(stdout.indexOf('{"num')));
+    const failed = report.testResults.flatMap(({ assertionResults }) => assertionResults.filter(({ status }) => status === 'failed')); // prettier-ignore
+    if (failed.length === 0) survived++;
+    console.log(`${failed.length === 0 ? 'SURVIVED' : 'noticed '} ${name}: ${failed.length} of ${report.numTotalTests} tests of ${tests} fail${failed.length > 0 ? `, first "${failed[0].fullName}"` : ''}`); // prettier-ignore
+  }
+} finally {
+  await rm(copy, { recursive: true, force: true });
+}
+console.log(survived === 0 ? 'every mutant is noticed' : `${survived} mutants SURVIVED`);
+process.exitCode = survived === 0 ? 0 : 1;
