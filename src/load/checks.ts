@@ -42,11 +42,14 @@ interface Outcome {
   error: string | undefined;
 }
 
-/** Runs the checks over the days that changed since they last ran, and keeps what they say. Inside the ledger's exclusive turn, after `noteDays`. */
+/**
+ * Runs the checks over the days that changed since they last ran, and keeps what they say; a stop leaves them all to the next
+ * run. Inside the ledger's exclusive turn, after `noteDays`.
+ */
 export async function runChecks(
   ledger: Ledger,
   run: string,
-  checks?: readonly Check[],
+  { checks, signal }: { readonly checks?: readonly Check[] | undefined; readonly signal?: AbortSignal | undefined },
 ): Promise<readonly CheckResult[]> {
   if (ledger.settings.checks !== true) {
     await forgetAll(ledger);
@@ -67,6 +70,7 @@ export async function runChecks(
     );
     const files = await currentFiles(ledger);
     for (const { part, rows } of await dueParts(ledger)) {
+      if (signal?.aborted === true) return [];
       await lookAt(ledger, { part, rows, files, checks: all, definitions }, outcomes);
       await ledger.release();
     }

@@ -24,6 +24,8 @@ export interface CompactOptions {
   readonly at: Instant;
   /** Mean bytes of a month's files below which they are put together. @default 1 MB */
   readonly smallBytes?: number;
+  /** Aborted: the months that are left are the next run's. */
+  readonly signal?: AbortSignal;
   readonly onStep?: (step: string) => void | Promise<void>;
 }
 
@@ -39,7 +41,7 @@ const CLOSED_AFTER = 35n * DAY;
 /** Compacts every closed month whose hours are all settled. */
 export async function compactMonths(
   ledger: Ledger,
-  { run, at, smallBytes = 1_000_000, onStep }: CompactOptions,
+  { run, at, smallBytes = 1_000_000, signal, onStep }: CompactOptions,
 ): Promise<{ readonly months: number; readonly files: number }> {
   return ledger.exclusive(async () => {
     const closed = await ledger.rows(
@@ -62,8 +64,13 @@ export async function compactMonths(
          where unsettled.tenant = months.tenant and unsettled.table_name = months.table_name and unsettled.month = months.month)
        order by tenant, table_name, month`,
     );
-    for (const row of closed) await compactMonth(ledger, row, run, onStep);
-    return { months: closed.length, files: closed.reduce((sum, row) => sum + count(row, 'n'), 0) };
+    const done: Row[] = [];
+    for (const row of closed) {
+      if (signal?.aborted === true) break;
+      await compactMonth(ledger, row, run, onStep);
+      done.push(row);
+    }
+    return { months: done.length, files: done.reduce((sum, row) => sum + count(row, 'n'), 0) };
   });
 }
 

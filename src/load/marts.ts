@@ -29,8 +29,11 @@ const TOGETHER = { rows: 200_000, days: 366 } as const;
 /** Rows from which memory matters more than a second thread. */
 const LARGE = 50_000;
 
-/** Brings every mart up to what the ledger holds; `generation` is new to readers. Inside the ledger's exclusive turn, after `noteDays`. */
-export async function refreshMarts(ledger: Ledger, generation: number): Promise<void> {
+/**
+ * Brings every mart up to what the ledger holds; `generation` is new to readers. A stop between two parts of the days leaves
+ * all as it was. Inside the ledger's exclusive turn, after `noteDays`.
+ */
+export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<void> {
   const marts = ledger.settings.marts === true ? await dailyMarts() : [];
   await dropOthers(ledger, marts);
   if (marts.length === 0) return;
@@ -48,8 +51,9 @@ export async function refreshMarts(ledger: Ledger, generation: number): Promise<
   const names = new Set(due.map((row) => text(row, 'mart')));
   const stale = marts.filter(({ name }) => names.has(name));
   if (stale.length > 0) {
-    const fresh = await computeDays(ledger, stale);
-    await writeMarts(ledger, stale, fresh, generation);
+    const fresh = await computeDays(ledger, stale, signal);
+    if (signal?.aborted !== true) await writeMarts(ledger, stale, fresh, generation);
+    await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
   }
   await ledger.run('drop table temp.mart_due; drop table temp.mart_wanted');
 }
@@ -96,7 +100,11 @@ function tableOfMart({ name, table }: Mart): TableName {
 }
 
 /** Makes temp tables `fresh_<mart>` with the days that are due; returns the marts that have one. */
-async function computeDays(ledger: Ledger, marts: readonly Mart[]): Promise<ReadonlySet<string>> {
+async function computeDays(
+  ledger: Ledger,
+  marts: readonly Mart[],
+  signal: AbortSignal | undefined,
+): Promise<ReadonlySet<string>> {
   const definitions = await sharedDefinitions();
   const isDefined = new Set<string>();
   // A view on views becomes a table: several reports read each, and a plan through three views costs more than a day's rows.
@@ -121,6 +129,7 @@ async function computeDays(ledger: Ledger, marts: readonly Mart[]): Promise<Read
   try {
     await ledger.run(`create or replace temp view snapshot as select ${ledger.nowSql()} as published_at`);
     for (const { from, to, names, rows } of await dueRanges(ledger)) {
+      if (signal?.aborted === true) break;
       const mine = marts.filter(({ name }) => names.includes(name));
       for (const table of new Set(mine.map(tableOfMart))) await takeRows(ledger, table, files, from, to);
       await takeCoverage(ledger, from, to);
@@ -280,7 +289,6 @@ async function writeMarts(
        group by all`,
     );
   });
-  await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
 }
 
 function standingSql({ name }: Mart, file: string): string {

@@ -36,6 +36,8 @@ export interface PublishOptions {
   readonly head: boolean;
   /** @default those of `queries/checks/` */
   readonly checks?: readonly Check[];
+  /** Aborted: marts and checks are left to the next run, so that a stop never waits for them. */
+  readonly signal?: AbortSignal;
   readonly onStep?: (step: string) => void | Promise<void>;
 }
 
@@ -52,15 +54,18 @@ export interface PublishResult {
 }
 
 /** Publishes what the ledger holds now. Cheap enough to call after every batch of a long backfill (without the head). */
-export async function publish(ledger: Ledger, { run, head, checks, onStep }: PublishOptions): Promise<PublishResult> {
+export async function publish(
+  ledger: Ledger,
+  { run, head, checks, signal, onStep }: PublishOptions,
+): Promise<PublishResult> {
   return ledger.exclusive(async () => {
     const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1');
     let results: readonly CheckResult[] = [];
-    if (head) {
+    if (head && signal?.aborted !== true) {
       await noteDays(ledger);
-      await refreshMarts(ledger, (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1);
+      await refreshMarts(ledger, (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1, signal);
       await onStep?.('marts');
-      results = await runChecks(ledger, run, checks);
+      results = await runChecks(ledger, run, { checks, signal });
       await dropDays(ledger);
       await onStep?.('checks');
     }

@@ -48,7 +48,7 @@ export async function runPipeline(
   const [before] = await latestRuns(ledger, 1);
   await startRun(ledger, run);
   runtime.log.info({ event: 'run.start', run }, 'run started');
-  await using publisher = createPublisher(ledger, run, runtime);
+  await using publisher = createPublisher(ledger, run, runtime, signal);
   const merged = (): Promise<void> => publisher.now();
   const common = {
     config,
@@ -138,13 +138,13 @@ function earliest(instants: readonly (Instant | undefined)[]): Instant | undefin
   );
 }
 
-function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publisher {
+function createPublisher(ledger: Ledger, run: string, runtime: Runtime, signal: AbortSignal): Publisher {
   let lastMs = runtime.monotonic();
   let some = false;
   const drift: Drift[] = [];
   const checks: CheckResult[] = [];
   const publishNow = async (head: boolean): Promise<void> => {
-    const result = await publish(ledger, { run, head });
+    const result = await publish(ledger, { run, head, signal });
     drift.push(...result.drift);
     checks.push(...result.checks);
     some = result.changed || some;
@@ -178,7 +178,7 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime): Publish
       const refused = tables.every(({ outcome, changed }) => outcome === 'failed' && !changed);
       if (refused && !existsSync(join(ledger.dataDir, CATALOGUE_FILE))) return some;
       const at = earliest(tables.flatMap(({ sourceAt }) => (sourceAt === undefined ? [] : [parseInstant(sourceAt)])));
-      if (at !== undefined) await compactMonths(ledger, { run, at });
+      if (at !== undefined) await compactMonths(ledger, { run, at, signal });
       await publishNow(true);
       return some;
     },

@@ -4,15 +4,13 @@
  * fifth; best with few rows), a rerun after each, and the final lake compared with one that was never disturbed. From the sandbox's own call log it
  * is checked that no page that had landed whole was asked for again; from the folder, that nothing is left behind. With
  * `--signal SIGTERM` the random instants are stops instead: each must end with the exit code of a stop, and the time that it took is told by the
- * stage that it came in.
+ * stage that it came in; `npm run stops` sends one in each stage.
  */
-import { createReadStream } from 'node:fs';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { DuckDBInstance } from '@duckdb/node-api';
 import { fileURLToPath } from 'node:url';
 import { cli, options, random, scratch, startSandbox, tenantEnv } from './harness.mjs';
+import { contentOf, landedQueries, leftBehind } from './lake-checks.mjs';
 
 const wanted = options({
   kills: 20,
@@ -27,53 +25,10 @@ const NOW = '2026-11-01T00:00:00Z';
 // An hour later than the last row, so that every run sees the same rows however long all of this takes.
 const SCENARIO = [{ afterCalls: 0, do: { action: 'clock', advance: '1h' } }];
 
-/** Rows and an order-independent checksum over every column of every table, as one line. */
-async function contentOf(dataDir) {
-  const db = await DuckDBInstance.create(join(dataDir, 'insights.duckdb'), { access_mode: 'READ_ONLY' });
-  const connection = await db.connect();
-  const tables = [];
-  for (const table of ['logs', 'events', 'metrics']) {
-    const reader = await connection.runAndReadAll(
-      `select concat_ws(' ', '${table}', count(*), coalesce(sum(hash(row::varchar)), 0)) from ${table} as row`,
-    );
-    tables.push(String(reader.getRows()[0][0]));
-  }
-  connection.closeSync();
-  db.closeSync();
-  return tables.join(', ');
-}
-
 /** The stage that a stopped run had come to, by its own report: the last one that took any time. */
 function stageOf(report) {
   const stopped = report?.tables.find(({ outcome }) => outcome === 'stopped');
   return Object.keys(stopped?.seconds ?? {}).at(-1);
-}
-
-/** The query in the header line of each landed page. */
-async function landedQueries(dataDir) {
-  const queries = [];
-  for (const name of await readdir(join(dataDir, 'landing'), { recursive: true }).catch(() => [])) {
-    if (!name.endsWith('.ndjson')) continue;
-    const lines = createInterface({ input: createReadStream(join(dataDir, 'landing', name)) });
-    for await (const line of lines) {
-      queries.push(JSON.parse(line.slice(1)).query);
-      break;
-    }
-    lines.close();
-  }
-  return queries;
-}
-
-/** Files that no run should leave: unfinished ones, landed ones, generations that the manifest does not name. */
-async function leftBehind(dataDir) {
-  const manifest = await readFile(join(dataDir, 'manifest.json'), 'utf8');
-  const names = await readdir(dataDir, { recursive: true });
-  return names.filter(
-    (name) =>
-      name.endsWith('.tmp') ||
-      (name.startsWith('landing') && name.endsWith('.ndjson')) ||
-      (name.startsWith('store') && name.endsWith('.parquet') && !manifest.includes(name)),
-  );
 }
 
 const place = await scratch('crash');

@@ -218,3 +218,37 @@ describe('marts', () => {
     expect((await verifyMarts(lake.ledger, true)).faults).toMatchObject([{ fault: 'sha256' }]);
   });
 });
+
+describe('a stop', () => {
+  test('leaves marts to the next run: the rows are published without them, and then with them', async () => {
+    await loadDay('2026-07-01', 3);
+    await publish(lake.ledger, { run: 'r', head: true, signal: AbortSignal.abort() });
+    expect(martFiles()).toEqual([]);
+    expect(await query('select count(*)::varchar from events')).toEqual([['21']]);
+    await publishAll();
+    expect(martFiles().length).toBeGreaterThan(0);
+  });
+
+  test('between two parts of the days keeps the marts that stand', async () => {
+    await loadDay('2026-07-01', 3);
+    await publishAll();
+    const [before, shown] = [martFiles(), await kept('passes_created')];
+    // Days that do not follow each other are computed apart: the stop comes when the first of them is done.
+    await loadDay('2026-07-03', 2);
+    await loadDay('2026-07-05', 2);
+    const stop = new AbortController();
+    const ledger = {
+      ...lake.ledger,
+      release: async () => {
+        stop.abort();
+        await lake.ledger.release();
+      },
+    };
+    await publish(ledger, { run: 'r', head: true, signal: stop.signal });
+    expect(stop.signal.aborted).toBe(true);
+    expect([martFiles(), await kept('passes_created')]).toEqual([before, shown]);
+    await publishAll();
+    expect(await kept('passes_created')).toEqual(await reported('passes_created'));
+    expect((await kept('passes_created')).length).toBeGreaterThan(shown.length);
+  });
+});
