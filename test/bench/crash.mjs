@@ -103,8 +103,9 @@ try {
   };
   while (wanted.kills > 0) {
     const done = await watched(atRandom);
-    if (isCutOff(done)) killed++;
-    else {
+    if (isCutOff(done)) {
+      if (++killed % 50 === 0) console.log(`${killed} kills, ${backfills} backfills ended`);
+    } else {
       await finish(done);
       if (killed >= wanted.kills) break;
     }
