@@ -29,7 +29,7 @@ const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['config', 'a wrong key, flag or value; nothing was changed'],
   ['auth', 'the source refused the credential, its scope or the tenant'],
   ['source', 'the source did not answer usably'],
-  ['partial', 'loaded, but some hours do not balance yet, or a check found an error'],
+  ['partial', 'loaded, but some hours do not balance yet; of `check`: one of severity error found rows'],
   ['locked', 'another process writes to the data directory'],
   ['newerState', 'the data directory was written by a newer version'],
   ['massLoss', 'the source lost too many rows at once; they were kept'],

@@ -70,7 +70,8 @@ async function restore(): Promise<void> {
   await rm(world.dataDir, { recursive: true });
   await cp(folder, world.dataDir, { recursive: true });
   if (!(await readdir(world.dataDir)).includes('state.duckdb')) await repairLake(world.config(), world.runtime);
-  expect((await world.run(EVENTS)).exitCode).toBe(EXIT.ok);
+  // Not a file more than is named: what a repair has published is replaced, and kept for nobody.
+  expect((await world.run(EVENTS, { lake: { keepHours: 0, marts: true } })).exitCode).toBe(EXIT.ok);
   await compareWithModel(world.dataDir, model);
 }
 
