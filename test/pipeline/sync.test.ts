@@ -55,7 +55,9 @@ describe('a first load', () => {
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
     const hours = [4, 5, 6, 7];
     for (const hour of hours)
-      await addEvents(...Array.from({ length: 10 }, (_, k) => event(guid(hour * 10 + k), `2026-10-31T0${hour}:00:00Z`)));
+      await addEvents(
+        ...Array.from({ length: 10 }, (_, k) => event(guid(hour * 10 + k), `2026-10-31T0${hour}:00:00Z`)),
+      );
     const report = reportOf(await world.run({ tables: ['Events'] }, { page: { maxRows: 10 } }), 'Events');
     expect(report).toMatchObject({ outcome: 'verified', pages: 4, rowsFetched: 40, inserted: 40, duplicates: 0 });
   });
