@@ -5,6 +5,9 @@ import { openWorld, reportOf, sourceRows, type World } from './support/world.ts'
 
 const NOW = '2026-11-01T00:30:00Z';
 
+const EVENTS = { tables: ['Events'] } as const;
+const LOGS = { tables: ['Logs'] } as const;
+
 let world: World;
 afterEach(() => world[Symbol.asyncDispose]());
 
@@ -58,14 +61,14 @@ describe('a first load', () => {
       await addEvents(
         ...Array.from({ length: 10 }, (_, k) => event(guid(hour * 10 + k), `2026-10-31T0${hour}:00:00Z`)),
       );
-    const report = reportOf(await world.run({ tables: ['Events'] }, { page: { maxRows: 10 } }), 'Events');
+    const report = reportOf(await world.run(EVENTS, { page: { maxRows: 10 } }), 'Events');
     expect(report).toMatchObject({ outcome: 'verified', pages: 4, rowsFetched: 40, inserted: 40, duplicates: 0 });
   });
 
   it('an empty source is a verified, empty lake', async () => {
     world = await openWorld({ rows: 1, days: 1, now: NOW });
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
-    const report = await world.run({ tables: ['Events'] });
+    const report = await world.run(EVENTS);
     expect(report.exitCode).toBe(EXIT.ok);
     expect(await world.sql('select count(*)::int as n from events')).toEqual([{ n: 0 }]);
   });
@@ -92,18 +95,18 @@ describe('a run with nothing new at the source', () => {
 describe('what happens at the source afterwards', () => {
   it('a late row of last week is found and loaded with one page', async () => {
     world = await openWorld({ rows: 5000, days: 20, now: NOW, frozen: true });
-    await world.run();
+    await world.run(EVENTS);
     await addEvents(event(guid(1), '2026-10-25T10:20:30.1234567Z'));
-    const report = reportOf(await world.run(), 'Events');
+    const report = reportOf(await world.run(EVENTS), 'Events');
     expect(report).toMatchObject({ outcome: 'verified', calls: 2, pages: 1, inserted: 1, removed: 0 });
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(1)}'`)).toEqual([{ n: 1 }]);
   });
 
   it('late rows scattered over weeks share one page', async () => {
     world = await openWorld({ rows: 5000, days: 20, now: NOW, frozen: true });
-    await world.run();
+    await world.run(EVENTS);
     for (let k = 0; k < 12; k++) await addEvents(event(guid(k), `2026-10-${14 + k}T0${k % 10}:10:00Z`));
-    expect(reportOf(await world.run(), 'Events')).toMatchObject({
+    expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({
       outcome: 'verified',
       calls: 2,
       pages: 1,
@@ -114,9 +117,9 @@ describe('what happens at the source afterwards', () => {
   it('an erased row leaves every published file', async () => {
     world = await openWorld({ rows: 5000, days: 20, now: NOW, frozen: true });
     await addEvents(event(guid(7), '2026-10-20T10:00:00Z', { properties: { secretWord: 'erase-me-7' } }));
-    await world.run();
+    await world.run(EVENTS);
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [guid(7)] });
-    const report = reportOf(await world.run({}, { lake: { keepHours: 0 } }), 'Events');
+    const report = reportOf(await world.run(EVENTS, { lake: { keepHours: 0 } }), 'Events');
     expect(report).toMatchObject({ outcome: 'verified', removed: 1 });
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(7)}'`)).toEqual([{ n: 0 }]);
     const files = [...(await world.published()).keys()].filter(
@@ -133,24 +136,24 @@ describe('what happens at the source afterwards', () => {
   it('a copy that comes later is counted, not loaded', async () => {
     world = await openWorld({ rows: 2000, days: 10, now: NOW, frozen: true });
     await addEvents(event(guid(1), '2026-10-25T10:00:00Z'));
-    await world.run();
+    await world.run(EVENTS);
     await addEvents(event(guid(1), '2026-10-25T10:00:00Z'));
-    expect(reportOf(await world.run(), 'Events')).toMatchObject({ outcome: 'verified', inserted: 0, removed: 0 });
+    expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ outcome: 'verified', inserted: 0, removed: 0 });
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(1)}'`)).toEqual([{ n: 1 }]);
-    const again = reportOf(await world.run(), 'Events');
+    const again = reportOf(await world.run(EVENTS), 'Events');
     expect(again).toMatchObject({ calls: 1, pages: 0 });
   });
 
   it('time goes on: the open hour is loaded again as it grows, and closes', async () => {
     world = await openWorld({ rows: 5000, days: 10, now: NOW, frozen: true });
-    await world.run();
+    await world.run(EVENTS);
     await addEvents(event(guid(1), '2026-11-01T00:28:00Z'), event(guid(2), '2026-11-01T00:40:00Z'));
     await world.sandbox.apply({ action: 'clock', advance: '20m' });
-    const open = await world.run({ tables: ['Events'] });
+    const open = await world.run(EVENTS);
     expect(reportOf(open, 'Events')).toMatchObject({ outcome: 'verified', inserted: 2 });
     expect(reportOf(open, 'Events').hours.open).toBe(1);
     await world.sandbox.apply({ action: 'clock', advance: '2h' });
-    const closed = await world.run({ tables: ['Events'] });
+    const closed = await world.run(EVENTS);
     expect(
       await world.sql(`select state from coverage where table_name = 'events' and hour = '2026-11-01T00:00:00Z'`),
     ).toEqual([{ state: 'verified' }]);
@@ -160,29 +163,29 @@ describe('what happens at the source afterwards', () => {
   it('rows younger than the settle time wait for the next run', async () => {
     world = await openWorld({ rows: 2000, days: 10, now: NOW, frozen: true });
     await addEvents(event(guid(1), '2026-11-01T00:27:00Z'));
-    await world.run();
+    await world.run(EVENTS);
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(1)}'`)).toEqual([{ n: 0 }]);
     await world.sandbox.apply({ action: 'clock', advance: '10m' });
-    await world.run();
+    await world.run(EVENTS);
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(1)}'`)).toEqual([{ n: 1 }]);
   });
 
   it("the source's clock steps back: nothing is taken for erased", async () => {
     world = await openWorld({ rows: 5000, days: 10, now: NOW, frozen: true });
-    await world.run();
+    await world.run(EVENTS);
     const [before] = await world.sql('select count(*)::int as n from events');
     await world.sandbox.apply({ action: 'clock', advance: '-3h' });
-    const report = await world.run();
+    const report = await world.run(EVENTS);
     expect(report.tables.every((table) => table.removed === 0 && table.pages === 0)).toBe(true);
     expect(await world.sql('select count(*)::int as n from events')).toEqual([before]);
   });
 
   it('a pause longer than the depth of the comparison leaves no gap', async () => {
     world = await openWorld({ rows: 3000, days: 10, now: NOW, frozen: true });
-    await world.run({ tables: ['Events'] });
+    await world.run(EVENTS);
     await world.sandbox.apply({ action: 'clock', advance: '70d' });
     await addEvents(event(guid(1), '2026-11-03T10:00:00Z'), event(guid(2), '2027-01-05T10:00:00Z'));
-    const report = reportOf(await world.run({ tables: ['Events'] }, { reconcile: { depthDays: 7 } }), 'Events');
+    const report = reportOf(await world.run(EVENTS, { reconcile: { depthDays: 7 } }), 'Events');
     expect(report).toMatchObject({ outcome: 'verified', inserted: 2, calls: 2 });
   });
 });
@@ -217,7 +220,7 @@ describe('a mass disappearance at the source', () => {
 
   it('is mirrored when asked to', async () => {
     world = await openWorld({ rows: 10_000, days: 10, seed: 2, now: NOW, frozen: true });
-    await world.run();
+    await world.run(EVENTS);
     await world.sandbox.apply({
       action: 'erase',
       table: 'Events',
@@ -225,8 +228,8 @@ describe('a mass disappearance at the source', () => {
       from: '2026-10-28T00:00:00Z',
       to: '2026-10-29T00:00:00Z',
     });
-    expect((await world.run()).exitCode).toBe(EXIT.massLoss);
-    const report = await world.run({ allowDeletes: true });
+    expect((await world.run(EVENTS)).exitCode).toBe(EXIT.massLoss);
+    const report = await world.run({ ...EVENTS, allowDeletes: true });
     expect(report.exitCode).toBe(EXIT.ok);
     expect(
       await world.sql(
@@ -239,10 +242,10 @@ describe('a mass disappearance at the source', () => {
 describe('the retention edge of Logs', () => {
   it('what the source forgets stays in the lake and stays verified', async () => {
     world = await openWorld({ rows: 20_000, days: 44, now: NOW, frozen: true });
-    await world.run();
+    await world.run(LOGS);
     const [before] = await world.sql('select count(*)::int as n from logs');
     await world.sandbox.apply({ action: 'clock', advance: '20d' });
-    const report = await world.run();
+    const report = await world.run(LOGS);
     expect(report.exitCode).toBe(EXIT.ok);
     expect(reportOf(report, 'Logs').removed).toBe(0);
     expect(await world.sql('select count(*)::int as n from logs')).toEqual([before]);
@@ -255,9 +258,9 @@ describe('the retention edge of Logs', () => {
 
   it('hours that nobody read in time are expired, not verified', async () => {
     world = await openWorld({ rows: 20_000, days: 10, now: NOW, frozen: true });
-    await world.run();
+    await world.run(LOGS);
     await world.sandbox.apply({ action: 'clock', advance: '60d' });
-    await world.run();
+    await world.run(LOGS);
     const [gap] = await world.sql(`
       select count(*)::int as hours, min(hour)::varchar as first from coverage where table_name = 'logs' and state = 'expired'`);
     expect(Number(gap?.['hours'])).toBeGreaterThan(14 * 24);
@@ -268,17 +271,17 @@ describe('the retention edge of Logs', () => {
 describe('months that are over', () => {
   it('are put together into one file each, and a late row still finds its place', async () => {
     world = await openWorld({ rows: 4000, days: 20, now: NOW, frozen: true });
-    await world.run({ tables: ['Events'] });
+    await world.run(EVENTS);
     await world.sandbox.apply({ action: 'clock', advance: '50d' });
-    const report = await world.run({ tables: ['Events'] });
+    const report = await world.run(EVENTS);
     expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', pages: 0, changed: false });
     const periods = await world.sql(`select period from lake_files where table_name = 'events' order by 1`);
     expect(periods[0]).toEqual({ period: '2026-10' });
     const before = await world.published();
-    expect((await world.run({ tables: ['Events'] })).published).toBe(false);
+    expect((await world.run(EVENTS)).published).toBe(false);
     expect(await world.published()).toEqual(before);
     await addEvents(event(guid(1), '2026-10-25T10:20:30Z'));
-    const late = await world.run({ tables: ['Events'] }, { reconcile: { depthDays: 100 } });
+    const late = await world.run(EVENTS, { reconcile: { depthDays: 100 } });
     expect(reportOf(late, 'Events')).toMatchObject({ outcome: 'verified', inserted: 1, removed: 0 });
   });
 });
