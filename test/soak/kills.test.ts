@@ -41,8 +41,9 @@ async function insert(id: string | undefined, timestamp: string, properties = '{
   await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
 }
 
-/** After these the disk says something new, or says it for good. */
-const DURABLE = ['sync', 'rename', 'link', 'rm'];
+/** After these the disk shows something new. The flush of a folder does not: what it makes last was there before. */
+const changesDisk = ({ name, path }: Operation): boolean =>
+  ['rename', 'link', 'rm'].includes(name) || (name === 'sync' && path.endsWith('.tmp'));
 
 /** One step of each kind: numbers in names do not make a kind, the folder and the operation do. */
 function kindOf({ name, path }: Operation): string {
@@ -62,7 +63,7 @@ async function recordSteps(settings: Tree = {}): Promise<Map<string, string>> {
   const handles: Pick<Runtime, 'files' | 'onCommit'> = {
     files: watchedFiles(world.dataDir, {
       after: (operation) => {
-        if (DURABLE.includes(operation.name)) keep(kindOf(operation));
+        if (changesDisk(operation)) keep(kindOf(operation));
       },
     }),
     onCommit: () => keep(`commit ${++commits}`),
