@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { createSql, definitionsDigest, definitionsIn, lakeChecks, sharedDefinitions } from '../definitions.ts';
 import type { Check, Definition } from '../definitions.ts';
 import { DiskError, InsightsError } from '../errors.ts';
-import { TABLE_NAMES } from '../tables.ts';
+import { TABLE_NAMES, TABLES } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
 import { COVERAGE_SQL, currentFiles, rowsOf } from './catalogue.ts';
 import type { CurrentFile } from './catalogue.ts';
@@ -110,7 +110,7 @@ async function wantDays(ledger: Ledger, checks: readonly Check[], definitions: r
   );
 }
 
-/** A day of a tenant under the name of a tenant: read back by `tenantSql` and `daySql`. */
+/** A day of a tenant under the name of a tenant: that name, a blank and the ten characters of the day. */
 function labelSql(tenant: string, day: string): string {
   return `${tenant} || ' ' || ${day}`;
 }
@@ -212,7 +212,7 @@ function dropTaken(definitions: readonly Definition[], rows: number): string {
     ...definitions
       .toReversed()
       .map(({ name, arguments: of }) => `drop ${of === undefined ? 'view' : 'macro table'} if exists temp.${name}`),
-    ...TABLE_NAMES.map((name) => `drop ${kind} if exists temp.${name.toLowerCase()}`),
+    ...TABLE_NAMES.map((name) => `drop ${kind} if exists temp.${TABLES[name].lakeName}`),
     'drop view if exists temp.snapshot',
     'drop table if exists temp.coverage',
     'drop table if exists temp.lake_files',
