@@ -41,10 +41,10 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
       await files.rm(path, { force: true });
       temporary += 1;
     };
-    for (const name of await namesBelow(files, join(ledger.dataDir, WORK_FOLDER)))
-      await remove(join(ledger.dataDir, WORK_FOLDER, name));
-    await files.rm(join(ledger.dataDir, WORK_FOLDER), { recursive: true, force: true });
-    await files.mkdir(join(ledger.dataDir, WORK_FOLDER), { recursive: true });
+    const work = join(ledger.dataDir, WORK_FOLDER);
+    temporary += (await namesBelow(files, work)).length;
+    await files.rm(work, { recursive: true, force: true });
+    await files.mkdir(work, { recursive: true });
     for (const name of await namesBelow(files, join(ledger.dataDir, HEAD_FOLDER))) {
       if (name.endsWith(TEMPORARY)) await remove(join(ledger.dataDir, HEAD_FOLDER, name));
     }
