@@ -42,15 +42,20 @@ export async function sharedDefinitions(folder = join(QUERIES_FOLDER, 'views')):
   return ordered;
 }
 
-/** A report whose day depends on the rows of that day alone: its results are kept day by day. */
+/** How far the rows reach that a day of a report stands on: `all` are those after it too. */
+type Reach = (typeof REACHES)[number];
+
+const REACHES = ['day', 'past', 'all'] as const;
+
+/** A report whose results are kept by day. */
 export interface Mart {
   /** The report's. */
   readonly name: string;
-  /** The table that its days are made of, in the lake's spelling: `-- mart: events`. */
-  readonly table: string;
+  /** `-- mart: past of events, day of metrics`: tables in the lake's spelling, first the one that has the days. */
+  readonly stands: readonly { readonly reach: Reach; readonly table: string }[];
   readonly comment: string;
-  /** The report over whole UTC days, `from` to `to` (exclusive, yyyy-mm-dd), its other parameters at their defaults. */
-  readonly sql: (from: string, to: string) => string;
+  /** The report by UTC day, `from` to `to` (exclusive, yyyy-mm-dd; undefined: all), its other parameters at their defaults. */
+  readonly sql: (from?: string, to?: string) => string;
 }
 
 /** The reports in `queries/kpi/` whose head says `mart`. */
@@ -59,14 +64,24 @@ export async function dailyMarts(folder = join(QUERIES_FOLDER, 'kpi')): Promise<
   const marts = await Promise.all(
     files.map(async (file): Promise<Mart[]> => {
       const body = await readFile(join(folder, file), 'utf8');
-      const table = headOf(body, 'mart');
-      if (table === '') return [];
+      const stands = [...headOf(body, 'mart').matchAll(/\b(day|past|all) of (\w+)/g)].map(([, reach, table = '']) => ({
+        reach: REACHES.find((known) => known === reach) ?? 'all',
+        table,
+      }));
+      if (stands.length === 0) return [];
       const name = basename(file, '.sql');
       const comment = `${headOf(body, 'title')} by UTC day: ${headOf(body, 'description')}`;
-      return [{ name, table, comment, sql: (from, to) => filled(body, { from, to, grain: 'day', zone: 'UTC' }) }];
+      const sql = (from = 'null', to = 'null'): string => filled(body, { from, to, grain: 'day', zone: 'UTC' });
+      return [{ name, stands, comment, sql }];
     }),
   );
   return marts.flat();
+}
+
+/** `queries/openings.sql`, over the shared definitions: the rows before a day (yyyy-mm-dd) that decide what later rows mean. */
+export async function openingsSql(): Promise<(before: string) => string> {
+  const body = await readFile(join(QUERIES_FOLDER, 'openings.sql'), 'utf8');
+  return (before) => filled(body, { before });
 }
 
 /** The select with values in place of its parameters. */

@@ -11,7 +11,7 @@
  *     -- unit: passes, share                                (of the figures, in their order)
  *     -- caveat: …                                          (any number of them)
  *     -- chart: line x=day y=installs series=device         (line, bar or area; several columns as y=a,b)
- *     -- mart: events                                      (its days are kept as a mart: definitions.ts)
+ *     -- mart: past of events                              (its days are kept as a mart: definitions.ts)
  *     -- severity: error                                    (of a check: error or warning)
  *
  * A parameter stands as `$from` in the statement, which casts it from text; null means "no bound".

@@ -10,6 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: passes, units
+-- mart: past of events, day of metrics
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound. Prefer snapshot_units where there is one.
 -- caveat: Where an event tells the number of active registrations, that number decides for its unit: 0 is inactive, more is active.
 -- caveat: snapshot_units is the last snapshot of the period of the metric passes.installed, null without one: never interpolated.

@@ -11,6 +11,7 @@
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- parameter: by:medium|origin|tag=medium What a source is
 -- unit: units (passes on a platform), share
+-- mart: past of events
 -- caveat: Tags are multi-valued (campaign and source are both tags, unlabelled): an install counts under each of its tags, so rows do not add up to the total.
 -- caveat: (none) where the installation tells no source; the origin is missing on installs started at a desktop.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

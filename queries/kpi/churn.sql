@@ -10,6 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: passes, share
+-- mart: past of events
 -- caveat: A pass installed and removed inside the period counts as churned but not at its start: so the rate can exceed 1.
 -- caveat: A pass that lapsed and came back in the period counts as churned once.
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound.

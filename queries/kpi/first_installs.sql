@@ -10,6 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: units (passes on a platform)
+-- mart: past of events
 -- caveat: A removal whose installation was never seen is still the first removal.
 -- caveat: What is first depends on the first loaded day: an earlier installation is unseen.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

@@ -10,7 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: events
--- mart: events
+-- mart: day of events
 -- caveat: Re-installs and further devices count again: first_installs counts each pass and platform once.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: line x=period y=installs,uninstalls

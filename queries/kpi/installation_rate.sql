@@ -10,6 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: passes, share
+-- mart: all of events
 -- caveat: Young cohorts still grow: compare periods of the same age. to bounds the cohorts, not their installations.
 -- caveat: Industry reference only: 0.70-0.85 on Apple, 0.55-0.75 on Google.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

@@ -10,6 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: passes, ratio
+-- mart: day of events
 -- caveat: A ratio of two counts, not a share: it can exceed 1. installation_rate follows the passes themselves.
 -- caveat: With a platform, only the installations are of that platform: a creation has none.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

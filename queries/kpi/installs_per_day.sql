@@ -10,6 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: events
+-- mart: past of events
 -- caveat: An installation can repeat (re-installs, several devices): first_installs counts each pass and platform once.
 -- caveat: A platform without installations in a period has no row: gross_installs has one row for every period.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

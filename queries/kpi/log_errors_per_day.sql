@@ -8,7 +8,7 @@
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- unit: log entries, share
--- mart: logs
+-- mart: day of logs
 -- caveat: An entry is an error when its type holds the word error, critical or fatal, or its severity or level is one of them.
 -- caveat: The source keeps logs for 45 days: hours lost before they were read make a period unverified.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

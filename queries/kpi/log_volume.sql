@@ -8,7 +8,7 @@
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- unit: log entries
--- mart: logs
+-- mart: day of logs
 -- caveat: The source keeps logs for 45 days: hours lost before they were read make a period unverified.
 -- caveat: A type without entries in a period has no row.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

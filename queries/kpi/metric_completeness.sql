@@ -8,6 +8,7 @@
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- unit: hours, share
+-- mart: past of metrics
 -- caveat: Missing hours are reported and never interpolated.
 -- caveat: Only hours that are verified are expected to hold a snapshot; an hour that is not proven may still get one.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

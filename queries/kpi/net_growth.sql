@@ -10,6 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: units (passes on a platform)
+-- mart: past of events
 -- caveat: Repeated installations and removals of what was not installed change nothing, so net_growth is the change of active_units.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: bar x=period y=net_growth

@@ -8,7 +8,7 @@
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- unit: events, passes
--- mart: events
+-- mart: day of events
 -- caveat: Sent alone: wallets report neither delivery nor opening nor click.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: line x=period y=notifications

@@ -9,7 +9,7 @@
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- parameter: pass_type:text=null Passes of this type alone
 -- unit: passes
--- mart: events
+-- mart: day of events
 -- caveat: A pass counts once in each period in which it has a created event, however many.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: line x=period y=passes_created

@@ -1,7 +1,7 @@
 -- title: Platform split
 -- description: Active units (passes on a platform) by platform at the end of each period.
 -- formula: share = active_units of the platform / all active units
--- grain: one row per tenant, period and platform ever installed on
+-- grain: one row per tenant, period and platform installed on by then
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null One tenant alone
@@ -9,6 +9,7 @@
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- parameter: pass_type:text=null Passes of this type alone
 -- unit: units (passes on a platform), share
+-- mart: past of events
 -- caveat: A pass on two platforms counts on both.
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
@@ -53,9 +54,9 @@ spine as (
 counted as (
   select
     spine.*,
-    coalesce(running.active_units, 0)::bigint as active_units
+    running.active_units::bigint as active_units
   from spine
-  asof left join running
+  asof inner join running
     on running.tenant_id = spine.tenant_id
     and running.platform = spine.platform
     and running.period <= spine.period

@@ -9,7 +9,7 @@
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- parameter: by:store|redirect=store What a place is: the store, or the QR code or link
 -- unit: events, ratio
--- mart: events
+-- mart: past of events
 -- caveat: A ratio of counts: no key is shared between a redirect and an installation; it can exceed 1.
 -- caveat: The store of an installation is its own, else the one its pass was created with; its code only what it tells itself. (none) where there is none.
 -- caveat: A place without redirects and installs in a period has no row.

@@ -10,6 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: passes, share
+-- mart: past of events
 -- caveat: retention is active passes / passes ever installed; null while none was.
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

@@ -9,6 +9,7 @@
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- parameter: pass_type:text=null Passes of this type alone
 -- unit: events, passes, ratio
+-- mart: past of events
 -- caveat: A scan is a barcode matched to a pass: not a redemption.
 -- caveat: scan_rate can exceed 1: a pass scanned in the period may be removed before its end, or never have been seen installed.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

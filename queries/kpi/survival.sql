@@ -10,6 +10,7 @@
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
 -- unit: passes, share
+-- mart: all of events
 -- caveat: A cohort whose last day is younger than the age asked for has null: it cannot be judged yet.
 -- caveat: A pass that was removed and came back before the day counts as alive.
 -- caveat: Days are 24 hours after the first installation of each pass.

@@ -8,7 +8,7 @@
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- unit: events, ratio
--- mart: events
+-- mart: day of events
 -- caveat: A ratio of counts: no key is shared between a view and an installation, so it is not the share of visitors who installed, and it can exceed 1.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: line x=period y=installs_per_view

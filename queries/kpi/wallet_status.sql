@@ -9,6 +9,7 @@
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- parameter: pass_type:text=null Passes of this type alone
 -- unit: passes, share
+-- mart: past of events
 -- caveat: none holds passes that were created or seen and are in no wallet; unknown, shown when there is one, active passes whose platform no event tells.
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

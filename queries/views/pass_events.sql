@@ -2,18 +2,24 @@
 -- description: The events that name a pass, each event id once, with the type and the store of its pass.
 -- grain: one row per tenant, event and event id
 -- caveat: An id that returns in another hour is the same event: its earliest copy counts.
--- caveat: pass_type is the type that the pass carried last, on any of its events; pass_store_id the store it was first created or installed with.
+-- caveat: pass_type is the type that the pass carried last, on any of its events; pass_store_id the store it was first created or installed with until then.
 select
   * exclude (pass_type),
   coalesce(device, '(unknown)') as platform,
   last_value(pass_type ignore nulls) over of_pass as pass_type,
-  first_value(case when kind in ('created', 'installed') then store_id end ignore nulls) over of_pass as pass_store_id
+  first_value(case when kind in ('created', 'installed') then store_id end ignore nulls) over so_far as pass_store_id
 from event_facts
 where event like 'pass:%'
   and pass_id is not null
-window of_pass as (
-  partition by tenant_id, pass_id
-  order by timestamp, event_id
-  rows between unbounded preceding and unbounded following
-)
+window
+  of_pass as (
+    partition by tenant_id, pass_id
+    order by timestamp, event_id
+    rows between unbounded preceding and unbounded following
+  ),
+  so_far as (
+    partition by tenant_id, pass_id
+    order by timestamp, event_id
+    rows between unbounded preceding and current row
+  )
 qualify row_number() over (partition by tenant_id, event, event_id order by timestamp) = 1

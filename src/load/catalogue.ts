@@ -14,7 +14,7 @@ import { createSql, definitionsDigest, sharedDefinitions } from '../definitions.
 import type { Definition } from '../definitions.ts';
 import { tableOf, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
-import { CATALOGUE_FILE } from './layout.ts';
+import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL } from './layout.ts';
 import { PROPERTIES_SQL, pathSql } from './properties.ts';
 import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
@@ -207,7 +207,7 @@ async function createSchema(
 /** Statements of the views over marts. */
 async function martViews(ledger: Ledger): Promise<string[]> {
   const rows = await ledger.rows(
-    'select mart, file, comment from mart_files where superseded_at is null order by mart',
+    `select mart, file, comment from mart_files where ${PUBLISHED_MARTS_SQL} order by mart`,
   );
   return rows.flatMap((row) => {
     const view = `catalogue.main.${sqlName(`mart_${text(row, 'mart') ?? ''}`)}`;

@@ -4,19 +4,23 @@
  */
 import type { Ledger } from './ledger.ts';
 
-/** Makes temp table `day_sources`: tenant, table_name, day, rows in the lake, and `source`, which differs whenever the day does. */
+/**
+ * Makes temp table `day_sources`: tenant, table_name, day, rows in the lake, `source`, which differs whenever the day does, and
+ * `content`, which differs whenever its rows do.
+ */
 export async function noteDays(ledger: Ledger): Promise<void> {
   await ledger.run(
     `create or replace temp table day_sources as
      with days as (
-       select tenant, table_name, hour::date as day, sum(hash(hour, state, lake))::varchar as hours, sum(lake.n)::bigint as rows
+       select tenant, table_name, hour::date as day, sum(hash(hour, state, lake))::varchar as hours, sum(hash(hour, lake))::varchar as lake, sum(lake.n)::bigint as rows
        from hours
        group by all
      ),
      files as (
        select tenant, table_name, period, sha256 from partitions where superseded_at is null
      )
-     select days.tenant, days.table_name, days.day, days.rows, concat_ws(' ', days.hours, by_day.sha256[:16], by_month.sha256[:16]) as source
+     select days.tenant, days.table_name, days.day, days.rows, concat_ws(' ', days.hours, by_day.sha256[:16], by_month.sha256[:16]) as source,
+       concat_ws(' ', days.lake, by_day.sha256[:16], by_month.sha256[:16]) as content
      from days
      left join files as by_day
        on by_day.tenant = days.tenant and by_day.table_name = days.table_name and by_day.period = strftime(days.day, '%Y-%m-%d')

@@ -12,7 +12,7 @@ import { sqlText } from '../transform/lake.ts';
 import { COVERAGE_SQL } from './catalogue.ts';
 import { tableOf, text } from './engine.ts';
 import type { Ledger } from './ledger.ts';
-import { HEAD_FOLDER, partitionFolder, WORK_FOLDER } from './layout.ts';
+import { HEAD_FOLDER, PUBLISHED_MARTS_SQL, partitionFolder, WORK_FOLDER } from './layout.ts';
 
 /**
  * Makes the head show the ledger's current generations; touches nothing that already does. `snapshot` numbers what it
@@ -98,7 +98,7 @@ async function removeIfEmpty(files: Files, folder: string): Promise<void> {
 async function syncMarts(ledger: Ledger): Promise<void> {
   const { files, dataDir } = ledger;
   const root = join(dataDir, HEAD_FOLDER, 'marts');
-  const rows = await ledger.rows('select mart, file from mart_files where superseded_at is null');
+  const rows = await ledger.rows(`select mart, file from mart_files where ${PUBLISHED_MARTS_SQL}`);
   const wanted = new Map(
     rows.map((row) => [join(root, `${text(row, 'mart') ?? ''}.parquet`), join(dataDir, text(row, 'file') ?? '')]),
   );

@@ -12,6 +12,10 @@ export const STORE_FOLDER = 'store';
 export const HEAD_FOLDER = 'lake';
 /** Results of reports by day, below the data directory; `marts` below the head. */
 export const MARTS_FOLDER = join(STORE_FOLDER, 'marts');
+/** A file among the marts that is not published: what later days are computed from (openings.ts). */
+export const OPENINGS = 'openings';
+/** Of `mart_files`: those that readers see. */
+export const PUBLISHED_MARTS_SQL = `superseded_at is null and mart <> '${OPENINGS}'`;
 /** Spill files of the engine and copies made for reading; emptied at the start of a run. */
 export const WORK_FOLDER = 'work';
 

@@ -39,6 +39,8 @@ export interface LakeSettings {
   readonly tables: Tables;
   /** Keep results of reports by day (marts.ts). @default false */
   readonly marts?: boolean;
+  /** Rows of the past that reports read together (openings.ts): bounds memory over a first load of years. @default 1000000 */
+  readonly martRows?: number;
   /** Run the checks over what changed (checks.ts). @default false */
   readonly checks?: boolean;
   /** Reads the key of hashed values; asked once, and only when a privacy rule hashes. */

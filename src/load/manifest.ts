@@ -5,6 +5,7 @@ import type { TableName } from '../tables.ts';
 import { lakeColumns } from '../transform/lake.ts';
 import { count, text } from './engine.ts';
 import type { Row } from './engine.ts';
+import { PUBLISHED_MARTS_SQL } from './layout.ts';
 import type { Ledger } from './ledger.ts';
 import { fingerprintColumnsSql } from './sql.ts';
 
@@ -97,7 +98,7 @@ export async function buildManifest(ledger: Ledger, snapshot: number, run: strin
 async function martsOf(ledger: Ledger): Promise<Manifest['marts']> {
   const rows = await ledger.rows(
     `select mart, comment, file, rows, bytes, sha256, days, first_day::varchar as lo, last_day::varchar as hi
-     from mart_files where superseded_at is null order by mart`,
+     from mart_files where ${PUBLISHED_MARTS_SQL} order by mart`,
   );
   return Object.fromEntries(
     rows.map((row) => [

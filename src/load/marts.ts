@@ -1,33 +1,31 @@
 /**
  * Marts: what reports say of each UTC day, kept as small Parquet files, so that a dashboard reads thousands of rows and not
- * the lake. Only reports whose day depends on the rows of that day alone have one (`-- mart: events` in their head), so a run
- * computes the days that it changed, over their files, in a time that does not grow with the lake.
+ * the lake. A run computes the days whose result it changed: over their own rows where a report stands on them alone, else over
+ * an opening and the rows after it (`-- mart: past of events` in its head; openings.ts).
  *
  * Each day is known by what it was made of (`mart_days.source`): files, states of its hours, the report, columns and rules.
  * Files are immutable, like those of the tables: a new generation holds the old one's days that still stand and the fresh ones.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { dailyMarts, createSql, definitionsDigest, sharedDefinitions } from '../definitions.ts';
-import type { Definition, Mart } from '../definitions.ts';
+import { dailyMarts, definitionsDigest, openingsSql, sharedDefinitions } from '../definitions.ts';
+import type { Mart } from '../definitions.ts';
 import { TEMPORARY, commitFile } from '../files.ts';
 import { privacyKey } from '../privacy.ts';
 import { promotionKey } from '../promoted.ts';
 import { TABLES, TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
-import { COVERAGE_SQL, currentFiles, rowsOf } from './catalogue.ts';
-import type { CurrentFile } from './catalogue.ts';
+import { currentFiles } from './catalogue.ts';
 import { count, text } from './engine.ts';
 import { sha256Of } from './generation.ts';
 import type { Ledger } from './ledger.ts';
-import { MARTS_FOLDER } from './layout.ts';
+import { MARTS_FOLDER, OPENINGS } from './layout.ts';
+import { overRows } from './mart-rows.ts';
+import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
 
 /** Rows and days computed together: bounds memory over a first load of years. One day is never divided. */
 const TOGETHER = { rows: 200_000, days: 366 } as const;
-
-/** Rows from which memory matters more than a second thread. */
-const LARGE = 50_000;
 
 /**
  * Brings every mart up to what the ledger holds; `generation` is new to readers. A stop between two parts of the days leaves
@@ -35,9 +33,15 @@ const LARGE = 50_000;
  */
 export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<void> {
   const marts = ledger.settings.marts === true ? await dailyMarts() : [];
-  await dropOthers(ledger, marts);
+  const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
+  await dropOthers(ledger, kept);
   if (marts.length === 0) return;
-  await wantDays(ledger, marts);
+  const digest = digestOf(
+    ledger,
+    [definitionsDigest(await sharedDefinitions()), (await openingsSql())('')],
+    OPENING_TABLES,
+  );
+  await wantDays(ledger, marts, digest);
   const due = await ledger.rows(
     `select mart from (
        select mart from mart_due
@@ -49,9 +53,10 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
      ) group by mart`,
   );
   const names = new Set(due.map((row) => text(row, 'mart')));
-  const stale = marts.filter(({ name }) => names.has(name));
+  const stale = kept.filter(({ name }) => names.has(name));
   if (stale.length > 0) {
-    const fresh = await computeDays(ledger, stale, signal);
+    const due = marts.filter(({ name }) => names.has(name));
+    const fresh = await computeDays(ledger, due, digest, signal);
     if (signal?.aborted !== true) await writeMarts(ledger, stale, fresh, generation);
     await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
   }
@@ -59,7 +64,7 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
 }
 
 /** Reports that have no mart any more, all of them where the setting is off; days of which no file speaks. */
-async function dropOthers(ledger: Ledger, marts: readonly Mart[]): Promise<void> {
+async function dropOthers(ledger: Ledger, marts: readonly Kept[]): Promise<void> {
   const kept = marts.map(({ name }) => sqlText(name));
   const others = `superseded_at is null and mart not in (${["''", ...kept].join(', ')})`;
   const lost = 'mart not in (select mart from mart_files where superseded_at is null)';
@@ -74,129 +79,99 @@ async function dropOthers(ledger: Ledger, marts: readonly Mart[]): Promise<void>
 }
 
 /** Temp tables `mart_wanted` (mart, tenant, day, source), one row per day that there should be, and `mart_due`, those that differ. */
-async function wantDays(ledger: Ledger, marts: readonly Mart[]): Promise<void> {
+async function wantDays(ledger: Ledger, marts: readonly Mart[], openings: string): Promise<void> {
   const shared = definitionsDigest(await sharedDefinitions());
-  const rules = marts.map((mart) => {
-    const table = tableOfMart(mart);
-    const { promoted, privacy } = ledger.settings.tables[table];
-    const parts = [shared, mart.sql('', ''), promotionKey(promoted), privacyKey(privacy) ?? ''];
-    return `(${sqlText(mart.name)}, ${sqlText(table)}, ${sqlText(createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16))})`;
+  const rules = marts.flatMap((mart) => {
+    const tables = tablesOf(mart);
+    const digest = digestOf(ledger, [shared, mart.sql('', '')], tables);
+    return mart.stands.map(
+      ({ reach }, nth) => `(${sqlText(mart.name)}, ${nth}, ${sqlText(reach)}, ${sqlText(tables[nth] ?? '')}, ${sqlText(digest)})`,
+    ); // prettier-ignore
   });
   await ledger.run(
     `create or replace temp table mart_wanted as
-     select rules.mart, tenant, day, concat_ws(' ', rules.digest, source) as source
-     from day_sources
-     join (values ${rules.join(', ')}) as rules(mart, table_name, digest) using (table_name)`,
-  );
-  await ledger.run(
-    'create or replace temp table mart_due as select * from mart_wanted anti join mart_days using (mart, tenant, day, source)',
+     with reaches as (
+       select tenant, table_name, day, 'day' as reach, source from day_sources
+       union all
+       select tenant, table_name, day, 'past', concat_ws(' ', source, sum(hash(day, content)) over (
+         partition by tenant, table_name order by day rows between unbounded preceding and 1 preceding))
+       from day_sources
+       union all
+       select tenant, table_name, day, 'all', (sum(hash(day, source)) over (partition by tenant, table_name))::varchar from day_sources
+     )
+     select rules.mart, tenant, day, concat_ws(' ', any_value(rules.digest), string_agg(source, ' ' order by nth)) as source
+     from reaches
+     join (values ${rules.join(', ')}) as rules(mart, nth, reach, table_name, digest) using (table_name, reach)
+     group by rules.mart, tenant, day having min(nth) = 0
+     union all from (${openingDaysSql(openings)});
+     create or replace temp table mart_due as select * from mart_wanted anti join mart_days using (mart, tenant, day, source)`,
   );
 }
 
-function tableOfMart({ name, table }: Mart): TableName {
-  const found = TABLE_NAMES.find((candidate) => TABLES[candidate].lakeName === table);
-  if (!found) throw new Error(`${name} is a mart of no table: ${table}`);
-  return found;
+/** Differs whenever the same rows of the tables would be told otherwise. */
+function digestOf(ledger: Ledger, texts: readonly string[], tables: readonly TableName[]): string {
+  const rules = tables.map((name) => ledger.settings.tables[name]);
+  const parts = rules.flatMap(({ promoted, privacy }) => [promotionKey(promoted), privacyKey(privacy) ?? '']);
+  return createHash('sha256')
+    .update([...texts, ...parts].join('\n'))
+    .digest('hex')
+    .slice(0, 16);
 }
 
-/** Makes temp tables `fresh_<mart>` with the days that are due; returns the marts that have one. */
+/**
+ * Makes temp tables `fresh_<mart>` with the days that are due; returns the marts that have one. Reports that stand on their day
+ * alone are computed from it, the others from an opening on.
+ */
 async function computeDays(
   ledger: Ledger,
   marts: readonly Mart[],
+  digest: string,
   signal: AbortSignal | undefined,
 ): Promise<ReadonlySet<string>> {
-  const definitions = await sharedDefinitions();
-  const isDefined = new Set<string>();
-  // A view on views becomes a table: several reports read each, and a plan through three views costs more than a day's rows.
-  // One that reads the lake alone stays a view: a copy of a large day costs more memory than anything else here.
-  const define = async (sql: string, rows: number): Promise<void> => {
-    for (const definition of definitions) {
-      if (isDefined.has(definition.name) || !new RegExp(`\\b${definition.name}\\b`).test(sql)) continue;
-      isDefined.add(definition.name);
-      await define(definition.select, rows);
-      if (!isCopied(definition)) {
-        await ledger.run(createSql(definition, 'create or replace temp'));
-        continue;
-      }
-      const copy = `create or replace temp table ${definition.name} as ${definition.select}`;
-      // Each thread holds a part of a window's rows: over a large day one thread is the peak of a run the less.
-      if (rows > LARGE) await ledger.rowsOnOneThread(copy);
-      else await ledger.run(copy);
-    }
-  };
   const files = await currentFiles(ledger);
   const fresh = new Set<string>();
-  try {
-    await ledger.run(`create or replace temp view snapshot as select ${ledger.nowSql()} as published_at`);
-    for (const { from, to, names, rows } of await dueRanges(ledger)) {
-      if (signal?.aborted === true) break;
-      const mine = marts.filter(({ name }) => names.includes(name));
-      for (const table of new Set(mine.map(tableOfMart))) await takeRows(ledger, table, files, from, to);
-      await takeCoverage(ledger, from, to);
-      isDefined.clear();
+  const add = async (mart: string, select: string): Promise<void> => {
+    const due = `semi join (select tenant as tenant_id, day from mart_due where mart = ${sqlText(mart)}) using (tenant_id, day)`;
+    const into = fresh.has(mart) ? `insert into fresh_${mart}` : `create or replace temp table fresh_${mart} as`;
+    await ledger.run(`${into} select * from (${select}) ${due}`);
+    fresh.add(mart);
+  };
+  const ofTheirDay = marts.filter(standsOnItsDay);
+  for (const { from, to, names, rows } of await dueRanges(ledger, ofTheirDay)) {
+    if (signal?.aborted === true) return fresh;
+    const mine = ofTheirDay.filter(({ name }) => names.includes(name));
+    const tenants = `(select distinct tenant from mart_due where day >= ${sqlText(from)} and day < ${sqlText(to)})`;
+    const tables = [...new Set(mine.flatMap(tablesOf))];
+    await overRows(ledger, files, { from, to, tables, tenants, rows }, async (define) => {
       for (const mart of mine) {
         const sql = mart.sql(from, to);
-        await define(sql, rows);
-        const made = `select * from (select tenant_id, period::date as day, * exclude (tenant_id, period) from (${sql}))
-          semi join (select tenant as tenant_id, day from mart_due where mart = ${sqlText(mart.name)}) using (tenant_id, day)`;
-        const into = fresh.has(mart.name) ? 'insert into' : 'create or replace temp table';
-        await ledger.run(`${into} fresh_${mart.name} ${fresh.has(mart.name) ? '' : 'as'} ${made}`);
-        fresh.add(mart.name);
+        await define(sql);
+        await add(mart.name, `select tenant_id, period::date as day, * exclude (tenant_id, period) from (${sql})`);
       }
-      // The next part makes its tables anew; what these held must not stay until then.
-      await ledger.run(dropTaken(definitions));
-      await ledger.release();
-    }
-  } finally {
-    await ledger.run(`${dropTaken(definitions)};\ndrop view if exists temp.snapshot`);
+    });
+  }
+  const others = marts.filter((mart) => !standsOnItsDay(mart));
+  if (others.length > 0) {
+    const [kept] = await ledger.rows(`select file from mart_files where mart = $1 and superseded_at is null`, [
+      OPENINGS,
+    ]);
+    const file = text(kept ?? {}, 'file');
+    const options = { digest, file: file === undefined ? undefined : join(ledger.dataDir, file), signal };
+    await computePast(ledger, others, files, options, add);
   }
   return fresh;
 }
 
-function isCopied({ arguments: of, uses }: Definition): boolean {
-  return of === undefined && uses.length > 0;
+function standsOnItsDay({ stands }: Mart): boolean {
+  return stands.every(({ reach }) => reach === 'day');
 }
 
-/** What a part of the days was computed from. */
-function dropTaken(definitions: readonly Definition[]): string {
-  const made = definitions.map((definition) => {
-    const kind = definition.arguments !== undefined ? 'macro table' : isCopied(definition) ? 'table' : 'view';
-    return `drop ${kind} if exists temp.${definition.name}`;
+function tablesOf({ name, stands }: Mart): TableName[] {
+  return stands.map(({ table }) => {
+    const found = TABLE_NAMES.find((candidate) => TABLES[candidate].lakeName === table);
+    if (!found) throw new Error(`${name} is a mart of no table: ${table}`);
+    return found;
   });
-  const taken = ['events', 'logs', 'metrics'].map((name) => `drop view if exists temp.${name}`);
-  return [...made, ...taken, 'drop table if exists temp.coverage'].join(';\n');
-}
-
-const dueTenants = (from: string, to: string): string =>
-  `(select distinct tenant from mart_due where day >= ${sqlText(from)} and day < ${sqlText(to)})`;
-
-/** A temp view of the table's name: rows of the days. Reports read a few columns of it; a copy would cost a day's memory. */
-async function takeRows(
-  ledger: Ledger,
-  name: TableName,
-  files: readonly CurrentFile[],
-  from: string,
-  to: string,
-): Promise<void> {
-  const table = ledger.settings.tables[name];
-  const span = files.filter((file) => file.table === name && file.from < to && file.to > from);
-  await ledger.run(
-    `create or replace temp view ${table.lakeName} as
-     select * from (${rowsOf(table, span)})
-     where "timestamp" >= ${sqlText(from)}::timestamptz and "timestamp" < ${sqlText(to)}::timestamptz
-       and tenant_id in ${dueTenants(from, to)}`,
-  );
-}
-
-/** The ends of all coverage are ends for a day too: what lies beyond them is not over. */
-async function takeCoverage(ledger: Ledger, from: string, to: string): Promise<void> {
-  await ledger.run(
-    `create or replace temp table coverage as select * from (${COVERAGE_SQL})
-     where tenant_id in ${dueTenants(from, to)}
-     window ends as (partition by tenant_id, table_name)
-     qualify (hour >= ${sqlText(from)}::timestamptz and hour < ${sqlText(to)}::timestamptz)
-       or hour in (min(hour) over ends, max(hour) over ends)`,
-  );
 }
 
 interface Range {
@@ -208,10 +183,11 @@ interface Range {
 }
 
 /** Days that are due, in parts of days that follow each other. */
-async function dueRanges(ledger: Ledger): Promise<Range[]> {
+async function dueRanges(ledger: Ledger, marts: readonly Mart[]): Promise<Range[]> {
+  const names = ["''", ...marts.map(({ name }) => sqlText(name))].join(', ');
   const rows = await ledger.rows(
     `with sizes as (select hour::date as day, sum(lake.n)::bigint as rows from hours group by all),
-     days as (select day, list_sort(list(distinct mart)) as names from mart_due group by day),
+     days as (select day, list_sort(list(distinct mart)) as names from mart_due where mart in (${names}) group by day),
      numbered as (
        select day, names, coalesce(rows, 0) as rows, day - row_number() over (partition by names order by day)::integer as island
        from days left join sizes using (day)
@@ -232,8 +208,11 @@ async function dueRanges(ledger: Ledger): Promise<Range[]> {
   }));
 }
 
+/** A file among the marts. */
+type Kept = Pick<Mart, 'name' | 'comment'>;
+
 interface Written {
-  readonly mart: Mart;
+  readonly mart: Kept;
   readonly file: string;
   readonly rows: number;
   readonly bytes: number;
@@ -243,7 +222,7 @@ interface Written {
 /** New generations: the days that stand, and the fresh ones. One transaction makes them current. */
 async function writeMarts(
   ledger: Ledger,
-  marts: readonly Mart[],
+  marts: readonly Kept[],
   fresh: ReadonlySet<string>,
   least: number,
 ): Promise<void> {
@@ -277,9 +256,13 @@ async function writeMarts(
     await ledger.run(
       `update mart_files set superseded_at = ${ledger.nowSql()} where mart in (${names}) and superseded_at is null`,
     );
-    await ledger.run(`delete from mart_days where mart in (${names})`);
+    // What stands stays: rows written in a run are those of the days that it changed.
     await ledger.run(
-      `insert into mart_days select mart, tenant, day, source from mart_wanted where mart in (${names})`,
+      `delete from mart_days as kept where mart in (${names}) and not exists (
+         select 1 from mart_wanted as wanted
+         where wanted.mart = kept.mart and wanted.tenant = kept.tenant and wanted.day = kept.day and wanted.source = kept.source);
+       insert into mart_days
+         select mart, tenant, day, source from mart_wanted anti join mart_days using (mart, tenant, day, source) where mart in (${names})`,
     );
     await ledger.run(
       `insert into mart_files
@@ -291,12 +274,12 @@ async function writeMarts(
   });
 }
 
-function standingSql({ name }: Mart, file: string): string {
+function standingSql({ name }: Kept, file: string): string {
   const days = `select tenant as tenant_id, day from mart_days semi join mart_wanted using (mart, tenant, day, source) where mart = ${sqlText(name)}`;
   return `select * from read_parquet(${sqlText(file)}) semi join (${days}) using (tenant_id, day)`;
 }
 
-async function writeMart(ledger: Ledger, mart: Mart, rows: string, generation: number): Promise<Written> {
+async function writeMart(ledger: Ledger, mart: Kept, rows: string, generation: number): Promise<Written> {
   const file = join(MARTS_FOLDER, `${mart.name}.${generation}.parquet`);
   const path = join(ledger.dataDir, file);
   const temporary = `${path}${TEMPORARY}`;

@@ -8,6 +8,8 @@ export interface Registration {
   readonly isInstall: boolean;
   /** First of its kind for this pass and platform. */
   readonly isFirst: boolean;
+  /** The store that the pass was first created or installed with, until then. */
+  readonly passStore: string | undefined;
   readonly fact: Fact;
 }
 
@@ -26,7 +28,6 @@ interface Lives {
   /** In the order of time. */
   readonly changes: readonly Change[];
   readonly typeOf: ReadonlyMap<string, string>;
-  readonly storeOf: ReadonlyMap<string, string>;
 }
 
 /** Replays a tenant's facts. */
@@ -53,7 +54,15 @@ export function livesOf(facts: readonly Fact[]): Lives {
     const unit = units.get(`${pass}|${platform}`) ?? { isActive: false, hasChanged: false, kinds: new Set() };
     units.set(`${pass}|${platform}`, unit);
     const isInstall = kind === 'installed';
-    registrations.push({ pass, platform, at, isInstall, isFirst: !unit.kinds.has(kind), fact });
+    registrations.push({
+      pass,
+      platform,
+      at,
+      isInstall,
+      isFirst: !unit.kinds.has(kind),
+      passStore: storeOf.get(pass),
+      fact,
+    });
     unit.kinds.add(kind);
     const isActive = active === undefined ? isInstall : active > 0;
     if (isActive !== unit.isActive) {
@@ -62,5 +71,5 @@ export function livesOf(facts: readonly Fact[]): Lives {
     }
     unit.isActive = isActive;
   }
-  return { passEvents, registrations, changes, typeOf, storeOf };
+  return { passEvents, registrations, changes, typeOf };
 }

@@ -16,7 +16,6 @@ interface TenantWorld {
   readonly registrations: readonly Registration[];
   readonly changes: readonly Change[];
   readonly typeOf: ReadonlyMap<string, string>;
-  readonly storeOf: ReadonlyMap<string, string>;
   readonly world: World;
   readonly tenant: string;
 }
@@ -230,8 +229,8 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const byStore = options.by === 'store';
       for (const { kind, at, store, redirect } of tenant.facts)
         if (kind === 'redirected' && isIn(at)) add(byStore ? store : redirect, 0);
-      for (const { isInstall, at, fact, pass } of tenant.registrations)
-        if (isInstall && isIn(at)) add(byStore ? (fact.store ?? tenant.storeOf.get(pass)) : fact.redirect, 1);
+      for (const { isInstall, at, fact, passStore } of tenant.registrations)
+        if (isInstall && isIn(at)) add(byStore ? (fact.store ?? passStore) : fact.redirect, 1);
       return sorted(counts).map(([place, [redirects, installs]]) => [place, redirects, installs, ratio(installs, redirects)]); // prettier-ignore
     }),
   attribution: (tenant, options) =>
@@ -247,8 +246,8 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
     }),
   platform_split: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
-    const platforms = [...new Set(changes.filter(({ at }) => at < spanOf(options).to).map(({ platform }) => platform))];
     return rowsByPeriod(tenant, options, (_isIn, period) => {
+      const platforms = [...new Set(changes.filter(({ at }) => upTo(period, options)(at)).map(({ platform }) => platform))]; // prettier-ignore
       const counts = platforms.sort().map((platform): [string, number] => [platform, activeAt(changes.filter((change) => change.platform === platform), upTo(period, options)).units]); // prettier-ignore
       const total = counts.reduce((sum, [, count]) => sum + count, 0);
       return counts.map(([platform, count]) => [platform, count, ratio(count, total)]);

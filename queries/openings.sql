@@ -1,0 +1,100 @@
+-- title: Openings
+-- description: The rows of the past that decide what later rows mean: of years of events a few per pass.
+-- parameter: before:date The day that they open
+-- A report with `past of` or `all of` in its head says the same over these and the rows after them as over all rows:
+-- * `past`: each unit (a pass on a platform) has its state, what was first stays first, and sums over all changes stay what they are,
+--   for changes alternate: a unit's first and last one add up to what all of them do.
+-- * `all`: of each pass, what its cohorts are judged by: creations, the last installation, the state 7, 30 and 90 days after its first.
+-- test/load/openings.test.ts holds every report to it.
+with
+told as (
+  select
+    tenant_id,
+    pass_id,
+    platform,
+    kind,
+    kind in ('installed', 'uninstalled') as is_registration,
+    kind in ('installed', 'uninstalled') and coalesce(active_registrations > 0, kind = 'installed') as is_active,
+    kind in ('created', 'installed') and store_id is not null as has_store,
+    timestamp,
+    {'timestamp': timestamp, 'event_id': event_id} as moment
+  from pass_events
+  where timestamp < $before::timestamptz
+),
+
+passes_told as (
+  select
+    tenant_id,
+    pass_id,
+    min(timestamp) filter (where is_active) as installed_at,
+    [
+      min(moment),
+      min(moment) filter (where has_store),
+      max(moment) filter (where kind = 'installed')
+    ] as moments
+  from told
+  group by tenant_id, pass_id
+),
+
+units_told as (
+  select
+    told.tenant_id,
+    [
+      min(moment) filter (where kind = 'installed'),
+      min(moment) filter (where kind = 'uninstalled'),
+      min(moment) filter (where is_active),
+      max(moment),
+      max(moment) filter (where timestamp <= installed_at + interval '7 days'),
+      max(moment) filter (where timestamp <= installed_at + interval '30 days'),
+      max(moment) filter (where timestamp <= installed_at + interval '90 days')
+    ] as moments
+  from told
+  inner join passes_told
+    on passes_told.tenant_id = told.tenant_id
+    and passes_told.pass_id = told.pass_id
+  where is_registration
+  group by told.tenant_id, told.pass_id, platform
+),
+
+creations_told as (
+  select
+    tenant_id,
+    [min(moment)] as moments
+  from told
+  where kind = 'created'
+  group by tenant_id, pass_id, timestamp::date
+),
+
+decisive as (
+  select tenant_id, unnest(moments) as moment from passes_told
+  union
+  select tenant_id, unnest(moments) as moment from units_told
+  union
+  select tenant_id, unnest(moments) as moment from creations_told
+)
+
+select
+  tenant_id,
+  timestamp,
+  event_id,
+  event_type,
+  pass_id,
+  pass_type,
+  device,
+  active_registrations,
+  medium,
+  origin_host,
+  tags,
+  store_id,
+  redirect_id,
+  null::varchar as metric_type
+from pass_events
+where (tenant_id, timestamp, event_id) in (select (tenant_id, moment.timestamp, moment.event_id) from decisive where moment is not null)
+union all by name
+select
+  tenant_id,
+  metric_type,
+  min(timestamp) as timestamp
+from metrics
+where timestamp < $before::timestamptz
+group by tenant_id, metric_type
