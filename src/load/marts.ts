@@ -136,7 +136,9 @@ async function computeDays(
     await ledger.run(`${into} select * from (${select}) ${due}`);
     fresh.add(mart);
   };
-  const ofTheirDay = marts.filter(standsOnItsDay);
+  // A day that is due for one is due for the others of its tables: they read the rows together.
+  const past = marts.some((mart) => !standsOnItsDay(mart)) ? marts.filter(standsOnOpenings) : [];
+  const ofTheirDay = marts.filter((mart) => !past.includes(mart));
   for (const { from, to, names, rows } of await dueRanges(ledger, ofTheirDay)) {
     if (signal?.aborted === true) return fresh;
     const mine = ofTheirDay.filter(({ name }) => names.includes(name));
@@ -150,20 +152,23 @@ async function computeDays(
       }
     });
   }
-  const others = marts.filter((mart) => !standsOnItsDay(mart));
-  if (others.length > 0) {
-    const [kept] = await ledger.rows(`select file from mart_files where mart = $1 and superseded_at is null`, [
+  if (past.length > 0) {
+    const [kept] = await ledger.rows('select file from mart_files where mart = $1 and superseded_at is null', [
       OPENINGS,
     ]);
     const file = text(kept ?? {}, 'file');
     const options = { digest, file: file === undefined ? undefined : join(ledger.dataDir, file), signal };
-    await computePast(ledger, others, files, options, add);
+    await computePast(ledger, past, files, options, add);
   }
   return fresh;
 }
 
 function standsOnItsDay({ stands }: Mart): boolean {
   return stands.every(({ reach }) => reach === 'day');
+}
+
+function standsOnOpenings(mart: Mart): boolean {
+  return tablesOf(mart).every((table) => OPENING_TABLES.some((name) => name === table));
 }
 
 function tablesOf({ name, stands }: Mart): TableName[] {

@@ -45,8 +45,8 @@ interface Group {
 }
 
 /**
- * Computes what is due (temp table `mart_due`) of reports that stand on more than their day; `add` takes a select of a mart's
- * days. `file` holds the openings kept. Returns false where the signal came before its end.
+ * Computes what is due (temp table `mart_due`) of reports some of which stand on more than their day; `add` takes a select of a
+ * mart's days. `file` holds the openings kept. The signal ends it between two parts.
  */
 export async function computePast(
   ledger: Ledger,
