@@ -56,19 +56,19 @@ async function loadDays(from: string, to: string, isLate: (row: Happening) => bo
 }
 
 /** Marts in which a day differs from what the report says over the whole lake. */
-async function differing(ledger: Ledger = lake.ledger): Promise<string[]> {
+async function differing(ledger: Ledger = lake.ledger, ofAll = true): Promise<string[]> {
   await publish(ledger, { run: 'r', head: true });
-  await using reader = await openReader(lake.dir, { threads: 1, memoryLimit: '256MB' });
+  await using reader = await openReader(ledger.dataDir, { threads: 1, memoryLimit: '256MB' });
   const found: string[] = [];
   for (const { name } of await dailyMarts()) {
     const report = await findReport(name);
-    if (name.startsWith('log_')) continue;
+    if (name.startsWith('log_') || (!ofAll && report.sql.includes("periods('metrics'"))) continue;
     const values = parameterValues(report, []);
-    const said = `select tenant_id, period::date as day, * exclude (tenant_id, period, loaded_at) from (${report.sql.trim()})`;
+    const said = `select tenant_id, period::date as day, * exclude (tenant_id, period, loaded_at) from (${report.sql.trim()}) where period::date in (select hour::date from coverage)`;
     const kept = `select * exclude (loaded_at) from mart_${name}`;
     const rows = await textRows(reader, `(${said} except all ${kept}) union all (${kept} except all ${said})`, values);
     const [sizes = []] = await textRows(reader, `select count(*)::varchar from mart_${name}`, {});
-    if (rows.length > 0 || sizes[0] === '0') found.push(`${name}: ${JSON.stringify(rows.slice(0, 2))}`);
+    if (rows.length > 0 || (ofAll && sizes[0] === '0')) found.push(`${name}: ${JSON.stringify(rows.slice(0, 2))}`);
   }
   return found;
 }
@@ -124,6 +124,81 @@ describe('marts made from openings', () => {
     const [file] = await lake.ledger.rows(`select rows::integer as rows, days::integer as days from mart_files where mart = 'openings' and superseded_at is null`); // prettier-ignore
     expect(Number(file?.['days'])).toBeGreaterThanOrEqual(TENANTS);
     expect(Number(file?.['rows'])).toBeGreaterThan(10);
+  });
+});
+
+/** Lives in which each kind of row that an opening keeps decides something months later, and no other row that it keeps does. */
+const LIVES = `
+01-04 | created     | state   |        |
+01-05 | installed   | state   | apple  |
+01-06 | uninstalled | state   | apple  |
+01-07 | installed   | state   | apple  |
+05-10 | uninstalled | state   | apple  |
+01-04 | created     | first   |        |
+01-05 | installed   | first   | apple  | "activeRegistrationCount":0
+01-06 | uninstalled | first   | apple  |
+01-07 | installed   | first   | google |
+05-14 | installed   | first   | apple  |
+01-05 | installed   | leaves  | apple  |
+01-06 | uninstalled | leaves  | apple  |
+01-07 | installed   | leaves  | apple  |
+05-14 | uninstalled | leaves  | apple  |
+01-04 | created     | counted |        |
+01-05 | installed   | counted | apple  | "activeRegistrationCount":0
+01-06 | uninstalled | counted | apple  |
+01-07 | uninstalled | counted | apple  | "activeRegistrationCount":1
+01-08 | uninstalled | counted | apple  |
+05-14 | installed   | counted | apple  |
+01-04 | updated     | store   |        |
+01-05 | installed   | store   | apple  |
+01-06 | uninstalled | store   | apple  |
+01-07 | installed   | store   | apple  | "storeId":"PAR"
+01-08 | uninstalled | store   | apple  |
+01-09 | installed   | store   | apple  |
+05-14 | installed   | store   | apple  |
+01-05 | installed   | week    | apple  |
+01-06 | uninstalled | week    | apple  |
+01-08 | installed   | week    | apple  |
+01-20 | uninstalled | week    | apple  |
+03-20 | installed   | week    | apple  |
+03-21 | uninstalled | week    | apple  |
+01-10 | installed   | month   | apple  |
+01-11 | uninstalled | month   | apple  |
+01-25 | installed   | month   | apple  |
+03-01 | uninstalled | month   | apple  |
+04-20 | installed   | month   | apple  |
+04-21 | uninstalled | month   | apple  |
+01-15 | installed   | quarter | apple  |
+01-16 | uninstalled | quarter | apple  |
+03-25 | installed   | quarter | apple  |
+04-18 | uninstalled | quarter | apple  |
+04-20 | installed   | quarter | apple  |
+04-21 | uninstalled | quarter | apple  |
+01-04 | updated     | seen    |        |
+01-04 | created     | cohort  |        |
+01-09 | created     | cohort  |        |
+01-05 | installed   | late    | apple  |
+01-06 | created     | late    |        |
+01-07 | installed   | late    | apple  |
+01-08 | uninstalled | late    | apple  |
+`;
+
+describe('lives of many months', () => {
+  test('are told from openings as from their beginning', async () => {
+    await using long = await scratchLake({ marts: true });
+    const rows = LIVES.trim()
+      .split('\n')
+      .map((line, n) => {
+        const [day = '', type = '', passId = '', device = '', more = ''] = line.split('|').map((cell) => cell.trim());
+        const known = JSON.stringify({ passId, ...(device === '' ? {} : { device }) });
+        const properties = more === '' ? known : `${known.slice(0, -1)},${more}}`;
+        return { day: `2026-${day}`, cells: event(`e${n}`, `2026-${day}T08:00:${10 + (n % 50)}Z`, { type: `pass.${type}`, properties }) }; // prettier-ignore
+      });
+    for (const day of [...new Set(rows.map((row) => row.day))].toSorted()) {
+      const ofDay = rows.filter((row) => row.day === day).map(({ cells }) => cells);
+      await load(long, span(`${day}T00:00:00Z`, `${next(day)}T00:00:00Z`), ofDay);
+      if (day > '2026-05') expect(await differing(long.ledger, false)).toEqual([]);
+    }
   });
 });
 
