@@ -56,7 +56,7 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   const stale = kept.filter(({ name }) => names.has(name));
   if (stale.length > 0) {
     const due = marts.filter(({ name }) => names.has(name));
-    const fresh = await computeDays(ledger, due, digest, signal);
+    const fresh = await computeDays(ledger, due, names.has(OPENINGS), digest, signal);
     if (signal?.aborted !== true) await writeMarts(ledger, stale, fresh, generation);
     await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
   }
@@ -119,12 +119,13 @@ function digestOf(ledger: Ledger, texts: readonly string[], tables: readonly Tab
 }
 
 /**
- * Makes temp tables `fresh_<mart>` with the days that are due; returns the marts that have one. Reports that stand on their day
+ * Makes temp tables `fresh_<mart>` with the days that are due, and with `openings` those; returns the marts that have one. Reports that stand on their day
  * alone are computed from it, the others from an opening on.
  */
 async function computeDays(
   ledger: Ledger,
   marts: readonly Mart[],
+  openings: boolean,
   digest: string,
   signal: AbortSignal | undefined,
 ): Promise<ReadonlySet<string>> {
@@ -137,7 +138,8 @@ async function computeDays(
     fresh.add(mart);
   };
   // A day that is due for one is due for the others of its tables: they read the rows together.
-  const past = marts.some((mart) => !standsOnItsDay(mart)) ? marts.filter(standsOnOpenings) : [];
+  const isPastDue = openings || marts.some((mart) => !standsOnItsDay(mart));
+  const past = isPastDue ? marts.filter(standsOnOpenings) : [];
   const ofTheirDay = marts.filter((mart) => !past.includes(mart));
   for (const { from, to, names, rows } of await dueRanges(ledger, ofTheirDay)) {
     if (signal?.aborted === true) return fresh;
@@ -152,7 +154,7 @@ async function computeDays(
       }
     });
   }
-  if (past.length > 0) {
+  if (isPastDue) {
     const [kept] = await ledger.rows('select file from mart_files where mart = $1 and superseded_at is null', [
       OPENINGS,
     ]);

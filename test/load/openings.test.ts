@@ -2,12 +2,15 @@
  * Openings: marts that a run brings up to date from the few rows of the past that matter say what the reports say over the whole
  * lake, day after day, whatever comes late. Random tenants; `OPENINGS_SEED=7 npx vitest run test/load/openings.test.ts` for others.
  */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dailyMarts } from '../../src/definitions.ts';
 import { text } from '../../src/load/engine.ts';
 import type { Ledger } from '../../src/load/ledger.ts';
 import { partsOf } from '../../src/load/openings.ts';
 import { publish } from '../../src/load/publish.ts';
+import { recover } from '../../src/load/recover.ts';
 import { openReader, textRows } from '../../src/reader.ts';
 import { findReport, parameterValues } from '../../src/report.ts';
 import { randomWorld } from '../kpi/support/random.ts';
@@ -118,6 +121,21 @@ describe('marts made from openings', () => {
     await loadDays(half, next(days.at(-1) ?? ''));
     await loadDays(half, next(half), late);
     expect(await differing()).toEqual([]);
+  });
+
+  test('whose file was lost: the openings are made anew', async () => {
+    const held = async (): Promise<[string, unknown]> => {
+      const [row] = await lake.ledger.rows(`select file from mart_files where mart = 'openings' and superseded_at is null`); // prettier-ignore
+      const path = join(lake.dir, text(row ?? {}, 'file') ?? '');
+      return [path, await lake.ledger.rows(`select * from read_parquet('${path}') order by all`)];
+    };
+    const [path, before] = await held();
+    await rm(path);
+    await recover(lake.ledger);
+    await publish(lake.ledger, { run: 'r', head: true });
+    const [other, after] = await held();
+    expect(other).not.toBe(path);
+    expect(after).toEqual(before);
   });
 
   test('and the openings hold few rows of all that there are', async () => {
