@@ -42,7 +42,7 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
     OPENING_TABLES,
   );
   await wantDays(ledger, marts, digest);
-  const due = await ledger.rows(
+  const differing = await ledger.rows(
     `select mart from (
        select mart from mart_due
        union all select mart from mart_days anti join mart_wanted using (mart, tenant, day)
@@ -52,7 +52,7 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
          where superseded_at is null and days <> (select count(*) from mart_days where mart_days.mart = mart_files.mart)
      ) group by mart`,
   );
-  const names = new Set(due.map((row) => text(row, 'mart')));
+  const names = new Set(differing.map((row) => text(row, 'mart')));
   const stale = kept.filter(({ name }) => names.has(name));
   if (stale.length > 0) {
     const due = marts.filter(({ name }) => names.has(name));
@@ -119,8 +119,8 @@ function digestOf(ledger: Ledger, texts: readonly string[], tables: readonly Tab
 }
 
 /**
- * Makes temp tables `fresh_<mart>` with the days that are due, and with `openings` those; returns the marts that have one. Reports that stand on their day
- * alone are computed from it, the others from an opening on.
+ * Makes temp tables `fresh_<mart>` with the days that are due, and with `openings` those; returns the marts that have one.
+ * Reports that stand on their day alone are computed from it, the others from an opening on.
  */
 async function computeDays(
   ledger: Ledger,
