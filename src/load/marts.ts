@@ -28,8 +28,8 @@ import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
 const TOGETHER = { rows: 200_000, days: 366 } as const;
 
 /**
- * Brings every mart up to what the ledger holds; `generation` is new to readers. A stop between two parts of the days leaves
- * all as it was. Inside the ledger's exclusive turn, after `noteDays`.
+ * Brings every mart up to what the ledger holds; `generation` is new to readers. A stop leaves all as it
+ * was. Inside the ledger's exclusive turn, after `noteDays`.
  */
 export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<void> {
   const marts = ledger.settings.marts === true ? await dailyMarts() : [];
@@ -148,6 +148,7 @@ async function computeDays(
     const tables = [...new Set(mine.flatMap(tablesOf))];
     await overRows(ledger, files, { from, to, tables, tenants, rows }, async (define) => {
       for (const mart of mine) {
+        if (signal?.aborted === true) return;
         const sql = mart.sql(from, to);
         await define(sql);
         await add(mart.name, `select tenant_id, period::date as day, * exclude (tenant_id, period) from (${sql})`);

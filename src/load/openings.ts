@@ -46,7 +46,7 @@ interface Group {
 
 /**
  * Computes what is due (temp table `mart_due`) of reports some of which stand on more than their day; `add` takes a select of a
- * mart's days. `file` holds the openings kept. The signal ends it between two parts.
+ * mart's days. `file` holds the openings kept. The signal ends it between two statements.
  */
 export async function computePast(
   ledger: Ledger,
@@ -66,17 +66,18 @@ export async function computePast(
     try {
       await ledger.run(`create or replace temp table opening as ${startSql(group.start, tenants, file)}`);
       for (const [nth, part] of parts.entries()) {
-        if (signal?.aborted === true) return;
         const isLast = nth === parts.length - 1;
         const span = { ...part, tables: OPENING_TABLES, tenants, opening: 'opening', wholeCoverage: isLast };
         await overRows(ledger, files, span, async (define) => {
           for (const mart of marts) {
+            if (signal?.aborted === true) return;
             const isAll = mart.stands.some(({ reach }) => reach === 'all');
             if (isAll && !isLast) continue;
             const sql = isAll ? mart.sql() : mart.sql(part.from, part.to);
             await define(sql);
             await add(mart.name, `select tenant_id, period::date as day, * exclude (tenant_id, period) from (${sql})`);
           }
+          if (signal?.aborted === true) return;
           await define(opening(part.to));
           for (const row of wanted) {
             const day = text(row, 'day') ?? '';
@@ -85,6 +86,7 @@ export async function computePast(
           }
           if (!isLast) await ledger.run(`create or replace temp table opening_after as ${opening(part.to)}`);
         });
+        if (signal?.aborted === true) return;
         if (!isLast) await ledger.run('drop table temp.opening; alter table opening_after rename to opening');
       }
     } finally {
