@@ -37,8 +37,8 @@ export interface LakeSettings {
   readonly deletes: ShareLimit;
   /** The tables with the promoted columns that files are written with. @default those of `tables.ts` */
   readonly tables: Tables;
-  /** Keep results of reports by day (marts.ts). @default false */
-  readonly marts?: boolean;
+  /** Keep results of reports by day (marts.ts); a list: of these reports alone. @default false */
+  readonly marts?: boolean | readonly string[];
   /** Rows of the past that reports read together (openings.ts): bounds memory over a first load of years. @default 1000000 */
   readonly martRows?: number;
   /** Run the checks over what changed (checks.ts). @default false */

@@ -32,7 +32,9 @@ const TOGETHER = { rows: 200_000, days: 366 } as const;
  * was. Inside the ledger's exclusive turn, after `noteDays`.
  */
 export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<void> {
-  const marts = ledger.settings.marts === true ? await dailyMarts() : [];
+  const asked = ledger.settings.marts ?? false;
+  const all = asked === false ? [] : await dailyMarts();
+  const marts = asked === true ? all : all.filter(({ name }) => asked !== false && asked.includes(name));
   const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
   await dropOthers(ledger, kept);
   if (marts.length === 0) return;

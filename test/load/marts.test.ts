@@ -17,9 +17,12 @@ import type { Scratch } from './support/lake.ts';
 
 const DAYS = ['2026-07-01', '2026-07-02', '2026-07-03', '2026-07-05'];
 
+/** One that stands on its day, on another table's, on the past, on all days: most of what follows is the same for every report. */
+const SOME = ['passes_created', 'log_volume', 'churn', 'survival'];
+
 let lake: Scratch;
 beforeEach(async () => {
-  lake = await scratchLake({ marts: true });
+  lake = await scratchLake({ marts: SOME });
 });
 afterEach(() => lake[Symbol.asyncDispose]());
 
@@ -89,6 +92,7 @@ test('docs/lake.md names every report that has a mart', async () => {
 
 describe('marts', () => {
   test('say of each day what their report says', async () => {
+    await lake.reopen({ marts: true });
     for (const [n, day] of DAYS.entries()) await loadDay(day, n + 2);
     await lake.ledger.run(`update hours set state = 'verified'`);
     await publishAll();
@@ -111,7 +115,7 @@ describe('marts', () => {
     await loadDay('2026-07-02', 7);
     await loadDay('2026-07-06', 2);
     await publishAll();
-    for (const { name } of await dailyMarts()) expect(await kept(name)).toEqual(await reported(name));
+    for (const name of SOME) expect(await kept(name)).toEqual(await reported(name));
     const after = await query('select day, loaded_at, passes_created from mart_passes_created order by day');
     expect(after.map(([day, , created]) => `${day} ${created}`)).toEqual(['2026-07-01 1', '2026-07-02 7', '2026-07-03 3', '2026-07-05 4', '2026-07-06 2']); // prettier-ignore
     const changed = after.filter(([day = '', at]) => whenBefore.get(day) !== at).map(([day]) => day);
@@ -124,7 +128,7 @@ describe('marts', () => {
     expect(martFiles()).toEqual([]);
     await publishAll();
     const files = martFiles();
-    expect(files.length).toBeGreaterThanOrEqual(8);
+    expect(files.length).toBe(SOME.length);
     expect(await publish(lake.ledger, { run: 'r', head: true })).toMatchObject({ changed: false });
     expect(martFiles()).toEqual(files);
   });
@@ -173,7 +177,7 @@ describe('marts', () => {
     await rm(join(lake.dir, 'store/marts', first));
     await recover(lake.ledger);
     await publishAll();
-    expect(martFiles()).toHaveLength((await dailyMarts()).length);
+    expect(martFiles()).toHaveLength(SOME.length);
     expect(await kept('passes_created')).toEqual(before);
     await lake.ledger.run('delete from mart_files');
     await recover(lake.ledger);
@@ -203,7 +207,7 @@ describe('marts', () => {
     });
     await publishAll();
     expect((await verifyMarts(lake.ledger, true)).faults).toEqual([]);
-    for (const { name } of await dailyMarts()) expect(await kept(name)).toEqual(await reported(name));
+    for (const name of SOME) expect(await kept(name)).toEqual(await reported(name));
     expect(await kept('passes_created')).toEqual(before);
     const manifest = z
       .object({ marts: z.record(z.string(), z.object({ file: z.string() })) })
