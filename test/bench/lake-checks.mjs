@@ -36,6 +36,9 @@ export async function landedQueries(dataDir) {
   return queries;
 }
 
+/** The store's own, shown to nobody. */
+const OPENINGS = /marts\/openings\.\d+\.parquet$/;
+
 /** Files that no run should leave: unfinished ones, landed ones, generations that the manifest does not name. */
 export async function leftBehind(dataDir) {
   const manifest = await readFile(join(dataDir, 'manifest.json'), 'utf8');
@@ -44,6 +47,6 @@ export async function leftBehind(dataDir) {
     (name) =>
       name.endsWith('.tmp') ||
       (name.startsWith('landing') && name.endsWith('.ndjson')) ||
-      (name.startsWith('store') && name.endsWith('.parquet') && !manifest.includes(name)),
+      (name.startsWith('store') && name.endsWith('.parquet') && !manifest.includes(name) && !OPENINGS.test(name)),
   );
 }

@@ -45,9 +45,9 @@ async function insert(id: string | undefined, timestamp: string, properties = '{
 const changesDisk = ({ name, path }: Operation): boolean =>
   ['rename', 'link', 'rm'].includes(name) || (name === 'sync' && path.endsWith('.tmp'));
 
-/** One step of each kind: numbers in names do not make a kind, the folder and the operation do. */
+/** One step of each kind: numbers and the names of marts do not make a kind, the folder and the operation do. */
 function kindOf({ name, path }: Operation): string {
-  return `${name} ${path.replaceAll(/\b\d[\da-fT.-]*\d\b|\bp\d+/g, '#')}`;
+  return `${name} ${path.replaceAll(/\b\d[\da-fT.-]*\d\b|\bp\d+/g, '#').replace(/marts\/[a-z_]+/, 'marts/#')}`;
 }
 
 /** Runs once, and keeps the data directory as it was after each kind of step. */
