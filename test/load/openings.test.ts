@@ -118,10 +118,10 @@ describe('marts made from openings', () => {
   });
 
   test('of late rows: of the month before, of the first day', async () => {
-    for (const day of [nth(20), nth(0)]) {
-      await loadDays(day, next(day));
-      expect(await differing()).toEqual([]);
-    }
+    await loadDays(nth(20), next(nth(20)));
+    await publish(lake.ledger, { run: 'r', head: true });
+    await loadDays(nth(0), next(nth(0)));
+    expect(await differing()).toEqual([]);
   });
 
   test('of all that is left at once, and rows that are deleted', async () => {
@@ -220,10 +220,14 @@ describe('lives of many months', () => {
         return { day: `2026-${day}`, cells: event(`e${n}`, `2026-${day}T08:00:${10 + (n % 50)}Z`, { type: `pass.${type}`, properties }) }; // prettier-ignore
       });
     const found: string[] = [];
-    for (const day of [...new Set(rows.map((row) => row.day))].toSorted()) {
-      const ofDay = rows.filter((row) => row.day === day).map(({ cells }) => cells);
-      await load(long, span(`${day}T00:00:00Z`, `${next(day)}T00:00:00Z`), ofDay);
-      if (day > '2026-05') found.push(...(await differing(long.ledger, false)));
+    for (const [from, to] of [
+      ['2026-01-04', '2026-05-01'],
+      ['2026-05-10', '2026-05-11'],
+      ['2026-05-14', '2026-05-15'],
+    ] as const) {
+      const cells = rows.filter(({ day }) => day >= from && day < to).map((row) => row.cells);
+      await load(long, span(`${from}T00:00:00Z`, `${to}T00:00:00Z`), cells);
+      found.push(...(await differing(long.ledger, false)));
     }
     expect(found).toEqual([]);
   });
