@@ -136,7 +136,10 @@ async function computeDays(
   const add = async (mart: string, select: string): Promise<void> => {
     const due = `semi join (select tenant as tenant_id, day from mart_due where mart = ${sqlText(mart)}) using (tenant_id, day)`;
     const into = fresh.has(mart) ? `insert into fresh_${mart}` : `create or replace temp table fresh_${mart} as`;
-    await ledger.run(`${into} select * from (${select}) ${due}`);
+    const statement = `${into} select * from (${select}) ${due}`;
+    // Each thread holds groups of its own, and an opening has some per pass.
+    if (mart === OPENINGS) await ledger.rowsOnOneThread(statement);
+    else await ledger.run(statement);
     fresh.add(mart);
   };
   // A day that is due for one is due for the others of its tables: they read the rows together.
