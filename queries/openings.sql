@@ -11,10 +11,7 @@ told as (
   select
     tenant_id,
     pass_id,
-    platform,
     kind,
-    kind in ('installed', 'uninstalled') as is_registration,
-    kind in ('installed', 'uninstalled') and coalesce(active_registrations > 0, kind = 'installed') as is_active,
     kind in ('created', 'installed') and store_id is not null as has_store,
     timestamp,
     {'timestamp': timestamp, 'event_id': event_id} as moment
@@ -25,8 +22,6 @@ told as (
 passes_told as (
   select
     tenant_id,
-    pass_id,
-    min(timestamp) filter (where is_active) as installed_at,
     [
       min(moment),
       min(moment) filter (where has_store),
@@ -36,9 +31,31 @@ passes_told as (
   group by tenant_id, pass_id
 ),
 
+registered as (
+  select
+    tenant_id,
+    pass_id,
+    platform,
+    kind,
+    is_active,
+    timestamp,
+    {'timestamp': timestamp, 'event_id': event_id} as moment
+  from registrations
+  where timestamp < $before::timestamptz
+),
+
+lives as (
+  select
+    tenant_id,
+    pass_id,
+    min(timestamp) filter (where is_active) as installed_at
+  from registered
+  group by tenant_id, pass_id
+),
+
 units_told as (
   select
-    told.tenant_id,
+    registered.tenant_id,
     [
       min(moment) filter (where kind = 'installed'),
       min(moment) filter (where kind = 'uninstalled'),
@@ -48,12 +65,11 @@ units_told as (
       max(moment) filter (where timestamp <= installed_at + interval '30 days'),
       max(moment) filter (where timestamp <= installed_at + interval '90 days')
     ] as moments
-  from told
-  inner join passes_told
-    on passes_told.tenant_id = told.tenant_id
-    and passes_told.pass_id = told.pass_id
-  where is_registration
-  group by told.tenant_id, told.pass_id, platform
+  from registered
+  inner join lives
+    on lives.tenant_id = registered.tenant_id
+    and lives.pass_id = registered.pass_id
+  group by registered.tenant_id, registered.pass_id, platform
 ),
 
 creations_told as (
@@ -73,21 +89,7 @@ decisive as (
   select tenant_id, unnest(moments) as moment from creations_told
 )
 
-select
-  tenant_id,
-  timestamp,
-  event_id,
-  event_type,
-  pass_id,
-  pass_type,
-  device,
-  active_registrations,
-  medium,
-  origin_host,
-  tags,
-  store_id,
-  redirect_id,
-  null::varchar as metric_type
+select * exclude (event, kind, platform, pass_store_id, status_code)
 from pass_events
 where (tenant_id, timestamp, event_id) in (select (tenant_id, moment.timestamp, moment.event_id) from decisive where moment is not null)
 union all by name

@@ -54,7 +54,7 @@ export interface Mart {
   /** `-- mart: past of events, day of metrics`: tables in the lake's spelling, first the one that has the days. */
   readonly stands: readonly { readonly reach: Reach; readonly table: string }[];
   readonly comment: string;
-  /** The report by UTC day, `from` to `to` (exclusive, yyyy-mm-dd; undefined: all), its other parameters at their defaults. */
+  /** tenant_id, day and the report's columns by UTC day, `from` to `to` (exclusive, yyyy-mm-dd; undefined: all), other parameters at their defaults. */
   readonly sql: (from?: string, to?: string) => string;
 }
 
@@ -71,7 +71,9 @@ export async function dailyMarts(folder = join(QUERIES_FOLDER, 'kpi')): Promise<
       if (stands.length === 0) return [];
       const name = basename(file, '.sql');
       const comment = `${headOf(body, 'title')} by UTC day: ${headOf(body, 'description')}`;
-      const sql = (from = 'null', to = 'null'): string => filled(body, { from, to, grain: 'day', zone: 'UTC' });
+      const sql = (from = 'null', to = 'null'): string =>
+        `select tenant_id, period::date as day, * exclude (tenant_id, period)
+         from (${filled(body, { from, to, grain: 'day', zone: 'UTC' })})`;
       return [{ name, stands, comment, sql }];
     }),
   );

@@ -2,7 +2,7 @@
  * What days of reports are computed from: temp views and tables under the names that reports use, over the rows and hours of a
  * span, gone when the work over them is done.
  */
-import { createSql, sharedDefinitions } from '../definitions.ts';
+import { createSql } from '../definitions.ts';
 import type { Definition } from '../definitions.ts';
 import { TABLES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
@@ -13,6 +13,12 @@ import type { Ledger } from './ledger.ts';
 
 /** Rows from which memory matters more than a second thread. */
 const LARGE = 50_000;
+
+/** Read once, for all spans. */
+export interface RowsSource {
+  readonly files: readonly CurrentFile[];
+  readonly definitions: readonly Definition[];
+}
 
 export interface RowsSpan {
   /** yyyy-mm-dd, `to` exclusive. */
@@ -32,11 +38,10 @@ export interface RowsSpan {
 /** Runs `work` over a span; its `define` makes the shared definitions that a statement stands on. */
 export async function overRows<T>(
   ledger: Ledger,
-  files: readonly CurrentFile[],
+  { files, definitions }: RowsSource,
   span: RowsSpan,
   work: (define: (sql: string) => Promise<void>) => Promise<T>,
 ): Promise<T> {
-  const definitions = await sharedDefinitions();
   const isDefined = new Set<string>();
   // A view on views becomes a table: several reports read each, and a plan through three views costs more than a day's rows.
   // One that reads the lake alone stays a view: a copy of a large day costs more memory than anything else here.

@@ -22,7 +22,9 @@ import { sha256Of } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { MARTS_FOLDER, OPENINGS } from './layout.ts';
 import { overRows } from './mart-rows.ts';
+import type { RowsSource } from './mart-rows.ts';
 import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
+import type { PastOptions } from './openings.ts';
 
 /** Rows and days computed together: bounds memory over a first load of years. One day is never divided. */
 const TOGETHER = { rows: 200_000, days: 366 } as const;
@@ -33,17 +35,16 @@ const TOGETHER = { rows: 200_000, days: 366 } as const;
  */
 export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<void> {
   const asked = ledger.settings.marts ?? false;
-  const all = asked === false ? [] : await dailyMarts();
-  const marts = asked === true ? all : all.filter(({ name }) => asked !== false && asked.includes(name));
+  const marts =
+    asked === false ? [] : (await dailyMarts()).filter(({ name }) => asked === true || asked.includes(name));
   const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
   await dropOthers(ledger, kept);
   if (marts.length === 0) return;
-  const digest = digestOf(
-    ledger,
-    [definitionsDigest(await sharedDefinitions()), (await openingsSql())('')],
-    OPENING_TABLES,
-  );
-  await wantDays(ledger, marts, digest);
+  const definitions = await sharedDefinitions();
+  const shared = definitionsDigest(definitions);
+  const opening = await openingsSql();
+  const digest = digestOf(ledger, [shared, opening('')], OPENING_TABLES);
+  await wantDays(ledger, marts, shared, digest);
   const differing = await ledger.rows(
     `select mart from (
        select mart from mart_due
@@ -58,7 +59,8 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   const stale = kept.filter(({ name }) => names.has(name));
   if (stale.length > 0) {
     const due = marts.filter(({ name }) => names.has(name));
-    const fresh = await computeDays(ledger, due, names.has(OPENINGS), digest, signal);
+    const source = { files: await currentFiles(ledger), definitions };
+    const fresh = await computeDays(ledger, due, names.has(OPENINGS), source, { opening, digest, signal });
     if (signal?.aborted !== true) await writeMarts(ledger, stale, fresh, generation);
     await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
   }
@@ -81,8 +83,7 @@ async function dropOthers(ledger: Ledger, marts: readonly Kept[]): Promise<void>
 }
 
 /** Temp tables `mart_wanted` (mart, tenant, day, source), one row per day that there should be, and `mart_due`, those that differ. */
-async function wantDays(ledger: Ledger, marts: readonly Mart[], openings: string): Promise<void> {
-  const shared = definitionsDigest(await sharedDefinitions());
+async function wantDays(ledger: Ledger, marts: readonly Mart[], shared: string, openings: string): Promise<void> {
   const rules = marts.flatMap((mart) => {
     const tables = tablesOf(mart);
     const digest = digestOf(ledger, [shared, mart.sql('', '')], tables);
@@ -128,10 +129,10 @@ async function computeDays(
   ledger: Ledger,
   marts: readonly Mart[],
   openings: boolean,
-  digest: string,
-  signal: AbortSignal | undefined,
+  source: RowsSource,
+  options: Omit<PastOptions, 'kept'>,
 ): Promise<ReadonlySet<string>> {
-  const files = await currentFiles(ledger);
+  const { signal } = options;
   const fresh = new Set<string>();
   const add = async (mart: string, select: string): Promise<void> => {
     const due = `semi join (select tenant as tenant_id, day from mart_due where mart = ${sqlText(mart)}) using (tenant_id, day)`;
@@ -151,22 +152,22 @@ async function computeDays(
     const mine = ofTheirDay.filter(({ name }) => names.includes(name));
     const tenants = `(select distinct tenant from mart_due where day >= ${sqlText(from)} and day < ${sqlText(to)})`;
     const tables = [...new Set(mine.flatMap(tablesOf))];
-    await overRows(ledger, files, { from, to, tables, tenants, rows }, async (define) => {
+    await overRows(ledger, source, { from, to, tables, tenants, rows }, async (define) => {
       for (const mart of mine) {
         if (signal?.aborted === true) return;
         const sql = mart.sql(from, to);
         await define(sql);
-        await add(mart.name, `select tenant_id, period::date as day, * exclude (tenant_id, period) from (${sql})`);
+        await add(mart.name, sql);
       }
     });
   }
   if (isPastDue) {
-    const [kept] = await ledger.rows('select file from mart_files where mart = $1 and superseded_at is null', [
+    const [row] = await ledger.rows('select file from mart_files where mart = $1 and superseded_at is null', [
       OPENINGS,
     ]);
-    const file = text(kept ?? {}, 'file');
-    const options = { digest, file: file === undefined ? undefined : join(ledger.dataDir, file), signal };
-    await computePast(ledger, past, files, options, add);
+    const file = text(row ?? {}, 'file');
+    const kept = file === undefined ? undefined : join(ledger.dataDir, file);
+    await computePast(ledger, past, source, { ...options, kept }, add);
   }
   return fresh;
 }

@@ -7,13 +7,12 @@
  * at most two months of reading. Rows still older make the reports go through the lake once, in parts.
  */
 import type { Mart } from '../definitions.ts';
-import { openingsSql } from '../definitions.ts';
 import { sqlText } from '../transform/lake.ts';
-import type { CurrentFile } from './catalogue.ts';
 import { count, text } from './engine.ts';
 import { OPENINGS } from './layout.ts';
 import type { Ledger } from './ledger.ts';
 import { overRows } from './mart-rows.ts';
+import type { RowsSource } from './mart-rows.ts';
 
 /** The tables that they are made of. */
 export const OPENING_TABLES = ['Events', 'Metrics'] as const;
@@ -44,19 +43,25 @@ interface Group {
   readonly tenants: readonly string[];
 }
 
+export interface PastOptions {
+  readonly opening: (before: string) => string;
+  readonly digest: string;
+  readonly kept: string | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
 /**
  * Computes what is due (temp table `mart_due`) of reports some of which stand on more than their day; `add` takes a select of a
- * mart's days. `file` holds the openings kept. The signal ends it between two statements.
+ * mart's days. `kept` is the file of openings, `opening` the statement that makes one (`openingsSql`). The signal ends it between two statements.
  */
 export async function computePast(
   ledger: Ledger,
   marts: readonly Mart[],
-  files: readonly CurrentFile[],
-  { digest, file, signal }: { readonly digest: string; readonly file: string | undefined; readonly signal: AbortSignal | undefined }, // prettier-ignore
+  source: RowsSource,
+  { opening, digest, kept, signal }: PastOptions,
   add: (mart: string, select: string) => Promise<void>,
 ): Promise<void> {
-  const opening = await openingsSql();
-  for (const group of await dueGroups(ledger, marts, digest, file !== undefined)) {
+  for (const group of await dueGroups(ledger, marts, digest, kept !== undefined)) {
     const tenants = `(select unnest([${group.tenants.map(sqlText).join(', ')}]))`;
     const days = await daysOf(ledger, tenants, group.start);
     const parts = partsOf(days, ledger.settings.martRows ?? TOGETHER);
@@ -64,18 +69,18 @@ export async function computePast(
       `select distinct day::varchar as day from mart_due where mart = ${sqlText(OPENINGS)} and tenant in ${tenants}`,
     );
     try {
-      await ledger.run(`create or replace temp table opening as ${startSql(group.start, tenants, file)}`);
+      await ledger.run(`create or replace temp table opening as ${startSql(group.start, tenants, kept)}`);
       for (const [nth, part] of parts.entries()) {
         const isLast = nth === parts.length - 1;
         const span = { ...part, tables: OPENING_TABLES, tenants, opening: 'opening', wholeCoverage: isLast };
-        await overRows(ledger, files, span, async (define) => {
+        await overRows(ledger, source, span, async (define) => {
           for (const mart of marts) {
             if (signal?.aborted === true) return;
-            const isAll = mart.stands.some(({ reach }) => reach === 'all');
+            const isAll = standsOnAll(mart);
             if (isAll && !isLast) continue;
             const sql = isAll ? mart.sql() : mart.sql(part.from, part.to);
             await define(sql);
-            await add(mart.name, `select tenant_id, period::date as day, * exclude (tenant_id, period) from (${sql})`);
+            await add(mart.name, sql);
           }
           if (signal?.aborted === true) return;
           await define(opening(part.to));
@@ -95,6 +100,10 @@ export async function computePast(
   }
 }
 
+function standsOnAll({ stands }: Mart): boolean {
+  return stands.some(({ reach }) => reach === 'all');
+}
+
 function startSql(start: string | undefined, tenants: string, file: string | undefined): string {
   if (start === undefined || file === undefined) {
     return `select null::varchar as tenant_id, null::timestamptz as timestamp, null::varchar as metric_type where false`;
@@ -104,7 +113,7 @@ function startSql(start: string | undefined, tenants: string, file: string | und
 
 /** Tenants of which something is due, by the newest opening that holds and lies before all of it. */
 async function dueGroups(ledger: Ledger, marts: readonly Mart[], digest: string, isKept: boolean): Promise<Group[]> {
-  const all = marts.filter(({ stands }) => stands.some(({ reach }) => reach === 'all'));
+  const all = marts.filter(standsOnAll);
   const names = [...marts.map(({ name }) => name), OPENINGS].map(sqlText).join(', ');
   const rows = await ledger.rows(
     `with due as (
