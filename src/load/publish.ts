@@ -51,6 +51,8 @@ export interface PublishResult {
   readonly drift: readonly Drift[];
   /** What the checks say of the days that changed; none where none did. */
   readonly checks: readonly CheckResult[];
+  /** A stop came before marts and checks were up to date. */
+  readonly isBehind: boolean;
 }
 
 /** Publishes what the ledger holds now. Cheap enough to call after every batch of a long backfill (without the head). */
@@ -69,6 +71,7 @@ export async function publish(
       await dropDays(ledger);
       await onStep?.('checks');
     }
+    const isBehind = head && signal?.aborted === true;
     const content = await contentKey(ledger);
     const stands =
       last !== undefined &&
@@ -104,7 +107,7 @@ export async function publish(
       await onStep?.('head');
     }
     const removedFiles = await sweep(ledger);
-    return { snapshot, changed: !stands, removedFiles, drift, checks: results };
+    return { snapshot, changed: !stands, removedFiles, drift, checks: results, isBehind };
   });
 }
 

@@ -94,7 +94,13 @@ function leftSummary(
   return `\n${title}:\n${renderTable(columns, rows, colour)}`;
 }
 
-function whatHappened({ tables, published }: RunReport): string {
+function whatHappened(report: RunReport): string {
+  return report.isBehind
+    ? `${whatChanged(report)} · stopped: marts and checks are the next run's`
+    : whatChanged(report);
+}
+
+function whatChanged({ tables, published }: RunReport): string {
   if (tables.some((table) => table.changed)) return 'published';
   if (published) return 'no new row, coverage published';
   return tables.some((table) => table.error) ? 'no file changed' : 'nothing new, no file changed';

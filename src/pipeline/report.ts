@@ -94,6 +94,8 @@ export interface RunReport {
   readonly drift: readonly Drift[];
   /** Checks that failed, or could not run, over the days that this run changed. */
   readonly checks: readonly CheckResult[];
+  /** A stop came when rows were loaded, and left marts or checks to the next run. */
+  readonly isBehind: boolean;
   /** The most memory the process has held. */
   readonly peakRssBytes: number;
   readonly exitCode: number;

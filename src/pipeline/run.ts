@@ -13,6 +13,7 @@ import { CATALOGUE_FILE } from '../load/layout.ts';
 import { openLedger } from '../load/ledger.ts';
 import type { Ledger } from '../load/ledger.ts';
 import { publish } from '../load/publish.ts';
+import type { PublishResult } from '../load/publish.ts';
 import { recover } from '../load/recover.ts';
 import { finishRun, latestRuns, startRun } from '../load/runs.ts';
 import type { Runtime } from '../runtime.ts';
@@ -72,9 +73,9 @@ export async function runPipeline(
     );
   }
   const failures = tables.flatMap(failureOf);
-  const exitCode = exitCodeOf(failures);
   await finishRun(ledger, run, failures[0] ?? 'ok', { tables });
-  const published = await publisher.last(tables);
+  const { published, isBehind } = await publisher.last(tables);
+  const exitCode = exitCodeOf(isBehind ? [...failures, 'stopped'] : failures);
   const { drift } = publisher;
   const checks = publisher.checks.filter(({ failures, error }) => failures > 0 || error !== undefined);
   if (drift.length > 0)
@@ -99,6 +100,7 @@ export async function runPipeline(
     published,
     drift,
     checks,
+    isBehind,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     exitCode,
   };
@@ -127,8 +129,8 @@ interface Publisher extends AsyncDisposable {
   readonly checks: readonly CheckResult[];
   /** Publishes if the last time is long enough ago, else as soon as it is: what is merged never waits for a slow tenant. */
   now(): Promise<void>;
-  /** Publishes what the run ended with, head links and all; true when readers see something new. */
-  last(tables: readonly TableReport[]): Promise<boolean>;
+  /** Publishes what the run ended with, head links and all. `published`: readers see something new. */
+  last(tables: readonly TableReport[]): Promise<{ readonly published: boolean; readonly isBehind: boolean }>;
 }
 
 function earliest(instants: readonly (Instant | undefined)[]): Instant | undefined {
@@ -143,11 +145,12 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime, signal: 
   let some = false;
   const drift: Drift[] = [];
   const checks: CheckResult[] = [];
-  const publishNow = async (head: boolean): Promise<void> => {
+  const publishNow = async (head: boolean): Promise<PublishResult> => {
     const result = await publish(ledger, { run, head, signal });
     drift.push(...result.drift);
     checks.push(...result.checks);
     some = result.changed || some;
+    return result;
   };
   let timer: NodeJS.Timeout | undefined;
   let later: Promise<void> = Promise.resolve();
@@ -176,11 +179,11 @@ function createPublisher(ledger: Ledger, run: string, runtime: Runtime, signal: 
       await settle();
       // Refused at the door: a new data directory gets no empty catalogue. One that is there is told what is no longer proven.
       const refused = tables.every(({ outcome, changed }) => outcome === 'failed' && !changed);
-      if (refused && !existsSync(join(ledger.dataDir, CATALOGUE_FILE))) return some;
+      if (refused && !existsSync(join(ledger.dataDir, CATALOGUE_FILE))) return { published: some, isBehind: false };
       const at = earliest(tables.flatMap(({ sourceAt }) => (sourceAt === undefined ? [] : [parseInstant(sourceAt)])));
       if (at !== undefined) await compactMonths(ledger, { run, at, signal });
-      await publishNow(true);
-      return some;
+      const { isBehind } = await publishNow(true);
+      return { published: some, isBehind };
     },
   };
 }

@@ -129,6 +129,7 @@ describe('a snapshot', () => {
       snapshot: 1,
       changed: false,
       checks: [],
+      isBehind: false,
       drift: [],
       removedFiles: 0,
     });

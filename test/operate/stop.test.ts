@@ -6,6 +6,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT, StoppedError } from '../../src/errors.ts';
+import { OPENINGS } from '../../src/load/layout.ts';
 import { runPipeline } from '../../src/pipeline/run.ts';
 import type { RunReport } from '../../src/pipeline/report.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
@@ -79,11 +80,15 @@ describe('a stop while', () => {
     ['a page is landed', /^rename landing.*\.ndjson$/, EXIT.stopped],
     ['a generation is named', /^rename store.events.*\.parquet$/, EXIT.stopped],
     ['landed pages are removed', /^rm landing/, EXIT.stopped],
+    ['a mart is named', /^rename store.marts.*\.parquet$/, EXIT.stopped],
     ['the catalogue is named', /^rename insights\.duckdb$/, EXIT.ok],
     ['the manifest is named', /^rename manifest\.json$/, EXIT.ok],
     ['the head is linked', /^link lake.events/, EXIT.ok],
   ])('%s ends the run, and the next one leaves a whole lake and nothing else', async (_, stage, exitCode) => {
-    world = await openWorld(source, { tables: { Logs: { enabled: false } }, lake: { keepHours: 0 } });
+    world = await openWorld(source, {
+      tables: { Logs: { enabled: false } },
+      lake: { keepHours: 0, marts: stage.test('rename store/marts/a.parquet') },
+    });
     const stop = new AbortController();
     const files = watchedFiles(world.dataDir, {
       before: ({ name, path }) => {
@@ -93,6 +98,7 @@ describe('a stop while', () => {
     const first = await runPipeline(world.config(), {}, { ...world.runtime, files }, stop.signal);
     expect(stop.signal.aborted).toBe(true);
     expect(first.exitCode).toBe(exitCode);
+    expect(first.isBehind).toBe(exitCode !== EXIT.ok);
 
     expect((await world.run()).exitCode).toBe(EXIT.ok);
     const rows = await sourceRows(source);
@@ -111,7 +117,7 @@ describe('a stop while', () => {
     const manifest = await readFile(join(world.dataDir, 'manifest.json'), 'utf8');
     const names = (await readdir(world.dataDir, { recursive: true })).map((name) => name.replaceAll('\\', '/'));
     expect(names.filter((name) => /\.tmp$|^landing.*\.ndjson$/.test(name))).toEqual([]);
-    const stored = names.filter((name) => /^store.*\.parquet$/.test(name));
+    const stored = names.filter((name) => /^store.*\.parquet$/.test(name) && !name.includes(OPENINGS));
     expect(stored.length).toBeGreaterThan(0);
     expect(stored.filter((name) => !manifest.includes(name))).toEqual([]);
   });

@@ -167,6 +167,7 @@ describe('the summary of a run', () => {
     published: true,
     drift: [],
     checks: [],
+    isBehind: false,
     peakRssBytes: 1,
     exitCode: 0,
   });
@@ -180,6 +181,11 @@ describe('the summary of a run', () => {
   it('says so when nothing changed', () => {
     const quiet = { ...report([{ ...table, changed: false, calls: 1 }]), published: false };
     expect(runSummary(quiet, false)).toContain('nothing new, no file changed · 1 call');
+  });
+
+  it('says so when a stop left marts or checks', () => {
+    const text = runSummary({ ...report([table]), isBehind: true }, false);
+    expect(text).toContain("published · stopped: marts and checks are the next run's · 4 calls");
   });
 
   it('a weaker proof than checksums stands beside the outcome', () => {
