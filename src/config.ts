@@ -36,6 +36,12 @@ export interface TableConfig {
   readonly inFlight: number;
   /** Rows younger than this are left for the next run. */
   readonly settleMinutes: number;
+  /** Days back that a run compares by the hour. */
+  readonly depthDays: number;
+  /** The most that is asked for in one call. */
+  readonly page: Settings['page'];
+  /** Answers are kept after they are verified. */
+  readonly keepsAnswers: boolean;
   /** What of `properties` the source leaves out. */
   readonly drop: readonly SourceDrop[];
   /** When `schedule` loads it: the tenant's own words before the table's, the table's before the general ones. */
@@ -50,6 +56,11 @@ export interface TenantConfig {
   readonly callsPerMinute: number;
   /** Calls that one run may send; undefined = any number. */
   readonly maxCalls: number | undefined;
+  /** Minutes after which a run sends it no call any more; undefined = any number. */
+  readonly maxMinutes: number | undefined;
+  readonly http: Settings['http'];
+  /** What it may lose, and what of it may be unloadable. */
+  readonly guards: Pick<Settings, 'deletes' | 'quarantine'>;
   /** When no call may be sent. */
   readonly quiet: Quiet;
   /** The enabled tables alone, the most urgent first. */
@@ -163,15 +174,24 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
         baseUrl: tenant.baseUrl?.replace(/\/+$/, ''),
         callsPerMinute: tenant.callsPerMinute ?? callsPerMinute,
         maxCalls: tenant.maxCalls ?? sections.budget.maxCalls,
+        maxMinutes: tenant.maxMinutes ?? sections.budget.maxMinutes,
+        http: over(sections.http, tenant.http),
+        guards: {
+          deletes: over(sections.deletes, tenant.deletes),
+          quarantine: over(sections.quarantine, tenant.quarantine),
+        },
         quiet: quietOf(tenant.quiet ?? quiet),
         tables: new Map(
           enabled.map((name) => [
             name,
             Object.freeze({
               start: parseInstant(tenant.start ?? tables[name].start ?? start ?? ''),
-              retentionDays: tables[name].retentionDays ?? TABLES[name].retentionDays,
+              retentionDays: tenant.retentionDays?.[name] ?? tables[name].retentionDays ?? TABLES[name].retentionDays,
               inFlight: tenant.inFlight ?? sections.inFlight,
               settleMinutes: tenant.settleMinutes ?? sections.settleMinutes,
+              depthDays: tenant.depthDays ?? sections.reconcile.depthDays,
+              page: over(sections.page, tenant.page),
+              keepsAnswers: tenant.landing?.keep ?? sections.landing.keep,
               drop: Object.freeze(dropAtSource(privacy, name)),
               schedule: Object.freeze({
                 cron: tenant.schedule?.cron ?? tables[name].schedule?.cron ?? sections.schedule.cron,
@@ -184,6 +204,11 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
       };
     }),
   });
+}
+
+/** A section with a tenant's own keys before the general ones. */
+function over<T extends object>(general: T, own: { readonly [K in keyof T]?: T[K] | undefined } = {}): T {
+  return { ...general, ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)) };
 }
 
 function lakeTables(promote: Settings['promote'], privacy: Settings['privacy']): Tables {

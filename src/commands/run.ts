@@ -42,10 +42,14 @@ function needsOf({ maxCalls, maxMinutes }: Selection): Needs {
 }
 
 /** A flag goes before what the file says of a tenant. */
-function withinBudget(session: Session, { maxCalls }: Selection): Session {
-  if (maxCalls === undefined) return session;
+function withinBudget(session: Session, { maxCalls, maxMinutes }: Selection): Session {
   const { config } = session;
-  const tenants = config.tenants.map((tenant) => ({ ...tenant, maxCalls: config.budget.maxCalls }));
+  const { budget } = config;
+  const tenants = config.tenants.map((tenant) => ({
+    ...tenant,
+    ...(maxCalls === undefined ? {} : { maxCalls: budget.maxCalls }),
+    ...(maxMinutes === undefined ? {} : { maxMinutes: budget.maxMinutes }),
+  }));
   return { ...session, config: { ...config, tenants } };
 }
 

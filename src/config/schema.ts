@@ -42,6 +42,9 @@ const ownSchedule = () =>
 const inFlight = z.int().min(1).max(32);
 const settleMinutes = z.number().min(0).max(1440);
 const maxCalls = z.int().min(1).max(1_000_000);
+const maxMinutes = z.number().min(0.1).max(100_000);
+const manyDays = z.int().min(1).max(36_500);
+const ownRetention = manyDays.optional().describe('Overrides `retentionDays` of the table for this tenant.');
 const quietHours = () =>
   z
     .strictObject({
@@ -63,6 +66,38 @@ const quietHours = () =>
       { error: 'hours that leave some minute of the week for calls' },
     );
 
+// What a tenant may have of its own, key by key: bounds and meaning here, defaults below.
+const share = z.number().min(0).max(1);
+const page = {
+  maxRows: z.int().min(1).max(500_000).describe('Rows asked for in one call; smaller caps of the service are learnt.'),
+  maxBytes: z.int().min(10_000).max(64_000_000).describe('Estimated bytes asked for in one call.'),
+};
+const http = {
+  timeoutSeconds: z.number().min(1).max(3600).describe('Seconds until the first byte of an answer.'),
+  stallSeconds: z.number().min(1).max(3600).describe('Seconds without a byte before an answer is given up.'),
+  attempts: z.int().min(1).max(100).describe('Tries of one call, the first included.'),
+  totalMinutes: z.number().min(1).max(1440).describe('Minutes after which a call is not tried again.'),
+  maxBodyBytes: z.int().min(MIB).describe('An answer larger than this is refused; bytes after decompression.'),
+  graceSeconds: z
+    .number()
+    .min(0)
+    .max(600)
+    .describe('Seconds that a call under way may go on after a stop signal; its answer is kept.'),
+};
+const deletes = {
+  maxShare: share.describe(
+    'Share of a compared range that may vanish in one run; beyond it nothing of the table is changed.',
+  ),
+  minRows: z.int().min(0).describe('Fewer vanished rows than this are never a mass loss.'),
+};
+const quarantine = {
+  maxShare: share.describe('Share of unloadable rows beyond which a page is refused whole.'),
+  minRows: z.int().min(0).describe('Fewer unloadable rows than this never refuse a page.'),
+};
+const landing = {
+  keep: z.boolean().describe('Keep the answers after they are verified; never of a table with privacy rules.'),
+};
+
 const tableName = z.enum(['Logs', 'Events', 'Metrics']);
 const rate = z.int().min(0).max(10_000);
 
@@ -81,6 +116,21 @@ const tenant = z
     inFlight: inFlight.optional().describe('Overrides the general `inFlight` for this tenant.'),
     settleMinutes: settleMinutes.optional().describe('Overrides the general `settleMinutes` for this tenant.'),
     maxCalls: maxCalls.optional().describe('Overrides `budget.maxCalls` for this tenant.'),
+    maxMinutes: maxMinutes.optional().describe('Overrides `budget.maxMinutes` for this tenant.'),
+    depthDays: manyDays.optional().describe('Overrides `reconcile.depthDays` for this tenant.'),
+    retentionDays: z
+      .strictObject({ Logs: ownRetention, Events: ownRetention, Metrics: ownRetention })
+      .optional()
+      .describe('Days the service keeps a row of this tenant, by table.'),
+    page: z.strictObject(page).partial().optional().describe('Goes before the general `page`, key by key.'),
+    http: z.strictObject(http).partial().optional().describe('Goes before the general `http`, key by key.'),
+    deletes: z.strictObject(deletes).partial().optional().describe('Goes before the general `deletes`, key by key.'),
+    quarantine: z
+      .strictObject(quarantine)
+      .partial()
+      .optional()
+      .describe('Goes before the general `quarantine`, key by key.'),
+    landing: z.strictObject(landing).partial().optional().describe('Goes before the general `landing`.'),
     quiet: quietHours().optional().describe('Instead of the general `quiet`.'),
     start: date().optional().describe('Overrides the general `start` for this tenant.'),
     tables: z
@@ -99,17 +149,13 @@ const table = z
   .strictObject({
     enabled: z.boolean().default(true).describe('false leaves the table alone; what is loaded stays.'),
     start: date().optional().describe('Rows before this instant are never asked for.'),
-    retentionDays: z
-      .int()
-      .min(1)
-      .max(36_500)
+    retentionDays: manyDays
       .optional()
       .describe('Days the service keeps a row. Default: 45 for Logs, for good elsewhere.'),
     schedule: ownSchedule().describe('When `schedule` loads this table.'),
   })
   .prefault({});
 
-const share = z.number().min(0).max(1);
 /** Raised when a key is renamed or means something else: an older program then refuses the file by its number. */
 export const CONFIG_VERSION = 1;
 
@@ -160,10 +206,7 @@ const settings = z.strictObject({
       maxCalls: maxCalls
         .optional()
         .describe('Calls that one run may send for a tenant, counts and repetitions included. Default: any number.'),
-      maxMinutes: z
-        .number()
-        .min(0.1)
-        .max(100_000)
+      maxMinutes: maxMinutes
         .optional()
         .describe('Minutes after which a run sends no call any more. Default: any number.'),
     })
@@ -171,53 +214,23 @@ const settings = z.strictObject({
     .describe('How much one run may ask; the next goes on from where it stopped.'),
   quiet: quietHours().prefault({}).describe('When no call may be sent.'),
   page: z
-    .strictObject({
-      maxRows: z
-        .int()
-        .min(1)
-        .max(500_000)
-        .default(500_000)
-        .describe('Rows asked for in one call; smaller caps of the service are learnt.'),
-      maxBytes: z
-        .int()
-        .min(10_000)
-        .max(64_000_000)
-        .default(60_000_000)
-        .describe('Estimated bytes asked for in one call.'),
-    })
+    .strictObject({ maxRows: page.maxRows.default(500_000), maxBytes: page.maxBytes.default(60_000_000) })
     .prefault({})
     .describe('Size of one answer.'),
   http: z
     .strictObject({
-      timeoutSeconds: z.number().min(1).max(3600).default(300).describe('Seconds until the first byte of an answer.'),
-      stallSeconds: z
-        .number()
-        .min(1)
-        .max(3600)
-        .default(60)
-        .describe('Seconds without a byte before an answer is given up.'),
-      attempts: z.int().min(1).max(100).default(8).describe('Tries of one call, the first included.'),
-      totalMinutes: z.number().min(1).max(1440).default(30).describe('Minutes after which a call is not tried again.'),
-      maxBodyBytes: z
-        .int()
-        .min(MIB)
-        .default(256 * MIB)
-        .describe('An answer larger than this is refused; bytes after decompression.'),
-      graceSeconds: z
-        .number()
-        .min(0)
-        .max(600)
-        .default(10)
-        .describe('Seconds that a call under way may go on after a stop signal; its answer is kept.'),
+      timeoutSeconds: http.timeoutSeconds.default(300),
+      stallSeconds: http.stallSeconds.default(60),
+      attempts: http.attempts.default(8),
+      totalMinutes: http.totalMinutes.default(30),
+      maxBodyBytes: http.maxBodyBytes.default(256 * MIB),
+      graceSeconds: http.graceSeconds.default(10),
     })
     .prefault({})
     .describe('Patience with the service.'),
   reconcile: z
     .strictObject({
-      depthDays: z
-        .int()
-        .min(1)
-        .max(36_500)
+      depthDays: manyDays
         .default(45)
         .describe('Days back that a run compares by the hour; older days that are loaded are compared with `--deep`.'),
       batchBytes: z
@@ -229,19 +242,11 @@ const settings = z.strictObject({
     .prefault({})
     .describe('How far a run looks back, and in what portions it loads.'),
   deletes: z
-    .strictObject({
-      maxShare: share
-        .default(0.2)
-        .describe('Share of a compared range that may vanish in one run; beyond it nothing of the table is changed.'),
-      minRows: z.int().min(0).default(100).describe('Fewer vanished rows than this are never a mass loss.'),
-    })
+    .strictObject({ maxShare: deletes.maxShare.default(0.2), minRows: deletes.minRows.default(100) })
     .prefault({})
     .describe('Guard against a source that lost its rows.'),
   quarantine: z
-    .strictObject({
-      maxShare: share.default(0.2).describe('Share of unloadable rows beyond which a page is refused whole.'),
-      minRows: z.int().min(0).default(100).describe('Fewer unloadable rows than this never refuse a page.'),
-    })
+    .strictObject({ maxShare: quarantine.maxShare.default(0.2), minRows: quarantine.minRows.default(100) })
     .prefault({})
     .describe('Guard against a source that changed its shape.'),
   lake: z
@@ -266,12 +271,7 @@ const settings = z.strictObject({
     .prefault({})
     .describe('The published files.'),
   landing: z
-    .strictObject({
-      keep: z
-        .boolean()
-        .default(false)
-        .describe('Keep the answers after they are verified; never of a table with privacy rules.'),
-    })
+    .strictObject({ keep: landing.keep.default(false) })
     .prefault({})
     .describe('The answers as received.'),
   engine: z

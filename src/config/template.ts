@@ -37,7 +37,7 @@ export function configText({ tenant, baseUrl, dataDir, secret, start, schedule }
   );
   return `# insights-etl: docs/config.md describes every key. No secret stands in here, only where one comes from.
 ${stringify(chosen, { lineWidth: 0 })}
-# More of a tenant, below its id: callsPerMinute, inFlight, settleMinutes, maxCalls, quiet, start, tables, schedule, baseUrl.
+# More of a tenant, below its id: callsPerMinute, inFlight, settleMinutes, maxCalls, quiet, start, tables, schedule, baseUrl and more.
 # A second tenant is a second entry of the list.
 
 # Everything else, with its default. To change a key, remove the "# " before it and before the group it stands in.

@@ -24,17 +24,23 @@ interface ShareLimit {
   readonly minRows: number;
 }
 
-export interface LakeSettings {
+/** What a tenant's rows may do before it looks like an accident. */
+export interface Guards {
+  /** Share of a page's rows in quarantine beyond which the page is refused. @default 0.2 from 100 rows on */
+  readonly quarantine: ShareLimit;
+  /** Share of a partition's rows that one merge may remove. @default 0.2 from 100 rows on */
+  readonly deletes: ShareLimit;
+}
+
+export interface LakeSettings extends Guards {
   /** Engine threads. @default all cores */
   readonly threads?: number;
   /** DuckDB's memory limit; beyond it the engine spills to `<dataDir>/work`. @default '384MB' */
   readonly memoryLimit: string;
   /** Hours that superseded files stay for readers that are mid-query; 0 removes them at once. @default 24 */
   readonly keepHours: number;
-  /** Share of a page's rows in quarantine beyond which the page is refused. @default 0.2 from 100 rows on */
-  readonly quarantine: ShareLimit;
-  /** Share of a partition's rows that one merge may remove. @default 0.2 from 100 rows on */
-  readonly deletes: ShareLimit;
+  /** Of tenants that have their own. */
+  readonly guards?: ReadonlyMap<string, Guards>;
   /** The tables with the promoted columns that files are written with. @default those of `tables.ts` */
   readonly tables: Tables;
   /** Keep results of reports by day (marts.ts); a list: of these reports alone. @default false */
@@ -55,6 +61,10 @@ export const LAKE_DEFAULTS: LakeSettings = {
   deletes: { maxShare: 0.2, minRows: 100 },
   tables: TABLES,
 };
+
+export function guardsOf(settings: LakeSettings, tenant: string): Guards {
+  return settings.guards?.get(tenant) ?? settings;
+}
 
 /** The wall clock (ms since 1970) stamps ledger rows and ages superseded files; it never decides what is loaded. */
 export interface LakeRuntime {

@@ -15,6 +15,7 @@ import type { Comparison, Unit } from './compare.ts';
 import { count, OutOfMemoryError } from './engine.ts';
 import { commitGeneration, copyGeneration } from './generation.ts';
 import type { Copied, Generation } from './generation.ts';
+import { guardsOf } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { recordMerge } from './record.ts';
 import { ofTable } from './sql.ts';
@@ -231,7 +232,7 @@ function refusedFiles(error: SourceError, landed: readonly LandedPage[]): string
 
 function refuseMassLoss(ledger: Ledger, batch: Batch, unit: Unit, { removed }: Comparison): void {
   const { held } = unit;
-  const { maxShare, minRows } = ledger.settings.deletes;
+  const { maxShare, minRows } = guardsOf(ledger.settings, batch.tenant).deletes;
   if (removed <= minRows || removed <= maxShare * held) return;
   throw new MassLossError(
     `${removed} of ${held} rows of ${batch.table} in ${unit.period.name} vanished at the source: nothing was changed`,

@@ -8,6 +8,7 @@ import { disarm } from '../transform/disarm.ts';
 import { lakeName } from '../transform/lake.ts';
 import { stageSql } from '../transform/stage.ts';
 import { count, OutOfMemoryError, text } from './engine.ts';
+import { guardsOf } from './ledger.ts';
 import type { Ledger } from './ledger.ts';
 import { WORK_FOLDER } from './layout.ts';
 import { profileOf } from './profile.ts';
@@ -173,7 +174,7 @@ async function refusePages(
     const unusable = bad.reduce((sum, row) => sum + count(row, 'n'), 0);
     quarantined += unusable;
     const foreign = bad.some((row) => text(row, 'reason') === 'foreign_tenant' && count(row, 'n') === lines);
-    const { maxShare, minRows } = ledger.settings.quarantine;
+    const { maxShare, minRows } = guardsOf(ledger.settings, batch.tenant).quarantine;
     if (!foreign && (lines < minRows || unusable <= maxShare * lines)) continue;
     const counts = bad
       .map((row) => `${count(row, 'n')} ${(text(row, 'reason') ?? '').replaceAll('_', ' ')}`)

@@ -54,8 +54,8 @@ export async function doctor(
       if (!check.ok) failures.push('source');
     };
     const facts: Endpoint['facts'] = { checkedAt: new Date(runtime.now()).toISOString() };
-    const { page } = config;
-    const [{ settleMinutes = config.settleMinutes } = {}] = tenant.tables.values();
+    const [settings] = tenant.tables.values();
+    const { settleMinutes = config.settleMinutes, page = config.page } = settings ?? {};
     const endpoint: Endpoint = { client, tenant, maxRows: page.maxRows, settleMinutes, signal, facts };
     try {
       const { pinnedTenantId } = await readProfile(ledger, tenant.id);

@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import type { Config, TableConfig, TenantConfig } from '../config.ts';
 import { InsightsError, StoppedError } from '../errors.ts';
 import type { Failure } from '../errors.ts';
-import type { LakeSettings } from '../load/ledger.ts';
+import type { Guards, LakeSettings } from '../load/ledger.ts';
 import type { TableName } from '../tables.ts';
 import { reported } from './failure.ts';
 import type { TableReport } from './report.ts';
@@ -112,16 +112,20 @@ function emptyReport(tenant: string, table: TableName): TableReport {
 }
 
 export function lakeSettings(config: Config, request: Pick<RunRequest, 'allowDeletes'> = {}): LakeSettings {
-  const { engine, lake, quarantine, deletes } = config;
+  const { engine, lake } = config;
+  const guards = ({ quarantine, deletes }: Guards): Guards => ({
+    quarantine,
+    deletes: request.allowDeletes === true ? { ...deletes, maxShare: 1 } : deletes,
+  });
   return {
     threads: engine.threads,
     memoryLimit: engine.memoryLimit,
     keepHours: lake.keepHours,
-    quarantine,
+    ...guards(config),
+    guards: new Map(config.tenants.map((tenant) => [tenant.id, guards(tenant.guards)])),
     tables: config.lakeTables,
     marts: lake.marts,
     checks: lake.checks,
     ...(config.privacyKey ? { privacyKey: config.privacyKey } : {}),
-    deletes: request.allowDeletes === true ? { maxShare: 1, minRows: deletes.minRows } : deletes,
   };
 }

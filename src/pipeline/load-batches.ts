@@ -130,7 +130,7 @@ function fetcher(
         : {}),
       ...(fetched.caps.rows < before.rows ? { rowCap: fetched.caps.rows } : {}),
       ...(fetched.caps.bytes < before.bytes
-        ? { byteCap: Math.round(fetched.caps.bytes * (config.page.maxBytes / before.bytes)) }
+        ? { byteCap: Math.round(fetched.caps.bytes * (settings.page.maxBytes / before.bytes)) }
         : {}),
     });
     return { landing, fetched };
@@ -156,8 +156,8 @@ async function load(
       rest = without.rest;
     }
   }
-  const { config, ledger } = work;
-  const keeps = config.landing.keep && config.lakeTables[work.table].privacy.length === 0;
+  const { config, ledger, settings } = work;
+  const keeps = settings.keepsAnswers && config.lakeTables[work.table].privacy.length === 0;
   if (keeps) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
   else await landing.remove();
   await work.merged();

@@ -27,7 +27,11 @@ export async function planRun(
     const { client, tenant, table, settings, report } = work;
     const { found, held } = await compareTable(work);
     const pages = (await pagesOf(work, found, held)).filter((page) => page.rows !== 0);
-    const { callsPerMinute = 0, maxCalls = Infinity } = config.tenants.find(({ id }) => id === tenant) ?? {};
+    const {
+      callsPerMinute = 0,
+      maxCalls = Infinity,
+      maxMinutes = Infinity,
+    } = config.tenants.find(({ id }) => id === tenant) ?? {};
     const { calls, rows, bytes, minutes } = costOf(pages, callsPerMinute);
     const reasons = { new: 0, changed: 0, vanished: 0 };
     for (const { reason } of found.stale) reasons[reason]++;
@@ -35,7 +39,6 @@ export async function planRun(
     // What counting took is taken from a run's budget too; then each table takes what the one before it left.
     const before = (planned.get(tenant) ?? 0) + client.stats.calls;
     planned.set(tenant, (planned.get(tenant) ?? 0) + pages.length);
-    const { maxMinutes = Infinity } = config.budget;
     const inTime = callsPerMinute === 0 ? Infinity : maxMinutes * callsPerMinute;
     const left = leftOfPages(pages, Math.min(maxCalls, inTime) - before, found.stale, settings.retentionDays);
     plans.push({

@@ -19,6 +19,7 @@ import { HOUR, floorTo, formatDay, formatInstant } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import { heldHours, recordComparison } from '../load/hours.ts';
 import type { HeldHour, HourCounts } from '../load/hours.ts';
+import { guardsOf } from '../load/ledger.ts';
 import { readProfile, updateProfile } from '../load/profile.ts';
 import { countHours, firstHour, unprovenFrom } from '../load/reach.ts';
 import { LANDING_FOLDER, loadBatches } from './load-batches.ts';
@@ -155,7 +156,7 @@ async function look(work: TableWork): Promise<SourceView> {
  * A first load and a deep run compare everything; a nightly run compares `reconcile.depthDays`, and further back if
  * there is an hour that was never proven.
  */
-async function rangeOf({ config, request, ledger, tenant, table, settings }: TableWork): Promise<ClockRange> {
+async function rangeOf({ request, ledger, tenant, table, settings }: TableWork): Promise<ClockRange> {
   const { start, retentionDays } = settings;
   const base: ClockRange = {
     settleMs: settings.settleMinutes * 60_000,
@@ -173,7 +174,7 @@ async function rangeOf({ config, request, ledger, tenant, table, settings }: Tab
   if (request.deep === true) return whole;
   const unproven = await unprovenFrom(ledger, tenant, table);
   if (unproven === undefined) return whole;
-  return { ...whole, depthDays: config.reconcile.depthDays, depthFrom: floorTo(unproven, HOUR) };
+  return { ...whole, depthDays: settings.depthDays, depthFrom: floorTo(unproven, HOUR) };
 }
 
 /** Finishes the batches that an earlier run left: what is landed is never asked for again. */
@@ -201,9 +202,12 @@ function refuseFuture({ request, tenant, table }: TableWork, view: SourceView): 
 }
 
 function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Instant, HeldHour>): void {
-  const { config, request, tenant, table, settings } = work;
+  const { ledger, request, tenant, table, settings } = work;
   if (request.allowDeletes === true) return;
-  const losses = massLoss(view, held, { ...config.deletes, ...edgeOf(view, settings.retentionDays) });
+  const losses = massLoss(view, held, {
+    ...guardsOf(ledger.settings, tenant).deletes,
+    ...edgeOf(view, settings.retentionDays),
+  });
   const [first] = losses;
   if (!first) return;
   const span = losses.length > 1 ? `${losses.length} days from ${formatDay(first.from)} on` : formatDay(first.from);

@@ -58,12 +58,12 @@ export type CommandWork = Omit<TableWork, 'client' | 'tenant' | 'table' | 'setti
 export const ONLY_LOOKING = { onProgress: () => {}, merged: async () => {} } as const;
 
 /** Configured caps or the smaller ones that the source taught us, with bytes in the unit of the estimates. */
-export async function capsOf({ config, ledger, tenant, table }: TableWork): Promise<Caps> {
+export async function capsOf({ settings: { page }, ledger, tenant, table }: TableWork): Promise<Caps> {
   const { rowCap, byteCap, wireRatios } = await readProfile(ledger, tenant);
   const ratio = wireRatios?.[table] ?? FIRST_WIRE_RATIO;
   return {
-    rows: Math.min(config.page.maxRows, rowCap ?? Infinity),
-    bytes: Math.min(config.page.maxBytes, byteCap ?? Infinity) / ratio,
+    rows: Math.min(page.maxRows, rowCap ?? Infinity),
+    bytes: Math.min(page.maxBytes, byteCap ?? Infinity) / ratio,
   };
 }
 

@@ -21,7 +21,7 @@ export async function openSource(
   runtime: Runtime,
   sinceMs?: number,
 ): Promise<Source> {
-  const { maxMinutes } = config.budget;
+  const { maxMinutes, http } = tenant;
   const bounded = sinceMs !== undefined;
   const budget = openBudget({
     tenant: tenant.id,
@@ -35,7 +35,6 @@ export async function openSource(
     file: join(config.dataDir, 'calls', `${tenant.id}.log`),
     runtime,
   });
-  const { http } = config;
   const client = createClient({
     tenant: tenant.id,
     baseUrl: tenant.baseUrl ?? config.baseUrl,

@@ -98,6 +98,58 @@ describe('layers', () => {
     ]);
   });
 
+  it("a tenant's own keys go before the general ones, key by key", async () => {
+    const config = await loadYaml(`
+budget: {maxMinutes: 50}
+reconcile: {depthDays: 30}
+page: {maxRows: 100}
+deletes: {maxShare: 0.1}
+http: {attempts: 3}
+tables: {Logs: {retentionDays: 40}}
+tenants:
+  - id: a
+    apiKey: {env: A}
+  - id: b
+    apiKey: {env: B}
+    maxMinutes: 5
+    depthDays: 90
+    retentionDays: {Logs: 80}
+    page: {maxBytes: 10000}
+    http: {timeoutSeconds: 9}
+    deletes: {minRows: 7}
+    quarantine: {maxShare: 0.5}
+    landing: {keep: true}`);
+    const told = config.tenants.map(({ tables, maxMinutes, http, guards }) => {
+      const { depthDays, retentionDays, page, keepsAnswers } = tables.get('Logs') ?? {};
+      const { attempts, timeoutSeconds } = http;
+      return { depthDays, retentionDays, page, keepsAnswers, maxMinutes, attempts, timeoutSeconds, ...guards };
+    });
+    expect(told).toEqual([
+      {
+        depthDays: 30,
+        retentionDays: 40,
+        page: { maxRows: 100, maxBytes: 60_000_000 },
+        keepsAnswers: false,
+        maxMinutes: 50,
+        attempts: 3,
+        timeoutSeconds: 300,
+        deletes: { maxShare: 0.1, minRows: 100 },
+        quarantine: { maxShare: 0.2, minRows: 100 },
+      },
+      {
+        depthDays: 90,
+        retentionDays: 80,
+        page: { maxRows: 100, maxBytes: 10_000 },
+        keepsAnswers: true,
+        maxMinutes: 5,
+        attempts: 3,
+        timeoutSeconds: 9,
+        deletes: { maxShare: 0.1, minRows: 7 },
+        quarantine: { maxShare: 0.5, minRows: 100 },
+      },
+    ]);
+  });
+
   it('a folder in the file is relative to the file, elsewhere to the working directory', async () => {
     expect((await loadYaml('dataDir: lake')).dataDir).toBe(`${stage.folder}/lake`);
     await stage.write('other.json', '{"dataDir": "x"}');
@@ -167,7 +219,7 @@ describe('what is refused names the key, the value, what is allowed, and the pla
     {
       name: 'an unknown key of a tenant',
       yaml: 'tenants:\n  - id: a\n    apiKey: {env: A}\n    rate: 5',
-      text: 'Unknown key "tenants[0].rate".\nfile /insights.yaml, line 4\nAllowed here: id, apiKey, token, baseUrl, callsPerMinute, inFlight, settleMinutes, maxCalls, quiet, start, tables, schedule.',
+      text: 'Unknown key "tenants[0].rate".\nfile /insights.yaml, line 4\nAllowed here: id, apiKey, token, baseUrl, callsPerMinute, inFlight, settleMinutes, maxCalls, maxMinutes, depthDays, retentionDays, page, http, deletes, quarantine, landing, quiet, start, tables, schedule.',
     },
     {
       name: 'a bad date',
