@@ -69,7 +69,11 @@ const quietHours = () =>
 // What a tenant may have of its own, key by key: bounds and meaning here, defaults below.
 const share = z.number().min(0).max(1);
 const page = {
-  maxRows: z.int().min(1).max(500_000).describe('Rows asked for in one call; smaller caps of the service are learnt.'),
+  maxRows: z
+    .int()
+    .min(1)
+    .max(500_000)
+    .describe('Rows asked for in one call; smaller caps of the service are learnt, and tried again after 30 days.'),
   maxBytes: z.int().min(10_000).max(64_000_000).describe('Estimated bytes asked for in one call.'),
 };
 const http = {

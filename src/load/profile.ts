@@ -13,6 +13,8 @@ const PROFILE = z.object({
   /** Smaller caps than configured, learnt from refusals. */
   rowCap: z.number().optional(),
   byteCap: z.number().optional(),
+  /** When the last of them was learnt. */
+  capsAt: z.string().optional(),
   /** Proof that the endpoint allows, per table. */
   grades: perTable(z.enum(['checksum', 'count', 'none'])),
   /** Bytes received ÷ bytes estimated, per table. */
@@ -36,6 +38,28 @@ const PROFILE = z.object({
 });
 
 export type TenantProfile = Readonly<z.infer<typeof PROFILE>>;
+
+type Caps = Pick<TenantProfile, 'rowCap' | 'byteCap'>;
+
+/** Days for which learnt caps hold: a source that had one bad day does not cost calls for good. */
+const CAPS_HOLD_MS = 30 * 86_400_000;
+
+/** The caps that still hold. `nowMs`: the wall clock; one that was wrong when they were learnt does not keep them for longer. */
+export function learntCaps({ rowCap, byteCap, capsAt }: TenantProfile, nowMs: number): Caps {
+  const holds = capsAt !== undefined && Math.abs(nowMs - Date.parse(capsAt)) <= CAPS_HOLD_MS;
+  return holds ? { rowCap, byteCap } : {};
+}
+
+/** What a smaller cap changes in a profile: nothing where none was met. */
+export function capsLesson(known: TenantProfile, met: Caps, nowMs: number): TenantProfile {
+  if (met.rowCap === undefined && met.byteCap === undefined) return {};
+  const { rowCap, byteCap } = learntCaps(known, nowMs);
+  return {
+    rowCap: met.rowCap ?? rowCap,
+    byteCap: met.byteCap ?? byteCap,
+    capsAt: new Date(nowMs).toISOString(),
+  };
+}
 
 export async function readProfile(ledger: Engine, tenant: string): Promise<TenantProfile> {
   return ledger.exclusive(() => profileOf(ledger, tenant));

@@ -8,8 +8,7 @@ import { pageQuery, probeQuery, PROBE_COLUMNS } from '../extract/kql.ts';
 import type { Client, SmallAnswer, TooLarge } from '../extract/client.ts';
 import { formatInstant, fromEpochMs, parseInstant, toEpochMs } from '../instant.ts';
 import { openLedger } from '../load/ledger.ts';
-import { readProfile, updateProfile } from '../load/profile.ts';
-import type { TenantProfile } from '../load/profile.ts';
+import { capsLesson, learntCaps, readProfile, updateProfile } from '../load/profile.ts';
 import type { Runtime } from '../runtime.ts';
 import { TABLES } from '../tables.ts';
 import { examineEndpoint } from './doctor-endpoint.ts';
@@ -77,10 +76,11 @@ export async function doctor(
     }
     const known = await readProfile(ledger, tenant.id);
     const { silentCap } = endpoint;
-    const rowCap = silentCap === undefined ? {} : { rowCap: Math.min(silentCap, known.rowCap ?? Infinity) };
-    checks.push(
-      capsCheck(await updateProfile(ledger, tenant.id, { ...rowCap, endpoint: { ...known.endpoint, ...facts } })),
-    );
+    const nowMs = runtime.now();
+    const rowCap = silentCap && Math.min(silentCap, learntCaps(known, nowMs).rowCap ?? Infinity);
+    const lesson = capsLesson(known, { rowCap }, nowMs);
+    const told = await updateProfile(ledger, tenant.id, { ...lesson, endpoint: { ...known.endpoint, ...facts } });
+    checks.push(capsCheck(learntCaps(told, nowMs)));
     tenants.push({ tenant: tenant.id, calls: client.stats.calls, maxCalls, checks });
   }
   return { machine, tenants, exitCode: exitCodeOf(failures) };
@@ -125,7 +125,7 @@ async function* examine(
   }
 }
 
-function capsCheck({ rowCap, byteCap }: TenantProfile): DoctorCheck {
+function capsCheck({ rowCap, byteCap }: ReturnType<typeof learntCaps>): DoctorCheck {
   const learnt = [
     ...(rowCap === undefined ? [] : [`${rowCap} rows`]),
     ...(byteCap === undefined ? [] : [`${byteCap} bytes`]),

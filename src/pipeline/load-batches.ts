@@ -8,7 +8,6 @@ import { fetchBatch } from '../extract/fetch.ts';
 import type { Fetched } from '../extract/fetch.ts';
 import { createLanding } from '../extract/land.ts';
 import type { Landing } from '../extract/land.ts';
-import type { Caps } from '../extract/plan.ts';
 import type { SourceView } from '../extract/reconcile.ts';
 import { PartError } from '../errors.ts';
 import { onDisk } from '../files.ts';
@@ -17,12 +16,13 @@ import { HOUR, ceilTo, floorTo } from '../instant.ts';
 import type { Instant, Window } from '../instant.ts';
 import { recordComparison } from '../load/hours.ts';
 import { mergeBatch } from '../load/merge.ts';
-import { readProfile, updateProfile } from '../load/profile.ts';
+import { capsLesson, readProfile, updateProfile } from '../load/profile.ts';
 import type { Batch, LandedPage } from '../page.ts';
 import { reported } from './failure.ts';
 import { withoutPage } from './refused-parts.ts';
 import type { RefusedPart } from './refused-parts.ts';
 import { capsOf, comparisonOf, edgeOf, phase, timed } from './table-work.ts';
+import type { SizedCaps } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 
 /** Answers on their way into the lake. */
@@ -92,9 +92,9 @@ function fetcher(
   work: TableWork,
   signal: AbortSignal,
 ): (batch: Batch | Landing | undefined) => Promise<OnItsWay | undefined> {
-  const { config, client, ledger, tenant, table, settings, run, report, onProgress } = work;
+  const { config, client, ledger, tenant, table, settings, run, runtime, report, onProgress } = work;
   const limit = pLimit(settings.inFlight);
-  let caps: Caps | undefined;
+  let caps: SizedCaps | undefined;
   const onPage = ({ page, rows, bytes }: LandedPage): void => {
     report.pages++;
     report.rowsFetched += rows;
@@ -113,6 +113,7 @@ function fetcher(
       ? batch
       : await createLanding(join(config.dataDir, LANDING_FOLDER), batch, run, ledger.files);
     const before = (caps ??= await capsOf(work));
+    const { wireRatio } = before;
     const options = { client, caps, limit, dropKeys: settings.drop, onPage, signal };
     const fetched = await fetchBatch(landing, options).catch(async (error: unknown) => {
       // Nothing of it is landed: the next run plans it anew, not in the small parts that this one tried in vain.
@@ -120,18 +121,19 @@ function fetcher(
       throw error;
     });
     report.splits += fetched.splits;
-    caps = fetched.caps;
-    const { wireRatios } = await readProfile(ledger, tenant);
-    const ratio = wireRatios?.[table];
+    caps = { ...fetched.caps, wireRatio };
+    const known = await readProfile(ledger, tenant);
+    const ratio = known.wireRatios?.[table];
+    const met = {
+      rowCap: fetched.caps.rows < before.rows ? fetched.caps.rows : undefined,
+      byteCap: fetched.caps.bytes < before.bytes ? Math.round(fetched.caps.bytes * wireRatio) : undefined,
+    };
     await updateProfile(ledger, tenant, {
       // Only a fair sample moves the ratio, and it moves up at once: an answer too large costs calls, a small one little.
       ...(received > 1_000_000 && estimated > 0
-        ? { wireRatios: { ...wireRatios, [table]: Math.max(received / estimated, (ratio ?? 0) * 0.9) } }
+        ? { wireRatios: { ...known.wireRatios, [table]: Math.max(received / estimated, (ratio ?? 0) * 0.9) } }
         : {}),
-      ...(fetched.caps.rows < before.rows ? { rowCap: fetched.caps.rows } : {}),
-      ...(fetched.caps.bytes < before.bytes
-        ? { byteCap: Math.round(fetched.caps.bytes * (settings.page.maxBytes / before.bytes)) }
-        : {}),
+      ...capsLesson(known, met, runtime.now()),
     });
     return { landing, fetched };
   };

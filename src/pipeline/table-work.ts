@@ -8,7 +8,7 @@ import { DAY } from '../instant.ts';
 import type { Instant } from '../instant.ts';
 import type { SourceComparison } from '../load/hours.ts';
 import type { Ledger } from '../load/ledger.ts';
-import { readProfile } from '../load/profile.ts';
+import { learntCaps, readProfile } from '../load/profile.ts';
 import type { Runtime } from '../runtime.ts';
 import type { TableName } from '../tables.ts';
 import type { Phase, ProgressListener, TableReport } from './report.ts';
@@ -57,13 +57,20 @@ export type CommandWork = Omit<TableWork, 'client' | 'tenant' | 'table' | 'setti
 /** For commands that only look: nobody watches, and nothing is merged. */
 export const ONLY_LOOKING = { onProgress: () => {}, merged: async () => {} } as const;
 
+export interface SizedCaps extends Caps {
+  /** Bytes of an answer for each byte estimated: `bytes` times this is what the source is held to. */
+  readonly wireRatio: number;
+}
+
 /** Configured caps or the smaller ones that the source taught us, with bytes in the unit of the estimates. */
-export async function capsOf({ settings: { page }, ledger, tenant, table }: TableWork): Promise<Caps> {
-  const { rowCap, byteCap, wireRatios } = await readProfile(ledger, tenant);
-  const ratio = wireRatios?.[table] ?? FIRST_WIRE_RATIO;
+export async function capsOf({ settings: { page }, ledger, runtime, tenant, table }: TableWork): Promise<SizedCaps> {
+  const profile = await readProfile(ledger, tenant);
+  const { rowCap, byteCap } = learntCaps(profile, runtime.now());
+  const wireRatio = profile.wireRatios?.[table] ?? FIRST_WIRE_RATIO;
   return {
     rows: Math.min(page.maxRows, rowCap ?? Infinity),
-    bytes: Math.min(page.maxBytes, byteCap ?? Infinity) / ratio,
+    bytes: Math.min(page.maxBytes, byteCap ?? Infinity) / wireRatio,
+    wireRatio,
   };
 }
 

@@ -89,6 +89,29 @@ describe('a hot instant', () => {
 });
 
 describe('a cap that the source does not tell', () => {
+  it('holds for 30 days; then it is tried once more, for a bad day must not cost calls for good', async () => {
+    world = await openWorld({ rows: 4000, days: 4, seed: 4, now: NOW, frozen: true, rowCap: 300 });
+    const events = { tables: ['Events'] } as const;
+    expect(reportOf(await world.run(events), 'Events').splits).toBeGreaterThan(0);
+    const load = async (seed: number, days: number): Promise<number> => {
+      const where = {
+        table: 'Events',
+        tenant: 'demo',
+        from: '2026-10-20T00:00:00Z',
+        to: '2026-10-27T00:00:00Z',
+      } as const;
+      await world.sandbox.apply({ action: 'generate', rows: 2000, seed, ...where });
+      const now = (): number => Date.now() + days * 86_400_000;
+      const report = reportOf(await world.run(events, {}, { now }), 'Events');
+      expect(report.outcome).toBe('verified');
+      return report.splits;
+    };
+    expect(await load(9, 29)).toBe(0);
+    expect(await load(10, 31)).toBeGreaterThan(0);
+    // Learnt anew: it holds again.
+    expect(await load(11, 60)).toBe(0);
+  });
+
   for (const limitMode of ['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent'] as const) {
     it(`(${limitMode}) is learnt in the first run and kept for the next`, async () => {
       world = await openWorld({ rows: 4000, days: 4, seed: 4, now: NOW, frozen: true, rowCap: 300, limitMode });
