@@ -7,6 +7,7 @@
  * at most two months of reading. Rows still older make the reports go through the lake once, in parts.
  */
 import type { Mart } from '../definitions.ts';
+import { DAY, formatDay, parseInstant } from '../instant.ts';
 import { sqlText } from '../transform/lake.ts';
 import { count, text } from './engine.ts';
 import { OPENINGS } from './layout.ts';
@@ -169,5 +170,5 @@ export function partsOf(days: readonly Day[], most: number): { from: string; to:
 }
 
 function dayAfter(day: string): string {
-  return new Date(Date.parse(day) + 86_400_000).toISOString().slice(0, 10);
+  return formatDay((parseInstant(day) ?? 0n) + DAY);
 }
