@@ -1,5 +1,5 @@
 /** Names and places inside a data directory, and the calendar periods that partitions stand for. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { DAY, floorTo, formatDay, parseInstant } from '../instant.ts';
 import type { Instant, Window } from '../instant.ts';
 import { TABLES } from '../tables.ts';
@@ -53,6 +53,11 @@ export function partitionFolder(table: TableName, tenant: string, period: string
 /** Path of a generation, relative to the data directory. */
 export function generationFile(table: TableName, tenant: string, period: string, generation: number): string {
   return join(STORE_FOLDER, partitionFolder(table, tenant, period), `${period}.${generation}.parquet`);
+}
+
+/** True for a path of openings, the one mart that no reader is told of. */
+export function isOpeningsFile(file: string): boolean {
+  return isMartFile(file) && basename(file).startsWith(`${OPENINGS}.`);
 }
 
 /** True for a path of a mart's file, relative to the data directory. */

@@ -6,7 +6,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT, StoppedError } from '../../src/errors.ts';
-import { OPENINGS } from '../../src/load/layout.ts';
+import { isOpeningsFile } from '../../src/load/layout.ts';
 import { runPipeline } from '../../src/pipeline/run.ts';
 import type { RunReport } from '../../src/pipeline/report.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
@@ -117,7 +117,7 @@ describe('a stop while', () => {
     const manifest = await readFile(join(world.dataDir, 'manifest.json'), 'utf8');
     const names = (await readdir(world.dataDir, { recursive: true })).map((name) => name.replaceAll('\\', '/'));
     expect(names.filter((name) => /\.tmp$|^landing.*\.ndjson$/.test(name))).toEqual([]);
-    const stored = names.filter((name) => /^store.*\.parquet$/.test(name) && !name.includes(OPENINGS));
+    const stored = names.filter((name) => /^store.*\.parquet$/.test(name) && !isOpeningsFile(name));
     expect(stored.length).toBeGreaterThan(0);
     expect(stored.filter((name) => !manifest.includes(name))).toEqual([]);
   });

@@ -2,6 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
+import { isOpeningsFile } from '../../../src/load/layout.ts';
 import { TABLE_NAMES, TABLES } from '../../../src/tables.ts';
 import type { SourceModel } from './model.ts';
 
@@ -67,7 +68,7 @@ async function leftOver(dataDir: string): Promise<string[]> {
   const names = (await readdir(dataDir, { recursive: true })).sort();
   const files = names.filter((name) => name.startsWith('store') && name.endsWith('.parquet'));
   // Openings are the store's own: one file, which nobody is shown.
-  const openings = files.filter((name) => /openings\.\d+\.parquet$/.test(name));
+  const openings = files.filter(isOpeningsFile);
   const stored = files.filter((name) => !openings.includes(name) || openings.length > 1);
   const faults = names
     .filter(
