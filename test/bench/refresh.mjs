@@ -28,9 +28,8 @@ async function openingRows(dataDir) {
 }
 
 async function measure(days) {
-  const sandbox = await startSandbox(
-    ...['--rows', wanted.rows * days, '--days', days, '--tenants', 'demo', '--now', NOW, '--frozen', '--rate', 0],
-  );
+  const flags = `--rows ${wanted.rows * days} --days ${days} --tenants demo --now ${NOW} --frozen --rate 0`;
+  const sandbox = await startSandbox(...flags.split(' '));
   const admin = /http:\S+/.exec(sandbox.lines.join(' ').replace(sandbox.url, ''))?.[0];
   const apply = async (path, body) => {
     const headers = { 'content-type': 'application/json' };
