@@ -40,6 +40,8 @@ export interface Batch {
    */
   readonly windows: readonly Window[];
   readonly pages: readonly Page[];
+  /** What the source could not give of a batch whose other pages are loaded: asked again as it is. */
+  readonly isRemainder?: boolean;
 }
 
 /**

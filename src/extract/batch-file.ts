@@ -26,7 +26,7 @@ export function readBatch(text: string): Batch | undefined {
   const pages = Array.isArray(value['pages']) ? value['pages'].map(readPage) : [undefined];
   if (typeof id !== 'string' || typeof tenant !== 'string' || !isTable(table) || !windows) return undefined;
   if (!pages.every((page) => page !== undefined)) return undefined;
-  return { id, tenant, table, windows, pages };
+  return { id, tenant, table, windows, pages, ...(value['isRemainder'] === true ? { isRemainder: true } : {}) };
 }
 
 /** A page as it stands in batch.json and in the header of its file. */

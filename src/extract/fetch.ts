@@ -36,6 +36,8 @@ export interface Fetched {
   /** The batch with the pages that it was really fetched in. */
   readonly batch: Batch;
   readonly landed: readonly LandedPage[];
+  /** One for each page of it that the source cannot give; all others are landed. */
+  readonly refused: readonly PartError[];
   /** Pages that had to be asked for at the start. */
   readonly planned: number;
   /** Calls beyond those, forced by splits: calls = planned + splits + retries. */
@@ -53,8 +55,9 @@ const MAX_REFUSALS_IN_A_ROW = 64;
 const MAX_REFUSED_BYTES_IN_A_ROW = 4e9;
 
 /**
- * Lands every page of the batch that is not landed yet. Throws what the client throws, and SourceError when a part that
- * cannot be split is too large; then what is landed stays for the next run.
+ * Lands every page of the batch that is not landed yet. A part that the source cannot give, however small it is cut, is in
+ * the way of no other. Throws what the client throws, and PartError when nothing at all could be given, or nothing for long;
+ * then what is landed stays for the next run.
  */
 export async function fetchBatch(landing: Landing, options: FetchOptions): Promise<Fetched> {
   const stop = new AbortController();
@@ -65,7 +68,9 @@ export async function fetchBatch(landing: Landing, options: FetchOptions): Promi
     const job = new FetchJob(landing, options, stop);
     const planned = landing.batch.pages.filter((page) => !landing.landed.has(page.id)).length;
     const landed = await job.all(landing.batch.pages, 0);
-    return { batch: landing.batch, landed, planned, splits: job.splits, caps: job.learner.caps };
+    const { refused, splits } = job;
+    if (refused[0] && landed.length === 0) throw refused[0];
+    return { batch: landing.batch, landed, refused, planned, splits, caps: job.learner.caps };
   } catch (error) {
     if (!options.signal?.aborted || error instanceof InsightsError) throw error;
     throw new StoppedError('Stopped between two pages.', { cause: error });
@@ -78,6 +83,7 @@ type Answer = { readonly kind: 'over' } | ((Downloaded<PageWriter> | TooLarge) &
 
 class FetchJob {
   readonly learner: CapsLearner;
+  readonly refused: PartError[] = [];
   readonly #landing: Landing;
   readonly #options: FetchOptions;
   readonly #stop: AbortController;
@@ -149,7 +155,7 @@ class FetchJob {
       await outcome.sink.discard();
       return this.#askInChildren(page, 'rows', timeouts);
     }
-    this.learner.answered(outcome.rows);
+    this.learner.answered(page, outcome.rows);
     const isShort = page.rows !== undefined && outcome.rows < page.rows && !page.atRetentionEdge;
     const halves = isShort ? splitPage(page) : undefined;
     if (!halves) return [await this.#commit(page, outcome)];
@@ -167,15 +173,14 @@ class FetchJob {
   }
 
   async #afterTimeout(page: Page, timeouts: number): Promise<LandedPage[]> {
-    this.#timeoutsInARow++;
-    if (timeouts > MAX_NESTED_TIMEOUTS || this.#timeoutsInARow > MAX_TIMEOUTS_IN_A_ROW)
-      throw this.#tooMuch(page, 'timeout');
+    if (++this.#timeoutsInARow > MAX_TIMEOUTS_IN_A_ROW) throw this.#tooMuch(page, 'timeout');
+    if (timeouts > MAX_NESTED_TIMEOUTS) return this.#leaveOut(page, 'timeout');
     return this.#askInChildren(page, 'timeout', timeouts);
   }
 
   async #askInChildren(page: Page, by: TooLarge['by'], timeouts: number): Promise<LandedPage[]> {
     const children = await this.#divider.divide(page);
-    if (!children) throw this.#tooMuch(page, by);
+    if (!children) return this.#leaveOut(page, by);
     return this.all(await this.#replaced([page], children, 0), timeouts);
   }
 
@@ -263,6 +268,11 @@ class FetchJob {
     const landed = await this.#landing.commit(page, sink, { rows, bytes, largestRow, columns });
     this.#options.onPage?.(landed);
     return landed;
+  }
+
+  #leaveOut(page: Page, by: TooLarge['by']): LandedPage[] {
+    this.refused.push(this.#tooMuch(page, by));
+    return [];
   }
 
   #tooMuch(page: Page, by: TooLarge['by']): PartError {

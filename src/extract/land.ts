@@ -32,6 +32,8 @@ export interface Landing {
   commit(page: Page, writer: PageWriter, answer: PageAnswer): Promise<LandedPage>;
   /** Puts children in a page's place, durably, and drops its file if it had landed. */
   replace(page: Page, children: readonly Page[]): Promise<void>;
+  /** Leaves a part of the batch in its place, durably, and drops the files of all other pages: those are merged. */
+  narrow(remainder: Batch): Promise<void>;
   /** Removes the folder: the batch is merged, or given up. */
   remove(): Promise<void>;
 }
@@ -122,6 +124,16 @@ function landing(files: Files, folder: string, start: Batch, run: string, landed
       const step = replaceAfter(last, page, children);
       last = step.catch(() => {});
       return step;
+    },
+    async narrow(remainder) {
+      await onDisk(folder, () => writeDurably(join(folder, BATCH_FILE), writeBatch(remainder), files));
+      batch = remainder;
+      const ids = new Set(remainder.pages.map(({ id }) => id));
+      for (const [id, { file }] of landed) {
+        if (ids.has(id)) continue;
+        landed.delete(id);
+        await onDisk(folder, () => files.rm(file, { force: true }));
+      }
     },
     remove: () => onDisk(folder, () => files.rm(folder, { recursive: true, force: true })),
   };

@@ -9,6 +9,8 @@ import type { Caps } from './plan.ts';
 /** Share of the planned bytes that a body cut for its size is taken to have held. */
 const BYTES_SAFETY = 0.95;
 const LEAST_BYTES = 10_000;
+/** Refusals of so small a share of what was answered are about a few large rows, and no sign of a cap. */
+const LEAST_SHARE = 1 / 8;
 
 export class CapsLearner {
   #caps: Caps;
@@ -16,6 +18,7 @@ export class CapsLearner {
   readonly #stops = new Map<number, number>();
   #timeouts = 0;
   #answered = 0;
+  #answeredBytes = 0;
 
   constructor(caps: Caps, onLearn: (caps: Caps) => void) {
     this.#caps = caps;
@@ -36,7 +39,8 @@ export class CapsLearner {
     } else if (by === 'bytes') {
       const share = page.rows && rowsSeen > 0 ? Math.min(BYTES_SAFETY, (rowsSeen / page.rows) * BYTES_SAFETY) : 0.5;
       // A body that stopped far too early did so for another reason than its size.
-      this.#lower({ bytes: Math.floor(page.bytes * (share < 1 / 64 ? 0.5 : share)) });
+      const bytes = page.bytes * (share < 1 / 64 ? 0.5 : share);
+      this.#lower({ bytes: Math.floor(Math.max(bytes, this.#answeredBytes * LEAST_SHARE)) });
     } else if (rowsSeen > 0) {
       if (this.#seenBefore(rowsSeen)) this.#lower({ rows: rowsSeen });
     } else if (page.rows) {
@@ -47,8 +51,9 @@ export class CapsLearner {
   }
 
   /** A whole answer of so many rows came. */
-  answered(rows: number): void {
+  answered(page: Page, rows: number): void {
     this.#answered = Math.max(this.#answered, rows);
+    this.#answeredBytes = Math.max(this.#answeredBytes, page.bytes);
   }
 
   /** The first answer after refusals that did not tell the cap: more than this is a guess, and a wrong one costs calls. */

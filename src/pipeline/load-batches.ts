@@ -19,8 +19,8 @@ import { mergeBatch } from '../load/merge.ts';
 import { capsLesson, readProfile, updateProfile } from '../load/profile.ts';
 import type { Batch, LandedPage } from '../page.ts';
 import { reported } from './failure.ts';
-import { withoutPage } from './refused-parts.ts';
-import type { RefusedPart } from './refused-parts.ts';
+import { remainderOf, withoutPage } from './refused-parts.ts';
+import type { Loadable, RefusedPart } from './refused-parts.ts';
 import { capsOf, comparisonOf, edgeOf, phase, timed } from './table-work.ts';
 import type { SizedCaps } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
@@ -35,7 +35,10 @@ interface OnItsWay {
   readonly fetched: Fetched;
 }
 
-/** When so many batches in a row give nothing that can be loaded, it is the source and not the part: no more is asked. */
+/**
+ * When so many batches in a row give nothing that can be loaded, it is the source and not the part: no more is asked. What is
+ * known to be refused since an earlier run does not count.
+ */
 const MOST_IN_VAIN = 3;
 
 /**
@@ -57,11 +60,15 @@ export async function loadBatches(
   let next = fetchOne(batches[0]);
   for (const [k, wanted] of batches.entries()) {
     let current: OnItsWay | undefined;
+    const { isRemainder = false, windows } = 'batch' in wanted ? wanted.batch : wanted;
+    const vain = isRemainder ? 0 : 1;
     try {
       current = await timed(work, 'fetch', () => next);
     } catch (error) {
-      if (!(error instanceof PartError) || ++inVain === MOST_IN_VAIN) throw error;
-      refused.push(tellRefused(work, error, ('batch' in wanted ? wanted.batch : wanted).windows));
+      if (!(error instanceof PartError)) throw error;
+      inVain += vain;
+      if (inVain >= MOST_IN_VAIN) throw error;
+      refused.push(tellRefused(work, error, windows));
     }
     next = fetchOne(batches[k + 1]);
     // Its failure is met when its turn comes, or not at all if this merge fails.
@@ -70,9 +77,9 @@ export async function loadBatches(
       if (!current) continue;
       const { parts, loaded } = await load(work, view, current);
       refused.push(...parts);
-      inVain = loaded ? 0 : inVain + 1;
+      inVain = loaded ? 0 : inVain + vain;
       const [part] = parts;
-      if (part && inVain === MOST_IN_VAIN) throw part.error;
+      if (part && inVain >= MOST_IN_VAIN) throw part.error;
     } catch (error) {
       stop.abort(error);
       await next.catch(() => {});
@@ -117,16 +124,18 @@ function fetcher(
     const options = { client, caps, limit, dropKeys: settings.drop, onPage, signal };
     const fetched = await fetchBatch(landing, options).catch(async (error: unknown) => {
       // Nothing of it is landed: the next run plans it anew, not in the small parts that this one tried in vain.
-      if (landing.landed.size === 0) await landing.remove();
+      if (landing.landed.size === 0 && !landing.batch.isRemainder) await landing.remove();
       throw error;
     });
     report.splits += fetched.splits;
-    caps = { ...fetched.caps, wireRatio };
+    // What a row teaches that is too large for any answer holds for no other.
+    const isFair = fetched.refused.length === 0;
+    caps = isFair ? { ...fetched.caps, wireRatio } : before;
     const known = await readProfile(ledger, tenant);
     const ratio = known.wireRatios?.[table];
     const met = {
-      rowCap: fetched.caps.rows < before.rows ? fetched.caps.rows : undefined,
-      byteCap: fetched.caps.bytes < before.bytes ? Math.round(fetched.caps.bytes * wireRatio) : undefined,
+      rowCap: caps.rows < before.rows ? caps.rows : undefined,
+      byteCap: caps.bytes < before.bytes ? Math.round(caps.bytes * wireRatio) : undefined,
     };
     await updateProfile(ledger, tenant, {
       // Only a fair sample moves the ratio, and it moves up at once: an answer too large costs calls, a small one little.
@@ -146,31 +155,33 @@ async function load(
   { landing, fetched }: OnItsWay,
 ): Promise<{ readonly parts: readonly RefusedPart[]; readonly loaded: boolean }> {
   const parts: RefusedPart[] = [];
-  let rest: Pick<Fetched, 'batch' | 'landed'> | undefined = fetched;
+  const without = (whole: Loadable, error: PartError): Loadable | undefined => {
+    const { rest, refused } = withoutPage(whole, String(error.where['page']));
+    parts.push(tellRefused(work, error, refused));
+    return rest;
+  };
+  let rest: Loadable | undefined = fetched;
+  for (const error of fetched.refused) rest &&= without(rest, error);
+  const remainder = fetched.refused.length > 0 ? remainderOf(fetched.batch, rest?.batch) : undefined;
   while (rest) {
     try {
       await merge(work, view, rest);
       break;
     } catch (error) {
       if (!(error instanceof PartError)) throw error;
-      const without = withoutPage(rest, String(error.where['page']));
-      parts.push(tellRefused(work, error, without.refused));
-      rest = without.rest;
+      rest = without(rest, error);
     }
   }
   const { config, ledger, settings } = work;
   const keeps = settings.keepsAnswers && config.lakeTables[work.table].privacy.length === 0;
-  if (keeps) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
+  if (remainder) await landing.narrow(remainder);
+  else if (keeps) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
   else await landing.remove();
   await work.merged();
   return { parts, loaded: rest !== undefined };
 }
 
-async function merge(
-  work: TableWork,
-  view: SourceView,
-  { batch, landed }: Pick<Fetched, 'batch' | 'landed'>,
-): Promise<void> {
+async function merge(work: TableWork, view: SourceView, { batch, landed }: Loadable): Promise<void> {
   const { ledger, tenant, table, settings, run, report, request, onProgress } = work;
   const keepMissing = behindEdge(batch.windows, view, settings.retentionDays);
   const result = await mergeBatch(ledger, batch, landed, { run, guard: request.allowDeletes !== true, keepMissing });

@@ -9,7 +9,8 @@ export interface RefusedPart {
   readonly windows: readonly Window[];
 }
 
-interface Loadable {
+/** What of a batch is merged. */
+export interface Loadable {
   readonly batch: Batch;
   readonly landed: readonly LandedPage[];
 }
@@ -30,6 +31,16 @@ export function withoutPage({ batch, landed }: Loadable, id: string): { rest?: L
   // A name of its own: what is merged under the batch's would never be completed.
   const rest = { ...batch, id: `${batch.id}-without-${id}`, windows, pages };
   return { rest: { batch: rest, landed: landed.filter(({ page }) => !isOut(page.id)) }, refused };
+}
+
+/** The pages of a batch that `rest` is without, as a batch that the next run asks for again. */
+export function remainderOf(batch: Batch, rest: Batch | undefined): Batch {
+  const windows = (rest?.windows ?? []).reduce(
+    (left, hole) => left.flatMap((window) => outside(window, [hole])),
+    [...batch.windows],
+  );
+  const pages = batch.pages.filter((page) => page.windows.some((window) => meets(window, windows)));
+  return { ...batch, windows, pages, isRemainder: true };
 }
 
 /** What differs outside of the parts that were refused: they are asked for again by the next run, not by this one. */

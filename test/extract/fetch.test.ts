@@ -11,7 +11,7 @@ import { packPages } from '../../src/extract/pack.ts';
 import type { Caps } from '../../src/extract/plan.ts';
 import { readSource } from '../../src/extract/reconcile.ts';
 import type { SourceView } from '../../src/extract/reconcile.ts';
-import { InsightsError } from '../../src/errors.ts';
+import { PartError } from '../../src/errors.ts';
 import { EMPTY, combine } from '../../src/fingerprint.ts';
 import type { Fingerprint } from '../../src/fingerprint.ts';
 import { HOUR, SECOND, parseInstant } from '../../src/instant.ts';
@@ -174,11 +174,12 @@ describe('what cannot be fetched is an error, not a loop', () => {
     await source.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows });
     const windows = [{ from: second, to: second + SECOND }];
     const landing = await createLanding(await scratch(), onePage(windows, undefined), 'r');
-    const error = await fetchBatch(landing, source.options({ caps: { ...WIDE, rows: 2 } })).catch(
-      (reason: unknown) => reason,
-    );
-    expect(error).toBeInstanceOf(InsightsError);
-    expect(String(error)).toMatch(/small part of Events from 2026-03-19T04:30:00\.0000000Z/);
+    const { landed, refused } = await fetchBatch(landing, source.options({ caps: { ...WIDE, rows: 2 } }));
+    expect(refused).toHaveLength(1);
+    expect(refused[0]).toBeInstanceOf(PartError);
+    expect(String(refused[0])).toMatch(/small part of Events from 2026-03-19T04:30:00\.0000000Z/);
+    // The other buckets of that second were asked for, and hold nothing.
+    expect(landed.reduce((sum, page) => sum + page.rows, 0)).toBe(0);
     expect(source.calls()).toBeLessThan(40);
   });
 

@@ -8,7 +8,7 @@ import { withoutPage } from '../../src/pipeline/refused-parts.ts';
 import type { FaultRule } from '../../src/sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
 import { SOURCE, orderFaults } from './support/faulty.ts';
-import { openWorld, reportOf, type World } from './support/world.ts';
+import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
 
 const EVENTS = { tables: ['Events'] } as const;
 /** A page a window of a few hours. */
@@ -74,6 +74,65 @@ describe('a part that the source cannot deliver', () => {
     expect(reportOf(report, 'Events').hours.verified).toBeGreaterThan(20);
     await orderFaults(sandbox, []);
     expect((await run(world, 1000)).exitCode).toBe(EXIT.ok);
+  });
+});
+
+describe('a row that is larger than an answer may be', () => {
+  const GIANT = '00000000-0000-4000-8000-00000000ffff';
+  const rowOf = (blob: string) => ({
+    eventId: GIANT,
+    timestamp: '2026-10-30T05:30:00.5Z',
+    tenantId: 'demo',
+    eventType: 'Pass:Installed',
+    operationId: 'o',
+    properties: { blob },
+  });
+  const account = `select count(*) filter (where state = 'partial')::int as partial, sum(source_rows - lake_rows - duplicate_rows - quarantined_rows)::int as lacking
+    from coverage where table_name = 'events' and state in ('verified', 'partial')`;
+
+  it('keeps no other row out of the lake; later runs ask for its part alone, until it can be given', async () => {
+    await using world = await openWorld({ ...SOURCE, byteCap: 40_000 });
+    const add = (row: object) =>
+      world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [{ ...row }] });
+    const erase = () => world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [GIANT] });
+    await add(rowOf('x'.repeat(50_000)));
+
+    const first = await world.run(EVENTS);
+    expect(first.exitCode).toBe(EXIT.source);
+    expect(reportOf(first, 'Events').error?.message).toContain(
+      'cannot give even a small part of Events from 2026-10-30T05:30:00',
+    );
+    expect(await world.sql(account)).toEqual([{ partial: 1, lacking: 1 }]);
+
+    // One look at the source, and the part once more; a new row elsewhere is loaded all the same.
+    await add({
+      ...rowOf('small'),
+      eventId: '00000000-0000-4000-8000-00000000eeee',
+      timestamp: '2026-10-31T05:30:00Z',
+    });
+    const second = reportOf(await world.run(EVENTS), 'Events');
+    expect(second).toMatchObject({ outcome: 'failed', inserted: 1 });
+    expect(second.calls).toBeLessThanOrEqual(5);
+    const third = reportOf(await world.run(EVENTS), 'Events');
+    expect(third.calls).toBeLessThanOrEqual(4);
+
+    await erase();
+    await add(rowOf('small'));
+    expect((await world.run(EVENTS)).exitCode).toBe(EXIT.ok);
+    expect(await world.sql(account)).toEqual([{ partial: 0, lacking: 0 }]);
+    expect(await bytesBelow(`${world.dataDir}/landing`)).toBe('');
+    const calls = reportOf(await world.run(EVENTS), 'Events').calls;
+    expect(calls).toBe(1);
+  });
+
+  it('is found in about two calls a halving, and teaches no cap that would cost calls for other rows', async () => {
+    await using world = await openWorld({ ...SOURCE, byteCap: 400_000 });
+    await world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [rowOf('x'.repeat(450_000))] });
+    // Two days to one second, 65,536 hash buckets to one.
+    expect(reportOf(await world.run(EVENTS), 'Events').calls).toBeLessThan(2 * (18 + 16) + 16);
+    const [from, to] = ['2026-10-20T00:00:00Z', '2026-10-27T00:00:00Z'];
+    await world.sandbox.apply({ action: 'generate', table: 'Events', tenant: 'demo', rows: 600, from, to, seed: 9 });
+    expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ inserted: 600, splits: 0 });
   });
 });
 
