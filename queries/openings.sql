@@ -1,6 +1,8 @@
 -- title: Openings
 -- description: The rows of the past that decide what later rows mean: of years of events a few per pass.
 -- parameter: before:date The day that they open
+-- parameter: part:int=0 One of so many parts of the passes, each of which needs no other
+-- parameter: parts:int=1 Their number
 -- A report with `past of` or `all of` in its head says the same over these and the rows after them as over all rows:
 -- * `past`: each unit (a pass on a platform) has its state, what was first stays first, and sums over all changes stay what they are,
 --   for changes alternate: a unit's first and last one add up to what all of them do.
@@ -17,6 +19,7 @@ told as (
     {'timestamp': timestamp, 'event_id': event_id} as moment
   from pass_events
   where timestamp < $before::timestamptz
+    and hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
 ),
 
 passes_told as (
@@ -42,6 +45,7 @@ registered as (
     {'timestamp': timestamp, 'event_id': event_id} as moment
   from registrations
   where timestamp < $before::timestamptz
+    and hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
 ),
 
 lives as (
@@ -91,7 +95,8 @@ decisive as (
 
 select * exclude (event, kind, platform, pass_store_id, status_code)
 from pass_events
-where (tenant_id, timestamp, event_id) in (select (tenant_id, moment.timestamp, moment.event_id) from decisive where moment is not null)
+where hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
+  and (tenant_id, timestamp, event_id) in (select (tenant_id, moment.timestamp, moment.event_id) from decisive where moment is not null)
 union all by name
 select
   tenant_id,
@@ -99,4 +104,5 @@ select
   min(timestamp) as timestamp
 from metrics
 where timestamp < $before::timestamptz
+  and $part::bigint = 0
 group by tenant_id, metric_type

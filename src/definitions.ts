@@ -80,10 +80,14 @@ export async function dailyMarts(folder = join(QUERIES_FOLDER, 'kpi')): Promise<
   return marts.flat();
 }
 
+/** Statements that make an opening: one, or so many, each for a part of the passes. `before`: yyyy-mm-dd. */
+export type Opening = (before: string, parts?: number) => readonly string[];
+
 /** `queries/openings.sql`, over the shared definitions: the rows before a day (yyyy-mm-dd) that decide what later rows mean. */
-export async function openingsSql(): Promise<(before: string) => string> {
+export async function openingsSql(): Promise<Opening> {
   const body = await readFile(join(QUERIES_FOLDER, 'openings.sql'), 'utf8');
-  return (before) => filled(body, { before });
+  return (before, parts = 1) =>
+    Array.from({ length: parts }, (_, part) => filled(body, { before, part: String(part), parts: String(parts) }));
 }
 
 /** The select with values in place of its parameters. */

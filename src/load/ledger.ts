@@ -45,8 +45,8 @@ export interface LakeSettings extends Guards {
   readonly tables: Tables;
   /** Keep results of reports by day (marts.ts); a list: of these reports alone. @default false */
   readonly marts?: boolean | readonly string[];
-  /** Rows of the past that reports read together (openings.ts): bounds memory over a first load of years. @default 1000000 */
-  readonly martRows?: number;
+  /** What the past of reports is computed of at a time (openings.ts): bounds memory over a first load of years. @default a million each */
+  readonly together?: { readonly rows: number; readonly passEvents: number };
   /** Run the checks over what changed (checks.ts). @default false */
   readonly checks?: boolean;
   /** Reads the key of hashed values; asked once, and only when a privacy rule hashes. */

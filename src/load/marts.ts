@@ -43,7 +43,7 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   const definitions = await sharedDefinitions();
   const shared = definitionsDigest(definitions);
   const opening = await openingsSql();
-  const digest = digestOf(ledger, [shared, opening('')], OPENING_TABLES);
+  const digest = digestOf(ledger, [shared, ...opening('')], OPENING_TABLES);
   await wantDays(ledger, marts, shared, digest);
   const differing = await ledger.rows(
     `select mart from (
@@ -60,9 +60,11 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   if (stale.length > 0) {
     const due = marts.filter(({ name }) => names.has(name));
     const source = { files: await currentFiles(ledger), definitions };
-    const fresh = await computeDays(ledger, due, names.has(OPENINGS), source, { opening, digest, signal });
-    if (signal?.aborted !== true) await writeMarts(ledger, stale, fresh, generation);
-    await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
+    await ledger.sparing(async () => {
+      const fresh = await computeDays(ledger, due, names.has(OPENINGS), source, { opening, digest, signal });
+      if (signal?.aborted !== true) await writeMarts(ledger, stale, fresh, generation);
+      await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
+    });
   }
   await ledger.run('drop table temp.mart_due; drop table temp.mart_wanted');
 }

@@ -6,20 +6,21 @@
  * Kept are the opening of the day before the newest, and those of that day's month and of the month before: late rows are then
  * at most two months of reading. Rows still older make the reports go through the lake once, in parts.
  */
-import type { Mart } from '../definitions.ts';
+import type { Mart, Opening } from '../definitions.ts';
 import { DAY, formatDay, parseInstant } from '../instant.ts';
 import { sqlText } from '../transform/lake.ts';
 import { count, text } from './engine.ts';
 import { OPENINGS } from './layout.ts';
-import type { Ledger } from './ledger.ts';
+import type { LakeSettings, Ledger } from './ledger.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 
 /** The tables that they are made of. */
 export const OPENING_TABLES = ['Events', 'Metrics'] as const;
 
-/** Rows that are read together. One day is never divided. */
-const TOGETHER = 1_000_000;
+/** Rows that are read together, of which one day is never divided, and events of passes that an opening is made of together. */
+const TOGETHER = { rows: 1_000_000, passEvents: 1_000_000 } as const;
+const togetherIn = ({ settings }: Ledger): NonNullable<LakeSettings['together']> => settings.together ?? TOGETHER;
 
 /** Select of mart, tenant, day, source: the openings to keep. `known` adds others, which are of use as long as their past is what it was. */
 export function openingDaysSql(digest: string, known = 'select null::varchar, null::date where false'): string {
@@ -45,7 +46,7 @@ interface Group {
 }
 
 export interface PastOptions {
-  readonly opening: (before: string) => string;
+  readonly opening: Opening;
   readonly digest: string;
   readonly kept: string | undefined;
   readonly signal: AbortSignal | undefined;
@@ -65,7 +66,7 @@ export async function computePast(
   for (const group of await dueGroups(ledger, marts, digest, kept !== undefined)) {
     const tenants = `(select unnest([${group.tenants.map(sqlText).join(', ')}]))`;
     const days = await daysOf(ledger, tenants, group.start);
-    const parts = partsOf(days, ledger.settings.martRows ?? TOGETHER);
+    const parts = partsOf(days, togetherIn(ledger).rows);
     const wanted = await ledger.rows(
       `select distinct day::varchar as day from mart_due where mart = ${sqlText(OPENINGS)} and tenant in ${tenants}`,
     );
@@ -84,13 +85,19 @@ export async function computePast(
             await add(mart.name, sql);
           }
           if (signal?.aborted === true) return;
-          await define(opening(part.to));
+          await define(opening(part.to).join(' '));
+          const parts = await partsOfPasses(ledger);
           for (const row of wanted) {
             const day = text(row, 'day') ?? '';
-            if (day > part.from && day <= part.to)
-              await add(OPENINGS, `select ${sqlText(day)}::date as day, * from (${opening(day)})`);
+            if (day <= part.from || day > part.to) continue;
+            for (const sql of opening(day, parts))
+              await add(OPENINGS, `select ${sqlText(day)}::date as day, * from (${sql})`);
           }
-          if (!isLast) await ledger.run(`create or replace temp table opening_after as ${opening(part.to)}`);
+          if (isLast) return;
+          for (const [k, sql] of opening(part.to, parts).entries())
+            await ledger.run(
+              `${k === 0 ? 'create or replace temp table opening_after as' : 'insert into opening_after'} ${sql}`,
+            );
         });
         if (signal?.aborted === true) return;
         if (!isLast) await ledger.run('drop table temp.opening; alter table opening_after rename to opening');
@@ -99,6 +106,12 @@ export async function computePast(
       await ledger.run('drop table if exists temp.opening; drop table if exists temp.opening_after');
     }
   }
+}
+
+/** In how many statements the opening is made: groups of passes in memory are what one of a large lake costs. */
+async function partsOfPasses(ledger: Ledger): Promise<number> {
+  const [row] = await ledger.rows('select count(*) as n from pass_events');
+  return Math.max(1, Math.ceil(count(row, 'n') / togetherIn(ledger).passEvents));
 }
 
 function standsOnAll({ stands }: Mart): boolean {

@@ -23,7 +23,7 @@ const TENANTS = 2;
 /** Reports that stand on more than a day; the others are marts.test.ts's. */
 const PAST = (await dailyMarts()).filter(({ stands }) => stands.some(({ reach }) => reach !== 'day')).map(({ name }) => name); // prettier-ignore
 /** In parts of some days each: what a first load of millions of rows goes through. */
-const SETTINGS = { marts: PAST, martRows: 600 };
+const SETTINGS = { marts: PAST, together: { rows: 600, passEvents: 15 } };
 
 const world = randomWorld(TENANTS, SEED);
 /** An id that comes again on another day is for reports one event and for marts two (docs/lake.md): each counts once here. */
