@@ -4,6 +4,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } 
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DamagedError, DiskError, InsightsError, LockedError, NewerStateError } from '../../src/errors.ts';
+import { sparingLimit } from '../../src/load/engine.ts';
 import { heldHours, recordComparison } from '../../src/load/hours.ts';
 import { LAKE_DEFAULTS, openLedger } from '../../src/load/ledger.ts';
 import { readProfile, updateProfile } from '../../src/load/profile.ts';
@@ -95,6 +96,24 @@ describe('opening a data directory', () => {
     await lake.reopen();
     expect(await readProfile(lake.ledger, TENANT)).toEqual({ rowCap: 500, grades: { Logs: 'count' } });
   });
+});
+
+test.each([
+  ['384MB', '128MB'],
+  ['2GiB', '715MB'],
+  ['1.5 GB', '500MB'],
+  // Less than this the engine could not do with.
+  ['256MB', '128MB'],
+  ['100MB', '100MB'],
+])('of a limit of %s the marts may use %s', async (memoryLimit, expected) => {
+  await using lake = await scratchLake({ memoryLimit });
+  const limit = async (): Promise<unknown> =>
+    (await lake.ledger.rows(`select current_setting('memory_limit') as m`))[0]?.['m'];
+  const whole = await limit();
+  expect(sparingLimit(memoryLimit)).toBe(expected);
+  const sparing = await lake.ledger.sparing(limit);
+  expect(sparing === whole).toBe(expected === memoryLimit);
+  expect(await limit()).toBe(whole);
 });
 
 test('work of several callers takes turns', async () => {
