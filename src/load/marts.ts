@@ -17,7 +17,7 @@ import { TABLES, TABLE_NAMES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
 import { sqlText } from '../transform/lake.ts';
 import { currentFiles } from './catalogue.ts';
-import { count, text } from './engine.ts';
+import { OutOfMemoryError, count, text } from './engine.ts';
 import { sha256Of } from './generation.ts';
 import type { Ledger } from './ledger.ts';
 import { MARTS_FOLDER, OPENINGS } from './layout.ts';
@@ -60,10 +60,14 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   if (stale.length > 0) {
     const due = marts.filter(({ name }) => names.has(name));
     const source = { files: await currentFiles(ledger), definitions };
-    await ledger.sparing(async () => {
+    const compute = async (): Promise<void> => {
       const fresh = await computeDays(ledger, due, names.has(OPENINGS), source, { opening, digest, signal });
       if (signal?.aborted !== true) await writeMarts(ledger, stale, fresh, generation);
       await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
+    };
+    await ledger.sparing(compute).catch((error: unknown) => {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      return compute();
     });
   }
   await ledger.run('drop table temp.mart_due; drop table temp.mart_wanted');

@@ -13,7 +13,7 @@ import type { Check } from '../definitions.ts';
 import { writeDurably } from '../files.ts';
 import { sqlText } from '../transform/lake.ts';
 import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
-import { count, text } from './engine.ts';
+import { OutOfMemoryError, count, text } from './engine.ts';
 import { recordDrift } from './drift.ts';
 import type { Drift } from './drift.ts';
 import { syncHead, writeCoverage } from './head.ts';
@@ -63,9 +63,15 @@ export async function publish(
   return ledger.exclusive(async () => {
     const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1');
     let results: readonly CheckResult[] = [];
+    let refused: OutOfMemoryError | undefined;
     if (head && signal?.aborted !== true) {
       await noteDays(ledger);
-      await refreshMarts(ledger, (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1, signal);
+      const generation = (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1;
+      await refreshMarts(ledger, generation, signal).catch((error: unknown) => {
+        // What is loaded is published without them; then the run fails with it.
+        if (!(error instanceof OutOfMemoryError)) throw error;
+        refused = error;
+      });
       await onStep?.('marts');
       results = await runChecks(ledger, run, { checks, signal });
       await dropDays(ledger);
@@ -107,6 +113,7 @@ export async function publish(
       await onStep?.('head');
     }
     const removedFiles = await sweep(ledger);
+    if (refused) throw refused;
     return { snapshot, changed: !stands, removedFiles, drift, checks: results, isBehind };
   });
 }

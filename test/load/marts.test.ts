@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { dailyMarts } from '../../src/definitions.ts';
+import { OutOfMemoryError } from '../../src/load/engine.ts';
 import type { Ledger } from '../../src/load/ledger.ts';
 import { publish } from '../../src/load/publish.ts';
 import { recover } from '../../src/load/recover.ts';
@@ -262,5 +263,31 @@ describe('a stop', () => {
     await publishAll();
     for (const name of ['passes_created', 'churn']) expect(await kept(name)).toEqual(await reported(name));
     expect((await kept('passes_created')).length).toBeGreaterThan(shown.length);
+  });
+});
+
+describe('an engine that runs out of memory over the marts', () => {
+  /** The ledger, with so many refusals of a statement of one mart. */
+  const short = (times: number): Ledger => ({
+    ...lake.ledger,
+    async run(sql, values) {
+      if (sql.includes(' fresh_churn ') && times-- > 0) throw new OutOfMemoryError();
+      await lake.ledger.run(sql, values);
+    },
+  });
+
+  test('is given the whole of its limit', async () => {
+    await loadDay('2026-07-01', 3);
+    await publish(short(1), { run: 'r', head: true });
+    for (const name of ['passes_created', 'churn']) expect(await kept(name)).toEqual(await reported(name));
+  });
+
+  test('publishes the rows without them, and says so; the next run makes them', async () => {
+    await loadDay('2026-07-01', 3);
+    await expect(publish(short(2), { run: 'r', head: true })).rejects.toThrow(OutOfMemoryError);
+    expect(martFiles()).toEqual([]);
+    expect(await query('select count(*)::varchar from events')).toEqual([['21']]);
+    await publishAll();
+    for (const name of ['passes_created', 'churn']) expect(await kept(name)).toEqual(await reported(name));
   });
 });
