@@ -123,11 +123,14 @@ export async function lakeChecks(folder = join(QUERIES_FOLDER, 'checks')): Promi
   );
 }
 
+/** True where a select of `queries/` reads a view or macro; the word alone may be a column, or a part of a text. */
+export function readsFrom(sql: string, name: string): boolean {
+  return new RegExp(`\\b(?:from|join)\\s+"?${name}\\b`, 'i').test(sql);
+}
+
 /** Those of the definitions, in their order, that a statement names or stands on. */
 export function definitionsIn(sql: string, definitions: readonly Definition[]): readonly Definition[] {
-  const named = new Set(
-    definitions.filter(({ name }) => new RegExp(`\\b${name}\\b`).test(sql)).map(({ name }) => name),
-  );
+  const named = new Set(definitions.filter(({ name }) => readsFrom(sql, name)).map(({ name }) => name));
   for (const { name, uses } of definitions.toReversed()) if (named.has(name)) for (const used of uses) named.add(used);
   return definitions.filter(({ name }) => named.has(name));
 }
@@ -153,7 +156,7 @@ function parse(name: string, body: string, names: readonly string[]): Definition
     arguments: of === '' ? undefined : of,
     comment: `${head('title')}: ${head('description')} Grain: ${head('grain')}.`,
     select,
-    uses: names.filter((other) => other !== name && new RegExp(`\\b${other}\\b`, 'i').test(select)),
+    uses: names.filter((other) => other !== name && readsFrom(select, other)),
   };
 }
 

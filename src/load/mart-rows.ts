@@ -2,7 +2,7 @@
  * What days of reports are computed from: temp views and tables under the names that reports use, over the rows and hours of a
  * span, gone when the work over them is done.
  */
-import { createSql } from '../definitions.ts';
+import { createSql, readsFrom } from '../definitions.ts';
 import type { Definition } from '../definitions.ts';
 import { TABLES } from '../tables.ts';
 import type { TableName } from '../tables.ts';
@@ -47,7 +47,7 @@ export async function overRows<T>(
   // One that reads the lake alone stays a view: a copy of a large day costs more memory than anything else here.
   const define = async (sql: string): Promise<void> => {
     for (const definition of definitions) {
-      if (isDefined.has(definition.name) || !new RegExp(`\\b${definition.name}\\b`).test(sql)) continue;
+      if (isDefined.has(definition.name) || !readsFrom(sql, definition.name)) continue;
       isDefined.add(definition.name);
       await define(definition.select);
       if (!isCopied(definition)) {
