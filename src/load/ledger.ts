@@ -45,7 +45,7 @@ export interface LakeSettings extends Guards {
   readonly tables: Tables;
   /** Keep results of reports by day (marts.ts); a list: of these reports alone. @default false */
   readonly marts?: boolean | readonly string[];
-  /** What the past of reports is computed of at a time (openings.ts): bounds memory over a first load of years. @default a million rows, 300,000 events */
+  /** What the past of reports is computed of at a time (openings.ts): bounds memory over a first load of years. @default 3 million rows, 300,000 events */
   readonly together?: { readonly rows: number; readonly passEvents: number };
   /** Run the checks over what changed (checks.ts). @default false */
   readonly checks?: boolean;

@@ -19,7 +19,7 @@ import type { RowsSource } from './mart-rows.ts';
 export const OPENING_TABLES = ['Events', 'Metrics'] as const;
 
 /** Rows that are read together, of which one day is never divided, and events of passes that an opening is made of together. */
-const TOGETHER = { rows: 1_000_000, passEvents: 300_000 } as const;
+const TOGETHER = { rows: 3_000_000, passEvents: 300_000 } as const;
 const togetherIn = ({ settings }: Ledger): NonNullable<LakeSettings['together']> => settings.together ?? TOGETHER;
 
 /** Select of mart, tenant, day, source: the openings to keep. `known` adds others, which are of use as long as their past is what it was. */
