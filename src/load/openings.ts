@@ -63,6 +63,7 @@ export async function computePast(
   { opening, digest, kept, signal }: PastOptions,
   add: (mart: string, select: string) => Promise<void>,
 ): Promise<void> {
+  const isStopped = (): boolean => signal?.aborted === true;
   for (const group of await dueGroups(ledger, marts, digest, kept !== undefined)) {
     const tenants = `(select unnest([${group.tenants.map(sqlText).join(', ')}]))`;
     const days = await daysOf(ledger, tenants, group.start);
@@ -77,29 +78,32 @@ export async function computePast(
         const span = { ...part, tables: OPENING_TABLES, tenants, opening: 'opening', wholeCoverage: isLast };
         await overRows(ledger, source, span, async (define) => {
           for (const mart of marts) {
-            if (signal?.aborted === true) return;
+            if (isStopped()) return;
             const isAll = standsOnAll(mart);
             if (isAll && !isLast) continue;
             const sql = isAll ? mart.sql() : mart.sql(part.from, part.to);
             await define(sql);
             await add(mart.name, sql);
           }
-          if (signal?.aborted === true) return;
+          if (isStopped()) return;
           await define(opening(part.to).join(' '));
-          const parts = await partsOfPasses(ledger);
+          const statements = await statementsOfOpening(ledger);
           for (const row of wanted) {
             const day = text(row, 'day') ?? '';
             if (day <= part.from || day > part.to) continue;
-            for (const sql of opening(day, parts))
+            for (const sql of opening(day, statements)) {
+              if (isStopped()) return;
               await add(OPENINGS, `select ${sqlText(day)}::date as day, * from (${sql})`);
+            }
           }
           if (isLast) return;
-          for (const [k, sql] of opening(part.to, parts).entries())
-            await ledger.run(
-              `${k === 0 ? 'create or replace temp table opening_after as' : 'insert into opening_after'} ${sql}`,
-            );
+          for (const [k, sql] of opening(part.to, statements).entries()) {
+            if (isStopped()) return;
+            const into = k === 0 ? 'create or replace temp table opening_after as' : 'insert into opening_after';
+            await ledger.run(`${into} ${sql}`);
+          }
         });
-        if (signal?.aborted === true) return;
+        if (isStopped()) return;
         if (!isLast) await ledger.run('drop table temp.opening; alter table opening_after rename to opening');
       }
     } finally {
@@ -109,7 +113,7 @@ export async function computePast(
 }
 
 /** In how many statements the opening is made: groups of passes in memory are what one of a large lake costs. */
-async function partsOfPasses(ledger: Ledger): Promise<number> {
+async function statementsOfOpening(ledger: Ledger): Promise<number> {
   const [row] = await ledger.rows('select count(*) as n from pass_events');
   return Math.max(1, Math.ceil(count(row, 'n') / togetherIn(ledger).passEvents));
 }
