@@ -94,13 +94,19 @@ function landing(files: Files, folder: string, start: Batch, run: string, landed
 
   async function replaceAfter(before: Promise<void>, page: Page, children: readonly Page[]): Promise<void> {
     await before;
-    const pages = batch.pages.flatMap((other) => (other.id === page.id ? children : [other]));
-    const text = writeBatch({ ...batch, pages });
-    await onDisk(folder, () => writeDurably(join(folder, BATCH_FILE), text, files));
-    batch = { ...batch, pages };
-    const old = landed.get(page.id);
-    landed.delete(page.id);
-    if (old) await onDisk(folder, () => files.rm(old.file, { force: true }));
+    await become({ ...batch, pages: batch.pages.flatMap((other) => (other.id === page.id ? children : [other])) });
+  }
+
+  /** Writes the batch down before the files of pages that it no longer names go. */
+  async function become(next: Batch): Promise<void> {
+    await onDisk(folder, () => writeDurably(join(folder, BATCH_FILE), writeBatch(next), files));
+    batch = next;
+    const named = new Set(next.pages.map(({ id }) => id));
+    for (const [id, { file }] of landed) {
+      if (named.has(id)) continue;
+      landed.delete(id);
+      await onDisk(folder, () => files.rm(file, { force: true }));
+    }
   }
 
   return {
@@ -125,16 +131,7 @@ function landing(files: Files, folder: string, start: Batch, run: string, landed
       last = step.catch(() => {});
       return step;
     },
-    async narrow(remainder) {
-      await onDisk(folder, () => writeDurably(join(folder, BATCH_FILE), writeBatch(remainder), files));
-      batch = remainder;
-      const ids = new Set(remainder.pages.map(({ id }) => id));
-      for (const [id, { file }] of landed) {
-        if (ids.has(id)) continue;
-        landed.delete(id);
-        await onDisk(folder, () => files.rm(file, { force: true }));
-      }
-    },
+    narrow: become,
     remove: () => onDisk(folder, () => files.rm(folder, { recursive: true, force: true })),
   };
 }

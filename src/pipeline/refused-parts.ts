@@ -35,10 +35,7 @@ export function withoutPage({ batch, landed }: Loadable, id: string): { rest?: L
 
 /** The pages of a batch that `rest` is without, as a batch that the next run asks for again. */
 export function remainderOf(batch: Batch, rest: Batch | undefined): Batch {
-  const windows = (rest?.windows ?? []).reduce(
-    (left, hole) => left.flatMap((window) => outside(window, [hole])),
-    [...batch.windows],
-  );
+  const windows = batch.windows.flatMap((window) => outside(window, rest?.windows ?? []));
   const pages = batch.pages.filter((page) => page.windows.some((window) => meets(window, windows)));
   return { ...batch, windows, pages, isRemainder: true };
 }

@@ -92,8 +92,8 @@ describe('a row that is larger than an answer may be', () => {
 
   it('keeps no other row out of the lake; later runs ask for its part alone, until it can be given', async () => {
     await using world = await openWorld({ ...SOURCE, byteCap: 40_000 });
-    const add = (row: object) =>
-      world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [{ ...row }] });
+    const add = (row: Record<string, unknown>) =>
+      world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
     const erase = () => world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [GIANT] });
     await add(rowOf('x'.repeat(50_000)));
 
@@ -121,8 +121,7 @@ describe('a row that is larger than an answer may be', () => {
     expect((await world.run(EVENTS)).exitCode).toBe(EXIT.ok);
     expect(await world.sql(account)).toEqual([{ partial: 0, lacking: 0 }]);
     expect(await bytesBelow(`${world.dataDir}/landing`)).toBe('');
-    const calls = reportOf(await world.run(EVENTS), 'Events').calls;
-    expect(calls).toBe(1);
+    expect(reportOf(await world.run(EVENTS), 'Events').calls).toBe(1);
   });
 
   it('is found in about two calls a halving, and teaches no cap that would cost calls for other rows', async () => {
