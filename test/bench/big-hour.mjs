@@ -24,19 +24,9 @@ const sandbox = await startSandbox(
   '--row-cap',
   wanted['row-cap'],
 );
-const admin = /http:\S+/.exec(sandbox.lines.join(' ').replace(sandbox.url, ''))?.[0];
-const apply = async (path, body) => {
-  const response = await fetch(`${admin}${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-  return response.json();
-};
 try {
-  await apply('/clock', { advance: '1h' });
-  await apply('/generate', {
+  await sandbox.admin('/clock', { advance: '1h' });
+  await sandbox.admin('/generate', {
     table: 'Events',
     tenant: 'demo',
     rows: wanted.rows,
@@ -63,11 +53,11 @@ try {
     operationId: '',
     properties: {},
   };
-  await apply('/rows', { table: 'Events', tenant: 'demo', rows: [row] });
+  await sandbox.admin('/rows', { table: 'Events', tenant: 'demo', rows: [row] });
   await run('one late row');
-  await apply('/erase', { table: 'Events', tenant: 'demo', ids: [LATE] });
+  await sandbox.admin('/erase', { table: 'Events', tenant: 'demo', ids: [LATE] });
   await run('that row erased');
-  await apply('/erase', {
+  await sandbox.admin('/erase', {
     table: 'Events',
     tenant: 'demo',
     from: '2026-10-30T00:00:00Z',

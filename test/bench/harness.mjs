@@ -41,6 +41,15 @@ export async function startSandbox(...args) {
   return {
     url,
     lines: seen,
+    /** Asks the admin surface: a change where there is a body, else a look. */
+    async admin(path, body) {
+      const address = /^admin (\S+)/m.exec(seen.join('\n'))[1];
+      const headers = { 'content-type': 'application/json' };
+      const change = body === undefined ? {} : { method: 'POST', headers, body: JSON.stringify(body) };
+      const response = await fetch(`${address}${path}`, change);
+      if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+      return response.json();
+    },
     async stop() {
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGTERM');

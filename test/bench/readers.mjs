@@ -28,11 +28,6 @@ const sandbox = await startSandbox(
   '--now',
   new Date(NOW).toISOString(),
 );
-const admin = /admin (\S+)/.exec(sandbox.lines.join('\n'))[1];
-const post = async (path, body) => {
-  const response = await fetch(`${admin}${path}`, { method: 'POST', body: JSON.stringify(body) });
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-};
 const env = tenantEnv(sandbox.url, dataDir);
 const config = loadConfig({ file: false, env, cwd: place.folder, flags: { values: {}, names: {} } });
 const runtime = systemRuntime(pino({ level: 'silent' }));
@@ -49,15 +44,15 @@ async function change(n) {
     operationId: '',
     properties: { n },
   }));
-  await post('/rows', { table: 'Events', tenant: 'demo', rows });
-  if (n % 2 === 0) await post('/rows', { table: 'Logs', tenant: 'demo', rows: rows.slice(0, 5) });
+  await sandbox.admin('/rows', { table: 'Events', tenant: 'demo', rows });
+  if (n % 2 === 0) await sandbox.admin('/rows', { table: 'Logs', tenant: 'demo', rows: rows.slice(0, 5) });
   if (n % 3 === 0 && n > 0) {
     const gone = ids
       .slice(0, 7)
       .map((id) => id.replace(/\d{12}$/, String((n - 1) * 100 + Number(id.slice(-2))).padStart(12, '0')));
-    await post('/erase', { table: 'Events', tenant: 'demo', ids: gone });
+    await sandbox.admin('/erase', { table: 'Events', tenant: 'demo', ids: gone });
   }
-  if (n % 5 === 0) await post('/clock', { advance: '1h' });
+  if (n % 5 === 0) await sandbox.admin('/clock', { advance: '1h' });
 }
 
 /** What the manifest's files hold while nothing runs; its rows must be the source's. */
@@ -77,7 +72,7 @@ async function truth() {
 }
 
 async function sourceRows() {
-  const counts = await (await fetch(`${admin}/counts`)).json();
+  const counts = await sandbox.admin('/counts');
   return counts.reduce((sum, { rows }) => sum + rows, 0);
 }
 

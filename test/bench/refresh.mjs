@@ -30,12 +30,6 @@ async function openingRows(dataDir) {
 async function measure(days) {
   const flags = `--rows ${wanted.rows * days} --days ${days} --tenants demo --now ${NOW} --frozen --rate 0`;
   const sandbox = await startSandbox(...flags.split(' '));
-  const admin = /http:\S+/.exec(sandbox.lines.join(' ').replace(sandbox.url, ''))?.[0];
-  const apply = async (path, body) => {
-    const headers = { 'content-type': 'application/json' };
-    const response = await fetch(`${admin}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-  };
   const run = async (dataDir, marts) => {
     const more = { INSIGHTS_LAKE_MARTS: marts, INSIGHTS_LAKE_KEEP_HOURS: '0', INSIGHTS_TABLES_LOGS_ENABLED: 'false' };
     const { code, err, seconds } = await cli(['run', '--json'], { env: tenantEnv(sandbox.url, dataDir, 'demo', more) });
@@ -43,12 +37,19 @@ async function measure(days) {
     return seconds;
   };
   try {
-    await apply('/clock', { advance: '1h' });
+    await sandbox.admin('/clock', { advance: '1h' });
     const bases = { true: join(place.folder, 'with'), false: join(place.folder, 'without') };
     for (const [marts, base] of Object.entries(bases)) await run(base, marts);
     const [from, to] = [NOW, NOW.replace('12:', '13:')];
-    await apply('/generate', { table: 'Events', tenant: 'demo', rows: Math.ceil(wanted.rows / 24), from, to, seed: 2 });
-    await apply('/clock', { advance: '1h' });
+    await sandbox.admin('/generate', {
+      table: 'Events',
+      tenant: 'demo',
+      rows: Math.ceil(wanted.rows / 24),
+      from,
+      to,
+      seed: 2,
+    });
+    await sandbox.admin('/clock', { advance: '1h' });
     const seconds = { true: [], false: [] };
     const dataDir = join(place.folder, 'data');
     for (let time = 0; time < wanted.times; time++) {
