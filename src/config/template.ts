@@ -35,9 +35,11 @@ export function configText({ tenant, baseUrl, dataDir, secret, start, schedule }
   const others = configKeys().filter(
     ({ path }) => !path.some((name) => name.endsWith('[]')) && !known.has(path[0] ?? ''),
   );
+  const ofTenant = configKeys().flatMap(({ path: [list, key] }) => (list === 'tenants[]' && key ? [key] : []));
+  const ownKeys = [...new Set(ofTenant)].filter((key) => !['id', 'apiKey', 'token'].includes(key));
   return `# insights-etl: docs/config.md describes every key. No secret stands in here, only where one comes from.
 ${stringify(chosen, { lineWidth: 0 })}
-# More of a tenant, below its id: callsPerMinute, inFlight, settleMinutes, maxCalls, quiet, start, tables, schedule, baseUrl and more.
+# More of a tenant, below its id: ${ownKeys.join(', ')}.
 # A second tenant is a second entry of the list.
 
 # Everything else, with its default. To change a key, remove the "# " before it and before the group it stands in.

@@ -71,8 +71,6 @@ export async function openEngine(path: string, temporary: string, settings: Engi
   }
   const threads = settings.threads ?? availableParallelism();
   let limit = settings.memoryLimit;
-  const release = (): Promise<void> =>
-    guarded(async () => void (await connection.run(`set memory_limit = '${limit}'`)));
   let queue: Promise<unknown> = Promise.resolve();
   let closed = false;
   const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -82,6 +80,10 @@ export async function openEngine(path: string, temporary: string, settings: Engi
       throw statementError(error);
     }
   };
+  // The engine's allocator keeps what was freed, and only a new limit makes it let go of all. Measured after the copy
+  // of a day of 180,000 rows: 468 MB before, 267 MB after.
+  const release = (): Promise<void> =>
+    guarded(async () => void (await connection.run(`set memory_limit = '${limit}'`)));
   return {
     run: (sql, values) =>
       guarded(async () => {
@@ -115,8 +117,6 @@ export async function openEngine(path: string, temporary: string, settings: Engi
           await connection.run(`set threads = ${threads}`);
         }
       }),
-    // The engine's allocator keeps what was freed, and only a new limit makes it let go of all. Measured after the copy
-    // of a day of 180,000 rows: 468 MB before, 267 MB after.
     release,
     sparing: async (work) => {
       limit = sparingLimit(settings.memoryLimit);

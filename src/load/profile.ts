@@ -39,19 +39,19 @@ const PROFILE = z.object({
 
 export type TenantProfile = Readonly<z.infer<typeof PROFILE>>;
 
-type Caps = Pick<TenantProfile, 'rowCap' | 'byteCap'>;
+export type LearntCaps = Pick<TenantProfile, 'rowCap' | 'byteCap'>;
 
-/** Days for which learnt caps hold: a source that had one bad day does not cost calls for good. */
+/** How long learnt caps hold: a source that had one bad day does not cost calls for good. */
 const CAPS_HOLD_MS = 30 * 86_400_000;
 
 /** The caps that still hold. `nowMs`: the wall clock; one that was wrong when they were learnt does not keep them for longer. */
-export function learntCaps({ rowCap, byteCap, capsAt }: TenantProfile, nowMs: number): Caps {
+export function learntCaps({ rowCap, byteCap, capsAt }: TenantProfile, nowMs: number): LearntCaps {
   const holds = capsAt !== undefined && Math.abs(nowMs - Date.parse(capsAt)) <= CAPS_HOLD_MS;
   return holds ? { rowCap, byteCap } : {};
 }
 
 /** What a smaller cap changes in a profile: nothing where none was met. */
-export function capsLesson(known: TenantProfile, met: Caps, nowMs: number): TenantProfile {
+export function capsLesson(known: TenantProfile, met: LearntCaps, nowMs: number): TenantProfile {
   if (met.rowCap === undefined && met.byteCap === undefined) return {};
   const { rowCap, byteCap } = learntCaps(known, nowMs);
   return {

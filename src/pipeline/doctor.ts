@@ -9,6 +9,7 @@ import type { Client, SmallAnswer, TooLarge } from '../extract/client.ts';
 import { formatInstant, fromEpochMs, parseInstant, toEpochMs } from '../instant.ts';
 import { openLedger } from '../load/ledger.ts';
 import { capsLesson, learntCaps, readProfile, updateProfile } from '../load/profile.ts';
+import type { LearntCaps } from '../load/profile.ts';
 import type { Runtime } from '../runtime.ts';
 import { TABLES } from '../tables.ts';
 import { examineEndpoint } from './doctor-endpoint.ts';
@@ -125,7 +126,7 @@ async function* examine(
   }
 }
 
-function capsCheck({ rowCap, byteCap }: ReturnType<typeof learntCaps>): DoctorCheck {
+function capsCheck({ rowCap, byteCap }: LearntCaps): DoctorCheck {
   const learnt = [
     ...(rowCap === undefined ? [] : [`${rowCap} rows`]),
     ...(byteCap === undefined ? [] : [`${byteCap} bytes`]),
