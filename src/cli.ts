@@ -2,7 +2,7 @@
 /** The process: streams, signals, umask and the exit code. Everything else is handed in from here. */
 import { main } from './commands/program.ts';
 import type { Io } from './commands/shell.ts';
-import { EXIT } from './errors.ts';
+import { EXIT } from './kernel/errors.ts';
 
 // What is written may hold personal data: nobody but its owner reads it.
 process.umask(0o077);

@@ -1,8 +1,8 @@
 /**
  * The rules that keep the source readable, checked against the imports and the lengths of its files. Each message says which
- * rule is broken and why there is one.
+ * rule is broken and why it exists.
  *
- *     cli > commands > daemon, pipeline > extract | load (> transform) > core
+ *     cli > commands > output, operate, schedule, pipeline > extract | load > transform, query > model > kernel
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
@@ -46,103 +46,107 @@ function readSources(folder: string): Source[] {
 }
 
 const sources = readSources('src');
+const sandbox = readSources('sandbox').filter(({ path }) => !path.startsWith('sandbox/test/'));
 
-const CORE = [
-  'instant',
-  'tables',
-  'errors',
-  'fingerprint',
-  'page',
-  'files',
-  'runtime',
-  'closest',
-  'json-path',
-  'promoted',
-  'privacy',
-  'quiet',
-  'zone',
-  'spreadsheet-text',
-  'definitions',
-].map((name) => `src/${name}.ts`);
+const [KERNEL, MODEL] = ['src/kernel/', 'src/model/'];
 
-/** What each area may import besides itself and the packages. An area is the longest of these that a path begins with. */
-const AREAS: Readonly<Record<string, { may: readonly string[]; why: string }>> = {
-  'src/cli.ts': { may: ['src/commands/', 'src/errors.ts'], why: 'it is the process and nothing else' },
-  'src/commands/demo.ts': { may: ['src/'], why: 'it shows everything' },
-  'src/commands/sandbox.ts': { may: ['src/sandbox/', 'src/commands/', ...CORE], why: 'it starts the sandbox' },
+/** What each folder may import besides itself and packages. A file belongs to the longest of these that its path begins with. */
+const FOLDERS: Readonly<Record<string, { may: readonly string[]; why: string }>> = {
+  'src/cli.ts': { may: ['src/commands/', KERNEL], why: 'it starts the process and does nothing else' },
   'src/commands/': {
-    may: [
-      ...CORE,
-      'src/config',
-      'src/export/',
-      'src/output/',
-      'src/pipeline/',
-      'src/reader.ts',
-      'src/report.ts',
-      'src/schedule.ts',
-      'src/agenda.ts',
-      'src/daemon.ts',
-      'src/operate/',
-    ],
-    why: 'a command turns words into a call of the level below and its answer into words',
+    may: [KERNEL, MODEL, 'src/config/', 'src/schedule/', 'src/query/', 'src/pipeline/', 'src/output/', 'src/operate/'],
+    why: 'a command turns arguments into one call of the level below, and its result into text',
   },
   'src/output/': {
-    may: [...CORE, 'src/pipeline/report.ts', 'src/reader.ts'],
-    why: 'output shows what it is given; it knows the shapes of reports and no work',
+    may: [KERNEL, MODEL, 'src/query/'],
+    why: 'output formats the reports it is given and does no work of its own',
   },
-  'src/config': { may: CORE, why: 'the configuration is data that everything is handed' },
-  'src/daemon.ts': { may: [...CORE, 'src/agenda.ts', 'src/slots.ts'], why: 'the loop is handed the run it repeats' },
-  'src/agenda.ts': { may: [...CORE, 'src/schedule.ts'], why: 'what is due is a pure function' },
   'src/operate/': {
-    may: [...CORE, 'src/pipeline/report.ts'],
-    why: 'it tells what it is given to other machines; the commands gather it',
+    may: [KERNEL, MODEL],
+    why: 'it hands reports to other machines; the commands collect them',
   },
+  'src/schedule/': { may: [KERNEL, MODEL], why: 'which slot is due is a pure function, and the loop is given its job' },
+  'src/config/': { may: [KERNEL, MODEL], why: 'the configuration is data that is passed to everything else' },
   'src/pipeline/': {
-    may: [...CORE, 'src/config', 'src/extract/', 'src/load/', 'src/transform/', 'src/reader.ts'],
-    why: 'the pipeline is the one place where the stages meet, and it calls nothing above it',
+    may: [KERNEL, MODEL, 'src/config/', 'src/extract/', 'src/transform/', 'src/load/', 'src/query/'],
+    why: 'the pipeline is the only place where the stages meet, and it calls nothing above it',
   },
-  'src/extract/': {
-    may: CORE,
-    why: 'what to fetch comes in as an argument, what was landed goes out as a result: never the lake',
+  'src/extract/source/': {
+    may: [KERNEL, MODEL],
+    why: 'the client knows queries and answers, not what they are for',
   },
-  'src/load/': { may: [...CORE, 'src/transform/'], why: 'loading knows pages and files, not where they come from' },
-  'src/transform/': { may: CORE, why: 'it builds SQL from the table definitions, and runs nothing' },
-  'src/export/': {
-    may: [...CORE, 'src/reader.ts'],
-    why: 'an export reads what readers read, and writes outside the lake',
+  'src/extract/compare/': {
+    may: [KERNEL, MODEL, 'src/extract/source/'],
+    why: 'what differs is known before anything is planned',
   },
-  'src/sandbox/': {
-    may: ['src/instant.ts', 'src/tables.ts', 'src/errors.ts'],
-    why: 'a source that shared code with its client would share its mistakes',
+  'src/extract/plan/': {
+    may: [KERNEL, MODEL, 'src/extract/source/', 'src/extract/compare/'],
+    why: 'pages are planned from what differs, before anything is fetched',
   },
-  'src/reader.ts': { may: [...CORE, 'src/report.ts'], why: 'readers see the published files alone' },
-  'src/report.ts': { may: CORE, why: 'a report is a file of SQL' },
-  'src/schedule.ts': { may: CORE, why: 'due slots are a pure function' },
-  'src/': { may: CORE, why: 'the core stands on nothing but itself' },
+  'src/extract/fetch/': {
+    may: [KERNEL, MODEL, 'src/extract/source/', 'src/extract/compare/', 'src/extract/plan/'],
+    why: 'what to fetch comes in as an argument and landed files go out as a result: extract never reads the lake',
+  },
+  'src/transform/': { may: [KERNEL, MODEL], why: 'it builds SQL from the table definitions and runs nothing' },
+  'src/load/ledger/': {
+    may: [KERNEL, MODEL, 'src/transform/'],
+    why: 'every other part of load writes to the ledger, so it must depend on none of them',
+  },
+  'src/load/store/': {
+    may: [KERNEL, MODEL, 'src/transform/', 'src/load/ledger/'],
+    why: 'a file of the store is written the same way whoever asks for it',
+  },
+  'src/load/merge/': {
+    may: [KERNEL, MODEL, 'src/transform/', 'src/load/ledger/', 'src/load/store/'],
+    why: 'a merge ends in the store and the ledger; publishing is a later step',
+  },
+  'src/load/marts/': {
+    may: [KERNEL, MODEL, 'src/transform/', 'src/query/definitions.ts', 'src/load/ledger/', 'src/load/store/'],
+    why: 'marts and checks are computed from the store before anything is published',
+  },
+  'src/load/publish/': {
+    may: [
+      KERNEL,
+      MODEL,
+      'src/transform/',
+      'src/query/definitions.ts',
+      'src/load/ledger/',
+      'src/load/store/',
+      'src/load/marts/',
+    ],
+    why: 'publishing shows what the ledger holds and changes no row',
+  },
+  'src/load/maintenance/': {
+    may: [KERNEL, MODEL, 'src/transform/', 'src/load/'],
+    why: 'repair, verify and the like work on all parts of load, and none of those calls them',
+  },
+  'src/query/': { may: [KERNEL, MODEL], why: 'readers see the published files only' },
+  'src/model/': { may: [KERNEL], why: 'it is the vocabulary of all other folders' },
+  'src/kernel/': { may: [], why: 'everything else stands on it' },
 };
 
-function areaOf(path: string): string {
-  const fitting = Object.keys(AREAS).filter((area) => path.startsWith(area));
-  return fitting.sort((a, b) => b.length - a.length)[0] ?? 'src/';
+function folderOf(path: string): string | undefined {
+  const matching = Object.keys(FOLDERS).filter((folder) => path.startsWith(folder));
+  return matching.sort((a, b) => b.length - a.length)[0];
 }
 
 describe('layers', () => {
   it('the test sees the source', () => {
     expect(sources.length).toBeGreaterThan(50);
     expect(sources.flatMap((source) => source.imports).length).toBeGreaterThan(100);
+    expect(sandbox.length).toBeGreaterThan(20);
   });
 
-  it.each(Object.entries(AREAS))('%s imports only what it may', (area, { may, why }) => {
-    const allowed = [
-      ...may,
-      ...(area.endsWith('/') && area !== 'src/' ? [area] : []),
-      ...(area === 'src/config' ? [area] : []),
-    ];
+  it('every file lies in a folder with a rule: a new folder says what it may import', () => {
+    expect(sources.map(({ path }) => path).filter((path) => folderOf(path) === undefined)).toEqual([]);
+  });
+
+  it.each(Object.entries(FOLDERS))('%s imports only what it may', (folder, { may, why }) => {
     const breaches = sources
-      .filter((source) => areaOf(source.path) === area)
+      .filter((source) => folderOf(source.path) === folder)
       .flatMap(({ path, imports }) => imports.map((target) => ({ path, target })))
-      .filter(({ target }) => !allowed.some((prefix) => target.startsWith(prefix)))
-      .map(({ path, target }) => `${path} imports ${target}: ${area} may not, because ${why}`);
+      .filter(({ target }) => ![...may, folder].some((prefix) => target.startsWith(prefix)))
+      .map(({ path, target }) => `${path} imports ${target}: ${folder} may not, because ${why}`);
     expect(breaches).toEqual([]);
   });
 
@@ -155,27 +159,32 @@ describe('layers', () => {
     expect(crossing.map(({ path }) => path)).toEqual([]);
   });
 
-  it('the sandbox is imported by its command, the demo and tests alone: it is not in the way of a real run', () => {
-    const users = sources.filter(
-      ({ path, imports }) =>
-        !path.startsWith('src/sandbox/') && imports.some((target) => target.startsWith('src/sandbox/')),
+  it('the sandbox imports nothing from src: a source that shared code with its client would share its mistakes', () => {
+    const targets = sandbox.flatMap(({ path, imports, packages }) =>
+      [...imports, ...packages].map((target) => ({ path, target })),
     );
-    const allowed = ['src/commands/demo.ts', 'src/commands/sandbox.ts'];
-    expect(users.map(({ path }) => path).filter((path) => !allowed.includes(path))).toEqual([]);
+    expect(targets.filter(({ target }) => target.startsWith('src/') || target.startsWith('#'))).toEqual([]);
   });
 
-  it('no circle of imports: what runs first would depend on who asks first', () => {
-    const byPath = new Map(sources.map((source) => [source.path, source]));
+  it('only the command `sandbox` loads the sandbox, and only when it runs: production installs work without it', () => {
+    expect(sources.filter(({ imports }) => imports.some((target) => target.startsWith('sandbox/')))).toEqual([]);
+    const users = sources.filter(({ packages }) => packages.includes('#sandbox'));
+    expect(users.map(({ path }) => path)).toEqual(['src/commands/sandbox.ts']);
+    expect(users.map(({ text }) => text.match(/^import (?!type).*'#sandbox'/m))).toEqual([null]);
+  });
+
+  it('no import cycles: what runs first would depend on who imports first', () => {
+    const byPath = new Map([...sources, ...sandbox].map((source) => [source.path, source]));
     const done = new Set<string>();
-    const circles: string[] = [];
+    const cycles: string[] = [];
     const visit = (path: string, trail: readonly string[]): void => {
-      if (trail.includes(path)) circles.push([...trail.slice(trail.indexOf(path)), path].join(' > '));
+      if (trail.includes(path)) cycles.push([...trail.slice(trail.indexOf(path)), path].join(' > '));
       if (done.has(path) || trail.includes(path)) return;
       for (const target of byPath.get(path)?.values ?? []) visit(target, [...trail, path]);
       done.add(path);
     };
-    for (const { path } of sources) visit(path, []);
-    expect(circles).toEqual([]);
+    for (const { path } of [...sources, ...sandbox]) visit(path, []);
+    expect(cycles).toEqual([]);
   });
 });
 
@@ -185,21 +194,21 @@ describe('where the outside world is touched', () => {
       .filter(({ path, text }) => pattern.test(text) && !allowed.some((prefix) => path.startsWith(prefix)))
       .map(({ path }) => path);
 
-  it('the console is never used: commands print to the streams they are handed', () => {
+  it('the console is never used: commands print to the streams they are given', () => {
     expect(offenders(/\bconsole\./, [])).toEqual([]);
   });
 
-  it('environment, arguments, working directory and exit are read in cli.ts alone', () => {
+  it('environment, arguments, working directory and exit are read only in cli.ts', () => {
     expect(offenders(/\bprocess\.(env|argv|cwd|exit|stdout|stderr|on)\b/, ['src/cli.ts'])).toEqual([]);
   });
 
-  it('the clock and chance are read in runtime.ts alone (the sandbox has its own)', () => {
-    expect(offenders(/\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(/, ['src/runtime.ts', 'src/sandbox/'])).toEqual([]);
+  it('the clock and random numbers are read only in runtime.ts', () => {
+    expect(offenders(/\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(/, ['src/kernel/runtime.ts'])).toEqual([]);
   });
 
-  it('the KQL parser is loaded by the sandbox alone: it is an optional package', () => {
+  it('only the sandbox loads the KQL parser: it is an optional package', () => {
     const users = sources.filter(({ packages }) => packages.some((name) => name.startsWith('@kusto/')));
-    expect(users.map(({ path }) => path).filter((path) => !path.startsWith('src/sandbox/'))).toEqual([]);
+    expect(users.map(({ path }) => path)).toEqual([]);
   });
 });
 
@@ -215,15 +224,15 @@ describe('promises', () => {
 
 describe('form', () => {
   it('no file is longer than 400 lines: what grows past that hides two decisions', () => {
-    const long = [...sources, ...readSources('test')]
+    const long = [...sources, ...sandbox, ...readSources('test'), ...readSources('sandbox/test')]
       .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
       .filter(({ lines }) => lines > 400);
     expect(long).toEqual([]);
   });
 
-  it('no file is a drawer: a name says which decision the file hides', () => {
+  it('no file is called utils or helpers: a name says which decision the file hides', () => {
     const drawers = /\/(utils?|helpers?|managers?|services?|common|misc)\.ts$/;
-    expect(sources.map(({ path }) => path).filter((path) => drawers.test(path))).toEqual([]);
+    expect([...sources, ...sandbox].map(({ path }) => path).filter((path) => drawers.test(path))).toEqual([]);
   });
 
   it('no default export, no suppressed type error, no skipped or lonely test', () => {

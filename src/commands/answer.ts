@@ -12,7 +12,7 @@ export async function answer(
 ): Promise<number> {
   const { config, signal } = session;
   // Loaded when needed: the engine takes longer to load than everything else together.
-  const { openReader } = await import('../reader.ts');
+  const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
   await printRows(await reader.query(sql, parameters), format, printing(session));
   return 0;

@@ -1,10 +1,10 @@
 /** `query`: the reports' answers from the published lake, which other processes may be writing meanwhile. */
 import { Command, Option } from 'commander';
-import { ConfigError } from '../errors.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { drawChart, parseChart } from '../output/chart.ts';
 import { json } from '../output/format.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
-import { findReport, listReports, parameterValues, type Report } from '../report.ts';
+import { findReport, listReports, parameterValues, type Report } from '../query/report.ts';
 import { printing, answer } from './answer.ts';
 import { settingsOf, writeAnswer } from './result-file.ts';
 import { act, type Session, type Shell } from './shell.ts';
@@ -80,7 +80,7 @@ async function showChart(
       where: { flag: '--chart' },
     });
   const { config, signal, io } = session;
-  const { openReader } = await import('../reader.ts');
+  const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
   const drawn = await drawChart(await reader.query(report.sql, values), spec, io.stdout.columns ?? 80);
   const unit = report.unit === undefined ? '' : ` (${report.unit})`;

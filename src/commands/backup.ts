@@ -14,7 +14,7 @@ export function backupCommand(shell: Shell): Command {
     )
     .action((folder: string, _options: object, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const { backupLake } = await import('../pipeline/inspect.ts');
+        const { backupLake } = await import('../pipeline/maintenance/inspect.ts');
         const report = await backupLake(
           session.config,
           resolve(session.io.cwd, folder),

@@ -1,12 +1,12 @@
 /** `check`: the selects of `queries/checks/` over the published lake; a row that one returns is a failure. */
 import type { Json } from '@duckdb/node-api';
 import { Command, Option } from 'commander';
-import { closest } from '../closest.ts';
-import { ConfigError, EXIT } from '../errors.ts';
+import { closest } from '../kernel/closest.ts';
+import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { json, plural } from '../output/format.ts';
 import { renderTable } from '../output/table.ts';
-import type { Reader } from '../reader.ts';
-import { listChecks, parameterValues, type Report } from '../report.ts';
+import type { Reader } from '../query/reader.ts';
+import { listChecks, parameterValues, type Report } from '../query/report.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
 interface Wanted {
@@ -50,7 +50,7 @@ Examples:
         // Before the lake is opened: a mistake in a flag is told without it.
         const values = checks.map((check) => parameterValues(check, words));
         const asJson = session.json || wanted.format === 'json';
-        const { openReader } = await import('../reader.ts');
+        const { openReader } = await import('../query/reader.ts');
         await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
         const outcomes: Outcome[] = [];
         for (const [index, check] of checks.entries())

@@ -9,10 +9,10 @@ import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { SourceError } from '../errors.ts';
+import { SourceError } from '../kernel/errors.ts';
 import { duration, json } from '../output/format.ts';
 import { runSummary } from '../output/summary.ts';
-import { findReport, parameterValues } from '../report.ts';
+import { findReport, parameterValues } from '../query/report.ts';
 import { answer } from './answer.ts';
 import { act, type Session, type Shell } from './shell.ts';
 

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { closest } from '../closest.ts';
-import { QUERIES_FOLDER } from '../definitions.ts';
-import { ConfigError } from '../errors.ts';
+import { closest } from '../kernel/closest.ts';
+import { QUERIES_FOLDER } from '../query/definitions.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { dictionaryLines, type DictionaryRow } from '../output/dictionary.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
 import { answer } from './answer.ts';
@@ -108,7 +108,7 @@ interface Values {
 }
 
 async function described(session: Session, values: Values): Promise<DictionaryRow[]> {
-  const { openReader } = await import('../reader.ts');
+  const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
   const { batches } = await reader.query(DICTIONARY, { ...values });
   const rows: DictionaryRow[] = [];

@@ -1,10 +1,10 @@
 /** `export`: tables, views or an answer of the published lake in one file that opens elsewhere. */
 import { Command, Option } from 'commander';
-import { ConfigError } from '../errors.ts';
-import { EXPORT_FORMATS } from '../export/forms.ts';
-import type { Filter, Selection } from '../export/selection.ts';
-import type { Exporter } from '../reader.ts';
-import { findReport, parameterValues } from '../report.ts';
+import { ConfigError } from '../kernel/errors.ts';
+import { EXPORT_FORMATS } from '../query/export/forms.ts';
+import type { Filter, Selection } from '../query/export/selection.ts';
+import type { Exporter } from '../query/reader.ts';
+import { findReport, parameterValues } from '../query/report.ts';
 import { settingsOf, tellExport } from './result-file.ts';
 import { selectRange } from './select.ts';
 import { act, type Shell } from './shell.ts';
@@ -51,7 +51,7 @@ Examples:
       act(shell, command, {}, async (session) => {
         const settings = settingsOf(session, wanted);
         const choose = await chooserOf(tables, wanted);
-        const { exportFile } = await import('../export/write.ts');
+        const { exportFile } = await import('../query/export/write.ts');
         tellExport(session, await exportFile(settings, choose, session.signal));
         return 0;
       }),
@@ -69,7 +69,7 @@ async function chooserOf(tables: readonly string[], wanted: Wanted): Promise<Cho
     });
   if (wanted.param !== undefined && report === undefined)
     throw new ConfigError('Only a report has parameters.', { hint: 'Give --report too.', where: { flag: '--param' } });
-  const { selectFrom, selectTable } = await import('../export/selection.ts');
+  const { selectFrom, selectTable } = await import('../query/export/selection.ts');
   const filter: Filter = {
     ...selectRange(wanted.from, wanted.to, undefined),
     ...(tenant === undefined ? {} : { tenant }),

@@ -1,10 +1,10 @@
 /** The addresses under which a schedule shows its health, if it is configured to. */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { DaemonStep } from '../daemon.ts';
+import type { DaemonStep } from '../schedule/daemon.ts';
 import { startHealthServer, type Probe } from '../operate/server.ts';
 import type { Traffic } from '../operate/traffic.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../kernel/runtime.ts';
 import { metricsText } from './observe.ts';
 import type { Session } from './shell.ts';
 

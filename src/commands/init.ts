@@ -7,7 +7,7 @@ import { Command } from 'commander';
 import { FILE_NAMES } from '../config/layers.ts';
 import { configSchema } from '../config/schema.ts';
 import { configText, parseSecretPlace, type Choices } from '../config/template.ts';
-import { ConfigError, StoppedError } from '../errors.ts';
+import { ConfigError, StoppedError } from '../kernel/errors.ts';
 import { runDoctor } from './inspect.ts';
 import { act, configFor, type Session, type Shell } from './shell.ts';
 

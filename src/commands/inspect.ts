@@ -20,7 +20,7 @@ export function verifyCommand(shell: Shell): Command {
     .addHelpText('after', '\nExamples:\n  $ insights-etl verify\n  $ insights-etl verify --deep --table Events')
     .action((options: Selection, command: Command) =>
       act(shell, command, { tenants: true }, async (session) => {
-        const { verifyLake } = await import('../pipeline/inspect.ts');
+        const { verifyLake } = await import('../pipeline/maintenance/inspect.ts');
         const report = await verifyLake(session.config, requestOf(session, options), session.runtime, session.signal);
         session.print(session.json ? `${json(report)}\n` : verifySummary(report, session.colour));
         return report.exitCode;
@@ -72,7 +72,7 @@ export function doctorCommand(shell: Shell): Command {
 
 /** Examines machine and endpoints, and prints what it found; also the end of `init`. */
 export async function runDoctor(session: Session, maxCalls = DOCTOR_CALLS): Promise<number> {
-  const { doctor } = await import('../pipeline/doctor.ts');
+  const { doctor } = await import('../pipeline/doctor/doctor.ts');
   const report = await doctor(session.config, { maxCalls }, session.runtime, session.signal);
   session.print(session.json ? `${json(report)}\n` : doctorSummary(report));
   return report.exitCode;
@@ -99,7 +99,7 @@ export function repairCommand(shell: Shell): Command {
     .addHelpText('after', '\nExamples:\n  $ insights-etl repair && insights-etl run')
     .action((_options: object, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const { repairLake } = await import('../pipeline/inspect.ts');
+        const { repairLake } = await import('../pipeline/maintenance/inspect.ts');
         const report = await repairLake(session.config, session.runtime);
         session.print(session.json ? `${json(report)}\n` : repairSummary(report));
         return 0;

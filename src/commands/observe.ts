@@ -1,14 +1,14 @@
 /** What an operator's tools are told: metrics gathered from the data directory, outcomes recorded, the webhook called. */
 import { statfs } from 'node:fs/promises';
-import type { Config } from '../config.ts';
-import { ConfigError, InsightsError, EXIT } from '../errors.ts';
+import type { Config } from '../config/config.ts';
+import { ConfigError, InsightsError, EXIT } from '../kernel/errors.ts';
 import { exposition } from '../operate/exposition.ts';
 import { families, type Measured } from '../operate/metrics.ts';
 import { readOutcomes, recordOutcome } from '../operate/outcomes.ts';
 import type { Traffic } from '../operate/traffic.ts';
 import { tell } from '../operate/webhook.ts';
-import type { RunReport } from '../pipeline/report.ts';
-import type { Runtime } from '../runtime.ts';
+import type { RunReport } from '../model/report.ts';
+import type { Runtime } from '../kernel/runtime.ts';
 
 type Live = Pick<Measured, 'traffic' | 'schedule'>;
 

@@ -1,6 +1,6 @@
 /** `privacy`: what of the stored rows looks personal and has no rule. Asks the source nothing. */
 import { Command } from 'commander';
-import { ConfigError } from '../errors.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { json } from '../output/format.ts';
 import { auditSummary } from '../output/privacy.ts';
 import { tableNamed } from './select.ts';
@@ -38,7 +38,7 @@ Examples:
           ...(table === undefined ? {} : { tables: table.map(tableNamed) }),
           ...(tenant === undefined ? {} : { tenant }),
         };
-        const { auditPrivacy } = await import('../pipeline/privacy-audit.ts');
+        const { auditPrivacy } = await import('../pipeline/maintenance/privacy-audit.ts');
         const report = await auditPrivacy(session.config, request, session.signal);
         session.print(session.json ? `${json(report)}\n` : auditSummary(report, session.colour));
         return 0;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
-import { ConfigError, EXIT } from '../errors.ts';
+import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { queryCommand } from './ask.ts';
 import { backupCommand } from './backup.ts';
 import { checkCommand } from './check.ts';

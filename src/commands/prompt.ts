@@ -6,7 +6,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline/promises';
-import { InsightsError, StoppedError } from '../errors.ts';
+import { InsightsError, StoppedError } from '../kernel/errors.ts';
 import { FORMATS, printRows, type Format } from '../output/rows.ts';
 import { printing } from './answer.ts';
 import type { Session } from './shell.ts';
@@ -101,7 +101,7 @@ async function runOne(talk: Talk, statement: string): Promise<void> {
   const running = new AbortController();
   talk.running = running;
   try {
-    const { openReader } = await import('../reader.ts');
+    const { openReader } = await import('../query/reader.ts');
     await using reader = await openReader(config.dataDir, config.engine, AbortSignal.any([signal, running.signal]));
     await printRows(await reader.query(statement), talk.format, printing(talk.session));
   } catch (error) {
@@ -129,7 +129,7 @@ function giveUp(talk: Talk): void {
 
 /** Names of tables and columns, and keywords. */
 async function catalogueWords({ config }: Session): Promise<readonly string[]> {
-  const { openReader, textRows } = await import('../reader.ts');
+  const { openReader, textRows } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine);
   const names = await textRows(
     reader,

@@ -1,7 +1,7 @@
 /** `properties`: what the JSON of each type holds, as the published catalogue knows it. Asks the source nothing. */
 import { Command } from 'commander';
-import { closest } from '../closest.ts';
-import { ConfigError } from '../errors.ts';
+import { closest } from '../kernel/closest.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { answer } from './answer.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
@@ -76,7 +76,7 @@ Examples:
 }
 
 async function requireCatalogue(session: Session): Promise<void> {
-  const { openReader, textRows } = await import('../reader.ts');
+  const { openReader, textRows } = await import('../query/reader.ts');
   await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
   const tables = await textRows(
     reader,
@@ -89,7 +89,7 @@ async function requireCatalogue(session: Session): Promise<void> {
 }
 
 async function requireType(session: Session, type: string): Promise<void> {
-  const { openReader, textRows } = await import('../reader.ts');
+  const { openReader, textRows } = await import('../query/reader.ts');
   await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
   const known = await textRows(reader, 'select distinct type, view_name from properties order by all');
   const plain = (word = ''): string => word.toLowerCase().replaceAll('.', ':');

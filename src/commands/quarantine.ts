@@ -1,11 +1,11 @@
 /** `quarantine`: the rows that could not be loaded, and what a person decides about them. */
 import { Command, Option } from 'commander';
-import { ConfigError } from '../errors.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { json } from '../output/format.ts';
 import { dropText, quarantineList, quarantinedRowsText, replayText } from '../output/quarantine.ts';
 import { visibleJson } from '../output/visible.ts';
-import type { QuarantineFilter } from '../pipeline/quarantine.ts';
-import { REASONS } from '../page.ts';
+import type { QuarantineFilter } from '../pipeline/maintenance/quarantine.ts';
+import { REASONS } from '../model/page.ts';
 import { selectInstant, tableNamed } from './select.ts';
 import { act, type Shell } from './shell.ts';
 
@@ -27,7 +27,8 @@ export function quarantineCommand(shell: Shell): Command {
       .addOption(new Option('--reason <name...>', 'only rows refused for these reasons').choices(REASONS))
       .option('--before <instant>', 'only rows before this instant, UTC')
       .addHelpText('after', `\nExamples:\n  $ insights-etl quarantine ${example}`);
-  const pipeline = (): Promise<typeof import('../pipeline/quarantine.ts')> => import('../pipeline/quarantine.ts');
+  const pipeline = (): Promise<typeof import('../pipeline/maintenance/quarantine.ts')> =>
+    import('../pipeline/maintenance/quarantine.ts');
 
   const list = verb(
     'list',

@@ -35,7 +35,7 @@ Examples:
     )
     .action((options: Selection, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const { rebuildLake } = await import('../pipeline/rebuild.ts');
+        const { rebuildLake } = await import('../pipeline/maintenance/rebuild.ts');
         const { config, runtime, signal } = session;
         const request = requestOf(session, options);
         const report = await rebuildLake(config, request, { dryRun: options.dryRun === true, runtime, signal });

@@ -1,8 +1,8 @@
 /** A result in a file, which appears complete or not at all; and the account of what was written. */
 import { resolve } from 'node:path';
-import { ConfigError } from '../errors.ts';
-import { EXPORT_FORMATS, formatOfFile, type ExportFormat, type ExportReport } from '../export/forms.ts';
-import type { ExportSettings } from '../export/write.ts';
+import { ConfigError } from '../kernel/errors.ts';
+import { EXPORT_FORMATS, formatOfFile, type ExportFormat, type ExportReport } from '../query/export/forms.ts';
+import type { ExportSettings } from '../query/export/write.ts';
 import { bytes, count, json, plural } from '../output/format.ts';
 import type { Session } from './shell.ts';
 
@@ -39,8 +39,8 @@ export async function writeAnswer(
   { name, sql, parameters }: { name: string; sql: string; parameters: Readonly<Record<string, string | null>> },
 ): Promise<number> {
   // Loaded when needed, with the engine.
-  const { exportFile } = await import('../export/write.ts');
-  const { selectFrom } = await import('../export/selection.ts');
+  const { exportFile } = await import('../query/export/write.ts');
+  const { selectFrom } = await import('../query/export/selection.ts');
   const report = await exportFile(
     settings,
     async (reader) => [await selectFrom(reader, name, sql, parameters, {})],

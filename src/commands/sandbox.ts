@@ -1,13 +1,19 @@
 /** `insights-etl sandbox`: serves the sandbox API until it is told to stop. */
 import { once } from 'node:events';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { ConfigError, EXIT } from '../errors.ts';
-import { formatInstant } from '../instant.ts';
-import { LIMIT_MODES, type LimitMode } from '../sandbox/answer.ts';
-import { startSandbox, type Sandbox, type SandboxOptions } from '../sandbox/sandbox.ts';
-import type { Shape } from '../sandbox/synthetic-hours.ts';
-import type { WireOptions } from '../sandbox/wire.ts';
+import { ConfigError, EXIT } from '../kernel/errors.ts';
+import { formatInstant } from '../kernel/instant.ts';
+import type { LimitMode, Sandbox, SandboxOptions, Shape, WireOptions } from '#sandbox';
 import { reportError, type Shell } from './shell.ts';
+
+/** Named here too, because `--help` must work without the sandbox. */
+const LIMIT_MODES = [
+  'one-api-errors',
+  'exceptions',
+  'top-level',
+  'error-400',
+  'silent',
+] as const satisfies readonly LimitMode[];
 
 interface Flags {
   readonly port: number;
@@ -110,6 +116,7 @@ The files' formats and the admin surface are described in docs/sandbox.md.`,
     const forget = shell.io.onStop(() => stop.abort());
     try {
       const { signal } = stop;
+      const { startSandbox } = await loadSandbox();
       await using sandbox = await startSandbox({ ...optionsOf(command.opts<Flags>()), signal, onError: report });
       shell.io.stdout.write(json ? `${JSON.stringify(summary(sandbox))}\n` : announcement(sandbox));
       if (!signal.aborted) await once(signal, 'abort');
@@ -121,6 +128,24 @@ The files' formats and the admin surface are described in docs/sandbox.md.`,
       forget();
     }
   });
+}
+
+/** Loaded only here: an installation for production may leave the sandbox out. */
+async function loadSandbox(): Promise<Pick<typeof import('#sandbox'), 'startSandbox'>> {
+  const { startSandbox, SandboxError } = await import('#sandbox').catch((cause: unknown) => {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
+    throw new ConfigError('This installation does not include the sandbox.', {
+      hint: 'Install the complete insights-etl package: only the commands `sandbox` and `demo` need it.',
+      cause,
+    });
+  });
+  return {
+    startSandbox: (options) =>
+      startSandbox(options).catch((error: unknown) => {
+        if (!(error instanceof SandboxError)) throw error;
+        throw new ConfigError(error.message, { hint: error.hint, where: error.where, cause: error });
+      }),
+  };
 }
 
 function optionsOf(flags: Flags): SandboxOptions {

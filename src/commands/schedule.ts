@@ -1,9 +1,9 @@
 /** `schedule`: the process that stays and runs at each slot of a cron expression. */
 import { Command } from 'commander';
-import { keyOf, type Due, type Planned } from '../agenda.ts';
-import type { Config } from '../config.ts';
-import { runDaemon } from '../daemon.ts';
-import { parseSchedule } from '../schedule.ts';
+import { keyOf, type Due, type Planned } from '../schedule/agenda.ts';
+import type { Config } from '../config/config.ts';
+import { runDaemon } from '../schedule/daemon.ts';
+import { parseSchedule } from '../schedule/cron.ts';
 import { watchTraffic } from '../operate/traffic.ts';
 import { observing } from './health.ts';
 import { runAndTell } from './run.ts';

@@ -1,16 +1,18 @@
 /** Words of the command line turned into what they name: tenants, tables, instants. All refuse what is unknown. */
-import { closest } from '../closest.ts';
-import type { Config } from '../config.ts';
-import { ConfigError } from '../errors.ts';
-import { formatInstant, fromEpochMs, parseInstant, type Instant } from '../instant.ts';
-import { TABLE_NAMES, type TableName } from '../tables.ts';
+import { globRegExp } from '../kernel/glob.ts';
+import { closest } from '../kernel/closest.ts';
+import type { Config } from '../config/config.ts';
+import { ConfigError } from '../kernel/errors.ts';
+import { formatInstant, fromEpochMs, parseInstant, type Instant } from '../kernel/instant.ts';
+import { TABLE_NAMES, type TableName } from '../model/tables.ts';
 
 /** Ids of the configured tenants that match any of the patterns (`*` and `?`); each pattern must match one. */
 export function selectTenants(config: Config, patterns: readonly string[]): string[] {
   const ids = config.tenants.map((tenant) => tenant.id);
   const chosen = new Set<string>();
   for (const pattern of patterns) {
-    const matched = ids.filter((id) => globPattern(pattern).test(id));
+    const matching = globRegExp(pattern, { questionMark: true });
+    const matched = ids.filter((id) => matching.test(id));
     if (matched.length === 0) {
       const meant = closest(pattern, ids);
       throw new ConfigError(`No tenant "${pattern}" is configured.`, {
@@ -21,14 +23,6 @@ export function selectTenants(config: Config, patterns: readonly string[]): stri
     for (const id of matched) chosen.add(id);
   }
   return ids.filter((id) => chosen.has(id));
-}
-
-function globPattern(glob: string): RegExp {
-  const source = glob
-    .replaceAll(/[.+^${}()|[\]\\]/g, String.raw`\$&`)
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.');
-  return new RegExp(`^${source}$`);
 }
 
 /** Tables by name, whatever their case; each must be enabled for a tenant. */

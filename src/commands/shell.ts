@@ -3,15 +3,15 @@
  * lines. Commands return an exit code; nothing below this level prints or exits.
  */
 import type { Command } from 'commander';
-import { loadConfig, type Config, type ConfigSources } from '../config.ts';
+import { loadConfig, type Config, type ConfigSources } from '../config/config.ts';
 import { nest, merge, type Tree } from '../config/layers.ts';
-import { ConfigError, DiskError, EXIT, InsightsError, StoppedError } from '../errors.ts';
+import { ConfigError, DiskError, EXIT, InsightsError, StoppedError } from '../kernel/errors.ts';
 import { json } from '../output/format.ts';
 import { createLog } from '../output/log.ts';
 import { createProgress, type ProgressView } from '../output/progress.ts';
 import { colours, type Terminal } from '../output/terminal.ts';
 import { visibleLines } from '../output/visible.ts';
-import { systemRuntime, type Runtime } from '../runtime.ts';
+import { systemRuntime, type Runtime } from '../kernel/runtime.ts';
 
 /** The process as seen by the program: passed in, so that a test owns it. */
 export interface Io {

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { ConfigError } from '../errors.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
 import { answer } from './answer.ts';
 import { act, type Session, type Shell } from './shell.ts';

@@ -1,6 +1,6 @@
 /** `tenant`: whose rows a tenant's are, and what happens to them when it is no longer wanted. */
 import { Command } from 'commander';
-import { ConfigError } from '../errors.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { json, plural } from '../output/format.ts';
 import { pinText } from '../output/quarantine.ts';
 import { selectTenants } from './select.ts';
@@ -18,7 +18,7 @@ export function tenantCommand(shell: Shell): Command {
           throw new ConfigError(`Tenant "${id}" is still configured: the next run would load it again.`, {
             hint: 'Remove it from the configuration first.',
           });
-        const { purgeTenant } = await import('../pipeline/purge.ts');
+        const { purgeTenant } = await import('../pipeline/maintenance/purge.ts');
         const report = await purgeTenant(session.config, id, session.runtime);
         const { rows, files } = report;
         session.print(
@@ -36,7 +36,7 @@ export function tenantCommand(shell: Shell): Command {
       act(shell, command, { tenants: true }, async (session) => {
         requireTenantId(id);
         selectTenants(session.config, [id]);
-        const { pinTenant } = await import('../pipeline/quarantine.ts');
+        const { pinTenant } = await import('../pipeline/maintenance/quarantine.ts');
         const report = await pinTenant(session.config, id, value, session.runtime);
         session.print(session.json ? `${json(report)}\n` : pinText(report, session.colour));
         return 0;

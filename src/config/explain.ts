@@ -1,7 +1,7 @@
 /** A refused value in words: which key, which value (never a secret's), what is allowed, where it was written. */
 import type { z } from 'zod';
-import { closest } from '../closest.ts';
-import { ConfigError } from '../errors.ts';
+import { closest } from '../kernel/closest.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { configKeys } from './names.ts';
 import { RENAMED } from './renamed.ts';
 import { CONFIG_VERSION } from './schema.ts';

@@ -5,8 +5,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
-import { closest } from '../closest.ts';
-import { ConfigError } from '../errors.ts';
+import { closest } from '../kernel/closest.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { configKeys, SPECIAL_VARIABLES } from './names.ts';
 
 export type Path = readonly PropertyKey[];

@@ -1,9 +1,9 @@
 /** `privacy`: what of `properties` must not reach the lake as the source has it. */
 import { z } from 'zod';
-import { parseJsonPath } from '../json-path.ts';
-import { PRIVACY_ACTIONS } from '../privacy.ts';
-import type { PrivacyRule, SourceDrop } from '../privacy.ts';
-import type { TableName } from '../tables.ts';
+import { parseJsonPath } from '../kernel/json-path.ts';
+import { PRIVACY_ACTIONS } from '../model/privacy.ts';
+import type { PrivacyRule, SourceDrop } from '../model/privacy.ts';
+import type { TableName } from '../model/tables.ts';
 import { secretSource } from './secret-source.ts';
 
 const dropKeys = () =>

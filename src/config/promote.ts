@@ -1,8 +1,8 @@
 /** `promote`: which values of `properties` become columns of the lake, beside the default set. */
 import { z } from 'zod';
-import { parseJsonPath } from '../json-path.ts';
-import { PROMOTED_TYPES } from '../promoted.ts';
-import { TABLES, type TableName } from '../tables.ts';
+import { parseJsonPath } from '../kernel/json-path.ts';
+import { PROMOTED_TYPES } from '../model/promoted.ts';
+import { TABLES, type TableName } from '../model/tables.ts';
 
 const exactPath = z.string().refine((text) => parseJsonPath(text)?.every(({ isPattern }) => !isPattern) === true, {
   error: 'keys joined by dots such as registrationSource.medium, one that holds a dot or a star in double quotes',

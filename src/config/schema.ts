@@ -3,11 +3,11 @@
  * names and `docs/config.md` derive from here.
  */
 import { z } from 'zod';
-import { parseInstant } from '../instant.ts';
+import { parseInstant } from '../kernel/instant.ts';
 import { privacySchema } from './privacy.ts';
 import { promoteSchema } from './promote.ts';
 import { secretSource } from './secret-source.ts';
-import { parseQuietSpan, quietUntil } from '../quiet.ts';
+import { parseQuietSpan, quietUntil } from '../model/quiet.ts';
 
 const MIB = 1024 * 1024;
 const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;

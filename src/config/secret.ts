@@ -6,7 +6,7 @@ import { exec } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { inspect, promisify } from 'node:util';
-import { ConfigError } from '../errors.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import type { SecretSource } from './secret-source.ts';
 
 const MASK = '[secret]';

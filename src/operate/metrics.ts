@@ -1,5 +1,5 @@
 /** What is measured, by name: the lake's state, the last runs and the traffic as families of the Prometheus format. */
-import type { StatusReport } from '../pipeline/report.ts';
+import type { StatusReport } from '../model/report.ts';
 import type { Family } from './exposition.ts';
 import { added, type Outcomes } from './outcomes.ts';
 import type { Traffic } from './traffic.ts';

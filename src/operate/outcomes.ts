@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeDurably } from '../files.ts';
-import type { Files } from '../files.ts';
-import type { RunReport } from '../pipeline/report.ts';
+import { writeDurably } from '../kernel/files.ts';
+import type { Files } from '../kernel/files.ts';
+import type { RunReport } from '../model/report.ts';
 import type { CallCounts } from './traffic.ts';
 
 const FILE = 'outcomes.json';

@@ -1,6 +1,6 @@
 /** `/healthz`, `/readyz` and `/metrics` of a process that stays. Numbers and names alone: no row, no key, no query. */
 import { createServer, type ServerResponse } from 'node:http';
-import { ConfigError } from '../errors.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { CONTENT_TYPE } from './exposition.ts';
 
 /** `ok` decides the status code, 200 or 503; `detail` is one line for the person who looks. */

@@ -1,6 +1,6 @@
 /** Counts the calls to the source as they are sent, by tenant and by how they were answered. No text of a call is kept. */
 
-import type { Runtime } from '../runtime.ts';
+import type { Runtime } from '../kernel/runtime.ts';
 
 /** `200`, `429` …, or `failed` where no answer came. */
 export type CallCounts = Readonly<Record<string, number>>;

@@ -7,9 +7,9 @@
 import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeDurably } from '../files.ts';
-import type { RunReport } from '../pipeline/report.ts';
-import type { Runtime } from '../runtime.ts';
+import { writeDurably } from '../kernel/files.ts';
+import type { RunReport } from '../model/report.ts';
+import type { Runtime } from '../kernel/runtime.ts';
 
 export interface Webhook {
   readonly url: string;

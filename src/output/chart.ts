@@ -3,7 +3,7 @@
  * Periods that are not fully verified are marked, so that an unfinished day is not read as a fall.
  */
 import type { Json } from '@duckdb/node-api';
-import type { ResultRows } from '../reader.ts';
+import type { ResultRows } from '../query/reader.ts';
 import { visible } from './visible.ts';
 
 const BLOCKS = ' ▁▂▃▄▅▆▇█';

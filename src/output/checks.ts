@@ -1,5 +1,5 @@
 /** What the checks say, for people; those that pass are not named. */
-import type { CheckStatus, RunReport } from '../pipeline/report.ts';
+import type { CheckStatus, RunReport } from '../model/report.ts';
 import { count, plural } from './format.ts';
 import { renderTable } from './table.ts';
 

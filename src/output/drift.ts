@@ -1,5 +1,5 @@
 /** Changes in the shape of the source's rows, for people. */
-import type { RunReport } from '../pipeline/report.ts';
+import type { RunReport } from '../model/report.ts';
 import { plural } from './format.ts';
 import { renderTable } from './table.ts';
 

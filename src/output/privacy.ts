@@ -1,5 +1,5 @@
 /** What `privacy audit` prints. */
-import type { AuditReport } from '../pipeline/report.ts';
+import type { AuditReport } from '../model/report.ts';
 import { count, plural } from './format.ts';
 import { renderTable } from './table.ts';
 import { visible } from './visible.ts';

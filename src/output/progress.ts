@@ -4,7 +4,7 @@
  */
 import cliProgress from 'cli-progress';
 import type { Logger } from 'pino';
-import type { ProgressEvent, ProgressListener } from '../pipeline/report.ts';
+import type { ProgressEvent, ProgressListener } from '../model/report.ts';
 import { bytes, count, duration, plural } from './format.ts';
 import type { Terminal } from './terminal.ts';
 

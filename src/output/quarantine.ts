@@ -1,5 +1,5 @@
 /** What the `quarantine` commands print for people. */
-import type { DropCount, QuarantineCount, QuarantinedRow, ReplayCount } from '../pipeline/report.ts';
+import type { DropCount, QuarantineCount, QuarantinedRow, ReplayCount } from '../model/report.ts';
 import { count, plural } from './format.ts';
 import { renderTable } from './table.ts';
 import { visible } from './visible.ts';

@@ -3,8 +3,8 @@
  * passes through.
  */
 import type { Json } from '@duckdb/node-api';
-import type { ResultColumn, ResultRows } from '../reader.ts';
-import { neutralised } from '../spreadsheet-text.ts';
+import type { ResultColumn, ResultRows } from '../query/reader.ts';
+import { neutralised } from '../query/export/spreadsheet-text.ts';
 import { plural } from './format.ts';
 import { renderTable } from './table.ts';
 

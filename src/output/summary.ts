@@ -11,8 +11,8 @@ import type {
   StatusReport,
   TableReport,
   VerifyReport,
-} from '../pipeline/report.ts';
-import { DRIFT_DAYS } from '../pipeline/report.ts';
+} from '../model/report.ts';
+import { DRIFT_DAYS } from '../model/report.ts';
 import { checksText } from './checks.ts';
 import { driftText } from './drift.ts';
 import { bytes, count, duration, plural } from './format.ts';

@@ -1,8 +1,8 @@
 /** How near each table of the published lake is to losing hours at the source. */
-import type { Config } from '../config.ts';
-import { openReader } from '../reader.ts';
-import type { Runtime } from '../runtime.ts';
-import { TABLES, TABLE_NAMES, type TableName } from '../tables.ts';
+import type { Config } from '../config/config.ts';
+import { openReader } from '../query/reader.ts';
+import type { Runtime } from '../kernel/runtime.ts';
+import { TABLES, TABLE_NAMES, type TableName } from '../model/tables.ts';
 
 interface TableDeadline {
   readonly tenant: string;

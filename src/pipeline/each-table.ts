@@ -1,12 +1,12 @@
 /** The loop over tenants and tables that all commands share, and where failures stay within their table or tenant. */
 import pLimit from 'p-limit';
-import type { Config, TableConfig, TenantConfig } from '../config.ts';
-import { InsightsError, StoppedError } from '../errors.ts';
-import type { Failure } from '../errors.ts';
-import type { Guards, LakeSettings } from '../load/ledger.ts';
-import type { TableName } from '../tables.ts';
+import type { Config, TableConfig, TenantConfig } from '../config/config.ts';
+import { InsightsError, StoppedError } from '../kernel/errors.ts';
+import type { Failure } from '../kernel/errors.ts';
+import type { Guards, LakeSettings } from '../load/ledger/ledger.ts';
+import type { TableName } from '../model/tables.ts';
 import { reported } from './failure.ts';
-import type { TableReport } from './report.ts';
+import type { TableReport } from '../model/report.ts';
 import type { CommandWork, RunRequest, TableWork } from './table-work.ts';
 import { openSource } from './tenant.ts';
 

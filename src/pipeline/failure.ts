@@ -1,7 +1,7 @@
 /** Errors as reports show them, and the one exit code of many outcomes. */
-import { EXIT, InsightsError } from '../errors.ts';
-import type { Failure } from '../errors.ts';
-import type { ReportedError } from './report.ts';
+import { EXIT, InsightsError } from '../kernel/errors.ts';
+import type { Failure } from '../kernel/errors.ts';
+import type { ReportedError } from '../model/report.ts';
 
 /** What may be shown and stored of an error: an unknown one shows its class alone, its text could hold a row. */
 export function reported(error: unknown): ReportedError {

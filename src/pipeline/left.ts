@@ -1,12 +1,12 @@
 /** What a run leaves for the next one when its budget does not suffice, and when the source forgets it. */
-import type { StaleCell } from '../extract/diff.ts';
-import { planPages } from '../extract/plan.ts';
-import type { Caps } from '../extract/plan.ts';
-import { DAY, formatInstant } from '../instant.ts';
-import type { Instant } from '../instant.ts';
-import { unprovenFrom } from '../load/reach.ts';
-import type { Page } from '../page.ts';
-import type { Left } from './report.ts';
+import type { StaleCell } from '../extract/compare/diff.ts';
+import { planPages } from '../extract/plan/plan.ts';
+import type { Caps } from '../extract/plan/plan.ts';
+import { DAY, formatInstant } from '../kernel/instant.ts';
+import type { Instant } from '../kernel/instant.ts';
+import { unprovenFrom } from '../load/ledger/reach.ts';
+import type { Page } from '../model/page.ts';
+import type { Left } from '../model/report.ts';
 import type { TableWork } from './table-work.ts';
 
 /** Of a table that was compared: its hours that do not balance, and the pages that they need. */

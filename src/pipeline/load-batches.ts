@@ -4,20 +4,20 @@
  */
 import { dirname, join } from 'node:path';
 import pLimit from 'p-limit';
-import { fetchBatch } from '../extract/fetch.ts';
-import type { Fetched } from '../extract/fetch.ts';
-import { createLanding } from '../extract/land.ts';
-import type { Landing } from '../extract/land.ts';
-import type { SourceView } from '../extract/reconcile.ts';
-import { PartError } from '../errors.ts';
-import { onDisk } from '../files.ts';
-import type { Files } from '../files.ts';
-import { HOUR, ceilTo, floorTo } from '../instant.ts';
-import type { Instant, Window } from '../instant.ts';
-import { recordComparison } from '../load/hours.ts';
-import { mergeBatch } from '../load/merge.ts';
-import { capsLesson, readProfile, updateProfile } from '../load/profile.ts';
-import type { Batch, LandedPage } from '../page.ts';
+import { fetchBatch } from '../extract/fetch/fetch.ts';
+import type { Fetched } from '../extract/fetch/fetch.ts';
+import { createLanding } from '../extract/fetch/land.ts';
+import type { Landing } from '../extract/fetch/land.ts';
+import type { SourceView } from '../extract/compare/reconcile.ts';
+import { PartError } from '../kernel/errors.ts';
+import { onDisk } from '../kernel/files.ts';
+import type { Files } from '../kernel/files.ts';
+import { HOUR, ceilTo, floorTo } from '../kernel/instant.ts';
+import type { Instant, Window } from '../kernel/instant.ts';
+import { recordComparison } from '../load/ledger/hours.ts';
+import { mergeBatch } from '../load/merge/merge.ts';
+import { capsLesson, readProfile, updateProfile } from '../load/ledger/profile.ts';
+import type { Batch, LandedPage } from '../model/page.ts';
 import { reported } from './failure.ts';
 import { remainderOf, withoutPage } from './refused-parts.ts';
 import type { Loadable, RefusedPart } from './refused-parts.ts';
@@ -156,7 +156,7 @@ async function load(
 ): Promise<{ readonly parts: readonly RefusedPart[]; readonly loaded: boolean }> {
   const parts: RefusedPart[] = [];
   const without = (whole: Loadable, error: PartError): Loadable | undefined => {
-    const { rest, refused } = withoutPage(whole, String(error.where['page']));
+    const { rest, refused } = withoutPage(whole, error.page);
     parts.push(tellRefused(work, error, refused));
     return rest;
   };

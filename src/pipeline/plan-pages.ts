@@ -1,15 +1,15 @@
 /** From what differs to the fewest pages: minutes of big hours first, then finer counts where they save calls. */
-import { batches } from '../extract/batch.ts';
-import { diff } from '../extract/diff.ts';
-import type { Diff, StaleCell } from '../extract/diff.ts';
-import { MAX_WINDOWS } from '../extract/histogram.ts';
-import { packPages } from '../extract/pack.ts';
-import type { Caps } from '../extract/plan.ts';
-import { readSource } from '../extract/reconcile.ts';
-import type { Instant } from '../instant.ts';
-import { minuteFingerprints } from '../load/hours.ts';
-import type { HeldHour } from '../load/hours.ts';
-import type { Batch, Page } from '../page.ts';
+import { batches } from '../extract/plan/batch.ts';
+import { diff } from '../extract/compare/diff.ts';
+import type { Diff, StaleCell } from '../extract/compare/diff.ts';
+import { MAX_WINDOWS } from '../extract/plan/histogram.ts';
+import { packPages } from '../extract/plan/pack.ts';
+import type { Caps } from '../extract/plan/plan.ts';
+import { readSource } from '../extract/compare/reconcile.ts';
+import type { Instant } from '../kernel/instant.ts';
+import { minuteFingerprints } from '../load/ledger/hours.ts';
+import type { HeldHour } from '../load/ledger/hours.ts';
+import type { Batch, Page } from '../model/page.ts';
 import { capsOf, phase } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 

@@ -1,13 +1,13 @@
 /** `plan`: what a run would fetch. */
-import type { Config } from '../config.ts';
-import { costOf } from '../extract/batch.ts';
-import { openLedger } from '../load/ledger.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Config } from '../config/config.ts';
+import { costOf } from '../extract/plan/batch.ts';
+import { openLedger } from '../load/ledger/ledger.ts';
+import type { Runtime } from '../kernel/runtime.ts';
 import { eachTable, lakeSettings } from './each-table.ts';
 import { exitCodeOf } from './failure.ts';
 import { leftOfPages } from './left.ts';
 import { pagesOf } from './plan-pages.ts';
-import type { PlanReport, TablePlan } from './report.ts';
+import type { PlanReport, TablePlan } from '../model/report.ts';
 import { compareTable } from './sync-table.ts';
 import { ONLY_LOOKING } from './table-work.ts';
 import type { RunRequest } from './table-work.ts';

@@ -1,8 +1,8 @@
 /** Parts of a table that cannot be delivered or loaded: the rest of the table is loaded without them. Pure. */
-import type { Diff } from '../extract/diff.ts';
-import type { PartError } from '../errors.ts';
-import type { Window } from '../instant.ts';
-import type { Batch, LandedPage } from '../page.ts';
+import type { Diff } from '../extract/compare/diff.ts';
+import type { PartError } from '../kernel/errors.ts';
+import type { Window } from '../kernel/instant.ts';
+import type { Batch, LandedPage } from '../model/page.ts';
 
 export interface RefusedPart {
   readonly error: PartError;

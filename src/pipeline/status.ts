@@ -2,20 +2,20 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { Config } from '../config.ts';
-import { onDisk, systemFiles, writeDurably } from '../files.ts';
-import type { Files } from '../files.ts';
-import { DAY, formatInstant, parseInstant, toEpochMs } from '../instant.ts';
-import { privacyKey } from '../privacy.ts';
-import { promotionKey } from '../promoted.ts';
-import { driftChange } from '../load/drift.ts';
-import { openReader, textRows } from '../reader.ts';
-import type { Reader } from '../reader.ts';
-import type { Runtime } from '../runtime.ts';
-import { TABLES, TABLE_NAMES } from '../tables.ts';
-import type { TableName } from '../tables.ts';
-import { DRIFT_DAYS } from './report.ts';
-import type { RunReport, StatusReport, TableStatus } from './report.ts';
+import type { Config } from '../config/config.ts';
+import { onDisk, systemFiles, writeDurably } from '../kernel/files.ts';
+import type { Files } from '../kernel/files.ts';
+import { DAY, formatInstant, parseInstant, toEpochMs } from '../kernel/instant.ts';
+import { privacyKey } from '../model/privacy.ts';
+import { promotionKey } from '../model/promoted.ts';
+import { driftChange } from '../load/publish/drift.ts';
+import { openReader, textRows } from '../query/reader.ts';
+import type { Reader } from '../query/reader.ts';
+import type { Runtime } from '../kernel/runtime.ts';
+import { TABLES, TABLE_NAMES } from '../model/tables.ts';
+import type { TableName } from '../model/tables.ts';
+import { DRIFT_DAYS } from '../model/report.ts';
+import type { RunReport, StatusReport, TableStatus } from '../model/report.ts';
 
 const LAST_RUN_FILE = 'last-run.json';
 

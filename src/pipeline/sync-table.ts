@@ -6,22 +6,22 @@
  * first, because rows came or went in the meantime. An hour that balances against the first answer is proven already.
  */
 import { join } from 'node:path';
-import type { TableConfig } from '../config.ts';
-import { BudgetError, ConfigError, MassLossError } from '../errors.ts';
-import { sameRows } from '../fingerprint.ts';
-import { diff, massLoss } from '../extract/diff.ts';
-import type { Diff } from '../extract/diff.ts';
-import type { ClockRange } from '../extract/kql.ts';
-import { openLandings } from '../extract/land.ts';
-import { readSource } from '../extract/reconcile.ts';
-import type { SourceView } from '../extract/reconcile.ts';
-import { HOUR, floorTo, formatDay, formatInstant } from '../instant.ts';
-import type { Instant } from '../instant.ts';
-import { heldHours, recordComparison } from '../load/hours.ts';
-import type { HeldHour, HourCounts } from '../load/hours.ts';
-import { guardsOf } from '../load/ledger.ts';
-import { readProfile, updateProfile } from '../load/profile.ts';
-import { countHours, firstHour, unprovenFrom } from '../load/reach.ts';
+import type { TableConfig } from '../config/config.ts';
+import { BudgetError, ConfigError, MassLossError } from '../kernel/errors.ts';
+import { sameRows } from '../model/fingerprint.ts';
+import { diff, massLoss } from '../extract/compare/diff.ts';
+import type { Diff } from '../extract/compare/diff.ts';
+import type { ClockRange } from '../extract/source/kql.ts';
+import { openLandings } from '../extract/fetch/land.ts';
+import { readSource } from '../extract/compare/reconcile.ts';
+import type { SourceView } from '../extract/compare/reconcile.ts';
+import { HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
+import type { Instant } from '../kernel/instant.ts';
+import { heldHours, recordComparison } from '../load/ledger/hours.ts';
+import type { HeldHour, HourCounts } from '../load/ledger/hours.ts';
+import { guardsOf } from '../load/ledger/ledger.ts';
+import { readProfile, updateProfile } from '../load/ledger/profile.ts';
+import { countHours, firstHour, unprovenFrom } from '../load/ledger/reach.ts';
 import { LANDING_FOLDER, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
 import { leftOf, leftUncompared } from './left.ts';

@@ -1,17 +1,17 @@
 /** The work on one table of one tenant: what every step of it is handed, and the few things that all of them say. */
-import type { Config, TableConfig } from '../config.ts';
-import type { Client } from '../extract/client.ts';
-import type { Caps } from '../extract/plan.ts';
-import type { SourceView } from '../extract/reconcile.ts';
-import type { Fingerprint } from '../fingerprint.ts';
-import { DAY } from '../instant.ts';
-import type { Instant } from '../instant.ts';
-import type { SourceComparison } from '../load/hours.ts';
-import type { Ledger } from '../load/ledger.ts';
-import { learntCaps, readProfile } from '../load/profile.ts';
-import type { Runtime } from '../runtime.ts';
-import type { TableName } from '../tables.ts';
-import type { Phase, ProgressListener, TableReport } from './report.ts';
+import type { Config, TableConfig } from '../config/config.ts';
+import type { Client } from '../extract/source/client.ts';
+import type { Caps } from '../extract/plan/plan.ts';
+import type { SourceView } from '../extract/compare/reconcile.ts';
+import type { Fingerprint } from '../model/fingerprint.ts';
+import { DAY } from '../kernel/instant.ts';
+import type { Instant } from '../kernel/instant.ts';
+import type { SourceComparison } from '../load/ledger/hours.ts';
+import type { Ledger } from '../load/ledger/ledger.ts';
+import { learntCaps, readProfile } from '../load/ledger/profile.ts';
+import type { Runtime } from '../kernel/runtime.ts';
+import type { TableName } from '../model/tables.ts';
+import type { Phase, ProgressListener, TableReport } from '../model/report.ts';
 
 /** What an answer takes for each byte estimated, before any was seen: quotes inside of JSON text are sent escaped. */
 const FIRST_WIRE_RATIO = 1.25;

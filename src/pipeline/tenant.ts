@@ -1,11 +1,11 @@
 /** One tenant's way to the source, opened for the length of a command. */
 import { join } from 'node:path';
-import type { Config, TenantConfig } from '../config.ts';
-import { openBudget } from '../extract/budget.ts';
-import { createClient } from '../extract/client.ts';
-import type { Client } from '../extract/client.ts';
-import { openLimiter } from '../extract/limiter.ts';
-import type { Runtime } from '../runtime.ts';
+import type { Config, TenantConfig } from '../config/config.ts';
+import { openBudget } from '../extract/source/budget.ts';
+import { createClient } from '../extract/source/client.ts';
+import type { Client } from '../extract/source/client.ts';
+import { openLimiter } from '../extract/source/limiter.ts';
+import type { Runtime } from '../kernel/runtime.ts';
 
 export interface Source extends AsyncDisposable {
   readonly client: Client;

@@ -2,12 +2,12 @@
  * A source that refuses to count: nothing can be compared, so nothing is proven. Days are asked for as they come, the
  * last one again each time (late rows come within a day or not at all), and coverage says `unchecked`, grade `none`.
  */
-import { ConfigError } from '../errors.ts';
-import type { SourceView } from '../extract/reconcile.ts';
-import { DAY, HOUR, floorTo } from '../instant.ts';
-import type { Instant } from '../instant.ts';
-import { coveredTo } from '../load/reach.ts';
-import type { Page } from '../page.ts';
+import { ConfigError } from '../kernel/errors.ts';
+import type { SourceView } from '../extract/compare/reconcile.ts';
+import { DAY, HOUR, floorTo } from '../kernel/instant.ts';
+import type { Instant } from '../kernel/instant.ts';
+import { coveredTo } from '../load/ledger/reach.ts';
+import type { Page } from '../model/page.ts';
 import type { TableWork } from './table-work.ts';
 
 /** How much of what is loaded is asked for again. */

@@ -1,6 +1,6 @@
 /** The lake's own columns, derived from `tables.ts`: what a Parquet file, a view and the manifest show. */
-import type { PromotedType } from '../promoted.ts';
-import type { Table } from '../tables.ts';
+import type { PromotedType } from '../model/promoted.ts';
+import type { Table } from '../model/tables.ts';
 
 type LakeType = 'VARCHAR' | 'TIMESTAMP WITH TIME ZONE' | 'JSON' | 'DOUBLE' | 'BIGINT' | 'BOOLEAN' | 'VARCHAR[]';
 
@@ -70,14 +70,4 @@ export function lakeName(table: Table, sourceName: string): string {
   const column = table.columns.find((candidate) => candidate.name === sourceName);
   if (!column) throw new Error(`tables.ts: ${table.name} has no column ${sourceName}`);
   return column.lake;
-}
-
-/** Single-quoted SQL text. */
-export function sqlText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
-
-/** Double-quoted SQL name. */
-export function sqlName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

@@ -1,7 +1,7 @@
 /** What personal data looks like, as SQL over the values at paths of a JSON column. Values go in, counts come out. */
-import { duckdbPath, PATH_WILDCARD } from '../json-path.ts';
-import type { PathSegment } from '../json-path.ts';
-import { sqlText } from './lake.ts';
+import { duckdbPath, PATH_WILDCARD } from '../kernel/json-path.ts';
+import type { PathSegment } from '../kernel/json-path.ts';
+import { sqlText } from '../kernel/sql.ts';
 
 const LOOKS = ['e-mail address', 'phone number', 'IP address', 'user agent'] as const;
 type Look = (typeof LOOKS)[number];

@@ -4,12 +4,13 @@
  *
  * DuckDB has no HMAC: it is two of its sha256 over padded keys that stand in session variables, never in a statement.
  */
-import { parseJsonPath, duckdbPath } from '../json-path.ts';
-import type { PathSegment } from '../json-path.ts';
-import { HASH_MARK } from '../privacy.ts';
-import type { PrivacyAction, PrivacyRule } from '../privacy.ts';
+import { globDuckDb } from '../kernel/glob.ts';
+import { parseJsonPath, duckdbPath } from '../kernel/json-path.ts';
+import type { PathSegment } from '../kernel/json-path.ts';
+import { HASH_MARK } from '../model/privacy.ts';
+import type { PrivacyAction, PrivacyRule } from '../model/privacy.ts';
 import { shallowSql } from './depth.ts';
-import { sqlText } from './lake.ts';
+import { sqlText } from '../kernel/sql.ts';
 
 /** Session variables that `hash` reads. */
 export const HMAC_VARIABLES = { inner: 'privacy_inner', outer: 'privacy_outer' } as const;
@@ -88,13 +89,8 @@ function publicMarkSql(json: string, depth: number): string {
 /** True for types that a rule speaks of. */
 function onlyOf(types: readonly string[] | undefined, type: string, patch: string): string {
   if (types === undefined) return patch;
-  const globs = types.map((glob) => `spelt glob ${sqlText(globText(glob.toLowerCase().replaceAll('.', ':')))}`);
+  const globs = types.map((glob) => `spelt glob ${sqlText(globDuckDb(glob.toLowerCase().replaceAll('.', ':')))}`);
   return `case when ${bind(`replace(lower(${type}), '.', ':')`, 'spelt', `(${globs.join(' or ')})`)} then ${patch} end`;
-}
-
-/** Only the star is a pattern. */
-function globText(glob: string): string {
-  return glob.replaceAll(/[[?\\]/g, (character) => `[${character === '\\' ? '\\\\' : character}]`);
 }
 
 function segmentsOf(path: string): readonly PathSegment[] {
@@ -142,7 +138,7 @@ function patchSql(json: string, [segment, ...rest]: readonly PathSegment[], leaf
   // By pointer, which any key can be written as.
   const pointer = `'/' || replace(replace(${key}, '~', '~0'), '/', '~1')`;
   const member = `to_json(${key})::varchar || ':' || ${bind(`json_extract(${json}, ${pointer})`, value, inside(value))}`;
-  const keys = `list_filter(json_keys(${json}), lambda ${key}: ${key} glob ${sqlText(globText(segment.text))})`;
+  const keys = `list_filter(json_keys(${json}), lambda ${key}: ${key} glob ${sqlText(globDuckDb(segment.text))})`;
   const members = `list_filter(list_transform(${keys}, lambda ${key}: ${member}), lambda hit: hit is not null)`;
   const object = bind(
     members,

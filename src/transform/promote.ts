@@ -1,8 +1,9 @@
 /** Promoted columns out of the rows' JSON: the one way in which they are made, when rows are written and when they are read. */
-import { duckdbPath, parseJsonPath } from '../json-path.ts';
-import type { PromotedColumn } from '../promoted.ts';
-import type { Table } from '../tables.ts';
-import { givenColumns, sqlName, sqlText } from './lake.ts';
+import { duckdbPath, parseJsonPath } from '../kernel/json-path.ts';
+import type { PromotedColumn } from '../model/promoted.ts';
+import type { Table } from '../model/tables.ts';
+import { givenColumns } from './lake.ts';
+import { sqlName, sqlText } from '../kernel/sql.ts';
 
 const OFFSET = `'([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$'`;
 const HOST = `'^(?:[A-Za-z][A-Za-z0-9+.-]*://)?([^/?#:]*)'`;

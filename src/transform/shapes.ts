@@ -6,9 +6,10 @@
  * Kinds: text, timestamp, bigint, digits (whole numbers beyond 64 bits), double, boolean, list, object, mixed (members
  * of a list that differ), null.
  */
-import type { Table } from '../tables.ts';
+import type { Table } from '../model/tables.ts';
 import { shallowSql } from './depth.ts';
-import { lakeName, sqlText } from './lake.ts';
+import { lakeName } from './lake.ts';
+import { sqlText } from '../kernel/sql.ts';
 
 /**
  * Rows of one type in one file that are parsed; of more, one in k, chosen by id, and the counts are multiplied.

@@ -14,11 +14,12 @@
  *   no_id           empty; counted in its hour's account as the empty id, as the source counts it
  *   foreign_tenant  carries another tenant's id than the pinned one
  */
-import type { LandedPage, REASONS } from '../page.ts';
-import type { Table } from '../tables.ts';
-import { SourceError } from '../errors.ts';
+import type { LandedPage, REASONS } from '../model/page.ts';
+import type { Table } from '../model/tables.ts';
+import { SourceError } from '../kernel/errors.ts';
 import { privateJsonSql } from './privacy.ts';
-import { givenColumns, lakeName, sqlText } from './lake.ts';
+import { givenColumns, lakeName } from './lake.ts';
+import { sqlText } from '../kernel/sql.ts';
 
 /** Reasons whose rows have a known place in time inside their page: they take part in their hour's account. */
 const COUNTED_REASONS = ['no_id', 'foreign_tenant'] as const satisfies readonly (typeof REASONS)[number][];

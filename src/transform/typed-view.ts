@@ -1,8 +1,9 @@
 /** The select of a typed view: one type's rows of a table, its JSON as columns. Pure. */
-import type { Table } from '../tables.ts';
-import { parseJsonPath } from '../json-path.ts';
-import type { PromotedColumn } from '../promoted.ts';
-import { givenColumns, lakeColumns, lakeName, sqlName, sqlText } from './lake.ts';
+import type { Table } from '../model/tables.ts';
+import { parseJsonPath } from '../kernel/json-path.ts';
+import type { PromotedColumn } from '../model/promoted.ts';
+import { givenColumns, lakeColumns, lakeName } from './lake.ts';
+import { sqlName, sqlText } from '../kernel/sql.ts';
 import { jsonColumns } from './shapes.ts';
 
 export interface TypedColumn {

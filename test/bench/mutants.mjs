@@ -11,26 +11,26 @@ import { options } from './harness.mjs';
 
 /** name, file, the code as it is, the code broken, the tests that must fail (and of them, which alone). */
 const MUTANTS = [
-  ['windows overlap by their last instant', 'src/extract/kql.ts', 'and timestamp < ${datetimeLiteral(to)}', 'and timestamp <= ${datetimeLiteral(to)}', 'test/pipeline/sync.test.ts', 'two pages meet'],
-  ['one call more than the limit', 'src/extract/sliding-minute.ts', 'limitAt(nowMs) + 1', 'limitAt(nowMs)', 'test/extract/limiter.test.ts'],
-  ['a call forgotten with its end', 'src/extract/sliding-minute.ts', 'call.endedMs + WINDOW_MS > nowMs', 'call.endedMs > nowMs', 'test/extract/limiter.test.ts'],
-  ['a name before its bytes', 'src/files.ts', '  await syncPath(temporary, files);\n', '', 'test/soak/kills.test.ts', 'order of durability'],
-  ['a name that was not flushed', 'src/files.ts', '  await syncPath(dirname(path), files);\n}\n\n/** Writes a small', '}\n\n/** Writes a small', 'test/soak/kills.test.ts', 'order of durability'],
-  ['copies of a page stay', 'src/load/staging.ts', 'where place > 1', 'where place > 2', 'test/load/merge.test.ts'],
-  ['copies across batches stay', 'src/load/compare.ts', "const hours = partialHours(unit.windows);\n  if (", 'const hours = partialHours(unit.windows);\n  if (true || ', 'test/load/merge.test.ts'],
-  ['a full page taken for a whole one', 'src/extract/kql.ts', '| take ${whole(rowCap + 1)}', '| take ${whole(rowCap)}', 'test/extract/fetch.test.ts'],
-  ['rows counted, not proven', 'src/load/hours.ts', "grade === 'checksum'\n      ? `${accountSql('hours')} = compared.source`", "grade === 'never'\n      ? `${accountSql('hours')} = compared.source`", 'test/load/hours.test.ts'],
-  ['a landed page asked again', 'src/extract/fetch.ts', 'if (landed) return [landed];', 'if (landed && page.id === "") return [landed];', 'test/extract/fetch.test.ts'],
-  ['no guard against mass loss', 'src/load/merge.ts', 'if (removed <= minRows || removed <= maxShare * held) return;', 'return;', 'test/load/merge.test.ts'],
-  ['old files removed at once', 'src/load/publish.ts', 'Math.trunc(ledger.settings.keepHours * 3600)', '0', 'test/load/publish.test.ts'],
-  ['redirects followed', 'src/extract/call.ts', "redirect: 'manual'", "redirect: 'follow'", 'test/extract/client.test.ts'],
-  ['a page of another tenant loaded', 'src/load/staging.ts', 'if (!foreign && (lines', 'if ((lines', 'test/load/quarantine.test.ts'],
-  ['lines of a page not counted', 'src/load/staging.ts', 'if (lines !== page.rows) {', 'if (lines < 0) {', 'test/load/merge.test.ts test/load/quarantine.test.ts test/disk/faults.test.ts'],
-  ['openings without the last state', 'queries/openings.sql', '      max(moment),\n', '', 'test/load/openings.test.ts', 'many months'],
-  ['openings without the state after a week', 'queries/openings.sql', "      max(moment) filter (where timestamp <= installed_at + interval '7 days'),\n", '', 'test/load/openings.test.ts', 'many months'],
-  ['a part of the openings left out', 'queries/openings.sql', 'where hash(tenant_id, pass_id) % $parts::bigint = $part::bigint\n  and (', 'where hash(tenant_id, pass_id) % $parts::bigint = 0\n  and (', 'test/load/openings.test.ts', 'first load'],
-  ['openings without the first removal', 'queries/openings.sql', "      min(moment) filter (where kind = 'uninstalled'),\n", '', 'test/load/openings.test.ts', 'many months'],
-  ['a control character behind a backslash', 'src/extract/envelope.ts', "if (byte < BLANK) throw new EnvelopeError('malformed', 'A control character inside a text.');", "if (byte < BLANK && !escaped) throw new EnvelopeError('malformed', 'A control character inside a text.');", 'test/extract/envelope.test.ts', 'is refused'],
+  ['windows overlap by their last instant', 'src/extract/source/kql.ts', 'and timestamp < ${datetimeLiteral(to)}', 'and timestamp <= ${datetimeLiteral(to)}', 'test/pipeline/sync.test.ts', 'two pages meet'],
+  ['one call more than the limit', 'src/extract/source/sliding-minute.ts', 'limitAt(nowMs) + 1', 'limitAt(nowMs)', 'test/extract/source/limiter.test.ts'],
+  ['a call forgotten with its end', 'src/extract/source/sliding-minute.ts', 'call.endedMs + WINDOW_MS > nowMs', 'call.endedMs > nowMs', 'test/extract/source/limiter.test.ts'],
+  ['a name before its bytes', 'src/kernel/files.ts', '  await syncPath(temporary, files);\n', '', 'test/campaigns/soak/kills.test.ts', 'order of durability'],
+  ['a name that was not flushed', 'src/kernel/files.ts', '  await syncPath(dirname(path), files);\n}\n\n/** Writes a small', '}\n\n/** Writes a small', 'test/campaigns/soak/kills.test.ts', 'order of durability'],
+  ['copies of a page stay', 'src/load/merge/staging.ts', 'where place > 1', 'where place > 2', 'test/load/merge/merge.test.ts'],
+  ['copies across batches stay', 'src/load/merge/compare.ts', "const hours = partialHours(unit.windows);\n  if (", 'const hours = partialHours(unit.windows);\n  if (true || ', 'test/load/merge/merge.test.ts'],
+  ['a full page taken for a whole one', 'src/extract/source/kql.ts', '| take ${whole(rowCap + 1)}', '| take ${whole(rowCap)}', 'test/extract/fetch/fetch.test.ts'],
+  ['rows counted, not proven', 'src/load/ledger/hours.ts', "grade === 'checksum'\n      ? `${accountSql('hours')} = compared.source`", "grade === 'never'\n      ? `${accountSql('hours')} = compared.source`", 'test/load/ledger/hours.test.ts'],
+  ['a landed page asked again', 'src/extract/fetch/fetch.ts', 'if (landed) return [landed];', 'if (landed && page.id === "") return [landed];', 'test/extract/fetch/fetch.test.ts'],
+  ['no guard against mass loss', 'src/load/merge/merge.ts', 'if (removed <= minRows || removed <= maxShare * held) return;', 'return;', 'test/load/merge/merge.test.ts'],
+  ['old files removed at once', 'src/load/publish/publish.ts', 'Math.trunc(ledger.settings.keepHours * 3600)', '0', 'test/load/publish/publish.test.ts'],
+  ['redirects followed', 'src/extract/source/call.ts', "redirect: 'manual'", "redirect: 'follow'", 'test/extract/source/client.test.ts'],
+  ['a page of another tenant loaded', 'src/load/merge/staging.ts', 'if (!foreign && (lines', 'if ((lines', 'test/load/merge/quarantine.test.ts'],
+  ['lines of a page not counted', 'src/load/merge/staging.ts', 'if (lines !== page.rows) {', 'if (lines < 0) {', 'test/load/merge/merge.test.ts test/load/merge/quarantine.test.ts test/campaigns/disk-faults.test.ts'],
+  ['openings without the last state', 'queries/openings.sql', '      max(moment),\n', '', 'test/load/marts/openings.test.ts', 'many months'],
+  ['openings without the state after a week', 'queries/openings.sql', "      max(moment) filter (where timestamp <= installed_at + interval '7 days'),\n", '', 'test/load/marts/openings.test.ts', 'many months'],
+  ['a part of the openings left out', 'queries/openings.sql', 'where hash(tenant_id, pass_id) % $parts::bigint = $part::bigint\n  and (', 'where hash(tenant_id, pass_id) % $parts::bigint = 0\n  and (', 'test/load/marts/openings.test.ts', 'first load'],
+  ['openings without the first removal', 'queries/openings.sql', "      min(moment) filter (where kind = 'uninstalled'),\n", '', 'test/load/marts/openings.test.ts', 'many months'],
+  ['a control character behind a backslash', 'src/extract/source/envelope.ts', "if (byte < BLANK) throw new EnvelopeError('malformed', 'A control character inside a text.');", "if (byte < BLANK && !escaped) throw new EnvelopeError('malformed', 'A control character inside a text.');", 'test/extract/source/envelope.test.ts', 'is refused'],
 ]; // prettier-ignore
 
 const { only } = options({ only: '' });
@@ -38,7 +38,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const copy = await mkdtemp(join(tmpdir(), 'insights-mutants-'));
 let survived = 0;
 try {
-  for (const name of ['src', 'test', 'queries', 'schema', 'deploy', 'docs', 'README.md', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'vitest.config.ts'])
+  for (const name of ['src', 'sandbox', 'test', 'queries', 'schema', 'deploy', 'docs', 'README.md', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'vitest.config.ts'])
     await cp(join(root, name), join(copy, name), { recursive: true }); // prettier-ignore
   await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
   for (const [name, file, is, broken, tests, title] of MUTANTS) {

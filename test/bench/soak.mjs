@@ -15,8 +15,8 @@ const vite = await createViteServer({
   server: { middlewareMode: true, watch: null, hmr: false, ws: false },
   appType: 'custom',
 });
-const { live, openSource } = await vite.ssrLoadModule('/test/soak/support/history.ts');
-const { histories } = await vite.ssrLoadModule('/test/soak/support/steps.ts');
+const { live, openSource } = await vite.ssrLoadModule('/test/campaigns/soak/support/history.ts');
+const { histories } = await vite.ssrLoadModule('/test/campaigns/soak/support/steps.ts');
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const source = await openSource();
 const started = performance.now();

@@ -12,7 +12,7 @@ import { options } from './harness.mjs';
 const { hours, tenants } = options({ hours: 168, tenants: 20 });
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const started = performance.now();
-const { status } = spawnSync('npx', ['vitest', 'run', 'test/operate/week.test.ts'], {
+const { status } = spawnSync('npx', ['vitest', 'run', 'test/campaigns/week.test.ts'], {
   cwd: root,
   stdio: 'inherit',
   env: { ...process.env, WEEK_HOURS: String(hours), WEEK_TENANTS: String(tenants) },

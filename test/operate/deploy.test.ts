@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { environmentLayer } from '../../src/config/layers.ts';
-import { buildPackage, type BuiltPackage } from '../shell/built.ts';
-import { openStage } from '../shell/shell.ts';
+import { buildPackage, type BuiltPackage } from '../support/built.ts';
+import { openStage } from '../support/shell.ts';
 
 const exec = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

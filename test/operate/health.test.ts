@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
 import { healthOf } from '../../src/commands/health.ts';
-import { loadConfig } from '../../src/config.ts';
-import { EXIT } from '../../src/errors.ts';
+import { loadConfig } from '../../src/config/config.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
 import { startHealthServer } from '../../src/operate/server.ts';
 import { watchTraffic } from '../../src/operate/traffic.ts';
 import { tableDeadlines } from '../../src/pipeline/deadlines.ts';
-import { systemRuntime } from '../../src/runtime.ts';
-import { writeLake } from '../shell/lake.ts';
-import { openStage } from '../shell/shell.ts';
+import { systemRuntime } from '../../src/kernel/runtime.ts';
+import { writeLake } from '../support/lake.ts';
+import { openStage } from '../support/shell.ts';
 
 let folder: string;
 beforeEach(async () => {

@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { EXIT } from '../../src/errors.ts';
-import { startSandbox } from '../../src/sandbox/sandbox.ts';
-import { openStage } from '../shell/shell.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { startSandbox } from '../../sandbox/sandbox.ts';
+import { openStage } from '../support/shell.ts';
 
 interface Answer {
   readonly status: number;

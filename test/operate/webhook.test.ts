@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
 import { z } from 'zod';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
 import { tell, type Webhook } from '../../src/operate/webhook.ts';
-import type { RunReport, TableReport } from '../../src/pipeline/report.ts';
-import { systemRuntime, type Runtime } from '../../src/runtime.ts';
-import { Collector } from '../shell/shell.ts';
+import type { RunReport, TableReport } from '../../src/model/report.ts';
+import { systemRuntime, type Runtime } from '../../src/kernel/runtime.ts';
+import { Collector } from '../support/shell.ts';
 
 interface Received {
   readonly body: string;

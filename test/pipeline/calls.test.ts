@@ -1,6 +1,6 @@
 /** The fewest calls: counted at the source, against what no extractor could go below. */
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RunReport } from '../../src/pipeline/report.ts';
+import type { RunReport } from '../../src/model/report.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
 
 const NOW = '2026-11-01T00:30:00Z';

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createServer, request } from 'node:https';
 import { expect, it } from 'vitest';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
 import { SELF_SIGNED } from './support/certificate.ts';
 import { openWorld } from './support/world.ts';
 

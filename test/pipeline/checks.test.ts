@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
 import { metricsText } from '../../src/commands/observe.ts';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
 import { runSummary, statusSummary } from '../../src/output/summary.ts';
-import type { RunReport } from '../../src/pipeline/report.ts';
+import type { RunReport } from '../../src/model/report.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import { openWorld, type World } from './support/world.ts';
 

@@ -1,6 +1,6 @@
 /** What is loaded follows the source's clock alone: no clock and no time zone of this machine moves a row. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { CONTENT, COVERAGE } from './support/content.ts';
 import { openWorld } from './support/world.ts';
 

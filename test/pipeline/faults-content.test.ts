@@ -3,9 +3,9 @@
  * found by the hour's account: the run says `partial`, and the next one mends it.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { EXIT } from '../../src/errors.ts';
-import type { FaultRule } from '../../src/sandbox/faults.ts';
-import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
+import type { FaultRule } from '../../sandbox/faults.ts';
+import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { CONTENT, COVERAGE } from './support/content.ts';
 import { SOURCE, orderFaults, undisturbedContent } from './support/faulty.ts';
 import { openWorld, reportOf } from './support/world.ts';

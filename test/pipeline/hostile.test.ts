@@ -3,10 +3,10 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { EXIT } from '../../src/errors.ts';
-import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { readCatalogue } from '../load/support/catalogue.ts';
-import { openStage, type Stage } from '../shell/shell.ts';
+import { openStage, type Stage } from '../support/shell.ts';
 
 const LONG = 'n'.repeat(65_536);
 /** Each is a type, an operation, and the name and the value of a property. */

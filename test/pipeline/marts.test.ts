@@ -2,10 +2,10 @@
 import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
 import { verifySummary } from '../../src/output/summary.ts';
-import { repairLake, verifyLake } from '../../src/pipeline/inspect.ts';
-import type { VerifyReport } from '../../src/pipeline/report.ts';
+import { repairLake, verifyLake } from '../../src/pipeline/maintenance/inspect.ts';
+import type { VerifyReport } from '../../src/model/report.ts';
 import { openWorld, type World } from './support/world.ts';
 
 const SOURCE = { rows: 200, days: 1, seed: 4, now: '2026-11-01T12:30:00Z', frozen: true, tenants: ['paris'] } as const;

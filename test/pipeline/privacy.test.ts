@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Tree } from '../../src/config/layers.ts';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
 import { bytesBelow, openWorld, type World } from './support/world.ts';
 
 const NOW = '2026-11-01T00:30:00Z';

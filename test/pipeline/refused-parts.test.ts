@@ -1,12 +1,12 @@
 /** A part of a table that can never be loaded is in the way of no other part, in this run or in later ones. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { EXIT } from '../../src/errors.ts';
-import { parseInstant } from '../../src/instant.ts';
-import type { Batch, LandedPage, Page } from '../../src/page.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { parseInstant } from '../../src/kernel/instant.ts';
+import type { Batch, LandedPage, Page } from '../../src/model/page.ts';
 import { runPipeline } from '../../src/pipeline/run.ts';
 import { withoutPage } from '../../src/pipeline/refused-parts.ts';
-import type { FaultRule } from '../../src/sandbox/faults.ts';
-import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
+import type { FaultRule } from '../../sandbox/faults.ts';
+import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { SOURCE, orderFaults } from './support/faulty.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
 

@@ -6,10 +6,10 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { text } from '../../src/load/engine.ts';
-import { openLedger } from '../../src/load/ledger.ts';
+import { text } from '../../src/load/ledger/engine.ts';
+import { openLedger } from '../../src/load/ledger/ledger.ts';
 import { lakeSettings } from '../../src/pipeline/each-table.ts';
-import type { FaultRule } from '../../src/sandbox/faults.ts';
+import type { FaultRule } from '../../sandbox/faults.ts';
 import { bytesBelow, openWorld } from './support/world.ts';
 
 const VALUE = 'canary-row-value';
@@ -133,7 +133,7 @@ it('neither a credential nor a row is told in any log, error, report, name or le
       await using ledger = await openLedger(world.dataDir, lakeSettings(world.config()), world.runtime);
       const parts = ['runs', 'tenants', 'batches', 'partitions', '(select * exclude (id, raw) from quarantine)'];
       const told = await Promise.all(
-        parts.map((part) => ledger.rows(`select part::varchar as told from ${part} part`)),
+        parts.map((part) => ledger.rawRows(`select part::varchar as told from ${part} part`)),
       );
       heard.push(...told.flat().map((row) => text(row, 'told') ?? ''));
     }

@@ -1,6 +1,6 @@
 /** One table made equal to its source, whatever happens at the source between two runs. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
 import { openWorld, reportOf, sourceRows, type World } from './support/world.ts';
 
 const NOW = '2026-11-01T00:30:00Z';

@@ -1,6 +1,6 @@
 /** Several tenants in one data directory: none waits for, sees or spoils another. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
 
 const NOW = '2026-11-01T00:30:00Z';

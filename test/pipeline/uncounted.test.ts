@@ -1,6 +1,6 @@
 /** A source that refuses to count: the rows come all the same, and nothing is called proven. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { EXIT } from '../../src/errors.ts';
+import { EXIT } from '../../src/kernel/errors.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
 
 const REFUSAL = {

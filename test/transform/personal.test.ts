@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { count, openEngine, text as cell } from '../../src/load/engine.ts';
-import type { Engine } from '../../src/load/engine.ts';
-import { sqlText } from '../../src/transform/lake.ts';
+import { count, openEngine, text as cell } from '../../src/load/ledger/engine.ts';
+import type { Engine } from '../../src/load/ledger/engine.ts';
+import { sqlText } from '../../src/kernel/sql.ts';
 import { looksSql, pointerSegments } from '../../src/transform/personal.ts';
 
 let engine: Engine;
@@ -13,7 +13,7 @@ afterAll(() => engine.close());
 /** `look told/values` of each path of some documents. */
 async function looks(documents: readonly unknown[], ...pointers: string[]): Promise<string[]> {
   const rows = documents.map((document) => `('t', ${sqlText(JSON.stringify(document))}::json)`).join(', ');
-  const found = await engine.rows(
+  const found = await engine.rawRows(
     looksSql(`select * from (values ${rows}) as given(type, body)`, pointers.map(pointerSegments)),
   );
   return found.map((row) => `${pointers[count(row, 'place')]} ${cell(row, 'look')} ${count(row, 'told')}/${count(row, 'seen')}`).sort(); // prettier-ignore

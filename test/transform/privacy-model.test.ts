@@ -2,13 +2,13 @@
 import { createHmac } from 'node:crypto';
 import { array, constantFrom, letrec, oneof, record, sample, tuple, uniqueArray } from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { parseJsonPath } from '../../src/json-path.ts';
-import type { PathSegment } from '../../src/json-path.ts';
-import { openEngine, text as cell } from '../../src/load/engine.ts';
-import type { Engine } from '../../src/load/engine.ts';
-import { hmacPads, PRIVACY_ACTIONS } from '../../src/privacy.ts';
-import type { PrivacyAction, PrivacyRule } from '../../src/privacy.ts';
-import { sqlText } from '../../src/transform/lake.ts';
+import { parseJsonPath } from '../../src/kernel/json-path.ts';
+import type { PathSegment } from '../../src/kernel/json-path.ts';
+import { openEngine, text as cell } from '../../src/load/ledger/engine.ts';
+import type { Engine } from '../../src/load/ledger/engine.ts';
+import { hmacPads, PRIVACY_ACTIONS } from '../../src/model/privacy.ts';
+import type { PrivacyAction, PrivacyRule } from '../../src/model/privacy.ts';
+import { sqlText } from '../../src/kernel/sql.ts';
 import { HMAC_VARIABLES, privateJsonSql } from '../../src/transform/privacy.ts';
 
 const KEY = 'a key of the model';
@@ -149,7 +149,7 @@ test('any rules make of any document what they make of it one by one', async () 
     for (const type of ['seen', 'other']) {
       const values = texts.map((text, index) => `(${index}, ${sqlText(text)}::json, ${sqlText(type)})`).join(', ');
       const made = privateJsonSql({ rules: given, json: 'given.p', type: 'given.t', stored: false });
-      const rows = await engine.rows(`select (${made})::varchar as v from (values ${values}) as given(i, p, t) order by i`);
+      const rows = await engine.rawRows(`select (${made})::varchar as v from (values ${values}) as given(i, p, t) order by i`);
       const mine = given.filter(({ types }) => types === undefined || type === 'seen');
       for (const [index, row] of rows.entries()) {
         const [before, found] = [texts[index] ?? '', cell(row, 'v') ?? 'null'];

@@ -1,11 +1,11 @@
 import { createHmac } from 'node:crypto';
 import { sample, string } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openEngine, text as cell } from '../../src/load/engine.ts';
-import type { Engine } from '../../src/load/engine.ts';
-import { hmacPads, privacyKey } from '../../src/privacy.ts';
-import type { PrivacyAction, PrivacyRule } from '../../src/privacy.ts';
-import { sqlText } from '../../src/transform/lake.ts';
+import { openEngine, text as cell } from '../../src/load/ledger/engine.ts';
+import type { Engine } from '../../src/load/ledger/engine.ts';
+import { hmacPads, privacyKey } from '../../src/model/privacy.ts';
+import type { PrivacyAction, PrivacyRule } from '../../src/model/privacy.ts';
+import { sqlText } from '../../src/kernel/sql.ts';
 import { HMAC_VARIABLES, hmacSql, privateJsonSql } from '../../src/transform/privacy.ts';
 
 const KEY = 'a key of the tests';
@@ -33,7 +33,7 @@ function rule(action: PrivacyAction, paths: readonly string[], types?: readonly 
 /** A JSON text as the rules leave it. */
 async function made(rules: readonly PrivacyRule[], json: string, { type = 'Pass:Created', stored = false } = {}): Promise<string> {
   const expression = privateJsonSql({ rules, json: 'given.p', type: 'given.t', stored });
-  const [row] = await engine.rows(`select (${expression})::varchar as v from (select ${sqlText(json)}::json as p, ${sqlText(type)} as t) as given`);
+  const [row] = await engine.rawRows(`select (${expression})::varchar as v from (select ${sqlText(json)}::json as p, ${sqlText(type)} as t) as given`);
   return cell(row ?? {}, 'v') ?? 'null';
 } // prettier-ignore
 
@@ -49,7 +49,7 @@ describe('the keyed hash', () => {
     expect(clean.length).toBeGreaterThan(300);
     for (const key of keys) {
       await useKey(key);
-      const rows = await engine.rows(`select ${hmacSql('said')} as v from (select unnest(from_json($1::json, '["VARCHAR"]')) as said)`, [JSON.stringify(clean)]); // prettier-ignore
+      const rows = await engine.rawRows(`select ${hmacSql('said')} as v from (select unnest(from_json($1::json, '["VARCHAR"]')) as said)`, [JSON.stringify(clean)]); // prettier-ignore
       expect(rows.map((row) => `hmac:${cell(row, 'v')}`)).toEqual(clean.map((text) => hmac(text, key)));
     }
     await useKey(KEY);

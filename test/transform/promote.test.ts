@@ -1,13 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import { format } from 'prettier';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseJsonPath } from '../../src/json-path.ts';
-import { openEngine } from '../../src/load/engine.ts';
-import type { Engine } from '../../src/load/engine.ts';
-import { promotionKey, withPromoted } from '../../src/promoted.ts';
-import type { PromotedColumn, PromotedType } from '../../src/promoted.ts';
-import { TABLES, TABLE_NAMES } from '../../src/tables.ts';
-import { givenColumns, lakeColumns, sqlName, sqlText } from '../../src/transform/lake.ts';
+import { parseJsonPath } from '../../src/kernel/json-path.ts';
+import { openEngine } from '../../src/load/ledger/engine.ts';
+import type { Engine } from '../../src/load/ledger/engine.ts';
+import { promotionKey, withPromoted } from '../../src/model/promoted.ts';
+import type { PromotedColumn, PromotedType } from '../../src/model/promoted.ts';
+import { TABLES, TABLE_NAMES } from '../../src/model/tables.ts';
+import { givenColumns, lakeColumns } from '../../src/transform/lake.ts';
+import { sqlName, sqlText } from '../../src/kernel/sql.ts';
 import { promotedSql } from '../../src/transform/promote.ts';
 
 let engine: Engine;
@@ -28,7 +29,7 @@ async function promoted(promotedColumn: PromotedColumn, properties: readonly (st
   );
   const rows = properties.map((text, index) => `(${index}, ${text === null ? 'null' : sqlText(text)})`).join(', ');
   const from = `from (select n, ${nulls.join(', ')} from (values ${rows}) as given(n, p))`;
-  const found = await engine.rows(
+  const found = await engine.rawRows(
     `select ${sqlName(promotedColumn.name)} as v from (${promotedSql(table, from, ['n'])}) order by n`,
   );
   return found.map((row) => row['v']);

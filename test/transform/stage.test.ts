@@ -2,13 +2,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { SourceError } from '../../src/errors.ts';
-import { parseInstant } from '../../src/instant.ts';
-import { openEngine } from '../../src/load/engine.ts';
-import type { Engine } from '../../src/load/engine.ts';
-import type { LandedPage } from '../../src/page.ts';
-import { TABLES } from '../../src/tables.ts';
-import type { TableName } from '../../src/tables.ts';
+import { SourceError } from '../../src/kernel/errors.ts';
+import { parseInstant } from '../../src/kernel/instant.ts';
+import { openEngine } from '../../src/load/ledger/engine.ts';
+import type { Engine } from '../../src/load/ledger/engine.ts';
+import type { LandedPage } from '../../src/model/page.ts';
+import { TABLES } from '../../src/model/tables.ts';
+import type { TableName } from '../../src/model/tables.ts';
 import { disarm } from '../../src/transform/disarm.ts';
 import { stageSql } from '../../src/transform/stage.ts';
 
@@ -41,7 +41,7 @@ async function landed(rows: readonly unknown[], columns?: readonly string[]): Pr
 async function staged(table: TableName, pages: readonly LandedPage[], expression: string): Promise<unknown[]> {
   for (const sql of stageSql({ table: TABLES[table], pages, pinned: undefined, target: 'staged' }))
     await engine.run(sql);
-  return (await engine.rows(`select ${expression} as v from staged order by v`)).map((row) => row['v']);
+  return (await engine.rawRows(`select ${expression} as v from staged order by v`)).map((row) => row['v']);
 }
 
 function event(changes: Partial<Record<'id' | 'timestamp' | 'type' | 'operation' | 'properties', unknown>>): unknown[] {
@@ -176,6 +176,6 @@ test('disarming marks only the lines that are no text', async () => {
     Buffer.concat([Buffer.from('["é"]\n["'), Buffer.from([0xff]), Buffer.from('"]\n["a\tb"]\n["ok"]')]),
   );
   expect(await disarm(file, copy)).toBe(2);
-  const lines = await engine.rows(`select unnest(string_split(content, chr(10))) as line from read_text('${copy}')`);
+  const lines = await engine.rawRows(`select unnest(string_split(content, chr(10))) as line from read_text('${copy}')`);
   expect(lines.map((row) => row['line'])).toEqual(['["é"]', '!["�"]', '!["a b"]', '["ok"]', '']);
 });

@@ -1,4 +1,4 @@
-import { TABLES } from '../../../src/tables.ts';
+import { TABLES } from '../../../src/model/tables.ts';
 
 interface List<T> {
   readonly Count: number;

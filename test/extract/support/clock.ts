@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import type { Runtime } from '../../../src/runtime.ts';
+import type { Runtime } from '../../../src/kernel/runtime.ts';
 
 export interface FakeClock extends Runtime {
   /** Moves time on, waking sleepers in order and letting what they start run before the next wakes. */

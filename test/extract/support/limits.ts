@@ -1,5 +1,5 @@
-import { SlidingMinute } from '../../../src/extract/sliding-minute.ts';
-import type { Limiter } from '../../../src/extract/limiter.ts';
+import { SlidingMinute } from '../../../src/extract/source/sliding-minute.ts';
+import type { Limiter } from '../../../src/extract/source/limiter.ts';
 
 /** A limiter that lets everything through, for tests of what is asked and not of when. */
 export function unlimited(): Limiter {

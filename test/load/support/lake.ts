@@ -4,19 +4,19 @@ import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
-import { combine, EMPTY } from '../../../src/fingerprint.ts';
-import type { Fingerprint } from '../../../src/fingerprint.ts';
+import { combine, EMPTY } from '../../../src/model/fingerprint.ts';
+import type { Fingerprint } from '../../../src/model/fingerprint.ts';
 import { createHash } from 'node:crypto';
-import { HOUR, floorTo, parseInstant } from '../../../src/instant.ts';
-import type { Instant, Window } from '../../../src/instant.ts';
-import { LAKE_DEFAULTS, openLedger } from '../../../src/load/ledger.ts';
-import { text } from '../../../src/load/engine.ts';
-import type { LakeRuntime, LakeSettings, Ledger } from '../../../src/load/ledger.ts';
-import { mergeBatch } from '../../../src/load/merge.ts';
-import type { MergeOptions, MergeResult } from '../../../src/load/merge.ts';
-import type { Batch, LandedPage } from '../../../src/page.ts';
-import { TABLES } from '../../../src/tables.ts';
-import type { TableName } from '../../../src/tables.ts';
+import { HOUR, floorTo, parseInstant } from '../../../src/kernel/instant.ts';
+import type { Instant, Window } from '../../../src/kernel/instant.ts';
+import { LAKE_DEFAULTS, openLedger } from '../../../src/load/ledger/ledger.ts';
+import { text } from '../../../src/load/ledger/engine.ts';
+import type { LakeRuntime, LakeSettings, Ledger } from '../../../src/load/ledger/ledger.ts';
+import { mergeBatch } from '../../../src/load/merge/merge.ts';
+import type { MergeOptions, MergeResult } from '../../../src/load/merge/merge.ts';
+import type { Batch, LandedPage } from '../../../src/model/page.ts';
+import { TABLES } from '../../../src/model/tables.ts';
+import type { TableName } from '../../../src/model/tables.ts';
 
 export const TENANT = 'acme';
 
@@ -138,14 +138,14 @@ export async function storedRows(
   tenant = TENANT,
   columns = '*',
 ): Promise<Record<string, unknown>[]> {
-  const files = await ledger.rows(
+  const files = await ledger.rawRows(
     `select file from partitions where tenant = $1 and table_name = $2 and superseded_at is null`,
     [tenant, table],
   );
   if (files.length === 0) return [];
   const list = files.map((row) => `'${join(ledger.dataDir, text(row, 'file') ?? '')}'`).join(', ');
   const id = table === 'Metrics' ? 'metric_id' : 'event_id';
-  return ledger.rows(
+  return ledger.rawRows(
     `select ${columns} from read_parquet([${list}], hive_partitioning = false) order by "timestamp", ${id}`,
   );
 }

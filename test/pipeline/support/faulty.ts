@@ -1,6 +1,6 @@
 /** A small source that is told to misbehave, shared by the tests of faults. */
-import type { FaultRule } from '../../../src/sandbox/faults.ts';
-import type { Sandbox } from '../../../src/sandbox/sandbox.ts';
+import type { FaultRule } from '../../../sandbox/faults.ts';
+import type { Sandbox } from '../../../sandbox/sandbox.ts';
 import { CONTENT } from './content.ts';
 import { openWorld } from './world.ts';
 

@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { pino } from 'pino';
-import { loadConfig, type Config } from '../../../src/config.ts';
+import { loadConfig, type Config } from '../../../src/config/config.ts';
 import type { Tree } from '../../../src/config/layers.ts';
-import type { RunReport, TableReport } from '../../../src/pipeline/report.ts';
+import type { RunReport, TableReport } from '../../../src/model/report.ts';
 import { runPipeline } from '../../../src/pipeline/run.ts';
 import type { RunRequest } from '../../../src/pipeline/table-work.ts';
-import { systemRuntime, type Runtime } from '../../../src/runtime.ts';
-import { startSandbox, type Sandbox, type SandboxOptions } from '../../../src/sandbox/sandbox.ts';
-import type { TableName } from '../../../src/tables.ts';
+import { systemRuntime, type Runtime } from '../../../src/kernel/runtime.ts';
+import { startSandbox, type Sandbox, type SandboxOptions } from '../../../sandbox/sandbox.ts';
+import type { TableName } from '../../../src/model/tables.ts';
 
 export interface World extends AsyncDisposable {
   readonly sandbox: Sandbox;

@@ -1,0 +1,115 @@
+/**
+ * What can be done to a running sandbox: rows that arrive late, erasures, expiry, time that passes, new faults. One set of
+ * actions for the admin server, the scenario file and tests.
+ */
+import { z } from 'zod';
+import { DAY, formatInstant, HOUR, MINUTE, parseInstant, SECOND, type Instant } from './instant.ts';
+import { TABLE_NAMES, TABLES } from './tables.ts';
+import type { SandboxClock } from './clock.ts';
+import { faultRules, type Faults } from './faults.ts';
+import { parseRow } from './ndjson.ts';
+import type { Store } from './store.ts';
+import { fillWindow } from './synthetic.ts';
+
+const table = z.enum(TABLE_NAMES);
+const tenant = z.string().min(1);
+const instant = z.string().refine((text) => parseInstant(text) !== undefined, 'Expected an ISO 8601 instant.');
+/** `90s`, `15m`, `3h`, `2d`; a minus turns it back. */
+const DURATION = /^(-?)(\d+)(s|m|h|d)$/;
+const UNIT: Readonly<Record<string, bigint>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY };
+
+export const actionSchema = z.discriminatedUnion('action', [
+  z.strictObject({
+    action: z.literal('rows'),
+    table,
+    tenant,
+    /** Objects, or lines of NDJSON where the very text of a value matters. */
+    rows: z.array(z.union([z.string(), z.record(z.string(), z.unknown())])),
+  }),
+  z.strictObject({
+    action: z.literal('generate'),
+    table,
+    tenant,
+    rows: z.int().min(1),
+    from: instant,
+    to: instant,
+    seed: z.int().default(1),
+  }),
+  z.strictObject({
+    action: z.literal('erase'),
+    table,
+    tenant,
+    from: instant.optional(),
+    to: instant.optional(),
+    type: z.string().optional(),
+    ids: z.array(z.string()).min(1).optional(),
+    share: z.number().min(0).max(1).optional(),
+  }),
+  z.strictObject({ action: z.literal('expire'), table, tenant, before: instant }),
+  z.strictObject({
+    action: z.literal('clock'),
+    advance: z.string().regex(DURATION).optional(),
+    set: instant.optional(),
+  }),
+  z.strictObject({ action: z.literal('faults'), rules: faultRules }),
+]);
+
+export type SandboxAction = z.input<typeof actionSchema>;
+/** Rows added or removed, or the sandbox's time after the action. */
+export type ActionResult = { readonly rows: number } | { readonly now: string } | { readonly faults: number };
+
+/** Returns the function that carries actions out; it throws a ZodError for one that is not well-formed. */
+export function createActions(sandbox: { store: Store; clock: SandboxClock; faults: Faults }) {
+  const { store, clock, faults } = sandbox;
+  return async (given: unknown): Promise<ActionResult> => {
+    const action = actionSchema.parse(given);
+    switch (action.action) {
+      case 'rows': {
+        const { table: name, tenant, rows } = action;
+        const cells = rows.map((row, index) => {
+          const line = typeof row === 'string' ? row : JSON.stringify(row);
+          // A row that names a tenant keeps it in its column, also a foreign one.
+          return parseRow(line, TABLES[name], `row ${index + 1}`).map((cell, column) =>
+            cell === '' && TABLES[name].columns[column]?.name === 'tenantId' ? tenant : cell,
+          );
+        });
+        return { rows: await store.addRows(name, cells, { tenant }) };
+      }
+      case 'generate': {
+        const [from, to] = [at(action.from), at(action.to)];
+        // An id must differ from those of the first fill, whose seeds are smaller.
+        const window = { start: from, span: to - from, rows: action.rows, seed: 1_000_000_000 + action.seed * 16 };
+        await fillWindow(store, action.tenant, action.table, window);
+        return { rows: action.rows };
+      }
+      case 'erase': {
+        const { from, to, type, ids, share } = action;
+        const window = { from: from === undefined ? from : at(from), to: to === undefined ? to : at(to) };
+        return { rows: await store.erase(action.tenant, action.table, { ...window, type, ids, share }) };
+      }
+      case 'expire':
+        return { rows: await store.erase(action.tenant, action.table, { to: at(action.before) }) };
+      case 'clock': {
+        if (action.set !== undefined) clock.set(at(action.set));
+        if (action.advance !== undefined) clock.advance(duration(action.advance));
+        return { now: formatInstant(clock.now()) };
+      }
+      case 'faults':
+      default:
+        faults.set(action.rules);
+        return { faults: action.rules.length };
+    }
+  };
+}
+
+function at(text: string): Instant {
+  const parsed = parseInstant(text);
+  if (parsed === undefined) throw new TypeError('the schema has let a bad instant through');
+  return parsed;
+}
+
+function duration(text: string): bigint {
+  const [, sign, amount = '0', unit = 's'] = DURATION.exec(text) ?? [];
+  const ticks = BigInt(amount) * (UNIT[unit] ?? SECOND);
+  return sign === '-' ? -ticks : ticks;
+}

@@ -1,0 +1,276 @@
+/**
+ * A faithful Insights API on loopback: it authenticates, limits, keeps Logs for a while, executes KQL, and misbehaves when
+ * told to. `startSandbox` brings it up with its data; closing it removes all it made.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import type { Server } from 'node:http';
+import path from 'node:path';
+import { z } from 'zod';
+import { SandboxError } from './error.ts';
+import { formatInstant, parseInstant, type Instant } from './instant.ts';
+import { TABLE_NAMES, TABLES } from './tables.ts';
+import { createActions, type ActionResult, type SandboxAction } from './actions.ts';
+import { createAdminServer } from './admin.ts';
+import type { LimitMode } from './answer.ts';
+import { createCallLog, type CallRecord } from './calls.ts';
+import { createClock } from './clock.ts';
+import { createFaults, faultRules, type FaultRule } from './faults.ts';
+import { parseRow, readLines, type Cell } from './ndjson.ts';
+import { createRateLimit } from './rate.ts';
+import { scenarioSchema, startScenario, type ScenarioStep } from './scenario.ts';
+import { createQueryServer, type Service } from './server.ts';
+import { openStore, type HourCount, type Store } from './store.ts';
+import { fillTenant } from './synthetic.ts';
+import type { Shape } from './synthetic-hours.ts';
+import { DEFAULT_WIRE, type WireOptions } from './wire.ts';
+
+export interface SandboxOptions {
+  /** @default 0, any free port */
+  readonly port?: number | undefined;
+  readonly adminPort?: number | undefined;
+  /** Folder with `logs|events|metrics.ndjson(.gz)`; without it the data is synthetic. */
+  readonly data?: string | undefined;
+  /** Synthetic rows a tenant, over the three tables. @default 100000 */
+  readonly rows?: number | undefined;
+  /** Days before now that synthetic rows lie in. @default 60 */
+  readonly days?: number | undefined;
+  /** @default 1 */
+  readonly seed?: number | undefined;
+  /** @default 'wallet' */
+  readonly shape?: Shape | undefined;
+  /** Tenants to serve; of a data folder all that its rows name, else `demo`. */
+  readonly tenants?: readonly string[] | undefined;
+  /** The sandbox's time at its start, ISO; it runs on from there. @default the machine's time */
+  readonly now?: string | undefined;
+  /** Stop the sandbox's time between changes. @default false */
+  readonly frozen?: boolean | undefined;
+  /** Hide rows later than the sandbox's now, so that recorded rows come in as time passes. @default false */
+  readonly replay?: boolean | undefined;
+  /** Rows an answer may hold; 0 = no cap. @default 500000 */
+  readonly rowCap?: number | undefined;
+  /** Bytes of rows an answer may hold; 0 = no cap. @default 67108864 (64 MB) */
+  readonly byteCap?: number | undefined;
+  /** @default 'one-api-errors' */
+  readonly limitMode?: LimitMode | undefined;
+  /** @default 240000 */
+  readonly queryTimeoutMs?: number | undefined;
+  /** Calls in any sliding minute, per tenant, by the real clock; 0 = no limit. @default 60 */
+  readonly rate?: number | undefined;
+  /** How a 429 of the limit says when to come back. @default 'seconds' */
+  readonly retryAfter?: 'seconds' | 'date' | 'none' | undefined;
+  /** @default 45 */
+  readonly logsDays?: number | undefined;
+  /** Rows carry `internal-<tenant>` as their tenantId instead of the path's. @default false */
+  readonly internalTenantIds?: boolean | undefined;
+  readonly wire?: Partial<WireOptions> | undefined;
+  /** Rules, or a JSON file of them. */
+  readonly faults?: readonly FaultRule[] | string | undefined;
+  /** Steps, or a JSON file of them. */
+  readonly scenario?: readonly ScenarioStep[] | string | undefined;
+  /** NDJSON file that each call is appended to. */
+  readonly calls?: string | undefined;
+  /** Keep the data in memory instead of a temporary file. @default false */
+  readonly memory?: boolean | undefined;
+  /** @default '1GB' */
+  readonly memoryLimit?: string | undefined;
+  /** Aborting it ends the sandbox, also while it still loads. */
+  readonly signal?: AbortSignal | undefined;
+  /** Told when a step of the scenario fails, or the file of calls cannot be written. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+}
+
+export interface Sandbox extends AsyncDisposable {
+  /** `http://127.0.0.1:PORT`, the base address of the API. */
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly tenants: readonly string[];
+  readonly calls: readonly CallRecord[];
+  now(): Instant;
+  /** The key that opens a tenant. */
+  keyOf(tenant: string): string;
+  /** Adds or erases rows, moves the clock, replaces the fault rules. */
+  apply(action: SandboxAction): Promise<ActionResult>;
+  counts(): Promise<HourCount[]>;
+  close(): Promise<void>;
+}
+
+const FEW_ROWS = 50_000;
+
+export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
+  const faults = createFaults(await listOf(options.faults, 'faults', faultRules));
+  const steps = await listOf(options.scenario, 'scenario', scenarioSchema);
+  const start = options.now === undefined ? undefined : parseInstant(options.now);
+  if (options.now !== undefined && start === undefined) {
+    throw new SandboxError(`now: "${options.now}" is not an instant.`, { hint: 'Write it as 2026-11-01T00:00:00Z.' });
+  }
+  const clock = createClock({ ...(start === undefined ? {} : { start }), frozen: options.frozen ?? false });
+  const store = await openStore({
+    memory: options.memory ?? false,
+    memoryLimit: options.memoryLimit ?? '1GB',
+    // Threads that wait for each other cost more than so few rows.
+    threads: options.rows !== undefined && options.rows <= FEW_ROWS ? 1 : undefined,
+  });
+  const log = createCallLog(options.calls);
+  const servers: Server[] = [];
+  let stopScenario = (): void => undefined;
+  const close = async (): Promise<void> => {
+    stopScenario();
+    await Promise.all(servers.map(closeServer));
+    await store.close();
+    log.close();
+  };
+  options.signal?.addEventListener('abort', () => void close());
+  try {
+    options.signal?.throwIfAborted();
+    // The parser takes a second to load and DuckDB works meanwhile.
+    const [compile] = await Promise.all([loadEngine(store), loadData(store, options, clock.now())]);
+    options.signal?.throwIfAborted();
+    // Loading takes its time; the sandbox's own time starts with its service, so that runs are alike.
+    if (start !== undefined) clock.set(start);
+    const apply = createActions({ store, clock, faults });
+    const scenario = await startScenario(steps, apply, options.onError ?? (() => undefined));
+    stopScenario = () => scenario.stop();
+    const { logsDays = 45, replay = false, internalTenantIds = false } = options;
+    const service: Service = {
+      store,
+      compile,
+      faults,
+      now: () => clock.now(),
+      relations: (tenant, now) => {
+        const shownAs = internalTenantIds ? `internal-${tenant}` : undefined;
+        return store.relations(tenant, { now, logsDays, replay, shownAs });
+      },
+      rate: createRateLimit(options.rate ?? 60, () => performance.now()),
+      retryAfter: options.retryAfter ?? 'seconds',
+      limits: {
+        rows: cap(options.rowCap ?? 500_000),
+        bytes: cap(options.byteCap ?? 64 * 1024 * 1024),
+        mode: options.limitMode ?? 'one-api-errors',
+        timeoutMs: options.queryTimeoutMs ?? 240_000,
+      },
+      wire: { ...DEFAULT_WIRE, ...options.wire },
+      onCall: async (call) => {
+        try {
+          log.add(call);
+        } catch (error) {
+          options.onError?.(error);
+        }
+        await scenario.callDone();
+      },
+    };
+    const api = createQueryServer(service);
+    const admin = createAdminServer({
+      apply,
+      calls: () => log.calls,
+      counts: async () => store.counts(),
+      now: () => formatInstant(clock.now()),
+    });
+    servers.push(api, admin);
+    return {
+      url: await listen(api, options.port ?? 0),
+      adminUrl: await listen(admin, options.adminPort ?? 0),
+      tenants: store.tenants(),
+      calls: log.calls,
+      now: () => clock.now(),
+      keyOf: (tenant) => `sandbox-${tenant}`,
+      apply,
+      counts: async () => store.counts(),
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function loadEngine(store: Store): Promise<Service['compile']> {
+  const [{ loadKql }, { KQL_MACROS }] = await Promise.all([import('./kql/compile.ts'), import('./kql/macros.ts')]);
+  await store.run(KQL_MACROS);
+  const compile = await loadKql();
+  // The first analysis takes a second: better now than within the first call's time.
+  compile('print now()', { nowTicks: 0n, parameters: {}, relations: { Logs: '', Events: '', Metrics: '' } });
+  return compile;
+}
+
+async function loadData(store: Store, options: SandboxOptions, now: Instant): Promise<void> {
+  const { data, tenants } = options;
+  if (data !== undefined) return loadFolder(store, data, tenants);
+  const { rows = 100_000, days = 60, seed = 1, shape = 'wallet' } = options;
+  for (const tenant of tenants ?? ['demo']) await fillTenant(store, tenant, { rows, days, seed, shape, now });
+}
+
+/** Every table whose file is there; the tenants are those that the rows name, or those asked for. */
+async function loadFolder(store: Store, folder: string, only: readonly string[] | undefined): Promise<void> {
+  let found = 0;
+  for (const tenant of only ?? []) await store.addTenant(tenant);
+  for (const name of TABLE_NAMES) {
+    const base = path.join(folder, `${TABLES[name].fileName}.ndjson`);
+    const file = (await exists(`${base}.gz`)) ? `${base}.gz` : base;
+    if (!(await exists(file))) continue;
+    found++;
+    await store.addRows(name, rowsOf(file, name), only ? { only } : {});
+  }
+  if (found > 0) return;
+  throw new SandboxError('The data folder holds none of logs, events or metrics as .ndjson or .ndjson.gz.', {
+    hint: 'Point --data at a folder with at least one of them, or leave it out for synthetic data.',
+    where: { folder },
+  });
+}
+
+async function* rowsOf(file: string, name: (typeof TABLE_NAMES)[number]): AsyncGenerator<Cell[]> {
+  let number = 0;
+  for await (const line of readLines(file)) {
+    number++;
+    if (line.trim() !== '') yield parseRow(line, TABLES[name], `${path.basename(file)} line ${number}`);
+  }
+}
+
+/** A list given as such, or read from a JSON file. */
+async function listOf<S extends z.ZodType>(given: unknown, what: string, schema: S): Promise<z.output<S>> {
+  const where: Record<string, string> = typeof given === 'string' ? { file: given } : {};
+  let list: unknown = given ?? [];
+  if (typeof given === 'string') {
+    try {
+      list = JSON.parse(await readFile(given, 'utf8'));
+    } catch (error) {
+      throw new SandboxError(`The ${what} file cannot be read as JSON.`, {
+        hint: 'It must exist and hold one JSON list.',
+        where,
+        cause: error,
+      });
+    }
+  }
+  const parsed = schema.safeParse(list);
+  if (parsed.success) return parsed.data;
+  throw new SandboxError(`The ${what} are not valid:\n${z.prettifyError(parsed.error)}`, {
+    hint: 'The formats are in docs/sandbox.md.',
+    where,
+  });
+}
+
+/** Where a flag says 0, there is no cap. */
+function cap(value: number): number {
+  return value === 0 ? Infinity : value;
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+async function listen(server: Server, port: number): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  return `http://127.0.0.1:${typeof address === 'object' && address ? address.port : port}`;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  server.closeAllConnections();
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+}

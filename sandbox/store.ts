@@ -1,0 +1,311 @@
+/**
+ * What the sandbox holds: one DuckDB schema a tenant with the three tables, in the storage form that compiled KQL
+ * works on (guid and dynamic as text, datetime as ticks of 100 ns, the null string as ''). Rows lie in the order of
+ * their timestamps, so that the range of a page query reads few row groups however large the table is.
+ */
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { DuckDBInstance, type DuckDBConnection } from '@duckdb/node-api';
+import { SandboxError } from './error.ts';
+import { DAY, formatInstant, HOUR, type Instant } from './instant.ts';
+import { TABLE_NAMES, TABLES, type KqlType, type TableName } from './tables.ts';
+import type { Cell } from './ndjson.ts';
+
+export interface StoreOptions {
+  /** Keep everything in memory instead of a database file in a temporary folder. */
+  readonly memory?: boolean;
+  /** DuckDB's own limit, e.g. `1GB`. @default '1GB' */
+  readonly memoryLimit?: string;
+  /** @default all cores */
+  readonly threads?: number | undefined;
+}
+
+/** Which rows an erasure removes; all given conditions must hold. `share` picks that part of them by the id's hash. */
+export interface RowFilter {
+  readonly from?: Instant | undefined;
+  readonly to?: Instant | undefined;
+  readonly type?: string | undefined;
+  readonly ids?: readonly string[] | undefined;
+  readonly share?: number | undefined;
+}
+
+export interface HourCount {
+  readonly tenant: string;
+  readonly table: TableName;
+  /** Start of the hour, ISO; null for rows that have no timestamp. */
+  readonly hour: string | null;
+  readonly rows: number;
+}
+
+export interface Visibility {
+  readonly now: Instant;
+  /** Days that Logs are kept. */
+  readonly logsDays: number;
+  /** Hide rows later than `now`, so that a recorded data set comes in as the clock runs. */
+  readonly replay: boolean;
+  /** What the tenantId column shows instead of the tenant's own name, where the service uses internal ids. */
+  readonly shownAs?: string | undefined;
+}
+
+const SQL_TYPE: Readonly<Record<KqlType, string>> = {
+  guid: 'varchar',
+  datetime: 'bigint',
+  string: 'varchar not null',
+  dynamic: 'varchar',
+};
+const FOLDER_PREFIX = 'insights-sandbox-';
+const CONNECTIONS = 4;
+
+export type Store = Awaited<ReturnType<typeof openStore>>;
+
+/** Opens an empty store. `close` (or `await using`) ends its connections and removes its files. */
+export async function openStore(options: StoreOptions = {}) {
+  await removeAbandoned();
+  const folder = options.memory ? undefined : await mkdtemp(path.join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
+  const instance = await DuckDBInstance.create(folder ? path.join(folder, 'sandbox.duckdb') : ':memory:', {
+    memory_limit: options.memoryLimit ?? '1GB',
+    ...(folder ? { temp_directory: path.join(folder, 'spill') } : {}),
+    ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
+    // A query must never try a download.
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+  });
+  const tenants = new Set<string>();
+  const idle: DuckDBConnection[] = [];
+  const waiting: ((connection: DuckDBConnection) => void)[] = [];
+  for (let n = 0; n < CONNECTIONS; n++) idle.push(await instance.connect());
+  const all = [...idle];
+
+  let closing: Promise<void> | undefined;
+  async function borrow(): Promise<DuckDBConnection> {
+    if (closing) throw new Error('The sandbox is closed.');
+    return take();
+  }
+  async function take(): Promise<DuckDBConnection> {
+    return idle.pop() ?? new Promise((resolve) => waiting.push(resolve));
+  }
+  function giveBack(connection: DuckDBConnection): void {
+    const next = waiting.shift();
+    if (next) next(connection);
+    else idle.push(connection);
+  }
+  async function using<T>(work: (connection: DuckDBConnection) => Promise<T>): Promise<T> {
+    const connection = await borrow();
+    try {
+      return await work(connection);
+    } finally {
+      giveBack(connection);
+    }
+  }
+
+  async function createTenant(connection: DuckDBConnection, tenant: string): Promise<void> {
+    if (tenants.has(tenant)) return;
+    tenants.add(tenant);
+    const tables = TABLE_NAMES.map((name) => createTable(`${quote(tenant)}.${quote(name)}`, name));
+    await connection.run(`create schema ${quote(tenant)}; ${tables.join('; ')}`);
+  }
+
+  async function closeOnce(): Promise<void> {
+    // What still runs has to end first: a connection must not be closed under a statement.
+    const running = all.filter((connection) => !idle.includes(connection));
+    const interrupting = setInterval(() => running.forEach((connection) => connection.interrupt()), 20);
+    await Promise.all(all.map(take));
+    clearInterval(interrupting);
+    for (const connection of all) connection.closeSync();
+    instance.closeSync();
+    if (folder) await rm(folder, { recursive: true, force: true });
+  }
+  async function close(): Promise<void> {
+    return (closing ??= closeOnce());
+  }
+
+  return {
+    tenants: () => [...tenants],
+    async addTenant(tenant: string): Promise<void> {
+      await using(async (connection) => createTenant(connection, tenant));
+    },
+
+    /** Runs statements that answer nothing, each batch on one connection, as many side by side as there are. */
+    async run(...batches: string[]): Promise<void> {
+      await Promise.all(batches.map(async (sql) => using(async (connection) => connection.run(sql))));
+    },
+
+    /**
+     * Adds rows given in the column order of the table, to the tenant that their `tenantId` names or to `tenant`.
+     * They are sorted by timestamp first. `only` limits which tenants are taken. Answers the number of rows added.
+     */
+    async addRows(
+      name: TableName,
+      rows: AsyncIterable<Cell[]> | Iterable<Cell[]>,
+      target: { tenant?: string; only?: readonly string[] },
+    ): Promise<number> {
+      return using(async (connection) => {
+        const stage = `stage_${name}`;
+        await connection.run(createTable(`temp.${stage}`, name, 'or replace temp'));
+        const appender = await connection.createAppender(stage, 'main', 'temp');
+        for await (const row of rows) {
+          for (const cell of row) {
+            if (cell === null) appender.appendNull();
+            else if (typeof cell === 'bigint') appender.appendBigInt(cell);
+            else appender.appendVarchar(cell);
+          }
+          appender.endRow();
+        }
+        appender.closeSync();
+        await refuseBadJson(connection, stage, name);
+        const wanted = target.tenant === undefined ? await distinctTenants(connection, stage) : [target.tenant];
+        let added = 0;
+        for (const tenant of wanted) {
+          if (target.only && !target.only.includes(tenant)) continue;
+          if (tenant === '') {
+            throw new SandboxError(`Rows of ${name} have no tenantId.`, { hint: 'Each row must name its tenant.' });
+          }
+          await createTenant(connection, tenant);
+          const own = target.tenant === undefined ? `where "tenantId" = ${literal(tenant)}` : '';
+          const result = await connection.run(
+            `insert into ${quote(tenant)}.${quote(name)} from temp.${stage} ${own} order by "timestamp", rowid`,
+          );
+          added += result.rowsChanged;
+        }
+        await connection.run(`drop table temp.${stage}`);
+        return added;
+      });
+    },
+
+    /** Removes rows for good and answers how many. */
+    async erase(tenant: string, name: TableName, filter: RowFilter): Promise<number> {
+      const { id, typeColumn } = TABLES[name];
+      const conditions = ['true'];
+      if (filter.from !== undefined) conditions.push(`"timestamp" >= ${filter.from}`);
+      if (filter.to !== undefined) conditions.push(`"timestamp" < ${filter.to}`);
+      if (filter.type !== undefined) conditions.push(`${quote(typeColumn)} = ${literal(filter.type)}`);
+      if (filter.ids) conditions.push(`${quote(id)} in (${filter.ids.map((each) => literal(each)).join(', ')})`);
+      if (filter.share !== undefined) {
+        conditions.push(`hash(coalesce(${quote(id)}, '')) % 1000000 < ${Math.round(filter.share * 1_000_000)}`);
+      }
+      const from = `${quote(tenant)}.${quote(name)}`;
+      return using(async (connection) => {
+        const result = await connection.run(`delete from ${from} where ${conditions.join(' and ')}`);
+        return result.rowsChanged;
+      });
+    },
+
+    /** What the tenant can see at an instant, as the SQL text of each table. */
+    relations(tenant: string, { now, logsDays, replay, shownAs }: Visibility): Record<TableName, string> {
+      const relation = (name: TableName): string => {
+        const conditions: string[] = [];
+        if (name === 'Logs') conditions.push(`"timestamp" >= ${now - BigInt(logsDays) * DAY}`);
+        if (replay) conditions.push(`"timestamp" <= ${now}`);
+        const where = conditions.length > 0 ? ` where ${conditions.join(' and ')}` : '';
+        const columns = shownAs === undefined ? '*' : `* replace (${literal(shownAs)} as "tenantId")`;
+        return `(select ${columns} from ${quote(tenant)}.${quote(name)}${where})`;
+      };
+      return { Logs: relation('Logs'), Events: relation('Events'), Metrics: relation('Metrics') };
+    },
+
+    /** Streams a query of one text column, a chunk of rows at a time. Aborting interrupts DuckDB. */
+    async *stream(sql: string, signal: AbortSignal): AsyncGenerator<string[]> {
+      const connection = await borrow();
+      // DuckDB forgets an interrupt that comes before a statement has really begun: it is repeated until the query ends.
+      let repeat: NodeJS.Timeout | undefined;
+      const interrupt = (): void => {
+        connection.interrupt();
+        repeat ??= setInterval(() => connection.interrupt(), 20);
+      };
+      signal.addEventListener('abort', interrupt);
+      try {
+        signal.throwIfAborted();
+        const result = await connection.stream(sql);
+        for (;;) {
+          signal.throwIfAborted();
+          const chunk = await result.fetchChunk();
+          if (!chunk || chunk.rowCount === 0) return;
+          yield chunk.getColumnValues(0).map(String);
+        }
+      } finally {
+        signal.removeEventListener('abort', interrupt);
+        clearInterval(repeat);
+        giveBack(connection);
+      }
+    },
+
+    /** Rows per tenant, table and hour as stored, whether visible or not. */
+    async counts(): Promise<HourCount[]> {
+      const hours: HourCount[] = [];
+      for (const tenant of [...tenants].sort()) {
+        for (const table of TABLE_NAMES) {
+          const from = `${quote(tenant)}.${quote(table)}`;
+          const sql = `select "timestamp" // ${HOUR}, count(*) from ${from} group by 1 order by 1`;
+          const reader = await using(async (connection) => connection.runAndReadAll(sql));
+          for (const [hour, rows] of reader.getRows()) {
+            hours.push({
+              tenant,
+              table,
+              hour: typeof hour === 'bigint' ? formatInstant(hour * HOUR) : null,
+              rows: Number(rows),
+            });
+          }
+        }
+      }
+      return hours;
+    },
+
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** An SQL identifier. */
+export function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** An SQL text literal. */
+export function literal(value: string): string {
+  return `'${value.replaceAll("'", "''")}'`;
+}
+
+function createTable(target: string, name: TableName, mode = ''): string {
+  const columns = TABLES[name].columns.map((column) => `${quote(column.name)} ${SQL_TYPE[column.type]}`);
+  return `create ${mode} table ${target} (${columns.join(', ')})`;
+}
+
+/** A dynamic value was cut out of its line unparsed: what is no JSON must be found now and not in the middle of a query. */
+async function refuseBadJson(connection: DuckDBConnection, stage: string, name: TableName): Promise<void> {
+  const dynamic = TABLES[name].columns.filter((column) => column.type === 'dynamic');
+  const bad = dynamic.map((column) => `not json_valid(${quote(column.name)})`).join(' or ');
+  const reader = await connection.runAndReadAll(`select min(rowid) + 1 from temp.${stage} where ${bad}`);
+  const row = reader.getRows()[0]?.[0] ?? undefined;
+  if (row === undefined) return;
+  throw new SandboxError(`Row ${String(row)} of ${name} holds a dynamic value that is not JSON.`, {
+    hint: 'properties and value must be JSON.',
+    where: { table: name },
+  });
+}
+
+async function distinctTenants(connection: DuckDBConnection, stage: string): Promise<string[]> {
+  const reader = await connection.runAndReadAll(`select distinct "tenantId" from temp.${stage} order by 1`);
+  return reader.getRows().map(([tenant]) => String(tenant));
+}
+
+/** A sandbox that was killed leaves its folder behind; the process id in the name tells whether it still runs. */
+async function removeAbandoned(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const pid = new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) {
+      // What cannot be removed belongs to another user, whose next sandbox will do it.
+      await rm(path.join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined);
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // EPERM: it runs under another user.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+}

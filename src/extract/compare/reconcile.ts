@@ -1,0 +1,209 @@
+/**
+ * What the source holds: counts and fingerprints of a range by hour (or minute), with the source's own clock. One call
+ * as long as the source takes it; a range that is too much is halved.
+ */
+import { SourceError, isRefusedQuery } from '../../kernel/errors.ts';
+import { EMPTY } from '../../model/fingerprint.ts';
+import type { Fingerprint } from '../../model/fingerprint.ts';
+import { DAY, HOUR, MINUTE, SECOND, floorTo, parseInstant } from '../../kernel/instant.ts';
+import type { Instant, Window } from '../../kernel/instant.ts';
+import type { SourceDrop } from '../../model/privacy.ts';
+import type { TableName } from '../../model/tables.ts';
+import type { Client } from '../source/client.ts';
+import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery, clockQuery } from '../source/kql.ts';
+import type { CellQuery, ClockRange } from '../source/kql.ts';
+import type { Grade } from '../../model/report.ts';
+import { readPacked } from '../source/packed-answer.ts';
+import type { Packed } from '../source/packed-answer.ts';
+import { halve } from './windows.ts';
+
+export interface SourceRequest {
+  readonly table: TableName;
+  /** Hours of a range that the source's clock bounds, or minutes of given windows. */
+  readonly range: ClockRange | { readonly windows: readonly Window[] };
+  readonly unit: 'hour' | 'minute';
+  /** The proof to ask for: what was had the last time. */
+  readonly grade: Grade;
+  readonly dropKeys?: readonly SourceDrop[];
+}
+
+export interface SourceCell {
+  /** In grade `count` its sums are zero. */
+  readonly fingerprint: Fingerprint;
+  readonly rows: number;
+  /** Estimate of the bytes that the rows would take in an answer. */
+  readonly bytes: number;
+  /** First and last instant, in grade `count` alone. */
+  readonly first?: Instant;
+  readonly last?: Instant;
+}
+
+export interface SourceView {
+  /** The source's clock at the (first) answer. */
+  readonly at: Instant;
+  /** Nothing before it was asked for; `undefined` = there is no lower bound. */
+  readonly lower: Instant | undefined;
+  readonly upper: Instant;
+  /** What was asked for, where it was windows. */
+  readonly windows: readonly Window[] | undefined;
+  readonly unit: 'hour' | 'minute';
+  /** The proof that was had: `count` where the source refuses the checksum functions, `none` where it refuses to count. */
+  readonly grade: Grade;
+  /** By the start of the cell; cells without rows are absent. */
+  readonly cells: ReadonlyMap<Instant, SourceCell>;
+  /** Queries that it took. */
+  readonly calls: number;
+}
+
+/** Throws SourceError when even one cell is too much for the source, and what the client throws. */
+export async function readSource(client: Client, request: SourceRequest, signal?: AbortSignal): Promise<SourceView> {
+  const { table, unit, dropKeys } = request;
+  const range = 'windows' in request.range ? request.range : onHours(request.range);
+  const query = (proof: Grade): CellQuery => ({ table, unit, range, proof, ...(dropKeys ? { dropKeys } : {}) });
+  let refused = 0;
+  let gathered: Gathered | undefined;
+  let grade = request.grade;
+  if (grade === 'checksum') {
+    gathered = await unlessRefused(() => gather(client, query('checksum'), signal));
+    if (!gathered) refused++;
+    // Null sums: the functions are accepted and do nothing. The counts beside them are good.
+    if (!gathered?.items.every(hasChecksums)) grade = 'count';
+  }
+  if (grade === 'count') {
+    gathered ??= await unlessRefused(() => gather(client, query('count'), signal));
+    if (!gathered) refused++;
+  }
+  if (!gathered) return uncounted(client, request, refused, signal);
+  const { at, lower, upper, items, calls } = gathered;
+  const windows = 'windows' in range ? range.windows : undefined;
+  const cells = new Map(items.map((item) => sourceCell(item, UNIT_TICKS[unit], grade)));
+  return { at, lower, upper, windows, unit, grade, cells, calls: calls + refused };
+}
+
+/** What is left when the source refuses to count: its clock. There are no cells, and nothing can be compared. */
+async function uncounted(
+  client: Client,
+  { table, range, unit }: SourceRequest,
+  refused: number,
+  signal: AbortSignal | undefined,
+): Promise<SourceView> {
+  const outcome = await client.ask(clockQuery(), ['at'], signal);
+  const cell = outcome.kind === 'rows' ? outcome.rows[0]?.[0] : undefined;
+  const at = typeof cell === 'string' ? parseInstant(cell) : undefined;
+  if (at === undefined) {
+    throw new SourceError(`The source neither counts ${table} nor tells its time.`, {
+      hint: 'Run `insights-etl doctor`; ask the vendor which queries the endpoint allows.',
+      where: { tenant: client.tenant, table },
+    });
+  }
+  const base = { at, unit, grade: 'none', cells: new Map<Instant, SourceCell>(), calls: refused + 1 } as const;
+  if ('windows' in range) return { ...base, lower: undefined, upper: at, windows: range.windows };
+  const { settleMs, lower, upper, retentionDays } = range;
+  const settled = floorTo(at - BigInt(Math.ceil(settleMs / 1000)) * SECOND, MINUTE);
+  const edge = retentionDays === undefined ? undefined : floorTo(at - BigInt(retentionDays) * DAY, HOUR);
+  return {
+    ...base,
+    lower: lower !== undefined && (edge === undefined || lower > edge) ? floorTo(lower, HOUR) : edge,
+    upper: upper !== undefined && upper < settled ? upper : settled,
+    windows: undefined,
+  };
+}
+
+export interface Gathered extends Packed {
+  readonly calls: number;
+}
+
+/**
+ * The cells of a query, in one call or, where that is too much for the source or its answer was cut, in several.
+ * Throws SourceError when a single cell is too much.
+ */
+export async function gather(client: Client, query: CellQuery, signal?: AbortSignal): Promise<Gathered> {
+  const outcome = await client.ask(cellQuery(query), PACKED_COLUMNS, signal);
+  const packed = outcome.kind === 'rows' ? readPacked(outcome.rows) : undefined;
+  if (packed) return { ...packed, calls: 1 };
+  if ('windows' in query.range) return gatherHalves(client, query, query.range.windows, signal);
+  const bounds = await readBounds(client, query.table, query.range, signal);
+  const whole = { ...bounds, items: [], calls: 2 };
+  if (bounds.firstRow === undefined) return whole;
+  const from = floorTo(bounds.firstRow, HOUR);
+  const { items, calls } = await gatherHalves(client, query, [{ from, to: bounds.upper }], signal);
+  return { ...whole, items, calls: calls + 1 };
+}
+
+async function gatherHalves(
+  client: Client,
+  query: CellQuery,
+  windows: readonly Window[],
+  signal: AbortSignal | undefined,
+): Promise<Gathered> {
+  const halves = halve(windows, UNIT_TICKS[query.unit]);
+  if (!halves) throw tooMuch(client, query);
+  const first = await gather(client, { ...query, range: { windows: halves[0] } }, signal);
+  const second = await gather(client, { ...query, range: { windows: halves[1] } }, signal);
+  return {
+    ...first,
+    upper: second.upper,
+    items: [...first.items, ...second.items],
+    calls: 1 + first.calls + second.calls,
+  };
+}
+
+async function readBounds(
+  client: Client,
+  table: TableName,
+  range: ClockRange,
+  signal: AbortSignal | undefined,
+): Promise<{ at: Instant; lower: Instant | undefined; upper: Instant; firstRow: Instant | undefined }> {
+  const outcome = await client.ask(boundsQuery(table, range), BOUNDS_COLUMNS, signal);
+  const cells = outcome.kind === 'rows' ? outcome.rows[0] : undefined;
+  const [at, lower, upper, firstRow] = (cells ?? []).map((cell) => parseInstant(String(cell)));
+  if (at !== undefined && upper !== undefined) return { at, lower, upper, firstRow };
+  throw new SourceError(`The source cannot tell the bounds of ${table}.`, {
+    hint: 'Set a later `start` for the table, so that less of it is compared.',
+    where: { tenant: client.tenant, table },
+  });
+}
+
+/** Accounts are kept by whole hours: a bound inside an hour would make an account that can never balance. */
+function onHours(range: ClockRange): ClockRange {
+  return range.lower === undefined ? range : { ...range, lower: floorTo(range.lower, HOUR) };
+}
+
+async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (isRefusedQuery(error)) return undefined;
+    throw error;
+  }
+}
+
+function hasChecksums([, n, , s0, s1, x]: readonly string[]): boolean {
+  if (!isNumber(s0) || !isNumber(s1) || !isNumber(x)) return false;
+  return n === '0' || s0 !== '0' || s1 !== '0' || x !== '0';
+}
+
+function sourceCell(item: readonly string[], unit: bigint, grade: Grade): readonly [Instant, SourceCell] {
+  const [cell = '', n = '', b = '', third, fourth, fifth] = item;
+  const rows = BigInt(n);
+  const base = { rows: Number(n), bytes: Number(b) };
+  const from = BigInt(cell) * unit;
+  if (grade === 'checksum') {
+    const fingerprint = { rows, sum0: BigInt(third ?? 0), sum1: BigInt(fourth ?? 0), xor: BigInt(fifth ?? 0) };
+    return [from, { ...base, fingerprint }];
+  }
+  const [first, last] = [parseInstant(third ?? ''), parseInstant(fourth ?? '')];
+  const seen = first !== undefined && last !== undefined ? { first, last } : {};
+  return [from, { ...base, fingerprint: { ...EMPTY, rows }, ...seen }];
+}
+
+function isNumber(text: string | undefined): boolean {
+  return text !== undefined && /^-?\d+$/.test(text);
+}
+
+function tooMuch(client: Client, query: CellQuery): SourceError {
+  return new SourceError(`The source cannot even count a single ${query.unit} of ${query.table}.`, {
+    hint: 'Ask the vendor about the limits of the query endpoint; they are below anything usable.',
+    where: { tenant: client.tenant, table: query.table },
+  });
+}

@@ -1,0 +1,173 @@
+/**
+ * Answers on disk, between the source and the lake:
+ *
+ *     <root>/<tenant>/<Table>/<batch>/batch.json       what belongs together; rewritten when a page is split
+ *     <root>/<tenant>/<Table>/<batch>/<page>.ndjson    one answer: `#{header}`, a line a row, `#{trailer}`
+ *
+ * A page is written aside, flushed, renamed, and its folder flushed: what has its name is complete. After a crash the
+ * next run finds the batch, keeps its complete pages, removes the rest, and asks only for what is missing.
+ * batch.json names the children of a split before they are asked for, so a child on disk is always a known one.
+ */
+import { join } from 'node:path';
+import { TEMPORARY, onDisk, syncPath, systemFiles, writeDurably } from '../../kernel/files.ts';
+import type { Files } from '../../kernel/files.ts';
+import type { Batch, LandedPage, Page } from '../../model/page.ts';
+import type { TableName } from '../../model/tables.ts';
+import { readBatch, writeBatch } from './batch-file.ts';
+import { createPageWriter, readLanded } from './page-file.ts';
+import type { PageAnswer, PageWriter } from './page-file.ts';
+
+const BATCH_FILE = 'batch.json';
+const PAGE_END = '.ndjson';
+
+/** One batch on its way: what is planned, what is landed. */
+export interface Landing {
+  /** The batch with its pages as they are now, splits included. */
+  readonly batch: Batch;
+  readonly folder: string;
+  readonly landed: ReadonlyMap<string, LandedPage>;
+  /** Begins the file of a page; what an earlier attempt left is overwritten. */
+  open(page: Page, query: string): Promise<PageWriter>;
+  /** Gives a finished file its name. From then on the page is landed. */
+  commit(page: Page, writer: PageWriter, answer: PageAnswer): Promise<LandedPage>;
+  /** Puts children in a page's place, durably, and drops its file if it had landed. */
+  replace(page: Page, children: readonly Page[]): Promise<void>;
+  /** Leaves a part of the batch in its place, durably, and drops the files of all other pages: those are merged. */
+  narrow(remainder: Batch): Promise<void>;
+  /** Removes the folder: the batch is merged, or given up. */
+  remove(): Promise<void>;
+}
+
+/** Starts a batch: its folder and batch.json, durably. `run` goes into each file's header. */
+export async function createLanding(
+  root: string,
+  batch: Batch,
+  run: string,
+  files: Files = systemFiles,
+): Promise<Landing> {
+  const folder = join(root, batch.tenant, batch.table, batch.id);
+  await onDisk(folder, async () => {
+    await files.mkdir(folder, { recursive: true });
+    await writeDurably(join(folder, BATCH_FILE), writeBatch(batch), files);
+    await syncPath(join(folder, '..'), files);
+  });
+  return landing(files, folder, batch, run, new Map());
+}
+
+/** The batches that earlier runs left, oldest first, without the traces of what they did not finish. */
+export async function openLandings(
+  root: string,
+  tenant: string,
+  table: TableName,
+  run: string,
+  files: Files = systemFiles,
+): Promise<Landing[]> {
+  const parent = join(root, tenant, table);
+  return onDisk(parent, () => readLandings(parent, tenant, table, run, files));
+}
+
+async function readLandings(
+  parent: string,
+  tenant: string,
+  table: TableName,
+  run: string,
+  files: Files,
+): Promise<Landing[]> {
+  const landings: Landing[] = [];
+  for (const name of (await entries(files, parent)).sort()) {
+    const folder = join(parent, name);
+    const batch = await readBatchFile(files, join(folder, BATCH_FILE));
+    if (!batch || batch.id !== name || batch.tenant !== tenant || batch.table !== table) {
+      // Died before the batch was written down: nothing of it was asked for.
+      await files.rm(folder, { recursive: true, force: true });
+      continue;
+    }
+    landings.push(landing(files, folder, batch, run, await readPages(files, folder, batch)));
+  }
+  return landings;
+}
+
+function landing(files: Files, folder: string, start: Batch, run: string, landed: Map<string, LandedPage>): Landing {
+  let batch = start;
+  // Splits of pages in flight must not overwrite each other's batch.json.
+  let last: Promise<void> = Promise.resolve();
+
+  async function replaceAfter(before: Promise<void>, page: Page, children: readonly Page[]): Promise<void> {
+    await before;
+    await become({ ...batch, pages: batch.pages.flatMap((other) => (other.id === page.id ? children : [other])) });
+  }
+
+  /** Writes the batch down before the files of pages that it no longer names go. */
+  async function become(next: Batch): Promise<void> {
+    await onDisk(folder, () => writeDurably(join(folder, BATCH_FILE), writeBatch(next), files));
+    batch = next;
+    const named = new Set(next.pages.map(({ id }) => id));
+    for (const [id, { file }] of landed) {
+      if (named.has(id)) continue;
+      landed.delete(id);
+      await onDisk(folder, () => files.rm(file, { force: true }));
+    }
+  }
+
+  return {
+    get batch() {
+      return batch;
+    },
+    folder,
+    landed,
+    open: (page, query) => {
+      const { tenant, table } = batch;
+      return createPageWriter(join(folder, `${page.id}${PAGE_END}`), { page, run, query, tenant, table }, files);
+    },
+    async commit(page, writer, answer) {
+      const file = await writer.commit(answer);
+      const { columns, ...counts } = answer;
+      const result: LandedPage = { page, file, ...counts, ...(columns ? { columns } : {}) };
+      landed.set(page.id, result);
+      return result;
+    },
+    replace(page, children) {
+      const step = replaceAfter(last, page, children);
+      last = step.catch(() => {});
+      return step;
+    },
+    narrow: become,
+    remove: () => onDisk(folder, () => files.rm(folder, { recursive: true, force: true })),
+  };
+}
+
+/** The complete files of pages that the batch still names; everything else in the folder is removed. */
+async function readPages(files: Files, folder: string, batch: Batch): Promise<Map<string, LandedPage>> {
+  const landed = new Map<string, LandedPage>();
+  for (const name of await entries(files, folder)) {
+    if (name === BATCH_FILE) continue;
+    const file = join(folder, name);
+    const page = batch.pages.find(({ id }) => name === `${id}${PAGE_END}`);
+    const complete = page && !name.endsWith(TEMPORARY) ? await readLanded(files, file, page) : undefined;
+    if (complete) landed.set(complete.page.id, complete);
+    else await files.rm(file, { recursive: true, force: true });
+  }
+  return landed;
+}
+
+async function readBatchFile(files: Files, file: string): Promise<Batch | undefined> {
+  try {
+    return readBatch(await files.readFile(file, 'utf8'));
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function entries(files: Files, folder: string): Promise<string[]> {
+  try {
+    return await files.readdir(folder);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+}

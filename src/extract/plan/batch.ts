@@ -1,0 +1,83 @@
+/** Pages grouped into batches, the unit of merging; and what a plan costs. Pure. */
+import { DAY, HOUR } from '../../kernel/instant.ts';
+import type { Instant } from '../../kernel/instant.ts';
+import type { Batch, Page } from '../../model/page.ts';
+import type { TableName } from '../../model/tables.ts';
+import { coalesce } from '../compare/windows.ts';
+
+export interface BatchOptions {
+  readonly tenant: string;
+  readonly table: TableName;
+  /** Makes the ids unique to a run, and sorts them in time. */
+  readonly prefix: string;
+  /** About so many estimated bytes a batch; above one and a half times as many only where one page or cell has more. */
+  readonly bytes: number;
+}
+
+/**
+ * Consecutive pages, in time order: the oldest first, because they are the first to expire. Hash parts of a cell stay
+ * together. A batch rather ends with a day (each touched day is written once a batch) or at least with an hour.
+ */
+export function batches(pages: readonly Page[], options: BatchOptions): Batch[] {
+  const { bytes: target, prefix, tenant, table } = options;
+  const result: Batch[] = [];
+  let group: Page[] = [];
+  let bytes = 0;
+  const close = (): void => {
+    const id = `${prefix}-${(result.length + 1).toString().padStart(5, '0')}`;
+    const windows = coalesce(group.flatMap((page) => page.windows));
+    if (group.length > 0) result.push({ id, tenant, table, windows, pages: group });
+    group = [];
+    bytes = 0;
+  };
+  for (const cell of cellsOf(pages)) {
+    const size = bytesOf(cell);
+    // A large page waits for no small one: the largest batch decides the memory of a backfill.
+    if (bytes + size >= target * 1.5) close();
+    group.push(...cell);
+    bytes += size;
+    const border = endOf(cell.at(-1));
+    if ((bytes >= target && border % HOUR === 0n) || (bytes >= target / 2 && border % DAY === 0n)) close();
+  }
+  close();
+  return result;
+}
+
+export interface Cost {
+  readonly calls: number;
+  readonly rows: number;
+  readonly bytes: number;
+  /** At the rate limit; 0 where there is none. */
+  readonly minutes: number;
+}
+
+export function costOf(pages: readonly Page[], callsPerMinute: number): Cost {
+  let rows = 0;
+  let bytes = 0;
+  for (const page of pages) {
+    rows += page.rows ?? 0;
+    bytes += page.bytes;
+  }
+  const minutes = callsPerMinute === 0 ? 0 : pages.length / callsPerMinute;
+  return { calls: pages.length, rows, bytes: Math.round(bytes), minutes };
+}
+
+/** The hash parts of a cell as one, any other page by itself. */
+function cellsOf(pages: readonly Page[]): Page[][] {
+  const cells: Page[][] = [];
+  for (const page of pages) {
+    const last = cells.at(-1);
+    const isPart = page.hash !== undefined && last?.[0]?.hash !== undefined && endOf(last[0]) === endOf(page);
+    if (isPart) last?.push(page);
+    else cells.push([page]);
+  }
+  return cells;
+}
+
+function bytesOf(pages: readonly Page[]): number {
+  return pages.reduce((sum, page) => sum + page.bytes, 0);
+}
+
+function endOf(page: Page | undefined): Instant {
+  return page?.windows.at(-1)?.to ?? 0n;
+}

@@ -1,0 +1,69 @@
+/** From stale cells to pages: plan, count finer where it pays, plan again. */
+import { SourceError } from '../../kernel/errors.ts';
+import type { Window } from '../../kernel/instant.ts';
+import type { Page } from '../../model/page.ts';
+import type { SourceDrop } from '../../model/privacy.ts';
+import type { TableName } from '../../model/tables.ts';
+import type { Client } from '../source/client.ts';
+import { readBuckets, readHistogram } from './histogram.ts';
+import { planPages } from './plan.ts';
+import type { Caps, PlanCell } from './plan.ts';
+import { refined, refinement } from './refine.ts';
+
+export interface PackRequest {
+  readonly table: TableName;
+  /** Sorted, disjoint. */
+  readonly cells: readonly PlanCell[];
+  /** Sorted; known to be empty on both sides. */
+  readonly emptyGaps?: readonly Window[];
+  readonly caps: Caps;
+  readonly dropKeys?: readonly SourceDrop[];
+  /** Finer counts are not asked for beyond so many calls. @default any number */
+  readonly mostCalls?: number;
+}
+
+export interface PagePlan {
+  readonly pages: readonly Page[];
+  /** Queries for finer counts. */
+  readonly calls: number;
+}
+
+/** Throws what the client throws; a finer count that the source refuses is done without. */
+export async function packPages(client: Client, request: PackRequest, signal?: AbortSignal): Promise<PagePlan> {
+  const { table, caps, dropKeys, mostCalls = Infinity } = request;
+  const base = { table, ...(dropKeys ? { dropKeys } : {}) };
+  let cells = withFillers(request.cells, request.emptyGaps ?? []);
+  let calls = 0;
+  for (;;) {
+    const step = calls < mostCalls ? refinement(cells, caps) : undefined;
+    if (!step) break;
+    try {
+      if (step.kind === 'histogram') {
+        const finer = await readHistogram(client, { ...base, unit: step.unit, windows: step.windows }, signal);
+        calls += finer.calls;
+        cells = refined(cells, finer.cells);
+      } else {
+        calls++;
+        const buckets = await readBuckets(client, { ...base, cells: step.cells }, signal);
+        const counted = new Map(step.cells.map((cell, k) => [cell, { ...cell, buckets: buckets[k] ?? [] }]));
+        cells = cells.map((cell) => counted.get(cell) ?? cell);
+      }
+    } catch (error) {
+      // Counting was to save calls; without it the plan is as right as before, only longer.
+      if (error instanceof SourceError) break;
+      throw error;
+    }
+  }
+  return { pages: planPages(cells, caps), calls };
+}
+
+function withFillers(cells: readonly PlanCell[], gaps: readonly Window[]): PlanCell[] {
+  const result: PlanCell[] = [];
+  let next = 0;
+  for (const cell of cells) {
+    for (let gap = gaps[next]; gap && gap.to <= cell.from; gap = gaps[++next])
+      result.push({ ...gap, rows: 0, bytes: 0, filler: true });
+    result.push(cell);
+  }
+  return result;
+}

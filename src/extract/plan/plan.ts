@@ -1,0 +1,162 @@
+/**
+ * From counted cells to the fewest pages, pure and linear in the number of cells.
+ *
+ * Cells are packed greedily in time order up to the caps; a page may hold several disjoint windows, so that scattered late
+ * hours share a call. A cell over a cap is cut into hash ranges: exactly where its buckets were counted, else into equal
+ * ranges with a margin, because ids spread evenly but not perfectly. Windows of all pages together are the cells.
+ */
+import { HASH_BUCKETS } from '../../model/page.ts';
+import type { Cell, HashRange, Page } from '../../model/page.ts';
+import type { Window } from '../../kernel/instant.ts';
+import { MAX_WINDOWS } from './histogram.ts';
+import type { BucketCount } from './histogram.ts';
+
+export interface Caps {
+  /** Rows that an answer may hold. */
+  readonly rows: number;
+  /** Bytes, as estimated, that an answer may hold. */
+  readonly bytes: number;
+}
+
+/** A cell to be fetched; sorted and disjoint in a list. */
+export interface PlanCell extends Cell {
+  /** Known to be empty and not asked for: taken along only where it joins two cells of one page into one window. */
+  readonly filler?: true;
+  readonly atRetentionEdge?: boolean;
+  /** Counted hash buckets, for a cell over the caps. */
+  readonly buckets?: readonly BucketCount[];
+}
+
+/** A span of four standard deviations: a part that is planned to fit does not in one case of 30,000. */
+const MARGIN = 4;
+/** What a part must hold at the very least: six deviations below the mean. */
+const FLOOR = 6;
+
+export function planPages(cells: readonly PlanCell[], caps: Caps): Page[] {
+  const pages: Page[] = [];
+  const add = (page: Omit<Page, 'id'>): void => {
+    pages.push({ id: `p${(pages.length + 1).toString().padStart(5, '0')}`, ...page });
+  };
+  let open: OpenPage | undefined;
+  let filler: Window | undefined;
+  const close = (): void => {
+    if (open) add(closed(open));
+    open = undefined;
+  };
+  for (const cell of cells) {
+    if (cell.filler) {
+      filler = cell;
+      continue;
+    }
+    if (isOver(cell, caps)) {
+      // The open page stays open: it may go on behind the hot cell, as two windows.
+      for (const part of hashParts(cell, caps)) add(part);
+      continue;
+    }
+    if (open && !take(open, cell, filler, caps)) close();
+    open ??= { windows: [{ from: cell.from, to: cell.to }], rows: cell.rows, bytes: cell.bytes, edge: isEdge(cell) };
+    filler = undefined;
+  }
+  close();
+  return pages;
+}
+
+export function isOver(cell: Cell, caps: Caps): boolean {
+  return cell.rows > caps.rows || cell.bytes > caps.bytes;
+}
+
+/** Calls that no plan can do without. */
+export function fewestPages(cells: readonly Cell[], caps: Caps): number {
+  let rows = 0;
+  let bytes = 0;
+  for (const cell of cells) {
+    rows += cell.rows;
+    bytes += cell.bytes;
+  }
+  return Math.max(cells.length > 0 ? 1 : 0, Math.ceil(rows / caps.rows), Math.ceil(bytes / caps.bytes));
+}
+
+interface OpenPage {
+  readonly windows: { from: bigint; to: bigint }[];
+  rows: number;
+  bytes: number;
+  edge: boolean;
+}
+
+/** Adds a cell to a page if it fits. */
+function take(page: OpenPage, cell: PlanCell, filler: Window | undefined, caps: Caps): boolean {
+  if (page.rows + cell.rows > caps.rows || page.bytes + cell.bytes > caps.bytes) return false;
+  const last = page.windows.at(-1);
+  if (!last) return false;
+  const bridged = filler !== undefined && last.to === filler.from && filler.to === cell.from;
+  if (last.to === cell.from || bridged) last.to = cell.to;
+  else if (page.windows.length < MAX_WINDOWS) page.windows.push({ from: cell.from, to: cell.to });
+  else return false;
+  page.rows += cell.rows;
+  page.bytes += cell.bytes;
+  page.edge ||= isEdge(cell);
+  return true;
+}
+
+function closed({ windows, rows, bytes, edge }: OpenPage): Omit<Page, 'id'> {
+  return { windows, rows, bytes, ...(edge ? { atRetentionEdge: true } : {}) };
+}
+
+function isEdge(cell: PlanCell): boolean {
+  return cell.atRetentionEdge === true;
+}
+
+function hashParts(cell: PlanCell, caps: Caps): Omit<Page, 'id'>[] {
+  const parts = cell.buckets?.length ? countedParts(cell.buckets, caps) : equalParts(cell, caps);
+  const base = { windows: [{ from: cell.from, to: cell.to }], ...(isEdge(cell) ? { atRetentionEdge: true } : {}) };
+  return parts.map((part) => ({ ...base, ...part }));
+}
+
+interface Part {
+  readonly hash: HashRange;
+  readonly rows: number | undefined;
+  readonly bytes: number;
+}
+
+/** Greedy over counted buckets; a single bucket over the caps stands alone, the source has the last word on it. */
+function countedParts(buckets: readonly BucketCount[], caps: Caps): Part[] {
+  const parts: Part[] = [];
+  let from = 0;
+  let rows = 0;
+  let bytes = 0;
+  for (const bucket of buckets) {
+    if (rows > 0 && (rows + bucket.rows > caps.rows || bytes + bucket.bytes > caps.bytes)) {
+      parts.push({ hash: { from, to: bucket.bucket }, rows, bytes });
+      from = bucket.bucket;
+      rows = bytes = 0;
+    }
+    rows += bucket.rows;
+    bytes += bucket.bytes;
+  }
+  parts.push({ hash: { from, to: HASH_BUCKETS }, rows, bytes });
+  return parts;
+}
+
+function equalParts(cell: Cell, caps: Caps): Part[] {
+  const count = partsNeeded(cell, caps);
+  const mean = cell.rows / count;
+  const least = Math.floor(mean - FLOOR * Math.sqrt(mean));
+  // Not 0: that would say that the part was counted and is empty.
+  const rows = least > 0 ? least : undefined;
+  return Array.from({ length: count }, (_, k) => {
+    const hash = { from: Math.floor((k * HASH_BUCKETS) / count), to: Math.floor(((k + 1) * HASH_BUCKETS) / count) };
+    return { hash, rows, bytes: cell.bytes / count };
+  });
+}
+
+/** Equal hash ranges of which each fits with a margin, at most one a bucket. */
+export function partsNeeded(cell: Pick<Cell, 'rows' | 'bytes'>, caps: Caps): number {
+  const most = Math.max(2, Math.min(HASH_BUCKETS, cell.rows));
+  let count = Math.max(2, Math.ceil(cell.rows / caps.rows), Math.ceil(cell.bytes / caps.bytes));
+  for (; count < most; count++) {
+    const mean = Math.max(1, cell.rows / count);
+    const upper = 1 + MARGIN / Math.sqrt(mean);
+    if (mean * upper <= caps.rows && (cell.bytes / count) * upper <= caps.bytes) break;
+  }
+  return Math.min(count, most);
+}

@@ -1,0 +1,125 @@
+/**
+ * Whether a finer count is worth its call, pure. Hours of 0.7 of a cap pack one to a page; their minutes pack to the brim.
+ * The present packing is compared with what a packing of finer cells would take, calls for counting included.
+ */
+import { MINUTE, SECOND } from '../../kernel/instant.ts';
+import type { Window } from '../../kernel/instant.ts';
+import { HASH_BUCKETS } from '../../model/page.ts';
+import type { Cell } from '../../model/page.ts';
+import { MAX_CELLS, MAX_WINDOWS } from './histogram.ts';
+import { fewestPages, isOver, partsNeeded, planPages } from './plan.ts';
+import type { Caps, PlanCell } from './plan.ts';
+import { coalesce, portions } from '../compare/windows.ts';
+
+export type Refinement =
+  | { readonly kind: 'histogram'; readonly unit: 'minute' | 'second'; readonly windows: readonly Window[] }
+  | { readonly kind: 'buckets'; readonly cells: readonly PlanCell[] };
+
+const UNITS = { minute: MINUTE, second: SECOND } as const;
+/** Lighter cells waste so little of a page that finer ones would save nothing. */
+const LIGHT = 0.02;
+
+/** The next count that would save more calls than it costs; `undefined` when the cells are good as they are. */
+export function refinement(cells: readonly PlanCell[], caps: Caps): Refinement | undefined {
+  const wanted = cells.filter((cell) => !cell.filler);
+  const pages = planPages(cells, caps).length;
+  const fewest = fewestPages(wanted, caps);
+  if (pages - fewest <= 1) return undefined;
+  let best: { readonly refinement: Refinement; readonly calls: number } | undefined;
+  for (const unit of ['minute', 'second'] as const) {
+    for (const windows of candidates(wanted, caps, unit)) {
+      const calls = portionCount(windows, UNITS[unit]) + expectedPages(wanted, caps, UNITS[unit], fewest);
+      if (calls < (best?.calls ?? pages)) best = { refinement: { kind: 'histogram', unit, windows }, calls };
+    }
+  }
+  return best?.refinement ?? bucketsWorthwhile(wanted, caps);
+}
+
+/** Puts counted finer cells in the place of the windows they cover. */
+export function refined(cells: readonly PlanCell[], finer: readonly Cell[]): PlanCell[] {
+  const result: PlanCell[] = [];
+  let next = 0;
+  for (const cell of cells) {
+    const first = finer[next];
+    if (cell.filler || !first || first.from >= cell.to) {
+      result.push(cell);
+      continue;
+    }
+    const edge = cell.atRetentionEdge ? { atRetentionEdge: true } : {};
+    for (; next < finer.length; next++) {
+      const fine = finer[next];
+      if (!fine || fine.from >= cell.to) break;
+      // An empty stretch may run on into the next cell: cut at the border, so that flags stay with their hour.
+      const from = fine.from < cell.from ? cell.from : fine.from;
+      const to = fine.to < cell.to ? fine.to : cell.to;
+      result.push({ ...fine, from, to, ...edge });
+      if (fine.to > cell.to) break;
+    }
+  }
+  return result;
+}
+
+function weight(cell: Cell, caps: Caps): number {
+  return Math.max(cell.rows / caps.rows, cell.bytes / caps.bytes);
+}
+
+/** Windows to count finer: the heavy cells alone, or whole runs that hold one, whichever makes fewer windows. */
+function candidates(cells: readonly PlanCell[], caps: Caps, unit: 'minute' | 'second'): Window[][] {
+  const coarse = cells.filter((cell) => cell.to - cell.from > UNITS[unit]);
+  const heavy = coalesce(coarse.filter((cell) => weight(cell, caps) > LIGHT));
+  if (heavy.length === 0) return [];
+  if (heavy.length === 1) return [heavy];
+  const runs = coalesce(coarse);
+  let next = 0;
+  const holding = runs.filter((run) => {
+    while (next < heavy.length && (heavy[next]?.to ?? 0n) <= run.from) next++;
+    return (heavy[next]?.from ?? run.to) < run.to;
+  });
+  return [heavy, holding];
+}
+
+function portionCount(windows: readonly Window[], unit: bigint): number {
+  return portions(windows, { maxWindows: MAX_WINDOWS, maxTicks: BigInt(MAX_CELLS) * unit, unit }).length;
+}
+
+/** A page wastes about half of a fine cell, if rows lie evenly inside the coarse ones. */
+function expectedPages(cells: readonly PlanCell[], caps: Caps, unit: bigint, fewest: number): number {
+  let total = 0;
+  let wasted = 0;
+  for (const cell of cells) {
+    const units = Math.max(1, Number((cell.to - cell.from) / unit));
+    const whole = weight(cell, caps);
+    total += whole;
+    wasted += whole * Math.min(0.5, whole / units / 2);
+  }
+  return total === 0 ? fewest : Math.ceil(fewest / (1 - wasted / total));
+}
+
+/**
+ * Hot cells that waste most by equal hash ranges with their margin, if counting their buckets pays: all hot seconds in
+ * one call, or one longer cell.
+ */
+function bucketsWorthwhile(cells: readonly PlanCell[], caps: Caps): Refinement | undefined {
+  const hot = cells
+    .filter((cell) => !cell.buckets && isOver(cell, caps))
+    .map((cell) => ({ cell, saving: partsNeeded(cell, caps) - fewestPages([cell], caps) }))
+    .filter(({ saving }) => saving > 0)
+    .toSorted((a, b) => b.saving - a.saving);
+  const seconds = hot.filter(({ cell }) => cell.to - cell.from <= SECOND);
+  const groups = [takeSome(seconds), hot.filter(({ cell }) => cell.to - cell.from > SECOND).slice(0, 1)];
+  for (const group of groups) {
+    const saving = group.reduce((sum, one) => sum + one.saving, 0);
+    if (saving > 1) return { kind: 'buckets', cells: group.map(({ cell }) => cell).toSorted(byTime) };
+  }
+  return undefined;
+}
+
+/** As many hot seconds as one answer may take. */
+function takeSome(hot: readonly { readonly cell: PlanCell; readonly saving: number }[]): typeof hot {
+  let items = 0;
+  return hot.slice(0, MAX_WINDOWS).filter(({ cell }) => (items += Math.min(cell.rows, HASH_BUCKETS)) <= MAX_CELLS);
+}
+
+function byTime(a: Cell, b: Cell): number {
+  return a.from < b.from ? -1 : 1;
+}

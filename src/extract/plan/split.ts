@@ -1,0 +1,78 @@
+/** Asking for less, pure: a page in parts that are disjoint and together ask for what it asked for. */
+import { SECOND, floorTo } from '../../kernel/instant.ts';
+import type { Window } from '../../kernel/instant.ts';
+import { HASH_BUCKETS } from '../../model/page.ts';
+import type { HashRange, Page } from '../../model/page.ts';
+
+/**
+ * About `parts` children: by time on whole seconds, a single second by hash ranges. A page that is one hash bucket holds
+ * one id over and over (or rows without any), so it is cut by time after all. `undefined` when it is one second too:
+ * there is nothing smaller to ask for.
+ */
+export function splitPage(page: Page, parts = 2): Page[] | undefined {
+  const seconds = Number(spanOf(page.windows) / SECOND);
+  const children =
+    page.hash || seconds <= 1 ? byHash(page, page.hash ?? { from: 0, to: HASH_BUCKETS }, parts) : undefined;
+  if (children || seconds <= 1) return children;
+  const hash = page.hash ? { hash: page.hash } : {};
+  return labelled(
+    page,
+    byTime(page, Math.min(parts, seconds)).map((child) => ({ ...child, ...hash })),
+  );
+}
+
+/** Names children after their parent. */
+export function labelled(parent: Page, children: readonly Omit<Page, 'id'>[]): Page[] {
+  const edge = parent.atRetentionEdge ? { atRetentionEdge: true } : {};
+  return children.map((child, k) => ({ ...child, ...edge, id: `${parent.id}.${k}` }));
+}
+
+function byHash(page: Page, range: HashRange, parts: number): Page[] | undefined {
+  const width = range.to - range.from;
+  if (width <= 1) return undefined;
+  const count = Math.min(parts, width);
+  const at = (k: number): number => range.from + Math.floor((k * width) / count);
+  const children = Array.from({ length: count }, (_, k) => {
+    const hash = { from: at(k), to: at(k + 1) };
+    return { windows: page.windows, hash, rows: undefined, bytes: page.bytes / count };
+  });
+  return labelled(page, children);
+}
+
+/** Cuts the windows, laid end to end, into stretches of about equal length. */
+function byTime(page: Page, count: number): Omit<Page, 'id'>[] {
+  const total = spanOf(page.windows);
+  const children: Omit<Page, 'id'>[] = [];
+  let list: Window[] = [];
+  let passed = 0n;
+  let taken = 0n;
+  const close = (): void => {
+    if (list.length > 0)
+      children.push({ windows: list, rows: undefined, bytes: (page.bytes * Number(taken)) / Number(total) });
+    list = [];
+    taken = 0n;
+  };
+  for (const window of page.windows) {
+    let { from } = window;
+    while (from < window.to) {
+      const cut = (total * BigInt(children.length + 1)) / BigInt(count);
+      const reach = floorTo(from + (cut - passed), SECOND);
+      const to = children.length === count - 1 || reach >= window.to ? window.to : reach;
+      if (to <= from) {
+        close();
+        continue;
+      }
+      list.push({ from, to });
+      taken += to - from;
+      passed += to - from;
+      if (to < window.to) close();
+      from = to;
+    }
+  }
+  close();
+  return children;
+}
+
+function spanOf(windows: readonly Window[]): bigint {
+  return windows.reduce((sum, { from, to }) => sum + to - from, 0n);
+}

@@ -1,0 +1,256 @@
+/**
+ * Every query text that is ever sent, built from validated values only: instants, integers, column names of `tables.ts`
+ * and escaped keys. Nothing a user or the source wrote is pasted into a query.
+ *
+ * Histograms come back *packed*: many cells in one text, a handful of rows an answer. An endpoint with a small row cap
+ * (which may cut without a sign) would otherwise cut a histogram of one row an hour, and a cut histogram reads as an
+ * erasure. A last row, the meta row, carries the count of cells and the source's own clock, so that a cut shows.
+ */
+import { globPattern } from '../../kernel/glob.ts';
+import { FINGERPRINT_KQL, fingerprintHashKql } from '../../model/fingerprint.ts';
+import { HOUR, MINUTE, SECOND, formatInstant } from '../../kernel/instant.ts';
+import type { Instant, Window } from '../../kernel/instant.ts';
+import { HASH_BUCKETS } from '../../model/page.ts';
+import type { Page } from '../../model/page.ts';
+import type { SourceDrop } from '../../model/privacy.ts';
+import type { Grade } from '../../model/report.ts';
+import { TABLES } from '../../model/tables.ts';
+import type { TableName } from '../../model/tables.ts';
+
+export type CellUnit = 'hour' | 'minute' | 'second';
+
+/** Bounds that the source computes from its own clock, so that a wrong local clock moves nothing. */
+export interface ClockRange {
+  readonly settleMs: number;
+  /** Nothing older than this; on a whole hour. */
+  readonly lower?: Instant;
+  /** Nothing from here on, even if it has settled. */
+  readonly upper?: Instant;
+  readonly depthDays?: number;
+  /** The depth reaches back at least to here. */
+  readonly depthFrom?: Instant;
+  readonly retentionDays?: number;
+}
+
+export interface CellQuery {
+  readonly table: TableName;
+  readonly unit: CellUnit;
+  readonly range: ClockRange | { readonly windows: readonly Window[] };
+  /** `checksum`: fingerprints; `count`: rows with first and last instant; `none`: rows and bytes, for planning alone. */
+  readonly proof: Grade;
+  readonly dropKeys?: readonly SourceDrop[];
+}
+
+export const UNIT_TICKS: Readonly<Record<CellUnit, bigint>> = { hour: HOUR, minute: MINUTE, second: SECOND };
+
+/** Columns of the answers, in order. */
+export const BOUNDS_COLUMNS = ['at', 'lower', 'upper', 'first_row'] as const;
+export const PACKED_COLUMNS = ['part', 'at', 'lower', 'upper', 'total'] as const;
+
+// A part stays near 100 kB of text: 64 days of hours, a day of minutes or an hour of seconds.
+const CHUNK: Readonly<Record<CellUnit, string>> = { hour: '64d', minute: '1d', second: '1h' };
+const BUCKETS_A_PART = 4096;
+
+const PROOFS: Readonly<Record<CellQuery['proof'], { aggregates: string; packed: string }>> = {
+  checksum: { aggregates: FINGERPRINT_KQL, packed: ", ' ', s0, ' ', s1, ' ', x" },
+  count: {
+    aggregates: 'n = count(), lo = min(timestamp), hi = max(timestamp)',
+    packed: ", ' ', tostring(lo), ' ', tostring(hi)",
+  },
+  none: { aggregates: 'n = count()', packed: '' },
+};
+
+/** Cells of time with what they hold: one call, whatever the row cap. Answer: `PACKED_COLUMNS`. */
+export function cellQuery(query: CellQuery): string {
+  const { table, unit, range, proof } = query;
+  const bounds = 'windows' in range ? fixedBounds(range.windows) : clockBounds(range);
+  const lines = [...bounds.lets, `let cells = materialize(${table}`, `| where ${bounds.where}`];
+  if (proof === 'checksum') lines.push(`| extend h = ${fingerprintHashKql(TABLES[table].id)}`);
+  const { aggregates, packed } = PROOFS[proof];
+  lines.push(
+    `| summarize ${aggregates}, b = ${bytesKql(table, query.dropKeys)} by cell = bin(timestamp, 1${unit.slice(0, 1)}));`,
+    `cells`,
+    `| extend item = strcat(datetime_diff('${unit}', cell, datetime(1970-01-01)), ' ', n, ' ', b${packed})`,
+    `| summarize part = strcat_array(make_list(item), ';') by chunk = bin(cell, ${CHUNK[unit]})`,
+    `| project part, at = '', lower = '', upper = '', total = ''`,
+    metaRow(bounds.lower, bounds.upper),
+  );
+  return lines.join('\n');
+}
+
+/**
+ * Hash buckets of one window of any length, or of several that each lie within a second; packed as
+ * `cell bucket rows bytes`, the cell as seconds since 1970 (0 for a single window), empty buckets absent.
+ * `items` = how many there may be, for the size of a part. Answer: `PACKED_COLUMNS`.
+ */
+export function bucketQuery(
+  table: TableName,
+  windows: readonly Window[],
+  options: { readonly items: number; readonly dropKeys?: readonly SourceDrop[] },
+): string {
+  const bounds = fixedBounds(windows);
+  const parts = Math.ceil(Math.max(1, options.items) / BUCKETS_A_PART);
+  const width = Math.max(1, Math.ceil(HASH_BUCKETS / parts));
+  const cell = windows.length === 1 ? '0' : `datetime_diff('second', bin(timestamp, 1s), datetime(1970-01-01))`;
+  return [
+    `let cells = materialize(${table}`,
+    `| where ${bounds.where}`,
+    `| summarize n = count(), b = ${bytesKql(table, options.dropKeys)} by cell = ${cell}, bucket = ${bucketKql(table)});`,
+    `cells`,
+    `| extend item = strcat(cell, ' ', bucket, ' ', n, ' ', b)`,
+    `| summarize part = strcat_array(make_list(item), ';') by chunk = bin(bucket, ${width})`,
+    `| project part, at = '', lower = '', upper = '', total = ''`,
+    metaRow(bounds.lower, bounds.upper),
+  ].join('\n');
+}
+
+/** The bounds as the source computes them and its first row within, when a histogram of all of it was too much. */
+export function boundsQuery(table: TableName, range: ClockRange): string {
+  const bounds = clockBounds(range);
+  return [
+    ...bounds.lets,
+    table,
+    `| where ${bounds.where}`,
+    `| summarize lo = min(timestamp)`,
+    `| project at = tostring(now()), lower = ${bounds.lower}, upper = tostring(upper), first_row = tostring(lo)`,
+  ].join('\n');
+}
+
+/** The rows of a page: unsorted, one more than the cap (so that a full page shows), every cell as text. */
+export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys: readonly SourceDrop[] = []): string {
+  const lines: string[] = [table, `| where ${page.windows.map(windowKql).join(' or ')}`];
+  if (page.hash) {
+    const { from, to } = page.hash;
+    lines.push(`| extend bucket = ${bucketKql(table)}`, `| where bucket >= ${whole(from)} and bucket < ${whole(to)}`);
+  }
+  lines.push(`| take ${whole(rowCap + 1)}`, ...typedDrops(table, dropKeys), `| project ${projection(table, dropKeys)}`);
+  return lines.join('\n');
+}
+
+/** The source's clock alone. Answer: `at`. */
+export function clockQuery(): string {
+  return 'print at = tostring(now())';
+}
+
+/** Columns of the probe's one row, in order. */
+export const PROBE_COLUMNS = ['at', 'h', 's', 'x', 'bucket'] as const;
+
+/** What `doctor` asks: clock, and whether the fingerprint functions give the values RFC 1321 says they must. */
+export function probeQuery(): string {
+  return [
+    `print h = hash_md5('insights')`,
+    `| extend v = tolong(strcat('0x', substring(h, 0, 8)))`,
+    `| summarize s = sum(v), x = binary_all_xor(v) by h`,
+    `| project at = tostring(now()), h, s = tostring(s), x = tostring(x), bucket = tostring(tolong(strcat('0x', substring(h, 0, 4))))`,
+  ].join('\n');
+}
+
+function projection(table: TableName, dropKeys: readonly SourceDrop[]): string {
+  const columns = TABLES[table].columns.map(({ name, ...column }) => {
+    if ('anyJson' in column) return `${name} = tostring(pack_array(${name}))`;
+    return `${name} = tostring(${name === 'properties' ? propertiesKql(dropKeys) : name})`;
+  });
+  return columns.join(', ');
+}
+
+/** Without the keys that are dropped whatever the type. `bag_remove_keys` of what is no bag gives null, hence the question first. */
+function propertiesKql(drops: readonly SourceDrop[] = []): string {
+  const keys = drops.flatMap((drop) => (drop.types === undefined ? drop.keys : []));
+  return keys.length === 0 ? 'properties' : `iff(gettype(properties) == 'dictionary', ${removedKql(keys)}, properties)`;
+}
+
+/** A line for each set of keys that is dropped from some types alone. */
+function typedDrops(table: TableName, drops: readonly SourceDrop[]): string[] {
+  return drops.flatMap(({ types, keys }) => {
+    if (types === undefined || keys.length === 0) return [];
+    const anyOf = stringLiteral(`^(${types.map(typeRegex).join('|')})$`);
+    const isMeant = `replace_string(tolower(${TABLES[table].typeColumn}), '.', ':') matches regex ${anyOf}`;
+    return [
+      `| extend properties = iff(gettype(properties) == 'dictionary' and ${isMeant}, ${removedKql(keys)}, properties)`,
+    ];
+  });
+}
+
+function removedKql(keys: readonly string[]): string {
+  return `bag_remove_keys(properties, dynamic([${keys.map(stringLiteral).join(', ')}]))`;
+}
+
+function typeRegex(glob: string): string {
+  return globPattern(glob.toLowerCase().replaceAll('.', ':'));
+}
+
+/** What a row is worth on the wire: about 150 bytes of ids, instants and punctuation, and the texts of any length. */
+function bytesKql(table: TableName, dropKeys?: readonly SourceDrop[]): string {
+  const value = TABLES[table].columns.some((column) => column.anyJson) ? ' + string_size(tostring(value))' : '';
+  return `sum(150 + string_size(tostring(${propertiesKql(dropKeys)}))${value})`;
+}
+
+function bucketKql(table: TableName): string {
+  return `tolong(strcat('0x', substring(${fingerprintHashKql(TABLES[table].id)}, 0, 4)))`;
+}
+
+interface Bounds {
+  readonly lets: readonly string[];
+  readonly where: string;
+  /** Text expressions for the meta row. */
+  readonly lower: string;
+  readonly upper: string;
+}
+
+function clockBounds(range: ClockRange): Bounds {
+  const settled = `bin(now() - ${whole(Math.ceil(range.settleMs / 1000))}s, 1m)`;
+  const upper = range.upper === undefined ? settled : `min_of(${settled}, ${datetimeLiteral(range.upper)})`;
+  const lowers: string[] = [];
+  if (range.lower !== undefined) lowers.push(datetimeLiteral(range.lower));
+  if (range.depthDays !== undefined) {
+    const depth = `bin(now() - ${whole(range.depthDays)}d, 1d)`;
+    lowers.push(range.depthFrom === undefined ? depth : `min_of(${depth}, ${datetimeLiteral(range.depthFrom)})`);
+  }
+  // The hour that is just expiring is asked for too: what is still there can still be saved.
+  if (range.retentionDays !== undefined) lowers.push(`bin(now() - ${whole(range.retentionDays)}d, 1h)`);
+  const lets = [`let upper = ${upper};`];
+  if (lowers.length === 0) return { lets, where: 'timestamp < upper', lower: `''`, upper: 'tostring(upper)' };
+  lets.push(`let lower = ${lowers.length === 1 ? lowers[0] : `max_of(${lowers.join(', ')})`};`);
+  return {
+    lets,
+    where: 'timestamp >= lower and timestamp < upper',
+    lower: 'tostring(lower)',
+    upper: 'tostring(upper)',
+  };
+}
+
+function fixedBounds(windows: readonly Window[]): Bounds {
+  const [first, last] = [windows[0], windows.at(-1)];
+  if (!first || !last) throw new RangeError('A query needs at least one window.');
+  return {
+    lets: [],
+    where: windows.map(windowKql).join(' or '),
+    lower: `'${formatInstant(first.from)}'`,
+    upper: `'${formatInstant(last.to)}'`,
+  };
+}
+
+function metaRow(lower: string, upper: string): string {
+  const total = 'tostring(toscalar(cells | count))';
+  return `| union (print part = '', at = tostring(now()), lower = ${lower}, upper = ${upper}, total = ${total})`;
+}
+
+function windowKql({ from, to }: Window): string {
+  if (from >= to) throw new RangeError('A window must end after it starts.');
+  return `(timestamp >= ${datetimeLiteral(from)} and timestamp < ${datetimeLiteral(to)})`;
+}
+
+function datetimeLiteral(instant: Instant): string {
+  return `datetime(${formatInstant(instant)})`;
+}
+
+function whole(value: number): string {
+  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError('A number in a query must be a whole one.');
+  return value.toString();
+}
+
+/** KQL single-quoted text; everything but printable ASCII goes as \\uXXXX, so that no character can end the literal. */
+function stringLiteral(text: string): string {
+  const escaped = text.replace(/[^ !#-&(-[\]-~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return `'${escaped}'`;
+}

@@ -1,0 +1,147 @@
+/**
+ * Every error the program raises on purpose. Each says what happened, where, and what to do next (`hint`), and maps
+ * to one documented exit code. Messages never hold a credential, a row or an id.
+ */
+export const EXIT = {
+  ok: 0,
+  unexpected: 1,
+  config: 2,
+  auth: 3,
+  source: 4,
+  partial: 5,
+  locked: 6,
+  newerState: 7,
+  massLoss: 8,
+  damaged: 9,
+  disk: 10,
+  stopped: 11,
+  forced: 12,
+  budget: 13,
+} as const;
+
+export type Failure = Exclude<keyof typeof EXIT, 'ok'>;
+
+export interface ErrorDetail {
+  /** The next step, one imperative sentence. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+  /** Where: tenant, table, window, status, file. Never content. */
+  readonly where?: Readonly<Record<string, string | number>>;
+}
+
+/** The base of all typed errors; `failure` names what the caller can do about it and gives the exit code. */
+export class InsightsError extends Error {
+  readonly failure: Failure;
+  readonly hint: string | undefined;
+  readonly where: Readonly<Record<string, string | number>>;
+
+  constructor(failure: Failure, message: string, detail: ErrorDetail = {}) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.name = new.target.name;
+    this.failure = failure;
+    this.hint = detail.hint;
+    this.where = detail.where ?? {};
+  }
+
+  get exitCode(): number {
+    return EXIT[this.failure];
+  }
+}
+
+/** A key, flag or value that cannot be used; nothing has been changed. */
+export class ConfigError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('config', message, detail);
+  }
+}
+
+/** The source refused the credential, its scope or the tenant (401, 403, 404): stop this tenant, spare the others. */
+export class AuthError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('auth', message, detail);
+  }
+}
+
+/**
+ * spent: every retry failed. refused: the source rejected the query itself. unexpected: the answer cannot be read.
+ * certificate: the source's certificate cannot be verified.
+ */
+export type SourceFailure = 'spent' | 'refused' | 'unexpected' | 'certificate';
+
+/** The source did not answer usably: retries are spent, or the answer is not one we understand. Stop this table. */
+export class SourceError extends InsightsError {
+  readonly reason: SourceFailure | undefined;
+
+  constructor(message: string, detail: ErrorDetail & { readonly reason?: SourceFailure } = {}) {
+    super('source', message, detail);
+    this.reason = detail.reason;
+  }
+}
+
+/** One page of a table cannot be delivered or loaded. The other pages can. */
+export class PartError extends SourceError {
+  readonly page: string;
+
+  constructor(message: string, detail: ErrorDetail & { readonly page: string }) {
+    super(message, { ...detail, where: { ...detail.where, page: detail.page } });
+    this.page = detail.page;
+  }
+}
+
+/** True when the source rejected the query itself, so that another query may get an answer. */
+export function isRefusedQuery(error: unknown): boolean {
+  return error instanceof SourceError && error.reason === 'refused';
+}
+
+/** Rows vanished at the source beyond `deletes.maxShare`: nothing of the table was changed. */
+export class MassLossError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('massLoss', message, detail);
+  }
+}
+
+/** Another process holds the data directory. */
+export class LockedError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('locked', message, detail);
+  }
+}
+
+/** The data directory was written by a newer version of the program. */
+export class NewerStateError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('newerState', message, detail);
+  }
+}
+
+/** The lake's files and its ledger disagree. */
+export class DamagedError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('damaged', message, detail);
+  }
+}
+
+/** The local disk refused: full, read-only, no permission. */
+export class DiskError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('disk', message, detail);
+  }
+}
+
+/** Asked to stop by a signal: what is landed is kept, the next run goes on from there. */
+export class StoppedError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('stopped', message, detail);
+  }
+}
+
+/** The run may send no further call, or none right now. Landed pages are kept and the next run continues from them. */
+export class BudgetError extends InsightsError {
+  /** Which limit was reached: the run's calls, the run's minutes, or the tenant's quiet hours. */
+  readonly limit: 'calls' | 'minutes' | 'quiet';
+
+  constructor(message: string, detail: ErrorDetail & { readonly limit: BudgetError['limit'] }) {
+    super('budget', message, detail);
+    this.limit = detail.limit;
+  }
+}

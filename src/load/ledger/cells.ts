@@ -1,0 +1,99 @@
+/**
+ * How the cells of an answer become values. A statement is read with the shape of its rows, so that a misspelt column or an
+ * unexpected null is an error where it happens and never an empty text or a zero:
+ *
+ *     const rows = await ledger.rawRows('select file, rows from partitions', { file: asText, rows: asCount });
+ */
+import type { Json } from '@duckdb/node-api';
+import { DamagedError } from '../../kernel/errors.ts';
+import type { Instant } from '../../kernel/instant.ts';
+import { TABLE_NAMES } from '../../model/tables.ts';
+import type { TableName } from '../../model/tables.ts';
+
+/** Reads one cell. Throws TypeError when the value is of another kind; the error names the column and never the value. */
+export type Cell<T> = (value: Json, column: string) => T;
+
+/** The columns to read, by name. Columns of the answer that it does not name are ignored. */
+export type Shape = Readonly<Record<string, Cell<unknown>>>;
+
+export type RowOf<S extends Shape> = { readonly [K in keyof S]: S[K] extends Cell<infer T> ? T : never };
+
+type RawRow = Readonly<Record<string, Json>>;
+
+export function readRow<S extends Shape>(shape: S, raw: RawRow): RowOf<S> {
+  const row: Record<string, unknown> = {};
+  for (const [column, read] of Object.entries(shape)) {
+    const value = raw[column];
+    if (value === undefined) throw new TypeError(`The answer has no column "${column}".`);
+    row[column] = read(value, column);
+  }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every column of the shape was read by its own cell
+  return row as RowOf<S>;
+}
+
+export const asText: Cell<string> = (value, column) => {
+  if (typeof value === 'string') return value;
+  throw wrongKind(column, 'text', value);
+};
+
+/** A whole number that fits a JavaScript number. The binding sends wide integers as text. */
+export const asCount: Cell<number> = (value, column) => {
+  const number = typeof value === 'string' && value !== '' ? Number(value) : value;
+  if (typeof number === 'number' && Number.isSafeInteger(number)) return number;
+  throw wrongKind(column, 'a whole number', value);
+};
+
+/** Any finite number. */
+export const asNumber: Cell<number> = (value, column) => {
+  if (typeof value === 'number' && Number.isFinite(value)) return value;
+  throw wrongKind(column, 'a number', value);
+};
+
+/** A whole number of any size. */
+export const asBigInt: Cell<bigint> = (value, column) => {
+  if (typeof value === 'string' && /^-?\d+$/.test(value)) return BigInt(value);
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return BigInt(value);
+  throw wrongKind(column, 'a whole number', value);
+};
+
+export const asFlag: Cell<boolean> = (value, column) => {
+  if (typeof value === 'boolean') return value;
+  throw wrongKind(column, 'true or false', value);
+};
+
+/** An instant, selected as microseconds: `epoch_us(hour)::varchar as hour`. */
+export const asInstant: Cell<Instant> = (value, column) => asBigInt(value, column) * 10n;
+
+/** A source table's name, as the ledger writes it. Throws DamagedError for any other text. */
+export const asTable: Cell<TableName> = (value) => {
+  const table = TABLE_NAMES.find((name) => name === value);
+  if (table) return table;
+  throw new DamagedError('The ledger names a table that does not exist', { hint: 'Run `insights-etl repair`.' });
+};
+
+/** One of some words. */
+export function asOneOf<const W extends string>(words: readonly W[]): Cell<W> {
+  return (value, column) => {
+    const word = words.find((candidate) => candidate === value);
+    if (word !== undefined) return word;
+    throw wrongKind(column, words.join(' or '), value);
+  };
+}
+
+/** null becomes undefined. */
+export function asOptional<T>(read: Cell<T>): Cell<T | undefined> {
+  return (value, column) => (value === null ? undefined : read(value, column));
+}
+
+/** A list, each member read alike. */
+export function asList<T>(read: Cell<T>): Cell<readonly T[]> {
+  return (value, column) => {
+    if (Array.isArray(value)) return value.map((member) => read(member, column));
+    throw wrongKind(column, 'a list', value);
+  };
+}
+
+function wrongKind(column: string, wanted: string, value: Json): TypeError {
+  const found = value === null ? 'null' : Array.isArray(value) ? 'a list' : `of type ${typeof value}`;
+  return new TypeError(`Column "${column}" is ${found}, expected ${wanted}.`);
+}

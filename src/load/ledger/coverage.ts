@@ -1,0 +1,14 @@
+/** Select over the ledger's hours as readers see them; also `coverage.parquet`. */
+export const COVERAGE_SQL = `select
+  tenant as tenant_id,
+  lower(table_name) as table_name,
+  hour,
+  state,
+  grade,
+  source.n::bigint as source_rows,
+  lake.n::bigint as lake_rows,
+  duplicates.n::bigint as duplicate_rows,
+  quarantined.n::bigint as quarantined_rows,
+  verified_at
+from hours
+order by tenant_id, table_name, hour`;

@@ -1,0 +1,299 @@
+/**
+ * The account of every hour and what the last comparison with the source said of it: what a run reads before it asks
+ * for anything, and what it writes when it has compared.
+ */
+import { join } from 'node:path';
+import { combine } from '../../model/fingerprint.ts';
+import type { Fingerprint } from '../../model/fingerprint.ts';
+import { HOUR, floorTo } from '../../kernel/instant.ts';
+import type { Instant } from '../../kernel/instant.ts';
+import { TABLES } from '../../model/tables.ts';
+import type { TableName } from '../../model/tables.ts';
+import { lakeName } from '../../transform/lake.ts';
+import { sqlText } from '../../kernel/sql.ts';
+import { count, text } from './engine.ts';
+import type { Row } from './engine.ts';
+import type { Ledger } from './ledger.ts';
+import {
+  BULK_SQL,
+  HOUR_MICROSECONDS,
+  ZERO_SQL,
+  accountRowsSql,
+  accountSql,
+  fingerprintColumnsSql,
+  fingerprintOf,
+  fingerprintsSql,
+  hourEndSql,
+  insideSql,
+  instantOf,
+  instantSql,
+  ofTable,
+  parquetSql,
+} from './sql.ts';
+
+/**
+ * verified: the account balances · partial: it does not · open: balances so far, the hour is not over · expired: lost
+ * at the source before it was proven · unchecked: loaded, not compared since.
+ */
+type HourState = (typeof HOUR_STATES)[number];
+
+const HOUR_STATES = ['verified', 'partial', 'open', 'expired', 'unchecked'] as const;
+
+export interface HeldHour {
+  /** lake + duplicates + quarantined. */
+  readonly account: Fingerprint;
+  readonly rows: number;
+  /** How far into the hour the source was loaded or compared. */
+  readonly coveredTo: Instant;
+  readonly state: HourState;
+  /** A copy was left out whose kept row lies in another minute: such an hour is asked again whole, never by minutes. */
+  readonly crossMinuteDuplicates: boolean;
+}
+
+/** What the source said of `[lower, upper)`; an hour absent from `hours` is empty there. */
+export interface SourceComparison {
+  /** The source's own clock. */
+  readonly at: Instant;
+  readonly lower: Instant;
+  readonly upper: Instant;
+  readonly grade: 'checksum' | 'count';
+  readonly hours: ReadonlyMap<Instant, Fingerprint>;
+  /** Rows older than this are forgotten by the source: nothing is proven or disproven behind it. */
+  readonly retentionEdge?: Instant;
+}
+
+/** Hours by state, after a comparison. */
+export type HourCounts = Readonly<Record<HourState, number>>;
+
+/** Every hour known to the ledger in `[from, to)`, in time order, empty ones included. */
+export async function heldHours(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+  from?: Instant,
+  to?: Instant,
+): Promise<Map<Instant, HeldHour>> {
+  const bounds = [
+    from === undefined ? '' : `and hours.hour >= ${instantSql(from)}`,
+    to === undefined ? '' : `and hours.hour < ${instantSql(to)}`,
+  ].join(' ');
+  const rows = await ledger.exclusive(() =>
+    ledger.rawRows(
+      `with crossing as (
+         select distinct hour from duplicates where ${ofTable(tenant, table)} and minute <> kept_minute
+       )
+       select
+         epoch_us(hours.hour)::varchar as hour, epoch_us(covered_to)::varchar as covered_to, state,
+         crossing.hour is not null as crosses,
+         ${fingerprintColumnsSql('lake', 'l_')}, ${fingerprintColumnsSql('duplicates', 'd_')},
+         ${fingerprintColumnsSql('quarantined', 'q_')}
+       from hours left join crossing on crossing.hour = hours.hour
+       where ${ofTable(tenant, table)} ${bounds}
+       order by hours.hour`,
+    ),
+  );
+  return new Map(
+    rows.map((row) => {
+      const account = combine(combine(fingerprintOf(row, 'l_'), fingerprintOf(row, 'd_')), fingerprintOf(row, 'q_'));
+      return [
+        instantOf(row, 'hour'),
+        {
+          account,
+          rows: Number(account.rows),
+          coveredTo: instantOf(row, 'covered_to'),
+          state: stateOf(row),
+          crossMinuteDuplicates: row['crosses'] === true,
+        },
+      ];
+    }),
+  );
+}
+
+/**
+ * Records a comparison for every hour of `[lower, upper)`, the empty ones too. `verified` only when the account equals
+ * the source's fingerprint (grade `count`: its rows). An hour that was covered beyond `upper` is left alone: the
+ * source's clock stepped back. Returns the states of the hours compared and of the expired ones.
+ */
+export async function recordComparison(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+  comparison: SourceComparison,
+  run: string,
+): Promise<HourCounts> {
+  return ledger.exclusive(() => ledger.transaction(() => compare(ledger, tenant, table, comparison, run)));
+}
+
+async function compare(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+  { at, lower, upper, grade, hours, retentionEdge }: SourceComparison,
+  run: string,
+): Promise<HourCounts> {
+  const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
+  if (retentionEdge !== undefined) await recordExpired(ledger, tenant, table, lower, retentionEdge, at, run);
+  // Whole numbers, and not `generate_series`: the planner would work a series of constants out.
+  const span = `range(${floorTo(lower, HOUR) / 10n}, ${upper / 10n}, ${HOUR_MICROSECONDS})`;
+  await ledger.run(
+    `create or replace temp table compared as
+     select
+       make_timestamptz(span.hour) as hour,
+       make_timestamptz(least(span.hour + ${HOUR_MICROSECONDS}, ${upper / 10n})) as covered_to,
+       coalesce(seen.source, ${ZERO_SQL}) as source
+     from ${span} as span(hour)
+     left join (
+       select r[1]::bigint as hour, {n: r[2]::hugeint, s0: r[3]::hugeint, s1: r[4]::hugeint, x: r[5]::bigint} as source
+       from ${BULK_SQL}
+     ) as seen on seen.hour = span.hour`,
+    [
+      JSON.stringify(
+        [...hours].map(([hour, { rows, sum0, sum1, xor }]) => [hour / 10n, rows, sum0, sum1, xor].map(String)),
+      ),
+    ],
+  );
+  // Struct arithmetic once, in SQL: 43,800 hours in one statement.
+  const isEqual =
+    grade === 'checksum'
+      ? `${accountSql('hours')} = compared.source`
+      : `${accountRowsSql('hours')} = compared.source.n`;
+  const isEmpty = grade === 'checksum' ? `source = ${ZERO_SQL}` : 'source.n = 0';
+  await ledger.run(
+    `create or replace temp table outcome as
+     select
+       hour, covered_to, source,
+       -- Proven once, and the source is now forgetting it: the proof stands.
+       coalesce(was = 'verified' and hour < ${edge} and not is_equal, false) as keeps_proof,
+       case
+         when coalesce(is_equal, ${isEmpty}) then case when covered_to < ends_at then 'open' else 'verified' end
+         when ends_at <= ${edge} then 'expired'
+         else 'partial'
+       end as state
+     from (
+       select
+         compared.*, ${hourEndSql('compared.hour')} as ends_at, hours.state as was,
+         case when hours.hour is not null then ${isEqual} end as is_equal
+       from compared
+       left join hours on ${ofTable(tenant, table, 'hours.')} and hours.hour = compared.hour
+       where hours.covered_to is null or hours.covered_to <= compared.covered_to
+     )`,
+  );
+  const proven = `outcome.state in ('verified', 'open')`;
+  await ledger.run(
+    `merge into hours using (select * from outcome where not keeps_proof) as outcome
+     on ${ofTable(tenant, table, 'hours.')} and hours.hour = outcome.hour
+     when matched then update set
+       source = outcome.source,
+       state = outcome.state,
+       grade = ${sqlText(grade)},
+       covered_to = case when ${proven} then outcome.covered_to else hours.covered_to end,
+       checked_at = ${instantSql(at)},
+       verified_at = case
+         when outcome.state <> 'verified' then null
+         when hours.state = 'verified' and hours.source is not distinct from outcome.source then hours.verified_at
+         else ${instantSql(at)}
+       end,
+       run = case when hours.state = outcome.state and hours.source is not distinct from outcome.source then hours.run else ${sqlText(run)} end
+     when not matched then insert values (
+       ${sqlText(tenant)}, ${sqlText(table)}, outcome.hour, outcome.source, ${ZERO_SQL}, ${ZERO_SQL}, ${ZERO_SQL},
+       case when ${proven} then outcome.covered_to else outcome.hour end, outcome.state, ${sqlText(grade)},
+       ${instantSql(at)}, case when outcome.state = 'verified' then ${instantSql(at)} end, ${sqlText(run)}
+     )`,
+  );
+  const rows = await ledger.rawRows(
+    `select hours.state, count(*) as n
+     from hours where ${ofTable(tenant, table)} and (hour in (select hour from compared) or state = 'expired')
+     group by 1`,
+  );
+  await ledger.run('drop table compared; drop table outcome');
+  return countStates(rows);
+}
+
+/**
+ * Judges the hours of the temp table `touched` by what the source said of them last, without asking it again: rows moved
+ * inside the lake, and an hour that balances against that answer is as proven as if it had at the time. Inside the
+ * ledger's transaction.
+ */
+export async function judgeBySource(ledger: Ledger, tenant: string, table: TableName): Promise<void> {
+  await ledger.run(
+    `update hours set
+       state = case when covered_to < ${hourEndSql('hour')} then 'open' else 'verified' end,
+       verified_at = case when covered_to < ${hourEndSql('hour')} then null else coalesce(verified_at, checked_at) end
+     where ${ofTable(tenant, table)} and hour in (select hour from touched) and state in ('unchecked', 'partial')
+       and source is not null
+       and case grade when 'checksum' then ${accountSql('hours')} = source when 'count' then ${accountRowsSql('hours')} = source.n else false end`,
+  );
+}
+
+/** Hours that fell behind the retention edge unproven, and those that no run ever saw between the last known and it. */
+async function recordExpired(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+  lower: Instant,
+  edge: Instant,
+  at: Instant,
+  run: string,
+): Promise<void> {
+  const mine = ofTable(tenant, table);
+  const before = `${hourEndSql('hour')} <= ${instantSql(edge < lower ? edge : lower)}`;
+  await ledger.run(
+    `update hours set state = 'expired', checked_at = ${instantSql(at)}, run = ${sqlText(run)}
+     where ${mine} and ${before} and state not in ('verified', 'expired')`,
+  );
+  await ledger.run(
+    `insert into hours
+     select
+       ${sqlText(tenant)}, ${sqlText(table)}, gap.hour, null, ${ZERO_SQL}, ${ZERO_SQL}, ${ZERO_SQL}, gap.hour, 'expired', 'none',
+       ${instantSql(at)}, null, ${sqlText(run)}
+     from (
+       select unnest(generate_series(max(hour) + interval 1 hour, ${instantSql(edge)}, interval 1 hour)) as hour
+       from hours where ${mine}
+     ) as gap
+     where ${before}`,
+  );
+}
+
+/** Fingerprints by minute of some hours: lake (read from the current files) + duplicates + quarantined. */
+export async function minuteFingerprints(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+  hours: readonly Instant[],
+): Promise<Map<Instant, Fingerprint>> {
+  if (hours.length === 0) return new Map();
+  return ledger.exclusive(async () => {
+    const spans = hours.map((hour) => ({ from: hour, to: hour + HOUR }));
+    const files = await ledger.rawRows(
+      `select distinct file from partitions
+       where ${ofTable(tenant, table)} and superseded_at is null
+         and exists (select 1 from ${BULK_SQL} where from_ts <= make_timestamptz(r[1]::bigint) and make_timestamptz(r[1]::bigint) < to_ts)`,
+      [JSON.stringify(hours.map((hour) => [String(hour / 10n)]))],
+    );
+    const paths = files.map((row) => join(ledger.dataDir, text(row, 'file') ?? ''));
+    const id = lakeName(TABLES[table], TABLES[table].id);
+    const sources = [
+      ...(paths.length === 0 ? [] : [`select "timestamp" as moment, "${id}" as id from ${parquetSql(paths)}`]),
+      `select minute as moment, id from duplicates where ${ofTable(tenant, table)}`,
+      `select minute as moment, id from quarantine where ${ofTable(tenant, table)} and minute is not null`,
+    ];
+    const rows = await ledger.rawRows(
+      `select (minute * 60000000)::varchar as minute, ${fingerprintColumnsSql('fp')}
+       from (${fingerprintsSql(`(${sources.join(' union all ')}) where ${insideSql(spans, 'moment')}`, 'id', [
+         'epoch_us(moment) // 60000000 as minute',
+       ])})
+       order by 1`,
+    );
+    return new Map(rows.map((row) => [instantOf(row, 'minute'), fingerprintOf(row)]));
+  });
+}
+
+function countStates(rows: readonly Row[]): HourCounts {
+  const counts = { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
+  for (const row of rows) counts[stateOf(row)] = count(row, 'n');
+  return counts;
+}
+
+function stateOf(row: Row): HourState {
+  return HOUR_STATES.find((state) => state === row['state']) ?? 'unchecked';
+}

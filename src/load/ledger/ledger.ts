@@ -1,0 +1,195 @@
+/**
+ * The ledger, `state.duckdb`: what the lake holds and what was proven of it. DuckDB's lock on that file is the
+ * pipeline's lock: one writer per data directory. Every statement on it goes through one connection, in turn.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { ConfigError, DamagedError, DiskError, NewerStateError } from '../../kernel/errors.ts';
+import { onDisk, systemFiles, TEMPORARY } from '../../kernel/files.ts';
+import type { Files } from '../../kernel/files.ts';
+import { count, openEngine } from './engine.ts';
+import type { Engine } from './engine.ts';
+import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
+import { MIGRATIONS } from './migrations.ts';
+import { hmacPads } from '../../model/privacy.ts';
+import { HMAC_VARIABLES } from '../../transform/privacy.ts';
+import { TABLES } from '../../model/tables.ts';
+import type { Tables } from '../../model/tables.ts';
+
+/** A share of rows, applied only from a number of rows on: three rows of four are no trend. */
+interface ShareLimit {
+  /** 0 to 1. */
+  readonly maxShare: number;
+  readonly minRows: number;
+}
+
+/** What a tenant's rows may do before it looks like an accident. */
+export interface Guards {
+  /** Share of a page's rows in quarantine beyond which the page is refused. @default 0.2 from 100 rows on */
+  readonly quarantine: ShareLimit;
+  /** Share of a partition's rows that one merge may remove. @default 0.2 from 100 rows on */
+  readonly deletes: ShareLimit;
+}
+
+export interface LakeSettings extends Guards {
+  /** Engine threads. @default all cores */
+  readonly threads?: number;
+  /** DuckDB's memory limit; beyond it the engine spills to `<dataDir>/work`. @default '384MB' */
+  readonly memoryLimit: string;
+  /** Hours that superseded files stay for readers that are mid-query; 0 removes them at once. @default 24 */
+  readonly keepHours: number;
+  /** Of tenants that have their own. */
+  readonly guards?: ReadonlyMap<string, Guards>;
+  /** The tables with the promoted columns that files are written with. @default those of `tables.ts` */
+  readonly tables: Tables;
+  /** Keep results of reports by day (marts.ts); a list: of these reports alone. @default false */
+  readonly marts?: boolean | readonly string[];
+  /** What the past of reports is computed of at a time (openings.ts): bounds memory over a first load of years. @default 3 million rows, 300,000 events */
+  readonly together?: { readonly rows: number; readonly passEvents: number };
+  /** Run the checks over what changed (checks.ts). @default false */
+  readonly checks?: boolean;
+  /** Reads the key of hashed values; asked once, and only when a privacy rule hashes. */
+  readonly privacyKey?: () => Promise<string>;
+}
+
+/** Defaults of every setting. */
+export const LAKE_DEFAULTS: LakeSettings = {
+  memoryLimit: '384MB',
+  keepHours: 24,
+  quarantine: { maxShare: 0.2, minRows: 100 },
+  deletes: { maxShare: 0.2, minRows: 100 },
+  tables: TABLES,
+};
+
+export function guardsOf(settings: LakeSettings, tenant: string): Guards {
+  return settings.guards?.get(tenant) ?? settings;
+}
+
+/** The wall clock (ms since 1970) stamps ledger rows and ages superseded files; it never decides what is loaded. */
+export interface LakeRuntime {
+  now(): number;
+  readonly log: Logger;
+  /** @default the system's */
+  readonly files?: Files;
+  /** Called after each transaction (crash tests). */
+  readonly onCommit?: () => void | Promise<void>;
+}
+
+export interface Ledger extends Omit<Engine, 'close'> {
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly settings: LakeSettings;
+  readonly runtime: LakeRuntime;
+  readonly files: Files;
+  /** SQL timestamptz of the wall clock. */
+  nowSql(): string;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Opens the ledger of a data directory, creating both when they are not there, and takes the directory's lock.
+ * Throws LockedError (names the holder's process), NewerStateError, DamagedError (unreadable, or Parquet files without
+ * a ledger: `repair` is the way), DiskError. `adopting` is repair's: a new ledger under a temporary name, to which existing files are no fault.
+ */
+export async function openLedger(
+  folder: string,
+  settings: LakeSettings,
+  runtime: LakeRuntime,
+  { adopting = false }: { adopting?: boolean } = {},
+): Promise<Ledger> {
+  const files = runtime.files ?? systemFiles;
+  const dataDir = await makeDataDir(folder, files);
+  const file = join(dataDir, adopting ? LEDGER_FILE + TEMPORARY : LEDGER_FILE);
+  if (
+    !existsSync(file) &&
+    !adopting &&
+    (await onDisk(dataDir, () => holdsParquet(join(dataDir, STORE_FOLDER), files)))
+  ) {
+    throw new DamagedError(`${dataDir} holds Parquet files, and their ledger ${LEDGER_FILE} is missing`, {
+      hint: 'Run `insights-etl repair`: it rebuilds the ledger from the files.',
+    });
+  }
+  const work = join(dataDir, WORK_FOLDER);
+  const engine = await openEngine(file, work, settings);
+  try {
+    await migrate(engine, dataDir, runtime);
+    await setPrivacyKey(engine, settings);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+  const close = async (): Promise<void> => {
+    await engine.close();
+  };
+  return {
+    ...engine,
+    dataDir,
+    settings,
+    runtime,
+    files,
+    exclusive: (work) => engine.exclusive(() => onDisk(dataDir, work)),
+    transaction: async (work) => {
+      const result = await engine.transaction(work);
+      await runtime.onCommit?.();
+      return result;
+    },
+    nowSql: () => clockSql(runtime),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** The real absolute path: published views name files by it, whatever folder the reader works in. */
+async function makeDataDir(folder: string, files: Files): Promise<string> {
+  try {
+    await files.mkdir(join(folder, WORK_FOLDER), { recursive: true, mode: 0o700 });
+    return await files.realpath(folder);
+  } catch (error) {
+    throw new DiskError(`The data directory ${folder} cannot be created or written`, {
+      hint: 'Check --data-dir, its owner and permissions.',
+      cause: error,
+    });
+  }
+}
+
+/** As variables of the session: no statement that could be told in an error holds the key. */
+async function setPrivacyKey(engine: Engine, { tables, privacyKey }: LakeSettings): Promise<void> {
+  if (!Object.values(tables).some(({ privacy }) => privacy.some(({ action }) => action === 'hash'))) return;
+  if (!privacyKey)
+    throw new ConfigError('A privacy rule says hash, and there is no key.', { hint: 'Set privacy.key.' });
+  const { inner, outer } = hmacPads(await privacyKey());
+  await engine.run(`set variable ${HMAC_VARIABLES.inner} = unhex($1)`, [inner]);
+  await engine.run(`set variable ${HMAC_VARIABLES.outer} = unhex($1)`, [outer]);
+}
+
+async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): Promise<void> {
+  await engine.run('create table if not exists migrations (version integer not null, applied_at timestamptz not null)');
+  const [row] = await engine.rawRows('select coalesce(max(version), 0) as version from migrations');
+  const version = count(row, 'version');
+  if (version > MIGRATIONS.length) {
+    throw new NewerStateError(
+      `${dataDir} was written by a newer version (ledger schema ${version}, this program knows ${MIGRATIONS.length})`,
+      { hint: 'Upgrade insights-etl, or use another --data-dir.' },
+    );
+  }
+  for (const [index, statements] of MIGRATIONS.entries()) {
+    if (index < version) continue;
+    await engine.transaction(async () => {
+      await engine.run(`insert into migrations values (${index + 1}, ${clockSql(runtime)})`);
+      await engine.run(statements);
+    });
+    runtime.log.debug({ event: 'ledger.migrated', version: index + 1 }, 'ledger schema migrated');
+  }
+}
+
+function clockSql(runtime: LakeRuntime): string {
+  return `make_timestamptz(${Math.trunc(runtime.now()) * 1000})`;
+}
+
+async function holdsParquet(store: string, files: Files): Promise<boolean> {
+  if (!existsSync(store)) return false;
+  const names = await files.readdir(store, { recursive: true });
+  return names.some((name) => name.endsWith('.parquet'));
+}

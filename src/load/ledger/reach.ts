@@ -1,0 +1,52 @@
+/** How far back a run must look whatever its usual depth is. */
+import type { Instant } from '../../kernel/instant.ts';
+import type { TableName } from '../../model/tables.ts';
+import { count, text } from './engine.ts';
+import type { Ledger } from './ledger.ts';
+import { instantOf, ofTable } from './sql.ts';
+
+/**
+ * The oldest hour that was never proven, else where the proven ones end: hours before it balance. `undefined` when
+ * nothing of the table was ever compared. Expired hours are given up: the source has forgotten them.
+ */
+export async function unprovenFrom(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
+  const unproven = `min(hour) filter (where state not in ('verified', 'expired'))`;
+  return instantOfHours(ledger, tenant, table, `coalesce(${unproven}, max(covered_to))`);
+}
+
+/** How far the table was ever loaded; `undefined` when it was not. */
+export async function coveredTo(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
+  return instantOfHours(ledger, tenant, table, 'max(covered_to)');
+}
+
+/** Where coverage begins; `undefined` when nothing of the table was ever compared. */
+export async function firstHour(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
+  return instantOfHours(ledger, tenant, table, 'min(hour)');
+}
+
+/** An aggregate over the table's hours; `undefined` when there are none. */
+async function instantOfHours(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+  aggregate: string,
+): Promise<Instant | undefined> {
+  const [row] = await ledger.exclusive(() =>
+    ledger.rawRows(`select epoch_us(${aggregate})::varchar as instant from hours where ${ofTable(tenant, table)}`),
+  );
+  return row === undefined || text(row, 'instant') === undefined ? undefined : instantOf(row, 'instant');
+}
+
+/** Hours of a table by coverage; hours that were loaded and never compared count as partial. */
+export async function countHours(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+): Promise<{ verified: number; partial: number; open: number; expired: number }> {
+  const rows = await ledger.exclusive(() =>
+    ledger.rawRows(`select state, count(*) as n from hours where ${ofTable(tenant, table)} group by state`),
+  );
+  const of = (...states: string[]): number =>
+    rows.reduce((sum, row) => (states.includes(text(row, 'state') ?? '') ? sum + count(row, 'n') : sum), 0);
+  return { verified: of('verified'), partial: of('partial', 'unchecked'), open: of('open'), expired: of('expired') };
+}

@@ -1,0 +1,54 @@
+/** The ledger's list of runs: when each ran, how it ended, and its figures as the pipeline reports them. */
+import { text } from './engine.ts';
+import type { Ledger } from './ledger.ts';
+
+export interface RunRecord {
+  readonly run: string;
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  readonly finishedAt: string | undefined;
+  /** The pipeline's word: ok, partial, a failure's name; undefined while it runs, or when it was killed. */
+  readonly outcome: string | undefined;
+  readonly stats: unknown;
+}
+
+/** Batches merged longer ago than this cannot still be landed. */
+const BATCHES_KEPT = `interval 90 days`;
+
+export async function startRun(ledger: Ledger, run: string): Promise<void> {
+  await ledger.exclusive(() =>
+    ledger.transaction(async () => {
+      await ledger.run(`insert into runs values ($1, ${ledger.nowSql()}, null, null, null)`, [run]);
+      await ledger.run(`delete from batches where merged_at < ${ledger.nowSql()} - ${BATCHES_KEPT}`);
+    }),
+  );
+}
+
+/** `stats` is any JSON value without row content; bigints must be text already. */
+export async function finishRun(ledger: Ledger, run: string, outcome: string, stats: unknown): Promise<void> {
+  await ledger.exclusive(() =>
+    ledger.run(`update runs set finished_at = ${ledger.nowSql()}, outcome = $2, stats = $3::json where run = $1`, [
+      run,
+      outcome,
+      JSON.stringify(stats ?? null),
+    ]),
+  );
+}
+
+/** The latest runs, newest first. */
+export async function latestRuns(ledger: Ledger, limit = 10): Promise<RunRecord[]> {
+  const iso = (column: string): string => `strftime(${column}, '%Y-%m-%dT%H:%M:%SZ') as ${column}`;
+  const rows = await ledger.exclusive(() =>
+    ledger.rawRows(
+      `select run, ${iso('started_at')}, ${iso('finished_at')}, outcome, stats::varchar as stats
+       from runs order by runs.started_at desc, run desc limit ${Math.trunc(limit)}`,
+    ),
+  );
+  return rows.map((row) => ({
+    run: text(row, 'run') ?? '',
+    startedAt: text(row, 'started_at') ?? '',
+    finishedAt: text(row, 'finished_at'),
+    outcome: text(row, 'outcome'),
+    stats: JSON.parse(text(row, 'stats') ?? 'null') as unknown,
+  }));
+}

@@ -1,0 +1,34 @@
+/**
+ * UTC days, and what each is made of: its files and the states of its hours. What is derived from a day alone (marts, checks)
+ * is derived again when that changes, and only then.
+ */
+import type { Ledger } from '../ledger/ledger.ts';
+
+/**
+ * Makes temp table `day_sources`: tenant, table_name, day, rows in the lake, `source`, which differs whenever the day does, and
+ * `content`, which differs whenever its rows do.
+ */
+export async function noteDays(ledger: Ledger): Promise<void> {
+  await ledger.run(
+    `create or replace temp table day_sources as
+     with days as (
+       select tenant, table_name, hour::date as day, sum(hash(hour, state, lake))::varchar as hours, sum(hash(hour, lake))::varchar as lake, sum(lake.n)::bigint as rows
+       from hours
+       group by all
+     ),
+     files as (
+       select tenant, table_name, period, sha256 from partitions where superseded_at is null
+     )
+     select days.tenant, days.table_name, days.day, days.rows, concat_ws(' ', days.hours, by_day.sha256[:16], by_month.sha256[:16]) as source,
+       concat_ws(' ', days.lake, by_day.sha256[:16], by_month.sha256[:16]) as content
+     from days
+     left join files as by_day
+       on by_day.tenant = days.tenant and by_day.table_name = days.table_name and by_day.period = strftime(days.day, '%Y-%m-%d')
+     left join files as by_month
+       on by_month.tenant = days.tenant and by_month.table_name = days.table_name and by_month.period = strftime(days.day, '%Y-%m')`,
+  );
+}
+
+export async function dropDays(ledger: Ledger): Promise<void> {
+  await ledger.run('drop table if exists temp.day_sources');
+}

@@ -1,0 +1,245 @@
+/**
+ * One complete batch of landed pages into the lake: stage, compare, write, read back, record.
+ *
+ * New generation of a touched period = old rows outside the batch's windows ∪ staged rows, one copy of an id an hour.
+ * Order of durability: every new file is flushed and named before the one ledger transaction that makes all of them
+ * current; files that the ledger does not know are orphans, which `recover` removes. So a merge that is killed between
+ * any two steps has either not happened or happened whole, and running it again gives the same lake.
+ */
+import { InsightsError, MassLossError, PartError } from '../../kernel/errors.ts';
+import type { Window } from '../../kernel/instant.ts';
+import type { Batch, LandedPage } from '../../model/page.ts';
+import { TABLES } from '../../model/tables.ts';
+import { compareUnits, meetOldRows, planUnits } from './compare.ts';
+import type { Comparison, Unit } from './compare.ts';
+import { count, OutOfMemoryError } from '../ledger/engine.ts';
+import { commitGeneration } from '../store/generation.ts';
+import { copyGeneration } from './write-unit.ts';
+import type { Copied, Generation } from '../store/generation.ts';
+import { guardsOf } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { recordMerge } from './record.ts';
+import { ofTable } from '../ledger/sql.ts';
+import { sqlText } from '../../kernel/sql.ts';
+import { dropStage, stageBatch } from './staging.ts';
+import type { Stage } from './staging.ts';
+
+export interface MergeOptions {
+  readonly run: string;
+  /** Refuse a merge that removes more than `settings.deletes` of a partition. @default true */
+  readonly guard?: boolean;
+  /** Windows at or behind the retention edge: rows missing there have expired, not vanished, and are kept. */
+  readonly keepMissing?: readonly Window[];
+  /** Called after each durable step, in order; what it throws stops the merge there (crash tests). */
+  readonly onStep?: (step: string) => void | Promise<void>;
+}
+
+export interface MergeResult {
+  readonly inserted: number;
+  /** Same id and hour, other content. */
+  readonly replaced: number;
+  /** Gone at the source. */
+  readonly removed: number;
+  readonly unchanged: number;
+  /** Copies beyond the first, left out of the lake. */
+  readonly duplicates: number;
+  readonly quarantined: number;
+  /** Periods written anew, with their bytes. */
+  readonly days: number;
+  readonly bytes: number;
+  /** The batch had been merged by an earlier run: nothing was done. */
+  readonly already: boolean;
+  readonly ms: Readonly<Record<'stage' | 'compare' | 'write' | 'readBack' | 'record', number>>;
+}
+
+/**
+ * Merges a batch; all of its pages must be given. Throws SourceError (a page is refused: its landed file is removed so
+ * that it is asked again), MassLossError, DiskError, DamagedError; the lake is unchanged then.
+ */
+export async function mergeBatch(
+  ledger: Ledger,
+  batch: Batch,
+  landed: readonly LandedPage[],
+  options: MergeOptions,
+): Promise<MergeResult> {
+  return ledger.exclusive(async () => {
+    try {
+      return await merge(ledger, batch, landed, options);
+    } catch (caught) {
+      const error = giantRow(caught, ledger, batch, landed) ?? caught;
+      // What was refused is asked again.
+      if (error instanceof PartError)
+        await Promise.all(refusedFiles(error, landed).map((file) => ledger.files.rm(file, { force: true })));
+      throw error;
+    } finally {
+      await dropStage(ledger);
+    }
+  });
+}
+
+async function merge(
+  ledger: Ledger,
+  batch: Batch,
+  landed: readonly LandedPage[],
+  { run, guard = true, keepMissing = [], onStep }: MergeOptions,
+): Promise<MergeResult> {
+  const ms = { ...NO_TIME };
+  const merged = await ledger.rawRows(
+    `select count(*) as n from batches where ${ofTable(batch.tenant, batch.table)} and id = ${sqlText(batch.id)}`,
+  );
+  if (count(merged[0], 'n') > 0) {
+    return { ...NOTHING, already: true, ms };
+  }
+  requireComplete(batch, landed);
+  const stage = await timer(ms)('stage', () => stageBatch(ledger, batch, landed));
+  await onStep?.('staged');
+  return applyStage(ledger, batch, stage, { run, guard, keepMissing, ms, ...(onStep ? { onStep } : {}) });
+}
+
+interface ApplyOptions extends MergeOptions {
+  readonly ms?: typeof NO_TIME;
+  /** Moves rows out of or into the quarantine, in place of replacing that of the windows; see `record.ts`. */
+  readonly moveRows?: () => Promise<string>;
+}
+
+/** What is staged into the lake: compare, write, read back, record. Inside the ledger's exclusive turn. */
+export async function applyStage(
+  ledger: Ledger,
+  batch: Batch,
+  stage: Stage,
+  { run, guard = true, keepMissing = [], onStep, moveRows, ms = { ...NO_TIME } }: ApplyOptions,
+): Promise<MergeResult> {
+  const table = TABLES[batch.table];
+  const timed = timer(ms);
+  const changes = await timed('compare', async () => {
+    const units = await planUnits(ledger, batch, stage.days);
+    for (const unit of units) await meetOldRows(ledger, table, unit, keepMissing);
+    const compared = await compareUnits(ledger, table, units, keepMissing);
+    for (const [unit, comparison] of compared) if (guard) refuseMassLoss(ledger, batch, unit, comparison);
+    return [...compared].map(([unit, comparison]) => ({ unit, comparison }));
+  });
+  await onStep?.('compared');
+
+  const changed = changes.filter(({ comparison }) => comparison.changed);
+  const generations: Generation[] = [];
+  await timed('write', async () => {
+    const kept = changed.filter(({ comparison }) => comparison.rowsAfter > 0);
+    for (let start = 0; start < kept.length; start += COMMITTED_TOGETHER) {
+      const copies: Copied[] = [];
+      for (const { unit, comparison } of kept.slice(start, start + COMMITTED_TOGETHER)) {
+        copies.push(await copyGeneration(ledger, batch, unit, comparison.rowsAfter, keepMissing));
+        await onStep?.(`copied ${unit.period.name}`);
+      }
+      generations.push(...(await Promise.all(copies.map((copy) => commitGeneration(ledger, copy)))));
+      await onStep?.(`named ${generations.length}`);
+    }
+  });
+
+  await timed('record', () =>
+    recordMerge(ledger, {
+      batch,
+      run,
+      keepMissing,
+      changed: changed.map(({ unit }) => unit),
+      generations,
+      pin: stage.pin,
+      moveRows,
+      readBackMs: (spent) => {
+        ms.readBack += spent;
+        ms.record -= spent;
+      },
+      onStep,
+    }),
+  );
+  await onStep?.('recorded');
+
+  const total = (key: 'inserted' | 'replaced' | 'removed' | 'unchanged'): number =>
+    changes.reduce((sum, { comparison }) => sum + comparison[key], 0);
+  const [left] = await ledger.rawRows(
+    'select count(*) as n from (select 1 from losers union all select 1 from displaced where kept_minute is not null)',
+  );
+  return {
+    inserted: total('inserted'),
+    replaced: total('replaced'),
+    removed: total('removed'),
+    unchanged: total('unchanged'),
+    duplicates: count(left, 'n'),
+    quarantined: stage.quarantined,
+    days: changed.length,
+    bytes: generations.reduce((sum, generation) => sum + generation.bytes, 0),
+    already: false,
+    ms,
+  };
+}
+
+const NO_TIME = { stage: 0, compare: 0, write: 0, readBack: 0, record: 0 };
+
+function timer(ms: typeof NO_TIME): <T>(step: keyof typeof NO_TIME, work: () => Promise<T>) => Promise<T> {
+  return async (step, work) => {
+    const start = performance.now();
+    const result = await work();
+    ms[step] += performance.now() - start;
+    return result;
+  };
+}
+
+/** Files flushed at the same time: the disk orders them better than we do; 1,800 small days take half as long. */
+const COMMITTED_TOGETHER = 16;
+
+const NOTHING = {
+  inserted: 0,
+  replaced: 0,
+  removed: 0,
+  unchanged: 0,
+  duplicates: 0,
+  quarantined: 0,
+  days: 0,
+  bytes: 0,
+} as const;
+
+/** Merging a part of a batch would remove the rows of its missing pages: a programmer's error, so refused. */
+function requireComplete(batch: Batch, landed: readonly LandedPage[]): void {
+  const have = new Set(landed.map(({ page }) => page.id));
+  const missing = batch.pages.filter((page) => !have.has(page.id)).length;
+  if (missing === 0 && landed.length === batch.pages.length) return;
+  throw new InsightsError(
+    'unexpected',
+    `Batch ${batch.id} is not complete: ${landed.length} of ${batch.pages.length} pages are landed`,
+  );
+}
+
+/** A row from which the engine's memory can be the row's fault: measured, 384 MB suffice for one of 20 MB and not for one of 30. */
+const GIANT_ROW = 4 << 20;
+
+/** A value of the engine is never spilled, so that a giant row ends a merge. The page that holds it is then in the way of no other. */
+function giantRow(error: unknown, ledger: Ledger, batch: Batch, landed: readonly LandedPage[]): PartError | undefined {
+  if (!(error instanceof OutOfMemoryError)) return undefined;
+  const [page] = [...landed].sort((a, b) => b.largestRow - a.largestRow);
+  if (page === undefined || page.largestRow < GIANT_ROW) return undefined;
+  const megabytes = Math.round(page.largestRow / 1e6);
+  return new PartError(
+    `A row of ${megabytes} MB is more than the engine can take apart within ${ledger.settings.memoryLimit}: its page was refused`,
+    {
+      hint: `Raise engine.memoryLimit to about ${megabytes * 20} MB, or drop the key that is so large (docs/privacy.md); the page is asked again by the next run.`,
+      where: { tenant: batch.tenant, table: batch.table },
+      page: page.page.id,
+    },
+  );
+}
+
+function refusedFiles(error: PartError, landed: readonly LandedPage[]): string[] {
+  return landed.filter(({ page }) => page.id === error.page).map(({ file }) => file);
+}
+
+function refuseMassLoss(ledger: Ledger, batch: Batch, unit: Unit, { removed }: Comparison): void {
+  const { held } = unit;
+  const { maxShare, minRows } = guardsOf(ledger.settings, batch.tenant).deletes;
+  if (removed <= minRows || removed <= maxShare * held) return;
+  throw new MassLossError(
+    `${removed} of ${held} rows of ${batch.table} in ${unit.period.name} vanished at the source: nothing was changed`,
+    {
+      hint: 'Check the source. If the loss is right, run again with --allow-deletes.',
+      where: { tenant: batch.tenant, table: batch.table, period: unit.period.name, removed, held },
+    },
+  );
+}

@@ -1,0 +1,125 @@
+/**
+ * The property catalogue: which paths the JSON of each type has, of what kind, in how many rows, from when to when.
+ *
+ * It is kept by file (`property_counts`), because files are immutable: a file that is current and not described yet
+ * is described before the next publish, and what was said of a file goes with the file. So hours that are loaded
+ * again, erasures, compaction, a kill and a rebuilt ledger need nothing of their own, and its cost follows the files
+ * that a run wrote. Names of keys are kept, values never.
+ */
+import { join } from 'node:path';
+import { TABLES } from '../../model/tables.ts';
+import type { TableName } from '../../model/tables.ts';
+import { PARSED_OF_A_TYPE, countsSql, jsonColumns, refineSql, shapesSql, typesSql } from '../../transform/shapes.ts';
+import type { ShapesInput } from '../../transform/shapes.ts';
+import { sqlText } from '../../kernel/sql.ts';
+import { columnTypeSql } from '../../transform/typed-view.ts';
+import { count, tableOf, text } from '../ledger/engine.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { parquetSql } from '../ledger/sql.ts';
+
+/** Files described by one statement; rows bound its memory. */
+const TOGETHER = { files: 100, rows: 500_000 } as const;
+
+/** Paths looked at by one statement. */
+const POINTERS_TOGETHER = 64;
+
+/** Files of a table, of whichever tenants: many small tenants take no more statements than one. */
+interface Pending {
+  readonly table: TableName;
+  readonly files: string[];
+  rows: number;
+}
+
+/** A JSON pointer as a path for people, `$` for the whole. */
+export function pathSql(pointer: string): string {
+  return `replace(replace(replace(replace(coalesce(nullif(${pointer}[2:], ''), '$'), '/[]', '[]'), '/', '.'), '~1', '/'), '~0', '~')`;
+}
+
+/** One row per path, as readers see the catalogue. */
+export const PROPERTIES_SQL = `with paths as (
+  select
+    tenant, table_name, type, json_column, pointer,
+    list_sort(list(distinct kind)) as kinds,
+    coalesce(sum(rows) filter (where kind <> 'null'), 0)::bigint as rows,
+    bool_or(is_estimate) as is_estimate,
+    min(first_at) as first_seen_at,
+    max(last_at) as last_seen_at
+  from property_counts
+  group by all
+),
+types as (
+  select tenant, table_name, type, sum(rows) as rows
+  from property_counts
+  where pointer = '' and json_column = 'properties'
+  group by all
+)
+select
+  paths.tenant as tenant_id, lower(paths.table_name) as table_name, paths.type, paths.json_column,
+  ${pathSql('pointer')} as path,
+  pointer as json_pointer, ${columnTypeSql('kinds')} as inferred_type, kinds, paths.rows,
+  round(paths.rows / types.rows, 4) as share, is_estimate, first_seen_at, last_seen_at, view_name, column_name
+from paths
+join types using (tenant, table_name, type)
+left join view_names using (tenant, table_name, type)
+left join view_columns using (tenant, table_name, view_name, json_column, pointer)
+order by tenant_id, table_name, paths.type, json_column, json_pointer`;
+
+/** Describes every current file that is not described yet. Inside the ledger's exclusive turn. */
+export async function describeProperties(ledger: Ledger): Promise<void> {
+  await ledger.run(
+    `delete from property_counts where file not in (select file from partitions where superseded_at is null)`,
+  );
+  for (const group of await pendingFiles(ledger)) await describe(ledger, group);
+}
+
+async function pendingFiles(ledger: Ledger): Promise<Pending[]> {
+  const rows = await ledger.rawRows(
+    `select table_name, file, rows from partitions
+     where superseded_at is null and file not in (select distinct file from property_counts)
+     order by table_name, tenant, period`,
+  );
+  const groups: Pending[] = [];
+  for (const row of rows) {
+    const [table, file, size] = [tableOf(row), text(row, 'file') ?? '', count(row, 'rows')];
+    let last = groups.at(-1);
+    const fits = last?.table === table && last.files.length < TOGETHER.files && last.rows + size <= TOGETHER.rows;
+    if (!last || !fits) groups.push((last = { table, files: [], rows: 0 }));
+    last.files.push(file);
+    last.rows += size;
+  }
+  return groups;
+}
+
+async function describe(ledger: Ledger, { table, files }: Pending): Promise<void> {
+  const source = parquetSql(
+    files.map((file) => join(ledger.dataDir, file)),
+    ', filename = true',
+  );
+  const definition = TABLES[table];
+  const folderLength = ledger.dataDir.length;
+  await ledger.run(typesSql(definition, source, folderLength));
+  const [most] = await ledger.rawRows('select max(rows) as n from described_types');
+  const sampled = count(most, 'n') > PARSED_OF_A_TYPE;
+  const selects: string[] = [];
+  for (const column of jsonColumns(definition)) {
+    const input: ShapesInput = { table: definition, column, source, folderLength, sampled };
+    for (const sql of shapesSql(input)) await ledger.run(sql);
+    const doubtful = await ledger.rawRows('select distinct pointer from doubtful order by 1');
+    const pointers = doubtful.map((row) => text(row, 'pointer') ?? '');
+    for (let start = 0; start < pointers.length; start += POINTERS_TOGETHER)
+      await ledger.run(refineSql(input, pointers.slice(start, start + POINTERS_TOGETHER)));
+    await ledger.run(`create or replace temp table counted_${column} as ${countsSql(column)}`);
+    selects.push(`select * from counted_${column}`);
+  }
+  await ledger.transaction(() =>
+    ledger.run(
+      `insert into property_counts
+       select tenant, table_name, file, type, json_column, pointer, kind, counted.rows, first_at, last_at, is_estimate
+       from (${selects.join(' union all ')}) as counted
+       join (select tenant, table_name, file from partitions where table_name = ${sqlText(table)} and superseded_at is null) using (file)`,
+    ),
+  );
+  const made = ['described_types', 'structures', 'nodes', 'doubtful', 'refined'];
+  const all = [...made, ...jsonColumns(definition).map((column) => `counted_${column}`)];
+  await ledger.run(all.map((name) => `drop table temp.${name}`).join(';\n'));
+}

@@ -1,0 +1,70 @@
+/** The files that hold the lake now, and the select that reads a table from them. */
+import { join } from 'node:path';
+import { promotionKey } from '../../model/promoted.ts';
+import type { Table, TableName } from '../../model/tables.ts';
+import { lakeColumns } from '../../transform/lake.ts';
+import { sqlName, sqlText } from '../../kernel/sql.ts';
+import { promotedSql } from '../../transform/promote.ts';
+import { tableOf, text } from '../ledger/engine.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+
+const HIVE_KEYS = ['tenant_id', 'month'];
+
+export interface CurrentFile {
+  readonly tenant: string;
+  readonly table: TableName;
+  /** Absolute. */
+  readonly file: string;
+  readonly period: string;
+  /** The set of promoted columns in it. */
+  readonly promotion: string | undefined;
+  /** Its UTC days, yyyy-mm-dd; `to` is the first that is no more of it. */
+  readonly from: string;
+  readonly to: string;
+}
+
+export async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
+  const rows = await ledger.rawRows(
+    `select tenant, table_name, period, file, promotion, from_ts::date::varchar as lo, to_ts::date::varchar as hi
+     from partitions where superseded_at is null order by table_name, tenant, period`,
+  );
+  return rows.map((row) => ({
+    tenant: text(row, 'tenant') ?? '',
+    table: tableOf(row),
+    file: join(ledger.dataDir, text(row, 'file') ?? ''),
+    period: text(row, 'period') ?? '',
+    promotion: text(row, 'promotion'),
+    from: text(row, 'lo') ?? '',
+    to: text(row, 'hi') ?? '',
+  }));
+}
+
+/**
+ * Select of a table's rows. Files that were written with another set of promoted columns are read apart, theirs pulled
+ * out of the JSON as they are read: slower, and right. `rebuild` writes them anew. `virtual`: columns that the engine adds, e.g. `filename`.
+ */
+export function rowsOf(table: Table, files: readonly CurrentFile[], virtual: readonly string[] = []): string {
+  const columns = lakeColumns(table);
+  const names = [...columns.map(({ name }) => name), ...virtual].map(sqlName).join(', ');
+  const current = promotionKey(table.promoted);
+  const [fresh, old] = [
+    files.filter(({ promotion }) => promotion === current),
+    files.filter(({ promotion }) => promotion !== current),
+  ];
+  const selects: string[] = [];
+  if (fresh.length > 0) selects.push(`select tenant_id, month, ${names} from ${parquetFiles(fresh)}`);
+  if (old.length > 0)
+    selects.push(
+      `select tenant_id, month, ${names} from (${promotedSql(table, `from ${parquetFiles(old)}`, [...HIVE_KEYS, ...virtual])})`,
+    );
+  if (selects.length > 0) return selects.join(' union all ');
+  const typed = [...columns, ...virtual.map((name) => ({ name, type: 'varchar' }))]
+    .map(({ name, type }) => `null::${type} as ${sqlName(name)}`)
+    .join(', ');
+  return `select null::varchar as tenant_id, null::varchar as month, ${typed} where false`;
+}
+
+function parquetFiles(files: readonly CurrentFile[]): string {
+  const list = files.map(({ file }) => sqlText(file)).join(', ');
+  return `read_parquet([${list}], hive_partitioning = true, hive_types = {'tenant_id': varchar, 'month': varchar})`;
+}

@@ -1,0 +1,29 @@
+/** The calendar periods that partitions hold: a UTC day, or a closed month. */
+import { DAY, floorTo, formatDay, parseInstant } from '../kernel/instant.ts';
+import type { Instant, Window } from '../kernel/instant.ts';
+
+/** A UTC day, or a whole month once it is closed and small. */
+export interface Period extends Window {
+  /** `2026-07-03` or `2026-07`. */
+  readonly name: string;
+}
+
+export function dayPeriod(instant: Instant): Period {
+  const from = floorTo(instant, DAY);
+  return { name: formatDay(from), from, to: from + DAY };
+}
+
+/** The period of a name, e.g. of a file's; undefined when it is none. */
+export function periodOf(name: string): Period | undefined {
+  if (/^\d{4}-\d\d-\d\d$/.test(name)) {
+    const from = parseInstant(name);
+    return from === undefined ? undefined : { name, from, to: from + DAY };
+  }
+  const month = /^(\d{4})-(\d\d)$/.exec(name);
+  if (!month) return undefined;
+  const [year, number] = [Number(month[1]), Number(month[2])];
+  const from = parseInstant(`${name}-01`);
+  const next = number === 12 ? `${year + 1}-01` : `${month[1]}-${String(number + 1).padStart(2, '0')}`;
+  const to = parseInstant(`${next}-01`);
+  return from === undefined || to === undefined ? undefined : { name, from, to };
+}

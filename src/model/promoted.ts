@@ -1,0 +1,123 @@
+/**
+ * Promoted columns: values of `properties` that reports use, as typed columns of their own beside the JSON text, since
+ * pulling a key out of JSON is what costs a query. The default set is here; `promote` in the configuration adds to it.
+ * The vendor documents no path for this API, so each column looks in the places that its other channels use, and the
+ * first that is there counts.
+ */
+import { createHash } from 'node:crypto';
+import { parseJsonPath, spellJsonPath } from '../kernel/json-path.ts';
+
+export const PROMOTED_TYPES = ['text', 'integer', 'number', 'boolean', 'timestamp', 'list', 'host'] as const;
+/** `list`: a list of text, a single text counting as one; `host`: the host of a URL, lower-case. */
+export type PromotedType = (typeof PROMOTED_TYPES)[number];
+
+export interface PromotedColumn {
+  readonly name: string;
+  readonly type: PromotedType;
+  /** Candidate paths (`json-path.ts`), without stars; the first that holds a value counts. */
+  readonly paths: readonly string[];
+  readonly comment: string;
+}
+
+const PASS_TYPE: PromotedColumn = {
+  name: 'pass_type',
+  type: 'text',
+  paths: ['passType', 'pass.type', 'pass_type'],
+  comment: 'Template id of the pass',
+};
+
+export const DEFAULT_PROMOTED = {
+  Logs: [
+    {
+      name: 'severity',
+      type: 'text',
+      paths: ['severity', 'level'],
+      comment: 'Severity or level, as the source spells it',
+    },
+  ],
+  Events: [
+    { name: 'pass_id', type: 'text', paths: ['passId', 'pass.id', 'pass_id'], comment: 'The pass that it is about' },
+    PASS_TYPE,
+    {
+      name: 'device',
+      type: 'text',
+      paths: ['device', 'registrationInformation.device', 'registrationSource.device', 'pass.device'],
+      comment: 'apple or google, as the source spells it',
+    },
+    {
+      name: 'active_registrations',
+      type: 'integer',
+      paths: [
+        'registrationInformation.activeRegistrationCount',
+        'activeRegistrationCount',
+        'active_registration_count',
+      ],
+      comment: 'Devices that hold the pass after this event',
+    },
+    {
+      name: 'medium',
+      type: 'text',
+      paths: ['registrationSource.medium', 'source.medium', 'medium'],
+      comment: 'Channel of an installation',
+    },
+    {
+      name: 'origin_host',
+      type: 'host',
+      paths: ['registrationSource.origin', 'source.origin', 'origin'],
+      comment: 'Host of the page that an installation came from',
+    },
+    {
+      name: 'tags',
+      type: 'list',
+      paths: ['registrationSource.tags', 'source.tags', 'tags'],
+      comment: 'Tags of an installation, utm_source and utm_campaign among them',
+    },
+    {
+      name: 'store_id',
+      type: 'text',
+      paths: ['storeId', 'metadata.storeId', 'store.id', 'store_id'],
+      comment: 'Store that it is attributed to',
+    },
+    {
+      name: 'redirect_id',
+      type: 'text',
+      paths: ['redirectId', 'redirect.id', 'redirect_id'],
+      comment: 'Short link or QR code that was followed',
+    },
+    {
+      name: 'status_code',
+      type: 'integer',
+      paths: ['statusCode', 'response.statusCode', 'status_code'],
+      comment: 'HTTP status of an API request',
+    },
+  ],
+  Metrics: [PASS_TYPE],
+} as const satisfies Readonly<Record<string, readonly PromotedColumn[]>>;
+
+/** The default set with columns of one's own: of the same name in place, others at the end by name, whatever order they are written in. */
+export function withPromoted(
+  defaults: readonly PromotedColumn[],
+  own: readonly PromotedColumn[],
+): readonly PromotedColumn[] {
+  const names = new Set(defaults.map(({ name }) => name));
+  const kept = defaults.map((column) => {
+    const instead = own.find(({ name }) => name === column.name);
+    return instead ? { ...instead, comment: instead.comment || column.comment } : column;
+  });
+  const others = own.filter(({ name }) => !names.has(name));
+  return [...kept, ...others.toSorted((a, b) => (a.name < b.name ? -1 : 1))];
+}
+
+/**
+ * What a table's set of columns is made of, as one short text: files that bear it hold just these columns. Names, types and paths alone count,
+ * paths by their keys and not by their spelling. Of the default sets it must stay what it is: another one asks everybody to rebuild the lake.
+ */
+export function promotionKey(columns: readonly PromotedColumn[]): string {
+  const rules = columns.map(({ name, type, paths }) => [name, type, [...new Set(paths.map(spelt))]]);
+  return createHash('sha256').update(JSON.stringify(rules)).digest('hex').slice(0, 16);
+}
+
+function spelt(path: string): string {
+  const segments = parseJsonPath(path);
+  return segments === undefined ? path : spellJsonPath(segments);
+}

@@ -1,0 +1,178 @@
+/** `doctor`: what two calls a tenant tell about address, credential, clock and proof, then what more calls tell of the endpoint. */
+import { createHash } from 'node:crypto';
+import type { Config, TenantConfig } from '../../config/config.ts';
+import { BudgetError } from '../../kernel/errors.ts';
+import type { Failure } from '../../kernel/errors.ts';
+import { HASH_BUCKETS } from '../../model/page.ts';
+import { pageQuery, probeQuery, PROBE_COLUMNS } from '../../extract/source/kql.ts';
+import type { Client, SmallAnswer, TooLarge } from '../../extract/source/client.ts';
+import { formatInstant, fromEpochMs, parseInstant, toEpochMs } from '../../kernel/instant.ts';
+import { openLedger } from '../../load/ledger/ledger.ts';
+import { capsLesson, learntCaps, readProfile, updateProfile } from '../../load/ledger/profile.ts';
+import type { LearntCaps } from '../../load/ledger/profile.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { TABLES } from '../../model/tables.ts';
+import { examineEndpoint } from './endpoint.ts';
+import type { Endpoint } from './endpoint.ts';
+import { examineMachine } from './machine.ts';
+import { exitCodeOf, reported } from '../failure.ts';
+import type { DoctorCheck, DoctorReport } from '../../model/report.ts';
+import { lakeSettings } from '../each-table.ts';
+import { openSource } from '../tenant.ts';
+
+/** Beyond this a cron job that believes in local time surprises people; loading itself follows the source's clock. */
+const SKEW_MS = 120_000;
+
+const PROOF = 'proof';
+
+export interface DoctorOptions {
+  /** The most calls a tenant. */
+  readonly maxCalls: number;
+}
+
+/** Takes the data directory's lock, so that its calls and a run's share one limit. Throws as `openLedger`. */
+export async function doctor(
+  config: Config,
+  { maxCalls }: DoctorOptions,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<DoctorReport> {
+  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
+  const failures: Failure[] = [];
+  const machine: DoctorCheck[] = [];
+  for await (const check of examineMachine(config, ledger)) {
+    machine.push(check);
+    if (!check.ok) failures.push('disk');
+  }
+  const tenants: DoctorReport['tenants'][number][] = [];
+  for (const tenant of config.tenants) {
+    await using source = await openSource(config, { ...tenant, maxCalls }, runtime, runtime.monotonic());
+    const { client } = source;
+    const checks: DoctorCheck[] = [];
+    const add = (check: DoctorCheck): void => {
+      checks.push(check);
+      if (!check.ok) failures.push('source');
+    };
+    const facts: Endpoint['facts'] = { checkedAt: new Date(runtime.now()).toISOString() };
+    const [settings] = tenant.tables.values();
+    const { settleMinutes = config.settleMinutes, page = config.page } = settings ?? {};
+    const endpoint: Endpoint = { client, tenant, maxRows: page.maxRows, settleMinutes, signal, facts };
+    try {
+      const { pinnedTenantId } = await readProfile(ledger, tenant.id);
+      for await (const check of examine(client, tenant, pinnedTenantId, runtime, signal)) {
+        add(check);
+        // What fell back to counting stays there until somebody looks: this is the look.
+        if (check.name === PROOF && check.ok) await updateProfile(ledger, tenant.id, { grades: {} });
+      }
+      for await (const check of examineEndpoint(endpoint)) add(check);
+    } catch (error) {
+      const { failure, message, hint } = reported(error);
+      const isEnd = error instanceof BudgetError && error.limit === 'calls';
+      if (isEnd) checks.push({ name: 'rest', ok: true, detail: `not asked: ${maxCalls} calls are used up` });
+      else {
+        failures.push(failure);
+        const name = failure === 'auth' || failure === 'config' ? 'credential' : 'reachable';
+        checks.push({ name, ok: false, detail: message, ...(hint === undefined ? {} : { hint }) });
+      }
+    }
+    const known = await readProfile(ledger, tenant.id);
+    const { silentCap } = endpoint;
+    const nowMs = runtime.now();
+    const rowCap = silentCap && Math.min(silentCap, learntCaps(known, nowMs).rowCap ?? Infinity);
+    const lesson = capsLesson(known, { rowCap }, nowMs);
+    const told = await updateProfile(ledger, tenant.id, { ...lesson, endpoint: { ...known.endpoint, ...facts } });
+    checks.push(capsCheck(learntCaps(told, nowMs)));
+    tenants.push({ tenant: tenant.id, calls: client.stats.calls, maxCalls, checks });
+  }
+  return { machine, tenants, exitCode: exitCodeOf(failures) };
+}
+
+async function* examine(
+  client: Client,
+  tenant: TenantConfig,
+  pinned: string | undefined,
+  runtime: Runtime,
+  signal: AbortSignal,
+): AsyncGenerator<DoctorCheck> {
+  const probe = rowsOf(await client.ask(probeQuery(), PROBE_COLUMNS, signal));
+  yield { name: 'reachable', ok: true, detail: 'the service answers at the configured address' };
+  yield { name: 'credential', ok: true, detail: `the key opens tenant "${tenant.id}" and has the scope` };
+  const cells = (probe?.rows[0] ?? []).map(String);
+  yield clockCheck(cells[0], runtime);
+  yield proofCheck(cells.slice(1));
+  const [table] = tenant.tables.keys();
+  if (table !== undefined) {
+    const page = { id: 'sample', windows: [{ from: 0n, to: fromEpochMs(runtime.now()) }], rows: undefined, bytes: 0 };
+    const names = TABLES[table].columns.map(({ name }) => name);
+    const sample = rowsOf(await client.ask(pageQuery(table, page, 1), names, signal))?.rows[0];
+    const cell = (name: string): string => {
+      const value = sample?.[names.indexOf(name)];
+      return typeof value === 'string' ? value : '';
+    };
+    const carried = cell('tenantId');
+    const isForeign = pinned !== undefined && carried !== '' && carried !== pinned;
+    yield {
+      name: 'sample',
+      ok: !isForeign,
+      detail: sample
+        ? `${table}: tenantId "${carried}"${pinned === undefined ? '' : ` (pinned: "${pinned}")`}, ${/\.(\d+)/.exec(cell('timestamp'))?.[1]?.length ?? 0} fractional digits in timestamps`
+        : `${table} is empty`,
+      ...(isForeign
+        ? {
+            hint: `Such rows go into quarantine. If they are right, run \`insights-etl tenant pin ${tenant.id} <tenantId>\`.`,
+          }
+        : {}),
+    };
+  }
+}
+
+function capsCheck({ rowCap, byteCap }: LearntCaps): DoctorCheck {
+  const learnt = [
+    ...(rowCap === undefined ? [] : [`${rowCap} rows`]),
+    ...(byteCap === undefined ? [] : [`${byteCap} bytes`]),
+  ];
+  const detail =
+    learnt.length === 0 ? 'no smaller one than configured was met' : `learnt: ${learnt.join(', ')} an answer`;
+  return { name: 'caps', ok: true, detail };
+}
+
+function clockCheck(at: string | undefined, runtime: Runtime): DoctorCheck {
+  const there = at === undefined ? undefined : parseInstant(at);
+  if (there === undefined) {
+    return {
+      name: 'clock',
+      ok: false,
+      detail: 'the source does not tell its time',
+      hint: 'Ask the vendor whether now() is allowed.',
+    };
+  }
+  const skewMs = runtime.now() - toEpochMs(there);
+  const off = Math.abs(skewMs) > SKEW_MS;
+  const direction = skewMs > 0 ? 'ahead of' : 'behind';
+  return {
+    name: 'clock',
+    ok: true,
+    detail: `the source says ${formatInstant(there).slice(0, 19)}Z; this machine is ${Math.round(Math.abs(skewMs) / 1000)} s ${direction} it`,
+    ...(off ? { hint: 'Loading follows the source and is not affected; set this clock right for the schedule.' } : {}),
+  };
+}
+
+/** The digest of a known text, cut the way the fingerprints cut it. */
+function proofCheck([h, s, x, bucket]: readonly string[]): DoctorCheck {
+  const digest = createHash('md5').update('insights').digest('hex');
+  const first = BigInt(`0x${digest.slice(0, 8)}`).toString();
+  const expected = Number.parseInt(digest.slice(0, 4), 16) % HASH_BUCKETS;
+  const works = h === digest && s === first && x === first && bucket === String(expected);
+  return {
+    name: PROOF,
+    ok: works,
+    detail: works
+      ? 'the fingerprint functions work: hours are proven by checksum'
+      : 'the fingerprint functions answer something else',
+    ...(works ? {} : { hint: 'Runs fall back to counting rows by hour and say so (grade count).' }),
+  };
+}
+
+function rowsOf(answer: SmallAnswer | TooLarge): SmallAnswer | undefined {
+  return answer.kind === 'rows' ? answer : undefined;
+}

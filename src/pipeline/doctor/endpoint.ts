@@ -1,0 +1,200 @@
+/**
+ * What `doctor` finds out about an endpoint beyond address, key and clock, in a bounded number of calls. What it learns is
+ * kept in the tenant's profile; where something in the configuration does not fit, the check says which key to change.
+ */
+import type { TenantConfig } from '../../config/config.ts';
+import { BudgetError, SourceError } from '../../kernel/errors.ts';
+import type { Client, SmallAnswer, TooLarge } from '../../extract/source/client.ts';
+import {
+  columnsOf,
+  delayQuestion,
+  extentQuestion,
+  formsQuestion,
+  orderQuestion,
+  parametersQuestion,
+  rowsQuestion,
+  schemaQuestion,
+} from '../../extract/source/questions.ts';
+import type { Question } from '../../extract/source/questions.ts';
+import { DAY, formatInstant, parseInstant } from '../../kernel/instant.ts';
+import type { TenantProfile } from '../../load/ledger/profile.ts';
+import type { TableName } from '../../model/tables.ts';
+import type { DoctorCheck } from '../../model/report.ts';
+
+type Facts = {
+  -readonly [key in keyof NonNullable<TenantProfile['endpoint']>]: NonNullable<TenantProfile['endpoint']>[key];
+};
+
+export interface Endpoint {
+  readonly client: Client;
+  readonly tenant: TenantConfig;
+  /** Rows that a page asks for. */
+  readonly maxRows: number;
+  readonly settleMinutes: number;
+  readonly signal: AbortSignal;
+  /** Filled as checks go on. */
+  readonly facts: Facts;
+  /** The most rows that came where fewer than asked for came without a sign. */
+  silentCap?: number;
+}
+
+/** The most worth knowing first, for a budget that ends. */
+export async function* examineEndpoint(to: Endpoint): AsyncGenerator<DoctorCheck> {
+  const tables = [...to.tenant.tables.keys()];
+  for (const table of tables) yield await schemaCheck(to, table);
+  for (const table of tables) yield await extentCheck(to, table);
+  yield await rowsCheck(to);
+  yield await formsCheck(to);
+  const [first = 'Events'] = tables;
+  yield await delayCheck(to, tables.includes('Events') ? 'Events' : first);
+  yield await parametersCheck(to);
+  yield await orderCheck(to);
+}
+
+/** undefined where the endpoint refuses the question, which no run depends on; other failures are the caller's. */
+async function ask({ client, signal }: Endpoint, question: Question): Promise<SmallAnswer | TooLarge | undefined> {
+  try {
+    return await client.ask(question.query, question.columns, signal);
+  } catch (error) {
+    if (error instanceof SourceError && !(error instanceof BudgetError)) return undefined;
+    throw error;
+  }
+}
+
+async function rowsOf(to: Endpoint, question: Question): Promise<readonly (readonly unknown[])[] | undefined> {
+  const answer = await ask(to, question);
+  return answer?.kind === 'rows' ? answer.rows : undefined;
+}
+
+async function schemaCheck(to: Endpoint, table: TableName): Promise<DoctorCheck> {
+  const name = `columns of ${table}`;
+  const rows = await rowsOf(to, schemaQuestion(table));
+  if (!rows) return { name, ok: true, detail: 'the endpoint does not tell them' };
+  const there = new Map(rows.map(([column, type]) => [String(column), String(type)]));
+  const wanted = columnsOf(table);
+  const missing = [...wanted.keys()].filter((column) => !there.has(column));
+  const other = [...wanted].filter(([column, type]) => there.has(column) && there.get(column) !== type);
+  const more = [...there.keys()].filter((column) => !wanted.has(column));
+  const parts = [
+    ...(missing.length > 0 ? [`missing: ${missing.join(', ')}`] : []),
+    ...other.map(([column, type]) => `${column} is ${there.get(column)}, not ${type}`),
+    ...(more.length > 0 ? [`not loaded: ${more.join(', ')}`] : []),
+  ];
+  if (missing.length > 0)
+    return {
+      name,
+      ok: false,
+      detail: parts.join('; '),
+      hint: `This version cannot load ${table} as it is now: set tables.${table}.enabled to false, and look for a newer version.`,
+    };
+  return {
+    name,
+    ok: true,
+    detail: parts.length === 0 ? `the ${wanted.size} that are loaded, no other` : parts.join('; '),
+  };
+}
+
+async function extentCheck(to: Endpoint, table: TableName): Promise<DoctorCheck> {
+  const name = `rows of ${table}`;
+  const [row] = (await rowsOf(to, extentQuestion(table))) ?? [];
+  const [n, ...instants] = (row ?? []).map(String);
+  const [first, last, now] = instants.map(parseInstant);
+  if (n === undefined) return { name, ok: true, detail: 'the endpoint does not count all of it at once' };
+  if (first === undefined || last === undefined) return { name, ok: true, detail: 'none' };
+  const detail = `${n}, from ${formatInstant(first).slice(0, 16)}Z to ${formatInstant(last).slice(0, 16)}Z`;
+  const kept = to.tenant.tables.get(table)?.retentionDays;
+  // By the source's clock: this machine's may be wrong.
+  const age = Number(((now ?? last) - first) / DAY);
+  // A day's grace: retention is applied in steps.
+  if (kept !== undefined && age > kept + 1)
+    return {
+      name,
+      ok: true,
+      detail,
+      hint: `The source keeps rows for ${age} days or more: set tables.${table}.retentionDays to have all of them.`,
+    };
+  return { name, ok: true, detail };
+}
+
+/** Counted as they come, not kept. */
+async function rowsCheck(to: Endpoint): Promise<DoctorCheck> {
+  const name = 'row cap';
+  const { client, maxRows, signal } = to;
+  const { query, columns } = rowsQuestion(maxRows);
+  const sink = { write: async () => {}, discard: async () => {} };
+  let rows: number | undefined;
+  try {
+    const answer = await client.download(query, columns, async () => sink, signal);
+    rows = answer.kind === 'rows' ? answer.rows : undefined;
+  } catch (error) {
+    if (!(error instanceof SourceError)) throw error;
+    return { name, ok: true, detail: 'the endpoint makes no rows of its own; runs find its cap' };
+  }
+  if (rows === undefined)
+    return {
+      name,
+      ok: true,
+      detail: `an answer of ${maxRows} rows is refused with a message; runs find the cap and keep it`,
+    };
+  to.facts.rowsAnswered = rows;
+  if (rows >= maxRows) return { name, ok: true, detail: `an answer of ${maxRows} rows comes whole` };
+  to.silentCap = rows;
+  return {
+    name,
+    ok: true,
+    detail: `answers are cut at ${rows} rows without a word; pages are now asked for so that none is`,
+    hint: `Set page.maxRows to ${rows}, so that a new data directory knows it too.`,
+  };
+}
+
+async function formsCheck(to: Endpoint): Promise<DoctorCheck> {
+  const name = 'wire form';
+  const answer = await ask(to, formsQuestion());
+  const [row] = answer?.kind === 'rows' ? answer.rows : [];
+  if (answer?.kind !== 'rows' || !row) return { name, ok: true, detail: 'the endpoint does not show it' };
+  const [id, , bag, text] = row;
+  to.facts.rowForm = answer.form;
+  to.facts.columnsNamed = answer.named;
+  to.facts.dynamicAs = typeof bag === 'string' ? 'text' : 'json';
+  to.facts.datetimeDigits = /\.(\d+)/.exec(String(text))?.[1]?.length ?? 0;
+  const { rowForm, columnsNamed, dynamicAs, datetimeDigits } = to.facts;
+  const detail =
+    `rows as ${rowForm}, columns ${columnsNamed ? 'named' : 'not named'}, dynamic values as ${dynamicAs === 'json' ? 'JSON' : 'text'}, ` +
+    `${datetimeDigits} digits of a second, ids in ${String(id) === String(id).toLowerCase() ? 'lower' : 'upper'} case`;
+  return { name, ok: true, detail };
+}
+
+async function delayCheck(to: Endpoint, table: TableName): Promise<DoctorCheck> {
+  const name = 'arrival';
+  const [row] = (await rowsOf(to, delayQuestion(table))) ?? [];
+  to.facts.ingestionTime = row !== undefined;
+  if (!row) return { name, ok: true, detail: 'the endpoint does not tell when rows came (ingestion_time)' };
+  const [n, seconds] = row.map(Number);
+  if (!(n !== undefined && n > 0) || seconds === undefined || Number.isNaN(seconds))
+    return { name, ok: true, detail: `no row of ${table} of the last day says when it came` };
+  const minutes = Math.ceil(seconds / 60);
+  const detail = `rows of ${table} came at most ${minutes} min late in the last day`;
+  if (minutes <= to.settleMinutes) return { name, ok: true, detail };
+  return {
+    name,
+    ok: true,
+    detail,
+    hint: `Set settleMinutes to ${minutes}: fewer hours are then asked for twice. Nothing is lost as it is.`,
+  };
+}
+
+async function parametersCheck(to: Endpoint): Promise<DoctorCheck> {
+  const rows = await rowsOf(to, parametersQuestion());
+  to.facts.parameters = rows?.[0]?.[0] === 'default';
+  const detail = to.facts.parameters ? 'queries may declare parameters' : 'queries may not declare parameters';
+  return { name: 'parameters', ok: true, detail: `${detail}; no run needs them` };
+}
+
+async function orderCheck(to: Endpoint): Promise<DoctorCheck> {
+  const name = 'order of ids';
+  const rows = await rowsOf(to, orderQuestion());
+  if (!rows) return { name, ok: true, detail: 'the endpoint does not show it; no run needs it' };
+  to.facts.guidOrder = String(rows[0]?.[0]).startsWith('00000002') ? 'text' : 'other';
+  const detail = to.facts.guidOrder === 'text' ? 'ids sort as their text' : 'ids do not sort as their text';
+  return { name, ok: true, detail: `${detail}; no run needs it` };
+}

@@ -1,0 +1,109 @@
+/** `verify` and `repair`: is the lake what its ledger says, and what the source says? */
+import type { Config } from '../../config/config.ts';
+import { onDisk } from '../../kernel/files.ts';
+import { formatInstant } from '../../kernel/instant.ts';
+import { countHours } from '../../load/ledger/reach.ts';
+import { openLedger } from '../../load/ledger/ledger.ts';
+import { publish } from '../../load/publish/publish.ts';
+import { backup } from '../../load/maintenance/backup.ts';
+import type { BackupReport } from '../../load/maintenance/backup.ts';
+import { repair } from '../../load/maintenance/repair.ts';
+import type { RepairResult } from '../../load/maintenance/repair.ts';
+import { verifyFiles, verifyMarts } from '../../load/maintenance/verify.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { exitCodeOf } from '../failure.ts';
+import type { TableReport, VerifyReport } from '../../model/report.ts';
+import { eachTable, lakeSettings } from '../each-table.ts';
+import { ONLY_LOOKING } from '../table-work.ts';
+import type { RunRequest, TableWork } from '../table-work.ts';
+import { compareTable, recordView } from '../sync-table.ts';
+
+type TableVerdict = VerifyReport['tables'][number];
+
+/**
+ * Compares lake and source and fetches nothing. First sees that every file is there and has its size; `deep` also reads
+ * each one again (sha256, fingerprints of every hour; of marts the sha256) and asks the source for the whole range. What differs is recorded, so that the next run mends it.
+ * Exit code: damaged for a faulty file, partial for an hour that does not balance.
+ */
+export async function verifyLake(
+  config: Config,
+  request: RunRequest,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<VerifyReport> {
+  const deep = request.deep === true;
+  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
+  const tables: TableVerdict[] = [];
+  const check = async (work: TableWork): Promise<void> => {
+    const { tenant, table } = work;
+    const files = await verifyFiles(ledger, { tenants: [tenant], tables: [table], deep, signal });
+    const { view, held, found } = await compareTable(work);
+    await recordView(work, view, held);
+    tables.push({
+      tenant,
+      table,
+      filesRead: deep ? files.files : 0,
+      filesDamaged: files.faults.map(({ file, fault }) => ({ file, problem: fault })),
+      hours: await countHours(ledger, tenant, table),
+      differing: found.stale.map(({ from, rows, heldRows }) => ({
+        hour: formatInstant(from),
+        source: rows,
+        lake: heldRows,
+      })),
+    });
+  };
+  const common = { config, request, ledger, run: 'verify', runtime, signal, ...ONLY_LOOKING };
+  const reports = await eachTable(common, check);
+  const marts = await verifyMarts(ledger, deep);
+  // Marts at fault are made anew here: they need no call.
+  await publish(ledger, { run: 'verify', head: true });
+  const all = inOrder(reports, tables);
+  const failures = [
+    ...reports.flatMap(({ error }) => (error ? [error.failure] : [])),
+    ...(marts.faults.length > 0 || all.some(({ filesDamaged }) => filesDamaged.length > 0)
+      ? (['damaged'] as const)
+      : []),
+    ...(all.some(({ differing }) => differing.length > 0) ? (['partial'] as const) : []),
+  ];
+  return {
+    deep,
+    tables: all,
+    marts: {
+      filesRead: deep ? marts.files : 0,
+      filesDamaged: marts.faults.map(({ file, fault }) => ({ file, problem: fault })),
+    },
+    exitCode: exitCodeOf(failures),
+  };
+}
+
+function inOrder(reports: readonly TableReport[], verdicts: readonly TableVerdict[]): TableVerdict[] {
+  return reports.map(({ tenant, table, hours, error }) => {
+    const verdict = verdicts.find((other) => other.tenant === tenant && other.table === table);
+    const missing = { tenant, table, filesRead: 0, filesDamaged: [], hours, differing: [] };
+    return { ...(verdict ?? missing), ...(error ? { error } : {}) };
+  });
+}
+
+/**
+ * Rebuilds the ledger from the Parquet files alone; what they do not tell, the next run asks the source. What is there is
+ * published: the old catalogue names files that may be gone, marts among them, which are made anew.
+ */
+export async function repairLake(config: Config, runtime: Runtime): Promise<RepairResult> {
+  const settings = lakeSettings(config);
+  const result = await onDisk(config.dataDir, () => repair(config.dataDir, settings, runtime));
+  // An empty lake gets no catalogue: a disk that is not mounted must not take the place of one that is there.
+  if (result.files === 0) return result;
+  await using ledger = await openLedger(config.dataDir, settings, runtime);
+  await publish(ledger, { run: 'repair', head: true });
+  return result;
+}
+
+/** Copies the published snapshot into a folder of its own, also while a run writes. */
+export async function backupLake(
+  config: Config,
+  folder: string,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<BackupReport> {
+  return backup(config.dataDir, folder, lakeSettings(config), runtime, signal);
+}

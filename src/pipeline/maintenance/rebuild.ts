@@ -1,0 +1,95 @@
+/** `rebuild`: the lake's files under today's rules, from the rows that they hold; asks the source nothing. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Config } from '../../config/config.ts';
+import { onDisk, systemFiles } from '../../kernel/files.ts';
+import type { Files } from '../../kernel/files.ts';
+import { openLedger } from '../../load/ledger/ledger.ts';
+import { publish } from '../../load/publish/publish.ts';
+import { forgetTexts, rebuild, rebuildDue } from '../../load/maintenance/rebuild.ts';
+import { recover } from '../../load/maintenance/recover.ts';
+import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { TABLE_NAMES } from '../../model/tables.ts';
+import { lakeSettings } from '../each-table.ts';
+import { KEPT_FOLDER } from '../load-batches.ts';
+import type { RebuildReport } from '../../model/report.ts';
+import type { RunRequest } from '../table-work.ts';
+
+/** More often would only rewrite the catalogue. */
+const PUBLISH_EVERY_MS = 30_000;
+
+type Selection = Pick<RunRequest, 'tenants' | 'tables' | 'from' | 'to'>;
+
+interface Around {
+  readonly dryRun: boolean;
+  readonly runtime: Runtime;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Writes every selected file that was written under other rules anew, and publishes. `dryRun` only says what is due.
+ * Throws what opening a ledger throws, DamagedError for a file that is not what the ledger says, StoppedError.
+ */
+export async function rebuildLake(
+  config: Config,
+  request: Selection,
+  { dryRun, runtime, signal }: Around,
+): Promise<RebuildReport> {
+  const startedMs = runtime.monotonic();
+  const done = await rebuildOpened(config, request, { dryRun, runtime, signal });
+  // Also the free blocks of the ledger's file hold texts until then.
+  const files = runtime.files ?? systemFiles;
+  if (done.forgotten > 0) await onDisk(config.dataDir, () => rewriteLedger(config.dataDir, files));
+  return { dryRun, ...done, seconds: dryRun ? 0 : (runtime.monotonic() - startedMs) / 1000, exitCode: 0 };
+}
+
+async function rebuildOpened(
+  config: Config,
+  request: Selection,
+  { dryRun, runtime, signal }: Around,
+): Promise<Pick<RebuildReport, 'tables' | 'forgotten' | 'published'>> {
+  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
+  if (dryRun) return { tables: await rebuildDue(ledger, request), forgotten: 0, published: false };
+  await recover(ledger);
+  const run = 'rebuild';
+  let lastMs = runtime.monotonic();
+  let some = false;
+  const publishNow = async (head: boolean): Promise<void> => {
+    some = (await publish(ledger, { run, head })).changed || some;
+    lastMs = runtime.monotonic();
+  };
+  const forgotten = await forgetTexts(ledger, request);
+  await removeKept(config, request, ledger.files);
+  let tables: RebuildReport['tables'];
+  try {
+    tables = await rebuild(ledger, {
+      ...request,
+      run,
+      signal,
+      onPartition: async () => {
+        if (runtime.monotonic() - lastMs >= PUBLISH_EVERY_MS) await publishNow(false);
+      },
+    });
+  } finally {
+    // What is done is right by itself: readers get it also when the rest could not be done.
+    await publishNow(true);
+  }
+  for (const { tenant, table, files, rows } of tables)
+    runtime.log.info({ event: 'rebuild.end', tenant, table, files, rows }, 'files written anew');
+  return { tables, forgotten, published: some };
+}
+
+/** Answers kept from before a table had privacy rules. */
+async function removeKept(
+  { dataDir, lakeTables }: Config,
+  { tenants, tables = TABLE_NAMES }: Selection,
+  files: Files,
+): Promise<void> {
+  const kept = join(dataDir, KEPT_FOLDER);
+  if (!existsSync(kept)) return;
+  for (const tenant of tenants ?? (await files.readdir(kept)))
+    for (const table of tables)
+      if (lakeTables[table].privacy.length > 0)
+        await files.rm(join(kept, tenant, table), { recursive: true, force: true });
+}

@@ -1,0 +1,183 @@
+/**
+ * A selection written to one file: in a scratch folder beside it, counted against the snapshot, read back, hashed, and
+ * only then given its name. The engine writes every form but XLSX itself, so rows stream through flat memory. A stop or
+ * a failure leaves nothing.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { access, mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
+import { pipeline } from 'node:stream/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { ConfigError, DamagedError } from '../../kernel/errors.ts';
+import { TEMPORARY, commitFile } from '../../kernel/files.ts';
+import { openExporter, textRows, type Exporter } from '../reader.ts';
+import { countRows } from './count.ts';
+import { copyForm, type ExportFormat, type ExportReport } from './forms.ts';
+import { sqlName, sqlText } from '../../kernel/sql.ts';
+import type { Selection } from './selection.ts';
+import { writeSheets } from './sheet.ts';
+
+export interface ExportSettings {
+  readonly dataDir: string;
+  readonly engine: { readonly threads: number; readonly memoryLimit: string };
+  readonly out: string;
+  readonly format: ExportFormat;
+  /** Replaces a file that is there. */
+  readonly force: boolean;
+  /** CSV for Excel: a byte order mark, long digits as text. */
+  readonly excel: boolean;
+  /** Text cells as they are, also where a spreadsheet would run them. */
+  readonly verbatim: boolean;
+}
+
+/** Writes what `select` chooses from the snapshot that is current now. Throws ConfigError, DamagedError. */
+export async function exportFile(
+  settings: ExportSettings,
+  select: (reader: Exporter) => Promise<readonly Selection[]>,
+  signal: AbortSignal,
+): Promise<ExportReport> {
+  const out = resolve(settings.out);
+  await refuseToOverwrite(out, settings);
+  await mkdir(dirname(out), { recursive: true });
+  // Beside its target: a rename must not cross file systems.
+  const scratch = await mkdtemp(join(await realpath(dirname(out)), `.${basename(out)}-`));
+  try {
+    await using reader = await openExporter(settings.dataDir, scratch, settings.engine, signal);
+    const selections = await select(reader);
+    const file = join(scratch, `export${TEMPORARY}`);
+    const written = await writeSelections(reader, selections, file, settings, signal);
+    const { size } = await stat(file);
+    const sha256 = await hashOf(file, signal);
+    await refuseToOverwrite(out, settings);
+    signal.throwIfAborted();
+    await commitFile(file, out);
+    const tables = selections.map(({ name, columns }, index) => ({
+      name,
+      rows: written.rows[index] ?? 0,
+      columns: columns.length,
+    }));
+    const rows = tables.reduce((sum, table) => sum + table.rows, 0);
+    const { format } = settings;
+    return { file: out, format, rows, bytes: size, sha256, ...(await snapshotOf(reader)), tables, ...written.notes };
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function refuseToOverwrite(out: string, { force, dataDir }: ExportSettings): Promise<void> {
+  const inLake = ['insights.duckdb', 'state.duckdb', 'manifest.json'].some((name) => resolve(dataDir, name) === out);
+  if (inLake || ['store', 'lake', 'landing', 'work'].some((name) => out.startsWith(`${resolve(dataDir, name)}/`)))
+    throw new ConfigError('An export cannot be written into the lake itself.', {
+      hint: 'Name a file elsewhere with --out.',
+      where: { file: out },
+    });
+  const free = await access(out).then(
+    () => false,
+    () => true,
+  );
+  if (!free && !force)
+    throw new ConfigError('The file is there already.', {
+      hint: 'Name another with --out, or replace it with --force.',
+      where: { file: out },
+    });
+}
+
+interface Written {
+  /** Of each selection. */
+  readonly rows: readonly number[];
+  readonly notes: Pick<ExportReport, 'sheets' | 'cut' | 'neutralised'>;
+}
+
+async function writeSelections(
+  reader: Exporter,
+  selections: readonly Selection[],
+  file: string,
+  settings: ExportSettings,
+  signal: AbortSignal,
+): Promise<Written> {
+  if (settings.format === 'duckdb') return { rows: await writeDatabase(reader, selections, file), notes: {} };
+  const [selection, ...more] = selections;
+  if (selection === undefined || more.length > 0)
+    throw new ConfigError(`A ${settings.format} file holds one table, not ${selections.length}.`, {
+      hint: 'Export them one by one, or together as --format duckdb.',
+    });
+  const expected = await countOf(reader, selection.sql, selection.parameters);
+  if (settings.format === 'xlsx') {
+    const { verbatim } = settings;
+    const result = await reader.query(selection.sql, selection.parameters);
+    const { rows, ...notes } = await writeSheets(result, file, { name: selection.name, verbatim, signal });
+    return { rows: [proven(rows, expected, selection.name)], notes };
+  }
+  const { format } = settings;
+  const { select, options } = copyForm(format, selection, settings);
+  await reader.write(`copy (${select}) to ${sqlText(file)} (${options}, use_tmp_file false)`, selection.parameters);
+  const rows =
+    format === 'parquet'
+      ? await countOf(reader, `from read_parquet(${sqlText(file)})`, {})
+      : await countRows(file, format, signal);
+  return { rows: [proven(rows, expected, selection.name)], notes: {} };
+}
+
+async function writeDatabase(reader: Exporter, selections: readonly Selection[], file: string): Promise<number[]> {
+  await reader.write(`attach ${sqlText(file)} as exported (read_write)`);
+  const rows: number[] = [];
+  const taken = new Set<string>();
+  for (const { name, sql, parameters, columns } of selections) {
+    if (taken.has(name.toLowerCase()))
+      throw new ConfigError(`Two tables of the file would be named "${name}".`, { hint: 'Export them one by one.' });
+    taken.add(name.toLowerCase());
+    const target = `exported.main.${sqlName(name)}`;
+    const expected = await countOf(reader, sql, parameters);
+    await reader.write(`create table ${target} as ${sql}`, parameters);
+    for (const [column = '', comment = ''] of await commentsOf(reader, name))
+      if (columns.some((candidate) => candidate.name === column))
+        await reader.write(`comment on column ${target}.${sqlName(column)} is ${sqlText(comment)}`);
+    rows.push(proven(await countOf(reader, `from ${target}`, {}), expected, name));
+  }
+  await reader.write('detach exported');
+  return rows;
+}
+
+/** The catalogue's words for the columns of a view go along. */
+async function commentsOf(reader: Exporter, name: string): Promise<string[][]> {
+  return textRows(
+    reader,
+    `select column_name, comment from duckdb_columns()
+     where schema_name = 'main' and table_name = $name and database_name <> 'exported' and comment is not null`,
+    { name },
+  );
+}
+
+async function countOf(
+  reader: Exporter,
+  sql: string,
+  parameters: Readonly<Record<string, string | null>>,
+): Promise<number> {
+  const [[rows = '0'] = []] = await textRows(reader, `select count(*) from (${sql})`, parameters);
+  return Number(rows);
+}
+
+function proven(rows: number, expected: number, name: string): number {
+  if (rows === expected) return rows;
+  throw new DamagedError(`The file holds ${rows} rows of "${name}", the snapshot ${expected}; it was not kept.`, {
+    hint: 'A select that answers differently each time (random, now, limit without order) cannot be proven; otherwise check the disk.',
+  });
+}
+
+async function snapshotOf(reader: Exporter): Promise<Pick<ExportReport, 'snapshot' | 'published'>> {
+  const sql = `select snapshot, strftime(published_at at time zone 'UTC', '%Y-%m-%dT%H:%M:%SZ') from snapshot`;
+  const [[snapshot, published] = []] = await textRows(reader, sql).catch((error: unknown) => {
+    // A catalogue of an older version has no number.
+    if (error instanceof ConfigError) return [];
+    throw error;
+  });
+  return { snapshot, published };
+}
+
+async function hashOf(file: string, signal: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash, { signal });
+  return hash.digest('hex');
+}

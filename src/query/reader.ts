@@ -1,0 +1,311 @@
+/**
+ * The published lake as a reader sees it: the catalogue opened read-only, in an engine that can read the data
+ * directory's files and nothing else, cannot write, load an extension or change a setting.
+ */
+import { sqlText } from '../kernel/sql.ts';
+import { access, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  DuckDBInstance,
+  DuckDBTypeId,
+  StatementType,
+  type DuckDBConnection,
+  type DuckDBPreparedStatement,
+  type DuckDBType,
+  type Json,
+} from '@duckdb/node-api';
+import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
+import type { Definition } from './definitions.ts';
+import { ConfigError, DamagedError, DiskError, InsightsError } from '../kernel/errors.ts';
+
+export interface ResultColumn {
+  readonly name: string;
+  /** Numbers are aligned to the right. */
+  readonly numeric: boolean;
+  /** How a text cell stands in JSON: as the digits or the JSON text it is (`raw`), or as a string. */
+  readonly raw: boolean;
+  /** As DuckDB spells it, `JSON` included. */
+  readonly type: string;
+}
+
+/** Rows arrive in batches as they are computed; big integers and decimals are text, so that no digit is lost. */
+export interface ResultRows {
+  readonly columns: readonly ResultColumn[];
+  readonly batches: () => AsyncIterable<readonly (readonly Json[])[]>;
+}
+
+export interface Reader extends AsyncDisposable {
+  /** Runs one select. Parameters are bound as text (or null); the statement casts them. Throws ConfigError. */
+  query(sql: string, parameters?: Values): Promise<ResultRows>;
+}
+
+type Values = Readonly<Record<string, string | null>>;
+
+/** A reader that can also write, into one folder. */
+export interface Exporter extends Reader {
+  /** Refuses what is not one select by itself, and runs nothing. */
+  check(sql: string): Promise<void>;
+  /** Runs a statement of ours around selects that `check` has accepted. Returns the rows it wrote. */
+  write(statement: string, parameters?: Values): Promise<number>;
+}
+
+const RAW_TYPES: readonly DuckDBTypeId[] = [
+  DuckDBTypeId.BIGINT,
+  DuckDBTypeId.UBIGINT,
+  DuckDBTypeId.HUGEINT,
+  DuckDBTypeId.UHUGEINT,
+  DuckDBTypeId.DECIMAL,
+];
+const NUMBER_TYPES: readonly DuckDBTypeId[] = [
+  ...RAW_TYPES,
+  DuckDBTypeId.TINYINT,
+  DuckDBTypeId.UTINYINT,
+  DuckDBTypeId.SMALLINT,
+  DuckDBTypeId.USMALLINT,
+  DuckDBTypeId.INTEGER,
+  DuckDBTypeId.UINTEGER,
+  DuckDBTypeId.FLOAT,
+  DuckDBTypeId.DOUBLE,
+];
+
+interface Engine {
+  readonly threads: number;
+  readonly memoryLimit: string;
+}
+
+/** Opens the catalogue of a data directory. An abort interrupts the statement that is running. */
+export async function openReader(dataDir: string, engine: Engine, signal?: AbortSignal): Promise<Reader> {
+  return open(dataDir, [], engine, signal);
+}
+
+/** As `openReader`; `scratch` is the one folder (absolute) in which `write` may create files. */
+export async function openExporter(
+  dataDir: string,
+  scratch: string,
+  engine: Engine,
+  signal?: AbortSignal,
+): Promise<Exporter> {
+  return open(dataDir, [scratch], engine, signal);
+}
+
+async function open(
+  dataDir: string,
+  folders: readonly string[],
+  engine: Engine,
+  signal: AbortSignal | undefined,
+): Promise<Exporter> {
+  const catalogue = join(dataDir, 'insights.duckdb');
+  const missing = await access(catalogue).then(
+    () => false,
+    () => true,
+  );
+  if (missing)
+    throw new ConfigError('There is no published lake in this data directory.', {
+      hint: 'Load one with `insights-etl run`, or name another folder with --data-dir.',
+      where: { folder: dataDir },
+    });
+  const instance = await openReadOnly(catalogue, engine);
+  const connection = await instance.connect();
+  const interrupt = (): void => connection.interrupt();
+  const close = (): void => {
+    signal?.removeEventListener('abort', interrupt);
+    connection.closeSync();
+    instance.closeSync();
+  };
+  let define: Define;
+  try {
+    await prepareConnection(connection, [dataDir, await realpath(dataDir), ...folders]);
+    define = lazyDefinitions(connection, await missingDefinitions(connection));
+  } catch (error) {
+    close();
+    throw error;
+  }
+  signal?.addEventListener('abort', interrupt, { once: true });
+  return {
+    query: async (sql, parameters = {}) => {
+      await define(sql).catch((error: unknown) => {
+        throw explain(error, signal);
+      });
+      return runSelect(connection, sql, parameters, signal);
+    },
+    check: async (sql) => {
+      try {
+        await define(sql);
+        await prepareSelect(connection, sql, [StatementType.SELECT]);
+      } catch (error) {
+        throw explain(error, signal);
+      }
+    },
+    write: async (statement, parameters = {}) => {
+      try {
+        signal?.throwIfAborted();
+        const result = await connection.run(statement, { ...parameters });
+        return result.rowsChanged;
+      } catch (error) {
+        throw explain(error, signal);
+      }
+    },
+    [Symbol.asyncDispose]: async () => close(),
+  };
+}
+
+/** All rows of a small result, as text; null is the empty text. */
+export async function textRows(reader: Reader, sql: string, parameters?: Values): Promise<string[][]> {
+  const { batches } = await reader.query(sql, parameters);
+  const rows: string[][] = [];
+  for await (const batch of batches())
+    for (const row of batch)
+      rows.push(row.map((cell) => (typeof cell === 'string' ? cell : JSON.stringify(cell ?? ''))));
+  return rows;
+}
+
+async function openReadOnly(path: string, engine: Engine): Promise<DuckDBInstance> {
+  try {
+    return await DuckDBInstance.create(path, {
+      access_mode: 'READ_ONLY',
+      threads: String(engine.threads),
+      memory_limit: engine.memoryLimit,
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    });
+  } catch (error) {
+    throw new DamagedError('The catalogue cannot be opened.', {
+      hint: 'Run `insights-etl run`: it publishes the catalogue anew from the files of the lake.',
+      where: { file: path },
+      cause: error,
+    });
+  }
+}
+
+async function prepareConnection(connection: DuckDBConnection, folders: readonly string[]): Promise<void> {
+  const allowed = [...new Set(folders)].map((folder) => sqlText(`${folder}/`)).join(', ');
+  await connection.run("set TimeZone = 'UTC'");
+  await connection.run(`set allowed_directories = [${allowed}]`);
+  await connection.run('set enable_external_access = false');
+  await connection.run('set lock_configuration = true');
+}
+
+type Define = (sql: string) => Promise<void>;
+
+/** Statements that show what there is mean every definition. */
+const SHOWS_ALL = /\b(show|duckdb_\w+|information_schema|pg_catalog)\b/i;
+
+/** The published definitions where they are this program's own; else none, and all are made here. */
+async function missingDefinitions(connection: DuckDBConnection): Promise<readonly Definition[]> {
+  const ours = await sharedDefinitions();
+  try {
+    const result = await connection.runAndReadAll('select definitions from snapshot');
+    return result.getRowsJson()[0]?.[0] === definitionsDigest(ours) ? [] : ours;
+  } catch {
+    // A catalogue of an older version says nothing of definitions.
+    return ours;
+  }
+}
+
+/**
+ * Creates a definition when a statement first names it, after those that it names itself: creating a view opens the
+ * files under it, which a query that does not use it must not pay for (3 s at 90,000 files).
+ */
+function lazyDefinitions(connection: DuckDBConnection, definitions: readonly Definition[]): Define {
+  const defined = new Set<string>();
+  const define: Define = async (sql) => {
+    const all = SHOWS_ALL.test(sql);
+    for (const definition of definitions) {
+      const { name, select } = definition;
+      if (defined.has(name) || !(all || new RegExp(`\\b${name}\\b`, 'i').test(sql))) continue;
+      defined.add(name);
+      try {
+        await define(select);
+        await connection.run(createSql(definition, 'create or replace temp'));
+      } catch (error) {
+        defined.delete(name);
+        // A catalogue of an older version may lack what it stands on: not listed, and whoever names it is told.
+        if (!all) throw error;
+      }
+    }
+  };
+  return define;
+}
+
+async function runSelect(
+  connection: DuckDBConnection,
+  sql: string,
+  parameters: Readonly<Record<string, string | null>>,
+  signal: AbortSignal | undefined,
+): Promise<ResultRows> {
+  try {
+    const prepared = await prepareSelect(connection, sql, [StatementType.SELECT, StatementType.EXPLAIN]);
+    prepared.bind({ ...parameters });
+    signal?.throwIfAborted();
+    const result = await prepared.stream();
+    return {
+      columns: result.columnNames().map((name, index) => describe(name, result.columnType(index))),
+      batches: () => explained(result.yieldRowsJson(), signal),
+    };
+  } catch (error) {
+    throw explain(error, signal);
+  }
+}
+
+const EXPLAIN = /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*explain\b\s*(?:analyze\b)?\s*(?:\([^()]*\))?([\s\S]+)$/i;
+
+async function prepareSelect(
+  connection: DuckDBConnection,
+  sql: string,
+  allowed: readonly StatementType[],
+): Promise<DuckDBPreparedStatement> {
+  const statements = await extract(connection, sql);
+  const prepared = await statements.prepare(0);
+  const type = prepared.statementType;
+  // `explain analyze` runs what it explains: that must be a select too.
+  const explained = type === StatementType.EXPLAIN ? EXPLAIN.exec(sql)?.[1] : undefined;
+  if (!allowed.includes(type) || (type === StatementType.EXPLAIN && explained === undefined))
+    throw new ConfigError(`Only a select can be run here, not ${StatementType[type].toLowerCase()}.`, {
+      hint: 'The lake is read-only; `insights-etl export` writes a result to a file.',
+    });
+  if (explained !== undefined) await prepareSelect(connection, explained, [StatementType.SELECT]);
+  return prepared;
+}
+
+async function* explained<T>(batches: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
+  try {
+    for await (const batch of batches) {
+      // An interrupt between two batches finds nothing running to interrupt.
+      signal?.throwIfAborted();
+      yield batch;
+    }
+  } catch (error) {
+    throw explain(error, signal);
+  }
+}
+
+async function extract(connection: DuckDBConnection, sql: string): ReturnType<DuckDBConnection['extractStatements']> {
+  const one = 'Give one select, such as "select count(*) from events"; "show tables" lists what there is.';
+  // The binding answers text without any statement with an error of its own that says nothing.
+  if (sql.replaceAll(/--.*$|\/\*[\s\S]*?\*\//gm, '').trim() === '')
+    throw new ConfigError('The statement is empty.', { hint: one });
+  const statements = await connection.extractStatements(sql);
+  if (statements.count !== 1) throw new ConfigError(`There are ${statements.count} statements.`, { hint: one });
+  return statements;
+}
+
+function describe(name: string, type: DuckDBType): ResultColumn {
+  const numeric = NUMBER_TYPES.includes(type.typeId);
+  const raw = RAW_TYPES.includes(type.typeId) || type.alias === 'JSON';
+  return { name, numeric, raw, type: type.alias ?? type.toString() };
+}
+
+/** DuckDB's first line says what is wrong; the rest repeats the statement. */
+function explain(error: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted === true) return signal.reason;
+  if (error instanceof InsightsError || !(error instanceof Error)) return error;
+  const line = error.message.split('\n')[0] ?? error.message;
+  if (/No space left|Disk quota/.test(line))
+    return new DiskError('The disk is full.', { hint: 'Free space, or name a folder elsewhere.', cause: error });
+  const gone = /No files found|Cannot open file|IO Error/.test(line);
+  return new ConfigError(`The statement failed: ${line.replace(/^Failed to extract statements: /, '')}`, {
+    hint: gone
+      ? 'A file of the lake is missing or has moved: `insights-etl verify --deep` names it, `insights-etl run` publishes anew.'
+      : '"show tables" lists the views, "describe events" the columns of one.',
+  });
+}

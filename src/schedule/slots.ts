@@ -1,0 +1,59 @@
+/** `schedule.json`: the last slot done of each table, and this installation's share of the jitter. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeDurably } from '../kernel/files.ts';
+import type { Files } from '../kernel/files.ts';
+
+export interface SlotRecord {
+  /** Milliseconds since 1970, by the key of a table. */
+  readonly slots: ReadonlyMap<string, number>;
+  /** [0, 1): drawn once, so that a restart does not move the slots. Undefined before the first start. */
+  readonly share: number | undefined;
+  /** Of an earlier version, which kept one slot for all tables. */
+  readonly common: number | undefined;
+}
+
+const FILE = 'schedule.json';
+
+const instant = z
+  .string()
+  .transform((text) => Date.parse(text))
+  .refine((ms) => !Number.isNaN(ms));
+
+const recordSchema = z.object({
+  share: z.number().min(0).lt(1).optional(),
+  lastSlot: instant.optional(),
+  slots: z.record(z.string(), instant).default({}),
+});
+
+/** A record that cannot be read is as good as none: the worst is one run more. */
+export async function readSlots(dataDir: string): Promise<SlotRecord> {
+  const text = await readFile(join(dataDir, FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '{}';
+    throw error;
+  });
+  const parsed = recordSchema.safeParse(jsonOf(text));
+  const { slots, share, lastSlot } = parsed.success
+    ? parsed.data
+    : { slots: {}, share: undefined, lastSlot: undefined };
+  return { slots: new Map(Object.entries(slots)), share, common: lastSlot };
+}
+
+export async function writeSlots(
+  dataDir: string,
+  slots: ReadonlyMap<string, number>,
+  share: number,
+  files?: Files,
+): Promise<void> {
+  const named = Object.fromEntries([...slots].map(([key, ms]) => [key, new Date(ms).toISOString()]));
+  await writeDurably(join(dataDir, FILE), `${JSON.stringify({ version: 1, share, slots: named })}\n`, files);
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

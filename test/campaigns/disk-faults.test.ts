@@ -1,0 +1,255 @@
+/** A disk that refuses: at any file operation, with any word, the run says so, and the next one makes everything good. */
+import { cp, mkdir, readFile, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EXIT, InsightsError } from '../../src/kernel/errors.ts';
+import { repairLake, verifyLake } from '../../src/pipeline/maintenance/inspect.ts';
+import type { VerifyReport } from '../../src/model/report.ts';
+import type { Runtime } from '../../src/kernel/runtime.ts';
+import type { Sandbox } from '../../sandbox/sandbox.ts';
+import { openWorld, type World } from '../pipeline/support/world.ts';
+import { diskFault, watchedFiles, type Operation } from './soak/support/disk.ts';
+import { openSource } from './soak/support/history.ts';
+import { compareWithModel } from './soak/support/judge.ts';
+import { lineOf, SourceModel } from './soak/support/model.ts';
+
+const EVENTS = { tables: ['Events'] as const };
+let source: Sandbox;
+let model: SourceModel;
+let world: World;
+beforeAll(async () => {
+  source = await openSource();
+  await source.apply({ action: 'clock', set: '2026-11-10T12:00:00Z' });
+  model = new SourceModel();
+  for (let n = 0; n < 20; n++) {
+    const id = `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
+    const timestamp = `2026-11-0${8 + (n % 2)}T06:${String(10 + n)}:00Z`;
+    model.insert('Events', { id, timestamp, properties: '{"a":1}' });
+    const row = lineOf('Events', { id, timestamp, properties: '{"a":1}' });
+    await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
+  }
+});
+afterAll(() => source.close());
+beforeEach(async () => {
+  world = await openWorld(source, { lake: { keepHours: 0 }, engine: { threads: 1 } });
+});
+afterEach(() => world[Symbol.asyncDispose]());
+
+/** Exit code of a run, thrown or reported. */
+async function codeOf(handles: Partial<Runtime> = {}): Promise<number> {
+  return told(async () => (await world.run(EVENTS, {}, handles)).exitCode);
+}
+
+async function told(step: () => Promise<number>): Promise<number> {
+  try {
+    return await step();
+  } catch (error) {
+    if (error instanceof InsightsError) return error.exitCode;
+    throw error;
+  }
+}
+
+/** Exit code of a run without a fault, after which the lake is compared with the model. */
+async function mended(): Promise<number> {
+  const code = await codeOf();
+  await compareWithModel(world.dataDir, model);
+  return code;
+}
+
+async function generation(): Promise<string> {
+  const names = await readdir(join(world.dataDir, 'store'), { recursive: true });
+  return join(world.dataDir, 'store', names.filter((name) => name.endsWith('.parquet')).sort()[0] ?? '');
+}
+
+async function verified(deep: boolean, handles: Partial<Runtime> = {}): Promise<VerifyReport> {
+  return verifyLake(
+    world.config(),
+    { ...EVENTS, deep },
+    { ...world.runtime, ...handles },
+    new AbortController().signal,
+  );
+}
+
+const deeply = (): Promise<VerifyReport> => verified(true);
+
+/** The operation and the folder or file at the top; a ledger that was set aside bears the time. */
+function kindOf({ name, path }: Operation): string {
+  return `${name} ${path.split('/')[0] ?? ''}`.replace(/\d+T\d+Z/, '#');
+}
+
+function failingAt(kind: string, code: string): Partial<Runtime> {
+  const before = (operation: Operation): void => {
+    if (kindOf(operation) === kind) throw diskFault(code, operation);
+  };
+  return { files: watchedFiles(world.dataDir, { before }) };
+}
+
+describe('a disk that refuses an operation', () => {
+  const kinds = [
+    'mkdir work', 'realpath ', 'mkdir landing', 'writeFile landing', 'open landing', 'sync landing', 'rename landing', 'rm landing', 'mkdir store',
+    'sync store', 'rename store', 'sync insights.duckdb.tmp', 'rename insights.duckdb', 'writeFile manifest.json.tmp',
+    'rename manifest.json', 'link lake', 'rename lake', 'rename last-run.json', 'appendFile calls', 'rename calls',
+  ]; // prettier-ignore
+  for (const [index, kind] of kinds.entries()) {
+    const code = ['ENOSPC', 'EACCES', 'EIO', 'EROFS', 'EFBIG'][index % 5] ?? 'EIO';
+    it(`${code} at ${kind}: exit code ${EXIT.disk}, and the next run makes it good`, async () => {
+      expect(await codeOf(failingAt(kind, code))).toBe(EXIT.disk);
+      expect(await mended()).toBe(EXIT.ok);
+    });
+  }
+
+  it('without hard links the head holds copies, which follow the store', async () => {
+    const handles = failingAt('link lake', 'EPERM');
+    expect(await codeOf(handles)).toBe(EXIT.ok);
+    expect(await codeOf(handles)).toBe(EXIT.ok);
+    expect(await world.sql(`select count(*)::int as n from '${world.dataDir}/lake/events/**/*.parquet'`)).toEqual([{ n: 20 }]); // prettier-ignore
+    expect(await mended()).toBe(EXIT.ok);
+  });
+});
+
+describe('a disk that refuses under verify or repair', () => {
+  /** Each operation on files that a command makes on a whole lake, by name and first folder. */
+  async function operationsOf(step: (handles: Partial<Runtime>) => Promise<number>): Promise<string[]> {
+    const kinds = new Set<string>();
+    const before = (operation: Operation): void => void kinds.add(kindOf(operation));
+    expect(await step({ files: watchedFiles(world.dataDir, { before }) })).toBe(EXIT.ok);
+    // The manifest is read for the number of its snapshot alone; the ledger knows it too.
+    return [...kinds].filter((kind) => !kind.startsWith('close') && kind !== 'readFile manifest.json');
+  }
+  const commands = {
+    'verify --deep': async (handles: Partial<Runtime>) => {
+      await rm(join(world.dataDir, 'manifest.json'), { force: true });
+      return (await verified(true, handles)).exitCode;
+    },
+    repair: async (handles: Partial<Runtime>) => {
+      await repairLake(world.config(), { ...world.runtime, ...handles });
+      return EXIT.ok;
+    },
+  };
+  for (const [name, command] of Object.entries(commands)) {
+    it(`${name}: at every operation it says so, gives no file up for it, and the next run ends verified`, async () => {
+      await codeOf();
+      const kinds = await operationsOf(command);
+      expect(kinds.length).toBeGreaterThan(4);
+      const calls = source.calls.length;
+      for (const [index, kind] of kinds.entries()) {
+        const code = ['ENOSPC', 'EACCES', 'EIO'][index % 3] ?? 'EIO';
+        expect({ kind, code: await told(() => command(failingAt(kind, code))) }).toEqual({ kind, code: EXIT.disk });
+        // Where the ledger was put aside and no new one stands yet, the way on is told.
+        let next = await codeOf();
+        if (next === EXIT.damaged) {
+          await repairLake(world.config(), world.runtime);
+          next = await codeOf();
+        }
+        expect({ kind, next }).toEqual({ kind, next: EXIT.ok });
+      }
+      // The rows were never lost: they were compared, not fetched.
+      expect(source.calls.slice(calls).filter(({ query }) => query.includes('| take'))).toEqual([]);
+      expect(await mended()).toBe(EXIT.ok);
+    }, 600_000);
+  }
+});
+
+describe('a lake that was damaged', () => {
+  beforeEach(async () => {
+    await codeOf();
+  });
+
+  it('a generation deleted: the next run fetches its rows again', async () => {
+    await rm(await generation());
+    expect(await mended()).toBe(EXIT.ok);
+  });
+
+  const damages = { garbage: 'size', 'a flipped byte': 'sha256' };
+  for (const [name, problem] of Object.entries(damages)) {
+    it(`a generation with ${name}: verify --deep names file and fault, exit code ${EXIT.damaged}, the next run mends it`, async () => {
+      const file = await generation();
+      const bytes = await readFile(file);
+      bytes.writeUInt8(bytes.readUInt8(40) ^ 4, 40);
+      await writeFile(file, name === 'garbage' ? 'garbage' : bytes);
+      const report = await deeply();
+      expect(report.exitCode).toBe(EXIT.damaged);
+      expect(report.tables[0]?.filesDamaged).toEqual([{ file: file.slice(world.dataDir.length + 1), problem }]);
+      expect(await mended()).toBe(EXIT.ok);
+      expect((await deeply()).exitCode).toBe(EXIT.ok);
+    });
+  }
+
+  for (const [name, spoil] of [
+    ['deleted', (file: string) => rm(file)],
+    ['cut short', (file: string) => truncate(file, 300)],
+  ] as const) {
+    it(`a generation ${name}: verify says so without reading any file, exit code ${EXIT.damaged}, the next run mends it`, async () => {
+      const file = await generation();
+      await spoil(file);
+      const report = await verified(false);
+      expect(report.exitCode).toBe(EXIT.damaged);
+      expect(report.tables[0]).toMatchObject({ filesRead: 0, filesDamaged: [{ file: file.slice(world.dataDir.length + 1) }] }); // prettier-ignore
+      expect(await mended()).toBe(EXIT.ok);
+    });
+  }
+
+  it('a generation whose end was overwritten: publishing it is refused with its name and the way on, which mends it', async () => {
+    const file = await generation();
+    const bytes = await readFile(file);
+    await writeFile(file, bytes.fill('x', bytes.length - 4));
+    await rm(join(world.dataDir, 'insights.duckdb'));
+    await expect(world.run(EVENTS)).rejects.toMatchObject({ failure: 'damaged', where: { file }, hint: expect.stringContaining('verify --deep') }); // prettier-ignore
+    expect((await deeply()).exitCode).toBe(EXIT.damaged);
+    expect(await mended()).toBe(EXIT.ok);
+  });
+
+  it('the whole store out of sight, as on a disk that is not mounted: refused, and nothing is given up', async () => {
+    const store = join(world.dataDir, 'store');
+    await rename(store, `${store}.away`);
+    expect(await codeOf()).toBe(EXIT.damaged);
+    await rename(`${store}.away`, store);
+    const calls = source.calls.length;
+    expect(await mended()).toBe(EXIT.ok);
+    expect(source.calls.length - calls).toBe(1);
+  });
+
+  for (const name of ['insights.duckdb', 'manifest.json']) {
+    it(`${name} deleted: published again`, async () => {
+      await rm(join(world.dataDir, name));
+      expect(await mended()).toBe(EXIT.ok);
+    });
+  }
+
+  for (const [name, spoil] of [
+    ['deleted', (file: string) => rm(file)],
+    ['cut short', (file: string) => truncate(file, 5000)],
+    ['replaced by garbage', (file: string) => writeFile(file, 'garbage'.repeat(2000))],
+  ] as const) {
+    it(`the ledger ${name}: refused with the way on, repair rebuilds it without a row lost`, async () => {
+      await spoil(join(world.dataDir, 'state.duckdb'));
+      expect(await codeOf()).toBe(EXIT.damaged);
+      expect(await repairLake(world.config(), world.runtime)).toMatchObject({ rows: 20, leftOut: 0 });
+      expect(await mended()).toBe(EXIT.ok);
+    });
+  }
+
+  it('a ledger of a newer version is refused by run and by repair, and stays as it is', async () => {
+    const file = join(world.dataDir, 'state.duckdb');
+    const instance = await DuckDBInstance.create(file);
+    const connection = await instance.connect();
+    await connection.run('insert into migrations values (999, now())');
+    connection.closeSync();
+    instance.closeSync();
+    expect(await codeOf()).toBe(EXIT.newerState);
+    await expect(repairLake(world.config(), world.runtime)).rejects.toMatchObject({ failure: 'newerState' });
+  });
+
+  it('the folder copied elsewhere is published anew by a run there', async () => {
+    const elsewhere = join(world.dataDir, '..', `${Date.now()}-copied`);
+    try {
+      await mkdir(elsewhere);
+      await cp(world.dataDir, elsewhere, { recursive: true });
+      expect((await world.run(EVENTS, { dataDir: elsewhere })).exitCode).toBe(EXIT.ok);
+      await compareWithModel(elsewhere, model);
+    } finally {
+      await rm(elsewhere, { recursive: true, force: true });
+    }
+  });
+});

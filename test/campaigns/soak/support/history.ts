@@ -1,0 +1,400 @@
+/**
+ * One random history: things happen at the source and to the pipeline, one after the other, and at its end one run
+ * without a fault must find its way back: everything verified, the lake equal to the model, nothing left behind.
+ *
+ * A kill is a copy of the data directory taken at that step, which then stands in for it: byte for byte what a process
+ * leaves behind that ends there and never comes back. Where the built program is given, real processes are started and
+ * killed too.
+ */
+import { cpSync, existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import type { Config } from '../../../../src/config/config.ts';
+import { loadConfig } from '../../../../src/config/config.ts';
+import { EXIT, InsightsError } from '../../../../src/kernel/errors.ts';
+import { parseInstant } from '../../../../src/kernel/instant.ts';
+import { repairLake, verifyLake } from '../../../../src/pipeline/maintenance/inspect.ts';
+import { runPipeline } from '../../../../src/pipeline/run.ts';
+import type { RunRequest } from '../../../../src/pipeline/table-work.ts';
+import { systemRuntime, type Runtime } from '../../../../src/kernel/runtime.ts';
+import { startSandbox, type Sandbox } from '../../../../sandbox/sandbox.ts';
+import { TABLE_NAMES, type TableName } from '../../../../src/model/tables.ts';
+import { skippedTime } from '../../../pipeline/support/world.ts';
+import { diskFault, watchedFiles, type Operation } from './disk.ts';
+import { compareWithModel } from './judge.ts';
+import { lineOf, SourceModel, type ModelRow } from './model.ts';
+import { runProcess, type Kill } from './process.ts';
+import { FAULTS, PROPERTIES, SHAPES, type Step } from './steps.ts';
+
+const START = Date.parse('2026-11-10T12:00:00Z');
+const DAY_MS = 86_400_000;
+
+/** A source that histories share, one after the other: what costs most is to start it. */
+export async function openSource(): Promise<Sandbox> {
+  const data = await mkdtemp(join(tmpdir(), 'insights-soak-source-'));
+  await writeFile(join(data, 'events.ndjson'), '');
+  try {
+    return await startSandbox({ data, tenants: ['demo'], memory: true, rate: 0, frozen: true });
+  } finally {
+    await rm(data, { recursive: true });
+  }
+}
+
+/**
+ * Lives through a history; throws what is wrong at its end. Returns how many steps of each kind really happened.
+ * Steps with processes are passed over without `cli`, the built program.
+ */
+export async function live(sandbox: Sandbox, steps: readonly Step[], cli?: string): Promise<Map<string, number>> {
+  const history = new History(sandbox, await mkdtemp(join(tmpdir(), 'insights-soak-')), cli);
+  try {
+    await history.begin();
+    for (const step of steps) await history.take(step);
+    await history.end();
+    return history.happened;
+  } finally {
+    await rm(history.folder, { recursive: true, force: true });
+  }
+}
+
+class History {
+  readonly happened = new Map<string, number>();
+  readonly folder: string;
+  readonly #sandbox: Sandbox;
+  readonly #model = new SourceModel();
+  #moves = 0;
+  #ids = 0;
+  #day = 0;
+  #nowMs = START;
+  /** How far the clock of the pipeline's machine is off. */
+  #machineMs = 0;
+  #shape = SHAPES[0];
+  readonly #cli: string | undefined;
+
+  constructor(sandbox: Sandbox, folder: string, cli: string | undefined) {
+    this.#sandbox = sandbox;
+    this.folder = folder;
+    this.#cli = cli;
+  }
+
+  get #dataDir(): string {
+    return join(this.folder, `data${this.#moves}`);
+  }
+
+  async begin(): Promise<void> {
+    for (const table of TABLE_NAMES) await this.#sandbox.apply({ action: 'erase', table, tenant: 'demo' });
+    await this.#sandbox.apply({ action: 'faults', rules: [] });
+    await this.#setClock(0, 0);
+  }
+
+  async take(step: Step): Promise<void> {
+    switch (step.do) {
+      case 'insert':
+        await this.#insert(
+          step.table,
+          ...Array.from({ length: step.rows }, (_, k) => {
+            const second = (step.second + k * 37) % 3600;
+            const ms = START + (this.#day - step.days) * DAY_MS + (6 + step.hour - 12) * 3_600_000 + second * 1000;
+            return this.#newRow(ms, step.kind);
+          }),
+        );
+        break;
+      case 'fresh':
+        await this.#insert(step.table, this.#newRow(this.#nowMs - step.minutes * 60_000, 0));
+        break;
+      case 'repeat':
+        await this.#repeat(step);
+        break;
+      case 'erase': {
+        const { id } = pick(this.#model.rows(step.table), step.pick) ?? {};
+        if (id === undefined) return;
+        this.#model.erase(step.table, id);
+        await this.#sandbox.apply({ action: 'erase', table: step.table, tenant: 'demo', ids: [id] });
+        break;
+      }
+      case 'drift':
+        this.#shape = SHAPES[step.shape];
+        break;
+      case 'machine clock':
+        this.#machineMs = step.hours * 3_600_000;
+        break;
+      case 'clock':
+        await this.#setClock(this.#day + step.days, step.minutes);
+        break;
+      case 'faults':
+        await this.#sandbox.apply({ action: 'faults', rules: [FAULTS[step.kind % FAULTS.length]!(step.after)] });
+        break;
+      case 'run':
+        await this.#run({ deep: step.deep, allowDeletes: step.allowDeletes });
+        return;
+      case 'backfill': {
+        const from = parseInstant(new Date(START + (this.#day - step.days - 1) * DAY_MS).toISOString()) ?? 0n;
+        await this.#run({ from, to: from + BigInt(step.length + 1) * 864_000_000_000n });
+        break;
+      }
+      case 'verify':
+        await this.#verify(step.deep);
+        return;
+      case 'kill':
+        await this.#kill(step.at, { deep: step.deep });
+        return;
+      case 'process kill':
+        await this.#killProcess(step);
+        return;
+      case 'second process':
+        await this.#secondProcess(step.at);
+        return;
+      case 'disk':
+        await this.#run({}, this.#failing(step));
+        return;
+      case 'change':
+        await this.#run(
+          {},
+          this.#at(step.at, async () => {
+            await this.#insert(
+              step.table,
+              this.#newRow(START + this.#day * DAY_MS - 5 * 3_600_000 + step.at * 1000, 1),
+            );
+            this.#count('changed under a run');
+          }),
+        );
+        return;
+      case 'damage':
+        await this.#damage(step.what, step.pick);
+        return;
+      case 'repair':
+        await repairLake(this.#config(), this.#runtime());
+        break;
+      case 'move':
+      default:
+        await this.#move();
+    }
+    this.#count(step.do);
+  }
+
+  /** The run without a fault, and what must be true after it. */
+  async end(): Promise<void> {
+    await this.#sandbox.apply({ action: 'faults', rules: [] });
+    await this.#setClock(this.#day, 300);
+    const outcome = await this.#run({ deep: true, allowDeletes: true });
+    if (outcome !== 'ok') throw new Error(`the last run ended with ${outcome}`);
+    await compareWithModel(this.#dataDir, this.#model);
+    const calls = this.#sandbox.calls.length;
+    const again = await this.#run({ deep: true }, undefined, (changed) => {
+      if (changed) throw new Error('a run with nothing new changed something');
+    });
+    if (again !== 'ok') throw new Error(`the run after it ended with ${again}`);
+    const extra = this.#sandbox.calls.length - calls - TABLE_NAMES.length;
+    if (extra !== 0) throw new Error(`the run after it made ${extra} calls too many`);
+  }
+
+  #count(name: string): void {
+    this.happened.set(name, (this.happened.get(name) ?? 0) + 1);
+  }
+
+  async #setClock(day: number, minutes: number): Promise<void> {
+    this.#day = day;
+    this.#nowMs = START + day * DAY_MS + minutes * 60_000;
+    await this.#sandbox.apply({ action: 'clock', set: new Date(this.#nowMs).toISOString() });
+    this.#model.forget(this.#nowMs);
+  }
+
+  #newRow(ms: number, kind: number): ModelRow {
+    const id = kind === 7 ? undefined : `00000000-0000-4000-8000-${(++this.#ids).toString(16).padStart(12, '0')}`;
+    const properties = PROPERTIES[kind % PROPERTIES.length] ?? '{}';
+    return { id, timestamp: `${new Date(ms).toISOString().slice(0, 19)}Z`, properties, ...this.#shape };
+  }
+
+  async #insert(table: TableName, ...added: readonly ModelRow[]): Promise<void> {
+    for (const row of added) this.#model.insert(table, row);
+    const rows = added.map((row) => lineOf(table, row));
+    await this.#sandbox.apply({ action: 'rows', table, tenant: 'demo', rows });
+  }
+
+  async #repeat({ table, pick: index, how }: Extract<Step, { do: 'repeat' }>): Promise<void> {
+    const row = pick(
+      this.#model.rows(table).filter(({ id }) => id !== undefined),
+      index,
+    );
+    if (!row) return;
+    const hour = row.timestamp.slice(0, 14);
+    const hourAway = new Date(Date.parse(row.timestamp) + 3_600_000).toISOString();
+    const again: Record<typeof how, Partial<ModelRow>> = {
+      copy: {},
+      content: { properties: '{"changed":true}' },
+      minute: { timestamp: `${hour}${String(index % 60).padStart(2, '0')}:00Z` },
+      hour: { timestamp: `${hourAway.slice(0, 19)}Z` },
+    };
+    // Logs keep out of the hours that the source is forgetting just now.
+    if (how === 'hour' && table === 'Logs') return;
+    await this.#insert(table, { ...row, ...again[how] });
+  }
+
+  get #values() {
+    return {
+      baseUrl: this.#sandbox.url,
+      dataDir: this.#dataDir,
+      callsPerMinute: 0,
+      tenants: [{ id: 'demo', apiKey: { env: 'KEY' } }],
+      page: { maxRows: 25 },
+      deletes: { maxShare: 0.5, minRows: 4 },
+      quarantine: { maxShare: 1 },
+      // Marts are recovered in kills.test.ts; here they would be a fifth of all work.
+      lake: { keepHours: 0, marts: false },
+      engine: { threads: 1 },
+      http: { attempts: 3 },
+    };
+  }
+
+  get #env() {
+    return { KEY: this.#sandbox.keyOf('demo') };
+  }
+
+  #config(): Config {
+    return loadConfig({ file: false, env: this.#env, cwd: this.folder, flags: { values: this.#values, names: {} } });
+  }
+
+  #runtime(files?: Runtime['files'], onCommit?: Runtime['onCommit']): Runtime {
+    return {
+      ...systemRuntime(pino({ level: 'silent' })),
+      ...skippedTime(),
+      now: () => Date.now() + this.#machineMs,
+      ...(files ? { files } : {}),
+      ...(onCommit ? { onCommit } : {}),
+    };
+  }
+
+  /** Exit code as a word; fails on what no run may ever end with. */
+  async #run(request: RunRequest, runtime = this.#runtime(), look?: (changed: boolean) => void): Promise<string> {
+    this.#count('run');
+    try {
+      const report = await runPipeline(this.#config(), request, runtime, new AbortController().signal);
+      for (const { table, error } of report.tables)
+        if (error?.failure === 'unexpected') throw new Error(`${table}: ${error.message}`);
+      look?.(report.published || report.tables.some(({ changed, pages }) => changed || pages > 0));
+      if (report.exitCode === 0 && request.from === undefined) this.#model.proven();
+      const why = report.tables.flatMap(
+        ({ error, outcome, table }) => error?.message ?? (outcome === 'partial' ? `${table} partial` : []),
+      );
+      return report.exitCode === 0 ? 'ok' : `${report.exitCode}: ${why.join('; ')}`;
+    } catch (error) {
+      if (!(error instanceof InsightsError) || error.failure === 'unexpected') throw error;
+      return error.failure;
+    }
+  }
+
+  async #verify(deep: boolean): Promise<void> {
+    this.#count(deep ? 'verify deep' : 'verify');
+    try {
+      await verifyLake(this.#config(), { deep }, this.#runtime(), new AbortController().signal);
+    } catch (error) {
+      if (!(error instanceof InsightsError) || error.failure === 'unexpected') throw error;
+    }
+  }
+
+  async #kill(at: number, request: RunRequest): Promise<void> {
+    const left = join(this.folder, 'left');
+    const isDead = (): boolean => existsSync(left);
+    const runtime = this.#at(at, () => {
+      if (existsSync(this.#dataDir)) cpSync(this.#dataDir, left, { recursive: true, preserveTimestamps: true });
+      else return;
+      throw diskFault('EIO', { name: 'kill', path: '' });
+    });
+    await this.#run(request, runtime).catch((error: unknown) => {
+      if (!isDead()) throw error;
+    });
+    if (!isDead()) return;
+    this.#count('kill');
+    await rm(this.#dataDir, { recursive: true });
+    await rename(left, this.#dataDir);
+  }
+
+  async #startProcess(kill?: Kill) {
+    if (this.#cli === undefined) return undefined;
+    const config = join(this.folder, 'config.json');
+    await writeFile(config, JSON.stringify(this.#values));
+    const ended = await runProcess(this.#cli, ['run', '--json', '--config', config], this.#env, kill);
+    if (ended.code === EXIT.unexpected) throw new Error(`a process ended unexpectedly: ${ended.err}${ended.out}`);
+    return ended;
+  }
+
+  async #killProcess(kill: Kill): Promise<void> {
+    const ended = await this.#startProcess(kill);
+    if (ended?.code === EXIT.ok) this.#model.proven();
+    if (ended) this.#count(ended.code === undefined ? 'process killed' : 'process outran its kill');
+  }
+
+  /** While a run holds the ledger, another process is refused. */
+  async #secondProcess(at: number): Promise<void> {
+    let commits = 0;
+    const onCommit = async (): Promise<void> => {
+      if (commits++ !== at) return;
+      const ended = await this.#startProcess();
+      if (!ended) return;
+      if (ended.code !== EXIT.locked) throw new Error(`a second process ended with ${ended.code}: ${ended.err}`);
+      this.#count('second process refused');
+    };
+    await this.#run({}, this.#runtime(undefined, onCommit));
+  }
+
+  /** Something happens before the nth operation on files, or after the commit that comes there. */
+  #at(n: number, happen: () => void | Promise<void>): Runtime {
+    let operations = 0;
+    const next = async (): Promise<void> => {
+      if (operations++ === n) await happen();
+    };
+    return this.#runtime(watchedFiles(this.#dataDir, { before: next }), next);
+  }
+
+  #failing({ at, code, goesOn }: Extract<Step, { do: 'disk' }>): Runtime {
+    let operations = 0;
+    let told = false;
+    const before = (operation: Operation): void => {
+      const n = operations++;
+      if (n < at || (n > at && !goesOn)) return;
+      if (!told) this.#count('disk fault');
+      told = true;
+      throw diskFault(code, operation);
+    };
+    return this.#runtime(watchedFiles(this.#dataDir, { before }));
+  }
+
+  async #damage(what: number, index: number): Promise<void> {
+    const names = existsSync(this.#dataDir) ? (await readdir(this.#dataDir, { recursive: true })).sort() : [];
+    const below = (pattern: RegExp): string[] => names.filter((name) => pattern.test(name));
+    const generations = below(/^store.*\.parquet$/);
+    const wanted = [generations, generations, generations, below(/^landing.*\.ndjson$/), below(/^insights\.duckdb$/), below(/^manifest\.json$/), below(/^state\.duckdb$/)]; // prettier-ignore
+    const name = pick(wanted[what] ?? [], index);
+    if (name === undefined) return;
+    const path = join(this.#dataDir, name);
+    if (what <= 2 && name.includes('logs')) this.#model.lostLogs();
+    const bytes = await readFile(path);
+    if (what === 0 || what >= 4) await rm(path);
+    else if (what === 1 || what === 3) await truncate(path, Math.floor((bytes.length * (index % 100)) / 100));
+    else {
+      const place = index % bytes.length;
+      bytes.writeUInt8(bytes.readUInt8(place) ^ (1 << (index % 8)), place);
+      await writeFile(path, bytes);
+      await this.#verify(true);
+    }
+    // Without a ledger there is one way on.
+    if (what === 6) {
+      await rm(`${path}.wal`, { force: true });
+      if (generations.length > 0) await repairLake(this.#config(), this.#runtime());
+    }
+    this.#count(`damage ${what}`);
+  }
+
+  async #move(): Promise<void> {
+    const before = this.#dataDir;
+    this.#moves++;
+    if (existsSync(before)) cpSync(before, this.#dataDir, { recursive: true });
+    else await mkdir(this.#dataDir);
+    await rm(before, { recursive: true, force: true });
+  }
+}
+
+function pick<T>(list: readonly T[], index: number): T | undefined {
+  return list[index % Math.max(1, list.length)];
+}

@@ -1,0 +1,85 @@
+/** Whether a data directory holds exactly what a model of its source says, and nothing beside it. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { isOpeningsFile } from '../../../../src/model/data-dir.ts';
+import { TABLE_NAMES, TABLES } from '../../../../src/model/tables.ts';
+import type { SourceModel } from './model.ts';
+
+/** Throws an error that names what is lost, doubled, different or left over. Reads what readers read. */
+export async function compareWithModel(dataDir: string, model: SourceModel): Promise<void> {
+  const faults: string[] = [];
+  const instance = await DuckDBInstance.create(join(dataDir, 'insights.duckdb'), {
+    access_mode: 'READ_ONLY',
+    threads: '1',
+  });
+  const connection = await instance.connect();
+  const rows = async (sql: string): Promise<Record<string, unknown>[]> =>
+    (await connection.runAndReadAll(sql)).getRowObjectsJson();
+  try {
+    await connection.run(`set TimeZone = 'UTC'`);
+    for (const name of TABLE_NAMES) {
+      const expected = model.expected(name);
+      const isUnsure = (key: string): boolean => name === 'Logs' && model.unsure.has(key);
+      const [id, more] =
+        name === 'Metrics'
+          ? ['metric_id', `coalesce(metric_type, '') || ' ' || value::varchar`]
+          : ['event_id', `coalesce(event_type, '')`];
+      const lake = new Map<string, string>();
+      for (const row of await rows(
+        `select ${id} || ' ' || strftime("timestamp", '%Y-%m-%dT%H') as key,
+           concat_ws(' ', strftime("timestamp", '%Y-%m-%dT%H:%M:%SZ'), properties::varchar, ${more}) as content
+         from ${TABLES[name].lakeName}`,
+      )) {
+        const key = String(row['key']);
+        if (lake.has(key)) faults.push(`${name}: doubled ${key}`);
+        lake.set(key, String(row['content']));
+      }
+      for (const [key, content] of expected.rows) {
+        if (lake.get(key) !== content && !isUnsure(key))
+          faults.push(`${name}: ${lake.has(key) ? `differs: ${lake.get(key)} is not ${content}` : `lost ${key}`}`);
+      }
+      for (const key of lake.keys())
+        if (!expected.rows.has(key) && !isUnsure(key)) faults.push(`${name}: too much: ${key}`);
+      const [sums] = await rows(
+        `select coalesce(sum(duplicate_rows), 0)::integer as duplicates, coalesce(sum(quarantined_rows), 0)::integer as quarantined,
+           count(*) filter (where state in ('partial', 'unchecked'))::integer as unproven
+         from coverage where table_name = '${TABLES[name].lakeName}'`,
+      );
+      const exact = name !== 'Logs' || (model.unsure.size === 0 && !model.hasForgotten);
+      if (exact && Number(sums?.['duplicates']) !== expected.duplicates)
+        faults.push(`${name}: ${String(sums?.['duplicates'])} duplicates, not ${expected.duplicates}`);
+      if (exact && Number(sums?.['quarantined']) !== expected.quarantined)
+        faults.push(`${name}: ${String(sums?.['quarantined'])} in quarantine, not ${expected.quarantined}`);
+      if (Number(sums?.['unproven']) > 0) faults.push(`${name}: ${String(sums?.['unproven'])} hours unproven`);
+    }
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+  faults.push(...(await leftOver(dataDir)));
+  if (faults.length > 0) throw new Error(faults.slice(0, 12).join('\n'));
+}
+
+/** Unfinished files, landed ones, generations beside the manifest's, and a head that shows other files. */
+async function leftOver(dataDir: string): Promise<string[]> {
+  const manifest = await readFile(join(dataDir, 'manifest.json'), 'utf8');
+  const published = [...manifest.matchAll(/"file": "(store[^"]+)"/g)].map(([, file]) => file ?? '').sort();
+  const names = (await readdir(dataDir, { recursive: true })).sort();
+  const files = names.filter((name) => name.startsWith('store') && name.endsWith('.parquet'));
+  // Openings are the store's own: one file, which nobody is shown.
+  const openings = files.filter(isOpeningsFile);
+  const stored = files.filter((name) => !openings.includes(name) || openings.length > 1);
+  const faults = names
+    .filter(
+      (name) =>
+        name.endsWith('.tmp') || (name.startsWith('landing') && /\.\w+$/.test(name)) || name.startsWith('work/'),
+    )
+    .map((name) => `left over: ${name}`);
+  if (stored.join() !== published.join()) faults.push(`stored ${stored.join()} but published ${published.join()}`);
+  const inodes = async (files: readonly string[]): Promise<string> =>
+    (await Promise.all(files.map(async (file) => (await stat(join(dataDir, file))).ino))).sort((a, b) => a - b).join();
+  const head = names.filter((name) => /^lake\/\w+\/.*\.parquet$/.test(name));
+  if ((await inodes(head)) !== (await inodes(published))) faults.push('the head shows other files');
+  return faults;
+}

@@ -1,0 +1,121 @@
+/** What the source holds, in plain objects, and what a lake equal to it must therefore hold. */
+import { TABLES, type TableName } from '../../../../src/model/tables.ts';
+
+export interface ModelRow {
+  /** undefined: a row without an id, which belongs into quarantine. */
+  readonly id: string | undefined;
+  /** ISO, to the second. */
+  readonly timestamp: string;
+  /** JSON text. */
+  readonly properties: string;
+  /** @default 't' */
+  readonly type?: string;
+  /** Of a metric, as JSON text. @default '1.0' */
+  readonly value?: string;
+}
+
+export interface Expected {
+  /** `id hour` → `timestamp properties type` (and a metric's value) of the copy that the lake keeps. */
+  readonly rows: ReadonlyMap<string, string>;
+  readonly duplicates: number;
+  readonly quarantined: number;
+}
+
+/** Days that Logs are kept by the source. */
+const LOGS_DAYS = 45;
+
+export class SourceModel {
+  readonly #rows = new Map<TableName, ModelRow[]>();
+  /** Logs that the source forgot after they were loaded, by what the lake must go on showing. */
+  readonly #forgotten = new Map<string, string>();
+  /** Logs that were forgotten before it was certain that they had been loaded: both are right. */
+  readonly unsure = new Set<string>();
+  /** Logs of which some were erased since: the lake may or may not have followed when they are forgotten. */
+  readonly #erasing = new Set<string>();
+  /** Logs as they were when a run had last proven everything. */
+  #proven: ReadonlyMap<string, string> = new Map();
+
+  insert(table: TableName, row: ModelRow): void {
+    this.#rows.set(table, [...this.rows(table), row]);
+  }
+
+  /** The source has forgotten something, so its counts are no longer the model's. */
+  hasForgotten = false;
+
+  rows(table: TableName): readonly ModelRow[] {
+    return this.#rows.get(table) ?? [];
+  }
+
+  erase(table: TableName, id: string): void {
+    if (table === 'Logs') for (const key of this.expected(table).rows.keys()) this.#erasing.add(key);
+    this.#rows.set(
+      table,
+      this.rows(table).filter((row) => row.id !== id),
+    );
+  }
+
+  /** A run has ended without a fault: what it could see is in the lake. */
+  proven(): void {
+    this.#proven = this.expected('Logs').rows;
+    this.#erasing.clear();
+  }
+
+  /** The source's clock has come to `now`: it forgets. */
+  forget(nowMs: number): void {
+    const edge = nowMs - LOGS_DAYS * 86_400_000;
+    const going = this.rows('Logs').filter(({ timestamp }) => Date.parse(timestamp) < edge);
+    for (const row of going) if (row.id !== undefined) this.unsure.add(keyOf(row));
+    for (const [key, text] of this.#proven) {
+      if (Date.parse(text.slice(0, 20)) >= edge) continue;
+      if (this.#erasing.has(key) || this.expected('Logs').rows.get(key) !== text) this.unsure.add(key);
+      else {
+        this.#forgotten.set(key, text);
+        this.unsure.delete(key);
+      }
+    }
+    this.hasForgotten ||= going.length > 0;
+    this.#rows.set(
+      'Logs',
+      this.rows('Logs').filter((row) => !going.includes(row)),
+    );
+  }
+
+  /** A file of Logs was damaged: what the source has forgotten may be gone with it. */
+  lostLogs(): void {
+    for (const key of this.#forgotten.keys()) this.unsure.add(key);
+    this.#forgotten.clear();
+    this.#proven = new Map();
+  }
+
+  expected(table: TableName): Expected {
+    const rows = new Map<string, string>(table === 'Logs' ? this.#forgotten : []);
+    let [duplicates, quarantined] = [0, 0];
+    for (const row of this.rows(table)) {
+      if (row.id === undefined) {
+        quarantined++;
+        continue;
+      }
+      const key = keyOf(row);
+      const { type = 't', value = '1.0' } = row;
+      const text = `${row.timestamp} ${row.properties} ${type}${table === 'Metrics' ? ` ${value}` : ''}`;
+      const kept = rows.get(key);
+      if (kept !== undefined) duplicates++;
+      // The earliest, then the smallest content: as text both compare alike here.
+      if (kept === undefined || text < kept) rows.set(key, text);
+    }
+    return { rows, duplicates, quarantined };
+  }
+}
+
+/** A row as the sandbox takes it. */
+export function lineOf(table: TableName, { id, timestamp, properties, type = 't', value = '1.0' }: ModelRow): string {
+  const { id: idColumn, typeColumn } = TABLES[table];
+  const cells = [`"${idColumn}":${JSON.stringify(id ?? null)}`, `"timestamp":"${timestamp}"`, '"tenantId":"demo"'];
+  cells.push(`"${typeColumn}":${JSON.stringify(type)}`, `"properties":${properties}`);
+  if (table === 'Metrics') cells.push(`"value":${value}`);
+  return `{${cells.join(',')}}`;
+}
+
+function keyOf({ id = '', timestamp }: ModelRow): string {
+  return `${id} ${timestamp.slice(0, 13)}`;
+}

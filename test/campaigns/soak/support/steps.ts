@@ -1,0 +1,130 @@
+/** What may happen in a history, and how often. */
+import * as fc from 'fast-check';
+import { TABLE_NAMES, type TableName } from '../../../../src/model/tables.ts';
+
+export const PROPERTIES: readonly string[] = [
+  '{"a":1}',
+  '{"a":"x"}',
+  '{"deep":{"b":[1,2,{"c":null}]}}',
+  '{"é":"ü\u2028"}',
+  '{"q":"\'; drop"}',
+  '{"n":12345678901234567890}',
+];
+
+/** What rows look like from a drift on: names of types, values of metrics as JSON, a property that comes along. */
+export const SHAPES: readonly { readonly type: string; readonly value: string; readonly properties?: string }[] = [
+  { type: 't', value: '1.0' },
+  { type: 'pass.installed', value: '"many"', properties: '{"tier":"gold"}' },
+  { type: 'Pass:Installed', value: '{"p50":1,"p99":20}', properties: '{"tier":3}' },
+  { type: 'Überraschung "neu"', value: '12345678901234567890', properties: '{"tier":{"id":3,"since":null}}' },
+  { type: '', value: '[1,"a",null]', properties: '[1,2]' },
+];
+
+/** Replies of the source that a run may meet, by the calls that pass before. */
+export const FAULTS = [
+  (after: number) => ({ after, times: 1, reply: { kind: 'status' as const, status: 503 } }),
+  (after: number) => ({ after, times: 20, reply: { kind: 'status' as const, status: 500 } }),
+  (after: number) => ({ after, times: 2, reply: { kind: 'reset' as const, at: 'body' as const } }),
+  (after: number) => ({ after, times: 1, reply: { kind: 'truncated-body' as const } }),
+  (after: number) => ({
+    match: { kind: 'page' as const },
+    after,
+    times: 1,
+    reply: { kind: 'silent-truncation' as const, rows: 3 },
+  }),
+  (after: number) => ({
+    match: { kind: 'page' as const },
+    after,
+    times: 1,
+    reply: { kind: 'duplicate-rows' as const },
+  }),
+  (after: number) => ({ match: { kind: 'page' as const }, after, times: 2, reply: { kind: 'too-large' as const } }),
+];
+
+/** What may happen. Numbers are taken modulo what there is. */
+export type Step =
+  | { do: 'insert'; table: TableName; days: number; hour: number; second: number; kind: number; rows: number }
+  | { do: 'fresh'; table: 'Events' | 'Metrics'; minutes: number }
+  | { do: 'repeat'; table: TableName; pick: number; how: 'copy' | 'content' | 'minute' | 'hour' }
+  | { do: 'erase'; table: TableName; pick: number }
+  | { do: 'drift'; shape: number }
+  | { do: 'clock'; days: number; minutes: number }
+  | { do: 'machine clock'; hours: number }
+  | { do: 'faults'; kind: number; after: number }
+  | { do: 'run'; deep: boolean; allowDeletes: boolean }
+  | { do: 'backfill'; days: number; length: number }
+  | { do: 'verify'; deep: boolean }
+  | { do: 'kill'; at: number; deep: boolean }
+  | { do: 'process kill'; after: 'spawn' | 'start'; ms: number }
+  | { do: 'second process'; at: number }
+  | { do: 'disk'; at: number; code: string; goesOn: boolean }
+  | { do: 'change'; at: number; table: TableName }
+  | { do: 'damage'; what: number; pick: number }
+  | { do: 'repair' }
+  | { do: 'move' };
+
+const table = fc.constantFrom(...TABLE_NAMES);
+const nat = (max: number): fc.Arbitrary<number> => fc.integer({ min: 0, max });
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('insert' as const), table, days: nat(3), hour: nat(3), second: nat(3599), kind: nat(7), rows: fc.integer({ min: 1, max: 30 }) }) }, // prettier-ignore
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('fresh' as const),
+      table: fc.constantFrom('Events' as const, 'Metrics' as const),
+      minutes: fc.constantFrom(-2, 3, 10, 45, 130),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('repeat' as const), table, pick: nat(999), how: fc.constantFrom('copy' as const, 'content' as const, 'minute' as const, 'hour' as const) }) }, // prettier-ignore
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('erase' as const), table, pick: nat(999) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('clock' as const),
+      days: fc.constantFrom(0, 0, 1, 20, 40),
+      minutes: fc.constantFrom(-60, 0, 30, 90),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('drift' as const), shape: nat(4) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('machine clock' as const),
+      hours: fc.constantFrom(-9000, -26, -1, 0, 1, 50),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('faults' as const), kind: nat(6), after: nat(4) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('run' as const), deep: fc.boolean(), allowDeletes: fc.boolean() }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('backfill' as const), days: nat(3), length: nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('verify' as const), deep: fc.boolean() }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('kill' as const), at: nat(160), deep: fc.boolean() }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('process kill' as const),
+      after: fc.constantFrom('spawn' as const, 'start' as const, 'start' as const),
+      ms: nat(900),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('second process' as const), at: nat(7) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('disk' as const),
+      at: nat(120),
+      code: fc.constantFrom('ENOSPC', 'EACCES', 'EIO', 'EROFS'),
+      goesOn: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('change' as const), at: nat(60), table }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('damage' as const), what: nat(6), pick: nat(999) }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'repair' as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: 'move' as const }) },
+);
+
+/** Histories of 3 to 12 steps. */
+export const histories: fc.Arbitrary<Step[]> = fc.array(step, { minLength: 3, maxLength: 12, size: 'max' });

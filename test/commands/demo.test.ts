@@ -1,0 +1,50 @@
+/** `npm start`, as a process of the built package. */
+import { execFile } from 'node:child_process';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { buildPackage, type BuiltPackage } from '../support/built.ts';
+import { publishedOf } from '../support/files.ts';
+
+const exec = promisify(execFile);
+
+let built: BuiltPackage;
+beforeAll(async () => {
+  built = await buildPackage();
+});
+afterAll(() => built[Symbol.asyncDispose]());
+
+const demo = async (...flags: string[]) =>
+  exec(process.execPath, [built.cli, 'demo', '--quiet', ...flags], { cwd: built.folder });
+
+describe('the demo', () => {
+  it('shows the address, the run, the proof and three reports, and says what to type next', async () => {
+    const { stdout } = await demo();
+    expect(stdout).toMatch(/http:\/\/127\.0\.0\.1:\d+, tenant "demo"/);
+    expect(stdout.match(/\bverified\b/g)?.length).toBeGreaterThanOrEqual(3);
+    expect(stdout.match(/\bbalances\b/g)).toHaveLength(3);
+    for (const name of ['installs_per_day', 'active_passes_by_platform', 'log_errors_per_day'])
+      expect(stdout).toContain(`(${name})`);
+    expect(stdout).toContain('data/demo/insights.duckdb');
+    expect(stdout).not.toContain('\u001B');
+  });
+
+  it('a second time there is nothing new: one call a table, no row, no file changed', async () => {
+    const dataDir = join(built.folder, 'data', 'demo');
+    const before = await publishedOf(dataDir);
+    expect(before.size).toBeGreaterThan(100);
+    const { stdout } = await demo('--json');
+    const report = z
+      .object({ tables: z.array(z.object({ calls: z.number(), rowsFetched: z.number(), changed: z.boolean() })) })
+      .parse(JSON.parse(stdout));
+    expect(report.tables).toEqual(Array.from({ length: 3 }, () => ({ calls: 1, rowsFetched: 0, changed: false })));
+    expect(await publishedOf(dataDir)).toEqual(before);
+  });
+
+  it('what it wrote is for its owner alone', async () => {
+    for (const path of ['data/demo', 'data/demo/insights.duckdb', 'data/demo/state.duckdb'])
+      expect(((await stat(join(built.folder, path))).mode & 0o077).toString(8)).toBe('0');
+  });
+});

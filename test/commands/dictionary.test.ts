@@ -1,0 +1,116 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { QUERIES_FOLDER } from '../../src/query/definitions.ts';
+import { publish } from '../../src/load/publish/publish.ts';
+import { dictionaryLines } from '../../src/output/dictionary.ts';
+import { event, load, metric, scratchLake, span } from '../load/support/lake.ts';
+import type { Scratch } from '../load/support/lake.ts';
+import { openStage } from '../support/shell.ts';
+
+const ROWS = z.array(
+  z.object({
+    name: z.string(),
+    kind: z.string(),
+    holds: z.string(),
+    column_name: z.string().nullable(),
+    column_holds: z.string().nullable(),
+    share: z.number().nullable(),
+  }),
+);
+
+let lake: Scratch;
+beforeAll(async () => {
+  lake = await scratchLake({ marts: true });
+  const day = span('2026-07-01T00:00:00Z', '2026-07-02T00:00:00Z');
+  const rows = [
+    event('1', '2026-07-01T10:00:00Z', { type: 'Pass:Scanned', properties: '{"storeId":"PAR","desk":{"n":1}}' }),
+    event('2', '2026-07-01T11:00:00Z', { type: 'pass.scanned', properties: '{"storeId":"PAR"}' }),
+    event('3', '2026-07-01T12:00:00Z', { type: 'a | b\n# c', properties: '{"x|y":1}' }),
+  ];
+  await load(lake, day, rows);
+  await load(lake, day, [metric('m', '2026-07-01T10:00:00Z', '[{"apple":3}]')], { table: 'Metrics' });
+  await load(lake, day, [event('l', '2026-07-01T10:00:00Z', { type: 'Info' })], { table: 'Logs' });
+  await publish(lake.ledger, { run: 'run-1', head: true });
+});
+afterAll(() => lake[Symbol.asyncDispose]());
+
+async function dictionary(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  await using stage = await openStage();
+  return stage.run(['dictionary', '--data-dir', lake.dir, ...args]);
+}
+
+describe('dictionary', () => {
+  it('says of every table, view, macro and column what it holds', async () => {
+    const { code, out } = await dictionary('--format', 'json');
+    expect(code).toBe(0);
+    const rows = ROWS.parse(JSON.parse(out));
+    expect(rows.filter((row) => row.holds === '' || (row.column_name !== null && row.column_holds === null))).toEqual(
+      [],
+    );
+    const names = new Set(rows.map(({ name }) => name.split('(')[0]));
+    for (const name of [
+      'events',
+      'passes',
+      'coverage',
+      'event_pass_scanned',
+      'metric_active',
+      'periods',
+      'mart_passes_created',
+    ])
+      expect(names).toContain(name);
+  });
+
+  it('has no word for a table or column that is not there', async () => {
+    const rows = ROWS.parse(JSON.parse((await dictionary('--format', 'json')).out));
+    const words = z
+      .record(z.string(), z.record(z.string(), z.string()))
+      .parse(parse(await readFile(join(QUERIES_FOLDER, 'columns.yaml'), 'utf8')));
+    for (const [table, columns] of Object.entries(words))
+      for (const [column, text] of Object.entries(columns)) {
+        const told = rows.filter((row) => row.column_name === column && row.column_holds === text);
+        expect(
+          told.some(({ name }) => table === 'any' || name === table),
+          `${table}.${column}`,
+        ).toBe(true);
+      }
+  });
+
+  it('shows a typed view with the paths that its columns come from and how often they occur', async () => {
+    const { out } = await dictionary('event_pass_scanned');
+    expect(out).toContain('## event_pass_scanned');
+    expect(out).toContain('| desk_n | BIGINT | properties: desk.n | 50 % |');
+    expect(out).toMatch(/\| month \| VARCHAR \| UTC month/);
+    expect(out).not.toContain('## events');
+  });
+
+  it('takes a pattern, and helps with a name that is not there', async () => {
+    expect((await dictionary('metric_*')).out).toContain('## metric_active');
+    const { code, err } = await dictionary('passess');
+    expect([code, err]).toEqual([2, expect.stringMatching(/no table or view "passess"[^]*Did you mean "passes"\?/)]);
+  });
+
+  it('lets no name of the source out of its cell', async () => {
+    const { out } = await dictionary();
+    const lines = out.split('\n');
+    const rows = lines.filter((line) => line.startsWith('|'));
+    expect(rows.filter((line) => line.split(/(?<!\\)\|/).length !== 6)).toEqual([]);
+    const others = lines.filter((line) => !line.startsWith('|'));
+    expect(others.filter((line) => !/^(#+ [\w\\(), ]+|(View|Table|Macro)\. .*|)$/.test(line))).toEqual([]);
+    const row = {
+      name: 'v',
+      kind: 'view',
+      holds: 'a\n## b',
+      column: 'c|d',
+      type: 'JSON',
+      columnHolds: '`<x>`',
+      share: 0.5,
+    };
+    expect([...dictionaryLines([row])].slice(2)).toEqual([
+      '## v', '', String.raw`View. a ## b`, '', '| column | type | holds | in |', '| --- | --- | --- | ---: |',
+      String.raw`| c\|d | JSON | \`\<x\>\` | 50 % |`,
+    ]); // prettier-ignore
+  });
+});

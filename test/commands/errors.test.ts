@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { reportError, type Io } from '../../src/commands/shell.ts';
+import { EXIT, LockedError } from '../../src/kernel/errors.ts';
+import { Collector } from '../support/shell.ts';
+
+function told(error: unknown, verbose = false): { code: number; err: string } {
+  const [stdout, stderr] = [new Collector(), new Collector()];
+  const io: Io = { stdout, stderr, env: {}, cwd: '/', onStop: () => () => {}, exit: () => {} };
+  const code = reportError(io, error, false, verbose);
+  return { code, err: stderr.text };
+}
+
+describe('an error as it is told', () => {
+  it('what, where and next, one line each', () => {
+    const error = new LockedError('Held.', { hint: 'Wait.', where: { process: 12, file: '/x' } });
+    expect(told(error)).toEqual({ code: EXIT.locked, err: 'error: Held.\nwhere: process 12, file /x\nnext:  Wait.\n' });
+  });
+
+  it('an unforeseen error shows its class and, when verbose, its frames: its text may quote a row', () => {
+    const error = new TypeError('cannot read "secret row content"');
+    for (const verbose of [false, true]) {
+      const { code, err } = told(error, verbose);
+      expect(code).toBe(EXIT.unexpected);
+      expect(err).toContain('error: Unexpected TypeError.\n');
+      expect(err.includes('errors.test.ts')).toBe(verbose);
+      expect(err).not.toContain('secret row content');
+    }
+  });
+
+  it('a full disk is the disk’s failure, wherever it was met', () => {
+    const error = Object.assign(new Error('ENOSPC: no space left on device, write'), {
+      code: 'ENOSPC',
+      path: '/data/x',
+    });
+    const { code, err } = told(error);
+    expect(code).toBe(EXIT.disk);
+    expect(err).toBe(
+      'error: The local disk refused (ENOSPC).\nwhere: file /data/x\n' +
+        'next:  Check free space, owner and permissions of the data directory, then run again: nothing half-written is published.\n',
+    );
+  });
+});

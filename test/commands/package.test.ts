@@ -1,0 +1,110 @@
+import { execFile, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { publint } from 'publint';
+import { z } from 'zod';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { buildPackage, type BuiltPackage } from '../support/built.ts';
+
+const exec = promisify(execFile);
+
+let built: BuiltPackage;
+beforeAll(async () => {
+  built = await buildPackage();
+});
+afterAll(() => built[Symbol.asyncDispose]());
+
+const manifestSchema = z.object({
+  engines: z.object({ node: z.string() }),
+  license: z.string(),
+  scripts: z.record(z.string(), z.string()),
+  dependencies: z.record(z.string(), z.string()),
+  devDependencies: z.record(z.string(), z.string()),
+});
+
+async function manifest(): Promise<z.infer<typeof manifestSchema>> {
+  return manifestSchema.parse(JSON.parse(await readFile(join(built.folder, 'package.json'), 'utf8')));
+}
+
+describe('the package', () => {
+  it('holds the program, its queries and its schema, and no test or data', async () => {
+    const { stdout } = await exec('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: built.folder });
+    const [{ files } = { files: [] }] = z
+      .array(z.object({ files: z.array(z.object({ path: z.string() })) }))
+      .parse(JSON.parse(stdout));
+    const paths = files.map(({ path }) => path);
+    expect(paths).toEqual(
+      expect.arrayContaining([
+        'LICENSE',
+        'README.md',
+        'package.json',
+        'deploy/systemd/insights-etl.service',
+        'dist/cli.js',
+        'docs/operate.md',
+        'queries/kpi/installs_per_day.sql',
+        'queries/views/pass_events.sql',
+        'schema/config.schema.json',
+      ]),
+    );
+    const allowed = /^(LICENSE|README\.md|package\.json|(deploy|dist|docs|queries|schema)\/.+)$/;
+    expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
+  });
+
+  it('is without fault for publint', async () => {
+    const { messages } = await publint({ pkgDir: built.folder, pack: 'npm' });
+    expect(messages).toEqual([]);
+  });
+
+  it('runs nothing at its installation, pins what it uses, and asks for a Node that has it', async () => {
+    const { scripts, dependencies, devDependencies, engines, license } = await manifest();
+    expect(Object.keys(scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name))).toEqual([]);
+    const loose = Object.entries({ ...dependencies, ...devDependencies }).filter(
+      ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version),
+    );
+    expect(loose).toEqual([]);
+    expect([engines.node, license]).toEqual(['>=20.19', 'Apache-2.0']);
+  });
+});
+
+describe('the program as a process', () => {
+  it('prints its version and ends with 0', async () => {
+    const { stdout } = await exec(process.execPath, [built.cli, '--version']);
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('ends with the exit code of what went wrong', async () => {
+    const failure: unknown = await exec(process.execPath, [built.cli, 'run', '--table', 'x'], {
+      cwd: built.folder,
+      env: { INSIGHTS_TENANT: 'demo', INSIGHTS_API_KEY: 'k' },
+    }).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: EXIT.config, stdout: '' });
+  });
+
+  it('a reader that closes the pipe early is no failure', async () => {
+    const child = spawn(process.execPath, [built.cli, '--help'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    child.stdout.destroy();
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    expect(code).toBe(EXIT.ok);
+  });
+
+  it('a stop signal ends a waiting schedule cleanly', async () => {
+    const child = spawn(process.execPath, [built.cli, 'schedule'], {
+      cwd: built.folder,
+      env: { INSIGHTS_TENANT: 'demo', INSIGHTS_API_KEY: 'k' },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let log = '';
+    const waiting = new Promise<void>((resolve) => {
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        log += text;
+        if (log.includes('waiting for the next slot')) resolve();
+      });
+    });
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    await Promise.race([waiting, ended]);
+    child.kill('SIGTERM');
+    expect({ code: await ended, log }).toMatchObject({ code: EXIT.ok, log: expect.stringContaining('next slot') });
+  });
+});

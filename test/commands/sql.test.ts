@@ -1,0 +1,141 @@
+import { symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { contentsOf } from '../support/files.ts';
+import { writeLake } from '../support/lake.ts';
+import { openStage, type Stage } from '../support/shell.ts';
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage();
+  await writeLake(join(stage.folder, 'data'), {
+    events: `2026-03-01T09:00:00.123456Z | Pass:Installed | {"passId":"A","n":9007199254740993}`,
+  });
+});
+afterAll(() => stage[Symbol.asyncDispose]());
+
+describe('sql', () => {
+  it('JSON keeps every digit, microseconds and nested documents', async () => {
+    const { out } = await stage.run([
+      'sql',
+      'select timestamp, properties, 9007199254740993 as big, 1.10::decimal(5,2) as money, null as nothing, true as yes from events',
+      '--format',
+      'json',
+    ]);
+    expect(out).toBe(
+      '[\n{"timestamp":"2026-03-01 09:00:00.123456+00","properties":{"passId":"A","n":9007199254740993},' +
+        '"big":9007199254740993,"money":1.10,"nothing":null,"yes":true}\n]\n',
+    );
+  });
+
+  it('--json is the same as --format json', async () => {
+    const { out } = await stage.run(['sql', 'select 1 as a, 2 as a', '--json']);
+    expect(out).toBe('[\n{"a":1,"a":2}\n]\n');
+  });
+
+  it('CSV quotes what needs it, and tells an empty text from null', async () => {
+    const { out } = await stage.run(['sql', `select 'a,"b"' as x, '' as y, null as z`, '--format', 'csv']);
+    expect(out).toBe('x,y,z\n"a,""b""","",\n');
+  });
+
+  it('a table is aligned, numbers to the right, without escape codes in a pipe', async () => {
+    const { out } = await stage.run(['sql', `select * from (values ('a', 1), ('bb', 22)) as t (name, n)`]);
+    expect(out).toBe('name   n\na      1\nbb    22\n');
+  });
+
+  it('a table shows what would steer a terminal, turn its writing or break a line as escapes; data formats keep it', async () => {
+    const hostile = `select 'a' || chr(27) || '[2J' || chr(10) || 'b' || chr(8238) || 'c' as "x\u202e"`;
+    expect((await stage.run(['sql', hostile])).out).toBe('x\\u{202e}\na\\u{1b}[2J\\nb\\u{202e}c\n');
+    const { out } = await stage.run(['sql', hostile, '--format', 'json']);
+    expect(JSON.parse(out)).toEqual([{ ['x\u202e']: 'a\u001b[2J\nb\u202ec' }]);
+  });
+
+  it('a table cuts long cells and says so, never through a character; data formats give all', async () => {
+    const long = `select repeat('x', 299) || '😀' || repeat('y', 65536) as cell, repeat('z', 300) as whole`;
+    const { out } = await stage.run(['sql', long]);
+    const [, line = '', end] = out.split('\n');
+    expect(line.split(/ {2,}/)).toEqual([`${'x'.repeat(299)}…`, 'z'.repeat(300)]);
+    expect(end).toBe('… 1 cell cut at 300 characters; --format csv or json gives all');
+    expect((await stage.run(['sql', long, '--format', 'csv'])).out.length).toBeGreaterThan(65_536);
+  });
+
+  it('a long table ends with what was left out', async () => {
+    const { out } = await stage.run(['sql', 'select range as n from range(1000)']);
+    expect(out.trimEnd().split('\n').at(-1)).toBe('… 800 more rows; --format csv or json gives all');
+  });
+
+  it('shows what there is: tables, columns, plans', async () => {
+    for (const statement of ['show tables', 'describe events', 'explain select 1', 'from coverage -- all']) {
+      const { code, err } = await stage.run(['sql', statement]);
+      expect(`${statement}: ${code} ${err}`).toBe(`${statement}: 0 `);
+    }
+  });
+
+  it.each([
+    ['create table t (a integer)', 'Only a select can be run here, not create.'],
+    [`copy (select 1) to 'DATA/store/x.parquet'`, 'Only a select can be run here, not copy.'],
+    ['set threads = 1', 'Only a select can be run here, not set.'],
+    [`attach 'other.duckdb'`, 'Only a select can be run here, not attach.'],
+    ['install httpfs', 'Only a select can be run here, not load.'],
+    ['select 1; select 2', 'There are 2 statements.'],
+    [' -- nothing', 'The statement is empty.'],
+    ['selec 1', 'The statement failed: Parser Error: syntax error at or near "selec"'],
+    ['select * from nothing', 'The statement failed: Catalog Error: Table with name nothing does not exist!'],
+    [
+      'select no_such from events',
+      'The statement failed: Binder Error: Referenced column "no_such" not found in FROM clause!',
+    ],
+    [
+      `from read_text('/etc/hostname')`,
+      'The statement failed: Permission Error: Cannot access file "/etc/hostname" - file system operations are disabled by configuration',
+    ],
+    [`from read_csv('https://example.com/x.csv')`, 'The statement failed: '],
+  ])('%s is refused and changes nothing', async (statement, message) => {
+    const before = await contentsOf(stage.folder);
+    const { code, out, err } = await stage.run(['sql', statement.replace('DATA', join(stage.folder, 'data'))]);
+    expect(code).toBe(EXIT.config);
+    expect(out).toBe('');
+    expect(err).toContain(`error: ${message}`);
+    expect(err).toContain('\nnext:  ');
+    expect(await contentsOf(stage.folder)).toEqual(before);
+  });
+
+  it('reads a lake behind a symbolic link', async () => {
+    await symlink(join(stage.folder, 'data'), join(stage.folder, 'link'));
+    const { out } = await stage.run([
+      'sql',
+      'select count(*) as n from events',
+      '--format',
+      'csv',
+      '--data-dir',
+      'link',
+    ]);
+    expect(out).toBe('n\n1\n');
+  });
+
+  it('says so where there is no lake', async () => {
+    const { code, err } = await stage.run(['sql', 'select 1', '--data-dir', 'elsewhere']);
+    expect(code).toBe(EXIT.config);
+    expect(err).toBe(
+      `error: There is no published lake in this data directory.\nwhere: folder ${stage.folder}/elsewhere\n` +
+        'next:  Load one with `insights-etl run`, or name another folder with --data-dir.\n',
+    );
+  });
+
+  it('a catalogue that is no DuckDB file is told as damaged', async () => {
+    await writeFile(join(stage.folder, 'insights.duckdb'), 'not a database at all, but long enough to be read as one');
+    const { code, err } = await stage.run(['sql', 'select 1', '--data-dir', '.']);
+    expect(code).toBe(EXIT.damaged);
+    expect(err).toContain('next:  ');
+  });
+
+  it('a stop signal interrupts a long statement', async () => {
+    const running = stage.run(['sql', 'select sum(hash(a.range, b.range)) from range(1000000) a, range(1000000) b']);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    stage.signal('SIGTERM');
+    const { code, err } = await running;
+    expect(code).toBe(EXIT.stopped);
+    expect(err).toContain('error: Stopped by SIGTERM.');
+  });
+});

@@ -1,0 +1,151 @@
+import { describe, expect, test } from 'vitest';
+import { diff, massLoss } from '../../../src/extract/compare/diff.ts';
+import type { HeldCell } from '../../../src/extract/compare/diff.ts';
+import type { SourceCell, SourceView } from '../../../src/extract/compare/reconcile.ts';
+import { DAY, HOUR, MINUTE, parseInstant } from '../../../src/kernel/instant.ts';
+import type { Instant } from '../../../src/kernel/instant.ts';
+
+const start = parseInstant('2026-03-01T00:00:00Z') ?? 0n;
+const hour = (k: number): Instant => start + BigInt(k) * HOUR;
+
+/** A fingerprint that stands for `rows` rows of kind `mark`. */
+function print(rows: number, mark = 1): SourceCell['fingerprint'] {
+  return { rows: BigInt(rows), sum0: BigInt(rows * mark), sum1: BigInt(rows + mark), xor: BigInt(mark) };
+}
+
+function view(
+  rows: Readonly<Record<number, [rows: number, mark?: number]>>,
+  more: Partial<SourceView> = {},
+): SourceView {
+  const cells = new Map(
+    Object.entries(rows).map(([k, [count, mark]]) => [
+      hour(Number(k)),
+      { fingerprint: print(count, mark), rows: count, bytes: count * 100 },
+    ]),
+  );
+  return {
+    at: hour(48),
+    lower: undefined,
+    upper: hour(48),
+    windows: undefined,
+    unit: 'hour',
+    grade: 'checksum',
+    cells,
+    calls: 1,
+    ...more,
+  };
+}
+
+function held(
+  rows: Readonly<Record<number, [rows: number, mark?: number]>>,
+  coveredTo?: Instant,
+): Map<Instant, HeldCell> {
+  return new Map(
+    Object.entries(rows).map(([k, [count, mark]]) => [
+      hour(Number(k)),
+      {
+        account: count === 0 ? { rows: 0n, sum0: 0n, sum1: 0n, xor: 0n } : print(count, mark),
+        coveredTo: coveredTo ?? hour(Number(k) + 1),
+      },
+    ]),
+  );
+}
+
+describe('an hour is stale when its account does not balance', () => {
+  test('and otherwise it is left in peace', () => {
+    const found = diff(view({ 0: [5], 1: [5], 2: [7], 4: [3] }), held({ 0: [5], 1: [5, 2], 3: [9], 4: [3] }));
+    expect(found.stale).toEqual([
+      { from: hour(1), to: hour(2), rows: 5, bytes: 500, heldRows: 5, reason: 'changed', atRetentionEdge: false },
+      { from: hour(2), to: hour(3), rows: 7, bytes: 700, heldRows: 0, reason: 'new', atRetentionEdge: false },
+      { from: hour(3), to: hour(4), rows: 0, bytes: 0, heldRows: 9, reason: 'vanished', atRetentionEdge: false },
+    ]);
+    expect(found.balanced).toEqual([hour(0), hour(4)]);
+  });
+
+  test('up to where the rows have settled', () => {
+    const upper = hour(1) + 20n * MINUTE;
+    expect(diff(view({ 1: [5] }, { upper }), new Map()).stale).toMatchObject([{ from: hour(1), to: upper }]);
+  });
+
+  test('inside of what was asked for alone', () => {
+    const all = held({ 0: [1], 5: [1], 9: [1] });
+    expect(diff(view({}, { lower: hour(2), upper: hour(9) }), all).stale.map(({ from }) => from)).toEqual([hour(5)]);
+    const windows = [{ from: hour(9), to: hour(10) }];
+    expect(diff(view({}, { windows }), all).stale.map(({ from }) => from)).toEqual([hour(9)]);
+  });
+
+  test('by minutes in a view of minutes', () => {
+    const cells = new Map([[start + 3n * MINUTE, { fingerprint: print(1), rows: 1, bytes: 9 }]]);
+    const found = diff(view({}, { unit: 'minute', cells }), new Map());
+    expect(found.stale).toMatchObject([{ from: start + 3n * MINUTE, to: start + 4n * MINUTE, reason: 'new' }]);
+  });
+
+  test('not when neither side holds a row', () => {
+    expect(diff(view({}), held({ 3: [0] }))).toMatchObject({ stale: [], balanced: [hour(3)] });
+  });
+
+  test('by count, and by first and last instant where they are known, when the source gives no checksums', () => {
+    const counted = view({ 0: [5, 2], 1: [6, 2] }, { grade: 'count' });
+    expect(diff(counted, held({ 0: [5], 1: [5] })).stale).toMatchObject([{ from: hour(1), reason: 'changed' }]);
+    const ends = { first: hour(0) + 7n, last: hour(0) + 99n };
+    const cell = { fingerprint: print(5), rows: 5, bytes: 1, ...ends };
+    const withEnds = view({}, { grade: 'count', cells: new Map([[hour(0), cell]]) });
+    const same = { account: print(5, 3), coveredTo: hour(1), first: hour(0), last: hour(0) + 90n };
+    expect(diff(withEnds, new Map([[hour(0), same]])).stale).toEqual([]);
+    expect(diff(withEnds, new Map([[hour(0), { ...same, last: hour(0) + 80n }]])).stale).toHaveLength(1);
+  });
+});
+
+describe('an hour that cannot be compared is left alone', () => {
+  test('when it is held further than the source clock now reaches', () => {
+    const found = diff(view({ 1: [2] }, { upper: hour(1) + MINUTE }), held({ 1: [5] }, hour(1) + 2n * MINUTE));
+    expect(found).toMatchObject({ stale: [], leftAlone: [hour(1)] });
+  });
+
+  test('at the retention edge, where rows expire: nothing vanishes there, what is more or new is fetched', () => {
+    const options = { retentionEdge: hour(2) + 30n * MINUTE };
+    const found = diff(view({ 1: [2], 2: [3], 3: [9], 4: [1] }), held({ 0: [5], 1: [5], 3: [5], 4: [5] }), options);
+    expect(found.leftAlone).toEqual([hour(0), hour(1)]);
+    expect(found.stale).toMatchObject([
+      { from: hour(2), reason: 'new', atRetentionEdge: true },
+      { from: hour(3), reason: 'changed', atRetentionEdge: true },
+      { from: hour(4), reason: 'changed', atRetentionEdge: false },
+    ]);
+  });
+});
+
+describe('gaps that a page may run across', () => {
+  test('lie between stale hours with nothing on either side between them', () => {
+    const found = diff(view({ 0: [1], 3: [1], 4: [7], 6: [1], 7: [1] }), held({ 4: [7] }));
+    expect(found.stale.map(({ from }) => from)).toEqual([hour(0), hour(3), hour(6), hour(7)]);
+    expect(found.emptyGaps).toEqual([{ from: hour(1), to: hour(3) }]);
+  });
+});
+
+describe('a mass disappearance is told', () => {
+  test('per day', () => {
+    const before = held({ 0: [300], 1: [300], 24: [300], 25: [300] });
+    expect(massLoss(view({ 0: [300], 1: [300], 24: [240], 25: [0] }), before)).toEqual([
+      { from: start + DAY, to: start + 2n * DAY, heldRows: 600, lostRows: 360 },
+    ]);
+  });
+
+  test('over the whole range, where no single day lost enough rows to count', () => {
+    const hours = Array.from({ length: 10 }, (_, k) => k * 24);
+    const before = held(Object.fromEntries(hours.map((k) => [k, [60]])));
+    const now = view(Object.fromEntries(hours.map((k) => [k, [30]])), { upper: hour(240) });
+    expect(massLoss(now, before)).toEqual([{ from: start, to: hour(217), heldRows: 600, lostRows: 300 }]);
+  });
+
+  test('even when other hours gained as much', () => {
+    expect(massLoss(view({ 0: [0], 1: [900] }), held({ 0: [300], 1: [600] }))).toHaveLength(1);
+  });
+
+  test('not for few rows, a small share, new hours, or expiry', () => {
+    expect(massLoss(view({}), held({ 0: [99] }))).toEqual([]);
+    expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }))).toEqual([]);
+    expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }), { maxShare: 0.05 })).toHaveLength(1);
+    expect(massLoss(view({ 0: [900] }), new Map())).toEqual([]);
+    expect(massLoss(view({}), held({ 0: [1000] }), { retentionEdge: hour(1) })).toEqual([]);
+  });
+});

@@ -1,0 +1,208 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import { readBuckets, readHistogram } from '../../../src/extract/plan/histogram.ts';
+import { readSource } from '../../../src/extract/compare/reconcile.ts';
+import type { SourceView } from '../../../src/extract/compare/reconcile.ts';
+import { EMPTY, combine } from '../../../src/model/fingerprint.ts';
+import { DAY, HOUR, MINUTE, floorTo, parseInstant } from '../../../src/kernel/instant.ts';
+import type { Instant } from '../../../src/kernel/instant.ts';
+import { fingerprintOf, NOW, sources } from '../support/source.ts';
+import type { Source } from '../support/source.ts';
+
+const start = sources();
+const now = parseInstant(NOW) ?? 0n;
+const base = { rows: 8000, days: 20, frozen: true };
+const everything = { table: 'Events', unit: 'hour', grade: 'checksum', range: { settleMs: 300_000 } } as const;
+
+let plain: Source;
+let truth: SourceView;
+beforeAll(async () => {
+  plain = await start(base);
+  truth = await readSource(plain.client, everything);
+});
+
+/** Rows of the sandbox's store by hour, whatever it would answer. */
+async function storedHours(source: Source): Promise<Map<Instant, number>> {
+  const counts = await source.sandbox.counts();
+  const hours = counts.filter(({ table }) => table === 'Events');
+  return new Map(hours.map(({ hour, rows }) => [parseInstant(hour ?? '') ?? 0n, rows]));
+}
+
+describe('one call tells what the source holds, hour by hour', () => {
+  test('each hour with its rows, the range by the clock of the source', async () => {
+    expect(truth.calls).toBe(1);
+    expect(truth).toMatchObject({ grade: 'checksum', lower: undefined, at: now, upper: now - 5n * MINUTE });
+    const stored = await storedHours(plain);
+    const settled = [...truth.cells].filter(([hour]) => hour < floorTo(truth.upper, HOUR));
+    for (const [hour, { rows }] of settled) expect(rows).toBe(stored.get(hour));
+    expect(truth.cells.size).toBeGreaterThan(100);
+  });
+
+  test('each fingerprint is that of its ids', async () => {
+    const ids = await plain.client.ask(
+      'Events | where timestamp < bin(now() - 5m, 1m) | project h = tostring(bin(timestamp, 1h)), id = tostring(eventId)',
+      ['h', 'id'],
+    );
+    if (ids.kind !== 'rows') throw new Error(ids.by);
+    const own = new Map<Instant, typeof EMPTY>();
+    for (const [h, id] of ids.rows) {
+      const hour = parseInstant(String(h)) ?? 0n;
+      own.set(hour, combine(own.get(hour) ?? EMPTY, fingerprintOf(String(id))));
+    }
+    expect(new Map([...truth.cells].map(([hour, { fingerprint }]) => [hour, fingerprint]))).toEqual(own);
+  });
+
+  test('bounds by start, depth, retention and end, whichever is narrower', async () => {
+    const range = {
+      settleMs: 0,
+      lower: now - 12n * DAY + 5n * MINUTE,
+      depthDays: 10,
+      retentionDays: 45,
+      upper: now - DAY,
+    };
+    const view = await readSource(plain.client, { ...everything, range });
+    expect(view.lower).toBe(floorTo(now - 10n * DAY, DAY));
+    expect(view.upper).toBe(now - DAY);
+    const wide = await readSource(plain.client, { ...everything, range: { ...range, depthDays: 15 } });
+    expect(wide.lower).toBe(floorTo(now - 12n * DAY, HOUR));
+    const logs = await readSource(plain.client, {
+      ...everything,
+      table: 'Logs',
+      range: { settleMs: 0, retentionDays: 3 },
+    });
+    expect(logs.lower).toBe(floorTo(now - 3n * DAY, HOUR));
+  });
+
+  test('minutes of given windows', async () => {
+    const [hour, cell] = [...truth.cells].toSorted(([, a], [, b]) => b.rows - a.rows)[0] ?? [0n];
+    const view = await readSource(plain.client, {
+      ...everything,
+      unit: 'minute',
+      range: { windows: [{ from: hour, to: hour + HOUR }] },
+    });
+    const sum = [...view.cells.values()].reduce((all, { fingerprint }) => combine(all, fingerprint), EMPTY);
+    expect(sum).toEqual(cell?.fingerprint);
+    expect(view.cells.size).toBeGreaterThan(5);
+  });
+});
+
+describe('the form of the answer does not matter', () => {
+  test.each([
+    { shape: 'columns', gzip: true },
+    { shape: 'v1' },
+    { shape: 'v2' },
+    { shape: 'tables', datetime: 'trimmed' },
+    { shape: 'array' },
+    { row: 'object' },
+  ] as const)('%o', async (wire) => {
+    const source = await start({ ...base, wire });
+    const view = await readSource(source.client, everything);
+    expect(view).toMatchObject({ cells: truth.cells, at: truth.at, upper: truth.upper, calls: 1 });
+  });
+});
+
+describe('an answer that was cut is never taken for a smaller source', () => {
+  test.each(['silent', 'one-api-errors', 'error-400'] as const)(
+    'under a row cap of 2 (%s) the range is halved',
+    async (limitMode) => {
+      const capped = await start({ ...base, rowCap: 2, limitMode });
+      const view = await readSource(capped.client, {
+        ...everything,
+        range: { settleMs: 300_000, lower: now - 200n * DAY },
+      });
+      expect(view.cells).toEqual(truth.cells);
+      expect(view.upper).toBe(truth.upper);
+      expect(view.lower).toBe(floorTo(now - 200n * DAY, HOUR));
+      expect(view.calls).toBe(capped.calls());
+    },
+  );
+
+  test('under a cap of bytes too', async () => {
+    const capped = await start({ ...base, byteCap: 8000 });
+    const view = await readSource(capped.client, everything);
+    expect(view.cells).toEqual(truth.cells);
+    expect(view.calls).toBeGreaterThan(3);
+  });
+
+  test('after a timeout too', async () => {
+    const slow = await start({
+      ...base,
+      faults: [{ match: { kind: 'summary' }, times: 2, reply: { kind: 'status', status: 504 } }],
+    });
+    const view = await readSource(slow.client, {
+      ...everything,
+      range: { windows: [{ from: now - 30n * DAY, to: truth.upper }] },
+    });
+    expect(view.cells).toEqual(truth.cells);
+    expect(view.calls).toBe(5);
+  });
+});
+
+describe('without checksums', () => {
+  test('the count is the proof, with the first and last instant, and the grade says so', async () => {
+    const refusing = await start({
+      ...base,
+      faults: [{ times: null, reply: { kind: 'refused-function', name: 'binary_all_xor' } }],
+    });
+    const view = await readSource(refusing.client, everything);
+    expect(view).toMatchObject({ grade: 'count', calls: 2 });
+    for (const [hour, { rows, first = 0n, last = 0n, fingerprint }] of view.cells) {
+      expect(rows).toBe(truth.cells.get(hour)?.rows);
+      expect(first >= hour && first <= last && last < hour + HOUR).toBe(true);
+      expect(fingerprint).toEqual({ ...EMPTY, rows: BigInt(rows) });
+    }
+    const again = await readSource(refusing.client, { ...everything, grade: 'count' });
+    expect(again.calls).toBe(1);
+  });
+});
+
+describe('finer counts for the plan', () => {
+  test('cover their windows without a gap and add up to what the hours hold', async () => {
+    const hours = [...truth.cells].slice(0, 30);
+    const windows = hours.map(([from]) => ({ from, to: from + HOUR }));
+    for (const unit of ['minute', 'second'] as const) {
+      const { cells, calls } = await readHistogram(plain.client, { table: 'Events', unit, windows });
+      expect(calls).toBe(1);
+      let next = 0;
+      for (const { from, to } of windows) {
+        let at = from;
+        let rows = 0;
+        for (; at < to; next++) {
+          const cell = cells[next];
+          expect(cell?.from).toBe(at);
+          at = cell?.to ?? to;
+          rows += cell?.rows ?? 0;
+        }
+        expect(at).toBe(to);
+        expect(rows).toBe(truth.cells.get(from)?.rows);
+      }
+      expect(next).toBe(cells.length);
+    }
+  });
+
+  test('hash buckets add up to what their cell holds', async () => {
+    const [from, { rows, bytes }] = [...truth.cells].toSorted(([, a], [, b]) => b.rows - a.rows)[0] ?? [
+      0n,
+      { rows: 0, bytes: 0 },
+    ];
+    const [buckets = []] = await readBuckets(plain.client, {
+      table: 'Events',
+      cells: [{ from, to: from + HOUR, rows, bytes }],
+    });
+    expect(buckets.reduce((sum, bucket) => sum + bucket.rows, 0)).toBe(rows);
+    expect(buckets.reduce((sum, bucket) => sum + bucket.bytes, 0)).toBe(bytes);
+    expect(buckets.every(({ bucket }, k) => bucket > (buckets[k - 1]?.bucket ?? -1) && bucket < 65_536)).toBe(true);
+  });
+
+  test('hash buckets of many seconds come in one call', async () => {
+    const windows = [...truth.cells].slice(0, 40).map(([from]) => ({ from, to: from + HOUR }));
+    const seconds = (await readHistogram(plain.client, { table: 'Events', unit: 'second', windows })).cells
+      .filter(({ rows }) => rows > 0)
+      .slice(0, 60);
+    const before = plain.calls();
+    const buckets = await readBuckets(plain.client, { table: 'Events', cells: seconds });
+    expect(plain.calls() - before).toBe(1);
+    expect(buckets.map((list) => list.reduce((sum, { rows }) => sum + rows, 0))).toEqual(
+      seconds.map(({ rows }) => rows),
+    );
+  });
+});

@@ -1,0 +1,128 @@
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  PACKED_COLUMNS,
+  boundsQuery,
+  bucketQuery,
+  cellQuery,
+  clockQuery,
+  pageQuery,
+  probeQuery,
+} from '../../../src/extract/source/kql.ts';
+import {
+  delayQuestion,
+  extentQuestion,
+  formsQuestion,
+  orderQuestion,
+  parametersQuestion,
+  rowsQuestion,
+  schemaQuestion,
+} from '../../../src/extract/source/questions.ts';
+import type { CellQuery, ClockRange } from '../../../src/extract/source/kql.ts';
+import { DAY, HOUR, parseInstant } from '../../../src/kernel/instant.ts';
+import type { Window } from '../../../src/kernel/instant.ts';
+import type { Page } from '../../../src/model/page.ts';
+import type { SourceDrop } from '../../../src/model/privacy.ts';
+import { TABLES, TABLE_NAMES } from '../../../src/model/tables.ts';
+import { loadAnalyser } from '../support/analyser.ts';
+import type { Analysis } from '../support/analyser.ts';
+
+let analyse: (query: string) => Analysis;
+beforeAll(async () => {
+  analyse = await loadAnalyser();
+});
+
+const start = parseInstant('2026-03-01T00:00:00Z') ?? 0n;
+const windows: readonly (readonly Window[])[] = [
+  [{ from: start, to: start + DAY }],
+  Array.from({ length: 5 }, (_, k) => ({ from: start + BigInt(k) * DAY, to: start + BigInt(k) * DAY + HOUR })),
+];
+const keys: readonly SourceDrop[][] = [
+  [],
+  [{ types: undefined, keys: ['email', `o'brien "\\" \u{1f600} é\n`, '$.a.b'] }],
+  [
+    { types: undefined, keys: ['email'] },
+    { types: ['Pass:*', 'a.b', `x['"\\)\u{1f600}`], keys: ['$.a.b'] },
+    { types: ['*'], keys: ['email', 'b'] },
+  ],
+];
+const ranges: readonly ClockRange[] = [
+  { settleMs: 300_000 },
+  { settleMs: 1, lower: start },
+  { settleMs: 0, depthDays: 45 },
+  { settleMs: 300_000, lower: start, upper: start + DAY, depthDays: 45, retentionDays: 45 },
+  { settleMs: 300_000, depthDays: 45, depthFrom: start },
+];
+
+function* everyQuery(): Generator<readonly [name: string, query: string, columns: readonly string[] | undefined]> {
+  const packed = PACKED_COLUMNS.map((name) => `${name}: string`);
+  for (const table of TABLE_NAMES) {
+    for (const dropKeys of keys) {
+      for (const proof of ['checksum', 'count', 'none'] as const)
+        for (const unit of ['hour', 'minute', 'second'] as const)
+          for (const range of [...(unit === 'hour' ? ranges : []), ...windows.map((some) => ({ windows: some }))]) {
+            const query: CellQuery = { table, unit, proof, range, dropKeys };
+            yield [`cells of ${table} by ${unit}, ${proof}`, cellQuery(query), packed];
+          }
+      for (const some of windows)
+        yield [`buckets of ${table}`, bucketQuery(table, some, { items: 20_000, dropKeys }), packed];
+      for (const some of windows) {
+        const page: Page = { id: 'p', windows: some, rows: 1, bytes: 1 };
+        const columns = TABLES[table].columns.map(({ name }) => `${name}: string`);
+        yield [`page of ${table}`, pageQuery(table, page, 500_000, dropKeys), columns];
+        const part: Page = { ...page, windows: some.slice(0, 1), hash: { from: 0, to: 32_768 } };
+        yield [`hash part of ${table}`, pageQuery(table, part, 1, dropKeys), columns];
+      }
+    }
+    for (const range of ranges) yield [`bounds of ${table}`, boundsQuery(table, range), undefined];
+  }
+  yield ['probe', probeQuery(), undefined];
+  yield ['clock', clockQuery(), undefined];
+  for (const question of [formsQuestion, orderQuestion, parametersQuestion])
+    yield [question.name, question().query, undefined];
+  yield ['rows', rowsQuestion(500_000).query, ['x: string']];
+  for (const table of TABLE_NAMES)
+    for (const question of [delayQuestion, extentQuestion, schemaQuestion])
+      yield [
+        `${question.name} of ${table}`,
+        question(table).query,
+        question(table).columns.map((name) => `${name}: string`),
+      ];
+}
+
+describe('every query text that the pipeline can send', () => {
+  test('is clean in the analyser of the engine, warnings included, and answers with text columns under their own names', () => {
+    const faults: string[] = [];
+    let checked = 0;
+    for (const [name, query, columns] of everyQuery()) {
+      const analysis = analyse(query);
+      checked++;
+      if (analysis.problems.length > 0) faults.push(`${name}: ${analysis.problems.join('; ')}\n${query.slice(0, 400)}`);
+      else if (columns && analysis.columns.join() !== columns.join())
+        faults.push(`${name}: ${analysis.columns.join()}`);
+    }
+    expect(faults).toEqual([]);
+    expect(checked).toBeGreaterThan(200);
+  });
+
+  test('is refused by the analyser when a column is misspelt, so that the check above means something', () => {
+    expect(
+      analyse(cellQuery({ table: 'Events', unit: 'hour', proof: 'checksum', range: { settleMs: 0 } })).problems,
+    ).toEqual([]);
+    expect(analyse(probeQuery().replace('by h', 'by hh')).problems.join()).toMatch(/hh/);
+  });
+});
+
+describe('a query text', () => {
+  test('takes no number that is not whole and no window that is empty', () => {
+    const page: Page = { id: 'p', windows: [{ from: start, to: start }], rows: 1, bytes: 1 };
+    expect(() => pageQuery('Events', page, 1)).toThrow(RangeError);
+    expect(() => pageQuery('Events', { ...page, windows: windows[0] ?? [] }, 1.5)).toThrow(RangeError);
+  });
+
+  test('carries a key of any characters as one literal of plain ASCII', () => {
+    const query = pageQuery('Events', { id: 'p', windows: windows[0] ?? [], rows: 1, bytes: 1 }, 1, [
+      { types: undefined, keys: [`a'b"c\\d\u{1f600}`] },
+    ]);
+    expect(query).toContain(String.raw`dynamic(['a\u0027b\u0022c\u005cd\ud83d\ude00'])`);
+  });
+});

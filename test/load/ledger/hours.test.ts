@@ -1,0 +1,197 @@
+import { describe, expect, test } from 'vitest';
+import { EMPTY } from '../../../src/model/fingerprint.ts';
+import type { Fingerprint } from '../../../src/model/fingerprint.ts';
+import { HOUR, MINUTE } from '../../../src/kernel/instant.ts';
+import type { Instant } from '../../../src/kernel/instant.ts';
+import { heldHours, minuteFingerprints, recordComparison } from '../../../src/load/ledger/hours.ts';
+import type { SourceComparison } from '../../../src/load/ledger/hours.ts';
+import type { TableName } from '../../../src/model/tables.ts';
+import { at, event, load, scratchLake, sourceHours, span, TENANT } from '../support/lake.ts';
+import type { Scratch } from '../support/lake.ts';
+
+const FROM = '2026-07-03T00:00:00Z';
+const TO = '2026-07-03T06:00:00Z';
+const ROWS = [
+  event('a', '2026-07-03T01:10:00Z'),
+  event('b', '2026-07-03T01:50:00Z'),
+  event('c', '2026-07-03T03:00:00Z'),
+];
+
+async function compare(
+  { ledger }: Scratch,
+  hours: ReadonlyMap<Instant, Fingerprint>,
+  change: Partial<SourceComparison> = {},
+  table: TableName = 'Events',
+) {
+  return recordComparison(
+    ledger,
+    TENANT,
+    table,
+    { at: at('2026-07-04T00:00:00Z'), lower: at(FROM), upper: at(TO), grade: 'checksum', hours, ...change },
+    'run-1',
+  );
+}
+
+async function states({ ledger }: Scratch, table: TableName = 'Events'): Promise<Record<string, string>> {
+  const hours = await heldHours(ledger, TENANT, table);
+  return Object.fromEntries([...hours].map(([hour, { state }]) => [String((hour - at(FROM)) / HOUR), state]));
+}
+
+describe('a comparison with the source', () => {
+  test('proves every hour whose account balances, the empty ones too', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS);
+    expect(await states(lake)).toMatchObject({ 0: 'unchecked', 1: 'unchecked' });
+    const counts = await compare(lake, sourceHours(ROWS));
+    expect(counts).toEqual({ verified: 6, partial: 0, open: 0, expired: 0, unchecked: 0 });
+    const [row] = await lake.ledger.rawRows(
+      `select grade, verified_at::varchar as verified_at, run from hours where hour = '2026-07-03T01:00:00Z'`,
+    );
+    expect(row).toEqual({ grade: 'checksum', verified_at: '2026-07-04 00:00:00+00', run: 'run-1' });
+  });
+
+  test('tells an hour with one row exchanged for another, though the counts agree', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS);
+    const other = [...ROWS.slice(0, 1), event('B2', '2026-07-03T01:50:00Z'), ...ROWS.slice(2)];
+    expect(await compare(lake, sourceHours(other))).toMatchObject({ verified: 5, partial: 1 });
+    expect(await compare(lake, sourceHours(other), { grade: 'count' })).toMatchObject({ verified: 6, partial: 0 });
+  });
+
+  test('calls an hour that is not over open, and verified once it is', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, '2026-07-03T03:30:00Z'), ROWS);
+    await compare(lake, sourceHours(ROWS), { upper: at('2026-07-03T03:30:00Z') });
+    expect(await states(lake)).toEqual({ 0: 'verified', 1: 'verified', 2: 'verified', 3: 'open' });
+    await compare(lake, sourceHours(ROWS), { upper: at('2026-07-03T04:00:00Z') });
+    expect((await heldHours(lake.ledger, TENANT, 'Events')).get(at('2026-07-03T03:00:00Z'))).toMatchObject({
+      state: 'verified',
+      coveredTo: at('2026-07-03T04:00:00Z'),
+    });
+  });
+
+  test('calls an hour never loaded partial when the source has rows in it, verified when it has none', async () => {
+    await using lake = await scratchLake();
+    await compare(lake, sourceHours(ROWS));
+    expect(await states(lake)).toEqual({
+      0: 'verified',
+      1: 'partial',
+      2: 'verified',
+      3: 'partial',
+      4: 'verified',
+      5: 'verified',
+    });
+  });
+
+  test('a merge that changes an hour makes it unchecked until the source is compared again', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS);
+    await compare(lake, sourceHours(ROWS));
+    await load(lake, span('2026-07-03T01:00:00Z', '2026-07-03T02:00:00Z'), ROWS.slice(0, 1));
+    expect(await states(lake)).toMatchObject({ 0: 'verified', 1: 'unchecked', 2: 'verified', 3: 'verified' });
+  });
+
+  test('leaves an hour alone that was covered further than the source now reaches: its clock stepped back', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS);
+    await compare(lake, sourceHours(ROWS));
+    await compare(lake, new Map(), { lower: at('2026-07-03T03:00:00Z'), upper: at('2026-07-03T03:20:00Z') });
+    expect(await states(lake)).toMatchObject({ 3: 'verified' });
+  });
+
+  test('keeps the time of the first proof when nothing changed since', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS);
+    await compare(lake, sourceHours(ROWS));
+    await compare(lake, sourceHours(ROWS), { at: at('2026-07-09T00:00:00Z') });
+    const rows = await lake.ledger.rawRows(
+      'select distinct verified_at::varchar as v, checked_at::varchar as c from hours',
+    );
+    expect(rows).toEqual([{ v: '2026-07-04 00:00:00+00', c: '2026-07-09 00:00:00+00' }]);
+  });
+});
+
+describe('behind the retention edge', () => {
+  test('a proof stands, and what was never proven is expired', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS, { table: 'Logs' });
+    await compare(lake, sourceHours(ROWS.slice(0, 2)), {}, 'Logs');
+    expect(await states(lake, 'Logs')).toMatchObject({ 1: 'verified', 3: 'partial' });
+    const edge = at('2026-07-03T04:30:00Z');
+    const counts = await compare(lake, new Map(), { lower: at('2026-07-03T04:00:00Z'), retentionEdge: edge }, 'Logs');
+    expect(await states(lake, 'Logs')).toEqual({
+      0: 'verified',
+      1: 'verified',
+      2: 'verified',
+      3: 'expired',
+      4: 'verified',
+      5: 'verified',
+    });
+    expect(counts).toMatchObject({ verified: 2, expired: 1 });
+  });
+
+  test('an hour that the source is just forgetting keeps its proof', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS, { table: 'Logs' });
+    await compare(lake, sourceHours(ROWS), {}, 'Logs');
+    await compare(lake, sourceHours(ROWS.slice(1)), { lower: at('2026-07-03T01:00:00Z'), retentionEdge: at('2026-07-03T01:30:00Z') }, 'Logs'); // prettier-ignore
+    expect(await states(lake, 'Logs')).toMatchObject({ 1: 'verified' });
+  });
+
+  test('hours that no run ever saw, between the last known and the edge, are on record as expired', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, '2026-07-03T02:00:00Z'), ROWS.slice(0, 2), { table: 'Logs' });
+    await compare(lake, sourceHours(ROWS.slice(0, 2)), { upper: at('2026-07-03T02:00:00Z') }, 'Logs');
+    const lower = at('2026-07-03T05:00:00Z');
+    await compare(lake, new Map(), { lower, retentionEdge: lower + 10n * MINUTE }, 'Logs');
+    expect(await states(lake, 'Logs')).toEqual({
+      0: 'verified',
+      1: 'verified',
+      2: 'expired',
+      3: 'expired',
+      4: 'expired',
+      5: 'verified',
+    });
+  });
+});
+
+test('five years of hours are recorded and read back in a few statements', async () => {
+  await using lake = await scratchLake();
+  const lower = at('2021-01-01T00:00:00Z');
+  const upper = at('2026-01-01T00:00:00Z');
+  const one: Fingerprint = { rows: 1n, sum0: 2n ** 32n - 1n, sum1: 3n, xor: 2n ** 60n - 1n };
+  const hours = new Map<Instant, Fingerprint>();
+  for (let hour = lower; hour < upper; hour += HOUR) hours.set(hour, one);
+  const start = process.cpuUsage();
+  expect(await compare(lake, hours, { lower, upper })).toMatchObject({ partial: 43_824 });
+  expect(await compare(lake, new Map(), { lower, upper })).toMatchObject({ verified: 43_824 });
+  expect((await heldHours(lake.ledger, TENANT, 'Events')).size).toBe(43_824);
+  // Of the processor, whatever else runs on the machine; row by row it would be minutes.
+  const { user, system } = process.cpuUsage(start);
+  expect((user + system) / 1e6, 'seconds').toBeLessThan(10);
+});
+
+test('minutes of an hour add lake, duplicates and quarantine, so that they compare with the source', async () => {
+  await using lake = await scratchLake();
+  const rows = [
+    event('a', '2026-07-03T01:10:00Z'),
+    event('a', '2026-07-03T01:10:30Z'),
+    event('a', '2026-07-03T01:20:00Z'),
+    event('', '2026-07-03T01:30:00Z'),
+    event('d', '2026-07-03T02:00:00Z'),
+  ];
+  await load(lake, span(FROM, TO), rows);
+  const minutes = await minuteFingerprints(lake.ledger, TENANT, 'Events', [
+    at('2026-07-03T01:00:00Z'),
+    at('2026-07-03T04:00:00Z'),
+  ]);
+  expect([...minutes].map(([minute, { rows }]) => [(minute - at('2026-07-03T01:00:00Z')) / MINUTE, rows])).toEqual([
+    [10n, 2n],
+    [20n, 1n],
+    [30n, 1n],
+  ]);
+  expect(minutes.get(at('2026-07-03T01:30:00Z'))).toEqual({
+    ...EMPTY,
+    ...sourceHours([event('', FROM)]).get(at(FROM)),
+  });
+});

@@ -1,0 +1,115 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
+import { compactMonths } from '../../../src/load/maintenance/compact.ts';
+import { publish } from '../../../src/load/publish/publish.ts';
+import { recover } from '../../../src/load/maintenance/recover.ts';
+import { repair } from '../../../src/load/maintenance/repair.ts';
+import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
+import { LAKE_DEFAULTS } from '../../../src/load/ledger/ledger.ts';
+import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
+import type { Scratch } from '../support/lake.ts';
+
+const MONTH = span('2026-07-01T00:00:00Z', '2026-08-01T00:00:00Z');
+const ROWS = [3, 4, 5, 30].map((day) => event(`r${day}`, `2026-07-${String(day).padStart(2, '0')}T10:00:00Z`));
+const LATER = at('2026-09-10T00:00:00Z');
+const FOLDER = 'store/events/tenant_id=acme/month=2026-07';
+
+async function settled(lake: Scratch): Promise<void> {
+  await load(lake, MONTH, ROWS);
+  await recordComparison(
+    lake.ledger,
+    TENANT,
+    'Events',
+    { at: LATER, lower: MONTH.from, upper: MONTH.to, grade: 'checksum', hours: sourceHours(ROWS) },
+    'run-1',
+  );
+}
+
+describe('a closed month of small days', () => {
+  test('becomes one file; rows, accounts and proofs stay as they are', async () => {
+    await using lake = await scratchLake({ keepHours: 0 });
+    await settled(lake);
+    const [rows, hours] = [await storedRows(lake.ledger), await heldHours(lake.ledger, TENANT, 'Events')];
+    expect(await compactMonths(lake.ledger, { run: 'run-1', at: LATER })).toEqual({ months: 1, files: 4 });
+    expect(await storedRows(lake.ledger)).toEqual(rows);
+    expect(await heldHours(lake.ledger, TENANT, 'Events')).toEqual(hours);
+    await publish(lake.ledger, { run: 'run-1', head: true });
+    expect(readdirSync(join(lake.dir, FOLDER))).toEqual(['2026-07.1.parquet']);
+    expect(readdirSync(join(lake.dir, 'lake/events/v1/tenant_id=acme/month=2026-07'))).toEqual(['2026-07.parquet']);
+    expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 1, rows: 4, faults: [] });
+    expect(await compactMonths(lake.ledger, { run: 'run-2', at: LATER })).toEqual({ months: 0, files: 0 });
+  });
+
+  test('is rewritten as a month by a late row and by an erasure', async () => {
+    await using lake = await scratchLake();
+    await settled(lake);
+    await compactMonths(lake.ledger, { run: 'run-1', at: LATER });
+    const hour = span('2026-07-20T05:00:00Z', '2026-07-20T06:00:00Z');
+    expect(await load(lake, hour, [event('late', '2026-07-20T05:30:00Z')])).toMatchObject({ inserted: 1, days: 1 });
+    const erased = span('2026-07-03T10:00:00Z', '2026-07-03T11:00:00Z');
+    expect(await load(lake, erased, [])).toMatchObject({ removed: 1, days: 1 });
+    expect((await storedRows(lake.ledger)).map((row) => row['event_id'])).toEqual(['r4', 'r5', 'late', 'r30']);
+    expect(existsSync(join(lake.dir, FOLDER, '2026-07.3.parquet'))).toBe(true);
+    expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 1, rows: 4, faults: [] });
+  });
+
+  test('is left alone while it is young, unsettled, or its days are not small', async () => {
+    await using lake = await scratchLake();
+    await load(lake, MONTH, ROWS);
+    expect(await compactMonths(lake.ledger, { run: 'r', at: LATER })).toMatchObject({ months: 0 });
+    await settled(lake);
+    expect(await compactMonths(lake.ledger, { run: 'r', at: at('2026-08-20T00:00:00Z') })).toMatchObject({ months: 0 });
+    expect(await compactMonths(lake.ledger, { run: 'r', at: LATER, smallBytes: 100 })).toMatchObject({ months: 0 });
+  });
+
+  test('killed in between: the days stay, the orphan goes, and the next run compacts', async () => {
+    await using lake = await scratchLake();
+    await settled(lake);
+    const killed = compactMonths(lake.ledger, {
+      run: 'r',
+      at: LATER,
+      onStep: () => {
+        throw new Error('killed');
+      },
+    });
+    await expect(killed).rejects.toThrow('killed');
+    await lake.reopen();
+    expect(await recover(lake.ledger)).toMatchObject({ orphans: 1 });
+    expect(await storedRows(lake.ledger)).toHaveLength(4);
+    expect(await compactMonths(lake.ledger, { run: 'r', at: LATER })).toMatchObject({ months: 1 });
+  });
+
+  test('stands for its days when the ledger is rebuilt while both are there', async () => {
+    await using lake = await scratchLake();
+    await settled(lake);
+    await compactMonths(lake.ledger, { run: 'r', at: LATER });
+    await publish(lake.ledger, { run: 'r', head: true });
+    expect(readdirSync(join(lake.dir, FOLDER))).toHaveLength(5);
+    await lake.ledger.close();
+    expect(await repair(lake.dir, LAKE_DEFAULTS, lake.runtime)).toMatchObject({ files: 1, rows: 4, leftOut: 4 });
+    await lake.reopen();
+  });
+});
+
+test('a big period is not sorted anew for a few late rows: nothing of it is lost or doubled', async () => {
+  await using lake = await scratchLake();
+  const day = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
+  const many = Array.from({ length: 201_000 }, (_, index) =>
+    event(`r${index}`, new Date(Date.parse('2026-07-03T00:00:00Z') + index * 400).toISOString(), {
+      type: ['b', 'd', 'e'][index % 3] ?? '',
+      properties: '',
+    }),
+  );
+  await load(lake, day, many);
+  // The 201,000 rows end at 22:20.
+  const minute = span('2026-07-03T23:59:00Z', '2026-07-04T00:00:00Z');
+  const late = ['a', 'b', 'c', 'd', 'f', ''].map((type) => event(`late-${type}`, '2026-07-03T23:59:30Z', { type }));
+  expect(await load(lake, minute, late)).toMatchObject({ inserted: 6, removed: 0 });
+  const [shape] = await lake.ledger.rawRows(
+    `select count(*)::int as n, count(distinct event_id)::int as ids, count(distinct event_type)::int as types
+     from read_parquet('${lake.dir}/${FOLDER}/2026-07-03.2.parquet', hive_partitioning = false)`,
+  );
+  expect(shape).toEqual({ n: 201_006, ids: 201_006, types: 6 });
+});

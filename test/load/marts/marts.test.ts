@@ -1,0 +1,293 @@
+/** Marts: results of reports by day, the same as the reports themselves say, and computed for the days that changed alone. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { dailyMarts } from '../../../src/query/definitions.ts';
+import { OutOfMemoryError } from '../../../src/load/ledger/engine.ts';
+import type { Ledger } from '../../../src/load/ledger/ledger.ts';
+import { publish } from '../../../src/load/publish/publish.ts';
+import { recover } from '../../../src/load/maintenance/recover.ts';
+import { verifyMarts } from '../../../src/load/maintenance/verify.ts';
+import { openReader, textRows } from '../../../src/query/reader.ts';
+import { findReport, parameterValues } from '../../../src/query/report.ts';
+import { event, load, metric, scratchLake, span, TENANT } from '../support/lake.ts';
+import type { Scratch } from '../support/lake.ts';
+
+const DAYS = ['2026-07-01', '2026-07-02', '2026-07-03', '2026-07-05'];
+
+/** One that stands on its day, on another table's, on the past, on all days: most of what follows is the same for every report. */
+const SOME = ['passes_created', 'log_volume', 'churn', 'survival'];
+
+let lake: Scratch;
+beforeEach(async () => {
+  lake = await scratchLake({ marts: SOME });
+});
+afterEach(() => lake[Symbol.asyncDispose]());
+
+function next(day: string): string {
+  return new Date(Date.parse(day) + 86_400_000).toISOString().slice(0, 10);
+}
+
+/** A day of every kind of event, other numbers each day; some happen in its first and last instant. */
+function happenings(day: string, passes: number): unknown[][] {
+  const of = (n: number, type: string, time: string, properties: object): unknown[] =>
+    event(`${day}-${type}-${n}`, `${day}T${time}Z`, { type, properties: JSON.stringify(properties) });
+  return Array.from({ length: passes }, (_, n) => [
+    of(n, 'Pass:Created', '00:00:00', { passId: `p${n}` }),
+    of(n, 'Pass:Installed', '12:30:00', { passId: `p${n}`, device: n % 2 === 0 ? 'apple' : 'google', redirectId: 'r' }),
+    of(n, 'Pass:Uninstalled', '23:59:59.999999', { passId: `p${n}`, device: 'apple' }),
+    of(n, 'PageView', '10:00:00', {}),
+    of(n, 'ApiRequest', '10:00:00', { statusCode: n === 0 ? 500 : 200 }),
+    of(n, 'Notification:Sent', '10:00:00', { passId: `p${n}` }),
+    of(n, 'Redirect:Redirected', '10:00:00', { redirectId: 'r' }),
+  ]).flat();
+}
+
+async function loadDay(day: string, passes: number): Promise<void> {
+  const window = span(`${day}T00:00:00Z`, `${next(day)}T00:00:00Z`);
+  await load(lake, window, happenings(day, passes));
+  const logs = [event(`${day}-e`, `${day}T01:00:00Z`, { type: 'Error:Timeout' }), event(`${day}-i`, `${day}T02:00:00Z`, { type: 'Info' })];
+  await load(lake, window, logs, { table: 'Logs' });
+  const snapshots = ['00', '07', '23'].map((hour) => metric(`${day}-${hour}`, `${day}T${hour}:00:05Z`, '{"apple":4}', { type: 'passes.installed' }));
+  await load(lake, window, snapshots, { table: 'Metrics' });
+} // prettier-ignore
+
+async function query(sql: string, values: Record<string, string | null> = {}): Promise<string[][]> {
+  await using reader = await openReader(lake.dir, { threads: 1, memoryLimit: '256MB' });
+  return await textRows(reader, sql, values);
+}
+
+/** All but when it was computed. */
+const NOT_WHEN = '* exclude (tenant_id, loaded_at)';
+
+async function kept(name: string): Promise<string[][]> {
+  return query(`select tenant_id, ${NOT_WHEN} from mart_${name} order by all`);
+}
+
+async function reported(name: string): Promise<string[][]> {
+  const report = await findReport(name);
+  const inner = report.sql.trim();
+  return query(`select tenant_id, period::date as day, ${NOT_WHEN.replace('tenant_id', 'tenant_id, period')} from (${inner}) where period::date in (select hour::date from coverage) order by all`, parameterValues(report, [])); // prettier-ignore
+}
+
+async function publishAll(): Promise<void> {
+  await publish(lake.ledger, { run: 'r', head: true });
+}
+
+/** Names of files below the store: those of the marts, and the openings. */
+function martFiles(): string[] {
+  const folder = join(lake.dir, 'store/marts');
+  return existsSync(folder) ? readdirSync(folder).toSorted() : [];
+}
+
+test('docs/lake.md names every report that has a mart', async () => {
+  const docs = readFileSync(new URL('../../../docs/lake.md', import.meta.url), 'utf8');
+  const listed = /<!-- marts: .*?-->([\s\S]*?)<!-- end -->/.exec(docs)?.[1] ?? '';
+  expect([...listed.matchAll(/`(\w+)`/g)].map(([, name]) => name)).toEqual(
+    (await dailyMarts()).map(({ name }) => name),
+  );
+});
+
+describe('marts', () => {
+  test('say of each day what their report says', async () => {
+    await lake.reopen({ marts: true });
+    for (const [n, day] of DAYS.entries()) await loadDay(day, n + 2);
+    await lake.ledger.run(`update hours set state = 'verified'`);
+    await publishAll();
+    const names = (await dailyMarts()).map(({ name }) => name);
+    expect(names.length).toBeGreaterThanOrEqual(22);
+    for (const name of names) {
+      const rows = await kept(name);
+      expect(rows.length).toBeGreaterThanOrEqual(DAYS.length);
+      expect(rows).toEqual(await reported(name));
+      // Not of zeros alone.
+      expect(rows.some((row) => row.slice(2).some((cell) => Number(cell) >= 2 || cell === 'Info'))).toBe(true);
+    }
+  });
+
+  test('are computed anew for the days that changed, and stay as they were computed for the others', async () => {
+    for (const [n, day] of DAYS.entries()) await loadDay(day, n + 1);
+    await publishAll();
+    const whenBefore = new Map((await query('select day, loaded_at from mart_passes_created')).map(([day = '', at = '']) => [day, at])); // prettier-ignore
+    lake.clock.now += 3_600_000;
+    await loadDay('2026-07-02', 7);
+    await loadDay('2026-07-06', 2);
+    await publishAll();
+    for (const name of SOME) expect(await kept(name)).toEqual(await reported(name));
+    const after = await query('select day, loaded_at, passes_created from mart_passes_created order by day');
+    expect(after.map(([day, , created]) => `${day} ${created}`)).toEqual(['2026-07-01 1', '2026-07-02 7', '2026-07-03 3', '2026-07-05 4', '2026-07-06 2']); // prettier-ignore
+    const changed = after.filter(([day = '', at]) => whenBefore.get(day) !== at).map(([day]) => day);
+    expect(changed).toEqual(['2026-07-02', '2026-07-06']);
+  });
+
+  test('are not touched where nothing changed, and not where a batch is published in the middle of a run', async () => {
+    await loadDay('2026-07-01', 1);
+    await publish(lake.ledger, { run: 'r', head: false });
+    expect(martFiles()).toEqual([]);
+    await publishAll();
+    const files = martFiles();
+    expect(files.length).toBe(SOME.length);
+    expect(await publish(lake.ledger, { run: 'r', head: true })).toMatchObject({ changed: false });
+    expect(martFiles()).toEqual(files);
+  });
+
+  test('are in the manifest with their checksums, and below the head under their names', async () => {
+    await loadDay('2026-07-01', 2);
+    await publishAll();
+    const manifest: unknown = JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8'));
+    const file = martFiles().find((name) => name.startsWith('scans') || name.startsWith('passes_created')) ?? '';
+    const bytes = readFileSync(join(lake.dir, 'store/marts', file));
+    expect(manifest).toMatchObject({
+      marts: {
+        passes_created: {
+          file: `store/marts/${file}`,
+          rows: 1,
+          bytes: bytes.length,
+          sha256: createHash('sha256').update(bytes).digest('hex'),
+          days: 1,
+          firstDay: '2026-07-01',
+          lastDay: '2026-07-01',
+        },
+      },
+    });
+    expect(readFileSync(join(lake.dir, 'lake/marts/passes_created.parquet'))).toEqual(bytes);
+  });
+
+  test('go with their rows: an emptied day, a tenant, the setting', async () => {
+    await loadDay('2026-07-01', 2);
+    await loadDay('2026-07-02', 2);
+    await publishAll();
+    await lake.ledger.run(`delete from hours where tenant = '${TENANT}' and hour::date = '2026-07-02'`);
+    await publishAll();
+    expect(await query('select day from mart_passes_created')).toEqual([['2026-07-01']]);
+    await lake.reopen({ marts: false, keepHours: 0 });
+    await publishAll();
+    expect(martFiles()).toEqual([]);
+    expect(readdirSync(join(lake.dir, 'lake'))).not.toContain('passes_created.parquet');
+    await expect(query('select * from mart_passes_created')).rejects.toThrow('does not exist');
+  });
+
+  test('are made again when a file is lost, and strays of a killed run are removed', async () => {
+    await loadDay('2026-07-01', 2);
+    await publishAll();
+    const before = await kept('passes_created');
+    const [first = ''] = martFiles();
+    await rm(join(lake.dir, 'store/marts', first));
+    await recover(lake.ledger);
+    await publishAll();
+    expect(martFiles()).toHaveLength(SOME.length);
+    expect(await kept('passes_created')).toEqual(before);
+    await lake.ledger.run('delete from mart_files');
+    await recover(lake.ledger);
+    expect(martFiles()).toEqual([]);
+    await publishAll();
+    expect(await kept('passes_created')).toEqual(before);
+  });
+
+  test('damaged ones are told by verify, by size or by checksum, and made anew under another name', async () => {
+    await loadDay('2026-07-01', 2);
+    await publishAll();
+    const before = await kept('passes_created');
+    const [first = '', second = '', third = ''] = martFiles();
+    const path = (name: string): string => join(lake.dir, 'store/marts', name);
+    await rm(path(first));
+    writeFileSync(path(second), 'garbage');
+    const bytes = readFileSync(path(third));
+    bytes.writeUInt8(bytes.readUInt8(10) ^ 4, 10);
+    writeFileSync(path(third), bytes);
+    expect(await verifyMarts(lake.ledger, true)).toEqual({
+      files: martFiles().length + 1,
+      faults: [
+        { file: `store/marts/${first}`, fault: 'missing' },
+        { file: `store/marts/${second}`, fault: 'size' },
+        { file: `store/marts/${third}`, fault: 'sha256' },
+      ],
+    });
+    await publishAll();
+    expect((await verifyMarts(lake.ledger, true)).faults).toEqual([]);
+    for (const name of SOME) expect(await kept(name)).toEqual(await reported(name));
+    expect(await kept('passes_created')).toEqual(before);
+    const manifest = z
+      .object({ marts: z.record(z.string(), z.object({ file: z.string() })) })
+      .parse(JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8')));
+    const named = Object.values(manifest.marts).map(({ file }) => file);
+    expect([first, second, third].filter((name) => named.includes(`store/marts/${name}`))).toEqual([]);
+  });
+
+  test('a size that fits is enough where verify is not deep', async () => {
+    await loadDay('2026-07-01', 1);
+    await publishAll();
+    const [first = ''] = martFiles();
+    const path = join(lake.dir, 'store/marts', first);
+    writeFileSync(path, readFileSync(path).fill(0));
+    expect((await verifyMarts(lake.ledger, false)).faults).toEqual([]);
+    expect((await verifyMarts(lake.ledger, true)).faults).toMatchObject([{ fault: 'sha256' }]);
+  });
+});
+
+describe('a stop', () => {
+  test('leaves marts to the next run: the rows are published without them, and then with them', async () => {
+    await loadDay('2026-07-01', 3);
+    await publish(lake.ledger, { run: 'r', head: true, signal: AbortSignal.abort() });
+    expect(martFiles()).toEqual([]);
+    expect(await query('select count(*)::varchar from events')).toEqual([['21']]);
+    await publishAll();
+    expect(martFiles().length).toBeGreaterThan(0);
+  });
+
+  test('while marts are computed keeps those that stand', async () => {
+    await loadDay('2026-07-01', 3);
+    await publishAll();
+    const [before, shown] = [martFiles(), await kept('passes_created')];
+    await loadDay('2026-07-03', 2);
+    for (const table of ['fresh_log_volume', 'fresh_churn', 'fresh_openings']) {
+      const stop = new AbortController();
+      const watch = (sql: string): void => {
+        if (sql.includes(` ${table} `)) stop.abort();
+      };
+      const run: Ledger['run'] = async (sql, values) => {
+        watch(sql);
+        await lake.ledger.run(sql, values);
+      };
+      const rowsOnOneThread: Ledger['rowsOnOneThread'] = async (sql) => {
+        watch(sql);
+        return lake.ledger.rowsOnOneThread(sql);
+      };
+      await publish({ ...lake.ledger, run, rowsOnOneThread }, { run: 'r', head: true, signal: stop.signal });
+      expect(stop.signal.aborted).toBe(true);
+      expect([martFiles(), await kept('passes_created')]).toEqual([before, shown]);
+    }
+    await publishAll();
+    for (const name of ['passes_created', 'churn']) expect(await kept(name)).toEqual(await reported(name));
+    expect((await kept('passes_created')).length).toBeGreaterThan(shown.length);
+  });
+});
+
+describe('an engine that runs out of memory over the marts', () => {
+  /** The ledger, with so many refusals of a statement of one mart. */
+  const short = (times: number): Ledger => ({
+    ...lake.ledger,
+    async run(sql, values) {
+      if (sql.includes(' fresh_churn ') && times-- > 0) throw new OutOfMemoryError();
+      await lake.ledger.run(sql, values);
+    },
+  });
+
+  test('is given the whole of its limit', async () => {
+    await loadDay('2026-07-01', 3);
+    await publish(short(1), { run: 'r', head: true });
+    for (const name of ['passes_created', 'churn']) expect(await kept(name)).toEqual(await reported(name));
+  });
+
+  test('publishes the rows without them, and says so; the next run makes them', async () => {
+    await loadDay('2026-07-01', 3);
+    await expect(publish(short(2), { run: 'r', head: true })).rejects.toThrow(OutOfMemoryError);
+    expect(martFiles()).toEqual([]);
+    expect(await query('select count(*)::varchar from events')).toEqual([['21']]);
+    await publishAll();
+    for (const name of ['passes_created', 'churn']) expect(await kept(name)).toEqual(await reported(name));
+  });
+});

@@ -1,0 +1,254 @@
+/**
+ * Openings: marts that a run brings up to date from the few rows of the past that matter say what the reports say over the whole
+ * lake, day after day, whatever comes late. Random tenants; `OPENINGS_SEED=7 npx vitest run test/load/marts/openings.test.ts` for others.
+ */
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { dailyMarts } from '../../../src/query/definitions.ts';
+import { text } from '../../../src/load/ledger/engine.ts';
+import type { Ledger } from '../../../src/load/ledger/ledger.ts';
+import { partsOf } from '../../../src/load/marts/openings.ts';
+import { publish } from '../../../src/load/publish/publish.ts';
+import { recover } from '../../../src/load/maintenance/recover.ts';
+import { openReader, textRows } from '../../../src/query/reader.ts';
+import { findReport, parameterValues } from '../../../src/query/report.ts';
+import { randomWorld } from '../../query/kpi/support/random.ts';
+import type { Happening, Metric } from '../../query/kpi/support/lake.ts';
+import { event, load, scratchLake, span } from '../support/lake.ts';
+import type { Scratch } from '../support/lake.ts';
+
+const SEED = Number(process.env['OPENINGS_SEED'] ?? 1);
+const TENANTS = 2;
+/** Reports that stand on more than a day; the others are marts.test.ts's. */
+const PAST = (await dailyMarts()).filter(({ stands }) => stands.some(({ reach }) => reach !== 'day')).map(({ name }) => name); // prettier-ignore
+/** In parts of some days each: what a first load of millions of rows goes through. */
+const SETTINGS = { marts: PAST, together: { rows: 600, passEvents: 15 } };
+
+const world = randomWorld(TENANTS, SEED);
+/** An id that comes again on another day is for reports one event and for marts two (docs/lake.md): each counts once here. */
+const happenings = [
+  ...new Map(
+    world.rows.happenings
+      .filter(({ table }) => table === 'events')
+      .map((row): [string, Happening] => [`${row.tenant} ${row.id}`, row]),
+  ).values(),
+];
+const days = [...new Set(happenings.map(({ time }) => time.slice(0, 10)))].toSorted();
+const shifted = (day: string, by: number): string =>
+  new Date(Date.parse(day) + by * 86_400_000).toISOString().slice(0, 10);
+const next = (day: string): string => shifted(day, 1);
+
+let lake: Scratch;
+beforeAll(async () => {
+  lake = await scratchLake(SETTINGS);
+});
+afterAll(() => lake[Symbol.asyncDispose]());
+
+/** Loads days as they are at the source, but for the rows that are late. */
+async function loadDays(from: string, to: string, isLate: (row: Happening) => boolean = () => false): Promise<void> {
+  const isIn = ({ time }: Happening | Metric): boolean => time >= from && time < to;
+  const window = span(`${from}T00:00:00Z`, `${to}T00:00:00Z`);
+  for (const tenant of new Set(happenings.map((row) => row.tenant))) {
+    const rows = happenings.filter((row) => row.tenant === tenant && isIn(row) && !isLate(row));
+    const cells = rows.map(({ id, time, type, properties }) => event(id, time, { type, tenant, properties }));
+    await load(lake, window, cells, { tenant });
+    const snapshots = world.rows.metrics.filter((row) => row.tenant === tenant && isIn(row));
+    const numbers = snapshots.map(({ time, type, value, properties }) => [`${type} ${time}`, tenant, type, value, properties, time]); // prettier-ignore
+    await load(lake, window, numbers, { tenant, table: 'Metrics' });
+  }
+  await lake.ledger.run(`update hours set state = 'verified'`);
+}
+
+/** Marts in which a day differs from what the report says over the whole lake. */
+async function differing(ledger: Ledger = lake.ledger, ofAll = true): Promise<string[]> {
+  await publish(ledger, { run: 'r', head: true });
+  await using reader = await openReader(ledger.dataDir, { threads: 1, memoryLimit: '256MB' });
+  const found: string[] = [];
+  for (const name of PAST) {
+    const report = await findReport(name);
+    if (!ofAll && report.sql.includes("periods('metrics'")) continue;
+    const values = parameterValues(report, []);
+    const said = `select tenant_id, period::date as day, * exclude (tenant_id, period, loaded_at) from (${report.sql.trim()}) where period::date in (select hour::date from coverage)`;
+    const kept = `select * exclude (loaded_at) from mart_${name}`;
+    const both = `select *, 1 as side from (${said}) union all by name select *, -1 as side from (${kept})`;
+    const rows = await textRows(
+      reader,
+      `select * exclude (side) from (${both}) group by all having sum(side) <> 0`,
+      values,
+    );
+    const [sizes = []] = await textRows(reader, `select count(*)::varchar from mart_${name}`, {});
+    if (rows.length > 0 || (ofAll && sizes[0] === '0')) found.push(`${name}: ${JSON.stringify(rows.slice(0, 2))}`);
+  }
+  return found;
+}
+
+/** Openings that stand, by day. */
+async function openings(): Promise<string[]> {
+  const rows = await lake.ledger.rawRows(`select distinct day::varchar as day from mart_days where mart = 'openings' order by day`);
+  return rows.map((row) => text(row, 'day') ?? '');
+} // prettier-ignore
+
+describe('marts made from openings', () => {
+  const late = (row: Happening): boolean => Number.parseInt(row.id.slice(0, 2), 16) % 10 === 0;
+  const nth = (n: number): string => days[n] ?? '';
+  const half = nth(Math.floor(days.length * 0.7));
+
+  test('of a first load', async () => {
+    await loadDays(nth(0), half, late);
+    expect(await differing()).toEqual([]);
+    // Of its last days, and of the months that begin in it.
+    expect(await openings()).toEqual(expect.arrayContaining(['2026-04-01']));
+    expect((await openings()).length).toBeGreaterThanOrEqual(2);
+  });
+
+  test('of days that come after it', async () => {
+    for (const day of [half, next(half)]) {
+      await loadDays(day, next(day), late);
+      await lake.reopen(SETTINGS);
+      const read: string[] = [];
+      const run = async (sql: string): Promise<void> => {
+        if (/temp view (events|metrics)/.test(sql)) read.push(...(sql.match(/[\d-]+(?=\.\d+\.parquet)/g) ?? []));
+        await lake.ledger.run(sql);
+      };
+      expect(await differing({ ...lake.ledger, run: async (sql, values) => (values ? lake.ledger.run(sql, values) : run(sql)) })).toEqual([]); // prettier-ignore
+      // From the opening that the run before left: of the day before its newest.
+      expect(read.toSorted()[0]).toBe(shifted(day, -2));
+    }
+  });
+
+  test('of late rows: of the month before, of the first day', async () => {
+    await loadDays(nth(20), next(nth(20)));
+    await publish(lake.ledger, { run: 'r', head: true });
+    await loadDays(nth(0), next(nth(0)));
+    expect(await differing()).toEqual([]);
+  });
+
+  test('of all that is left at once, and rows that are deleted', async () => {
+    await loadDays(half, next(days.at(-1) ?? ''));
+    await loadDays(half, next(half), late);
+    expect(await differing()).toEqual([]);
+  });
+
+  test('whose file was lost: the openings are made anew', async () => {
+    const held = async (): Promise<[string, unknown]> => {
+      const [row] = await lake.ledger.rawRows(`select file from mart_files where mart = 'openings' and superseded_at is null`); // prettier-ignore
+      const path = join(lake.dir, text(row ?? {}, 'file') ?? '');
+      return [path, await lake.ledger.rawRows(`select * from read_parquet('${path}') order by all`)];
+    };
+    const [path, before] = await held();
+    await rm(path);
+    await recover(lake.ledger);
+    await publish(lake.ledger, { run: 'r', head: true });
+    const [other, after] = await held();
+    expect(other).not.toBe(path);
+    expect(after).toEqual(before);
+  });
+
+  test('and the openings hold few rows of all that there are', async () => {
+    const [file] = await lake.ledger.rawRows(`select rows::integer as rows, days::integer as days from mart_files where mart = 'openings' and superseded_at is null`); // prettier-ignore
+    expect(Number(file?.['days'])).toBeGreaterThanOrEqual(TENANTS);
+    expect(Number(file?.['rows'])).toBeGreaterThan(10);
+  });
+});
+
+/** Lives in which each kind of row that an opening keeps decides something months later, and no other row that it keeps does. */
+const LIVES = `
+01-04 | created     | state   |        |
+01-05 | installed   | state   | apple  |
+01-06 | uninstalled | state   | apple  |
+01-07 | installed   | state   | apple  |
+05-10 | uninstalled | state   | apple  |
+01-04 | created     | first   |        |
+01-05 | installed   | first   | apple  | "activeRegistrationCount":0
+01-06 | uninstalled | first   | apple  |
+01-07 | installed   | first   | google |
+05-14 | installed   | first   | apple  |
+01-05 | installed   | leaves  | apple  |
+01-06 | uninstalled | leaves  | apple  |
+01-07 | installed   | leaves  | apple  |
+05-14 | uninstalled | leaves  | apple  |
+01-04 | created     | counted |        |
+01-05 | installed   | counted | apple  | "activeRegistrationCount":0
+01-06 | uninstalled | counted | apple  |
+01-07 | uninstalled | counted | apple  | "activeRegistrationCount":1
+01-08 | uninstalled | counted | apple  |
+05-14 | installed   | counted | apple  |
+01-04 | updated     | store   |        |
+01-05 | installed   | store   | apple  |
+01-06 | uninstalled | store   | apple  |
+01-07 | installed   | store   | apple  | "storeId":"PAR"
+01-08 | uninstalled | store   | apple  |
+01-09 | installed   | store   | apple  |
+05-14 | installed   | store   | apple  |
+01-05 | installed   | week    | apple  |
+01-06 | uninstalled | week    | apple  |
+01-08 | installed   | week    | apple  |
+01-20 | uninstalled | week    | apple  |
+03-20 | installed   | week    | apple  |
+03-21 | uninstalled | week    | apple  |
+01-10 | installed   | month   | apple  |
+01-11 | uninstalled | month   | apple  |
+01-25 | installed   | month   | apple  |
+03-01 | uninstalled | month   | apple  |
+04-20 | installed   | month   | apple  |
+04-21 | uninstalled | month   | apple  |
+01-15 | installed   | quarter | apple  |
+01-16 | uninstalled | quarter | apple  |
+03-25 | installed   | quarter | apple  |
+04-18 | uninstalled | quarter | apple  |
+04-20 | installed   | quarter | apple  |
+04-21 | uninstalled | quarter | apple  |
+01-04 | updated     | seen    |        |
+01-04 | created     | cohort  |        |
+01-09 | created     | cohort  |        |
+01-05 | installed   | late    | apple  |
+01-06 | created     | late    |        |
+01-07 | installed   | late    | apple  |
+01-08 | uninstalled | late    | apple  |
+`;
+
+describe('lives of many months', () => {
+  test('are told from openings as from their beginning', async () => {
+    await using long = await scratchLake({ marts: PAST });
+    const rows = LIVES.trim()
+      .split('\n')
+      .map((line, n) => {
+        const [day = '', type = '', passId = '', device = '', more = ''] = line.split('|').map((cell) => cell.trim());
+        const known = JSON.stringify({ passId, ...(device === '' ? {} : { device }) });
+        const properties = more === '' ? known : `${known.slice(0, -1)},${more}}`;
+        return { day: `2026-${day}`, cells: event(`e${n}`, `2026-${day}T08:00:${10 + (n % 50)}Z`, { type: `pass.${type}`, properties }) }; // prettier-ignore
+      });
+    const found: string[] = [];
+    for (const [from, to] of [
+      ['2026-01-04', '2026-05-01'],
+      ['2026-05-10', '2026-05-11'],
+      ['2026-05-14', '2026-05-15'],
+    ] as const) {
+      const cells = rows.filter(({ day }) => day >= from && day < to).map((row) => row.cells);
+      await load(long, span(`${from}T00:00:00Z`, `${to}T00:00:00Z`), cells);
+      found.push(...(await differing(long.ledger, false)));
+    }
+    expect(found).toEqual([]);
+  });
+});
+
+describe('parts of the days', () => {
+  const day = (name: string, rows = 1): { day: string; rows: number } => ({ day: name, rows });
+
+  test('leave no gap, and hold no more rows than they may', () => {
+    const days = [
+      day('2026-01-01', 2),
+      day('2026-01-02', 2),
+      day('2026-01-05', 9),
+      day('2026-03-01'),
+      day('2026-03-02'),
+    ];
+    expect(partsOf(days, 5)).toEqual([
+      { from: '2026-01-01', to: '2026-01-05', rows: 4 },
+      { from: '2026-01-05', to: '2026-03-01', rows: 9 },
+      { from: '2026-03-01', to: '2026-03-03', rows: 2 },
+    ]);
+    expect(partsOf([], 5)).toEqual([]);
+  });
+});

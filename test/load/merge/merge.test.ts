@@ -1,0 +1,264 @@
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { MassLossError } from '../../../src/kernel/errors.ts';
+import { heldHours } from '../../../src/load/ledger/hours.ts';
+import { at, event, load, metric, scratchLake, span, storedRows, TENANT } from '../support/lake.ts';
+import type { Scratch } from '../support/lake.ts';
+
+const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
+const TEN = span('2026-07-03T10:00:00Z', '2026-07-03T11:00:00Z');
+const FILE = 'store/events/tenant_id=acme/month=2026-07/2026-07-03';
+
+async function ids({ ledger }: Scratch): Promise<unknown[]> {
+  return (await storedRows(ledger)).map((row) => row['event_id']);
+}
+
+/** `n` rows a minute apart from midnight on. */
+function rowsOf(n: number, prefix = 'r'): unknown[][] {
+  return Array.from({ length: n }, (_, index) =>
+    event(`${prefix}${index}`, new Date(Date.parse('2026-07-03T00:00:00Z') + index * 60_000).toISOString()),
+  );
+}
+
+describe('a first load', () => {
+  test('puts every row of the batch into one file per UTC day', async () => {
+    await using lake = await scratchLake();
+    const result = await load(lake, span('2026-07-03T00:00:00Z', '2026-07-05T00:00:00Z'), [
+      event('A', '2026-07-03T10:00:00.1234567Z', { properties: '{"é":"漢字 \\" \\n"}' }),
+      event('b', '2026-07-04T23:59:59.9999999Z'),
+    ]);
+    expect(result).toMatchObject({ inserted: 2, removed: 0, duplicates: 0, quarantined: 0, days: 2 });
+    const same = { source_tenant_id: TENANT, event_type: 'pass.created', operation_id: 'op' };
+    expect(await storedRows(lake.ledger)).toMatchObject([
+      {
+        event_id: 'a',
+        timestamp: '2026-07-03 10:00:00.123456+00',
+        ...same,
+        properties: '{"é":"漢字 \\" \\n"}',
+      },
+      { event_id: 'b', timestamp: '2026-07-04 23:59:59.999999+00', ...same, properties: '{"a":1}' },
+    ]);
+    expect(existsSync(join(lake.dir, `${FILE}.1.parquet`))).toBe(true);
+  });
+
+  test('writes no file for windows without rows, and knows that they are covered', async () => {
+    await using lake = await scratchLake();
+    const result = await load(lake, DAY, []);
+    expect(result).toMatchObject({ inserted: 0, days: 0 });
+    expect(existsSync(join(lake.dir, 'store'))).toBe(false);
+    const hours = await heldHours(lake.ledger, TENANT, 'Events');
+    expect(hours.size).toBe(24);
+    expect(hours.get(at('2026-07-03T23:00:00Z'))).toMatchObject({ rows: 0, coveredTo: DAY.to, state: 'unchecked' });
+  });
+
+  test('orders a file by type and time, so that a reader of one type skips the others', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [
+      event('1', '2026-07-03T10:00:00Z', { type: 'b' }),
+      event('2', '2026-07-03T11:00:00Z', { type: 'a' }),
+      event('3', '2026-07-03T09:00:00Z', { type: 'b' }),
+    ]);
+    const rows = await lake.ledger.rawRows(
+      `select event_id from read_parquet('${lake.dir}/${FILE}.1.parquet', hive_partitioning = false, file_row_number = true) order by file_row_number`,
+    );
+    expect(rows.map((row) => row['event_id'])).toEqual(['2', '3', '1']);
+  });
+});
+
+describe('a later merge', () => {
+  test('adds a late row and keeps the rows outside its windows', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [event('a', '2026-07-03T09:10:00Z'), event('b', '2026-07-03T10:10:00Z')]);
+    const result = await load(lake, TEN, [event('b', '2026-07-03T10:10:00Z'), event('late', '2026-07-03T10:20:00Z')]);
+    expect(result).toMatchObject({ inserted: 1, unchanged: 1, replaced: 0, removed: 0, days: 1 });
+    expect(await ids(lake)).toEqual(['a', 'b', 'late']);
+    expect(existsSync(join(lake.dir, `${FILE}.2.parquet`))).toBe(true);
+  });
+
+  test('leaves a day alone, file and all, when nothing in it differs', async () => {
+    await using lake = await scratchLake();
+    const rows = [event('a', '2026-07-03T10:10:00Z'), event('b', '2026-07-03T12:10:00Z')];
+    await load(lake, DAY, rows);
+    const before = statSync(join(lake.dir, `${FILE}.1.parquet`));
+    const result = await load(lake, DAY, rows.toReversed());
+    expect(result).toMatchObject({ inserted: 0, unchanged: 2, days: 0 });
+    const after = statSync(join(lake.dir, `${FILE}.1.parquet`));
+    expect([after.ino, after.mtimeMs]).toEqual([before.ino, before.mtimeMs]);
+    expect(existsSync(join(lake.dir, `${FILE}.2.parquet`))).toBe(false);
+  });
+
+  test('replaces a row whose content changed under the same id', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z')]);
+    const result = await load(lake, TEN, [event('a', '2026-07-03T10:10:00Z', { properties: '{"a":2}' })]);
+    expect(result).toMatchObject({ replaced: 1, inserted: 0, removed: 0 });
+    expect((await storedRows(lake.ledger))[0]).toMatchObject({ properties: '{"a":2}' });
+  });
+
+  test('removes a row that the source erased, and the file of a day that became empty', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z'), event('b', '2026-07-03T10:11:00Z')]);
+    expect(await load(lake, TEN, [event('b', '2026-07-03T10:11:00Z')])).toMatchObject({ removed: 1, unchanged: 1 });
+    expect(await ids(lake)).toEqual(['b']);
+    expect(await load(lake, TEN, [])).toMatchObject({ removed: 1, days: 1 });
+    expect(await ids(lake)).toEqual([]);
+    expect(await lake.ledger.rawRows('select file from partitions where superseded_at is null')).toEqual([]);
+    expect(await load(lake, TEN, [event('c', '2026-07-03T10:11:00Z')])).toMatchObject({ inserted: 1 });
+    expect(existsSync(join(lake.dir, `${FILE}.3.parquet`)), 'a file name is never used twice').toBe(true);
+  });
+
+  test('does nothing when the batch was merged before', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z')], { id: 'once' });
+    expect(await load(lake, DAY, [], { id: 'once' })).toMatchObject({ already: true, removed: 0 });
+    expect(await ids(lake)).toEqual(['a']);
+  });
+
+  test('touches only the minutes of its windows in a big hour', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, rowsOf(120));
+    const minute = span('2026-07-03T01:30:00Z', '2026-07-03T01:31:00Z');
+    const result = await load(lake, minute, [
+      event('r90', '2026-07-03T01:30:00Z'),
+      event('late', '2026-07-03T01:30:59.9999999Z'),
+    ]);
+    expect(result).toMatchObject({ inserted: 1, unchanged: 1, removed: 0 });
+    expect(await ids(lake)).toHaveLength(121);
+    const hour = (await heldHours(lake.ledger, TENANT, 'Events')).get(at('2026-07-03T01:00:00Z'));
+    expect(hour).toMatchObject({ rows: 61, coveredTo: at('2026-07-03T02:00:00Z') });
+  });
+
+  test('keeps the tenants of one directory apart', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z')]);
+    await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z', { tenant: 'other' })], { tenant: 'other' });
+    await load(lake, DAY, [], { tenant: 'other' });
+    expect(await ids(lake)).toEqual(['a']);
+    expect(await storedRows(lake.ledger, 'Events', 'other')).toEqual([]);
+  });
+});
+
+describe('identity is the id within an hour', () => {
+  test('an exact copy is counted as a duplicate, not loaded', async () => {
+    await using lake = await scratchLake();
+    const row = event('a', '2026-07-03T10:10:00Z');
+    expect(await load(lake, DAY, [row, row, row])).toMatchObject({ inserted: 1, duplicates: 2 });
+    expect(await ids(lake)).toEqual(['a']);
+    expect(await lake.ledger.rawRows('select id, same_content from duplicates')).toEqual([
+      { id: 'a', same_content: true },
+      { id: 'a', same_content: true },
+    ]);
+  });
+
+  test('of copies that differ the earliest stays, whatever the order they come in', async () => {
+    const copies = [
+      event('a', '2026-07-03T10:20:00Z', { properties: '{"n":1}' }),
+      event('a', '2026-07-03T10:10:00Z', { properties: '{"n":3}' }),
+      event('A', '2026-07-03T10:10:00Z', { properties: '{"n":2}' }),
+    ];
+    for (const order of [copies, copies.toReversed(), [copies[1], copies[0], copies[2]]]) {
+      await using lake = await scratchLake();
+      expect(await load(lake, DAY, order)).toMatchObject({ inserted: 1, duplicates: 2 });
+      expect((await storedRows(lake.ledger))[0]).toMatchObject({ properties: '{"n":2}' });
+    }
+  });
+
+  test('the same id in two hours is two rows', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [event('a', '2026-07-03T10:59:59.9999999Z'), event('a', '2026-07-03T11:00:00Z')]);
+    expect(await ids(lake)).toEqual(['a', 'a']);
+  });
+
+  test('a copy in another minute of the hour is found when only that minute is asked', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z'), event('b', '2026-07-03T10:40:00Z')]);
+    const result = await load(lake, span('2026-07-03T10:30:00Z', '2026-07-03T10:31:00Z'), [
+      event('a', '2026-07-03T10:30:10Z'),
+      event('b', '2026-07-03T10:30:20Z'),
+    ]);
+    expect(result).toMatchObject({ inserted: 1, duplicates: 2, removed: 0 });
+    const stored = await storedRows(
+      lake.ledger,
+      'Events',
+      TENANT,
+      `event_id, strftime("timestamp", '%H:%M') as minute`,
+    );
+    expect(stored, 'the earlier copy is the one kept').toEqual([
+      { event_id: 'a', minute: '10:10' },
+      { event_id: 'b', minute: '10:30' },
+    ]);
+    const hour = (await heldHours(lake.ledger, TENANT, 'Events')).get(at('2026-07-03T10:00:00Z'));
+    expect(hour).toMatchObject({ rows: 4, crossMinuteDuplicates: true });
+  });
+
+  test('a copy left out is forgotten when its kept row goes, so that the account shows the gap', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z'), event('a', '2026-07-03T10:40:00Z')]);
+    await load(lake, span('2026-07-03T10:10:00Z', '2026-07-03T10:11:00Z'), []);
+    const hour = (await heldHours(lake.ledger, TENANT, 'Events')).get(at('2026-07-03T10:00:00Z'));
+    expect(hour).toMatchObject({ rows: 0, crossMinuteDuplicates: false });
+  });
+});
+
+describe('loss at the source', () => {
+  test('behind the retention edge nothing is removed, and what still arrives is added', async () => {
+    await using lake = await scratchLake();
+    const row = event('b', '2026-07-03T10:30:00Z');
+    await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z'), row, row], { table: 'Logs' });
+    const result = await load(lake, TEN, [event('b', '2026-07-03T10:30:00Z'), event('c', '2026-07-03T10:50:00Z')], {
+      table: 'Logs',
+      keepMissing: [TEN],
+    });
+    expect(result).toMatchObject({ inserted: 1, removed: 0, unchanged: 1 });
+    expect((await storedRows(lake.ledger, 'Logs')).map((stored) => stored['event_id'])).toEqual(['a', 'b', 'c']);
+    expect(await load(lake, TEN, [], { table: 'Logs', keepMissing: [TEN] })).toMatchObject({ removed: 0, days: 0 });
+    expect(await storedRows(lake.ledger, 'Logs')).toHaveLength(3);
+  });
+
+  test('a mass loss is refused before anything changes, and goes through when it is allowed', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, rowsOf(1000));
+    const left = rowsOf(400);
+    const refused = load(lake, DAY, left, { id: 'loss' });
+    await expect(refused).rejects.toThrow(MassLossError);
+    await expect(refused).rejects.toThrow(
+      '600 of 1000 rows of Events in 2026-07-03 vanished at the source: nothing was changed',
+    );
+    expect(await ids(lake)).toHaveLength(1000);
+    expect(existsSync(join(lake.dir, `${FILE}.2.parquet`))).toBe(false);
+    expect(await load(lake, DAY, left, { id: 'loss', guard: false })).toMatchObject({ removed: 600 });
+    expect(await ids(lake)).toHaveLength(400);
+  });
+
+  test('a few erasures are no mass loss, even when they are all that a day holds', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, rowsOf(100));
+    expect(await load(lake, DAY, [])).toMatchObject({ removed: 100 });
+  });
+});
+
+describe('metrics', () => {
+  test('keep their value as JSON text, its kind, and the number when it is one', async () => {
+    await using lake = await scratchLake();
+    const values = [
+      '[1.0]', '[12345678901234567890123]', '["5"]', '[""]', '[true]', '[null]', '[{"a":1.10,"b":[1,2]}]', '[[1]]', '[-1e5]', '', 7, [8.5],
+    ]; // prettier-ignore
+    await load(lake, DAY, values.map((value, index) => metric(`m${String(index).padStart(2, '0')}`, '2026-07-03T10:00:00Z', value)), { table: 'Metrics' }); // prettier-ignore
+    const rows = await storedRows(lake.ledger, 'Metrics', TENANT, 'value::varchar as value, value_type, value_number');
+    expect(rows.map((row) => [row['value'], row['value_type'], row['value_number']])).toEqual([
+      ['1.0', 'number', 1],
+      ['12345678901234567890123', 'number', 1.2345678901234568e22],
+      ['"5"', 'string', null],
+      ['""', 'string', null],
+      ['true', 'boolean', null],
+      ['null', 'null', null],
+      ['{"a":1.10,"b":[1,2]}', 'object', null],
+      ['[1]', 'array', null],
+      ['-1e5', 'number', -100000],
+      [null, null, null],
+      ['7', 'number', 7],
+      ['8.5', 'number', 8.5],
+    ]);
+  });
+});

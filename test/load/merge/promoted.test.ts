@@ -1,0 +1,166 @@
+/** Lakes whose files were written with different sets of promoted columns: nothing breaks, and every row says the same. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { expect, test } from 'vitest';
+import { compactMonths } from '../../../src/load/maintenance/compact.ts';
+import { text } from '../../../src/load/ledger/engine.ts';
+import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
+import { LAKE_DEFAULTS } from '../../../src/load/ledger/ledger.ts';
+import { publish } from '../../../src/load/publish/publish.ts';
+import { repair } from '../../../src/load/maintenance/repair.ts';
+import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
+import { promotionKey, withPromoted } from '../../../src/model/promoted.ts';
+import type { PromotedColumn } from '../../../src/model/promoted.ts';
+import { TABLES } from '../../../src/model/tables.ts';
+import type { Tables } from '../../../src/model/tables.ts';
+import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
+import type { Scratch } from '../support/lake.ts';
+
+const BEFORE = promoting([]);
+const MORE: Tables = promoting(
+  withPromoted(TABLES.Events.promoted, [{ name: 'price', type: 'number', paths: ['price'], comment: 'Price' }]),
+);
+const MONTH = span('2026-07-01T00:00:00Z', '2026-08-01T00:00:00Z');
+const LATER = at('2026-09-10T00:00:00Z');
+
+function promoting(columns: readonly PromotedColumn[]): Tables {
+  return { ...TABLES, Events: { ...TABLES.Events, promoted: columns } };
+}
+
+function pass(id: string, day: number, properties: object): unknown[] {
+  return event(id, `2026-07-${String(day).padStart(2, '0')}T10:00:00Z`, { properties: JSON.stringify(properties) });
+}
+
+function day(number: number): ReturnType<typeof span> {
+  return span(
+    `2026-07-${String(number).padStart(2, '0')}T00:00:00Z`,
+    `2026-07-${String(number + 1).padStart(2, '0')}T00:00:00Z`,
+  );
+}
+
+const ROWS = [
+  pass('a', 3, { passId: 'P1', registrationSource: { tags: ['x', 'y'] }, price: 1.5 }),
+  pass('b', 4, { pass_id: 'P2', tags: 'z', price: '2' }),
+  pass('c', 5, { pass: { id: 'P3' }, price: 'free' }),
+];
+
+/** A lake whose files were written one after the other with no, the default and a larger set of columns. */
+async function mixedLake(): Promise<Scratch> {
+  const lake = await scratchLake({ tables: BEFORE, keepHours: 0 });
+  await load(lake, day(3), ROWS.slice(0, 1));
+  await lake.reopen({ tables: TABLES });
+  await load(lake, day(4), ROWS.slice(1, 2));
+  await lake.reopen({ tables: MORE });
+  await load(lake, day(5), ROWS.slice(2));
+  return lake;
+}
+
+/** Asks the published catalogue. */
+async function ask(lake: Scratch, sql: string): Promise<Record<string, unknown>[]> {
+  const instance = await DuckDBInstance.create(join(lake.dir, 'insights.duckdb'), { access_mode: 'READ_ONLY' });
+  const connection = await instance.connect();
+  try {
+    return (await connection.runAndReadAll(sql)).getRowObjectsJson();
+  } finally {
+    connection.closeSync();
+    instance.closeSync();
+  }
+}
+
+async function promotions(lake: Scratch): Promise<unknown[]> {
+  const rows = await lake.ledger.rawRows(
+    'select promotion from partitions where superseded_at is null order by period',
+  );
+  return rows.map((row) => text(row, 'promotion'));
+}
+
+const [NONE, DEFAULTS, LARGER] = [BEFORE, TABLES, MORE].map(({ Events }) => promotionKey(Events.promoted));
+const WANTED = [
+  { event_id: 'a', pass_id: 'P1', tags: ['x', 'y'], price: 1.5 },
+  { event_id: 'b', pass_id: 'P2', tags: ['z'], price: 2 },
+  { event_id: 'c', pass_id: 'P3', tags: null, price: null },
+];
+const ASKED = 'select event_id, pass_id, tags, price from events order by event_id';
+
+test('the catalogue shows one set of columns over files of all sets', async () => {
+  await using lake = await mixedLake();
+  expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
+  await publish(lake.ledger, { run: 'r', head: true });
+  expect(await ask(lake, ASKED)).toEqual(WANTED);
+  expect(await ask(lake, ASKED.replace('events', 'acme.events'))).toEqual(WANTED);
+  expect(await ask(lake, `select count(*)::int as n from events where month = '2026-07' and pass_id = 'P1'`)).toEqual([{ n: 1 }]); // prettier-ignore
+  expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
+});
+
+test('other columns in the configuration are published anew, though no file has changed', async () => {
+  await using lake = await mixedLake();
+  await publish(lake.ledger, { run: 'r', head: true });
+  await lake.reopen({ tables: TABLES });
+  expect(await publish(lake.ledger, { run: 'r', head: true })).toMatchObject({ changed: true });
+  const columns = (await ask(lake, 'describe events')).map((row) => row['column_name']);
+  expect(columns).toContain('pass_id');
+  expect(columns).not.toContain('price');
+  expect(await publish(lake.ledger, { run: 'r', head: true })).toMatchObject({ changed: false });
+});
+
+test('the manifest tells of each file which set it holds', async () => {
+  await using lake = await mixedLake();
+  await publish(lake.ledger, { run: 'r', head: true });
+  const manifest: unknown = JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8'));
+  const partitions = [NONE, DEFAULTS, LARGER].map((promotion) => expect.objectContaining({ promotion }));
+  expect(manifest).toMatchObject({ tables: { events: { promotion: LARGER, tenants: { acme: { partitions } } } } });
+});
+
+test('a merge writes its period with the set of today, rows that it leaves alone included', async () => {
+  await using lake = await mixedLake();
+  const hour = span('2026-07-03T20:00:00Z', '2026-07-03T21:00:00Z');
+  const late = event('late', '2026-07-03T20:30:00Z', { properties: '{"passId":"P9"}' });
+  expect(await load(lake, hour, [late])).toMatchObject({ inserted: 1, replaced: 0 });
+  expect(await promotions(lake)).toEqual([LARGER, DEFAULTS, LARGER]);
+  const rows = await storedRows(lake.ledger, 'Events', TENANT, 'event_id, properties::varchar as p');
+  expect(rows.map((row) => row['event_id'])).toEqual(['a', 'late', 'b', 'c']);
+  const [file] = await lake.ledger.rawRows(
+    `select file from partitions where superseded_at is null and period = '2026-07-03'`,
+  );
+  expect(
+    await lake.ledger.rawRows(`select event_id, pass_id, price from read_parquet('${lake.dir}/${text(file ?? {}, 'file')}') order by 1`),
+  ).toEqual([
+    { event_id: 'a', pass_id: 'P1', price: 1.5 },
+    { event_id: 'late', pass_id: 'P9', price: null },
+  ]); // prettier-ignore
+});
+
+test('the same rows loaded again change nothing, whatever set their file holds', async () => {
+  await using lake = await mixedLake();
+  expect(await load(lake, MONTH, ROWS)).toMatchObject({ unchanged: 3, days: 0 });
+  expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
+});
+
+test('a month is put together from days of different sets; its accounts stay', async () => {
+  await using lake = await mixedLake();
+  const hours = sourceHours(ROWS);
+  const comparison = { at: LATER, lower: MONTH.from, upper: MONTH.to, grade: 'checksum', hours } as const;
+  await recordComparison(lake.ledger, TENANT, 'Events', comparison, 'r');
+  const held = await heldHours(lake.ledger, TENANT, 'Events');
+  expect(await compactMonths(lake.ledger, { run: 'r', at: LATER })).toEqual({ months: 1, files: 3 });
+  expect(await heldHours(lake.ledger, TENANT, 'Events')).toEqual(held);
+  expect(await promotions(lake)).toEqual([LARGER]);
+  await publish(lake.ledger, { run: 'r', head: true });
+  expect(await ask(lake, ASKED)).toEqual(WANTED);
+});
+
+test('a ledger rebuilt from the files knows which set each holds', async () => {
+  await using lake = await mixedLake();
+  await lake.ledger.close();
+  await repair(lake.dir, LAKE_DEFAULTS, lake.runtime);
+  await lake.reopen({ tables: MORE });
+  expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
+});
+
+test('a file from before there were promoted columns counts as holding none', async () => {
+  await using lake = await mixedLake();
+  await lake.ledger.run(`update partitions set promotion = null where period = '2026-07-03'`);
+  await publish(lake.ledger, { run: 'r', head: true });
+  expect(await ask(lake, ASKED)).toEqual(WANTED);
+});

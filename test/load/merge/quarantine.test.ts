@@ -1,0 +1,153 @@
+/** Invariant 6: a bad row loses only itself, and is kept in quarantine; a bad page loses nothing. */
+import { existsSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { DamagedError, SourceError } from '../../../src/kernel/errors.ts';
+import { heldHours } from '../../../src/load/ledger/hours.ts';
+import { mergeBatch } from '../../../src/load/merge/merge.ts';
+import { readProfile } from '../../../src/load/ledger/profile.ts';
+import type { Batch, LandedPage } from '../../../src/model/page.ts';
+import { at, event, landPage, load, scratchLake, span, storedRows, TENANT } from '../support/lake.ts';
+import type { Scratch } from '../support/lake.ts';
+
+const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
+const GOOD = event('good', '2026-07-03T10:10:00Z');
+
+async function quarantined({ ledger }: Scratch): Promise<Record<string, unknown>[]> {
+  return ledger.rawRows(`select reason, id, strftime(hour, '%H') as hour, raw from quarantine order by reason, raw`);
+}
+
+function batchOf(landed: LandedPage): Batch {
+  return { id: landed.page.id, tenant: TENANT, table: 'Events', windows: [DAY], pages: [landed.page] };
+}
+
+describe('each reason', () => {
+  const cases: [reason: string, row: unknown, hour: string | null, id: string | null][] = [
+    ['malformed', '["half', null, null],
+    ['malformed', '"text"', null, null],
+    ['malformed', 'null', null, null],
+    ['wrong_width', ['x', '2026-07-03T10:00:00Z', TENANT, 't', 'o'], null, 'x'],
+    ['wrong_width', [...event('x', '2026-07-03T10:00:00Z'), 'more'], null, 'x'],
+    ['wrong_width', { eventId: 'x', timestamp: '2026-07-03T10:00:00Z' }, null, 'x'],
+    ['bad_timestamp', event('x', null), null, 'x'],
+    ['bad_timestamp', event('x', ''), null, 'x'],
+    ['bad_timestamp', event('x', '2026-07-32T00:00:00Z'), null, 'x'],
+    ['bad_timestamp', event('x', '2026-07-03'), null, 'x'],
+    ['bad_timestamp', event('x', 'infinity'), null, 'x'],
+    ['outside_window', event('x', '2026-07-04T00:00:00Z'), null, 'x'],
+    ['outside_window', event('x', '2026-07-02T23:59:59.9999999Z'), null, 'x'],
+    ['no_id', event(null, '2026-07-03T10:00:00Z'), '10', null],
+    ['no_id', event('', '2026-07-03T10:00:00Z'), '10', null],
+    ['foreign_tenant', event('x', '2026-07-03T10:00:00Z', { tenant: 'else' }), '10', 'x'],
+  ];
+  test.each(cases)('%s: %j is set aside with its text, the rest of the page loads', async (reason, row, hour, id) => {
+    await using lake = await scratchLake();
+    expect(await load(lake, DAY, [GOOD, row])).toMatchObject({ inserted: 1, quarantined: 1 });
+    expect((await storedRows(lake.ledger)).map((stored) => stored['event_id'])).toEqual(['good']);
+    const raw = typeof row === 'string' ? row : JSON.stringify(row);
+    expect(await quarantined(lake)).toEqual([{ reason, id, hour, raw }]);
+    const account = (await heldHours(lake.ledger, TENANT, 'Events')).get(at('2026-07-03T10:00:00Z'));
+    expect(account?.rows, 'rows with a known hour are in its account').toBe(hour === null ? 1 : 2);
+  });
+});
+
+test('asking the windows again replaces their quarantine', async () => {
+  await using lake = await scratchLake();
+  await load(lake, DAY, [GOOD, '["half', event('', '2026-07-03T10:00:00Z')]);
+  expect(await quarantined(lake)).toHaveLength(2);
+  await load(lake, DAY, [GOOD, event('mended', '2026-07-03T10:00:00Z')]);
+  expect(await quarantined(lake)).toEqual([]);
+  expect(await storedRows(lake.ledger)).toHaveLength(2);
+});
+
+test('a line that is no text at all does not fail its page', async () => {
+  await using lake = await scratchLake();
+  const page = await landPage(lake.dir, [DAY], [GOOD, GOOD, event('second', '2026-07-03T10:11:00Z')]);
+  const lines = [
+    Buffer.from('#{}\n'),
+    Buffer.from(`${JSON.stringify(GOOD)}\n["`),
+    Buffer.from([0xff, 0xfe, 0x01, 0x0d]),
+    Buffer.from(`"]\n${JSON.stringify(event('second', '2026-07-03T10:11:00Z'))}\n#{}\n`),
+  ];
+  writeFileSync(page.file, Buffer.concat(lines));
+  expect(await mergeBatch(lake.ledger, batchOf(page), [page], { run: 'r' })).toMatchObject({
+    inserted: 2,
+    quarantined: 1,
+  });
+  expect(await quarantined(lake)).toMatchObject([{ reason: 'malformed' }]);
+});
+
+describe('a bad page is refused whole', () => {
+  const bad = (n: number): unknown[] =>
+    Array.from({ length: n }, (_, index) => [`x${index}`, '2026-07-03T10:00:00Z', TENANT, 't']);
+  const good = (n: number): unknown[] =>
+    Array.from({ length: n }, (_, index) => event(`g${index}`, '2026-07-03T10:00:00Z'));
+
+  test('when more than the allowed share of it cannot be loaded: nothing changes, and it will be asked again', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [GOOD]);
+    const page = await landPage(lake.dir, [DAY], [...bad(30), ...good(90), ...Array.from({ length: 3 }, () => event('', '2026-07-03T10:00:00Z'))]); // prettier-ignore
+    const refused = mergeBatch(lake.ledger, batchOf(page), [page], { run: 'r' });
+    await expect(refused).rejects.toThrow(SourceError);
+    await expect(refused).rejects.toThrow(
+      '33 of 123 rows of a page cannot be loaded (3 no id, 30 wrong width): the page was refused',
+    );
+    expect((await storedRows(lake.ledger)).map((row) => row['event_id'])).toEqual(['good']);
+    expect(await quarantined(lake)).toEqual([]);
+    expect(existsSync(page.file)).toBe(false);
+  });
+
+  test('but not for a smaller share, nor for a handful of rows', async () => {
+    await using lake = await scratchLake();
+    expect(await load(lake, DAY, [...bad(20), ...good(80)])).toMatchObject({ inserted: 80, quarantined: 20 });
+    expect(await load(lake, DAY, [...bad(50), ...good(1)], { guard: false })).toMatchObject({ quarantined: 50 });
+  });
+
+  test("when it holds another tenant's rows only", async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [GOOD]);
+    const foreign = load(lake, DAY, [event('x', '2026-07-03T10:00:00Z', { tenant: 'else' })]);
+    await expect(foreign).rejects.toThrow('A page holds only rows of another tenant (1): refused');
+    expect((await storedRows(lake.ledger)).map((row) => row['event_id'])).toEqual(['good']);
+  });
+
+  test('when its file holds other than the rows it was recorded with', async () => {
+    await using lake = await scratchLake();
+    const page = await landPage(lake.dir, [DAY], [GOOD]);
+    const short = { ...page, rows: 2 };
+    await expect(mergeBatch(lake.ledger, batchOf(page), [short], { run: 'r' })).rejects.toThrow(DamagedError);
+  });
+});
+
+describe('the tenant id that rows carry', () => {
+  test('is pinned as first seen, and need not be the id in the path', async () => {
+    await using lake = await scratchLake();
+    const internal = (id: string): unknown[] => event(id, '2026-07-03T10:00:00Z', { tenant: 'T-0042' });
+    expect(await load(lake, DAY, [internal('a'), internal('b')])).toMatchObject({ inserted: 2 });
+    expect(await readProfile(lake.ledger, TENANT)).toMatchObject({ pinnedTenantId: 'T-0042' });
+    expect(await load(lake, DAY, [internal('a'), event('c', '2026-07-03T10:00:00Z')])).toMatchObject({
+      quarantined: 1,
+    });
+  });
+
+  test("is the path's own when the first page holds several", async () => {
+    await using lake = await scratchLake();
+    const other = (id: string): unknown[] => event(id, '2026-07-03T10:00:00Z', { tenant: 'else' });
+    expect(await load(lake, DAY, [other('x'), other('y'), GOOD])).toMatchObject({ inserted: 1, quarantined: 2 });
+    expect(await readProfile(lake.ledger, TENANT)).toMatchObject({ pinnedTenantId: TENANT });
+  });
+
+  test("is nobody's when it is empty: such a row is loaded", async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [GOOD, event('e', '2026-07-03T10:00:00Z', { tenant: '' })]);
+    expect(await storedRows(lake.ledger, 'Events', TENANT, 'event_id, source_tenant_id')).toEqual([
+      { event_id: 'e', source_tenant_id: null },
+      { event_id: 'good', source_tenant_id: TENANT },
+    ]);
+  });
+});
+
+test('an engine error never repeats what a row says', async () => {
+  await using lake = await scratchLake();
+  const error = await lake.ledger.rawRows(`select 'secret-row'::integer`).catch((thrown: unknown) => thrown);
+  expect(String(error)).not.toContain('secret-row');
+});

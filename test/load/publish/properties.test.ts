@@ -1,0 +1,150 @@
+import { describe, expect, test } from 'vitest';
+import { compactMonths } from '../../../src/load/maintenance/compact.ts';
+import { publish } from '../../../src/load/publish/publish.ts';
+import { at, event, load, metric, scratchLake, span } from '../support/lake.ts';
+import type { Scratch } from '../support/lake.ts';
+import { readCatalogue as read } from '../support/catalogue.ts';
+
+const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
+const NEXT = span('2026-07-04T00:00:00Z', '2026-07-05T00:00:00Z');
+
+function installed(id: string, time: string, properties: unknown): unknown[] {
+  return event(id, time, { type: 'Pass:Installed', properties: JSON.stringify(properties) });
+}
+
+async function paths(lake: Scratch, where = 'true'): Promise<Record<string, unknown>[]> {
+  await publish(lake.ledger, { run: 'run', head: false });
+  return read(
+    lake.dir,
+    `select path, inferred_type as type, rows::integer as rows, share from properties where path <> '$' and ${where} order by path`,
+  );
+}
+
+describe('the property catalogue', () => {
+  test('counts the rows that hold each path, and infers what it holds', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [
+      installed('a', '2026-07-03T10:00:00Z', { passId: 'A', count: 1, at: '2026-07-03T09:00:00Z', tags: ['x'] }),
+      installed('b', '2026-07-03T11:00:00Z', { passId: 'B', count: 2.5, at: null, source: { medium: 'email' } }),
+      installed('c', '2026-07-03T12:00:00Z', { passId: 7, isNew: true, at: '2026-07-03T09:00:00+02:00' }),
+      installed('d', '2026-07-03T12:00:00Z', { isNew: false, number: 12345678901234567890n.toString(), empty: {} }),
+      event('e', '2026-07-03T13:00:00Z', { type: 'Other', properties: '' }),
+    ]);
+    expect(await paths(lake)).toEqual([
+      { path: 'at', type: 'TIMESTAMP WITH TIME ZONE', rows: 2, share: 0.5 },
+      { path: 'count', type: 'DOUBLE', rows: 2, share: 0.5 },
+      { path: 'empty', type: 'JSON', rows: 1, share: 0.25 },
+      { path: 'isNew', type: 'BOOLEAN', rows: 2, share: 0.5 },
+      { path: 'number', type: 'VARCHAR', rows: 1, share: 0.25 },
+      { path: 'passId', type: 'VARCHAR', rows: 3, share: 0.75 },
+      { path: 'source', type: 'JSON', rows: 1, share: 0.25 },
+      { path: 'source.medium', type: 'VARCHAR', rows: 1, share: 0.25 },
+      { path: 'tags', type: 'JSON', rows: 1, share: 0.25 },
+      { path: 'tags[]', type: 'VARCHAR', rows: 1, share: 0.25 },
+    ]);
+    expect(
+      await read(
+        lake.dir,
+        `select kinds::varchar as kinds, strftime(first_seen_at, '%H') as first, strftime(last_seen_at, '%H') as last
+         from properties where path in ('passId', 'at') order by path`,
+      ),
+    ).toEqual([
+      { kinds: `['null', timestamp]`, first: '10', last: '12' },
+      { kinds: '[bigint, text]', first: '10', last: '12' },
+    ]);
+  });
+
+  test('a text is an instant, and a number a bigint, only if every value of the path is', async () => {
+    await using lake = await scratchLake();
+    const big = '9223372036854775808';
+    await load(lake, DAY, [
+      event('a', '2026-07-03T10:00:00Z', { properties: `{"at":"2026-07-03T09:00:00Z","due":"2026-07-03T09:00:00Z","id":${big},"n":1}` }),
+      event('b', '2026-07-03T10:00:01Z', { properties: `{"at":"2026-07-03 09:00:00.5","due":"tomorrow","id":1,"n":-9223372036854775808}` }),
+    ]); // prettier-ignore
+    expect(await paths(lake)).toMatchObject([
+      { path: 'at', type: 'TIMESTAMP WITH TIME ZONE' },
+      { path: 'due', type: 'VARCHAR' },
+      { path: 'id', type: 'VARCHAR' },
+      { path: 'n', type: 'BIGINT' },
+    ]);
+    expect(await read(lake.dir, 'select id from event_pass_created order by event_id')).toEqual([
+      { id: big },
+      { id: '1' },
+    ]);
+  });
+
+  test('an hour that is loaded again is counted once, an erased row no more', async () => {
+    await using lake = await scratchLake();
+    const rows = [
+      installed('a', '2026-07-03T10:00:00Z', { passId: 'A', rare: 1 }),
+      installed('b', '2026-07-03T11:00:00Z', { passId: 'B' }),
+    ];
+    await load(lake, DAY, rows);
+    await load(lake, NEXT, [installed('c', '2026-07-04T11:00:00Z', { passId: 'C' })]);
+    const before = await paths(lake);
+    expect(before).toMatchObject([
+      { path: 'passId', rows: 3 },
+      { path: 'rare', rows: 1 },
+    ]);
+    await load(lake, DAY, rows);
+    expect(await paths(lake)).toEqual(before);
+    await load(lake, DAY, rows.slice(1));
+    expect(await paths(lake)).toMatchObject([{ path: 'passId', rows: 2 }]);
+    expect(await read(lake.dir, `select count(*)::integer as n from duckdb_columns() where column_name = 'rare'`)).toEqual([{ n: 0 }]); // prettier-ignore
+  });
+
+  test('says the same after days became a month, and after the ledger was lost', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAY, [installed('a', '2026-07-03T10:00:00Z', { passId: 'A' })]);
+    await load(lake, NEXT, [installed('b', '2026-07-04T10:00:00Z', { passId: 'B', extra: 1 })]);
+    const before = await paths(lake);
+    await lake.ledger.run(`update hours set state = 'verified'`);
+    expect(await compactMonths(lake.ledger, { run: 'run', at: at('2026-11-01T00:00:00Z') })).toMatchObject({
+      months: 1,
+    });
+    expect(await paths(lake)).toEqual(before);
+    await lake.ledger.run('delete from property_counts');
+    await lake.ledger.run('delete from snapshots');
+    expect(await paths(lake)).toEqual(before);
+  });
+
+  test('estimates the counts of a type that fills a day, and counts its rows exactly', async () => {
+    await using lake = await scratchLake();
+    const rows = Array.from({ length: 30_000 }, (_, k) =>
+      installed(`id-${k}`, `2026-07-03T10:00:00.${String(k).padStart(7, '0')}Z`, { passId: `P${k}`, n: k % 3 === 0 ? k : null }),
+    ); // prettier-ignore
+    await load(lake, DAY, [...rows, event('few', '2026-07-03T11:00:00Z', { type: 'Few', properties: '{"a":1}' })]);
+    await publish(lake.ledger, { run: 'run', head: false });
+    const [all, whole, n, few] = await read(
+      lake.dir,
+      `select rows::integer as rows, is_estimate from properties where path in ('$', 'passId', 'n') and type <> 'Few' or path = 'a' order by type desc, path`,
+    );
+    expect([all, whole]).toEqual([{ rows: 30_000, is_estimate: true }, expect.objectContaining({ is_estimate: true })]);
+    expect(few).toEqual({ rows: 1, is_estimate: false });
+    expect(Number(whole?.['rows']) / 10_000).toBeCloseTo(1, 1);
+    expect(n).toEqual({ rows: 30_000, is_estimate: true });
+  });
+
+  test('describes the values of metrics beside their properties', async () => {
+    await using lake = await scratchLake();
+    await load(
+      lake,
+      DAY,
+      [
+        metric('a', '2026-07-03T10:00:00Z', '[{"apple":3,"google":1}]', { properties: '{"passType":"gold"}' }),
+        metric('b', '2026-07-03T11:00:00Z', '[{"apple":4}]'),
+      ],
+      { table: 'Metrics' },
+    );
+    await publish(lake.ledger, { run: 'run', head: false });
+    expect(
+      await read(lake.dir, `select json_column as j, path, rows::integer as rows from properties order by all`),
+    ).toEqual([
+      { j: 'properties', path: '$', rows: 1 },
+      { j: 'properties', path: 'passType', rows: 1 },
+      { j: 'value', path: '$', rows: 2 },
+      { j: 'value', path: 'apple', rows: 2 },
+      { j: 'value', path: 'google', rows: 1 },
+    ]);
+  });
+});

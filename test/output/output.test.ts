@@ -1,0 +1,200 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { Credential } from '../../src/config/secret.ts';
+import { bytes, count, duration, json } from '../../src/output/format.ts';
+import { createLog } from '../../src/output/log.ts';
+import { createProgress } from '../../src/output/progress.ts';
+import { runSummary } from '../../src/output/summary.ts';
+import { renderTable } from '../../src/output/table.ts';
+import { colours } from '../../src/output/terminal.ts';
+import type { RunReport, TableReport } from '../../src/model/report.ts';
+import { Collector } from '../support/shell.ts';
+
+describe('figures', () => {
+  it('numbers have separators, sizes and times the unit a person would choose', () => {
+    expect([count(1234567), count(9007199254740993n)]).toEqual(['1,234,567', '9,007,199,254,740,993']);
+    expect([0, 999, 1500, 123_456_789, 5e12].map(bytes)).toEqual(['0 B', '999 B', '1.5 kB', '123 MB', '5.0 TB']);
+    expect([0.04, 9.96, 59.4, 200, 18_720, 270_000].map(duration)).toEqual([
+      '0.0 s',
+      '10.0 s',
+      '59 s',
+      '3 min 20 s',
+      '5 h 12 min',
+      '3 d 3 h',
+    ]);
+  });
+
+  it('JSON keeps integers beyond 2^53 as text, and maps as objects', () => {
+    expect(json({ a: 12n, b: 9007199254740993n, c: new Map([['x', 1]]) })).toBe(
+      '{"a":12,"b":"9007199254740993","c":{"x":1}}',
+    );
+  });
+});
+
+describe('colours', () => {
+  it('only on a terminal, and never against NO_COLOR', () => {
+    expect(colours(new Collector(true), {})).toBe(true);
+    expect(colours(new Collector(false), {})).toBe(false);
+    expect(colours(new Collector(true), { NO_COLOR: '1' })).toBe(false);
+    expect(colours(new Collector(true), { NO_COLOR: '' })).toBe(true);
+    expect(colours(new Collector(true), { TERM: 'dumb' })).toBe(false);
+  });
+
+  it('a table has escape codes only where they are welcome', () => {
+    const columns = [{ title: 'a' }, { title: 'n', align: 'right' as const }];
+    expect(renderTable(columns, [['x', '12']], true)).toBe('\u001B[1ma\u001B[22m   \u001B[1mn\u001B[22m\nx  12\n');
+    expect(renderTable(columns, [['x', '12']], false)).toBe('a   n\nx  12\n');
+  });
+});
+
+describe('the log', () => {
+  it('is JSON lines in a pipe, and a sentence on a terminal', () => {
+    const [pipe, terminal] = [new Collector(), new Collector(true)];
+    for (const stream of [pipe, terminal]) {
+      const log = createLog(stream, {});
+      log.info('not for a person');
+      log.warn({ tenant: 'demo', table: 'Logs' }, 'hours expire soon');
+      log.error({ tenant: 'demo', table: 'Logs', failure: 'disk' }, 'told in the summary');
+    }
+    const lines = pipe.text.trimEnd().split('\n');
+    expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
+      expect.objectContaining({ level: 30, msg: 'not for a person' }),
+      expect.objectContaining({ level: 40, tenant: 'demo', msg: 'hours expire soon' }),
+      expect.objectContaining({ level: 50, failure: 'disk' }),
+    ]);
+    expect(terminal.text).toBe('warning: demo Logs: hours expire soon\n');
+  });
+
+  it('holds no secret, however it was passed', () => {
+    const stream = new Collector();
+    const log = createLog(stream, { verbose: true });
+    const credential = new Credential('X-API-KEY', 'k-123');
+    log.info({ credential, nested: { credential } }, `read ${String(credential)}`);
+    log.info({ headers: { 'X-API-KEY': 'k-123', authorization: 'Bearer k-123' }, apiKey: 'k-123' }, 'request');
+    expect(stream.text).not.toContain('k-123');
+    expect(stream.text).toContain('[secret]');
+  });
+
+  it('quiet leaves errors alone', () => {
+    const stream = new Collector();
+    const log = createLog(stream, { quiet: true });
+    log.warn('w');
+    log.error('e');
+    expect(stream.text).toContain('"msg":"e"');
+    expect(stream.text).not.toContain('"msg":"w"');
+  });
+});
+
+describe('progress', () => {
+  const events = (listen: ReturnType<typeof createProgress>['listen']): void => {
+    const at = { tenant: 'demo', table: 'Events' } as const;
+    listen({ kind: 'table', ...at, phase: 'reconcile' });
+    listen({ kind: 'planned', ...at, pages: 2, rows: 1000, bytes: 200_000 });
+    listen({ kind: 'page', ...at, rows: 500, bytes: 100_000 });
+    listen({ kind: 'waiting', tenant: 'demo', ms: 4000 });
+    listen({ kind: 'merged', ...at, rows: 500 });
+    listen({ kind: 'table', ...at, phase: 'done' });
+  };
+
+  it('is a bar with rate and remaining time on a terminal, and the cursor comes back', async () => {
+    const stream = new Collector(true);
+    const terminal = Object.assign(stream, {
+      cursorTo: () => {},
+      moveCursor: () => {},
+      clearLine: () => {},
+      clearScreenDown: () => {},
+    });
+    const progress = createProgress(terminal, createLog(terminal, {}), { bars: true, quiet: false });
+    events(progress.listen);
+    // Bars are drawn by a timer, eight times a second.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    progress.stop();
+    expect(stream.text).toContain('demo Events');
+    expect(stream.text.lastIndexOf('\u001B[?25h')).toBeGreaterThan(stream.text.lastIndexOf('\u001B[?25l'));
+  });
+
+  it('is log lines in a pipe, without one escape code', () => {
+    const stream = new Collector();
+    const progress = createProgress(stream, createLog(stream, {}), { bars: true, quiet: false });
+    events(progress.listen);
+    progress.stop();
+    expect(stream.text).not.toContain('\u001B');
+    const lines = stream.text
+      .trimEnd()
+      .split('\n')
+      .map((line) => z.object({ msg: z.string() }).parse(JSON.parse(line)));
+    expect(lines.map(({ msg }) => msg)).toEqual(['reconcile', 'planned', 'waiting', 'merged', 'done']);
+  });
+
+  it('is nothing when quiet', () => {
+    const stream = new Collector(true);
+    const progress = createProgress(stream, createLog(stream, { quiet: true }), { bars: true, quiet: true });
+    events(progress.listen);
+    progress.stop();
+    expect(stream.text).toBe('');
+  });
+});
+
+describe('the summary of a run', () => {
+  const table: TableReport = {
+    tenant: 'demo',
+    table: 'Events',
+    outcome: 'verified',
+    grade: 'checksum',
+    calls: 4,
+    retries: 0,
+    waitedMs: 0,
+    planned: 2,
+    pages: 2,
+    splits: 0,
+    rowsFetched: 1000,
+    bytes: 1,
+    inserted: 998,
+    replaced: 0,
+    removed: 0,
+    duplicates: 2,
+    quarantined: 0,
+    hours: { verified: 24, partial: 1, open: 0, expired: 2 },
+    changed: true,
+    seconds: {},
+  };
+  const report = (tables: TableReport[]): RunReport => ({
+    run: 'r',
+    startedAt: '2026-03-01T00:00:00Z',
+    seconds: 3.25,
+    tenants: ['demo'],
+    tables,
+    published: true,
+    drift: [],
+    checks: [],
+    isBehind: false,
+    peakRssBytes: 1,
+    exitCode: 0,
+  });
+
+  it('names hours that are not verified, and ends with what happened', () => {
+    const text = runSummary(report([table]), false);
+    expect(text).toContain('24 (+ 1 partial, 2 expired)');
+    expect(text.trimEnd().split('\n').at(-1)).toBe('published · 4 calls · 3.3 s');
+  });
+
+  it('says so when nothing changed', () => {
+    const quiet = { ...report([{ ...table, changed: false, calls: 1 }]), published: false };
+    expect(runSummary(quiet, false)).toContain('nothing new, no file changed · 1 call');
+  });
+
+  it('says so when a stop left marts or checks', () => {
+    const text = runSummary({ ...report([table]), isBehind: true }, false);
+    expect(text).toContain("published · stopped: marts and checks are the next run's · 4 calls");
+  });
+
+  it('a weaker proof than checksums stands beside the outcome', () => {
+    expect(runSummary(report([{ ...table, grade: 'count' }]), false)).toContain('verified (count)');
+  });
+
+  it('a failed table is followed by what, where and next', () => {
+    const error = { failure: 'source', message: 'No answer.', hint: 'Try later.', where: { status: 503 } } as const;
+    const text = runSummary(report([{ ...table, outcome: 'failed', error }]), false);
+    expect(text).toContain('\ndemo Events: No answer.\n  where: status 503\n  next:  Try later.\n');
+  });
+});

@@ -1,0 +1,146 @@
+/** What `doctor` finds out: of this machine without a call, of an endpoint in a bounded number of them. */
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { EXIT } from '../../../src/kernel/errors.ts';
+import { doctor } from '../../../src/pipeline/doctor/doctor.ts';
+import type { DoctorCheck, DoctorReport } from '../../../src/model/report.ts';
+import type { Runtime } from '../../../src/kernel/runtime.ts';
+import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
+import type { Tree } from '../../../src/config/layers.ts';
+import { openWorld, reportOf, type World } from '../support/world.ts';
+
+const SOURCE = { rows: 600, days: 3, seed: 6, now: '2026-11-01T00:30:00Z', frozen: true } as const;
+
+let world: World;
+afterEach(() => world[Symbol.asyncDispose]());
+
+async function examine(
+  source: SandboxOptions,
+  { maxCalls = 20, values = {}, handles = {} }: { maxCalls?: number; values?: Tree; handles?: Partial<Runtime> } = {},
+): Promise<DoctorReport> {
+  world = await openWorld({ ...SOURCE, ...source });
+  const now = () => Date.parse(SOURCE.now);
+  const runtime = { ...world.runtime, now, ...handles };
+  return doctor(
+    world.config({ page: { maxRows: 5000 }, ...values }),
+    { maxCalls },
+    runtime,
+    new AbortController().signal,
+  );
+}
+
+function checkOf(report: DoctorReport, name: string): DoctorCheck {
+  const all = [...report.machine, ...report.tenants.flatMap(({ checks }) => checks)];
+  const found = all.find((check) => check.name === name);
+  if (!found) throw new Error(`no check ${name} among ${all.map((check) => check.name).join(', ')}`);
+  return found;
+}
+
+/** The real source, but for the queries that match: those get rows of ours. */
+function answering(match: RegExp, rows: readonly (readonly unknown[])[]): Partial<Runtime> {
+  return {
+    fetch: (url, init) =>
+      typeof init?.body === 'string' && match.test(init.body)
+        ? Promise.resolve(Response.json({ rows }))
+        : globalThis.fetch(url, init),
+  };
+}
+
+describe('of an endpoint', () => {
+  it('every question is settled, in the calls that it says, and nothing has to be changed', async () => {
+    const report = await examine({});
+    expect(report.exitCode).toBe(EXIT.ok);
+    const [tenant] = report.tenants;
+    expect(tenant?.checks.filter(({ ok, hint }) => !ok || hint !== undefined)).toEqual([]);
+    expect(tenant?.calls).toBe(world.sandbox.calls.length);
+    expect(tenant?.calls).toBeLessThanOrEqual(20);
+    expect(checkOf(report, 'columns of Metrics').detail).toBe('the 6 that are loaded, no other');
+    expect(checkOf(report, 'row cap').detail).toBe('an answer of 5000 rows comes whole');
+  });
+
+  it.each([1, 2, 5])('at most %i calls are sent, and what was not asked is said', async (maxCalls) => {
+    const report = await examine({}, { maxCalls });
+    expect(world.sandbox.calls).toHaveLength(maxCalls);
+    expect(checkOf(report, 'rest').detail).toContain(`${maxCalls} calls`);
+    expect(report.exitCode).toBe(EXIT.ok);
+  });
+
+  it('a cap that cuts answers without a word is learnt: the first load then never meets it', async () => {
+    const report = await examine({ rowCap: 150, limitMode: 'silent' });
+    expect(checkOf(report, 'row cap').hint).toContain('page.maxRows to 150');
+    const events = reportOf(await world.run({ tables: ['Events'] }), 'Events');
+    expect(events).toMatchObject({ outcome: 'verified', splits: 0 });
+  });
+
+  it('how long rows are kept is reckoned by the clock of the source, not by that of this machine', async () => {
+    const ahead = { now: () => Date.parse(SOURCE.now) + 100 * 86_400_000 };
+    const report = await examine({ days: 40 }, { handles: ahead });
+    expect(checkOf(report, 'rows of Logs').hint).toBeUndefined();
+    await world[Symbol.asyncDispose]();
+    const longer = await examine({ days: 40 }, { values: { tables: { Logs: { retentionDays: 20 } } } });
+    expect(checkOf(longer, 'rows of Logs').hint).toMatch(/keeps rows for 3[89] days or more/);
+  });
+
+  it('the wire form is told as it comes', async () => {
+    const wire = { shape: 'columns', row: 'object', dynamic: 'text' } as const;
+    const report = await examine({ wire });
+    expect(checkOf(report, 'wire form').detail).toMatch(
+      /^rows as objects, columns named, dynamic values as text, 7 digits/,
+    );
+  });
+
+  it('rows that come later than they settle, and Logs that are kept longer: it names the key to change', async () => {
+    const report = await examine(
+      { logsDays: 100, days: 80 },
+      { handles: answering(/ingestion_time/, [['812', '2405.5']]) },
+    );
+    expect(checkOf(report, 'arrival').hint).toContain('settleMinutes to 41');
+    expect(checkOf(report, 'rows of Logs').hint).toMatch(/tables\.Logs\.retentionDays/);
+    expect(report.exitCode).toBe(EXIT.ok);
+  });
+
+  it('a column that is gone is a failure, one that is new is named', async () => {
+    const columns = [
+      ['eventId', 'guid'],
+      ['timestamp', 'datetime'],
+      ['tenantId', 'string'],
+      ['eventType', 'string'],
+      ['properties', 'dynamic'],
+      ['region', 'string'],
+    ];
+    const report = await examine({}, { handles: answering(/^\{"query":"Events\\n\| getschema/, columns) });
+    expect(checkOf(report, 'columns of Events')).toMatchObject({
+      ok: false,
+      detail: 'missing: operationId; not loaded: region',
+    });
+    expect(report.exitCode).toBe(EXIT.source);
+  });
+
+  it('what an endpoint refuses is no failure: no run needs it', async () => {
+    const rules = ['getschema', 'range', 'guid\\(', 'datatable', 'declare'].map((query) => ({
+      match: { query },
+      times: 9,
+      reply: { kind: 'status', status: 400 } as const,
+    }));
+    const report = await examine({ faults: rules });
+    expect(report.exitCode).toBe(EXIT.ok);
+    expect(checkOf(report, 'columns of Logs').detail).toBe('the endpoint does not tell them');
+  });
+});
+
+describe('of this machine', () => {
+  it('leftovers and open permissions are said, and left as they are', async () => {
+    world = await openWorld(SOURCE);
+    await mkdir(join(world.dataDir, 'landing', 'demo'), { recursive: true });
+    await writeFile(join(world.dataDir, 'landing', 'demo', 'p1.ndjson'), '');
+    await writeFile(join(world.dataDir, 'manifest.json.tmp'), '');
+    await chmod(world.dataDir, 0o755);
+    const report = await doctor(world.config(), { maxCalls: 1 }, world.runtime, new AbortController().signal);
+    expect(checkOf(report, 'leftovers').detail).toBe('1 unfinished files, 1 files of answers that are not merged');
+    expect(checkOf(report, 'permissions').hint).toContain('chmod 700');
+    expect(checkOf(report, 'hard links').ok).toBe(true);
+    expect(checkOf(report, 'versions').detail).toContain(`Node ${process.versions.node}, DuckDB v`);
+    expect(report.exitCode).toBe(EXIT.ok);
+  });
+});

@@ -1,0 +1,219 @@
+/** Backups taken at rest and in the middle of runs; each is read as it is, and restored into a lake that loses nothing. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdtemp, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { EXIT } from '../../../src/kernel/errors.ts';
+import { systemFiles } from '../../../src/kernel/files.ts';
+import { backupLake, repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
+import type { Runtime } from '../../../src/kernel/runtime.ts';
+import type { Sandbox } from '../../../sandbox/sandbox.ts';
+import { openWorld, type World } from '../support/world.ts';
+import { openSource } from '../../campaigns/soak/support/history.ts';
+import { compareWithModel } from '../../campaigns/soak/support/judge.ts';
+import { lineOf, SourceModel } from '../../campaigns/soak/support/model.ts';
+
+const EVENTS = { tables: ['Events'] as const };
+const NAMED = z.object({
+  snapshot: z.number(),
+  tables: z.object({
+    events: z.object({
+      tenants: z.record(
+        z.string(),
+        z.object({ partitions: z.array(z.object({ file: z.string(), rows: z.number() })) }),
+      ),
+    }),
+  }),
+});
+
+let source: Sandbox;
+let model: SourceModel;
+let world: World;
+let folder: string;
+const outsides: string[] = [];
+let n = 0;
+
+async function insert(rows: number): Promise<void> {
+  for (let k = 0; k < rows; k++, n++) {
+    const id = `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
+    const timestamp = `2026-11-0${6 + (n % 4)}T06:${String(10 + (n % 50))}:00Z`;
+    model.insert('Events', { id, timestamp, properties: '{"a":1}' });
+    const row = lineOf('Events', { id, timestamp, properties: '{"a":1}' });
+    await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
+  }
+}
+
+const take = (handles: Partial<Runtime> = {}, dataDir = world.dataDir): ReturnType<typeof backupLake> =>
+  backupLake(world.config({ dataDir }), folder, { ...world.runtime, ...handles }, new AbortController().signal);
+
+/** The lake as another process sees it during a run: all but the ledger, whose lock is one for all of a process. */
+async function seenFromOutside(): Promise<string> {
+  const outside = await mkdtemp(join(folder, '..', 'insights-etl-outside-'));
+  outsides.push(outside);
+  for (const name of ['store', 'manifest.json']) await symlink(join(world.dataDir, name), join(outside, name));
+  return outside;
+}
+
+/** Rows of the files that a folder's manifest names; fails where one is missing. */
+async function rowsNamed(): Promise<number> {
+  const manifest = NAMED.parse(JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')));
+  const files = Object.values(manifest.tables.events.tenants).flatMap(({ partitions }) => partitions);
+  for (const { file } of files) await readFile(join(folder, file));
+  return files.reduce((sum, { rows }) => sum + rows, 0);
+}
+
+/** Puts the backup in the place of the lake, as the guide says, and runs. */
+async function restore(): Promise<void> {
+  await rm(world.dataDir, { recursive: true });
+  await cp(folder, world.dataDir, { recursive: true });
+  if (!(await readdir(world.dataDir)).includes('state.duckdb')) await repairLake(world.config(), world.runtime);
+  // Not a file more than is named: what a repair has published is replaced, and kept for nobody.
+  expect((await world.run(EVENTS, { lake: { keepHours: 0, marts: true } })).exitCode).toBe(EXIT.ok);
+  await compareWithModel(world.dataDir, model);
+}
+
+beforeAll(async () => {
+  source = await openSource();
+  await source.apply({ action: 'clock', set: '2026-11-10T12:00:00Z' });
+  model = new SourceModel();
+  await insert(20);
+});
+afterAll(() => source.close());
+beforeEach(async () => {
+  world = await openWorld(source, { lake: { keepHours: 24, marts: true } });
+  folder = await mkdtemp(join(tmpdir(), 'insights-etl-backup-'));
+});
+afterEach(async () => {
+  await world[Symbol.asyncDispose]();
+  for (const path of [folder, ...outsides.splice(0)]) await rm(path, { recursive: true, force: true });
+});
+
+describe('a backup', () => {
+  it('at rest has the ledger: what it restores is proven with one call and has lost nothing', async () => {
+    await world.run(EVENTS);
+    expect(await take()).toMatchObject({ withLedger: true, files: 23, copiedFiles: 23, removedFiles: 0 });
+    expect(await rowsNamed()).toBe(n);
+    const before = source.calls.length;
+    await restore();
+    expect(source.calls.length - before).toBe(1);
+  });
+
+  it('a second time copies what is new and takes out what was replaced', async () => {
+    await world.run(EVENTS);
+    await take();
+    expect(await take()).toMatchObject({ copiedFiles: 0, removedFiles: 0 });
+    await insert(1);
+    await world.run(EVENTS);
+    expect(await take()).toMatchObject({ files: 23, copiedFiles: 20, removedFiles: 20 });
+    await restore();
+  });
+
+  it('taken after each transaction of a run is one snapshot, and restores a lake that loses and doubles nothing', async () => {
+    await world.run(EVENTS);
+    await insert(4);
+    const outside = await seenFromOutside();
+    const snapshots: number[] = [];
+    await world.run(EVENTS, {}, {
+      onCommit: async () => {
+        const { snapshot, withLedger } = await take({}, outside);
+        expect(withLedger).toBe(false);
+        expect([n - 4, n]).toContain(await rowsNamed());
+        snapshots.push(snapshot);
+      },
+    }); // prettier-ignore
+    expect(snapshots.length).toBeGreaterThan(5);
+    await restore();
+  });
+
+  it('cut off at any file never leaves an old ledger beside new files', async () => {
+    await world.run(EVENTS);
+    await take();
+    await insert(4);
+    await world.run(EVENTS);
+    let failing = 0;
+    let done = false;
+    while (!done) {
+      let left = failing++;
+      const rename: typeof systemFiles.rename = async (...paths) => {
+        if (left-- === 0) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+        await systemFiles.rename(...paths);
+      };
+      done = await take({ files: { ...systemFiles, rename } }).then(
+        () => true,
+        (error: unknown) => {
+          expect(error).toMatchObject({ failure: 'disk' });
+          return false;
+        },
+      );
+      expect((await readdir(folder)).includes('state.duckdb')).toBe(done);
+    }
+    expect(failing).toBeGreaterThan(3);
+    await restore();
+  });
+
+  it('follows a run that removes files under it to the next snapshot', async () => {
+    await world.run(EVENTS);
+    const outside = await seenFromOutside();
+    let first = true;
+    const copyFile: typeof systemFiles.copyFile = async (...paths) => {
+      if (first) {
+        first = false;
+        await insert(4);
+        await world.run(EVENTS, { lake: { keepHours: 0, marts: true } });
+      }
+      await systemFiles.copyFile(...paths);
+    };
+    expect(await take({ files: { ...systemFiles, copyFile } }, outside)).toMatchObject({ files: 23, copiedFiles: 23 });
+    expect(await rowsNamed()).toBe(n);
+  });
+
+  it('leaves the ledger out while another process holds it', async () => {
+    await world.run(EVENTS);
+    const script = `import { DuckDBInstance } from '@duckdb/node-api';
+      await DuckDBInstance.create(process.argv[1]); console.log('held'); setInterval(() => {}, 1000);`;
+    const holder = spawn(process.execPath, ['--input-type=module', '-e', script, join(world.dataDir, 'state.duckdb')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    try {
+      await once(holder.stdout, 'data');
+      expect(await take()).toMatchObject({ withLedger: false, copiedFiles: 23 });
+    } finally {
+      holder.kill('SIGKILL');
+      await once(holder, 'exit');
+    }
+    await restore();
+  });
+});
+
+describe('a backup is refused', () => {
+  it('inside of the data directory, around it, and of a lake that was never published', async () => {
+    await expect(take()).rejects.toMatchObject({
+      failure: 'config',
+      message: expect.stringContaining('Nothing is published'),
+    });
+    await world.run(EVENTS);
+    for (const place of [world.dataDir, join(world.dataDir, 'backup'), join(world.dataDir, '..')]) {
+      const refused = backupLake(world.config(), place, world.runtime, new AbortController().signal);
+      await expect(refused).rejects.toMatchObject({
+        failure: 'config',
+        message: expect.stringContaining('folder of its own'),
+      });
+    }
+  });
+
+  it('of a file that is not what was published, and leaves the earlier one as it was', async () => {
+    await world.run(EVENTS);
+    await take();
+    await insert(1);
+    await world.run(EVENTS);
+    const [file] = (await readdir(join(world.dataDir, 'store'), { recursive: true })).filter((name) => name.endsWith('.2.parquet')); // prettier-ignore
+    await truncate(join(world.dataDir, 'store', file ?? ''), 100);
+    await expect(take()).rejects.toMatchObject({ failure: 'damaged' });
+    expect(await rowsNamed()).toBe(n - 1);
+    await writeFile(join(world.dataDir, 'manifest.json'), '{');
+    await expect(take()).rejects.toMatchObject({ failure: 'damaged', message: expect.stringContaining('manifest') });
+  });
+});

@@ -1,0 +1,68 @@
+/** A tenant that is removed leaves no byte behind, and the others as they were. */
+import { readdir } from 'node:fs/promises';
+import { afterEach, describe, expect, it } from 'vitest';
+import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
+import { openStage } from '../../support/shell.ts';
+import { diskFault, watchedFiles, type Operation } from '../../campaigns/soak/support/disk.ts';
+import { bytesBelow, openWorld, type World } from '../support/world.ts';
+
+let world: World;
+afterEach(() => world[Symbol.asyncDispose]());
+
+const NOW = '2026-11-01T00:30:00Z';
+
+describe('tenant remove --purge', () => {
+  it('leaves neither the name nor an id of the tenant in any byte, and every row of the others', async () => {
+    const source = { rows: 600, days: 2, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] };
+    world = await openWorld(source, { lake: { marts: true } });
+    await world.run({}, { landing: { keep: true } });
+    const ids = await world.sql(`select event_id from events where tenant_id = 'canary-shop' limit 50`);
+    const canaries = ['canary-shop', ...ids.map((row) => String(row['event_id']))];
+    const lyon = `select count(*)::int as n, sum(hash(event_id))::varchar as h from events where tenant_id = 'lyon'`;
+    const before = await world.sql(lyon);
+    // The answers that were kept hold ids in the clear; Parquet is compressed, there the folder's name is the sign.
+    const held = await bytesBelow(world.dataDir);
+    expect(canaries.filter((canary) => held.includes(canary)).length).toBeGreaterThan(20);
+    const left = world.config({ tenants: [{ id: 'lyon', apiKey: { env: 'KEY_LYON' } }] });
+    expect((await purgeTenant(left, 'canary-shop', world.runtime)).rows).toBeGreaterThan(100);
+    const bytes = await bytesBelow(world.dataDir);
+    const names = (await readdir(world.dataDir, { recursive: true })).join('\n');
+    expect(canaries.filter((canary) => bytes.includes(canary) || names.includes(canary))).toEqual([]);
+    expect(await world.sql(lyon)).toEqual(before);
+    expect(await world.sql('select distinct tenant_id from mart_passes_created')).toEqual([{ tenant_id: 'lyon' }]);
+    const again = await world.run({ tenants: ['lyon'] });
+    expect([again.exitCode, again.tables.some(({ changed }) => changed)]).toEqual([0, false]);
+  });
+
+  it('stopped by the disk at any step, says so and leaves nothing when it is asked again', async () => {
+    world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] });
+    await world.run({ tables: ['Events'] });
+    const left = world.config({ tenants: [{ id: 'lyon', apiKey: { env: 'KEY_LYON' } }] });
+    for (const kind of ['rm store', 'rename state.duckdb', 'readFile last-run.json']) {
+      const before = (operation: Operation): void => {
+        if (kind === `${operation.name} ${operation.path.split('/')[0] ?? ''}`) throw diskFault('EACCES', operation);
+      };
+      const files = watchedFiles(world.dataDir, { before });
+      const purged = purgeTenant(left, 'canary-shop', { ...world.runtime, files });
+      await expect(purged).rejects.toMatchObject({ failure: 'disk' });
+    }
+    await purgeTenant(left, 'canary-shop', world.runtime);
+    const names = (await readdir(world.dataDir, { recursive: true })).join('\n');
+    expect(`${names}\n${await bytesBelow(world.dataDir)}`).not.toContain('canary-shop');
+    expect((await world.run({ tenants: ['lyon'], tables: ['Events'] })).exitCode).toBe(0);
+  });
+
+  it('is refused for a tenant that is configured, for a pattern, and without the word', async () => {
+    world = await openWorld({ rows: 50, days: 1, now: NOW, frozen: true, tenants: ['lyon'] });
+    await using stage = await openStage();
+    const env = { INSIGHTS_TENANT: 'lyon', INSIGHTS_API_KEY: 'k' };
+    const asked = [['lyon', '--purge'], ['ly*', '--purge'], ['nice']].map(
+      async (words) => (await stage.run(['tenant', 'remove', ...words], env)).err.split('\n')[0],
+    );
+    expect(await Promise.all(asked)).toEqual([
+      'error: Tenant "lyon" is still configured: the next run would load it again.',
+      'error: "ly*" is not the id of a tenant.',
+      expect.stringContaining('--purge'),
+    ]);
+  });
+});

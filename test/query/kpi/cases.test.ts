@@ -1,0 +1,64 @@
+/** Every KPI against rows counted by hand: `cases/<report>.txt`, one tenant a case, all in one lake. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { listReports } from '../../../src/query/report.ts';
+import { parseCases, shown } from './support/cases.ts';
+import { openLake, type Lake } from './support/lake.ts';
+
+const FOLDER = fileURLToPath(new URL('cases', import.meta.url));
+const files = readdirSync(FOLDER).map((file) => {
+  const report = basename(file, '.txt');
+  return { report, ...parseCases(report, readFileSync(join(FOLDER, file), 'utf8')) };
+});
+
+let lake: Lake;
+beforeAll(async () => {
+  lake = await openLake({
+    happenings: files.flatMap(({ rows }) => rows.happenings),
+    metrics: files.flatMap(({ rows }) => rows.metrics),
+    coverage: files.flatMap(({ rows }) => rows.coverage),
+  });
+});
+afterAll(() => lake[Symbol.asyncDispose]());
+
+describe.each(files)('$report', ({ report, cases }) => {
+  it.each(cases)('$title', async ({ tenant, queries }) => {
+    expect(queries.length).toBeGreaterThan(0);
+    for (const { words, columns, rows } of queries) {
+      const found = await lake.ask(report, [`tenant=${tenant}`, ...words]);
+      const compared = found.map((row) =>
+        columns.map((column) => (column in row ? shown(row[column]) : '(no column)')),
+      );
+      expect({ words, rows: compared }).toEqual({ words, rows });
+    }
+  });
+});
+
+describe('the cases', () => {
+  it('every KPI has some, and each file belongs to a KPI', async () => {
+    const reports = (await listReports()).map(({ name }) => name);
+    expect(files.map(({ report }) => report).sort()).toEqual(reports.sort());
+  });
+
+  it('a tenant sees its own rows alone, and all are told without one', async () => {
+    const all = await lake.ask('gross_installs', ['grain=month']);
+    const tenants = new Set(all.map((row) => shown(row['tenant_id'])));
+    expect(tenants.size).toBeGreaterThan(20);
+    for (const tenant of [...tenants].slice(0, 5)) {
+      const alone = await lake.ask('gross_installs', ['grain=month', `tenant=${tenant}`]);
+      expect(alone).toEqual(all.filter((row) => row['tenant_id'] === tenant));
+    }
+  });
+
+  it('every KPI tells its coverage and when it was loaded', async () => {
+    for (const { report } of files) {
+      const [row] = await lake.ask(report, []);
+      expect(Object.keys(row ?? {}).slice(-5)).toEqual([
+        'verified_share', 'partial_share', 'open_share', 'coverage', 'loaded_at',
+      ]); // prettier-ignore
+      expect(row?.['loaded_at']).toBe('2026-05-01 00:00:00+00');
+    }
+  });
+});

@@ -1,0 +1,115 @@
+/**
+ * The second half of `docs/analyst.md` is generated from the heads of the queries. After a change of a head, write it
+ * anew with `npx vitest run test/query/kpi/reference.test.ts -u`; the first half is written by hand.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { format } from 'prettier';
+import { describe, expect, it } from 'vitest';
+import { QUERIES_FOLDER } from '../../../src/query/definitions.ts';
+import { listChecks, listReports, type Report } from '../../../src/query/report.ts';
+
+const LINE = '<!-- Below this line: generated';
+const COMMON = ['from', 'to', 'tenant', 'zone', 'grain', 'pass_type', 'platform'];
+
+function parameterText({ kind, fallback, description }: Report['parameters'][number]): string {
+  return `${description} (${kind.replaceAll('|', ', ')}; default ${fallback ?? 'none'})`;
+}
+
+function kpi(report: Report): string {
+  const { name, title, description, formula, grain, unit, parameters, caveats, chart } = report;
+  const own = parameters.filter((parameter) => !COMMON.includes(parameter.name));
+  return [
+    `### ${title}`,
+    `\`${name}\`: ${description}`,
+    [
+      ...(formula === undefined ? [] : [`- Formula: \`${formula}\``]),
+      `- Rows: ${grain}`,
+      `- Unit: ${unit ?? '-'}`,
+      `- Parameters: ${parameters.map((parameter) => `\`${parameter.name}\``).join(', ')}`,
+      ...own.map((parameter) => `- \`${parameter.name}\`: ${parameterText(parameter)}`),
+      `- Chart: ${chart ?? 'none'}`,
+      ...caveats.filter((caveat) => !caveat.startsWith('coverage says')).map((caveat) => `- Caveat: ${caveat}`),
+    ].join('\n'),
+  ].join('\n\n');
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', String.raw`\|`)).join(' | ')} |`;
+}
+
+async function generated(): Promise<string> {
+  const [kpis, checks] = [await listReports(), await listChecks()];
+  const views = await listReports(join(QUERIES_FOLDER, 'views'));
+  const common = COMMON.flatMap((name) => kpis.flatMap(({ parameters }) => parameters).filter((parameter) => parameter.name === name).slice(0, 1)); // prettier-ignore
+  return [
+    '## KPIs',
+    'Parameters that mean the same everywhere:',
+    ['| parameter | meaning |', '|---|---|', ...common.map((parameter) => row([`\`${parameter.name}\``, parameterText(parameter)]))].join('\n'), // prettier-ignore
+    ...kpis.map(kpi),
+    '## Tables behind them',
+    'Selectable by name in `insights-etl sql`; those with arguments are called like a function.',
+    [
+      '| name | holds | rows |',
+      '|---|---|---|',
+      ...views.map(({ name, sql, description, grain, caveats }) => {
+        const given = /^-- arguments: (.+)$/m.exec(sql)?.[1];
+        return row([
+          `\`${name}${given === undefined ? '' : `(${given})`}\``,
+          [description, ...caveats].join(' '),
+          grain,
+        ]);
+      }),
+    ].join('\n'),
+    '## Checks',
+    'A row that a check returns is a failure. `insights-etl check` ends with 5 when one of severity error returns any.',
+    [
+      '| check | severity | what a row means |',
+      '|---|---|---|',
+      ...checks.map(({ name, severity, title, description }) => row([`\`${name}\``, severity ?? '', `${title}. ${description}`])), // prettier-ignore
+    ].join('\n'),
+  ].join('\n\n');
+}
+
+const DOCUMENT = new URL('../../../docs/analyst.md', import.meta.url);
+
+describe('the reference of KPIs', () => {
+  it('docs/analyst.md says what the heads of the queries say', async () => {
+    const text = await readFile(DOCUMENT, 'utf8');
+    const start = text.indexOf(LINE);
+    expect(start).toBeGreaterThan(0);
+    const line = text.indexOf('\n', start);
+    const whole = `${text.slice(0, line)}\n\n${await generated()}\n`;
+    const formatted = await format(whole, { parser: 'markdown', printWidth: 120, singleQuote: true });
+    await expect(formatted).toMatchFileSnapshot('../../docs/analyst.md');
+  });
+
+  it('every query it names exists', async () => {
+    const text = await readFile(DOCUMENT, 'utf8');
+    const names = (await listReports()).map(({ name }) => name);
+    const named = [...text.matchAll(/insights-etl query (\w+)/g)].map((match) => match[1] ?? '');
+    expect(named.length).toBeGreaterThan(1);
+    expect(named.filter((name) => !names.includes(name))).toEqual([]);
+  });
+});
+
+describe('the head of every KPI', () => {
+  it('tells title, description, formula, grain, unit, caveats and a chart over columns it has', async () => {
+    for (const { name, formula, unit, caveats, chart, sql } of await listReports()) {
+      expect({ name, formula, unit, caveats: caveats.length > 0 }).toEqual({
+        name, formula: expect.any(String), unit: expect.any(String), caveats: true,
+      }); // prettier-ignore
+      const columns = [...(chart ?? '').matchAll(/\b(?:x|y|series)=([\w,]+)/g)].flatMap((match) => (match[1] ?? '').split(',')); // prettier-ignore
+      expect(chart).toMatch(/^(line|bar|area) x=\w+ y=[\w,]+( series=\w+)?$/);
+      const last = sql.slice(sql.lastIndexOf('\nselect\n'));
+      expect({ name, missing: columns.filter((column) => !new RegExp(`\\b${column}\\b`).test(last)) }).toEqual({ name, missing: [] }); // prettier-ignore
+    }
+  });
+
+  it('has from, to, tenant, zone and grain, but where a state of now is told', async () => {
+    const states = ['freshness', 'active_passes_by_platform'];
+    const others = (await listReports()).filter(({ name }) => !states.includes(name));
+    const first = others.map(({ name, parameters }) => [name, ...parameters.slice(0, 5).map((parameter) => parameter.name)]); // prettier-ignore
+    expect(first).toEqual(others.map(({ name }) => [name, 'from', 'to', 'tenant', 'zone', 'grain']));
+  });
+});
