@@ -1,9 +1,7 @@
 /** What a run says about itself: the events while it goes on, and the reports at its end. Plain data, JSON-safe. */
 import type { Failure } from '../kernel/errors.ts';
+import type { Grade, HourCounts } from './coverage.ts';
 import type { TableName } from './tables.ts';
-
-/** checksum: rows and ids are compared. count: rows only. none: the source refuses to count, so nothing is proven. */
-export type Grade = 'checksum' | 'count' | 'none';
 
 interface At {
   readonly tenant: string;
@@ -20,14 +18,6 @@ export type ProgressEvent =
   | { readonly kind: 'waiting'; readonly tenant: string; readonly ms: number };
 
 export type ProgressListener = (event: ProgressEvent) => void;
-
-/** Hours of one table by coverage. */
-export interface HourCounts {
-  verified: number;
-  partial: number;
-  open: number;
-  expired: number;
-}
 
 /** A failure as it may be shown and stored: no cause, no stack, no content. */
 export interface ReportedError {

@@ -92,7 +92,7 @@ function ofLake({ status, deadlines }: Measured): Family[] {
       return value === undefined ? [] : [{ labels: { tenant: deadline.tenant, table: deadline.table }, value }];
     });
   const hours = tables.flatMap(({ labels, hours: states }) =>
-    Object.entries(states).map(([state, value]) => ({ labels: { ...labels, state }, value: Number(value) })),
+    Object.entries(states).map(([state, value]) => ({ labels: { ...labels, state }, value })),
   );
   const checks = (status?.checks ?? []).map((check) => ({
     ...check,

@@ -2,7 +2,6 @@
 import type {
   DoctorCheck,
   DoctorReport,
-  HourCounts,
   Left,
   PlanReport,
   RebuildReport,
@@ -12,6 +11,7 @@ import type {
   TableReport,
   VerifyReport,
 } from '../model/report.ts';
+import type { HourCounts } from '../model/coverage.ts';
 import { DRIFT_DAYS } from '../model/report.ts';
 import { checksText } from './checks.ts';
 import { driftText } from './drift.ts';

@@ -18,7 +18,7 @@ import type { SourceView } from '../extract/compare/reconcile.ts';
 import { HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { heldHours, recordComparison } from '../load/ledger/hours.ts';
-import type { HeldHour, HourCounts } from '../load/ledger/hours.ts';
+import type { HeldHour, StateCounts } from '../load/ledger/hours.ts';
 import { guardsOf } from '../load/ledger/ledger.ts';
 import { readProfile, updateProfile } from '../load/ledger/profile.ts';
 import { countHours, firstHour, unprovenFrom } from '../load/ledger/reach.ts';
@@ -225,7 +225,7 @@ export async function recordView(
   work: TableWork,
   view: SourceView,
   held: ReadonlyMap<Instant, HeldHour>,
-): Promise<HourCounts> {
+): Promise<StateCounts> {
   const { ledger, tenant, table, settings, run } = work;
   const nothing = { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
   if (view.grade === 'none') return nothing;

@@ -12,7 +12,7 @@ import type { TableName } from '../../model/tables.ts';
 import type { Client } from '../source/client.ts';
 import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery, clockQuery } from '../source/kql.ts';
 import type { CellQuery, ClockRange } from '../source/kql.ts';
-import type { Grade } from '../../model/report.ts';
+import type { Grade } from '../../model/coverage.ts';
 import { readPacked } from '../source/packed-answer.ts';
 import type { Packed } from '../source/packed-answer.ts';
 import { halve } from './windows.ts';

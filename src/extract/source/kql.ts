@@ -13,7 +13,7 @@ import type { Instant, Window } from '../../kernel/instant.ts';
 import { HASH_BUCKETS } from '../../model/page.ts';
 import type { Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
-import type { Grade } from '../../model/report.ts';
+import type { Grade } from '../../model/coverage.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 

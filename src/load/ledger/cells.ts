@@ -2,11 +2,12 @@
  * How the cells of an answer become values. A statement is read with the shape of its rows, so that a misspelt column or an
  * unexpected null is an error where it happens and never an empty text or a zero:
  *
- *     const rows = await ledger.rawRows('select file, rows from partitions', { file: asText, rows: asCount });
+ *     const rows = await ledger.rows('select file, rows from partitions', { file: asText, rows: asCount });
  */
 import type { Json } from '@duckdb/node-api';
 import { DamagedError } from '../../kernel/errors.ts';
 import type { Instant } from '../../kernel/instant.ts';
+import type { Fingerprint } from '../../model/fingerprint.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 
@@ -63,6 +64,14 @@ export const asFlag: Cell<boolean> = (value, column) => {
 
 /** An instant, selected as microseconds: `epoch_us(hour)::varchar as hour`. */
 export const asInstant: Cell<Instant> = (value, column) => asBigInt(value, column) * 10n;
+
+/** A fingerprint, as the struct (n, s0, s1, x) that the ledger keeps. */
+export const asFingerprint: Cell<Fingerprint> = (value, column) => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw wrongKind(column, 'a fingerprint', value);
+  const { n, s0, s1, x } = readRow({ n: asBigInt, s0: asBigInt, s1: asBigInt, x: asBigInt }, value);
+  return { rows: n, sum0: s0, sum1: s1, xor: x };
+};
 
 /** A source table's name, as the ledger writes it. Throws DamagedError for any other text. */
 export const asTable: Cell<TableName> = (value) => {

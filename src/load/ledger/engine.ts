@@ -41,8 +41,8 @@ export interface Engine {
   exclusive<T>(work: () => Promise<T>): Promise<T>;
   /** One transaction around `work`; not nestable, inside `exclusive`. */
   transaction<T>(work: () => Promise<T>): Promise<T>;
-  /** As `rows`, on one thread: each thread of a sort or a copy holds buffers of its own. */
-  rowsOnOneThread(sql: string): Promise<Row[]>;
+  /** Runs work on one thread: each thread of a sort or a copy holds buffers of its own. */
+  onOneThread<T>(work: () => Promise<T>): Promise<T>;
   /** Gives memory that statements have freed back to the system; milliseconds, so once per large statement. */
   release(): Promise<void>;
   /** Runs work with a part of the memory limit: large tables of its own go to disk sooner. */
@@ -122,11 +122,11 @@ export async function openEngine(path: string, temporary: string, settings: Engi
         throw error;
       }
     },
-    rowsOnOneThread: (sql) =>
+    onOneThread: (work) =>
       guarded(async () => {
         await connection.run('set threads = 1');
         try {
-          return (await connection.runAndReadAll(sql)).getRowObjectsJson();
+          return await work();
         } finally {
           await connection.run(`set threads = ${threads}`);
         }

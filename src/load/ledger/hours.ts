@@ -3,7 +3,6 @@
  * for anything, and what it writes when it has compared.
  */
 import { join } from 'node:path';
-import { combine } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
 import { HOUR, floorTo } from '../../kernel/instant.ts';
 import type { Instant } from '../../kernel/instant.ts';
@@ -11,33 +10,25 @@ import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { count, text } from './engine.ts';
-import type { Row } from './engine.ts';
+import { asCount, asFingerprint, asFlag, asInstant, asOneOf, asText } from './cells.ts';
 import type { Ledger } from './ledger.ts';
+import { HOUR_STATES } from '../../model/coverage.ts';
+import type { Grade, HourState } from '../../model/coverage.ts';
 import {
   BULK_SQL,
   HOUR_MICROSECONDS,
   ZERO_SQL,
   accountRowsSql,
   accountSql,
-  fingerprintColumnsSql,
-  fingerprintOf,
   fingerprintsSql,
   hourEndSql,
   insideSql,
-  instantOf,
   instantSql,
   ofTable,
   parquetSql,
 } from './sql.ts';
 
-/**
- * verified: the account balances · partial: it does not · open: balances so far, the hour is not over · expired: lost
- * at the source before it was proven · unchecked: loaded, not compared since.
- */
-type HourState = (typeof HOUR_STATES)[number];
-
-const HOUR_STATES = ['verified', 'partial', 'open', 'expired', 'unchecked'] as const;
+const asState = asOneOf(HOUR_STATES);
 
 export interface HeldHour {
   /** lake + duplicates + quarantined. */
@@ -56,14 +47,14 @@ export interface SourceComparison {
   readonly at: Instant;
   readonly lower: Instant;
   readonly upper: Instant;
-  readonly grade: 'checksum' | 'count';
+  readonly grade: Exclude<Grade, 'none'>;
   readonly hours: ReadonlyMap<Instant, Fingerprint>;
   /** Rows older than this are forgotten by the source: nothing is proven or disproven behind it. */
   readonly retentionEdge?: Instant;
 }
 
-/** Hours by state, after a comparison. */
-export type HourCounts = Readonly<Record<HourState, number>>;
+/** Hours by state. */
+export type StateCounts = Readonly<Record<HourState, number>>;
 
 /** Every hour known to the ledger in `[from, to)`, in time order, empty ones included. */
 export async function heldHours(
@@ -78,34 +69,24 @@ export async function heldHours(
     to === undefined ? '' : `and hours.hour < ${instantSql(to)}`,
   ].join(' ');
   const rows = await ledger.exclusive(() =>
-    ledger.rawRows(
+    ledger.rows(
       `with crossing as (
          select distinct hour from duplicates where ${ofTable(tenant, table)} and minute <> kept_minute
        )
        select
          epoch_us(hours.hour)::varchar as hour, epoch_us(covered_to)::varchar as covered_to, state,
-         crossing.hour is not null as crosses,
-         ${fingerprintColumnsSql('lake', 'l_')}, ${fingerprintColumnsSql('duplicates', 'd_')},
-         ${fingerprintColumnsSql('quarantined', 'q_')}
+         crossing.hour is not null as crosses, ${accountSql('hours')} as account
        from hours left join crossing on crossing.hour = hours.hour
        where ${ofTable(tenant, table)} ${bounds}
        order by hours.hour`,
+      { hour: asInstant, covered_to: asInstant, state: asState, crosses: asFlag, account: asFingerprint },
     ),
   );
   return new Map(
-    rows.map((row) => {
-      const account = combine(combine(fingerprintOf(row, 'l_'), fingerprintOf(row, 'd_')), fingerprintOf(row, 'q_'));
-      return [
-        instantOf(row, 'hour'),
-        {
-          account,
-          rows: Number(account.rows),
-          coveredTo: instantOf(row, 'covered_to'),
-          state: stateOf(row),
-          crossMinuteDuplicates: row['crosses'] === true,
-        },
-      ];
-    }),
+    rows.map(({ hour, covered_to: coveredTo, state, crosses: crossMinuteDuplicates, account }) => [
+      hour,
+      { account, rows: Number(account.rows), coveredTo, state, crossMinuteDuplicates },
+    ]),
   );
 }
 
@@ -120,7 +101,7 @@ export async function recordComparison(
   table: TableName,
   comparison: SourceComparison,
   run: string,
-): Promise<HourCounts> {
+): Promise<StateCounts> {
   return ledger.exclusive(() => ledger.transaction(() => compare(ledger, tenant, table, comparison, run)));
 }
 
@@ -130,7 +111,7 @@ async function compare(
   table: TableName,
   { at, lower, upper, grade, hours, retentionEdge }: SourceComparison,
   run: string,
-): Promise<HourCounts> {
+): Promise<StateCounts> {
   const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
   if (retentionEdge !== undefined) await recordExpired(ledger, tenant, table, lower, retentionEdge, at, run);
   // Whole numbers, and not `generate_series`: the planner would work a series of constants out.
@@ -200,13 +181,12 @@ async function compare(
        ${instantSql(at)}, case when outcome.state = 'verified' then ${instantSql(at)} end, ${sqlText(run)}
      )`,
   );
-  const rows = await ledger.rawRows(
-    `select hours.state, count(*) as n
-     from hours where ${ofTable(tenant, table)} and (hour in (select hour from compared) or state = 'expired')
-     group by 1`,
+  const counts = await countStates(
+    ledger,
+    `${ofTable(tenant, table)} and (hour in (select hour from compared) or state = 'expired')`,
   );
   await ledger.run('drop table compared; drop table outcome');
-  return countStates(rows);
+  return counts;
 }
 
 /**
@@ -264,36 +244,39 @@ export async function minuteFingerprints(
   if (hours.length === 0) return new Map();
   return ledger.exclusive(async () => {
     const spans = hours.map((hour) => ({ from: hour, to: hour + HOUR }));
-    const files = await ledger.rawRows(
+    const files = await ledger.rows(
       `select distinct file from partitions
        where ${ofTable(tenant, table)} and superseded_at is null
          and exists (select 1 from ${BULK_SQL} where from_ts <= make_timestamptz(r[1]::bigint) and make_timestamptz(r[1]::bigint) < to_ts)`,
+      { file: asText },
       [JSON.stringify(hours.map((hour) => [String(hour / 10n)]))],
     );
-    const paths = files.map((row) => join(ledger.dataDir, text(row, 'file') ?? ''));
+    const paths = files.map(({ file }) => join(ledger.dataDir, file));
     const id = lakeName(TABLES[table], TABLES[table].id);
     const sources = [
       ...(paths.length === 0 ? [] : [`select "timestamp" as moment, "${id}" as id from ${parquetSql(paths)}`]),
       `select minute as moment, id from duplicates where ${ofTable(tenant, table)}`,
       `select minute as moment, id from quarantine where ${ofTable(tenant, table)} and minute is not null`,
     ];
-    const rows = await ledger.rawRows(
-      `select (minute * 60000000)::varchar as minute, ${fingerprintColumnsSql('fp')}
+    const rows = await ledger.rows(
+      `select (minute * 60000000)::varchar as minute, fp
        from (${fingerprintsSql(`(${sources.join(' union all ')}) where ${insideSql(spans, 'moment')}`, 'id', [
          'epoch_us(moment) // 60000000 as minute',
        ])})
        order by 1`,
+      { minute: asInstant, fp: asFingerprint },
     );
-    return new Map(rows.map((row) => [instantOf(row, 'minute'), fingerprintOf(row)]));
+    return new Map(rows.map(({ minute, fp }) => [minute, fp]));
   });
 }
 
-function countStates(rows: readonly Row[]): HourCounts {
+/** Hours by state; `where` is a condition on them. */
+export async function countStates(ledger: Ledger, where: string): Promise<StateCounts> {
+  const rows = await ledger.rows(`select state, count(*) as n from hours where ${where} group by state`, {
+    state: asState,
+    n: asCount,
+  });
   const counts = { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
-  for (const row of rows) counts[stateOf(row)] = count(row, 'n');
+  for (const { state, n } of rows) counts[state] = n;
   return counts;
-}
-
-function stateOf(row: Row): HourState {
-  return HOUR_STATES.find((state) => state === row['state']) ?? 'unchecked';
 }

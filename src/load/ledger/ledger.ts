@@ -8,7 +8,8 @@ import type { Logger } from 'pino';
 import { ConfigError, DamagedError, DiskError, NewerStateError } from '../../kernel/errors.ts';
 import { onDisk, systemFiles, TEMPORARY } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
-import { count, openEngine } from './engine.ts';
+import { asCount } from './cells.ts';
+import { openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
 import { MIGRATIONS } from './migrations.ts';
@@ -166,8 +167,9 @@ async function setPrivacyKey(engine: Engine, { tables, privacyKey }: LakeSetting
 
 async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): Promise<void> {
   await engine.run('create table if not exists migrations (version integer not null, applied_at timestamptz not null)');
-  const [row] = await engine.rawRows('select coalesce(max(version), 0) as version from migrations');
-  const version = count(row, 'version');
+  const { version } = await engine.row('select coalesce(max(version), 0) as version from migrations', {
+    version: asCount,
+  });
   if (version > MIGRATIONS.length) {
     throw new NewerStateError(
       `${dataDir} was written by a newer version (ledger schema ${version}, this program knows ${MIGRATIONS.length})`,

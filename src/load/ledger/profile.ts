@@ -1,7 +1,8 @@
 /** What a tenant taught us, kept across runs: a JSON object per tenant, so that a new lesson needs no migration. */
 import { sqlText } from '../../kernel/sql.ts';
+import { GRADES } from '../../model/coverage.ts';
 import { z } from 'zod';
-import { text } from './engine.ts';
+import { asText } from './cells.ts';
 import type { Engine } from './engine.ts';
 
 const perTable = <T extends z.ZodType>(value: T) =>
@@ -16,7 +17,7 @@ const PROFILE = z.object({
   /** When the last of them was learnt. */
   capsAt: z.string().optional(),
   /** Proof that the endpoint allows, per table. */
-  grades: perTable(z.enum(['checksum', 'count', 'none'])),
+  grades: perTable(z.enum(GRADES)),
   /** Bytes received ÷ bytes estimated, per table. */
   wireRatios: perTable(z.number()),
   /** What `doctor` found out; nothing depends on it. */
@@ -73,10 +74,10 @@ export async function updateProfile(ledger: Engine, tenant: string, lessons: Ten
 
 /** `readProfile` for a caller that already has its turn. */
 export async function profileOf(engine: Engine, tenant: string): Promise<TenantProfile> {
-  const [row] = await engine.rawRows(
-    `select profile::varchar as profile from tenants where tenant = ${sqlText(tenant)}`,
-  );
-  return PROFILE.parse(JSON.parse((row && text(row, 'profile')) ?? '{}'));
+  const [row] = await engine.rows(`select profile::varchar as profile from tenants where tenant = ${sqlText(tenant)}`, {
+    profile: asText,
+  });
+  return row === undefined ? {} : PROFILE.parse(JSON.parse(row.profile));
 }
 
 /** `updateProfile` for a caller that already has its transaction. */

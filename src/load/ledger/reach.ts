@@ -1,9 +1,11 @@
 /** How far back a run must look whatever its usual depth is. */
 import type { Instant } from '../../kernel/instant.ts';
 import type { TableName } from '../../model/tables.ts';
-import { count, text } from './engine.ts';
+import { asInstant, asOptional } from './cells.ts';
+import { countStates } from './hours.ts';
+import type { HourCounts } from '../../model/coverage.ts';
 import type { Ledger } from './ledger.ts';
-import { instantOf, ofTable } from './sql.ts';
+import { ofTable } from './sql.ts';
 
 /**
  * The oldest hour that was never proven, else where the proven ones end: hours before it balance. `undefined` when
@@ -31,22 +33,16 @@ async function instantOfHours(
   table: TableName,
   aggregate: string,
 ): Promise<Instant | undefined> {
-  const [row] = await ledger.exclusive(() =>
-    ledger.rawRows(`select epoch_us(${aggregate})::varchar as instant from hours where ${ofTable(tenant, table)}`),
+  const { instant } = await ledger.exclusive(() =>
+    ledger.row(`select epoch_us(${aggregate})::varchar as instant from hours where ${ofTable(tenant, table)}`, {
+      instant: asOptional(asInstant),
+    }),
   );
-  return row === undefined || text(row, 'instant') === undefined ? undefined : instantOf(row, 'instant');
+  return instant;
 }
 
 /** Hours of a table by coverage; hours that were loaded and never compared count as partial. */
-export async function countHours(
-  ledger: Ledger,
-  tenant: string,
-  table: TableName,
-): Promise<{ verified: number; partial: number; open: number; expired: number }> {
-  const rows = await ledger.exclusive(() =>
-    ledger.rawRows(`select state, count(*) as n from hours where ${ofTable(tenant, table)} group by state`),
-  );
-  const of = (...states: string[]): number =>
-    rows.reduce((sum, row) => (states.includes(text(row, 'state') ?? '') ? sum + count(row, 'n') : sum), 0);
-  return { verified: of('verified'), partial: of('partial', 'unchecked'), open: of('open'), expired: of('expired') };
+export async function countHours(ledger: Ledger, tenant: string, table: TableName): Promise<HourCounts> {
+  const { unchecked, ...counts } = await ledger.exclusive(() => countStates(ledger, ofTable(tenant, table)));
+  return { ...counts, partial: counts.partial + unchecked };
 }

@@ -1,5 +1,5 @@
 /** The ledger's list of runs: when each ran, how it ended, and its figures as the pipeline reports them. */
-import { text } from './engine.ts';
+import { asOptional, asText } from './cells.ts';
 import type { Ledger } from './ledger.ts';
 
 export interface RunRecord {
@@ -37,18 +37,20 @@ export async function finishRun(ledger: Ledger, run: string, outcome: string, st
 
 /** The latest runs, newest first. */
 export async function latestRuns(ledger: Ledger, limit = 10): Promise<RunRecord[]> {
-  const iso = (column: string): string => `strftime(${column}, '%Y-%m-%dT%H:%M:%SZ') as ${column}`;
+  const iso = (instant: string): string => `strftime(${instant}, '%Y-%m-%dT%H:%M:%SZ')`;
   const rows = await ledger.exclusive(() =>
-    ledger.rawRows(
-      `select run, ${iso('started_at')}, ${iso('finished_at')}, outcome, stats::varchar as stats
-       from runs order by runs.started_at desc, run desc limit ${Math.trunc(limit)}`,
+    ledger.rows(
+      `select
+         run, ${iso('started_at')} as "startedAt", ${iso('finished_at')} as "finishedAt", outcome, stats::varchar as stats
+       from runs order by started_at desc, run desc limit ${Math.trunc(limit)}`,
+      {
+        run: asText,
+        startedAt: asText,
+        finishedAt: asOptional(asText),
+        outcome: asOptional(asText),
+        stats: asOptional(asText),
+      },
     ),
   );
-  return rows.map((row) => ({
-    run: text(row, 'run') ?? '',
-    startedAt: text(row, 'started_at') ?? '',
-    finishedAt: text(row, 'finished_at'),
-    outcome: text(row, 'outcome'),
-    stats: JSON.parse(text(row, 'stats') ?? 'null') as unknown,
-  }));
+  return rows.map(({ stats = 'null', ...run }) => ({ ...run, stats: JSON.parse(stats) as unknown }));
 }

@@ -57,7 +57,7 @@ export async function overRows<T>(
       }
       const copy = `create or replace temp table ${definition.name} as ${definition.select}`;
       // Each thread holds a part of a window's rows: over a large day one thread is the peak of a run the less.
-      if (span.rows > LARGE) await ledger.rowsOnOneThread(copy);
+      if (span.rows > LARGE) await ledger.onOneThread(() => ledger.run(copy));
       else await ledger.run(copy);
     }
   };

@@ -145,7 +145,7 @@ async function computeDays(
     const into = fresh.has(mart) ? `insert into fresh_${mart}` : `create or replace temp table fresh_${mart} as`;
     const statement = `${into} select * from (${select}) ${due}`;
     // Each thread holds groups of its own, and an opening has some per pass.
-    if (mart === OPENINGS) await ledger.rowsOnOneThread(statement);
+    if (mart === OPENINGS) await ledger.onOneThread(() => ledger.run(statement));
     else await ledger.run(statement);
     fresh.add(mart);
   };

@@ -7,7 +7,8 @@
  * a full load of the period starts afresh with one run.
  */
 import { OutOfMemoryError } from '../ledger/engine.ts';
-import type { Row } from '../ledger/engine.ts';
+import type { RowOf } from '../ledger/cells.ts';
+import { asCount } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { sqlText } from '../../kernel/sql.ts';
 
@@ -36,19 +37,27 @@ const ROW_GROUP = 20_480;
 /** Up to here rows are sorted whatever their order. */
 const SORTED_TOGETHER = 100_000;
 
-/** Copies the rows to a Parquet file; returns the statistics of the copy (`count`, `file_size_bytes`). */
+const COPY_STATS = { count: asCount, file_size_bytes: asCount } as const;
+
+interface CopyStats {
+  readonly rows: number;
+  readonly bytes: number;
+}
+
+/** Copies the rows to a Parquet file. */
 export async function copyArranged(
   ledger: Ledger,
   { columns, type, sources, inOrder, rows, metadata }: Sources,
   path: string,
-): Promise<Row | undefined> {
+): Promise<CopyStats> {
   const asTheyStand = sources.map((source) => `select ${columns} ${source}`).join(' union all ');
   const sorted = `${asTheyStand} order by ${type}, "timestamp"`;
-  const copy = async (select: string): Promise<Row | undefined> => {
+  const copy = async (select: string): Promise<CopyStats> => {
     const statement = `copy (${select}) to ${sqlText(path)} (format parquet, compression zstd, row_group_size ${ROW_GROUP}, kv_metadata {${metadata}}, return_stats)`;
-    const stats = rows > ROW_GROUP ? await ledger.rowsOnOneThread(statement) : await ledger.rawRows(statement);
+    const run = (): Promise<RowOf<typeof COPY_STATS>> => ledger.row(statement, COPY_STATS);
+    const stats = rows > ROW_GROUP ? await ledger.onOneThread(run) : await run();
     await ledger.release();
-    return stats[0];
+    return { rows: stats.count, bytes: stats.file_size_bytes };
   };
   if (inOrder && rows > SORTED_TOGETHER) return copy(asTheyStand);
   try {

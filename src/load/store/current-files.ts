@@ -5,7 +5,7 @@ import type { Table, TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { promotedSql } from '../../transform/promote.ts';
-import { tableOf, text } from '../ledger/engine.ts';
+import { asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 const HIVE_KEYS = ['tenant_id', 'month'];
@@ -24,19 +24,22 @@ export interface CurrentFile {
 }
 
 export async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
-  const rows = await ledger.rawRows(
-    `select tenant, table_name, period, file, promotion, from_ts::date::varchar as lo, to_ts::date::varchar as hi
+  const rows = await ledger.rows(
+    `select
+       tenant, table_name as "table", period, file, promotion,
+       from_ts::date::varchar as "from", to_ts::date::varchar as "to"
      from partitions where superseded_at is null order by table_name, tenant, period`,
+    {
+      tenant: asText,
+      table: asTable,
+      period: asText,
+      file: asText,
+      promotion: asOptional(asText),
+      from: asText,
+      to: asText,
+    },
   );
-  return rows.map((row) => ({
-    tenant: text(row, 'tenant') ?? '',
-    table: tableOf(row),
-    file: join(ledger.dataDir, text(row, 'file') ?? ''),
-    period: text(row, 'period') ?? '',
-    promotion: text(row, 'promotion'),
-    from: text(row, 'lo') ?? '',
-    to: text(row, 'hi') ?? '',
-  }));
+  return rows.map((row) => ({ ...row, file: join(ledger.dataDir, row.file) }));
 }
 
 /**

@@ -6,6 +6,7 @@ import { lakeName } from '../../transform/lake.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { privateJsonSql } from '../../transform/privacy.ts';
 import { promotedSql } from '../../transform/promote.ts';
+import { asOptional, asText } from '../ledger/cells.ts';
 import { text } from '../ledger/engine.ts';
 import type { Row } from '../ledger/engine.ts';
 
@@ -22,6 +23,9 @@ export const FORM_METADATA = { promotion: 'insights.promotion', privacy: 'insigh
 export function todaysForm(table: Table): Form {
   return { promotion: promotionKey(table.promoted), privacy: privacyKey(table.privacy) };
 }
+
+/** Reads the form of a row of `partitions`. */
+export const FORM_SHAPE = { promotion: asOptional(asText), privacy: asOptional(asText) } as const;
 
 /** Of a row of `partitions`. */
 export function formOf(row: Row): Form {

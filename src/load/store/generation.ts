@@ -7,7 +7,6 @@ import type { Files } from '../../kernel/files.ts';
 import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { copyArranged } from './arrange.ts';
-import { count } from '../ledger/engine.ts';
 import { metadataSql, todaysForm } from './form.ts';
 import type { Form } from './form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -54,8 +53,7 @@ export async function copyRows(
     generation,
     file,
     temporary,
-    rows: count(stats, 'count'),
-    bytes: count(stats, 'file_size_bytes'),
+    ...stats,
     form,
   };
 }
