@@ -81,7 +81,7 @@ describe('the reference of KPIs', () => {
     const line = text.indexOf('\n', start);
     const whole = `${text.slice(0, line)}\n\n${await generated()}\n`;
     const formatted = await format(whole, { parser: 'markdown', printWidth: 120, singleQuote: true });
-    await expect(formatted).toMatchFileSnapshot('../../docs/analyst.md');
+    await expect(formatted).toMatchFileSnapshot('../../../docs/analyst.md');
   });
 
   it('every query it names exists', async () => {
