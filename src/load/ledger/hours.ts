@@ -24,7 +24,7 @@ import {
   hourEndSql,
   insideSql,
   instantSql,
-  ofTable,
+  tableFilterSql,
   parquetSql,
 } from './sql.ts';
 
@@ -71,13 +71,13 @@ export async function heldHours(
   const rows = await ledger.exclusive(() =>
     ledger.rows(
       `with crossing as (
-         select distinct hour from duplicates where ${ofTable(tenant, table)} and minute <> kept_minute
+         select distinct hour from duplicates where ${tableFilterSql(tenant, table)} and minute <> kept_minute
        )
        select
          epoch_us(hours.hour)::varchar as hour, epoch_us(covered_to)::varchar as covered_to, state,
          crossing.hour is not null as crosses, ${accountSql('hours')} as account
        from hours left join crossing on crossing.hour = hours.hour
-       where ${ofTable(tenant, table)} ${bounds}
+       where ${tableFilterSql(tenant, table)} ${bounds}
        order by hours.hour`,
       { hour: asInstant, covered_to: asInstant, state: asState, crosses: asFlag, account: asFingerprint },
     ),
@@ -155,14 +155,14 @@ async function compare(
          compared.*, ${hourEndSql('compared.hour')} as ends_at, hours.state as was,
          case when hours.hour is not null then ${isEqual} end as is_equal
        from compared
-       left join hours on ${ofTable(tenant, table, 'hours.')} and hours.hour = compared.hour
+       left join hours on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = compared.hour
        where hours.covered_to is null or hours.covered_to <= compared.covered_to
      )`,
   );
   const proven = `outcome.state in ('verified', 'open')`;
   await ledger.run(
     `merge into hours using (select * from outcome where not keeps_proof) as outcome
-     on ${ofTable(tenant, table, 'hours.')} and hours.hour = outcome.hour
+     on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = outcome.hour
      when matched then update set
        source = outcome.source,
        state = outcome.state,
@@ -183,7 +183,7 @@ async function compare(
   );
   const counts = await countStates(
     ledger,
-    `${ofTable(tenant, table)} and (hour in (select hour from compared) or state = 'expired')`,
+    `${tableFilterSql(tenant, table)} and (hour in (select hour from compared) or state = 'expired')`,
   );
   await ledger.run('drop table compared; drop table outcome');
   return counts;
@@ -199,7 +199,7 @@ export async function judgeBySource(ledger: Ledger, tenant: string, table: Table
     `update hours set
        state = case when covered_to < ${hourEndSql('hour')} then 'open' else 'verified' end,
        verified_at = case when covered_to < ${hourEndSql('hour')} then null else coalesce(verified_at, checked_at) end
-     where ${ofTable(tenant, table)} and hour in (select hour from touched) and state in ('unchecked', 'partial')
+     where ${tableFilterSql(tenant, table)} and hour in (select hour from touched) and state in ('unchecked', 'partial')
        and source is not null
        and case grade when 'checksum' then ${accountSql('hours')} = source when 'count' then ${accountRowsSql('hours')} = source.n else false end`,
   );
@@ -215,7 +215,7 @@ async function recordExpired(
   at: Instant,
   run: string,
 ): Promise<void> {
-  const mine = ofTable(tenant, table);
+  const mine = tableFilterSql(tenant, table);
   const before = `${hourEndSql('hour')} <= ${instantSql(edge < lower ? edge : lower)}`;
   await ledger.run(
     `update hours set state = 'expired', checked_at = ${instantSql(at)}, run = ${sqlText(run)}
@@ -246,7 +246,7 @@ export async function minuteFingerprints(
     const spans = hours.map((hour) => ({ from: hour, to: hour + HOUR }));
     const files = await ledger.rows(
       `select distinct file from partitions
-       where ${ofTable(tenant, table)} and superseded_at is null
+       where ${tableFilterSql(tenant, table)} and superseded_at is null
          and exists (select 1 from ${BULK_SQL} where from_ts <= make_timestamptz(r[1]::bigint) and make_timestamptz(r[1]::bigint) < to_ts)`,
       { file: asText },
       [JSON.stringify(hours.map((hour) => [String(hour / 10n)]))],
@@ -255,14 +255,14 @@ export async function minuteFingerprints(
     const id = lakeName(TABLES[table], TABLES[table].id);
     const sources = [
       ...(paths.length === 0 ? [] : [`select "timestamp" as moment, "${id}" as id from ${parquetSql(paths)}`]),
-      `select minute as moment, id from duplicates where ${ofTable(tenant, table)}`,
-      `select minute as moment, id from quarantine where ${ofTable(tenant, table)} and minute is not null`,
+      `select minute as moment, id from duplicates where ${tableFilterSql(tenant, table)}`,
+      `select minute as moment, id from quarantine where ${tableFilterSql(tenant, table)} and minute is not null`,
     ];
     const rows = await ledger.rows(
       `select (minute * 60000000)::varchar as minute, fp
-       from (${fingerprintsSql(`(${sources.join(' union all ')}) where ${insideSql(spans, 'moment')}`, 'id', [
-         'epoch_us(moment) // 60000000 as minute',
-       ])})
+       from (${fingerprintsSql(`(${sources.join(' union all ')}) where ${insideSql(spans, 'moment')}`, 'id', {
+         minute: 'epoch_us(moment) // 60000000',
+       })})
        order by 1`,
       { minute: asInstant, fp: asFingerprint },
     );

@@ -5,7 +5,7 @@ import { asInstant, asOptional } from './cells.ts';
 import { countStates } from './hours.ts';
 import type { HourCounts } from '../../model/coverage.ts';
 import type { Ledger } from './ledger.ts';
-import { ofTable } from './sql.ts';
+import { tableFilterSql } from './sql.ts';
 
 /**
  * The oldest hour that was never proven, else where the proven ones end: hours before it balance. `undefined` when
@@ -34,7 +34,7 @@ async function instantOfHours(
   aggregate: string,
 ): Promise<Instant | undefined> {
   const { instant } = await ledger.exclusive(() =>
-    ledger.row(`select epoch_us(${aggregate})::varchar as instant from hours where ${ofTable(tenant, table)}`, {
+    ledger.row(`select epoch_us(${aggregate})::varchar as instant from hours where ${tableFilterSql(tenant, table)}`, {
       instant: asOptional(asInstant),
     }),
   );
@@ -43,6 +43,6 @@ async function instantOfHours(
 
 /** Hours of a table by coverage; hours that were loaded and never compared count as partial. */
 export async function countHours(ledger: Ledger, tenant: string, table: TableName): Promise<HourCounts> {
-  const { unchecked, ...counts } = await ledger.exclusive(() => countStates(ledger, ofTable(tenant, table)));
+  const { unchecked, ...counts } = await ledger.exclusive(() => countStates(ledger, tableFilterSql(tenant, table)));
   return { ...counts, partial: counts.partial + unchecked };
 }

@@ -1,23 +1,27 @@
-/** SQL fragments that the load stage's statements share. Only validated typed values and quoted text become SQL. */
+/** SQL fragments that the statements of the load stage share. */
 import { fingerprintSql } from '../../model/fingerprint.ts';
-import type { Fingerprint } from '../../model/fingerprint.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import { givenColumns, lakeColumns } from '../../transform/lake.ts';
-import { sqlText } from '../../kernel/sql.ts';
+import { sqlName, sqlText } from '../../kernel/sql.ts';
 import type { Table, TableName } from '../../model/tables.ts';
 import { big } from './engine.ts';
 import type { Row } from './engine.ts';
 
 const TICKS_PER_MICROSECOND = 10n;
 
-export const ZERO_SQL = '{n: 0::hugeint, s0: 0::hugeint, s1: 0::hugeint, x: 0::bigint}';
+/** The column of every lake table that says when a row happened. */
+const TIMESTAMP = sqlName('timestamp');
 
-/** Rows and ids by hour or minute group on whole numbers: `date_trunc` of a timestamptz asks ICU for every row. */
-export const HOUR_NUMBER = `(epoch_us("timestamp") // 3600000000)`;
+export const ZERO_SQL = '{n: 0::hugeint, s0: 0::hugeint, s1: 0::hugeint, x: 0::bigint}';
 
 export const HOUR_MICROSECONDS = 3_600_000_000;
 
-/** The end of an hour: an interval added to a timestamptz asks ICU for every row. */
+/** The number of an instant's hour since 1970. Cheap to group by: `date_trunc` of a timestamptz calls ICU for every row. */
+export function hourNumberSql(moment = TIMESTAMP): string {
+  return `(epoch_us(${moment}) // ${HOUR_MICROSECONDS})`;
+}
+
+/** The end of an hour. Adding an interval to a timestamptz would call ICU for every row. */
 export function hourEndSql(hour: string): string {
   return `make_timestamptz(epoch_us(${hour}) + ${HOUR_MICROSECONDS})`;
 }
@@ -30,16 +34,16 @@ export function instantOf(row: Row, microsecondsColumn: string): Instant {
   return big(row, microsecondsColumn) * TICKS_PER_MICROSECOND;
 }
 
-/** True for a timestamp in one of the windows. */
-export function insideSql(windows: readonly Window[], expression = `"timestamp"`): string {
+/** True for an instant in one of the windows. */
+export function insideSql(windows: readonly Window[], moment = TIMESTAMP): string {
   if (windows.length === 0) return 'false';
   const spans = joinAdjacent(windows).map(
-    ({ from, to }) => `(${expression} >= ${instantSql(from)} and ${expression} < ${instantSql(to)})`,
+    ({ from, to }) => `(${moment} >= ${instantSql(from)} and ${moment} < ${instantSql(to)})`,
   );
   return `(${spans.join(' or ')})`;
 }
 
-/** A year of days is one comparison, not 365. */
+/** Joins windows that touch, so that a year of days is one comparison instead of 365. */
 function joinAdjacent(windows: readonly Window[]): Window[] {
   const joined: Window[] = [];
   for (const window of [...windows].sort((a, b) => (a.from < b.from ? -1 : 1))) {
@@ -51,74 +55,68 @@ function joinAdjacent(windows: readonly Window[]): Window[] {
   return joined;
 }
 
-/** `<keys>, fp`: one fingerprint struct per group of `source`; `keys` are select expressions with names. */
-export function fingerprintsSql(source: string, id: string, keys: readonly string[]): string {
-  const names = keys.map((key) => key.split(' as ').at(-1));
+/** `<keys>, fp`: one fingerprint struct per group of `source`. `keys`: what to group by, as the expression of each name. */
+export function fingerprintsSql(source: string, id: string, keys: Readonly<Record<string, string>>): string {
+  const names = Object.keys(keys).map(sqlName);
+  const groups = Object.entries(keys).map(([name, expression]) => `${expression} as ${sqlName(name)}`);
   return `select ${[...names, '{n: n, s0: s0, s1: s1, x: x} as fp'].join(', ')}
-from (select ${[...keys, fingerprintSql(id)].join(', ')} from ${source} group by all)`;
+from (select ${[...groups, fingerprintSql(id)].join(', ')} from ${source} group by all)`;
 }
 
-/** The account of an hour as one fingerprint: lake + duplicates + quarantined, in struct arithmetic. */
-export function accountSql(side: string, lake = `${side}.lake`): string {
-  const sum = (part: string): string => `(${lake}).${part} + ${side}.duplicates.${part} + ${side}.quarantined.${part}`;
+/** The account of an hour as one fingerprint: lake + duplicates + quarantined. `alias`: of the ledger's table. */
+export function accountSql(alias: string, lake = `${alias}.lake`): string {
+  const sum = (part: string): string =>
+    `(${lake}).${part} + ${alias}.duplicates.${part} + ${alias}.quarantined.${part}`;
   return `{n: ${sum('n')}, s0: ${sum('s0')}, s1: ${sum('s1')},
-      x: xor(xor((${lake}).x, ${side}.duplicates.x), ${side}.quarantined.x)}`;
+      x: xor(xor((${lake}).x, ${alias}.duplicates.x), ${alias}.quarantined.x)}`;
 }
 
-/** The rows of an account alone, where the source counts and no more. */
-export function accountRowsSql(side: string): string {
-  return `${side}.lake.n + ${side}.duplicates.n + ${side}.quarantined.n`;
+/** The row count of an account, for a source that only counts. */
+export function accountRowsSql(alias: string): string {
+  return `${alias}.lake.n + ${alias}.duplicates.n + ${alias}.quarantined.n`;
 }
 
-/** Several fingerprints of disjoint sets of rows folded into one; null when there is none. */
+/** Aggregate: the fingerprints of disjoint sets of rows as one; the empty fingerprint when there are none. */
 export function foldSql(expression: string): string {
   return `struct_pack(n := coalesce(sum(${expression}.n), 0)::hugeint, s0 := coalesce(sum(${expression}.s0), 0)::hugeint, s1 := coalesce(sum(${expression}.s1), 0)::hugeint, x := coalesce(bit_xor(${expression}.x), 0)::bigint)`;
 }
 
-/** Reads back the four columns that `fingerprintColumnsSql` selects. */
-export function fingerprintOf(row: Row, prefix = ''): Fingerprint {
-  return {
-    rows: big(row, `${prefix}n`),
-    sum0: big(row, `${prefix}s0`),
-    sum1: big(row, `${prefix}s1`),
-    xor: big(row, `${prefix}x`),
-  };
-}
-
 /** A fingerprint struct as four text columns. */
-export function fingerprintColumnsSql(struct: string, prefix = ''): string {
-  return ['n', 's0', 's1', 'x'].map((part) => `(${struct}).${part}::varchar as ${prefix}${part}`).join(', ');
+export function fingerprintColumnsSql(struct: string): string {
+  return ['n', 's0', 's1', 'x'].map((part) => `(${struct}).${part}::varchar as ${part}`).join(', ');
 }
 
-/** Parquet files named one by one; the keys in their paths are no columns here. */
+/** Reads Parquet files; the keys in their paths do not become columns. */
 export function parquetSql(files: readonly string[], options = ''): string {
   return `read_parquet([${files.map(sqlText).join(', ')}], hive_partitioning = false${options})`;
 }
 
 /**
- * Text columns `r[1]`, `r[2]`, … of a parameter `$1` that holds a JSON array of arrays of text. From a column, because the
- * planner works a constant out, and then takes longer for the plan than for the rows.
+ * Rows `r` (texts `r[1]`, `r[2]`, …) of a parameter `$1` that holds a JSON array of arrays of text. The JSON is read from a
+ * column: the planner would evaluate a constant, which takes longer than running the statement.
  */
 export const BULK_SQL = `(select unnest(from_json(given, '[["VARCHAR"]]')) as r from (values ($1::json)) as bulk(given))`;
 
-export function columnListSql(table: Table, prefix = ''): string {
+/** The names of a lake table's columns, in file order. */
+export function columnListSql(table: Table): string {
   return lakeColumns(table)
-    .map((column) => `${prefix}"${column.name}"`)
+    .map(({ name }) => sqlName(name))
     .join(', ');
 }
 
 /**
- * 64 bits over everything the source says of a row: two versions of one id differ, or they are the same row. What is
- * pulled out of the JSON takes no part: it follows from the rest, and files may hold other sets of it.
+ * A 64-bit hash of everything the source sent in a row: copies of an id with the same hash are the same row. Promoted columns
+ * are left out: they follow from the JSON, and files may hold different sets of them.
  */
-export function contentHashSql(table: Table, prefix = ''): string {
-  const parts = givenColumns(table).map((column) =>
-    column.type === 'JSON' ? `${prefix}"${column.name}"::varchar` : `${prefix}"${column.name}"`,
+export function contentHashSql(table: Table): string {
+  const parts = givenColumns(table).map(({ name, type }) =>
+    type === 'JSON' ? `${sqlName(name)}::varchar` : sqlName(name),
   );
   return `hash(${parts.join(', ')})`;
 }
 
-/** `tenant = … and table_name = …`. */
-export function ofTable(tenant: string, table: TableName, prefix = ''): string {
+/** True for a ledger row of one table of a tenant. `alias`: of the ledger's table, where a statement reads several. */
+export function tableFilterSql(tenant: string, table: TableName, alias?: string): string {
+  const prefix = alias === undefined ? '' : `${alias}.`;
   return `${prefix}tenant = ${sqlText(tenant)} and ${prefix}table_name = ${sqlText(table)}`;
 }

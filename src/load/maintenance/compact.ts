@@ -16,7 +16,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { periodOf } from '../../model/period.ts';
 import { insertPartitions, readBack } from '../merge/record.ts';
 import { requireSameHours } from './same-hours.ts';
-import { instantSql, ofTable, parquetSql } from '../ledger/sql.ts';
+import { instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
 export interface CompactOptions {
   readonly run: string;
@@ -78,7 +78,7 @@ async function compactMonth(ledger: Ledger, month: Row, run: string, onStep: Com
   const [tenant, table, name] = [text(month, 'tenant') ?? '', tableOf(month), text(month, 'month') ?? ''];
   const period = periodOf(name);
   if (!period) throw new Error(`not a month: ${name}`);
-  const mine = ofTable(tenant, table);
+  const mine = tableFilterSql(tenant, table);
   const files = (text(month, 'files') ?? '').split('\n').map((file) => join(ledger.dataDir, file));
   const forms = FORMS.parse(JSON.parse(text(month, 'forms') ?? '[]'));
   const [last] = await ledger.rawRows(

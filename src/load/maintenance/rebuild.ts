@@ -18,7 +18,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { periodOf } from '../../model/period.ts';
 import { insertPartitions, readBack } from '../merge/record.ts';
 import { requireSameHours } from './same-hours.ts';
-import { instantSql, ofTable, parquetSql } from '../ledger/sql.ts';
+import { instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
 /** Which files to look at; what is left out means all. */
 export interface RebuildSelection {
@@ -127,7 +127,7 @@ async function rebuildPartition(ledger: Ledger, row: Row, { run, onStep }: Rebui
   const period = periodOf(name);
   if (!period) throw new Error(`not a period: ${name}`);
   const of = { tenant, table };
-  const mine = `${ofTable(tenant, table)} and period = ${sqlText(name)}`;
+  const mine = `${tableFilterSql(tenant, table)} and period = ${sqlText(name)}`;
   const file = text(row, 'file') ?? '';
   const [last] = await ledger.rawRows(`select max(generation) as n from partitions where ${mine}`);
   const held = heldRows(ledger.settings.tables[table], `from ${parquetSql([join(ledger.dataDir, file)])} where true`, [

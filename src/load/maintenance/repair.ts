@@ -22,7 +22,7 @@ import type { GenerationName } from '../../model/data-dir.ts';
 import { learn } from '../ledger/profile.ts';
 import { insertPartitions, readBack } from '../merge/record.ts';
 import { isRefusal } from './verify.ts';
-import { ZERO_SQL, foldSql, ofTable, parquetSql } from '../ledger/sql.ts';
+import { ZERO_SQL, foldSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
 export interface RepairResult {
   /** Generations that are current again. */
@@ -244,7 +244,7 @@ async function parsed(files: Files, path: string): Promise<z.output<typeof PUBLI
 /** The tenant id that the files' rows carry is pinned again. */
 async function pinAgain(ledger: Ledger, tenant: string, table: TableName): Promise<void> {
   const files = await ledger.rawRows(
-    `select file from partitions where ${ofTable(tenant, table)} and superseded_at is null limit 1`,
+    `select file from partitions where ${tableFilterSql(tenant, table)} and superseded_at is null limit 1`,
   );
   const [file] = files.map((row) => join(ledger.dataDir, text(row, 'file') ?? ''));
   if (file === undefined) return;

@@ -4,7 +4,7 @@ import type { TableName } from '../../model/tables.ts';
 import { count } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Period } from '../../model/period.ts';
-import { instantSql, ofTable } from '../ledger/sql.ts';
+import { instantSql, tableFilterSql } from '../ledger/sql.ts';
 
 /** Compares the temp table `readback` with the accounts of the period's hours. Throws DamagedError when they differ. */
 export async function requireSameHours(
@@ -17,7 +17,7 @@ export async function requireSameHours(
      from (select hour, fp from readback) as written
      full join (
        select hour, lake from hours
-       where ${ofTable(tenant, table)} and lake.n > 0 and hour >= ${instantSql(period.from)} and hour < ${instantSql(period.to)}
+       where ${tableFilterSql(tenant, table)} and lake.n > 0 and hour >= ${instantSql(period.from)} and hour < ${instantSql(period.to)}
      ) as held on held.hour = written.hour
      where written.fp is distinct from held.lake`,
   );

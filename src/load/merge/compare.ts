@@ -15,7 +15,15 @@ import type { Form } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { dayPeriod } from '../../model/period.ts';
 import type { Period } from '../../model/period.ts';
-import { contentHashSql, HOUR_NUMBER, insideSql, instantOf, instantSql, ofTable, parquetSql } from '../ledger/sql.ts';
+import {
+  contentHashSql,
+  hourNumberSql,
+  insideSql,
+  instantOf,
+  instantSql,
+  tableFilterSql,
+  parquetSql,
+} from '../ledger/sql.ts';
 
 /** The rows of one period that a batch touches, and the generation that holds the period now. */
 export interface Unit {
@@ -54,7 +62,7 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   const known = await ledger.rawRows(
     `select period, epoch_us(from_ts)::varchar as lo, epoch_us(to_ts)::varchar as hi, file, generation, rows, promotion, privacy, superseded_at is null as current
      from partitions
-     where ${ofTable(batch.tenant, batch.table)} and from_ts < ${instantSql(last.to)} and to_ts > ${instantSql(first.from)}`,
+     where ${tableFilterSql(batch.tenant, batch.table)} and from_ts < ${instantSql(last.to)} and to_ts > ${instantSql(first.from)}`,
   );
   const generations = new Map<string, number>();
   const current: { period: Period; file: string; rows: number; form: Form }[] = [];
@@ -112,7 +120,7 @@ export async function meetOldRows(
   const adds = unit.windows.length === 0;
   const hours = partialHours(unit.windows);
   if (!unit.oldFile || (!adds && hours.length === 0)) return;
-  const met = adds ? `select ${HOUR_NUMBER} from staged where reason is null` : hours.join(', ');
+  const met = adds ? `select ${hourNumberSql()} from staged where reason is null` : hours.join(', ');
   const id = lakeName(table, table.id);
   await ledger.run(
     `create or replace temp table meetings as
@@ -121,12 +129,12 @@ export async function meetOldRows(
        date_trunc('minute', old.moment) as old_minute, date_trunc('minute', "timestamp") as new_minute,
        old.moment <= "timestamp" as old_first, old.content = ${contentHashSql(table)} as same_content
      from (
-       select ${HOUR_NUMBER} as hour, "${id}" as id, "timestamp" as moment, ${contentHashSql(table)} as content
+       select ${hourNumberSql()} as hour, "${id}" as id, "timestamp" as moment, ${contentHashSql(table)} as content
        from ${parquetSql([unit.oldFile])}
-       where ${HOUR_NUMBER} in (${met})
+       where ${hourNumberSql()} in (${met})
          and not ${insideSql(unit.windows)} and not ${insideSql(keepMissing)}
      ) as old
-     join staged on "${id}" = old.id and ${HOUR_NUMBER} = old.hour
+     join staged on "${id}" = old.id and ${hourNumberSql()} = old.hour
      where reason is null and staged.rowid not in (select row_id from losers)`,
   );
   const [meetings] = await ledger.rawRows('select count(*) as n from meetings');
@@ -188,12 +196,12 @@ async function compareTogether(
   const windows = units.flatMap((unit) => unit.windows);
   const rows = await ledger.rawRows(
     `with old as (
-       select ${HOUR_NUMBER} as hour, "${id}" as id, ${contentHashSql(table)} as content, ${insideSql(keepMissing)} as spared
+       select ${hourNumberSql()} as hour, "${id}" as id, ${contentHashSql(table)} as content, ${insideSql(keepMissing)} as spared
        from ${parquetSql(files)}
        where ${insideSql(windows)}
      ),
      fresh as (
-       select ${HOUR_NUMBER} as hour, "${id}" as id, ${contentHashSql(table)} as content
+       select ${hourNumberSql()} as hour, "${id}" as id, ${contentHashSql(table)} as content
        from staged
        where reason is null and ${insideSql(periods)} and rowid not in (select row_id from losers)
      ),

@@ -19,7 +19,7 @@ import type { Copied, Generation } from '../store/generation.ts';
 import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { recordMerge } from './record.ts';
-import { ofTable } from '../ledger/sql.ts';
+import { tableFilterSql } from '../ledger/sql.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { dropStage, stageBatch } from './staging.ts';
 import type { Stage } from './staging.ts';
@@ -85,7 +85,7 @@ async function merge(
 ): Promise<MergeResult> {
   const ms = { ...NO_TIME };
   const merged = await ledger.rawRows(
-    `select count(*) as n from batches where ${ofTable(batch.tenant, batch.table)} and id = ${sqlText(batch.id)}`,
+    `select count(*) as n from batches where ${tableFilterSql(batch.tenant, batch.table)} and id = ${sqlText(batch.id)}`,
   );
   if (count(merged[0], 'n') > 0) {
     return { ...NOTHING, already: true, ms };

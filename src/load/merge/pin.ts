@@ -15,7 +15,7 @@ import { count, text } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { applyStage } from './merge.ts';
 import { updateProfile } from '../ledger/profile.ts';
-import { HOUR_NUMBER, ofTable, parquetSql } from '../ledger/sql.ts';
+import { hourNumberSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 import { dropStage, leaveOutCopies } from './staging.ts';
 
 /** Pins the id and puts foreign rows of the lake into quarantine; returns how many. Again with the same id, it changes nothing. */
@@ -25,7 +25,7 @@ export async function pinTenantId(ledger: Ledger, tenant: string, id: string, ru
     let moved = 0;
     for (const table of TABLE_NAMES) {
       const files = await ledger.rawRows(
-        `select period, file from partitions where ${ofTable(tenant, table)} and superseded_at is null order by period`,
+        `select period, file from partitions where ${tableFilterSql(tenant, table)} and superseded_at is null order by period`,
       );
       for (const row of files) {
         const file = join(ledger.dataDir, text(row, 'file') ?? '');
@@ -47,14 +47,14 @@ async function expelForeign(
   { file, id, run }: { readonly file: string; readonly id: string; readonly run: string },
 ): Promise<number> {
   const foreign = `from ${parquetSql([file])} where source_tenant_id <> ${sqlText(id)}`;
-  const rows = await ledger.rawRows(`select ${HOUR_NUMBER} // 24 as day, count(*) as n ${foreign} group by 1`);
+  const rows = await ledger.rawRows(`select ${hourNumberSql()} // 24 as day, count(*) as n ${foreign} group by 1`);
   if (rows.length === 0) return 0;
   const definition = ledger.settings.tables[table];
   const idName = lakeName(definition, definition.id);
   for (const sql of stageSql({ table: definition, pages: [], pinned: id, target: 'staged' })) await ledger.run(sql);
   await leaveOutCopies(ledger, definition);
   await ledger.run(
-    `insert into displaced select ${HOUR_NUMBER}, "${idName}", date_trunc('minute', "timestamp"), null, null ${foreign}`,
+    `insert into displaced select ${hourNumberSql()}, "${idName}", date_trunc('minute', "timestamp"), null, null ${foreign}`,
   );
   const moveRows = async (): Promise<string> => {
     await ledger.run(

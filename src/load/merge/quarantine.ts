@@ -14,7 +14,7 @@ import { countedSql, stageSql } from '../../transform/stage.ts';
 import type { Instant } from '../../kernel/instant.ts';
 import { count, tableOf, text } from '../ledger/engine.ts';
 import type { Row } from '../ledger/engine.ts';
-import { instantSql, ofTable } from '../ledger/sql.ts';
+import { instantSql, tableFilterSql } from '../ledger/sql.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { applyStage } from './merge.ts';
 import { profileOf } from '../ledger/profile.ts';
@@ -106,7 +106,7 @@ export async function replayQuarantined(ledger: Ledger, filter: QuarantineFilter
     const counts = new Map<string, ReplayCount>();
     for (const [index, row] of days.entries()) {
       const place = placeOf(row);
-      const where = `${meant(filter)} and ${REPLAYABLE} and ${ofTable(place.tenant, place.table)}
+      const where = `${meant(filter)} and ${REPLAYABLE} and ${tableFilterSql(place.tenant, place.table)}
         and strftime(placed_at, '%Y-%m-%d') = ${sqlText(text(row, 'day') ?? '')}`;
       try {
         const done = await replayDay(ledger, place, where, `${run}-${index + 1}`);
@@ -191,7 +191,7 @@ async function replayDay(
        )`,
     );
     await ledger.run(
-      `delete from quarantine using ${outcome} where ${ofTable(tenant, table)} and ${same} and replayed.reason is null`,
+      `delete from quarantine using ${outcome} where ${tableFilterSql(tenant, table)} and ${same} and replayed.reason is null`,
     );
     await ledger.run(
       `update quarantine set
@@ -199,7 +199,7 @@ async function replayDay(
          placed_at = case when ${counted} then replayed."timestamp" else quarantine.placed_at end,
          hour = case when ${counted} then date_trunc('hour', replayed."timestamp") end,
          minute = case when ${counted} then date_trunc('minute', replayed."timestamp") end
-       from ${outcome} where ${ofTable(tenant, table)} and ${same}
+       from ${outcome} where ${tableFilterSql(tenant, table)} and ${same}
          and replayed.reason is not null and replayed.reason <> quarantine.reason`,
     );
     return 'select hour from moved';

@@ -21,14 +21,14 @@ import { learn } from '../ledger/profile.ts';
 import {
   BULK_SQL,
   HOUR_MICROSECONDS,
-  HOUR_NUMBER,
+  hourNumberSql,
   ZERO_SQL,
   accountSql,
   fingerprintsSql,
   foldSql,
   hourEndSql,
   insideSql,
-  ofTable,
+  tableFilterSql,
   parquetSql,
 } from '../ledger/sql.ts';
 
@@ -90,7 +90,7 @@ export async function readBack(
      select file[${ledger.dataDir.length + 2}:], make_timestamptz(hour * 3600000000), {n: n, s0: s0, s1: s1, x: x}, min_ts, max_ts
      from (
        select
-         filename as file, ${HOUR_NUMBER} as hour, ${fingerprintSql(`"${id}"`)},
+         filename as file, ${hourNumberSql()} as hour, ${fingerprintSql(`"${id}"`)},
          min("timestamp") as min_ts, max("timestamp") as max_ts
        from ${parquetSql(
          generations.map(({ file }) => join(ledger.dataDir, file)),
@@ -150,7 +150,7 @@ async function supersede(ledger: Ledger, batch: Batch, changed: readonly Unit[])
   const names = changed.map(({ period }) => sqlText(period.name)).join(', ');
   await ledger.run(
     `update partitions set superseded_at = ${ledger.nowSql()}
-     where ${ofTable(batch.tenant, batch.table)} and superseded_at is null and period in (${names})`,
+     where ${tableFilterSql(batch.tenant, batch.table)} and superseded_at is null and period in (${names})`,
   );
 }
 
@@ -166,7 +166,7 @@ async function replaceDuplicates(
   generations: readonly Generation[],
   keepMissing: readonly Window[],
 ): Promise<void> {
-  const mine = ofTable(batch.tenant, batch.table);
+  const mine = tableFilterSql(batch.tenant, batch.table);
   const id = lakeName(TABLES[batch.table], TABLES[batch.table].id);
   const inWindows = insideSql(batch.windows, 'duplicates.minute');
   const seenAgain =
@@ -222,7 +222,7 @@ async function replaceQuarantine(
   keepMissing: readonly Window[],
   run: string,
 ): Promise<void> {
-  const mine = ofTable(batch.tenant, batch.table);
+  const mine = tableFilterSql(batch.tenant, batch.table);
   const id = lakeName(TABLES[batch.table], TABLES[batch.table].id);
   const seenAgain =
     keepMissing.length === 0
@@ -256,7 +256,7 @@ async function touchHours(
   moved: string | undefined,
   run: string,
 ): Promise<void> {
-  const mine = ofTable(batch.tenant, batch.table);
+  const mine = tableFilterSql(batch.tenant, batch.table);
   const periods = (expression: string): string =>
     insideSql(
       changed.map(({ period }) => period),
@@ -294,7 +294,7 @@ async function recountHours(
   lake: string,
   run: string,
 ): Promise<void> {
-  const mine = ofTable(tenant, table);
+  const mine = tableFilterSql(tenant, table);
   const changedAccount = `${accountSql('hours')} is distinct from ${accountSql('now', 'coalesce(now.lake, hours.lake)')}`;
   await ledger.run(
     `merge into hours using (
@@ -303,10 +303,10 @@ async function recountHours(
          coalesce(copies.fp, ${ZERO_SQL}) as duplicates, coalesce(bad.fp, ${ZERO_SQL}) as quarantined
        from touched
        left join (select hour, ${foldSql('fp')} as fp from readback group by hour) as readback on readback.hour = touched.hour
-       left join (${fingerprintsSql(`duplicates where ${mine}`, 'id', ['hour'])}) as copies on copies.hour = touched.hour
-       left join (${fingerprintsSql(`quarantine where ${mine} and hour is not null`, 'id', ['hour'])}) as bad on bad.hour = touched.hour
+       left join (${fingerprintsSql(`duplicates where ${mine}`, 'id', { hour: 'hour' })}) as copies on copies.hour = touched.hour
+       left join (${fingerprintsSql(`quarantine where ${mine} and hour is not null`, 'id', { hour: 'hour' })}) as bad on bad.hour = touched.hour
      ) as now
-     on ${ofTable(tenant, table, 'hours.')} and hours.hour = now.hour
+     on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = now.hour
      when matched then update set
        lake = coalesce(now.lake, hours.lake),
        duplicates = now.duplicates,

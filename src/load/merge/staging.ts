@@ -12,7 +12,7 @@ import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { WORK_FOLDER } from '../../model/data-dir.ts';
 import { profileOf } from '../ledger/profile.ts';
-import { contentHashSql, HOUR_NUMBER } from '../ledger/sql.ts';
+import { contentHashSql, hourNumberSql } from '../ledger/sql.ts';
 
 const LARGE_BYTES = 8 << 20;
 
@@ -65,7 +65,7 @@ export async function leaveOutCopies(ledger: Ledger, table: Table): Promise<Read
   const id = lakeName(table, table.id);
   await ledger.run(
     `create or replace temp table repeated as
-     select ${HOUR_NUMBER} as hour, "${id}" as id from staged where reason is null group by all having count(*) > 1`,
+     select ${hourNumberSql()} as hour, "${id}" as id from staged where reason is null group by all having count(*) > 1`,
   );
   const [repeated] = await ledger.rawRows('select count(*) as n from repeated');
   // The window function sees only ids that occur twice: over all rows it costs as much as the whole stage.
@@ -81,7 +81,7 @@ export async function leaveOutCopies(ledger: Ledger, table: Table): Promise<Read
            first_value("timestamp") over copies as kept_moment,
            first_value(${contentHashSql(table)}) over copies as kept_content
          from staged
-         join repeated on "${id}" = repeated.id and ${HOUR_NUMBER} = repeated.hour
+         join repeated on "${id}" = repeated.id and ${hourNumberSql()} = repeated.hour
          where reason is null
          window copies as (partition by repeated.hour, repeated.id order by ${order} rows between unbounded preceding and unbounded following)
        )

@@ -5,7 +5,7 @@ import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { promotedSql } from '../../transform/promote.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { HOUR_NUMBER, insideSql, parquetSql } from '../ledger/sql.ts';
+import { hourNumberSql, insideSql, parquetSql } from '../ledger/sql.ts';
 import { heldRows } from '../store/form.ts';
 import { copyRows } from '../store/generation.ts';
 import type { Copied } from '../store/generation.ts';
@@ -25,7 +25,7 @@ export async function copyGeneration(
   // Tuples and no correlated `exists`: the engine would hold every old row until the join is done.
   const identity = `(old."${id}", ${hourOf('old')})`;
   const spared = `(${insideSql(keepMissing)} and ${identity} not in (
-    select "${id}", ${HOUR_NUMBER} from staged where ${loadedSql(unit)}))`;
+    select "${id}", ${hourNumberSql()} from staged where ${loadedSql(unit)}))`;
   const isKept =
     keepMissing.length > 0 ? `(not ${insideSql(unit.windows)} or ${spared})` : `not ${insideSql(unit.windows)}`;
   const old =
@@ -51,5 +51,5 @@ export async function copyGeneration(
 }
 
 function hourOf(alias: string): string {
-  return HOUR_NUMBER.replace('"timestamp"', `${alias}."timestamp"`);
+  return hourNumberSql(`${alias}."timestamp"`);
 }
