@@ -5,13 +5,14 @@
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { explainIssues } from './explain.ts';
-import { environmentLayer, fileLayer, findFile, flagLayer, isTree, merge, type Layer, type Tree } from './layers.ts';
+import { environmentLayer, fileLayer, findFile, flagLayer, merge, type Layer, type Tree } from './layers.ts';
 import { dropAtSource, rulesOf } from './privacy.ts';
 import { configSchema, type Settings } from './schema.ts';
 import type { SecretSource } from './secret-source.ts';
 import { Credential, readSecret } from './secret.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { parseInstant, type Instant } from '../kernel/instant.ts';
+import { isJsonObject } from '../kernel/json.ts';
 import { parseQuietSpan, type Quiet } from '../model/quiet.ts';
 import { withPromoted } from '../model/promoted.ts';
 import type { SourceDrop } from '../model/privacy.ts';
@@ -117,11 +118,11 @@ function withTenantOfEnvironment(values: Tree, env: ConfigSources['env']): Tree 
   const secret = secretOfEnvironment(env);
   if (id === undefined) {
     const only = tenants.length === 1 ? tenants[0] : undefined;
-    if (!secret || !isTree(only) || only['apiKey'] !== undefined || only['token'] !== undefined) return values;
+    if (!secret || !isJsonObject(only) || only['apiKey'] !== undefined || only['token'] !== undefined) return values;
     return { ...values, tenants: [{ ...only, ...secret }] };
   }
-  const known = tenants.find((tenant) => isTree(tenant) && tenant['id'] === id);
-  const { apiKey, token, ...rest } = isTree(known) ? known : { id };
+  const known = tenants.find((tenant) => isJsonObject(tenant) && tenant['id'] === id);
+  const { apiKey, token, ...rest } = isJsonObject(known) ? known : { id };
   const own = { ...(apiKey === undefined ? {} : { apiKey }), ...(token === undefined ? {} : { token }) };
   const chosen = secret ?? own;
   if (Object.keys(chosen).length === 0)

@@ -2,10 +2,11 @@
 import type { z } from 'zod';
 import { closest } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
+import { isJsonObject } from '../kernel/json.ts';
 import { configKeys } from './names.ts';
 import { RENAMED } from './renamed.ts';
 import { CONFIG_VERSION } from './schema.ts';
-import { isTree, type Layer, type Path, type Tree } from './layers.ts';
+import type { Layer, Path, Tree } from './layers.ts';
 
 /** The first refusal as an error; how many more there are is said, since each run of the program shows one. */
 export function explainIssues(
@@ -122,7 +123,7 @@ function valueAt(values: Tree, path: Path): unknown {
   let value: unknown = values;
   for (const name of path) {
     if (Array.isArray(value)) value = (value as unknown[])[Number(name)];
-    else value = isTree(value) ? value[String(name)] : undefined;
+    else value = isJsonObject(value) ? value[String(name)] : undefined;
   }
   return value;
 }

@@ -7,10 +7,13 @@ import { resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { closest } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
+import { isJsonObject } from '../kernel/json.ts';
+import type { JsonObject } from '../kernel/json.ts';
 import { configKeys, SPECIAL_VARIABLES } from './names.ts';
 
 export type Path = readonly PropertyKey[];
-export type Tree = { readonly [key: string]: unknown };
+/** Configuration keys as written, before they are validated. */
+export type Tree = JsonObject;
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Layer {
@@ -48,7 +51,7 @@ export function fileLayer(path: string): Layer {
       },
     );
   const values: unknown = document.toJS() ?? {};
-  if (!isTree(values))
+  if (!isJsonObject(values))
     throw new ConfigError('The configuration file holds no keys at its top level.', {
       hint: 'Write `key: value` lines; docs/config.md has an example.',
       where: { file: path },
@@ -58,7 +61,7 @@ export function fileLayer(path: string): Layer {
     origin(wanted) {
       for (let length = wanted.length; length > 0; length--) {
         const node = document.getIn(wanted.slice(0, length), true);
-        const range = isTree(node) ? (node as { range?: readonly [number, number, number] }).range : undefined;
+        const range = isJsonObject(node) ? (node as { range?: readonly [number, number, number] }).range : undefined;
         if (range) return { file: path, line: counter.linePos(range[0]).line };
       }
       return { file: path };
@@ -133,11 +136,7 @@ export function merge(earlier: Tree, later: Tree): Tree {
   const merged: Record<string, unknown> = { ...earlier };
   for (const [key, value] of Object.entries(later)) {
     const before = merged[key];
-    merged[key] = isTree(before) && isTree(value) ? merge(before, value) : value;
+    merged[key] = isJsonObject(before) && isJsonObject(value) ? merge(before, value) : value;
   }
   return merged;
-}
-
-export function isTree(value: unknown): value is Tree {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

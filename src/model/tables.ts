@@ -91,3 +91,13 @@ export type Tables = Readonly<Record<TableName, Table>>;
 
 /** In order of urgency: Logs are the only ones with an expiry date. */
 export const TABLE_NAMES: readonly TableName[] = ['Logs', 'Events', 'Metrics'];
+
+/** The table with this name; `undefined` when there is none. */
+export function findTable(name: unknown): TableName | undefined {
+  return TABLE_NAMES.find((table) => table === name);
+}
+
+/** The table with this name in the lake; `undefined` when there is none. */
+export function findLakeTable(lakeName: unknown): TableName | undefined {
+  return TABLE_NAMES.find((table) => TABLES[table].lakeName === lakeName);
+}

@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.ts';
 import { openReader } from '../query/reader.ts';
 import type { Runtime } from '../kernel/runtime.ts';
-import { TABLES, TABLE_NAMES, type TableName } from '../model/tables.ts';
+import { findLakeTable, TABLES, TABLE_NAMES, type TableName } from '../model/tables.ts';
 
 interface TableDeadline {
   readonly tenant: string;
@@ -35,7 +35,7 @@ export async function tableDeadlines(config: Config, runtime: Runtime): Promise<
   const found: TableDeadline[] = [];
   for await (const batch of result.batches())
     for (const [tenant, lakeName, risk, until] of batch) {
-      const table = TABLE_NAMES.find((name) => TABLES[name].lakeName === lakeName);
+      const table = findLakeTable(lakeName);
       if (table === undefined || typeof tenant !== 'string') continue;
       const days = kept.get(table);
       found.push({

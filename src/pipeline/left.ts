@@ -4,6 +4,7 @@ import { planPages } from '../extract/plan/plan.ts';
 import type { Caps } from '../extract/plan/plan.ts';
 import { DAY, formatInstant } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
+import { overlaps } from '../kernel/windows.ts';
 import { unprovenFrom } from '../load/ledger/reach.ts';
 import type { Page } from '../model/page.ts';
 import type { Left } from '../model/report.ts';
@@ -32,9 +33,7 @@ export function leftOfPages(
   const rest = pages.slice(Math.max(0, Math.floor(callsAvailable)));
   const from = rest[0]?.windows[0]?.from;
   if (from === undefined) return undefined;
-  const touched = stale.filter((cell) =>
-    rest.some(({ windows }) => windows.some((window) => window.from < cell.to && cell.from < window.to)),
-  );
+  const touched = stale.filter((cell) => rest.some(({ windows }) => overlaps(cell, windows)));
   return {
     compared: true,
     hours: touched.length,

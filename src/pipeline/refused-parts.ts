@@ -2,6 +2,7 @@
 import type { Diff } from '../extract/compare/diff.ts';
 import type { PartError } from '../kernel/errors.ts';
 import type { Window } from '../kernel/instant.ts';
+import { overlaps, subtract } from '../kernel/windows.ts';
 import type { Batch, LandedPage } from '../model/page.ts';
 
 export interface RefusedPart {
@@ -23,9 +24,9 @@ export function withoutPage({ batch, landed }: Loadable, id: string): { rest?: L
   for (let size = 0; size < out.size;) {
     size = out.size;
     refused = batch.pages.filter((page) => isOut(page.id)).flatMap((page) => page.windows);
-    for (const page of batch.pages) if (page.windows.some((window) => meets(window, refused))) out.add(page.id);
+    for (const page of batch.pages) if (page.windows.some((window) => overlaps(window, refused))) out.add(page.id);
   }
-  const windows = batch.windows.flatMap((window) => outside(window, refused));
+  const windows = subtract(batch.windows, refused);
   if (windows.length === 0) return { refused };
   const pages = batch.pages.filter((page) => !isOut(page.id));
   // A name of its own: what is merged under the batch's would never be completed.
@@ -35,8 +36,8 @@ export function withoutPage({ batch, landed }: Loadable, id: string): { rest?: L
 
 /** The pages of a batch that `rest` is without, as a batch that the next run asks for again. */
 export function remainderOf(batch: Batch, rest: Batch | undefined): Batch {
-  const windows = batch.windows.flatMap((window) => outside(window, rest?.windows ?? []));
-  const pages = batch.pages.filter((page) => page.windows.some((window) => meets(window, windows)));
+  const windows = subtract(batch.windows, rest?.windows ?? []);
+  const pages = batch.pages.filter((page) => page.windows.some((window) => overlaps(window, windows)));
   return { ...batch, windows, pages, isRemainder: true };
 }
 
@@ -44,19 +45,5 @@ export function remainderOf(batch: Batch, rest: Batch | undefined): Batch {
 export function withoutParts(found: Diff, parts: readonly RefusedPart[]): Diff {
   if (parts.length === 0) return found;
   const refused = parts.flatMap(({ windows }) => windows);
-  return { ...found, stale: found.stale.filter((cell) => !meets(cell, refused)), emptyGaps: [] };
-}
-
-function meets({ from, to }: Window, windows: readonly Window[]): boolean {
-  return windows.some((window) => from < window.to && window.from < to);
-}
-
-function outside(window: Window, holes: readonly Window[]): Window[] {
-  let left = [window];
-  for (const hole of holes)
-    left = left.flatMap(({ from, to }) => {
-      if (hole.to <= from || to <= hole.from) return [{ from, to }];
-      return [...(from < hole.from ? [{ from, to: hole.from }] : []), ...(hole.to < to ? [{ from: hole.to, to }] : [])];
-    });
-  return left;
+  return { ...found, stale: found.stale.filter((cell) => !overlaps(cell, refused)), emptyGaps: [] };
 }

@@ -12,7 +12,7 @@ import { driftChange } from '../load/publish/drift.ts';
 import { openReader, textRows } from '../query/reader.ts';
 import type { Reader } from '../query/reader.ts';
 import type { Runtime } from '../kernel/runtime.ts';
-import { TABLES, TABLE_NAMES } from '../model/tables.ts';
+import { findLakeTable, TABLES } from '../model/tables.ts';
 import type { TableName } from '../model/tables.ts';
 import { DRIFT_DAYS } from '../model/report.ts';
 import type { RunReport, StatusReport, TableStatus } from '../model/report.ts';
@@ -183,7 +183,7 @@ function tableStatus(cells: readonly (string | undefined)[], config: Config, run
 }
 
 function tableOf(lakeTable: string): TableName {
-  return TABLE_NAMES.find((name) => TABLES[name].lakeName === lakeTable) ?? 'Events';
+  return findLakeTable(lakeTable) ?? 'Events';
 }
 
 function retentionOf(config: Config, tenant: string, table: TableName): number | undefined {

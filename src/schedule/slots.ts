@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
+import { parseJson } from '../kernel/json.ts';
 
 export interface SlotRecord {
   /** Milliseconds since 1970, by the key of a table. */
@@ -33,7 +34,7 @@ export async function readSlots(dataDir: string): Promise<SlotRecord> {
     if (error.code === 'ENOENT') return '{}';
     throw error;
   });
-  const parsed = recordSchema.safeParse(jsonOf(text));
+  const parsed = recordSchema.safeParse(parseJson(text));
   const { slots, share, lastSlot } = parsed.success
     ? parsed.data
     : { slots: {}, share: undefined, lastSlot: undefined };
@@ -48,12 +49,4 @@ export async function writeSlots(
 ): Promise<void> {
   const named = Object.fromEntries([...slots].map(([key, ms]) => [key, new Date(ms).toISOString()]));
   await writeDurably(join(dataDir, FILE), `${JSON.stringify({ version: 1, share, slots: named })}\n`, files);
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

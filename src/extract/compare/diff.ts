@@ -8,6 +8,7 @@ import { EMPTY, sameRows } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
 import { DAY, HOUR, floorTo } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
+import { contains } from '../../kernel/windows.ts';
 import type { Cell } from '../../model/page.ts';
 import { UNIT_TICKS } from '../source/kql.ts';
 import type { SourceCell, SourceView } from './reconcile.ts';
@@ -128,7 +129,7 @@ function* compared(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, optio
 }
 
 function isCovered(view: SourceView, from: Instant): boolean {
-  if (view.windows) return view.windows.some((window) => from >= window.from && from < window.to);
+  if (view.windows) return view.windows.some((window) => contains(window, from));
   return from < view.upper && (view.lower === undefined || from >= view.lower);
 }
 

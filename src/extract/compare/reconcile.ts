@@ -15,7 +15,7 @@ import type { CellQuery, ClockRange } from '../source/kql.ts';
 import type { Grade } from '../../model/coverage.ts';
 import { readPacked } from '../source/packed-answer.ts';
 import type { Packed } from '../source/packed-answer.ts';
-import { halve } from './windows.ts';
+import { halve } from '../../kernel/windows.ts';
 
 export interface SourceRequest {
   readonly table: TableName;

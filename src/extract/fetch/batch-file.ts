@@ -2,9 +2,8 @@
 import { formatInstant, parseInstant } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
 import type { Batch, Page } from '../../model/page.ts';
-import { TABLES } from '../../model/tables.ts';
-import type { TableName } from '../../model/tables.ts';
-import { isJsonObject, parseJson } from '../source/json.ts';
+import { findTable } from '../../model/tables.ts';
+import { isJsonObject, parseJson } from '../../kernel/json.ts';
 
 const FORMAT = 1;
 
@@ -21,10 +20,11 @@ export function writeBatch(batch: Batch): string {
 export function readBatch(text: string): Batch | undefined {
   const value = parseJson(text);
   if (!isJsonObject(value) || value['format'] !== FORMAT) return undefined;
-  const { id, tenant, table } = value;
+  const { id, tenant } = value;
+  const table = findTable(value['table']);
   const windows = readWindows(value['windows']);
   const pages = Array.isArray(value['pages']) ? value['pages'].map(readPage) : [undefined];
-  if (typeof id !== 'string' || typeof tenant !== 'string' || !isTable(table) || !windows) return undefined;
+  if (typeof id !== 'string' || typeof tenant !== 'string' || !table || !windows) return undefined;
   if (!pages.every((page) => page !== undefined)) return undefined;
   return { id, tenant, table, windows, pages, ...(value['isRemainder'] === true ? { isRemainder: true } : {}) };
 }
@@ -63,8 +63,4 @@ function readWindows(value: unknown): Window[] | undefined {
     return window.from === undefined || window.to === undefined ? undefined : { from: window.from, to: window.to };
   });
   return windows.every((window) => window !== undefined) ? windows : undefined;
-}
-
-function isTable(value: unknown): value is TableName {
-  return typeof value === 'string' && Object.hasOwn(TABLES, value);
 }

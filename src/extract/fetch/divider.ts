@@ -2,6 +2,7 @@
 import type { LimitFunction } from 'p-limit';
 import { isRefusedQuery } from '../../kernel/errors.ts';
 import { DAY, MINUTE, SECOND } from '../../kernel/instant.ts';
+import { totalLength } from '../../kernel/windows.ts';
 import type { Batch, Cell, Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import type { Client } from '../source/client.ts';
@@ -61,7 +62,7 @@ export class Divider {
   /** What lies where inside a page; `undefined` when it is too short for that, or the source refuses. */
   async count(page: Page): Promise<readonly Cell[] | undefined> {
     const { client, limit, dropKeys, batch, signal } = this.#options;
-    const span = page.windows.reduce((sum, { from, to }) => sum + to - from, 0n);
+    const span = totalLength(page.windows);
     if (page.hash || span <= SECOND) return undefined;
     const onMinutes = page.windows.every(({ from }) => from % MINUTE === 0n);
     const unit = onMinutes && span > 2n * DAY ? 'minute' : 'second';

@@ -6,8 +6,8 @@
 import type { LimitFunction } from 'p-limit';
 import { BudgetError, InsightsError, PartError, StoppedError } from '../../kernel/errors.ts';
 import { formatInstant } from '../../kernel/instant.ts';
-import type { Window } from '../../kernel/instant.ts';
-import type { Batch, Cell, LandedPage, Page } from '../../model/page.ts';
+import { overlaps } from '../../kernel/windows.ts';
+import type { Batch, LandedPage, Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { Client, Downloaded, TooLarge } from '../source/client.ts';
@@ -202,7 +202,10 @@ class FetchJob {
         if (this.learner.caps.rows < caps.rows) continue;
       }
       if (outcome.kind === 'rows') this.learner.searched(outcome.rows);
-      const rest = planPages(outside(cells ?? [], first.windows), this.learner.caps);
+      const rest = planPages(
+        (cells ?? []).filter((cell) => !overlaps(cell, first.windows)),
+        this.learner.caps,
+      );
       const parts = first.hash ? children : labelled(page, [first, ...rest]);
       await this.#landing.replace(page, parts);
       this.#divider.splits += parts.length - 1;
@@ -286,11 +289,6 @@ class FetchJob {
       page: page.id,
     });
   }
-}
-
-/** The cells that the windows leave out. */
-function outside(cells: readonly Cell[], windows: readonly Window[]): Cell[] {
-  return cells.filter((cell) => !windows.some(({ from, to }) => cell.from < to && from < cell.to));
 }
 
 function rowsOf(landed: readonly LandedPage[]): number {

@@ -4,7 +4,7 @@ import type { Files } from '../../kernel/files.ts';
 import type { LandedPage, Page } from '../../model/page.ts';
 import type { TableName } from '../../model/tables.ts';
 import { pageText } from './batch-file.ts';
-import { isJsonObject, parseJson } from '../source/json.ts';
+import { isJsonObject, parseJson } from '../../kernel/json.ts';
 
 export interface PageAnswer {
   readonly rows: number;

@@ -3,7 +3,7 @@ import { DAY, HOUR } from '../../kernel/instant.ts';
 import type { Instant } from '../../kernel/instant.ts';
 import type { Batch, Page } from '../../model/page.ts';
 import type { TableName } from '../../model/tables.ts';
-import { coalesce } from '../compare/windows.ts';
+import { joinWindows } from '../../kernel/windows.ts';
 
 export interface BatchOptions {
   readonly tenant: string;
@@ -25,7 +25,7 @@ export function batches(pages: readonly Page[], options: BatchOptions): Batch[] 
   let bytes = 0;
   const close = (): void => {
     const id = `${prefix}-${(result.length + 1).toString().padStart(5, '0')}`;
-    const windows = coalesce(group.flatMap((page) => page.windows));
+    const windows = joinWindows(group.flatMap((page) => page.windows));
     if (group.length > 0) result.push({ id, tenant, table, windows, pages: group });
     group = [];
     bytes = 0;

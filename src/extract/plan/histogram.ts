@@ -11,7 +11,7 @@ import { PACKED_COLUMNS, UNIT_TICKS, bucketQuery } from '../source/kql.ts';
 import type { CellUnit } from '../source/kql.ts';
 import { readPacked } from '../source/packed-answer.ts';
 import { gather } from '../compare/reconcile.ts';
-import { portions } from '../compare/windows.ts';
+import { byStart, portions } from '../../kernel/windows.ts';
 
 /** An or'ed list of more windows makes a query text that a server may refuse. */
 export const MAX_WINDOWS = 100;
@@ -92,7 +92,7 @@ export async function readBuckets(
 function fill(cells: Cell[], windows: readonly Window[], items: readonly (readonly string[])[], unit: bigint): void {
   const counted = items
     .map(([cell = '', rows, bytes]) => ({ from: BigInt(cell) * unit, rows: Number(rows), bytes: Number(bytes) }))
-    .sort((a, b) => (a.from < b.from ? -1 : 1));
+    .sort(byStart);
   let next = 0;
   for (const window of windows) {
     let at = window.from;

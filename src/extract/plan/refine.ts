@@ -9,7 +9,7 @@ import type { Cell } from '../../model/page.ts';
 import { MAX_CELLS, MAX_WINDOWS } from './histogram.ts';
 import { fewestPages, isOver, partsNeeded, planPages } from './plan.ts';
 import type { Caps, PlanCell } from './plan.ts';
-import { coalesce, portions } from '../compare/windows.ts';
+import { byStart, intersection, joinWindows, portions } from '../../kernel/windows.ts';
 
 export type Refinement =
   | { readonly kind: 'histogram'; readonly unit: 'minute' | 'second'; readonly windows: readonly Window[] }
@@ -50,9 +50,7 @@ export function refined(cells: readonly PlanCell[], finer: readonly Cell[]): Pla
       const fine = finer[next];
       if (!fine || fine.from >= cell.to) break;
       // An empty stretch may run on into the next cell: cut at the border, so that flags stay with their hour.
-      const from = fine.from < cell.from ? cell.from : fine.from;
-      const to = fine.to < cell.to ? fine.to : cell.to;
-      result.push({ ...fine, from, to, ...edge });
+      result.push({ ...fine, ...intersection(fine, cell), ...edge });
       if (fine.to > cell.to) break;
     }
   }
@@ -66,10 +64,10 @@ function weight(cell: Cell, caps: Caps): number {
 /** Windows to count finer: the heavy cells alone, or whole runs that hold one, whichever makes fewer windows. */
 function candidates(cells: readonly PlanCell[], caps: Caps, unit: 'minute' | 'second'): Window[][] {
   const coarse = cells.filter((cell) => cell.to - cell.from > UNITS[unit]);
-  const heavy = coalesce(coarse.filter((cell) => weight(cell, caps) > LIGHT));
+  const heavy = joinWindows(coarse.filter((cell) => weight(cell, caps) > LIGHT));
   if (heavy.length === 0) return [];
   if (heavy.length === 1) return [heavy];
-  const runs = coalesce(coarse);
+  const runs = joinWindows(coarse);
   let next = 0;
   const holding = runs.filter((run) => {
     while (next < heavy.length && (heavy[next]?.to ?? 0n) <= run.from) next++;
@@ -109,7 +107,7 @@ function bucketsWorthwhile(cells: readonly PlanCell[], caps: Caps): Refinement |
   const groups = [takeSome(seconds), hot.filter(({ cell }) => cell.to - cell.from > SECOND).slice(0, 1)];
   for (const group of groups) {
     const saving = group.reduce((sum, one) => sum + one.saving, 0);
-    if (saving > 1) return { kind: 'buckets', cells: group.map(({ cell }) => cell).toSorted(byTime) };
+    if (saving > 1) return { kind: 'buckets', cells: group.map(({ cell }) => cell).toSorted(byStart) };
   }
   return undefined;
 }
@@ -118,8 +116,4 @@ function bucketsWorthwhile(cells: readonly PlanCell[], caps: Caps): Refinement |
 function takeSome(hot: readonly { readonly cell: PlanCell; readonly saving: number }[]): typeof hot {
   let items = 0;
   return hot.slice(0, MAX_WINDOWS).filter(({ cell }) => (items += Math.min(cell.rows, HASH_BUCKETS)) <= MAX_CELLS);
-}
-
-function byTime(a: Cell, b: Cell): number {
-  return a.from < b.from ? -1 : 1;
 }

@@ -1,6 +1,7 @@
 /** Asking for less, pure: a page in parts that are disjoint and together ask for what it asked for. */
 import { SECOND, floorTo } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
+import { totalLength } from '../../kernel/windows.ts';
 import { HASH_BUCKETS } from '../../model/page.ts';
 import type { HashRange, Page } from '../../model/page.ts';
 
@@ -10,7 +11,7 @@ import type { HashRange, Page } from '../../model/page.ts';
  * there is nothing smaller to ask for.
  */
 export function splitPage(page: Page, parts = 2): Page[] | undefined {
-  const seconds = Number(spanOf(page.windows) / SECOND);
+  const seconds = Number(totalLength(page.windows) / SECOND);
   const children =
     page.hash || seconds <= 1 ? byHash(page, page.hash ?? { from: 0, to: HASH_BUCKETS }, parts) : undefined;
   if (children || seconds <= 1) return children;
@@ -41,7 +42,7 @@ function byHash(page: Page, range: HashRange, parts: number): Page[] | undefined
 
 /** Cuts the windows, laid end to end, into stretches of about equal length. */
 function byTime(page: Page, count: number): Omit<Page, 'id'>[] {
-  const total = spanOf(page.windows);
+  const total = totalLength(page.windows);
   const children: Omit<Page, 'id'>[] = [];
   let list: Window[] = [];
   let passed = 0n;
@@ -71,8 +72,4 @@ function byTime(page: Page, count: number): Omit<Page, 'id'>[] {
   }
   close();
   return children;
-}
-
-function spanOf(windows: readonly Window[]): bigint {
-  return windows.reduce((sum, { from, to }) => sum + to - from, 0n);
 }

@@ -9,7 +9,7 @@ import { sendOnce } from './call.ts';
 import type { Credential, Sink } from './call.ts';
 import type { EnvelopeResult } from './envelope.ts';
 import { lingering } from './grace.ts';
-import { isJsonObject, parseJson } from './json.ts';
+import { isJsonObject, parseJson } from '../../kernel/json.ts';
 import type { Limiter } from './limiter.ts';
 import { describe, refusal } from './refusal.ts';
 import { decide } from './retry.ts';

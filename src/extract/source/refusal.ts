@@ -1,7 +1,7 @@
 /** The messages for a call that was given up: what, where, what to do next; never a row, a key or an id. */
 import { AuthError, SourceError } from '../../kernel/errors.ts';
 import type { InsightsError } from '../../kernel/errors.ts';
-import { isJsonObject, parseJson } from './json.ts';
+import { isJsonObject, parseJson } from '../../kernel/json.ts';
 import type { Decision, Trouble } from './retry.ts';
 
 export interface Place {

@@ -3,8 +3,8 @@
  * (bounded), parsed strictly at the end for columns and failures.
  */
 import { EnvelopeError } from './envelope-error.ts';
-import { isJsonObject, parseJson } from './json.ts';
-import type { JsonObject } from './json.ts';
+import { isJsonObject, parseJson } from '../../kernel/json.ts';
+import type { JsonObject } from '../../kernel/json.ts';
 
 export interface Skeleton {
   readonly columns: readonly string[] | undefined;

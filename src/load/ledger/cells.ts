@@ -8,7 +8,7 @@ import type { Json } from '@duckdb/node-api';
 import { DamagedError } from '../../kernel/errors.ts';
 import type { Instant } from '../../kernel/instant.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
-import { TABLE_NAMES } from '../../model/tables.ts';
+import { findTable } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 
 /** Reads one cell. Throws TypeError when the value is of another kind; the error names the column and never the value. */
@@ -75,7 +75,7 @@ export const asFingerprint: Cell<Fingerprint> = (value, column) => {
 
 /** A source table's name, as the ledger writes it. Throws DamagedError for any other text. */
 export const asTable: Cell<TableName> = (value) => {
-  const table = TABLE_NAMES.find((name) => name === value);
+  const table = findTable(value);
   if (table) return table;
   throw new DamagedError('The ledger names a table that does not exist', { hint: 'Run `insights-etl repair`.' });
 };

@@ -3,6 +3,7 @@ import { fingerprintSql } from '../../model/fingerprint.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import { givenColumns, lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
+import { joinWindows } from '../../kernel/windows.ts';
 import type { Table, TableName } from '../../model/tables.ts';
 import { big } from './engine.ts';
 import type { Row } from './engine.ts';
@@ -37,22 +38,11 @@ export function instantOf(row: Row, microsecondsColumn: string): Instant {
 /** True for an instant in one of the windows. */
 export function insideSql(windows: readonly Window[], moment = TIMESTAMP): string {
   if (windows.length === 0) return 'false';
-  const spans = joinAdjacent(windows).map(
+  // Joined first: a year of days is one comparison instead of 365.
+  const spans = joinWindows(windows).map(
     ({ from, to }) => `(${moment} >= ${instantSql(from)} and ${moment} < ${instantSql(to)})`,
   );
   return `(${spans.join(' or ')})`;
-}
-
-/** Joins windows that touch, so that a year of days is one comparison instead of 365. */
-function joinAdjacent(windows: readonly Window[]): Window[] {
-  const joined: Window[] = [];
-  for (const window of [...windows].sort((a, b) => (a.from < b.from ? -1 : 1))) {
-    const last = joined.at(-1);
-    if (last && last.to >= window.from)
-      joined[joined.length - 1] = { from: last.from, to: last.to > window.to ? last.to : window.to };
-    else joined.push(window);
-  }
-  return joined;
 }
 
 /** `<keys>, fp`: one fingerprint struct per group of `source`. `keys`: what to group by, as the expression of each name. */

@@ -13,7 +13,7 @@ import type { Mart } from '../../query/definitions.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
 import { privacyKey } from '../../model/privacy.ts';
 import { promotionKey } from '../../model/promoted.ts';
-import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
+import { findLakeTable } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
@@ -188,7 +188,7 @@ function standsOnOpenings(mart: Mart): boolean {
 
 function tablesOf({ name, stands }: Mart): TableName[] {
   return stands.map(({ table }) => {
-    const found = TABLE_NAMES.find((candidate) => TABLES[candidate].lakeName === table);
+    const found = findLakeTable(table);
     if (!found) throw new Error(`${name} is a mart of no table: ${table}`);
     return found;
   });

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { DAY, HOUR, floorTo } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
+import { contains, intersection } from '../../kernel/windows.ts';
 import type { Batch } from '../../model/page.ts';
 import type { Table } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
@@ -80,13 +81,11 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   const windows = new Map<string, { period: Period; windows: Window[] }>();
   for (const window of spans) {
     for (let day = floorTo(window.from, DAY); day < window.to;) {
-      const month = months.find(({ period }) => period.from <= day && day < period.to)?.period;
+      const month = months.find(({ period }) => contains(period, day))?.period;
       const period = month ?? dayPeriod(day);
       const unit = windows.get(period.name) ?? { period, windows: [] };
-      unit.windows.push({
-        from: window.from > period.from ? window.from : period.from,
-        to: window.to < period.to ? window.to : period.to,
-      });
+      const inside = intersection(window, period);
+      if (inside) unit.windows.push(inside);
       if (month || days.has(day / DAY) || files.has(period.name)) windows.set(period.name, unit);
       day = period.to;
     }
@@ -266,11 +265,10 @@ function sumDays({ from, to }: Period, days: ReadonlyMap<bigint, number>): numbe
 /** Numbers since 1970 of the hours that the windows cover in part: only the edges of a window can. */
 function partialHours(windows: readonly Window[]): bigint[] {
   const covered = new Map<bigint, bigint>();
-  for (const { from, to } of windows) {
-    for (const hour of new Set([floorTo(from, HOUR), floorTo(to - 1n, HOUR)])) {
-      const start = from > hour ? from : hour;
-      const end = to < hour + HOUR ? to : hour + HOUR;
-      covered.set(hour, (covered.get(hour) ?? 0n) + end - start);
+  for (const window of windows) {
+    for (const hour of new Set([floorTo(window.from, HOUR), floorTo(window.to - 1n, HOUR)])) {
+      const inside = intersection(window, { from: hour, to: hour + HOUR });
+      covered.set(hour, (covered.get(hour) ?? 0n) + (inside ? inside.to - inside.from : 0n));
     }
   }
   return [...covered].filter(([, ticks]) => ticks < HOUR).map(([hour]) => hour / HOUR);

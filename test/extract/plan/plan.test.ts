@@ -4,7 +4,7 @@ import { batches, costOf } from '../../../src/extract/plan/batch.ts';
 import { planPages } from '../../../src/extract/plan/plan.ts';
 import type { Caps, PlanCell } from '../../../src/extract/plan/plan.ts';
 import { refined, refinement } from '../../../src/extract/plan/refine.ts';
-import { coalesce } from '../../../src/extract/compare/windows.ts';
+import { joinWindows } from '../../../src/kernel/windows.ts';
 import { DAY, HOUR, MINUTE, SECOND, floorTo, parseInstant } from '../../../src/kernel/instant.ts';
 import { HASH_BUCKETS } from '../../../src/model/page.ts';
 import type { Page } from '../../../src/model/page.ts';
@@ -34,7 +34,7 @@ function union(pages: readonly Page[]): { from: bigint; to: bigint }[] {
   if (bucket !== 0) throw new Error('hash parts are missing');
   for (const [k, { from, to }] of windows.entries())
     if (from >= to || to > (windows[k + 1]?.from ?? to)) throw new Error(`window ${k} is out of order`);
-  return coalesce(windows);
+  return joinWindows(windows);
 }
 
 /** Rows of any span when `perHour` rows lie evenly in time; sums are exact. */

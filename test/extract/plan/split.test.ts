@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { splitPage } from '../../../src/extract/plan/split.ts';
-import { coalesce } from '../../../src/extract/compare/windows.ts';
+import { joinWindows } from '../../../src/kernel/windows.ts';
 import { HOUR, MINUTE, SECOND, parseInstant } from '../../../src/kernel/instant.ts';
 import { HASH_BUCKETS } from '../../../src/model/page.ts';
 import type { Page } from '../../../src/model/page.ts';
@@ -27,7 +27,7 @@ describe('the parts of a page', () => {
           fc.pre(total > 1);
           const children = splitPage({ id: 'p', windows, rows: 9, bytes: 1000 }, parts) ?? [];
           const pieces = children.flatMap((child) => child.windows);
-          expect(coalesce(pieces)).toEqual(windows);
+          expect(joinWindows(pieces)).toEqual(windows);
           expect(
             pieces.every(({ from, to }, k) => from < to && from % SECOND === 0n && from >= (pieces[k - 1]?.to ?? from)),
           ).toBe(true);

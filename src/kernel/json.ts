@@ -1,3 +1,4 @@
+/** Reads JSON whose content is not known. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export function isJsonObject(value: unknown): value is JsonObject {
