@@ -6,6 +6,7 @@ import { BudgetError } from '../../kernel/errors.ts';
 import { quietUntil } from '../../model/quiet.ts';
 import type { Quiet } from '../../model/quiet.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
+import { startDeadline } from './deadline.ts';
 
 export interface Budget {
   /** Calls that may still be sent; Infinity without a limit. */
@@ -36,6 +37,7 @@ export interface BudgetOptions {
 }
 
 export function openBudget({ tenant, maxCalls = Infinity, time, quiet, runtime }: BudgetOptions): Budget {
+  const end = time && startDeadline(runtime, time.maxMinutes * 60_000, time.sinceMs);
   let used = 0;
   let over: unknown;
   const spent = (message: string, limit: BudgetError['limit'], hint: string): BudgetError =>
@@ -49,7 +51,7 @@ export function openBudget({ tenant, maxCalls = Infinity, time, quiet, runtime }
         'quiet',
         'Run again after them; `quiet` in the configuration sets them.',
       );
-    if (time && runtime.monotonic() + afterMs >= time.sinceMs + time.maxMinutes * 60_000)
+    if (time && end && end.leftMs() <= afterMs)
       throw spent(
         `The ${time.maxMinutes} minutes of this run are over.`,
         'minutes',

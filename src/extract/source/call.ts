@@ -1,5 +1,7 @@
 /** One HTTP call: sent, its answer streamed through the envelope scanner, everything that goes wrong told as a Trouble. */
 import type { Runtime } from '../../kernel/runtime.ts';
+import { startCallTimer } from './call-timer.ts';
+import type { CallTimer, CallTimes, TimeLimit } from './call-timer.ts';
 import { EnvelopeError } from './envelope-error.ts';
 import { scanEnvelope } from './envelope.ts';
 import type { EnvelopeResult } from './envelope.ts';
@@ -18,11 +20,7 @@ export interface Sink {
   discard(): Promise<void>;
 }
 
-interface CallLimits {
-  readonly timeoutMs: number;
-  readonly stallMs: number;
-  /** Until the time for the whole query is used up. */
-  readonly remainingMs: number;
+interface CallLimits extends CallTimes {
   readonly maxBodyBytes: number;
 }
 
@@ -51,42 +49,24 @@ interface Seen {
 /** An error's body is only detail: more of it is not read. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
-type Interruption = 'timeout' | 'stall' | 'total';
-
 /**
  * Sends the query. Rejects with the signal's reason when aborted, with the sink's error when the disk refuses; all
  * else is an outcome.
  */
 export async function sendOnce(call: Call): Promise<CallOutcome> {
-  const { limits, signal } = call;
-  signal?.throwIfAborted();
-  const abort = new AbortController();
-  let interruption: Interruption | undefined;
-  const interrupt = (why: Interruption) => () => {
-    interruption ??= why;
-    abort.abort();
-  };
-  const onAbort = (): void => abort.abort();
-  signal?.addEventListener('abort', onAbort, { once: true });
-  const total = setTimeout(interrupt('total'), limits.remainingMs);
-  const head = setTimeout(interrupt('timeout'), limits.timeoutMs);
-  let stall: NodeJS.Timeout | undefined;
+  const timer = startCallTimer(call.limits, call.signal);
   const seen: Seen = { rows: 0, bytes: 0 };
   try {
-    const response = await send(call, abort.signal).finally(call.onHead);
-    clearTimeout(head);
-    stall = setTimeout(interrupt('stall'), limits.stallMs);
-    if (!response.ok) return trouble(await readRefusal(call, response, abort.signal), seen);
-    return await readAnswer(call, response, abort.signal, stall, seen);
+    const response = await send(call, timer.signal).finally(call.onHead);
+    timer.headArrived();
+    if (!response.ok) return trouble(await readRefusal(call, response, timer.signal), seen);
+    return await readAnswer(call, response, timer, seen);
   } catch (error) {
-    signal?.throwIfAborted();
+    timer.throwIfStopped();
     if (error instanceof SinkError) throw error.cause;
-    return trouble(troubleOf(error, interruption), seen);
+    return trouble(timer.reached ? LATE[timer.reached] : troubleOf(error), seen);
   } finally {
-    for (const timer of [total, head, stall]) clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-    // Frees the connection of a body that was not read to its end.
-    abort.abort();
+    timer.close();
   }
 }
 
@@ -102,17 +82,11 @@ async function send(call: Call, signal: AbortSignal): Promise<Response> {
   });
 }
 
-async function readAnswer(
-  call: Call,
-  response: Response,
-  signal: AbortSignal,
-  stall: NodeJS.Timeout,
-  seen: Seen,
-): Promise<CallOutcome> {
+async function readAnswer(call: Call, response: Response, timer: CallTimer, seen: Seen): Promise<CallOutcome> {
   let parts: Buffer[] = [];
   const scanner = scanEnvelope((part) => parts.push(part));
-  for await (const chunk of chunksOf(response, signal)) {
-    stall.refresh();
+  for await (const chunk of chunksOf(response, timer.signal)) {
+    timer.bytesArrived();
     seen.bytes += chunk.length;
     if (seen.bytes > call.limits.maxBodyBytes) return trouble({ kind: 'oversized' }, seen);
     scanner.push(chunk);
@@ -193,10 +167,16 @@ function trouble(what: Trouble, seen: Seen): CallOutcome {
   return { kind: 'trouble', trouble: what, rowsSeen: seen.rows, bytes: seen.bytes };
 }
 
-function troubleOf(error: unknown, interruption: Interruption | undefined): Trouble {
-  if (interruption === 'timeout') return { kind: 'timeout' };
-  if (interruption === 'stall') return { kind: 'broken', reason: 'the body stalled' };
-  if (interruption === 'total') return { kind: 'broken', reason: 'the time for one query was used up' };
+const LATE: Readonly<Record<TimeLimit, Trouble>> = {
+  head: { kind: 'timeout' },
+  stall: { kind: 'broken', reason: 'the body stalled' },
+  total: { kind: 'broken', reason: 'the time for one query was used up' },
+};
+
+/** The codes with which Node rejects a certificate. */
+const CERTIFICATE_CODE = /CERT|^UNABLE_TO_(?:VERIFY|GET_ISSUER)|^HOSTNAME_MISMATCH$/;
+
+function troubleOf(error: unknown): Trouble {
   if (error instanceof EnvelopeError) {
     if (error.fault === 'unexpected') return { kind: 'unexpected', reason: error.message };
     return { kind: 'broken', reason: error.message };
@@ -205,7 +185,7 @@ function troubleOf(error: unknown, interruption: Interruption | undefined): Trou
   // so only codes are passed on; a failure without one is a mistake in the request itself.
   const code = codeOf(error) ?? codeOf(error instanceof Error ? error.cause : undefined);
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return { kind: 'timeout' };
-  if (code !== undefined) return { kind: 'broken', reason: code };
+  if (code !== undefined) return { kind: CERTIFICATE_CODE.test(code) ? 'certificate' : 'broken', reason: code };
   if (error instanceof TypeError && error.message === 'terminated') return { kind: 'broken', reason: 'terminated' };
   return { kind: 'unexpected', reason: 'the request could not be sent' };
 }

@@ -7,8 +7,9 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import type { Budget } from './budget.ts';
 import { sendOnce } from './call.ts';
 import type { Credential, Sink } from './call.ts';
+import { startDeadline } from './deadline.ts';
+import type { Deadline } from './deadline.ts';
 import type { EnvelopeResult } from './envelope.ts';
-import { lingering } from './grace.ts';
 import { isJsonObject, parseJson } from '../../kernel/json.ts';
 import type { Limiter } from './limiter.ts';
 import { describe, refusal } from './refusal.ts';
@@ -143,21 +144,24 @@ export function createClient(options: ClientOptions): Client {
 
   async function request<S extends Sink>(asked: Asked<S>): Promise<Downloaded<S> | TooLarge> {
     const { signal, columns } = asked;
-    let startMs: number | undefined;
+    let deadline: Deadline | undefined;
     let renewed = false;
     for (let attempt = 1; ; attempt++) {
       credential ??= readCredential(options);
       const key = await credential;
       const release = await admitted(signal);
-      startMs ??= runtime.monotonic();
+      // Time starts with the first call: waiting for a slot costs a query nothing.
+      deadline ??= startDeadline(runtime, settings.totalMs);
       stats.calls++;
       if (attempt > 1) stats.retries++;
-      const remainingMs = Math.max(1, settings.totalMs - (runtime.monotonic() - startMs));
-      const limits = { ...settings, maxBodyBytes: Math.min(asked.maxBodyBytes, settings.maxBodyBytes), remainingMs };
+      const limits = {
+        ...settings,
+        graceMs: settings.graceMs ?? 0,
+        remainingMs: Math.max(1, deadline.leftMs()),
+        maxBodyBytes: Math.min(asked.maxBodyBytes, settings.maxBodyBytes),
+      };
       const { sink, outcome } = await attemptInto(asked, (sink) =>
-        lingering(signal, settings.graceMs ?? 0, (late) =>
-          sendOnce({ url, credential: key, query: asked.query, limits, sink, runtime, signal: late, onHead: release }),
-        ),
+        sendOnce({ url, credential: key, query: asked.query, limits, sink, runtime, signal, onHead: release }),
       ).finally(release);
       stats.bytes += outcome.bytes;
       if (outcome.kind === 'answer') {
@@ -176,11 +180,12 @@ export function createClient(options: ClientOptions): Client {
       }
       const state = {
         attempt,
-        elapsedMs: runtime.monotonic() - startMs,
+        attempts: settings.attempts,
+        leftMs: deadline.leftMs(),
         random: runtime.random(),
         toNextMinuteMs: 60_000 - (runtime.now() % 60_000),
       };
-      const decision = decide(trouble, state, settings);
+      const decision = decide(trouble, state);
       if (decision.next === 'split') return { kind: 'too-large', by: decision.by, rowsSeen, bytesSeen };
       if (decision.next !== 'retry') throw refusal(decision, trouble, { tenant, attempts: attempt });
       runtime.log.warn(

@@ -72,6 +72,7 @@ export function describe(trouble: Trouble): string {
     case 'oversized':
       return 'a body larger than allowed';
     case 'broken':
+    case 'certificate':
     case 'unexpected':
       break;
   }

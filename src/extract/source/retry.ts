@@ -19,22 +19,22 @@ export type Trouble =
   | { readonly kind: 'timeout' }
   /** Refused or broken connection, a body that stalls, ends early or is no answer: the next one may be whole. */
   | { readonly kind: 'broken'; readonly reason: string }
+  /** The server's certificate was rejected; `reason` is Node's code. */
+  | { readonly kind: 'certificate'; readonly reason: string }
   /** A whole answer that cannot be read; it will not be better next time. */
   | { readonly kind: 'unexpected'; readonly reason: string };
 
 export interface RetryState {
   /** Calls made, the failed one included. */
   readonly attempt: number;
-  readonly elapsedMs: number;
+  /** Calls that one query may take. */
+  readonly attempts: number;
+  /** Milliseconds left for the query. */
+  readonly leftMs: number;
   /** [0, 1) */
   readonly random: number;
   /** Milliseconds to the next full minute, when the source may begin to count anew. */
   readonly toNextMinuteMs: number;
-}
-
-export interface RetryLimits {
-  readonly attempts: number;
-  readonly totalMs: number;
 }
 
 export type Decision =
@@ -51,15 +51,13 @@ const TOO_LARGE = /E_QUERY_RESULT_SET_TOO_LARGE|80DA0003|-2133196797|E_RUNAWAY_Q
 const DATA_SIZE = /data size/i;
 const LOW_MEMORY = /80DA0007|E_LOW_MEMORY_CONDITION/i;
 const OUR_FAULT = /BadRequest_|\bSYN\d|\bSEM\d|Syntax error|Semantic error/i;
-/** The codes by which Node refuses a certificate. */
-const CERTIFICATE = /CERT|^UNABLE_TO_(?:VERIFY|GET_ISSUER)|^HOSTNAME_MISMATCH$/;
 const RETRYABLE = new Set([408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524]);
 
 const FIRST_WAIT_MS = 1000;
 /** The cap of our own back-off; a wait that the server asks for may be longer. */
 const LONGEST_WAIT_MS = 60_000;
 
-export function decide(trouble: Trouble, state: RetryState, limits: RetryLimits): Decision {
+export function decide(trouble: Trouble, state: RetryState): Decision {
   switch (trouble.kind) {
     case 'unexpected':
       return { next: 'stop-table', why: 'unexpected' };
@@ -67,19 +65,20 @@ export function decide(trouble: Trouble, state: RetryState, limits: RetryLimits)
       return { next: 'split', by: 'bytes' };
     case 'timeout':
       return { next: 'split', by: 'timeout' };
+    case 'certificate':
+      // The server's identity cannot be verified. A retry would not change that.
+      return { next: 'stop-table', why: 'certificate' };
     case 'broken':
-      // Whoever answers cannot show who it is; asking again changes nothing.
-      if (CERTIFICATE.test(trouble.reason)) return { next: 'stop-table', why: 'certificate' };
-      return again(state, limits, 0);
+      return again(state, 0);
     case 'status':
-      return byStatus(trouble, state, limits);
+      return byStatus(trouble, state);
     case 'engine':
       break;
   }
-  return byText(trouble.text, state, limits) ?? again(state, limits, 0);
+  return byText(trouble.text, state) ?? again(state, 0);
 }
 
-function byStatus(trouble: Trouble & { kind: 'status' }, state: RetryState, limits: RetryLimits): Decision {
+function byStatus(trouble: Trouble & { kind: 'status' }, state: RetryState): Decision {
   const { status, text, retryAfterMs } = trouble;
   if (status === 401) return { next: 'stop-tenant', why: 'key' };
   if (status === 403) return { next: 'stop-tenant', why: 'scope' };
@@ -88,19 +87,19 @@ function byStatus(trouble: Trouble & { kind: 'status' }, state: RetryState, limi
   if (status === 504) return { next: 'split', by: 'timeout' };
   if (status === 429) {
     const wait = retryAfterMs ?? state.toNextMinuteMs;
-    return again(state, limits, wait, true);
+    return again(state, wait, true);
   }
-  const told = byText(text, state, limits);
+  const told = byText(text, state);
   if (told) return told;
-  if (RETRYABLE.has(status)) return again(state, limits, retryAfterMs ?? 0);
+  if (RETRYABLE.has(status)) return again(state, retryAfterMs ?? 0);
   return { next: 'stop-table', why: 'refused' };
 }
 
-function byText(text: string, state: RetryState, limits: RetryLimits): Decision | undefined {
+function byText(text: string, state: RetryState): Decision | undefined {
   if (TOO_LARGE.test(text)) return { next: 'split', by: DATA_SIZE.test(text) ? 'bytes' : 'rows' };
   // The engine is short of memory now: wait once, then ask for less.
   if (LOW_MEMORY.test(text)) {
-    const waited = again(state, limits, FIRST_WAIT_MS);
+    const waited = again(state, FIRST_WAIT_MS);
     return state.attempt > 1 || waited.next !== 'retry' ? { next: 'split', by: 'bytes' } : waited;
   }
   if (OUR_FAULT.test(text)) return { next: 'stop-table', why: 'refused' };
@@ -108,11 +107,10 @@ function byText(text: string, state: RetryState, limits: RetryLimits): Decision 
 }
 
 /** Back-off with full jitter, never shorter than the server asks; given up when attempts or total time are spent. */
-function again(state: RetryState, limits: RetryLimits, serverMs: number, throttled = false): Decision {
+function again(state: RetryState, serverMs: number, throttled = false): Decision {
   const ceiling = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (state.attempt - 1));
   const afterMs = Math.ceil(Math.max(serverMs, ceiling * state.random));
-  if (state.attempt >= limits.attempts || state.elapsedMs + afterMs > limits.totalMs)
-    return { next: 'stop-table', why: 'spent' };
+  if (state.attempt >= state.attempts || afterMs > state.leftMs) return { next: 'stop-table', why: 'spent' };
   return { next: 'retry', afterMs, throttled };
 }
 
