@@ -5,7 +5,7 @@ import { Command, Option } from 'commander';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { closest } from '../kernel/closest.ts';
-import { QUERIES_FOLDER } from '../query/definitions.ts';
+import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { dictionaryLines, type DictionaryRow } from '../output/dictionary.ts';
 import { FORMATS, type Format } from '../output/rows.ts';

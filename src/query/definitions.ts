@@ -2,14 +2,11 @@
  * What reports share: `queries/views/<name>.sql`, each one select; a view, or with `-- arguments: a, b` a macro. The published
  * catalogue holds them for every tool that opens it, and the reader makes those that a catalogue lacks.
  */
+import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { sqlText } from '../kernel/sql.ts';
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-/** The folder of SQL that ships with the package; the same distance from src/ and from dist/. */
-export const QUERIES_FOLDER = fileURLToPath(new URL('../../queries', import.meta.url));
 
 export interface Definition {
   readonly name: string;

@@ -19,7 +19,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { closest } from '../kernel/closest.ts';
-import { QUERIES_FOLDER } from './definitions.ts';
+import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { parseInstant } from '../kernel/instant.ts';
 

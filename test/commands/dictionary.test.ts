@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { QUERIES_FOLDER } from '../../src/query/definitions.ts';
+import { QUERIES_FOLDER } from '../../src/kernel/queries-folder.ts';
 import { publish } from '../../src/load/publish/publish.ts';
 import { dictionaryLines } from '../../src/output/dictionary.ts';
 import { event, load, metric, scratchLake, span } from '../load/support/lake.ts';

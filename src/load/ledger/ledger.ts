@@ -12,7 +12,7 @@ import { asCount } from './cells.ts';
 import { openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
-import { MIGRATIONS } from './migrations.ts';
+import { readMigrations } from './migrations.ts';
 import { hmacPads } from '../../model/privacy.ts';
 import { HMAC_VARIABLES } from '../../transform/privacy.ts';
 import { TABLES } from '../../model/tables.ts';
@@ -170,19 +170,19 @@ async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): P
   const { version } = await engine.row('select coalesce(max(version), 0) as version from migrations', {
     version: asCount,
   });
-  if (version > MIGRATIONS.length) {
+  const migrations = await readMigrations();
+  if (version > migrations.length) {
     throw new NewerStateError(
-      `${dataDir} was written by a newer version (ledger schema ${version}, this program knows ${MIGRATIONS.length})`,
+      `${dataDir} was written by a newer version (ledger schema ${version}, this program knows ${migrations.length})`,
       { hint: 'Upgrade insights-etl, or use another --data-dir.' },
     );
   }
-  for (const [index, statements] of MIGRATIONS.entries()) {
-    if (index < version) continue;
+  for (const migration of migrations.slice(version)) {
     await engine.transaction(async () => {
-      await engine.run(`insert into migrations values (${index + 1}, ${clockSql(runtime)})`);
-      await engine.run(statements);
+      await engine.run(`insert into migrations values (${migration.version}, ${clockSql(runtime)})`);
+      await engine.run(migration.sql);
     });
-    runtime.log.debug({ event: 'ledger.migrated', version: index + 1 }, 'ledger schema migrated');
+    runtime.log.debug({ event: 'ledger.migrated', version: migration.version }, 'ledger schema migrated');
   }
 }
 

@@ -1,8 +1,8 @@
-/** A data directory of an earlier version, opened by this one: migrated step by step, whatever interrupts it. */
+/** A data directory of an earlier version, opened by this one: migrated step by step, even when it is interrupted. */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFileSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,18 +11,21 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../../src/kernel/errors.ts';
+import { QUERIES_FOLDER } from '../../../src/kernel/queries-folder.ts';
 import { LAKE_DEFAULTS, openLedger } from '../../../src/load/ledger/ledger.ts';
-import { MIGRATIONS } from '../../../src/load/ledger/migrations.ts';
+import { readMigrations } from '../../../src/load/ledger/migrations.ts';
 import { verifyLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import { lakeStatus } from '../../../src/pipeline/status.ts';
 import { CONTENT } from '../../pipeline/support/content.ts';
 import { openWorld, type World } from '../../pipeline/support/world.ts';
 
 const SOURCE = { rows: 600, days: 2, seed: 6, now: '2026-11-01T00:30:00Z', frozen: true } as const;
-const NOTED = 'create table migrations (version integer not null, applied_at timestamptz not null)';
+const CREATE_MIGRATIONS = 'create table migrations (version integer not null, applied_at timestamptz not null)';
 const TABLES = z.array(z.object({ table_name: z.string(), columns: z.string() }));
+const MIGRATIONS = await readMigrations();
+const VERSIONS = MIGRATIONS.map(({ version }) => version);
 /** Versions before the present one. */
-const EARLIER = MIGRATIONS.slice(0, -1).map((_, index) => index + 1);
+const EARLIER = VERSIONS.slice(0, -1);
 
 let world: World;
 let content: unknown;
@@ -39,17 +42,17 @@ afterAll(async () => {
   await rm(aside, { recursive: true, force: true });
 });
 
-/** The lake with a ledger that the first `version` steps alone have made, and what these can hold of it. */
+/** The lake with a ledger that only the first `version` migrations created, holding what fits into that schema. */
 async function lakeOf(version: number): Promise<string> {
   const file = join(world.dataDir, 'state.duckdb');
   const old = join(aside, 'old.duckdb');
   const instance = await DuckDBInstance.create(old);
   const connection = await instance.connect();
   await connection.run("set TimeZone = 'UTC'");
-  await connection.run(NOTED);
-  for (const [index, step] of MIGRATIONS.slice(0, version).entries()) {
-    await connection.run(step);
-    await connection.run(`insert into migrations values (${index + 1}, now())`);
+  await connection.run(CREATE_MIGRATIONS);
+  for (const migration of MIGRATIONS.slice(0, version)) {
+    await connection.run(migration.sql);
+    await connection.run(`insert into migrations values (${migration.version}, now())`);
   }
   await connection.run(`attach '${join(aside, 'present.duckdb')}' as present (read_only)`);
   const tables = await connection.runAndReadAll(
@@ -66,8 +69,8 @@ async function lakeOf(version: number): Promise<string> {
   return file;
 }
 
-/** Leaves a ledger that a program of a later version has opened. */
-async function noteNewer(file: string): Promise<void> {
+/** Makes a ledger look as if a newer program had opened it. */
+async function markAsNewer(file: string): Promise<void> {
   const instance = await DuckDBInstance.create(file);
   const connection = await instance.connect();
   await connection.run(`insert into migrations values (${MIGRATIONS.length + 1}, now())`);
@@ -87,7 +90,7 @@ async function versionsIn(file: string): Promise<unknown[]> {
   }
 }
 
-/** The lake still says what it said, proven against its files and the source. */
+/** The lake has the same content as before, and it matches its files and the source. */
 async function expectWhole(): Promise<void> {
   const run = await world.run({ tables: ['Events'] });
   expect(run.exitCode).toBe(EXIT.ok);
@@ -103,7 +106,7 @@ async function expectWhole(): Promise<void> {
 }
 
 describe('a ledger of an earlier version', () => {
-  it('there are some', () => {
+  it('exists, so that there is something to migrate', () => {
     expect(EARLIER.length).toBeGreaterThan(0);
   });
 
@@ -111,18 +114,18 @@ describe('a ledger of an earlier version', () => {
     const file = await lakeOf(version);
     const ledger = await openLedger(world.dataDir, LAKE_DEFAULTS, world.runtime);
     await ledger.close();
-    expect(await versionsIn(file)).toEqual(MIGRATIONS.map((_, index) => index + 1));
+    expect(await versionsIn(file)).toEqual(VERSIONS);
   });
 
-  it('of the first one is enough: nothing is fetched again, and every file is what its ledger says', async () => {
+  it('the first one is migrated without fetching anything again, and every file matches its ledger', async () => {
     const file = await lakeOf(1);
     await expectWhole();
-    expect(await versionsIn(file)).toEqual(MIGRATIONS.map((_, index) => index + 1));
+    expect(await versionsIn(file)).toEqual(VERSIONS);
   });
 
-  it('is still whole when the process is killed inside of a step, and between two', async () => {
+  it('stays whole when the process is killed inside a migration and between two', async () => {
     const file = await lakeOf(1);
-    // Every step but the last is done and committed, none is checkpointed; in the last the process ends by itself.
+    // Every migration but the last is committed, none is checkpointed. The process kills itself inside the last one.
     const script = `
       import { DuckDBInstance } from '@duckdb/node-api';
       const { file, steps } = JSON.parse(process.argv[1]);
@@ -134,18 +137,18 @@ describe('a ledger of an earlier version', () => {
         if (index === steps.length - 1) process.kill(process.pid, 'SIGKILL');
         await connection.run('commit');
       }`;
-    const given = JSON.stringify({ file, steps: MIGRATIONS.slice(1) });
+    const given = JSON.stringify({ file, steps: MIGRATIONS.slice(1).map(({ sql }) => sql) });
     const child = spawn(process.execPath, ['--input-type=module', '-e', script, given], { stdio: 'inherit' });
     const [, signal]: unknown[] = await once(child, 'exit');
     expect(signal).toBe('SIGKILL');
     await expectWhole();
-    expect(await versionsIn(file)).toEqual(MIGRATIONS.map((_, index) => index + 1));
+    expect(await versionsIn(file)).toEqual(VERSIONS);
   });
 
-  it('goes on from the last step that was committed, when it was cut off after it', async () => {
+  it('is migrated from the last committed migration on, when the program was cut off after it', async () => {
     const file = await lakeOf(1);
     const before = await versionsIn(file);
-    // The step is committed when it is logged.
+    // A migration is logged after its commit.
     const write = (): never => {
       throw new Error('cut off');
     };
@@ -157,18 +160,36 @@ describe('a ledger of an earlier version', () => {
     expect(await versionsIn(file)).toHaveLength(MIGRATIONS.length);
   });
 
-  it('the first step is as it was released: a ledger out there was made by it', () => {
-    const digest = createHash('sha256')
-      .update(MIGRATIONS[0] ?? '')
-      .digest('hex');
-    expect(digest).toBe('5a91a257629411fa6154d23a82d7927a2cf54a745dc56d7b17dcb4251c3c4fcb');
+  it('every released migration is unchanged: ledgers in use were created by it', () => {
+    const folder = join(QUERIES_FOLDER, 'ledger');
+    const digests = readdirSync(folder)
+      .sort()
+      .map((file) => {
+        const content = readFileSync(join(folder, file));
+        return [file, createHash('sha256').update(content).digest('hex')];
+      });
+    // A new migration is added here; a line that is here never changes.
+    expect(Object.fromEntries(digests)).toEqual({
+      '001-first-schema.sql': 'c2827cfdfbe2b9e6854cd9ecda5222a213d4f2e2d9c933cdfde6b020c0b30678',
+      '002-promoted-columns-of-files.sql': '96a68a26c248f251c11d527ad6f10d16158089c8205c5a74ae7ebb61462d1a33',
+      '003-quarantine-replay.sql': 'c492ce41f9b8f5aa2ba75641920594b5a8a46cbd47c1c97dec904f00f1bbe812',
+      '004-property-counts-and-typed-views.sql': '1108ed03e5a0fe060165468bdcae00e7eb30cf3b2dd04c6efc12103c7b995555',
+      '005-property-drift.sql': '4ba34921c58eca47483ca3dcc6c4ad6b85522c5771ead5fdf235bd773a460acd',
+      '006-privacy-rules-of-files.sql': 'f5937ac8a251fa7dc20fa1f3580baaeebdd1b2a934988a573b2f47f5452f174f',
+      '007-marts.sql': '49ee33299eff92eedf7a9d2be7143771b6a8a4380be85ff24a3f8d9a0074657e',
+      '008-checks.sql': '829db736931a26bc488c5fcc6e760243f27ef1913726227a7c944c93544538d2',
+    });
+  });
+
+  it('migrations are numbered from 1 without gaps', () => {
+    expect(VERSIONS).toEqual(MIGRATIONS.map((_, index) => index + 1));
   });
 });
 
 describe('a ledger of a newer version', () => {
-  it('is refused with an exit code of its own, and left as it is', async () => {
+  it('is refused with its own exit code and left unchanged', async () => {
     const file = await lakeOf(MIGRATIONS.length);
-    await noteNewer(file);
+    await markAsNewer(file);
     const before = readFileSync(file);
     await expect(world.run({ tables: ['Events'] })).rejects.toMatchObject({ exitCode: EXIT.newerState });
     expect(readFileSync(file).equals(before)).toBe(true);
@@ -176,7 +197,7 @@ describe('a ledger of a newer version', () => {
 });
 
 describe('a catalogue of an earlier version', () => {
-  it('does not make status ask for a rebuild where no column and no rule of a file has changed', async () => {
+  it('does not make status ask for a rebuild when no column or rule of a file has changed', async () => {
     rmSync(join(world.dataDir, 'state.duckdb.wal'), { force: true });
     copyFileSync(join(aside, 'present.duckdb'), join(world.dataDir, 'state.duckdb'));
     rmSync(join(world.dataDir, 'insights.duckdb'));
@@ -191,7 +212,7 @@ describe('a catalogue of an earlier version', () => {
       instance.closeSync();
     };
     expect(await outdated()).toBe(0);
-    // Before there were privacy rules, then before there were promoted columns: those its files do lack.
+    // A catalogue older than privacy rules, then one older than promoted columns, which its files do lack.
     await alter('alter table lake_files drop column privacy');
     expect(await outdated()).toBe(0);
     await alter('alter table lake_files drop column promotion');

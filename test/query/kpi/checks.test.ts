@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../../src/kernel/errors.ts';
-import { QUERIES_FOLDER } from '../../../src/query/definitions.ts';
+import { QUERIES_FOLDER } from '../../../src/kernel/queries-folder.ts';
 import { listChecks, parameterValues } from '../../../src/query/report.ts';
 import { openStage } from '../../support/shell.ts';
 import { openLake, type Coverage, type Happening, type Lake, type Metric } from './support/lake.ts';

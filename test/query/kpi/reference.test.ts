@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { format } from 'prettier';
 import { describe, expect, it } from 'vitest';
-import { QUERIES_FOLDER } from '../../../src/query/definitions.ts';
+import { QUERIES_FOLDER } from '../../../src/kernel/queries-folder.ts';
 import { listChecks, listReports, type Report } from '../../../src/query/report.ts';
 
 const LINE = '<!-- Below this line: generated';
