@@ -9,8 +9,8 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 300_000,
     pool: 'forks',
-    // A third of all time was the loading of the same modules for every file. Tests share nothing else: no module of the
-    // program keeps state, and no test mocks one.
+    // A third of all time was the loading of the same modules for every file. Tests share nothing else: the only state that a
+    // module keeps is a cache of catalogue definitions by their digest, and no test mocks a module.
     isolate: false,
     // Every worker runs its own DuckDB; two cores gain nothing from more.
     maxWorkers: 2,

@@ -1,7 +1,7 @@
 /**
- * `insights.duckdb`: what an analyst opens. Views over exactly the snapshot's files, by absolute path and with the
- * hive keys in the paths, so that tenant and month prune before a file is opened; small tables beside them. Built
- * aside and put in place by rename: a reader that has the old one open goes on seeing the old snapshot.
+ * `insights.duckdb`, the file that analysts open. It has views over exactly the files of the snapshot, and small tables. Views name
+ * files by absolute path with the hive keys in it, so that a filter on tenant or month skips files without opening them. The
+ * file is written under a temporary name and renamed: a reader that has the old one open still sees the old snapshot.
  */
 import { join } from 'node:path';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
@@ -11,20 +11,23 @@ import { lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { createSql, definitionsDigest, sharedDefinitions } from '../../query/definitions.ts';
 import type { Definition } from '../../query/definitions.ts';
-import { text } from '../ledger/engine.ts';
+import { asText } from '../ledger/cells.ts';
 import { COVERAGE_SQL } from '../ledger/coverage.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { currentFiles, rowsOf } from '../store/current-files.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL } from '../../model/data-dir.ts';
 import { PROPERTIES_SQL, pathSql } from './properties.ts';
+import { buildCatalogue } from './reuse.ts';
+import type { Layer } from './reuse.ts';
 import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
 
-/** Changes whenever the catalogue's shape does, so that an upgraded program publishes anew. */
+/** Changes with the structure of the catalogue, so that an upgraded program publishes again. */
 export const CATALOGUE_VERSION = '6';
 
-const RESERVED = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
+/** Names that a tenant's schema cannot have. */
+const RESERVED_SCHEMAS = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
 
 const DESCRIPTIONS: Readonly<Record<TableName, string>> = {
   Events: 'Page views, API requests and business events; one row per event id and hour',
@@ -90,10 +93,16 @@ const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: str
   },
 ];
 
-/** Column comments of typed views: each costs half a millisecond. The table `properties` says the same of all. */
+const SNAPSHOT_TABLE = {
+  name: 'snapshot',
+  comment: 'The snapshot that this catalogue shows',
+  sql: () => 'select null::bigint as snapshot, null::timestamptz as published_at, null::varchar as definitions',
+};
+
+/** Column comments of typed views, at half a millisecond each. The table `properties` has the same facts for all views. */
 const MOST_COMMENTS = 3_000;
 
-/** Writes the catalogue of everything current in the ledger. Inside the ledger's exclusive turn. */
+/** Writes the catalogue of everything current in the ledger. Call it inside the ledger's exclusive turn. */
 export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<void> {
   const path = join(ledger.dataDir, CATALOGUE_FILE);
   const temporary = `${path}${TEMPORARY}`;
@@ -103,123 +112,148 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
   const definitions = await sharedDefinitions();
   const taken = [
     ...TABLE_NAMES.map((name) => ledger.settings.tables[name].lakeName),
-    ...SMALL_TABLES.map(({ name }) => name),
+    ...[...SMALL_TABLES, SNAPSHOT_TABLE].map(({ name }) => name),
   ];
-  await nameTypes(ledger, [...taken, 'snapshot', ...definitions.map(({ name }) => name)]);
+  await nameTypes(ledger, [...taken, ...definitions.map(({ name }) => name)]);
   const typed = await typedViews(ledger);
   const marts = await martViews(ledger);
-  const tenants = await ledger.rawRows(
-    'select distinct tenant from (select tenant from hours union all select tenant from partitions) order by 1',
-  );
-  const [own] = await ledger.rawRows('select current_database() as name');
-  await ledger.run(`attach ${sqlText(temporary)} as catalogue`);
-  try {
-    await ledger.run('begin');
-    for (const { name, comment, sql } of SMALL_TABLES) {
-      await ledger.run(`create table catalogue.main.${name} as ${sql(ledger.dataDir)}`);
-      await ledger.run(`comment on table catalogue.main.${name} is ${sqlText(comment)}`);
+  const schemas = await tenantSchemas(ledger);
+  const layers = [sharedLayer(ledger, definitions), typedLayer(ledger, schemas, typed)];
+  await buildCatalogue(ledger, temporary, layers, async () => {
+    await ledger.run(fillTables(ledger, snapshot, definitionsDigest(definitions)).join(';\n'));
+    await ledger.run(['use catalogue.main', ...lakeViews(ledger, files), ...marts].join(';\n'));
+    for (const { tenant, schema } of schemas) {
+      const ownFiles = files.filter((file) => file.tenant === tenant);
+      await ledger.run([`use catalogue.${sqlName(schema)}`, ...lakeViews(ledger, ownFiles)].join(';\n'));
     }
-    await ledger.run(
-      `create table catalogue.main.snapshot as
-       select ${snapshot}::bigint as snapshot, ${ledger.nowSql()} as published_at, ${sqlText(definitionsDigest(definitions))} as definitions`,
-    );
-    await ledger.run(`comment on table catalogue.main.snapshot is 'The snapshot that this catalogue shows'`);
-    await createSchema(ledger, 'main', files, typed.get('') ?? [], definitions);
-    if (marts.length > 0) await ledger.run(marts.join(';\n'));
-    const schemas = new Set(RESERVED);
-    for (const row of tenants) {
-      const tenant = text(row, 'tenant') ?? '';
-      // Schema names ignore case and a few are taken: the second of two alike gets a mark.
-      let schema = tenant;
-      while (schemas.has(schema.toLowerCase())) schema += '_';
-      schemas.add(schema.toLowerCase());
-      await ledger.run(`create schema catalogue.${sqlName(schema)}`);
-      const mine = files.filter((file) => file.tenant === tenant);
-      await createSchema(ledger, schema, mine, typed.get(tenant) ?? [], []);
-    }
-    await ledger.run('commit');
-  } catch (error) {
-    await ledger.run('rollback').catch(() => undefined);
-    throw error;
-  } finally {
-    await ledger.run(`use ${sqlName(text(own ?? {}, 'name') ?? '')}`);
-    await ledger.run('detach catalogue');
-  }
+  });
   await commitFile(temporary, path, ledger.files);
 }
 
-/**
- * The views of a schema. A view is bound when it is created, which looks at every file under it; so what stands on the
- * tables' views is created over empty ones of the same columns, which the real ones then replace. Names inside of views are
- * not qualified: whoever attaches the catalogue under another name can read them too.
- */
-async function createSchema(
-  ledger: Ledger,
-  schema: string,
-  files: readonly CurrentFile[],
-  typed: readonly TypedView[],
-  definitions: readonly Definition[],
-): Promise<void> {
-  const empty = TABLE_NAMES.map((name) => {
-    const table = ledger.settings.tables[name];
-    return `create view catalogue.${sqlName(schema)}.${table.lakeName} as ${rowsOf(table, [])}`;
-  });
-  await ledger.run([...empty, `use catalogue.${sqlName(schema)}`].join(';\n'));
-  // Calls of one schema are one call: half the time goes into them.
-  const statements: string[] = ['select 1'];
-  for (const definition of definitions) {
-    const kind = definition.arguments === undefined ? 'view' : 'macro table';
-    statements.push(
-      createSql(definition, 'create'),
-      `comment on ${kind} ${sqlName(definition.name)} is ${sqlText(definition.comment)}`,
-    );
-  }
-  let comments = schema === 'main' ? MOST_COMMENTS : 0;
-  for (const view of typed) {
-    statements.push(
-      `create view ${sqlName(view.name)} as ${view.sql}`,
-      `comment on view ${sqlName(view.name)} is ${sqlText(view.comment)}`,
-    );
-    if (view.columns.length > comments) continue;
-    comments -= view.columns.length;
-    for (const column of view.columns)
-      statements.push(`comment on column ${sqlName(view.name)}.${sqlName(column.name)} is ${sqlText(column.comment)}`);
-  }
-  await ledger.run(statements.join(';\n'));
-  await createViews(ledger, schema, files);
+interface TenantSchema {
+  readonly tenant: string;
+  readonly schema: string;
 }
 
-/** Statements of the views over marts. */
-async function martViews(ledger: Ledger): Promise<string[]> {
-  const rows = await ledger.rawRows(
-    `select mart, file, comment from mart_files where ${PUBLISHED_MARTS_SQL} order by mart`,
+async function tenantSchemas(ledger: Ledger): Promise<readonly TenantSchema[]> {
+  const tenants = await ledger.rows(
+    'select distinct tenant from (select tenant from hours union all select tenant from partitions) order by 1',
+    { tenant: asText },
   );
-  return rows.flatMap((row) => {
-    const view = `catalogue.main.${sqlName(`mart_${text(row, 'mart') ?? ''}`)}`;
-    const file = join(ledger.dataDir, text(row, 'file') ?? '');
+  const taken = new Set(RESERVED_SCHEMAS);
+  return tenants.map(({ tenant }) => {
+    // Schema names ignore case, so the second of two tenants may need another name.
+    let schema = tenant;
+    while (taken.has(schema.toLowerCase())) schema += '_';
+    taken.add(schema.toLowerCase());
+    return { tenant, schema };
+  });
+}
+
+/*
+ * DuckDB binds a view when it is created, which opens every file under it. So all views that read the tables' views are first
+ * created over empty ones with the same columns, and `lakeViews` replaces those. Names inside views are not qualified, so that
+ * they also work for a reader who attaches the catalogue under another name.
+ */
+
+/** The small tables, without rows, and the shared views and macros in `main`. */
+function sharedLayer(ledger: Ledger, definitions: readonly Definition[]): Layer {
+  const statements = definitions.flatMap((definition) => {
+    const kind = definition.arguments === undefined ? 'view' : 'macro table';
     return [
-      `create view ${view} as select * from read_parquet(${sqlText(file)})`,
-      `comment on view ${view} is ${sqlText(text(row, 'comment') ?? '')}`,
+      createSql(definition, 'create'),
+      `comment on ${kind} ${sqlName(definition.name)} is ${sqlText(definition.comment)}`,
+    ];
+  });
+  return [[...emptyTables(), 'use catalogue.main', ...emptyViews(ledger), ...statements].join(';\n')];
+}
+
+/** The typed views in `main`, and the tenants' schemas with theirs. */
+function typedLayer(
+  ledger: Ledger,
+  schemas: readonly TenantSchema[],
+  typed: ReadonlyMap<string, readonly TypedView[]>,
+): Layer {
+  const all = createTyped(typed.get('') ?? [], MOST_COMMENTS);
+  return [
+    ['use catalogue.main', ...all].join(';\n'),
+    ...schemas.map(({ tenant, schema }) => {
+      const name = `catalogue.${sqlName(schema)}`;
+      const views = createTyped(typed.get(tenant) ?? [], 0);
+      return [`create schema ${name}`, `use ${name}`, ...emptyViews(ledger), ...views].join(';\n');
+    }),
+  ];
+}
+
+function emptyViews({ settings }: Ledger): string[] {
+  return TABLE_NAMES.map((name) => {
+    const table = settings.tables[name];
+    return `create view ${table.lakeName} as ${rowsOf(table, [])}`;
+  });
+}
+
+/** Columns get comments as long as `mostComments` suffices. */
+function createTyped(views: readonly TypedView[], mostComments: number): string[] {
+  let left = mostComments;
+  return views.flatMap((view) => {
+    const name = sqlName(view.name);
+    const statements = [`create view ${name} as ${view.sql}`, `comment on view ${name} is ${sqlText(view.comment)}`];
+    if (view.columns.length > left) return statements;
+    left -= view.columns.length;
+    const comments = view.columns.map(
+      (column) => `comment on column ${name}.${sqlName(column.name)} is ${sqlText(column.comment)}`,
+    );
+    return [...statements, ...comments];
+  });
+}
+
+function emptyTables(): string[] {
+  const tables = [...SMALL_TABLES, SNAPSHOT_TABLE];
+  return tables.flatMap(({ name, comment, sql }) => [
+    `create table catalogue.main.${name} as select * from (${sql('')}) limit 0`,
+    `comment on table catalogue.main.${name} is ${sqlText(comment)}`,
+  ]);
+}
+
+function fillTables(ledger: Ledger, snapshot: number, definitions: string): string[] {
+  const now = ledger.nowSql();
+  return [
+    ...SMALL_TABLES.map(({ name, sql }) => `insert into catalogue.main.${name} ${sql(ledger.dataDir)}`),
+    `insert into catalogue.main.snapshot values (${snapshot}, ${now}, ${sqlText(definitions)})`,
+  ];
+}
+
+/** Statements that replace the empty views of the current schema by views over files. */
+function lakeViews({ settings }: Ledger, files: readonly CurrentFile[]): string[] {
+  return TABLE_NAMES.flatMap((name) => {
+    const table = settings.tables[name];
+    const ownFiles = files.filter((file) => file.table === name);
+    const columns = [
+      { name: 'tenant_id', comment: "The tenant's id in the API's path; prunes" },
+      { name: 'month', comment: 'UTC month of the timestamp, yyyy-mm; prunes' },
+      ...lakeColumns(table),
+    ];
+    return [
+      `create or replace view ${table.lakeName} as ${rowsOf(table, ownFiles)}`,
+      `comment on view ${table.lakeName} is ${sqlText(DESCRIPTIONS[name])}`,
+      ...columns.map(
+        (column) => `comment on column ${table.lakeName}.${sqlName(column.name)} is ${sqlText(column.comment)}`,
+      ),
     ];
   });
 }
 
-async function createViews(ledger: Ledger, schema: string, files: readonly CurrentFile[]): Promise<void> {
-  for (const name of TABLE_NAMES) {
-    const table = ledger.settings.tables[name];
-    const view = `catalogue.${sqlName(schema)}.${table.lakeName}`;
-    const mine = files.filter((file) => file.table === name);
-    const comments = [
-      { name: 'tenant_id', comment: "The tenant's id in the API's path; prunes" },
-      { name: 'month', comment: 'UTC month of the timestamp, yyyy-mm; prunes' },
-      ...lakeColumns(table),
-    ].map((column) => `comment on column ${view}."${column.name}" is ${sqlText(column.comment)}`);
-    await ledger.run(
-      [
-        `create or replace view ${view} as ${rowsOf(table, mine)}`,
-        `comment on view ${view} is ${sqlText(DESCRIPTIONS[name])}`,
-        ...comments,
-      ].join(';\n'),
-    );
-  }
+/** Statements that create the views over marts. */
+async function martViews(ledger: Ledger): Promise<string[]> {
+  const marts = await ledger.rows(
+    `select mart, file, comment from mart_files where ${PUBLISHED_MARTS_SQL} order by mart`,
+    { mart: asText, file: asText, comment: asText },
+  );
+  return marts.flatMap(({ mart, file, comment }) => {
+    const view = `catalogue.main.${sqlName(`mart_${mart}`)}`;
+    return [
+      `create view ${view} as select * from read_parquet(${sqlText(join(ledger.dataDir, file))})`,
+      `comment on view ${view} is ${sqlText(comment)}`,
+    ];
+  });
 }

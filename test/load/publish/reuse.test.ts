@@ -1,0 +1,92 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Ledger } from '../../../src/load/ledger/ledger.ts';
+import { publish } from '../../../src/load/publish/publish.ts';
+import { TABLES } from '../../../src/model/tables.ts';
+import { readCatalogue } from '../support/catalogue.ts';
+import { event, load, scratchLake, span } from '../support/lake.ts';
+
+const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
+const TYPES = Array.from({ length: 20 }, (_, nth) => `type.n${nth}`);
+
+/** A column that no other test has, so that no file is kept for the first catalogue. */
+const settings = {
+  tables: {
+    ...TABLES,
+    Events: {
+      ...TABLES.Events,
+      promoted: [
+        ...TABLES.Events.promoted,
+        { name: 'reuse_test', paths: ['reuseTest'], type: 'text', comment: 'Of this test' },
+      ],
+    },
+  },
+} as const;
+
+/** All definitions and comments of a catalogue, and the rows of its small tables. */
+async function contentOf(dir: string): Promise<unknown> {
+  const definitions = await Promise.all(
+    [
+      'select schema_name, view_name, comment, sql from duckdb_views() where not internal',
+      'select schema_name, table_name, column_name, column_index, comment, data_type, is_nullable from duckdb_columns() where not internal',
+      'select schema_name, table_name, comment, sql from duckdb_tables() where not internal',
+      'select schema_name, function_name, comment, parameters, macro_definition from duckdb_functions() where not internal',
+      'select schema_name, comment from duckdb_schemas() where not internal',
+    ].map((sql) => readCatalogue(dir, `${sql} order by all`)),
+  );
+  const tables = await readCatalogue(dir, `select table_name from duckdb_tables() where table_name <> 'snapshot'`);
+  const rows = await Promise.all(tables.map((table) => readCatalogue(dir, `from ${String(table['table_name'])}`)));
+  return { definitions, rows };
+}
+
+test('a catalogue that starts from a kept file equals one that is built from nothing', async () => {
+  await using lake = await scratchLake(settings);
+  for (const tenant of ['acme', 'other']) {
+    const rows = TYPES.map((type) =>
+      event(type, '2026-07-03T10:10:00Z', { type, tenant, properties: JSON.stringify({ [type]: 1, text: 'a' }) }),
+    );
+    await load(lake, DAY, rows, { tenant });
+  }
+  const contents: unknown[] = [];
+  const created: number[] = [];
+  for (let nth = 0; nth < 3; nth += 1) {
+    rmSync(join(lake.dir, 'insights.duckdb'), { force: true });
+    let views = 0;
+    const ledger: Ledger = {
+      ...lake.ledger,
+      run: (sql, values) => {
+        views += sql.match(/^create view "/gm)?.length ?? 0;
+        return lake.ledger.run(sql, values);
+      },
+    };
+    await publish(ledger, { run: 'run', head: false });
+    contents.push(await contentOf(lake.dir));
+    created.push(views);
+  }
+  const [fromNothing, , fromKeptFile] = contents;
+  expect(fromKeptFile).toEqual(fromNothing);
+  // Sixty typed views and the shared ones: the first time, once more to keep them, and then never.
+  expect(created.map((views) => views > 60)).toEqual([true, true, false]);
+  expect(created[2]).toBe(0);
+});
+
+test('a view whose type is gone is in no later catalogue', async () => {
+  await using lake = await scratchLake(settings);
+  const rows = TYPES.map((type) =>
+    event(type, '2026-07-03T10:10:00Z', { type, properties: JSON.stringify({ [type]: 1, longer: 'x' }) }),
+  );
+  await load(lake, DAY, rows);
+  for (let nth = 0; nth < 3; nth += 1) {
+    rmSync(join(lake.dir, 'insights.duckdb'), { force: true });
+    await publish(lake.ledger, { run: 'run', head: false });
+  }
+  await load(lake, DAY, rows.slice(1), { guard: false });
+  await publish(lake.ledger, { run: 'run', head: false });
+  const views = await readCatalogue(
+    lake.dir,
+    `select view_name from duckdb_views() where view_name like 'event_type_n%'`,
+  );
+  expect(views).toHaveLength(2 * (TYPES.length - 1));
+  expect(views.map((view) => view['view_name'])).not.toContain('event_type_n0');
+});
