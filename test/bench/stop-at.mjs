@@ -21,7 +21,7 @@ export const STAGES = {
   'comparing with the old rows': { sql: /^with old as/ },
   'writing a generation': { sql: /^copy .*(events|logs|metrics).tenant_id=.*\.parquet\.tmp/s },
   'naming a generation': { file: /^rename .*store.*tenant_id=.*\.parquet$/ },
-  'reading back': { sql: /^insert into readback/ },
+  'reading back': { sql: /^insert into file_fingerprints/ },
   'recording the merge': { sql: /^insert into batches/ },
   'removing what was landed': { file: /^rm .*landing/ },
   'recording the run': { sql: /^update runs set finished_at/ },

@@ -14,7 +14,7 @@ import { heldRows } from '../store/form.ts';
 import { commitGeneration, copyRows } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { periodOf } from '../../model/period.ts';
-import { insertPartitions, readBack } from '../merge/record.ts';
+import { dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import { requireSameHours } from './same-hours.ts';
 import { instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
@@ -100,6 +100,6 @@ async function compactMonth(ledger: Ledger, month: Row, run: string, onStep: Com
     );
     await insertPartitions(ledger, { tenant, table }, [generation], run);
   });
-  await ledger.run('drop table readback');
+  await dropFileFingerprints(ledger);
   await onStep?.(`recorded ${name}`);
 }

@@ -16,7 +16,7 @@ import { formOf, heldRows, otherPrivacySql } from '../store/form.ts';
 import { commitGeneration, copyRows } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { periodOf } from '../../model/period.ts';
-import { insertPartitions, readBack } from '../merge/record.ts';
+import { dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import { requireSameHours } from './same-hours.ts';
 import { instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
@@ -156,6 +156,6 @@ async function rebuildPartition(ledger: Ledger, row: Row, { run, onStep }: Rebui
     await insertPartitions(ledger, of, [generation], run);
     await onStep?.(`recording ${name}`);
   });
-  await ledger.run('drop table readback');
+  await dropFileFingerprints(ledger);
   await onStep?.(`recorded ${name}`);
 }

@@ -20,7 +20,7 @@ import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, parseGenerationFile } from '../../model/data-dir.ts';
 import type { GenerationName } from '../../model/data-dir.ts';
 import { learn } from '../ledger/profile.ts';
-import { insertPartitions, readBack } from '../merge/record.ts';
+import { FILE_FINGERPRINTS, dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import { isRefusal } from './verify.ts';
 import { ZERO_SQL, foldSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
@@ -136,7 +136,7 @@ async function adopt(ledger: Ledger): Promise<Omit<RepairResult, 'setAside'>> {
           `insert into hours
            select ${sqlText(tenant)}, ${sqlText(table)}, hour, null, ${foldSql('fp')}, ${ZERO_SQL}, ${ZERO_SQL},
              hour + interval 1 hour, 'unchecked', 'none', null, null, null
-           from readback group by hour`,
+           from ${FILE_FINGERPRINTS} group by hour`,
         );
       });
       rows += part.reduce((sum, generation) => sum + generation.rows, 0);
@@ -144,7 +144,7 @@ async function adopt(ledger: Ledger): Promise<Omit<RepairResult, 'setAside'>> {
     files += chosen.length;
     await pinAgain(ledger, tenant, table);
   }
-  await ledger.run('drop table if exists temp.readback');
+  await dropFileFingerprints(ledger);
   return { files, rows, leftOut: found.length - files };
 }
 

@@ -5,8 +5,9 @@ import { count } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Period } from '../../model/period.ts';
 import { instantSql, tableFilterSql } from '../ledger/sql.ts';
+import { FILE_FINGERPRINTS } from '../store/file-fingerprints.ts';
 
-/** Compares the temp table `readback` with the accounts of the period's hours. Throws DamagedError when they differ. */
+/** Compares FILE_FINGERPRINTS with the accounts of the period's hours. Throws DamagedError when they differ. */
 export async function requireSameHours(
   ledger: Ledger,
   { tenant, table }: { readonly tenant: string; readonly table: TableName },
@@ -14,7 +15,7 @@ export async function requireSameHours(
 ): Promise<void> {
   const [differing] = await ledger.rawRows(
     `select count(*) as n
-     from (select hour, fp from readback) as written
+     from (select hour, fp from ${FILE_FINGERPRINTS}) as written
      full join (
        select hour, lake from hours
        where ${tableFilterSql(tenant, table)} and lake.n > 0 and hour >= ${instantSql(period.from)} and hour < ${instantSql(period.to)}

@@ -10,7 +10,7 @@ import { sizeOf } from '../../kernel/files.ts';
 import { forgetMarts } from '../marts/marts.ts';
 import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { readBack } from '../merge/record.ts';
+import { FILE_FINGERPRINTS, dropFileFingerprints, readBack } from '../store/file-fingerprints.ts';
 import { dropPartitions } from './recover.ts';
 
 interface FileFault {
@@ -165,8 +165,8 @@ async function checkGroup(
     await readBack(ledger, { table }, readable.map(named));
   }
   const wrong = await ledger.rawRows(
-    `select distinct coalesce(readback_part.file, held.file) as file
-     from (select readback.file, partitions.tenant, hour, fp from readback join partitions on partitions.file = readback.file) as readback_part
+    `select distinct coalesce(found.file, held.file) as file
+     from (select read.file, partitions.tenant, hour, fp from ${FILE_FINGERPRINTS} as read join partitions on partitions.file = read.file) as found
      full join (
        select partitions.file, hours.tenant, hours.hour, hours.lake
        from hours
@@ -174,10 +174,10 @@ async function checkGroup(
          and partitions.superseded_at is null and hours.hour >= from_ts and hours.hour < to_ts
        where hours.table_name = ${sqlText(table)} and hours.lake.n > 0
          and partitions.file in (${['', ...readable.map((row) => text(row, 'file') ?? '')].map(sqlText).join(', ')})
-     ) as held on held.file = readback_part.file and held.hour = readback_part.hour
-     where readback_part.fp is distinct from held.lake`,
+     ) as held on held.file = found.file and held.hour = found.hour
+     where found.fp is distinct from held.lake`,
   );
-  await ledger.run('drop table readback');
+  await dropFileFingerprints(ledger);
   for (const row of readable) {
     if (wrong.some((candidate) => text(candidate, 'file') === text(row, 'file'))) report(row, 'fingerprint');
   }

@@ -3,8 +3,6 @@
  * batch becomes true at once.
  */
 import { join } from 'node:path';
-import { DamagedError } from '../../kernel/errors.ts';
-import { fingerprintSql } from '../../model/fingerprint.ts';
 import { HOUR, floorTo } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
 import type { Batch } from '../../model/page.ts';
@@ -15,13 +13,13 @@ import { sqlText } from '../../kernel/sql.ts';
 import type { Unit } from './compare.ts';
 import { count } from '../ledger/engine.ts';
 import { judgeBySource } from '../ledger/hours.ts';
+import { FILE_FINGERPRINTS, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import type { Generation } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { learn } from '../ledger/profile.ts';
 import {
   BULK_SQL,
   HOUR_MICROSECONDS,
-  hourNumberSql,
   ZERO_SQL,
   accountSql,
   fingerprintsSql,
@@ -71,78 +69,6 @@ export async function recordMerge(ledger: Ledger, record: MergeRecord): Promise<
     );
     await onStep?.('recording');
   });
-}
-
-/** Temp table `readback` (file, hour, fp, min_ts, max_ts) over files as they are on disk. */
-export async function readBack(
-  ledger: Ledger,
-  { table }: Pick<Batch, 'table'>,
-  generations: readonly Pick<Generation, 'file' | 'rows'>[],
-): Promise<void> {
-  await ledger.run(
-    `create or replace temp table readback
-     (file varchar, hour timestamptz, fp struct(n hugeint, s0 hugeint, s1 hugeint, x bigint), min_ts timestamptz, max_ts timestamptz)`,
-  );
-  if (generations.length === 0) return;
-  const id = lakeName(TABLES[table], TABLES[table].id);
-  await ledger.run(
-    `insert into readback
-     select file[${ledger.dataDir.length + 2}:], make_timestamptz(hour * 3600000000), {n: n, s0: s0, s1: s1, x: x}, min_ts, max_ts
-     from (
-       select
-         filename as file, ${hourNumberSql()} as hour, ${fingerprintSql(`"${id}"`)},
-         min("timestamp") as min_ts, max("timestamp") as max_ts
-       from ${parquetSql(
-         generations.map(({ file }) => join(ledger.dataDir, file)),
-         ', filename = true',
-       )}
-       group by all
-     )`,
-  );
-  const [row] = await ledger.rawRows('select coalesce(sum(fp.n), 0)::bigint as n from readback');
-  const written = generations.reduce((sum, { rows }) => sum + rows, 0);
-  if (count(row, 'n') !== written) {
-    throw new DamagedError(`Files just written hold ${count(row, 'n')} rows, ${written} were written`, {
-      hint: 'Check the disk; nothing was recorded, so run again.',
-    });
-  }
-}
-
-/** The generations become the current ones of their periods; `readback` gives their fingerprints. */
-export async function insertPartitions(
-  ledger: Ledger,
-  { tenant, table }: Pick<Batch, 'tenant' | 'table'>,
-  generations: readonly Generation[],
-  run: string | null,
-): Promise<void> {
-  if (generations.length === 0) return;
-  await ledger.run(
-    `insert into partitions
-     select
-       ${sqlText(tenant)}, ${sqlText(table)}, r[1], make_timestamptz(r[2]::bigint), make_timestamptz(r[3]::bigint),
-       r[4]::integer, r[5], r[6]::bigint, r[7]::bigint, r[8], whole.fp, whole.min_ts, whole.max_ts,
-       ${run === null ? 'null' : sqlText(run)}, ${ledger.nowSql()}, null, null, null, r[9], r[10]
-     from ${BULK_SQL}
-     join (
-       select file, ${foldSql('fp')} as fp, min(min_ts) as min_ts, max(max_ts) as max_ts from readback group by file
-     ) as whole on whole.file = r[5]`,
-    [
-      JSON.stringify(
-        generations.map(({ period, generation, file, rows, bytes, sha256, form }) => [
-          period.name,
-          String(period.from / 10n),
-          String(period.to / 10n),
-          String(generation),
-          file,
-          String(rows),
-          String(bytes),
-          sha256,
-          form.promotion ?? null,
-          form.privacy ?? null,
-        ]),
-      ),
-    ],
-  );
 }
 
 async function supersede(ledger: Ledger, batch: Batch, changed: readonly Unit[]): Promise<void> {
@@ -268,7 +194,7 @@ async function touchHours(
      from (
        select make_timestamptz(hour) as hour, make_timestamptz(least(hour + ${HOUR_MICROSECONDS}, hi)) as covered_to
        from (select unnest(range(r[1]::bigint, r[2]::bigint, ${HOUR_MICROSECONDS})) as hour, r[2]::bigint as hi from ${BULK_SQL})
-       union all select hour, hour from readback
+       union all select hour, hour from ${FILE_FINGERPRINTS}
        ${moved === undefined ? '' : `union all select hour, hour from (${moved})`}
        union all select hour, hour from hours where ${mine} and ${periods('hour')}
      )
@@ -278,14 +204,14 @@ async function touchHours(
   await recountHours(
     ledger,
     batch,
-    `case when ${periods('touched.hour')} then coalesce(readback.fp, ${ZERO_SQL}) end`,
+    `case when ${periods('touched.hour')} then coalesce(files.fp, ${ZERO_SQL}) end`,
     run,
   );
 }
 
 /**
  * Brings the hours of the temp table `touched` (hour, covered_to) up to date. `lake` is an expression over `touched`
- * and `readback` for the files' part; null leaves it as it is. An hour whose account changes is unchecked until the
+ * and `files` for the files' part; null leaves it as it is. An hour whose account changes is unchecked until the
  * source is compared again; one whose rows only moved from one part of it to another is as proven as before.
  */
 async function recountHours(
@@ -302,7 +228,7 @@ async function recountHours(
          touched.hour, touched.covered_to, ${lake} as lake,
          coalesce(copies.fp, ${ZERO_SQL}) as duplicates, coalesce(bad.fp, ${ZERO_SQL}) as quarantined
        from touched
-       left join (select hour, ${foldSql('fp')} as fp from readback group by hour) as readback on readback.hour = touched.hour
+       left join (select hour, ${foldSql('fp')} as fp from ${FILE_FINGERPRINTS} group by hour) as files on files.hour = touched.hour
        left join (${fingerprintsSql(`duplicates where ${mine}`, 'id', { hour: 'hour' })}) as copies on copies.hour = touched.hour
        left join (${fingerprintsSql(`quarantine where ${mine} and hour is not null`, 'id', { hour: 'hour' })}) as bad on bad.hour = touched.hour
      ) as now

@@ -8,6 +8,7 @@ import { disarm } from '../../transform/disarm.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { stageSql } from '../../transform/stage.ts';
 import { count, OutOfMemoryError, text } from '../ledger/engine.ts';
+import { dropFileFingerprints } from '../store/file-fingerprints.ts';
 import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { WORK_FOLDER } from '../../model/data-dir.ts';
@@ -105,13 +106,13 @@ export async function dropStage(ledger: Ledger): Promise<void> {
     'losers',
     'displaced',
     'meetings',
-    'readback',
     'touched',
     'replayed',
     'replayed_lines',
     'moved',
   ];
   await ledger.run(made.map((table) => `drop table if exists temp.${table}`).join(';\n'));
+  await dropFileFingerprints(ledger);
   await ledger.release();
 }
 
