@@ -62,7 +62,7 @@ export function demoCommand(shell: Shell): Command {
 }
 
 async function demo(session: Session): Promise<number> {
-  const started = performance.now();
+  const startedMs = session.runtime.monotonic();
   const say = (text: string): void => void (session.json || session.print(text));
   say('1. An Insights API on this machine: seeded data of 60 days, KQL executed, 60 calls a minute.\n');
   await using sandbox = await startSandbox(session);
@@ -86,7 +86,7 @@ async function demo(session: Session): Promise<number> {
     say(`\n${kpi.title} (${name})\n`);
     await answer(here, kpi.sql, parameterValues(kpi, values), 'table');
   }
-  say(whatNext(here, (performance.now() - started) / 1000));
+  say(whatNext(here, (session.runtime.monotonic() - startedMs) / 1000));
   return 0;
 }
 

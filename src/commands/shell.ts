@@ -83,17 +83,18 @@ export async function act(
   });
   try {
     const config = configFor(options, needs, io);
-    const log = createLog(io.stderr, options);
+    const runtime = systemRuntime(createLog(io.stderr, options));
     shell.exitCode = await body({
       config,
-      runtime: systemRuntime(log),
+      runtime,
       signal: stop.signal,
       io,
       json: options.json === true,
       quiet: options.quiet === true,
       colour: colours(io.stdout, io.env),
       print: (text) => void io.stdout.write(text),
-      progress: () => createProgress(io.stderr, log, { bars: options.verbose !== true, quiet: options.quiet === true }),
+      progress: () =>
+        createProgress(io.stderr, runtime, { bars: options.verbose !== true, quiet: options.quiet === true }),
     });
   } catch (error) {
     shell.exitCode = reportError(io, error, options.json === true, options.verbose === true);

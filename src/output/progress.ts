@@ -4,6 +4,7 @@
  */
 import cliProgress from 'cli-progress';
 import type { Logger } from 'pino';
+import type { Runtime } from '../kernel/runtime.ts';
 import type { ProgressEvent, ProgressListener } from '../model/report.ts';
 import { bytes, count, duration, plural } from './format.ts';
 import type { Terminal } from './terminal.ts';
@@ -17,11 +18,11 @@ export interface ProgressView {
 /** Chooses the view: bars for a person, lines for a log, nothing with `quiet`. */
 export function createProgress(
   terminal: Terminal,
-  log: Logger,
+  runtime: Pick<Runtime, 'log' | 'monotonic'>,
   options: { bars: boolean; quiet: boolean },
 ): ProgressView {
   if (options.quiet) return { listen: () => {}, stop: () => {} };
-  return options.bars && terminal.isTTY === true ? bars(terminal) : lines(log);
+  return options.bars && terminal.isTTY === true ? bars(terminal, runtime) : lines(runtime.log);
 }
 
 const PROGRESS = { planned: 'table.planned', merged: 'table.merged', waiting: 'limit.wait' } as const;
@@ -38,15 +39,17 @@ function lines(log: Logger): ProgressView {
   };
 }
 
+type Clock = Pick<Runtime, 'monotonic'>;
+
 interface Bar {
   readonly bar: cliProgress.SingleBar;
   rows: number;
   bytes: number;
-  startedAt: number;
+  startedMs: number;
   plan: string;
 }
 
-function bars(terminal: Terminal): ProgressView {
+function bars(terminal: Terminal, clock: Clock): ProgressView {
   const multi = new cliProgress.MultiBar(
     {
       stream: terminal,
@@ -69,17 +72,18 @@ function bars(terminal: Terminal): ProgressView {
     const known = open.get(key);
     if (known) return known;
     const bar = multi.create(1, 0, { name: key.padEnd(24), note: '' });
-    const fresh = { bar, rows: 0, bytes: 0, startedAt: performance.now(), plan: '' };
+    const fresh = { bar, rows: 0, bytes: 0, startedMs: clock.monotonic(), plan: '' };
     open.set(key, fresh);
     return fresh;
   };
-  return { listen: (event) => show(event, barOf, open), stop: () => multi.stop() };
+  return { listen: (event) => show(event, barOf, open, clock), stop: () => multi.stop() };
 }
 
 function show(
   event: ProgressEvent,
   barOf: (tenant: string, table: string) => Bar,
   open: ReadonlyMap<string, Bar>,
+  clock: Clock,
 ): void {
   if (event.kind === 'waiting') {
     for (const [key, { bar }] of open)
@@ -89,24 +93,24 @@ function show(
   }
   const state = barOf(event.tenant, event.table);
   if (event.kind === 'planned') {
-    state.startedAt = performance.now();
+    state.startedMs = clock.monotonic();
     state.bar.setTotal(Math.max(1, event.rows));
     state.plan = ` ${plural(event.rows, 'row')} in ${plural(event.pages, 'page')}`;
     state.bar.update({ note: `plan${state.plan}` });
   } else if (event.kind === 'page') {
     state.rows += event.rows;
     state.bytes += event.bytes;
-    state.bar.update(Math.min(state.rows, state.bar.getTotal()), { note: pace(state) });
+    state.bar.update(Math.min(state.rows, state.bar.getTotal()), { note: pace(state, clock.monotonic()) });
   } else if (event.kind === 'merged') {
-    state.bar.update({ note: `${pace(state)} · merging` });
+    state.bar.update({ note: `${pace(state, clock.monotonic())} · merging` });
   } else {
     if (event.phase === 'done') state.bar.update(state.bar.getTotal());
     state.bar.update({ note: event.phase === 'fetch' ? `fetch${state.plan}` : event.phase });
   }
 }
 
-function pace(state: Bar): string {
-  const seconds = Math.max(0.001, (performance.now() - state.startedAt) / 1000);
+function pace(state: Bar, nowMs: number): string {
+  const seconds = Math.max(0.001, (nowMs - state.startedMs) / 1000);
   const rate = state.rows / seconds;
   const left = Math.max(0, state.bar.getTotal() - state.rows) / Math.max(1, rate);
   return `${count(Math.round(rate))} rows/s · ${bytes(state.bytes)} · ${duration(left)} left`;

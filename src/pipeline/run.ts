@@ -38,9 +38,8 @@ export async function runPipeline(
   signal: AbortSignal,
   onProgress: ProgressListener = () => {},
 ): Promise<RunReport> {
-  const startedMs = runtime.now();
   const sinceMs = runtime.monotonic();
-  const startedAt = new Date(startedMs).toISOString();
+  const startedAt = new Date(runtime.now()).toISOString();
   const run = `${startedAt.replaceAll(/[-:]/g, '').slice(0, 15)}-${Math.floor(runtime.random() * 0x10000)
     .toString(16)
     .padStart(4, '0')}`;
@@ -89,7 +88,7 @@ export async function runPipeline(
       'checks failed',
     );
   }
-  const seconds = (runtime.now() - startedMs) / 1000;
+  const seconds = (runtime.monotonic() - sinceMs) / 1000;
   runtime.log.info({ event: 'run.end', run, seconds, exitCode, published }, 'run finished');
   const report: RunReport = {
     run,

@@ -104,11 +104,11 @@ export function phase({ tenant, table, onProgress }: TableWork, name: Phase): vo
   onProgress({ kind: 'table', tenant, table, phase: name });
 }
 
-export async function timed<T>({ report }: TableWork, stage: string, step: () => Promise<T>): Promise<T> {
-  const from = performance.now();
+export async function timed<T>({ report, runtime }: TableWork, stage: string, step: () => Promise<T>): Promise<T> {
+  const startMs = runtime.monotonic();
   try {
     return await step();
   } finally {
-    report.seconds[stage] = (report.seconds[stage] ?? 0) + (performance.now() - from) / 1000;
+    report.seconds[stage] = (report.seconds[stage] ?? 0) + (runtime.monotonic() - startMs) / 1000;
   }
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Credential } from '../../src/config/secret.ts';
 import { bytes, count, duration, json } from '../../src/output/format.ts';
 import { createLog } from '../../src/output/log.ts';
+import { systemRuntime } from '../../src/kernel/runtime.ts';
 import { createProgress } from '../../src/output/progress.ts';
 import { runSummary } from '../../src/output/summary.ts';
 import { renderTable } from '../../src/output/table.ts';
@@ -104,7 +105,7 @@ describe('progress', () => {
       clearLine: () => {},
       clearScreenDown: () => {},
     });
-    const progress = createProgress(terminal, createLog(terminal, {}), { bars: true, quiet: false });
+    const progress = createProgress(terminal, systemRuntime(createLog(terminal, {})), { bars: true, quiet: false });
     events(progress.listen);
     // Bars are drawn by a timer, eight times a second.
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -115,7 +116,7 @@ describe('progress', () => {
 
   it('is log lines in a pipe, without one escape code', () => {
     const stream = new Collector();
-    const progress = createProgress(stream, createLog(stream, {}), { bars: true, quiet: false });
+    const progress = createProgress(stream, systemRuntime(createLog(stream, {})), { bars: true, quiet: false });
     events(progress.listen);
     progress.stop();
     expect(stream.text).not.toContain('\u001B');
@@ -128,7 +129,10 @@ describe('progress', () => {
 
   it('is nothing when quiet', () => {
     const stream = new Collector(true);
-    const progress = createProgress(stream, createLog(stream, { quiet: true }), { bars: true, quiet: true });
+    const progress = createProgress(stream, systemRuntime(createLog(stream, { quiet: true })), {
+      bars: true,
+      quiet: true,
+    });
     events(progress.listen);
     progress.stop();
     expect(stream.text).toBe('');

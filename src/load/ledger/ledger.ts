@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Logger } from 'pino';
 import { ConfigError, DamagedError, DiskError, NewerStateError } from '../../kernel/errors.ts';
 import { onDisk, systemFiles, TEMPORARY } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
 import { asCount } from './cells.ts';
 import { openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
@@ -15,36 +15,35 @@ import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts'
 import { readMigrations } from './migrations.ts';
 import { hmacPads } from '../../model/privacy.ts';
 import { HMAC_VARIABLES } from '../../transform/privacy.ts';
-import { TABLES } from '../../model/tables.ts';
 import type { Tables } from '../../model/tables.ts';
 
-/** A share of rows, applied only from a number of rows on: three rows of four are no trend. */
+/** A share of rows that is a limit only above a number of rows: three rows of four are no trend. */
 interface ShareLimit {
   /** 0 to 1. */
   readonly maxShare: number;
   readonly minRows: number;
 }
 
-/** What a tenant's rows may do before it looks like an accident. */
+/** Limits beyond which a tenant's rows look like an accident. */
 export interface Guards {
-  /** Share of a page's rows in quarantine beyond which the page is refused. @default 0.2 from 100 rows on */
+  /** Share of a page's rows that may go to quarantine; beyond it the page is refused. */
   readonly quarantine: ShareLimit;
-  /** Share of a partition's rows that one merge may remove. @default 0.2 from 100 rows on */
+  /** Share of a partition's rows that one merge may remove. */
   readonly deletes: ShareLimit;
 }
 
 export interface LakeSettings extends Guards {
   /** Engine threads. @default all cores */
   readonly threads?: number;
-  /** DuckDB's memory limit; beyond it the engine spills to `<dataDir>/work`. @default '384MB' */
+  /** DuckDB's memory limit; beyond it the engine spills to `<dataDir>/work`. */
   readonly memoryLimit: string;
-  /** Hours that superseded files stay for readers that are mid-query; 0 removes them at once. @default 24 */
+  /** Hours for which superseded files are kept for readers in the middle of a query; 0 removes them at once. */
   readonly keepHours: number;
-  /** Of tenants that have their own. */
+  /** Guards of the tenants that have their own. */
   readonly guards?: ReadonlyMap<string, Guards>;
-  /** The tables with the promoted columns that files are written with. @default those of `tables.ts` */
+  /** The tables, with the promoted columns and privacy rules that files are written with. */
   readonly tables: Tables;
-  /** Keep results of reports by day (marts.ts); a list: of these reports alone. @default false */
+  /** Keep results of reports by day (marts.ts); a list keeps only those reports. @default false */
   readonly marts?: boolean | readonly string[];
   /** What the past of reports is computed of at a time (openings.ts): bounds memory over a first load of years. @default 3 million rows, 300,000 events */
   readonly together?: { readonly rows: number; readonly passEvents: number };
@@ -54,28 +53,12 @@ export interface LakeSettings extends Guards {
   readonly privacyKey?: () => Promise<string>;
 }
 
-/** Defaults of every setting. */
-export const LAKE_DEFAULTS: LakeSettings = {
-  memoryLimit: '384MB',
-  keepHours: 24,
-  quarantine: { maxShare: 0.2, minRows: 100 },
-  deletes: { maxShare: 0.2, minRows: 100 },
-  tables: TABLES,
-};
-
 export function guardsOf(settings: LakeSettings, tenant: string): Guards {
   return settings.guards?.get(tenant) ?? settings;
 }
 
-/** The wall clock (ms since 1970) stamps ledger rows and ages superseded files; it never decides what is loaded. */
-export interface LakeRuntime {
-  now(): number;
-  readonly log: Logger;
-  /** @default the system's */
-  readonly files?: Files;
-  /** Called after each transaction (crash tests). */
-  readonly onCommit?: () => void | Promise<void>;
-}
+/** The wall clock stamps ledger rows and ages superseded files; it never decides what is loaded. */
+export type LakeRuntime = Pick<Runtime, 'now' | 'monotonic' | 'log' | 'files' | 'onCommit'>;
 
 export interface Ledger extends Omit<Engine, 'close'> {
   /** Absolute. */

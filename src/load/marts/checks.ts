@@ -130,14 +130,14 @@ async function lookAt(ledger: Ledger, given: Part, outcomes: ReadonlyMap<string,
     for (const { name, sql } of checks) {
       const outcome = outcomes.get(name);
       if (outcome === undefined) continue;
-      const startedMs = ledger.runtime.now();
+      const startedMs = ledger.runtime.monotonic();
       const statement = `insert into check_found
         select ${sqlText(name)}, left(tenant_id, length(tenant_id) - 11), right(tenant_id, 10)::date, count(*) from (${sql}) group by all`;
       // Each thread holds groups of its own: over many rows one thread is the peak of a run the less.
       const run = (): Promise<void> => ledger.run(statement);
       const runSparingly = (): Promise<void> => (rows > COPIED ? ledger.onOneThread(run) : run());
       outcome.error ??= refused ?? (await attempt(ledger, runSparingly));
-      outcome.seconds += (ledger.runtime.now() - startedMs) / 1000;
+      outcome.seconds += (ledger.runtime.monotonic() - startedMs) / 1000;
     }
   } finally {
     await ledger.run(dropTaken(needed, rows));

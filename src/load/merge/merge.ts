@@ -91,7 +91,7 @@ async function merge(
     return { ...NOTHING, already: true, ms };
   }
   requireComplete(batch, landed);
-  const stage = await timer(ms)('stage', () => stageBatch(ledger, batch, landed));
+  const stage = await timer(ledger, ms)('stage', () => stageBatch(ledger, batch, landed));
   await onStep?.('staged');
   return applyStage(ledger, batch, stage, { run, guard, keepMissing, ms, ...(onStep ? { onStep } : {}) });
 }
@@ -110,7 +110,7 @@ export async function applyStage(
   { run, guard = true, keepMissing = [], onStep, moveRows, ms = { ...NO_TIME } }: ApplyOptions,
 ): Promise<MergeResult> {
   const table = TABLES[batch.table];
-  const timed = timer(ms);
+  const timed = timer(ledger, ms);
   const changes = await timed('compare', async () => {
     const units = await planUnits(ledger, batch, stage.days);
     for (const unit of units) await meetOldRows(ledger, table, unit, keepMissing);
@@ -174,11 +174,14 @@ export async function applyStage(
 
 const NO_TIME = { stage: 0, compare: 0, write: 0, readBack: 0, record: 0 };
 
-function timer(ms: typeof NO_TIME): <T>(step: keyof typeof NO_TIME, work: () => Promise<T>) => Promise<T> {
+function timer(
+  { runtime }: Ledger,
+  ms: typeof NO_TIME,
+): <T>(step: keyof typeof NO_TIME, work: () => Promise<T>) => Promise<T> {
   return async (step, work) => {
-    const start = performance.now();
+    const startMs = runtime.monotonic();
     const result = await work();
-    ms[step] += performance.now() - start;
+    ms[step] += runtime.monotonic() - startMs;
     return result;
   };
 }

@@ -50,9 +50,10 @@ interface MergeRecord {
 /** Makes a batch's new generations current, and its hours' accounts what the files on disk say. */
 export async function recordMerge(ledger: Ledger, record: MergeRecord): Promise<void> {
   const { batch, run, changed, generations, pin, keepMissing, onStep } = record;
-  const start = performance.now();
+  const { runtime } = ledger;
+  const startMs = runtime.monotonic();
   await readBack(ledger, batch, generations);
-  record.readBackMs(performance.now() - start);
+  record.readBackMs(runtime.monotonic() - startMs);
   await onStep?.('read back');
   await ledger.transaction(async () => {
     if (pin !== undefined) await learn(ledger, batch.tenant, { pinnedTenantId: pin });

@@ -6,7 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { DamagedError, DiskError, InsightsError, LockedError, NewerStateError } from '../../../src/kernel/errors.ts';
 import { sparingLimit } from '../../../src/load/ledger/engine.ts';
 import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
-import { LAKE_DEFAULTS, openLedger } from '../../../src/load/ledger/ledger.ts';
+import { openLedger } from '../../../src/load/ledger/ledger.ts';
+import { LAKE_SETTINGS } from '../support/lake.ts';
 import { readProfile, updateProfile } from '../../../src/load/ledger/profile.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
@@ -49,10 +50,10 @@ describe('opening a data directory', () => {
     });
     try {
       await once(holder.stdout, 'data');
-      const opening = openLedger(lake.dir, LAKE_DEFAULTS, lake.runtime);
+      const opening = openLedger(lake.dir, LAKE_SETTINGS, lake.runtime);
       await expect(opening).rejects.toThrow(LockedError);
       await expect(opening).rejects.toThrow(`process ${holder.pid}`);
-      await expect(repair(lake.dir, LAKE_DEFAULTS, lake.runtime)).rejects.toThrow(LockedError);
+      await expect(repair(lake.dir, LAKE_SETTINGS, lake.runtime)).rejects.toThrow(LockedError);
     } finally {
       holder.stdin.end();
       await once(holder, 'exit');
@@ -66,7 +67,7 @@ describe('opening a data directory', () => {
     const opening = lake.reopen();
     await expect(opening).rejects.toThrow(NewerStateError);
     await expect(opening).rejects.toThrow('ledger schema 999');
-    await expect(repair(lake.dir, LAKE_DEFAULTS, lake.runtime)).rejects.toThrow(NewerStateError);
+    await expect(repair(lake.dir, LAKE_SETTINGS, lake.runtime)).rejects.toThrow(NewerStateError);
   });
 
   test('is refused when there are Parquet files and no ledger: they would look like orphans', async () => {
@@ -74,7 +75,7 @@ describe('opening a data directory', () => {
     await load(lake, DAYS, ROWS);
     await lake.ledger.close();
     rmSync(join(lake.dir, 'state.duckdb'));
-    const opening = openLedger(lake.dir, LAKE_DEFAULTS, lake.runtime);
+    const opening = openLedger(lake.dir, LAKE_SETTINGS, lake.runtime);
     await expect(opening).rejects.toThrow(DamagedError);
     await expect(opening.catch((error: InsightsError) => error.hint)).resolves.toContain('repair');
     expect(readdirSync(join(lake.dir, FOLDER))).toHaveLength(2);
@@ -84,9 +85,9 @@ describe('opening a data directory', () => {
     await using lake = await scratchLake();
     await lake.ledger.close();
     writeFileSync(join(lake.dir, 'state.duckdb'), 'x'.repeat(20_000));
-    await expect(openLedger(lake.dir, LAKE_DEFAULTS, lake.runtime)).rejects.toThrow(DamagedError);
+    await expect(openLedger(lake.dir, LAKE_SETTINGS, lake.runtime)).rejects.toThrow(DamagedError);
     writeFileSync(join(lake.dir, 'file'), '');
-    await expect(openLedger(join(lake.dir, 'file', 'data'), LAKE_DEFAULTS, lake.runtime)).rejects.toThrow(DiskError);
+    await expect(openLedger(join(lake.dir, 'file', 'data'), LAKE_SETTINGS, lake.runtime)).rejects.toThrow(DiskError);
   });
 
   test('finds what an earlier run wrote, whatever the order of closing', async () => {
@@ -192,7 +193,7 @@ describe('repair', () => {
     const before = await storedRows(lake.ledger);
     await lake.ledger.close();
     writeFileSync(join(lake.dir, 'state.duckdb'), 'x'.repeat(20_000));
-    const result = await repair(lake.dir, LAKE_DEFAULTS, lake.runtime);
+    const result = await repair(lake.dir, LAKE_SETTINGS, lake.runtime);
     expect(result).toMatchObject({ files: 2, rows: 2, leftOut: 0 });
     expect(existsSync(result.setAside ?? '')).toBe(true);
     await lake.reopen();
@@ -215,7 +216,7 @@ describe('repair', () => {
     rmSync(join(lake.dir, 'state.duckdb'));
     writeFileSync(join(lake.dir, FOLDER, '2026-07-03.7.parquet'), 'not Parquet');
     mkdirSync(join(lake.dir, 'store/other'), { recursive: true });
-    expect(await repair(lake.dir, LAKE_DEFAULTS, lake.runtime)).toMatchObject({ files: 1, leftOut: 2 });
+    expect(await repair(lake.dir, LAKE_SETTINGS, lake.runtime)).toMatchObject({ files: 1, leftOut: 2 });
     await lake.reopen();
     expect((await storedRows(lake.ledger)).map((row) => row['event_id'])).toEqual(['changed']);
     expect(await recover(lake.ledger)).toMatchObject({ orphans: 2 });
@@ -227,6 +228,6 @@ test('a folder that cannot be written is told as such', async () => {
   await lake.ledger.close();
   if (process.getuid?.() === 0) return;
   chmodSync(lake.dir, 0o500);
-  await expect(openLedger(lake.dir, LAKE_DEFAULTS, lake.runtime)).rejects.toThrow(DiskError);
+  await expect(openLedger(lake.dir, LAKE_SETTINGS, lake.runtime)).rejects.toThrow(DiskError);
   chmodSync(lake.dir, 0o700);
 });

@@ -12,7 +12,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../../src/kernel/errors.ts';
 import { QUERIES_FOLDER } from '../../../src/kernel/queries-folder.ts';
-import { LAKE_DEFAULTS, openLedger } from '../../../src/load/ledger/ledger.ts';
+import { openLedger } from '../../../src/load/ledger/ledger.ts';
+import { LAKE_SETTINGS } from '../support/lake.ts';
 import { readMigrations } from '../../../src/load/ledger/migrations.ts';
 import { verifyLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import { lakeStatus } from '../../../src/pipeline/status.ts';
@@ -112,7 +113,7 @@ describe('a ledger of an earlier version', () => {
 
   it.each(EARLIER)('%i is migrated when it is opened', async (version) => {
     const file = await lakeOf(version);
-    const ledger = await openLedger(world.dataDir, LAKE_DEFAULTS, world.runtime);
+    const ledger = await openLedger(world.dataDir, LAKE_SETTINGS, world.runtime);
     await ledger.close();
     expect(await versionsIn(file)).toEqual(VERSIONS);
   });
@@ -153,9 +154,9 @@ describe('a ledger of an earlier version', () => {
       throw new Error('cut off');
     };
     const failing = { ...world.runtime, log: pino({ level: 'debug' }, { write }) };
-    await expect(openLedger(world.dataDir, LAKE_DEFAULTS, failing)).rejects.toThrow('cut off');
+    await expect(openLedger(world.dataDir, LAKE_SETTINGS, failing)).rejects.toThrow('cut off');
     expect(await versionsIn(file)).toEqual([...before, 2]);
-    const ledger = await openLedger(world.dataDir, LAKE_DEFAULTS, world.runtime);
+    const ledger = await openLedger(world.dataDir, LAKE_SETTINGS, world.runtime);
     await ledger.close();
     expect(await versionsIn(file)).toHaveLength(MIGRATIONS.length);
   });

@@ -7,7 +7,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
 import { repair } from '../../../src/load/maintenance/repair.ts';
 import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
-import { LAKE_DEFAULTS } from '../../../src/load/ledger/ledger.ts';
+import { LAKE_SETTINGS } from '../support/lake.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
@@ -88,7 +88,7 @@ describe('a closed month of small days', () => {
     await publish(lake.ledger, { run: 'r', head: true });
     expect(readdirSync(join(lake.dir, FOLDER))).toHaveLength(5);
     await lake.ledger.close();
-    expect(await repair(lake.dir, LAKE_DEFAULTS, lake.runtime)).toMatchObject({ files: 1, rows: 4, leftOut: 4 });
+    expect(await repair(lake.dir, LAKE_SETTINGS, lake.runtime)).toMatchObject({ files: 1, rows: 4, leftOut: 4 });
     await lake.reopen();
   });
 });

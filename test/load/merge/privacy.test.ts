@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/kernel/errors.ts';
 import { text } from '../../../src/load/ledger/engine.ts';
 import { heldHours } from '../../../src/load/ledger/hours.ts';
-import { LAKE_DEFAULTS } from '../../../src/load/ledger/ledger.ts';
+import { LAKE_SETTINGS } from '../support/lake.ts';
 import type { LakeSettings } from '../../../src/load/ledger/ledger.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { replayQuarantined } from '../../../src/load/merge/quarantine.ts';
@@ -159,7 +159,7 @@ describe('a rule that comes later', () => {
     const before = await lake.ledger.rawRows('select promotion, privacy from partitions');
     expect(text(before[0] ?? {}, 'privacy')).toMatch(/^[0-9a-f]{16}$/);
     await lake.ledger.close();
-    await repair(lake.dir, LAKE_DEFAULTS, lake.runtime);
+    await repair(lake.dir, LAKE_SETTINGS, lake.runtime);
     await lake.reopen(under(HASH));
     expect(await lake.ledger.rawRows('select promotion, privacy from partitions')).toEqual(before);
     expect(await rebuildDue(lake.ledger)).toEqual([]);

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { compactMonths } from '../../../src/load/maintenance/compact.ts';
 import { text } from '../../../src/load/ledger/engine.ts';
 import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
-import { LAKE_DEFAULTS } from '../../../src/load/ledger/ledger.ts';
+import { LAKE_SETTINGS } from '../support/lake.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { repair } from '../../../src/load/maintenance/repair.ts';
 import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
@@ -153,7 +153,7 @@ test('a month is put together from days of different sets; its accounts stay', a
 test('a ledger rebuilt from the files knows which set each holds', async () => {
   await using lake = await mixedLake();
   await lake.ledger.close();
-  await repair(lake.dir, LAKE_DEFAULTS, lake.runtime);
+  await repair(lake.dir, LAKE_SETTINGS, lake.runtime);
   await lake.reopen({ tables: MORE });
   expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
 });

@@ -7,9 +7,11 @@ import pino from 'pino';
 import { combine, EMPTY } from '../../../src/model/fingerprint.ts';
 import type { Fingerprint } from '../../../src/model/fingerprint.ts';
 import { createHash } from 'node:crypto';
+import { configSchema } from '../../../src/config/schema.ts';
+import { systemRuntime } from '../../../src/kernel/runtime.ts';
 import { HOUR, floorTo, parseInstant } from '../../../src/kernel/instant.ts';
 import type { Instant, Window } from '../../../src/kernel/instant.ts';
-import { LAKE_DEFAULTS, openLedger } from '../../../src/load/ledger/ledger.ts';
+import { openLedger } from '../../../src/load/ledger/ledger.ts';
 import { text } from '../../../src/load/ledger/engine.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../../../src/load/ledger/ledger.ts';
 import { mergeBatch } from '../../../src/load/merge/merge.ts';
@@ -19,6 +21,16 @@ import { TABLES } from '../../../src/model/tables.ts';
 import type { TableName } from '../../../src/model/tables.ts';
 
 export const TENANT = 'acme';
+
+const { engine, lake, quarantine, deletes } = configSchema.parse({});
+/** The defaults of the configuration, without marts and checks. */
+export const LAKE_SETTINGS: LakeSettings = {
+  memoryLimit: engine.memoryLimit,
+  keepHours: lake.keepHours,
+  quarantine,
+  deletes,
+  tables: TABLES,
+};
 
 export function at(text: string): Instant {
   const instant = parseInstant(text);
@@ -67,8 +79,8 @@ export interface Scratch extends AsyncDisposable {
 export async function scratchLake(settings: Partial<LakeSettings> = {}): Promise<Scratch> {
   const dir = await mkdtemp(join(tmpdir(), 'lake-'));
   const clock = { now: Date.parse('2026-11-01T00:00:00Z') };
-  const runtime: LakeRuntime = { now: () => clock.now, log: pino({ level: 'silent' }) };
-  const all: LakeSettings = { ...LAKE_DEFAULTS, threads: 1, ...settings };
+  const runtime: LakeRuntime = { ...systemRuntime(pino({ level: 'silent' })), now: () => clock.now };
+  const all: LakeSettings = { ...LAKE_SETTINGS, threads: 1, ...settings };
   const scratch: Scratch = {
     dir,
     clock,
