@@ -21,7 +21,7 @@ let folder: string;
 let sandbox: Sandbox;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'insights-install-'));
-  await using built = await buildPackage();
+  const built = await buildPackage();
   const { stdout } = await exec('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
     cwd: built.folder,
   });

@@ -1,6 +1,7 @@
 /** `npm start`, as a process of the built package. */
 import { execFile } from 'node:child_process';
-import { stat } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,13 +12,15 @@ import { publishedOf } from '../support/files.ts';
 const exec = promisify(execFile);
 
 let built: BuiltPackage;
+let folder: string;
 beforeAll(async () => {
   built = await buildPackage();
+  folder = await mkdtemp(join(tmpdir(), 'insights-demo-'));
 });
-afterAll(() => built[Symbol.asyncDispose]());
+afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const demo = async (...flags: string[]) =>
-  exec(process.execPath, [built.cli, 'demo', '--quiet', ...flags], { cwd: built.folder });
+  exec(process.execPath, [built.cli, 'demo', '--quiet', ...flags], { cwd: folder });
 
 describe('the demo', () => {
   it('shows the address, the run, the proof and three reports, and says what to type next', async () => {
@@ -32,7 +35,7 @@ describe('the demo', () => {
   });
 
   it('a second time there is nothing new: one call a table, no row, no file changed', async () => {
-    const dataDir = join(built.folder, 'data', 'demo');
+    const dataDir = join(folder, 'data', 'demo');
     const before = await publishedOf(dataDir);
     expect(before.size).toBeGreaterThan(100);
     const { stdout } = await demo('--json');
@@ -45,6 +48,6 @@ describe('the demo', () => {
 
   it('what it wrote is for its owner alone', async () => {
     for (const path of ['data/demo', 'data/demo/insights.duckdb', 'data/demo/state.duckdb'])
-      expect(((await stat(join(built.folder, path))).mode & 0o077).toString(8)).toBe('0');
+      expect(((await stat(join(folder, path))).mode & 0o077).toString(8)).toBe('0');
   });
 });

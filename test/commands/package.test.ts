@@ -1,5 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,10 +12,12 @@ import { buildPackage, type BuiltPackage } from '../support/built.ts';
 const exec = promisify(execFile);
 
 let built: BuiltPackage;
+let workFolder: string;
 beforeAll(async () => {
   built = await buildPackage();
+  workFolder = await mkdtemp(join(tmpdir(), 'insights-process-'));
 });
-afterAll(() => built[Symbol.asyncDispose]());
+afterAll(() => rm(workFolder, { recursive: true, force: true }));
 
 const manifestSchema = z.object({
   engines: z.object({ node: z.string() }),
@@ -76,7 +79,7 @@ describe('the program as a process', () => {
 
   it('ends with the exit code of what went wrong', async () => {
     const failure: unknown = await exec(process.execPath, [built.cli, 'run', '--table', 'x'], {
-      cwd: built.folder,
+      cwd: workFolder,
       env: { INSIGHTS_TENANT: 'demo', INSIGHTS_API_KEY: 'k' },
     }).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: EXIT.config, stdout: '' });
@@ -91,7 +94,7 @@ describe('the program as a process', () => {
 
   it('a stop signal ends a waiting schedule cleanly', async () => {
     const child = spawn(process.execPath, [built.cli, 'schedule'], {
-      cwd: built.folder,
+      cwd: workFolder,
       env: { INSIGHTS_TENANT: 'demo', INSIGHTS_API_KEY: 'k' },
       stdio: ['ignore', 'ignore', 'pipe'],
     });

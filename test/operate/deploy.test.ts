@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { environmentLayer } from '../../src/config/layers.ts';
-import { buildPackage, type BuiltPackage } from '../support/built.ts';
+import { buildPackage } from '../support/built.ts';
 import { openStage } from '../support/shell.ts';
 
 const exec = promisify(execFile);
@@ -160,10 +160,9 @@ describe('the workflow', () => {
 });
 
 describe('the package, packed and laid into an empty folder', () => {
-  let built: BuiltPackage;
   let folder: string;
   beforeAll(async () => {
-    built = await buildPackage();
+    const built = await buildPackage();
     folder = await mkdtemp(join(tmpdir(), 'insights-packed-'));
     await exec('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { cwd: built.folder });
     const [tarball = ''] = await readdir(folder);
@@ -171,10 +170,7 @@ describe('the package, packed and laid into an empty folder', () => {
     await symlink(join(ROOT, 'node_modules'), join(folder, 'package', 'node_modules'));
     await mkdir(join(folder, 'elsewhere'));
   });
-  afterAll(async () => {
-    await built[Symbol.asyncDispose]();
-    await rm(folder, { recursive: true, force: true });
-  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
 
   it('runs there, finds its reports, and prints its metrics', async () => {
     const cli = join(folder, 'package', 'dist', 'cli.js');

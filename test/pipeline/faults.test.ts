@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
+import { campaign } from '../support/campaign.ts';
 import { CONTENT } from './support/content.ts';
 import { SOURCE, orderFaults, undisturbedContent } from './support/faulty.ts';
 import { openWorld, reportOf } from './support/world.ts';
@@ -69,9 +70,18 @@ const passing: readonly (readonly [string, Reply])[] = [
   ['a row larger than a body may be', { kind: 'giant-row', bytes: 20_000_000 }],
 ];
 
+/** A refusal that names a wait, a proxy's page, a broken and a hostile body. */
+const REPRESENTATIVES = [
+  '429 with Retry-After in seconds',
+  '502 as a page of HTML',
+  'a reset inside the answer',
+  'a gzip bomb',
+];
+
 describe('a delivery that fails once', () => {
   for (const [name, reply] of passing) {
-    it(`${name}: the run ends verified, with the lake of an undisturbed run`, async () => {
+    const options = campaign(REPRESENTATIVES.includes(name));
+    it(`${name}: the run ends verified, with the lake of an undisturbed run`, options, async () => {
       await using world = await openWorld(sandbox);
       const before = sandbox.calls.length;
       // One rule each: the first comparison and a page in the middle.

@@ -5,6 +5,7 @@ import { EMPTY, combine } from '../../../src/model/fingerprint.ts';
 import { HOUR, MINUTE, formatInstant } from '../../../src/kernel/instant.ts';
 import type { Window } from '../../../src/kernel/instant.ts';
 import { heldHours, minuteFingerprints, recordComparison } from '../../../src/load/ledger/hours.ts';
+import { campaign } from '../../support/campaign.ts';
 import { at, event, load, scratchLake, sourceHours, storedRows, TENANT } from '../support/lake.ts';
 
 const START = at('2026-07-03T22:00:00Z');
@@ -35,51 +36,56 @@ const borders = fc
   .uniqueArray(fc.integer({ min: 1, max: 239 }), { maxLength: 4 })
   .map((cuts) => [0, ...cuts.sort((a, b) => a - b), 240]);
 
-test('the account of every hour and minute balances after any sequence of batches', async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(sourceRow, { maxLength: 60 }),
-      borders,
-      fc.infiniteStream(fc.nat()),
-      async (rows, cuts, order) => {
-        await using lake = await scratchLake({ quarantine: { maxShare: 1, minRows: 1 } });
-        // The first answer pins the tenant id.
-        await load(lake, { from: START - HOUR, to: START }, [event('pin', formatInstant(START - 1n))]);
-        const windows = cuts.slice(1).map((cut, index): Window => ({ from: START + BigInt(cuts[index] ?? 0) * MINUTE, to: START + BigInt(cut) * MINUTE })); // prettier-ignore
-        const shuffled = [...windows, ...windows.slice(0, 2)]
-          .map((window) => ({ window, key: order.next().value }))
-          .sort((a, b) => a.key - b.key);
-        for (const { window } of shuffled) {
-          const inside = rows.filter((row) => at(String(row[1])) >= window.from && at(String(row[1])) < window.to);
-          // A page of foreign rows alone is refused by design; the account is about pages that load.
-          if (inside.length > 0 && inside.every((row) => row[2] === 'else')) return;
-          await load(lake, window, inside, { guard: false });
-        }
+for (const numRuns of [5, 25])
+  test(
+    `the account of every hour and minute balances after any sequence of batches (${numRuns} sequences)`,
+    campaign(numRuns === 5),
+    async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(sourceRow, { maxLength: 60 }),
+          borders,
+          fc.infiniteStream(fc.nat()),
+          async (rows, cuts, order) => {
+            await using lake = await scratchLake({ quarantine: { maxShare: 1, minRows: 1 } });
+            // The first answer pins the tenant id.
+            await load(lake, { from: START - HOUR, to: START }, [event('pin', formatInstant(START - 1n))]);
+            const windows = cuts.slice(1).map((cut, index): Window => ({ from: START + BigInt(cuts[index] ?? 0) * MINUTE, to: START + BigInt(cut) * MINUTE })); // prettier-ignore
+            const shuffled = [...windows, ...windows.slice(0, 2)]
+              .map((window) => ({ window, key: order.next().value }))
+              .sort((a, b) => a.key - b.key);
+            for (const { window } of shuffled) {
+              const inside = rows.filter((row) => at(String(row[1])) >= window.from && at(String(row[1])) < window.to);
+              // A page of foreign rows alone is refused by design; the account is about pages that load.
+              if (inside.length > 0 && inside.every((row) => row[2] === 'else')) return;
+              await load(lake, window, inside, { guard: false });
+            }
 
-        const source = sourceHours(rows);
-        const held = await heldHours(lake.ledger, TENANT, 'Events', START);
-        for (const [hour, { account }] of held) {
-          expect({ hour, ...account }).toEqual({ hour, ...(source.get(hour) ?? EMPTY) });
-        }
-        expect(held.size).toBe(4);
+            const source = sourceHours(rows);
+            const held = await heldHours(lake.ledger, TENANT, 'Events', START);
+            for (const [hour, { account }] of held) {
+              expect({ hour, ...account }).toEqual({ hour, ...(source.get(hour) ?? EMPTY) });
+            }
+            expect(held.size).toBe(4);
 
-        const minutes = await minuteFingerprints(lake.ledger, TENANT, 'Events', [...held.keys()]);
-        let all = EMPTY;
-        for (const fingerprint of minutes.values()) all = combine(all, fingerprint);
-        expect(all).toEqual([...source.values()].reduce(combine, EMPTY));
+            const minutes = await minuteFingerprints(lake.ledger, TENANT, 'Events', [...held.keys()]);
+            let all = EMPTY;
+            for (const fingerprint of minutes.values()) all = combine(all, fingerprint);
+            expect(all).toEqual([...source.values()].reduce(combine, EMPTY));
 
-        const { verified } = await recordComparison(lake.ledger, TENANT, 'Events', { at: START + 9n * HOUR, lower: START, upper: START + HOURS * HOUR, grade: 'checksum', hours: source }, 'run'); // prettier-ignore
-        expect(verified).toBe(4);
+            const { verified } = await recordComparison(lake.ledger, TENANT, 'Events', { at: START + 9n * HOUR, lower: START, upper: START + HOURS * HOUR, grade: 'checksum', hours: source }, 'run'); // prettier-ignore
+            expect(verified).toBe(4);
 
-        const stored = await storedRows(
-          lake.ledger,
-          'Events',
-          TENANT,
-          `event_id || ' ' || strftime("timestamp", '%d %H') as key`,
-        );
-        expect(new Set(stored.map((row) => row['key'])).size, 'one copy of an id in an hour').toBe(stored.length);
-      },
-    ),
-    { numRuns: 25, seed: 20260703 },
+            const stored = await storedRows(
+              lake.ledger,
+              'Events',
+              TENANT,
+              `event_id || ' ' || strftime("timestamp", '%d %H') as key`,
+            );
+            expect(new Set(stored.map((row) => row['key'])).size, 'one copy of an id in an hour').toBe(stored.length);
+          },
+        ),
+        { numRuns, seed: 20260703 },
+      );
+    },
   );
-});

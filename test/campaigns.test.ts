@@ -1,0 +1,65 @@
+/** `npm test` and `npm run test:rest` run every test once between them, and every campaign has a representative. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { CAMPAIGN } from './support/campaign.ts';
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const HELPER = 'support/campaign.ts';
+
+/** Files with test code by their path in the repository, with their text. */
+const sources = ['test', 'sandbox/test'].flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => ({ path: join(folder, name), text: readFileSync(join(ROOT, folder, name), 'utf8') })),
+);
+const campaigns = sources.filter(({ path, text }) => path.endsWith('.test.ts') && text.includes(HELPER));
+
+/** File and full name of each test that vitest finds in the files with campaigns. */
+async function listed(...flags: string[]): Promise<string[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'insights-list-'));
+  try {
+    const list = join(folder, 'tests.json');
+    const vitest = join(ROOT, 'node_modules/vitest/vitest.mjs');
+    const argv = [vitest, 'list', `--json=${list}`, ...flags, ...campaigns.map(({ path }) => path)];
+    await promisify(execFile)(process.execPath, argv, { cwd: ROOT });
+    const tests = z.array(z.object({ name: z.string(), file: z.string() }));
+    return tests.parse(JSON.parse(readFileSync(list, 'utf8'))).map(({ name, file }) => `${file} > ${name}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe('the tests', () => {
+  test('of `npm test` and `npm run test:rest` complement each other, and CI runs both', () => {
+    const { scripts } = z
+      .object({ scripts: z.record(z.string(), z.string()) })
+      .parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')));
+    expect(scripts['test']).toBe('vitest run --tags-filter=!campaign');
+    expect(scripts['test:rest']).toBe('vitest run --tags-filter=campaign');
+    expect(scripts['test:all']).toBe('vitest run');
+    const commands = readFileSync(join(ROOT, '.ci/run'), 'utf8').split('\n');
+    expect(commands).toEqual(expect.arrayContaining(['npm test', 'npm run test:rest']));
+  });
+
+  test('get their tag from the helper only', () => {
+    expect(campaigns.length).toBeGreaterThan(10);
+    const tagged = sources.filter(({ text }) => /\btags: \['campaign'/.test(text)).map(({ path }) => path);
+    expect(tagged).toEqual([join('test', HELPER)]);
+  });
+
+  test('of a file with a campaign are split into two parts, and neither is empty', CAMPAIGN, async () => {
+    const all = await listed();
+    const quick = await listed('--tags-filter=!campaign');
+    const rest = await listed('--tags-filter=campaign');
+    expect(quick.concat(rest).toSorted()).toEqual(all.toSorted());
+    const without = (part: readonly string[]) =>
+      campaigns.filter(({ path }) => !part.some((name) => name.startsWith(join(ROOT, path)))).map(({ path }) => path);
+    expect({ quick: without(quick), rest: without(rest) }).toEqual({ quick: [], rest: [] });
+  });
+});
