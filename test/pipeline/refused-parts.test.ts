@@ -100,7 +100,7 @@ describe('a row that is larger than an answer may be', () => {
     const first = await world.run(EVENTS);
     expect(first.exitCode).toBe(EXIT.source);
     expect(reportOf(first, 'Events').error?.message).toContain(
-      'cannot give even a small part of Events from 2026-10-30T05:30:00',
+      'cannot deliver even a small part of Events from 2026-10-30T05:30:00',
     );
     expect(await world.sql(account)).toEqual([{ partial: 1, lacking: 1 }]);
 

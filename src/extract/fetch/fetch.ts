@@ -1,7 +1,7 @@
 /**
- * The pages of a batch, from the source to the disk. A page counts as landed when its answer is whole: not full (one row
- * more than the cap came), not refused as too large, and not shorter than the source had counted. Otherwise it is asked
- * for in parts; what that teaches about the source's caps holds for the pages that follow.
+ * Downloads the pages of a batch to disk. A page has landed when its answer is complete: not full (a full answer has one
+ * row more than the cap), not rejected as too large, and no shorter than the source had counted. Any other page is split
+ * and its parts are fetched. What a split reveals about the source's caps applies to the pages that follow.
  */
 import type { LimitFunction } from 'p-limit';
 import { BudgetError, InsightsError, PartError, StoppedError } from '../../kernel/errors.ts';
@@ -11,7 +11,8 @@ import type { Batch, LandedPage, Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { Client, Downloaded, TooLarge } from '../source/client.ts';
-import { Divider } from './divider.ts';
+import { bytesPerRow, capsFilled, countCells, divide, NOT_COUNTED } from './divide.ts';
+import type { Counting } from './divide.ts';
 import { pageQuery } from '../source/kql.ts';
 import type { Landing } from './land.ts';
 import { CapsLearner } from './learning.ts';
@@ -23,41 +24,45 @@ import { labelled, splitPage } from '../plan/split.ts';
 export interface FetchOptions {
   readonly client: Client;
   readonly caps: Caps;
-  /** Bounds the calls in flight; shared by all that ask the same tenant. */
+  /** Limits the calls in flight; shared by everything that queries the same tenant. */
   readonly limit: LimitFunction;
   readonly dropKeys?: readonly SourceDrop[];
-  /** The source showed smaller caps: to be kept for the tenant. */
+  /** Called when smaller caps were learnt, so that they can be stored for the tenant. */
   readonly onLearn?: (caps: Caps) => void;
   readonly onPage?: (page: LandedPage) => void;
   readonly signal?: AbortSignal;
 }
 
-export interface Fetched {
-  /** The batch with the pages that it was really fetched in. */
-  readonly batch: Batch;
+/** The result of fetching some pages. */
+interface Outcome {
   readonly landed: readonly LandedPage[];
-  /** One for each page of it that the source cannot give; all others are landed. */
+  /** One error for each page that the source cannot deliver. */
   readonly refused: readonly PartError[];
-  /** Pages that had to be asked for at the start. */
-  readonly planned: number;
-  /** Calls beyond those, forced by splits: calls = planned + splits + retries. */
+  /** Calls beyond the planned ones, caused by splits. */
   readonly splits: number;
+}
+
+export interface Fetched extends Outcome {
+  /** The batch with the pages that were fetched in the end. */
+  readonly batch: Batch;
+  /** Pages that were missing at the start. Calls = planned + splits + retries. */
+  readonly planned: number;
   readonly caps: Caps;
 }
 
-/** Parts of a 64th that time out are not going to be answered. */
+/** When 6 splits of a page have not helped (its parts are a 64th of it), the source will not answer in time. */
 const MAX_NESTED_TIMEOUTS = 6;
-/** Nor is anything, when nothing else has come for so long. */
+/** Consecutive timeouts, with no answer between them, after which the batch is given up. */
 const MAX_TIMEOUTS_IN_A_ROW = 8;
-/** A cap is found in some twenty steps, while others are in flight; more refusals are not about size. */
+/** Finding a cap takes about twenty steps, while other pages are in flight. More refusals are not about size. */
 const MAX_REFUSALS_IN_A_ROW = 64;
-/** Nor are they when so much has come in vain: one row that is larger than an answer may be, wherever it is cut. */
+/** After this many bytes without a usable answer, one row is probably larger than an answer may be. */
 const MAX_REFUSED_BYTES_IN_A_ROW = 4e9;
 
 /**
- * Lands every page of the batch that is not landed yet. A part that the source cannot give, however small it is cut, is in
- * the way of no other. Throws what the client throws, and PartError when nothing at all could be given, or nothing for long;
- * then what is landed stays for the next run.
+ * Lands every page of the batch that has not landed yet. A part that the source cannot deliver, however small it is cut,
+ * does not block the others. Throws what the client throws. Throws PartError when nothing could be fetched, or when too
+ * many attempts in a row failed; landed pages are kept for the next run.
  */
 export async function fetchBatch(landing: Landing, options: FetchOptions): Promise<Fetched> {
   const stop = new AbortController();
@@ -67,10 +72,9 @@ export async function fetchBatch(landing: Landing, options: FetchOptions): Promi
   try {
     const job = new FetchJob(landing, options, stop);
     const planned = landing.batch.pages.filter((page) => !landing.landed.has(page.id)).length;
-    const landed = await job.all(landing.batch.pages, 0);
-    const { refused, splits } = job;
-    if (refused[0] && landed.length === 0) throw refused[0];
-    return { batch: landing.batch, landed, refused, planned, splits, caps: job.learner.caps };
+    const outcome = await job.fetchAll(landing.batch.pages, 0);
+    if (outcome.refused[0] && outcome.landed.length === 0) throw outcome.refused[0];
+    return { ...outcome, batch: landing.batch, planned, caps: job.caps };
   } catch (error) {
     if (!options.signal?.aborted || error instanceof InsightsError) throw error;
     throw new StoppedError('Stopped between two pages.', { cause: error });
@@ -79,187 +83,189 @@ export async function fetchBatch(landing: Landing, options: FetchOptions): Promi
   }
 }
 
-type Answer = { readonly kind: 'over' } | ((Downloaded<PageWriter> | TooLarge) & { readonly cap: number });
+/** `outgrown`: while the page waited for its turn, a cap was learnt that it exceeds. It was not requested. */
+type Answer = { readonly kind: 'outgrown' } | ((Downloaded<PageWriter> | TooLarge) & { readonly cap: number });
 
 class FetchJob {
-  readonly learner: CapsLearner;
-  readonly refused: PartError[] = [];
   readonly #landing: Landing;
   readonly #options: FetchOptions;
   readonly #stop: AbortController;
-  readonly #divider: Divider;
+  readonly #learner: CapsLearner;
+  readonly #counting: Counting;
+  readonly #rowBytes: number;
   #timeoutsInARow = 0;
   #refusalsInARow = 0;
   #refusedBytes = 0;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(landing: Landing, options: FetchOptions, stop: AbortController) {
+    const { client, limit, dropKeys = [] } = options;
+    const { batch } = landing;
     this.#landing = landing;
     this.#options = options;
     this.#stop = stop;
-    this.learner = new CapsLearner(options.caps, (caps) => options.onLearn?.(caps));
-    const { client, limit, dropKeys = [] } = options;
-    this.#divider = new Divider({
-      client,
-      limit,
-      dropKeys,
-      batch: landing.batch,
-      learner: this.learner,
-      signal: stop.signal,
-    });
+    this.#learner = new CapsLearner(options.caps, (caps) => options.onLearn?.(caps));
+    this.#counting = { client, limit, dropKeys, table: batch.table, signal: stop.signal };
+    this.#rowBytes = bytesPerRow(batch.pages);
   }
 
-  get splits(): number {
-    return this.#divider.splits;
+  get caps(): Caps {
+    return this.#learner.caps;
   }
 
-  /** The first failure stops the others; all have ended when it is thrown. */
-  async all(pages: readonly Page[], timeouts: number): Promise<LandedPage[]> {
+  /** The first failure stops the other pages. It is thrown when all of them have ended. */
+  async fetchAll(pages: readonly Page[], timeouts: number): Promise<Outcome> {
     const results = await Promise.allSettled(
       pages.map(async (page) => {
         try {
-          return await this.#page(page, timeouts);
+          return await this.#fetchPage(page, timeouts);
         } catch (error) {
           this.#failure ??= { error };
-          // What is on its way when a budget ends was paid for: it is landed.
+          // Calls in flight when a budget ends have been paid for, so their answers still land.
           if (!(error instanceof BudgetError)) this.#stop.abort(error);
           throw error;
         }
       }),
     );
     if (this.#failure) throw this.#failure.error;
-    return results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+    return combined(results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])));
   }
 
-  async #page(page: Page, timeouts: number): Promise<LandedPage[]> {
+  async #fetchPage(page: Page, timeouts: number): Promise<Outcome> {
     const landed = this.#landing.landed.get(page.id);
-    if (landed) return [landed];
-    const outcome = await this.#ask(page, this.#divider.isSplittable(page));
-    if (outcome.kind !== 'over') return this.#settle(page, outcome, timeouts);
-    const children = await this.#divider.divide(page);
-    if (!children) return this.#settle(page, await this.#ask(page, false), timeouts);
-    return this.all(await this.#replaced([page], children, -1), timeouts);
+    if (landed) return landedPages([landed]);
+    const answer = await this.#request(page, splitPage(page) !== undefined);
+    if (answer.kind !== 'outgrown') return this.#settle(page, answer, timeouts);
+    const { children, calls } = await this.#divide(page);
+    if (!children) return withSplits(calls, await this.#settle(page, await this.#request(page, false), timeouts));
+    await this.#replace([page], children);
+    // One less than the children: the page itself was planned and not requested.
+    return withSplits(calls + children.length - 1, await this.fetchAll(children, timeouts));
   }
 
-  /** Takes an answer or asks for less. */
-  async #settle(page: Page, outcome: Answer, timeouts: number): Promise<LandedPage[]> {
-    if (outcome.kind === 'over') return this.#page(page, timeouts);
-    if (outcome.kind === 'too-large') {
-      this.#refused(page, outcome);
-      if (outcome.by === 'timeout') return this.#afterTimeout(page, timeouts + 1);
-      if (outcome.by === 'rows' && outcome.rowsSeen === 0) return this.#searchCap(page, timeouts);
-      return this.#askInChildren(page, outcome.by, timeouts);
+  /** Keeps a complete answer, or fetches the page in smaller parts. */
+  async #settle(page: Page, answer: Answer, timeouts: number): Promise<Outcome> {
+    if (answer.kind === 'outgrown') return this.#fetchPage(page, timeouts);
+    if (answer.kind === 'too-large') {
+      this.#learnFromRefusal(page, answer);
+      if (answer.by === 'timeout') return this.#afterTimeout(page, timeouts + 1);
+      if (answer.by === 'rows' && answer.rowsSeen === 0) return this.#searchCap(page, timeouts);
+      return this.#fetchInParts(page, answer.by, timeouts);
     }
     this.#timeoutsInARow = this.#refusalsInARow = this.#refusedBytes = 0;
-    if (outcome.rows > outcome.cap) {
-      await outcome.sink.discard();
-      return this.#askInChildren(page, 'rows', timeouts);
+    if (answer.rows > answer.cap) {
+      await answer.sink.discard();
+      return this.#fetchInParts(page, 'rows', timeouts);
     }
-    this.learner.answered(page, outcome.rows);
-    const isShort = page.rows !== undefined && outcome.rows < page.rows && !page.atRetentionEdge;
+    this.#learner.answered(page, answer.rows);
+    const isShort = page.rows !== undefined && answer.rows < page.rows && !page.atRetentionEdge;
     const halves = isShort ? splitPage(page) : undefined;
-    if (!halves) return [await this.#commit(page, outcome)];
-    await outcome.sink.discard();
-    return this.#askInParts(page, halves, outcome.rows);
+    if (!halves) return landedPages([await this.#commit(page, answer)]);
+    await answer.sink.discard();
+    return this.#confirmShortAnswer(page, halves, answer.rows);
   }
 
-  /** Learns from a refusal, and gives up where ever smaller parts are refused all the same. */
-  #refused(page: Page, refusal: TooLarge): void {
-    this.learner.refused(page, refusal);
+  /** Gives up when smaller and smaller parts are still refused. */
+  #learnFromRefusal(page: Page, refusal: TooLarge): void {
+    this.#learner.refused(page, refusal);
     if (refusal.by === 'timeout') return;
     this.#refusedBytes += refusal.bytesSeen;
     if (++this.#refusalsInARow > MAX_REFUSALS_IN_A_ROW || this.#refusedBytes > MAX_REFUSED_BYTES_IN_A_ROW)
-      throw this.#tooMuch(page, refusal.by);
+      throw this.#undeliverable(page, refusal.by);
   }
 
-  async #afterTimeout(page: Page, timeouts: number): Promise<LandedPage[]> {
-    if (++this.#timeoutsInARow > MAX_TIMEOUTS_IN_A_ROW) throw this.#tooMuch(page, 'timeout');
-    if (timeouts > MAX_NESTED_TIMEOUTS) return this.#leaveOut(page, 'timeout');
-    return this.#askInChildren(page, 'timeout', timeouts);
+  async #afterTimeout(page: Page, timeouts: number): Promise<Outcome> {
+    if (++this.#timeoutsInARow > MAX_TIMEOUTS_IN_A_ROW) throw this.#undeliverable(page, 'timeout');
+    if (timeouts > MAX_NESTED_TIMEOUTS) return this.#withoutPage(page, 'timeout');
+    return this.#fetchInParts(page, 'timeout', timeouts);
   }
 
-  async #askInChildren(page: Page, by: TooLarge['by'], timeouts: number): Promise<LandedPage[]> {
-    const children = await this.#divider.divide(page);
-    if (!children) return this.#leaveOut(page, by);
-    return this.all(await this.#replaced([page], children, 0), timeouts);
+  async #fetchInParts(page: Page, by: TooLarge['by'], timeouts: number): Promise<Outcome> {
+    const { children, calls } = await this.#divide(page);
+    if (!children) return withSplits(calls, this.#withoutPage(page, by));
+    await this.#replace([page], children);
+    return withSplits(calls + children.length, await this.fetchAll(children, timeouts));
   }
 
   /**
-   * The source has a cap of rows and does not tell it. One page is asked for in ever smaller first parts until one is
-   * answered, while its other parts wait: all at once they would be refused one by one.
+   * The source has a row cap but does not report it. Requests smaller and smaller first parts of the page until one is
+   * answered. The other parts wait, because all of them would be refused one by one.
    */
-  async #searchCap(page: Page, timeouts: number): Promise<LandedPage[]> {
-    const cells = page.rows === undefined ? undefined : await this.#divider.count(page);
+  async #searchCap(page: Page, timeouts: number): Promise<Outcome> {
+    const { cells = [], calls } = page.rows === undefined ? NOT_COUNTED : await countCells(this.#counting, page);
+    let splits = calls;
     for (;;) {
-      const children = labelled(page, planPages(cells ?? [], this.learner.caps));
+      const children = labelled(page, planPages(cells, this.caps));
       const [first, ...others] = children;
       if (!first || others.length === 0) break;
-      this.#divider.splits++;
-      const outcome = await this.#ask(first, false);
-      if (outcome.kind === 'too-large' && outcome.by === 'rows' && outcome.rowsSeen === 0) {
-        const { caps } = this.learner;
-        this.#refused(first, outcome);
-        if (this.learner.caps.rows < caps.rows) continue;
+      splits++;
+      const answer = await this.#request(first, false);
+      if (answer.kind === 'too-large' && answer.by === 'rows' && answer.rowsSeen === 0) {
+        const { caps } = this;
+        this.#learnFromRefusal(first, answer);
+        if (this.caps.rows < caps.rows) continue;
       }
-      if (outcome.kind === 'rows') this.learner.searched(outcome.rows);
-      const rest = planPages(
-        (cells ?? []).filter((cell) => !overlaps(cell, first.windows)),
-        this.learner.caps,
-      );
-      const parts = first.hash ? children : labelled(page, [first, ...rest]);
+      if (answer.kind === 'rows') this.#learner.searched(answer.rows);
+      const remaining = cells.filter((cell) => !overlaps(cell, first.windows));
+      const parts = first.hash ? children : labelled(page, [first, ...planPages(remaining, this.caps)]);
       await this.#landing.replace(page, parts);
-      this.#divider.splits += parts.length - 1;
-      const landed = await this.#settle(first, outcome, timeouts);
-      return [...landed, ...(await this.all(parts.slice(1), timeouts))];
+      splits += parts.length - 1;
+      const settled = await this.#settle(first, answer, timeouts);
+      return withSplits(splits, combined([settled, await this.fetchAll(parts.slice(1), timeouts)]));
     }
-    return this.#askInChildren(page, 'rows', timeouts);
+    return withSplits(splits, await this.#fetchInParts(page, 'rows', timeouts));
   }
 
   /**
-   * Fewer rows came than were counted moments ago. Either rows vanished meanwhile, or the source stops at a cap without
-   * a sign. Parts that bring no more than the whole say the first; parts that bring more are split for as long as they do.
+   * An answer had fewer rows than were just counted. Either rows vanished in the meantime, or the source cuts answers at
+   * a cap without saying so. Fetches the page in parts: when they bring no more than the whole did, rows have vanished;
+   * as long as they bring more, they are split further.
    */
-  async #askInParts(page: Page, halves: readonly Page[], rows: number): Promise<LandedPage[]> {
-    let landed = await this.all(await this.#replaced([page], halves, 0), 0);
+  async #confirmShortAnswer(page: Page, halves: readonly Page[], rows: number): Promise<Outcome> {
+    await this.#replace([page], halves);
+    let outcome = withSplits(halves.length, await this.fetchAll(halves, 0));
     let total = rows;
     for (;;) {
-      const sum = rowsOf(landed);
-      if (sum <= total) return landed;
-      this.learner.cutShort(
+      const { landed } = outcome;
+      const sum = landed.reduce((all, part) => all + part.rows, 0);
+      if (sum <= total) return outcome;
+      this.#learner.cutShort(
         rows,
         landed.some((part) => part.rows === rows),
       );
-      const cut = landed.filter((part) => part.rows > this.learner.caps.rows);
-      if (cut.length === 0 && sum >= (page.rows ?? 0)) return landed;
-      const suspects = cut.length > 0 ? cut : landed;
-      const children = suspects.flatMap((part) => splitPage(part.page) ?? []);
-      const parents = suspects.map((part) => part.page).filter((parent) => splitPage(parent) !== undefined);
-      if (children.length === 0) return landed;
-      const kept = landed.filter((part) => !parents.includes(part.page));
-      landed = [...kept, ...(await this.all(await this.#replaced(parents, children, 0), 0))];
+      const cut = landed.filter((part) => part.rows > this.caps.rows);
+      if (cut.length === 0 && sum >= (page.rows ?? 0)) return outcome;
+      const suspects = (cut.length > 0 ? cut : landed).map((part) => part.page);
+      const parents = suspects.filter((parent) => splitPage(parent) !== undefined);
+      const children = parents.flatMap((parent) => splitPage(parent) ?? []);
+      if (children.length === 0) return outcome;
+      const kept = { ...outcome, landed: landed.filter((part) => !parents.includes(part.page)) };
+      await this.#replace(parents, children);
+      outcome = withSplits(children.length, combined([kept, await this.fetchAll(children, 0)]));
       total = sum;
     }
   }
 
-  /** Puts children in their parents' place, durably. `spared`: -1 when a parent was not asked itself. */
-  async #replaced(parents: readonly Page[], children: readonly Page[], spared: 0 | -1): Promise<readonly Page[]> {
+  #divide(page: Page): ReturnType<typeof divide> {
+    return divide(this.#counting, page, capsFilled(page, this.caps, this.#rowBytes), () => this.caps);
+  }
+
+  /** Puts each parent's children in its place, durably. */
+  async #replace(parents: readonly Page[], children: readonly Page[]): Promise<void> {
     for (const parent of parents) {
       const own = children.filter((child) => child.id.startsWith(`${parent.id}.`));
       await this.#landing.replace(parent, own);
     }
-    this.#divider.splits += children.length + spared;
-    return children;
   }
 
-  /** `over`: while the page waited for its turn, a smaller cap was learnt than it was planned for. */
-  async #ask(page: Page, mayBeOver: boolean): Promise<Answer> {
+  async #request(page: Page, isSplittable: boolean): Promise<Answer> {
     const { client, limit, dropKeys } = this.#options;
     const { table } = this.#landing.batch;
     const columns = TABLES[table].columns.map(({ name }) => name);
     return limit(async () => {
       this.#stop.signal.throwIfAborted();
-      if (mayBeOver && this.#divider.capsOf(page) > 1) return { kind: 'over' };
-      const cap = this.learner.caps.rows;
+      if (isSplittable && capsFilled(page, this.caps, this.#rowBytes) > 1) return { kind: 'outgrown' };
+      const cap = this.caps.rows;
       const query = pageQuery(table, page, cap, dropKeys);
       const answer = await client.download(query, columns, () => this.#landing.open(page, query), this.#stop.signal);
       return { ...answer, cap };
@@ -273,24 +279,35 @@ class FetchJob {
     return landed;
   }
 
-  #leaveOut(page: Page, by: TooLarge['by']): LandedPage[] {
-    this.refused.push(this.#tooMuch(page, by));
-    return [];
+  #withoutPage(page: Page, by: TooLarge['by']): Outcome {
+    return { landed: [], refused: [this.#undeliverable(page, by)], splits: 0 };
   }
 
-  #tooMuch(page: Page, by: TooLarge['by']): PartError {
+  #undeliverable(page: Page, by: TooLarge['by']): PartError {
     const { tenant, table } = this.#landing.batch;
     const [first, last] = [page.windows[0], page.windows.at(-1)];
     const span = first && last ? `${formatInstant(first.from)} to ${formatInstant(last.to)}` : '';
-    const what = by === 'timeout' ? 'answers in time not even' : 'cannot give even';
-    return new PartError(`The source ${what} a small part of ${table} from ${span}.`, {
-      hint: 'Run again later; if it stays so, ask the vendor about the limits of the query endpoint.',
+    const problem = by === 'timeout' ? 'does not answer in time even for' : 'cannot deliver even';
+    return new PartError(`The source ${problem} a small part of ${table} from ${span}.`, {
+      hint: 'Run again later. If the error persists, ask the vendor about the limits of the query endpoint.',
       where: { tenant, table },
       page: page.id,
     });
   }
 }
 
-function rowsOf(landed: readonly LandedPage[]): number {
-  return landed.reduce((sum, page) => sum + page.rows, 0);
+function landedPages(landed: readonly LandedPage[]): Outcome {
+  return { landed, refused: [], splits: 0 };
+}
+
+function withSplits(splits: number, outcome: Outcome): Outcome {
+  return { ...outcome, splits: outcome.splits + splits };
+}
+
+function combined(outcomes: readonly Outcome[]): Outcome {
+  return {
+    landed: outcomes.flatMap(({ landed }) => landed),
+    refused: outcomes.flatMap(({ refused }) => refused),
+    splits: outcomes.reduce((sum, { splits }) => sum + splits, 0),
+  };
 }

@@ -189,7 +189,9 @@ describe('what cannot be fetched is an error, not a loop', () => {
       faults: [{ match: { kind: 'page' }, times: null, reply: { kind: 'status', status: 504 } }],
     });
     const landing = await createLanding(await scratch(), onePage([{ from: now - 100n * HOUR, to: now }], 100), 'r');
-    await expect(fetchBatch(landing, source.options())).rejects.toThrow(/answers in time not even/);
+    await expect(fetchBatch(landing, source.options())).rejects.toThrow(
+      /does not answer in time even for a small part of Events/,
+    );
     expect(source.calls()).toBeLessThan(30);
   });
 
@@ -206,7 +208,9 @@ describe('what cannot be fetched is an error, not a loop', () => {
       },
     };
     const landing = await createLanding(await scratch(), onePage([{ from: now - 100n * HOUR, to: now }], 100), 'r');
-    await expect(fetchBatch(landing, source.options({ client }))).rejects.toThrow(/cannot give even a small part/);
+    await expect(fetchBatch(landing, source.options({ client }))).rejects.toThrow(
+      /cannot deliver even a small part of Events/,
+    );
     // The fifth is one too many, while others are in flight.
     expect(source.calls()).toBeLessThan(12);
   });
