@@ -24,8 +24,8 @@ export async function pagesOf(
   const cells = await byMinutes(work, found.stale, held, caps);
   const { client, table, settings, signal } = work;
   // Of a small budget most is for rows: counting that left no call for a page would do so in every run.
-  const mostCalls = client.callsLeft / 2;
-  const request = { table, cells, emptyGaps: found.emptyGaps, caps, dropKeys: settings.drop, mostCalls };
+  const maxCalls = client.callsLeft / 2;
+  const request = { table, cells, emptyGaps: found.emptyGaps, caps, dropKeys: settings.drop, maxCalls };
   return (await packPages(client, request, signal)).pages;
 }
 

@@ -188,7 +188,7 @@ async function resume(work: TableWork, view: SourceView): Promise<readonly Refus
 
 function compareWith(view: SourceView, held: ReadonlyMap<Instant, HeldHour>, { retentionDays }: TableConfig): Diff {
   // No cell is an answer only where the source counts.
-  if (view.grade === 'none') return { stale: [], balanced: [], leftAlone: [], emptyGaps: [] };
+  if (view.grade === 'none') return { stale: [], balanced: [], notComparable: [], emptyGaps: [] };
   return diff(view, held, edgeOf(view, retentionDays));
 }
 

@@ -1,8 +1,9 @@
 /**
- * Source against account, pure: which cells do not balance, and whether so much vanished that nothing may be changed.
+ * Compares the source with what has been loaded: which cells differ, and whether so many rows vanished that nothing may
+ * be changed. Pure.
  *
- * Two rules keep good data: at the retention edge the source forgets rows, which is no erasure; and a cell that we hold
- * further than the source's clock now reaches (it stepped back) cannot be compared.
+ * Two rules protect loaded data. Rows that the source drops at its retention edge were not erased. And a cell that was
+ * loaded further than the source's clock now reaches (the clock stepped back) cannot be compared.
  */
 import { EMPTY, sameRows } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
@@ -13,12 +14,12 @@ import type { Cell } from '../../model/page.ts';
 import { UNIT_TICKS } from '../source/kql.ts';
 import type { SourceCell, SourceView } from './reconcile.ts';
 
-/** What we can account for of one cell: lake + duplicates + quarantined. */
+/** What has been loaded of one cell: lake + duplicates + quarantined. */
 export interface HeldCell {
   readonly account: Fingerprint;
-  /** Rows of the cell before this instant were loaded. */
+  /** The cell was loaded up to this instant. */
   readonly coveredTo: Instant;
-  /** First and last instant held; compared where the source gives counts alone. */
+  /** First and last timestamp loaded; compared where the source gives only counts. */
   readonly first?: Instant;
   readonly last?: Instant;
 }
@@ -26,60 +27,60 @@ export interface HeldCell {
 export interface StaleCell extends Cell {
   readonly heldRows: number;
   readonly reason: 'new' | 'changed' | 'vanished';
-  /** The source is forgetting rows of it just now. */
+  /** Its rows are expiring at the source. */
   readonly atRetentionEdge: boolean;
 }
 
 export interface Diff {
   readonly stale: readonly StaleCell[];
-  /** Starts of the cells whose account balances. */
+  /** Starts of the cells in which source and account are equal. */
   readonly balanced: readonly Instant[];
-  /** Starts of the cells that cannot be compared now, and are left as they are. */
-  readonly leftAlone: readonly Instant[];
-  /** Between stale cells, where neither side holds a row: a page may run across at no cost. */
+  /** Starts of the cells that cannot be compared now and are left unchanged. */
+  readonly notComparable: readonly Instant[];
+  /** Stretches between stale cells where neither side has rows: a page may extend across them at no cost. */
   readonly emptyGaps: readonly Window[];
 }
 
 export interface CompareOptions {
-  /** The source's clock less its retention: what is older is being forgotten. */
+  /** The source's clock minus its retention: older rows are expiring. */
   readonly retentionEdge?: Instant;
 }
 
 export interface MassLossOptions extends CompareOptions {
-  /** Share of the held rows of a day, or of all, that may vanish. @default 0.2 */
+  /** Share of the loaded rows that may vanish from a day, or from the whole range. @default 0.2 */
   readonly maxShare?: number;
-  /** Fewer vanished rows than this are never too many. @default 100 */
+  /** Fewer vanished rows than this never count as mass loss. @default 100 */
   readonly minRows?: number;
 }
 
-/** A day, or the whole range, that lost too much. */
+/** A day, or the whole range, that lost too many rows. */
 export interface Loss extends Window {
   readonly heldRows: number;
   readonly lostRows: number;
 }
 
-/** `held` by the start of the cell; cells outside of what the view covers are not looked at. */
+/** `held` is keyed by the start of the cell; cells outside the range of the view are ignored. */
 export function diff(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, options: CompareOptions = {}): Diff {
   const stale: StaleCell[] = [];
   const balanced: Instant[] = [];
-  const leftAlone: Instant[] = [];
+  const notComparable: Instant[] = [];
   const emptyGaps: Window[] = [];
   let previous: StaleCell | undefined;
   for (const pair of compared(view, held, options)) {
     const verdict = judge(pair, view);
-    const cell = verdict === 'balanced' || verdict === 'left alone' ? undefined : staleCell(pair, verdict);
+    const cell = verdict === 'balanced' || verdict === 'not comparable' ? undefined : staleCell(pair, verdict);
     if (cell) {
       if (previous && previous.to < cell.from) emptyGaps.push({ from: previous.to, to: cell.from });
       stale.push(cell);
     } else if (verdict === 'balanced') balanced.push(pair.from);
-    else leftAlone.push(pair.from);
-    // A cell with rows on either side that is not asked for ends a gap; an empty one does not.
+    else notComparable.push(pair.from);
+    // A cell that has rows but is not stale ends a gap; an empty one does not.
     if (cell || rowsOf(pair) > 0) previous = cell;
   }
-  return { stale, balanced, leftAlone, emptyGaps };
+  return { stale, balanced, notComparable, emptyGaps };
 }
 
-/** The days, and the whole range, of which more vanished at the source than may; empty when all is well. */
+/** The days from which too many rows vanished at the source, or the whole range when only the total is too high. */
 export function massLoss(
   view: SourceView,
   held: ReadonlyMap<Instant, HeldCell>,
@@ -90,7 +91,7 @@ export function massLoss(
   const all = { heldRows: 0, lostRows: 0 };
   let range: { from: Instant; to: Instant } | undefined;
   for (const pair of compared(view, held, options)) {
-    if (!pair.held || judge(pair, view) === 'left alone') continue;
+    if (!pair.held || judge(pair, view) === 'not comparable') continue;
     const day = days.get(floorTo(pair.from, DAY)) ?? { heldRows: 0, lostRows: 0 };
     days.set(floorTo(pair.from, DAY), day);
     const heldRows = Number(pair.held.account.rows);
@@ -114,7 +115,7 @@ interface Pair {
   readonly atEdge: boolean;
 }
 
-/** Every cell that either side knows of, in time order, inside of what the view covers. */
+/** Every cell that either side has, in time order, within the range of the view. */
 function* compared(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, options: CompareOptions): Generator<Pair> {
   const unit = UNIT_TICKS[view.unit];
   const starts = new Set(view.cells.keys());
@@ -122,7 +123,7 @@ function* compared(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, optio
   for (const from of [...starts].sort((a, b) => (a < b ? -1 : 1))) {
     const end = from + unit;
     const to = end < view.upper ? end : view.upper;
-    // An hour's grace: a run takes time, and expiry goes on while it does.
+    // One hour of tolerance, because rows keep expiring while a run is in progress.
     const atEdge = options.retentionEdge !== undefined && from < options.retentionEdge + HOUR;
     yield { from, to, source: view.cells.get(from), held: held.get(from), atEdge };
   }
@@ -133,14 +134,14 @@ function isCovered(view: SourceView, from: Instant): boolean {
   return from < view.upper && (view.lower === undefined || from >= view.lower);
 }
 
-function judge({ source, held, atEdge }: Pair, view: SourceView): StaleCell['reason'] | 'balanced' | 'left alone' {
+function judge({ source, held, atEdge }: Pair, view: SourceView): StaleCell['reason'] | 'balanced' | 'not comparable' {
   const there = source?.fingerprint ?? EMPTY;
   const here = held?.account ?? EMPTY;
-  if (held && held.coveredTo > view.upper) return 'left alone';
+  if (held && held.coveredTo > view.upper) return 'not comparable';
   if (view.grade === 'checksum' ? sameRows(there, here) : there.rows === here.rows && sameEnds(source, held))
     return 'balanced';
   if (here.rows === 0n) return 'new';
-  if (atEdge && there.rows <= here.rows) return 'left alone';
+  if (atEdge && there.rows <= here.rows) return 'not comparable';
   return there.rows === 0n ? 'vanished' : 'changed';
 }
 
@@ -149,7 +150,7 @@ function sameEnds(source: SourceCell | undefined, held: HeldCell | undefined): b
   return !known || (sameMicrosecond(source.first, held.first) && sameMicrosecond(source.last, held.last));
 }
 
-/** The lake keeps microseconds, the source ticks of 100 ns. */
+/** The lake stores microseconds, the source ticks of 100 ns. */
 function sameMicrosecond(a: Instant | undefined, b: Instant | undefined): boolean {
   return a === b || (a !== undefined && b !== undefined && floorTo(a, 10n) === floorTo(b, 10n));
 }

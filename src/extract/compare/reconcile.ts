@@ -1,6 +1,6 @@
 /**
- * What the source holds: counts and fingerprints of a range by hour (or minute), with the source's own clock. One call
- * as long as the source takes it; a range that is too much is halved.
+ * Reads what the source has: counts and fingerprints of a range by hour or minute, with the source's own clock. Takes
+ * one call if the source can answer it; otherwise the range is halved.
  */
 import { SourceError, isRefusedQuery } from '../../kernel/errors.ts';
 import { EMPTY } from '../../model/fingerprint.ts';
@@ -19,43 +19,43 @@ import { halve } from '../../kernel/windows.ts';
 
 export interface SourceRequest {
   readonly table: TableName;
-  /** Hours of a range that the source's clock bounds, or minutes of given windows. */
+  /** Hours of a range whose bounds depend on the source's clock, or minutes of given windows. */
   readonly range: ClockRange | { readonly windows: readonly Window[] };
   readonly unit: 'hour' | 'minute';
-  /** The proof to ask for: what was had the last time. */
+  /** The proof to request first; a weaker one is used where the source rejects it. */
   readonly grade: Grade;
   readonly dropKeys?: readonly SourceDrop[];
 }
 
 export interface SourceCell {
-  /** In grade `count` its sums are zero. */
+  /** With grade `count` its sums are zero. */
   readonly fingerprint: Fingerprint;
   readonly rows: number;
-  /** Estimate of the bytes that the rows would take in an answer. */
+  /** Estimated size of the rows in an answer. */
   readonly bytes: number;
-  /** First and last instant, in grade `count` alone. */
+  /** First and last timestamp, only with grade `count`. */
   readonly first?: Instant;
   readonly last?: Instant;
 }
 
 export interface SourceView {
-  /** The source's clock at the (first) answer. */
+  /** The source's clock at the first answer. */
   readonly at: Instant;
-  /** Nothing before it was asked for; `undefined` = there is no lower bound. */
+  /** Start of the range; `undefined` = no lower bound. */
   readonly lower: Instant | undefined;
   readonly upper: Instant;
-  /** What was asked for, where it was windows. */
+  /** The windows requested; `undefined` for a range. */
   readonly windows: readonly Window[] | undefined;
   readonly unit: 'hour' | 'minute';
-  /** The proof that was had: `count` where the source refuses the checksum functions, `none` where it refuses to count. */
+  /** The proof obtained: `count` where the source rejects the checksum functions, `none` where it rejects counting. */
   readonly grade: Grade;
   /** By the start of the cell; cells without rows are absent. */
   readonly cells: ReadonlyMap<Instant, SourceCell>;
-  /** Queries that it took. */
+  /** Calls it took. */
   readonly calls: number;
 }
 
-/** Throws SourceError when even one cell is too much for the source, and what the client throws. */
+/** Throws SourceError when the source cannot count even one cell, and what the client throws. */
 export async function readSource(client: Client, request: SourceRequest, signal?: AbortSignal): Promise<SourceView> {
   const { table, unit, dropKeys } = request;
   const range = 'windows' in request.range ? request.range : onHours(request.range);
@@ -66,7 +66,7 @@ export async function readSource(client: Client, request: SourceRequest, signal?
   if (grade === 'checksum') {
     gathered = await unlessRefused(() => gather(client, query('checksum'), signal));
     if (!gathered) refused++;
-    // Null sums: the functions are accepted and do nothing. The counts beside them are good.
+    // Null sums: the source accepts the functions without computing them. The counts are still valid.
     if (!gathered?.items.every(hasChecksums)) grade = 'count';
   }
   if (grade === 'count') {
@@ -80,7 +80,7 @@ export async function readSource(client: Client, request: SourceRequest, signal?
   return { at, lower, upper, windows, unit, grade, cells, calls: calls + refused };
 }
 
-/** What is left when the source refuses to count: its clock. There are no cells, and nothing can be compared. */
+/** The view when the source rejects counting: only its clock. There are no cells, so nothing can be compared. */
 async function uncounted(
   client: Client,
   { table, range, unit }: SourceRequest,
@@ -91,8 +91,8 @@ async function uncounted(
   const cell = outcome.kind === 'rows' ? outcome.rows[0]?.[0] : undefined;
   const at = typeof cell === 'string' ? parseInstant(cell) : undefined;
   if (at === undefined) {
-    throw new SourceError(`The source neither counts ${table} nor tells its time.`, {
-      hint: 'Run `insights-etl doctor`; ask the vendor which queries the endpoint allows.',
+    throw new SourceError(`The source can neither count the rows of ${table} nor report its time.`, {
+      hint: 'Run `insights-etl doctor`, and ask the vendor which queries the endpoint allows.',
       where: { tenant: client.tenant, table },
     });
   }
@@ -114,8 +114,8 @@ export interface Gathered extends Packed {
 }
 
 /**
- * The cells of a query, in one call or, where that is too much for the source or its answer was cut, in several.
- * Throws SourceError when a single cell is too much.
+ * Reads the cells of a query in one call, or in several when the answer is too large for the source or was cut.
+ * Throws SourceError when the source cannot count even a single cell.
  */
 export async function gather(client: Client, query: CellQuery, signal?: AbortSignal): Promise<Gathered> {
   const outcome = await client.ask(cellQuery(query), PACKED_COLUMNS, signal);
@@ -158,13 +158,13 @@ async function readBounds(
   const cells = outcome.kind === 'rows' ? outcome.rows[0] : undefined;
   const [at, lower, upper, firstRow] = (cells ?? []).map((cell) => parseInstant(String(cell)));
   if (at !== undefined && upper !== undefined) return { at, lower, upper, firstRow };
-  throw new SourceError(`The source cannot tell the bounds of ${table}.`, {
-    hint: 'Set a later `start` for the table, so that less of it is compared.',
+  throw new SourceError(`The source cannot determine the time range of ${table}.`, {
+    hint: 'Set a later `start` for the table, so that a shorter range is compared.',
     where: { tenant: client.tenant, table },
   });
 }
 
-/** Accounts are kept by whole hours: a bound inside an hour would make an account that can never balance. */
+/** Accounts are kept by whole hours. A bound inside an hour would create a difference that can never be resolved. */
 function onHours(range: ClockRange): ClockRange {
   return range.lower === undefined ? range : { ...range, lower: floorTo(range.lower, HOUR) };
 }
@@ -202,8 +202,8 @@ function isNumber(text: string | undefined): boolean {
 }
 
 function tooMuch(client: Client, query: CellQuery): SourceError {
-  return new SourceError(`The source cannot even count a single ${query.unit} of ${query.table}.`, {
-    hint: 'Ask the vendor about the limits of the query endpoint; they are below anything usable.',
+  return new SourceError(`The source cannot count even a single ${query.unit} of ${query.table}.`, {
+    hint: 'Ask the vendor about the limits of the query endpoint: they are too low to load the table.',
     where: { tenant: client.tenant, table: query.table },
   });
 }

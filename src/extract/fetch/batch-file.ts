@@ -1,4 +1,4 @@
-/** `batch.json`: a batch as text, instants in ISO form so that it can be read by people. */
+/** Reads and writes `batch.json`. Instants are in ISO form, so that people can read it. */
 import { formatInstant, parseInstant } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
 import type { Batch, Page } from '../../model/page.ts';
@@ -16,7 +16,7 @@ export function writeBatch(batch: Batch): string {
   return `${JSON.stringify(text, null, 1)}\n`;
 }
 
-/** `undefined` when the text is no batch of this format. */
+/** `undefined` when the text is not a batch of this format. */
 export function readBatch(text: string): Batch | undefined {
   const value = parseJson(text);
   if (!isJsonObject(value) || value['format'] !== FORMAT) return undefined;
@@ -29,7 +29,7 @@ export function readBatch(text: string): Batch | undefined {
   return { id, tenant, table, windows, pages, ...(value['isRemainder'] === true ? { isRemainder: true } : {}) };
 }
 
-/** A page as it stands in batch.json and in the header of its file. */
+/** A page as it is written in batch.json and in the header of its file. */
 export function pageText(page: Page): PageText {
   const { windows, rows, ...rest } = page;
   return { ...rest, windows: windows.map(windowText), ...(rows === undefined ? {} : { rows }) };

@@ -1,12 +1,12 @@
 /**
- * Answers on disk, between the source and the lake:
+ * Keeps answers on disk until they are merged into the lake:
  *
- *     <root>/<tenant>/<Table>/<batch>/batch.json       what belongs together; rewritten when a page is split
- *     <root>/<tenant>/<Table>/<batch>/<page>.ndjson    one answer: `#{header}`, a line a row, `#{trailer}`
+ *     <root>/<tenant>/<Table>/<batch>/batch.json       the pages of the batch; rewritten when a page is split
+ *     <root>/<tenant>/<Table>/<batch>/<page>.ndjson    one answer: `#{header}`, one line per row, `#{trailer}`
  *
- * A page is written aside, flushed, renamed, and its folder flushed: what has its name is complete. After a crash the
- * next run finds the batch, keeps its complete pages, removes the rest, and asks only for what is missing.
- * batch.json names the children of a split before they are asked for, so a child on disk is always a known one.
+ * A page is written to a temporary file, flushed and renamed, and its folder is flushed, so a file with its final name is
+ * complete. After a crash the next run finds the batch, keeps the complete pages, removes the rest, and fetches only what
+ * is missing. batch.json names the children of a split before they are fetched, so every child on disk is known.
  */
 import { join } from 'node:path';
 import { TEMPORARY, onDisk, syncPath, systemFiles, writeDurably } from '../../kernel/files.ts';
@@ -20,25 +20,25 @@ import type { PageAnswer, PageWriter } from './page-file.ts';
 const BATCH_FILE = 'batch.json';
 const PAGE_END = '.ndjson';
 
-/** One batch on its way: what is planned, what is landed. */
+/** One batch while it is being fetched: what is planned and what has landed. */
 export interface Landing {
-  /** The batch with its pages as they are now, splits included. */
+  /** The batch with its current pages, splits included. */
   readonly batch: Batch;
   readonly folder: string;
   readonly landed: ReadonlyMap<string, LandedPage>;
-  /** Begins the file of a page; what an earlier attempt left is overwritten. */
+  /** Starts the file of a page and overwrites what an earlier attempt left. */
   open(page: Page, query: string): Promise<PageWriter>;
-  /** Gives a finished file its name. From then on the page is landed. */
+  /** Gives a finished file its final name. From then on the page has landed. */
   commit(page: Page, writer: PageWriter, answer: PageAnswer): Promise<LandedPage>;
-  /** Puts children in a page's place, durably, and drops its file if it had landed. */
+  /** Replaces a page by its children, durably, and removes its file if it had landed. */
   replace(page: Page, children: readonly Page[]): Promise<void>;
-  /** Leaves a part of the batch in its place, durably, and drops the files of all other pages: those are merged. */
+  /** Reduces the batch to this part of it, durably, and removes the files of all other pages, which are merged. */
   narrow(remainder: Batch): Promise<void>;
-  /** Removes the folder: the batch is merged, or given up. */
+  /** Removes the folder, because the batch is merged or given up. */
   remove(): Promise<void>;
 }
 
-/** Starts a batch: its folder and batch.json, durably. `run` goes into each file's header. */
+/** Starts a batch: creates its folder and batch.json, durably. `run` is written to each file's header. */
 export async function createLanding(
   root: string,
   batch: Batch,
@@ -54,7 +54,7 @@ export async function createLanding(
   return landing(files, folder, batch, run, new Map());
 }
 
-/** The batches that earlier runs left, oldest first, without the traces of what they did not finish. */
+/** The batches that earlier runs left, oldest first. Removes the files that they did not finish. */
 export async function openLandings(
   root: string,
   tenant: string,
@@ -78,7 +78,7 @@ async function readLandings(
     const folder = join(parent, name);
     const batch = await readBatchFile(files, join(folder, BATCH_FILE));
     if (!batch || batch.id !== name || batch.tenant !== tenant || batch.table !== table) {
-      // Died before the batch was written down: nothing of it was asked for.
+      // The run ended before batch.json was written, so no page was fetched.
       await files.rm(folder, { recursive: true, force: true });
       continue;
     }
@@ -94,11 +94,11 @@ function landing(files: Files, folder: string, start: Batch, run: string, landed
 
   async function replaceAfter(before: Promise<void>, page: Page, children: readonly Page[]): Promise<void> {
     await before;
-    await become({ ...batch, pages: batch.pages.flatMap((other) => (other.id === page.id ? children : [other])) });
+    await rewrite({ ...batch, pages: batch.pages.flatMap((other) => (other.id === page.id ? children : [other])) });
   }
 
-  /** Writes the batch down before the files of pages that it no longer names go. */
-  async function become(next: Batch): Promise<void> {
+  /** Writes batch.json first, and then removes the files of pages that it no longer names. */
+  async function rewrite(next: Batch): Promise<void> {
     await onDisk(folder, () => writeDurably(join(folder, BATCH_FILE), writeBatch(next), files));
     batch = next;
     const named = new Set(next.pages.map(({ id }) => id));
@@ -131,12 +131,12 @@ function landing(files: Files, folder: string, start: Batch, run: string, landed
       last = step.catch(() => {});
       return step;
     },
-    narrow: become,
+    narrow: rewrite,
     remove: () => onDisk(folder, () => files.rm(folder, { recursive: true, force: true })),
   };
 }
 
-/** The complete files of pages that the batch still names; everything else in the folder is removed. */
+/** The complete files of pages that the batch still names. Removes everything else in the folder. */
 async function readPages(files: Files, folder: string, batch: Batch): Promise<Map<string, LandedPage>> {
   const landed = new Map<string, LandedPage>();
   for (const name of await entries(files, folder)) {

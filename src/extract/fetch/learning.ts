@@ -1,15 +1,15 @@
 /**
- * What a tenant's source teaches about its caps while it is asked. A cap that is learnt too small costs calls for good, so
- * a number counts only when it was seen twice; until then pages are split as they come.
+ * Learns a tenant's caps from the answers of its source. A cap that is learnt too small costs extra calls permanently, so
+ * an observed number counts only once it has been seen twice; until then pages are split one by one.
  */
 import type { Page } from '../../model/page.ts';
 import type { TooLarge } from '../source/client.ts';
 import type { Caps } from '../plan/plan.ts';
 
-/** Share of the planned bytes that a body cut for its size is taken to have held. */
+/** Share of the planned bytes that a body is assumed to have had when it was cut because of its size. */
 const BYTES_SAFETY = 0.95;
 const LEAST_BYTES = 10_000;
-/** Refusals of so small a share of what was answered are about a few large rows, and no sign of a cap. */
+/** No cap of bytes is learnt below this share of the largest answer: such a refusal is due to a few large rows. */
 const LEAST_SHARE = 1 / 8;
 
 export class CapsLearner {
@@ -34,36 +34,36 @@ export class CapsLearner {
     const { by, rowsSeen } = refusal;
     if (by === 'timeout') {
       this.#timeouts++;
-      // One may be an accident; a second says that such pages are too heavy.
+      // One timeout may be an accident. A second one means that such pages are too heavy.
       if (this.#timeouts > 1 && page.rows) this.#lower({ rows: Math.floor(page.rows / 2) });
     } else if (by === 'bytes') {
       const share = page.rows && rowsSeen > 0 ? Math.min(BYTES_SAFETY, (rowsSeen / page.rows) * BYTES_SAFETY) : 0.5;
-      // A body that stopped far too early did so for another reason than its size.
+      // A body that stopped very early did so for another reason than its size.
       const bytes = page.bytes * (share < 1 / 64 ? 0.5 : share);
       this.#lower({ bytes: Math.floor(Math.max(bytes, this.#answeredBytes * LEAST_SHARE)) });
     } else if (rowsSeen > 0) {
       if (this.#seenBefore(rowsSeen)) this.#lower({ rows: rowsSeen });
     } else if (page.rows) {
-      // Somewhere between what was answered and what was refused.
+      // The cap lies between the largest answer and the refused page.
       const answered = this.#answered < page.rows ? this.#answered : 0;
       this.#lower({ rows: Math.max(answered, Math.floor(page.rows / 2)) });
     }
   }
 
-  /** A whole answer of so many rows came. */
+  /** A complete answer with this many rows arrived. */
   answered(page: Page, rows: number): void {
     this.#answered = Math.max(this.#answered, rows);
     this.#answeredBytes = Math.max(this.#answeredBytes, page.bytes);
   }
 
-  /** The first answer after refusals that did not tell the cap: more than this is a guess, and a wrong one costs calls. */
+  /** The first answer after refusals that did not show the cap. A larger cap would be a guess that may cost calls. */
   searched(rows: number): void {
     if (rows > this.#caps.rows / 2) this.#lower({ rows });
   }
 
-  /** An answer stopped at `rows` without a sign, as its parts proved; `again` when a part stopped there too. */
+  /** An answer was cut at `rows` without any indication, as its parts proved. `again`: a part was cut there too. */
   cutShort(rows: number, again: boolean): void {
-    // One less: an answer of the cut's own size then counts as full.
+    // One less, so that an answer of exactly this size counts as full.
     if (this.#seenBefore(rows) || again) this.#lower({ rows: rows - 1 });
   }
 

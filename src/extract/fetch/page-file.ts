@@ -1,4 +1,4 @@
-/** The file of one answer: written in large steps while it streams in, read back by its first and last line alone. */
+/** The file of one answer. It is written in large steps while the answer streams in; only its last line is read back. */
 import { TEMPORARY, commitFile, onDisk, systemFiles } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import type { LandedPage, Page } from '../../model/page.ts';
@@ -22,16 +22,16 @@ export interface PageHeader {
 }
 
 export interface PageWriter {
-  /** Takes the next bytes of the lines. Resolves when more may come. */
+  /** Takes the next bytes of the lines. Resolves when it can take more. */
   write(part: Buffer): Promise<void>;
-  /** Ends the file and gives it its name, durably. Returns the name. */
+  /** Ends the file and gives it its final name, durably. Returns that name. */
   commit(answer: PageAnswer): Promise<string>;
   /** Removes the unfinished file. */
   discard(): Promise<void>;
 }
 
 const STEP_BYTES = 1 << 20;
-/** A trailer holds three numbers and some column names. */
+/** More than enough for a trailer, which has three numbers and some column names. */
 const TRAILER_BYTES = 64 * 1024;
 
 export async function createPageWriter(
@@ -52,7 +52,7 @@ export async function createPageWriter(
     const bytes = Buffer.concat(parts, pending);
     parts = [];
     pending = 0;
-    // writeFile on a handle goes on from where it is, and goes on until all is written.
+    // writeFile on a handle continues at the current position and writes everything.
     await onDisk(temporary, () => handle.writeFile(bytes));
   }
 
@@ -91,7 +91,7 @@ export async function createPageWriter(
   };
 }
 
-/** A complete page of this format, read back; `undefined` when the file is anything else. */
+/** Reads a complete page of this format; `undefined` when the file is anything else. */
 export async function readLanded(files: Files, file: string, page: Page): Promise<LandedPage | undefined> {
   const handle = await files.open(file, 'r');
   try {

@@ -1,4 +1,4 @@
-/** Pages grouped into batches, the unit of merging; and what a plan costs. Pure. */
+/** Groups pages into batches, the unit of merging, and estimates the cost of a plan. Pure functions. */
 import { DAY, HOUR } from '../../kernel/instant.ts';
 import type { Instant } from '../../kernel/instant.ts';
 import type { Batch, Page } from '../../model/page.ts';
@@ -8,15 +8,16 @@ import { joinWindows } from '../../kernel/windows.ts';
 export interface BatchOptions {
   readonly tenant: string;
   readonly table: TableName;
-  /** Makes the ids unique to a run, and sorts them in time. */
+  /** Makes the ids unique to a run; ids of later runs sort after it. */
   readonly prefix: string;
-  /** About so many estimated bytes a batch; above one and a half times as many only where one page or cell has more. */
+  /** Target size of a batch in estimated bytes. Exceeded by half or more only where a single page or cell is larger. */
   readonly bytes: number;
 }
 
 /**
- * Consecutive pages, in time order: the oldest first, because they are the first to expire. Hash parts of a cell stay
- * together. A batch rather ends with a day (each touched day is written once a batch) or at least with an hour.
+ * Groups consecutive pages in time order, oldest first, because the oldest expire first. Hash parts of a cell stay
+ * together. A batch preferably ends at the end of a day, because each batch rewrites every day that it touches;
+ * otherwise at the end of an hour.
  */
 export function batches(pages: readonly Page[], options: BatchOptions): Batch[] {
   const { bytes: target, prefix, tenant, table } = options;
@@ -32,7 +33,7 @@ export function batches(pages: readonly Page[], options: BatchOptions): Batch[] 
   };
   for (const cell of cellsOf(pages)) {
     const size = bytesOf(cell);
-    // A large page waits for no small one: the largest batch decides the memory of a backfill.
+    // A large page gets its own batch: the largest batch determines how much memory a backfill needs.
     if (bytes + size >= target * 1.5) close();
     group.push(...cell);
     bytes += size;
@@ -47,7 +48,7 @@ export interface Cost {
   readonly calls: number;
   readonly rows: number;
   readonly bytes: number;
-  /** At the rate limit; 0 where there is none. */
+  /** Minutes of calls at the rate limit; 0 without a limit. */
   readonly minutes: number;
 }
 
@@ -62,7 +63,7 @@ export function costOf(pages: readonly Page[], callsPerMinute: number): Cost {
   return { calls: pages.length, rows, bytes: Math.round(bytes), minutes };
 }
 
-/** The hash parts of a cell as one, any other page by itself. */
+/** Groups the hash parts of a cell; any other page is a group of its own. */
 function cellsOf(pages: readonly Page[]): Page[][] {
   const cells: Page[][] = [];
   for (const page of pages) {

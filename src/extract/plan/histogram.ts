@@ -1,4 +1,4 @@
-/** Finer counts for the plan, without proof: what lies where inside windows whose hours are too coarse to pack. */
+/** Finer counts for planning, without fingerprints: how rows are distributed in hours that are too coarse to pack. */
 import { SourceError } from '../../kernel/errors.ts';
 import { SECOND, floorTo } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
@@ -13,15 +13,15 @@ import { readPacked } from '../source/packed-answer.ts';
 import { gather } from '../compare/reconcile.ts';
 import { byStart, portions } from '../../kernel/windows.ts';
 
-/** An or'ed list of more windows makes a query text that a server may refuse. */
+/** More windows joined by `or` would make a query text so long that a server may reject it. */
 export const MAX_WINDOWS = 100;
-/** About 11 MB of packed text in one answer; much more would come near the source's own limit. */
+/** About 11 MB of packed text in one answer, well below the source's own limit. */
 export const MAX_CELLS = 400_000;
 
 export interface HistogramRequest {
   readonly table: TableName;
   readonly unit: CellUnit;
-  /** Sorted, disjoint; each starts on a whole unit. */
+  /** Sorted, disjoint; each starts at a multiple of the unit. */
   readonly windows: readonly Window[];
   readonly dropKeys?: readonly SourceDrop[];
 }
@@ -32,7 +32,7 @@ export interface BucketCount {
   readonly bytes: number;
 }
 
-/** Cells that cover the windows without a gap: one a unit that holds rows, one for each empty stretch between. */
+/** Cells that cover the windows without a gap: one for each unit that has rows, one for each empty stretch between. */
 export async function readHistogram(
   client: Client,
   request: HistogramRequest,
@@ -52,14 +52,14 @@ export async function readHistogram(
 
 export interface BucketRequest {
   readonly table: TableName;
-  /** One cell of any length, or several that each lie within a second; as many as `MAX_WINDOWS`. */
+  /** One cell of any length, or up to `MAX_WINDOWS` cells that each lie within one second. */
   readonly cells: readonly Cell[];
   readonly dropKeys?: readonly SourceDrop[];
 }
 
 /**
- * Rows and bytes by hash bucket of each cell, in their order; empty buckets are left out. One call. Throws SourceError
- * when the source cannot.
+ * Rows and bytes by hash bucket, for each cell in the order given; empty buckets are absent. Takes one call. Throws
+ * SourceError when the source cannot count them.
  */
 export async function readBuckets(
   client: Client,
@@ -72,7 +72,7 @@ export async function readBuckets(
   const outcome = await client.ask(query, PACKED_COLUMNS, signal);
   const packed = outcome.kind === 'rows' ? readPacked(outcome.rows) : undefined;
   if (!packed) {
-    throw new SourceError(`The source cannot count the hash buckets of a part of ${table}.`, {
+    throw new SourceError(`The source cannot count the rows of ${table} by hash bucket.`, {
       where: { tenant: client.tenant, table },
       reason: 'refused',
     });

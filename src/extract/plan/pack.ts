@@ -1,4 +1,4 @@
-/** From stale cells to pages: plan, count finer where it pays, plan again. */
+/** Turns stale cells into pages: plans, requests finer counts where they save calls, and plans again. */
 import { SourceError } from '../../kernel/errors.ts';
 import type { Window } from '../../kernel/instant.ts';
 import type { Page } from '../../model/page.ts';
@@ -14,12 +14,12 @@ export interface PackRequest {
   readonly table: TableName;
   /** Sorted, disjoint. */
   readonly cells: readonly PlanCell[];
-  /** Sorted; known to be empty on both sides. */
+  /** Sorted; neither the source nor the lake has rows there. */
   readonly emptyGaps?: readonly Window[];
   readonly caps: Caps;
   readonly dropKeys?: readonly SourceDrop[];
-  /** Finer counts are not asked for beyond so many calls. @default any number */
-  readonly mostCalls?: number;
+  /** No further finer count is started after this many calls. @default no limit */
+  readonly maxCalls?: number;
 }
 
 export interface PagePlan {
@@ -28,14 +28,14 @@ export interface PagePlan {
   readonly calls: number;
 }
 
-/** Throws what the client throws; a finer count that the source refuses is done without. */
+/** Throws what the client throws, except when a finer count fails: then the plan does without it. */
 export async function packPages(client: Client, request: PackRequest, signal?: AbortSignal): Promise<PagePlan> {
-  const { table, caps, dropKeys, mostCalls = Infinity } = request;
+  const { table, caps, dropKeys, maxCalls = Infinity } = request;
   const base = { table, ...(dropKeys ? { dropKeys } : {}) };
   let cells = withFillers(request.cells, request.emptyGaps ?? []);
   let calls = 0;
   for (;;) {
-    const step = calls < mostCalls ? refinement(cells, caps) : undefined;
+    const step = calls < maxCalls ? refinement(cells, caps) : undefined;
     if (!step) break;
     try {
       if (step.kind === 'histogram') {
@@ -49,7 +49,7 @@ export async function packPages(client: Client, request: PackRequest, signal?: A
         cells = cells.map((cell) => counted.get(cell) ?? cell);
       }
     } catch (error) {
-      // Counting was to save calls; without it the plan is as right as before, only longer.
+      // A finer count only saves calls: without it the plan is still correct, only longer.
       if (error instanceof SourceError) break;
       throw error;
     }

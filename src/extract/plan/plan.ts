@@ -1,9 +1,10 @@
 /**
- * From counted cells to the fewest pages, pure and linear in the number of cells.
+ * Packs counted cells into as few pages as possible. Pure, and linear in the number of cells.
  *
- * Cells are packed greedily in time order up to the caps; a page may hold several disjoint windows, so that scattered late
- * hours share a call. A cell over a cap is cut into hash ranges: exactly where its buckets were counted, else into equal
- * ranges with a margin, because ids spread evenly but not perfectly. Windows of all pages together are the cells.
+ * Cells are packed greedily in time order up to the caps. A page may have several disjoint windows, so that scattered
+ * late hours share a call. A cell over a cap is cut into hash ranges: along its counted buckets where they are known,
+ * otherwise into equal ranges with a margin, because ids are spread evenly but not perfectly. Together, the pages cover
+ * exactly the cells.
  */
 import { HASH_BUCKETS } from '../../model/page.ts';
 import type { Cell, HashRange, Page } from '../../model/page.ts';
@@ -14,22 +15,22 @@ import type { BucketCount } from './histogram.ts';
 export interface Caps {
   /** Rows that an answer may hold. */
   readonly rows: number;
-  /** Bytes, as estimated, that an answer may hold. */
+  /** Estimated bytes that an answer may hold. */
   readonly bytes: number;
 }
 
 /** A cell to be fetched; sorted and disjoint in a list. */
 export interface PlanCell extends Cell {
-  /** Known to be empty and not asked for: taken along only where it joins two cells of one page into one window. */
+  /** Known to be empty. Included only where it joins two cells of a page into one window. */
   readonly filler?: true;
   readonly atRetentionEdge?: boolean;
-  /** Counted hash buckets, for a cell over the caps. */
+  /** Counts by hash bucket, for a cell over the caps. */
   readonly buckets?: readonly BucketCount[];
 }
 
-/** A span of four standard deviations: a part that is planned to fit does not in one case of 30,000. */
+/** In standard deviations: one in 30,000 of the parts that are planned to fit will not. */
 const MARGIN = 4;
-/** What a part must hold at the very least: six deviations below the mean. */
+/** Standard deviations below the mean that no part is expected to fall under. */
 const FLOOR = 6;
 
 export function planPages(cells: readonly PlanCell[], caps: Caps): Page[] {
@@ -49,11 +50,11 @@ export function planPages(cells: readonly PlanCell[], caps: Caps): Page[] {
       continue;
     }
     if (isOver(cell, caps)) {
-      // The open page stays open: it may go on behind the hot cell, as two windows.
+      // The open page stays open: it may continue after this cell, with a second window.
       for (const part of hashParts(cell, caps)) add(part);
       continue;
     }
-    if (open && !take(open, cell, filler, caps)) close();
+    if (open && !addCell(open, cell, filler, caps)) close();
     open ??= { windows: [{ from: cell.from, to: cell.to }], rows: cell.rows, bytes: cell.bytes, edge: isEdge(cell) };
     filler = undefined;
   }
@@ -65,7 +66,7 @@ export function isOver(cell: Cell, caps: Caps): boolean {
   return cell.rows > caps.rows || cell.bytes > caps.bytes;
 }
 
-/** Calls that no plan can do without. */
+/** A lower bound for the calls of any plan. */
 export function fewestPages(cells: readonly Cell[], caps: Caps): number {
   let rows = 0;
   let bytes = 0;
@@ -84,7 +85,7 @@ interface OpenPage {
 }
 
 /** Adds a cell to a page if it fits. */
-function take(page: OpenPage, cell: PlanCell, filler: Window | undefined, caps: Caps): boolean {
+function addCell(page: OpenPage, cell: PlanCell, filler: Window | undefined, caps: Caps): boolean {
   if (page.rows + cell.rows > caps.rows || page.bytes + cell.bytes > caps.bytes) return false;
   const last = page.windows.at(-1);
   if (!last) return false;
@@ -118,7 +119,7 @@ interface Part {
   readonly bytes: number;
 }
 
-/** Greedy over counted buckets; a single bucket over the caps stands alone, the source has the last word on it. */
+/** Packs counted buckets greedily. A single bucket over the caps becomes its own part; the source may still accept it. */
 function countedParts(buckets: readonly BucketCount[], caps: Caps): Part[] {
   const parts: Part[] = [];
   let from = 0;
@@ -141,7 +142,7 @@ function equalParts(cell: Cell, caps: Caps): Part[] {
   const count = partsNeeded(cell, caps);
   const mean = cell.rows / count;
   const least = Math.floor(mean - FLOOR * Math.sqrt(mean));
-  // Not 0: that would say that the part was counted and is empty.
+  // Not 0, which would mean that the part was counted and is empty.
   const rows = least > 0 ? least : undefined;
   return Array.from({ length: count }, (_, k) => {
     const hash = { from: Math.floor((k * HASH_BUCKETS) / count), to: Math.floor(((k + 1) * HASH_BUCKETS) / count) };
@@ -149,7 +150,7 @@ function equalParts(cell: Cell, caps: Caps): Part[] {
   });
 }
 
-/** Equal hash ranges of which each fits with a margin, at most one a bucket. */
+/** The number of equal hash ranges that makes each fit with a margin; at most one for each bucket. */
 export function partsNeeded(cell: Pick<Cell, 'rows' | 'bytes'>, caps: Caps): number {
   const most = Math.max(2, Math.min(HASH_BUCKETS, cell.rows));
   let count = Math.max(2, Math.ceil(cell.rows / caps.rows), Math.ceil(cell.bytes / caps.bytes));

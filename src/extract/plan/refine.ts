@@ -1,6 +1,7 @@
 /**
- * Whether a finer count is worth its call, pure. Hours of 0.7 of a cap pack one to a page; their minutes pack to the brim.
- * The present packing is compared with what a packing of finer cells would take, calls for counting included.
+ * Decides whether a finer count is worth its calls. Pure. Hours that fill 0.7 of a cap pack one to a page, while their
+ * minutes fill pages completely. Compares the calls of the current plan with the calls that a plan of finer cells would
+ * take, including those for counting.
  */
 import { MINUTE, SECOND } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
@@ -16,26 +17,26 @@ export type Refinement =
   | { readonly kind: 'buckets'; readonly cells: readonly PlanCell[] };
 
 const UNITS = { minute: MINUTE, second: SECOND } as const;
-/** Lighter cells waste so little of a page that finer ones would save nothing. */
+/** Share of the caps. Cells below it waste so little of a page that finer ones would save nothing. */
 const LIGHT = 0.02;
 
-/** The next count that would save more calls than it costs; `undefined` when the cells are good as they are. */
+/** The next count that would save more calls than it costs; `undefined` when there is none. */
 export function refinement(cells: readonly PlanCell[], caps: Caps): Refinement | undefined {
-  const wanted = cells.filter((cell) => !cell.filler);
+  const stale = cells.filter((cell) => !cell.filler);
   const pages = planPages(cells, caps).length;
-  const fewest = fewestPages(wanted, caps);
+  const fewest = fewestPages(stale, caps);
   if (pages - fewest <= 1) return undefined;
   let best: { readonly refinement: Refinement; readonly calls: number } | undefined;
   for (const unit of ['minute', 'second'] as const) {
-    for (const windows of candidates(wanted, caps, unit)) {
-      const calls = portionCount(windows, UNITS[unit]) + expectedPages(wanted, caps, UNITS[unit], fewest);
+    for (const windows of candidates(stale, caps, unit)) {
+      const calls = portionCount(windows, UNITS[unit]) + expectedPages(stale, caps, UNITS[unit], fewest);
       if (calls < (best?.calls ?? pages)) best = { refinement: { kind: 'histogram', unit, windows }, calls };
     }
   }
-  return best?.refinement ?? bucketsWorthwhile(wanted, caps);
+  return best?.refinement ?? bucketsWorthwhile(stale, caps);
 }
 
-/** Puts counted finer cells in the place of the windows they cover. */
+/** Replaces cells by the finer cells that were counted for them. */
 export function refined(cells: readonly PlanCell[], finer: readonly Cell[]): PlanCell[] {
   const result: PlanCell[] = [];
   let next = 0;
@@ -49,7 +50,7 @@ export function refined(cells: readonly PlanCell[], finer: readonly Cell[]): Pla
     for (; next < finer.length; next++) {
       const fine = finer[next];
       if (!fine || fine.from >= cell.to) break;
-      // An empty stretch may run on into the next cell: cut at the border, so that flags stay with their hour.
+      // An empty stretch may continue into the next cell. It is cut at the border, so that each cell keeps its own flags.
       result.push({ ...fine, ...intersection(fine, cell), ...edge });
       if (fine.to > cell.to) break;
     }
@@ -61,7 +62,7 @@ function weight(cell: Cell, caps: Caps): number {
   return Math.max(cell.rows / caps.rows, cell.bytes / caps.bytes);
 }
 
-/** Windows to count finer: the heavy cells alone, or whole runs that hold one, whichever makes fewer windows. */
+/** Two choices of windows to count: only the heavy cells, or the whole stretches of cells that contain one. */
 function candidates(cells: readonly PlanCell[], caps: Caps, unit: 'minute' | 'second'): Window[][] {
   const coarse = cells.filter((cell) => cell.to - cell.from > UNITS[unit]);
   const heavy = joinWindows(coarse.filter((cell) => weight(cell, caps) > LIGHT));
@@ -80,7 +81,7 @@ function portionCount(windows: readonly Window[], unit: bigint): number {
   return portions(windows, { maxWindows: MAX_WINDOWS, maxTicks: BigInt(MAX_CELLS) * unit, unit }).length;
 }
 
-/** A page wastes about half of a fine cell, if rows lie evenly inside the coarse ones. */
+/** Assumes that rows are spread evenly inside the coarse cells; then a page wastes about half of a fine cell. */
 function expectedPages(cells: readonly PlanCell[], caps: Caps, unit: bigint, fewest: number): number {
   let total = 0;
   let wasted = 0;
@@ -94,8 +95,8 @@ function expectedPages(cells: readonly PlanCell[], caps: Caps, unit: bigint, few
 }
 
 /**
- * Hot cells that waste most by equal hash ranges with their margin, if counting their buckets pays: all hot seconds in
- * one call, or one longer cell.
+ * The cells over a cap for which counted buckets save most, compared with equal hash ranges and their margin: all such
+ * seconds in one call, or one longer cell. `undefined` when no count pays.
  */
 function bucketsWorthwhile(cells: readonly PlanCell[], caps: Caps): Refinement | undefined {
   const hot = cells
@@ -104,7 +105,7 @@ function bucketsWorthwhile(cells: readonly PlanCell[], caps: Caps): Refinement |
     .filter(({ saving }) => saving > 0)
     .toSorted((a, b) => b.saving - a.saving);
   const seconds = hot.filter(({ cell }) => cell.to - cell.from <= SECOND);
-  const groups = [takeSome(seconds), hot.filter(({ cell }) => cell.to - cell.from > SECOND).slice(0, 1)];
+  const groups = [withinOneAnswer(seconds), hot.filter(({ cell }) => cell.to - cell.from > SECOND).slice(0, 1)];
   for (const group of groups) {
     const saving = group.reduce((sum, one) => sum + one.saving, 0);
     if (saving > 1) return { kind: 'buckets', cells: group.map(({ cell }) => cell).toSorted(byStart) };
@@ -112,8 +113,8 @@ function bucketsWorthwhile(cells: readonly PlanCell[], caps: Caps): Refinement |
   return undefined;
 }
 
-/** As many hot seconds as one answer may take. */
-function takeSome(hot: readonly { readonly cell: PlanCell; readonly saving: number }[]): typeof hot {
+/** As many seconds as the buckets of one answer may cover. */
+function withinOneAnswer(hot: readonly { readonly cell: PlanCell; readonly saving: number }[]): typeof hot {
   let items = 0;
   return hot.slice(0, MAX_WINDOWS).filter(({ cell }) => (items += Math.min(cell.rows, HASH_BUCKETS)) <= MAX_CELLS);
 }

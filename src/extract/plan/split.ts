@@ -1,4 +1,4 @@
-/** Asking for less, pure: a page in parts that are disjoint and together ask for what it asked for. */
+/** Splits a page into disjoint parts that together request exactly the same rows. Pure. */
 import { SECOND, floorTo } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
 import { totalLength } from '../../kernel/windows.ts';
@@ -6,9 +6,9 @@ import { HASH_BUCKETS } from '../../model/page.ts';
 import type { HashRange, Page } from '../../model/page.ts';
 
 /**
- * About `parts` children: by time on whole seconds, a single second by hash ranges. A page that is one hash bucket holds
- * one id over and over (or rows without any), so it is cut by time after all. `undefined` when it is one second too:
- * there is nothing smaller to ask for.
+ * Splits into about `parts` children: by time at whole seconds, or by hash ranges when the page is a single second. A
+ * page of one hash bucket contains one id many times (or rows without an id), so it is split by time. `undefined` when
+ * it is also a single second: nothing smaller can be requested.
  */
 export function splitPage(page: Page, parts = 2): Page[] | undefined {
   const seconds = Number(totalLength(page.windows) / SECOND);
@@ -40,7 +40,7 @@ function byHash(page: Page, range: HashRange, parts: number): Page[] | undefined
   return labelled(page, children);
 }
 
-/** Cuts the windows, laid end to end, into stretches of about equal length. */
+/** Cuts the windows, laid end to end, into parts of about equal length. */
 function byTime(page: Page, count: number): Omit<Page, 'id'>[] {
   const total = totalLength(page.windows);
   const children: Omit<Page, 'id'>[] = [];

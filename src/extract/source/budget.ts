@@ -1,6 +1,7 @@
 /**
- * How much a run may ask of one tenant's source: calls, minutes, and no call in quiet hours. Asked before each call, so that
- * a call is sent whole or not at all; counts of a comparison weigh as much as pages.
+ * Limits what a run may ask of one tenant's source: a number of calls, a number of minutes, and no calls in quiet hours.
+ * Checked before each call; a call that has been sent is not cut off. A call that counts rows costs as much as one that
+ * fetches a page.
  */
 import { BudgetError } from '../../kernel/errors.ts';
 import { quietUntil } from '../../model/quiet.ts';
@@ -9,26 +10,26 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { startDeadline } from './deadline.ts';
 
 export interface Budget {
-  /** Calls that may still be sent; Infinity without a limit. */
+  /** Calls left; Infinity without a limit. */
   readonly left: number;
-  /** Takes one call; throws BudgetError where none may be sent. */
+  /** Takes one call. Throws BudgetError when none may be sent. */
   take(): void;
-  /** Gives back a call that was not sent after all. */
+  /** Returns a call that was not sent. */
   giveBack(): void;
-  /** Throws BudgetError where no call may be sent in `afterMs`: a wait that ends behind the budget is not begun. */
-  check(afterMs: number): void;
-  /** The same for a wait of all calls of the tenant: where it ends behind the budget, that is over. */
-  paused(afterMs: number): void;
+  /** Throws BudgetError when no call could be sent after waiting `afterMs`, so that the caller does not wait in vain. */
+  checkAfter(afterMs: number): void;
+  /** Like `checkAfter`, for a wait of all the tenant's calls: after a BudgetError, `take` throws it too. */
+  pause(afterMs: number): void;
 }
 
 export interface BudgetOptions {
   readonly tenant: string;
-  /** Calls, repetitions included; undefined = any number. */
+  /** Calls, retries included; undefined = no limit. */
   readonly maxCalls?: number | undefined;
   readonly time?:
     | {
         readonly maxMinutes: number;
-        /** The monotonic clock at its beginning. */
+        /** The monotonic clock at the start of the run. */
         readonly sinceMs: number;
       }
     | undefined;
@@ -37,25 +38,25 @@ export interface BudgetOptions {
 }
 
 export function openBudget({ tenant, maxCalls = Infinity, time, quiet, runtime }: BudgetOptions): Budget {
-  const end = time && startDeadline(runtime, time.maxMinutes * 60_000, time.sinceMs);
+  const deadline = time && startDeadline(runtime, time.maxMinutes * 60_000, time.sinceMs);
   let used = 0;
-  let over: unknown;
-  const spent = (message: string, limit: BudgetError['limit'], hint: string): BudgetError =>
+  let pausedBeyond: unknown;
+  const exhausted = (message: string, limit: BudgetError['limit'], hint: string): BudgetError =>
     new BudgetError(message, { limit, hint, where: { tenant } });
-  const check = (afterMs: number): void => {
+  const checkAfter = (afterMs: number): void => {
     const atMs = runtime.now() + afterMs;
     const until = quietUntil(quiet, atMs);
     if (until !== undefined)
-      throw spent(
-        `Quiet hours of tenant "${tenant}" until ${new Date(until).toISOString().slice(0, 16)}Z: no call is sent.`,
+      throw exhausted(
+        `Tenant "${tenant}" has quiet hours until ${new Date(until).toISOString().slice(0, 16)}Z, so no call is sent.`,
         'quiet',
-        'Run again after them; `quiet` in the configuration sets them.',
+        'Run again after that time. Quiet hours are set by `quiet` in the configuration.',
       );
-    if (time && end && end.leftMs() <= afterMs)
-      throw spent(
-        `The ${time.maxMinutes} minutes of this run are over.`,
+    if (deadline && deadline.leftMs() <= afterMs)
+      throw exhausted(
+        `The run has reached its time limit (${time?.maxMinutes} min).`,
         'minutes',
-        'The next run goes on from here; `budget.maxMinutes` sets them.',
+        'The next run continues from here. The limit is set by `budget.maxMinutes`.',
       );
   };
   return {
@@ -63,25 +64,25 @@ export function openBudget({ tenant, maxCalls = Infinity, time, quiet, runtime }
       return maxCalls - used;
     },
     take() {
-      if (over !== undefined) throw over;
-      check(0);
+      if (pausedBeyond !== undefined) throw pausedBeyond;
+      checkAfter(0);
       if (used >= maxCalls)
-        throw spent(
-          `The ${maxCalls} calls of this run for tenant "${tenant}" are used up.`,
+        throw exhausted(
+          `The run has reached its limit of calls for tenant "${tenant}" (${maxCalls}).`,
           'calls',
-          'The next run goes on from here; `budget.maxCalls` sets them.',
+          'The next run continues from here. The limit is set by `budget.maxCalls`.',
         );
       used++;
     },
     giveBack() {
       used--;
     },
-    check,
-    paused(afterMs) {
+    checkAfter,
+    pause(afterMs) {
       try {
-        check(afterMs);
+        checkAfter(afterMs);
       } catch (error) {
-        over = error;
+        pausedBeyond = error;
         throw error;
       }
     },

@@ -1,4 +1,4 @@
-/** One HTTP call: sent, its answer streamed through the envelope scanner, everything that goes wrong told as a Trouble. */
+/** Sends one HTTP call, streams the answer through the envelope scanner, and reports any failure as a Trouble. */
 import type { Runtime } from '../../kernel/runtime.ts';
 import { startCallTimer } from './call-timer.ts';
 import type { CallTimer, CallTimes, TimeLimit } from './call-timer.ts';
@@ -13,10 +13,10 @@ export interface Credential {
   readonly value: string;
 }
 
-/** Where the lines of an answer go; `write` resolves when more may come. */
+/** Receives the lines of an answer; `write` resolves when it can take more. */
 export interface Sink {
   write(part: Buffer): Promise<void>;
-  /** The answer is not to be used. */
+  /** Drops what was written: the answer will not be used. */
   discard(): Promise<void>;
 }
 
@@ -32,11 +32,11 @@ export interface Call {
   readonly sink: Sink;
   readonly runtime: Pick<Runtime, 'fetch' | 'now'>;
   readonly signal: AbortSignal | undefined;
-  /** The head of the response is here, or the call failed before it: the source has counted the call or never will. */
+  /** Called when the head of the response arrives or the call fails: by then the source has counted it, or never will. */
   readonly onHead: () => void;
 }
 
-export type CallOutcome = { /** Of the body, as far as it was read. */ readonly bytes: number } & (
+export type CallOutcome = { /** Bytes of the body that were read. */ readonly bytes: number } & (
   | { readonly kind: 'answer'; readonly answer: EnvelopeResult }
   | { readonly kind: 'trouble'; readonly trouble: Trouble; readonly rowsSeen: number }
 );
@@ -46,12 +46,12 @@ interface Seen {
   bytes: number;
 }
 
-/** An error's body is only detail: more of it is not read. */
+/** The body of an error response is only used for its message, so no more of it is read. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
 /**
- * Sends the query. Rejects with the signal's reason when aborted, with the sink's error when the disk refuses; all
- * else is an outcome.
+ * Sends the query. Rejects with the signal's reason when aborted, and with the sink's error when writing fails. Every
+ * other failure is an outcome.
  */
 export async function sendOnce(call: Call): Promise<CallOutcome> {
   const timer = startCallTimer(call.limits, call.signal);
@@ -59,12 +59,12 @@ export async function sendOnce(call: Call): Promise<CallOutcome> {
   try {
     const response = await send(call, timer.signal).finally(call.onHead);
     timer.headArrived();
-    if (!response.ok) return trouble(await readRefusal(call, response, timer.signal), seen);
+    if (!response.ok) return failed(await readRefusal(call, response, timer.signal), seen);
     return await readAnswer(call, response, timer, seen);
   } catch (error) {
     timer.throwIfStopped();
     if (error instanceof SinkError) throw error.cause;
-    return trouble(timer.reached ? LATE[timer.reached] : troubleOf(error), seen);
+    return failed(timer.reached ? TIME_LIMIT_TROUBLE[timer.reached] : troubleOf(error), seen);
   } finally {
     timer.close();
   }
@@ -75,7 +75,7 @@ async function send(call: Call, signal: AbortSignal): Promise<Response> {
   return call.runtime.fetch(call.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/json', [header]: value },
-    // The request's schema is closed: nothing but the query is sent.
+    // The endpoint rejects unknown keys: the body holds only the query.
     body: JSON.stringify({ query: call.query }),
     redirect: 'manual',
     signal,
@@ -88,7 +88,7 @@ async function readAnswer(call: Call, response: Response, timer: CallTimer, seen
   for await (const chunk of chunksOf(response, timer.signal)) {
     timer.bytesArrived();
     seen.bytes += chunk.length;
-    if (seen.bytes > call.limits.maxBodyBytes) return trouble({ kind: 'oversized' }, seen);
+    if (seen.bytes > call.limits.maxBodyBytes) return failed({ kind: 'oversized' }, seen);
     scanner.push(chunk);
     seen.rows = scanner.rows;
     for (const part of parts) await writeTo(call.sink, part);
@@ -96,7 +96,7 @@ async function readAnswer(call: Call, response: Response, timer: CallTimer, seen
   }
   const answer = scanner.end();
   for (const part of parts) await writeTo(call.sink, part);
-  if (answer.failure !== undefined) return trouble({ kind: 'engine', text: withoutSecret(answer.failure, call) }, seen);
+  if (answer.failure !== undefined) return failed({ kind: 'engine', text: withoutSecret(answer.failure, call) }, seen);
   return { kind: 'answer', answer, bytes: answer.bytes };
 }
 
@@ -108,7 +108,7 @@ async function readRefusal(call: Call, response: Response, signal: AbortSignal):
     bytes += chunk.length;
     if (bytes >= MAX_ERROR_BYTES) break;
   }
-  // A date is the source's: measured by its own clock, a wrong one here makes no wait a day long.
+  // A Retry-After date is compared with the source's own clock: with a wrong local clock the wait could last a day.
   const sentMs = Date.parse(response.headers.get('date') ?? '');
   const nowMs = Number.isNaN(sentMs) ? call.runtime.now() : sentMs;
   const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), nowMs);
@@ -126,12 +126,12 @@ async function* chunksOf(response: Response, signal: AbortSignal): AsyncGenerato
       yield Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     }
   } finally {
-    // Not awaited: a body left in the middle of its decompression may never confirm it (Node 20's fetch).
+    // Not awaited: with Node 20's fetch, cancelling a partly decompressed body may never resolve.
     reader.cancel().catch(() => {});
   }
 }
 
-/** A read inside of a compressed body may outlive the abort of its call: the wait for it must not. */
+/** Stops waiting for a read when the call is aborted: the read of a compressed body may never settle. */
 async function orAborted<T>(read: Promise<T>, signal: AbortSignal): Promise<T> {
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
@@ -147,27 +147,27 @@ async function orAborted<T>(read: Promise<T>, signal: AbortSignal): Promise<T> {
   }
 }
 
-/** Tells a refusal of the disk from one of the network. */
+/** Marks a failure of the sink (the disk), as opposed to one of the network. */
 class SinkError extends Error {}
 
 async function writeTo(sink: Sink, part: Buffer): Promise<void> {
   try {
     await sink.write(part);
   } catch (error) {
-    throw new SinkError('The sink refused.', { cause: error });
+    throw new SinkError('The answer could not be written.', { cause: error });
   }
 }
 
-/** What a source says of a failure may repeat what it was sent. */
+/** An error message of the source may quote the credential it was sent. */
 function withoutSecret(text: string, { credential }: Call): string {
   return text.replaceAll(credential.value.replace(/^Bearer /, ''), '[secret]');
 }
 
-function trouble(what: Trouble, seen: Seen): CallOutcome {
-  return { kind: 'trouble', trouble: what, rowsSeen: seen.rows, bytes: seen.bytes };
+function failed(trouble: Trouble, seen: Seen): CallOutcome {
+  return { kind: 'trouble', trouble, rowsSeen: seen.rows, bytes: seen.bytes };
 }
 
-const LATE: Readonly<Record<TimeLimit, Trouble>> = {
+const TIME_LIMIT_TROUBLE: Readonly<Record<TimeLimit, Trouble>> = {
   head: { kind: 'timeout' },
   stall: { kind: 'broken', reason: 'the body stalled' },
   total: { kind: 'broken', reason: 'the time for one query was used up' },
@@ -181,8 +181,8 @@ function troubleOf(error: unknown): Trouble {
     if (error.fault === 'unexpected') return { kind: 'unexpected', reason: error.message };
     return { kind: 'broken', reason: error.message };
   }
-  // fetch tells every failure of the network as a TypeError whose cause has a code. Its messages may quote a header,
-  // so only codes are passed on; a failure without one is a mistake in the request itself.
+  // fetch reports every network failure as a TypeError whose cause has a code. Its messages may quote a header, so only
+  // codes are passed on. A failure without a code is a mistake in the request itself.
   const code = codeOf(error) ?? codeOf(error instanceof Error ? error.cause : undefined);
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return { kind: 'timeout' };
   if (code !== undefined) return { kind: CERTIFICATE_CODE.test(code) ? 'certificate' : 'broken', reason: code };

@@ -1,6 +1,6 @@
 /**
- * One tenant's way to the source: query text in, rows out. Credential, rate, time limits, retries, abort and the
- * shapes of answers are dealt with in here; callers see rows, "ask for less", or a typed error.
+ * One tenant's connection to the source: query text in, rows out. Handles credentials, the rate limit, time limits,
+ * retries, aborts and the shapes of answers. Callers get rows, "too large", or a typed error.
  */
 import { AuthError, InsightsError, StoppedError } from '../../kernel/errors.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
@@ -17,17 +17,17 @@ import { decide } from './retry.ts';
 import type { Trouble } from './retry.ts';
 
 export interface ClientSettings {
-  /** Milliseconds to wait for the head of a response; the source's own limit is set per tenant. @default 300_000 */
+  /** Milliseconds to wait for the head of a response. @default 300_000 */
   readonly timeoutMs: number;
-  /** Milliseconds without a byte of the body until the call counts as broken. @default 60_000 */
+  /** Milliseconds without a byte of the body after which the call counts as broken. @default 60_000 */
   readonly stallMs: number;
-  /** Calls for one query. @default 8 */
+  /** Calls for one query, retries included. @default 8 */
   readonly attempts: number;
-  /** Milliseconds for one query with all its waits and calls. @default 1_800_000 */
+  /** Milliseconds for one query, with its waits and retries. @default 1_800_000 */
   readonly totalMs: number;
   /** Bytes that a body may have after decompression. @default 1_000_000_000 */
   readonly maxBodyBytes: number;
-  /** Milliseconds that a call under way may go on after a stop was asked for. @default 0 */
+  /** Milliseconds that a call in flight may go on after a stop was requested. @default 0 */
   readonly graceMs?: number;
 }
 
@@ -39,11 +39,11 @@ export const CLIENT_DEFAULTS: ClientSettings = {
   maxBodyBytes: 1_000_000_000,
 };
 
-/** Counters of one tenant since the start. */
+/** Counters of one tenant since the process started. */
 interface ClientStats {
   calls: number;
   retries: number;
-  /** Milliseconds waited for the rate limit and between attempts. */
+  /** Milliseconds spent waiting for the rate limit and between attempts. */
   waitedMs: number;
   /** Bytes of bodies received, after decompression. */
   bytes: number;
@@ -52,15 +52,15 @@ interface ClientStats {
 export type TooLarge = {
   readonly kind: 'too-large';
   readonly by: 'rows' | 'bytes' | 'timeout';
-  /** Rows that came before the source stopped; its cap, where it stops at a cap of rows. */
+  /** Rows received before the source stopped; this is its cap, if it stops at a row cap. */
   readonly rowsSeen: number;
-  /** Bytes of body that came in vain. */
+  /** Bytes of the body received. */
   readonly bytesSeen: number;
 };
 
 export interface Downloaded<S> extends Omit<EnvelopeResult, 'failure'> {
   readonly kind: 'rows';
-  /** Holds the lines; the caller commits or discards it. */
+  /** Has the lines; the caller commits or discards it. */
   readonly sink: S;
 }
 
@@ -74,12 +74,12 @@ export interface SmallAnswer {
 
 export interface ClientOptions {
   readonly tenant: string;
-  /** Without a slash at its end. */
+  /** Without a trailing slash. */
   readonly baseUrl: string;
-  /** Reads the secret; asked again once when the source refuses it, because token files are replaced. */
+  /** Reads the secret. Read again once when the source rejects it, because token files are rotated. */
   readonly credential: () => Promise<Credential>;
   readonly limiter: Limiter;
-  /** Asked before each call. @default without bounds */
+  /** Checked before each call. @default no limits */
   readonly budget?: Budget;
   readonly settings: ClientSettings;
   readonly runtime: Runtime;
@@ -88,14 +88,15 @@ export interface ClientOptions {
 export interface Client {
   readonly tenant: string;
   readonly stats: Readonly<ClientStats>;
-  /** Calls that may still be sent. */
+  /** Calls left in the budget. */
   readonly callsLeft: number;
   /**
-   * A small answer in memory (up to 64 MB): cells in the order of `columns`, which are the names that the query projects.
-   * Throws AuthError (stop the tenant), SourceError (stop the table), StoppedError (aborted), BudgetError (no call now).
+   * Reads a small answer into memory (up to 64 MB). `columns` are the names that the query projects; cells come in their
+   * order. Throws AuthError (stop the tenant), SourceError (stop the table), StoppedError (aborted), or BudgetError (no
+   * call may be sent now).
    */
   ask(query: string, columns: readonly string[], signal?: AbortSignal): Promise<SmallAnswer | TooLarge>;
-  /** Streams an answer's rows as lines into a sink that `open` makes anew for each attempt. Throws as `ask`. */
+  /** Streams an answer's rows as lines into a sink; `open` makes a new one for each attempt. Throws like `ask`. */
   download<S extends Sink>(
     query: string,
     columns: readonly string[],
@@ -112,7 +113,7 @@ export function createClient(options: ClientOptions): Client {
   const stats: ClientStats = { calls: 0, retries: 0, waitedMs: 0, bytes: 0 };
   let credential: Promise<Credential> | undefined;
 
-  async function waiting<T>(wait: () => Promise<T>): Promise<T> {
+  async function countingWait<T>(wait: () => Promise<T>): Promise<T> {
     const from = runtime.monotonic();
     try {
       return await wait();
@@ -121,13 +122,13 @@ export function createClient(options: ClientOptions): Client {
     }
   }
 
-  /** A slot of the limiter, for a call that the budget allows at the instant at which it is sent. */
-  async function admitted(signal: AbortSignal | undefined): Promise<() => void> {
+  /** Waits for a slot and checks the budget again after the wait. Returns the function that frees the slot. */
+  async function admit(signal: AbortSignal | undefined): Promise<() => void> {
     budget?.take();
     let release: (() => void) | undefined;
     try {
-      release = await waiting(() => limiter.acquire(signal));
-      budget?.check(0);
+      release = await countingWait(() => limiter.acquire(signal));
+      budget?.checkAfter(0);
       return release;
     } catch (error) {
       release?.();
@@ -136,21 +137,21 @@ export function createClient(options: ClientOptions): Client {
     }
   }
 
-  /** Whether the source of the secret now gives another one. */
-  async function rotated(refused: Credential): Promise<boolean> {
+  /** Reads the credential again; true when it has changed. */
+  async function wasRotated(refused: Credential): Promise<boolean> {
     credential = readCredential(options);
     return (await credential).value !== refused.value;
   }
 
-  async function request<S extends Sink>(asked: Asked<S>): Promise<Downloaded<S> | TooLarge> {
-    const { signal, columns } = asked;
+  async function execute<S extends Sink>(job: QueryJob<S>): Promise<Downloaded<S> | TooLarge> {
+    const { signal, columns } = job;
     let deadline: Deadline | undefined;
     let renewed = false;
     for (let attempt = 1; ; attempt++) {
       credential ??= readCredential(options);
       const key = await credential;
-      const release = await admitted(signal);
-      // Time starts with the first call: waiting for a slot costs a query nothing.
+      const release = await admit(signal);
+      // The time limit of a query starts with its first call, not with the wait for a slot.
       deadline ??= startDeadline(runtime, settings.totalMs);
       stats.calls++;
       if (attempt > 1) stats.retries++;
@@ -158,23 +159,23 @@ export function createClient(options: ClientOptions): Client {
         ...settings,
         graceMs: settings.graceMs ?? 0,
         remainingMs: Math.max(1, deadline.leftMs()),
-        maxBodyBytes: Math.min(asked.maxBodyBytes, settings.maxBodyBytes),
+        maxBodyBytes: Math.min(job.maxBodyBytes, settings.maxBodyBytes),
       };
-      const { sink, outcome } = await attemptInto(asked, (sink) =>
-        sendOnce({ url, credential: key, query: asked.query, limits, sink, runtime, signal, onHead: release }),
+      const { sink, outcome } = await attemptInto(job, (sink) =>
+        sendOnce({ url, credential: key, query: job.query, limits, sink, runtime, signal, onHead: release }),
       ).finally(release);
       stats.bytes += outcome.bytes;
       if (outcome.kind === 'answer') {
         const { failure: _, ...answer } = outcome.answer;
         const missing = answer.columns ? columns.filter((column) => !answer.columns?.includes(column)) : [];
         if (missing.length === 0) return { kind: 'rows', sink, ...answer };
-        // Its cells cannot be told apart.
+        // There is no way to know which cell belongs to which column.
         await sink.discard();
         throw unreadable(`its columns lack ${missing.join(', ')}`, tenant);
       }
       await sink.discard();
       const { trouble, rowsSeen, bytes: bytesSeen } = outcome;
-      if (trouble.kind === 'status' && trouble.status === 401 && !renewed && (await rotated(key))) {
+      if (trouble.kind === 'status' && trouble.status === 401 && !renewed && (await wasRotated(key))) {
         renewed = true;
         continue;
       }
@@ -190,16 +191,16 @@ export function createClient(options: ClientOptions): Client {
       if (decision.next !== 'retry') throw refusal(decision, trouble, { tenant, attempts: attempt });
       runtime.log.warn(
         { event: 'call.retry', tenant, attempt, afterMs: decision.afterMs, trouble: describe(trouble) },
-        'asking again',
+        'retrying a call',
       );
       if (decision.throttled) {
-        // The limiter holds back all calls of the tenant, this one with them.
+        // The limiter delays all calls of the tenant, including the retry of this one.
         limiter.throttle(decision.afterMs);
-        budget?.paused(decision.afterMs);
+        budget?.pause(decision.afterMs);
         continue;
       }
-      budget?.check(decision.afterMs);
-      await waiting(() => runtime.sleep(decision.afterMs, signal));
+      budget?.checkAfter(decision.afterMs);
+      await countingWait(() => runtime.sleep(decision.afterMs, signal));
     }
   }
 
@@ -208,7 +209,7 @@ export function createClient(options: ClientOptions): Client {
       return await work;
     } catch (error) {
       if (!signal?.aborted || error instanceof InsightsError) throw error;
-      throw new StoppedError('Stopped while asking the source.', { cause: error, where: { tenant } });
+      throw new StoppedError('Stopped while querying the source.', { cause: error, where: { tenant } });
     }
   }
 
@@ -220,8 +221,8 @@ export function createClient(options: ClientOptions): Client {
     },
     async ask(query, columns, signal) {
       const open = async (): Promise<MemorySink> => new MemorySink();
-      const asked = { query, columns, open, signal, maxBodyBytes: MAX_SMALL_BYTES };
-      const outcome = await stoppable(signal, request(asked));
+      const job = { query, columns, open, signal, maxBodyBytes: MAX_SMALL_BYTES };
+      const outcome = await stoppable(signal, execute(job));
       if (outcome.kind !== 'rows') return outcome;
       const lines = outcome.sink.lines();
       const rows = lines.map((line) => cellsOf(parseJson(line), columns, outcome.columns, tenant));
@@ -233,12 +234,12 @@ export function createClient(options: ClientOptions): Client {
       };
     },
     download(query, columns, open, signal) {
-      return stoppable(signal, request({ query, columns, open, signal, maxBodyBytes: Infinity }));
+      return stoppable(signal, execute({ query, columns, open, signal, maxBodyBytes: Infinity }));
     },
   };
 }
 
-interface Asked<S extends Sink> {
+interface QueryJob<S extends Sink> {
   readonly query: string;
   readonly columns: readonly string[];
   readonly open: () => Promise<S>;
@@ -246,12 +247,12 @@ interface Asked<S extends Sink> {
   readonly maxBodyBytes: number;
 }
 
-/** Opens a sink for one attempt; it does not outlive an attempt that throws. */
+/** Opens a sink for one attempt and discards it when the attempt throws. */
 async function attemptInto<S extends Sink, T>(
-  asked: Asked<S>,
+  job: QueryJob<S>,
   send: (sink: S) => Promise<T>,
 ): Promise<{ sink: S; outcome: T }> {
-  const sink = await asked.open();
+  const sink = await job.open();
   try {
     return { sink, outcome: await send(sink) };
   } catch (error) {
@@ -260,12 +261,12 @@ async function attemptInto<S extends Sink, T>(
   }
 }
 
-/** A header takes printable ASCII; anything else would fail later with a message that quotes the secret. */
+/** A header may hold only printable ASCII. Anything else would fail later, with a message that quotes the secret. */
 async function readCredential({ credential, tenant }: ClientOptions): Promise<Credential> {
   const read = await credential();
   if (/^[\x20-\x7e]+$/.test(read.value)) return read;
-  throw new AuthError(`The key of tenant "${tenant}" is empty or holds characters that cannot be sent.`, {
-    hint: 'Check where it is read from: a line break or a byte order mark may have been copied with it.',
+  throw new AuthError(`The key of tenant "${tenant}" is empty or contains characters that cannot be sent.`, {
+    hint: 'Check where the key is read from: a line break or a byte order mark may have been copied with it.',
     where: { tenant },
   });
 }
@@ -279,7 +280,7 @@ function cellsOf(
   if (isJsonObject(row)) return columns.map((column) => row[column]);
   const order = named ?? columns;
   if (!Array.isArray(row) || row.length !== order.length)
-    throw unreadable(`a row without exactly ${order.length} cells`, tenant);
+    throw unreadable(`a row does not have exactly ${order.length} cells`, tenant);
   const cells: readonly unknown[] = row;
   return named ? columns.map((column) => cells[named.indexOf(column)]) : cells;
 }

@@ -1,8 +1,8 @@
 export type EnvelopeFault = 'truncated' | 'malformed' | 'unexpected';
 
 /**
- * The body is no answer we understand. `truncated` and `malformed` may be better next time, `unexpected` will not.
- * Messages name keys and places, never data.
+ * The body is not an answer that we understand. A retry may help after `truncated` and `malformed`, never after
+ * `unexpected`. Messages name keys and places, never data.
  */
 export class EnvelopeError extends Error {
   readonly fault: EnvelopeFault;

@@ -1,15 +1,15 @@
 /**
- * The tolerant reader of answers: a byte scanner that finds the rows in whatever envelope they come in and hands them
- * on as lines, one row a line, without building a JavaScript value of them.
+ * Reads answers tolerantly: a byte scanner that finds the rows in any known envelope and emits them as lines, one row per
+ * line, without building JavaScript values of them.
  *
  * Envelopes: `{rows}`, `{columns, rows}`, `{tables: [{columns, rows}]}` and the engine's v1 and v2 forms (`Tables`,
  * `Columns`, `Rows`; frames with a `PrimaryResult`), keys in any case; rows as arrays or as objects.
  *
- * Everything outside the rows is collected as the *skeleton* (the rows left out) and parsed strictly at the end: columns and
- * failures are read there. Inside the rows only structure is followed: strings, brackets and the commas between rows,
- * which become line feeds in place; other bytes are not touched, so numbers and escapes stay the source's own.
- * A row that is broken inside is the loader's business; a row that would break the lines is refused here.
- * Cost: one look at each byte, see the benchmark in the tests.
+ * Everything outside the rows is collected as the *skeleton* and parsed strictly at the end, for columns and failures.
+ * Inside the rows only the structure is followed: strings, brackets, and the commas between rows, which are replaced by
+ * line feeds in place. Other bytes are not changed, so numbers and escapes stay as the source wrote them.
+ * A row with broken content is left to the loader; a row that would break the line structure is rejected here.
+ * Each byte is looked at once; the tests contain a benchmark.
  */
 import { isUtf8 } from 'node:buffer';
 import { EnvelopeError } from './envelope-error.ts';
@@ -22,16 +22,16 @@ export interface EnvelopeResult {
   /** Bytes of the body. */
   readonly bytes: number;
   readonly columns: readonly string[] | undefined;
-  /** Text of a failure reported inside a successful answer. */
+  /** Text of a failure that is reported inside a successful answer. */
   readonly failure: string | undefined;
 }
 
 export interface EnvelopeScanner {
-  /** Rows begun so far, without one that is a failure in disguise. */
+  /** Rows started so far, not counting one that turned out to be a failure report. */
   readonly rows: number;
-  /** Takes the next bytes; they may be changed in place and are handed to `emit` in parts. Throws EnvelopeError. */
+  /** Takes the next bytes, which may be changed in place and are passed to `emit` in parts. Throws EnvelopeError. */
   push(chunk: Buffer): void;
-  /** Ends the body. Throws EnvelopeError when it is not whole. */
+  /** Ends the body. Throws EnvelopeError when it is incomplete. */
   end(): EnvelopeResult;
 }
 
@@ -53,16 +53,16 @@ const LINE_FEED = 0x0a;
 const RETURN = 0x0d;
 const BLANK = 0x20;
 
-/** `emit` gets the lines in parts of any size, each line ended by a line feed, in order. */
+/** `emit` receives the lines in order, in parts of any size. Each line ends with a line feed. */
 export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
   const skeleton = new SkeletonReader();
-  // In the rows: brackets that are open inside the current row; 0 = between rows.
+  // Inside the rows: the brackets that are open in the current row; depth 0 = between rows.
   const open = new Uint8Array(MAX_DEPTH);
   let depth = 0;
   let inRows = false;
   let inString = false;
   let escaped = false;
-  // Between rows: what may come next.
+  // What may come next between rows.
   let expect: 'first' | 'row' | 'comma' = 'first';
   let rows = 0;
   let rowBytes = 0;
@@ -75,9 +75,9 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
   let tail = Buffer.alloc(0);
 
   function startRow(byte: number): void {
-    if (expect === 'comma') throw new EnvelopeError('malformed', 'Two rows without a comma between them.');
+    if (expect === 'comma') throw new EnvelopeError('malformed', 'There is no comma between two rows.');
     if (byte !== OPEN_ARRAY && byte !== OPEN_OBJECT)
-      throw new EnvelopeError('unexpected', 'A row that is neither an array nor an object.');
+      throw new EnvelopeError('unexpected', 'A row is neither an array nor an object.');
     rows++;
     rowBytes = 0;
     open[0] = byte;
@@ -86,11 +86,11 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
       head = [];
       headBytes = 0;
     } else if (kind === OPEN_OBJECT)
-      throw new EnvelopeError('unexpected', 'Rows that are arrays and objects by turns.');
+      throw new EnvelopeError('unexpected', 'Some rows are arrays and others are objects.');
     kind = byte;
   }
 
-  /** Object rows may be a failure in disguise: their first bytes are kept, and all of them when they are one. */
+  /** An object row may be a failure report: keeps its first bytes, and all of them when it is one. */
   function keepHead(part: Buffer, ended: boolean): void {
     if (!head) return;
     head.push(Buffer.from(part.subarray(0, MAX_FAILURE - headBytes)));
@@ -110,19 +110,19 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
     expect = 'comma';
   }
 
-  /** Scans rows from `at`; returns where the rows array ended, or the chunk's length. */
+  /** Scans rows from `start`. Returns where the array of rows ended, or the chunk's length. */
   function scanRows(chunk: Buffer, start: number): number {
     const length = chunk.length;
     let at = start;
-    // Start of what is to be emitted, and of the current row within this chunk.
+    // Where the bytes to emit start, and where the current row starts within this chunk.
     let from = depth > 0 ? at : -1;
     let rowFrom = at;
     while (at < length) {
       if (inString) {
-        // By hand: with text columns full of escaped quotes, a call of indexOf for each costs more than the loop.
+        // A loop instead of indexOf: in text full of escaped quotes, one call per quote costs more.
         for (; at < length; at++) {
           const byte = chunk[at] ?? 0;
-          if (byte < BLANK) throw new EnvelopeError('malformed', 'A control character inside a text.');
+          if (byte < BLANK) throw new EnvelopeError('malformed', 'A string contains a control character.');
           if (escaped) escaped = false;
           else if (byte === BACKSLASH) escaped = true;
           else if (byte === QUOTE) {
@@ -138,11 +138,11 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
         if (byte === QUOTE) inString = true;
         else if (byte === OPEN_ARRAY || byte === OPEN_OBJECT) {
           if (depth === MAX_DEPTH)
-            throw new EnvelopeError('malformed', `A row nested deeper than ${MAX_DEPTH} levels.`);
+            throw new EnvelopeError('malformed', `A row is nested deeper than ${MAX_DEPTH} levels.`);
           open[depth++] = byte;
         } else if (byte === CLOSE_ARRAY || byte === CLOSE_OBJECT) {
-          // ']' and '}' each stand two after their opening bracket in ASCII.
-          if (open[--depth] !== byte - 2) throw new EnvelopeError('malformed', 'Brackets that do not match.');
+          // In ASCII, the codes of ']' and '}' are two higher than those of their opening brackets.
+          if (open[--depth] !== byte - 2) throw new EnvelopeError('malformed', 'Brackets do not match.');
           if (depth === 0) {
             rowBytes += at + 1 - rowFrom;
             keepHead(chunk.subarray(rowFrom, at + 1), true);
@@ -153,19 +153,19 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
         continue;
       }
       if (byte === COMMA) {
-        if (expect !== 'comma') throw new EnvelopeError('malformed', 'A comma without a row before it.');
+        if (expect !== 'comma') throw new EnvelopeError('malformed', 'There is no row before a comma.');
         expect = 'row';
         chunk[at] = LINE_FEED;
         if (from < 0) from = at;
       } else if (byte === CLOSE_ARRAY) {
-        if (expect === 'row') throw new EnvelopeError('malformed', 'A comma without a row after it.');
+        if (expect === 'row') throw new EnvelopeError('malformed', 'There is no row after a comma.');
         if (from >= 0) emitUtf8(chunk.subarray(from, at));
         if (rows > 0) emit(Buffer.from('\n'));
         inRows = false;
         return at;
       } else if (byte <= BLANK) {
         chunk[at] = blankOf(byte);
-        // Behind a row blanks are its own, wherever the chunk was cut.
+        // Blanks after a row belong to its line, wherever the chunk was cut.
         if (from < 0 && expect !== 'first') from = at;
       } else {
         startRow(byte);
@@ -182,12 +182,12 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
     return length;
   }
 
-  /** A reader of text files stops at a byte that is no UTF-8: such a body must not land. */
+  /** Readers of text files stop at a byte that is not UTF-8, so such a body must not land. */
   function emitUtf8(part: Buffer): void {
     const whole = tail.length > 0 ? Buffer.concat([tail, part]) : part;
     const cut = incompleteTail(whole);
     if (!isUtf8(cut > 0 ? whole.subarray(0, whole.length - cut) : whole))
-      throw new EnvelopeError('malformed', 'A text that is not UTF-8.');
+      throw new EnvelopeError('malformed', 'The body is not valid UTF-8.');
     tail = Buffer.from(whole.subarray(whole.length - cut));
     emit(part);
   }
@@ -209,27 +209,27 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
     },
     end() {
       if (inRows) throw new EnvelopeError('truncated', 'The body ends inside the rows.');
-      if (tail.length > 0) throw new EnvelopeError('malformed', 'A text that is not UTF-8.');
+      if (tail.length > 0) throw new EnvelopeError('malformed', 'The body is not valid UTF-8.');
       const rest = skeleton.end();
       const failed = failure ?? rest.failure;
       if (failed === undefined && !skeleton.found)
         throw new EnvelopeError(
           'unexpected',
-          `An answer without rows; its keys are: ${rest.keys.join(', ') || 'none'}.`,
+          `The answer has no rows; its keys are: ${rest.keys.join(', ') || 'none'}.`,
         );
       return { rows, largestRow, bytes, columns: rest.columns, failure: failed };
     },
   };
 }
 
-/** What separates in JSON, a line feed too, becomes a blank; any other control character has no business outside a text. */
+/** White space between JSON values, including line feeds, becomes a blank. No other control character is allowed. */
 function blankOf(byte: number): number {
   if (byte !== BLANK && byte !== LINE_FEED && byte !== TAB && byte !== RETURN)
-    throw new EnvelopeError('malformed', 'A control character between values.');
+    throw new EnvelopeError('malformed', 'There is a control character between values.');
   return BLANK;
 }
 
-/** Bytes at the end that begin a character whose rest is still to come (0 to 3). */
+/** How many bytes at the end (0 to 3) belong to a character that is not complete yet. */
 function incompleteTail(part: Buffer): number {
   for (let back = 1; back <= Math.min(3, part.length); back++) {
     const byte = part[part.length - back] ?? 0;

@@ -1,10 +1,11 @@
 /**
- * Every query text that is ever sent, built from validated values only: instants, integers, column names of `tables.ts`
- * and escaped keys. Nothing a user or the source wrote is pasted into a query.
+ * Builds the queries for loading, from validated values only: instants, integers, column names of `tables.ts` and
+ * escaped keys. Nothing that a user or the source wrote is pasted into a query.
  *
- * Histograms come back *packed*: many cells in one text, a handful of rows an answer. An endpoint with a small row cap
- * (which may cut without a sign) would otherwise cut a histogram of one row an hour, and a cut histogram reads as an
- * erasure. A last row, the meta row, carries the count of cells and the source's own clock, so that a cut shows.
+ * Histograms come back *packed*: many cells in one text, a few rows per answer. An endpoint with a small row cap, which
+ * may cut answers without saying so, would otherwise cut a histogram that has one row per hour, and missing hours look
+ * like deleted rows. The last row (the meta row) has the number of cells and the source's own clock, so that a cut is
+ * noticed.
  */
 import { globPattern } from '../../kernel/glob.ts';
 import { FINGERPRINT_KQL, fingerprintHashKql } from '../../model/fingerprint.ts';
@@ -19,15 +20,15 @@ import type { TableName } from '../../model/tables.ts';
 
 export type CellUnit = 'hour' | 'minute' | 'second';
 
-/** Bounds that the source computes from its own clock, so that a wrong local clock moves nothing. */
+/** Bounds that the source computes from its own clock, so that a wrong local clock has no effect. */
 export interface ClockRange {
   readonly settleMs: number;
-  /** Nothing older than this; on a whole hour. */
+  /** Start of the range; a whole hour. */
   readonly lower?: Instant;
-  /** Nothing from here on, even if it has settled. */
+  /** End of the range, even where later rows have settled. */
   readonly upper?: Instant;
   readonly depthDays?: number;
-  /** The depth reaches back at least to here. */
+  /** `depthDays` reaches back at least to this instant. */
   readonly depthFrom?: Instant;
   readonly retentionDays?: number;
 }
@@ -36,18 +37,18 @@ export interface CellQuery {
   readonly table: TableName;
   readonly unit: CellUnit;
   readonly range: ClockRange | { readonly windows: readonly Window[] };
-  /** `checksum`: fingerprints; `count`: rows with first and last instant; `none`: rows and bytes, for planning alone. */
+  /** `checksum`: fingerprints; `count`: rows with first and last timestamp; `none`: rows and bytes, only for planning. */
   readonly proof: Grade;
   readonly dropKeys?: readonly SourceDrop[];
 }
 
 export const UNIT_TICKS: Readonly<Record<CellUnit, bigint>> = { hour: HOUR, minute: MINUTE, second: SECOND };
 
-/** Columns of the answers, in order. */
+/** Columns of the answers, in their order. */
 export const BOUNDS_COLUMNS = ['at', 'lower', 'upper', 'first_row'] as const;
 export const PACKED_COLUMNS = ['part', 'at', 'lower', 'upper', 'total'] as const;
 
-// A part stays near 100 kB of text: 64 days of hours, a day of minutes or an hour of seconds.
+// A part is about 100 kB of text: 64 days of hours, a day of minutes or an hour of seconds.
 const CHUNK: Readonly<Record<CellUnit, string>> = { hour: '64d', minute: '1d', second: '1h' };
 const BUCKETS_A_PART = 4096;
 
@@ -60,7 +61,7 @@ const PROOFS: Readonly<Record<CellQuery['proof'], { aggregates: string; packed: 
   none: { aggregates: 'n = count()', packed: '' },
 };
 
-/** Cells of time with what they hold: one call, whatever the row cap. Answer: `PACKED_COLUMNS`. */
+/** Counts rows by time cell, in one call whatever the row cap. Answer: `PACKED_COLUMNS`. */
 export function cellQuery(query: CellQuery): string {
   const { table, unit, range, proof } = query;
   const bounds = 'windows' in range ? fixedBounds(range.windows) : clockBounds(range);
@@ -79,9 +80,9 @@ export function cellQuery(query: CellQuery): string {
 }
 
 /**
- * Hash buckets of one window of any length, or of several that each lie within a second; packed as
- * `cell bucket rows bytes`, the cell as seconds since 1970 (0 for a single window), empty buckets absent.
- * `items` = how many there may be, for the size of a part. Answer: `PACKED_COLUMNS`.
+ * Counts rows by hash bucket, in one window of any length or in several that each lie within one second. Packed as
+ * `cell bucket rows bytes`, where the cell is in seconds since 1970 (0 for a single window); empty buckets are absent.
+ * `items`: how many buckets to expect, which determines the size of a part. Answer: `PACKED_COLUMNS`.
  */
 export function bucketQuery(
   table: TableName,
@@ -104,7 +105,7 @@ export function bucketQuery(
   ].join('\n');
 }
 
-/** The bounds as the source computes them and its first row within, when a histogram of all of it was too much. */
+/** The bounds as the source computes them, and the first row between them; for ranges too large for one histogram. */
 export function boundsQuery(table: TableName, range: ClockRange): string {
   const bounds = clockBounds(range);
   return [
@@ -116,7 +117,7 @@ export function boundsQuery(table: TableName, range: ClockRange): string {
   ].join('\n');
 }
 
-/** The rows of a page: unsorted, one more than the cap (so that a full page shows), every cell as text. */
+/** The rows of a page: unsorted, every cell as text, and one row more than the cap, which shows that the page is full. */
 export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys: readonly SourceDrop[] = []): string {
   const lines: string[] = [table, `| where ${page.windows.map(windowKql).join(' or ')}`];
   if (page.hash) {
@@ -127,7 +128,7 @@ export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys
   return lines.join('\n');
 }
 
-/** The source's clock alone. Answer: `at`. */
+/** Only the source's clock. Answer: `at`. */
 export function clockQuery(): string {
   return 'print at = tostring(now())';
 }
@@ -135,7 +136,7 @@ export function clockQuery(): string {
 /** Columns of the probe's one row, in order. */
 export const PROBE_COLUMNS = ['at', 'h', 's', 'x', 'bucket'] as const;
 
-/** What `doctor` asks: clock, and whether the fingerprint functions give the values RFC 1321 says they must. */
+/** For `doctor`: the source's clock, and whether the fingerprint functions return the values that RFC 1321 requires. */
 export function probeQuery(): string {
   return [
     `print h = hash_md5('insights')`,
@@ -153,20 +154,20 @@ function projection(table: TableName, dropKeys: readonly SourceDrop[]): string {
   return columns.join(', ');
 }
 
-/** Without the keys that are dropped whatever the type. `bag_remove_keys` of what is no bag gives null, hence the question first. */
+/** Properties without the keys that are dropped from every type. `bag_remove_keys` gives null for anything but a bag. */
 function propertiesKql(drops: readonly SourceDrop[] = []): string {
   const keys = drops.flatMap((drop) => (drop.types === undefined ? drop.keys : []));
   return keys.length === 0 ? 'properties' : `iff(gettype(properties) == 'dictionary', ${removedKql(keys)}, properties)`;
 }
 
-/** A line for each set of keys that is dropped from some types alone. */
+/** One line for each set of keys that is dropped only from some types. */
 function typedDrops(table: TableName, drops: readonly SourceDrop[]): string[] {
   return drops.flatMap(({ types, keys }) => {
     if (types === undefined || keys.length === 0) return [];
     const anyOf = stringLiteral(`^(${types.map(typeRegex).join('|')})$`);
-    const isMeant = `replace_string(tolower(${TABLES[table].typeColumn}), '.', ':') matches regex ${anyOf}`;
+    const hasType = `replace_string(tolower(${TABLES[table].typeColumn}), '.', ':') matches regex ${anyOf}`;
     return [
-      `| extend properties = iff(gettype(properties) == 'dictionary' and ${isMeant}, ${removedKql(keys)}, properties)`,
+      `| extend properties = iff(gettype(properties) == 'dictionary' and ${hasType}, ${removedKql(keys)}, properties)`,
     ];
   });
 }
@@ -179,7 +180,7 @@ function typeRegex(glob: string): string {
   return globPattern(glob.toLowerCase().replaceAll('.', ':'));
 }
 
-/** What a row is worth on the wire: about 150 bytes of ids, instants and punctuation, and the texts of any length. */
+/** Estimated size of a row in an answer: about 150 bytes for ids, timestamps and punctuation, plus the long texts. */
 function bytesKql(table: TableName, dropKeys?: readonly SourceDrop[]): string {
   const value = TABLES[table].columns.some((column) => column.anyJson) ? ' + string_size(tostring(value))' : '';
   return `sum(150 + string_size(tostring(${propertiesKql(dropKeys)}))${value})`;
@@ -206,7 +207,7 @@ function clockBounds(range: ClockRange): Bounds {
     const depth = `bin(now() - ${whole(range.depthDays)}d, 1d)`;
     lowers.push(range.depthFrom === undefined ? depth : `min_of(${depth}, ${datetimeLiteral(range.depthFrom)})`);
   }
-  // The hour that is just expiring is asked for too: what is still there can still be saved.
+  // Includes the hour that is expiring right now, whose remaining rows can still be saved.
   if (range.retentionDays !== undefined) lowers.push(`bin(now() - ${whole(range.retentionDays)}d, 1h)`);
   const lets = [`let upper = ${upper};`];
   if (lowers.length === 0) return { lets, where: 'timestamp < upper', lower: `''`, upper: 'tostring(upper)' };
@@ -245,11 +246,12 @@ function datetimeLiteral(instant: Instant): string {
 }
 
 function whole(value: number): string {
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError('A number in a query must be a whole one.');
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new RangeError('A number in a query must be a whole number of 0 or more.');
   return value.toString();
 }
 
-/** KQL single-quoted text; everything but printable ASCII goes as \\uXXXX, so that no character can end the literal. */
+/** A single-quoted KQL string. Everything but printable ASCII is written as \\uXXXX, so that nothing ends it. */
 function stringLiteral(text: string): string {
   const escaped = text.replace(/[^ !#-&(-[\]-~]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return `'${escaped}'`;

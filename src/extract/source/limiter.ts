@@ -1,10 +1,11 @@
 /**
- * Never more than `limit` calls in any sliding minute *at the server*, per tenant, also across runs that follow each other.
+ * Keeps each tenant's calls within the rate limit in every sliding minute *as the server counts them*, also across
+ * consecutive runs.
  *
- * When the server counts a call is unknown: somewhere between our sending it and its response. So a slot is freed a
- * minute after the call has *ended* (headers or failure), and a call in flight holds its slot. Then of any limit + 1
- * calls, the one sent last was sent at least a minute after some other had certainly been counted.
- * Within a process time is monotonic; between runs the calls of the last minute are read back from a small file.
+ * It is unknown when the server counts a call: at some time between sending it and receiving the response. So a call
+ * keeps its slot while it is in flight, and for one minute after it has *ended* (headers or failure). Of any limit + 1
+ * calls, the last is therefore sent at least a minute after another one was certainly counted.
+ * Within a process, time is monotonic. Between runs, the calls of the last minute are read back from a small file.
  */
 import { isMissing, onDisk, systemFiles, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
@@ -12,11 +13,11 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { SlidingMinute } from './sliding-minute.ts';
 
 export interface Limiter {
-  /** Waits for a slot; the returned function says that the call has ended. Rejects with the signal's reason. */
+  /** Waits for a slot. Call the returned function when the call has ended. Rejects with the signal's reason. */
   acquire(signal?: AbortSignal): Promise<() => void>;
-  /** The source said 429: no call before `afterMs` have passed, and fewer a minute from then on. */
+  /** After a 429: sends no call for `afterMs`, and fewer calls per minute from then on. */
   throttle(afterMs: number): void;
-  /** Milliseconds spent waiting for slots so far, over all callers. */
+  /** Total milliseconds that callers have waited for slots. */
   readonly waitedMs: number;
   close(): Promise<void>;
 }
@@ -24,12 +25,12 @@ export interface Limiter {
 export interface LimiterOptions {
   /** Calls in any sliding minute; 0 = no limit. */
   readonly callsPerMinute: number;
-  /** Record of calls; made with its folder when missing. */
+  /** Where calls are recorded. The file and its folder are created when missing. */
   readonly file: string;
   readonly runtime: Pick<Runtime, 'now' | 'monotonic' | 'sleep' | 'files'>;
 }
 
-/** One tenant's limiter. Waiting callers are served in the order they came. */
+/** One tenant's limiter. Callers are served in the order of their requests. */
 export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
   const { callsPerMinute, file, runtime } = options;
   const minute = new SlidingMinute(callsPerMinute);
@@ -38,12 +39,12 @@ export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
   let wake = deferred();
   let waitedMs = 0;
   let calls = 0;
-  const changed = (): void => {
+  const wakeQueue = (): void => {
     wake.resolve();
     wake = deferred();
   };
 
-  async function turn(ticket: symbol, signal: AbortSignal | undefined): Promise<void> {
+  async function waitForTurn(ticket: symbol, signal: AbortSignal | undefined): Promise<void> {
     for (;;) {
       signal?.throwIfAborted();
       const waitMs = queue[0] === ticket ? minute.waitMs(runtime.monotonic()) : Infinity;
@@ -57,10 +58,10 @@ export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
     async acquire(signal) {
       const ticket = Symbol('ticket');
       queue.push(ticket);
-      const asked = runtime.monotonic();
+      const waitStart = runtime.monotonic();
       try {
-        await turn(ticket, signal);
-        // Written before the call is sent: a call that a crash forgets would not be counted by the next run.
+        await waitForTurn(ticket, signal);
+        // Written before the call is sent, so that after a crash the next run still counts it.
         const id = ++calls;
         const call = minute.start();
         let ended = false;
@@ -68,9 +69,9 @@ export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
           if (ended) return;
           ended = true;
           minute.end(call, runtime.monotonic());
-          // A lost end makes the next run wait longer, never shorter.
+          // Losing this entry makes the next run wait longer, never less.
           record.write(`e ${id} ${runtime.now()}\n`).catch(() => {});
-          changed();
+          wakeQueue();
         };
         try {
           await record.write(`s ${id} ${runtime.now()}\n`);
@@ -80,14 +81,14 @@ export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
         }
         return release;
       } finally {
-        waitedMs += runtime.monotonic() - asked;
+        waitedMs += runtime.monotonic() - waitStart;
         queue.splice(queue.indexOf(ticket), 1);
-        changed();
+        wakeQueue();
       }
     },
     throttle(afterMs) {
       minute.throttle(runtime.monotonic(), afterMs);
-      changed();
+      wakeQueue();
     },
     get waitedMs() {
       return waitedMs;
@@ -96,7 +97,7 @@ export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
   };
 }
 
-/** Older calls matter no more; more than the limiter's window, so that only age decides and not this file. */
+/** Calls older than this are dropped from the file. Longer than the limiter's window, so dropping them has no effect. */
 const FORGET_MS = 120_000;
 
 interface CallRecord {
@@ -104,7 +105,7 @@ interface CallRecord {
   close(): Promise<void>;
 }
 
-/** Reads the calls of the last minute into `minute`, rewrites the file with those alone, and opens it for more. */
+/** Reads the recent calls into `minute`, rewrites the file with only those, and opens it for appending. */
 async function openRecord(
   file: string,
   runtime: Pick<Runtime, 'now' | 'monotonic' | 'files'>,
@@ -117,10 +118,10 @@ async function openRecord(
     for (const end of ends) minute.recall(runtime.monotonic(), nowMs - end);
     await writeDurably(file, ends.map((end, k) => `s r${k} ${end}\ne r${k} ${end}\n`).join(''), files);
     const handle = await files.open(file, 'a');
-    // One write after the other: the end of a call must not stand before its start.
+    // Writes are serialised, so that the end of a call never comes before its start.
     let last: Promise<void> = Promise.resolve();
     return {
-      // No flush: what the kernel has outlives the process, and a minute after a power cut nothing here matters.
+      // Not flushed: written data survives the process, and after a power cut the file is out of date within a minute.
       write(line) {
         const write = last.then(() => onDisk(file, () => handle.appendFile(line)));
         last = write.catch(() => {});
@@ -134,7 +135,7 @@ async function openRecord(
   });
 }
 
-/** When each recorded call ended; one that has no end was cut off by a crash and counts as ending now. */
+/** When each recorded call ended. A call without an end was interrupted by a crash and counts as ending now. */
 function callEnds(text: string, nowMs: number): number[] {
   const ends = new Map<string, number>();
   for (const line of text.split('\n')) {
@@ -168,7 +169,7 @@ function deferred(): Deferred {
   return { promise, resolve };
 }
 
-/** The promise, or the signal's reason if that comes first. */
+/** Resolves with the promise, or rejects with the signal's reason if that comes first. */
 async function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (!signal) return promise;
   const aborted = deferred();

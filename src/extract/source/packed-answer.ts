@@ -1,4 +1,4 @@
-/** Reads packed answers (`kql.ts`) back: pure, and strict, because a histogram that was cut reads as an erasure. */
+/** Reads packed answers (`kql.ts`). Pure, and strict: an incomplete histogram would look like deleted rows. */
 import { parseInstant } from '../../kernel/instant.ts';
 import type { Instant } from '../../kernel/instant.ts';
 
@@ -11,7 +11,7 @@ export interface Packed {
   readonly items: readonly (readonly string[])[];
 }
 
-/** `undefined` when cells or the meta row are missing: the answer was cut. */
+/** `undefined` when cells or the meta row are missing, because the answer was cut. */
 export function readPacked(rows: readonly (readonly unknown[])[]): Packed | undefined {
   const items: string[][] = [];
   let meta: Omit<Packed, 'items'> | undefined;

@@ -1,4 +1,4 @@
-/** The messages for a call that was given up: what, where, what to do next; never a row, a key or an id. */
+/** Errors for calls that were given up: what, where, and what to do next. They never contain a row, a key or an id. */
 import { AuthError, SourceError } from '../../kernel/errors.ts';
 import type { InsightsError } from '../../kernel/errors.ts';
 import { isJsonObject, parseJson } from '../../kernel/json.ts';
@@ -11,7 +11,7 @@ export interface Place {
 
 const LONGEST_DETAIL = 200;
 
-/** The error that ends a table or a tenant. */
+/** The error that stops a table or a tenant. */
 export function refusal(decision: Decision & { readonly why: string }, trouble: Trouble, place: Place): InsightsError {
   const where = {
     tenant: place.tenant,
@@ -19,40 +19,40 @@ export function refusal(decision: Decision & { readonly why: string }, trouble: 
   };
   switch (decision.why) {
     case 'key':
-      return new AuthError(`The source refused the key of tenant "${place.tenant}" (401).`, {
-        hint: 'Check that the key is complete, not revoked, and of this tenant and environment.',
+      return new AuthError(`The source rejected the key of tenant "${place.tenant}" (401).`, {
+        hint: 'Check that the key is complete, has not been revoked, and belongs to this tenant and environment.',
         where,
       });
     case 'scope':
       return new AuthError(`The key of tenant "${place.tenant}" lacks a scope (403).`, {
-        hint: 'Give the key the scope for reading insights, spelt Insights.Read or Insights:Read.',
+        hint: 'Give the key the scope for reading insights, named Insights.Read or Insights:Read.',
         where,
       });
     case 'tenant':
-      return new AuthError(`The source knows no tenant "${place.tenant}" (404).`, {
+      return new AuthError(`The source does not know tenant "${place.tenant}" (404).`, {
         hint: 'Check the tenant id and the base URL.',
         where,
       });
     case 'spent':
-      return new SourceError(`The source did not answer usably in ${place.attempts} calls: ${describe(trouble)}.`, {
-        hint: 'Run again later; what is landed is kept. If it stays so, ask the vendor about the service.',
+      return new SourceError(`The source gave no usable answer in ${place.attempts} calls: ${describe(trouble)}.`, {
+        hint: 'Run again later; downloaded pages are kept. If the error persists, ask the vendor about the state of the service.',
         where,
         reason: 'spent',
       });
     case 'certificate':
       return new SourceError(`The certificate of the source cannot be verified: ${describe(trouble)}.`, {
-        hint: 'Check the base URL; for an authority of your own, name its certificate in NODE_EXTRA_CA_CERTS.',
+        hint: 'Check the base URL. If you use your own certificate authority, put the path of its certificate in NODE_EXTRA_CA_CERTS.',
         where,
         reason: 'certificate',
       });
     case 'unexpected':
-      return new SourceError(`The answer is not one we understand: ${describe(trouble)}.`, {
-        hint: 'Run `insights-etl doctor`; the base URL may be that of something else.',
+      return new SourceError(`The answer of the source cannot be understood: ${describe(trouble)}.`, {
+        hint: 'Run `insights-etl doctor`, and check that the base URL is that of the Insights API.',
         where,
         reason: 'unexpected',
       });
     default:
-      return new SourceError(`The source refused the query: ${describe(trouble)}.`, {
+      return new SourceError(`The source rejected the query: ${describe(trouble)}.`, {
         hint: 'Run `insights-etl doctor` to see what the source supports.',
         where,
         reason: 'refused',
@@ -66,11 +66,11 @@ export function describe(trouble: Trouble): string {
     case 'status':
       return [`status ${trouble.status}`, detailOf(trouble.text)].filter(Boolean).join(', ');
     case 'engine':
-      return ['a failure inside an answer', detailOf(trouble.text)].filter(Boolean).join(', ');
+      return ['the answer reports a failure', detailOf(trouble.text)].filter(Boolean).join(', ');
     case 'timeout':
       return 'no response in time';
     case 'oversized':
-      return 'a body larger than allowed';
+      return 'the body is larger than allowed';
     case 'broken':
     case 'certificate':
     case 'unexpected':
@@ -80,23 +80,23 @@ export function describe(trouble: Trouble): string {
 }
 
 /**
- * What the source says about the failure, where it says so in a known form: a problem's title and detail, or an engine
- * message with its code. Any other text might hold anything and is only named by its kind.
+ * What the source says about the failure, if it uses a known form: the title and detail of a problem, or an engine
+ * message with its code. Any other text might contain anything, so only its kind is named.
  */
 function detailOf(text: string): string {
   const value = parseJson(text);
   if (isJsonObject(value)) {
     const said = ['title', 'detail', 'message'].map((key) => value[key]).filter((part) => typeof part === 'string');
-    if (said.length > 0) return trim(said.join(': '));
+    if (said.length > 0) return shorten(said.join(': '));
     const engine = engineText(value);
-    if (engine !== undefined) return trim(engine);
-    return `JSON with the keys ${trim(Object.keys(value).join(', '))}`;
+    if (engine !== undefined) return shorten(engine);
+    return `JSON with the keys ${shorten(Object.keys(value).join(', '))}`;
   }
   if (/^\s*(?:<!doctype|<html)/i.test(text)) return 'an HTML page';
-  return text.trim() === '' ? '' : 'a text that is not JSON';
+  return text.trim() === '' ? '' : 'text that is not JSON';
 }
 
-/** The engine's own wording, inside `error`, `OneApiErrors` or `Exceptions`. */
+/** The engine's own message, found inside `error`, `OneApiErrors` or `Exceptions`. */
 function engineText(value: unknown): string | undefined {
   if (typeof value === 'string') return /^[A-Z]|80DA|E_[A-Z]/.test(value) ? value : undefined;
   if (Array.isArray(value)) return value.map(engineText).find((text) => text !== undefined);
@@ -115,7 +115,7 @@ function engineText(value: unknown): string | undefined {
   return inner.map((key) => engineText(value[key])).find((text) => text !== undefined);
 }
 
-function trim(text: string): string {
+function shorten(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
   return line.length > LONGEST_DETAIL ? `${line.slice(0, LONGEST_DETAIL)}…` : line;
 }

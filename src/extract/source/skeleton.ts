@@ -1,6 +1,6 @@
 /**
- * The part of an answer outside of its rows: followed byte by byte to know where the primary rows begin, kept as text
- * (bounded), parsed strictly at the end for columns and failures.
+ * Reads the part of an answer outside its rows. Follows it byte by byte to find where the primary rows begin, keeps it as
+ * text of limited size, and parses it strictly at the end to find columns and failures.
  */
 import { EnvelopeError } from './envelope-error.ts';
 import { isJsonObject, parseJson } from '../../kernel/json.ts';
@@ -9,16 +9,16 @@ import type { JsonObject } from '../../kernel/json.ts';
 export interface Skeleton {
   readonly columns: readonly string[] | undefined;
   readonly failure: string | undefined;
-  /** Top-level keys, for the message about an answer that is not understood. */
+  /** Top-level keys, for the message about an answer that cannot be understood. */
   readonly keys: readonly string[];
 }
 
 interface Level {
   readonly array: boolean;
-  /** Lower case; the key whose value is being read. */
+  /** The key whose value is being read, in lower case. */
   key: string;
   expectsKey: boolean;
-  /** Engine v2: only the frame of this kind holds the answer. */
+  /** Engine v2: the kind of this frame. Only the frame of kind `PrimaryResult` holds the answer. */
   tableKind: string;
 }
 
@@ -27,9 +27,9 @@ const MAX_DEPTH = 64;
 const FAILURES = new Set(['error', 'errors', 'exceptions', 'oneapierrors']);
 
 export class SkeletonReader {
-  /** The scanner stands behind the opening bracket of the rows; the owner scans them and calls `scan` at their end. */
+  /** `scan` stopped after the opening bracket of the rows. The caller reads the rows and calls `scan` again. */
   atRows = false;
-  /** The rows were met. */
+  /** The rows were found. */
   found = false;
   #parts: Buffer[] = [];
   #bytes = 0;
@@ -40,10 +40,10 @@ export class SkeletonReader {
   /** The object that holds the rows, and the list of tables around it. */
   #holder: Level | undefined;
   #tables: Level | undefined;
-  /** The rows stand in a second place too. */
+  /** There are rows in a second place. */
   #second = false;
 
-  /** Reads on from `at`; returns where it stopped: where the rows are to be read on, or at the chunk's end. */
+  /** Reads from `start`. Returns where it stopped: at the rows, or at the end of the chunk. */
   scan(chunk: Buffer, start: number): number {
     this.atRows = false;
     let at = start;
@@ -64,10 +64,10 @@ export class SkeletonReader {
     return at;
   }
 
-  /** Ends the body and reads what was kept. Throws EnvelopeError. */
+  /** Ends the body and parses what was kept. Throws EnvelopeError. */
   end(): Skeleton {
     const open = this.#levels.length > 0 || this.#text !== undefined || !this.#started;
-    if (open) throw new EnvelopeError('truncated', 'The body ends before the answer does.');
+    if (open) throw new EnvelopeError('truncated', 'The body ends before the answer is complete.');
     let value: unknown;
     try {
       value = JSON.parse(
@@ -79,19 +79,19 @@ export class SkeletonReader {
       throw new EnvelopeError('malformed', 'The body is not JSON.');
     }
     if (Array.isArray(value) && value.length === 0) this.found = true;
-    // Which place holds the answer nobody can tell, and the wrong one would be an answer that is short without a sign.
-    // The rows were taken out, so one empty list must be left of them: anything else is a second place that the scan did
-    // not see, because its key is repeated or its kind comes too late.
+    // With rows in two places there is no way to know which are the answer, and the wrong ones would look complete.
+    // The rows were taken out, so exactly one empty list must be left. Anything else is a second place that the scan
+    // missed, because a key is repeated or the kind of a frame comes after its rows.
     const [rows, ...others] = rowLists(value);
     if (this.#second || (this.#holder && (rows?.length !== 0 || others.length > 0)))
-      throw new EnvelopeError('unexpected', 'An answer with rows in more than one place.');
+      throw new EnvelopeError('unexpected', 'The answer has rows in more than one place.');
     return readSkeleton(value);
   }
 
   #keep(part: Buffer): void {
     this.#bytes += part.length;
     if (this.#bytes > MAX_BYTES)
-      throw new EnvelopeError('unexpected', 'More than a megabyte outside of the rows of an answer.');
+      throw new EnvelopeError('unexpected', 'The answer has more than a megabyte outside its rows.');
     this.#parts.push(Buffer.from(part));
   }
 
@@ -109,7 +109,7 @@ export class SkeletonReader {
     if (text.length < 64) text.push(char);
   }
 
-  /** `[[…], …]`: the answer is nothing but its rows. */
+  /** `[[…], …]`: the answer consists only of rows. */
   #isBareRow(char: string): boolean {
     return char === '[' && this.#levels.length === 1 && this.#levels[0]?.array === true && !this.found;
   }
@@ -130,7 +130,7 @@ export class SkeletonReader {
       case '{': {
         const array = char === '[';
         const rows = array && this.#holdsRows();
-        if (this.#levels.length === MAX_DEPTH) throw new EnvelopeError('malformed', 'An answer nested too deeply.');
+        if (this.#levels.length === MAX_DEPTH) throw new EnvelopeError('malformed', 'The answer is nested too deeply.');
         this.#levels.push({ array, key: '', expectsKey: !array, tableKind: '' });
         this.#started = true;
         return rows;
@@ -140,7 +140,7 @@ export class SkeletonReader {
         this.#levels.pop();
         break;
       default:
-        // HTML, plain text: no need to wait for its end. 0xEF 0xBB 0xBF is a byte order mark.
+        // HTML or plain text: there is no need to read to its end. 0xEF 0xBB 0xBF is a byte order mark.
         if (!this.#started && !/[\s\u00ef\u00bb\u00bf]/.test(char))
           throw new EnvelopeError('malformed', 'The body is not JSON.');
     }
@@ -158,7 +158,7 @@ export class SkeletonReader {
       (this.#levels.length === 2 && root.array && last.tableKind === 'primaryresult') ||
       inTables;
     if (!holds) return false;
-    // Tables after the first are the engine's own, about the query; any other second place is one too many.
+    // Later tables contain the engine's information about the query. Any other second place is an error.
     if (this.found) {
       this.#second ||= !(inTables && second === this.#tables && third !== this.#holder);
       return false;
@@ -169,14 +169,14 @@ export class SkeletonReader {
   }
 }
 
-/** The text of a key as it is meant, whatever is written as an escape. */
+/** A key in lower case, with its escapes resolved. */
 function wordOf(text: string): string {
   if (!text.includes('\\')) return text.toLowerCase();
   const word = parseJson(`"${text}"`);
   return (typeof word === 'string' ? word : text).toLowerCase();
 }
 
-/** The lists that stand in a place for the rows of the answer; of tables only the first that has one counts. */
+/** The lists in all places where the rows of an answer can be; of several tables, only the first that has rows counts. */
 function rowLists(value: unknown): readonly (readonly unknown[])[] {
   const lists = (place: JsonObject): readonly (readonly unknown[])[] =>
     Object.entries(place).flatMap(([key, rows]) => (key.toLowerCase() === 'rows' && Array.isArray(rows) ? [rows] : []));
@@ -236,7 +236,7 @@ function firstFailure(places: readonly JsonObject[]): string | undefined {
   return undefined;
 }
 
-/** Engine v1 tells a failure that came after the first rows in a second table, by severity: 1 critical, 2 error. */
+/** Engine v1 reports a failure that occurs after the first rows in a second table, by severity: 1 critical, 2 error. */
 function failedStatus(table: JsonObject): string | undefined {
   const columns = columnNames(table)?.map((name) => name.toLowerCase());
   const [severity, description] = [columns?.indexOf('severity') ?? -1, columns?.indexOf('statusdescription') ?? -1];
@@ -261,7 +261,7 @@ function columnNames(place: JsonObject): string[] | undefined {
   return names.every((name) => typeof name === 'string') ? names : undefined;
 }
 
-/** A member whatever the case of its key. */
+/** A member by its key, ignoring case. */
 function member(object: JsonObject, key: string): unknown {
   for (const [name, value] of Object.entries(object)) if (name.toLowerCase() === key) return value;
   return undefined;

@@ -1,6 +1,6 @@
-/** The limiter's arithmetic, pure: time goes in as milliseconds of one clock that never steps back. */
+/** The arithmetic of the limiter. Pure: times are passed in as milliseconds of a monotonic clock. */
 
-/** A little more than a minute, for clocks that tick at slightly different rates and servers that round. */
+/** A little more than a minute, to allow for clock drift and for servers that round. */
 const WINDOW_MS = 60_100;
 
 interface Call {
@@ -14,12 +14,12 @@ export class SlidingMinute {
   #pausedUntilMs = -Infinity;
   #slowed: { readonly limit: number; readonly atMs: number } | undefined;
 
-  /** `limit` 0 = none; pauses are obeyed all the same. */
+  /** `limit` 0 = no limit; pauses still apply. */
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Milliseconds until a call may start; 0 = now; Infinity = not before one that is in flight has ended. */
+  /** Milliseconds until a call may start. 0 = now; Infinity = not before a call in flight has ended. */
   waitMs(nowMs: number): number {
     const pause = Math.max(0, this.#pausedUntilMs - nowMs);
     if (this.#limit === 0) return pause;
@@ -31,7 +31,7 @@ export class SlidingMinute {
     return Math.max(pause, freeing + WINDOW_MS - nowMs);
   }
 
-  /** A call starts; it holds its slot until `end` and a minute more. */
+  /** Starts a call, which holds its slot until one minute after `end`. */
   start(): object {
     const call: Call = { endedMs: Infinity };
     if (this.#limit > 0) this.#calls.push(call);
@@ -43,13 +43,13 @@ export class SlidingMinute {
     if (found) found.endedMs = nowMs;
   }
 
-  /** A call of an earlier run, ended `agoMs` ago. */
+  /** Adds a call of an earlier run that ended `agoMs` ago. */
   recall(nowMs: number, agoMs: number): void {
-    // A clock that was set back makes the past look like the future: such a call counts as ending now.
+    // After the wall clock was set back, an earlier call seems to end in the future. It counts as ending now.
     if (this.#limit > 0) this.#calls.push({ endedMs: nowMs - Math.max(0, agoMs) });
   }
 
-  /** The source refused a call for its rate: pause, and go a tenth slower; calls in flight that are refused too count once. */
+  /** After a 429: pauses, and lowers the limit by a tenth. Several calls in flight that get a 429 lower it only once. */
   throttle(nowMs: number, afterMs: number): void {
     const paused = nowMs < this.#pausedUntilMs;
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, nowMs + afterMs);
@@ -58,7 +58,7 @@ export class SlidingMinute {
     this.#slowed = { limit: Math.max(1, Math.ceil(this.#limit / 4), slower), atMs: nowMs };
   }
 
-  /** The limit in force: after a 429 it recovers by a fiftieth (at least one call) each minute. */
+  /** The current limit. After a 429 it recovers by a fiftieth (at least one call) each minute. */
   limitAt(nowMs: number): number {
     if (!this.#slowed) return this.#limit;
     const minutes = Math.floor((nowMs - this.#slowed.atMs) / 60_000);

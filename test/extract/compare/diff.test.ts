@@ -8,7 +8,7 @@ import type { Instant } from '../../../src/kernel/instant.ts';
 const start = parseInstant('2026-03-01T00:00:00Z') ?? 0n;
 const hour = (k: number): Instant => start + BigInt(k) * HOUR;
 
-/** A fingerprint that stands for `rows` rows of kind `mark`. */
+/** A fingerprint of `rows` rows. Different marks give different fingerprints. */
 function print(rows: number, mark = 1): SourceCell['fingerprint'] {
   return { rows: BigInt(rows), sum0: BigInt(rows * mark), sum1: BigInt(rows + mark), xor: BigInt(mark) };
 }
@@ -51,8 +51,8 @@ function held(
   );
 }
 
-describe('an hour is stale when its account does not balance', () => {
-  test('and otherwise it is left in peace', () => {
+describe('an hour is stale when source and account differ', () => {
+  test('and balanced otherwise', () => {
     const found = diff(view({ 0: [5], 1: [5], 2: [7], 4: [3] }), held({ 0: [5], 1: [5, 2], 3: [9], 4: [3] }));
     expect(found.stale).toEqual([
       { from: hour(1), to: hour(2), rows: 5, bytes: 500, heldRows: 5, reason: 'changed', atRetentionEdge: false },
@@ -62,12 +62,12 @@ describe('an hour is stale when its account does not balance', () => {
     expect(found.balanced).toEqual([hour(0), hour(4)]);
   });
 
-  test('up to where the rows have settled', () => {
+  test('up to the instant where rows have settled', () => {
     const upper = hour(1) + 20n * MINUTE;
     expect(diff(view({ 1: [5] }, { upper }), new Map()).stale).toMatchObject([{ from: hour(1), to: upper }]);
   });
 
-  test('inside of what was asked for alone', () => {
+  test('only inside the requested range', () => {
     const all = held({ 0: [1], 5: [1], 9: [1] });
     expect(diff(view({}, { lower: hour(2), upper: hour(9) }), all).stale.map(({ from }) => from)).toEqual([hour(5)]);
     const windows = [{ from: hour(9), to: hour(10) }];
@@ -80,11 +80,11 @@ describe('an hour is stale when its account does not balance', () => {
     expect(found.stale).toMatchObject([{ from: start + 3n * MINUTE, to: start + 4n * MINUTE, reason: 'new' }]);
   });
 
-  test('not when neither side holds a row', () => {
+  test('not when neither side has a row', () => {
     expect(diff(view({}), held({ 3: [0] }))).toMatchObject({ stale: [], balanced: [hour(3)] });
   });
 
-  test('by count, and by first and last instant where they are known, when the source gives no checksums', () => {
+  test('by count, and by first and last timestamp where known, when the source gives no checksums', () => {
     const counted = view({ 0: [5, 2], 1: [6, 2] }, { grade: 'count' });
     expect(diff(counted, held({ 0: [5], 1: [5] })).stale).toMatchObject([{ from: hour(1), reason: 'changed' }]);
     const ends = { first: hour(0) + 7n, last: hour(0) + 99n };
@@ -96,16 +96,16 @@ describe('an hour is stale when its account does not balance', () => {
   });
 });
 
-describe('an hour that cannot be compared is left alone', () => {
-  test('when it is held further than the source clock now reaches', () => {
+describe('an hour is not comparable', () => {
+  test('when it was loaded further than the source clock now reaches', () => {
     const found = diff(view({ 1: [2] }, { upper: hour(1) + MINUTE }), held({ 1: [5] }, hour(1) + 2n * MINUTE));
-    expect(found).toMatchObject({ stale: [], leftAlone: [hour(1)] });
+    expect(found).toMatchObject({ stale: [], notComparable: [hour(1)] });
   });
 
-  test('at the retention edge, where rows expire: nothing vanishes there, what is more or new is fetched', () => {
+  test('at the retention edge when it lost rows, because they expired; new and additional rows are still fetched', () => {
     const options = { retentionEdge: hour(2) + 30n * MINUTE };
     const found = diff(view({ 1: [2], 2: [3], 3: [9], 4: [1] }), held({ 0: [5], 1: [5], 3: [5], 4: [5] }), options);
-    expect(found.leftAlone).toEqual([hour(0), hour(1)]);
+    expect(found.notComparable).toEqual([hour(0), hour(1)]);
     expect(found.stale).toMatchObject([
       { from: hour(2), reason: 'new', atRetentionEdge: true },
       { from: hour(3), reason: 'changed', atRetentionEdge: true },
@@ -114,15 +114,15 @@ describe('an hour that cannot be compared is left alone', () => {
   });
 });
 
-describe('gaps that a page may run across', () => {
-  test('lie between stale hours with nothing on either side between them', () => {
+describe('gaps that a page may extend across', () => {
+  test('are between stale hours, where neither side has rows', () => {
     const found = diff(view({ 0: [1], 3: [1], 4: [7], 6: [1], 7: [1] }), held({ 4: [7] }));
     expect(found.stale.map(({ from }) => from)).toEqual([hour(0), hour(3), hour(6), hour(7)]);
     expect(found.emptyGaps).toEqual([{ from: hour(1), to: hour(3) }]);
   });
 });
 
-describe('a mass disappearance is told', () => {
+describe('mass loss is detected', () => {
   test('per day', () => {
     const before = held({ 0: [300], 1: [300], 24: [300], 25: [300] });
     expect(massLoss(view({ 0: [300], 1: [300], 24: [240], 25: [0] }), before)).toEqual([
@@ -130,7 +130,7 @@ describe('a mass disappearance is told', () => {
     ]);
   });
 
-  test('over the whole range, where no single day lost enough rows to count', () => {
+  test('over the whole range, when no single day lost enough rows', () => {
     const hours = Array.from({ length: 10 }, (_, k) => k * 24);
     const before = held(Object.fromEntries(hours.map((k) => [k, [60]])));
     const now = view(Object.fromEntries(hours.map((k) => [k, [30]])), { upper: hour(240) });
@@ -141,7 +141,7 @@ describe('a mass disappearance is told', () => {
     expect(massLoss(view({ 0: [0], 1: [900] }), held({ 0: [300], 1: [600] }))).toHaveLength(1);
   });
 
-  test('not for few rows, a small share, new hours, or expiry', () => {
+  test('but not for few rows, a small share, new hours, or expired rows', () => {
     expect(massLoss(view({}), held({ 0: [99] }))).toEqual([]);
     expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }))).toEqual([]);
     expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }), { maxShare: 0.05 })).toHaveLength(1);

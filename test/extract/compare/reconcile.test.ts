@@ -20,15 +20,15 @@ beforeAll(async () => {
   truth = await readSource(plain.client, everything);
 });
 
-/** Rows of the sandbox's store by hour, whatever it would answer. */
+/** Rows by hour in the sandbox's store, read without going through its API. */
 async function storedHours(source: Source): Promise<Map<Instant, number>> {
   const counts = await source.sandbox.counts();
   const hours = counts.filter(({ table }) => table === 'Events');
   return new Map(hours.map(({ hour, rows }) => [parseInstant(hour ?? '') ?? 0n, rows]));
 }
 
-describe('one call tells what the source holds, hour by hour', () => {
-  test('each hour with its rows, the range by the clock of the source', async () => {
+describe('one call reads what the source has, hour by hour', () => {
+  test("with the rows of each hour and a range that follows the source's clock", async () => {
     expect(truth.calls).toBe(1);
     expect(truth).toMatchObject({ grade: 'checksum', lower: undefined, at: now, upper: now - 5n * MINUTE });
     const stored = await storedHours(plain);
@@ -37,7 +37,7 @@ describe('one call tells what the source holds, hour by hour', () => {
     expect(truth.cells.size).toBeGreaterThan(100);
   });
 
-  test('each fingerprint is that of its ids', async () => {
+  test('with the fingerprint of the ids of each hour', async () => {
     const ids = await plain.client.ask(
       'Events | where timestamp < bin(now() - 5m, 1m) | project h = tostring(bin(timestamp, 1h)), id = tostring(eventId)',
       ['h', 'id'],
@@ -51,7 +51,7 @@ describe('one call tells what the source holds, hour by hour', () => {
     expect(new Map([...truth.cells].map(([hour, { fingerprint }]) => [hour, fingerprint]))).toEqual(own);
   });
 
-  test('bounds by start, depth, retention and end, whichever is narrower', async () => {
+  test('within start, depth, retention and end, whichever is narrowest', async () => {
     const range = {
       settleMs: 0,
       lower: now - 12n * DAY + 5n * MINUTE,
@@ -72,7 +72,7 @@ describe('one call tells what the source holds, hour by hour', () => {
     expect(logs.lower).toBe(floorTo(now - 3n * DAY, HOUR));
   });
 
-  test('minutes of given windows', async () => {
+  test('or minute by minute, for given windows', async () => {
     const [hour, cell] = [...truth.cells].toSorted(([, a], [, b]) => b.rows - a.rows)[0] ?? [0n];
     const view = await readSource(plain.client, {
       ...everything,
@@ -100,7 +100,7 @@ describe('the form of the answer does not matter', () => {
   });
 });
 
-describe('an answer that was cut is never taken for a smaller source', () => {
+describe('a cut answer is never mistaken for a smaller source', () => {
   test.each(['silent', 'one-api-errors', 'error-400'] as const)(
     'under a row cap of 2 (%s) the range is halved',
     async (limitMode) => {
@@ -116,14 +116,14 @@ describe('an answer that was cut is never taken for a smaller source', () => {
     },
   );
 
-  test('under a cap of bytes too', async () => {
+  test('under a byte cap the range is halved', async () => {
     const capped = await start({ ...base, byteCap: 8000 });
     const view = await readSource(capped.client, everything);
     expect(view.cells).toEqual(truth.cells);
     expect(view.calls).toBeGreaterThan(3);
   });
 
-  test('after a timeout too', async () => {
+  test('after a timeout the range is halved', async () => {
     const slow = await start({
       ...base,
       faults: [{ match: { kind: 'summary' }, times: 2, reply: { kind: 'status', status: 504 } }],
@@ -138,7 +138,7 @@ describe('an answer that was cut is never taken for a smaller source', () => {
 });
 
 describe('without checksums', () => {
-  test('the count is the proof, with the first and last instant, and the grade says so', async () => {
+  test('the proof is the count with the first and last timestamp, and the grade says so', async () => {
     const refusing = await start({
       ...base,
       faults: [{ times: null, reply: { kind: 'refused-function', name: 'binary_all_xor' } }],
@@ -179,7 +179,7 @@ describe('finer counts for the plan', () => {
     }
   });
 
-  test('hash buckets add up to what their cell holds', async () => {
+  test('hash buckets add up to the rows of their cell', async () => {
     const [from, { rows, bytes }] = [...truth.cells].toSorted(([, a], [, b]) => b.rows - a.rows)[0] ?? [
       0n,
       { rows: 0, bytes: 0 },
@@ -193,7 +193,7 @@ describe('finer counts for the plan', () => {
     expect(buckets.every(({ bucket }, k) => bucket > (buckets[k - 1]?.bucket ?? -1) && bucket < 65_536)).toBe(true);
   });
 
-  test('hash buckets of many seconds come in one call', async () => {
+  test('hash buckets of many seconds take one call', async () => {
     const windows = [...truth.cells].slice(0, 40).map(([from]) => ({ from, to: from + HOUR }));
     const seconds = (await readHistogram(plain.client, { table: 'Events', unit: 'second', windows })).cells
       .filter(({ rows }) => rows > 0)

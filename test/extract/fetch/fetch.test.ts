@@ -34,12 +34,12 @@ interface Loaded {
   readonly fetched: Fetched;
   readonly landing: Landing;
   readonly learnt: readonly Caps[];
-  /** Calls for pages and finer counts, after the first count. */
+  /** Calls for pages and finer counts, without the first count. */
   readonly calls: number;
   readonly counts: number;
 }
 
-/** Counts, plans with the caps that are believed in, and fetches it all as one batch. */
+/** Counts, plans with the given caps, and fetches everything as one batch. */
 async function load(source: Source, caps: Caps, more: Partial<FetchOptions> = {}): Promise<Loaded> {
   const view = await readSource(source.client, {
     table: 'Events',
@@ -72,7 +72,7 @@ async function expectWhole({ fetched, total, landing }: Loaded): Promise<void> {
   expect((await readdir(landing.folder)).length).toBe(fetched.landed.length + 1);
 }
 
-/** A batch of one page that the source has not counted, or says to hold `rows`. */
+/** A batch of one page that was counted as `rows`, or not counted. */
 function onePage(windows: readonly Window[], rows: number | undefined, more: Partial<Page> = {}): Batch {
   return {
     id: 'b',
@@ -83,8 +83,8 @@ function onePage(windows: readonly Window[], rows: number | undefined, more: Par
   };
 }
 
-describe('everything that was counted is landed', () => {
-  test('in as many calls as planned, when the caps are known', async () => {
+describe('every counted row lands', () => {
+  test('in exactly the planned calls, when the caps are known', async () => {
     const source = await start({ ...base, rowCap: 50 });
     const loaded = await load(source, { ...WIDE, rows: 50 });
     await expectWhole(loaded);
@@ -96,7 +96,7 @@ describe('everything that was counted is landed', () => {
   });
 
   test.each(['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent'] as const)(
-    'under an unknown row cap that shows as %s, which is learnt',
+    'under an unknown row cap that shows as %s, and the cap is learnt',
     async (limitMode) => {
       const source = await start({ ...base, rowCap: 50, limitMode });
       const loaded = await load(source, WIDE);
@@ -109,14 +109,14 @@ describe('everything that was counted is landed', () => {
     },
   );
 
-  test('under an unknown cap of bytes', async () => {
+  test('under an unknown byte cap', async () => {
     const source = await start({ ...base, byteCap: 40_000 });
     const loaded = await load(source, WIDE);
     await expectWhole(loaded);
     expect(loaded.learnt.at(-1)?.bytes).toBeLessThan(100_000);
   });
 
-  test('when a page is refused by a timeout once, without a cap being learnt', async () => {
+  test('when a page times out once, and no cap is learnt', async () => {
     const source = await start({
       ...base,
       faults: [{ match: { kind: 'page' }, reply: { kind: 'status', status: 504 } }],
@@ -127,7 +127,7 @@ describe('everything that was counted is landed', () => {
     expect(loaded.learnt).toEqual([]);
   });
 
-  test('when an answer is cut short once without a sign, without a cap being learnt', async () => {
+  test('when an answer is silently cut once, and no cap is learnt', async () => {
     const source = await start({
       ...base,
       faults: [{ match: { kind: 'page' }, reply: { kind: 'silent-truncation', rows: 7 } }],
@@ -140,7 +140,7 @@ describe('everything that was counted is landed', () => {
 });
 
 describe('fewer rows than counted', () => {
-  test('are accepted when the parts bring no more: rows vanished meanwhile', async () => {
+  test('are accepted when the parts have no more rows, because rows vanished in the meantime', async () => {
     const source = await start(base);
     const windows = [{ from: now - 100n * HOUR, to: now - 50n * HOUR }];
     const landing = await createLanding(await scratch(), onePage(windows, 10_000), 'r');
@@ -159,8 +159,8 @@ describe('fewer rows than counted', () => {
   });
 });
 
-describe('what cannot be fetched is an error, not a loop', () => {
-  test('a single hash bucket over the cap names its window and no row', async () => {
+describe('rows that cannot be fetched cause an error, not a loop', () => {
+  test('the error for a single hash bucket over the cap names its window and no row', async () => {
     const source = await start({ ...base, rows: 100 });
     const second = now - 30n * HOUR;
     const rows = Array.from({ length: 5 }, (_, k) => ({
@@ -178,12 +178,12 @@ describe('what cannot be fetched is an error, not a loop', () => {
     expect(refused).toHaveLength(1);
     expect(refused[0]).toBeInstanceOf(PartError);
     expect(String(refused[0])).toMatch(/small part of Events from 2026-03-19T04:30:00\.0000000Z/);
-    // The other buckets of that second were asked for, and hold nothing.
+    // The other buckets of that second were fetched and are empty.
     expect(landed.reduce((sum, page) => sum + page.rows, 0)).toBe(0);
     expect(source.calls()).toBeLessThan(40);
   });
 
-  test('a source that never answers in time is given up after a few halvings', async () => {
+  test('a source that always times out is given up after a few splits', async () => {
     const source = await start({
       ...base,
       faults: [{ match: { kind: 'page' }, times: null, reply: { kind: 'status', status: 504 } }],
@@ -195,7 +195,7 @@ describe('what cannot be fetched is an error, not a loop', () => {
     expect(source.calls()).toBeLessThan(30);
   });
 
-  test('a row larger than an answer may be is not looked for when its search costs gigabytes', async () => {
+  test('the search for a row that exceeds the answer size stops after some gigabytes', async () => {
     const source = await start({
       ...base,
       faults: [{ match: { kind: 'page' }, times: null, reply: { kind: 'status', status: 413 } }],
@@ -211,13 +211,13 @@ describe('what cannot be fetched is an error, not a loop', () => {
     await expect(fetchBatch(landing, source.options({ client }))).rejects.toThrow(
       /cannot deliver even a small part of Events/,
     );
-    // The fifth is one too many, while others are in flight.
+    // The fifth refusal ends it, while other calls are in flight.
     expect(source.calls()).toBeLessThan(12);
   });
 });
 
-describe('a run that ended early', () => {
-  test('is taken up again: no landed page is asked for twice, and the whole is the same', async () => {
+describe('a batch whose run ended early', () => {
+  test('is continued: no landed page is fetched twice, and the rows are the same', async () => {
     const source = await start({ ...base, rowCap: 100 });
     const root = await scratch();
     const view = await readSource(source.client, {
@@ -252,7 +252,7 @@ describe('a run that ended early', () => {
     );
     await expect(first).rejects.toMatchObject({ failure: 'stopped' });
     const [landing] = await openLandings(root, 'demo', 'Events', 'r2');
-    if (!landing) throw new Error('The batch is lost.');
+    if (!landing) throw new Error('The batch was not found.');
     const kept = landing.landed.size;
     expect(kept).toBeGreaterThanOrEqual(5);
     const before = source.calls();
@@ -263,13 +263,21 @@ describe('a run that ended early', () => {
     expect(await readdir(join(root, 'demo', 'Events'))).toEqual(['r-00001']);
   });
 
-  test('by a failure keeps what is landed and leaves no half file', async () => {
+  test('by a failure leaves only complete pages', async () => {
     const source = await start({
       ...base,
-      rowCap: 100,
       faults: [{ match: { kind: 'page' }, after: 2, times: null, reply: { kind: 'status', status: 403 } }],
     });
-    const loading = load(source, { ...WIDE, rows: 100 });
-    await expect(loading).rejects.toMatchObject({ failure: 'auth' });
+    const pages = Array.from({ length: 6 }, (_, k): Page => {
+      const from = now - BigInt(100 - k * 10) * HOUR;
+      return { id: `p${k}`, windows: [{ from, to: from + HOUR }], rows: undefined, bytes: 1000 };
+    });
+    const root = await scratch();
+    const batch = { ...onePage([], undefined), windows: pages.flatMap(({ windows }) => windows), pages };
+    const landing = await createLanding(root, batch, 'r');
+    await expect(fetchBatch(landing, source.options())).rejects.toMatchObject({ failure: 'auth' });
+    expect((await readdir(landing.folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    const [kept] = await openLandings(root, 'demo', 'Events', 'r2');
+    expect([...(kept?.landed.keys() ?? [])]).toEqual([...landing.landed.keys()]);
   });
 });

@@ -38,7 +38,7 @@ async function reopen(root: string): Promise<Landing[]> {
 }
 
 describe('a landed page', () => {
-  test('is a header, the lines as they came, and a trailer', async () => {
+  test('is a header, the lines as received, and a trailer', async () => {
     const landing = await createLanding(await scratch(), batch, 'run1');
     await land(landing, page('p0001', 0n));
     const text = await readFile(join(landing.folder, 'p0001.ndjson'), 'utf8');
@@ -54,7 +54,7 @@ describe('a landed page', () => {
     expect(rest).toEqual(['["é"]', '["2"]', `#${JSON.stringify(answer)}`, '']);
   });
 
-  test('larger than a write step is whole', async () => {
+  test('is complete when it is larger than a write step', async () => {
     const landing = await createLanding(await scratch(), batch, 'run1');
     const writer = await landing.open(page('p0001', 0n), 'q');
     const line = Buffer.from(`["${'x'.repeat(99_994)}"]\n`);
@@ -63,7 +63,7 @@ describe('a landed page', () => {
     expect((await readFile(file, 'utf8')).split('\n')).toHaveLength(53);
   });
 
-  test('that was given up leaves nothing', async () => {
+  test('leaves nothing behind when it is given up', async () => {
     const landing = await createLanding(await scratch(), batch, 'run1');
     const writer = await landing.open(page('p0001', 0n), 'q');
     await writer.write(Buffer.alloc(2_000_000, 'x'));
@@ -73,7 +73,7 @@ describe('a landed page', () => {
 });
 
 describe('after a crash', () => {
-  test('complete pages are kept with their counts, and the batch is what it was', async () => {
+  test('complete pages are kept with their counts, and the batch is unchanged', async () => {
     const root = await scratch();
     const landing = await createLanding(root, batch, 'run1');
     await land(landing, page('p0001', 0n));
@@ -100,7 +100,7 @@ describe('after a crash', () => {
     await unfinished.discard();
   });
 
-  test('the children of a split are known, and what landed for their parent is gone', async () => {
+  test('the children of a split are known, and the file of their parent is gone', async () => {
     const root = await scratch();
     const landing = await createLanding(root, batch, 'run1');
     await land(landing, page('p0002', 1n));
@@ -115,7 +115,7 @@ describe('after a crash', () => {
     expect(await readdir(landing.folder)).toEqual(['batch.json']);
   });
 
-  test('batches come back oldest first; a removed one does not', async () => {
+  test('batches are found oldest first; a removed one is not found', async () => {
     const root = await scratch();
     const first = await createLanding(root, batch, 'run1');
     await createLanding(root, { ...batch, id: 'b0002' }, 'run1');

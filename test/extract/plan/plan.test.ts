@@ -12,14 +12,14 @@ import type { Page } from '../../../src/model/page.ts';
 const start = parseInstant('2025-01-01T00:00:00Z') ?? 0n;
 const caps: Caps = { rows: 10_000, bytes: 5_000_000 };
 
-function hours(rows: readonly number[], bytesARow = 400): PlanCell[] {
+function hours(rows: readonly number[], rowBytes = 400): PlanCell[] {
   return rows.map((count, k) => {
     const from = start + BigInt(k) * HOUR;
-    return { from, to: from + HOUR, rows: count, bytes: count * bytesARow };
+    return { from, to: from + HOUR, rows: count, bytes: count * rowBytes };
   });
 }
 
-/** What the pages ask for, hash ranges of one window taken together; throws where they overlap or leave a bucket out. */
+/** The windows that the pages cover, hash ranges combined. Throws where pages overlap or leave out a bucket. */
 function union(pages: readonly Page[]): { from: bigint; to: bigint }[] {
   const windows: { from: bigint; to: bigint }[] = [];
   let bucket = 0;
@@ -37,13 +37,13 @@ function union(pages: readonly Page[]): { from: bigint; to: bigint }[] {
   return joinWindows(windows);
 }
 
-/** Rows of any span when `perHour` rows lie evenly in time; sums are exact. */
+/** Rows of any span when `perHour` rows are spread evenly in time; sums are exact. */
 function evenly(perHour: number): (from: bigint, unit: bigint) => number {
   const before = (at: bigint): bigint => (at * BigInt(perHour)) / HOUR;
   return (from, unit) => Number(before(from + unit) - before(from));
 }
 
-/** The loop of the shell, with a source that counts at once: cells of `unit` inside the windows, by a function of time. */
+/** The loop of `packPages`, with a source that counts instantly: `count` gives the rows of each cell. */
 function packWith(
   cells: readonly PlanCell[],
   count: (from: bigint, unit: bigint) => number,
@@ -82,44 +82,44 @@ describe('the pages of any cells', () => {
   const cell = fc.record({
     gap: fc.nat(3),
     rows: fc.oneof(fc.nat(300), fc.nat(30_000), fc.constant(0)),
-    bytesARow: fc.integer({ min: 1, max: 2000 }),
+    rowBytes: fc.integer({ min: 1, max: 2000 }),
     filler: fc.boolean(),
     edge: fc.boolean(),
   });
 
-  test('are disjoint, in time order, ask for exactly the cells, and stay within the caps or are hash parts', () => {
+  test('are disjoint, in time order, cover exactly the cells, and are within the caps or are hash parts', () => {
     fc.assert(
       fc.property(fc.array(cell, { maxLength: 120 }), (given) => {
         const cells: PlanCell[] = [];
         let at = start;
-        for (const { gap, rows, bytesARow, filler, edge } of given) {
+        for (const { gap, rows, rowBytes, filler, edge } of given) {
           if (gap > 0 && filler) cells.push({ from: at, to: at + BigInt(gap) * HOUR, rows: 0, bytes: 0, filler: true });
           at += BigInt(gap) * HOUR;
           cells.push({
             from: at,
             to: at + HOUR,
             rows,
-            bytes: rows * bytesARow,
+            bytes: rows * rowBytes,
             ...(edge ? { atRetentionEdge: true } : {}),
           });
           at += HOUR;
         }
-        const wanted = cells.filter((one) => !one.filler);
+        const stale = cells.filter((one) => !one.filler);
         const pages = planPages(cells, caps);
-        const asked = union(pages);
-        // Everything wanted is asked for; beyond it only fillers are.
-        for (const { from, to } of wanted)
-          expect(asked.some((window) => window.from <= from && to <= window.to)).toBe(true);
+        const covered = union(pages);
+        // All stale cells are covered, and nothing else except fillers.
+        for (const { from, to } of stale)
+          expect(covered.some((window) => window.from <= from && to <= window.to)).toBe(true);
         const length = (list: readonly { from: bigint; to: bigint }[]): bigint =>
           list.reduce((sum, { from, to }) => sum + to - from, 0n);
-        const outside = length(asked) - length(wanted);
-        expect(outside >= 0n && outside <= length(cells) - length(wanted)).toBe(true);
+        const outside = length(covered) - length(stale);
+        expect(outside >= 0n && outside <= length(cells) - length(stale)).toBe(true);
         const whole = pages.filter((page) => !page.hash);
         expect(Math.max(0, ...whole.map((page) => page.rows ?? Infinity))).toBeLessThanOrEqual(caps.rows);
         expect(Math.max(0, ...whole.map((page) => page.bytes))).toBeLessThanOrEqual(caps.bytes);
         for (const page of pages) {
           expect(page.windows.length).toBeLessThanOrEqual(100);
-          const edged = wanted.some(
+          const edged = stale.some(
             (one) => one.atRetentionEdge && page.windows.some(({ from, to }) => one.from < to && from < one.to),
           );
           expect(page.atRetentionEdge ?? false).toBe(edged);
@@ -138,7 +138,7 @@ describe('the pages of any cells', () => {
     );
   });
 
-  test('are no more than twice the fewest possible and one, however the rows lie', () => {
+  test('are at most one more than twice the fewest possible, for any distribution of rows', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(10_000), { minLength: 1, maxLength: 200 }), (rows) => {
         const total = rows.reduce((sum, count) => sum + count, 0);
@@ -149,7 +149,7 @@ describe('the pages of any cells', () => {
   });
 });
 
-describe('calls: pages are at most 1.05 of the fewest possible on an evenly filled source', () => {
+describe('calls: on an evenly filled source, pages are at most 1.05 times the fewest possible', () => {
   test.each([0.01, 0.3, 0.51, 0.7, 0.99, 1.3, 2.5])('an hour of %d caps', (share) => {
     const perHour = Math.round(share * caps.rows);
     const cells = hours(Array.from({ length: 720 }, () => perHour));
@@ -160,7 +160,7 @@ describe('calls: pages are at most 1.05 of the fewest possible on an evenly fill
     expect(union(pages)).toEqual([{ from: start, to: start + 30n * DAY }]);
   });
 
-  test('a count that saves no call is not asked for', () => {
+  test('a count that saves no call is not made', () => {
     expect(refinement(hours([100, 200, 300]), caps)).toBeUndefined();
     expect(refinement(hours([6000, 6000, 6000]), caps)).toBeUndefined();
     expect(refinement(hours([]), caps)).toBeUndefined();
@@ -169,14 +169,14 @@ describe('calls: pages are at most 1.05 of the fewest possible on an evenly fill
 });
 
 describe('hard distributions', () => {
-  test('an empty range is no page, an empty stale cell is one', () => {
+  test('an empty range needs no page, an empty stale cell needs one', () => {
     expect(planPages([], caps)).toEqual([]);
     expect(planPages(hours([0, 0, 0]), caps)).toMatchObject([
       { rows: 0, windows: [{ from: start, to: start + 3n * HOUR }] },
     ]);
   });
 
-  test('everything in one instant becomes hash parts, found without going through every unit for nothing', () => {
+  test('rows of a single instant become hash parts, without counting every finer unit', () => {
     const cells = hours([500_000]);
     const { pages, calls } = packWith(cells, (from) => (floorTo(from, HOUR) === from ? 500_000 : 0));
     expect(pages.filter((page) => page.hash).length).toBeGreaterThanOrEqual(50);
@@ -197,7 +197,7 @@ describe('hard distributions', () => {
     expect(union(pages)).toEqual([{ from: start, to: start + 8760n * HOUR }]);
   });
 
-  test('rows that are large in bytes are packed by bytes', () => {
+  test('large rows are packed by bytes', () => {
     const pages = planPages(
       hours(
         Array.from({ length: 10 }, () => 100),
@@ -208,7 +208,7 @@ describe('hard distributions', () => {
     expect(pages).toHaveLength(10);
   });
 
-  test('a hundred scattered late hours are one page, and a filler joins its neighbours only', () => {
+  test('a hundred scattered late hours are one page, and a filler joins only its neighbours', () => {
     const scattered = Array.from({ length: 100 }, (_, k) => {
       const from = start + BigInt(k) * DAY;
       return { from, to: from + HOUR, rows: 3, bytes: 1000 };
@@ -223,7 +223,7 @@ describe('hard distributions', () => {
     expect(planPages([first, filler], caps)[0]?.windows).toEqual([{ from: first.from, to: first.to }]);
   });
 
-  test('hash parts of an uncounted cell keep a margin for the spread of ids, and say what they hold at least', () => {
+  test('hash parts of an uncounted cell keep a margin for the spread of ids, and state their minimum of rows', () => {
     const pages = planPages(hours([136]), { rows: 50, bytes: 1e9 });
     expect(pages).toHaveLength(5);
     for (const page of pages) expect(page.rows).toBeUndefined();
@@ -238,12 +238,12 @@ describe('hard distributions', () => {
     union(counted);
   });
 
-  test('many hot seconds are counted by bucket in one call', () => {
-    const hot = Array.from({ length: 40 }, (_, k) => {
+  test('many seconds over the caps are counted by bucket in one call', () => {
+    const seconds = Array.from({ length: 40 }, (_, k) => {
       const from = start + BigInt(k) * MINUTE;
       return { from, to: from + SECOND, rows: 136, bytes: 40_000 };
     });
-    expect(refinement(hot, { rows: 50, bytes: 1e9 })).toEqual({ kind: 'buckets', cells: hot });
+    expect(refinement(seconds, { rows: 50, bytes: 1e9 })).toEqual({ kind: 'buckets', cells: seconds });
   });
 
   test('a year of minutes is planned in a second or two', () => {
@@ -264,7 +264,7 @@ describe('batches', () => {
   };
   const options = { tenant: 't', table: 'Events', prefix: 'run', bytes: 128_000_000 } as const;
 
-  test('end with a day when they are half full, have ids that sort, and cover their pages', () => {
+  test('end with a day once they are half full, have ids that sort, and cover their pages', () => {
     const found = batches(
       Array.from({ length: 12 }, (_, k) => day(k, 16_000_000)),
       options,
@@ -274,12 +274,12 @@ describe('batches', () => {
     expect(found[0]?.windows).toEqual([{ from: start, to: start + 4n * DAY }]);
   });
 
-  test('do not put a large page behind a small one', () => {
+  test('do not combine a small page with a large one', () => {
     const found = batches([day(0, 60_000_000), day(1, 190_000_000), day(2, 10_000_000)], options);
     expect(found.map(({ pages }) => pages.map(({ id }) => id))).toEqual([['p0'], ['p1'], ['p2']]);
   });
 
-  test('never part the hash parts of one cell', () => {
+  test('never separate the hash parts of one cell', () => {
     const parts = planPages(
       hours([200_000]).map((cell) => ({ ...cell, bytes: 800_000_000 })),
       caps,

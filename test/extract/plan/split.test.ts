@@ -11,7 +11,7 @@ const start = parseInstant('2026-03-01T00:00:00Z') ?? 0n;
 describe('the parts of a page', () => {
   const stretch = fc.record({ gap: fc.integer({ min: 1, max: 5000 }), seconds: fc.integer({ min: 1, max: 5000 }) });
 
-  test('are disjoint, ask for exactly what it asked for, and lie on whole seconds', () => {
+  test('are disjoint, cover exactly the page, and begin at whole seconds', () => {
     fc.assert(
       fc.property(
         fc.array(stretch, { minLength: 1, maxLength: 30 }),
@@ -40,7 +40,7 @@ describe('the parts of a page', () => {
     );
   });
 
-  test('are halves in time, down to a second, then hash ranges, down to a bucket, then none', () => {
+  test('are halves in time down to a second, then hash ranges down to a bucket, then none', () => {
     const page: Page = {
       id: 'p',
       windows: [{ from: start, to: start + HOUR }],
@@ -77,7 +77,7 @@ describe('the parts of a page', () => {
     });
   });
 
-  test('of one hash bucket that spans time are cut by time: rows without an id all lie in one bucket', () => {
+  test('are cut by time if the page is one hash bucket, because rows without an id all share a bucket', () => {
     const hash = { from: 7, to: 8 };
     const page: Page = { id: 'p', windows: [{ from: start, to: start + 2n * SECOND }], rows: 9, bytes: 10, hash };
     const [first, second] = splitPage(page) ?? [];

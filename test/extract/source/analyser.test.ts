@@ -59,17 +59,17 @@ function* everyQuery(): Generator<readonly [name: string, query: string, columns
     for (const dropKeys of keys) {
       for (const proof of ['checksum', 'count', 'none'] as const)
         for (const unit of ['hour', 'minute', 'second'] as const)
-          for (const range of [...(unit === 'hour' ? ranges : []), ...windows.map((some) => ({ windows: some }))]) {
+          for (const range of [...(unit === 'hour' ? ranges : []), ...windows.map((list) => ({ windows: list }))]) {
             const query: CellQuery = { table, unit, proof, range, dropKeys };
             yield [`cells of ${table} by ${unit}, ${proof}`, cellQuery(query), packed];
           }
-      for (const some of windows)
-        yield [`buckets of ${table}`, bucketQuery(table, some, { items: 20_000, dropKeys }), packed];
-      for (const some of windows) {
-        const page: Page = { id: 'p', windows: some, rows: 1, bytes: 1 };
+      for (const list of windows)
+        yield [`buckets of ${table}`, bucketQuery(table, list, { items: 20_000, dropKeys }), packed];
+      for (const list of windows) {
+        const page: Page = { id: 'p', windows: list, rows: 1, bytes: 1 };
         const columns = TABLES[table].columns.map(({ name }) => `${name}: string`);
         yield [`page of ${table}`, pageQuery(table, page, 500_000, dropKeys), columns];
-        const part: Page = { ...page, windows: some.slice(0, 1), hash: { from: 0, to: 32_768 } };
+        const part: Page = { ...page, windows: list.slice(0, 1), hash: { from: 0, to: 32_768 } };
         yield [`hash part of ${table}`, pageQuery(table, part, 1, dropKeys), columns];
       }
     }
@@ -90,7 +90,7 @@ function* everyQuery(): Generator<readonly [name: string, query: string, columns
 }
 
 describe('every query text that the pipeline can send', () => {
-  test('is clean in the analyser of the engine, warnings included, and answers with text columns under their own names', () => {
+  test("passes the engine's analyser without errors or warnings, and returns text columns under their own names", () => {
     const faults: string[] = [];
     let checked = 0;
     for (const [name, query, columns] of everyQuery()) {
@@ -104,7 +104,7 @@ describe('every query text that the pipeline can send', () => {
     expect(checked).toBeGreaterThan(200);
   });
 
-  test('is refused by the analyser when a column is misspelt, so that the check above means something', () => {
+  test('fails the analyser when a column is misspelt, which shows that the check above works', () => {
     expect(
       analyse(cellQuery({ table: 'Events', unit: 'hour', proof: 'checksum', range: { settleMs: 0 } })).problems,
     ).toEqual([]);
@@ -113,13 +113,13 @@ describe('every query text that the pipeline can send', () => {
 });
 
 describe('a query text', () => {
-  test('takes no number that is not whole and no window that is empty', () => {
+  test('rejects numbers that are not whole and windows that are empty', () => {
     const page: Page = { id: 'p', windows: [{ from: start, to: start }], rows: 1, bytes: 1 };
     expect(() => pageQuery('Events', page, 1)).toThrow(RangeError);
     expect(() => pageQuery('Events', { ...page, windows: windows[0] ?? [] }, 1.5)).toThrow(RangeError);
   });
 
-  test('carries a key of any characters as one literal of plain ASCII', () => {
+  test('writes a key of any characters as one literal of plain ASCII', () => {
     const query = pageQuery('Events', { id: 'p', windows: windows[0] ?? [], rows: 1, bytes: 1 }, 1, [
       { types: undefined, keys: [`a'b"c\\d\u{1f600}`] },
     ]);

@@ -70,11 +70,11 @@ async function failure(work: Promise<unknown>): Promise<InsightsError> {
     if (error instanceof InsightsError) return error;
     throw error;
   }
-  throw new Error('It did not fail.');
+  throw new Error('The call did not fail.');
 }
 
 describe('a call', () => {
-  test('is a POST of the query alone to the tenant, with its key, and nothing else', async () => {
+  test("is a POST to the tenant's URL with its key, and the body holds only the query", async () => {
     const { client, server } = await bench([json({ rows })]);
     expect(await client.ask('Events | take 1', columns)).toEqual({ kind: 'rows', rows, named: false, form: 'arrays' });
     const [call] = server.calls;
@@ -84,7 +84,7 @@ describe('a call', () => {
     expect(client.stats).toMatchObject({ calls: 1, retries: 0, bytes: JSON.stringify({ rows }).length });
   });
 
-  test('gives cells in the order asked for, where the answer names its columns or sends objects', async () => {
+  test('returns cells in the requested order, even if the answer orders its columns differently or sends objects', async () => {
     const { client } = await bench([
       json({ columns: ['b', 'x', 'a'], rows: [['x', null, '1']] }),
       json({ rows: [{ b: 'x', a: '1' }] }),
@@ -93,7 +93,7 @@ describe('a call', () => {
     expect(await client.ask('q', columns)).toMatchObject({ kind: 'rows', rows: [['1', 'x']] });
   });
 
-  test('streams its rows into a file, decompressed', async () => {
+  test('streams its rows into a file and decompresses them', async () => {
     const many = Array.from({ length: 50_000 }, (_, k) => [`${k}`, 'é'.repeat(20)]);
     const body = gzipSync(JSON.stringify({ rows: many }));
     const { client, open } = await bench([
@@ -108,14 +108,14 @@ describe('a call', () => {
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual(many);
   });
 
-  test('whose answer drips in for ever ends when its time is used up, and says so', async () => {
+  test('ends when its total time is used up, even if the answer keeps trickling in, and says so', async () => {
     const drip: Reply = (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
       response.write('{"rows":[');
       const timer = setInterval(() => response.write(' '), 20);
       response.once('close', () => clearInterval(timer));
     };
-    // Each piece comes long before the answer counts as stalled.
+    // Each piece arrives long before the answer would count as stalled.
     const { client, server, open, folder } = await bench([drip], { totalMs: 500, attempts: 2 });
     const error = await failure(client.download('Events | take 1', columns, open));
     expect(error.failure).toBe('source');
@@ -124,7 +124,7 @@ describe('a call', () => {
     expect((await readdir(folder)).filter((name) => name.startsWith('p1'))).toEqual([]);
   });
 
-  test('whose answer grows beyond all bounds when it is unpacked is cut off there', async () => {
+  test('is cut off when its answer exceeds the size limit after decompression', async () => {
     const bomb = gzipSync(Buffer.concat([Buffer.from('{"rows":[["'), Buffer.alloc(50_000_000, 'a')]));
     expect(bomb.length).toBeLessThan(100_000);
     const reply: Reply = (_, response) => {
@@ -147,7 +147,7 @@ describe('a call', () => {
   });
 });
 
-describe('a call that failed is made again', () => {
+describe('a failed call is retried', () => {
   const cut: Reply = (_, response) => {
     response.writeHead(200, { 'content-length': '1000' });
     response.write('{"rows":[["1","x"],["2"');
@@ -158,13 +158,13 @@ describe('a call that failed is made again', () => {
     'a 502 of HTML': raw('<html>', 502),
     'a 500 of a problem': json({ title: 'Oops', status: 500 }, 500),
     'a 522': raw('', 522),
-    'a reset before the head': (_, response) => response.destroy(),
+    'a reset before the response': (_, response) => response.destroy(),
     'a body that is cut off': cut,
-    'a body that ends early without a sign': raw('{"rows":[["1","x"]', 200),
+    'a body that ends early without an error': raw('{"rows":[["1","x"]', 200),
     'a 200 of HTML': raw('<!doctype html>', 200),
     'a failure inside an answer': json({ rows: [['1', 'x'], { OneApiErrors: [{ error: { code: 'Internal' } }] }] }),
   };
-  test.each(Object.entries(faults))('after %s, and nothing of the first answer is left', async (_, fault) => {
+  test.each(Object.entries(faults))('after %s, and nothing of the first answer remains', async (_, fault) => {
     const { client, clock, open } = await bench([fault, json({ rows })]);
     const outcome = await client.download('q', columns, open);
     expect(outcome).toMatchObject({ kind: 'rows', rows: 2 });
@@ -183,7 +183,7 @@ describe('a call that failed is made again', () => {
     expect(client.stats.retries).toBe(1);
   });
 
-  test('after 429 not before the wait that it names, in seconds or as a date', async () => {
+  test('after a 429 not before the time that it names, in seconds or as a date', async () => {
     const date = new Date(Date.now() + 90_000).toUTCString();
     const { client, clock } = await bench([
       raw('', 429, { 'retry-after': '7' }),
@@ -197,18 +197,18 @@ describe('a call that failed is made again', () => {
     expect(client.stats.waitedMs).toBeGreaterThan(85_000);
   });
 
-  test('a bounded number of times, then the table is given up with what was seen', async () => {
+  test('a limited number of times, then the table is given up with the last error', async () => {
     const { client, server, folder, open } = await bench([json({ title: 'Down', detail: 'for repair' }, 503)]);
     const error = await failure(client.download('q', columns, open));
     expect(error.failure).toBe('source');
-    expect(error.message).toBe('The source did not answer usably in 4 calls: status 503, Down: for repair.');
+    expect(error.message).toBe('The source gave no usable answer in 4 calls: status 503, Down: for repair.');
     expect(error.where).toMatchObject({ tenant: 'demo', status: 503 });
     expect(error).toMatchObject({ reason: 'spent' });
     expect(server.calls).toHaveLength(4);
     expect(await readdir(folder)).toEqual(['demo.log']);
   });
 
-  test('where nobody listens', async () => {
+  test('when nothing listens at the address', async () => {
     const { client, server } = await bench([]);
     await server.close();
     const error = await failure(client.ask('q', columns));
@@ -216,7 +216,7 @@ describe('a call that failed is made again', () => {
   });
 });
 
-describe('asking for less is an outcome, not an error', () => {
+describe('"too large" is an outcome, not an error', () => {
   const large =
     'Query result set has exceeded the internal record count limit (E_QUERY_RESULT_SET_TOO_LARGE; 0x80DA0003)';
   test.each<[string, Reply, object]>([
@@ -225,30 +225,30 @@ describe('asking for less is an outcome, not an error', () => {
       json({ rows: [...rows, { OneApiErrors: [{ error: { '@message': large } }] }] }),
       { by: 'rows', rowsSeen: 2 },
     ],
-    ['an error beside the rows', json({ rows, error: { message: large } }), { by: 'rows', rowsSeen: 2 }],
+    ['an error next to the rows', json({ rows, error: { message: large } }), { by: 'rows', rowsSeen: 2 }],
     ['a 400', json({ title: 'Bad', detail: large }, 400), { by: 'rows', rowsSeen: 0 }],
     ['a 504', raw('', 504), { by: 'timeout', rowsSeen: 0 }],
     ['a 413', raw('', 413), { by: 'bytes', rowsSeen: 0 }],
-    ['no head in time', () => {}, { by: 'timeout', rowsSeen: 0 }],
+    ['no response in time', () => {}, { by: 'timeout', rowsSeen: 0 }],
   ])('after %s', async (_, reply, outcome) => {
     const { client, folder, open } = await bench([reply], { timeoutMs: 100 });
     expect(await client.download('q', columns, open)).toMatchObject({ kind: 'too-large', ...outcome });
     expect(await readdir(folder)).toEqual(['demo.log']);
   });
 
-  test('after a body beyond our own bound', async () => {
+  test('after a body that exceeds our own size limit', async () => {
     const { client, open } = await bench([json({ rows: [['x'.repeat(5000), 'y']] })], { maxBodyBytes: 1000 });
     expect(await client.download('q', columns, open)).toMatchObject({ kind: 'too-large', by: 'bytes' });
   });
 });
 
-describe('a refusal says what, where, and what to do next', () => {
+describe('an error says what happened, where, and what to do next', () => {
   test.each<[number, string, RegExp]>([
-    [401, 'auth', /refused the key/],
+    [401, 'auth', /rejected the key/],
     [403, 'auth', /lacks a scope/],
-    [404, 'auth', /knows no tenant "demo"/],
-    [400, 'source', /refused the query: status 400, SEM0100: unknown function/],
-    [302, 'source', /refused the query: status 302/],
+    [404, 'auth', /does not know tenant "demo"/],
+    [400, 'source', /rejected the query: status 400, SEM0100: unknown function/],
+    [302, 'source', /rejected the query: status 302/],
   ])('status %i', async (status, kind, message) => {
     const { client, server } = await bench([
       json({ title: 'SEM0100', detail: 'unknown function' }, status, { location: 'http://127.0.0.1:9/' }),
@@ -265,7 +265,7 @@ describe('a refusal says what, where, and what to do next', () => {
     expect((await failure(client.ask('q', columns))).hint).toMatch(/Insights\.Read or Insights:Read/);
   });
 
-  test('an answer that is not understood is refused at once, with its keys and without its data', async () => {
+  test('an answer that cannot be understood is not retried; the error shows its keys and none of its data', async () => {
     const { client, server } = await bench([json({ result: [['private@example.com']], meta: 1 })]);
     const error = await failure(client.ask('q', columns));
     expect(error.message).toMatch(/keys are: result, meta\.$/);
@@ -273,7 +273,7 @@ describe('a refusal says what, where, and what to do next', () => {
     expect(server.calls).toHaveLength(1);
   });
 
-  test('columns that do not cover the projection, and rows of another width, are refused', async () => {
+  test('an answer that lacks columns, or has rows of another width, is rejected', async () => {
     const { client, folder, open } = await bench([
       json({ columns: ['a', 'c'], rows: [['1', '2']] }),
       json({ rows: [['1', '2', '3']] }),
@@ -283,7 +283,7 @@ describe('a refusal says what, where, and what to do next', () => {
     expect((await failure(client.ask('q', columns))).message).toMatch(/exactly 2 cells/);
   });
 
-  test('a key that cannot stand in a header is refused before it is sent, and never shown', async () => {
+  test('a key that a header cannot hold is rejected before it is sent, and never shown', async () => {
     const value = `${SECRET}\n`;
     const { client, server } = await bench(
       [json({ rows })],
@@ -297,8 +297,8 @@ describe('a refusal says what, where, and what to do next', () => {
   });
 });
 
-describe('a key that was replaced', () => {
-  test('is read again once when the old one is refused', async () => {
+describe('a rotated key', () => {
+  test('is read again once when the old one is rejected', async () => {
     const keys = ['old', 'new'];
     const { client, server } = await bench(
       [raw('', 401), json({ rows })],
@@ -311,7 +311,7 @@ describe('a key that was replaced', () => {
     expect(server.calls.map((call) => call.headers.authorization)).toEqual(['Bearer old', 'Bearer new']);
   });
 
-  test('by one that is refused too stops the tenant', async () => {
+  test('stops the tenant when it is rejected too', async () => {
     let reads = 0;
     const { client, server } = await bench(
       [raw('', 401)],
@@ -340,7 +340,7 @@ describe('every wait can be aborted', () => {
     expect(await readdir(folder)).toEqual(['demo.log']);
   });
 
-  test('before a repetition', async () => {
+  test('before a retry', async () => {
     const stop = new AbortController();
     const { client, clock } = await bench([raw('', 503)]);
     const error = failure(client.ask('q', columns, stop.signal));

@@ -9,7 +9,7 @@ interface Scan extends EnvelopeResult {
   readonly lines: readonly string[];
 }
 
-/** Scans a body cut into chunks of the given sizes, over and over. */
+/** Scans a body in chunks of the given sizes, which are repeated as often as needed. */
 function scan(body: string | Buffer, sizes: readonly number[] = [1 << 20]): Scan {
   const bytes = Buffer.from(body);
   const parts: Buffer[] = [];
@@ -41,9 +41,9 @@ const rows = [
 ];
 const columns = ['id', 'a', 'b', 'c'];
 
-describe('an answer is understood whatever envelope its rows come in', () => {
+describe('rows are found in every known envelope', () => {
   const shapes: Readonly<Record<string, readonly [body: unknown, columns: readonly string[] | undefined]>> = {
-    'rows alone': [{ rows }, undefined],
+    'only rows': [{ rows }, undefined],
     'columns before': [{ columns, rows }, columns],
     'columns after, as objects': [{ rows, columns: columns.map((name) => ({ name, type: 'string' })) }, columns],
     'columnName members': [{ columns: columns.map((columnName) => ({ columnName })), rows }, columns],
@@ -87,7 +87,7 @@ describe('an answer is understood whatever envelope its rows come in', () => {
       ],
       columns,
     ],
-    'nothing but the rows': [rows, undefined],
+    'rows without an object around them': [rows, undefined],
     'other members before and after': [
       { took: 3, 'rows ': [], nested: { rows: [1, 2] }, error: null, errors: [], rows, next: null },
       undefined,
@@ -117,13 +117,13 @@ describe('an answer is understood whatever envelope its rows come in', () => {
   });
 });
 
-describe('a failure inside a successful answer is seen', () => {
+describe('a failure inside a successful answer is detected', () => {
   const failures: Readonly<Record<string, unknown>> = {
     'an error object as the last row': {
       rows: [['a'], { OneApiErrors: [{ error: { code: 'LimitsExceeded', message: '80DA0003' } }] }],
     },
     'exceptions as the only row': { rows: [{ Exceptions: ['Query result set has exceeded … 80DA0003'] }] },
-    'an error beside the rows': { rows: [], error: { code: 'x', message: '80DA0003' } },
+    'an error next to the rows': { rows: [], error: { code: 'x', message: '80DA0003' } },
     'errors without rows': { errors: ['80DA0003'] },
     'exceptions in a table': { Tables: [{ Columns: [], Rows: [['a']], Exceptions: ['80DA0003'] }] },
     'a status table': {
@@ -142,8 +142,8 @@ describe('a failure inside a successful answer is seen', () => {
   });
 });
 
-describe('a body that is not a whole answer is refused', () => {
-  test('cut anywhere, it is truncated and never a shorter answer', () => {
+describe('a body that is not a complete answer is rejected', () => {
+  test('a body that is cut anywhere counts as truncated, never as a shorter answer', () => {
     const body = JSON.stringify({ columns, rows, after: { k: ['v'] } });
     for (let length = 0; length < body.length; length++)
       expect(faultOf(body.slice(0, length)), `${length}`).toBe('truncated');
@@ -152,15 +152,15 @@ describe('a body that is not a whole answer is refused', () => {
   const malformed: Readonly<Record<string, string | Buffer>> = {
     'an HTML page': '<!DOCTYPE html><html>',
     'plain text': 'upstream connect error',
-    'something behind the end': '{"rows":[]} {"rows":[]}',
-    'a comma too many': '{"rows":[[1],]}',
-    'a comma too early': '{"rows":[,[1]]}',
-    'a comma too few': '{"rows":[[1][2]]}',
+    'content after the end': '{"rows":[]} {"rows":[]}',
+    'a trailing comma': '{"rows":[[1],]}',
+    'a leading comma': '{"rows":[,[1]]}',
+    'a missing comma': '{"rows":[[1][2]]}',
     'brackets that do not match': '{"rows":[[1}]}',
-    'a line feed inside a text': '{"rows":[["a\nb"]]}',
+    'a line feed inside a string': '{"rows":[["a\nb"]]}',
     'a nesting bomb': `{"rows":[${'['.repeat(100_000)}`,
     'a nesting bomb outside the rows': '['.repeat(100_000),
-    'bytes that are no UTF-8': Buffer.from([...Buffer.from('{"rows":[["a'), 0xff, ...Buffer.from('"]]}')]),
+    'bytes that are not UTF-8': Buffer.from([...Buffer.from('{"rows":[["a'), 0xff, ...Buffer.from('"]]}')]),
   };
   test.each(Object.entries(malformed))('%s', (_, body) => {
     expect(faultOf(body)).toBe('malformed');
@@ -172,12 +172,12 @@ describe('a body that is not a whole answer is refused', () => {
     'rows that are numbers': '{"rows":[1,2]}',
     'rows of both kinds': '{"rows":[{"a":1},[1]]}',
     'rows twice': '{"rows":[],"rows":[[1],[2]]}',
-    'rows twice, one in disguise': '{"rows":[[1]],"\\u0072ows":[[1],[2]]}',
+    'rows twice, one with an escaped key': '{"rows":[[1]],"\\u0072ows":[[1],[2]]}',
     'rows, and rows that are null': '{"rows":[[1]],"rows":null}',
     'rows, and a table with rows': '{"rows":[],"tables":[{"rows":[[1]]}]}',
     'two lists of tables': '{"tables":[{"rows":[]}],"tables":[{"rows":[[1]]}]}',
     'two primary results': '[{"TableKind":"PrimaryResult","Rows":[]},{"TableKind":"PrimaryResult","Rows":[[1]]}]',
-    'a primary result, and one that says so too late':
+    'two primary results, one of which names its kind after its rows':
       '[{"TableKind":"PrimaryResult","Rows":[]},{"Rows":[[1]],"TableKind":"PrimaryResult"}]',
     'rows that are no array': '{"rows":null}',
     'rows deeper than any known form': '{"result":{"rows":[[1]]}}',
@@ -225,14 +225,14 @@ describe('lines are the rows, byte for byte', () => {
     );
   });
 
-  test('blanks behind a row stay with it, wherever the chunk is cut', () => {
+  test('blanks after a row stay on its line, wherever the chunk is cut', () => {
     const body = '{"rows": [ [1]\n,\r\n\t[2] \n]}';
     const whole = scan(body);
     expect(whole.lines.map((line) => line.trim())).toEqual(['[1]', '[2]']);
     for (const size of [1, 2, 3, 5]) expect(scan(body, [size])).toEqual(whole);
   });
 
-  test('200 MB of rows full of escaped quotes pass in a few seconds', () => {
+  test('200 MB of rows full of escaped quotes are scanned in a few seconds', () => {
     const row = JSON.stringify([
       '0f1d2c9e',
       '2026-01-01T00:00:00Z',
@@ -241,10 +241,10 @@ describe('lines are the rows, byte for byte', () => {
     const chunk = Buffer.from(`,${row}`.repeat(Math.floor(65_536 / row.length)));
     const scanner = scanEnvelope(() => {});
     scanner.push(Buffer.from('{"rows":[[]'));
-    // By the processor's time: a busy machine is no slow scanner.
+    // Measured in CPU time, because a busy machine does not make the scanner slow.
     const started = process.cpuUsage();
     let bytes = 0;
-    // The same chunk again and again: commas between rows are replaced in place, so they are put back by the copy.
+    // The scanner replaces the commas between rows in place, so each push gets a fresh copy of the chunk.
     for (; bytes < 200e6; bytes += chunk.length) scanner.push(Buffer.from(chunk));
     scanner.push(Buffer.from(']}'));
     expect(scanner.end().bytes).toBeGreaterThan(200e6);

@@ -22,7 +22,7 @@ function fullestMinute(instants: readonly number[]): number {
 }
 
 describe('invariant 4: no sliding minute at the server holds more calls than the limit', () => {
-  test('whenever the server counts a call between its start and its end, whatever the latencies', () => {
+  test('no matter when the server counts a call between its start and end, and with any latency', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 12 }),
@@ -59,7 +59,7 @@ describe('invariant 4: no sliding minute at the server holds more calls than the
     );
   });
 
-  test('calls that are answered at once go out at the full rate', async () => {
+  test('calls that are answered at once are sent at the full rate', async () => {
     const clock = fakeClock();
     const limiter = await open(clock, await scratch(), 10);
     const starts: number[] = [];
@@ -79,13 +79,13 @@ describe('invariant 4: no sliding minute at the server holds more calls than the
     await limiter.close();
   });
 
-  test('also over runs that follow each other, one of them killed with a call in flight', async () => {
+  test('also across consecutive runs, one of them killed with a call in flight', async () => {
     const clock = fakeClock();
     const folder = await scratch();
     const first = await open(clock, folder, 3);
     (await first.acquire())();
     await first.acquire();
-    // No close: the process is gone.
+    // Not closed, because the process was killed.
     await settle();
     await clock.advance(10_000);
     const second = await open(clock, folder, 3);
@@ -95,7 +95,7 @@ describe('invariant 4: no sliding minute at the server holds more calls than the
     expect(clock.sleeps.at(-1)).toBe(50_100);
     await clock.advance(200);
     (await waiting)();
-    // The killed run's open call counts as ending when the second run began, ten seconds later than the first.
+    // The open call of the killed run counts as ending when the second run started, ten seconds after the first.
     const next = second.acquire();
     await settle();
     expect(clock.sleeps.at(-1)).toBeCloseTo(9900, -2);
@@ -105,7 +105,7 @@ describe('invariant 4: no sliding minute at the server holds more calls than the
     await first.close();
   });
 
-  test('a clock that was set back between two runs makes the second wait, not rush', async () => {
+  test('a clock that is set back between two runs makes the second run wait, not exceed the limit', async () => {
     const clock = fakeClock();
     const folder = await scratch();
     const first = await open(clock, folder, 1);
@@ -121,7 +121,7 @@ describe('invariant 4: no sliding minute at the server holds more calls than the
     await second.close();
   });
 
-  test('the record forgets what is old', async () => {
+  test('old calls are dropped from the file', async () => {
     const clock = fakeClock();
     const folder = await scratch();
     for (let run = 0; run < 3; run++) {
@@ -135,7 +135,7 @@ describe('invariant 4: no sliding minute at the server holds more calls than the
 });
 
 describe('every wait can be aborted', () => {
-  test('the one that sleeps and the ones behind it, and the next caller is served', async () => {
+  test('the caller that sleeps and the callers behind it; the next one is served', async () => {
     const clock = fakeClock();
     const limiter = await open(clock, await scratch(), 1);
     (await limiter.acquire())();
@@ -152,7 +152,7 @@ describe('every wait can be aborted', () => {
     await limiter.close();
   });
 
-  test('a caller behind calls in flight, which have no known end', async () => {
+  test('a caller that waits for calls in flight, whose end is unknown', async () => {
     const clock = fakeClock();
     const limiter = await open(clock, await scratch(), 1);
     const release = await limiter.acquire();
@@ -166,12 +166,12 @@ describe('every wait can be aborted', () => {
   });
 });
 
-describe('a 429 slows the limiter', () => {
-  test('nothing is sent before the wait is over, then a tenth fewer, recovering slowly', () => {
+describe('a 429', () => {
+  test('sends nothing before the wait is over, then a tenth fewer calls, and recovers slowly', () => {
     const minute = new SlidingMinute(60);
     minute.throttle(0, 5000);
     expect(minute.waitMs(0)).toBe(5000);
-    // Calls in flight that are refused in the same breath do not slow it again.
+    // Other calls in flight that get a 429 at the same time do not lower the limit again.
     minute.throttle(100, 7000);
     expect(minute.waitMs(100)).toBe(7000);
     expect(minute.limitAt(7100)).toBe(54);
@@ -179,7 +179,7 @@ describe('a 429 slows the limiter', () => {
     expect(minute.limitAt(600_000)).toBe(60);
   });
 
-  test('never below a quarter of the limit, nor to a stop', () => {
+  test('never lowers it below a quarter of the limit, nor to zero', () => {
     const minute = new SlidingMinute(8);
     for (let k = 0; k < 50; k++) minute.throttle(k * 10, 1);
     expect(minute.limitAt(500)).toBe(2);
@@ -188,7 +188,7 @@ describe('a 429 slows the limiter', () => {
     expect(one.limitAt(1)).toBe(1);
   });
 
-  test('is obeyed where there is no limit', () => {
+  test('pauses calls even without a limit', () => {
     const minute = new SlidingMinute(0);
     expect(minute.waitMs(0)).toBe(0);
     minute.throttle(0, 300);

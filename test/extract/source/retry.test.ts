@@ -12,12 +12,12 @@ function after(trouble: Trouble, state: Partial<RetryState> = {}): Decision {
   return decide(trouble, { ...first, ...state });
 }
 
-describe('ask again', () => {
-  test.each([408, 500, 502, 503, 520, 521, 522, 523, 524])('after %i, whatever the body', (code) => {
+describe('retries', () => {
+  test.each([408, 500, 502, 503, 520, 521, 522, 523, 524])('after a %i with any body', (code) => {
     expect(after(status(code, '<html>'))).toEqual({ next: 'retry', afterMs: 500, throttled: false });
   });
 
-  test('after a broken connection or body, and after an engine failure that is not known', () => {
+  test('after a broken connection or body, and after an unknown engine failure', () => {
     expect(after({ kind: 'broken', reason: 'reset' }).next).toBe('retry');
     expect(after({ kind: 'engine', text: '{"error":"something new"}' }).next).toBe('retry');
   });
@@ -28,23 +28,23 @@ describe('ask again', () => {
     expect(after(status(503), { attempt: 7, random: 0 })).toMatchObject({ afterMs: 0 });
   });
 
-  test('after 429 not before the source says so, and all calls of the tenant wait', () => {
+  test('after a 429 not before the time that the source names, and all calls of the tenant wait', () => {
     expect(after(status(429, '', 7000))).toEqual({ next: 'retry', afterMs: 7000, throttled: true });
     expect(after(status(429, '', 0), { attempt: 3 })).toEqual({ next: 'retry', afterMs: 2000, throttled: true });
   });
 
-  test('after 429 without a wait at the next minute', () => {
+  test('at the next minute after a 429 that names no time', () => {
     expect(after(status(429))).toEqual({ next: 'retry', afterMs: 20_000, throttled: true });
   });
 
-  test('but not more often than the attempts, nor beyond the total time', () => {
+  test('no more often than `attempts` allows, and not beyond the total time', () => {
     expect(after(status(503), { attempt: 8 })).toEqual({ next: 'stop-table', why: 'spent' });
     expect(after(status(503), { leftMs: 100 })).toEqual({ next: 'stop-table', why: 'spent' });
     expect(after(status(503, '', 86_400_000))).toEqual({ next: 'stop-table', why: 'spent' });
   });
 });
 
-describe('ask for less', () => {
+describe('splits', () => {
   test.each([
     ['a result that is too large', 'E_QUERY_RESULT_SET_TOO_LARGE', 'rows'],
     ['its code', 'code 80DA0003', 'rows'],
@@ -62,21 +62,21 @@ describe('ask for less', () => {
     expect(after(status(413))).toEqual({ next: 'split', by: 'bytes' });
   });
 
-  test('when memory is low only after one wait', () => {
+  test('after one retry, when the engine is low on memory', () => {
     const low: Trouble = { kind: 'engine', text: 'E_LOW_MEMORY_CONDITION (80DA0007)' };
     expect(after(low)).toMatchObject({ next: 'retry', afterMs: 1000 });
     expect(after(low, { attempt: 2 })).toMatchObject({ next: 'split' });
   });
 });
 
-describe('give up', () => {
-  test('the tenant, when key, scope or tenant are refused', () => {
+describe('gives up', () => {
+  test('the tenant, when its key, scope or id is rejected', () => {
     expect(after(status(401))).toEqual({ next: 'stop-tenant', why: 'key' });
     expect(after(status(403))).toEqual({ next: 'stop-tenant', why: 'scope' });
     expect(after(status(404))).toEqual({ next: 'stop-tenant', why: 'tenant' });
   });
 
-  test('the table, when the query is refused, even where the engine says so in a 200 or a 500', () => {
+  test('the table, when the query is rejected, even if the engine reports it with a 200 or a 500', () => {
     expect(after(status(400))).toEqual({ next: 'stop-table', why: 'refused' });
     expect(after(status(302))).toEqual({ next: 'stop-table', why: 'refused' });
     expect(after(status(500, 'Semantic error: SEM0100'))).toEqual({ next: 'stop-table', why: 'refused' });

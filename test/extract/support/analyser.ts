@@ -22,16 +22,16 @@ interface Language {
 }
 
 export interface Analysis {
-  /** `CODE: message` of every diagnostic, warnings too. */
+  /** `CODE: message` of every diagnostic, including warnings. */
   readonly problems: readonly string[];
   /** Result columns in order, as `name: type`. */
   readonly columns: readonly string[];
 }
 
-// Where the library puts itself; as a plain string, because its types are ours alone.
+// The global name under which the library registers itself. Typed as string, because the interfaces above describe it.
 const GLOBAL: string = 'Kusto';
 
-/** Microsoft's own parser and analyser over the three tables. */
+/** Microsoft's own KQL parser and analyser, loaded with the schema of the three tables. */
 export async function loadAnalyser(): Promise<(query: string) => Analysis> {
   const parts = ['bridge.min.js', 'Kusto.Language.Bridge.min.js'];
   for (const part of parts) await import(`@kusto/language-service-next/${part}`);

@@ -2,15 +2,15 @@ import { pino } from 'pino';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 
 export interface FakeClock extends Runtime {
-  /** Moves time on, waking sleepers in order and letting what they start run before the next wakes. */
+  /** Moves time on and wakes sleepers in order. Lets the work of each finish before the next one wakes. */
   advance(ms: number): Promise<void>;
-  /** Sets the wall clock alone. */
+  /** Sets only the wall clock. */
   setWall(ms: number): void;
-  /** Every sleep asked for. */
+  /** The lengths of all sleeps so far. */
   readonly sleeps: readonly number[];
 }
 
-/** A runtime whose time only moves when told; `fetch` is the real one. */
+/** A runtime whose time moves only by `advance`; `fetch` is the real one. */
 export function fakeClock(startMs = 1_900_000_000_000): FakeClock {
   let mono = 0;
   let wall = startMs;
@@ -56,7 +56,7 @@ export function fakeClock(startMs = 1_900_000_000_000): FakeClock {
   };
 }
 
-/** A runtime whose sleeps are over at once, and whose time moves on by them. */
+/** A runtime whose sleeps end at once and move its time on by their length. */
 export function hastyClock(): Runtime & { readonly sleeps: readonly number[] } {
   let slept = 0;
   const sleeps: number[] = [];
@@ -75,7 +75,7 @@ export function hastyClock(): Runtime & { readonly sleeps: readonly number[] } {
   };
 }
 
-/** Lets file operations and promises that are under way finish, however busy the machine is. */
+/** Waits until pending file operations and promises are done, even on a busy machine. */
 export async function settle(): Promise<void> {
   for (let quiet = 0; quiet < 4;) {
     await new Promise((resolve) => setImmediate(resolve));

@@ -1,7 +1,7 @@
 import { SlidingMinute } from '../../../src/extract/source/sliding-minute.ts';
 import type { Limiter } from '../../../src/extract/source/limiter.ts';
 
-/** A limiter that lets everything through, for tests of what is asked and not of when. */
+/** A limiter that never delays a call, for tests of what is sent and not of when. */
 export function unlimited(): Limiter {
   const minute = new SlidingMinute(0);
   return {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from 'vitest';
 
-/** A function that makes a fresh folder; all of them are removed after each test. */
+/** Returns a function that creates an empty folder. All of them are removed after each test. */
 export function scratchFolders(): () => Promise<string> {
   const made: string[] = [];
   afterEach(async () => {

@@ -9,7 +9,7 @@ interface Received {
   readonly body: string;
 }
 
-/** Answers a call; what it does not end stays open until the test is over. */
+/** Answers a call. A response that it does not end stays open until the test ends. */
 export type Reply = (call: Received, response: ServerResponse, index: number) => void;
 
 export interface TestServer {
@@ -18,7 +18,7 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-/** A function that serves replies on loopback, in order, the last one again and again; closed after each test. */
+/** Returns a function that serves the replies on loopback in order and repeats the last one. Closed after each test. */
 export function testServers(): (...replies: readonly Reply[]) => Promise<TestServer> {
   const stop: (() => Promise<void>)[] = [];
   afterEach(async () => {

@@ -19,12 +19,12 @@ export const NOW = '2026-03-20T10:30:00Z';
 export interface Source {
   readonly sandbox: Sandbox;
   readonly client: Client;
-  /** Calls that the sandbox has seen so far. */
+  /** Calls that the sandbox has received so far. */
   calls(): number;
   options(more?: Partial<FetchOptions>): FetchOptions;
 }
 
-/** A function that starts sandboxes with a client to each; all are closed after the file. */
+/** Returns a function that starts a sandbox with a client. All of them are closed after the tests of the file. */
 export function sources(): (options: SandboxOptions, settings?: Partial<ClientSettings>) => Promise<Source> {
   const started: Sandbox[] = [];
   afterAll(async () => {
@@ -50,14 +50,14 @@ export function sources(): (options: SandboxOptions, settings?: Partial<ClientSe
   };
 }
 
-/** The fingerprint of one id, as both sides compute it. */
+/** The fingerprint of one id, as the source and the lake compute it. */
 export function fingerprintOf(id: string): Fingerprint {
   const h = createHash('md5').update(id.toLowerCase()).digest('hex');
   const part = (from: number, length: number): bigint => BigInt(`0x${h.slice(from, from + length)}`);
   return { rows: 1n, sum0: part(0, 8), sum1: part(8, 8), xor: part(16, 15) };
 }
 
-/** What landed files hold, by the ids in their first cells. */
+/** The fingerprint of the rows in landed files, from the ids in their first cells. */
 export async function landedFingerprint(pages: readonly LandedPage[]): Promise<Fingerprint> {
   let sum = EMPTY;
   for (const page of pages) {
