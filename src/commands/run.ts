@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { planSummary, runSummary } from '../output/summary.ts';
 import { watchTraffic, type Traffic } from '../operate/traffic.ts';
-import type { RunRequest } from '../pipeline/table-work.ts';
+import type { RunRequest } from '../pipeline/request.ts';
 import { isLoopback } from '../config/schema.ts';
 import { observed } from './observe.ts';
 import { selectRange, selectTables, selectTenants } from './select.ts';

@@ -44,31 +44,31 @@ export interface TableReport extends At {
    * `refused`: a mass loss at the source was not mirrored. `partial`: loaded, but some hours do not balance.
    * `unfinished`: the budget ended before the table was done.
    */
-  outcome: 'verified' | 'partial' | 'failed' | 'refused' | 'stopped' | 'unfinished';
-  grade: Grade;
+  readonly outcome: 'verified' | 'partial' | 'failed' | 'refused' | 'stopped' | 'unfinished';
+  readonly grade: Grade;
   /** The source's clock at the last comparison, ISO; absent when it was not reached. */
-  sourceAt?: string;
+  readonly sourceAt?: string;
   /** Every call sent, retries included; `retries` of them were repetitions. */
-  calls: number;
-  retries: number;
-  waitedMs: number;
+  readonly calls: number;
+  readonly retries: number;
+  readonly waitedMs: number;
   /** Pages planned, pages landed, and splits that the source forced: landed ≤ planned + splits. */
-  planned: number;
-  pages: number;
-  splits: number;
-  rowsFetched: number;
-  bytes: number;
-  inserted: number;
-  replaced: number;
-  removed: number;
-  duplicates: number;
-  quarantined: number;
-  hours: HourCounts;
+  readonly planned: number;
+  readonly pages: number;
+  readonly splits: number;
+  readonly rowsFetched: number;
+  readonly bytes: number;
+  readonly inserted: number;
+  readonly replaced: number;
+  readonly removed: number;
+  readonly duplicates: number;
+  readonly quarantined: number;
+  readonly hours: HourCounts;
   /** A file of the lake changed. */
-  changed: boolean;
-  seconds: Record<string, number>;
-  left?: Left;
-  error?: ReportedError;
+  readonly changed: boolean;
+  readonly seconds: Readonly<Record<string, number>>;
+  readonly left?: Left;
+  readonly error?: ReportedError;
 }
 
 /** What a check said of the days of a tenant that a run changed. */

@@ -1,83 +1,126 @@
-/** The loop over tenants and tables that all commands share, and where failures stay within their table or tenant. */
+/** The loop over tenants and tables that all commands share. A failure stays within its table or its tenant. */
 import pLimit from 'p-limit';
 import type { Config, TableConfig, TenantConfig } from '../config/config.ts';
 import { InsightsError, StoppedError } from '../kernel/errors.ts';
-import type { Failure } from '../kernel/errors.ts';
 import type { Guards, LakeSettings } from '../load/ledger/ledger.ts';
+import type { ProgressListener, TableReport } from '../model/report.ts';
 import type { TableName } from '../model/tables.ts';
 import { reported } from './failure.ts';
-import type { TableReport } from '../model/report.ts';
-import type { CommandWork, RunRequest, TableWork } from './table-work.ts';
+import type { RunRequest, TableRequest } from './request.ts';
+import { addTo, emptyReport, progressOf } from './table-report.ts';
+import type { TableFact } from './table-report.ts';
+import type { CommonWork, TableWork } from './table-work.ts';
 import { openSource } from './tenant.ts';
 
-/** Tenants side by side; each has its own limiter, and the engine does one merge at a time. */
+/** Tenants worked on at the same time. Each has its own limiter, and the engine does one merge at a time. */
 const TENANTS_AT_ONCE = 8;
 
-/** Tenants in parallel, a tenant's tables in order of urgency; errors end up in the reports. */
-export async function eachTable(common: CommandWork, step: (work: TableWork) => Promise<void>): Promise<TableReport[]> {
-  const { config, request, runtime, signal } = common;
-  const limit = pLimit(TENANTS_AT_ONCE);
-  let disk: InsightsError | undefined;
-  const ofTenant = async (tenant: TenantConfig): Promise<TableReport[]> => {
-    const reports: TableReport[] = [];
-    await using source = await openSource(config, tenant, runtime, common.sinceMs);
-    const { stats } = source.client;
-    let stop: unknown;
-    let told: unknown;
-    for (const [table, settings] of byUrgency(tenant)) {
-      if (request.tables && !request.tables.includes(table)) continue;
-      const report = emptyReport(tenant.id, table);
-      reports.push(report);
-      const before = { ...stats };
-      try {
-        if (signal.aborted) throw signal.reason ?? new StoppedError('Stopped.');
-        if (stop ?? disk) throw stop ?? disk;
-        await step({ ...common, client: source.client, tenant: tenant.id, table, settings, report });
-      } catch (error) {
-        const { failure } = (report.error = reported(error));
-        report.outcome = OUTCOMES[failure] ?? 'failed';
-        // A missing or refused credential is so for every table; a full disk is full for every tenant.
-        if (failure === 'auth' || failure === 'config') stop = error;
-        if (failure === 'disk' && error instanceof InsightsError) disk = error;
-        if (failure === 'budget')
-          runtime.log.warn(
-            { event: 'table.unfinished', tenant: tenant.id, table, ...report.error.where, left: report.left },
-            'the budget did not suffice',
-          );
-        else if (error !== told)
-          runtime.log.error(
-            { event: 'table.failed', tenant: tenant.id, table, ...report.error, stack: stackOf(error) },
-            'table failed',
-          );
-        told = error;
-      }
-      report.calls = stats.calls - before.calls;
-      report.retries = stats.retries - before.retries;
-      report.waitedMs = Math.round(stats.waitedMs - before.waitedMs);
-    }
-    return reports;
-  };
-  const wanted = config.tenants.filter(({ id }) => request.tenants?.includes(id) ?? true);
-  const isAiling = ({ id }: TenantConfig): boolean => common.ailing?.has(id) ?? false;
-  const order = [...wanted.filter((tenant) => !isAiling(tenant)), ...wanted.filter(isAiling)];
-  const reports = (await Promise.all(order.map((tenant) => limit(() => ofTenant(tenant))))).flat();
-  // Told in the order of the configuration.
-  return wanted.flatMap(({ id }) => reports.filter(({ tenant }) => tenant === id));
+export interface Command extends CommonWork {
+  readonly request: RunRequest;
+  readonly onProgress?: ProgressListener;
+  /** When the run began, on the monotonic clock: its budget counts from there. Without it there is no budget. */
+  readonly sinceMs?: number;
+  /** Tenants that failed in the last run: their turn comes last, so that waiting for them delays no other tenant. */
+  readonly failedTenants?: ReadonlySet<string>;
 }
 
-const OUTCOMES: Partial<Record<Failure, TableReport['outcome']>> = {
-  massLoss: 'refused',
-  stopped: 'stopped',
-  budget: 'unfinished',
-};
+export interface TableOutcome<T> {
+  readonly report: TableReport;
+  /** What the step returned; undefined when it failed. */
+  readonly result: T | undefined;
+}
 
-/** The tables that the source forgets first come first: with them a small budget is spent. */
+/**
+ * Does a step for each selected table: tenants in parallel, a tenant's tables in order of urgency. Errors end up in the
+ * reports. The outcomes are in the order of the configuration.
+ */
+export async function eachTable<T>(
+  command: Command,
+  step: (work: TableWork) => Promise<T>,
+): Promise<readonly TableOutcome<T>[]> {
+  const { config, request, failedTenants = new Set() } = command;
+  const limit = pLimit(TENANTS_AT_ONCE);
+  const stops: Stops = {};
+  const selected = config.tenants.filter(({ id }) => request.tenants?.includes(id) ?? true);
+  const hasFailed = ({ id }: TenantConfig): boolean => failedTenants.has(id);
+  const order = [...selected.filter((tenant) => !hasFailed(tenant)), ...selected.filter(hasFailed)];
+  const byTenant = new Map<string, readonly TableOutcome<T>[]>();
+  await Promise.all(
+    order.map((tenant) => limit(async () => byTenant.set(tenant.id, await eachTableOf(tenant, command, step, stops)))),
+  );
+  return selected.flatMap(({ id }) => byTenant.get(id) ?? []);
+}
+
+/** Errors that end more than one table. */
+interface Stops {
+  /** A full disk is full for every tenant. */
+  disk?: InsightsError;
+}
+
+async function eachTableOf<T>(
+  tenant: TenantConfig,
+  command: Command,
+  step: (work: TableWork) => Promise<T>,
+  stops: Stops,
+): Promise<readonly TableOutcome<T>[]> {
+  const { config, request, runtime, signal, onProgress } = command;
+  await using source = await openSource(config, tenant, runtime, command.sinceMs);
+  const { client } = source;
+  const outcomes: TableOutcome<T>[] = [];
+  let stop: unknown;
+  let lastError: unknown;
+  for (const [table, settings] of byUrgency(tenant)) {
+    if (request.tables && !request.tables.includes(table)) continue;
+    let report = emptyReport(tenant.id, table);
+    let result: T | undefined;
+    const record = (fact: TableFact): void => {
+      report = addTo(report, fact);
+      const event = progressOf(tenant.id, table, fact);
+      if (event) onProgress?.(event);
+    };
+    const before = { ...client.stats };
+    try {
+      if (signal.aborted) throw signal.reason ?? new StoppedError('Stopped.');
+      if (stop ?? stops.disk) throw stop ?? stops.disk;
+      result = await step({ ...command, client, tenant: tenant.id, table, settings, record });
+    } catch (error) {
+      const failed = reported(error);
+      record({ kind: 'failed', error: failed });
+      // A missing or refused credential fails every table of the tenant.
+      if (failed.failure === 'auth' || failed.failure === 'config') stop = error;
+      if (failed.failure === 'disk' && error instanceof InsightsError) stops.disk = error;
+      if (failed.failure === 'budget')
+        runtime.log.warn(
+          { event: 'table.unfinished', tenant: tenant.id, table, ...failed.where, left: report.left },
+          'the budget did not suffice',
+        );
+      // An error that stops all tables is logged for the first of them only.
+      else if (error !== lastError)
+        runtime.log.error(
+          { event: 'table.failed', tenant: tenant.id, table, ...failed, stack: stackOf(error) },
+          'table failed',
+        );
+      lastError = error;
+    }
+    const { stats } = client;
+    record({
+      kind: 'calls',
+      calls: stats.calls - before.calls,
+      retries: stats.retries - before.retries,
+      waitedMs: Math.round(stats.waitedMs - before.waitedMs),
+    });
+    outcomes.push({ report, result });
+  }
+  return outcomes;
+}
+
+/** The tables that the source deletes from first come first, so that a small budget is spent on them. */
 function byUrgency({ tables }: TenantConfig): [TableName, TableConfig][] {
   const days = ([, { retentionDays = Infinity }]: [TableName, TableConfig]): number => retentionDays;
   return [...tables].sort((a, b) => (days(a) === days(b) ? 0 : days(a) - days(b)));
 }
 
-/** Where our own code threw; the message may quote what it worked on, so it is left out. */
+/** Where our own code threw, without the message, which may quote row content. */
 function stackOf(error: unknown): string | undefined {
   if (error instanceof InsightsError || !(error instanceof Error)) return undefined;
   return error.stack
@@ -86,32 +129,7 @@ function stackOf(error: unknown): string | undefined {
     .join('\n');
 }
 
-function emptyReport(tenant: string, table: TableName): TableReport {
-  return {
-    tenant,
-    table,
-    outcome: 'failed',
-    grade: 'checksum',
-    calls: 0,
-    retries: 0,
-    waitedMs: 0,
-    planned: 0,
-    pages: 0,
-    splits: 0,
-    rowsFetched: 0,
-    bytes: 0,
-    inserted: 0,
-    replaced: 0,
-    removed: 0,
-    duplicates: 0,
-    quarantined: 0,
-    hours: { verified: 0, partial: 0, open: 0, expired: 0 },
-    changed: false,
-    seconds: {},
-  };
-}
-
-export function lakeSettings(config: Config, request: Pick<RunRequest, 'allowDeletes'> = {}): LakeSettings {
+export function lakeSettings(config: Config, request: Pick<TableRequest, 'allowDeletes'> = {}): LakeSettings {
   const { engine, lake } = config;
   const guards = ({ quarantine, deletes }: Guards): Guards => ({
     quarantine,

@@ -1,6 +1,6 @@
 /**
- * Batches through fetch, merge and comparison, one being fetched while the one before is merged: the source and the disk
- * are busy together, and never more than two batches are landed at a time however large a backfill is.
+ * Takes batches through fetch, merge and comparison. One batch is fetched while the previous one is merged, so that the
+ * source and the disk are busy at the same time, and at most two batches are on disk however large a backfill is.
  */
 import { dirname, join } from 'node:path';
 import pLimit from 'p-limit';
@@ -21,29 +21,28 @@ import type { Batch, LandedPage } from '../model/page.ts';
 import { reported } from './failure.ts';
 import { remainderOf, withoutPage } from './refused-parts.ts';
 import type { Loadable, RefusedPart } from './refused-parts.ts';
-import { capsOf, comparisonOf, edgeOf, phase, timed } from './table-work.ts';
-import type { SizedCaps } from './table-work.ts';
-import type { TableWork } from './table-work.ts';
+import { capsOf, comparisonOf, edgeOf, timed } from './table-work.ts';
+import type { SizedCaps, TableWork } from './table-work.ts';
 
-/** Answers on their way into the lake. */
+/** Answers that are not loaded yet. */
 export const LANDING_FOLDER = 'landing';
-/** Answers that are loaded, where `landing.keep` is set: of tables without privacy rules, since they are as received. */
+/** Loaded answers, kept as received where `landing.keep` is set. Tables with privacy rules are never kept. */
 export const KEPT_FOLDER = 'kept';
 
-interface OnItsWay {
+interface FetchedBatch {
   readonly landing: Landing;
   readonly fetched: Fetched;
 }
 
 /**
- * When so many batches in a row give nothing that can be loaded, it is the source and not the part: no more is asked. What is
- * known to be refused since an earlier run does not count.
+ * After this many batches in a row that give nothing to load, the fault lies with the source and not with the part, and
+ * loading stops. Batches that an earlier run has seen refused do not count.
  */
-const MOST_IN_VAIN = 3;
+const MAX_FRUITLESS_BATCHES = 3;
 
 /**
- * Loads batches in order; those that an earlier run left come as landings. A part that cannot be delivered or loaded is
- * left out, so that it is in the way of no other, and returned. Throws what else the stages throw.
+ * Loads batches in order; a batch that an earlier run left comes as its landing. A part that cannot be delivered or loaded
+ * is skipped, so that it does not block the others, and returned. Throws what else the stages throw.
  */
 export async function loadBatches(
   work: TableWork,
@@ -51,35 +50,35 @@ export async function loadBatches(
   batches: readonly (Batch | Landing)[],
 ): Promise<readonly RefusedPart[]> {
   if (batches.length === 0) return [];
-  phase(work, 'fetch');
+  work.record({ kind: 'phase', phase: 'fetch' });
   const stop = new AbortController();
   const signal = AbortSignal.any([work.signal, stop.signal]);
-  const fetchOne = fetcher(work, signal);
+  const fetchNext = createFetcher(work, signal);
   const refused: RefusedPart[] = [];
-  let inVain = 0;
-  let next = fetchOne(batches[0]);
-  for (const [k, wanted] of batches.entries()) {
-    let current: OnItsWay | undefined;
-    const { isRemainder = false, windows } = 'batch' in wanted ? wanted.batch : wanted;
-    const vain = isRemainder ? 0 : 1;
+  let fruitless = 0;
+  let next = fetchNext(batches[0]);
+  for (const [k, given] of batches.entries()) {
+    let current: FetchedBatch | undefined;
+    const { isRemainder = false, windows } = 'batch' in given ? given.batch : given;
+    const counted = isRemainder ? 0 : 1;
     try {
       current = await timed(work, 'fetch', () => next);
     } catch (error) {
       if (!(error instanceof PartError)) throw error;
-      inVain += vain;
-      if (inVain >= MOST_IN_VAIN) throw error;
-      refused.push(tellRefused(work, error, windows));
+      fruitless += counted;
+      if (fruitless >= MAX_FRUITLESS_BATCHES) throw error;
+      refused.push(logRefused(work, error, windows));
     }
-    next = fetchOne(batches[k + 1]);
-    // Its failure is met when its turn comes, or not at all if this merge fails.
+    next = fetchNext(batches[k + 1]);
+    // Its failure is handled when its turn comes, and dropped if the merge of the current batch fails.
     next.catch(() => {});
     try {
       if (!current) continue;
-      const { parts, loaded } = await load(work, view, current);
+      const { parts, isLoaded } = await load(work, view, current);
       refused.push(...parts);
-      inVain = loaded ? 0 : inVain + vain;
+      fruitless = isLoaded ? 0 : fruitless + counted;
       const [part] = parts;
-      if (part && inVain >= MOST_IN_VAIN) throw part.error;
+      if (part && fruitless >= MAX_FRUITLESS_BATCHES) throw part.error;
     } catch (error) {
       stop.abort(error);
       await next.catch(() => {});
@@ -89,75 +88,83 @@ export async function loadBatches(
   return refused;
 }
 
-function tellRefused({ tenant, table, runtime }: TableWork, error: PartError, windows: readonly Window[]): RefusedPart {
+function logRefused({ tenant, table, runtime }: TableWork, error: PartError, windows: readonly Window[]): RefusedPart {
   const { failure, message, hint, where } = reported(error);
   runtime.log.warn({ event: 'part.refused', tenant, table, failure, message, hint, where }, 'part left out');
   return { error, windows };
 }
 
-function fetcher(
+/** Fetches batches one by one. What one batch teaches about the source's caps holds for the next. */
+function createFetcher(
   work: TableWork,
   signal: AbortSignal,
-): (batch: Batch | Landing | undefined) => Promise<OnItsWay | undefined> {
-  const { config, client, ledger, tenant, table, settings, run, runtime, report, onProgress } = work;
+): (batch: Batch | Landing | undefined) => Promise<FetchedBatch | undefined> {
+  const { config, client, ledger, settings, run, record } = work;
   const limit = pLimit(settings.inFlight);
-  let caps: SizedCaps | undefined;
+  const size = { estimated: 0, received: 0 };
   const onPage = ({ page, rows, bytes }: LandedPage): void => {
-    report.pages++;
-    report.rowsFetched += rows;
-    report.bytes += bytes;
-    estimated += page.bytes;
-    received += bytes;
-    onProgress({ kind: 'page', tenant, table, rows, bytes });
+    size.estimated += page.bytes;
+    size.received += bytes;
+    record({ kind: 'page', rows, bytes });
   };
-  let estimated = 0;
-  let received = 0;
+  let caps: SizedCaps | undefined;
   return async (batch) => {
     if (batch === undefined) return undefined;
     const isLanding = 'batch' in batch;
-    if (isLanding) report.planned += batch.batch.pages.filter((page) => !batch.landed.has(page.id)).length;
+    if (isLanding)
+      record({ kind: 'resumed', pages: batch.batch.pages.filter((page) => !batch.landed.has(page.id)).length });
     const landing = isLanding
       ? batch
       : await createLanding(join(config.dataDir, LANDING_FOLDER), batch, run, ledger.files);
     const before = (caps ??= await capsOf(work));
-    const { wireRatio } = before;
     const options = { client, caps, limit, dropKeys: settings.drop, onPage, signal };
     const fetched = await fetchBatch(landing, options).catch(async (error: unknown) => {
-      // Nothing of it is landed: the next run plans it anew, not in the small parts that this one tried in vain.
+      // Nothing is landed: the next run plans the batch again, without the small parts that this one tried in vain.
       if (landing.landed.size === 0 && !landing.batch.isRemainder) await landing.remove();
       throw error;
     });
-    report.splits += fetched.splits;
-    // What a row teaches that is too large for any answer holds for no other.
-    const isFair = fetched.refused.length === 0;
-    caps = isFair ? { ...fetched.caps, wireRatio } : before;
-    const known = await readProfile(ledger, tenant);
-    const ratio = known.wireRatios?.[table];
-    const met = {
-      rowCap: caps.rows < before.rows ? caps.rows : undefined,
-      byteCap: caps.bytes < before.bytes ? Math.round(caps.bytes * wireRatio) : undefined,
-    };
-    await updateProfile(ledger, tenant, {
-      // Only a fair sample moves the ratio, and it moves up at once: an answer too large costs calls, a small one little.
-      ...(received > 1_000_000 && estimated > 0
-        ? { wireRatios: { ...known.wireRatios, [table]: Math.max(received / estimated, (ratio ?? 0) * 0.9) } }
-        : {}),
-      ...capsLesson(known, met, runtime.now()),
-    });
+    record({ kind: 'split', splits: fetched.splits });
+    // A row that is too large for any answer says nothing about the caps for other rows.
+    caps = fetched.refused.length === 0 ? { ...fetched.caps, wireRatio: before.wireRatio } : before;
+    await keepLessons(work, before, caps, size);
     return { landing, fetched };
   };
 }
 
-/** Merges what can be merged, page by page refused less; returns the parts that were left out. */
+/** Below this many bytes received, the ratio of bytes received to bytes estimated is left to chance. */
+const MIN_SAMPLE_BYTES = 1_000_000;
+
+/** Stores for later runs what fetching taught about the source: smaller caps, and how large its answers are. */
+async function keepLessons(
+  { ledger, tenant, table, runtime }: TableWork,
+  before: SizedCaps,
+  after: SizedCaps,
+  { estimated, received }: { readonly estimated: number; readonly received: number },
+): Promise<void> {
+  const known = await readProfile(ledger, tenant);
+  const met = {
+    rowCap: after.rows < before.rows ? after.rows : undefined,
+    byteCap: after.bytes < before.bytes ? Math.round(after.bytes * after.wireRatio) : undefined,
+  };
+  // The ratio rises at once and falls slowly: a page that is too large costs calls, one that is too small costs little.
+  const ratio = Math.max(received / estimated, (known.wireRatios?.[table] ?? 0) * 0.9);
+  const isSampled = received > MIN_SAMPLE_BYTES && estimated > 0;
+  await updateProfile(ledger, tenant, {
+    ...(isSampled ? { wireRatios: { ...known.wireRatios, [table]: ratio } } : {}),
+    ...capsLesson(known, met, runtime.now()),
+  });
+}
+
+/** Merges a batch without the pages that are refused. Returns the refused parts, and whether anything was merged. */
 async function load(
   work: TableWork,
   view: SourceView,
-  { landing, fetched }: OnItsWay,
-): Promise<{ readonly parts: readonly RefusedPart[]; readonly loaded: boolean }> {
+  { landing, fetched }: FetchedBatch,
+): Promise<{ readonly parts: readonly RefusedPart[]; readonly isLoaded: boolean }> {
   const parts: RefusedPart[] = [];
   const without = (whole: Loadable, error: PartError): Loadable | undefined => {
     const { rest, refused } = withoutPage(whole, error.page);
-    parts.push(tellRefused(work, error, refused));
+    parts.push(logRefused(work, error, refused));
     return rest;
   };
   let rest: Loadable | undefined = fetched;
@@ -173,36 +180,32 @@ async function load(
     }
   }
   const { config, ledger, settings } = work;
-  const keeps = settings.keepsAnswers && config.lakeTables[work.table].privacy.length === 0;
+  const isKept = settings.keepsAnswers && config.lakeTables[work.table].privacy.length === 0;
   if (remainder) await landing.narrow(remainder);
-  else if (keeps) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
+  else if (isKept) await onDisk(landing.folder, () => keep(ledger.files, config.dataDir, landing));
   else await landing.remove();
-  await work.merged();
-  return { parts, loaded: rest !== undefined };
+  await work.onMerged?.();
+  return { parts, isLoaded: rest !== undefined };
 }
 
 async function merge(work: TableWork, view: SourceView, { batch, landed }: Loadable): Promise<void> {
-  const { ledger, tenant, table, settings, run, report, request, onProgress } = work;
-  const keepMissing = behindEdge(batch.windows, view, settings.retentionDays);
+  const { ledger, tenant, table, settings, run, request, record } = work;
+  const keepMissing = windowsAtEdge(batch.windows, view, settings.retentionDays);
   const result = await mergeBatch(ledger, batch, landed, { run, guard: request.allowDeletes !== true, keepMissing });
-  for (const key of ['inserted', 'replaced', 'removed', 'duplicates', 'quarantined'] as const)
-    report[key] += result[key];
-  for (const [step, ms] of Object.entries(result.ms)) report.seconds[step] = (report.seconds[step] ?? 0) + ms / 1000;
-  report.changed ||= result.days > 0;
-  if (view.grade !== 'none')
-    await timed(work, 'verify', async () => {
-      const [lower, upper] = hoursAround(batch.windows);
-      const comparison = comparisonOf(view, { lower, upper }, settings.retentionDays);
-      await recordComparison(ledger, tenant, table, comparison, run);
-    });
-  onProgress({ kind: 'merged', tenant, table, rows: result.inserted });
+  record({ kind: 'merged', result });
+  if (view.grade === 'none') return;
+  await timed(work, 'verify', async () => {
+    const [lower, upper] = hoursAround(batch.windows);
+    const comparison = comparisonOf(view, { lower, upper }, settings.retentionDays);
+    await recordComparison(ledger, tenant, table, comparison, run);
+  });
 }
 
-/** Where the source forgets rows, a row that is missing has expired: it stays in the lake. */
-function behindEdge(windows: readonly Window[], view: SourceView, retentionDays: number | undefined): Window[] {
+/** The windows in which the source deletes rows by now: a row that is missing there has expired and stays in the lake. */
+function windowsAtEdge(windows: readonly Window[], view: SourceView, retentionDays: number | undefined): Window[] {
   const { retentionEdge } = edgeOf(view, retentionDays);
   if (retentionEdge === undefined) return [];
-  // The hour's grace of the comparison: a run takes time, and expiry goes on while it does.
+  // One hour more, as in the comparison: rows go on expiring while the run goes on.
   const edge = ceilTo(retentionEdge, HOUR) + HOUR;
   return windows.flatMap(({ from, to }) => (from < edge ? [{ from, to: to < edge ? to : edge }] : []));
 }

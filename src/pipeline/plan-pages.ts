@@ -1,4 +1,4 @@
-/** From what differs to the fewest pages: minutes of big hours first, then finer counts where they save calls. */
+/** Turns the hours that differ into the fewest pages: large hours by minutes first, then finer counts where they save calls. */
 import { batches } from '../extract/plan/batch.ts';
 import { diff } from '../extract/compare/diff.ts';
 import type { Diff, StaleCell } from '../extract/compare/diff.ts';
@@ -10,37 +10,36 @@ import type { Instant } from '../kernel/instant.ts';
 import { minuteFingerprints } from '../load/ledger/hours.ts';
 import type { HeldHour } from '../load/ledger/hours.ts';
 import type { Batch, Page } from '../model/page.ts';
-import { capsOf, phase } from './table-work.ts';
+import type { Grade } from '../model/coverage.ts';
+import { capsOf } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 
-/** The pages to ask for, in time order; finer counts are asked at the source where they pay. */
+/** The pages to fetch, in time order. Asks the source for finer counts where that saves calls. */
 export async function pagesOf(
   work: TableWork,
   found: Diff,
   held: ReadonlyMap<Instant, HeldHour>,
+  grade: Grade,
 ): Promise<readonly Page[]> {
-  phase(work, 'plan');
+  work.record({ kind: 'phase', phase: 'plan' });
   const caps = await capsOf(work);
-  const cells = await byMinutes(work, found.stale, held, caps);
+  const cells = await byMinutes(work, found.stale, held, caps, grade);
   const { client, table, settings, signal } = work;
-  // Of a small budget most is for rows: counting that left no call for a page would do so in every run.
+  // Half of the budget is kept for pages. Counting that used up a small budget would do so in every run, and nothing would be loaded.
   const maxCalls = client.callsLeft / 2;
   const request = { table, cells, emptyGaps: found.emptyGaps, caps, dropKeys: settings.drop, maxCalls };
   return (await packPages(client, request, signal)).pages;
 }
 
-/** Batches to load; a window that the source says is empty needs no page, only the removal of what we hold. */
+/** The batches to load. A window that is empty at the source needs no page: only the rows of the lake are removed. */
 export function batchesOf(work: TableWork, pages: readonly Page[], prefix: string): Batch[] {
-  const { config, tenant, table, report, onProgress } = work;
-  const asked = pages.filter((page) => page.rows !== 0);
-  report.planned += asked.length;
-  onProgress({
+  const { config, tenant, table, record } = work;
+  const fetched = pages.filter((page) => page.rows !== 0);
+  record({
     kind: 'planned',
-    tenant,
-    table,
-    pages: asked.length,
-    rows: asked.reduce((sum, page) => sum + (page.rows ?? 0), 0),
-    bytes: asked.reduce((sum, page) => sum + page.bytes, 0),
+    pages: fetched.length,
+    rows: fetched.reduce((sum, page) => sum + (page.rows ?? 0), 0),
+    bytes: fetched.reduce((sum, page) => sum + page.bytes, 0),
   });
   return batches(pages, { tenant, table, prefix, bytes: config.reconcile.batchBytes }).map((batch) => ({
     ...batch,
@@ -49,31 +48,32 @@ export function batchesOf(work: TableWork, pages: readonly Page[], prefix: strin
 }
 
 /**
- * An hour of more than a page that we already hold is compared by the minute: one late row in a million then costs one
- * count and one small page. Not where a left-out copy's kept row lies in another minute: such hours are asked whole.
+ * Compares hours that are loaded and larger than a page minute by minute: one late row in a million then costs one count
+ * and one small page. An hour in which a duplicate and the row kept in its place lie in different minutes is fetched whole.
  */
 async function byMinutes(
   work: TableWork,
   stale: readonly StaleCell[],
   held: ReadonlyMap<Instant, HeldHour>,
   caps: Caps,
+  grade: Grade,
 ): Promise<readonly StaleCell[]> {
-  const { client, ledger, tenant, table, settings, report, signal } = work;
-  const big = stale.filter((cell) => {
+  const { client, ledger, tenant, table, settings, signal } = work;
+  const large = stale.filter((cell) => {
     const hour = held.get(cell.from);
-    const pays = cell.rows > caps.rows || cell.bytes > caps.bytes;
-    return pays && cell.heldRows > 0 && !cell.atRetentionEdge && hour?.crossMinuteDuplicates === false;
+    const isLarge = cell.rows > caps.rows || cell.bytes > caps.bytes;
+    return isLarge && cell.heldRows > 0 && !cell.atRetentionEdge && hour?.crossMinuteDuplicates === false;
   });
   const minutes = new Map<Instant, readonly StaleCell[]>();
-  for (let start = 0; start < big.length; start += MAX_WINDOWS) {
-    const part = big.slice(start, start + MAX_WINDOWS);
+  for (let start = 0; start < large.length; start += MAX_WINDOWS) {
+    const part = large.slice(start, start + MAX_WINDOWS);
     const view = await readSource(
       client,
       {
         table,
         unit: 'minute',
         range: { windows: part.map(({ from, to }) => ({ from, to })) },
-        grade: report.grade,
+        grade,
         dropKeys: settings.drop,
       },
       signal,

@@ -7,12 +7,11 @@ import { eachTable, lakeSettings } from './each-table.ts';
 import { exitCodeOf } from './failure.ts';
 import { leftOfPages } from './left.ts';
 import { pagesOf } from './plan-pages.ts';
+import type { RunRequest } from './request.ts';
 import type { PlanReport, TablePlan } from '../model/report.ts';
 import { compareTable } from './sync-table.ts';
-import { ONLY_LOOKING } from './table-work.ts';
-import type { RunRequest } from './table-work.ts';
 
-/** What a run would fetch. Compares and counts at the source, fetches no page, changes no row. */
+/** Compares and counts at the source; fetches no page and changes no row. */
 export async function planRun(
   config: Config,
   request: RunRequest,
@@ -20,13 +19,12 @@ export async function planRun(
   signal: AbortSignal,
 ): Promise<PlanReport> {
   await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
-  const plans: TablePlan[] = [];
-  const planned = new Map<string, number>();
-  const common = { config, request, ledger, run: 'plan', runtime, signal, ...ONLY_LOOKING };
-  const reports = await eachTable(common, async (work) => {
-    const { client, tenant, table, settings, report } = work;
-    const { found, held } = await compareTable(work);
-    const pages = (await pagesOf(work, found, held)).filter((page) => page.rows !== 0);
+  const plannedPages = new Map<string, number>();
+  const command = { config, request, ledger, run: 'plan', runtime, signal };
+  const outcomes = await eachTable(command, async (work): Promise<TablePlan> => {
+    const { client, tenant, table, settings } = work;
+    const { view, found, held } = await compareTable(work);
+    const pages = (await pagesOf(work, found, held, view.grade)).filter((page) => page.rows !== 0);
     const {
       callsPerMinute = 0,
       maxCalls = Infinity,
@@ -35,16 +33,15 @@ export async function planRun(
     const { calls, rows, bytes, minutes } = costOf(pages, callsPerMinute);
     const reasons = { new: 0, changed: 0, vanished: 0 };
     for (const { reason } of found.stale) reasons[reason]++;
-    const { grade } = report;
-    // What counting took is taken from a run's budget too; then each table takes what the one before it left.
-    const before = (planned.get(tenant) ?? 0) + client.stats.calls;
-    planned.set(tenant, (planned.get(tenant) ?? 0) + pages.length);
+    // A run spends its budget on the same comparisons and counts, and on the pages of the tables before this one.
+    const before = (plannedPages.get(tenant) ?? 0) + client.stats.calls;
+    plannedPages.set(tenant, (plannedPages.get(tenant) ?? 0) + pages.length);
     const inTime = callsPerMinute === 0 ? Infinity : maxMinutes * callsPerMinute;
     const left = leftOfPages(pages, Math.min(maxCalls, inTime) - before, found.stale, settings.retentionDays);
-    plans.push({
+    return {
       tenant,
       table,
-      grade,
+      grade: view.grade,
       staleHours: found.stale.length,
       rows,
       bytes,
@@ -53,14 +50,14 @@ export async function planRun(
       minutes,
       reasons,
       ...(left ? { left } : {}),
-    });
+    };
   });
-  const inOrder = reports.map(({ tenant, table, grade, error }): TablePlan => {
-    const plan = plans.find((other) => other.tenant === tenant && other.table === table);
-    return { ...(plan ?? { ...NOTHING, tenant, table, grade }), ...(error ? { error } : {}) };
-  });
+  const reports = outcomes.map(({ report }) => report);
   return {
-    tables: inOrder,
+    tables: outcomes.map(({ report: { tenant, table, grade, error }, result }) => ({
+      ...(result ?? { ...NOTHING, tenant, table, grade }),
+      ...(error ? { error } : {}),
+    })),
     callsUsed: reports.reduce((sum, { calls }) => sum + calls, 0),
     exitCode: exitCodeOf(reports.flatMap(({ error }) => (error ? [error.failure] : []))),
   };

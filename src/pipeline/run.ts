@@ -22,7 +22,7 @@ import { exitCodeOf } from './failure.ts';
 import type { ProgressListener, RunReport, TableReport } from '../model/report.ts';
 import { writeLastRun } from './status.ts';
 import { syncTable } from './sync-table.ts';
-import type { RunRequest } from './table-work.ts';
+import type { RunRequest } from './request.ts';
 
 /** A backfill publishes as it goes; more often would only rewrite the catalogue. */
 const PUBLISH_EVERY_MS = 30_000;
@@ -49,8 +49,7 @@ export async function runPipeline(
   await startRun(ledger, run);
   runtime.log.info({ event: 'run.start', run }, 'run started');
   await using publisher = createPublisher(ledger, run, runtime, signal);
-  const merged = (): Promise<void> => publisher.now();
-  const common = {
+  const command = {
     config,
     request,
     ledger,
@@ -58,11 +57,11 @@ export async function runPipeline(
     runtime,
     signal,
     onProgress,
-    merged,
+    onMerged: () => publisher.now(),
     sinceMs,
-    ailing: failedIn(before?.stats),
+    failedTenants: failedIn(before?.stats),
   };
-  const tables = await eachTable(common, syncTable);
+  const tables = (await eachTable(command, syncTable)).map(({ report }) => report);
   for (const report of tables) {
     const { tenant, table, outcome, calls, pages, inserted, removed, error } = report;
     const level = outcome === 'verified' ? 'info' : 'warn';

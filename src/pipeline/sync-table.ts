@@ -1,9 +1,9 @@
 /**
- * One table of one tenant, made equal to the source: compare, fetch what differs, merge, compare again where it still
- * differs. There is no watermark: first load, nightly increment, late rows, erasures and crash recovery are this one loop.
+ * Makes one table of one tenant equal to the source: compare, fetch what differs, merge, and compare again where it still
+ * differs. There is no watermark: first load, nightly increment, late data, erasures and crash recovery are this one loop.
  *
- * Calls: one to compare; then pages; and one more only if some hour does not balance against what the source said at
- * first, because rows came or went in the meantime. An hour that balances against the first answer is proven already.
+ * It sends one call to compare, then one for each page. A second comparison is sent only if some hour does not balance
+ * against the first, because rows came or went in the meantime; an hour that balances against the first is proven already.
  */
 import { join } from 'node:path';
 import type { TableConfig } from '../config/config.ts';
@@ -18,98 +18,101 @@ import type { SourceView } from '../extract/compare/reconcile.ts';
 import { HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { heldHours, recordComparison } from '../load/ledger/hours.ts';
-import type { HeldHour, StateCounts } from '../load/ledger/hours.ts';
+import type { HeldHour } from '../load/ledger/hours.ts';
 import { guardsOf } from '../load/ledger/ledger.ts';
 import { readProfile, updateProfile } from '../load/ledger/profile.ts';
 import { countHours, firstHour, unprovenFrom } from '../load/ledger/reach.ts';
+import type { Grade, HourCounts } from '../model/coverage.ts';
 import { LANDING_FOLDER, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
 import { leftOf, leftUncompared } from './left.ts';
 import { withoutParts } from './refused-parts.ts';
 import type { RefusedPart } from './refused-parts.ts';
+import { NO_HOURS } from './table-report.ts';
 import { uncountedPages } from './uncounted.ts';
-import { capsOf, comparisonOf, edgeOf, phase, timed } from './table-work.ts';
+import { capsOf, comparisonOf, edgeOf, timed } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 
-/** Fetching again helps against rows that came meanwhile, never against rows that cannot be loaded. */
-const MOST_PASSES = 3;
+/** Fetching again helps where rows came in the meantime, never where rows cannot be loaded. */
+const MAX_PASSES = 3;
 
-/** Throws what the stages throw; `work.report` then holds what was done until then. */
+/** Throws what the stages throw; what was done until then has been recorded. */
 export async function syncTable(work: TableWork): Promise<void> {
   let view: SourceView | undefined;
   try {
     view = await firstLook(work);
-    await untilEqual(work, view);
+    await loadTable(work, view);
   } catch (error) {
-    if (error instanceof BudgetError) await leave(work, view);
+    if (error instanceof BudgetError) await recordLeft(work, view);
     throw error;
   }
 }
 
-async function untilEqual(work: TableWork, first: SourceView): Promise<void> {
-  const { ledger, tenant, table, run, report } = work;
-  let view = first;
+async function loadTable(work: TableWork, view: SourceView): Promise<void> {
   refuseFuture(work, view);
-  const refused: RefusedPart[] = [...(await resume(work, view))];
-  if (view.grade === 'none') return loadUncounted(work, view, refused);
+  const resumed = await resume(work, view);
+  const { refused, outcome } =
+    view.grade === 'none' ? await loadUncounted(work, view) : await loadUntilEqual(work, view, resumed);
+  // Everything that can be loaded is: now the table fails with the first part that cannot.
+  const [part] = [...resumed, ...refused];
+  if (part) throw part.error;
+  work.record({ kind: 'done', outcome });
+}
+
+interface Loaded {
+  readonly refused: readonly RefusedPart[];
+  readonly outcome: 'verified' | 'partial';
+}
+
+async function loadUntilEqual(work: TableWork, first: SourceView, resumed: readonly RefusedPart[]): Promise<Loaded> {
+  const { ledger, tenant, table, run, record } = work;
+  const refused: RefusedPart[] = [];
+  const loaded = ({ partial }: HourCounts): Loaded => ({ refused, outcome: partial > 0 ? 'partial' : 'verified' });
+  let view = first;
   for (let pass = 1; ; pass++) {
     const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
     const found = compareWith(view, held, work.settings);
     if (found.stale.length > 0) refuseMassLoss(work, view, held);
     let hours = await recordView(work, view, held);
-    const wanted = withoutParts(found, refused);
-    if (wanted.stale.length > 0 && pass <= MOST_PASSES) {
-      const pages = await timed(work, 'plan', () => pagesOf(work, wanted, held));
+    const missing = withoutParts(found, [...resumed, ...refused]);
+    if (missing.stale.length > 0 && pass <= MAX_PASSES) {
+      const pages = await timed(work, 'plan', () => pagesOf(work, missing, held, view.grade));
       refused.push(...(await loadBatches(work, view, batchesOf(work, pages, `${run}-${pass}`))));
       hours = await timed(work, 'verify', () => recordView(work, view, held));
     }
-    report.hours = { verified: hours.verified, partial: hours.partial, open: hours.open, expired: hours.expired };
-    if (hours.partial === 0 || pass > MOST_PASSES) break;
+    record({ kind: 'hours', hours });
+    if (hours.partial === 0 || pass > MAX_PASSES) return loaded(hours);
     const before = view;
-    view = await look(work);
-    if (!changedSince(before, view, wanted)) {
-      report.hours = await recordView(work, view, held);
-      break;
-    }
+    view = await look(work, before.grade);
+    if (changedSince(before, view, missing)) continue;
+    hours = await recordView(work, view, held);
+    record({ kind: 'hours', hours });
+    return loaded(hours);
   }
-  endWith(refused);
-  report.outcome = report.hours.partial > 0 ? 'partial' : 'verified';
-  phase(work, 'done');
-}
-
-/** All that can be loaded is: now the table fails with the first of the parts that cannot. */
-function endWith([first]: readonly RefusedPart[]): void {
-  if (first) throw first.error;
-}
-
-/** Says what the budget did not suffice for. Hours that balance by now are recorded so: what was merged is proven. */
-async function leave(work: TableWork, view: SourceView | undefined): Promise<void> {
-  const { ledger, tenant, table, settings, report } = work;
-  if (view === undefined || view.grade === 'none') {
-    report.left = await leftUncompared(work);
-    return;
-  }
-  const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
-  const { verified, partial, open, expired } = await recordView(work, view, held);
-  report.hours = { verified, partial, open, expired };
-  const left = leftOf(compareWith(view, held, settings).stale, await capsOf(work), settings.retentionDays);
-  if (left) report.left = left;
 }
 
 /** Loads without comparing; every hour stays unproven. */
-async function loadUncounted(work: TableWork, view: SourceView, resumed: readonly RefusedPart[]): Promise<void> {
-  const { ledger, tenant, table, run, report } = work;
+async function loadUncounted(work: TableWork, view: SourceView): Promise<Loaded> {
+  const { ledger, tenant, table, run, record } = work;
   const pages = await uncountedPages(work, view);
-  // A batch a day: of what size its rows are is not known.
-  const refused = await loadBatches(
-    work,
-    view,
-    pages.flatMap((page) => batchesOf(work, [page], `${run}-1-${page.id}`)),
-  );
-  report.hours = await countHours(ledger, tenant, table);
-  endWith([...resumed, ...refused]);
-  report.outcome = 'partial';
-  phase(work, 'done');
+  // A batch for each day: the size of its rows is not known.
+  const batches = pages.flatMap((page) => batchesOf(work, [page], `${run}-1-${page.id}`));
+  const refused = await loadBatches(work, view, batches);
+  record({ kind: 'hours', hours: await countHours(ledger, tenant, table) });
+  return { refused, outcome: 'partial' };
+}
+
+/** Records what the budget did not suffice for, and the hours that are proven by what was merged so far. */
+async function recordLeft(work: TableWork, view: SourceView | undefined): Promise<void> {
+  const { ledger, tenant, table, settings, record } = work;
+  if (view === undefined || view.grade === 'none') {
+    record({ kind: 'left', left: await leftUncompared(work) });
+    return;
+  }
+  const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
+  record({ kind: 'hours', hours: await recordView(work, view, held) });
+  const left = leftOf(compareWith(view, held, settings).stale, await capsOf(work), settings.retentionDays);
+  if (left) record({ kind: 'left', left });
 }
 
 /** Compares without fetching: what `plan` and `verify` need. */
@@ -122,29 +125,26 @@ export async function compareTable(
   return { view, held, found: compareWith(view, held, work.settings) };
 }
 
-/** Begins with the proof that was had the last time. */
+/** Asks for the grade of proof that the source gave the last time. */
 async function firstLook(work: TableWork): Promise<SourceView> {
-  const { ledger, tenant, table, report } = work;
-  await timed(work, 'reconcile', async () => {
-    report.grade = (await readProfile(ledger, tenant)).grades?.[table] ?? 'checksum';
+  const { ledger, tenant, table, record } = work;
+  const grade = await timed(work, 'reconcile', async () => {
+    const { grades } = await readProfile(ledger, tenant);
+    return grades?.[table] ?? 'checksum';
   });
-  return look(work);
+  record({ kind: 'grade', grade });
+  return look(work, grade);
 }
 
 /** Asks the source for the fingerprints of the range, in one call. */
-async function look(work: TableWork): Promise<SourceView> {
-  const { ledger, client, tenant, table, settings, signal, report } = work;
-  phase(work, 'reconcile');
+async function look(work: TableWork, grade: Grade): Promise<SourceView> {
+  const { ledger, client, tenant, table, settings, signal, record } = work;
+  record({ kind: 'phase', phase: 'reconcile' });
   return timed(work, 'reconcile', async () => {
     const range = await rangeOf(work);
-    const view = await readSource(
-      client,
-      { table, unit: 'hour', range, grade: report.grade, dropKeys: settings.drop },
-      signal,
-    );
-    report.sourceAt = formatInstant(view.at);
-    if (view.grade !== report.grade) {
-      report.grade = view.grade;
+    const view = await readSource(client, { table, unit: 'hour', range, grade, dropKeys: settings.drop }, signal);
+    record({ kind: 'compared', grade: view.grade, at: view.at });
+    if (view.grade !== grade) {
       const { grades } = await readProfile(ledger, tenant);
       await updateProfile(ledger, tenant, { grades: { ...grades, [table]: view.grade } });
     }
@@ -153,8 +153,8 @@ async function look(work: TableWork): Promise<SourceView> {
 }
 
 /**
- * A first load and a deep run compare everything; a nightly run compares `reconcile.depthDays`, and further back if
- * there is an hour that was never proven.
+ * A first load and a deep run compare everything. Any other run compares the last `reconcile.depthDays` days, and further
+ * back if there is an hour that was never proven.
  */
 async function rangeOf({ request, ledger, tenant, table, settings }: TableWork): Promise<ClockRange> {
   const { start, retentionDays } = settings;
@@ -177,28 +177,31 @@ async function rangeOf({ request, ledger, tenant, table, settings }: TableWork):
   return { ...whole, depthDays: settings.depthDays, depthFrom: floorTo(unproven, HOUR) };
 }
 
-/** Finishes the batches that an earlier run left: what is landed is never asked for again. */
+/** Finishes the batches that an earlier run left: landed pages are never fetched again. */
 async function resume(work: TableWork, view: SourceView): Promise<readonly RefusedPart[]> {
   const { config, ledger, tenant, table, run } = work;
   const landings = await openLandings(join(config.dataDir, LANDING_FOLDER), tenant, table, run, ledger.files);
   if (landings.length === 0) return [];
-  phase(work, 'resume');
+  work.record({ kind: 'phase', phase: 'resume' });
   return loadBatches(work, view, landings);
 }
 
 function compareWith(view: SourceView, held: ReadonlyMap<Instant, HeldHour>, { retentionDays }: TableConfig): Diff {
-  // No cell is an answer only where the source counts.
+  // Without counts there are no cells, which does not mean that the source is empty.
   if (view.grade === 'none') return { stale: [], balanced: [], notComparable: [], emptyGaps: [] };
   return diff(view, held, edgeOf(view, retentionDays));
 }
 
-/** Judged by the source's clock, the only one that counts. */
+/** Compares with the source's clock: this machine's may be wrong. */
 function refuseFuture({ request, tenant, table }: TableWork, view: SourceView): void {
   if (request.from === undefined || request.from < view.at) return;
-  throw new ConfigError(`The range lies in the future: at the source it is ${formatInstant(view.at).slice(0, 19)}Z.`, {
-    hint: 'Give a --from in the past.',
-    where: { tenant, table },
-  });
+  throw new ConfigError(
+    `The range lies in the future: the time at the source is ${formatInstant(view.at).slice(0, 19)}Z.`,
+    {
+      hint: 'Give a --from in the past.',
+      where: { tenant, table },
+    },
+  );
 }
 
 function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Instant, HeldHour>): void {
@@ -220,23 +223,22 @@ function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Ins
   );
 }
 
-/** Records what a view says of every hour of its range, against what the lake accounts for now. */
+/** Records for every hour of the view's range whether the lake, as it is now, balances with the source. */
 export async function recordView(
   work: TableWork,
   view: SourceView,
   held: ReadonlyMap<Instant, HeldHour>,
-): Promise<StateCounts> {
+): Promise<HourCounts> {
   const { ledger, tenant, table, settings, run } = work;
-  const nothing = { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
-  if (view.grade === 'none') return nothing;
+  if (view.grade === 'none') return NO_HOURS;
   const lower = await lowerOf(work, view, held);
-  if (lower === undefined || lower >= view.upper) return nothing;
+  if (lower === undefined || lower >= view.upper) return NO_HOURS;
   return recordComparison(ledger, tenant, table, comparisonOf(view, { lower }, settings.retentionDays), run);
 }
 
 /**
- * From where a view is recorded: from its own bound where a backfill set it or coverage reaches back beyond it, else from
- * the first hour that either side knows, because the empty hours before that say nothing. `undefined` = nothing at all.
+ * The first hour that is recorded: the view's own bound where a backfill set it or coverage reaches back beyond it, else the
+ * first hour in which either side has rows, since the empty hours before it say nothing. `undefined`: record no hour.
  */
 async function lowerOf(
   { request, ledger, tenant, table }: TableWork,
@@ -244,8 +246,8 @@ async function lowerOf(
   held: ReadonlyMap<Instant, HeldHour>,
 ): Promise<Instant | undefined> {
   if (view.lower !== undefined) {
-    const begins = request.from ?? (await firstHour(ledger, tenant, table));
-    if (begins !== undefined && begins <= view.lower) return floorTo(view.lower, HOUR);
+    const start = request.from ?? (await firstHour(ledger, tenant, table));
+    if (start !== undefined && start <= view.lower) return floorTo(view.lower, HOUR);
   }
   let first: Instant | undefined;
   for (const hours of [view.cells, held]) {
@@ -254,7 +256,7 @@ async function lowerOf(
   return first;
 }
 
-/** Whether the source now says something else of the hours that were fetched: else fetching again changes nothing. */
+/** Whether the source has changed in the hours that were fetched, or has new hours: else fetching again changes nothing. */
 function changedSince(before: SourceView, after: SourceView, { stale }: Diff): boolean {
   const beyond = [...after.cells.keys()].some((hour) => !before.cells.has(hour));
   return (

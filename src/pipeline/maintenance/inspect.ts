@@ -12,10 +12,10 @@ import type { RepairResult } from '../../load/maintenance/repair.ts';
 import { verifyFiles, verifyMarts } from '../../load/maintenance/verify.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { exitCodeOf } from '../failure.ts';
-import type { TableReport, VerifyReport } from '../../model/report.ts';
+import type { VerifyReport } from '../../model/report.ts';
 import { eachTable, lakeSettings } from '../each-table.ts';
-import { ONLY_LOOKING } from '../table-work.ts';
-import type { RunRequest, TableWork } from '../table-work.ts';
+import type { RunRequest } from '../request.ts';
+import type { TableWork } from '../table-work.ts';
 import { compareTable, recordView } from '../sync-table.ts';
 
 type TableVerdict = VerifyReport['tables'][number];
@@ -33,13 +33,12 @@ export async function verifyLake(
 ): Promise<VerifyReport> {
   const deep = request.deep === true;
   await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
-  const tables: TableVerdict[] = [];
-  const check = async (work: TableWork): Promise<void> => {
+  const check = async (work: TableWork): Promise<TableVerdict> => {
     const { tenant, table } = work;
     const files = await verifyFiles(ledger, { tenants: [tenant], tables: [table], deep, signal });
     const { view, held, found } = await compareTable(work);
     await recordView(work, view, held);
-    tables.push({
+    return {
       tenant,
       table,
       filesRead: deep ? files.files : 0,
@@ -50,38 +49,32 @@ export async function verifyLake(
         source: rows,
         lake: heldRows,
       })),
-    });
+    };
   };
-  const common = { config, request, ledger, run: 'verify', runtime, signal, ...ONLY_LOOKING };
-  const reports = await eachTable(common, check);
+  const outcomes = await eachTable({ config, request, ledger, run: 'verify', runtime, signal }, check);
   const marts = await verifyMarts(ledger, deep);
   // Marts at fault are made anew here: they need no call.
   await publish(ledger, { run: 'verify', head: true });
-  const all = inOrder(reports, tables);
+  const tables = outcomes.map(({ report: { tenant, table, hours, error }, result }): TableVerdict => {
+    const unchecked = { tenant, table, filesRead: 0, filesDamaged: [], hours, differing: [] };
+    return { ...(result ?? unchecked), ...(error ? { error } : {}) };
+  });
   const failures = [
-    ...reports.flatMap(({ error }) => (error ? [error.failure] : [])),
-    ...(marts.faults.length > 0 || all.some(({ filesDamaged }) => filesDamaged.length > 0)
+    ...tables.flatMap(({ error }) => (error ? [error.failure] : [])),
+    ...(marts.faults.length > 0 || tables.some(({ filesDamaged }) => filesDamaged.length > 0)
       ? (['damaged'] as const)
       : []),
-    ...(all.some(({ differing }) => differing.length > 0) ? (['partial'] as const) : []),
+    ...(tables.some(({ differing }) => differing.length > 0) ? (['partial'] as const) : []),
   ];
   return {
     deep,
-    tables: all,
+    tables,
     marts: {
       filesRead: deep ? marts.files : 0,
       filesDamaged: marts.faults.map(({ file, fault }) => ({ file, problem: fault })),
     },
     exitCode: exitCodeOf(failures),
   };
-}
-
-function inOrder(reports: readonly TableReport[], verdicts: readonly TableVerdict[]): TableVerdict[] {
-  return reports.map(({ tenant, table, hours, error }) => {
-    const verdict = verdicts.find((other) => other.tenant === tenant && other.table === table);
-    const missing = { tenant, table, filesRead: 0, filesDamaged: [], hours, differing: [] };
-    return { ...(verdict ?? missing), ...(error ? { error } : {}) };
-  });
 }
 
 /**

@@ -14,7 +14,7 @@ import { TABLE_NAMES } from '../../model/tables.ts';
 import { lakeSettings } from '../each-table.ts';
 import { KEPT_FOLDER } from '../load-batches.ts';
 import type { RebuildReport } from '../../model/report.ts';
-import type { RunRequest } from '../table-work.ts';
+import type { RunRequest } from '../request.ts';
 
 /** More often would only rewrite the catalogue. */
 const PUBLISH_EVERY_MS = 30_000;

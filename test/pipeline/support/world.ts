@@ -8,7 +8,7 @@ import { loadConfig, type Config } from '../../../src/config/config.ts';
 import type { Tree } from '../../../src/config/layers.ts';
 import type { RunReport, TableReport } from '../../../src/model/report.ts';
 import { runPipeline } from '../../../src/pipeline/run.ts';
-import type { RunRequest } from '../../../src/pipeline/table-work.ts';
+import type { RunRequest } from '../../../src/pipeline/request.ts';
 import { systemRuntime, type Runtime } from '../../../src/kernel/runtime.ts';
 import { startSandbox, type Sandbox, type SandboxOptions } from '../../../sandbox/sandbox.ts';
 import type { TableName } from '../../../src/model/tables.ts';

@@ -17,7 +17,7 @@ import { EXIT, InsightsError } from '../../../../src/kernel/errors.ts';
 import { parseInstant } from '../../../../src/kernel/instant.ts';
 import { repairLake, verifyLake } from '../../../../src/pipeline/maintenance/inspect.ts';
 import { runPipeline } from '../../../../src/pipeline/run.ts';
-import type { RunRequest } from '../../../../src/pipeline/table-work.ts';
+import type { RunRequest } from '../../../../src/pipeline/request.ts';
 import { systemRuntime, type Runtime } from '../../../../src/kernel/runtime.ts';
 import { startSandbox, type Sandbox } from '../../../../sandbox/sandbox.ts';
 import { TABLE_NAMES, type TableName } from '../../../../src/model/tables.ts';

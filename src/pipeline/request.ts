@@ -1,0 +1,21 @@
+/** What a command asks of the pipeline. */
+import type { Instant } from '../kernel/instant.ts';
+import type { TableName } from '../model/tables.ts';
+
+/** How each table is compared. Without `from`, `to` and `deep` a run compares the last `reconcile.depthDays` days. */
+export interface TableRequest {
+  /** Compare exactly `[from, to)`: a backfill. */
+  readonly from?: Instant;
+  readonly to?: Instant;
+  /** Compare the whole range of the source. */
+  readonly deep?: boolean;
+  /** Remove rows that vanished at the source even if they are so many that a run refuses by default. */
+  readonly allowDeletes?: boolean;
+}
+
+export interface RunRequest extends TableRequest {
+  /** @default all configured tenants */
+  readonly tenants?: readonly string[];
+  /** @default all enabled tables */
+  readonly tables?: readonly TableName[];
+}
