@@ -1,4 +1,4 @@
-/** How much a run may ask: calls, minutes, quiet hours. What it leaves is said, and the next run goes on from there. */
+/** The budget of a run: calls, minutes, quiet hours. A run reports what it leaves, and the next run continues from there. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { agenda } from '../../src/schedule/agenda.ts';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -19,7 +19,7 @@ const isPage = (query: string): boolean => query.includes('| take ');
 const callsOf = (report: RunReport): number => report.tables.reduce((sum, { calls }) => sum + calls, 0);
 
 describe('a run with fewer calls than it needs', () => {
-  it('sends exactly so many, says what is left and when it is lost, and the runs that follow finish the work', async () => {
+  it('sends exactly the calls it may, reports what is left and when it is lost, and the next runs finish the work', async () => {
     world = await openWorld(SOURCE);
     const settings = { ...SMALL_PAGES, budget: { maxCalls: 6 } };
     const queries: string[] = [];
@@ -36,14 +36,14 @@ describe('a run with fewer calls than it needs', () => {
     expect(reports.slice(0, -1).map(({ exitCode }) => exitCode)).toEqual(reports.slice(1).map(() => EXIT.budget));
     expect(reports.filter((report) => callsOf(report) > 6)).toEqual([]);
     expect(first && callsOf(first)).toBe(6);
-    // The rows that the source forgets come first; of a table that was not reached it is said that nothing is known.
+    // The table that the source deletes from first comes first. For a table that was not reached the report gives no numbers.
     expect(first?.tables.map(({ table, outcome }) => `${table} ${outcome}`)).toEqual([
       'Logs verified',
       'Events unfinished',
       'Metrics unfinished',
     ]);
     expect(first && reportOf(first, 'Metrics').left).toEqual({ compared: false, hours: 0, rows: 0, calls: 1 });
-    // No page is asked for twice: what was landed is kept.
+    // No page is fetched twice: landed pages are kept.
     const pages = queries.filter(isPage);
     expect(pages.length).toBe(new Set(pages).size);
     const content = await world.sql(CONTENT);
@@ -52,7 +52,7 @@ describe('a run with fewer calls than it needs', () => {
     expect(content).toEqual(await other.sql(CONTENT));
   });
 
-  it('names rows, calls and the instant of the loss, and `plan` has said the same before', async () => {
+  it('reports the rows and calls that are left and when they are lost, as `plan` predicted', async () => {
     world = await openWorld(SOURCE);
     const settings = { ...SMALL_PAGES, tables: { Events: { retentionDays: 30 } } };
     const request = { tables: ['Events'] as const };
@@ -72,13 +72,13 @@ describe('a run with fewer calls than it needs', () => {
     expect(left?.compared).toBe(true);
     expect(left?.rows).toBeGreaterThan(0);
     expect(planned?.left?.calls).toBe((planned?.pages ?? 0) - 3);
-    // What is landed and not merged still counts as left; never less than the plan says.
+    // Landed pages that are not merged still count as left, so there are never fewer than planned.
     expect(left?.calls).toBeGreaterThanOrEqual(planned?.left?.calls ?? Infinity);
-    for (const { lostAt } of [left, planned?.left].flatMap((one) => (one ? [one] : [])))
+    for (const { lostAt } of [left, planned?.left].flatMap((known) => (known ? [known] : [])))
       expect(lostAt).toMatch(/^2026-11-(2[789]|30)T\d\d:00:00/);
   });
 
-  it('an override of the tenant goes before the general budget', async () => {
+  it('a budget of the tenant overrides the general budget', async () => {
     world = await openWorld({ ...SOURCE, tenants: ['lyon', 'paris'] });
     const key = (id: string) => ({ id, apiKey: { env: `KEY_${id.toUpperCase()}` } });
     const report = await world.run(
@@ -96,7 +96,7 @@ describe('a run with fewer calls than it needs', () => {
 });
 
 describe('a run with fewer minutes than it needs', () => {
-  it('ends at once where the source asks for a wait that would end behind them', async () => {
+  it('ends at once when the source demands a wait that would end after them', async () => {
     world = await openWorld({
       ...SOURCE,
       faults: [{ match: {}, after: 2, times: 1, reply: { kind: 'status', status: 429, retryAfter: 1200 } }],
@@ -115,7 +115,7 @@ const until = (quiet: Quiet, at: string): string | undefined => {
 };
 
 describe('quiet hours', () => {
-  it('are read as spans of days and hours', () => {
+  it('are given as spans of days and hours', () => {
     expect(parseQuietSpan('Mon-Fri 08:00-18:30')).toEqual(daytime.spans[0]);
     expect(parseQuietSpan('Fri-Sun,Wed 22:00-06:00')).toEqual({ days: [5, 6, 0, 3], from: 1320, to: 360 });
     expect(parseQuietSpan('00:00-24:00')?.days).toHaveLength(7);
@@ -123,7 +123,7 @@ describe('quiet hours', () => {
       expect(parseQuietSpan(wrong)).toBeUndefined();
   });
 
-  it('follow the clock of their zone, across midnight and through the night in which clocks change', () => {
+  it('follow the clock of their time zone, across midnight and through the night in which the clocks change', () => {
     expect(until(daytime, '2026-11-02T06:59:00Z')).toBeUndefined();
     expect(until(daytime, '2026-11-02T07:00:00Z')).toBe('2026-11-02T17:30');
     expect(until(daytime, '2026-11-01T10:00:00Z')).toBeUndefined();
@@ -133,10 +133,10 @@ describe('quiet hours', () => {
     expect(until(night, '2026-10-25T05:00:00Z')).toBeUndefined();
   });
 
-  it('that never end are refused, and so are wrong ones', async () => {
+  it('that never end or cannot be parsed are refused', async () => {
     await using stage = await openStage();
     world = await openWorld({ ...SOURCE, rows: 300 });
-    for (const [hours, said] of [
+    for (const [hours, message] of [
       ['00:00-24:00', 'leave some minute'],
       ['8 to 9', 'Mon-Fri 08:00-18:30'],
     ]) {
@@ -146,11 +146,11 @@ describe('quiet hours', () => {
       );
       const { code, err } = await stage.run(['run'], { K: 'k' });
       expect(code).toBe(EXIT.config);
-      expect(err).toContain(said);
+      expect(err).toContain(message);
     }
   });
 
-  it('no call is sent inside, and a run that they begin in ends with what it has', async () => {
+  it('no call is sent during them, and a run that is under way when they begin ends with what it has loaded', async () => {
     world = await openWorld(SOURCE);
     let nowMs = Date.parse('2026-11-02T06:50:00Z');
     const settings = {
@@ -174,7 +174,7 @@ describe('quiet hours', () => {
     expect((await world.run({}, settings, handles)).exitCode).toBe(EXIT.ok);
   });
 
-  it('move a slot to their end', async () => {
+  it('postpone a slot to their end', async () => {
     world = await openWorld({ ...SOURCE, rows: 300 });
     const schedule = { cron: '0 9 * * *', timeZone: 'Europe/Paris' };
     const planned = [{ tenant: 'demo', table: 'Logs', schedule, quiet: daytime }] as const;

@@ -1,4 +1,4 @@
-/** The fewest calls: counted at the source, against what no extractor could go below. */
+/** Calls, counted at the source and compared with the fewest that any extractor could send. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RunReport } from '../../src/model/report.ts';
 import { campaign } from '../support/campaign.ts';
@@ -15,9 +15,9 @@ function calls(report: RunReport): number {
 
 describe('pages of an evenly filled source', () => {
   for (const [name, cap] of [
-    ['where an hour holds a small part of a cap', 2000],
-    ['where an hour holds 0.7 of a cap, so that borders lie inside hours', 298],
-    ['where an hour holds several caps', 60],
+    ['where an hour is a small part of a page', 2000],
+    ['where an hour is 0.7 of a page, so that pages end inside hours', 298],
+    ['where an hour is several pages', 60],
   ] as const) {
     it(`are at most 1.05 times the fewest possible ${name}`, campaign(cap === 298), async () => {
       // 20,000 rows in 4 days: about 208 rows of Events an hour.
@@ -28,7 +28,7 @@ describe('pages of an evenly filled source', () => {
       expect(events.splits).toBe(0);
       const fewest = Math.ceil(events.rowsFetched / cap);
       expect(events.pages / fewest).toBeLessThanOrEqual(1.05);
-      // One call to compare, at most two to count finer.
+      // One call to compare, and at most two for finer counts.
       expect(events.calls).toBeLessThanOrEqual(events.pages + 3);
       expect(calls(report)).toBe(world.sandbox.calls.length);
     });
@@ -36,7 +36,7 @@ describe('pages of an evenly filled source', () => {
 });
 
 describe('a late row in an hour of many pages', () => {
-  it('costs at most four calls: hours, minutes, one small page', async () => {
+  it('costs at most four calls: a comparison by hours, one by minutes, and a small page', async () => {
     world = await openWorld({ rows: 20_000, days: 1, shape: 'even', now: NOW, frozen: true });
     const settings = { page: { maxRows: 100 } };
     await world.run({ tables: ['Events'] }, settings);
@@ -65,7 +65,7 @@ describe('a late row in an hour of many pages', () => {
 });
 
 describe('a hot instant', () => {
-  it('above the cap is fetched by hash ranges, every row once', async () => {
+  it('with more rows than a page is fetched by hash ranges, every row once', async () => {
     world = await openWorld({ rows: 2000, days: 2, seed: 3, now: NOW, frozen: true });
     await world.sandbox.apply({
       action: 'rows',
@@ -89,8 +89,8 @@ describe('a hot instant', () => {
   });
 });
 
-describe('a cap that the source does not tell', () => {
-  it('holds for 30 days; then it is tried once more, for a bad day must not cost calls for good', async () => {
+describe('a row cap that the source does not announce', () => {
+  it('is remembered for 30 days and then probed again, so that one bad day does not cost calls permanently', async () => {
     world = await openWorld({ rows: 4000, days: 4, seed: 4, now: NOW, frozen: true, rowCap: 300 });
     const events = { tables: ['Events'] } as const;
     expect(reportOf(await world.run(events), 'Events').splits).toBeGreaterThan(0);
@@ -109,13 +109,13 @@ describe('a cap that the source does not tell', () => {
     };
     expect(await load(9, 29)).toBe(0);
     expect(await load(10, 31)).toBeGreaterThan(0);
-    // Learnt anew: it holds again.
+    // The cap was learnt again, so it is remembered again.
     expect(await load(11, 60)).toBe(0);
   });
 
   for (const limitMode of ['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent'] as const) {
     it(
-      `(${limitMode}) is learnt in the first run and kept for the next`,
+      `(${limitMode}) is learnt in the first run and remembered in the next`,
       campaign(limitMode === 'silent'),
       async () => {
         world = await openWorld({ rows: 4000, days: 4, seed: 4, now: NOW, frozen: true, rowCap: 300, limitMode });

@@ -1,4 +1,4 @@
-/** A source that cannot show who it is hears no credential. */
+/** A server whose identity cannot be verified receives no credential. */
 import { once } from 'node:events';
 import { createServer, request } from 'node:https';
 import { expect, it } from 'vitest';
@@ -6,11 +6,11 @@ import { EXIT } from '../../src/kernel/errors.ts';
 import { SELF_SIGNED } from './support/certificate.ts';
 import { openWorld } from './support/world.ts';
 
-it('a certificate that nobody vouches for ends the call: told by its code, asked once, and no credential is sent', async () => {
-  const heard: string[] = [];
+it('an untrusted certificate ends the call: its code is reported, no credential is sent, and nothing is retried', async () => {
+  const received: string[] = [];
   let connections = 0;
   const server = createServer(SELF_SIGNED, (request, response) => {
-    heard.push(JSON.stringify(request.headers));
+    received.push(JSON.stringify(request.headers));
     response.end('{"rows":[]}');
   });
   server.on('connection', () => connections++);
@@ -27,11 +27,11 @@ it('a certificate that nobody vouches for ends the call: told by its code, asked
       message: 'The certificate of the source cannot be verified: DEPTH_ZERO_SELF_SIGNED_CERT.',
       hint: expect.stringContaining('NODE_EXTRA_CA_CERTS'),
     });
-    expect({ heard, connections }).toEqual({ heard: [], connections: 1 });
-    // The very same server is heard by whoever trusts it: nothing but the certificate was in the way.
+    expect({ received, connections }).toEqual({ received: [], connections: 1 });
+    // A client that trusts the certificate reaches the same server: only the certificate kept the run from it.
     const trusting = request({ port, host: '127.0.0.1', ca: SELF_SIGNED.cert }).end();
     await once(trusting, 'response');
-    expect(heard).toHaveLength(1);
+    expect(received).toHaveLength(1);
   } finally {
     server.closeAllConnections();
     server.close();

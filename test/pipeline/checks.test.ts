@@ -1,4 +1,4 @@
-/** What a run, `status`, the metrics and the published lake say of the checks that ran after the load. */
+/** The checks that run after a load, as reported by the run, `status`, the metrics and the published lake. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
 import { metricsText } from '../../src/commands/observe.ts';
@@ -9,7 +9,7 @@ import { lakeStatus } from '../../src/pipeline/status.ts';
 import { openWorld, type World } from './support/world.ts';
 
 const SOURCE = { rows: 200, days: 1, seed: 3, now: '2026-11-01T12:30:00Z', frozen: true, tenants: ['paris'] } as const;
-/** This machine's clock is hours late: newer rows lie in its future. */
+/** This machine's clock is hours behind: newer rows lie in its future. */
 const LATE = Date.parse('2026-11-01T06:00:00Z');
 
 let world: World;
@@ -23,17 +23,17 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 
 describe('checks after a run', () => {
-  it('are told with their rows; the exit code speaks of the load alone', async () => {
+  it('are reported with the number of rows they found, and do not change the exit code', async () => {
     expect(first.exitCode).toBe(EXIT.ok);
     const [future] = first.checks.filter(({ check }) => check === 'future_timestamp');
-    // One row of the check a table: events, at least.
+    // The check returns a row for each table: events at least.
     expect(future).toMatchObject({ severity: 'error', tenant: 'paris' });
     expect(future?.failures).toBeGreaterThan(0);
     expect(runSummary(first, false)).toMatch(/Checks that failed over what this run changed; `insights-etl check`.*:\n.*\nparis +future_timestamp +error +\d+ +in the 2 days looked at\n/); // prettier-ignore
     expect(logged.find(({ event }) => event === 'run.checks')).toMatchObject({ errors: 1, notRun: 0 });
   });
 
-  it('stand in the published lake and in `status`, those that passed too', async () => {
+  it('are in the published lake and in `status`, also those that passed', async () => {
     const report = await lakeStatus(world.config(), world.runtime);
     expect(report.checks.length).toBeGreaterThanOrEqual(9);
     expect(report.checks.every(({ run }) => run === first.run)).toBe(true);
@@ -44,14 +44,14 @@ describe('checks after a run', () => {
     expect(await world.sql(`select failures::int as n from check_failures where check_name = 'future_timestamp'`)).toEqual([{ n: future?.failures }]); // prettier-ignore
   });
 
-  it('are numbers for Prometheus, 0 where a check passed', async () => {
+  it('are exported to Prometheus, with 0 for a check that passed', async () => {
     const text = await metricsText(world.config(), world.runtime);
     expect(text).toMatch(/^insights_etl_check_failures\{tenant="paris",check="future_timestamp",severity="error"\} [1-9]/m); // prettier-ignore
     expect(text).toMatch(/^insights_etl_check_failures\{tenant="paris",check="hour_missing",severity="error"\} 0$/m);
     expect(text).toMatch(/^insights_etl_check_refused\{tenant="paris",check="hour_missing",severity="error"\} 0$/m);
   });
 
-  it('are not asked where nothing is new, and what they said stays', async () => {
+  it('do not run when nothing is new, and their last results stay', async () => {
     const before = await lakeStatus(world.config(), world.runtime);
     const second = await world.run();
     expect({ published: second.published, checks: second.checks }).toEqual({ published: false, checks: [] });

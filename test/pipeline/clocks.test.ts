@@ -1,4 +1,4 @@
-/** What is loaded follows the source's clock alone: no clock and no time zone of this machine moves a row. */
+/** Only the source's clock decides what is loaded: the clock and the time zone of this machine change no row. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { campaign } from '../support/campaign.ts';
@@ -36,7 +36,7 @@ it('a local clock that steps back during a run changes nothing', async () => {
   expect(await load(() => Date.parse(NOW) - 600_000 * reads++)).toEqual(expected);
 });
 
-it('a date in Retry-After is measured by the clock of the source', async () => {
+it('a date in Retry-After is compared with the clock of the source', async () => {
   const reply = { kind: 'status', status: 429, retryAfter: 'date' } as const;
   await sandbox.apply({ action: 'faults', rules: [{ reply }] });
   expect(await load(() => Date.now() - DAY_MS)).toEqual(expected);
@@ -44,7 +44,7 @@ it('a date in Retry-After is measured by the clock of the source', async () => {
 
 for (const zone of ['Europe/Paris', 'America/New_York', 'Australia/Lord_Howe'])
   it(
-    `a machine in ${zone}, on a day when its clocks change, changes nothing`,
+    `the time zone ${zone} of this machine changes nothing, on a day when its clocks change`,
     campaign(zone === 'Europe/Paris'),
     async () => {
       const before = process.env['TZ'];
@@ -58,7 +58,7 @@ for (const zone of ['Europe/Paris', 'America/New_York', 'Australia/Lord_Howe'])
     },
   );
 
-it('a source whose clock steps back takes nothing from the lake', async () => {
+it('when the clock of the source steps back, no row is removed from the lake', async () => {
   await using world = await openWorld(sandbox);
   await world.run();
   await sandbox.apply({ action: 'clock', advance: '-6h' });

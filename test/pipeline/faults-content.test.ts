@@ -1,6 +1,6 @@
 /**
- * Answers that arrive whole and are wrong. What can be told from a good one is asked again or kept apart; what cannot is
- * found by the hour's account: the run says `partial`, and the next one mends it.
+ * Answers that arrive complete and are wrong. An answer that can be recognised as wrong is fetched again, and a bad row is
+ * quarantined. Any other is found by the account of its hour: the run ends `partial`, and the next run repairs it.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -26,19 +26,19 @@ beforeEach(() => order([]));
 
 const order = (rules: FaultRule[]): Promise<void> => orderFaults(sandbox, rules);
 
-const known: readonly (readonly [string, Reply])[] = [
+const recognised: readonly (readonly [string, Reply])[] = [
   ['an error object inside the rows', { kind: 'error-in-rows', form: 'one-api-errors' }],
   ['exceptions inside the rows', { kind: 'error-in-rows', form: 'exceptions' }],
   ...(['error', 'errors', 'exceptions', 'OneApiErrors'] as const).map(
-    (member) => [`${member} beside the rows`, { kind: 'top-level-error', member }] as const,
+    (member) => [`${member} next to the rows`, { kind: 'top-level-error', member }] as const,
   ),
-  ['a failure told by the last frame', { kind: 'deferred-failure', form: 'v2' }],
-  ['a failure told by a status table', { kind: 'deferred-failure', form: 'v1' }],
+  ['a failure announced in the last frame', { kind: 'deferred-failure', form: 'v2' }],
+  ['a failure announced in a status table', { kind: 'deferred-failure', form: 'v1' }],
   ['a result too large by rows', { kind: 'too-large', by: 'rows' }],
   ['a result too large by bytes', { kind: 'too-large', by: 'bytes' }],
   ['a result too large, refused with 400', { kind: 'too-large', by: 'rows', mode: 'error-400' }],
-  ['a result too large, told beside the rows', { kind: 'too-large', by: 'rows', mode: 'top-level' }],
-  ['rows that just stop', { kind: 'silent-truncation', rows: 7 }],
+  ['a result too large, announced next to the rows', { kind: 'too-large', by: 'rows', mode: 'top-level' }],
+  ['rows that stop without an error', { kind: 'silent-truncation', rows: 7 }],
   ['no rows at all', { kind: 'silent-truncation', rows: 0 }],
   ['columns in another order, with names', { kind: 'reordered-columns' }],
   ['a replica that lags behind', { kind: 'stale-replica', share: 0.1 }],
@@ -47,16 +47,16 @@ const known: readonly (readonly [string, Reply])[] = [
 
 const REPRESENTATIVES = [
   'exceptions inside the rows',
-  'rows that just stop',
+  'rows that stop without an error',
   'every row twice',
-  'ids that come twice, with another content',
-  'timestamps outside of the window asked for',
+  'ids that come twice, with different content',
+  'timestamps outside the requested window',
 ];
 
-describe('a wrong answer that shows', () => {
-  for (const [name, reply] of known) {
+describe('a wrong answer that is recognised', () => {
+  for (const [name, reply] of recognised) {
     const options = campaign(REPRESENTATIVES.includes(name));
-    it(`${name}: the run ends verified, with the lake of an undisturbed run`, options, async () => {
+    it(`${name}: the run ends verified, and the lake equals that of an undisturbed run`, options, async () => {
       await using world = await openWorld(sandbox);
       await order([{ match: { kind: 'page' }, after: 1, reply }]);
       const report = await world.run({ tables: ['Events'] }, SETTINGS);
@@ -70,16 +70,16 @@ describe('a wrong answer that shows', () => {
 const hidden: readonly (readonly [string, Reply])[] = [
   ['rows with a cell too many', { kind: 'malformed-rows', width: 1, rows: 3 }],
   ['rows without their first cell', { kind: 'malformed-rows', width: -1, rows: 3 }],
-  ['ids that come twice, with another content', { kind: 'duplicate-ids', rows: 3 }],
+  ['ids that come twice, with different content', { kind: 'duplicate-ids', rows: 3 }],
   ['ids that are null', { kind: 'null-id', rows: 3 }],
-  ['timestamps that are none', { kind: 'bad-datetime', rows: 3 }],
-  ['timestamps outside of the window asked for', { kind: 'outside-window', rows: 3 }],
+  ['timestamps that cannot be parsed', { kind: 'bad-datetime', rows: 3 }],
+  ['timestamps outside the requested window', { kind: 'outside-window', rows: 3 }],
 ];
 
-describe('a wrong answer that only the account shows', () => {
+describe('a wrong answer that only the account reveals', () => {
   for (const [name, reply] of hidden) {
     const options = campaign(REPRESENTATIVES.includes(name));
-    it(`${name}: the run says partial, the next one mends it`, options, async () => {
+    it(`${name}: the run ends partial, and the next run repairs it`, options, async () => {
       await using world = await openWorld(sandbox);
       await order([{ match: { kind: 'page' }, after: 1, reply }]);
       const report = await world.run({ tables: ['Events'] }, SETTINGS);
@@ -99,8 +99,8 @@ describe('a wrong answer that only the account shows', () => {
   }
 });
 
-describe('another content under the right ids', () => {
-  it('a text nested a million levels deep is kept as it came, and can be read', async () => {
+describe('unusual content under the right ids', () => {
+  it('a text nested a million levels deep is stored as received and can be read', async () => {
     await using world = await openWorld(sandbox);
     await order([{ match: { kind: 'page' }, reply: { kind: 'deep-nesting', at: 'text' } }]);
     const report = await world.run({ tables: ['Events'] }, SETTINGS);

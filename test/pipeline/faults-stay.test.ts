@@ -1,4 +1,4 @@
-/** A fault that stays: refused in words, with an exit code of its own, in few calls; the lake is left as it was. */
+/** A permanent fault: reported with a message and its exit code, after few calls, and the lake does not change. */
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ beforeAll(async () => {
   sandbox = await startSandbox(SOURCE);
   world = await openWorld(sandbox);
   await world.run({ tables: ['Events'] });
-  // Late rows: every run from now on has a page to ask for.
+  // Late rows, so that every later run has a page to fetch.
   await sandbox.apply({ action: 'generate', rows: 200, seed: 3, ...LATE });
   before = await world.sql(CONTENT);
 });
@@ -35,21 +35,22 @@ beforeEach(() => order([]));
 
 const order = (rules: FaultRule[]): Promise<void> => orderFaults(sandbox, rules);
 
-const MOST = 140;
-const staying: readonly (readonly [FaultRule['reply'], number, number])[] = [
+/** For faults that make the client split pages again and again. */
+const MOST_CALLS = 140;
+const permanent: readonly (readonly [FaultRule['reply'], number, number])[] = [
   [{ kind: 'status', status: 400 }, EXIT.source, 5],
   [{ kind: 'status', status: 401 }, EXIT.auth, 5],
   [{ kind: 'status', status: 403 }, EXIT.auth, 5],
   [{ kind: 'status', status: 404 }, EXIT.auth, 5],
-  [{ kind: 'status', status: 413 }, EXIT.source, MOST],
+  [{ kind: 'status', status: 413 }, EXIT.source, MOST_CALLS],
   [{ kind: 'status', status: 429, retryAfter: 86_400 }, EXIT.source, 5],
   [{ kind: 'status', status: 500 }, EXIT.source, 33],
   [{ kind: 'status', status: 504 }, EXIT.source, 20],
   [{ kind: 'html' }, EXIT.source, 33],
   [{ kind: 'truncated-body' }, EXIT.source, 33],
-  [{ kind: 'error-in-rows' }, EXIT.source, MOST],
-  [{ kind: 'too-large', by: 'bytes', mode: 'error-400' }, EXIT.source, MOST],
-  [{ kind: 'gzip-bomb', bytes: 1_200_000 }, EXIT.source, MOST],
+  [{ kind: 'error-in-rows' }, EXIT.source, MOST_CALLS],
+  [{ kind: 'too-large', by: 'bytes', mode: 'error-400' }, EXIT.source, MOST_CALLS],
+  [{ kind: 'gzip-bomb', bytes: 1_200_000 }, EXIT.source, MOST_CALLS],
   [{ kind: 'endless-body', form: 'members' }, EXIT.source, 5],
   [{ kind: 'deep-nesting' }, EXIT.source, 33],
   [{ kind: 'malformed-rows', rows: 1000 }, EXIT.source, 5],
@@ -59,11 +60,11 @@ const staying: readonly (readonly [FaultRule['reply'], number, number])[] = [
 /** A refused key, a source that is down, answers that are wrong, rows of another tenant. */
 const REPRESENTATIVES = /"status":(401|500)|malformed-rows|wrong-tenant/;
 
-describe('a fault that stays', () => {
-  for (const [reply, exitCode, calls] of staying) {
+describe('a permanent fault', () => {
+  for (const [reply, exitCode, calls] of permanent) {
     const options = campaign(REPRESENTATIVES.test(JSON.stringify(reply)));
     it(
-      `${JSON.stringify(reply)}: exit code ${exitCode}, at most ${calls} calls, the lake as it was`,
+      `${JSON.stringify(reply)}: exit code ${exitCode}, at most ${calls} calls, and the lake does not change`,
       options,
       async () => {
         await order([{ match: { kind: 'page' }, times: null, reply }]);
@@ -74,16 +75,16 @@ describe('a fault that stays', () => {
         expect(reportOf(report, 'Events').error?.hint).toBeTruthy();
         expect(sandbox.calls.length - from).toBeLessThanOrEqual(calls);
         expect(await world.sql(CONTENT)).toEqual(before);
-        // What the source has and the lake lacks is not called verified.
+        // Hours with rows that the lake lacks are not reported as verified.
         expect(await world.sql(COVERAGE)).toContainEqual({ state: 'partial', hours: 4 });
       },
     );
   }
 
-  it('a redirect is not followed: the other host hears nothing', async () => {
-    let heard = 0;
+  it('a redirect is not followed: the other host receives nothing', async () => {
+    let requests = 0;
     const other = createServer((_, response) => {
-      heard++;
+      requests++;
       response.end();
     }).listen(0, '127.0.0.1');
     await once(other, 'listening');
@@ -94,16 +95,16 @@ describe('a fault that stays', () => {
       expect((await world.run({ tables: ['Events'] }, SETTINGS)).exitCode).toBe(EXIT.source);
     }
     other.close();
-    expect(heard).toBe(0);
+    expect(requests).toBe(0);
   });
 
-  it('https to a port that does not speak it is told by its code', async () => {
+  it('https to a port that does not speak it is reported with the code of the error', async () => {
     const report = await world.run({ tables: ['Events'] }, { baseUrl: sandbox.url.replace('http:', 'https:') });
     expect(report.exitCode).toBe(EXIT.source);
     expect(reportOf(report, 'Events').error?.message).toMatch(/ERR_SSL|EPROTO|ECONN/);
   });
 
-  it('once it has passed, the next run ends verified', async () => {
+  it('when the fault is over, the next run ends verified', async () => {
     await using fresh = await openWorld(sandbox);
     await fresh.run({ tables: ['Events'] });
     expect((await world.run({ tables: ['Events'] }, SETTINGS)).exitCode).toBe(EXIT.ok);
@@ -112,7 +113,7 @@ describe('a fault that stays', () => {
 });
 
 describe('a credential that expires in the middle of a run', () => {
-  it('is read again, and the run ends verified with the new one', async () => {
+  it('is read again, and the run ends verified with the new credential', async () => {
     await using fresh = await openWorld(sandbox);
     const file = join(fresh.dataDir, 'key');
     await writeFile(file, 'sandbox-demo');
@@ -129,7 +130,7 @@ describe('a credential that expires in the middle of a run', () => {
     const fetch: typeof globalThis.fetch = async (url, init) => {
       const response = await globalThis.fetch(url, init);
       if (response.status === 401) {
-        // Replaced by rename, as a secret's file should be: another call may be reading it.
+        // Replaced by rename, as a secret file should be: another call may be reading it.
         const aside = `${file}.${next++}`;
         await writeFile(aside, 'sandbox-demo:2');
         await rename(aside, file);

@@ -1,6 +1,6 @@
 /**
- * A misbehaving source. Whatever passes leaves the lake that an undisturbed run would have made, at once or after the next
- * run; what stays is refused in words, with an exit code of its own, in a bounded number of calls.
+ * A source that fails for a moment. The run retries, and its lake equals that of an undisturbed run. Faults that do not
+ * pass are in `faults-stay.test.ts`, wrong answers in `faults-content.test.ts`.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -11,7 +11,7 @@ import { CONTENT } from './support/content.ts';
 import { SOURCE, orderFaults, undisturbedContent } from './support/faulty.ts';
 import { openWorld, reportOf } from './support/world.ts';
 
-/** A few pages, so that one can fail; stalls must end soon. */
+/** Several pages, so that one of them can fail; short timeouts, so that stalls end soon. */
 const SETTINGS = { page: { maxRows: 250 }, http: { timeoutSeconds: 1, stallSeconds: 1, maxBodyBytes: 8 << 20 } };
 
 type Reply = FaultRule['reply'];
@@ -27,7 +27,7 @@ beforeEach(() => order([]));
 
 const order = (rules: FaultRule[]): Promise<void> => orderFaults(sandbox, rules);
 
-/** Delivered badly or not at all: asked again, and nothing is to be seen of it. */
+/** Answers that are delivered badly or not at all. */
 const passing: readonly (readonly [string, Reply])[] = [
   ['429 with Retry-After in seconds', { kind: 'status', status: 429, retryAfter: 1 }],
   ['429 with Retry-After as a date', { kind: 'status', status: 429, retryAfter: 'date' }],
@@ -49,7 +49,7 @@ const passing: readonly (readonly [string, Reply])[] = [
   ['a stall before the answer', { kind: 'stall', at: 'before' }],
   ['a stall inside the answer', { kind: 'stall', at: 'body' }],
   ['a stall that ends', { kind: 'stall', at: 'body', ms: 50 }],
-  ['an answer in drips', { kind: 'drip', bytes: 2000, everyMs: 2 }],
+  ['an answer that arrives in drips', { kind: 'drip', bytes: 2000, everyMs: 2 }],
   ['a truncated body with a content length', { kind: 'truncated-body', contentLength: true }],
   ['a truncated body without one', { kind: 'truncated-body', contentLength: false }],
   ['a content length that is too small', { kind: 'wrong-length', by: -10 }],
@@ -81,10 +81,10 @@ const REPRESENTATIVES = [
 describe('a delivery that fails once', () => {
   for (const [name, reply] of passing) {
     const options = campaign(REPRESENTATIVES.includes(name));
-    it(`${name}: the run ends verified, with the lake of an undisturbed run`, options, async () => {
+    it(`${name}: the run ends verified, and the lake equals that of an undisturbed run`, options, async () => {
       await using world = await openWorld(sandbox);
       const before = sandbox.calls.length;
-      // One rule each: the first comparison and a page in the middle.
+      // Once for the first comparison, and once for a page in the middle.
       await order([
         { match: { kind: 'summary' }, reply },
         { match: { kind: 'page' }, after: 1, reply },

@@ -1,4 +1,4 @@
-/** Names and values that try to be something else, from the source to the screen: they change no query, no path and no view. */
+/** Hostile names and values, from the source to the screen: they change no query, no path and no view. */
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { readCatalogue } from '../load/support/catalogue.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 
 const LONG = 'n'.repeat(65_536);
-/** Each is a type, an operation, and the name and the value of a property. */
+/** Each is used as a type, an operation, and the name and the value of a property. */
 const HOSTILE = [
   `"; drop table events; --`,
   `'; drop view logs; --`,
@@ -37,7 +37,7 @@ const HOSTILE = [
   LONG,
 ];
 const SOURCE_TENANT = `o'brien; drop table hours; --`;
-const UNSEEN = /[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u200B-\u200F\u202A-\u202E\u2066-\u2069\uFEFF]/; // oxlint-disable-line no-control-regex -- they are looked for
+const INVISIBLE = /[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u200B-\u200F\u202A-\u202E\u2066-\u2069\uFEFF]/; // oxlint-disable-line no-control-regex -- the test looks for them
 
 let sandbox: Sandbox;
 let stage: Stage;
@@ -58,7 +58,7 @@ beforeAll(async () => {
   );
   await writeFile(join(data, 'logs.ndjson'), lines.join('\n'));
   sandbox = await startSandbox({ data, now: '2026-11-01T00:30:00Z', frozen: true, rate: 0, memory: true });
-  // Rows name a tenant too, and the source's word for it is taken as it comes.
+  // Rows name a tenant too; the lake stores that name as the source sends it.
   await sandbox.apply({ action: 'faults', rules: [{ times: null, reply: { kind: 'wrong-tenant', tenant: SOURCE_TENANT } }] }); // prettier-ignore
   env = {
     INSIGHTS_BASE_URL: sandbox.url,
@@ -77,14 +77,14 @@ const idOf = (n: number): string => `id-${String(n).padStart(2, '0')}`;
 const sql = (query: string): Promise<Record<string, unknown>[]> => readCatalogue(join(stage.folder, 'data'), query);
 
 describe('hostile names and values', () => {
-  it('are loaded as they are and proven; no query repeats one, and no file is named by one', async () => {
+  it('are loaded unchanged and verified; no query contains one, and no file is named after one', async () => {
     expect(await stage.run(['run', '--table', 'Logs'], env)).toMatchObject({ code: EXIT.ok });
     const rows = await sql(`select event_id, source_tenant_id, event_type, operation_id, properties::varchar as properties from logs order by event_id`); // prettier-ignore
     expect(rows.map((row) => ({ ...row, properties: JSON.parse(String(row['properties'])) as unknown }))).toEqual(
       HOSTILE.map((text, n) => ({
         event_id: idOf(n),
         source_tenant_id: SOURCE_TENANT,
-        // An empty text is none.
+        // An empty text is stored as null.
         event_type: text === '' ? null : text,
         operation_id: text === '' ? null : text,
         properties: Object.fromEntries([[text, text]]),
@@ -95,33 +95,33 @@ describe('hostile names and values', () => {
     expect(names.filter((name) => !/^data(\/[\w.=-]+)*$/.test(name))).toEqual([]);
   });
 
-  it('give each type a view of a plain name that shows its row, and the value in a column', async () => {
+  it('each type gets a view with a plain name that shows its row, with the value in a column', async () => {
     const views = await sql(`select view_name as name from duckdb_views() where schema_name = 'demo' and starts_with(view_name, 'log_')`); // prettier-ignore
     const names = views.map(({ name }) => String(name));
     expect(names.filter((name) => !/^log_[a-z0-9_]{1,60}$/.test(name))).toEqual([]);
     const rows = await sql(`${names.map((name) => `from demo.${name}`).join(' union all by name ')} order by event_id`);
-    // SQL text cannot hold a NUL: such a type is in the table alone.
+    // SQL text cannot contain a NUL: such a type has no view.
     const shown = HOSTILE.flatMap((text, n) => (text.includes('\0') ? [] : [idOf(n)]));
     expect(rows.map((row) => row['event_id'])).toEqual(shown);
     for (const row of rows) {
       const text = HOSTILE[Number(String(row['event_id']).slice(3))] ?? '';
       const fixed = ['event_type', 'operation_id', 'properties'];
       const columns = Object.entries(row).filter(([name, value]) => value === text && !fixed.includes(name));
-      // Keys with control characters, or longer than a name can be, stay in `properties`.
+      // Keys with control characters, or too long for a column name, stay in `properties`.
       const isPlain = text !== LONG && !/\p{Cc}/u.test(text);
       expect({ text, columns: columns.length }).toEqual({ text, columns: isPlain ? 1 : 0 });
     }
   });
 
   it.each([['sql', 'select event_type, operation_id, properties from logs'], ['query', 'log_volume'], ['properties']])(
-    '%s … prints one line a row, and nothing unseen',
+    '%s … prints one line for each row, and no invisible character',
     async (...argv) => {
       const { code, out, err } = await stage.run(argv, env);
       expect({ code, err }).toEqual({ code: EXIT.ok, err: '' });
-      expect(UNSEEN.exec(out)?.[0]).toBeUndefined();
+      expect(INVISIBLE.exec(out)?.[0]).toBeUndefined();
       expect(out).toContain('\\u{202e}gnp.exe');
       const [, ...lines] = out.trimEnd().split('\n');
-      // Under the rows: that one of their cells was cut.
+      // The line below the rows says that a cell was cut.
       expect(lines.pop()).toMatch(/cut/);
       expect(lines).toHaveLength(HOSTILE.length);
     },
@@ -142,11 +142,11 @@ describe('a tenant id', () => {
     'a b',
     '%2e%2e',
     'n'.repeat(129),
-  ])('that is no plain name is refused before anything is asked or written: %j', async (id) => {
+  ])('that is not a plain name is refused before anything is sent or written: %j', async (id) => {
     const calls = sandbox.calls.length;
     const { code, err } = await stage.run(['run', '--data-dir', 'other'], { ...env, INSIGHTS_TENANT: id });
     expect(code).toBe(EXIT.config);
-    expect(err.replaceAll('\n', '')).not.toMatch(UNSEEN);
+    expect(err.replaceAll('\n', '')).not.toMatch(INVISIBLE);
     expect(sandbox.calls.length).toBe(calls);
     expect(await readdir(stage.folder)).toEqual(['data']);
   });

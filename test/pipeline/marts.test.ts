@@ -1,4 +1,4 @@
-/** Files of marts that are damaged or lost: `verify --deep` and `repair` as an operator calls them, and views that go on working. */
+/** Damaged or lost files of marts: `verify --deep` and `repair` compute them again, and the views keep working. */
 import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -9,15 +9,15 @@ import type { VerifyReport } from '../../src/model/report.ts';
 import { openWorld, type World } from './support/world.ts';
 
 const SOURCE = { rows: 200, days: 1, seed: 4, now: '2026-11-01T12:30:00Z', frozen: true, tenants: ['paris'] } as const;
-/** Without coverage: the hours are proven anew after a repair. */
-const ASKED = 'select tenant_id, day, passes_created from mart_passes_created order by all';
+/** Without coverage, since the hours are verified again after a repair. */
+const MART_QUERY = 'select tenant_id, day, passes_created from mart_passes_created order by all';
 
 let world: World;
-let said: unknown;
+let martRows: unknown;
 beforeAll(async () => {
   world = await openWorld(SOURCE, { lake: { marts: true } });
   await world.run();
-  said = await world.sql(ASKED);
+  martRows = await world.sql(MART_QUERY);
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
@@ -30,10 +30,10 @@ async function verified(deep: boolean): Promise<VerifyReport> {
   return verifyLake(world.config(), { deep }, world.runtime, new AbortController().signal);
 }
 
-it('verify --deep reads each of them, names the one that is not what was written, and makes it anew', async () => {
-  const sound = await verified(true);
-  expect([sound.exitCode, sound.marts.filesRead >= 8, sound.marts.filesDamaged]).toEqual([EXIT.ok, true, []]);
-  expect(verifySummary(sound, false)).toMatch(/\nmarts: \d+ files read, 0 damaged\n/);
+it('verify --deep reads every mart file, names the damaged one, and computes it again', async () => {
+  const intact = await verified(true);
+  expect([intact.exitCode, intact.marts.filesRead >= 8, intact.marts.filesDamaged]).toEqual([EXIT.ok, true, []]);
+  expect(verifySummary(intact, false)).toMatch(/\nmarts: \d+ files read, 0 damaged\n/);
   const file = await martFile();
   const bytes = await readFile(join(world.dataDir, file));
   await writeFile(join(world.dataDir, file), bytes.fill(0, 4, 40));
@@ -42,15 +42,15 @@ it('verify --deep reads each of them, names the one that is not what was written
   expect(damaged.exitCode).toBe(EXIT.damaged);
   expect(damaged.marts.filesDamaged).toEqual([{ file, problem: 'sha256' }]);
   expect(verifySummary(damaged, false)).toContain(`damaged: ${file}: sha256; computed anew\n`);
-  expect(await world.sql(ASKED)).toEqual(said);
+  expect(await world.sql(MART_QUERY)).toEqual(martRows);
   expect((await verified(true)).exitCode).toBe(EXIT.ok);
 });
 
-it('repair leaves views that work, though a file of a mart was lost', async () => {
+it('after repair the views work again, though a mart file was lost', async () => {
   await rm(join(world.dataDir, await martFile()));
-  await expect(world.sql(ASKED)).rejects.toThrow('No files found');
+  await expect(world.sql(MART_QUERY)).rejects.toThrow('No files found');
   expect(await repairLake(world.config(), world.runtime)).toMatchObject({ rows: expect.any(Number), leftOut: 0 });
-  expect(await world.sql(ASKED)).toEqual(said);
+  expect(await world.sql(MART_QUERY)).toEqual(martRows);
   expect((await world.run()).exitCode).toBe(EXIT.ok);
-  expect(await world.sql(ASKED)).toEqual(said);
+  expect(await world.sql(MART_QUERY)).toEqual(martRows);
 });

@@ -1,4 +1,4 @@
-/** Privacy rules from the configuration to every byte that is stored: over HTTP, through the whole pipeline, with a real source. */
+/** Privacy rules end to end: from the configuration, over HTTP and through the whole pipeline, to every byte stored. */
 import { createHmac } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ const PRIVACY: Tree = {
 };
 
 const DROPPED = ['DroppedAgent-4711', 'dropped-note-4712', 'dropped-of-type-4716'];
-/** No exact path: it travels, and is dropped when it comes. */
+/** Its path has a wildcard, so the source cannot leave it out: it is dropped on arrival. */
 const DROPPED_HERE = 'dropped-here-4717';
 const HASHED = ['C-hashed-4713', 'P-hashed-4714'];
 const MASKED = 'jane.masked-4715@mail.example';
@@ -29,7 +29,7 @@ const MASKED = 'jane.masked-4715@mail.example';
 let world: World;
 let answers: string;
 
-async function openSource(): Promise<void> {
+async function openWorldWithCanaries(): Promise<void> {
   world = await openWorld({ rows: 600, days: 3, seed: 3, now: NOW, frozen: true });
   const row = (id: string | null, timestamp: string, properties: object) => ({
     eventId: id,
@@ -40,7 +40,7 @@ async function openSource(): Promise<void> {
     properties,
   });
   const [customerId, passId] = HASHED;
-  const told = {
+  const properties = {
     passId,
     identifiers: { customerId },
     registrationSource: { userAgent: DROPPED[0], medium: 'qr' },
@@ -53,7 +53,7 @@ async function openSource(): Promise<void> {
     table: 'Events',
     tenant: 'demo',
     // The second has no id and goes to quarantine.
-    rows: [row('00000000-0000-4000-8000-000000000001', '2026-10-30T10:00:00Z', told), row(null, '2026-10-30T10:01:00Z', told)],
+    rows: [row('00000000-0000-4000-8000-000000000001', '2026-10-30T10:00:00Z', properties), row(null, '2026-10-30T10:01:00Z', properties)],
   }); // prettier-ignore
   await world.sandbox.apply({
     action: 'rows',
@@ -64,11 +64,11 @@ async function openSource(): Promise<void> {
   answers = '';
 }
 
-/** A run whose answers are listened to. */
+/** A run whose answers are collected in `answers`. */
 async function run(settings: Tree): Promise<void> {
   const report = await world.run({}, settings, {
-    fetch: async (...asked) => {
-      const response = await fetch(...asked);
+    fetch: async (...call) => {
+      const response = await fetch(...call);
       answers += await response.clone().text();
       return response;
     },
@@ -76,7 +76,7 @@ async function run(settings: Tree): Promise<void> {
   expect(report.exitCode).toBe(EXIT.ok);
 }
 
-/** Every value stored anywhere: of Parquet files, of the ledger, of the catalogue with its views; compression hides none. */
+/** Every value stored in Parquet files, ledger and catalogue, read by the engine so that compression hides none. */
 async function storedValues(): Promise<string> {
   const names = await readdir(world.dataDir, { recursive: true });
   const instance = await DuckDBInstance.create(':memory:');
@@ -108,24 +108,24 @@ function hmac(value: string): string {
   return `hmac:${createHmac('sha256', PRIVACY_KEY).update(value).digest('hex')}`;
 }
 
-describe('a configured drop, hash and mask', () => {
+describe('configured drop, hash and mask rules', () => {
   beforeAll(async () => {
-    await openSource();
+    await openWorldWithCanaries();
     await run({ privacy: PRIVACY, landing: { keep: true }, lake: { marts: true } });
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
-  it('leave no such value in any byte stored, and what is dropped never travels', async () => {
+  it('leave no such value in any stored byte, and dropped values with an exact path are never sent', async () => {
     const stored = await storedValues();
     const bytes = await bytesBelow(world.dataDir);
-    for (const told of [...DROPPED, DROPPED_HERE, ...HASHED, MASKED, PRIVACY_KEY]) {
-      expect(stored).not.toContain(told);
-      expect(bytes).not.toContain(told);
+    for (const value of [...DROPPED, DROPPED_HERE, ...HASHED, MASKED, PRIVACY_KEY]) {
+      expect(stored).not.toContain(value);
+      expect(bytes).not.toContain(value);
     }
     expect(await readdir(join(world.dataDir, 'landing'), { recursive: true })).not.toContainEqual(expect.stringMatching(/ndjson|json/)); // prettier-ignore
 
-    for (const told of DROPPED) expect(answers).not.toContain(told);
-    for (const told of [DROPPED_HERE, ...HASHED, MASKED]) expect(answers).toContain(told);
+    for (const value of DROPPED) expect(answers).not.toContain(value);
+    for (const value of [DROPPED_HERE, ...HASHED, MASKED]) expect(answers).toContain(value);
     const pages = world.sandbox.calls.filter(({ query }) => query.includes('properties = tostring('));
     expect(pages.length).toBeGreaterThanOrEqual(3);
     for (const { query } of pages) expect(query).toMatch(/bag_remove_keys\(properties, dynamic\(\['\$\.registrationSource\.userAgent', ?'note'\]\)\)/); // prettier-ignore
@@ -137,7 +137,7 @@ describe('a configured drop, hash and mask', () => {
     expect(agents?.['agents']).toBe(0);
   });
 
-  it('let joins over two tables survive, keep the shape of what is masked, and reach promoted columns', async () => {
+  it('keep joins over two tables working, keep the shape of masked values, and apply to promoted columns', async () => {
     const joined = await world.sql(
       `select e.pass_id, l.properties->>'$.user.email' as email, l.properties->>'$.customerId' as customer
        from events e join logs l on (e.properties->>'$.identifiers.customerId') = (l.properties->>'$.customerId')
@@ -152,25 +152,25 @@ describe('a configured drop, hash and mask', () => {
     expect(clear?.['clear']).toBe(0);
   });
 
-  it('make a second run with nothing new change no file', async () => {
+  it('a second run with nothing new changes no file', async () => {
     const before = await world.published();
     await run({ privacy: PRIVACY, lake: { marts: true } });
     expect(await world.published()).toEqual(before);
   });
 });
 
-describe('without a rule', () => {
+describe('without privacy rules', () => {
   beforeAll(async () => {
-    await openSource();
+    await openWorldWithCanaries();
     await run({ lake: { marts: true } });
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
-  it('everything is stored as the source has it, the text of a row set aside too', async () => {
+  it('everything is stored as the source sends it, also the text of a quarantined row', async () => {
     expect(world.sandbox.calls.filter(({ query }) => query.includes('bag_remove_keys'))).toEqual([]);
-    // What the tests above look for would be found.
+    // So the tests above would find these values if they were stored.
     const stored = await storedValues();
-    for (const told of [...DROPPED, ...HASHED, MASKED]) expect(stored).toContain(told);
+    for (const value of [...DROPPED, ...HASHED, MASKED]) expect(stored).toContain(value);
     const database = join(world.dataDir, 'state.duckdb');
     const instance = await DuckDBInstance.create(database, { access_mode: 'READ_ONLY' });
     const connection = await instance.connect();

@@ -1,4 +1,4 @@
-/** A part of a table that can never be loaded is in the way of no other part, in this run or in later ones. */
+/** A part of a table that can never be loaded does not block the other parts, in this run or in later ones. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { parseInstant } from '../../src/kernel/instant.ts';
@@ -11,7 +11,7 @@ import { SOURCE, orderFaults } from './support/faulty.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
 
 const EVENTS = { tables: ['Events'] } as const;
-/** A page a window of a few hours. */
+/** Pages of a few hours each. */
 const SETTINGS = { page: { maxRows: 60 }, quarantine: { minRows: 1 } };
 const run = (world: World, batchBytes: number) => {
   const config = world.config(SETTINGS);
@@ -35,26 +35,29 @@ describe('a page that is refused whole', () => {
   it.each([
     ['in a batch of its own', 1000],
     ['in a batch with others', 1_000_000],
-  ])('%s: all others are loaded, the run ends with 4 and names it; mended, it is loaded too', async (_, batchBytes) => {
-    await using world = await openWorld(sandbox);
-    await orderFaults(sandbox, [BAD]);
-    for (const time of ['first', 'second']) {
-      const report = await run(world, batchBytes);
-      expect(report.exitCode, `the ${time} run`).toBe(EXIT.source);
-      expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'failed', error: { failure: 'source' } });
-      expect(reportOf(report, 'Events').error?.message).toContain('the page was refused');
-    }
-    const after = await world.sql(`select state, min(hour) < '2026-10-30T10:00:00Z' as early, max(hour) > '2026-10-31' as late
+  ])(
+    '%s: all others are loaded and the run exits with 4 and names it; once the source is repaired, it is loaded too',
+    async (_, batchBytes) => {
+      await using world = await openWorld(sandbox);
+      await orderFaults(sandbox, [BAD]);
+      for (const time of ['first', 'second']) {
+        const report = await run(world, batchBytes);
+        expect(report.exitCode, `the ${time} run`).toBe(EXIT.source);
+        expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'failed', error: { failure: 'source' } });
+        expect(reportOf(report, 'Events').error?.message).toContain('the page was refused');
+      }
+      const after = await world.sql(`select state, min(hour) < '2026-10-30T10:00:00Z' as early, max(hour) > '2026-10-31' as late
       from coverage where source_rows > 0 and state in ('verified', 'partial') group by all order by state`); // prettier-ignore
-    expect(after).toEqual([
-      { state: 'partial', early: true, late: false },
-      { state: 'verified', early: false, late: true },
-    ]);
-    await orderFaults(sandbox, []);
-    expect((await run(world, batchBytes)).exitCode).toBe(EXIT.ok);
-  });
+      expect(after).toEqual([
+        { state: 'partial', early: true, late: false },
+        { state: 'verified', early: false, late: true },
+      ]);
+      await orderFaults(sandbox, []);
+      expect((await run(world, batchBytes)).exitCode).toBe(EXIT.ok);
+    },
+  );
 
-  it('when every page is refused, the source is not asked for all of them', async () => {
+  it('when every page is refused, the run stops after a few of them', async () => {
     await using world = await openWorld(sandbox);
     await orderFaults(sandbox, [{ ...BAD, match: { table: 'Events', kind: 'page' } }]);
     const before = sandbox.calls.length;
@@ -66,7 +69,7 @@ describe('a page that is refused whole', () => {
 });
 
 describe('a part that the source cannot deliver', () => {
-  it('is left out, and later parts are loaded', async () => {
+  it('is skipped, and later parts are loaded', async () => {
     await using world = await openWorld(sandbox);
     await orderFaults(sandbox, [{ ...BAD, reply: { kind: 'status', status: 413 } }]);
     const report = await run(world, 1000);
@@ -90,7 +93,7 @@ describe('a row that is larger than an answer may be', () => {
   const account = `select count(*) filter (where state = 'partial')::int as partial, sum(source_rows - lake_rows - duplicate_rows - quarantined_rows)::int as lacking
     from coverage where table_name = 'events' and state in ('verified', 'partial')`;
 
-  it('keeps no other row out of the lake; later runs ask for its part alone, until it can be given', async () => {
+  it('keeps no other row out of the lake; later runs fetch only its part, until the source can deliver it', async () => {
     await using world = await openWorld({ ...SOURCE, byteCap: 40_000 });
     const add = (row: Record<string, unknown>) =>
       world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
@@ -104,7 +107,7 @@ describe('a row that is larger than an answer may be', () => {
     );
     expect(await world.sql(account)).toEqual([{ partial: 1, lacking: 1 }]);
 
-    // One look at the source, and the part once more; a new row elsewhere is loaded all the same.
+    // One comparison, and the part again. A new row elsewhere is loaded.
     await add({
       ...rowOf('small'),
       eventId: '00000000-0000-4000-8000-00000000eeee',
@@ -124,10 +127,10 @@ describe('a row that is larger than an answer may be', () => {
     expect(reportOf(await world.run(EVENTS), 'Events').calls).toBe(1);
   });
 
-  it('is found in about two calls a halving, and teaches no cap that would cost calls for other rows', async () => {
+  it('is found with about two calls for each halving, and no cap is learnt from it that would cost calls for other rows', async () => {
     await using world = await openWorld({ ...SOURCE, byteCap: 400_000 });
     await world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [rowOf('x'.repeat(450_000))] });
-    // Two days to one second, 65,536 hash buckets to one.
+    // Two days are halved down to one second, then 65,536 hash buckets down to one.
     expect(reportOf(await world.run(EVENTS), 'Events').calls).toBeLessThan(2 * (18 + 16) + 16);
     const [from, to] = ['2026-10-20T00:00:00Z', '2026-10-27T00:00:00Z'];
     await world.sandbox.apply({ action: 'generate', table: 'Events', tenant: 'demo', rows: 600, from, to, seed: 9 });
@@ -135,14 +138,14 @@ describe('a row that is larger than an answer may be', () => {
   });
 });
 
-describe('a batch without one of its pages', () => {
+describe('a batch without a refused page', () => {
   const at = (hour: number): bigint => (parseInstant('2026-07-03') ?? 0n) + BigInt(hour) * 36_000_000_000n;
   const span = (from: number, to: number) => ({ from: at(from), to: at(to) });
   const page = (id: string, windows: Page['windows']): Page => ({ id, windows, rows: 1, bytes: 1 });
-  const landedOf = (of: Page): LandedPage => ({ page: of, file: of.id, rows: 1, bytes: 1, largestRow: 1 });
+  const landedOf = (landed: Page): LandedPage => ({ page: landed, file: landed.id, rows: 1, bytes: 1, largestRow: 1 });
   const batchOf = (pages: Page[], windows: Page['windows']): Batch => ({ id: 'b', tenant: 't', table: 'Events', windows, pages }); // prettier-ignore
 
-  it('has neither its windows nor the other hash parts of them', () => {
+  it('has neither the windows of that page nor the other hash parts of these windows', () => {
     const pages = [page('a', [span(0, 2), span(5, 6)]), page('b', [span(2, 5)]), page('c', [span(2, 5)])];
     const batch = batchOf(pages, [span(0, 6)]);
     const landed = pages.map(landedOf);
@@ -155,7 +158,7 @@ describe('a batch without one of its pages', () => {
     });
   });
 
-  it('keeps the windows that need no page, and is nothing when none are left', () => {
+  it('keeps windows without a page, and is undefined when no window is left', () => {
     const pages = [page('a', [span(1, 2)])];
     const only = { batch: batchOf(pages, [span(0, 3)]), landed: pages.map(landedOf) };
     expect(withoutPage(only, 'a').rest?.batch.windows).toEqual([span(0, 1), span(2, 3)]);

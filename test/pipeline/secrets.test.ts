@@ -1,4 +1,4 @@
-/** Invariant 7, end to end: no credential and no row in logs, errors, reports, names or the ledger's messages, whatever goes wrong. */
+/** Invariant 7, end to end: no fault puts a credential or row content into logs, errors, reports, names or ledger messages. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ const BIG = 3_000_000;
 type Reply = FaultRule['reply'];
 type Forms = { [Kind in Reply['kind']]: readonly Extract<Reply, { kind: Kind }>[] };
 
-/** Every kind of fault that the sandbox knows: the type holds the list complete. */
+/** Every kind of fault that the sandbox knows: the type requires that none is missing. */
 const FORMS: Forms = {
   status: [408, 429, 500, 503, 400, 401, 403, 404, 413, 504].flatMap((status) =>
     (status === 500 ? (['echo', 'problem-text', 'html', 'text', 'empty'] as const) : (['echo'] as const)).map(
@@ -46,7 +46,7 @@ const FORMS: Forms = {
   'malformed-rows': [
     { kind: 'malformed-rows' },
     { kind: 'malformed-rows', width: -1 },
-    // Too many of a page: it is refused whole.
+    // Too many bad rows for one page: the page is refused.
     { kind: 'malformed-rows', rows: 3 },
   ],
   'reordered-columns': [{ kind: 'reordered-columns' }],
@@ -59,12 +59,12 @@ const FORMS: Forms = {
   'stale-replica': [{ kind: 'stale-replica', share: 0.5 }],
 };
 
-/** What a table or a tenant ends with: each of these needs a tenant of its own. */
+/** Faults that end a table or a tenant: each of them needs its own tenant. */
 const isFinal = (reply: Reply): boolean =>
   reply.kind === 'status'
     ? [400, 401, 403, 404].includes(reply.status)
     : reply.kind === 'redirect' || reply.kind === 'refused-function';
-/** Answers that are whole, and whose rows are wrong. */
+/** Complete answers with wrong rows. */
 const ROWS: readonly Reply['kind'][] = ['malformed-rows', 'reordered-columns', 'wrong-tenant', 'duplicate-rows', 'duplicate-ids', 'null-id', 'bad-datetime', 'outside-window']; // prettier-ignore
 const HOURS = 12;
 
@@ -74,20 +74,20 @@ interface Plan {
   readonly rules: readonly FaultRule[];
 }
 
-/** Tenants and their faults, once for each kind of credential: one fault after the other as long as the client goes on asking. */
+/** Tenants and their faults, once for each kind of credential. A tenant meets one fault after the other while the client goes on. */
 function plans(): Plan[] {
   const replies: readonly Reply[] = Object.values(FORMS).flat();
-  const ofRows = (reply: Reply): boolean => ROWS.includes(reply.kind);
+  const isAboutRows = (reply: Reply): boolean => ROWS.includes(reply.kind);
   const groups: [string, readonly Reply[]][] = [
-    ['calls', replies.filter((reply) => !isFinal(reply) && !ofRows(reply))],
-    ['rows', replies.filter(ofRows)],
+    ['calls', replies.filter((reply) => !isFinal(reply) && !isAboutRows(reply))],
+    ['rows', replies.filter(isAboutRows)],
     ...replies.filter(isFinal).map((reply, n): [string, readonly Reply[]] => [`final-${n}`, [reply]]),
   ];
   return (['apiKey', 'token'] as const).flatMap((credential) =>
     groups.map(([name, list]) => {
       const id = `${name}-${credential}`;
       const rules = list.map((reply) => {
-        // A function that is refused stands in the questions before a page.
+        // A refused function is used by the counts that come before a page.
         const page = reply.kind === 'refused-function' ? {} : ({ kind: 'page' } as const);
         return { match: { ...page, tenant: id }, reply };
       });
@@ -96,7 +96,7 @@ function plans(): Plan[] {
   );
 }
 
-it('neither a credential nor a row is told in any log, error, report, name or ledger message, whatever the fault', async () => {
+it('no credential and no row content is in any log, error, report, name or ledger message, whatever the fault', async () => {
   const data = await mkdtemp(join(tmpdir(), 'insights-canary-'));
   const all = plans();
   const rows = all.flatMap(({ id }) =>
@@ -114,41 +114,41 @@ it('neither a credential nor a row is told in any log, error, report, name or le
     const source = { data, tenants, now: '2026-11-01T12:00:00Z', frozen: true, faults: all.flatMap(({ rules }) => rules) }; // prettier-ignore
     await using world = await openWorld(source, {
       http: { attempts: 30, maxBodyBytes: 1 << 20, timeoutSeconds: 5, stallSeconds: 1 },
-      // An hour a page; one wrong row of it is set aside, three are too many.
+      // Each page is an hour. One wrong row in it is quarantined; three are too many.
       page: { maxRows: 4 },
       quarantine: { minRows: 2, maxShare: 0.5 },
       engine: { threads: 1 },
       tenants: all.map(({ id, credential }) => ({ id, [credential]: { env: `KEY_${id.replaceAll('-', '_').toUpperCase()}` } })), // prettier-ignore
     });
-    // The level that says most: the others say a part of it.
-    const heard: string[] = [];
+    // The most verbose level: the others log a part of it.
+    const output: string[] = [];
     const write = (chunk: unknown, _: unknown, done: () => void): void => {
-      heard.push(String(chunk));
+      output.push(String(chunk));
       done();
     };
     const log = pino({ level: 'trace' }, new Writable({ write }));
     const report = await world.run({ tables: ['Events'] }, {}, { log, random: () => 0 });
-    heard.push(JSON.stringify(report), process.title, ...(await readdir(world.dataDir, { recursive: true })));
+    output.push(JSON.stringify(report), process.title, ...(await readdir(world.dataDir, { recursive: true })));
     {
       await using ledger = await openLedger(world.dataDir, lakeSettings(world.config()), world.runtime);
       const parts = ['runs', 'tenants', 'batches', 'partitions', '(select * exclude (id, raw) from quarantine)'];
-      const told = await Promise.all(
-        parts.map((part) => ledger.rawRows(`select part::varchar as told from ${part} part`)),
+      const rows = await Promise.all(
+        parts.map((part) => ledger.rawRows(`select part::varchar as content from ${part} part`)),
       );
-      heard.push(...told.flat().map((row) => text(row, 'told') ?? ''));
+      output.push(...rows.flat().map((row) => text(row, 'content') ?? ''));
     }
     for (const { id, rules } of all) {
       const met = world.sandbox.calls.filter(({ tenant, fault }) => tenant === id && fault !== undefined).length;
       expect({ id, met: met >= rules.length }).toEqual({ id, met: true });
     }
-    const said = heard.join('\n');
-    expect(said).toContain('[secret]');
-    expect(said).toContain('wrong_width');
-    expect(said).not.toContain(VALUE);
+    const shown = output.join('\n');
+    expect(shown).toContain('[secret]');
+    expect(shown).toContain('wrong_width');
+    expect(shown).not.toContain(VALUE);
     const bytes = await bytesBelow(world.dataDir);
     expect(bytes).toContain(VALUE);
     for (const id of tenants) {
-      expect(said).not.toContain(world.sandbox.keyOf(id));
+      expect(shown).not.toContain(world.sandbox.keyOf(id));
       expect(bytes).not.toContain(world.sandbox.keyOf(id));
     }
   } finally {
@@ -163,7 +163,7 @@ const lock = z.object({
   ),
 });
 
-it('no dependency runs a script when it is installed, and each is pinned by a hash', async () => {
+it('no dependency runs an install script, and each is pinned by a hash', async () => {
   const content = await readFile(new URL('../../package-lock.json', import.meta.url), 'utf8');
   const packages = Object.entries(lock.parse(JSON.parse(content)).packages).filter(([name]) => name !== '');
   expect(packages.length).toBeGreaterThan(50);

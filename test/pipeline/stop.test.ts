@@ -1,6 +1,6 @@
 /**
- * A stop signal: the answer on its way is landed within the grace, and the next run does not ask for it again; wherever else
- * it comes, the next run makes the lake whole. `npm run stops` sends it to the real process in each of its stages.
+ * A stop signal. A page that is being fetched is landed within the grace period, and the next run does not fetch it again.
+ * Wherever else a run is stopped, the next run completes the lake. `npm run stops` stops the real process in each of its stages.
  */
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ const ONE_AT_A_TIME = {
 let world: World;
 afterEach(() => world[Symbol.asyncDispose]());
 
-/** The queries that ask for rows, in the order they were sent; `stop` is called when the first one is under way. */
+/** Calls `stop` when the first page is being fetched. Returns the page queries in the order in which they were sent. */
 async function runWith(stop: () => void, signal: AbortSignal, graceSeconds: number) {
   const pages: string[] = [];
   const fetch: typeof globalThis.fetch = (url, init) => {
@@ -32,7 +32,7 @@ async function runWith(stop: () => void, signal: AbortSignal, graceSeconds: numb
     const answer = globalThis.fetch(url, init);
     if (body.includes('take ')) {
       pages.push(body);
-      // Deferred: the call is then on its way and cannot be held back any more.
+      // Deferred, so that the call is under way and cannot be held back.
       if (pages.length === 1) setImmediate(stop);
     }
     return answer;
@@ -44,8 +44,8 @@ async function runWith(stop: () => void, signal: AbortSignal, graceSeconds: numb
 
 const stopped = (): StoppedError => new StoppedError('Stopped by SIGTERM.');
 
-describe('a stop while a page is on its way', () => {
-  it('lands the page within the grace, sends no other call, and the next run does not ask for it again', async () => {
+describe('a stop while a page is being fetched', () => {
+  it('lands the page within the grace period, sends no other call, and the next run does not fetch it again', async () => {
     world = await openWorld(SOURCE);
     const stop = new AbortController();
     const first = await runWith(() => stop.abort(stopped()), stop.signal, 20);
@@ -58,7 +58,7 @@ describe('a stop while a page is on its way', () => {
     expect(second.pages).not.toContain(first.pages[0]);
   });
 
-  it('gives the page up at once without a grace, and the next run loads it', async () => {
+  it('without a grace period drops the page at once, and the next run loads it', async () => {
     world = await openWorld(SOURCE);
     const stop = new AbortController();
     const first = await runWith(() => stop.abort(stopped()), stop.signal, 0);
@@ -76,7 +76,7 @@ describe('a stop while', () => {
   });
   afterAll(() => source.close());
 
-  /** The operation on a file that each stage begins with, and how a run that is stopped there ends. */
+  /** The file operation that each stage begins with, and the exit code of a run that is stopped there. */
   const stages: [string, RegExp, number][] = [
     ['a page is landed', /^rename landing.*\.ndjson$/, EXIT.stopped],
     ['a generation is named', /^rename store.events.*\.parquet$/, EXIT.stopped],
@@ -89,7 +89,7 @@ describe('a stop while', () => {
   const representatives = ['a generation is named', 'the catalogue is named'];
   for (const [name, stage, exitCode] of stages)
     it(
-      `${name} ends the run, and the next one leaves a whole lake and nothing else`,
+      `${name} ends the run, and the next run completes the lake and leaves no other file`,
       campaign(representatives.includes(name)),
       async () => {
         world = await openWorld(source, {

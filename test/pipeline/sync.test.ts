@@ -1,4 +1,4 @@
-/** One table made equal to its source, whatever happens at the source between two runs. */
+/** A table is made equal to its source, whatever happens at the source between two runs. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { openWorld, reportOf, sourceRows, type World } from './support/world.ts';
@@ -44,7 +44,7 @@ describe('a first load', () => {
       expect(row['partial']).toBe(0);
     }
     const events = accounts.find((row) => row['table_name'] === 'events');
-    // The synthetic source holds copies and rows without an id, or this test would prove little.
+    // The synthetic source has duplicates and rows without an id: otherwise this test would prove little.
     expect(Number(events?.['copies'])).toBeGreaterThan(0);
     expect(Number(events?.['quarantined'])).toBeGreaterThan(0);
     const [counted] = await world.sql('select count(*)::int as n, count(distinct event_id)::int as ids from events');
@@ -53,7 +53,7 @@ describe('a first load', () => {
     );
   });
 
-  it('rows at the very instant where two pages meet are fetched once', async () => {
+  it('rows at the exact instant where two pages meet are fetched once', async () => {
     world = await openWorld({ rows: 1, days: 1, now: NOW });
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
     const hours = [4, 5, 6, 7];
@@ -65,7 +65,7 @@ describe('a first load', () => {
     expect(report).toMatchObject({ outcome: 'verified', pages: 4, rowsFetched: 40, inserted: 40, duplicates: 0 });
   });
 
-  it('an empty source is a verified, empty lake', async () => {
+  it('an empty source gives an empty, verified lake', async () => {
     world = await openWorld({ rows: 1, days: 1, now: NOW });
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
     const report = await world.run(EVENTS);
@@ -92,7 +92,7 @@ describe('a run with nothing new at the source', () => {
   });
 });
 
-describe('what happens at the source afterwards', () => {
+describe('changes at the source after a load', () => {
   it('a late row of last week is found and loaded with one page', async () => {
     world = await openWorld({ rows: 5000, days: 20, now: NOW, frozen: true });
     await world.run(EVENTS);
@@ -133,7 +133,7 @@ describe('what happens at the source afterwards', () => {
     ).toEqual([{ n: 0 }]);
   });
 
-  it('a copy that comes later is counted, not loaded', async () => {
+  it('a duplicate that comes later is counted and not loaded', async () => {
     world = await openWorld({ rows: 2000, days: 10, now: NOW, frozen: true });
     await addEvents(event(guid(1), '2026-10-25T10:00:00Z'));
     await world.run(EVENTS);
@@ -144,7 +144,7 @@ describe('what happens at the source afterwards', () => {
     expect(again).toMatchObject({ calls: 1, pages: 0 });
   });
 
-  it('time goes on: the open hour is loaded again as it grows, and closes', async () => {
+  it('the current hour is loaded again as it grows, and is verified when it is over', async () => {
     world = await openWorld({ rows: 5000, days: 10, now: NOW, frozen: true });
     await world.run(EVENTS);
     await addEvents(event(guid(1), '2026-11-01T00:28:00Z'), event(guid(2), '2026-11-01T00:40:00Z'));
@@ -170,7 +170,7 @@ describe('what happens at the source afterwards', () => {
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(1)}'`)).toEqual([{ n: 1 }]);
   });
 
-  it("the source's clock steps back: nothing is taken for erased", async () => {
+  it("when the source's clock steps back, no row is removed", async () => {
     world = await openWorld({ rows: 5000, days: 10, now: NOW, frozen: true });
     await world.run(EVENTS);
     const [before] = await world.sql('select count(*)::int as n from events');
@@ -180,7 +180,7 @@ describe('what happens at the source afterwards', () => {
     expect(await world.sql('select count(*)::int as n from events')).toEqual([before]);
   });
 
-  it('a pause longer than the depth of the comparison leaves no gap', async () => {
+  it('a pause that is longer than the comparison depth leaves no gap', async () => {
     world = await openWorld({ rows: 3000, days: 10, now: NOW, frozen: true });
     await world.run(EVENTS);
     await world.sandbox.apply({ action: 'clock', advance: '70d' });
@@ -191,7 +191,7 @@ describe('what happens at the source afterwards', () => {
 });
 
 describe('a mass disappearance at the source', () => {
-  it('is refused, changes nothing, and has an exit code of its own', async () => {
+  it('is refused with its own exit code, and nothing changes', async () => {
     world = await openWorld({ rows: 20_000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run();
     const before = await world.published();
@@ -213,12 +213,12 @@ describe('a mass disappearance at the source', () => {
       error: { failure: 'massLoss' },
     });
     expect(reportOf(report, 'Events').error?.hint).toContain('--allow-deletes');
-    // The other tables of the same run are none the worse.
+    // The other tables of the run are loaded.
     expect(reportOf(report, 'Metrics').outcome).toBe('verified');
     expect(await world.published()).toEqual(before);
   });
 
-  it('is mirrored when asked to', async () => {
+  it('is mirrored with --allow-deletes', async () => {
     world = await openWorld({ rows: 10_000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run(EVENTS);
     await world.sandbox.apply({
@@ -240,7 +240,7 @@ describe('a mass disappearance at the source', () => {
 });
 
 describe('the retention edge of Logs', () => {
-  it('what the source forgets stays in the lake and stays verified', async () => {
+  it('rows that the source deletes after their retention stay in the lake and stay verified', async () => {
     world = await openWorld({ rows: 20_000, days: 44, now: NOW, frozen: true });
     await world.run(LOGS);
     const [before] = await world.sql('select count(*)::int as n from logs');
@@ -256,7 +256,7 @@ describe('the retention edge of Logs', () => {
     ).toEqual([{ n: 0 }]);
   });
 
-  it('hours that nobody read in time are expired, not verified', async () => {
+  it('hours that were not loaded in time are expired, not verified', async () => {
     world = await openWorld({ rows: 20_000, days: 10, now: NOW, frozen: true });
     await world.run(LOGS);
     await world.sandbox.apply({ action: 'clock', advance: '60d' });
@@ -269,7 +269,7 @@ describe('the retention edge of Logs', () => {
 });
 
 describe('months that are over', () => {
-  it('are put together into one file each, and a late row still finds its place', async () => {
+  it('are compacted into one file each, and a late row is still merged', async () => {
     world = await openWorld({ rows: 4000, days: 20, now: NOW, frozen: true });
     await world.run(EVENTS);
     await world.sandbox.apply({ action: 'clock', advance: '50d' });

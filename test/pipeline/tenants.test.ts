@@ -1,4 +1,4 @@
-/** Several tenants in one data directory: none waits for, sees or spoils another. */
+/** Several tenants in one data directory: none waits for, sees or harms another. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
@@ -9,7 +9,7 @@ let world: World;
 afterEach(() => world[Symbol.asyncDispose]());
 
 describe('many tenants', () => {
-  it('are loaded side by side, each with its own schema and files', async () => {
+  it('are loaded in parallel, each with its own schema and files', async () => {
     world = await openWorld({ rows: 1500, days: 3, now: NOW, tenants: ['paris', 'lyon', 'nice'] });
     const report = await world.run();
     expect(report.exitCode).toBe(EXIT.ok);
@@ -20,7 +20,7 @@ describe('many tenants', () => {
     expect(await world.sql(`select count(*)::int as n from lyon.events where tenant_id <> 'lyon'`)).toEqual([{ n: 0 }]);
   });
 
-  it("one tenant's wrong key stops that tenant after one call and no other", async () => {
+  it("a tenant's wrong key stops that tenant after one call, and no other tenant", async () => {
     world = await openWorld({ rows: 1500, days: 3, now: NOW, tenants: ['paris', 'lyon'] });
     const tenants = [
       { id: 'paris', apiKey: { env: 'KEY_LYON' } },
@@ -33,7 +33,7 @@ describe('many tenants', () => {
     expect(world.sandbox.calls.filter((call) => call.tenant === 'paris')).toHaveLength(1);
   });
 
-  it('each has its own page size, and its own patience with rows that cannot be loaded and rows that vanish', async () => {
+  it('each has its own page size and its own limits for rows that cannot be loaded or that vanish', async () => {
     world = await openWorld({
       rows: 300,
       days: 2,
@@ -53,9 +53,9 @@ describe('many tenants', () => {
 
     const first = await world.run({}, values);
     expect(reportOf(first, 'Events', 'paris')).toMatchObject({ outcome: 'failed', quarantined: 0 });
-    const patient = reportOf(first, 'Events', 'lyon');
-    expect(patient.quarantined).toBeGreaterThan(0);
-    expect(reportOf(first, 'Events', 'paris').pages).toBeGreaterThan(patient.pages);
+    const tolerant = reportOf(first, 'Events', 'lyon');
+    expect(tolerant.quarantined).toBeGreaterThan(0);
+    expect(reportOf(first, 'Events', 'paris').pages).toBeGreaterThan(tolerant.pages);
 
     for (const { id } of tenants)
       await world.sandbox.apply({ action: 'erase', tenant: id, table: 'Metrics', share: 0.1 });

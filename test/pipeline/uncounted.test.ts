@@ -1,4 +1,4 @@
-/** A source that refuses to count: the rows come all the same, and nothing is called proven. */
+/** A source that refuses to count: its rows are loaded, and no hour is reported as verified. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
@@ -18,7 +18,7 @@ let world: World;
 afterEach(() => world[Symbol.asyncDispose]());
 
 describe('a source that refuses to count', () => {
-  it('is loaded day by day, every row once, and its coverage says unchecked, grade none', async () => {
+  it('is loaded day by day, every row once, with coverage of state unchecked and grade none', async () => {
     world = await openWorld(SOURCE);
     const report = await world.run({ tables: ['Events'] }, settings);
     expect(report.exitCode).toBe(EXIT.partial);
@@ -27,16 +27,16 @@ describe('a source that refuses to count', () => {
     const [loaded] = await world.sql(`select count(*)::int as n from events`);
     const source = (await world.sandbox.counts()).filter(({ table }) => table === 'Events');
     const rows = source.reduce((sum, hour) => sum + hour.rows, 0);
-    const [aside] = await world.sql(
+    const [account] = await world.sql(
       `select sum(duplicate_rows + quarantined_rows)::int as n, count(*) filter (state = 'verified')::int as verified,
         count(*) filter (grade = 'none')::int as ungraded from coverage`,
     );
-    expect(Number(loaded?.['n']) + Number(aside?.['n'])).toBe(rows);
-    expect(aside?.['verified']).toBe(0);
-    expect(aside?.['ungraded']).toBeGreaterThan(0);
+    expect(Number(loaded?.['n']) + Number(account?.['n'])).toBe(rows);
+    expect(account?.['verified']).toBe(0);
+    expect(account?.['ungraded']).toBeGreaterThan(0);
   });
 
-  it('the next run asks for the last day again and finds what came late', async () => {
+  it('the next run fetches the last day again and finds late data', async () => {
     world = await openWorld(SOURCE);
     await world.run({ tables: ['Events'] }, settings);
     await world.sandbox.apply({
@@ -59,7 +59,7 @@ describe('a source that refuses to count', () => {
     expect(report.pages).toBeLessThanOrEqual(5);
   });
 
-  it('without a start nothing is loaded, and the message says which key to set', async () => {
+  it('without a start nothing is loaded, and the hint names the key to set', async () => {
     world = await openWorld(SOURCE);
     const report = await world.run({ tables: ['Events'] });
     expect(report.exitCode).toBe(EXIT.config);

@@ -1,6 +1,6 @@
 /**
- * A self-signed certificate for 127.0.0.1 and its key, valid from 2020 to 2120. Written down, because Node cannot make one and
- * tests need nothing else; it protects nothing.
+ * A self-signed certificate for 127.0.0.1 and its key, valid from 2020 to 2120. It is stored here because Node cannot create
+ * one. It protects nothing.
  */
 export const SELF_SIGNED = {
   key: `-----BEGIN PRIVATE KEY-----

@@ -1,4 +1,4 @@
-/** What a lake holds, as one value: two lakes with the same are equal, row for row. */
+/** The content of a lake: two lakes with the same result are equal row by row. */
 export const CONTENT = `
   select 'events' as name, count(*)::int as n, sum(hash(event_id, timestamp, event_type, operation_id, properties::varchar))::varchar as h from events
   union all select 'logs', count(*)::int, sum(hash(event_id, timestamp, event_type, operation_id, properties::varchar))::varchar from logs

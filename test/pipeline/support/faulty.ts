@@ -1,4 +1,4 @@
-/** A small source that is told to misbehave, shared by the tests of faults. */
+/** A small source for the tests of faults. */
 import type { FaultRule } from '../../../sandbox/faults.ts';
 import type { Sandbox } from '../../../sandbox/sandbox.ts';
 import { CONTENT } from './content.ts';
@@ -19,10 +19,10 @@ export async function orderFaults(sandbox: Sandbox, rules: FaultRule[]): Promise
   await sandbox.apply({ action: 'faults', rules });
 }
 
-/** The Events of a lake that was loaded without any fault, as `CONTENT` shows them. */
+/** The result of `CONTENT` for a lake whose Events were loaded without any fault. */
 export async function undisturbedContent(sandbox: Sandbox): Promise<unknown> {
   await using world = await openWorld(sandbox);
   await world.run({ tables: ['Events'] });
-  // Awaited here: the lake is gone as soon as this function returns.
+  // Awaited here: the lake is deleted when this function returns.
   return await world.sql(CONTENT);
 }

@@ -1,4 +1,4 @@
-/** A source, a data directory and the pipeline between them, all real: the sandbox over HTTP, DuckDB, files. */
+/** A real source, a real data directory and the pipeline between them: the sandbox over HTTP, DuckDB and files. */
 import { cp, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ export interface World extends AsyncDisposable {
   run(request?: RunRequest, values?: Tree, handles?: Partial<Runtime>): Promise<RunReport>;
   /** Rows of a query on the published catalogue, as JSON values. */
   sql(query: string): Promise<Record<string, unknown>[]>;
-  /** Every published file by its path, with what changes when it is written or replaced. */
+  /** Every published file by its path, with inode, time and size: they change when the file is written or replaced. */
   published(): Promise<Map<string, string>>;
   /**
    * Copies the data directory, and returns what puts it back as it was: a fortieth of the work of loading it again. It goes back
@@ -30,7 +30,7 @@ export interface World extends AsyncDisposable {
   keep(): Promise<() => Promise<void>>;
 }
 
-/** A data directory on a source of its own, or on one that several share and their owner closes. */
+/** A data directory with its own source, or with a shared one that its owner closes. */
 export async function openWorld(source: SandboxOptions | Sandbox, settings: Tree = {}): Promise<World> {
   const dataDir = await mkdtemp(join(tmpdir(), 'insights-etl-test-'));
   const kept = `${dataDir}-kept`;
@@ -47,12 +47,12 @@ export async function openWorld(source: SandboxOptions | Sandbox, settings: Tree
           baseUrl: sandbox.url,
           dataDir,
           callsPerMinute: 0,
-          // Threads that wait for each other cost more than these few rows.
+          // For so few rows, more threads only cost time.
           engine: { threads: 1 },
           tenants: sandbox.tenants.map((id) => ({ id, apiKey: { env: keyName(id) } })),
           ...settings,
           ...values,
-          // Tests that are about marts or checks ask for them.
+          // Only tests of marts and checks switch them on.
           lake: { marts: false, checks: false, ...objectAt(settings, 'lake'), ...objectAt(values, 'lake') },
         },
         names: {},
@@ -101,7 +101,7 @@ async function copyFolder(from: string, to: string): Promise<void> {
   await cp(from, to, { recursive: true, preserveTimestamps: true });
 }
 
-/** Nothing waits: a wait has passed at once, and the monotonic clock knows. */
+/** Waits end at once, and the monotonic clock moves forward by their length. */
 export function skippedTime(): Pick<Runtime, 'sleep' | 'monotonic'> {
   let skippedMs = 0;
   return {
@@ -113,14 +113,14 @@ export function skippedTime(): Pick<Runtime, 'sleep' | 'monotonic'> {
   };
 }
 
-/** The report of one table; fails when the run did not include it. */
+/** The report of a table. Throws when the run did not include it. */
 export function reportOf(report: RunReport, table: TableName, tenant?: string): TableReport {
   const found = report.tables.find((other) => other.table === table && (tenant ?? other.tenant) === other.tenant);
   if (!found) throw new Error(`the run had no table ${table}`);
   return found;
 }
 
-/** Rows of the source by table and tenant, as the sandbox counts them itself. */
+/** Rows of the source by tenant and table, as the sandbox counts them. */
 export async function sourceRows(sandbox: Sandbox): Promise<Map<string, number>> {
   const rows = new Map<string, number>();
   for (const { tenant, table, rows: n } of await sandbox.counts()) {
@@ -130,7 +130,7 @@ export async function sourceRows(sandbox: Sandbox): Promise<Map<string, number>>
   return rows;
 }
 
-/** All bytes below a folder, to look for what must not be there. */
+/** All bytes below a folder, to search them for values that must not be stored. */
 export async function bytesBelow(folder: string): Promise<string> {
   let all = '';
   for (const name of await readdir(folder, { recursive: true })) {
