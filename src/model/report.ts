@@ -1,4 +1,4 @@
-/** What a run says about itself: the events while it goes on, and the reports at its end. Plain data, JSON-safe. */
+/** What the pipeline reports: the events of a run as they happen, and the result of each command. Plain data, safe for JSON. */
 import type { Failure } from '../kernel/errors.ts';
 import type { Grade, HourCounts } from './coverage.ts';
 import type { TableName } from './tables.ts';
@@ -19,7 +19,7 @@ export type ProgressEvent =
 
 export type ProgressListener = (event: ProgressEvent) => void;
 
-/** A failure as it may be shown and stored: no cause, no stack, no content. */
+/** A failure as it may be shown and stored: without cause, stack and row content. */
 export interface ReportedError {
   readonly failure: Failure;
   readonly message: string;
@@ -27,32 +27,32 @@ export interface ReportedError {
   readonly where?: Readonly<Record<string, string | number>>;
 }
 
-/** What the budget did not suffice for. */
+/** What the budget left for the next run. */
 export interface Left {
-  /** false: the table was not reached, so that what it lacks is not known. */
+  /** false: the table was not compared, so it is not known what is missing. */
   readonly compared: boolean;
   readonly hours: number;
   readonly rows: number;
-  /** Calls that it needs, answers that are landed already included. */
+  /** Calls that these rows need. Pages that are landed but not merged still count. */
   readonly calls: number;
-  /** When the source forgets the oldest of it, ISO; absent where it keeps rows for good. */
+  /** When the source deletes the oldest of these rows, ISO 8601; absent where it keeps rows permanently. */
   readonly lostAt?: string;
 }
 
 export interface TableReport extends At {
   /**
-   * `refused`: a mass loss at the source was not mirrored. `partial`: loaded, but some hours do not balance.
-   * `unfinished`: the budget ended before the table was done.
+   * `partial`: loaded, but some hours do not balance. `refused`: so many rows vanished at the source that nothing was
+   * changed. `unfinished`: the budget ended before the table was done.
    */
   readonly outcome: 'verified' | 'partial' | 'failed' | 'refused' | 'stopped' | 'unfinished';
   readonly grade: Grade;
-  /** The source's clock at the last comparison, ISO; absent when it was not reached. */
+  /** The source's clock at the last comparison, ISO 8601; absent when the table was not compared. */
   readonly sourceAt?: string;
-  /** Every call sent, retries included; `retries` of them were repetitions. */
+  /** All calls sent, retries included. */
   readonly calls: number;
   readonly retries: number;
   readonly waitedMs: number;
-  /** Pages planned, pages landed, and splits that the source forced: landed ≤ planned + splits. */
+  /** Pages planned. Pages landed (`pages`) ≤ `planned` + `splits`, the page splits that the source forced. */
   readonly planned: number;
   readonly pages: number;
   readonly splits: number;
@@ -71,29 +71,32 @@ export interface TableReport extends At {
   readonly error?: ReportedError;
 }
 
-/** What a check said of the days of a tenant that a run changed. */
+/** The result of a check for a tenant, over the days that a run changed. */
 export interface CheckResult {
   readonly check: string;
   readonly severity: 'error' | 'warning';
   readonly tenant: string;
-  /** Days looked at. */
+  /** Days checked. */
   readonly days: number;
-  /** Rows that it returned for them. */
+  /** Rows that the check returned for these days. */
   readonly failures: number;
-  /** Why it could not run. */
+  /** Why the check could not run. */
   readonly error?: string;
 }
 
+export const DRIFT_CHANGES = ['new_type', 'new_path', 'new_kind', 'stopped'] as const;
+
+/** A change in the shape of a source's JSON. */
 export interface Drift {
   readonly tenant: string;
   readonly table: TableName;
   readonly type: string;
-  /** For people; empty for a new type. */
+  /** In the form that people read; empty for a new type. */
   readonly path: string;
-  readonly change: 'new_type' | 'new_path' | 'new_kind' | 'stopped';
-  /** Of the path. */
+  readonly change: (typeof DRIFT_CHANGES)[number];
+  /** The kind of JSON value at the path. */
   readonly kind: string;
-  /** First row with it, or last; ISO 8601. */
+  /** First row with the new thing, or last row with the one that stopped; ISO 8601. */
   readonly at: string;
 }
 
@@ -104,13 +107,13 @@ export interface RunReport {
   readonly tenants: readonly string[];
   readonly tables: readonly TableReport[];
   readonly published: boolean;
-  /** What this run found changed in the shape of the rows. */
+  /** Changes in the shape of the rows that this run found. */
   readonly drift: readonly Drift[];
-  /** Checks that failed, or could not run, over the days that this run changed. */
+  /** Checks that failed or could not run, over the days that this run changed. */
   readonly checks: readonly CheckResult[];
-  /** A stop came when rows were loaded, and left marts or checks to the next run. */
+  /** The run was stopped after it had loaded rows, and left marts or checks to the next run. */
   readonly isBehind: boolean;
-  /** The most memory the process has held. */
+  /** Peak memory of the process. */
   readonly peakRssBytes: number;
   readonly exitCode: number;
 }
@@ -122,13 +125,13 @@ export interface TablePlan extends At {
   readonly bytes: number;
   /** Pages to fetch. */
   readonly pages: number;
-  /** Calls that the run would still send: pages, and one more look at the source if something changes meanwhile. */
+  /** Calls that the run would send after planning: one for each page, and one more comparison if the source changes in the meantime. */
   readonly calls: number;
-  /** Minutes that the calls need at the configured rate; 0 without a limit. */
+  /** Minutes that the calls take at the configured rate; 0 without a limit. */
   readonly minutes: number;
   /** Hours by reason. */
   readonly reasons: { readonly new: number; readonly changed: number; readonly vanished: number };
-  /** What a run with this budget would leave for the next. */
+  /** What a run with the configured budget would leave for the next one. */
   readonly left?: Left;
   readonly error?: ReportedError;
 }
@@ -149,7 +152,7 @@ export interface VerifyReport {
     readonly differing: readonly { readonly hour: string; readonly source: number; readonly lake: number }[];
     readonly error?: ReportedError;
   })[];
-  /** Files of marts; what is damaged there was made anew. */
+  /** Files of marts. Damaged ones have been computed again. */
   readonly marts: {
     readonly filesRead: number;
     readonly filesDamaged: readonly { readonly file: string; readonly problem: string }[];
@@ -169,29 +172,29 @@ export interface TableStatus extends At {
   readonly grades: Readonly<Record<Grade, number>>;
   readonly duplicates: number;
   readonly quarantined: number;
-  /** Files that were written under other rules than today's: `rebuild` is due. */
+  /** Files that were written under other rules than today's: `rebuild` rewrites them. */
   readonly outdatedFiles: number;
-  /** When the oldest hour that is not verified is lost at the source. */
+  /** When the source deletes the oldest hour that is not verified, ISO 8601. */
   readonly nextExpiry: string | undefined;
 }
 
-/** Days for which `status` tells a change of shape after it was found. */
+/** For this many days `status` lists a change in the shape of the rows. */
 export const DRIFT_DAYS = 30;
 
-/** What a check knows of a tenant. */
+/** The latest result of a check for a tenant. */
 export interface CheckStatus {
   readonly check: string;
   readonly severity: CheckResult['severity'];
   readonly tenant: string;
-  /** Rows that it returned, over all days as each was last looked at. */
+  /** Rows that the check returned, summed over the latest result of each day. */
   readonly failures: number;
-  /** The first and the last UTC day that has some. */
+  /** The first and the last UTC day with failures. */
   readonly firstDay: string | undefined;
   readonly lastDay: string | undefined;
-  /** When, and by which run, it was last asked. */
+  /** When, and in which run, the check last ran. */
   readonly checkedAt: string;
   readonly run: string;
-  /** Why it could not run then. */
+  /** Why it could not run, if it could not. */
   readonly error: string | undefined;
 }
 
@@ -206,18 +209,18 @@ export interface StatusReport {
       }
     | undefined;
   readonly tables: readonly TableStatus[];
-  /** Changes of shape found in the last DRIFT_DAYS days; `insights-etl properties --drift` has all. */
+  /** Changes found in the last DRIFT_DAYS days; `insights-etl properties --drift` lists all. */
   readonly drift: readonly Drift[];
-  /** Every check of every tenant, those without failures too. */
+  /** Every check of every tenant, also those without failures. */
   readonly checks: readonly CheckStatus[];
 }
 
 export interface RebuildReport {
-  /** Nothing was done: `tables` says what is due. */
+  /** Nothing was done: `tables` lists what a real run would rewrite. */
   readonly dryRun: boolean;
-  /** Files written anew; tables without any are left out. */
+  /** Files rewritten, for each table that has any. */
   readonly tables: readonly (At & { readonly files: number; readonly rows: number })[];
-  /** Texts of unloadable rows that were removed, since their table has privacy rules. */
+  /** Quarantined rows whose text was removed because their table has privacy rules. */
   readonly forgotten: number;
   readonly published: boolean;
   readonly seconds: number;
@@ -225,7 +228,7 @@ export interface RebuildReport {
 }
 
 export interface AuditReport {
-  /** So many rows of a type were looked at. */
+  /** Number of rows of each type that were sampled. */
   readonly rowsOfAType: number;
   /** Paths without a rule whose values look like personal data, the largest share first. */
   readonly paths: readonly {
@@ -233,9 +236,9 @@ export interface AuditReport {
     readonly type: string;
     readonly path: string;
     readonly looksLike: string;
-    /** So many of the values that were looked at. */
+    /** Number of sampled values that look like it. */
     readonly values: number;
-    /** Of the values at the path. */
+    /** Share of the sampled values at the path. */
     readonly share: number;
   }[];
 }
@@ -248,12 +251,12 @@ export interface DoctorCheck {
 }
 
 export interface DoctorReport {
-  /** Of this machine and the data directory. */
+  /** Checks of this machine and the data directory. */
   readonly machine: readonly DoctorCheck[];
   readonly tenants: readonly {
     readonly tenant: string;
     readonly calls: number;
-    /** Calls that it might have sent. */
+    /** The most calls that the doctor may send for a tenant. */
     readonly maxCalls: number;
     readonly checks: readonly DoctorCheck[];
   }[];
@@ -263,44 +266,44 @@ export interface DoctorReport {
 export interface QuarantineCount {
   readonly tenant: string;
   readonly table: TableName;
-  /** UTC day, `yyyy-mm-dd`; of the page where the row itself has no instant. */
+  /** UTC day, `yyyy-mm-dd`; the page's day where the row has no valid timestamp. */
   readonly day: string;
   readonly reason: string;
   readonly rows: number;
-  /** Those of them whose text was given up. */
+  /** Rows of these whose text was dropped. */
   readonly dropped: number;
 }
 
 export interface QuarantinedRow {
   readonly tenant: string;
   readonly table: TableName;
-  /** ISO 8601; of the page where the row itself has no instant. */
+  /** ISO 8601; the page's start where the row has no valid timestamp. */
   readonly at: string;
   readonly reason: string;
   readonly id: string | undefined;
   readonly page: string;
   readonly run: string | undefined;
-  /** The row as the source sent it; undefined once it was given up. */
+  /** The row as the source sent it; undefined once it was dropped. */
   readonly text: string | undefined;
 }
 
 export interface ReplayCount {
   readonly tenant: string;
   readonly table: TableName;
-  /** Rows whose text was judged again. */
+  /** Rows whose text was validated again. */
   readonly judged: number;
   readonly loaded: number;
-  /** Passed, and a copy of a row of the lake: counted as such. */
+  /** Valid rows that are duplicates of a row in the lake, and counted as duplicates. */
   readonly copies: number;
-  /** Still cannot be loaded. */
+  /** Rows that still cannot be loaded. */
   readonly refused: number;
 }
 
 export interface DropCount {
   readonly tenant: string;
   readonly table: TableName;
-  /** Entries that lost their text and stay in their hour's account. */
+  /** Entries whose text was dropped. They still count in the account of their hour. */
   readonly emptied: number;
-  /** Entries of rows without a known hour: removed. */
+  /** Entries that were removed because the hour of their row is not known. */
   readonly removed: number;
 }

@@ -1,0 +1,37 @@
+/** When the last run ended and how. Kept next to the lake, since a run that changes nothing publishes nothing. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { onDisk, writeDurably } from '../kernel/files.ts';
+import type { Files } from '../kernel/files.ts';
+import type { RunReport, StatusReport } from '../model/report.ts';
+
+const LAST_RUN_FILE = 'last-run.json';
+
+const lastRunSchema = z.object({
+  run: z.string(),
+  startedAt: z.string(),
+  finishedAt: z.string(),
+  exitCode: z.int(),
+});
+
+export async function writeLastRun(
+  dataDir: string,
+  { run, startedAt, exitCode }: RunReport,
+  finishedMs: number,
+  files: Files,
+): Promise<void> {
+  const finishedAt = new Date(finishedMs).toISOString();
+  const path = join(dataDir, LAST_RUN_FILE);
+  const text = `${JSON.stringify({ run, startedAt, finishedAt, exitCode })}\n`;
+  await onDisk(path, () => writeDurably(path, text, files));
+}
+
+/** `undefined` where the file is missing or unreadable: the numbers of the lake do not depend on it. */
+export async function readLastRun(dataDir: string): Promise<StatusReport['lastRun']> {
+  try {
+    return lastRunSchema.parse(JSON.parse(await readFile(join(dataDir, LAST_RUN_FILE), 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
