@@ -1,9 +1,9 @@
-/** Errors as reports show them, and the one exit code of many outcomes. */
+/** Errors as reports show them, and the one exit code of many failures. */
 import { EXIT, InsightsError } from '../kernel/errors.ts';
 import type { Failure } from '../kernel/errors.ts';
 import type { ReportedError } from '../model/report.ts';
 
-/** What may be shown and stored of an error: an unknown one shows its class alone, its text could hold a row. */
+/** What may be shown and stored of an error. An unexpected one shows only its class: its message could quote a row. */
 export function reported(error: unknown): ReportedError {
   if (error instanceof InsightsError) {
     return {
@@ -20,8 +20,8 @@ export function reported(error: unknown): ReportedError {
   };
 }
 
-/** The worst first: what most needs a person decides the exit code of a run over many tables. */
-const BY_WEIGHT: readonly Failure[] = [
+/** The failure that most needs a person comes first: it decides the exit code of a run over many tables. */
+const BY_URGENCY: readonly Failure[] = [
   'damaged',
   'disk',
   'newerState',
@@ -37,6 +37,6 @@ const BY_WEIGHT: readonly Failure[] = [
 ];
 
 export function exitCodeOf(failures: readonly Failure[]): number {
-  const worst = BY_WEIGHT.find((failure) => failures.includes(failure));
+  const worst = BY_URGENCY.find((failure) => failures.includes(failure));
   return worst === undefined ? EXIT.ok : EXIT[worst];
 }

@@ -217,7 +217,7 @@ function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Ins
   throw new MassLossError(
     `${first.lostRows} of ${first.heldRows} rows of ${table} vanished at the source (${span}); nothing was changed.`,
     {
-      hint: 'Ask the vendor what happened. If the rows are meant to be gone, run again with --allow-deletes.',
+      hint: 'Ask the vendor what happened. If the rows were deleted on purpose, run again with --allow-deletes.',
       where: { tenant, table, from: formatDay(first.from) },
     },
   );

@@ -1,4 +1,4 @@
-/** One tenant's way to the source, opened for the length of a command. */
+/** A tenant's client, opened for the length of a command. */
 import { join } from 'node:path';
 import type { Config, TenantConfig } from '../config/config.ts';
 import { openBudget } from '../extract/source/budget.ts';
@@ -12,8 +12,8 @@ export interface Source extends AsyncDisposable {
 }
 
 /**
- * Quiet hours bind every command; calls and minutes only a run, which says when it began (`sinceMs`, the monotonic clock).
- * The limiter's record of calls lives in the data directory, so that runs that follow each other share the minute.
+ * Quiet hours apply to every command. The budget of calls and minutes applies to a run, which says when it began: `sinceMs`,
+ * on the monotonic clock. The limiter records calls in the data directory, so that the limit also holds across runs.
  */
 export async function openSource(
   config: Config,
@@ -22,11 +22,11 @@ export async function openSource(
   sinceMs?: number,
 ): Promise<Source> {
   const { maxMinutes, http } = tenant;
-  const bounded = sinceMs !== undefined;
+  const isRun = sinceMs !== undefined;
   const budget = openBudget({
     tenant: tenant.id,
-    maxCalls: bounded ? tenant.maxCalls : undefined,
-    time: bounded && maxMinutes !== undefined ? { maxMinutes, sinceMs } : undefined,
+    maxCalls: isRun ? tenant.maxCalls : undefined,
+    time: isRun && maxMinutes !== undefined ? { maxMinutes, sinceMs } : undefined,
     quiet: tenant.quiet,
     runtime,
   });
