@@ -1,12 +1,11 @@
 /** The loop over tenants and tables that all commands share. A failure stays within its table or its tenant. */
 import pLimit from 'p-limit';
-import type { Config, TableConfig, TenantConfig } from '../config/config.ts';
+import type { TableConfig, TenantConfig } from '../config/config.ts';
 import { InsightsError, StoppedError } from '../kernel/errors.ts';
-import type { Guards, LakeSettings } from '../load/ledger/ledger.ts';
 import type { ProgressListener, TableReport } from '../model/report.ts';
 import type { TableName } from '../model/tables.ts';
 import { reported } from './failure.ts';
-import type { RunRequest, TableRequest } from './request.ts';
+import type { RunRequest } from './request.ts';
 import { addTo, emptyReport, progressOf } from './table-report.ts';
 import type { TableFact } from './table-report.ts';
 import type { CommonWork, TableWork } from './table-work.ts';
@@ -92,7 +91,7 @@ async function eachTableOf<T>(
       if (failed.failure === 'budget')
         runtime.log.warn(
           { event: 'table.unfinished', tenant: tenant.id, table, ...failed.where, left: report.left },
-          'the budget did not suffice',
+          'the budget ended before the table was done',
         );
       // An error that stops all tables is logged for the first of them only.
       else if (error !== lastError)
@@ -127,23 +126,4 @@ function stackOf(error: unknown): string | undefined {
     ?.split('\n')
     .filter((line) => /^\s+at /.test(line))
     .join('\n');
-}
-
-export function lakeSettings(config: Config, request: Pick<TableRequest, 'allowDeletes'> = {}): LakeSettings {
-  const { engine, lake } = config;
-  const guards = ({ quarantine, deletes }: Guards): Guards => ({
-    quarantine,
-    deletes: request.allowDeletes === true ? { ...deletes, maxShare: 1 } : deletes,
-  });
-  return {
-    threads: engine.threads,
-    memoryLimit: engine.memoryLimit,
-    keepHours: lake.keepHours,
-    ...guards(config),
-    guards: new Map(config.tenants.map((tenant) => [tenant.id, guards(tenant.guards)])),
-    tables: config.lakeTables,
-    marts: lake.marts,
-    checks: lake.checks,
-    ...(config.privacyKey ? { privacyKey: config.privacyKey } : {}),
-  };
 }

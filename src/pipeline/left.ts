@@ -1,4 +1,4 @@
-/** What a run leaves for the next one when its budget does not suffice, and when the source forgets it. */
+/** What a run leaves for the next one when its budget ends, and when the source deletes it. */
 import type { StaleCell } from '../extract/compare/diff.ts';
 import { planPages } from '../extract/plan/plan.ts';
 import type { Caps } from '../extract/plan/plan.ts';
@@ -10,7 +10,7 @@ import type { Page } from '../model/page.ts';
 import type { Left } from '../model/report.ts';
 import type { TableWork } from './table-work.ts';
 
-/** Of a table that was compared: its hours that do not balance, and the pages that they need. */
+/** For a table that was compared: the hours that do not balance, and the pages that they need. */
 export function leftOf(stale: readonly StaleCell[], caps: Caps, retentionDays: number | undefined): Left | undefined {
   const [first] = stale;
   if (!first) return undefined;
@@ -23,7 +23,7 @@ export function leftOf(stale: readonly StaleCell[], caps: Caps, retentionDays: n
   };
 }
 
-/** Of a plan that was cut: the pages beyond the calls that there are. Pages are in time order, the first to expire first. */
+/** For a plan: the pages beyond the available calls. Pages are in time order, so the first one is deleted first. */
 export function leftOfPages(
   pages: readonly Page[],
   callsAvailable: number,
@@ -43,7 +43,7 @@ export function leftOfPages(
   };
 }
 
-/** Of a table that was not reached: what it lacks begins at the latest where proven hours end. */
+/** For a table that was not compared: its missing rows begin where the proven hours end, or earlier. */
 export async function leftUncompared({ ledger, tenant, table, settings }: TableWork): Promise<Left> {
   const from = await unprovenFrom(ledger, tenant, table);
   return {

@@ -90,7 +90,7 @@ export async function loadBatches(
 
 function logRefused({ tenant, table, runtime }: TableWork, error: PartError, windows: readonly Window[]): RefusedPart {
   const { failure, message, hint, where } = reported(error);
-  runtime.log.warn({ event: 'part.refused', tenant, table, failure, message, hint, where }, 'part left out');
+  runtime.log.warn({ event: 'part.refused', tenant, table, failure, message, hint, where }, 'part skipped');
   return { error, windows };
 }
 

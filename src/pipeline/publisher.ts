@@ -20,7 +20,7 @@ export interface Publisher extends AsyncDisposable {
   atEnd(tables: readonly TableReport[]): Promise<Published>;
 }
 
-export interface Published {
+interface Published {
   /** Readers see something new. */
   readonly published: boolean;
   /** A stop left marts or checks to the next run. */

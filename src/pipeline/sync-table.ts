@@ -102,7 +102,7 @@ async function loadUncounted(work: TableWork, view: SourceView): Promise<Loaded>
   return { refused, outcome: 'partial' };
 }
 
-/** Records what the budget did not suffice for, and the hours that are proven by what was merged so far. */
+/** Records what the budget left, and the hours that are proven by what was merged so far. */
 async function recordLeft(work: TableWork, view: SourceView | undefined): Promise<void> {
   const { ledger, tenant, table, settings, record } = work;
   if (view === undefined || view.grade === 'none') {

@@ -8,7 +8,7 @@ import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { text } from '../../src/load/ledger/engine.ts';
 import { openLedger } from '../../src/load/ledger/ledger.ts';
-import { lakeSettings } from '../../src/pipeline/each-table.ts';
+import { lakeSettings } from '../../src/pipeline/lake-settings.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { bytesBelow, openWorld } from './support/world.ts';
 

@@ -17,7 +17,7 @@ import type { Endpoint } from './endpoint.ts';
 import { examineMachine } from './machine.ts';
 import { exitCodeOf, reported } from '../failure.ts';
 import type { DoctorCheck, DoctorReport } from '../../model/report.ts';
-import { lakeSettings } from '../each-table.ts';
+import { lakeSettings } from '../lake-settings.ts';
 import { openSource } from '../tenant.ts';
 
 /** Beyond this a cron job that believes in local time surprises people; loading itself follows the source's clock. */

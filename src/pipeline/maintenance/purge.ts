@@ -14,7 +14,7 @@ import { recover } from '../../load/maintenance/recover.ts';
 import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
-import { lakeSettings } from '../each-table.ts';
+import { lakeSettings } from '../lake-settings.ts';
 
 export interface PurgeReport {
   readonly tenant: string;

@@ -13,7 +13,7 @@ import type { QuarantineFilter } from '../../load/merge/quarantine.ts';
 import type { DropCount, QuarantineCount, QuarantinedRow, ReplayCount } from '../../model/report.ts';
 import { recover } from '../../load/maintenance/recover.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
-import { lakeSettings } from '../each-table.ts';
+import { lakeSettings } from '../lake-settings.ts';
 
 export type { DropCount, QuarantineCount, QuarantineFilter, QuarantinedRow, ReplayCount };
 
