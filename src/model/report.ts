@@ -118,6 +118,16 @@ export interface RunReport {
   readonly exitCode: number;
 }
 
+/** How near a table is to losing hours at the source. */
+export interface TableDeadline extends At {
+  /** Unverified hours that the source forgets within the next days. */
+  readonly hoursAtRisk: number;
+  /** End of the last hour that was compared with the source, seconds since 1970. */
+  readonly comparedUntil: number | undefined;
+  /** Seconds that the source keeps a row; undefined = forever. */
+  readonly retentionSeconds: number | undefined;
+}
+
 export interface TablePlan extends At {
   readonly grade: Grade;
   readonly staleHours: number;

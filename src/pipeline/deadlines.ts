@@ -3,19 +3,10 @@ import type { Config } from '../config/config.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { sqlText } from '../kernel/sql.ts';
 import { asCount, asOptional, asText } from '../load/ledger/cells.ts';
+import type { TableDeadline } from '../model/report.ts';
 import { TABLES, TABLE_NAMES, type TableName } from '../model/tables.ts';
 import { openReader } from '../query/reader.ts';
 import { asLakeTable, catalogueRows } from './catalogue-rows.ts';
-
-interface TableDeadline {
-  readonly tenant: string;
-  readonly table: TableName;
-  /** Unproven hours that the source deletes soon. */
-  readonly hoursAtRisk: number;
-  /** Seconds since 1970: the end of the last hour that was compared. */
-  readonly comparedUntil: number | undefined;
-  readonly retentionSeconds: number | undefined;
-}
 
 /** An hour is at risk this many days before the source deletes it: a weekend and a day. */
 const RISK_DAYS = 3;
