@@ -1,13 +1,13 @@
 #!/usr/bin/env node
-/** The process: streams, signals, umask and the exit code. Everything else is handed in from here. */
+/** The process: streams, signals, umask and exit code. Everything below gets them passed in. */
 import { main } from './commands/program.ts';
 import type { Io } from './commands/shell.ts';
 import { EXIT } from './kernel/errors.ts';
 
-// What is written may hold personal data: nobody but its owner reads it.
+// Written files may hold personal data: only their owner may read them.
 process.umask(0o077);
 
-// `insights-etl sql … | head` closes the pipe early: that is the reader's right and no failure.
+// `insights-etl sql … | head` closes the pipe early, which is not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.disk);
 });

@@ -1,4 +1,4 @@
-/** One result on standard output. */
+/** Prints the result of one select on standard output. */
 import { once } from 'node:events';
 import { printRows, type Format, type Printing } from '../output/rows.ts';
 import type { Session } from './shell.ts';
@@ -11,14 +11,14 @@ export async function answer(
   format: Format,
 ): Promise<number> {
   const { config, signal } = session;
-  // Loaded when needed: the engine takes longer to load than everything else together.
+  // Loaded only when needed: loading the engine takes longer than loading everything else.
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
   await printRows(await reader.query(sql, parameters), format, printing(session));
   return 0;
 }
 
-/** Standard output as `printRows` wants it: a slow reader of the pipe slows the query, instead of filling our memory. */
+/** Standard output for `printRows`. A slow reader of the pipe slows the query down instead of filling memory. */
 export function printing({ colour, io: { stdout } }: Session): Printing {
   return { colour, print: async (text) => void (stdout.write(text) || (await once(stdout, 'drain'))) };
 }

@@ -1,4 +1,4 @@
-/** `query`: the reports' answers from the published lake, which other processes may be writing meanwhile. */
+/** `query`: runs a report over the published lake, also while another process writes to it. */
 import { Command, Option } from 'commander';
 import { ConfigError } from '../kernel/errors.ts';
 import { drawChart, parseChart } from '../output/chart.ts';
@@ -9,10 +9,10 @@ import { printing, answer } from './answer.ts';
 import { settingsOf, writeAnswer } from './result-file.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
-/** Binary files have no place on a terminal: these two need `--out`. */
+/** Binary formats: they need `--out`. */
 const FILE_FORMATS = ['parquet', 'xlsx'] as const;
 
-interface Asked {
+interface QueryOptions {
   readonly list?: boolean;
   readonly param?: readonly string[];
   readonly format?: Format | (typeof FILE_FORMATS)[number];
@@ -24,15 +24,15 @@ interface Asked {
 export function queryCommand(shell: Shell): Command {
   return new Command('query')
     .description('Run one of the reports in queries/kpi')
-    .argument('[name]', 'report; --list shows them all')
-    .option('--list', 'list the reports with their parameters')
+    .argument('[name]', 'name of the report; --list shows all')
+    .option('--list', 'list the reports and their parameters')
     .option('--param <name=value...>', 'values for the parameters of the report')
     .addOption(
-      new Option('--format <format>', 'form of the result (default: table)').choices([...FORMATS, ...FILE_FORMATS]),
+      new Option('--format <format>', 'format of the result (default: table)').choices([...FORMATS, ...FILE_FORMATS]),
     )
-    .option('--out <file>', 'write to a file; without --format its ending says the form')
-    .option('--force', 'replace the file if it is there')
-    .option('--chart', 'draw the result instead')
+    .option('--out <file>', 'write the result to a file; its extension sets the format unless --format does')
+    .option('--force', 'replace the file if it exists')
+    .option('--chart', 'draw the result as a chart')
     .addHelpText(
       'after',
       `
@@ -42,9 +42,9 @@ Examples:
   $ insights-etl query net_growth --chart
   $ insights-etl query log_errors_per_day --out errors.xlsx`,
     )
-    .action((name: string | undefined, options: Asked, command: Command) =>
+    .action((name: string | undefined, options: QueryOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
-        if (options.list === true) return tellReports(session, await listReports());
+        if (options.list === true) return printReports(session, await listReports());
         if (name === undefined)
           throw new ConfigError('No report is named.', { hint: '`insights-etl query --list` shows the reports.' });
         const report = await findReport(name);
@@ -59,8 +59,8 @@ Examples:
           });
         const format = session.json ? 'json' : (options.format ?? 'table');
         if (format === 'parquet' || format === 'xlsx')
-          throw new ConfigError(`${format} is written to a file.`, {
-            hint: `Name one: --out ${report.name}.${format}.`,
+          throw new ConfigError(`The format ${format} can only be written to a file.`, {
+            hint: `Name the file: --out ${report.name}.${format}.`,
             where: { flag: '--format' },
           });
         return answer(session, report.sql, values, format);
@@ -76,7 +76,7 @@ async function showChart(
   const spec = parseChart(report.chart);
   if (spec === undefined)
     throw new ConfigError(`Report "${report.name}" has no chart.`, {
-      hint: 'Give its file a line such as "-- chart: line x=period y=installs", or leave --chart out.',
+      hint: 'Omit --chart, or add a line such as "-- chart: line x=period y=installs" to the file of the report.',
       where: { flag: '--chart' },
     });
   const { config, signal, io } = session;
@@ -88,7 +88,7 @@ async function showChart(
   return 0;
 }
 
-function tellReports(session: Session, reports: readonly Report[]): number {
+function printReports(session: Session, reports: readonly Report[]): number {
   if (session.json) {
     session.print(`${json(reports.map(({ sql: _sql, ...head }) => head))}\n`);
     return 0;

@@ -1,4 +1,4 @@
-/** `backup`: the published snapshot in a folder of its own. Asks the source nothing, and may run beside a run. */
+/** `backup`: copies the published snapshot into a folder, also while a run is writing. Sends no calls. */
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { bytes, json, plural } from '../output/format.ts';
@@ -6,8 +6,8 @@ import { act, type Shell } from './shell.ts';
 
 export function backupCommand(shell: Shell): Command {
   return new Command('backup')
-    .description('Copy the published snapshot into a folder, also while a run writes; a second time only what is new')
-    .argument('<folder>', 'outside of the data directory; made if it is not there')
+    .description('Copy the published snapshot into a folder, even while a run is writing; later copies are incremental')
+    .argument('<folder>', 'folder outside the data directory; created if missing')
     .addHelpText(
       'after',
       '\nExamples:\n  $ insights-etl backup /mnt/backup/lake\n\nRestoring: docs/operate.md, Backup and restore',
@@ -28,8 +28,8 @@ export function backupCommand(shell: Shell): Command {
             : `snapshot ${snapshot} is in ${report.folder}: ${plural(files, 'file')}, ${bytes(report.bytes)}\n` +
                 `copied ${plural(copiedFiles, 'file')}, ${bytes(copiedBytes)}; removed ${plural(removedFiles, 'file')} of earlier snapshots\n` +
                 (withLedger
-                  ? 'with the ledger\n'
-                  : 'without the ledger, which a run holds: after a restore `insights-etl repair` rebuilds it from the files\n'),
+                  ? 'the ledger is included\n'
+                  : 'the ledger is not included because a run is using it; after a restore, `insights-etl repair` rebuilds it\n'),
         );
         return 0;
       }),

@@ -1,15 +1,15 @@
-/** `check`: the selects of `queries/checks/` over the published lake; a row that one returns is a failure. */
+/** `check`: runs the selects of `queries/checks/` over the published lake. Each row that one returns is a failure. */
 import type { Json } from '@duckdb/node-api';
 import { Command, Option } from 'commander';
-import { closest } from '../kernel/closest.ts';
+import { didYouMean } from '../kernel/closest.ts';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
-import { json, plural } from '../output/format.ts';
+import { count, json, plural } from '../output/format.ts';
 import { renderTable } from '../output/table.ts';
 import type { Reader } from '../query/reader.ts';
 import { listChecks, parameterValues, type Report } from '../query/report.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
-interface Wanted {
+interface CheckOptions {
   readonly tenant?: string;
   readonly from?: string;
   readonly format: 'table' | 'json';
@@ -20,36 +20,36 @@ interface Outcome {
   readonly title: string;
   readonly severity: 'error' | 'warning';
   readonly failures: number;
-  /** The first of them. */
+  /** The first failures. */
   readonly found: readonly Readonly<Record<string, Json>>[];
 }
 
-/** More rows than this help nobody on a screen; `failures` counts them all. */
+/** Failing rows shown; `failures` counts all of them. */
 const SHOWN = { table: 5, json: 100 } as const;
 
 export function checkCommand(shell: Shell): Command {
   return new Command('check')
-    .description('Run the checks in queries/checks over the lake; asks the source nothing')
-    .argument('[name...]', 'checks to run; all when none is named')
-    .option('--tenant <id>', 'one tenant alone')
-    .option('--from <date>', 'rows from this UTC day on: the time of a check grows with the rows')
-    .addOption(new Option('--format <format>', 'form of the result').choices(['table', 'json']).default('table'))
+    .description('Run the checks in queries/checks over the lake; sends no calls')
+    .argument('[name...]', 'checks to run (default: all)')
+    .option('--tenant <id>', 'only this tenant')
+    .option('--from <date>', 'only rows from this UTC day on; fewer rows take less time')
+    .addOption(new Option('--format <format>', 'format of the result').choices(['table', 'json']).default('table'))
     .addHelpText(
       'after',
       `
-Ends with ${EXIT.partial} when a check of severity error returns a row; warnings end with ${EXIT.ok}.
+The exit code is ${EXIT.partial} if a check of severity error returns a row. Warnings alone give ${EXIT.ok}.
 
 Examples:
   $ insights-etl check
   $ insights-etl check duplicate_id hour_missing --from 2026-10-01 --format json`,
     )
-    .action((names: readonly string[], wanted: Wanted, command: Command) =>
+    .action((names: readonly string[], options: CheckOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         const checks = select(await listChecks(), names);
-        const words = [...word('tenant', wanted.tenant), ...word('from', wanted.from)];
-        // Before the lake is opened: a mistake in a flag is told without it.
+        const words = [...word('tenant', options.tenant), ...word('from', options.from)];
+        // Before the lake is opened, so that a wrong flag is reported even without one.
         const values = checks.map((check) => parameterValues(check, words));
-        const asJson = session.json || wanted.format === 'json';
+        const asJson = session.json || options.format === 'json';
         const { openReader } = await import('../query/reader.ts');
         await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
         const outcomes: Outcome[] = [];
@@ -58,7 +58,7 @@ Examples:
         const failed = outcomes.some(({ severity, failures }) => severity === 'error' && failures > 0);
         const exitCode = failed ? EXIT.partial : EXIT.ok;
         if (asJson) session.print(`${json({ checks: outcomes, exitCode })}\n`);
-        else tell(session, outcomes);
+        else printOutcomes(session, outcomes);
         return exitCode;
       }),
     );
@@ -72,9 +72,8 @@ function select(checks: readonly Report[], names: readonly string[]): readonly R
   const known = checks.map(({ name }) => name);
   for (const name of names) {
     if (known.includes(name)) continue;
-    const meant = closest(name, known);
     throw new ConfigError(`There is no check "${name}".`, {
-      hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Checks: ${known.join(', ')}.`,
+      hint: `${didYouMean(name, known)}Checks: ${known.join(', ')}.`,
     });
   }
   return names.length === 0 ? checks : checks.filter(({ name }) => names.includes(name));
@@ -97,12 +96,12 @@ async function run(
   return { name, title, severity, failures, found };
 }
 
-function tell(session: Session, outcomes: readonly Outcome[]): void {
+function printOutcomes(session: Session, outcomes: readonly Outcome[]): void {
   const columns = [{ title: 'check' }, { title: 'severity' }, { title: 'rows', align: 'right' as const }, { title: 'what a row means' }]; // prettier-ignore
   const rows = outcomes.map(({ name, severity, failures, title }) => [
     name,
     failures === 0 ? 'passed' : severity,
-    String(failures),
+    count(failures),
     title,
   ]);
   session.print(renderTable(columns, rows, session.colour));

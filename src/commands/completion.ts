@@ -1,12 +1,18 @@
-/** `completion`: scripts for shells, written from the commands themselves, so that none is ever forgotten in them. */
+/** `completion`: shell scripts generated from the commands themselves, so that they are always complete. */
 import { Argument, Command } from 'commander';
 import type { Shell } from './shell.ts';
 
-/** A command's name, what it does, its long flags with theirs, and the commands inside of it. */
+interface Flag {
+  readonly name: string;
+  readonly description: string;
+}
+
 interface Word {
   readonly name: string;
   readonly description: string;
-  readonly flags: readonly { readonly name: string; readonly description: string }[];
+  /** The long flags. */
+  readonly flags: readonly Flag[];
+  /** Subcommands. */
   readonly inner: readonly Word[];
 }
 
@@ -15,13 +21,13 @@ const PROGRAM = 'insights-etl';
 
 export function completionCommand(shell: Shell): Command {
   return new Command('completion')
-    .description('Print a script that completes commands and flags in your shell')
-    .addArgument(new Argument('<shell>', 'of which shell').choices(SHELLS))
+    .description('Print a completion script for your shell')
+    .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
     .addHelpText(
       'after',
       `
 Examples:
-  $ source <(insights-etl completion bash)                                    in ~/.bashrc
+  $ source <(insights-etl completion bash)                                    # in ~/.bashrc
   $ insights-etl completion zsh > "\${fpath[1]}/_insights-etl"
   $ insights-etl completion fish > ~/.config/fish/completions/insights-etl.fish`,
     )
@@ -41,19 +47,19 @@ function wordOf(command: Command): Word {
   };
 }
 
-function flagsOf(command: Command): Word['flags'] {
+function flagsOf(command: Command): readonly Flag[] {
   const own = command.options.flatMap(({ long, description }) =>
     long === undefined || long === null ? [] : [{ name: long, description }],
   );
   return [...own, { name: '--help', description: 'display help for command' }];
 }
 
-const names = (words: readonly { readonly name: string }[]): string => words.map(({ name }) => name).join(' ');
+const joinNames = (words: readonly { readonly name: string }[]): string => words.map(({ name }) => name).join(' ');
 
-function bash(global: Word['flags'], commands: readonly Word[]): string {
+function bash(global: readonly Flag[], commands: readonly Word[]): string {
   const cases = commands.flatMap(({ name, flags, inner }) => [
-    `    "${name} ") inner="${names(inner)}"; words="${names([...inner, ...flags, ...global])}" ;;`,
-    ...inner.map((word) => `    "${name} ${word.name}") words="${names([...word.flags, ...global])}" ;;`),
+    `    "${name} ") inner="${joinNames(inner)}"; words="${joinNames([...inner, ...flags, ...global])}" ;;`,
+    ...inner.map((word) => `    "${name} ${word.name}") words="${joinNames([...word.flags, ...global])}" ;;`),
   ]);
   const outer = commands.filter(({ inner }) => inner.length > 0);
   return `# ${PROGRAM} completion bash
@@ -61,29 +67,29 @@ _insights_etl() {
   local current="\${COMP_WORDS[COMP_CWORD]}" command="" second="" inner="" words word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     if [[ -z "$command" ]]; then
-      case " ${names(commands)} " in *" $word "*) command="$word" ;; esac
+      case " ${joinNames(commands)} " in *" $word "*) command="$word" ;; esac
     else
       case "$command" in
-${outer.map(({ name, inner }) => `        ${name}) case " ${names(inner)} " in *" $word "*) second="$word"; break ;; esac ;;`).join('\n')}
+${outer.map(({ name, inner }) => `        ${name}) case " ${joinNames(inner)} " in *" $word "*) second="$word"; break ;; esac ;;`).join('\n')}
       esac
     fi
   done
   case "$command $second" in
 ${cases.join('\n')}
-    *) words="${names([...commands, ...global])}" ;;
+    *) words="${joinNames([...commands, ...global])}" ;;
   esac
   COMPREPLY=()
-  # A word that is no flag and no command is a file, an instant or a report: the shell's own completion is used for it.
+  # Other words are files, instants or reports: the completion of the shell itself handles them.
   if [[ -z "$command" || -n "$inner" || "$current" == -* ]]; then COMPREPLY=($(compgen -W "$words" -- "$current")); fi
 }
 complete -o default -F _insights_etl ${PROGRAM}
 `;
 }
 
-function zsh(global: Word['flags'], commands: readonly Word[]): string {
-  const spec = ({ name, description }: Word['flags'][number]): string =>
+function zsh(global: readonly Flag[], commands: readonly Word[]): string {
+  const spec = ({ name, description }: Flag): string =>
     quoted(`${name}[${description.replaceAll(/[[\]\\:]/g, String.raw`\$&`)}]`);
-  const specs = (flags: Word['flags']): string => [...flags, ...global].map(spec).join(' ');
+  const specs = (flags: readonly Flag[]): string => [...flags, ...global].map(spec).join(' ');
   const described = (words: readonly Word[]): string =>
     words.map(({ name, description }) => quoted(`${name}:${description.replaceAll(':', '\\:')}`)).join('\n      ');
   const ofInner = ({ name, inner, flags }: Word): string => `    ${name})
@@ -121,21 +127,21 @@ compdef _insights_etl ${PROGRAM}
 `;
 }
 
-function fish(global: Word['flags'], commands: readonly Word[]): string {
+function fish(global: readonly Flag[], commands: readonly Word[]): string {
   const line = (condition: string, rest: string, description: string): string =>
     `complete -c ${PROGRAM} ${condition === '' ? '' : `-n ${quoted(condition)} `}${rest} -d ${fishQuoted(description)}`;
-  const seen = (...of: string[]): string => `__fish_seen_subcommand_from ${of.join(' ')}`;
-  // Help is among the global ones.
-  const flags = (condition: string, of: Word['flags']): string[] =>
-    of
+  const seen = (...names: string[]): string => `__fish_seen_subcommand_from ${names.join(' ')}`;
+  const linesOf = (condition: string, flags: readonly Flag[]): string[] =>
+    flags
+      // The global flags already contain it.
       .filter(({ name }) => name !== '--help')
       .map((flag) => line(condition, `-l ${flag.name.slice(2)}`, flag.description));
   const words = commands.flatMap(({ name, description, flags: own, inner }) => [
     line('__fish_use_subcommand', `-a ${name}`, description),
-    ...flags(seen(name), own),
+    ...linesOf(seen(name), own),
     ...inner.flatMap((word) => [
       line(`${seen(name)}; and not ${seen(...inner.map((other) => other.name))}`, `-a ${word.name}`, word.description),
-      ...flags(`${seen(name)}; and ${seen(word.name)}`, word.flags),
+      ...linesOf(`${seen(name)}; and ${seen(word.name)}`, word.flags),
     ]),
   ]);
   const everywhere = global.map((flag) => line('', `-l ${flag.name.slice(2)}`, flag.description));

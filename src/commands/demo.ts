@@ -1,6 +1,6 @@
 /**
- * `demo` (= `npm start`): the whole product against a sandbox on loopback. The sandbox is a process of its own, so that
- * times and memory are those of a real run; its seed and clock are fixed, so that a second demo finds nothing new.
+ * `demo` (= `npm start`): everything against a sandbox on loopback. The sandbox runs as a process of its own so that the
+ * times and memory shown are realistic. Its seed and clock are fixed so that a second demo finds nothing new.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -19,11 +19,11 @@ import { act, type Session, type Shell } from './shell.ts';
 const TENANT = 'demo';
 const NOW = '2026-11-01T00:00:00Z';
 const DATA = ['--tenants', TENANT, '--rows', '200000', '--days', '60', '--seed', '7'];
-/** Frozen: else Logs at the edge of their retention would depend on how fast this machine gets to them. */
+/** Frozen: otherwise the speed of this machine would decide which Logs are still within their retention. */
 const SANDBOX = ['--port', '0', ...DATA, '--now', NOW, '--frozen'];
-/** One hour later than the last row: every row is older than `settleMinutes`, whenever the demo is started again. */
+/** One hour after the last row, so that every row is older than `settleMinutes`. */
 const SCENARIO = [{ afterCalls: 0, do: { action: 'clock', advance: '1h' } }];
-/** Reports of the last days only: a screen, not a scroll. */
+/** Reports of the last days only, so that the output fits a screen. */
 const REPORTS: readonly (readonly [name: string, ...values: string[]])[] = [
   ['installs_per_day', 'from=2026-10-28'],
   ['active_passes_by_platform'],
@@ -46,11 +46,11 @@ const PROOF = `
 
 export function demoCommand(shell: Shell): Command {
   return new Command('demo')
-    .description('See it all work with no account: a sandbox API, a load, the proof, reports (= npm start)')
+    .description('Try everything without an account: a sandbox API, a load, its proof, reports (= npm start)')
     .addHelpText('after', '\nExamples:\n  $ insights-etl demo\n  $ insights-etl demo --data-dir /tmp/demo')
     .action((_options: object, command: Command) => {
       const given = command.optsWithGlobals<{ dataDir?: string }>().dataDir;
-      // The environment and files of this machine are for real tenants: the demo must not touch their lake.
+      // Environment and configuration files of this machine are ignored: the demo must not touch a real lake.
       const env = {
         INSIGHTS_BASE_URL: 'http://127.0.0.1',
         INSIGHTS_TENANT: TENANT,
@@ -64,10 +64,10 @@ export function demoCommand(shell: Shell): Command {
 async function demo(session: Session): Promise<number> {
   const startedMs = session.runtime.monotonic();
   const say = (text: string): void => void (session.json || session.print(text));
-  say('1. An Insights API on this machine: seeded data of 60 days, KQL executed, 60 calls a minute.\n');
+  say('1. An Insights API on this machine: 60 days of synthetic data, real KQL, 60 calls a minute.\n');
   await using sandbox = await startSandbox(session);
   say(
-    `   ${sandbox.url}, tenant "${TENANT}"\n\n2. Compare with the lake, fetch what differs, prove it, publish it.\n\n`,
+    `   ${sandbox.url}, tenant "${TENANT}"\n\n2. A run: compare with the lake, fetch what differs, verify it, publish it.\n\n`,
   );
 
   const here: Session = { ...session, config: { ...session.config, baseUrl: sandbox.url } };
@@ -78,15 +78,15 @@ async function demo(session: Session): Promise<number> {
   else session.print(runSummary(report, session.colour));
   if (report.exitCode !== 0 || session.json) return report.exitCode;
 
-  say('\n3. The proof: each row of the source is in the lake, or a named copy, or in quarantine.\n\n');
+  say('\n3. The proof: each row of the source is in the lake, is a known copy, or is in quarantine.\n\n');
   await answer(here, PROOF, {}, 'table');
-  say('\n4. Reports over the lake (queries/kpi).\n');
+  say('\n4. Some reports (queries/kpi).\n');
   for (const [name, ...values] of REPORTS) {
     const kpi = await findReport(name);
     say(`\n${kpi.title} (${name})\n`);
     await answer(here, kpi.sql, parameterValues(kpi, values), 'table');
   }
-  say(whatNext(here, (session.runtime.monotonic() - startedMs) / 1000));
+  say(whatNext(here, (here.runtime.monotonic() - startedMs) / 1000));
   return 0;
 }
 
@@ -101,7 +101,7 @@ Done in ${duration(seconds)}. The files:
   ${folder}/manifest.json           what was published
 
 Next:
-  npm start                                      again: nothing new, no file changes
+  npm start                                      a second time: nothing new, no file changes
   ${cli} status ${rest}
   ${cli} sql "select event_type, count(*) from events group by all" ${rest}
   ${cli} query --list
@@ -138,7 +138,7 @@ async function startSandbox({ config, signal }: Session): Promise<RunningSandbox
   }
 }
 
-/** The sandbox prints its address first. Its complaint, if it ends before, becomes the error. */
+/** The sandbox prints its address first. If it exits before that, what it printed becomes the error. */
 async function firstLine(
   child: ChildProcess,
   ended: Promise<void>,
@@ -147,8 +147,8 @@ async function firstLine(
 ): Promise<string> {
   const { stdout, stderr } = child;
   if (stdout === null || stderr === null) throw new TypeError('the sandbox was spawned without pipes');
-  let complaint = '';
-  stderr.setEncoding('utf8').on('data', (text: string) => (complaint += text));
+  let printed = '';
+  stderr.setEncoding('utf8').on('data', (text: string) => (printed += text));
   const line = new Promise<string>((resolve) => {
     createInterface({ input: stdout }).once('line', resolve);
   });
@@ -158,7 +158,7 @@ async function firstLine(
   });
   const url = await Promise.race([line, ended.then(() => undefined), aborted]);
   if (url !== undefined) return url;
-  throw new SourceError(`The sandbox did not start: ${complaint.trim().split('\n')[0] ?? 'no reason given'}`, {
-    hint: 'Run `insights-etl sandbox` by itself to see what it says; it needs the optional package @kusto/language-service-next.',
+  throw new SourceError(`The sandbox did not start: ${printed.trim().split('\n')[0] ?? 'no reason given'}`, {
+    hint: 'Run `insights-etl sandbox` to see its messages. It needs the optional package @kusto/language-service-next.',
   });
 }

@@ -1,10 +1,10 @@
-/** `dictionary`: every table, view and macro of the published catalogue, column by column. Asks the source nothing. */
+/** `dictionary`: documents every table, view and macro of the published catalogue. Sends no calls. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { closest } from '../kernel/closest.ts';
+import { didYouMean } from '../kernel/closest.ts';
 import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { dictionaryLines, type DictionaryRow } from '../output/dictionary.ts';
@@ -12,13 +12,13 @@ import { FORMATS, type Format } from '../output/rows.ts';
 import { answer } from './answer.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
-interface Wanted {
+interface DictionaryOptions {
   readonly format: Format;
 }
 
 /**
- * One row a column, macros with one row each. What a column of a typed view holds is known by its path, also beyond the
- * number of columns that get a comment in the catalogue.
+ * One row per column, and one row per macro. A column of a typed view without a comment in the catalogue is described by
+ * the JSON path that it comes from.
  */
 const DICTIONARY = `
 with holders as (
@@ -52,7 +52,7 @@ sizes as (
   )
   group by name
 )
--- A column that a typed view has from its table means there what it means here.
+-- A column that a typed view takes over from its table keeps the meaning that it has there.
 select
   holders.name, holders.kind, holders.comment as holds, members.column_name, members.data_type as type,
   coalesce(
@@ -72,9 +72,11 @@ order by holders.kind desc, holders.name, members.column_index`;
 
 export function dictionaryCommand(shell: Shell): Command {
   return new Command('dictionary')
-    .description('Every table, view and column of the lake, with type and meaning, as a document')
-    .argument('[name]', 'one of them, or several by a pattern such as event_*; none = all')
-    .addOption(new Option('--format <format>', 'document, or rows to work with').choices(FORMATS).default('md'))
+    .description('Document every table, view and column of the lake, with type and meaning')
+    .argument('[name]', 'a table or view, or a pattern such as event_* (default: all)')
+    .addOption(
+      new Option('--format <format>', 'md is a document, the other formats are rows').choices(FORMATS).default('md'),
+    )
     .addHelpText(
       'after',
       `
@@ -83,11 +85,11 @@ Examples:
   $ insights-etl dictionary event_pass_installed
   $ insights-etl dictionary 'metric_*' --format csv`,
     )
-    .action((name: string | undefined, { format }: Wanted, command: Command) =>
+    .action((name: string | undefined, { format }: DictionaryOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         const values = { name: name ?? null, words: JSON.stringify(await columnWords()) };
-        const rows = await described(session, values);
-        if (rows.length === 0) throw await unknown(session, values);
+        const rows = await readDictionary(session, values);
+        if (rows.length === 0) throw await unknownName(session, values);
         if (session.json || format !== 'md') return answer(session, DICTIONARY, values, session.json ? 'json' : format);
         for (const line of dictionaryLines(rows)) session.print(`${line}\n`);
         return 0;
@@ -97,7 +99,7 @@ Examples:
 
 const WORDS = z.record(z.string(), z.record(z.string(), z.string()));
 
-/** Meanings by table and column; those under `any` hold wherever a column of that name has none of its own. */
+/** Meanings by table and column. Those under `any` apply to every column of that name without a meaning of its own. */
 async function columnWords(): Promise<z.infer<typeof WORDS>> {
   return WORDS.parse(parse(await readFile(join(QUERIES_FOLDER, 'columns.yaml'), 'utf8')));
 }
@@ -107,7 +109,7 @@ interface Values {
   readonly words: string;
 }
 
-async function described(session: Session, values: Values): Promise<DictionaryRow[]> {
+async function readDictionary(session: Session, values: Values): Promise<DictionaryRow[]> {
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
   const { batches } = await reader.query(DICTIONARY, { ...values });
@@ -127,12 +129,10 @@ async function described(session: Session, values: Values): Promise<DictionaryRo
   return rows;
 }
 
-async function unknown(session: Session, values: Values): Promise<ConfigError> {
-  const known = new Set(
-    (await described(session, { ...values, name: null })).map((row) => row.name.split('(')[0] ?? ''),
-  );
-  const meant = closest(values.name ?? '', [...known]);
+async function unknownName(session: Session, values: Values): Promise<ConfigError> {
+  const all = await readDictionary(session, { ...values, name: null });
+  const known = [...new Set(all.map((row) => row.name.split('(')[0] ?? ''))];
   return new ConfigError(`The lake has no table or view "${values.name}".`, {
-    hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}\`insights-etl dictionary\` shows all ${known.size}.`,
+    hint: `${didYouMean(values.name ?? '', known)}\`insights-etl dictionary\` shows all ${known.length}.`,
   });
 }

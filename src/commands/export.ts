@@ -1,15 +1,15 @@
-/** `export`: tables, views or an answer of the published lake in one file that opens elsewhere. */
+/** `export`: writes tables, views, a report or a select of the published lake to one file. */
 import { Command, Option } from 'commander';
 import { ConfigError } from '../kernel/errors.ts';
 import { EXPORT_FORMATS } from '../query/export/forms.ts';
 import type { Filter, Selection } from '../query/export/selection.ts';
 import type { Exporter } from '../query/reader.ts';
 import { findReport, parameterValues } from '../query/report.ts';
-import { settingsOf, tellExport } from './result-file.ts';
+import { printExport, settingsOf } from './result-file.ts';
 import { selectRange } from './select.ts';
 import { act, type Shell } from './shell.ts';
 
-interface Wanted {
+interface ExportOptions {
   readonly query?: string;
   readonly report?: string;
   readonly param?: readonly string[];
@@ -26,18 +26,18 @@ interface Wanted {
 export function exportCommand(shell: Shell): Command {
   return new Command('export')
     .description('Write tables, views, a report or a select to one file')
-    .argument('[tables...]', 'tables or views, also as schema.table; several in a .duckdb file')
-    .option('--query <select>', 'instead of tables: the rows of one select')
-    .option('--report <name>', 'instead of tables: the rows of a report')
+    .argument('[tables...]', 'tables or views, also as schema.table; a .duckdb file can hold several')
+    .option('--query <select>', 'export the rows of a select instead of tables')
+    .option('--report <name>', 'export the rows of a report instead of tables')
     .option('--param <name=value...>', 'values for the parameters of the report')
-    .option('--from <date>', 'rows from this instant on, UTC')
-    .option('--to <date>', 'rows before this instant, UTC')
-    .option('--tenant <id>', 'rows of one tenant')
-    .requiredOption('--out <file>', 'the file; without --format its ending says the form')
-    .addOption(new Option('--format <format>', 'form of the file').choices(EXPORT_FORMATS))
-    .option('--force', 'replace the file if it is there')
-    .option('--excel', 'CSV for Excel: with a byte order mark, numbers of more than 15 digits as text')
-    .option('--verbatim', 'leave text as it is, also where a spreadsheet would run it as a formula')
+    .option('--from <date>', 'only rows from this instant on, inclusive, UTC')
+    .option('--to <date>', 'only rows before this instant, exclusive, UTC')
+    .option('--tenant <id>', 'only rows of this tenant')
+    .requiredOption('--out <file>', 'file to write; its extension sets the format unless --format does')
+    .addOption(new Option('--format <format>', 'format of the file').choices(EXPORT_FORMATS))
+    .option('--force', 'replace the file if it exists')
+    .option('--excel', 'CSV for Excel: add a byte order mark, write numbers of more than 15 digits as text')
+    .option('--verbatim', 'do not escape text that a spreadsheet would run as a formula')
     .addHelpText(
       'after',
       `
@@ -47,12 +47,12 @@ Examples:
   $ insights-etl export --report installs_per_day --param zone=Europe/Paris --out installs.xlsx
   $ insights-etl export --query "select * from logs where event_type = 'Error'" --out errors.csv --excel`,
     )
-    .action((tables: readonly string[], wanted: Wanted, command: Command) =>
+    .action((tables: readonly string[], options: ExportOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const settings = settingsOf(session, wanted);
-        const choose = await chooserOf(tables, wanted);
+        const settings = settingsOf(session, options);
+        const choose = await chooserOf(tables, options);
         const { exportFile } = await import('../query/export/write.ts');
-        tellExport(session, await exportFile(settings, choose, session.signal));
+        printExport(session, await exportFile(settings, choose, session.signal));
         return 0;
       }),
     );
@@ -60,27 +60,30 @@ Examples:
 
 type Choose = (reader: Exporter) => Promise<readonly Selection[]>;
 
-async function chooserOf(tables: readonly string[], wanted: Wanted): Promise<Choose> {
-  const { query, report, tenant } = wanted;
-  const ways = [tables.length > 0, query !== undefined, report !== undefined].filter(Boolean).length;
-  if (ways !== 1)
-    throw new ConfigError(ways === 0 ? 'Nothing is named to export.' : 'Several things are named to export.', {
-      hint: 'Name tables, or give one of --query and --report; `insights-etl sql "show tables"` lists the tables.',
-    });
-  if (wanted.param !== undefined && report === undefined)
-    throw new ConfigError('Only a report has parameters.', { hint: 'Give --report too.', where: { flag: '--param' } });
+async function chooserOf(tables: readonly string[], options: ExportOptions): Promise<Choose> {
+  const { query, report, tenant } = options;
+  const kinds = [tables.length > 0, query !== undefined, report !== undefined].filter(Boolean).length;
+  if (kinds !== 1)
+    throw new ConfigError(
+      kinds === 0 ? 'There is nothing to export.' : 'Only one kind of export is possible at a time.',
+      {
+        hint: 'Name tables, or give either --query or --report; `insights-etl sql "show tables"` lists the tables.',
+      },
+    );
+  if (options.param !== undefined && report === undefined)
+    throw new ConfigError('Only a report has parameters.', { hint: 'Add --report.', where: { flag: '--param' } });
   const { selectFrom, selectTable } = await import('../query/export/selection.ts');
   const filter: Filter = {
-    ...selectRange(wanted.from, wanted.to, undefined),
+    ...selectRange(options.from, options.to, undefined),
     ...(tenant === undefined ? {} : { tenant }),
   };
   if (query !== undefined) return async (reader) => [await selectFrom(reader, 'query', query, {}, filter)];
   if (report !== undefined) {
     const found = await findReport(report);
-    // A report takes range and tenant itself: filtering its rows would cut the history that its figures need.
-    const bounds = [['from', wanted.from], ['to', wanted.to], ['tenant', tenant]] as const; // prettier-ignore
+    // Range and tenant are parameters of a report: filtering its rows would cut off the history that its figures need.
+    const bounds = [['from', options.from], ['to', options.to], ['tenant', tenant]] as const; // prettier-ignore
     const words = bounds.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
-    const values = parameterValues(found, [...words, ...(wanted.param ?? [])]);
+    const values = parameterValues(found, [...words, ...(options.param ?? [])]);
     return async (reader) => [await selectFrom(reader, found.name, found.sql, values, {})];
   }
   return async (reader) => {

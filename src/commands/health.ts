@@ -1,6 +1,7 @@
-/** The addresses under which a schedule shows its health, if it is configured to. */
+/** The health and metrics endpoints of `schedule`. */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import { duration } from '../output/format.ts';
 import type { DaemonStep } from '../schedule/daemon.ts';
 import { startHealthServer, type Probe } from '../operate/server.ts';
 import type { Traffic } from '../operate/traffic.ts';
@@ -8,13 +9,13 @@ import type { Runtime } from '../kernel/runtime.ts';
 import { metricsText } from './observe.ts';
 import type { Session } from './shell.ts';
 
-/** A loop that has not looked at its clock for so long after the slot it waited for hangs. */
+/** If a slot is due for this long and the loop is still waiting for it, the loop hangs. */
 const LATE_MS = 15 * 60_000;
-/** Scrapes within this time share one look at the lake. */
+/** Scrapes within this time get the same answer. */
 const CACHE_MS = 5000;
 
-/** Runs the work; while it goes on, `/healthz`, `/readyz` and `/metrics` are served where `health.port` is set. */
-export async function observing(
+/** Runs the work and meanwhile serves `/healthz`, `/readyz` and `/metrics`, if `health.port` is set. */
+export async function withHealthServer(
   session: Session,
   traffic: Traffic,
   work: (watch: (step: DaemonStep) => void) => Promise<number>,
@@ -34,7 +35,7 @@ export async function observing(
     return cached.text;
   };
   await using server = await startHealthServer(host, port, {
-    healthy: () => healthOf(step, runtime.now(), maxRunMinutes * 60_000),
+    healthy: () => healthOf(step, runtime, maxRunMinutes * 60_000),
     ready: () => readiness(config.dataDir),
     metrics,
   });
@@ -48,19 +49,19 @@ function logAddress({ log }: Runtime, host: string, port: number): void {
   log.info({ event: 'health.listen', host, port }, 'serving /healthz, /readyz and /metrics');
 }
 
-/** Judged by what the loop said last: it waits for a slot that is not long past, or works for no longer than is allowed. */
-export function healthOf(step: DaemonStep, nowMs: number, maxRunMs: number): Probe {
+/** Healthy: the slot it waits for is not long past, or the current run has not taken longer than allowed. */
+export function healthOf(step: DaemonStep, clock: Pick<Runtime, 'now' | 'monotonic'>, maxRunMs: number): Probe {
   if (step.kind === 'waiting') {
-    const lateMs = nowMs - step.untilMs;
+    const lateMs = clock.now() - step.untilMs;
     const next = Number.isFinite(step.untilMs) ? new Date(step.untilMs).toISOString() : 'never';
     return { ok: lateMs < LATE_MS, detail: `waiting for ${next}` };
   }
   if (step.kind === 'ended') return { ok: true, detail: `a run ended with exit code ${step.exitCode}` };
-  const minutes = Math.floor((nowMs - step.sinceMs) / 60_000);
-  return { ok: nowMs - step.sinceMs < maxRunMs, detail: `running for ${minutes} minutes` };
+  const runMs = clock.monotonic() - step.sinceMonotonicMs;
+  return { ok: runMs < maxRunMs, detail: `running for ${duration(runMs / 1000)}` };
 }
 
-/** Ready = there is a lake to read, however the last run ended. */
+/** Ready: there is a lake to read. How the last run ended does not matter. */
 async function readiness(dataDir: string): Promise<Probe> {
   const published = await access(join(dataDir, 'insights.duckdb')).then(
     () => true,

@@ -1,4 +1,4 @@
-/** `init`: asks for what a first configuration needs, writes it with comments, and tries it with `doctor`. */
+/** `init`: asks for what a first configuration needs, writes it with comments, and checks it with `doctor`. */
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
@@ -7,7 +7,7 @@ import { Command } from 'commander';
 import { FILE_NAMES } from '../config/layers.ts';
 import { configSchema } from '../config/schema.ts';
 import { configText, parseSecretPlace, type Choices } from '../config/template.ts';
-import { ConfigError, StoppedError } from '../kernel/errors.ts';
+import { ConfigError, StoppedError, errorCode } from '../kernel/errors.ts';
 import { runDoctor } from './inspect.ts';
 import { act, configFor, type Session, type Shell } from './shell.ts';
 
@@ -17,7 +17,7 @@ interface Options {
   readonly key?: string;
   readonly token?: string;
   readonly start?: string;
-  readonly cron?: string;
+  readonly cron: string;
   readonly timeZone?: string;
   readonly dataDir?: string;
   readonly config?: string;
@@ -25,20 +25,23 @@ interface Options {
   readonly doctor: boolean;
 }
 
-/** One thing to know: its flag, its question, what Enter means, and what is wrong with an answer. */
 interface Question {
   readonly option: keyof Options;
   readonly flag: string;
   readonly text: string;
+  /** The answer that Enter gives. */
   readonly fallback: string | undefined;
+  /** Why an answer is refused; undefined if it is accepted. */
   readonly wrong: (answer: string) => string | undefined;
 }
+
+const DEFAULTS = configSchema.parse({});
 
 const QUESTIONS: readonly Question[] = [
   {
     option: 'tenant',
     flag: '--tenant',
-    text: 'Tenant, as it stands in the URLs of the service',
+    text: 'Tenant id, as in the URLs of the service',
     fallback: undefined,
     wrong: (id) => refusedBySchema({ tenants: [{ id, apiKey: { env: 'X' } }] }),
   },
@@ -46,55 +49,55 @@ const QUESTIONS: readonly Question[] = [
     option: 'baseUrl',
     flag: '--base-url',
     text: 'Address of the service',
-    fallback: 'https://app.neostore.cloud',
+    fallback: DEFAULTS.baseUrl,
     wrong: (baseUrl) => refusedBySchema({ baseUrl }),
   },
   {
     option: 'key',
     flag: '--key',
-    text: 'Where does the API key come from (env:NAME, file:PATH or command:COMMAND)?',
+    text: 'Where to read the API key (env:NAME, file:PATH or command:COMMAND)',
     fallback: 'env:INSIGHTS_API_KEY',
     wrong: wrongPlace,
   },
   {
     option: 'start',
     flag: '--start',
-    text: 'First day wanted, such as 2026-01-01 (all: all that the service has)',
+    text: 'First day to load, such as 2026-01-01, or "all"',
     fallback: 'all',
     wrong: (start) => (start === 'all' ? undefined : refusedBySchema({ start })),
   },
   {
     option: 'dataDir',
     flag: '--data-dir',
-    text: 'Folder of the lake',
-    fallback: './data',
+    text: 'Folder for the lake',
+    fallback: DEFAULTS.dataDir,
     wrong: (dataDir) => refusedBySchema({ dataDir }),
   },
   {
     option: 'timeZone',
     flag: '--time-zone',
-    text: 'Time zone of the schedule (03:00 every night)',
-    fallback: 'UTC',
+    text: 'Time zone of the schedule (every night at 03:00)',
+    fallback: DEFAULTS.schedule.timeZone,
     wrong: (timeZone) => refusedBySchema({ schedule: { timeZone } }),
   },
 ];
 
 export function initCommand(shell: Shell): Command {
   return new Command('init')
-    .description('Write a commented configuration file after a few questions, or from flags, and try it')
-    .option('--tenant <id>', 'the tenant, as in the URLs of the service')
+    .description('Write a commented configuration file from a few questions or from flags, then check it')
+    .option('--tenant <id>', 'tenant id, as in the URLs of the service')
     .option('--base-url <url>', 'address of the service')
-    .option('--key <place>', 'where the API key comes from: env:NAME, file:PATH or command:COMMAND')
-    .option('--token <place>', 'the same for a bearer token, instead of a key')
-    .option('--start <date>', 'first day wanted; all = all that the service has')
-    .option('--cron <expression>', 'when `schedule` runs', '0 3 * * *')
-    .option('--time-zone <zone>', 'zone of that expression')
-    .option('--force', 'replace a file that is there')
-    .option('--no-doctor', 'do not try it')
+    .option('--key <place>', 'where to read the API key: env:NAME, file:PATH or command:COMMAND')
+    .option('--token <place>', 'where to read a bearer token, instead of --key')
+    .option('--start <date>', 'first day to load, or "all"')
+    .option('--cron <expression>', 'when `schedule` runs', DEFAULTS.schedule.cron)
+    .option('--time-zone <zone>', 'time zone of --cron')
+    .option('--force', 'replace an existing file')
+    .option('--no-doctor', 'do not check the new configuration')
     .addHelpText(
       'after',
       `
-Asks for what no flag gives, on a terminal; elsewhere the defaults are taken, and --tenant is needed.
+On a terminal it asks for whatever the flags leave open. Otherwise it uses the defaults, and --tenant is required.
 
 Examples:
   $ insights-etl init
@@ -102,7 +105,7 @@ Examples:
   $ insights-etl init --tenant nordlys --key file:./secrets/nordlys.key --config nordlys.yaml`,
     )
     .action((_options: object, command: Command) =>
-      // The file is not there yet, and one that is there may be wrong: neither it nor the environment is read.
+      // An existing file may be invalid, so neither file nor environment is read here.
       act(shell, command, { sources: { file: false, env: {} } }, (session) =>
         init(session, command.optsWithGlobals<Options>()),
       ),
@@ -117,8 +120,8 @@ async function init(session: Session, options: Options): Promise<number> {
   try {
     await writeFile(path, text, { mode: 0o600, ...(options.force === true ? {} : { flag: 'wx' }) });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
-    throw new ConfigError(`The configuration file cannot be written (${code}).`, {
+    throw new ConfigError(`The configuration file cannot be written (${errorCode(error) ?? 'error'}).`, {
+      hint: 'Check that the folder exists and that you may write to it.',
       where: { file: path },
       cause: error,
     });
@@ -132,18 +135,18 @@ async function init(session: Session, options: Options): Promise<number> {
     session.print(
       code === 0
         ? `\nNext: insights-etl plan${rest}, then insights-etl run${rest}\n`
-        : `\nNext: correct ${shown} or the key, then insights-etl doctor${rest}\n`,
+        : `\nNext: correct ${shown} or the key, then run insights-etl doctor${rest}\n`,
     );
   return code;
 }
 
 function refuseOverwriting(path: string, cwd: string, isDefault: boolean): void {
   const candidates = isDefault ? FILE_NAMES.map((name) => join(cwd, name)) : [path];
-  const there = candidates.find((candidate) => existsSync(candidate));
-  if (there !== undefined)
-    throw new ConfigError('There is a configuration file already.', {
-      hint: 'Change it by hand, name another one with --config, or replace it with --force.',
-      where: { file: there },
+  const existing = candidates.find((candidate) => existsSync(candidate));
+  if (existing !== undefined)
+    throw new ConfigError('A configuration file already exists.', {
+      hint: 'Edit it, name another file with --config, or replace it with --force.',
+      where: { file: existing },
     });
 }
 
@@ -168,7 +171,7 @@ async function answersOf(session: Session, options: Options): Promise<ReadonlyMa
     for (const { option, flag, fallback } of open) {
       if (fallback === undefined)
         throw new ConfigError(`${flag} is missing.`, {
-          hint: `Give ${flag}, or run \`insights-etl init\` on a terminal.`,
+          hint: `Add ${flag}, or run \`insights-etl init\` on a terminal.`,
         });
       answers.set(option, fallback);
     }
@@ -191,50 +194,50 @@ async function ask(
   signal: AbortSignal,
   say: (text: string) => void,
 ): Promise<string> {
-  // A question is never answered once its input has ended.
-  const left = new AbortController();
-  const leave = (): void => left.abort();
-  lines.once('close', leave);
+  // When the input ends, `question` stays pending forever: abort it.
+  const inputEnded = new AbortController();
+  const onClose = (): void => inputEnded.abort();
+  lines.once('close', onClose);
   try {
     for (;;) {
-      const asked = `${text}${fallback === undefined ? '' : ` [${fallback}]`}: `;
-      const answer = (await lines.question(asked, { signal: AbortSignal.any([signal, left.signal]) })).trim();
-      const meant = answer === '' ? fallback : answer;
-      const fault = meant === undefined ? 'an answer is needed' : wrong(meant);
-      if (meant !== undefined && fault === undefined) return meant;
-      say(`  ${fault}\n`);
+      const shown = `${text}${fallback === undefined ? '' : ` [${fallback}]`}: `;
+      const typed = (await lines.question(shown, { signal: AbortSignal.any([signal, inputEnded.signal]) })).trim();
+      const answer = typed === '' ? fallback : typed;
+      const problem = answer === undefined ? 'An answer is required.' : wrong(answer);
+      if (answer !== undefined && problem === undefined) return answer;
+      say(`  ${problem}\n`);
     }
   } catch (error) {
     signal.throwIfAborted();
-    if (left.signal.aborted)
+    if (inputEnded.signal.aborted)
       throw new StoppedError('Nothing was written.', { hint: 'Run the command again.', cause: error });
     throw error;
   } finally {
-    lines.off('close', leave);
+    lines.off('close', onClose);
   }
 }
 
-function choicesOf(answers: ReadonlyMap<string, string>, { token, cron = '0 3 * * *' }: Options): Choices {
-  const of = (name: string): string => answers.get(name) ?? '';
-  const start = of('start');
+function choicesOf(answers: ReadonlyMap<string, string>, { token, cron }: Options): Choices {
+  const answerTo = (option: keyof Options): string => answers.get(option) ?? '';
+  const start = answerTo('start');
   return {
-    tenant: of('tenant'),
-    baseUrl: of('baseUrl'),
-    dataDir: of('dataDir'),
-    secret: { kind: token === undefined ? 'apiKey' : 'token', source: parseSecretPlace(of('key')) ?? {} },
+    tenant: answerTo('tenant'),
+    baseUrl: answerTo('baseUrl'),
+    dataDir: answerTo('dataDir'),
+    secret: { kind: token === undefined ? 'apiKey' : 'token', source: parseSecretPlace(answerTo('key')) ?? {} },
     start: start === 'all' ? undefined : start,
-    schedule: { cron, timeZone: of('timeZone') },
+    schedule: { cron, timeZone: answerTo('timeZone') },
   };
 }
 
 /** Never quotes the answer: it may be the key itself. */
 function wrongPlace(place: string): string | undefined {
   return parseSecretPlace(place) === undefined
-    ? 'Say where the key comes from: env:NAME, file:PATH or command:COMMAND. The key itself never stands in the file.'
+    ? 'Give the place of the key: env:NAME, file:PATH or command:COMMAND. The key itself is never written to the file.'
     : undefined;
 }
 
 function refusedBySchema(values: object): string | undefined {
   const parsed = configSchema.safeParse(values);
-  return parsed.success ? undefined : `Allowed: ${parsed.error.issues[0]?.message ?? 'something else'}.`;
+  return parsed.success ? undefined : `Allowed: ${parsed.error.issues[0]?.message ?? 'another value'}.`;
 }

@@ -1,7 +1,8 @@
-/** `verify`, `status`, `doctor`, `repair`: what one asks of a lake and of a source. */
-import { Command, InvalidArgumentError, Option } from 'commander';
+/** `verify`, `status`, `doctor` and `repair`. */
+import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { doctorSummary, repairSummary, statusSummary, verifySummary } from '../output/summary.ts';
+import { wholeNumber } from './numbers.ts';
 import { requestOf, tableOption, tenantOption } from './run.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
@@ -13,10 +14,10 @@ interface Selection {
 
 export function verifyCommand(shell: Shell): Command {
   return new Command('verify')
-    .description('Compare lake and source again, and change nothing')
+    .description('Compare the lake with the source without changing anything')
     .addOption(tenantOption())
     .addOption(tableOption())
-    .option('--deep', 're-read every file of the lake and ask the source for the whole range')
+    .option('--deep', 'read every file of the lake and compare the whole range')
     .addHelpText('after', '\nExamples:\n  $ insights-etl verify\n  $ insights-etl verify --deep --table Events')
     .action((options: Selection, command: Command) =>
       act(shell, command, { tenants: true }, async (session) => {
@@ -30,8 +31,8 @@ export function verifyCommand(shell: Shell): Command {
 
 export function statusCommand(shell: Shell): Command {
   return new Command('status')
-    .description('Rows, range, freshness, coverage and last run of each table; asks the source nothing')
-    .option('--prometheus', 'print the metrics that `schedule` serves, for a textfile collector')
+    .description('Show rows, range, freshness, coverage and last run of each table; sends no calls')
+    .option('--prometheus', 'print the metrics that `schedule` serves, e.g. for a textfile collector')
     .addHelpText(
       'after',
       '\nExamples:\n  $ insights-etl status\n  $ insights-etl status --json --data-dir /srv/insights',
@@ -53,24 +54,24 @@ export function statusCommand(shell: Shell): Command {
 
 export function doctorCommand(shell: Shell): Command {
   return new Command('doctor')
-    .description('Check this machine, and of each tenant address, key, scope, clock, proof, columns, limits and shapes')
+    .description('Check this machine, and for each tenant: address, key, scope, clock, proof, columns, limits')
     .addOption(tenantOption())
     .addOption(
-      new Option('--max-calls <n>', 'calls that it may send for a tenant; 2 settle address, key, clock and proof')
-        .argParser(callsOf)
+      new Option('--max-calls <n>', 'most calls to send for each tenant; 2 check address, key, clock and proof')
+        .argParser(wholeNumber(1, 999))
         .default(DOCTOR_CALLS),
     )
     .addHelpText('after', '\nExamples:\n  $ insights-etl doctor\n  $ insights-etl doctor --tenant demo --json')
     .action((options: Pick<Selection, 'tenant'> & { readonly maxCalls: number }, command: Command) =>
       act(shell, command, { tenants: true }, async (session) => {
         const { tenants } = requestOf(session, options.tenant ? { tenant: options.tenant } : {});
-        const config = tenants === undefined ? session.config : only(session.config, tenants);
+        const config = tenants === undefined ? session.config : onlyTenants(session.config, tenants);
         return runDoctor({ ...session, config }, options.maxCalls);
       }),
     );
 }
 
-/** Examines machine and endpoints, and prints what it found; also the end of `init`. */
+/** Checks machine and endpoints and prints the results; `init` ends with it. */
 export async function runDoctor(session: Session, maxCalls = DOCTOR_CALLS): Promise<number> {
   const { doctor } = await import('../pipeline/doctor/doctor.ts');
   const report = await doctor(session.config, { maxCalls }, session.runtime, session.signal);
@@ -78,15 +79,10 @@ export async function runDoctor(session: Session, maxCalls = DOCTOR_CALLS): Prom
   return report.exitCode;
 }
 
-/** Every question, of three tables, and some repetitions. */
+/** Enough for every check of three tables and some retries. */
 const DOCTOR_CALLS = 20;
 
-function callsOf(text: string): number {
-  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('Allowed: 1 to 999.');
-}
-
-function only<T extends { readonly tenants: readonly { readonly id: string }[] }>(
+function onlyTenants<T extends { readonly tenants: readonly { readonly id: string }[] }>(
   config: T,
   ids: readonly string[],
 ): T {
@@ -95,7 +91,7 @@ function only<T extends { readonly tenants: readonly { readonly id: string }[] }
 
 export function repairCommand(shell: Shell): Command {
   return new Command('repair')
-    .description('Rebuild the ledger (state.duckdb) from the Parquet files alone')
+    .description('Rebuild the ledger (state.duckdb) from the Parquet files')
     .addHelpText('after', '\nExamples:\n  $ insights-etl repair && insights-etl run')
     .action((_options: object, command: Command) =>
       act(shell, command, {}, async (session) => {

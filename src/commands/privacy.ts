@@ -1,40 +1,43 @@
-/** `privacy`: what of the stored rows looks personal and has no rule. Asks the source nothing. */
-import { Command } from 'commander';
-import { ConfigError } from '../kernel/errors.ts';
+/** `privacy audit`: finds stored values that look like personal data and have no rule. Sends no calls. */
+import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { auditSummary } from '../output/privacy.ts';
+import { wholeNumber } from './numbers.ts';
+import { tableOption } from './run.ts';
 import { tableNamed } from './select.ts';
 import { act, type Shell } from './shell.ts';
 
-interface Wanted {
+interface AuditOptions {
   readonly table?: readonly string[];
   readonly tenant?: string;
-  readonly rows: string;
+  readonly rows: number;
 }
-
-const ROWS = 10_000;
 
 export function privacyCommand(shell: Shell): Command {
   const audit = new Command('audit')
     .description(
-      'List paths that look like e-mail addresses, phone numbers, IP addresses or user agents and have no rule',
+      'List paths without a rule whose values look like e-mail addresses, phone numbers, IP addresses or user agents',
     )
-    .option('--table <name...>', 'only these tables: Logs, Events, Metrics')
-    .option('--tenant <id>', 'one tenant alone')
-    .option('--rows <count>', 'look at so many rows of a type at most, chosen by id', String(ROWS))
+    .addOption(tableOption())
+    .option('--tenant <id>', 'only this tenant')
+    .addOption(
+      new Option('--rows <count>', 'examine at most this many rows of each type, sampled by id')
+        .argParser(wholeNumber(1, 999_999_999))
+        .default(10_000),
+    )
     .addHelpText(
       'after',
       `
-Counts values and prints none. Looks into \`properties\`; paths are spelt as a rule spells them.
+It examines \`properties\` and counts values without printing any. Paths are printed in the syntax of a rule.
 
 Examples:
   $ insights-etl privacy audit
   $ insights-etl privacy audit --table Events --rows 1000000 --json`,
     )
-    .action(({ table, tenant, rows }: Wanted, command: Command) =>
+    .action(({ table, tenant, rows }: AuditOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         const request = {
-          rows: wholeNumber(rows),
+          rows,
           ...(table === undefined ? {} : { tables: table.map(tableNamed) }),
           ...(tenant === undefined ? {} : { tenant }),
         };
@@ -44,13 +47,5 @@ Examples:
         return 0;
       }),
     );
-  return new Command('privacy').description('What looks personal and is stored as it came').addCommand(audit);
-}
-
-function wholeNumber(text: string): number {
-  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
-  throw new ConfigError(`"${text}" is not a number of rows.`, {
-    hint: 'A whole number from 1 on.',
-    where: { flag: '--rows' },
-  });
+  return new Command('privacy').description('Find personal data that no privacy rule covers').addCommand(audit);
 }

@@ -1,4 +1,4 @@
-/** The command line as a whole: global options, the commands, how mistakes on it are told. */
+/** The whole command line: global options, commands, and how usage errors are reported. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { z } from 'zod';
@@ -24,28 +24,28 @@ import { tenantCommand } from './tenant.ts';
 import { reportError, type Io, type Shell } from './shell.ts';
 
 const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
-  ['ok', 'done; every hour compared is verified, open or expired'],
-  ['unexpected', 'a defect of the program'],
-  ['config', 'a wrong key, flag or value; nothing was changed'],
+  ['ok', 'success; every compared hour is verified, open or expired'],
+  ['unexpected', 'a bug in the program'],
+  ['config', 'an invalid key, flag or value; nothing was changed'],
   ['auth', 'the source refused the credential, its scope or the tenant'],
-  ['source', 'the source did not answer usably'],
-  ['partial', 'loaded, but some hours do not balance yet; of `check`: one of severity error found rows'],
-  ['locked', 'another process writes to the data directory'],
+  ['source', 'the source gave no usable answer'],
+  ['partial', 'loaded, but some hours do not balance yet; for `check`: a check of severity error found rows'],
+  ['locked', 'another process is writing to the data directory'],
   ['newerState', 'the data directory was written by a newer version'],
-  ['massLoss', 'the source lost too many rows at once; they were kept'],
-  ['damaged', 'files of the lake and the ledger disagree'],
-  ['disk', 'the local disk refused: full, read-only, no permission'],
-  ['stopped', 'stopped by a signal; the next run goes on from there'],
-  ['forced', 'ended at once by a second signal; the next run goes on from what is landed'],
-  ['budget', 'the calls or minutes of the run were used up, or quiet hours began; the next run goes on from there'],
+  ['massLoss', 'the source lost too many rows at once; the lake kept them'],
+  ['damaged', 'the files of the lake do not match the ledger'],
+  ['disk', 'the local disk failed: full, read-only or no permission'],
+  ['stopped', 'stopped by a signal; the next run continues from there'],
+  ['forced', 'stopped at once by a second signal; the next run continues from the landed pages'],
+  ['budget', 'the run used up its calls or minutes, or quiet hours began; the next run continues from there'],
 ]);
 
-/** Exit codes as lines, for `--help`; `docs/operate.md` is checked against them. */
+/** Exit codes as lines, for `--help`. A test compares `docs/operate.md` with them. */
 export function exitCodeLines(): string[] {
   return [...EXIT_TEXT].map(([name, text]) => `${String(EXIT[name]).padStart(2)}  ${text}`);
 }
 
-/** Runs one command line and returns its exit code. Never throws, never ends the process (but for a second signal). */
+/** Runs one command line and returns its exit code. Never throws; only a second stop signal ends the process here. */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   const shell: Shell = { io, exitCode: EXIT.ok };
   const program = createProgram(shell);
@@ -65,29 +65,29 @@ function createProgram(shell: Shell): Command {
   const { io } = shell;
   const program = new Command('insights-etl')
     .description(
-      'Logs, Events and Metrics of a wallet platform as a Parquet lake in which every hour is proven complete',
+      'Copies the Logs, Events and Metrics of a wallet platform into a Parquet lake and proves every hour complete',
     )
     .version(packageVersion(), '--version', 'print the version')
-    .option('--config <file>', 'configuration file (default: insights.yaml, .yml or .json in this folder)')
-    .option('--data-dir <folder>', 'folder of the lake and its state (default: ./data)')
+    .option('--config <file>', 'configuration file (default: insights.yaml, .yml or .json in the current folder)')
+    .option('--data-dir <folder>', 'folder for the lake and its state (default: ./data)')
     .option('--json', 'print one JSON value instead of text')
     .option('--verbose', 'log everything, as JSON lines on standard error')
-    .option('--quiet', 'log errors only, show no progress')
+    .option('--quiet', 'log errors only and show no progress')
     .addHelpText(
       'after',
       `
 Examples:
-  $ insights-etl demo                          see it all work, with no account
-  $ insights-etl init                          a configuration file, after a few questions
-  $ insights-etl doctor && insights-etl run    a first load of what is configured
-  $ insights-etl query installs_per_day
+  $ insights-etl demo                          try everything without an account
+  $ insights-etl init                          answer a few questions and get a configuration file
+  $ insights-etl doctor && insights-etl run    check the setup, then load for the first time
+  $ insights-etl query installs_per_day        run a report
 
 Exit codes:
 ${exitCodeLines()
   .map((line) => `  ${line}`)
   .join('\n')}
 
-Secrets come from the environment, a file or a command, never from flags: docs/config.md`,
+Secrets come from the environment, a file or a command, never from flags; see docs/config.md.`,
     );
   const commands = [
     runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
@@ -104,22 +104,22 @@ Secrets come from the environment, a file or a command, never from flags: docs/c
       .configureHelp({ showGlobalOptions: true })
       .configureOutput({
         writeOut: (text) => void io.stdout.write(text),
-        // Mistakes are told by `usageError`, in the same three lines as every other error.
+        // `main` reports usage errors, in the same three lines as every other error.
         writeErr: (text) => void (text.startsWith('error:') ? undefined : io.stderr.write(text)),
       });
   }
   return program;
 }
 
-/** Commander's complaint in our form: its text names the flag or the word, and often what was meant. */
+/** Commander's error in our format. Its text names the flag or word, and on further lines often a suggestion. */
 function usageError(error: CommanderError, argv: readonly string[], program: Command): ConfigError {
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
-  const meant = rest.join(' ').replaceAll(/[()]/g, '').trim();
+  const suggestion = rest.join(' ').replaceAll(/[()]/g, '').trim();
   const known = program.commands.map((command) => command.name());
   const command = argv.find((word) => known.includes(word));
-  const help = `\`insights-etl ${command === undefined ? '' : `${command} `}--help\` shows what is allowed.`;
+  const help = `\`insights-etl ${command === undefined ? '' : `${command} `}--help\` lists what is allowed.`;
   return new ConfigError(`${first.charAt(0).toUpperCase()}${first.slice(1)}.`.replace(/\.\.$/, '.'), {
-    hint: meant === '' ? help : `${meant} ${help}`,
+    hint: suggestion === '' ? help : `${suggestion} ${help}`,
   });
 }
 

@@ -1,4 +1,4 @@
-/** `quarantine`: the rows that could not be loaded, and what a person decides about them. */
+/** `quarantine`: lists, shows, replays and drops the rows that could not be loaded. */
 import { Command, Option } from 'commander';
 import { ConfigError } from '../kernel/errors.ts';
 import { json } from '../output/format.ts';
@@ -6,6 +6,8 @@ import { dropText, quarantineList, quarantinedRowsText, replayText } from '../ou
 import { visibleJson } from '../output/visible.ts';
 import type { QuarantineFilter } from '../pipeline/maintenance/quarantine.ts';
 import { REASONS } from '../model/page.ts';
+import { wholeNumber } from './numbers.ts';
+import { tableOption } from './run.ts';
 import { selectInstant, tableNamed } from './select.ts';
 import { act, type Shell } from './shell.ts';
 
@@ -16,15 +18,13 @@ interface Selection {
   readonly before?: string;
 }
 
-const SHOWN = 20;
-
 export function quarantineCommand(shell: Shell): Command {
   const verb = (name: string, description: string, example: string): Command =>
     new Command(name)
       .description(description)
-      .option('--tenant <glob...>', 'only these tenants (* and ? allowed)')
-      .option('--table <name...>', 'only these tables: Logs, Events, Metrics')
-      .addOption(new Option('--reason <name...>', 'only rows refused for these reasons').choices(REASONS))
+      .option('--tenant <glob...>', 'only these tenants; * and ? are wildcards')
+      .addOption(tableOption())
+      .addOption(new Option('--reason <name...>', 'only rows with these reasons').choices(REASONS))
       .option('--before <instant>', 'only rows before this instant, UTC')
       .addHelpText('after', `\nExamples:\n  $ insights-etl quarantine ${example}`);
   const pipeline = (): Promise<typeof import('../pipeline/maintenance/quarantine.ts')> =>
@@ -45,16 +45,15 @@ export function quarantineCommand(shell: Shell): Command {
 
   const show = verb(
     'show',
-    'Print rows in quarantine with their text: they may hold personal data',
+    'Print rows in quarantine with their text, which may contain personal data',
     'show --table Events --limit 5',
   )
-    .option('--limit <rows>', 'at most so many rows', String(SHOWN))
-    .action((options: Selection & { readonly limit: string }, command: Command) =>
+    .addOption(new Option('--limit <rows>', 'print at most this many rows').argParser(wholeNumber(0)).default(20))
+    .action((options: Selection & { readonly limit: number }, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const limit = wholeNumber(options.limit);
         const { showQuarantine, listQuarantine } = await pipeline();
         const filter = filterOf(options);
-        const rows = await showQuarantine(session.config, filter, limit, session.runtime);
+        const rows = await showQuarantine(session.config, filter, options.limit, session.runtime);
         if (session.json) session.print(`${visibleJson(json(rows))}\n`);
         else {
           const counts = await listQuarantine(session.config, filter, session.runtime);
@@ -67,7 +66,7 @@ export function quarantineCommand(shell: Shell): Command {
 
   const replay = verb(
     'replay',
-    'Judge rows again by the rules of today and load those that pass; asks the source nothing',
+    'Check rows again by the current rules and load those that pass; sends no calls',
     'replay --tenant riviera-paris',
   ).action((options: Selection, command: Command) =>
     act(shell, command, {}, async (session) => {
@@ -80,15 +79,15 @@ export function quarantineCommand(shell: Shell): Command {
 
   const drop = verb(
     'drop',
-    'Give rows up: their text is deleted, the accounts of their hours stay as they are',
+    'Delete the text of rows permanently; verified hours stay verified',
     'drop --before 2026-01-01 --yes',
   )
-    .option('--yes', 'yes, delete')
+    .option('--yes', 'confirm the deletion')
     .action((options: Selection & { readonly yes?: boolean }, command: Command) =>
       act(shell, command, {}, async (session) => {
         if (options.yes !== true)
-          throw new ConfigError('`quarantine drop` deletes what cannot be had again.', {
-            hint: `Look with \`insights-etl quarantine list\` and the same filters, then add --yes.`,
+          throw new ConfigError('`quarantine drop` deletes rows permanently.', {
+            hint: 'Check what it deletes with `insights-etl quarantine list` and the same filters, then add --yes.',
             where: { flag: '--yes' },
           });
         const { dropQuarantine } = await pipeline();
@@ -99,7 +98,7 @@ export function quarantineCommand(shell: Shell): Command {
     );
 
   const outer = new Command('quarantine')
-    .description('Rows that could not be loaded: list, show, replay, drop')
+    .description('List, show, replay or drop the rows that could not be loaded')
     .addHelpText('after', '\nExamples:\n  $ insights-etl quarantine list\n  $ insights-etl quarantine replay');
   for (const command of [list, show, replay, drop]) outer.addCommand(command);
   return outer;
@@ -112,10 +111,4 @@ function filterOf({ tenant, table, reason, before }: Selection): QuarantineFilte
     ...(reason ? { reasons: reason } : {}),
     ...(before === undefined ? {} : { before: selectInstant(before, '--before') }),
   };
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
-  throw new ConfigError(`"${text}" is not a number of rows.`, { where: { flag: '--limit' } });
 }

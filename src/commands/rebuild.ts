@@ -1,4 +1,4 @@
-/** `rebuild`: files that were written under other rules, written anew; asks the source nothing. */
+/** `rebuild`: rewrites files that were written under other promoted columns or privacy rules. Sends no calls. */
 import { Command } from 'commander';
 import { json } from '../output/format.ts';
 import { rebuildSummary } from '../output/summary.ts';
@@ -15,18 +15,16 @@ interface Selection {
 
 export function rebuildCommand(shell: Shell): Command {
   return new Command('rebuild')
-    .description(
-      'Write files of other promoted columns or privacy rules anew from the rows they hold; asks the source nothing',
-    )
+    .description('Rewrite files that were written under other promoted columns or privacy rules; sends no calls')
     .addOption(tenantOption())
     .addOption(tableOption())
-    .option('--from <instant>', 'only days and months that end after it, UTC')
-    .option('--to <instant>', 'only days and months that begin before it, UTC')
-    .option('--dry-run', 'say what is due and do nothing')
+    .option('--from <instant>', 'only days and months that end after this instant, UTC')
+    .option('--to <instant>', 'only days and months that begin before this instant, UTC')
+    .option('--dry-run', 'show what would be rewritten without changing anything')
     .addHelpText(
       'after',
       `
-Files that are under the rules of today are left alone, so a second rebuild does nothing and a stopped one goes on.
+Files that already follow the current rules are skipped: a second rebuild does nothing, and a stopped one can be resumed.
 
 Examples:
   $ insights-etl rebuild --dry-run

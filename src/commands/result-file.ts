@@ -1,4 +1,4 @@
-/** A result in a file, which appears complete or not at all; and the account of what was written. */
+/** Writes a result to a file and reports what was written. The file appears complete or not at all. */
 import { resolve } from 'node:path';
 import { ConfigError } from '../kernel/errors.ts';
 import { EXPORT_FORMATS, formatOfFile, type ExportFormat, type ExportReport } from '../query/export/forms.ts';
@@ -6,12 +6,12 @@ import type { ExportSettings } from '../query/export/write.ts';
 import { bytes, count, json, plural } from '../output/format.ts';
 import type { Session } from './shell.ts';
 
-/** Where and how a file is written, from the words of the command line. Throws ConfigError. */
+/** Where and how to write a file, from the flags. Throws ConfigError. */
 export function settingsOf(
   { config, io }: Session,
-  words: { out: string; format?: string | undefined; force?: boolean; excel?: boolean; verbatim?: boolean },
+  flags: { out: string; format?: string | undefined; force?: boolean; excel?: boolean; verbatim?: boolean },
 ): ExportSettings {
-  const { out, format, force = false, excel = false, verbatim = false } = words;
+  const { out, format, force = false, excel = false, verbatim = false } = flags;
   return {
     dataDir: config.dataDir,
     engine: config.engine,
@@ -26,19 +26,22 @@ export function settingsOf(
 function chosenFormat(out: string, format: string | undefined): ExportFormat {
   const chosen = format === undefined ? formatOfFile(out) : EXPORT_FORMATS.find((known) => known === format);
   if (chosen !== undefined) return chosen;
-  const hint = `Give --format ${EXPORT_FORMATS.join(', ')}, or a file name with such an ending.`;
+  const hint = `Use one of ${EXPORT_FORMATS.join(', ')}, as --format or as the extension of the file.`;
   if (format === undefined)
-    throw new ConfigError(`The name of the file does not say its form.`, { hint, where: { file: out } });
-  throw new ConfigError(`"${format}" is for the screen, not for a file.`, { hint, where: { flag: '--format' } });
+    throw new ConfigError(`The extension of the file is not a known format.`, { hint, where: { file: out } });
+  throw new ConfigError(`The format "${format}" can only be printed, not written to a file.`, {
+    hint,
+    where: { flag: '--format' },
+  });
 }
 
-/** Writes the answer to one select into a file. */
+/** Writes the result of one select to a file. */
 export async function writeAnswer(
   session: Session,
   settings: ExportSettings,
   { name, sql, parameters }: { name: string; sql: string; parameters: Readonly<Record<string, string | null>> },
 ): Promise<number> {
-  // Loaded when needed, with the engine.
+  // Loaded only when needed: it loads the engine.
   const { exportFile } = await import('../query/export/write.ts');
   const { selectFrom } = await import('../query/export/selection.ts');
   const report = await exportFile(
@@ -46,12 +49,12 @@ export async function writeAnswer(
     async (reader) => [await selectFrom(reader, name, sql, parameters, {})],
     session.signal,
   );
-  tellExport(session, report);
+  printExport(session, report);
   return 0;
 }
 
-/** What was written and how it was proven, in lines or as JSON. */
-export function tellExport(session: Session, report: ExportReport): void {
+/** Prints what was written and verified, as text or as JSON. */
+export function printExport(session: Session, report: ExportReport): void {
   if (session.json) {
     session.print(`${json(report)}\n`);
     return;
@@ -62,9 +65,13 @@ export function tellExport(session: Session, report: ExportReport): void {
     ...(tables.length > 1 ? tables.map((table) => `  ${table.name}: ${plural(table.rows, 'row')}`) : []),
     `checked: ${count(rows)} written = ${count(rows)} in the snapshot${snapshot === undefined ? '' : ` ${snapshot} of ${published ?? ''}`}`,
     `sha256:  ${sha256}`,
-    ...(sheets > 1 ? [`sheets:  ${sheets}, as one holds 1,048,576 rows`] : []),
-    ...(neutralised > 0 ? [`note:    ${plural(neutralised, 'cell')} like a formula got an apostrophe in front`] : []),
-    ...(cut > 0 ? [`note:    ${plural(cut, 'cell')} cut at 32,767 characters; Parquet holds them whole`] : []),
+    ...(sheets > 1 ? [`sheets:  ${sheets}, because one sheet holds at most 1,048,576 rows`] : []),
+    ...(neutralised > 0
+      ? [`note:    ${plural(neutralised, 'cell')} prefixed with an apostrophe so that they do not run as formulas`]
+      : []),
+    ...(cut > 0
+      ? [`note:    ${plural(cut, 'cell')} cut at 32,767 characters, the limit of Excel; Parquet has no such limit`]
+      : []),
   ];
   session.print(`${lines.join('\n')}\n`);
 }

@@ -1,8 +1,9 @@
-/** `run`, `backfill`, `plan`: what talks to the source and changes the lake, or says what it would. */
+/** `run` and `backfill` load from the source; `plan` shows what they would fetch. */
 import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { planSummary, runSummary } from '../output/summary.ts';
-import { watchTraffic, type Traffic } from '../operate/traffic.ts';
+import { TABLE_NAMES } from '../model/tables.ts';
+import { watchTraffic } from '../operate/traffic.ts';
 import type { RunRequest } from '../pipeline/request.ts';
 import { isLoopback } from '../config/schema.ts';
 import { observed } from './observe.ts';
@@ -21,13 +22,16 @@ interface Selection {
 }
 
 export const tenantOption = (): Option =>
-  new Option('--tenant <glob...>', 'only these tenants (* and ? allowed); default: all that are configured');
-export const tableOption = (): Option => new Option('--table <name...>', 'only these tables: Logs, Events, Metrics');
+  new Option('--tenant <glob...>', 'only these tenants; * and ? are wildcards (default: all configured tenants)');
+export const tableOption = (): Option =>
+  new Option('--table <name...>', `only these tables: ${TABLE_NAMES.join(', ')}`);
+
+const ALLOW_DELETES = 'remove rows from the lake even if the source lost a large share of them at once';
 
 const maxCallsOption = (): Option =>
-  new Option('--max-calls <n>', 'calls that this run may send for a tenant (default: `budget.maxCalls`)');
+  new Option('--max-calls <n>', 'most calls that this run may send for each tenant (default: `budget.maxCalls`)');
 const maxMinutesOption = (): Option =>
-  new Option('--max-minutes <n>', 'minutes after which it sends no call any more (default: `budget.maxMinutes`)');
+  new Option('--max-minutes <n>', 'send no more calls after this many minutes (default: `budget.maxMinutes`)');
 
 function needsOf({ maxCalls, maxMinutes }: Selection): Needs {
   const number = (text: string | undefined): unknown =>
@@ -41,67 +45,50 @@ function needsOf({ maxCalls, maxMinutes }: Selection): Needs {
   };
 }
 
-/** A flag goes before what the file says of a tenant. */
-function withinBudget(session: Session, { maxCalls, maxMinutes }: Selection): Session {
-  const { config } = session;
-  const { budget } = config;
-  const tenants = config.tenants.map((tenant) => ({
-    ...tenant,
-    ...(maxCalls === undefined ? {} : { maxCalls: budget.maxCalls }),
-    ...(maxMinutes === undefined ? {} : { maxMinutes: budget.maxMinutes }),
-  }));
-  return { ...session, config: { ...config, tenants } };
-}
-
 export function runCommand(shell: Shell): Command {
   return new Command('run')
-    .description('Compare the lake with the source, fetch what differs, prove it, publish it')
+    .description('Compare the lake with the source, fetch what differs, verify it and publish it')
     .addOption(tenantOption())
     .addOption(tableOption())
     .option('--deep', 'compare the whole range, not only the last `reconcile.depthDays` days')
     .addOption(maxCallsOption())
     .addOption(maxMinutesOption())
-    .option('--allow-deletes', 'mirror a mass disappearance at the source instead of refusing it')
+    .option('--allow-deletes', ALLOW_DELETES)
     .addHelpText('after', EXAMPLES.run)
     .action((options: Selection, command: Command) =>
-      act(shell, command, needsOf(options), (session) =>
-        runAndTell(withinBudget(session, options), requestOf(session, options)),
-      ),
+      act(shell, command, needsOf(options), (session) => runAndReport(session, requestOf(session, options))),
     );
 }
 
 export function backfillCommand(shell: Shell): Command {
   return new Command('backfill')
-    .description('The same for one range of the past, whatever `reconcile.depthDays` says')
-    .requiredOption('--from <instant>', 'first instant, inclusive, UTC')
-    .requiredOption('--to <instant>', 'last instant, exclusive, UTC')
+    .description('Like run, for one range of the past; `reconcile.depthDays` does not limit it')
+    .requiredOption('--from <instant>', 'start of the range, inclusive, UTC')
+    .requiredOption('--to <instant>', 'end of the range, exclusive, UTC')
     .addOption(tenantOption())
     .addOption(tableOption())
     .addOption(maxCallsOption())
     .addOption(maxMinutesOption())
-    .option('--allow-deletes', 'mirror a mass disappearance at the source instead of refusing it')
+    .option('--allow-deletes', ALLOW_DELETES)
     .addHelpText('after', EXAMPLES.backfill)
     .action((options: Selection, command: Command) =>
-      act(shell, command, needsOf(options), (session) =>
-        runAndTell(withinBudget(session, options), requestOf(session, options)),
-      ),
+      act(shell, command, needsOf(options), (session) => runAndReport(session, requestOf(session, options))),
     );
 }
 
 export function planCommand(shell: Shell): Command {
   return new Command('plan')
-    .description('What a run would fetch: rows, bytes, calls and minutes; fetches no page')
+    .description('Show what a run would fetch (rows, bytes, calls, time) without fetching any page')
     .addOption(tenantOption())
     .addOption(tableOption())
-    .option('--from <instant>', 'plan a backfill from here')
-    .option('--to <instant>', 'plan a backfill up to here')
+    .option('--from <instant>', 'plan a backfill from this instant, inclusive, UTC')
+    .option('--to <instant>', 'plan a backfill up to this instant, exclusive, UTC')
     .option('--deep', 'compare the whole range, not only the last `reconcile.depthDays` days')
     .addOption(maxCallsOption())
     .addOption(maxMinutesOption())
     .addHelpText('after', EXAMPLES.plan)
     .action((options: Selection, command: Command) =>
-      act(shell, command, needsOf(options), async (given) => {
-        const session = withinBudget(given, options);
+      act(shell, command, needsOf(options), async (session) => {
         const { planRun } = await import('../pipeline/plan-run.ts');
         const request = requestOf(session, options);
         const report = await planRun(session.config, request, session.runtime, session.signal);
@@ -111,11 +98,14 @@ export function planCommand(shell: Shell): Command {
     );
 }
 
-/** One run with its progress and its summary; also used by the demo. */
-export async function runAndTell(session: Session, request: RunRequest, watching?: Traffic): Promise<number> {
+/** One run with its progress and its summary. `schedule` passes its own traffic counter, which outlives the run. */
+export async function runAndReport(
+  session: Session,
+  request: RunRequest,
+  traffic = watchTraffic(session.runtime),
+): Promise<number> {
   const { runPipeline } = await import('../pipeline/run.ts');
   const { config, runtime, signal } = session;
-  const traffic = watching ?? watchTraffic(runtime);
   const progress = session.progress();
   const report = await observed(config, runtime, traffic, signal, () =>
     runPipeline(config, request, { ...runtime, fetch: traffic.fetch }, signal, progress.listen).finally(progress.stop),
@@ -124,10 +114,10 @@ export async function runAndTell(session: Session, request: RunRequest, watching
   return report.exitCode;
 }
 
-/** The words of the command line as a request; throws ConfigError before anything is touched. */
+/** The flags as a request. Throws ConfigError before anything is touched. */
 export function requestOf(session: Session, options: Selection): RunRequest {
   const { config, runtime } = session;
-  // The sandbox keeps a clock of its own, so "the future" is not ours to judge there.
+  // The sandbox has its own clock, so a range that is in the future here need not be in the future there.
   const nowMs = isLoopback(new URL(config.baseUrl)) ? undefined : runtime.now();
   return {
     ...(options.tenant ? { tenants: selectTenants(config, options.tenant) } : {}),

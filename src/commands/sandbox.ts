@@ -1,12 +1,13 @@
-/** `insights-etl sandbox`: serves the sandbox API until it is told to stop. */
+/** `insights-etl sandbox`: serves the sandbox API until a stop signal. */
 import { once } from 'node:events';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { positiveSeconds, wholeNumber } from './numbers.ts';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { formatInstant } from '../kernel/instant.ts';
 import type { LimitMode, Sandbox, SandboxOptions, Shape, WireOptions } from '#sandbox';
 import { reportError, type Shell } from './shell.ts';
 
-/** Named here too, because `--help` must work without the sandbox. */
+/** Repeated here because `--help` must work without the sandbox. */
 const LIMIT_MODES = [
   'one-api-errors',
   'exceptions',
@@ -47,42 +48,44 @@ interface Flags {
   readonly gzip?: boolean;
 }
 
-/** The command; the first line it prints is the address and nothing else, because scripts read it. */
+/** The first line that it prints is the address and nothing else, because scripts read it. */
 export function sandboxCommand(shell: Shell): Command {
   const command = new Command('sandbox')
-    .description('Serve an Insights API on loopback that executes KQL over synthetic or recorded rows')
-    .option('--port <n>', 'port of the API; 0 = any free one', port, 0)
-    .option('--admin-port <n>', 'port of the admin surface; 0 = any free one', port, 0)
+    .description('Serve an Insights API on this machine that executes KQL over synthetic or recorded rows')
+    .option('--port <n>', 'port of the API; 0 = any free port', port, 0)
+    .option('--admin-port <n>', 'port of the admin API; 0 = any free port', port, 0)
     .option('--data <dir>', 'folder with logs, events, metrics as .ndjson or .ndjson.gz, instead of synthetic rows')
-    .option('--rows <n>', 'synthetic rows a tenant, over the three tables (default: 100000)', whole)
-    .option('--days <n>', 'days before now that they lie in (default: 60)', positive)
-    .option('--seed <n>', 'seed of the synthetic rows (default: 1)', whole)
-    .addOption(choice('--shape <shape>', 'uneven and messy, or evenly filled (default: wallet)', ['wallet', 'even']))
+    .option('--rows <n>', 'synthetic rows per tenant, over the three tables (default: 100000)', wholeNumber(0))
+    .option('--days <n>', 'spread the rows over this many days before now (default: 60)', wholeNumber(1))
+    .option('--seed <n>', 'seed of the synthetic rows (default: 1)', wholeNumber(0))
+    .addOption(
+      choice('--shape <shape>', 'wallet: uneven and messy; even: evenly filled (default: wallet)', ['wallet', 'even']),
+    )
     .option(
       '--tenants <a,b>',
-      'tenants to serve (default: those of the data, else demo); the key of each is sandbox-<tenant>',
+      'tenants to serve (default: those of --data, otherwise demo); the key of each is sandbox-<tenant>',
       list,
     )
-    .option('--now <iso>', "the sandbox's time at its start; it runs on from there (default: the machine's)")
-    .option('--frozen', "the sandbox's time stands still but for what a scenario or the admin surface does to it")
-    .option('--replay', "hide rows later than the sandbox's time, so that they come in as it runs")
-    .option('--row-cap <n>', 'rows an answer may hold; 0 = no cap (default: 500000)', whole)
-    .option('--byte-cap <n>', 'bytes of rows an answer may hold; 0 = no cap (default: 67108864)', whole)
+    .option('--now <iso>', 'time of the sandbox at its start; it advances from there (default: now)')
+    .option('--frozen', 'the time of the sandbox advances only by a scenario or the admin API')
+    .option('--replay', 'hide rows later than the time of the sandbox, so that they arrive as it advances')
+    .option('--row-cap <n>', 'most rows in an answer; 0 = no cap (default: 500000)', wholeNumber(0))
+    .option('--byte-cap <n>', 'most bytes of rows in an answer; 0 = no cap (default: 67108864)', wholeNumber(0))
     .addOption(choice('--limit-mode <mode>', 'how an answer above a cap fails (default: one-api-errors)', LIMIT_MODES))
-    .option('--query-timeout <seconds>', 'time a query may take, then 504 (default: 240)', seconds)
-    .option('--rate <calls>', 'calls in any sliding minute and tenant; 0 = no limit (default: 60)', whole)
+    .option('--query-timeout <seconds>', 'longest time of a query, then 504 (default: 240)', positiveSeconds)
+    .option('--rate <calls>', 'calls per tenant in any sliding minute; 0 = no limit (default: 60)', wholeNumber(0))
     .addOption(
-      choice('--retry-after <form>', 'what a 429 of the limit says (default: seconds)', ['seconds', 'date', 'none']),
+      choice('--retry-after <form>', 'form of Retry-After in a 429 (default: seconds)', ['seconds', 'date', 'none']),
     )
-    .option('--logs-days <n>', 'days that Logs are kept (default: 45)', whole)
-    .option('--internal-tenant-ids', "rows carry internal-<tenant> instead of the path's tenant")
-    .option('--faults <file>', 'JSON file of fault rules')
-    .option('--scenario <file>', 'JSON file of what happens while it runs')
-    .option('--calls <file>', 'append one NDJSON line a call to this file')
+    .option('--logs-days <n>', 'days that Logs are kept (default: 45)', wholeNumber(0))
+    .option('--internal-tenant-ids', 'rows have internal-<tenant> as tenantId instead of the tenant of the path')
+    .option('--faults <file>', 'JSON file with fault rules')
+    .option('--scenario <file>', 'JSON file with actions to take after so many calls')
+    .option('--calls <file>', 'append one NDJSON line per call to this file')
     .option('--memory', 'keep the rows in memory instead of a temporary file')
-    .option('--memory-limit <size>', "DuckDB's own limit (default: 1GB)")
+    .option('--memory-limit <size>', 'memory limit of DuckDB (default: 1GB)')
     .addOption(
-      choice('--wire-shape <shape>', 'body around the rows (default: rows)', [
+      choice('--wire-shape <shape>', 'format of the body (default: rows)', [
         'rows',
         'columns',
         'v1',
@@ -107,7 +110,7 @@ Examples:
   $ insights-etl sandbox --data ./recorded --now 2026-11-01T00:00:00Z --row-cap 500
   $ insights-etl sandbox --tenants a,b --faults faults.json --calls calls.ndjson
 
-The files' formats and the admin surface are described in docs/sandbox.md.`,
+docs/sandbox.md describes the formats of the files and the admin API.`,
     );
   return command.action(async () => {
     const { json, verbose } = command.optsWithGlobals<{ json?: boolean; verbose?: boolean }>();
@@ -122,7 +125,7 @@ The files' formats and the admin surface are described in docs/sandbox.md.`,
       if (!signal.aborted) await once(signal, 'abort');
       shell.exitCode = EXIT.ok;
     } catch (error) {
-      // Told to stop while it was loading: what it made is gone, and that is all that was wanted.
+      // A stop while loading is not an error: nothing is left behind.
       shell.exitCode = stop.signal.aborted ? EXIT.stopped : report(error);
     } finally {
       forget();
@@ -130,12 +133,12 @@ The files' formats and the admin surface are described in docs/sandbox.md.`,
   });
 }
 
-/** Loaded only here: an installation for production may leave the sandbox out. */
+/** Loaded only here: a production installation may omit the sandbox. */
 async function loadSandbox(): Promise<Pick<typeof import('#sandbox'), 'startSandbox'>> {
   const { startSandbox, SandboxError } = await import('#sandbox').catch((cause: unknown) => {
     if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
     throw new ConfigError('This installation does not include the sandbox.', {
-      hint: 'Install the complete insights-etl package: only the commands `sandbox` and `demo` need it.',
+      hint: 'Install the complete insights-etl package. Only `sandbox` and `demo` need it.',
       cause,
     });
   });
@@ -151,8 +154,8 @@ async function loadSandbox(): Promise<Pick<typeof import('#sandbox'), 'startSand
 function optionsOf(flags: Flags): SandboxOptions {
   const synthetic = (['rows', 'days', 'seed', 'shape'] as const).find((name) => flags[name] !== undefined);
   if (flags.data !== undefined && synthetic !== undefined) {
-    throw new ConfigError(`--data and --${synthetic} exclude each other.`, {
-      hint: 'Give a folder of rows, or the size of synthetic ones.',
+    throw new ConfigError(`--data and --${synthetic} cannot be combined.`, {
+      hint: `Omit --${synthetic}: it describes synthetic rows, and --data replaces those.`,
       where: { flag: `--${synthetic}` },
     });
   }
@@ -180,32 +183,10 @@ function choice(flags: string, description: string, values: readonly string[]): 
   return new Option(flags, description).choices(values);
 }
 
-function whole(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
-  throw new InvalidArgumentError('Expected a whole number, 0 or more.');
-}
-
-function positive(text: string): number {
-  const value = whole(text);
-  if (value > 0) return value;
-  throw new InvalidArgumentError('Expected a whole number, 1 or more.');
-}
-
-function port(text: string): number {
-  const value = whole(text);
-  if (value <= 65_535) return value;
-  throw new InvalidArgumentError('Expected a port, 0 to 65535.');
-}
-
-function seconds(text: string): number {
-  const value = Number(text);
-  if (value > 0) return value;
-  throw new InvalidArgumentError('Expected seconds, more than 0.');
-}
+const port = wholeNumber(0, 65_535);
 
 function list(text: string): string[] {
   const items = text.split(',').map((item) => item.trim());
   if (items.every((item) => item !== '')) return items;
-  throw new InvalidArgumentError('Expected names separated by commas.');
+  throw new InvalidArgumentError('Allowed: names separated by commas.');
 }

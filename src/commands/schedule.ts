@@ -1,12 +1,12 @@
-/** `schedule`: the process that stays and runs at each slot of a cron expression. */
+/** `schedule`: a process that stays up and runs at each slot of a cron expression. */
 import { Command } from 'commander';
 import { keyOf, type Due, type Planned } from '../schedule/agenda.ts';
 import type { Config } from '../config/config.ts';
 import { runDaemon } from '../schedule/daemon.ts';
 import { parseSchedule } from '../schedule/cron.ts';
 import { watchTraffic } from '../operate/traffic.ts';
-import { observing } from './health.ts';
-import { runAndTell } from './run.ts';
+import { withHealthServer } from './health.ts';
+import { runAndReport } from './run.ts';
 import { act, type Shell } from './shell.ts';
 
 interface Options {
@@ -17,10 +17,10 @@ interface Options {
 
 export function scheduleCommand(shell: Shell): Command {
   return new Command('schedule')
-    .description('Stay, and run at each slot of a cron expression; SIGTERM ends cleanly')
-    .option('--cron <expression>', 'minute hour day month weekday (default: `schedule.cron`, "0 3 * * *")')
-    .option('--time-zone <zone>', 'zone of the expression (default: `schedule.timeZone`, UTC)')
-    .option('--once', 'run what is due now, if anything, and end')
+    .description('Stay up and run at each slot of a cron expression; SIGTERM stops it cleanly')
+    .option('--cron <expression>', 'minute hour day month weekday (default: `schedule.cron`)')
+    .option('--time-zone <zone>', 'time zone of the expression (default: `schedule.timeZone`)')
+    .option('--once', 'run what is due now, if anything, then exit')
     .addHelpText(
       'after',
       `
@@ -28,8 +28,8 @@ Examples:
   $ insights-etl schedule
   $ insights-etl schedule --cron "15 */6 * * *" --time-zone Europe/Paris
 
-A slot that was missed is caught up at the next start, several of them by one run. A tenant's or a table's own schedule
-in the configuration goes before these flags.`,
+Missed slots are caught up at the next start; one run covers any number of them. --cron and --time-zone override every
+schedule in the configuration, including those of single tenants and tables.`,
     )
     .action((options: Options, command: Command) => {
       const flags = [
@@ -39,14 +39,14 @@ in the configuration goes before these flags.`,
       return act(shell, command, { tenants: true, flags }, async (session) => {
         const { config, runtime, signal } = session;
         const traffic = watchTraffic(runtime);
-        return observing(session, traffic, (watch) =>
+        return withHealthServer(session, traffic, (watch) =>
           runDaemon(
             {
               planned: plannedOf(config),
               dataDir: config.dataDir,
               once: options.once === true,
               jitterMs: config.schedule.jitterSeconds * 1000,
-              run: (due) => runAndTell({ ...session, config: narrowed(config, due) }, {}, traffic),
+              run: (due) => runAndReport({ ...session, config: onlyDue(config, due) }, {}, traffic),
               watch,
             },
             runtime,
@@ -57,22 +57,22 @@ in the configuration goes before these flags.`,
     });
 }
 
-/** Every table of every tenant with its own schedule. Throws ConfigError for one that cannot be used. */
+/** Every table of every tenant with its schedule. Throws ConfigError for a schedule that cannot be used. */
 function plannedOf(config: Config): Planned[] {
   parseSchedule(config.schedule);
-  const known = new Set<string>();
+  const checked = new Set<string>();
   return config.tenants.flatMap(({ id, tables, quiet }) =>
     [...tables].map(([table, { schedule }]) => {
       const text = JSON.stringify(schedule);
-      if (!known.has(text)) parseSchedule(schedule, { tenant: id, table });
-      known.add(text);
+      if (!checked.has(text)) parseSchedule(schedule, { tenant: id, table });
+      checked.add(text);
       return { tenant: id, table, schedule, quiet };
     }),
   );
 }
 
-/** The configuration with the tables alone that are due. */
-function narrowed(config: Config, due: readonly Due[]): Config {
+/** The configuration reduced to the tables that are due. */
+function onlyDue(config: Config, due: readonly Due[]): Config {
   const keys = new Set(due.map(keyOf));
   const tenants = config.tenants.map((tenant) => ({
     ...tenant,

@@ -1,31 +1,29 @@
-/** Words of the command line turned into what they name: tenants, tables, instants. All refuse what is unknown. */
+/** Turns arguments into tenants, tables and instants. Each function throws ConfigError for anything unknown. */
 import { globRegExp } from '../kernel/glob.ts';
-import { closest } from '../kernel/closest.ts';
+import { didYouMean } from '../kernel/closest.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { formatInstant, fromEpochMs, parseInstant, type Instant } from '../kernel/instant.ts';
 import { TABLE_NAMES, type TableName } from '../model/tables.ts';
 
-/** Ids of the configured tenants that match any of the patterns (`*` and `?`); each pattern must match one. */
+/** Ids of the configured tenants that match any pattern (`*` and `?`). Each pattern must match at least one. */
 export function selectTenants(config: Config, patterns: readonly string[]): string[] {
   const ids = config.tenants.map((tenant) => tenant.id);
   const chosen = new Set<string>();
   for (const pattern of patterns) {
     const matching = globRegExp(pattern, { questionMark: true });
     const matched = ids.filter((id) => matching.test(id));
-    if (matched.length === 0) {
-      const meant = closest(pattern, ids);
+    if (matched.length === 0)
       throw new ConfigError(`No tenant "${pattern}" is configured.`, {
-        hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Configured: ${ids.join(', ')}.`,
+        hint: `${didYouMean(pattern, ids)}Configured: ${ids.join(', ')}.`,
         where: { flag: '--tenant' },
       });
-    }
     for (const id of matched) chosen.add(id);
   }
   return ids.filter((id) => chosen.has(id));
 }
 
-/** Tables by name, whatever their case; each must be enabled for a tenant. */
+/** Tables by name in any case. Each must be enabled for at least one tenant. */
 export function selectTables(config: Config, names: readonly string[]): TableName[] {
   return names.map((name) => {
     const table = tableNamed(name);
@@ -37,18 +35,17 @@ export function selectTables(config: Config, names: readonly string[]): TableNam
   });
 }
 
-/** A table by its name, whatever its case and whether it is enabled or not. */
+/** A table by name in any case, enabled or not. */
 export function tableNamed(name: string): TableName {
   const table = TABLE_NAMES.find((candidate) => candidate.toLowerCase() === name.toLowerCase());
   if (table) return table;
-  const meant = closest(name, TABLE_NAMES);
   throw new ConfigError(`Unknown table "${name}".`, {
-    hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Allowed: ${TABLE_NAMES.join(', ')}.`,
+    hint: `${didYouMean(name, TABLE_NAMES)}Allowed: ${TABLE_NAMES.join(', ')}.`,
     where: { flag: '--table' },
   });
 }
 
-/** An ISO date or instant; `flag` is named where it is none. */
+/** An ISO date or instant. The error names `flag`. */
 export function selectInstant(text: string, flag: string): Instant {
   const instant = parseInstant(text);
   if (instant === undefined)
@@ -59,7 +56,7 @@ export function selectInstant(text: string, flag: string): Instant {
   return instant;
 }
 
-/** A half-open range of the past. `nowMs` is left out where the source keeps a clock of its own (the sandbox). */
+/** A half-open range. Without `nowMs` it may lie in the future: the sandbox has its own clock. */
 export function selectRange(
   fromText: string | undefined,
   toText: string | undefined,

@@ -1,11 +1,11 @@
 /**
- * What every command needs around its own work: configuration, log, a stop signal, output, and errors told in three
+ * What every command needs around its own work: configuration, log, stop signal, output, and error reports of three
  * lines. Commands return an exit code; nothing below this level prints or exits.
  */
 import type { Command } from 'commander';
 import { loadConfig, type Config, type ConfigSources } from '../config/config.ts';
 import { nest, merge, type Tree } from '../config/layers.ts';
-import { ConfigError, DiskError, EXIT, InsightsError, StoppedError } from '../kernel/errors.ts';
+import { ConfigError, DiskError, EXIT, InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
 import { json } from '../output/format.ts';
 import { createLog } from '../output/log.ts';
 import { createProgress, type ProgressView } from '../output/progress.ts';
@@ -13,11 +13,11 @@ import { colours, type Terminal } from '../output/terminal.ts';
 import { visibleLines } from '../output/visible.ts';
 import { systemRuntime, type Runtime } from '../kernel/runtime.ts';
 
-/** The process as seen by the program: passed in, so that a test owns it. */
+/** The process as the program sees it; passed in so that tests can replace it. */
 export interface Io {
   readonly stdout: Terminal;
   readonly stderr: Terminal;
-  /** Left out where nobody can type or pipe. */
+  /** Undefined where nobody can type or pipe. */
   readonly stdin?: (NodeJS.ReadableStream & { readonly isTTY?: boolean | undefined }) | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
@@ -27,22 +27,21 @@ export interface Io {
   exit(code: number): void;
 }
 
-/** One invocation: its surroundings, and the exit code that the command that ran has given. */
+/** One invocation: its streams and environment, and the exit code that its command sets. */
 export interface Shell {
   readonly io: Io;
   exitCode: number;
 }
 
-/** What a command's body works with. */
+/** What the body of a command works with. */
 export interface Session {
   readonly config: Config;
   readonly runtime: Runtime;
   readonly signal: AbortSignal;
   readonly io: Io;
-  /** `--json`: standard output holds one JSON value and nothing else. */
+  /** `--json`: standard output gets one JSON value and nothing else. */
   readonly json: boolean;
-  readonly quiet: boolean;
-  /** Escape codes are welcome on standard output. */
+  /** Standard output may contain colour codes. */
   readonly colour: boolean;
   print(text: string): void;
   progress(): ProgressView;
@@ -57,15 +56,15 @@ interface GlobalOptions {
 }
 
 export interface Needs {
-  /** Values that the command's own flags set, by key of the configuration, with the flag's name. */
+  /** Configuration keys that the command's own flags set: key, value and the flag's name. */
   readonly flags?: readonly { readonly key: string; readonly value: unknown; readonly flag: string }[];
-  /** The command talks to the source: at least one tenant must be configured. */
+  /** The command contacts the source, so at least one tenant must be configured. */
   readonly tenants?: boolean;
-  /** Instead of file and environment: the demo brings its own. */
+  /** Replaces the configuration file and the environment, for commands that must ignore them. */
   readonly sources?: Pick<ConfigSources, 'file' | 'env'>;
 }
 
-/** Runs a command's body and turns its outcome, result or error, into output and the exit code. */
+/** Runs a command's body. Reports an error that it throws, and sets the exit code. */
 export async function act(
   shell: Shell,
   command: Command,
@@ -78,23 +77,22 @@ export async function act(
   const forget = io.onStop((name) => {
     if (stop.signal.aborted) io.exit(EXIT.forced);
     stop.abort(
-      new StoppedError(`Stopped by ${name}.`, { hint: 'Run the command again: it goes on from what is landed.' }),
+      new StoppedError(`Stopped by ${name}.`, { hint: 'Run the command again: it continues from the landed pages.' }),
     );
   });
   try {
     const config = configFor(options, needs, io);
     const runtime = systemRuntime(createLog(io.stderr, options));
+    const quiet = options.quiet === true;
     shell.exitCode = await body({
       config,
       runtime,
       signal: stop.signal,
       io,
       json: options.json === true,
-      quiet: options.quiet === true,
       colour: colours(io.stdout, io.env),
       print: (text) => void io.stdout.write(text),
-      progress: () =>
-        createProgress(io.stderr, runtime, { bars: options.verbose !== true, quiet: options.quiet === true }),
+      progress: () => createProgress(io.stderr, runtime, { bars: options.verbose !== true, quiet }),
     });
   } catch (error) {
     shell.exitCode = reportError(io, error, options.json === true, options.verbose === true);
@@ -103,7 +101,7 @@ export async function act(
   }
 }
 
-/** The configuration that options, environment and files make together. */
+/** Loads the configuration from file, environment and flags. */
 export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config {
   const given = [...(needs.flags ?? [])];
   if (options.dataDir !== undefined) given.push({ key: 'dataDir', value: options.dataDir, flag: '--data-dir' });
@@ -120,20 +118,20 @@ export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config 
   });
   if (needs.tenants === true && config.tenants.length === 0)
     throw new ConfigError('No tenant is configured.', {
-      hint: 'Set INSIGHTS_TENANT and INSIGHTS_API_KEY, or list `tenants` in insights.yaml; `npm start` shows it without any.',
+      hint: 'Set INSIGHTS_TENANT and INSIGHTS_API_KEY, or list `tenants` in insights.yaml. `insights-etl demo` needs none.',
       where: config.file === undefined ? { folder: io.cwd } : { file: config.file },
     });
   return config;
 }
 
-/** Tells an error on standard error in three lines (what, where, next) and returns its exit code. */
+/** Reports an error on standard error in three lines (what, where, next) and returns its exit code. */
 export function reportError(io: Io, error: unknown, asJson: boolean, verbose: boolean): number {
   const { failure, message, hint, where, exitCode } = asKnown(error);
   const places = Object.entries(where).map(([key, value]) => `${key} ${value}`);
   const lines = [`error: ${message}`];
   if (places.length > 0) lines.push(`where: ${places.join(', ')}`);
   if (hint !== undefined) lines.push(`next:  ${hint}`);
-  // Frames alone: the text above them may quote what was being read.
+  // Only the frames: the message above them may quote the data that was being read.
   if (verbose && error instanceof Error)
     lines.push(...(error.stack ?? '').split('\n').filter((line) => /^ +at /.test(line)));
   io.stderr.write(`${visibleLines(lines.join('\n'))}\n`);
@@ -141,17 +139,17 @@ export function reportError(io: Io, error: unknown, asJson: boolean, verbose: bo
   return exitCode;
 }
 
-/** Errors that nobody raised on purpose: the disk's by their code, all others by their class alone. */
+/** Wraps an error that was not raised on purpose: one of the disk with its code, any other with only its class. */
 function asKnown(error: unknown): InsightsError {
   if (error instanceof InsightsError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = errorCode(error) ?? '';
   if (/^(ENOSPC|EDQUOT|EROFS|EACCES|EPERM|EIO|EMFILE)$/.test(code))
-    return new DiskError(`The local disk refused (${code}).`, {
-      hint: 'Check free space, owner and permissions of the data directory, then run again: nothing half-written is published.',
+    return new DiskError(`The local disk failed (${code}).`, {
+      hint: 'Check free space, owner and permissions of the data directory, then run again. Nothing half-written was published.',
       where: error instanceof Error && 'path' in error ? { file: String(error.path) } : {},
     });
   return new InsightsError('unexpected', `Unexpected ${error instanceof Error ? error.name : typeof error}.`, {
-    hint: 'This is a defect of insights-etl: run again with --verbose and report the frames.',
+    hint: 'This is a bug in insights-etl: run again with --verbose and report the stack frames.',
     cause: error,
   });
 }

@@ -1,24 +1,24 @@
-/** `sql`: one statement, a file of them, what comes through a pipe, or a prompt. Read-only, also while a run publishes. */
+/** `sql`: runs a statement, a file of statements, statements from a pipe, or a prompt. Read-only, also during a run. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
-import { ConfigError } from '../kernel/errors.ts';
+import { ConfigError, errorCode } from '../kernel/errors.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
 import { answer } from './answer.ts';
 import { act, type Session, type Shell } from './shell.ts';
 import { cutStatements, isEmpty } from './statements.ts';
 
-interface Asked {
+interface SqlOptions {
   readonly file?: string;
   readonly format: Format;
 }
 
 export function sqlCommand(shell: Shell): Command {
   return new Command('sql')
-    .description('Run selects over the catalogue, read-only; without one: a prompt, or what comes through a pipe')
+    .description('Run selects over the catalogue, read-only: one statement, a file, a pipe or a prompt')
     .argument('[select]', 'one statement; "show tables" lists the views')
-    .option('--file <file>', 'run the statements of a file, each ended by a semicolon')
-    .addOption(new Option('--format <format>', 'form of the result').choices(FORMATS).default('table'))
+    .option('--file <file>', 'run the statements of a file, separated by semicolons')
+    .addOption(new Option('--format <format>', 'format of the result').choices(FORMATS).default('table'))
     .addHelpText(
       'after',
       `
@@ -26,19 +26,20 @@ Examples:
   $ insights-etl sql "select event_type, count(*) from events group by all order by 2 desc"
   $ insights-etl sql "from coverage where state <> 'verified'" --format csv
   $ insights-etl sql --file monthly.sql --format md
-  $ insights-etl sql                                (a prompt: history, completion with Tab)`,
+  $ insights-etl sql                                # a prompt with history and Tab completion`,
     )
-    .action((select: string | undefined, options: Asked, command: Command) =>
+    .action((select: string | undefined, options: SqlOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         const format = session.json ? 'json' : options.format;
         if (select !== undefined && options.file !== undefined)
-          throw new ConfigError('A statement and a file are given.', { hint: 'Give one of them.' });
+          throw new ConfigError('A statement and --file cannot be combined.', { hint: 'Give only one of them.' });
         if (select !== undefined) return answer(session, select, {}, format);
         if (options.file !== undefined)
           return runPieces(session, format, [await readText(resolve(session.io.cwd, options.file))]);
         const { stdin, stdout } = session.io;
-        if (stdin === undefined) throw new ConfigError('No statement is given.', { hint: 'Give one, or a --file.' });
-        // With its answers in a file, a prompt would be in there too.
+        if (stdin === undefined)
+          throw new ConfigError('There is no statement.', { hint: 'Give one as an argument or with --file.' });
+        // If the output goes to a file, a prompt would end up in it.
         if (stdin.isTTY !== true || stdout.isTTY !== true) return runPieces(session, format, stdin.setEncoding('utf8'));
         const { prompt } = await import('./prompt.ts');
         return prompt(session, stdin, format);
@@ -50,15 +51,15 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new ConfigError('The file of statements cannot be read.', {
-      hint: 'Check its name and that you may read it.',
+    throw new ConfigError(`The file of statements cannot be read (${errorCode(error) ?? 'error'}).`, {
+      hint: 'Check its name, and that you may read it.',
       where: { file: path },
       cause: error,
     });
   }
 }
 
-/** Runs statements as they arrive, each on the snapshot that is newest then; the first that fails ends it. */
+/** Runs statements as they arrive, each on the newest snapshot. Ends at the first that fails. */
 async function runPieces(
   session: Session,
   format: Format,
@@ -67,7 +68,7 @@ async function runPieces(
   let pending = '';
   let done = 0;
   const run = async (statement: string): Promise<void> => {
-    // Tables one after another need a line between them; what programs read does not.
+    // An empty line between tables; formats for programs get none.
     if (done++ > 0 && (format === 'table' || format === 'md')) session.print('\n');
     await answer(session, statement, {}, format);
   };
@@ -79,7 +80,7 @@ async function runPieces(
   if (!isEmpty(pending)) await run(pending);
   if (done === 0)
     throw new ConfigError('There is no statement.', {
-      hint: 'Give one select, such as "select count(*) from events"; "show tables" lists what there is.',
+      hint: 'Give a select such as "select count(*) from events"; "show tables" lists the tables and views.',
     });
   return 0;
 }

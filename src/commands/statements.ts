@@ -1,17 +1,17 @@
-/** SQL text cut into its statements, as it arrives: at semicolons outside of texts, names and comments. */
+/** Splits SQL text into statements, at semicolons outside of strings, quoted names and comments. */
 
 export interface Cut {
-  /** Complete statements, without their semicolon. */
+  /** Complete statements without their semicolon. */
   readonly statements: readonly string[];
-  /** What has no semicolon yet. */
+  /** The text after the last semicolon. */
   readonly rest: string;
 }
 
-/** Comments, texts, quoted names and dollar-quoted texts, closed or not; a semicolon; or any other character. */
+/** A comment, string, quoted name or dollar-quoted string, closed or not; a semicolon; or any other character. */
 const TOKEN =
   /--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)|'(?:[^']|'')*(?:'|$)|"(?:[^"]|"")*(?:"|$)|(\$\w*\$)[\s\S]*?(?:\1|$)|;|[^;]/g;
 
-/** Cuts; a statement of nothing but space and comments is left out. */
+/** Statements that contain only white space and comments are omitted. */
 export function cutStatements(sql: string): Cut {
   const statements: string[] = [];
   let start = 0;
@@ -23,7 +23,7 @@ export function cutStatements(sql: string): Cut {
   return { statements: statements.filter((statement) => !isEmpty(statement)), rest: sql.slice(start) };
 }
 
-/** Nothing but space and comments. */
+/** True if there is only white space and comments. */
 export function isEmpty(sql: string): boolean {
   return sql.replaceAll(/--[^\n]*|\/\*[\s\S]*?\*\//g, '').trim() === '';
 }

@@ -1,5 +1,6 @@
-/** `tenant`: whose rows a tenant's are, and what happens to them when it is no longer wanted. */
+/** `tenant pin` corrects the tenantId that a tenant's rows must have; `tenant remove` deletes a tenant's data. */
 import { Command } from 'commander';
+import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { json, plural } from '../output/format.ts';
 import { pinText } from '../output/quarantine.ts';
@@ -8,14 +9,14 @@ import { act, type Shell } from './shell.ts';
 
 export function tenantCommand(shell: Shell): Command {
   const remove = new Command('remove')
-    .description('Delete every byte of a tenant that the configuration no longer lists')
-    .argument('<id>', 'the tenant, exactly')
-    .requiredOption('--purge', 'yes, delete: files, answers, ledger, catalogue, records')
+    .description('Delete all data of a tenant that is no longer in the configuration')
+    .argument('<id>', 'exact id of the tenant')
+    .requiredOption('--purge', 'confirm: delete its files, landed pages, ledger entries, catalogue and records')
     .action((id: string, _options: object, command: Command) =>
       act(shell, command, {}, async (session) => {
         requireTenantId(id);
         if (session.config.tenants.some((tenant) => tenant.id === id))
-          throw new ConfigError(`Tenant "${id}" is still configured: the next run would load it again.`, {
+          throw new ConfigError(`Tenant "${id}" is still configured, so the next run would load it again.`, {
             hint: 'Remove it from the configuration first.',
           });
         const { purgeTenant } = await import('../pipeline/maintenance/purge.ts');
@@ -28,9 +29,9 @@ export function tenantCommand(shell: Shell): Command {
       }),
     );
   const pin = new Command('pin')
-    .description('Say which tenantId the rows of a tenant carry, where the one first seen is wrong')
-    .argument('<id>', 'the tenant, exactly')
-    .argument('<value>', 'the tenantId of its rows; `insights-etl doctor` shows what they carry now')
+    .description('Set the tenantId that rows of a tenant must have, if the first one seen was wrong')
+    .argument('<id>', 'exact id of the tenant')
+    .argument('<value>', 'tenantId of its rows; `insights-etl doctor` shows the one they have now')
     .addHelpText('after', '\nExamples:\n  $ insights-etl tenant pin riviera-paris T-0042')
     .action((id: string, value: string, _options: object, command: Command) =>
       act(shell, command, { tenants: true }, async (session) => {
@@ -43,7 +44,7 @@ export function tenantCommand(shell: Shell): Command {
       }),
     );
   return new Command('tenant')
-    .description("Whose rows are a tenant's; deleting a tenant that is no longer wanted")
+    .description('Correct the tenantId of a tenant, or delete the data of a former tenant')
     .addCommand(pin)
     .addCommand(remove)
     .addHelpText(
@@ -53,6 +54,6 @@ export function tenantCommand(shell: Shell): Command {
 }
 
 function requireTenantId(id: string): void {
-  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(id)) return;
-  throw new ConfigError(`"${id}" is not the id of a tenant.`, { hint: 'Give one id, without * and ?.' });
+  if (TENANT_ID.test(id)) return;
+  throw new ConfigError(`"${id}" is not a tenant id.`, { hint: 'Give one exact id; * and ? are not allowed here.' });
 }

@@ -1,6 +1,6 @@
 /**
- * The configuration: file < environment < flags, parsed once into one frozen object that everything else is handed.
- * Nothing outside of this module reads the environment or a configuration file.
+ * The configuration: file < environment < flags, parsed once into one frozen object that is passed to everything else.
+ * Nothing outside this module reads the environment or a configuration file.
  */
 import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
@@ -18,46 +18,46 @@ import { withPromoted } from '../model/promoted.ts';
 import type { SourceDrop } from '../model/privacy.ts';
 import { TABLE_NAMES, TABLES, type TableName, type Tables } from '../model/tables.ts';
 
-/** What to load of one table of one tenant. */
+/** How to load one table of one tenant. */
 export interface TableConfig {
-  /** Nothing before this instant is asked for; undefined = from the first row at the source. */
+  /** Rows before this instant are never fetched; undefined = from the first row at the source. */
   readonly start: Instant | undefined;
-  /** Days the source keeps a row; undefined = for good. */
+  /** Days that the source keeps a row; undefined = forever. */
   readonly retentionDays: number | undefined;
   /** Calls that may run at the same time. */
   readonly inFlight: number;
   /** Rows younger than this are left for the next run. */
   readonly settleMinutes: number;
-  /** Days back that a run compares by the hour. */
+  /** Past days that a run compares hour by hour. */
   readonly depthDays: number;
-  /** The most that is asked for in one call. */
+  /** Limits of one call. */
   readonly page: Settings['page'];
-  /** Answers are kept after they are verified. */
+  /** Landed pages are kept after they are verified. */
   readonly keepsAnswers: boolean;
-  /** What of `properties` the source leaves out. */
+  /** Parts of `properties` that the source removes before it answers. */
   readonly drop: readonly SourceDrop[];
-  /** When `schedule` loads it: the tenant's own words before the table's, the table's before the general ones. */
+  /** When `schedule` loads it. A tenant's own setting overrides the table's, which overrides the general one. */
   readonly schedule: { readonly cron: string; readonly timeZone: string };
 }
 
 export interface TenantConfig {
   readonly id: string;
-  /** Undefined = that of the configuration. */
+  /** Undefined = the general one. */
   readonly baseUrl: string | undefined;
   /** Calls in any sliding minute; 0 = no limit. */
   readonly callsPerMinute: number;
-  /** Calls that one run may send; undefined = any number. */
+  /** Most calls of one run; undefined = no limit. */
   readonly maxCalls: number | undefined;
-  /** Minutes after which a run sends it no call any more; undefined = any number. */
+  /** Minutes after which a run sends no more calls; undefined = no limit. */
   readonly maxMinutes: number | undefined;
   readonly http: Settings['http'];
-  /** What it may lose, and what of it may be unloadable. */
+  /** How many rows may vanish, and how many may be unloadable. */
   readonly guards: Pick<Settings, 'deletes' | 'quarantine'>;
-  /** When no call may be sent. */
+  /** Hours in which no call may be sent. */
   readonly quiet: Quiet;
-  /** The enabled tables alone, the most urgent first. */
+  /** The enabled tables, the most urgent first. */
   readonly tables: ReadonlyMap<TableName, TableConfig>;
-  /** Reads the secret anew at each call; throws ConfigError when it is missing. */
+  /** Reads the secret again at each call. Throws ConfigError if it is missing. */
   readonly credential: () => Promise<Credential>;
 }
 
@@ -66,14 +66,14 @@ type Sections = Omit<
   'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'quiet' | 'engine' | 'privacy' | 'promote' | 'webhook'
 >;
 
-/** Parsed, resolved and frozen: paths are absolute, overrides applied, dates are instants. */
+/** Parsed, resolved and frozen: paths are absolute, overrides are applied, dates are instants. */
 export interface Config extends Readonly<Sections> {
   readonly tenants: readonly TenantConfig[];
   readonly engine: { readonly threads: number; readonly memoryLimit: string };
   readonly webhook:
     | { readonly url: string; readonly heartbeat: boolean; readonly secret: (() => Promise<string>) | undefined }
     | undefined;
-  /** Reads the key of hashed values anew; undefined when none is configured. */
+  /** Reads the key for hashes at each call; undefined if none is configured. */
   readonly privacyKey: (() => Promise<string>) | undefined;
   /** The tables with their promoted columns and privacy rules. */
   readonly lakeTables: Tables;
@@ -82,15 +82,15 @@ export interface Config extends Readonly<Sections> {
 }
 
 export interface ConfigSources {
-  /** `--config`; false = read no file at all, whatever lies in the folder. */
+  /** `--config`; false = read no file, even if there is one in the folder. */
   readonly file?: string | false | undefined;
-  /** Values of flags as a tree of configuration keys, and the flag that gave each path. */
+  /** Values of flags as a tree of configuration keys, and the name of the flag by key. */
   readonly flags?: { readonly values: Tree; readonly names: Readonly<Record<string, string>> };
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
 }
 
-/** Reads, merges and checks everything. Throws ConfigError with key, value, what is allowed, and the place. */
+/** Reads, merges and checks everything. Throws ConfigError that names key, value, allowed values and origin. */
 export function loadConfig(sources: ConfigSources): Config {
   const { env, cwd } = sources;
   const named = sources.file ?? (env['INSIGHTS_CONFIG'] || undefined);
@@ -107,10 +107,14 @@ export function loadConfig(sources: ConfigSources): Config {
 
   const folder = path === undefined ? cwd : dirname(path);
   const dirOutsideFile = environment.values['dataDir'] !== undefined || flags.values['dataDir'] !== undefined;
-  return resolveSettings(parsed.data, { env, folder, cwd: dirOutsideFile ? cwd : folder, file: path });
+  const flagged = new Set(Object.keys(sources.flags?.names ?? {}));
+  return resolveSettings(parsed.data, { env, folder, cwd: dirOutsideFile ? cwd : folder, file: path, flagged });
 }
 
-/** INSIGHTS_TENANT with INSIGHTS_API_KEY or INSIGHTS_TOKEN is one whole tenant; a key alone completes a single one. */
+/**
+ * INSIGHTS_TENANT together with INSIGHTS_API_KEY or INSIGHTS_TOKEN defines a tenant. Without INSIGHTS_TENANT, the key is
+ * that of the only tenant of the file, if it has none.
+ */
 function withTenantOfEnvironment(values: Tree, env: ConfigSources['env']): Tree {
   const written = values['tenants'];
   const tenants: unknown[] = Array.isArray(written) ? written : [];
@@ -127,7 +131,7 @@ function withTenantOfEnvironment(values: Tree, env: ConfigSources['env']): Tree 
   const chosen = secret ?? own;
   if (Object.keys(chosen).length === 0)
     throw new ConfigError(`INSIGHTS_TENANT is set to "${id}", but there is no key for it.`, {
-      hint: 'Set INSIGHTS_API_KEY (or INSIGHTS_TOKEN for a bearer token).',
+      hint: 'Set INSIGHTS_API_KEY, or INSIGHTS_TOKEN for a bearer token.',
       where: { environment: 'INSIGHTS_API_KEY' },
     });
   return { ...values, tenants: [{ ...rest, ...chosen }] };
@@ -141,36 +145,44 @@ function secretOfEnvironment(
   return undefined;
 }
 
-interface Surroundings {
+interface Context {
   readonly env: ConfigSources['env'];
+  /** Folder that relative files of secrets are resolved against. */
   readonly folder: string;
+  /** Folder that a relative `dataDir` is resolved against. */
   readonly cwd: string;
   readonly file: string | undefined;
+  /** Keys that a flag has set. */
+  readonly flagged: ReadonlySet<string>;
 }
 
-function resolveSettings(settings: Settings, around: Surroundings): Config {
+function resolveSettings(settings: Settings, context: Context): Config {
   const { tenants, tables, start, callsPerMinute, quiet, engine, privacy, promote, webhook, ...sections } = settings;
+  const { budget, schedule } = sections;
+  /** A flag overrides the settings of single tenants and tables; otherwise the first of those applies. */
+  const pick = <T>(key: string, general: T, ...own: readonly (T | undefined)[]): T =>
+    context.flagged.has(key) ? general : (own.find((value) => value !== undefined) ?? general);
   return deepFreeze({
     ...sections,
     baseUrl: sections.baseUrl.replace(/\/+$/, ''),
-    dataDir: resolve(around.cwd, sections.dataDir),
+    dataDir: resolve(context.cwd, sections.dataDir),
     engine: { threads: engine.threads ?? availableParallelism(), memoryLimit: engine.memoryLimit },
-    privacyKey: secretOf('the privacy key', privacy.key, around),
+    privacyKey: secretOf('the privacy rules', 'privacy.key', privacy.key, context),
     lakeTables: lakeTables(promote, privacy),
-    file: around.file,
-    webhook: webhook && { ...webhook, secret: secretOf('the webhook', webhook.secret, around) },
+    file: context.file,
+    webhook: webhook && { ...webhook, secret: secretOf('the webhook', 'webhook.secret', webhook.secret, context) },
     tenants: tenants.map((tenant) => {
       const enabled = TABLE_NAMES.filter((name) => tables[name].enabled && (tenant.tables?.includes(name) ?? true));
       return {
         id: tenant.id,
         baseUrl: tenant.baseUrl?.replace(/\/+$/, ''),
         callsPerMinute: tenant.callsPerMinute ?? callsPerMinute,
-        maxCalls: tenant.maxCalls ?? sections.budget.maxCalls,
-        maxMinutes: tenant.maxMinutes ?? sections.budget.maxMinutes,
-        http: over(sections.http, tenant.http),
+        maxCalls: pick('budget.maxCalls', budget.maxCalls, tenant.maxCalls),
+        maxMinutes: pick('budget.maxMinutes', budget.maxMinutes, tenant.maxMinutes),
+        http: override(sections.http, tenant.http),
         guards: {
-          deletes: over(sections.deletes, tenant.deletes),
-          quarantine: over(sections.quarantine, tenant.quarantine),
+          deletes: override(sections.deletes, tenant.deletes),
+          quarantine: override(sections.quarantine, tenant.quarantine),
         },
         quiet: quietOf(tenant.quiet ?? quiet),
         tables: new Map(
@@ -182,34 +194,39 @@ function resolveSettings(settings: Settings, around: Surroundings): Config {
               inFlight: tenant.inFlight ?? sections.inFlight,
               settleMinutes: tenant.settleMinutes ?? sections.settleMinutes,
               depthDays: tenant.depthDays ?? sections.reconcile.depthDays,
-              page: over(sections.page, tenant.page),
+              page: override(sections.page, tenant.page),
               keepsAnswers: tenant.landing?.keep ?? sections.landing.keep,
               drop: Object.freeze(dropAtSource(privacy, name)),
               schedule: Object.freeze({
-                cron: tenant.schedule?.cron ?? tables[name].schedule?.cron ?? sections.schedule.cron,
-                timeZone: tenant.schedule?.timeZone ?? tables[name].schedule?.timeZone ?? sections.schedule.timeZone,
+                cron: pick('schedule.cron', schedule.cron, tenant.schedule?.cron, tables[name].schedule?.cron),
+                timeZone: pick(
+                  'schedule.timeZone',
+                  schedule.timeZone,
+                  tenant.schedule?.timeZone,
+                  tables[name].schedule?.timeZone,
+                ),
               }),
             }),
           ]),
         ),
-        credential: credentialOf(tenant, around),
+        credential: credentialOf(tenant, context),
       };
     }),
   });
 }
 
-/** A section with a tenant's own keys before the general ones. */
-function over<T extends object>(general: T, own: { readonly [K in keyof T]?: T[K] | undefined } = {}): T {
+/** The general section with a tenant's own keys in place of the general ones. */
+function override<T extends object>(general: T, own: { readonly [K in keyof T]?: T[K] | undefined } = {}): T {
   return { ...general, ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)) };
 }
 
 function lakeTables(promote: Settings['promote'], privacy: Settings['privacy']): Tables {
-  const of = (name: TableName): Tables[TableName] => ({
+  const lakeTable = (name: TableName): Tables[TableName] => ({
     ...TABLES[name],
     promoted: withPromoted(TABLES[name].promoted, promote[name]),
     privacy: rulesOf(privacy, name),
   });
-  return { Logs: of('Logs'), Events: of('Events'), Metrics: of('Metrics') };
+  return { Logs: lakeTable('Logs'), Events: lakeTable('Events'), Metrics: lakeTable('Metrics') };
 }
 
 function quietOf({ hours, timeZone }: Settings['quiet']): Quiet {
@@ -217,17 +234,18 @@ function quietOf({ hours, timeZone }: Settings['quiet']): Quiet {
 }
 
 function secretOf(
-  whose: string,
+  owner: string,
+  key: string,
   source: SecretSource | undefined,
-  { env, folder }: Surroundings,
+  { env, folder }: Context,
 ): (() => Promise<string>) | undefined {
-  return source && (() => readSecret({ tenant: whose, whose, source, env, folder }));
+  return source && (() => readSecret({ owner, where: { key }, source, env, folder }));
 }
 
-function credentialOf(tenant: Settings['tenants'][number], around: Surroundings): () => Promise<Credential> {
+function credentialOf(tenant: Settings['tenants'][number], { env, folder }: Context): () => Promise<Credential> {
   const header = tenant.apiKey === undefined ? 'Authorization' : 'X-API-KEY';
   const source = tenant.apiKey ?? tenant.token ?? {};
-  const place = { tenant: tenant.id, source, env: around.env, folder: around.folder };
+  const place = { owner: `tenant "${tenant.id}"`, where: { tenant: tenant.id }, source, env, folder };
   return async () => new Credential(header, await readSecret(place));
 }
 

@@ -1,49 +1,36 @@
-/** A refused value in words: which key, which value (never a secret's), what is allowed, where it was written. */
+/** Explains a refused value: key, value (never a secret), what is allowed, and where it was written. */
 import type { z } from 'zod';
-import { closest } from '../kernel/closest.ts';
+import { didYouMean } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { isJsonObject } from '../kernel/json.ts';
 import { configKeys } from './names.ts';
-import { RENAMED } from './renamed.ts';
+
 import { CONFIG_VERSION } from './schema.ts';
 import type { Layer, Path, Tree } from './layers.ts';
 
-/** The first refusal as an error; how many more there are is said, since each run of the program shows one. */
+/** An error for the first issue that also says how many more there are. */
 export function explainIssues(
   issues: readonly z.core.$ZodIssue[],
   values: Tree,
   layers: readonly Layer[],
-  renamed: Readonly<Record<string, string>> = RENAMED,
 ): ConfigError {
-  // A file of a newer version has keys that are unknown here; its number says why.
+  // A file of a newer version has unknown keys; its version number explains them.
   const issue = issues.find(({ path }) => path[0] === 'version') ?? issues[0];
   if (!issue) return new ConfigError('The configuration was refused.');
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : '';
-  const { path, text, hint } = explain(issue, values, renamed);
+  const { path, text, hint } = explain(issue, values);
   return new ConfigError(`${text}${more}`, { hint, where: originOf(path, layers) });
 }
 
-function explain(
-  issue: z.core.$ZodIssue,
-  values: Tree,
-  renamed: Readonly<Record<string, string>>,
-): { path: Path; text: string; hint: string } {
+function explain(issue: z.core.$ZodIssue, values: Tree): { path: Path; text: string; hint: string } {
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0] ?? '';
     const path = [...issue.path, key];
     const allowed = allowedKeys(issue.path);
-    const now = renamed[spell(path).replaceAll(/\[\d+\]/g, '[]')];
-    if (now !== undefined)
-      return {
-        path,
-        text: `The key "${spell(path)}" has another name now.`,
-        hint: `Write it as "${now}": docs/config.md says what it means.`,
-      };
-    const meant = closest(key, allowed);
     return {
       path,
       text: `Unknown key "${spell(path)}".`,
-      hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}Allowed here: ${allowed.join(', ')}.`,
+      hint: `${didYouMean(key, allowed)}Allowed here: ${allowed.join(', ')}.`,
     };
   }
   const key = spell(issue.path);
@@ -51,12 +38,11 @@ function explain(
   if (key === 'version' && typeof value === 'number' && value > CONFIG_VERSION)
     return {
       path: issue.path,
-      text: `The configuration is of version ${value}, and this program knows version ${CONFIG_VERSION}.`,
-      hint: 'Install the version of the program that it was written for, or a newer one.',
+      text: `The configuration has version ${value}, but this program only knows version ${CONFIG_VERSION}.`,
+      hint: 'Install the version of insights-etl that the file was written for, or a newer one.',
     };
   const allowed = allowedText(issue, key);
-  if (value === undefined)
-    return { path: issue.path, text: `"${key}" is missing.`, hint: `Give "${key}": ${allowed}.` };
+  if (value === undefined) return { path: issue.path, text: `"${key}" is missing.`, hint: `Add "${key}": ${allowed}.` };
   const shown = isSecret(issue.path, value) ? '' : ` ${show(value)}`;
   return {
     path: issue.path,
@@ -83,7 +69,7 @@ function allowedText(issue: z.core.$ZodIssue, key: string): string {
   return issue.message;
 }
 
-/** Bounds of a number, both of them, whichever was crossed. */
+/** Both bounds of a number. */
 function range(key: string): string {
   const found = configKeys().find((candidate) => candidate.path.join('.') === key.replaceAll(/\[\d+\]/g, '[]'));
   if (found?.most !== undefined) return `${found.least ?? 0} to ${found.most}`;
@@ -108,7 +94,7 @@ function spell(path: Path): string {
     .join('');
 }
 
-/** A key pasted where its place belongs, or a URL with a password in it, must not come back in the message. */
+/** The message must not repeat a key that was pasted in place of its source, or a URL with a password. */
 function isSecret(path: Path, value: unknown): boolean {
   if (path.includes('apiKey') || path.includes('token') || (path[0] === 'privacy' && path[1] === 'key')) return true;
   return typeof value === 'string' && /\/\/[^/]*@|[?#]/.test(value);
@@ -128,7 +114,7 @@ function valueAt(values: Tree, path: Path): unknown {
   return value;
 }
 
-/** The strongest layer that speaks of the path; the file answers for whatever nobody else wrote. */
+/** The origin of a value: the strongest layer that has it, otherwise the file. */
 function originOf(path: Path, layers: readonly Layer[]): Readonly<Record<string, string | number>> {
   for (const layer of [...layers].reverse()) {
     const origin = layer.origin(path);

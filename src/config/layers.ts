@@ -1,12 +1,12 @@
 /**
- * Where values come from: a file, the environment, flags; the later wins. Each layer keeps a name for the origin of
- * its values, so that a wrong one is reported where the person wrote it.
+ * Where values come from: file, environment, flags; the later one wins. Each layer knows the origin of its values, so that
+ * an error names the place where a value was written.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { closest } from '../kernel/closest.ts';
-import { ConfigError } from '../kernel/errors.ts';
+import { ConfigError, errorCode } from '../kernel/errors.ts';
 import { isJsonObject } from '../kernel/json.ts';
 import type { JsonObject } from '../kernel/json.ts';
 import { configKeys, SPECIAL_VARIABLES } from './names.ts';
@@ -18,14 +18,14 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Layer {
   readonly values: Tree;
-  /** The origin of the value at `path`, or of the nearest thing around it; undefined when the layer has none. */
+  /** The origin of the value at `path`, or of the nearest value around it; undefined if the layer has neither. */
   origin(path: Path): Readonly<Record<string, string | number>> | undefined;
 }
 
-/** Looked for in the folder where the command runs. */
+/** Names of a configuration file in the current folder. */
 export const FILE_NAMES = ['insights.yaml', 'insights.yml', 'insights.json'] as const;
 
-/** The file that `--config` or INSIGHTS_CONFIG names, else the first usual name in the folder, else none. */
+/** The file named by `--config` or INSIGHTS_CONFIG, otherwise the one in the current folder, if any. */
 export function findFile(named: string | undefined, cwd: string): string | undefined {
   if (named !== undefined) return resolve(cwd, named);
   const found = FILE_NAMES.map((name) => resolve(cwd, name)).filter((path) => existsSync(path));
@@ -37,7 +37,7 @@ export function findFile(named: string | undefined, cwd: string): string | undef
   return found[0];
 }
 
-/** Reads YAML (of which JSON is a part). Throws ConfigError with the line of a syntax error. */
+/** Reads YAML or JSON. Throws ConfigError with the line of a syntax error. */
 export function fileLayer(path: string): Layer {
   const counter = new LineCounter();
   const document = parseDocument(readText(path), { lineCounter: counter, prettyErrors: false });
@@ -46,21 +46,21 @@ export function fileLayer(path: string): Layer {
     throw new ConfigError(
       `The configuration file is not valid YAML: ${broken.code.toLowerCase().replaceAll('_', ' ')}.`,
       {
-        hint: 'Correct that line; docs/config.md has an example.',
+        hint: 'Correct this line; docs/config.md has an example.',
         where: { file: path, line: counter.linePos(broken.pos[0]).line },
       },
     );
   const values: unknown = document.toJS() ?? {};
   if (!isJsonObject(values))
-    throw new ConfigError('The configuration file holds no keys at its top level.', {
+    throw new ConfigError('The configuration file has no keys at its top level.', {
       hint: 'Write `key: value` lines; docs/config.md has an example.',
       where: { file: path },
     });
   return {
     values,
-    origin(wanted) {
-      for (let length = wanted.length; length > 0; length--) {
-        const node = document.getIn(wanted.slice(0, length), true);
+    origin(valuePath) {
+      for (let length = valuePath.length; length > 0; length--) {
+        const node = document.getIn(valuePath.slice(0, length), true);
         const range = isJsonObject(node) ? (node as { range?: readonly [number, number, number] }).range : undefined;
         if (range) return { file: path, line: counter.linePos(range[0]).line };
       }
@@ -73,8 +73,7 @@ function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
-    throw new ConfigError(`The configuration file cannot be read (${code}).`, {
+    throw new ConfigError(`The configuration file cannot be read (${errorCode(error) ?? 'error'}).`, {
       hint: 'Check the path given by --config or INSIGHTS_CONFIG, and that this user may read it.',
       where: { file: path },
       cause: error,
@@ -83,8 +82,8 @@ function readText(path: string): string {
 }
 
 /**
- * Values from INSIGHTS_<SECTION>_<KEY>. An unknown INSIGHTS_ variable that is one slip away from a known one is
- * refused; others are left alone, since a tenant's secret may well be called INSIGHTS_KEY_SHOP.
+ * Values from INSIGHTS_<SECTION>_<KEY>. An unknown INSIGHTS_ variable that looks like a typo of a known one is refused.
+ * Others are ignored, because a tenant's secret may be called INSIGHTS_KEY_SHOP.
  */
 export function environmentLayer(env: Environment): Layer {
   const keys = new Map(configKeys().flatMap((key) => (key.env === undefined ? [] : [[key.env, key] as const])));
@@ -99,17 +98,17 @@ export function environmentLayer(env: Environment): Layer {
       origins.set(key.path.join('.'), name);
       continue;
     }
-    const meant = known.includes(name) ? undefined : closest(name, known);
-    if (meant !== undefined)
+    const similar = known.includes(name) ? undefined : closest(name, known);
+    if (similar !== undefined)
       throw new ConfigError(`Unknown environment variable ${name}.`, {
-        hint: `Did you mean ${meant}? Rename it, or unset it.`,
+        hint: `Did you mean ${similar}? Rename it or unset it.`,
         where: { environment: name },
       });
   }
   return { values, origin: (path) => named(origins, path, 'environment') };
 }
 
-/** Values from the command line; `flags` names the flag of each path, for messages. */
+/** Values from the command line; `flags` maps each key to its flag, for messages. */
 export function flagLayer(values: Tree, flags: Readonly<Record<string, string>>): Layer {
   return { values, origin: (path) => named(new Map(Object.entries(flags)), path, 'flag') };
 }
@@ -119,7 +118,7 @@ function named(origins: ReadonlyMap<string, string>, path: Path, kind: string): 
   return origin === undefined ? undefined : { [kind]: origin };
 }
 
-/** Text that is not a number or a switch stays text: the schema then says what was expected. */
+/** Text that is not a number or boolean stays text; the schema then reports it. */
 function typed(text: string, type: string): unknown {
   if ((type === 'number' || type === 'integer') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
@@ -131,7 +130,7 @@ export function nest(path: readonly string[], value: unknown): Tree {
   return { [first]: rest.length === 0 ? value : nest(rest, value) };
 }
 
-/** The later tree over the earlier one: objects are merged, everything else is replaced. */
+/** Objects are merged; any other value of the later tree replaces that of the earlier one. */
 export function merge(earlier: Tree, later: Tree): Tree {
   const merged: Record<string, unknown> = { ...earlier };
   for (const [key, value] of Object.entries(later)) {

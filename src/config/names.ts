@@ -1,16 +1,16 @@
-/** The keys of the configuration as a flat list: their paths, their environment variables, what each may hold. */
+/** The keys of the configuration as a flat list, with path, type, bounds and environment variable. */
 import { z } from 'zod';
 import { configSchema } from './schema.ts';
 
 export interface Key {
-  /** `page.maxRows`; `tenants[].id` inside a list. */
+  /** `page.maxRows`, or `tenants[].id` inside a list. */
   readonly path: readonly string[];
   readonly type: string;
   readonly description: string;
   readonly fallback: unknown;
   readonly least: number | undefined;
   readonly most: number | undefined;
-  /** Set for single values outside of lists. */
+  /** Undefined for lists and keys inside of lists. */
   readonly env: string | undefined;
 }
 
@@ -25,7 +25,7 @@ interface Node {
   readonly enum?: readonly string[];
 }
 
-/** Variables that are not keys: they choose the file and give one tenant without any file. */
+/** Variables that are not keys: they name the file, or define one tenant without a file. */
 export const SPECIAL_VARIABLES = ['INSIGHTS_CONFIG', 'INSIGHTS_TENANT', 'INSIGHTS_API_KEY', 'INSIGHTS_TOKEN'] as const;
 
 /** The JSON Schema of the configuration file. */
@@ -34,7 +34,7 @@ export function configJsonSchema(): Record<string, unknown> {
   return { title, ...z.toJSONSchema(configSchema, { io: 'input' }) };
 }
 
-/** Every single value and list of the configuration, in the order of the schema. */
+/** Every value and list of the configuration, in the order of the schema. */
 export function configKeys(): Key[] {
   return walk(configJsonSchema(), []);
 }
@@ -59,7 +59,7 @@ function key(node: Node, path: readonly string[]): Key {
     description: node.description ?? '',
     fallback: node.default,
     least: node.minimum,
-    // zod states the largest safe integer where no bound was given.
+    // The largest safe integer is zod's bound for integers without one.
     most: node.maximum === Number.MAX_SAFE_INTEGER ? undefined : node.maximum,
     env: single ? environmentName(path) : undefined,
   };

@@ -1,36 +1,37 @@
-/** `privacy`: what of `properties` must not reach the lake as the source has it. */
+/** `privacy`: which parts of `properties` are dropped, hashed or masked before they reach the lake. */
 import { z } from 'zod';
 import { parseJsonPath } from '../kernel/json-path.ts';
 import { PRIVACY_ACTIONS } from '../model/privacy.ts';
 import type { PrivacyRule, SourceDrop } from '../model/privacy.ts';
-import type { TableName } from '../model/tables.ts';
+import { TABLE_NAMES, type TableName } from '../model/tables.ts';
 import { secretSource } from './secret-source.ts';
 
 const dropKeys = () =>
-  z.array(z.string().min(1).max(200)).default([]).describe('Keys of `properties` that are removed at the source.');
+  z
+    .array(z.string().min(1).max(200))
+    .default([])
+    .describe('Keys of `properties` that the source removes before it answers.');
 
 const rule = z.strictObject({
   action: z
     .enum(PRIVACY_ACTIONS)
-    .describe('`drop` removes, `hash` puts a keyed hash (HMAC-SHA-256) in place, `mask` keeps the shape alone.'),
-  tables: z
-    .array(z.enum(['Logs', 'Events', 'Metrics']))
-    .min(1)
-    .optional()
-    .describe('Tables that it holds for. Default: all.'),
+    .describe(
+      '`drop` removes the value, `hash` replaces it by a keyed hash (HMAC-SHA-256), `mask` keeps only its shape.',
+    ),
+  tables: z.array(z.enum(TABLE_NAMES)).min(1).optional().describe('Tables that the rule applies to. Default: all.'),
   types: z
     .array(z.string().min(1).max(200))
     .min(1)
     .optional()
-    .describe('Types of events, logs or metrics, `*` for any characters, without regard to case. Default: all.'),
+    .describe('Types of events, logs or metrics, in any case; `*` matches any characters. Default: all.'),
   paths: z
     .array(
       z.string().refine((text) => parseJsonPath(text) !== undefined, {
-        error: 'keys joined by dots such as identifiers.email, with * for any characters of one key',
+        error: 'keys joined by dots such as identifiers.email; * matches any characters of one key',
       }),
     )
     .min(1)
-    .describe('Where in `properties`; `*` stands for any characters of one key, or for every element of a list.'),
+    .describe('Paths in `properties`; `*` matches any characters of one key, or every element of a list.'),
 });
 
 export const privacySchema = z
@@ -38,22 +39,22 @@ export const privacySchema = z
     drop: z
       .strictObject({ Logs: dropKeys(), Events: dropKeys(), Metrics: dropKeys() })
       .prefault({})
-      .describe('Keys of `properties`, by table, that are removed at the source and never travel.'),
-    rules: z.array(rule).default([]).describe('What is dropped, hashed or masked before it reaches the lake.'),
-    key: secretSource.optional().describe('Where the key of the hashes comes from; never the key itself.'),
+      .describe('Keys of `properties`, by table, that the source removes before it answers.'),
+    rules: z.array(rule).default([]).describe('What to drop, hash or mask before it reaches the lake.'),
+    key: secretSource.optional().describe('Where to read the key for hashes; never the key itself.'),
   })
   .prefault({})
   .superRefine(({ rules, key }, context) => {
     if (key === undefined && rules.some(({ action }) => action === 'hash'))
-      context.addIssue({ code: 'custom', path: ['key'], message: 'a key, since a rule says hash: {env: NAME}, {file: PATH} or {command: COMMAND}' }); // prettier-ignore
+      context.addIssue({ code: 'custom', path: ['key'], message: 'a key, because a rule has the action hash: {env: NAME}, {file: PATH} or {command: COMMAND}' }); // prettier-ignore
   })
-  .describe('What must not reach the lake.');
+  .describe('Personal data that must not reach the lake.');
 
 type Privacy = z.output<typeof privacySchema>;
 
-/** A table's rules, plain drop keys among them. */
+/** The rules of a table, including its `drop` keys. */
 export function rulesOf({ drop, rules }: Privacy, table: TableName): PrivacyRule[] {
-  // A drop key is one key whatever it is made of; what begins with `$.` is a path, for the source as well.
+  // A drop key is a single key, even with dots in it, unless it starts with `$.`: then it is a path.
   const paths = drop[table]
     .map((key) => (key.startsWith('$.') ? key.slice(2) : `"${key.replaceAll(/["\\]/g, String.raw`\$&`)}"`))
     .filter((path) => parseJsonPath(path) !== undefined);
@@ -62,7 +63,7 @@ export function rulesOf({ drop, rules }: Privacy, table: TableName): PrivacyRule
   return [...dropped, ...own.map(({ action, types, paths: where }) => ({ action, types, paths: where }))];
 }
 
-/** What the source itself can leave out: exact paths of plain keys. The rest is dropped when it comes. */
+/** What the source itself can remove: exact paths of plain keys. Everything else is dropped on arrival. */
 export function dropAtSource({ drop, rules }: Privacy, table: TableName): SourceDrop[] {
   const own = rules.filter(({ action, tables }) => action === 'drop' && (tables?.includes(table) ?? true));
   const keysOf = (paths: readonly string[]): string[] => paths.flatMap((path) => sourceKey(path) ?? []);

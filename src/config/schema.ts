@@ -1,6 +1,6 @@
 /**
- * Every key of the configuration, its default and its bounds, once: the file's JSON Schema, the environment's variable
- * names and `docs/config.md` derive from here.
+ * The only definition of every configuration key with its default and bounds. The JSON Schema of the file, the names of
+ * environment variables and `docs/config.md` are generated from it.
  */
 import { z } from 'zod';
 import { parseInstant } from '../kernel/instant.ts';
@@ -8,14 +8,15 @@ import { privacySchema } from './privacy.ts';
 import { promoteSchema } from './promote.ts';
 import { secretSource } from './secret-source.ts';
 import { parseQuietSpan, quietUntil } from '../model/quiet.ts';
+import { TABLE_NAMES } from '../model/tables.ts';
 
 const MIB = 1024 * 1024;
-const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+export const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 const date = () =>
   z.string().refine((text) => parseInstant(text) !== undefined, { error: 'an ISO date or instant such as 2026-01-31' });
 
-/** True for the hosts on which plain http is no risk: the sandbox and tests live there. */
+/** True for this machine, where plain http is safe: the sandbox runs there. */
 export function isLoopback(url: URL): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
 }
@@ -27,15 +28,16 @@ const webUrl = (mayHaveQuery: boolean) =>
     if (url === undefined || !/^https?:$/.test(url.protocol)) refuse('an https URL such as https://app.neostore.cloud');
     else if (url.username !== '' || url.password !== '') refuse('a URL without a user name or password');
     else if (!mayHaveQuery && (url.search !== '' || url.hash !== '')) refuse('a URL without ? and #');
-    else if (url.protocol === 'http:' && !isLoopback(url)) refuse('https (plain http only on this machine itself)');
+    else if (url.protocol === 'http:' && !isLoopback(url))
+      refuse('https (plain http only for a service on this machine)');
   });
 
 const timeZone = z.string().refine(isTimeZone, { error: 'an IANA time zone such as Europe/Paris' });
 const ownSchedule = () =>
   z
     .strictObject({
-      cron: z.string().min(1).optional().describe('Instead of the general `schedule.cron`.'),
-      timeZone: timeZone.optional().describe('Instead of the general `schedule.timeZone`.'),
+      cron: z.string().min(1).optional().describe('Overrides the general `schedule.cron`.'),
+      timeZone: timeZone.optional().describe('Overrides the general `schedule.timeZone`.'),
     })
     .optional();
 
@@ -51,11 +53,11 @@ const quietHours = () =>
       hours: z
         .array(
           z.string().refine((text) => parseQuietSpan(text) !== undefined, {
-            error: 'hours such as 08:00-18:30, with days before them where wanted: Mon-Fri 08:00-18:30',
+            error: 'hours such as 08:00-18:30, optionally with days such as Mon-Fri 08:00-18:30',
           }),
         )
         .default([])
-        .describe('Spans without any call, such as `22:00-06:00` or `Mon-Fri 08:00-18:30`.'),
+        .describe('Hours in which no call is sent, such as `22:00-06:00` or `Mon-Fri 08:00-18:30`.'),
       timeZone: timeZone.default('UTC').describe('Time zone of `hours`.'),
     })
     .refine(
@@ -63,59 +65,68 @@ const quietHours = () =>
         const spans = hours.map(parseQuietSpan).filter((span) => span !== undefined);
         return quietUntil({ spans, timeZone: isTimeZone(timeZone) ? timeZone : 'UTC' }, 0) !== Infinity;
       },
-      { error: 'hours that leave some minute of the week for calls' },
+      { error: 'hours that leave at least one minute of the week for calls' },
     );
 
-// What a tenant may have of its own, key by key: bounds and meaning here, defaults below.
+// Keys that a tenant may override: bounds and descriptions here, general defaults below.
 const share = z.number().min(0).max(1);
 const page = {
   maxRows: z
     .int()
     .min(1)
     .max(500_000)
-    .describe('Rows asked for in one call; smaller caps of the service are learnt, and tried again after 30 days.'),
-  maxBytes: z.int().min(10_000).max(64_000_000).describe('Estimated bytes asked for in one call.'),
+    .describe(
+      'Most rows requested in one call. A smaller row cap of the service is detected and rechecked after 30 days.',
+    ),
+  maxBytes: z.int().min(10_000).max(64_000_000).describe('Most bytes, estimated, requested in one call.'),
 };
 const http = {
-  timeoutSeconds: z.number().min(1).max(3600).describe('Seconds until the first byte of an answer.'),
-  stallSeconds: z.number().min(1).max(3600).describe('Seconds without a byte before an answer is given up.'),
-  attempts: z.int().min(1).max(100).describe('Tries of one call, the first included.'),
-  totalMinutes: z.number().min(1).max(1440).describe('Minutes after which a call is not tried again.'),
-  maxBodyBytes: z.int().min(MIB).describe('An answer larger than this is refused; bytes after decompression.'),
+  timeoutSeconds: z.number().min(1).max(3600).describe('Timeout for the first byte of an answer.'),
+  stallSeconds: z.number().min(1).max(3600).describe('Timeout between two bytes of an answer.'),
+  attempts: z.int().min(1).max(100).describe('Attempts for one call, including the first.'),
+  totalMinutes: z.number().min(1).max(1440).describe('Minutes after which a call is not retried any more.'),
+  maxBodyBytes: z.int().min(MIB).describe('Largest accepted answer, in bytes after decompression.'),
   graceSeconds: z
     .number()
     .min(0)
     .max(600)
-    .describe('Seconds that a call under way may go on after a stop signal; its answer is kept.'),
+    .describe('Seconds that a running call gets to finish after a stop signal; its answer is kept.'),
 };
 const deletes = {
   maxShare: share.describe(
-    'Share of a compared range that may vanish in one run; beyond it nothing of the table is changed.',
+    'Share of the compared rows that may vanish in one run. Beyond it, the table is not changed and the run fails.',
   ),
-  minRows: z.int().min(0).describe('Fewer vanished rows than this are never a mass loss.'),
+  minRows: z.int().min(0).describe('Fewer vanished rows than this are never treated as a mass loss.'),
 };
 const quarantine = {
-  maxShare: share.describe('Share of unloadable rows beyond which a page is refused whole.'),
-  minRows: z.int().min(0).describe('Fewer unloadable rows than this never refuse a page.'),
+  maxShare: share.describe('Share of unloadable rows beyond which a whole page is refused.'),
+  minRows: z.int().min(0).describe('Fewer unloadable rows than this never cause a page to be refused.'),
 };
 const landing = {
-  keep: z.boolean().describe('Keep the answers after they are verified; never of a table with privacy rules.'),
+  keep: z.boolean().describe('Keep landed pages after they are verified. Ignored for tables with privacy rules.'),
 };
 
-const tableName = z.enum(['Logs', 'Events', 'Metrics']);
+const tableName = z.enum(TABLE_NAMES);
 const rate = z.int().min(0).max(10_000);
+
+const ownSection = <S extends z.core.$ZodLooseShape>(name: string, shape: S) =>
+  z
+    .strictObject(shape)
+    .partial()
+    .optional()
+    .describe(`Overrides single keys of the general \`${name}\` for this tenant.`);
 
 const tenant = z
   .strictObject({
     id: z
       .string()
-      .regex(TENANT_ID, { error: "letters, digits, '.', '_' and '-', at most 128, as in the service's URLs" })
-      .describe('The tenant as it stands in the service’s URLs.'),
-    apiKey: secretSource.optional().describe('Where the API key (header X-API-KEY) comes from; never the key itself.'),
-    token: secretSource.optional().describe('Where a bearer token comes from, instead of an API key.'),
+      .regex(TENANT_ID, { error: "at most 128 letters, digits, '.', '_' and '-', as in the URLs of the service" })
+      .describe('Id of the tenant, as in the URLs of the service.'),
+    apiKey: secretSource.optional().describe('Where to read the API key (header X-API-KEY); never the key itself.'),
+    token: secretSource.optional().describe('Where to read a bearer token, instead of an API key.'),
     baseUrl: webUrl(false)
       .optional()
-      .describe('Instead of the general `baseUrl`, e.g. for a tenant of the staging service.'),
+      .describe('Overrides the general `baseUrl`, e.g. for a tenant of the staging service.'),
     callsPerMinute: rate.optional().describe('Overrides the general `callsPerMinute` for this tenant.'),
     inFlight: inFlight.optional().describe('Overrides the general `inFlight` for this tenant.'),
     settleMinutes: settleMinutes.optional().describe('Overrides the general `settleMinutes` for this tenant.'),
@@ -125,24 +136,20 @@ const tenant = z
     retentionDays: z
       .strictObject({ Logs: ownRetention, Events: ownRetention, Metrics: ownRetention })
       .optional()
-      .describe('Days the service keeps a row of this tenant, by table.'),
-    page: z.strictObject(page).partial().optional().describe('Goes before the general `page`, key by key.'),
-    http: z.strictObject(http).partial().optional().describe('Goes before the general `http`, key by key.'),
-    deletes: z.strictObject(deletes).partial().optional().describe('Goes before the general `deletes`, key by key.'),
-    quarantine: z
-      .strictObject(quarantine)
-      .partial()
-      .optional()
-      .describe('Goes before the general `quarantine`, key by key.'),
-    landing: z.strictObject(landing).partial().optional().describe('Goes before the general `landing`.'),
-    quiet: quietHours().optional().describe('Instead of the general `quiet`.'),
+      .describe('Days that the service keeps a row of this tenant, by table.'),
+    page: ownSection('page', page),
+    http: ownSection('http', http),
+    deletes: ownSection('deletes', deletes),
+    quarantine: ownSection('quarantine', quarantine),
+    landing: ownSection('landing', landing),
+    quiet: quietHours().optional().describe('Replaces the general `quiet` for this tenant.'),
     start: date().optional().describe('Overrides the general `start` for this tenant.'),
     tables: z
       .array(tableName)
       .min(1)
       .optional()
-      .describe('Only these tables of this tenant. Default: all that are enabled.'),
-    schedule: ownSchedule().describe('When `schedule` loads this tenant; goes before that of a table.'),
+      .describe('Load only these tables of this tenant. Default: all enabled tables.'),
+    schedule: ownSchedule().describe('When `schedule` loads this tenant; overrides the schedule of a table.'),
   })
   .superRefine((value, context) => {
     if ((value.apiKey === undefined) !== (value.token === undefined)) return;
@@ -151,16 +158,16 @@ const tenant = z
 
 const table = z
   .strictObject({
-    enabled: z.boolean().default(true).describe('false leaves the table alone; what is loaded stays.'),
-    start: date().optional().describe('Rows before this instant are never asked for.'),
+    enabled: z.boolean().default(true).describe('false: do not load the table; rows already loaded stay.'),
+    start: date().optional().describe('Rows before this instant are never fetched.'),
     retentionDays: manyDays
       .optional()
-      .describe('Days the service keeps a row. Default: 45 for Logs, for good elsewhere.'),
+      .describe('Days that the service keeps a row. Default: 45 for Logs, forever for Events and Metrics.'),
     schedule: ownSchedule().describe('When `schedule` loads this table.'),
   })
   .prefault({});
 
-/** Raised when a key is renamed or means something else: an older program then refuses the file by its number. */
+/** Increased when a key is renamed or changes its meaning, so that an older program refuses the file. */
 export const CONFIG_VERSION = 1;
 
 const settings = z.strictObject({
@@ -169,24 +176,24 @@ const settings = z.strictObject({
     .min(1)
     .max(CONFIG_VERSION)
     .default(CONFIG_VERSION)
-    .describe('Version of the form of this file: a program that is older than the file says so.'),
+    .describe('Version of the format of this file. A program that is too old for it refuses the file.'),
   baseUrl: webUrl(false)
     .default('https://app.neostore.cloud')
-    .describe('Address of the service; https, or http on this machine.'),
+    .describe('Address of the service: https, or http on this machine.'),
   dataDir: z
     .string()
     .min(1)
     .default('./data')
-    .describe('Folder of the lake and its state: one writer, any number of readers.'),
+    .describe('Folder for the lake and its state: one writer, any number of readers.'),
   tenants: z
     .array(tenant)
     .default([])
     .superRefine((tenants, context) => {
-      // Compared without case: the ids become folder names, and some file systems know no case.
+      // Compared without case: the ids become folder names, and some file systems ignore case.
       const seen = new Set<string>();
       for (const [index, { id }] of tenants.entries()) {
         if (seen.has(id.toLowerCase()))
-          context.addIssue({ code: 'custom', path: [index, 'id'], message: 'each tenant once' });
+          context.addIssue({ code: 'custom', path: [index, 'id'], message: 'each tenant id only once' });
         seen.add(id.toLowerCase());
       }
     })
@@ -197,26 +204,26 @@ const settings = z.strictObject({
     .describe('What to load of each table.'),
   start: date()
     .optional()
-    .describe('Rows before this instant are never asked for. Default: from the first row the service has.'),
+    .describe('Rows before this instant are never fetched. Default: from the first row of the service.'),
   settleMinutes: settleMinutes
     .default(5)
-    .describe('Rows younger than this are left for the next run: the service ingests with a delay.'),
+    .describe('Rows younger than this are left for the next run, because the service ingests with a delay.'),
   callsPerMinute: rate
     .default(60)
-    .describe('Calls to the service in any sliding minute, per tenant. 0 = no limit, on this machine only.'),
+    .describe(
+      'Calls to the service in any sliding minute, per tenant. 0 = no limit (only for a service on this machine).',
+    ),
   inFlight: inFlight.default(4).describe('Calls of one tenant that may run at the same time.'),
   budget: z
     .strictObject({
       maxCalls: maxCalls
         .optional()
-        .describe('Calls that one run may send for a tenant, counts and repetitions included. Default: any number.'),
-      maxMinutes: maxMinutes
-        .optional()
-        .describe('Minutes after which a run sends no call any more. Default: any number.'),
+        .describe('Most calls that one run may send for a tenant, including counts and retries. Default: no limit.'),
+      maxMinutes: maxMinutes.optional().describe('Minutes after which a run sends no more calls. Default: no limit.'),
     })
     .prefault({})
-    .describe('How much one run may ask; the next goes on from where it stopped.'),
-  quiet: quietHours().prefault({}).describe('When no call may be sent.'),
+    .describe('Limits of one run; the next run continues where it stopped.'),
+  quiet: quietHours().prefault({}).describe('Hours in which no call is sent.'),
   page: z
     .strictObject({ maxRows: page.maxRows.default(500_000), maxBytes: page.maxBytes.default(60_000_000) })
     .prefault({})
@@ -231,28 +238,28 @@ const settings = z.strictObject({
       graceSeconds: http.graceSeconds.default(10),
     })
     .prefault({})
-    .describe('Patience with the service.'),
+    .describe('Timeouts, retries and size limits of calls.'),
   reconcile: z
     .strictObject({
       depthDays: manyDays
         .default(45)
-        .describe('Days back that a run compares by the hour; older days that are loaded are compared with `--deep`.'),
+        .describe('Past days that a run compares hour by hour. Older days are compared only with `--deep`.'),
       batchBytes: z
         .int()
         .min(MIB)
         .default(32 * MIB)
-        .describe('Bytes of answers that are merged at a time: the memory of a backfill.'),
+        .describe('Bytes of landed pages that are merged at a time; bounds the memory of a backfill.'),
     })
     .prefault({})
-    .describe('How far a run looks back, and in what portions it loads.'),
+    .describe('How far a run looks back, and how much it merges at a time.'),
   deletes: z
     .strictObject({ maxShare: deletes.maxShare.default(0.2), minRows: deletes.minRows.default(100) })
     .prefault({})
-    .describe('Guard against a source that lost its rows.'),
+    .describe('Guard against a source that has lost rows.'),
   quarantine: z
     .strictObject({ maxShare: quarantine.maxShare.default(0.2), minRows: quarantine.minRows.default(100) })
     .prefault({})
-    .describe('Guard against a source that changed its shape.'),
+    .describe('Guard against a source that has changed its format.'),
   lake: z
     .strictObject({
       keepHours: z
@@ -260,24 +267,24 @@ const settings = z.strictObject({
         .min(0)
         .max(8784)
         .default(24)
-        .describe('Hours that superseded files are kept for readers in the middle of a query.'),
+        .describe('Hours to keep superseded files for readers in the middle of a query.'),
       marts: z
         .boolean()
         .default(true)
         .describe(
-          'Keep what reports say of each day as small files (docs/lake.md), brought up to date at the end of a run.',
+          'Keep the figures of each day that reports need as small files (docs/lake.md), updated at the end of a run.',
         ),
       checks: z
         .boolean()
         .default(true)
-        .describe('Run the checks of queries/checks over the days that a run changed, and keep what they say.'),
+        .describe('Run the checks of queries/checks over the days that a run changed, and keep their results.'),
     })
     .prefault({})
     .describe('The published files.'),
   landing: z
     .strictObject({ keep: landing.keep.default(false) })
     .prefault({})
-    .describe('The answers as received.'),
+    .describe('Pages as received from the service.'),
   engine: z
     .strictObject({
       threads: z.int().min(1).max(512).optional().describe('Threads of DuckDB. Default: all cores.'),
@@ -285,10 +292,10 @@ const settings = z.strictObject({
         .string()
         .regex(/^\d+(\.\d+)?\s?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$/, { error: 'a size such as 512MB or 2GB' })
         .default('384MB')
-        .describe('Memory of DuckDB; beyond it the engine spills to disk.'),
+        .describe('Memory limit of DuckDB; beyond it the engine spills to disk.'),
     })
     .prefault({})
-    .describe('DuckDB.'),
+    .describe('Resources of DuckDB.'),
   privacy: privacySchema,
   promote: promoteSchema,
   schedule: z
@@ -300,40 +307,40 @@ const settings = z.strictObject({
         .min(0)
         .max(86_400)
         .default(0)
-        .describe('The most by which slots are delayed; each installation draws its own share once.'),
+        .describe('Largest random delay of the slots, drawn once per installation.'),
     })
     .prefault({})
-    .describe('Used by the `schedule` command.'),
+    .describe('When the `schedule` command runs.'),
   health: z
     .strictObject({
       host: z
         .string()
         .min(1)
         .default('127.0.0.1')
-        .describe('Address on which `schedule` serves /healthz, /readyz and /metrics; it asks for no password.'),
+        .describe('Address on which `schedule` serves /healthz, /readyz and /metrics, without authentication.'),
       port: z
         .int()
         .min(0)
         .max(65_535)
         .optional()
-        .describe('Its port; without one nothing is served. 0 = any free one.'),
+        .describe('Port of these endpoints; without one nothing is served. 0 = any free port.'),
       maxRunMinutes: z
         .number()
         .min(1)
         .max(100_000)
         .default(1440)
-        .describe('Minutes that a run may take before /healthz says no.'),
+        .describe('Minutes that a run may take before /healthz reports a failure.'),
     })
     .prefault({})
-    .describe('What a supervisor asks.'),
+    .describe('Health endpoints for a supervisor.'),
   webhook: z
     .strictObject({
-      url: webUrl(true).describe('Is told by POST when runs begin to fail and when they are well again.'),
-      heartbeat: z.boolean().default(false).describe('Tell the end of every run.'),
-      secret: secretSource.optional().describe('Key of the signature (HMAC-SHA-256).'),
+      url: webUrl(true).describe('Receives a POST when runs start to fail and when they recover.'),
+      heartbeat: z.boolean().default(false).describe('Also send a POST after every other run.'),
+      secret: secretSource.optional().describe('Where to read the key of the signature (HMAC-SHA-256).'),
     })
     .optional()
-    .describe('Another machine that is told how runs end.'),
+    .describe('Notifications about how runs end.'),
 });
 
 function isTimeZone(text: string): boolean {
@@ -345,12 +352,12 @@ function isTimeZone(text: string): boolean {
   }
 }
 
-/** The whole configuration as written by a person; parse gives it with its defaults. */
+/** The whole configuration. Parsing adds the defaults. */
 export const configSchema = settings.superRefine((value, context) => {
-  // An address that was already refused still comes here.
+  // This also runs for an address that was already refused.
   const isRemote = (url: string): boolean => !URL.canParse(url) || !isLoopback(new URL(url));
   const refuse = (path: (string | number)[]) =>
-    context.addIssue({ code: 'custom', path, message: '1 or more (0, no limit, only on this machine itself)' });
+    context.addIssue({ code: 'custom', path, message: '1 or more (0 = no limit, only for a service on this machine)' });
   const { baseUrl, callsPerMinute, tenants } = value;
   if (isRemote(baseUrl) && callsPerMinute === 0) refuse(['callsPerMinute']);
   for (const [index, tenant] of tenants.entries()) {

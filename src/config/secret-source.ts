@@ -1,4 +1,4 @@
-/** Where a secret comes from: never the secret itself. */
+/** Where to read a secret. The configuration never contains the secret itself. */
 import { z } from 'zod';
 
 export const secretSource = z
@@ -8,7 +8,7 @@ export const secretSource = z
       .string()
       .min(1)
       .optional()
-      .describe("File that holds the secret and nothing else; relative to the configuration's folder."),
+      .describe('File that contains only the secret; relative to the folder of the configuration file.'),
     command: z.string().min(1).optional().describe('Shell command that prints the secret, e.g. `pass show insights`.'),
   })
   .refine((source) => Object.keys(source).length === 1, { error: 'exactly one of env, file, command' });

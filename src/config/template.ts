@@ -1,4 +1,4 @@
-/** A configuration file to begin with: what was chosen, then every other key as a comment with its default. */
+/** A first configuration file: the chosen values, then every other key as a comment with its default. */
 import { stringify } from 'yaml';
 import { configKeys, type Key } from './names.ts';
 import type { SecretSource } from './secret-source.ts';
@@ -8,12 +8,12 @@ export interface Choices {
   readonly baseUrl: string;
   readonly dataDir: string;
   readonly secret: { readonly kind: 'apiKey' | 'token'; readonly source: SecretSource };
-  /** First day wanted; undefined = all that the source has. */
+  /** First day to load; undefined = everything. */
   readonly start?: string | undefined;
   readonly schedule: { readonly cron: string; readonly timeZone: string };
 }
 
-/** `env:NAME`, `file:PATH`, `command:COMMAND`; undefined for anything else, a key itself above all. */
+/** Parses `env:NAME`, `file:PATH` or `command:COMMAND`. Undefined for anything else, such as the key itself. */
 export function parseSecretPlace(text: string): SecretSource | undefined {
   const match = /^(env|file|command):(.+)$/s.exec(text.trim());
   const [, kind, rest = ''] = match ?? [];
@@ -28,7 +28,7 @@ export function configText({ tenant, baseUrl, dataDir, secret, start, schedule }
     dataDir,
     ...(start === undefined ? {} : { start }),
     tenants: [{ id: tenant, [secret.kind]: secret.source }],
-    // A group that is written stands there whole: a second one of the same name would be no YAML.
+    // The complete group: a commented second group of the same name would not be valid YAML once uncommented.
     schedule: { ...schedule, jitterSeconds: 0 },
   };
   const known = new Set(Object.keys(chosen));
@@ -37,12 +37,12 @@ export function configText({ tenant, baseUrl, dataDir, secret, start, schedule }
   );
   const ofTenant = configKeys().flatMap(({ path: [list, key] }) => (list === 'tenants[]' && key ? [key] : []));
   const ownKeys = [...new Set(ofTenant)].filter((key) => !['id', 'apiKey', 'token'].includes(key));
-  return `# insights-etl: docs/config.md describes every key. No secret stands in here, only where one comes from.
+  return `# insights-etl: docs/config.md describes every key. This file never contains a secret, only where to read it.
 ${stringify(chosen, { lineWidth: 0 })}
-# More of a tenant, below its id: ${ownKeys.join(', ')}.
-# A second tenant is a second entry of the list.
+# More keys of a tenant, to be added below its id: ${ownKeys.join(', ')}.
+# For a second tenant, add a second entry to the list.
 
-# Everything else, with its default. To change a key, remove the "# " before it and before the group it stands in.
+# All other keys with their defaults. To change one, remove the "# " before it and before the group that it belongs to.
 ${commented(others)}`;
 }
 

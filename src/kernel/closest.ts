@@ -8,6 +8,12 @@ export function closest(word: string, words: readonly string[]): string | undefi
   return best && best.distance <= Math.max(1, Math.floor(best.candidate.length / 4)) ? best.candidate : undefined;
 }
 
+/** `Did you mean "run"? `, with a space to go on after it; empty where no known word is close enough. */
+export function didYouMean(word: string, words: readonly string[]): string {
+  const match = closest(word, words);
+  return match === undefined ? '' : `Did you mean "${match}"? `;
+}
+
 /** Insertions, deletions, replacements, and swaps of neighbours, each counted once. */
 function editDistance(a: string, b: string): number {
   let before: readonly number[] = [];

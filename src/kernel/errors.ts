@@ -145,3 +145,8 @@ export class BudgetError extends InsightsError {
     this.limit = detail.limit;
   }
 }
+
+/** The system's code of an error such as ENOENT; undefined if it has none. */
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+}

@@ -90,7 +90,7 @@ export const TABLES: Tables = {
 export type Tables = Readonly<Record<TableName, Table>>;
 
 /** In order of urgency: Logs are the only ones with an expiry date. */
-export const TABLE_NAMES: readonly TableName[] = ['Logs', 'Events', 'Metrics'];
+export const TABLE_NAMES = ['Logs', 'Events', 'Metrics'] as const satisfies readonly TableName[];
 
 /** The table with this name; `undefined` when there is none. */
 export function findTable(name: unknown): TableName | undefined {

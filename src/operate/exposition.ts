@@ -1,4 +1,4 @@
-/** The text format that Prometheus reads (version 0.0.4): a few lines of grammar, so no library is needed for it. */
+/** The text format of Prometheus (version 0.0.4). It is too simple to need a library. */
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -6,13 +6,13 @@ export interface Family {
   readonly name: string;
   readonly help: string;
   readonly type: 'gauge' | 'counter';
-  /** A family without samples is left out. */
+  /** A family without samples is omitted. */
   readonly samples: readonly { readonly labels?: Labels; readonly value: number }[];
 }
 
 export const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** Families as text; each with its help and type, a line a sample. */
+/** Each family with its help and type, then one line per sample. */
 export function exposition(families: readonly Family[]): string {
   const blocks = families.flatMap(({ name, help, type, samples }) => {
     if (samples.length === 0) return [];

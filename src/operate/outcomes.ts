@@ -1,4 +1,4 @@
-/** `outcomes.json`: how the last run of each table ended, when it last succeeded, and the calls sent so far. */
+/** `outcomes.json`: how the last run of each table ended, when one last succeeded, and the calls sent so far. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -14,13 +14,13 @@ const outcomesSchema = z.object({
   tables: z
     .array(z.object({ tenant: z.string(), table: z.string(), verified: z.boolean(), successMs: z.number().optional() }))
     .default([]),
-  /** Since the data directory was made, by tenant and status. */
+  /** Since the data directory was created, by tenant and status. */
   calls: z.record(z.string(), z.record(z.string(), z.number())).default({}),
 });
 
 export type Outcomes = z.output<typeof outcomesSchema>;
 
-/** What was recorded; nothing where it cannot be read, since the lake does not depend on it. */
+/** An unreadable record counts as empty, because the lake does not depend on it. */
 export async function readOutcomes(dataDir: string): Promise<Outcomes> {
   try {
     return outcomesSchema.parse(JSON.parse(await readFile(join(dataDir, FILE), 'utf8')));
@@ -29,7 +29,7 @@ export async function readOutcomes(dataDir: string): Promise<Outcomes> {
   }
 }
 
-/** Adds a run: tables that it left out keep what was known of them. `report` is undefined where it could not begin. */
+/** Adds a run. Tables that it did not load keep their record. `report` is undefined if the run failed to start. */
 export async function recordOutcome(
   dataDir: string,
   report: RunReport | undefined,
@@ -44,12 +44,12 @@ export async function recordOutcome(
     const successMs = verified ? ended.finishedMs : tables.get(`${tenant} ${table}`)?.successMs;
     tables.set(`${tenant} ${table}`, { tenant, table, verified, ...(successMs === undefined ? {} : { successMs }) });
   }
-  const after: Outcomes = { last: ended, tables: [...tables.values()], calls: added(before.calls, calls) };
+  const after: Outcomes = { last: ended, tables: [...tables.values()], calls: addCalls(before.calls, calls) };
   await writeDurably(join(dataDir, FILE), `${JSON.stringify(after)}\n`, files);
 }
 
-/** Both counts together, by tenant and status. */
-export function added(
+/** The sum of both counts, by tenant and status. */
+export function addCalls(
   before: Readonly<Record<string, CallCounts>>,
   more: ReadonlyMap<string, CallCounts>,
 ): Record<string, Record<string, number>> {

@@ -1,32 +1,32 @@
-/** `/healthz`, `/readyz` and `/metrics` of a process that stays. Numbers and names alone: no row, no key, no query. */
+/** Serves `/healthz`, `/readyz` and `/metrics`. Answers contain numbers and names, never a row, key or query. */
 import { createServer, type ServerResponse } from 'node:http';
 import { ConfigError } from '../kernel/errors.ts';
 import { CONTENT_TYPE } from './exposition.ts';
 
-/** `ok` decides the status code, 200 or 503; `detail` is one line for the person who looks. */
+/** `ok` gives status 200 or 503; `detail` is one line for people. */
 export interface Probe {
   readonly ok: boolean;
   readonly detail: string;
 }
 
 export interface Answers {
-  /** The process does its work: restart it when it says no. */
+  /** If not ok, the process should be restarted. */
   healthy(): Probe;
-  /** There is a lake to read. */
+  /** Ok if there is a lake to read. */
   ready(): Promise<Probe>;
   metrics(): Promise<string>;
 }
 
 export interface HealthServer extends AsyncDisposable {
-  /** The one given, or the one chosen for port 0. */
+  /** The given port, or the one chosen for port 0. */
   readonly port: number;
 }
 
-/** Listens until disposed. Throws ConfigError when the address cannot be had. */
+/** Listens until disposed. Throws ConfigError if the address cannot be used. */
 export async function startHealthServer(host: string, port: number, answers: Answers): Promise<HealthServer> {
   const server = createServer((request, response) => {
     answer(request.method, request.url ?? '/', response, answers).catch(() => {
-      // What went wrong may quote a path or a row: the log of the run tells it, not this page.
+      // The error may quote a path or a row, so it is not shown.
       if (!response.headersSent) response.writeHead(500, { 'content-type': 'text/plain' });
       response.end('error\n');
     });
@@ -36,7 +36,7 @@ export async function startHealthServer(host: string, port: number, answers: Ans
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
         new ConfigError(`The health address ${host}:${port} cannot be used (${error.code ?? 'error'}).`, {
-          hint: 'Choose another `health.port`, or stop the process that has it.',
+          hint: 'Choose another `health.port`, or stop the process that uses it.',
           where: { key: 'health.port' },
         }),
       );
@@ -66,7 +66,7 @@ async function answer(
     response.end(method === 'HEAD' ? '' : body);
   };
   const probe = ({ ok, detail }: Probe): void => send(ok ? 200 : 503, `${ok ? 'ok' : 'not ok'}: ${detail}\n`);
-  if (method !== 'GET' && method !== 'HEAD') return send(405, 'only GET\n');
+  if (method !== 'GET' && method !== 'HEAD') return send(405, 'only GET is allowed\n');
   if (path === '/healthz') return probe(answers.healthy());
   if (path === '/readyz') return probe(await answers.ready());
   if (path === '/metrics') return send(200, await answers.metrics(), CONTENT_TYPE);

@@ -1,8 +1,7 @@
-/** Counts the calls to the source as they are sent, by tenant and by how they were answered. No text of a call is kept. */
-
+/** Counts the calls to the source by tenant and status. Keeps no text of a call. */
 import type { Runtime } from '../kernel/runtime.ts';
 
-/** `200`, `429` …, or `failed` where no answer came. */
+/** Calls by status: `200`, `429` …, or `failed` if no answer came. */
 export type CallCounts = Readonly<Record<string, number>>;
 
 export interface Traffic {
@@ -10,7 +9,7 @@ export interface Traffic {
   readonly fetch: typeof globalThis.fetch;
   /** By tenant, since the last `take`. */
   counts(): ReadonlyMap<string, CallCounts>;
-  /** As `counts`, and begins anew. */
+  /** Like `counts`, and resets them. */
   take(): ReadonlyMap<string, CallCounts>;
   /** Calls sent in the last minute, by tenant. */
   perMinute(): ReadonlyMap<string, number>;
@@ -27,9 +26,9 @@ export function watchTraffic({ fetch, ...clock }: Pick<Runtime, 'fetch' | 'monot
   };
   const recent = (tenant: string): number[] => {
     const from = clock.monotonic() - MINUTE_MS;
-    const left = (sent.get(tenant) ?? []).filter((at) => at > from);
-    sent.set(tenant, left);
-    return left;
+    const times = (sent.get(tenant) ?? []).filter((at) => at > from);
+    sent.set(tenant, times);
+    return times;
   };
   return {
     async fetch(input, init) {

@@ -1,8 +1,8 @@
 /**
- * Tells another machine how runs end: once when they begin to fail or fail differently, once when they are well again, and
- * (a heartbeat) after each run if wanted. Only names, counts and exit codes leave: never a message, which could name a file.
+ * Notifies a webhook once when runs start to fail or fail differently, once when they recover, and with `heartbeat` after
+ * every run. Sends only names, counts and exit codes: never a message, which could contain a path.
  *
- * The receiver checks `x-insights-signature: sha256=<hex>`, the HMAC-SHA-256 of `<x-insights-timestamp>.<body>`.
+ * The receiver can check `x-insights-signature: sha256=<hex>`, the HMAC-SHA-256 of `<x-insights-timestamp>.<body>`.
  */
 import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -13,9 +13,9 @@ import type { Runtime } from '../kernel/runtime.ts';
 
 export interface Webhook {
   readonly url: string;
-  /** Tell every run, not only changes. */
+  /** Notify after every run, not only after changes. */
   readonly heartbeat: boolean;
-  /** Reads the key of the signature anew; undefined = not signed. */
+  /** Reads the key of the signature at each call; undefined = not signed. */
   readonly secret: (() => Promise<string>) | undefined;
 }
 
@@ -26,10 +26,10 @@ const ATTEMPTS = 5;
 const TIMEOUT_MS = 10_000;
 
 /**
- * Sends what is to be told of a run that has ended. Never throws: a receiver that is down is logged, and told at the next
- * run, since what was told last is recorded only when it was received.
+ * Sends the notification for a run that has ended, if there is one. Never throws. If the receiver is down, that is logged,
+ * and the next run notifies it, because `webhook.json` changes only after a successful delivery.
  */
-export async function tell(
+export async function notifyWebhook(
   webhook: Webhook,
   dataDir: string,
   exitCode: number,
@@ -37,8 +37,7 @@ export async function tell(
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<void> {
-  const told = await toldLast(dataDir);
-  const kind = kindOf(told, exitCode, webhook.heartbeat);
+  const kind = kindOf(await lastReported(dataDir), exitCode, webhook.heartbeat);
   if (kind === undefined) return;
   const tables = (report?.tables ?? []).map(({ tenant, table, outcome, hours, error }) => ({
     tenant,
@@ -53,15 +52,15 @@ export async function tell(
     await deliver(webhook, body, runtime, signal);
     await writeDurably(join(dataDir, FILE), `${JSON.stringify({ exitCode })}\n`, runtime.files);
   } catch (error) {
-    // The address may itself be a secret, and fetch's errors can quote it.
+    // The URL may be a secret, and errors of fetch can quote it.
     const reason = error instanceof Refused ? error.message : 'no answer';
-    runtime.log.warn({ event: 'webhook.failed', kind, reason }, 'the webhook could not be told');
+    runtime.log.warn({ event: 'webhook.failed', kind, reason }, 'the webhook could not be reached');
   }
 }
 
-function kindOf(told: number, exitCode: number, heartbeat: boolean): Kind | undefined {
-  if (exitCode !== 0 && exitCode !== told) return 'failure';
-  if (exitCode === 0 && told !== 0) return 'recovered';
+function kindOf(reported: number, exitCode: number, heartbeat: boolean): Kind | undefined {
+  if (exitCode !== 0 && exitCode !== reported) return 'failure';
+  if (exitCode === 0 && reported !== 0) return 'recovered';
   return heartbeat ? (exitCode === 0 ? 'heartbeat' : 'failure') : undefined;
 }
 
@@ -95,8 +94,8 @@ async function signed({ secret }: Webhook, body: string, runtime: Runtime): Prom
   return { 'x-insights-timestamp': timestamp, 'x-insights-signature': `sha256=${hex}` };
 }
 
-/** The exit code told last; 0 where nothing was: to be well needs no telling at first. */
-async function toldLast(dataDir: string): Promise<number> {
+/** The last exit code that the receiver got, initially 0: a healthy first run sends no notification. */
+async function lastReported(dataDir: string): Promise<number> {
   const text = await readFile(join(dataDir, FILE), 'utf8').catch(() => '');
   return Number(/"exitCode":(\d+)/.exec(text)?.[1] ?? 0);
 }

@@ -1,6 +1,6 @@
 /**
- * A result as a small chart of text, by the `chart:` line of a report's head: columns of blocks over time, or bars.
- * Periods that are not fully verified are marked, so that an unfinished day is not read as a fall.
+ * Draws a result as a small text chart, as the `chart:` line of the report says: columns over time, or bars. Periods that
+ * are not fully verified are marked, so that an unfinished day does not look like a drop.
  */
 import type { Json } from '@duckdb/node-api';
 import type { ResultRows } from '../query/reader.ts';
@@ -8,7 +8,7 @@ import { visible } from './visible.ts';
 
 const BLOCKS = ' ▁▂▃▄▅▆▇█';
 const HEIGHT = 6;
-/** More panels than this are a table. */
+/** Panels drawn at most. */
 const PANELS = 6;
 const BARS = 40;
 const LABEL = 24;
@@ -24,17 +24,17 @@ interface ChartSpec {
 interface Point {
   readonly x: string;
   value: number;
-  sure: boolean;
+  verified: boolean;
 }
 
-/** Reads `line x=day y=installs,removals series=device`; nothing where it says no axes. */
+/** Parses `line x=day y=installs,removals series=device`. Undefined if an axis is missing. */
 export function parseChart(text: string | undefined): ChartSpec | undefined {
   const [kind = '', ...words] = (text ?? '').split(/\s+/);
-  const of = (key: string): string | undefined =>
+  const valueOf = (key: string): string | undefined =>
     words.find((word) => word.startsWith(`${key}=`))?.slice(key.length + 1);
-  const x = of('x');
-  const y = of('y');
-  return x === undefined || y === undefined ? undefined : { kind, x, y: y.split(','), series: of('series') };
+  const x = valueOf('x');
+  const y = valueOf('y');
+  return x === undefined || y === undefined ? undefined : { kind, x, y: y.split(','), series: valueOf('series') };
 }
 
 /** Draws a result, `width` characters wide. Ends with a line feed. */
@@ -43,28 +43,28 @@ export async function drawChart(result: ResultRows, spec: ChartSpec, width: numb
   if (panels.size === 0) return 'no rows, no chart\n';
   const draw = spec.kind === 'bar' ? drawBars : drawColumns;
   const shown = [...panels].slice(0, PANELS).map(([title, points]) => draw(title, points, width));
-  const unsure = [...panels.values()].some((points) => points.some((point) => !point.sure));
+  const hasUnverified = [...panels.values()].some((points) => points.some((point) => !point.verified));
   return (
     shown.join('\n') +
-    (panels.size > PANELS ? `… ${panels.size - PANELS} more series; the table has them all\n` : '') +
-    (unsure ? '? marks periods that are not fully verified\n' : '')
+    (panels.size > PANELS ? `… ${panels.size - PANELS} more series; without --chart all are shown\n` : '') +
+    (hasUnverified ? '? marks periods that are not fully verified\n' : '')
   );
 }
 
-/** A panel for each figure and series, and for each tenant where there are several. */
+/** One panel per figure and series; with several tenants, one set of panels for each. */
 async function collect({ columns, batches }: ResultRows, spec: ChartSpec): Promise<Map<string, Point[]>> {
   const at = (name: string | undefined): number => columns.findIndex((column) => column.name === name);
   const [x, series, tenant, share] = [at(spec.x), at(spec.series), at('tenant_id'), at('verified_share')];
   const figures = spec.y.map((name) => ({ name, index: at(name) })).filter(({ index }) => index >= 0);
-  const found: { tenant: string; title: string; x: string; value: number; sure: boolean }[] = [];
+  const found: { tenant: string; title: string; x: string; value: number; verified: boolean }[] = [];
   for await (const batch of batches())
     for (const row of batch)
       for (const { name, index } of figures) {
         const value = row[index];
         if (value === null || value === undefined || !Number.isFinite(Number(value))) continue;
         const title = series < 0 ? name : `${name} · ${label(row[series])}`;
-        const sure = share < 0 || row[share] === null || Number(row[share]) >= 1;
-        found.push({ tenant: label(row[tenant]), title, x: label(row[x]), value: Number(value), sure });
+        const verified = share < 0 || row[share] === null || Number(row[share]) >= 1;
+        found.push({ tenant: label(row[tenant]), title, x: label(row[x]), value: Number(value), verified });
       }
   const several = new Set(found.map((point) => point.tenant)).size > 1;
   const panels = new Map<string, Map<string, Point & { rows: number }>>();
@@ -72,15 +72,15 @@ async function collect({ columns, batches }: ResultRows, spec: ChartSpec): Promi
     const name = several ? `${owner} · ${title}` : title;
     const points = panels.get(name) ?? new Map<string, Point & { rows: number }>();
     panels.set(name, points);
-    // Columns that the chart does not name make several rows of one x: counts add up, of ratios the mean is shown.
-    const same = points.get(point.x);
-    if (same === undefined) {
+    // Columns that the chart does not use give several rows for one x: counts are summed, ratios are averaged.
+    const existing = points.get(point.x);
+    if (existing === undefined) {
       points.set(point.x, { ...point, rows: 1 });
       continue;
     }
-    same.rows++;
-    same.value += RATIO.test(title) ? (point.value - same.value) / same.rows : point.value;
-    same.sure &&= point.sure;
+    existing.rows++;
+    existing.value += RATIO.test(title) ? (point.value - existing.value) / existing.rows : point.value;
+    existing.verified &&= point.verified;
   }
   const sorted = (points: readonly Point[]): Point[] =>
     spec.kind === 'bar' ? [...points] : [...points].sort((a, b) => (a.x < b.x ? -1 : 1));
@@ -92,7 +92,7 @@ function drawColumns(title: string, all: readonly Point[], width: number): strin
   const axis = [high, low].map(figure);
   const margin = Math.max(...axis.map((text) => text.length)) + 1;
   const points = thinned(all, Math.max(10, width - margin - 1));
-  // As wide as the space allows, up to three characters a point.
+  // As wide as the space allows, up to three characters per point.
   const step = Math.max(1, Math.min(3, Math.floor((width - margin - 1) / points.length)));
   const span = high - low || 1;
   const lines = Array.from({ length: HEIGHT }, (_, index) => {
@@ -104,14 +104,14 @@ function drawColumns(title: string, all: readonly Point[], width: number): strin
     const mark = index === 0 ? axis[0] : index === HEIGHT - 1 ? axis[1] : '';
     return `${(mark ?? '').padStart(margin - 1)} │${cells.join('')}`.trimEnd();
   });
-  const marks = points.map(({ sure }) => (sure ? ' ' : '?').padEnd(step)).join('');
+  const marks = points.map(({ verified }) => (verified ? ' ' : '?').padEnd(step)).join('');
   const [first, last] = [points[0]?.x ?? '', points.at(-1)?.x ?? ''];
   const range = first === last ? first : `${first} … ${last}`;
   const pad = ' '.repeat(margin + 1);
   return `${title}\n${lines.join('\n')}\n${marks.trim() === '' ? '' : `${pad}${marks.trimEnd()}\n`}${pad}${range}\n`;
 }
 
-/** Neighbours share a column where there are more points than columns: their mean, so that no sum is feigned. */
+/** With more points than columns, neighbours share a column that shows their mean. */
 function thinned(points: readonly Point[], most: number): readonly Point[] {
   const size = Math.ceil(points.length / most);
   if (size <= 1) return points;
@@ -120,7 +120,7 @@ function thinned(points: readonly Point[], most: number): readonly Point[] {
     return {
       x: (index + 1) * size >= points.length ? (group.at(-1)?.x ?? '') : (group[0]?.x ?? ''),
       value: group.reduce((sum, { value }) => sum + value, 0) / group.length,
-      sure: group.every(({ sure }) => sure),
+      verified: group.every(({ verified }) => verified),
     };
   });
 }
@@ -130,9 +130,9 @@ function drawBars(title: string, points: readonly Point[], width: number): strin
   const names = points.map(({ x }) => (x.length > LABEL ? `${x.slice(0, LABEL - 1)}…` : x));
   const margin = Math.max(...names.map((name) => name.length));
   const room = Math.max(8, Math.min(BARS, width - margin - 16));
-  const lines = points.map(({ value, sure }, index) => {
+  const lines = points.map(({ value, verified }, index) => {
     const bar = '█'.repeat(high === 0 ? 0 : Math.round((Math.abs(value) / high) * room));
-    return `${(names[index] ?? '').padEnd(margin)} │${bar} ${figure(value)}${sure ? '' : ' ?'}`;
+    return `${(names[index] ?? '').padEnd(margin)} │${bar} ${figure(value)}${verified ? '' : ' ?'}`;
   });
   return `${title}\n${lines.join('\n')}\n`;
 }

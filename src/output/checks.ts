@@ -1,15 +1,15 @@
-/** What the checks say, for people; those that pass are not named. */
-import type { CheckStatus, RunReport } from '../model/report.ts';
+/** The results of the checks for people. Checks that pass are omitted. */
+import type { CheckResult, CheckStatus } from '../model/report.ts';
 import { count, plural } from './format.ts';
 import { renderTable } from './table.ts';
 
-/** More of them than this are read with `insights-etl sql`. */
+/** Lines shown at most; `insights-etl sql` shows the rest. */
 const SHOWN = 20;
 
-type Told = RunReport['checks'][number] | CheckStatus;
+type CheckOutcome = CheckResult | CheckStatus;
 
-/** Nothing where nothing failed. */
-export function checksText(checks: readonly Told[], title: string, colour: boolean): string {
+/** Empty if no check failed. */
+export function checksText(checks: readonly CheckOutcome[], title: string, colour: boolean): string {
   const failed = checks.filter(({ failures, error }) => failures > 0 || error !== undefined);
   if (failed.length === 0) return '';
   const columns = [
@@ -21,12 +21,12 @@ export function checksText(checks: readonly Told[], title: string, colour: boole
   ];
   const rows = failed
     .slice(0, SHOWN)
-    .map((told) => [
-      told.tenant,
-      told.check,
-      told.severity,
-      told.failures > 0 ? count(told.failures) : '',
-      whereOf(told),
+    .map((outcome) => [
+      outcome.tenant,
+      outcome.check,
+      outcome.severity,
+      outcome.failures > 0 ? count(outcome.failures) : '',
+      whereOf(outcome),
     ]);
   const more =
     failed.length > SHOWN
@@ -35,13 +35,9 @@ export function checksText(checks: readonly Told[], title: string, colour: boole
   return `\n${title}; \`insights-etl check\` shows the rows:\n${renderTable(columns, rows, colour)}${more}`;
 }
 
-function whereOf(told: Told): string {
-  const days =
-    'days' in told
-      ? `in the ${plural(told.days, 'day')} looked at`
-      : told.firstDay === told.lastDay
-        ? (told.firstDay ?? '')
-        : `${told.firstDay} to ${told.lastDay}`;
-  if (told.error === undefined) return days;
-  return `could not run: ${told.error}`;
+function whereOf(outcome: CheckOutcome): string {
+  if (outcome.error !== undefined) return `could not run: ${outcome.error}`;
+  if ('days' in outcome) return `in the ${plural(outcome.days, 'day')} checked`;
+  const { firstDay = '', lastDay } = outcome;
+  return firstDay === lastDay ? firstDay : `${firstDay} to ${lastDay}`;
 }

@@ -1,19 +1,20 @@
-/** The data dictionary as a Markdown document. Pure. */
+/** The data dictionary as a Markdown document. */
+import { percent } from './format.ts';
 
 export interface DictionaryRow {
   readonly name: string;
   /** table, view or macro. */
   readonly kind: string;
   readonly holds: string | undefined;
-  /** Undefined for a macro: its columns are known when it is called. */
+  /** Undefined for a macro, whose columns are known only when it is called. */
   readonly column: string | undefined;
   readonly type: string | undefined;
   readonly columnHolds: string | undefined;
-  /** Share of the type's rows that have it; undefined where every row does. */
+  /** Share of the rows of the type that have a value; undefined if every row does. */
   readonly share: number | undefined;
 }
 
-/** One section a table, view or macro; rows of one must stand together. */
+/** One section per table, view or macro. Rows with the same name must be adjacent. */
 export function* dictionaryLines(rows: readonly DictionaryRow[]): Generator<string> {
   yield '# Data dictionary';
   let current: string | undefined;
@@ -31,13 +32,12 @@ export function* dictionaryLines(rows: readonly DictionaryRow[]): Generator<stri
       }
     }
     if (row.column === undefined) continue;
-    const share =
-      row.share === undefined || row.share === 1 ? '' : `${(row.share * 100).toFixed(row.share < 0.1 ? 2 : 0)} %`;
+    const share = row.share === undefined || row.share === 1 ? '' : percent(row.share);
     yield `| ${cell(row.column)} | ${cell(row.type ?? '')} | ${cell(row.columnHolds ?? '')} | ${share} |`;
   }
 }
 
-/** Names and paths come from the source: no character of theirs may end a cell, or begin markup. */
+/** Names and paths come from the source: none of their characters may end a cell or start markup. */
 function cell(text: string): string {
   return text.replaceAll(/\s+/g, ' ').replaceAll(/[\\|<>`*[\]]/g, String.raw`\$&`);
 }

@@ -1,9 +1,9 @@
-/** Changes in the shape of the source's rows, for people. */
+/** Changes in the shape of the source's rows as text. */
 import type { RunReport } from '../model/report.ts';
 import { plural } from './format.ts';
 import { renderTable } from './table.ts';
 
-/** More of them than this are read with `insights-etl properties --drift`. */
+/** Lines shown at most; `insights-etl properties --drift` shows the rest. */
 const SHOWN = 10;
 
 const CHANGES = {
@@ -13,7 +13,7 @@ const CHANGES = {
   stopped: 'stopped',
 } as const satisfies Readonly<Record<RunReport['drift'][number]['change'], string>>;
 
-/** Nothing where nothing has changed. */
+/** Empty if nothing has changed. */
 export function driftText(drift: RunReport['drift'], title: string, colour: boolean): string {
   if (drift.length === 0) return '';
   const columns = ['tenant', 'table', 'type', 'change', 'path', 'kind', 'since'].map((name) => ({ title: name }));

@@ -1,4 +1,4 @@
-/** Numbers, sizes and times as people read them, and JSON that keeps big integers exact. */
+/** Numbers, sizes and times for people, and JSON that keeps big integers exact. */
 
 /** `1,234,567`. */
 export function count(value: number | bigint): string {
@@ -27,12 +27,17 @@ export function duration(seconds: number): string {
   return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
 }
 
+/** `25 %`, `2.5 %`, `0.25 %`. */
+export function percent(share: number): string {
+  return `${(share * 100).toFixed(share < 0.01 ? 2 : share < 0.1 ? 1 : 0)} %`;
+}
+
 /** `1 row`, `2 rows`. */
 export function plural(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
-/** One line of JSON; integers beyond 2^53 keep their digits as text. */
+/** One line of JSON. Integers beyond 2^53 become strings, to keep all digits. */
 export function json(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) => {
     if (typeof inner === 'bigint') return Number.isSafeInteger(Number(inner)) ? Number(inner) : inner.toString();

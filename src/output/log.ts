@@ -1,6 +1,6 @@
 /**
- * The log: JSON lines where a program reads them, plain warnings where a person does. Secrets cannot print themselves
- * (`config/secret.ts`); the redaction here is the second line of defence, against header objects passed by mistake.
+ * The log: JSON lines in a pipe, plain warnings on a terminal. Secrets cannot print themselves (`config/secret.ts`); the
+ * redaction here is a second line of defence, against header objects logged by mistake.
  */
 import { pino, type Logger } from 'pino';
 import { z } from 'zod';
@@ -14,7 +14,7 @@ export interface Verbosity {
   readonly quiet?: boolean | undefined;
 }
 
-/** A pino logger over standard error: warnings only on a terminal (bars tell the rest), everything with `verbose`. */
+/** A pino logger over standard error. On a terminal it prints only warnings, because bars show the rest. */
 export function createLog(terminal: Terminal, { verbose, quiet }: Verbosity): Logger {
   const person = terminal.isTTY === true && verbose !== true;
   const level = verbose === true ? 'debug' : quiet === true ? 'error' : person ? 'warn' : 'info';
@@ -36,7 +36,7 @@ const logLine = z.object({
 
 function sentence(line: string): string {
   const { level, msg, tenant, table, outcome, failure } = logLine.parse(JSON.parse(line));
-  // How a table ended stands in the summary that follows.
+  // The summary that follows says how a table ended.
   if (table !== undefined && (outcome ?? failure) !== undefined) return '';
   const place = [tenant, table].filter((part) => part !== undefined).join(' ');
   return `${level >= 50 ? 'error' : 'warning'}: ${place === '' ? '' : `${place}: `}${msg}\n`;

@@ -1,12 +1,12 @@
-/** What `privacy audit` prints. */
+/** The output of `privacy audit`. */
 import type { AuditReport } from '../model/report.ts';
-import { count, plural } from './format.ts';
+import { count, percent, plural } from './format.ts';
 import { renderTable } from './table.ts';
 import { visible } from './visible.ts';
 
 export function auditSummary({ paths, rowsOfAType }: AuditReport, colour: boolean): string {
-  const looked = `Looked at ${count(rowsOfAType)} rows of a type at most.`;
-  if (paths.length === 0) return `No path without a rule looks like personal data. ${looked}\n`;
+  const scope = `At most ${count(rowsOfAType)} rows of each type were examined.`;
+  if (paths.length === 0) return `No path without a rule looks like personal data. ${scope}\n`;
   const columns = [
     { title: 'table' },
     { title: 'type' },
@@ -21,8 +21,8 @@ export function auditSummary({ paths, rowsOfAType }: AuditReport, colour: boolea
     visible(path),
     looksLike,
     count(values),
-    `${(share * 100).toFixed(share < 0.01 ? 2 : 0)} %`,
+    percent(share),
   ]);
-  const end = `${plural(paths.length, 'path')} without a rule. ${looked}\nRules are \`privacy.rules\` of the configuration (docs/privacy.md); \`insights-etl rebuild\` applies them to what is stored.\n`;
+  const end = `${plural(paths.length, 'path')} without a rule. ${scope}\nAdd rules under \`privacy.rules\` in the configuration (docs/privacy.md); \`insights-etl rebuild\` applies them to stored rows.\n`;
   return `${renderTable(columns, rows, colour)}\n${end}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Progress of a run on standard error: one bar a table with its rate and remaining time on a terminal, log lines in a
- * pipe. cli-progress writes to a pipe even when told not to, so it is not even created there.
+ * Progress of a run on standard error: on a terminal one bar per table with its rate and remaining time, in a pipe log
+ * lines. cli-progress would write to a pipe even if configured not to, so it is not created there.
  */
 import cliProgress from 'cli-progress';
 import type { Logger } from 'pino';
@@ -11,18 +11,20 @@ import type { Terminal } from './terminal.ts';
 
 export interface ProgressView {
   readonly listen: ProgressListener;
-  /** Removes the bars; the summary follows on standard output. */
+  /** Removes the bars. */
   readonly stop: () => void;
 }
 
-/** Chooses the view: bars for a person, lines for a log, nothing with `quiet`. */
+type Clock = Runtime['monotonic'];
+
+/** Bars on a terminal, otherwise log lines; nothing with `quiet`. */
 export function createProgress(
   terminal: Terminal,
-  runtime: Pick<Runtime, 'log' | 'monotonic'>,
+  { log, monotonic }: Pick<Runtime, 'log' | 'monotonic'>,
   options: { bars: boolean; quiet: boolean },
 ): ProgressView {
   if (options.quiet) return { listen: () => {}, stop: () => {} };
-  return options.bars && terminal.isTTY === true ? bars(terminal, runtime) : lines(runtime.log);
+  return options.bars && terminal.isTTY === true ? bars(terminal, monotonic) : lines(log);
 }
 
 const PROGRESS = { planned: 'table.planned', merged: 'table.merged', waiting: 'limit.wait' } as const;
@@ -39,12 +41,11 @@ function lines(log: Logger): ProgressView {
   };
 }
 
-type Clock = Pick<Runtime, 'monotonic'>;
-
 interface Bar {
   readonly bar: cliProgress.SingleBar;
   rows: number;
   bytes: number;
+  /** On the monotonic clock. */
   startedMs: number;
   plan: string;
 }
@@ -59,7 +60,7 @@ function bars(terminal: Terminal, clock: Clock): ProgressView {
       barsize: 24,
       hideCursor: true,
       clearOnComplete: true,
-      // Ours to give: cli-progress asks the wall clock for its own estimate and shows it as raw seconds.
+      // Not used: the estimate of cli-progress follows the wall clock and is shown in raw seconds.
       etaBuffer: 1,
       gracefulExit: false,
       fps: 8,
@@ -72,7 +73,7 @@ function bars(terminal: Terminal, clock: Clock): ProgressView {
     const known = open.get(key);
     if (known) return known;
     const bar = multi.create(1, 0, { name: key.padEnd(24), note: '' });
-    const fresh = { bar, rows: 0, bytes: 0, startedMs: clock.monotonic(), plan: '' };
+    const fresh = { bar, rows: 0, bytes: 0, startedMs: clock(), plan: '' };
     open.set(key, fresh);
     return fresh;
   };
@@ -93,24 +94,24 @@ function show(
   }
   const state = barOf(event.tenant, event.table);
   if (event.kind === 'planned') {
-    state.startedMs = clock.monotonic();
+    state.startedMs = clock();
     state.bar.setTotal(Math.max(1, event.rows));
     state.plan = ` ${plural(event.rows, 'row')} in ${plural(event.pages, 'page')}`;
     state.bar.update({ note: `plan${state.plan}` });
   } else if (event.kind === 'page') {
     state.rows += event.rows;
     state.bytes += event.bytes;
-    state.bar.update(Math.min(state.rows, state.bar.getTotal()), { note: pace(state, clock.monotonic()) });
+    state.bar.update(Math.min(state.rows, state.bar.getTotal()), { note: pace(state, clock) });
   } else if (event.kind === 'merged') {
-    state.bar.update({ note: `${pace(state, clock.monotonic())} · merging` });
+    state.bar.update({ note: `${pace(state, clock)} · merging` });
   } else {
     if (event.phase === 'done') state.bar.update(state.bar.getTotal());
     state.bar.update({ note: event.phase === 'fetch' ? `fetch${state.plan}` : event.phase });
   }
 }
 
-function pace(state: Bar, nowMs: number): string {
-  const seconds = Math.max(0.001, (nowMs - state.startedMs) / 1000);
+function pace(state: Bar, clock: Clock): string {
+  const seconds = Math.max(0.001, (clock() - state.startedMs) / 1000);
   const rate = state.rows / seconds;
   const left = Math.max(0, state.bar.getTotal() - state.rows) / Math.max(1, rate);
   return `${count(Math.round(rate))} rows/s · ${bytes(state.bytes)} · ${duration(left)} left`;

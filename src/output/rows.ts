@@ -1,6 +1,6 @@
 /**
- * Query results as a table, Markdown, CSV or JSON. All but the table are written batch by batch: a result of any size
- * passes through.
+ * Query results as a table, Markdown, CSV or JSON. All formats except the table are written batch by batch, so that a
+ * result of any size passes through.
  */
 import type { Json } from '@duckdb/node-api';
 import type { ResultColumn, ResultRows } from '../query/reader.ts';
@@ -11,10 +11,10 @@ import { renderTable } from './table.ts';
 export const FORMATS = ['table', 'csv', 'json', 'ndjson', 'md'] as const;
 export type Format = (typeof FORMATS)[number];
 
-/** A longer cell makes every line of a table as wide as itself. */
+/** Longer cells of a table are cut: one long cell would widen every line. */
 const CELL_CHARACTERS = 300;
 
-/** More lines than this help nobody on a screen. */
+/** Rows of a table shown at most. */
 const TABLE_ROWS = 200;
 
 export interface Printing {
@@ -22,12 +22,11 @@ export interface Printing {
   readonly print: (text: string) => Promise<void>;
 }
 
-/** Prints a result and returns how many rows it had. */
-export async function printRows(result: ResultRows, format: Format, printing: Printing): Promise<number> {
-  return PRINTERS[format](result, printing);
+export async function printRows(result: ResultRows, format: Format, printing: Printing): Promise<void> {
+  await PRINTERS[format](result, printing);
 }
 
-type Printer = (result: ResultRows, printing: Printing) => Promise<number>;
+type Printer = (result: ResultRows, printing: Printing) => Promise<void>;
 
 const PRINTERS: Readonly<Record<Format, Printer>> = {
   table: printTable,
@@ -50,7 +49,7 @@ const PRINTERS: Readonly<Record<Format, Printer>> = {
   json: async ({ columns, batches }, { print }) => {
     const names = columns.map(({ name }) => JSON.stringify(name));
     let first = true;
-    const rows = await printLines(batches, print, {
+    await printLines(batches, print, {
       head: '[',
       line: (row) => {
         const separator = first ? '\n' : ',\n';
@@ -59,7 +58,6 @@ const PRINTERS: Readonly<Record<Format, Printer>> = {
       },
     });
     await print('\n]\n');
-    return rows;
   },
 };
 
@@ -67,17 +65,12 @@ async function printLines(
   batches: ResultRows['batches'],
   print: Printing['print'],
   { head, line }: { head: string; line: (row: readonly Json[]) => string },
-): Promise<number> {
-  let rows = 0;
+): Promise<void> {
   if (head !== '') await print(head);
-  for await (const batch of batches()) {
-    if (batch.length > 0) await print(batch.map(line).join(''));
-    rows += batch.length;
-  }
-  return rows;
+  for await (const batch of batches()) if (batch.length > 0) await print(batch.map(line).join(''));
 }
 
-async function printTable({ columns, batches }: ResultRows, { colour, print }: Printing): Promise<number> {
+async function printTable({ columns, batches }: ResultRows, { colour, print }: Printing): Promise<void> {
   const shown: string[][] = [];
   let [rows, cut] = [0, 0];
   for await (const batch of batches()) {
@@ -88,7 +81,7 @@ async function printTable({ columns, batches }: ResultRows, { colour, print }: P
             const text = plain(cell);
             if (text.length <= CELL_CHARACTERS) return text;
             cut += 1;
-            // Not through the middle of a character of two halves.
+            // Never between the two halves of a surrogate pair.
             return `${text.slice(0, CELL_CHARACTERS).replace(/[\ud800-\udbff]$/, '')}…`;
           }),
         );
@@ -102,22 +95,23 @@ async function printTable({ columns, batches }: ResultRows, { colour, print }: P
     ),
   );
   if (cut > 0)
-    await print(`… ${plural(cut, 'cell')} cut at ${CELL_CHARACTERS} characters; --format csv or json gives all\n`);
+    await print(
+      `… ${plural(cut, 'cell')} cut at ${CELL_CHARACTERS} characters; --format csv or json shows all of it\n`,
+    );
   const hidden = rows - shown.length;
-  if (hidden > 0) await print(`… ${hidden} more rows; --format csv or json gives all\n`);
-  return rows;
+  if (hidden > 0) await print(`… ${plural(hidden, 'more row')}; --format csv or json shows all\n`);
 }
 
 function jsonObject(row: readonly Json[], names: readonly string[], columns: readonly ResultColumn[]): string {
   return `{${row.map((cell, index) => `${names[index] ?? '""'}:${jsonCell(cell, columns[index])}`).join(',')}}`;
 }
 
-/** Exact digits and JSON documents go out as they are; everything else is encoded. */
+/** Exact numbers and JSON documents are printed as they are; everything else is encoded. */
 function jsonCell(cell: Json, column: ResultColumn | undefined): string {
   return typeof cell === 'string' && column?.raw === true ? cell : JSON.stringify(cell);
 }
 
-/** An empty text is not null: both CSV and table show null as nothing. */
+/** Null becomes empty. */
 function plain(cell: Json): string {
   if (cell === null) return '';
   return typeof cell === 'string' ? cell : JSON.stringify(cell);
@@ -129,7 +123,7 @@ function csvCell(cell: Json, column: ResultColumn | undefined): string {
   return quoted(isText ? neutralised(cell) : plain(cell));
 }
 
-/** RFC 4180; an empty text is written as "" so that it differs from null. */
+/** As in RFC 4180. An empty text becomes "" to differ from null. */
 function quoted(text: string): string {
   return text === '' || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -1,4 +1,4 @@
-/** The reports of the pipeline as tables for people; `--json` prints the reports themselves. */
+/** The reports of the pipeline as text. `--json` prints the reports themselves. */
 import type {
   DoctorCheck,
   DoctorReport,
@@ -19,7 +19,6 @@ import { bytes, count, duration, plural } from './format.ts';
 import { renderTable, type Column } from './table.ts';
 import { visibleLines } from './visible.ts';
 
-/** What `repair` found. */
 interface RepairReport {
   readonly files: number;
   readonly rows: number;
@@ -32,18 +31,18 @@ const right = (title: string): Column => ({ title, align: 'right' });
 
 export function runSummary(report: RunReport, colour: boolean): string {
   const { tables } = report;
-  const figures: readonly { title: string; of: (table: TableReport) => number; always?: true }[] = [
-    { title: 'fetched', of: (table) => table.rowsFetched, always: true },
-    { title: 'new', of: (table) => table.inserted, always: true },
-    { title: 'replaced', of: (table) => table.replaced },
-    { title: 'removed', of: (table) => table.removed },
-    { title: 'copies', of: (table) => table.duplicates },
-    { title: 'quarantined', of: (table) => table.quarantined },
-    { title: 'calls', of: (table) => table.calls, always: true },
-    { title: 'pages', of: (table) => table.pages, always: true },
+  const figures: readonly { title: string; valueOf: (table: TableReport) => number; always?: true }[] = [
+    { title: 'fetched', valueOf: (table) => table.rowsFetched, always: true },
+    { title: 'new', valueOf: (table) => table.inserted, always: true },
+    { title: 'replaced', valueOf: (table) => table.replaced },
+    { title: 'removed', valueOf: (table) => table.removed },
+    { title: 'copies', valueOf: (table) => table.duplicates },
+    { title: 'quarantined', valueOf: (table) => table.quarantined },
+    { title: 'calls', valueOf: (table) => table.calls, always: true },
+    { title: 'pages', valueOf: (table) => table.pages, always: true },
   ];
-  // What did not happen takes no column: most runs then fit a narrow terminal.
-  const shown = figures.filter(({ of, always }) => always === true || tables.some((table) => of(table) > 0));
+  // Columns of zeros are omitted, so that most summaries fit a narrow terminal.
+  const shown = figures.filter(({ valueOf, always }) => always === true || tables.some((table) => valueOf(table) > 0));
   const columns = [
     left('tenant'),
     left('table'),
@@ -56,20 +55,20 @@ export function runSummary(report: RunReport, colour: boolean): string {
     table.table,
     table.grade === 'checksum' ? table.outcome : `${table.outcome} (${table.grade})`,
     hoursText(table.hours),
-    ...shown.map(({ of }) => count(of(table))),
+    ...shown.map(({ valueOf }) => count(valueOf(table))),
   ]);
   const calls = tables.reduce((sum, table) => sum + table.calls, 0);
   return (
     renderTable(columns, rows, colour) +
-    leftSummary(tables, 'left for the next run', colour) +
+    leftSummary(tables, 'Left for the next run', colour) +
     problems(tables) +
-    checksText(report.checks, 'Checks that failed over what this run changed', colour) +
+    checksText(report.checks, 'Checks that failed for the days that this run changed', colour) +
     driftText(report.drift, 'The shape of the rows has changed', colour) +
     `\n${whatHappened(report)} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
   );
 }
 
-/** What a budget does not suffice for, and the instant from which on it is lost. */
+/** What does not fit into the budget, and when the source starts to forget it. */
 function leftSummary(
   tables: readonly { tenant: string; table: string; left?: Left }[],
   title: string,
@@ -96,20 +95,20 @@ function leftSummary(
 
 function whatHappened(report: RunReport): string {
   return report.isBehind
-    ? `${whatChanged(report)} · stopped: marts and checks are the next run's`
+    ? `${whatChanged(report)} · stopped: the next run updates marts and checks`
     : whatChanged(report);
 }
 
 function whatChanged({ tables, published }: RunReport): string {
   if (tables.some((table) => table.changed)) return 'published';
-  if (published) return 'no new row, coverage published';
+  if (published) return 'no new rows, coverage published';
   return tables.some((table) => table.error) ? 'no file changed' : 'nothing new, no file changed';
 }
 
 export function planSummary(report: PlanReport, colour: boolean): string {
   const columns = [
     left('tenant'), left('table'), right('stale hours'), right('new'), right('changed'), right('vanished'),
-    right('rows'), right('bytes'), right('pages'), right('calls'), right('minutes'),
+    right('rows'), right('bytes'), right('pages'), right('calls'), right('time'),
   ]; // prettier-ignore
   const rows = report.tables.map((table) => [
     table.tenant,
@@ -122,13 +121,13 @@ export function planSummary(report: PlanReport, colour: boolean): string {
     bytes(table.bytes),
     count(table.pages),
     count(table.calls),
-    table.minutes.toFixed(1),
+    duration(table.minutes * 60),
   ]);
   return (
     renderTable(columns, rows, colour) +
-    leftSummary(report.tables, 'beyond the budget of one run, left for the next', colour) +
+    leftSummary(report.tables, 'Beyond the budget of one run, left for later runs', colour) +
     problems(report.tables) +
-    `\nplanned with ${plural(report.callsUsed, 'call')}; no page was fetched. \`insights-etl run\` does it.\n`
+    `\nThe plan took ${plural(report.callsUsed, 'call')} and fetched no page. \`insights-etl run\` carries it out.\n`
   );
 }
 
@@ -161,7 +160,7 @@ export function verifySummary(report: VerifyReport, colour: boolean): string {
   const { filesRead, filesDamaged } = report.marts;
   const marts = [
     ...(filesRead === 0 ? [] : [`marts: ${plural(filesRead, 'file')} read, ${count(filesDamaged.length)} damaged\n`]),
-    ...filesDamaged.map(({ file, problem }) => `damaged: ${file}: ${problem}; computed anew\n`),
+    ...filesDamaged.map(({ file, problem }) => `damaged: ${file}: ${problem}; computed again\n`),
   ];
   return renderTable(columns, rows, colour) + details.join('') + marts.join('') + problems(report.tables);
 }
@@ -196,7 +195,7 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
     renderTable(columns, rows, colour) +
     rebuildLine(report) +
     checksText(report.checks, 'Checks that fail', colour) +
-    driftText(report.drift, `Changes in the shape of the rows, found in the last ${DRIFT_DAYS} days`, colour) +
+    driftText(report.drift, `Changes in the shape of the rows in the last ${DRIFT_DAYS} days`, colour) +
     `\nlast run: ${last === undefined ? 'none' : `${last.run}, started ${last.startedAt}, ${ended}`}\ndata: ${report.dataDir}\n`
   );
 }
@@ -204,7 +203,7 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
 function rebuildLine({ tables }: StatusReport): string {
   const files = tables.reduce((sum, table) => sum + table.outdatedFiles, 0);
   if (files === 0) return '';
-  return `\n${plural(files, 'file')} under other promoted columns or privacy rules than today's: \`insights-etl rebuild\` writes them anew\n`;
+  return `\n${plural(files, 'file')} written under other promoted columns or privacy rules; \`insights-etl rebuild\` rewrites them\n`;
 }
 
 export function doctorSummary(report: DoctorReport): string {
@@ -225,14 +224,16 @@ export function doctorSummary(report: DoctorReport): string {
 export function rebuildSummary(report: RebuildReport, colour: boolean): string {
   const { dryRun, tables, forgotten, published, seconds } = report;
   const texts =
-    forgotten === 0 ? '' : `${plural(forgotten, 'text')} of unloadable rows removed: privacy rules hold for them too\n`;
+    forgotten === 0
+      ? ''
+      : `removed the text of ${plural(forgotten, 'row')} in quarantine, as the privacy rules require\n`;
   if (tables.length === 0)
-    return `every file is under the rules of today${forgotten === 0 ? ': nothing to do' : ''}\n${texts}`;
+    return `every file follows the current rules${forgotten === 0 ? ': nothing to do' : ''}\n${texts}`;
   const columns = [left('tenant'), left('table'), right('files'), right('rows')];
   const rows = tables.map(({ tenant, table, files, rows: n }) => [tenant, table, count(files), count(n)]);
   const end = dryRun
-    ? 'due; nothing was done. `insights-etl rebuild` does it.'
-    : `written anew${published ? ' and published' : ''} · no call · ${duration(seconds)}`;
+    ? 'These files would be rewritten. Nothing was changed; `insights-etl rebuild` does it.'
+    : `rewritten${published ? ' and published' : ''} · no calls · ${duration(seconds)}`;
   return `${renderTable(columns, rows, colour)}\n${end}\n${texts}`;
 }
 
@@ -240,13 +241,13 @@ export function repairSummary(report: RepairReport): string {
   const { files, rows, leftOut, setAside } = report;
   return (
     `rebuilt the ledger from ${plural(files, 'file')} with ${plural(rows, 'row')}\n` +
-    (leftOut === 0 ? '' : `left out ${plural(leftOut, 'file')}, unreadable or replaced by a later one\n`) +
+    (leftOut === 0 ? '' : `skipped ${plural(leftOut, 'file')}, unreadable or replaced by a later one\n`) +
     (setAside === undefined ? '' : `the old ledger is kept as ${setAside}\n`) +
-    'insights-etl run proves every hour anew\n'
+    'Next: `insights-etl run`, which verifies every hour again.\n'
   );
 }
 
-/** `1,440`, and what the others are. */
+/** `1,440 (+ 1 partial, 2 expired)`. */
 function hoursText({ verified, partial, open, expired }: HourCounts): string {
   const others = [
     [partial, 'partial'],
@@ -258,10 +259,10 @@ function hoursText({ verified, partial, open, expired }: HourCounts): string {
 }
 
 function problems(tables: readonly { tenant: string; table: string; error?: ReportedError }[]): string {
-  const told = tables.flatMap(({ tenant, table, error }, index) => {
-    const before = tables[index - 1];
-    // Budgets and keys are a tenant's: what was said of the table before is not said again.
-    if (error === undefined || (before?.tenant === tenant && before.error?.message === error.message)) return [];
+  const lines = tables.flatMap(({ tenant, table, error }, index) => {
+    const previous = tables[index - 1];
+    // A refused key or a spent budget fails all tables of a tenant: report it once.
+    if (error === undefined || (previous?.tenant === tenant && previous.error?.message === error.message)) return [];
     const where = Object.entries(error.where ?? {}).map(([key, value]) => `${key} ${value}`);
     return [
       `\n${tenant} ${table}: ${error.message}`,
@@ -269,5 +270,5 @@ function problems(tables: readonly { tenant: string; table: string; error?: Repo
       ...(error.hint === undefined ? [] : [`  next:  ${error.hint}`]),
     ];
   });
-  return told.length === 0 ? '' : `${visibleLines(told.join('\n'))}\n`;
+  return lines.length === 0 ? '' : `${visibleLines(lines.join('\n'))}\n`;
 }

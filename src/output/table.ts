@@ -6,20 +6,19 @@ export interface Column {
   readonly align?: 'left' | 'right';
 }
 
-// No box: a table is read by people and cut by awk alike.
+// Without borders, so that awk can process a table too.
 const BARE = {
   'top': '', 'top-mid': '', 'top-left': '', 'top-right': '',
   'bottom': '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
   'left': '', 'left-mid': '', 'mid': '', 'mid-mid': '', 'right': '', 'right-mid': '', 'middle': '  ',
 }; // prettier-ignore
 
-// Whether escape codes are welcome is the caller's knowledge; the table library's own styles ask the process instead,
-// and are silent wherever standard output is no terminal.
+// The caller decides about colours. The styles of cli-table3 look at the process instead, so they are not used.
 const bold = (text: string): string => `\u001B[1m${text}\u001B[22m`;
 
 /**
- * Aligned columns under a head, a line a row: what a cell holds can neither steer the terminal nor break its line.
- * Escape codes only where `colour` allows them. Ends with a line feed.
+ * Aligned columns under a header, one line per row. Cells can neither control the terminal nor break the line. Ends with a
+ * line feed.
  */
 export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[], colour: boolean): string {
   const table = new Table({

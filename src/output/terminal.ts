@@ -1,10 +1,10 @@
-/** What the program reads of an output: enough of a stream to write to and to know a terminal by. */
+/** An output stream, and whether it is a terminal. */
 export interface Terminal extends NodeJS.WritableStream {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
 }
 
-/** Colours only on a terminal, and never against NO_COLOR (any value that is not empty, as no-color.org asks). */
+/** Colours only on a terminal, and never with a non-empty NO_COLOR (no-color.org). */
 export function colours(terminal: Terminal, env: Readonly<Record<string, string | undefined>>): boolean {
   return terminal.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
 }

@@ -1,10 +1,10 @@
 /**
- * The loop around the schedule: one run at a time, so that runs never overlap; the last slot done of each table is kept
- * beside the lake, so that a restart neither repeats nor forgets one. A run that fails is logged and the next slot tries
- * again; where another process holds the data directory, the slot stays due and is tried again soon.
+ * The loop of the schedule. It does one run at a time, so runs never overlap. The last completed slot of each table is
+ * recorded in the data directory, so that a restart neither repeats nor forgets a slot. A failed run is logged and the next
+ * slot tries again. If another process holds the data directory, the slot stays due and is retried soon.
  */
 import { agenda, keyOf, type Due, type Planned } from './agenda.ts';
-import { EXIT, InsightsError } from '../kernel/errors.ts';
+import { EXIT, InsightsError, errorCode } from '../kernel/errors.ts';
 import { quietUntil } from '../model/quiet.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { readSlots, writeSlots } from './slots.ts';
@@ -12,45 +12,45 @@ import { readSlots, writeSlots } from './slots.ts';
 export interface Daemon {
   readonly planned: readonly Planned[];
   readonly dataDir: string;
-  /** Do what is due now and end, for a timer that is not ours. A table without a record is due. */
+  /** Do what is due now and return, for an external timer. A table without a record is due. */
   readonly once: boolean;
-  /** The most by which this installation's slots are delayed; its share is drawn once. */
+  /** The largest delay of this installation's slots. Its random share is drawn once. */
   readonly jitterMs: number;
-  /** One run over what is due; resolves to its exit code. */
+  /** Loads the due tables; resolves to the exit code. */
   run(due: readonly Due[]): Promise<number>;
-  /** Told of each step; for health and metrics. */
+  /** Called at each step, for health and metrics. */
   watch?(step: DaemonStep): void;
 }
 
 export type DaemonStep =
   | { readonly kind: 'waiting'; readonly untilMs: number }
-  | { readonly kind: 'running'; readonly sinceMs: number }
+  | { readonly kind: 'running'; readonly sinceMonotonicMs: number }
   | { readonly kind: 'ended'; readonly exitCode: number };
 
-/** Timers overflow at 24.8 days, and a suspended machine's clock jumps: look at the clock again at least hourly. */
+/** Read the clock at least hourly: timers overflow at 24.8 days, and the clock jumps when a machine was suspended. */
 const LONGEST_SLEEP_MS = 3_600_000;
 const LOCKED_SLEEP_MS = 60_000;
 /**
- * A record that lies further in the future than this was written under a wrong clock, and is taken for "now": to wait for
- * it could mean years without a run. Below it a clock was only set back, and nothing may fire twice.
+ * A slot recorded further in the future than this was written under a wrong clock, and now replaces it: waiting for it
+ * could mean years without a run. Anything nearer means that the clock was set back, and no slot may fire twice.
  */
 const WRONG_CLOCK_MS = 24 * 3_600_000;
 
-/** Runs until the signal; resolves to the exit code of the run that was stopped, ok where it only waited. */
+/** Runs until the signal. Resolves to the exit code of the run that it stopped, or to 0 if it was waiting. */
 export async function runDaemon(daemon: Daemon, runtime: Runtime, signal: AbortSignal): Promise<number> {
   const { planned, once, jitterMs } = daemon;
   const record = await Slots.open(daemon, runtime);
   const delayMs = Math.floor(record.share * jitterMs);
   if (once) {
-    await record.mend();
-    // The slot's own instant has come by the timer that called us: what is due without the delay is waited for.
+    await record.replaceFutureSlots();
+    // The external timer fires at the slot itself: wait here for the delay.
     const { due } = agenda(planned, record.slots, runtime.now() + delayMs, delayMs);
     const startMs = Math.max(...due.map(({ slot }) => slot)) + delayMs;
     if (delayMs > 0 && due.length > 0 && runtime.now() < startMs) await sleepUntil(startMs, runtime, signal);
     return due.length === 0 || signal.aborted ? EXIT.ok : attempt(daemon, due, record, runtime, signal);
   }
   while (!signal.aborted) {
-    await record.mend();
+    await record.replaceFutureSlots();
     const { due, nextMs } = agenda(planned, record.slots, runtime.now(), delayMs);
     if (due.length > 0) {
       const code = await attempt(daemon, due, record, runtime, signal);
@@ -68,13 +68,13 @@ export async function runDaemon(daemon: Daemon, runtime: Runtime, signal: AbortS
   return EXIT.ok;
 }
 
-/** Sleeps in portions; a clock that is set forward meanwhile is noticed at the end of one, one set back just sleeps on. */
+/** Sleeps in steps, so that a clock set forward is noticed after at most one of them. */
 async function sleepUntil(ms: number, runtime: Runtime, signal: AbortSignal): Promise<void> {
   const startMs = runtime.now();
   try {
     for (let left = ms - startMs; left > 0; left = ms - runtime.now()) {
       await runtime.sleep(Math.min(left, LONGEST_SLEEP_MS), signal);
-      // Set back by more than was slept: what is next is to be reckoned anew.
+      // The clock was set back by more than the time slept: the caller must compute the next slot again.
       if (runtime.now() < startMs) return;
     }
   } catch (error) {
@@ -93,7 +93,7 @@ async function attempt(
   const oldest = Math.min(...due.map(({ after }) => after));
   const names = { slot: new Date(newest).toISOString(), after: new Date(oldest).toISOString(), tables: due.length };
   runtime.log.info({ event: 'slot.due', ...names }, 'run due');
-  daemon.watch?.({ kind: 'running', sinceMs: runtime.now() });
+  daemon.watch?.({ kind: 'running', sinceMonotonicMs: runtime.monotonic() });
   const code = await daemon.run(due).catch((error: unknown) => {
     const known = error instanceof InsightsError ? error : undefined;
     const detail = known ? { failure: known.failure, hint: known.hint, where: known.where } : { error };
@@ -102,15 +102,16 @@ async function attempt(
   });
   runtime.log.info({ event: 'slot.end', slot: names.slot, exitCode: code }, 'run ended');
   daemon.watch?.({ kind: 'ended', exitCode: code });
-  // A slot that was interrupted, or that another process kept us from, is not done: the next start takes it up.
+  // A slot that was interrupted, or that found the data directory locked, stays due.
   if (signal.aborted || code === EXIT.locked) return code;
-  // A run that quiet hours cut off goes on when they are over, not at the next slot.
-  const isCut = ({ quiet }: Due): boolean => code === EXIT.budget && quietUntil(quiet, runtime.now()) !== undefined;
-  await record.done(due.filter((entry) => !isCut(entry)));
+  // A run that quiet hours interrupted continues when they end, not at the next slot.
+  const isInterrupted = ({ quiet }: Due): boolean =>
+    code === EXIT.budget && quietUntil(quiet, runtime.now()) !== undefined;
+  await record.complete(due.filter((entry) => !isInterrupted(entry)));
   return code;
 }
 
-/** The record in memory and on disk. */
+/** The completed slots, in memory and on disk. */
 class Slots {
   readonly share: number;
   readonly slots: Map<string, number>;
@@ -124,7 +125,7 @@ class Slots {
     this.#runtime = runtime;
   }
 
-  /** A table that is new to the schedule waits for its slot; that is recorded, so that no restart makes it wait longer. */
+  /** A new table waits for its next slot. Its start is recorded so that a restart does not prolong the wait. */
   static async open({ planned, dataDir, once }: Daemon, runtime: Runtime): Promise<Slots> {
     const { slots, share, common } = await readSlots(dataDir);
     const known = new Map(slots);
@@ -137,37 +138,34 @@ class Slots {
     return record;
   }
 
-  /** The process that held the directory may have been a schedule too, and have done what is due. */
+  /** The process that held the directory may have been a schedule too and have completed the slots. */
   async refresh(): Promise<void> {
     const { slots } = await readSlots(this.#dataDir);
     for (const [key, slot] of slots) this.slots.set(key, Math.max(slot, this.slots.get(key) ?? 0));
   }
 
-  /** Leaves a record of a wrong clock aside, durably: what is next is reckoned from now on. */
-  async mend(): Promise<void> {
+  /** Replaces slots recorded under a wrong clock by now, in memory and on disk. */
+  async replaceFutureSlots(): Promise<void> {
     const nowMs = this.#runtime.now();
     const wrong = [...this.slots].filter(([, slot]) => slot > nowMs + WRONG_CLOCK_MS);
     if (wrong.length === 0) return;
     for (const [key] of wrong) this.slots.set(key, nowMs);
-    this.#runtime.log.warn(
-      { event: 'slot.clock', tables: wrong.length },
-      'slots recorded in the future are left aside',
-    );
+    this.#runtime.log.warn({ event: 'slot.clock', tables: wrong.length }, 'ignoring slots recorded in the future');
     await this.#write();
   }
 
-  async done(due: readonly Due[]): Promise<void> {
+  async complete(due: readonly Due[]): Promise<void> {
     for (const entry of due) this.slots.set(keyOf(entry), entry.slot);
     await this.#write();
   }
 
-  /** What cannot be written is still known to this process: a full disk ends no schedule. */
+  /** A failure to write is logged: this process still knows its slots, and a full disk must not end the schedule. */
   async #write(): Promise<void> {
     try {
       await writeSlots(this.#dataDir, this.slots, this.share, this.#runtime.files);
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
-      this.#runtime.log.error({ event: 'slot.unrecorded', code }, 'the slots done cannot be recorded on disk');
+      const code = errorCode(error) ?? 'error';
+      this.#runtime.log.error({ event: 'slot.unrecorded', code }, 'cannot write schedule.json');
     }
   }
 }

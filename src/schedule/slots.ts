@@ -1,4 +1,4 @@
-/** `schedule.json`: the last slot done of each table, and this installation's share of the jitter. */
+/** `schedule.json`: the last completed slot of each table, and this installation's share of the jitter. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -9,9 +9,9 @@ import { parseJson } from '../kernel/json.ts';
 export interface SlotRecord {
   /** Milliseconds since 1970, by the key of a table. */
   readonly slots: ReadonlyMap<string, number>;
-  /** [0, 1): drawn once, so that a restart does not move the slots. Undefined before the first start. */
+  /** In [0, 1), drawn once so that a restart does not move the slots. Undefined before the first start. */
   readonly share: number | undefined;
-  /** Of an earlier version, which kept one slot for all tables. */
+  /** One slot for all tables, as an earlier version recorded it. */
   readonly common: number | undefined;
 }
 
@@ -28,7 +28,7 @@ const recordSchema = z.object({
   slots: z.record(z.string(), instant).default({}),
 });
 
-/** A record that cannot be read is as good as none: the worst is one run more. */
+/** An invalid record counts as empty. At worst that costs one extra run. */
 export async function readSlots(dataDir: string): Promise<SlotRecord> {
   const text = await readFile(join(dataDir, FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '{}';

@@ -23,7 +23,7 @@ const demo = async (...flags: string[]) =>
   exec(process.execPath, [built.cli, 'demo', '--quiet', ...flags], { cwd: folder });
 
 describe('the demo', () => {
-  it('shows the address, the run, the proof and three reports, and says what to type next', async () => {
+  it('shows the address, the run, the proof, three reports and the next commands', async () => {
     const { stdout } = await demo();
     expect(stdout).toMatch(/http:\/\/127\.0\.0\.1:\d+, tenant "demo"/);
     expect(stdout.match(/\bverified\b/g)?.length).toBeGreaterThanOrEqual(3);
@@ -34,7 +34,7 @@ describe('the demo', () => {
     expect(stdout).not.toContain('\u001B');
   });
 
-  it('a second time there is nothing new: one call a table, no row, no file changed', async () => {
+  it('the second time there is nothing new: one call per table, no row, no changed file', async () => {
     const dataDir = join(folder, 'data', 'demo');
     const before = await publishedOf(dataDir);
     expect(before.size).toBeGreaterThan(100);
@@ -46,7 +46,7 @@ describe('the demo', () => {
     expect(await publishedOf(dataDir)).toEqual(before);
   });
 
-  it('what it wrote is for its owner alone', async () => {
+  it('its files are readable only by their owner', async () => {
     for (const path of ['data/demo', 'data/demo/insights.duckdb', 'data/demo/state.duckdb'])
       expect(((await stat(join(folder, path))).mode & 0o077).toString(8)).toBe('0');
   });

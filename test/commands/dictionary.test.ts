@@ -43,7 +43,7 @@ async function dictionary(...args: string[]): Promise<{ code: number; out: strin
 }
 
 describe('dictionary', () => {
-  it('says of every table, view, macro and column what it holds', async () => {
+  it('describes every table, view, macro and column', async () => {
     const { code, out } = await dictionary('--format', 'json');
     expect(code).toBe(0);
     const rows = ROWS.parse(JSON.parse(out));
@@ -63,16 +63,16 @@ describe('dictionary', () => {
       expect(names).toContain(name);
   });
 
-  it('has no word for a table or column that is not there', async () => {
+  it('has no meaning for a table or column that does not exist', async () => {
     const rows = ROWS.parse(JSON.parse((await dictionary('--format', 'json')).out));
     const words = z
       .record(z.string(), z.record(z.string(), z.string()))
       .parse(parse(await readFile(join(QUERIES_FOLDER, 'columns.yaml'), 'utf8')));
     for (const [table, columns] of Object.entries(words))
       for (const [column, text] of Object.entries(columns)) {
-        const told = rows.filter((row) => row.column_name === column && row.column_holds === text);
+        const matching = rows.filter((row) => row.column_name === column && row.column_holds === text);
         expect(
-          told.some(({ name }) => table === 'any' || name === table),
+          matching.some(({ name }) => table === 'any' || name === table),
           `${table}.${column}`,
         ).toBe(true);
       }
@@ -86,13 +86,13 @@ describe('dictionary', () => {
     expect(out).not.toContain('## events');
   });
 
-  it('takes a pattern, and helps with a name that is not there', async () => {
+  it('accepts a pattern, and suggests a name for an unknown one', async () => {
     expect((await dictionary('metric_*')).out).toContain('## metric_active');
     const { code, err } = await dictionary('passess');
     expect([code, err]).toEqual([2, expect.stringMatching(/no table or view "passess"[^]*Did you mean "passes"\?/)]);
   });
 
-  it('lets no name of the source out of its cell', async () => {
+  it('escapes names of the source so that none breaks out of its cell', async () => {
     const { out } = await dictionary();
     const lines = out.split('\n');
     const rows = lines.filter((line) => line.startsWith('|'));

@@ -3,23 +3,26 @@ import { reportError, type Io } from '../../src/commands/shell.ts';
 import { EXIT, LockedError } from '../../src/kernel/errors.ts';
 import { Collector } from '../support/shell.ts';
 
-function told(error: unknown, verbose = false): { code: number; err: string } {
+function reported(error: unknown, verbose = false): { code: number; err: string } {
   const [stdout, stderr] = [new Collector(), new Collector()];
   const io: Io = { stdout, stderr, env: {}, cwd: '/', onStop: () => () => {}, exit: () => {} };
   const code = reportError(io, error, false, verbose);
   return { code, err: stderr.text };
 }
 
-describe('an error as it is told', () => {
-  it('what, where and next, one line each', () => {
+describe('the report of an error', () => {
+  it('has one line each for what, where and next', () => {
     const error = new LockedError('Held.', { hint: 'Wait.', where: { process: 12, file: '/x' } });
-    expect(told(error)).toEqual({ code: EXIT.locked, err: 'error: Held.\nwhere: process 12, file /x\nnext:  Wait.\n' });
+    expect(reported(error)).toEqual({
+      code: EXIT.locked,
+      err: 'error: Held.\nwhere: process 12, file /x\nnext:  Wait.\n',
+    });
   });
 
-  it('an unforeseen error shows its class and, when verbose, its frames: its text may quote a row', () => {
+  it('an unexpected error shows its class and, with --verbose, its stack frames, but no message, which may quote a row', () => {
     const error = new TypeError('cannot read "secret row content"');
     for (const verbose of [false, true]) {
-      const { code, err } = told(error, verbose);
+      const { code, err } = reported(error, verbose);
       expect(code).toBe(EXIT.unexpected);
       expect(err).toContain('error: Unexpected TypeError.\n');
       expect(err.includes('errors.test.ts')).toBe(verbose);
@@ -27,16 +30,16 @@ describe('an error as it is told', () => {
     }
   });
 
-  it('a full disk is the disk’s failure, wherever it was met', () => {
+  it('a full disk is reported as a disk failure, wherever it occurs', () => {
     const error = Object.assign(new Error('ENOSPC: no space left on device, write'), {
       code: 'ENOSPC',
       path: '/data/x',
     });
-    const { code, err } = told(error);
+    const { code, err } = reported(error);
     expect(code).toBe(EXIT.disk);
     expect(err).toBe(
-      'error: The local disk refused (ENOSPC).\nwhere: file /data/x\n' +
-        'next:  Check free space, owner and permissions of the data directory, then run again: nothing half-written is published.\n',
+      'error: The local disk failed (ENOSPC).\nwhere: file /data/x\n' +
+        'next:  Check free space, owner and permissions of the data directory, then run again. Nothing half-written was published.\n',
     );
   });
 });

@@ -1,4 +1,4 @@
-/** `init`: a first configuration, from flags or from answers, tried before it is relied on. */
+/** `init`: a first configuration from flags or answers, checked at once. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -25,7 +25,7 @@ afterEach(() => stage[Symbol.asyncDispose]());
 
 const written = (name = 'insights.yaml'): Promise<string> => readFile(join(stage.folder, name), 'utf8');
 
-/** Answers questions on a terminal, each when it is asked. An answer of `undefined` ends the input. */
+/** Answers each question on a terminal when it appears. `undefined` ends the input. */
 async function answer(
   answers: readonly (string | undefined)[],
   argv: readonly string[] = [],
@@ -35,7 +35,7 @@ async function answer(
   const rest = [...answers];
   let seen = 0;
   const timer = setInterval(() => {
-    // Behind the question stands where the cursor goes.
+    // A question ends with ": ".
     if (stderr.text.length === seen || !stripVTControlCharacters(stderr.text).endsWith(': ')) return;
     seen = stderr.text.length;
     const next = rest.shift();
@@ -57,7 +57,7 @@ async function answer(
 }
 
 describe('init from flags', () => {
-  it('writes a file that is tried at once, with the key’s place and never the key', async () => {
+  it('writes a file with the source of the key, never the key itself, and checks it at once', async () => {
     const argv = ['init', '--tenant', 'demo', '--base-url', sandbox.url, '--key', 'env:KEY_DEMO'];
     const { code, out } = await stage.run(argv, { KEY_DEMO: sandbox.keyOf('demo') });
     expect(code).toBe(EXIT.ok);
@@ -69,7 +69,7 @@ describe('init from flags', () => {
     expect((await stat(join(stage.folder, 'insights.yaml'))).mode & 0o077).toBe(0);
   });
 
-  it('every key stands in it as a comment with its default: without the # it says the same', async () => {
+  it('contains every key as a comment with its default: uncommenting them changes nothing', async () => {
     await stage.run(['init', '--tenant', 'demo', '--no-doctor', '--time-zone', 'Europe/Paris']);
     const before = loadConfig({ env: {}, cwd: stage.folder });
     const text = await written();
@@ -90,7 +90,7 @@ describe('init from flags', () => {
     expect(before.schedule.timeZone).toBe('Europe/Paris');
   });
 
-  it('never replaces a file, whatever its usual name, without --force', async () => {
+  it('never replaces an existing file of any default name without --force', async () => {
     await stage.write('insights.json', '{}');
     const refused = await stage.run(['init', '--tenant', 'demo', '--no-doctor']);
     expect([refused.code, refused.err]).toEqual([EXIT.config, expect.stringContaining('insights.json')]);
@@ -116,7 +116,7 @@ describe('init from flags', () => {
     await expect(written()).rejects.toThrow('ENOENT');
   });
 
-  it('a key that does not open the tenant: the file stays, the exit code says it', async () => {
+  it('keeps the file and returns the exit code when the key does not open the tenant', async () => {
     const argv = ['init', '--tenant', 'demo', '--base-url', sandbox.url, '--key', 'env:WRONG'];
     const { code, out } = await stage.run(argv, { WRONG: 'no-key' });
     expect(code).toBe(EXIT.auth);
@@ -126,14 +126,14 @@ describe('init from flags', () => {
 });
 
 describe('init on a terminal', () => {
-  it('asks for what no flag gives, and again where an answer is of no use', async () => {
+  it('asks for what the flags leave open, and asks again after an invalid answer', async () => {
     const { code, asked } = await answer(
       ['not a tenant', 'demo', 'the-key-itself', 'env:KEY_DEMO', '2026-10-01', '', 'Europe/Oslo'],
       ['--base-url', sandbox.url],
     );
     expect(code).toBe(EXIT.ok);
-    expect(asked.match(/Tenant, as it stands/g)?.length).toBeGreaterThanOrEqual(2);
-    expect(asked).toContain('never stands in the file');
+    expect(asked.match(/Tenant id, as in the URLs/g)?.length).toBeGreaterThanOrEqual(2);
+    expect(asked).toContain('The key itself is never written to the file.');
     expect(parse(await written())).toMatchObject({
       start: '2026-10-01',
       dataDir: './data',

@@ -55,12 +55,12 @@ describe('the package', () => {
     expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
   });
 
-  it('is without fault for publint', async () => {
+  it('passes publint', async () => {
     const { messages } = await publint({ pkgDir: built.folder, pack: 'npm' });
     expect(messages).toEqual([]);
   });
 
-  it('runs nothing at its installation, pins what it uses, and asks for a Node that has it', async () => {
+  it('runs no install scripts, pins its dependencies and requires a suitable Node', async () => {
     const { scripts, dependencies, devDependencies, engines, license } = await manifest();
     expect(Object.keys(scripts).filter((name) => /^(pre|post)?install$|^prepare$/.test(name))).toEqual([]);
     const loose = Object.entries({ ...dependencies, ...devDependencies }).filter(
@@ -77,7 +77,7 @@ describe('the program as a process', () => {
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
-  it('ends with the exit code of what went wrong', async () => {
+  it('ends with the exit code of the failure', async () => {
     const failure: unknown = await exec(process.execPath, [built.cli, 'run', '--table', 'x'], {
       cwd: workFolder,
       env: { INSIGHTS_TENANT: 'demo', INSIGHTS_API_KEY: 'k' },
@@ -85,7 +85,7 @@ describe('the program as a process', () => {
     expect(failure).toMatchObject({ code: EXIT.config, stdout: '' });
   });
 
-  it('a reader that closes the pipe early is no failure', async () => {
+  it('a reader that closes the pipe early is not a failure', async () => {
     const child = spawn(process.execPath, [built.cli, '--help'], { stdio: ['ignore', 'pipe', 'ignore'] });
     child.stdout.destroy();
     const code = await new Promise((resolve) => child.once('exit', resolve));

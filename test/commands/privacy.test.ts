@@ -9,14 +9,14 @@ let lake: Scratch;
 
 beforeAll(async () => {
   lake = await scratchLake();
-  const told = (n: number) => ({
+  const personal = (n: number) => ({
     customer: { mail: `jane-${n}@secret.example`, ip: '10.1.2.3' },
     notes: [{ by: n === 0 ? '+33 6 11 22 33 44' : 'nobody' }],
     'odd.key': 'Mozilla/5.0 (X11)',
     storeId: 'PAR',
   });
-  const of = (n: number, type: string) => event(`${type}-${n}`, '2026-07-01T10:00:00Z', { type, properties: JSON.stringify(told(n)) }); // prettier-ignore
-  const rows = [0, 1, 2, 3].flatMap((n) => [of(n, 'Pass:Scanned'), of(n, 'Login')]);
+  const row = (n: number, type: string) => event(`${type}-${n}`, '2026-07-01T10:00:00Z', { type, properties: JSON.stringify(personal(n)) }); // prettier-ignore
+  const rows = [0, 1, 2, 3].flatMap((n) => [row(n, 'Pass:Scanned'), row(n, 'Login')]);
   await load(lake, DAY, rows);
   await load(lake, DAY, [event('l', '2026-07-01T10:00:00Z', { type: 'Sent', properties: '{"to":"joe@secret.example"}' })], { table: 'Logs' }); // prettier-ignore
   await publish(lake.ledger, { run: 'r', head: false });
@@ -43,7 +43,7 @@ async function audit(rules: string, ...args: string[]): Promise<{ code: number; 
 }
 
 describe('privacy audit', () => {
-  it('lists what looks personal as a rule would spell it, by share of the values, and prints no value', async () => {
+  it('lists paths that look personal in the syntax of a rule, by share of the values, and prints no value', async () => {
     const { code, out, found } = await audit('');
     expect(code).toBe(0);
     expect(found).toEqual([
@@ -59,10 +59,10 @@ describe('privacy audit', () => {
     ]);
     expect(out).toMatch(/Logs +Sent +to +e-mail address +1 +100 %/);
     expect(out).toMatch(/Events +Login +notes\.\*\.by +phone number +1 +25 %/);
-    for (const told of ['secret', '10.1', 'Mozilla', '+33']) expect(out).not.toContain(told);
+    for (const value of ['secret', '10.1', 'Mozilla', '+33']) expect(out).not.toContain(value);
   });
 
-  it('leaves out what a rule speaks of, by path, part of a path, type and table', async () => {
+  it('omits what a rule covers, by path, part of a path, type and table', async () => {
     const rules = [
       '{action: drop, paths: [customer]}',
       `{action: mask, types: ['pass.*'], paths: ['notes.*.by', '"odd.key"']}`,
@@ -77,7 +77,7 @@ describe('privacy audit', () => {
     expect(all.out).toContain('No path without a rule looks like personal data.');
   });
 
-  it('looks at one table, one tenant and fewer rows when told', async () => {
+  it('can be limited to a table, a tenant and a number of rows', async () => {
     expect((await audit('', '--table', 'Logs')).found).toEqual(['Logs Sent to: e-mail address 1 1']);
     expect((await audit('', '--tenant', 'nobody')).found).toEqual([]);
     const { found } = await audit('', '--table', 'Events', '--rows', '1');

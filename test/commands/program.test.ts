@@ -12,37 +12,37 @@ afterEach(() => stage[Symbol.asyncDispose]());
 
 const TENANT = { INSIGHTS_TENANT: 'demo', INSIGHTS_API_KEY: 'k-123', INSIGHTS_BASE_URL: 'https://127.0.0.1:9' };
 
-describe('wrong input gets what, where and next, its own exit code, and changes nothing', () => {
+describe('wrong input is reported with what, where and next, has its own exit code, and changes nothing', () => {
   it.each<[string, string[], Record<string, string>, string]>([
     [
       'an unknown command',
       ['rnu'],
       {},
-      "error: Unknown command 'rnu'.\nnext:  Did you mean run? `insights-etl --help` shows what is allowed.\n",
+      "error: Unknown command 'rnu'.\nnext:  Did you mean run? `insights-etl --help` lists what is allowed.\n",
     ],
     [
       'an unknown flag',
       ['run', '--tabel', 'Logs'],
       TENANT,
-      "error: Unknown option '--tabel'.\nnext:  Did you mean --table? `insights-etl run --help` shows what is allowed.\n",
+      "error: Unknown option '--tabel'.\nnext:  Did you mean --table? `insights-etl run --help` lists what is allowed.\n",
     ],
     [
-      'a flag that is missing',
+      'a missing flag',
       ['backfill', '--from', '2026-01-01'],
       TENANT,
-      "error: Required option '--to <instant>' not specified.\nnext:  `insights-etl backfill --help` shows what is allowed.\n",
+      "error: Required option '--to <instant>' not specified.\nnext:  `insights-etl backfill --help` lists what is allowed.\n",
     ],
     [
-      'a word too many',
+      'an extra argument',
       ['status', 'now'],
       {},
-      "error: Too many arguments for 'status'. Expected 0 arguments but got 1.\nnext:  `insights-etl status --help` shows what is allowed.\n",
+      "error: Too many arguments for 'status'. Expected 0 arguments but got 1.\nnext:  `insights-etl status --help` lists what is allowed.\n",
     ],
     [
       'no tenant',
       ['run'],
       {},
-      'error: No tenant is configured.\nwhere: folder FOLDER\nnext:  Set INSIGHTS_TENANT and INSIGHTS_API_KEY, or list `tenants` in insights.yaml; `npm start` shows it without any.\n',
+      'error: No tenant is configured.\nwhere: folder FOLDER\nnext:  Set INSIGHTS_TENANT and INSIGHTS_API_KEY, or list `tenants` in insights.yaml. `insights-etl demo` needs none.\n',
     ],
     [
       'an unknown tenant',
@@ -69,7 +69,7 @@ describe('wrong input gets what, where and next, its own exit code, and changes 
       'error: "2026-02-30" is not a date.\nwhere: flag --from\nnext:  Write an ISO date or instant in UTC, such as 2026-01-31 or 2026-01-31T06:00:00Z.\n',
     ],
     [
-      'a range that is empty',
+      'an empty range',
       ['backfill', '--from', '2026-03-01', '--to', '2026-03-01'],
       TENANT,
       'error: The range is empty: --from 2026-03-01 is not before --to 2026-03-01.\nwhere: flag --from, --to\nnext:  --from is inclusive, --to exclusive; one day is --from 2026-01-31 --to 2026-02-01.\n',
@@ -90,13 +90,13 @@ describe('wrong input gets what, where and next, its own exit code, and changes 
       'an unknown format',
       ['sql', 'select 1', '--format', 'xml'],
       {},
-      "error: Option '--format <format>' argument 'xml' is invalid. Allowed choices are table, csv, json, ndjson, md.\nnext:  `insights-etl sql --help` shows what is allowed.\n",
+      "error: Option '--format <format>' argument 'xml' is invalid. Allowed choices are table, csv, json, ndjson, md.\nnext:  `insights-etl sql --help` lists what is allowed.\n",
     ],
     [
       'a bad cron expression',
       ['schedule', '--cron', '99 3 * * *'],
       TENANT,
-      'error: The cron expression "99 3 * * *" cannot be used: Field value (99) is out of range.\nwhere: key schedule.cron\nnext:  Write five fields, minute hour day month weekday, such as "0 3 * * *" for every day at 03:00.\n',
+      'error: The cron expression "99 3 * * *" cannot be used: Field value (99) is out of range.\nwhere: key schedule.cron\nnext:  Write five fields: minute hour day month weekday, e.g. "0 3 * * *" for every day at 03:00.\n',
     ],
     [
       'a bad time zone',
@@ -114,7 +114,7 @@ describe('wrong input gets what, where and next, its own exit code, and changes 
       'http to another machine',
       ['run'],
       { ...TENANT, INSIGHTS_BASE_URL: 'http://example.com' },
-      'error: "baseUrl" cannot be "http://example.com".\nwhere: environment INSIGHTS_BASE_URL\nnext:  Allowed: https (plain http only on this machine itself).\n',
+      'error: "baseUrl" cannot be "http://example.com".\nwhere: environment INSIGHTS_BASE_URL\nnext:  Allowed: https (plain http only for a service on this machine).\n',
     ],
   ])('%s', async (_name, argv, env, text) => {
     const { code, out, err } = await stage.run(argv, env);
@@ -124,7 +124,7 @@ describe('wrong input gets what, where and next, its own exit code, and changes 
     expect(await readdir(stage.folder)).toEqual([]);
   });
 
-  it('a range in the future, against a service that keeps our time', async () => {
+  it('a range in the future is refused, unless the service is on this machine', async () => {
     const argv = ['backfill', '--from', '2100-01-01', '--to', '2100-02-01'];
     const { code, err } = await stage.run(argv, { ...TENANT, INSIGHTS_BASE_URL: 'https://app.neostore.cloud' });
     expect(code).toBe(EXIT.config);
@@ -221,7 +221,7 @@ describe('exit codes', () => {
 });
 
 describe('query --list', () => {
-  it('shows reports with their parameters, and heads without SQL as JSON', async () => {
+  it('lists reports with their parameters, as JSON without their SQL', async () => {
     const { out } = await stage.run(['query', '--list']);
     expect(out).toContain('installs_per_day: Installs per day\n');
     expect(out).toContain('  --param zone=<zone>  Time zone in which periods begin (default UTC)\n');

@@ -15,7 +15,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage[Symbol.asyncDispose]());
 
-/** Runs `sql` with something on standard input, and returns what is printed. */
+/** Runs `sql` with the given standard input and returns its output. */
 async function talk(
   input: string,
   options: { terminal: boolean; words?: readonly string[] },
@@ -38,22 +38,22 @@ describe('statements from a pipe or a file', () => {
     expect((await stage.run(['sql', '--file', 'three.sql', '--format', 'csv'])).out).toBe(out);
   });
 
-  it('the first that fails ends it', async () => {
+  it('stop at the first that fails', async () => {
     const { code, out, err } = await talk('select 1 as a; selec 2; select 3 as c;', { terminal: false });
     expect([code, out]).toEqual([EXIT.config, 'a\n1\n\n']);
     expect(err).toContain('error: The statement failed: Parser Error');
   });
 
-  it('none at all, or a file that is not there, is told', async () => {
+  it('no statement at all, or a missing file, is reported', async () => {
     expect((await talk(' -- nothing\n', { terminal: false })).err).toContain('error: There is no statement.');
     expect((await stage.run(['sql', '--file', 'no.sql'])).err).toContain(
-      'error: The file of statements cannot be read.',
+      'error: The file of statements cannot be read (ENOENT).',
     );
   });
 });
 
 describe('the prompt', () => {
-  it('answers statements of several lines, tells failures and goes on, and leaves the lake alone', async () => {
+  it('runs statements of several lines, reports failures and goes on, and never changes the lake', async () => {
     const { code, out } = await talk(
       'select count(*) as n\nfrom events;\nselec;\n.format csv\nselect 7 as seven;\ncreate table t (a integer);\n.quit\n',
       { terminal: true },
@@ -65,7 +65,7 @@ describe('the prompt', () => {
     expect(out).toContain('error: Only a select can be run here, not create.');
   });
 
-  it('keeps its history in the data directory, for the owner alone', async () => {
+  it('keeps its history in the data directory, readable only by its owner', async () => {
     await talk('select 42;\n', { terminal: true });
     await talk('select 43;\n', { terminal: true });
     const path = join(stage.folder, 'data', '.sql_history');
@@ -109,7 +109,7 @@ describe('the prompt', () => {
 
 describe('explain', () => {
   it.each(['explain analyze', 'explain (analyze)', '/* x */ explain analyze', 'EXPLAIN -- x\n ANALYZE'])(
-    '%s runs nothing but a select',
+    '%s runs nothing except a select',
     async (words) => {
       const before = await contentsOf(stage.folder);
       const path = join(stage.folder, 'data', 'store', 'hole.csv');

@@ -41,23 +41,26 @@ describe('properties', () => {
     expect((await properties('--tenant', 'nobody')).out).not.toContain('Pass:Scanned');
   });
 
-  it.each(['Pass:Scanned', 'pass.scanned', 'event_pass_scanned'])('shows the paths of one, called %s', async (type) => {
-    const { out } = await properties(type, '--json');
-    expect(JSON.parse(out)).toMatchObject([
+  it.each(['Pass:Scanned', 'pass.scanned', 'event_pass_scanned'])(
+    'shows the paths of a type, named as %s',
+    async (type) => {
+      const { out } = await properties(type, '--json');
+      expect(JSON.parse(out)).toMatchObject([
       { path: 'kind', inferred_type: 'VARCHAR', kinds: 'text', rows: 30, share: 0.5, first_seen: '2026-07-02' },
       { path: 'storeId', inferred_type: 'VARCHAR', rows: 60, share: 1, first_seen: '2026-07-01', last_seen: '2026-07-02' },
     ]); // prettier-ignore
-    expect(out).not.toContain('PAR');
-  });
+      expect(out).not.toContain('PAR');
+    },
+  );
 
-  it('shows the parts of a metric apart from its properties', async () => {
+  it('shows the parts of a metric separately from its properties', async () => {
     expect(JSON.parse((await properties('active', '--json')).out)).toMatchObject([
       { path: 'value $', inferred_type: 'JSON' },
       { path: 'value apple', inferred_type: 'BIGINT', column_name: 'value_apple' },
     ]);
   });
 
-  it('shows what has drifted, and so does status', async () => {
+  it('shows what has changed, and so does status', async () => {
     expect(JSON.parse((await properties('--drift', '--json')).out)).toMatchObject([
       { type: 'Pass:Scanned', change: 'new_path', path: 'kind', kind: 'text', since: '2026-07-02T10:00:00Z' },
     ]);
@@ -73,13 +76,13 @@ describe('properties', () => {
     expect((await stage.run(['status', '--data-dir', lake.dir])).out).toMatch(/Pass:Scanned +new path +kind +text/);
   });
 
-  it('names the type that was meant', async () => {
+  it('suggests a type for an unknown one', async () => {
     const { code, err } = await properties('Pass:Scaned');
     expect(code).toBe(2);
     expect(err).toContain('Did you mean "Pass:Scanned"?');
   });
 
-  it('says what to do about a catalogue that an older version published', async () => {
+  it('says what to do about a catalogue published by an older version', async () => {
     await using stage = await openStage();
     await writeLake(`${stage.folder}/data`, {});
     const { code, err } = await stage.run(['properties']);

@@ -1,4 +1,4 @@
-/** `quarantine` and `tenant pin` as a person uses them, against a real source and a real data directory. */
+/** `quarantine` and `tenant pin` against a real source and a real data directory. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -49,7 +49,7 @@ const counts = z.array(z.object({ reason: z.string(), rows: z.number(), dropped:
 const replayed = z.object({ tables: z.array(z.object({ judged: z.number(), loaded: z.number() })), published: z.boolean() }); // prettier-ignore
 
 describe('before anything is loaded', () => {
-  it.each(['list', 'show', 'replay'])('%s says so', async (verb) => {
+  it.each(['list', 'show', 'replay'])('%s reports that', async (verb) => {
     const { code, err } = await run('quarantine', verb);
     expect(code).toBe(EXIT.config);
     expect(err).toContain('Nothing was loaded into this data directory yet.');
@@ -61,37 +61,37 @@ describe('rows of another tenant id than the pinned one', () => {
     expect((await run('run', '--quiet', '--table', 'Events')).code).toBe(EXIT.ok);
     const { code, out } = await run('quarantine', 'list');
     expect(code).toBe(EXIT.ok);
-    expect(out).toMatch(/tenant\s+table\s+day\s+reason\s+rows\s+given up\n/);
+    expect(out).toMatch(/tenant\s+table\s+day\s+reason\s+rows\s+dropped\n/);
     expect(out).toMatch(/demo\s+Events\s+2026-10-31\s+foreign_tenant\s+2\s+0\n/);
     expect(out).toContain('2 rows in quarantine');
     expect(out).not.toContain('3cret');
     expect(await jsonOf(counts, 'quarantine', 'list', '--reason', 'no_id')).toEqual([]);
   });
 
-  it('are shown with their text to whoever asks, made safe for a terminal', async () => {
+  it('are shown with their text, made safe for a terminal', async () => {
     const { code, out } = await run('quarantine', 'show', '--tenant', 'd*', '--table', 'events', '--limit', '1');
     expect(code).toBe(EXIT.ok);
     expect(out).toContain('demo · Events · 2026-10-31T12:00:00.000000Z · foreign_tenant · id 0000000a-');
     expect(out).toContain('3cret');
     expect(out).toContain('… 1 more row; --limit shows more');
-    // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
+    // oxlint-disable-next-line no-control-regex -- it matches control characters on purpose
     expect(out).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u202e]/);
     const rows = await jsonOf(z.array(z.object({ text: z.string() })), 'quarantine', 'show');
     expect(rows).toHaveLength(2);
     expect(rows[0]?.text).toContain('T-0042');
   });
 
-  it('stay where they are when they are judged again by the same rules, and no call is sent', async () => {
+  it('stay in quarantine when a replay applies the same rules, without any call', async () => {
     const before = sandbox.calls.length;
     expect(await jsonOf(replayed, 'quarantine', 'replay')).toMatchObject({ tables: [{ judged: 2, loaded: 0 }], published: false }); // prettier-ignore
     expect(sandbox.calls.length).toBe(before);
   });
 
-  it('come into the lake when their id is pinned, the others leave it; every hour stays verified without a call', async () => {
+  it('move into the lake when their id is pinned, and the others move out; every hour stays verified without a call', async () => {
     const before = sandbox.calls.length;
     const { code, out } = await run('tenant', 'pin', 'demo', 'T-0042');
     expect(code).toBe(EXIT.ok);
-    expect(out).toMatch(/^rows of demo must carry the tenantId "T-0042"; \d+ rows of the lake did not/);
+    expect(out).toMatch(/^rows of demo must have the tenantId "T-0042"; \d+ rows of the lake did not/);
     expect(await sql(`select count(*) as n from events`)).toEqual([{ n: 2 }]);
     expect((await run('tenant', 'pin', 'demo', 'demo')).code).toBe(EXIT.ok);
     expect(sandbox.calls.length).toBe(before);
@@ -101,13 +101,13 @@ describe('rows of another tenant id than the pinned one', () => {
     expect((await run('run', '--quiet', '--table', 'Events')).code, 'and the source agrees').toBe(EXIT.ok);
   });
 
-  it('are given up only for a yes; their hour stays verified, and the next run asks for no page', async () => {
+  it('are dropped only with --yes; their hour stays verified, and the next run fetches no page', async () => {
     const { code, err } = await run('quarantine', 'drop');
     expect(code).toBe(EXIT.config);
     expect(err).toContain('--yes');
     const dropped = await jsonOf(z.array(z.object({ emptied: z.number() })), 'quarantine', 'drop', '--yes');
     expect(dropped).toMatchObject([{ emptied: 2 }]);
-    expect((await run('quarantine', 'show')).out).toContain('(given up)');
+    expect((await run('quarantine', 'show')).out).toContain('(dropped)');
     const before = sandbox.calls.length;
     expect((await run('run', '--quiet', '--table', 'Events')).code).toBe(EXIT.ok);
     expect(sandbox.calls.length - before).toBe(1);
@@ -120,7 +120,7 @@ describe('mistakes', () => {
     [['quarantine', 'list', '--reason', 'nonsense'], 'foreign_tenant'],
     [['quarantine', 'list', '--table', 'Evnets'], 'Did you mean "Events"?'],
     [['quarantine', 'list', '--before', 'soon'], '"soon" is not a date'],
-    [['quarantine', 'show', '--limit', '-1'], 'is not a number of rows'],
+    [['quarantine', 'show', '--limit', '-1'], "argument '-1' is invalid. Allowed: a whole number, 0 or more."],
     [['tenant', 'pin', 'demi', 'x'], 'Did you mean "demo"?'],
   ];
   it.each(cases)('%j', async (argv, says) => {

@@ -1,4 +1,4 @@
-/** `rebuild` as an operator meets it: another configuration, what status and doctor say of it, and the way out. */
+/** `rebuild` after a change of the configuration, and what status and doctor report before and after. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
@@ -8,7 +8,7 @@ let sandbox: Sandbox;
 let stage: Stage;
 
 beforeAll(async () => {
-  sandbox = await startSandbox({ rate: 0, memory: true, rows: 600, days: 3, seed: 5, tenants: ['demo'] });
+  sandbox = await startSandbox({ rate: 0, memory: true, rows: 600, days: 3, seed: 5, tenants: ['demo'], frozen: true });
   stage = await openStage();
 });
 afterAll(async () => {
@@ -32,7 +32,7 @@ async function run(...words: string[]): Promise<{ out: string; json: Record<stri
 }
 
 describe('after a change of `promote`', () => {
-  it('reports give the same at once, status and doctor say that a rebuild is due, and it changes no answer', async () => {
+  it('reports give the same result at once, status and doctor show that a rebuild is due, and it changes no result', async () => {
     await run('run');
     const asked = ['sql', `select count(*) as n, count(pass_id) as passes, count(distinct store_id) as stores from events`, '--json']; // prettier-ignore
     const before = (await run(...asked)).json;
@@ -40,7 +40,9 @@ describe('after a change of `promote`', () => {
     expect((await run('rebuild')).out).toContain('nothing to do');
 
     await stage.write('insights.yaml', 'promote:\n  Events: [{ name: kind_of_pass, paths: [passKind, pass.kind] }]\n');
-    expect((await run('status')).out).toMatch(/[234] files under other promoted columns.*insights-etl rebuild/);
+    expect((await run('status')).out).toMatch(
+      /[234] files written under other promoted columns or privacy rules.*insights-etl rebuild/,
+    );
     expect((await run('doctor')).out).toMatch(/rebuild: [234] files are under other promoted columns or privacy rules/);
     await run('run');
     expect((await run(...asked)).json).toEqual(before);
@@ -50,7 +52,7 @@ describe('after a change of `promote`', () => {
     const callsBefore = sandbox.calls.length;
     const due = (await run('rebuild', '--dry-run', '--json')).json;
     expect(due).toMatchObject({ dryRun: true, tables: [{ tenant: 'demo', table: 'Events' }] });
-    expect(await run('rebuild')).toMatchObject({ out: expect.stringMatching(/demo +Events +[234] .*\n\nwritten anew and published · no call/s) }); // prettier-ignore
+    expect(await run('rebuild')).toMatchObject({ out: expect.stringMatching(/demo +Events +[234] .*\n\nrewritten and published · no calls/s) }); // prettier-ignore
     expect(sandbox.calls.length).toBe(callsBefore);
     expect((await run(...asked)).json).toEqual(before);
     expect((await run(...kinds)).json).toEqual(early);
@@ -65,9 +67,9 @@ describe('after a change of `promote`', () => {
     ['name: Store, paths: [a]', 'lower-case letters'],
     ['name: a, paths: ["a.*"]', 'keys joined by dots'],
     ['name: a, paths: []', 'not empty'],
-    ['name: tags, type: text, paths: [a]', 'list: reports count on that type of tags'],
+    ['name: tags, type: text, paths: [a]', 'list, because reports depend on that type of tags'],
     ['name: a, type: uuid, paths: [a]', 'one of text, integer'],
-  ])('{ %s } is refused, naming the key and what is allowed', async (column, allowed) => {
+  ])('{ %s } is refused with the key and what is allowed', async (column, allowed) => {
     await using other = await openStage();
     await other.write('insights.yaml', `promote:\n  Events: [{ ${column} }]\n`);
     const { code, err } = await other.run(['rebuild'], env());

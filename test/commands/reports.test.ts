@@ -52,7 +52,7 @@ describe('values for parameters', () => {
 select $from, $zone, $top`,
   );
 
-  it('what is not given takes its default', () => {
+  it('a parameter without a value takes its default', () => {
     expect(parameterValues(report, ['top=5'])).toEqual({ from: null, zone: 'UTC', top: '5' });
     expect(parameterValues(report, ['from=null', 'zone=a=b'])).toEqual({ from: null, zone: 'a=b', top: '10' });
   });

@@ -114,13 +114,13 @@ describe('insights-etl sandbox', () => {
     expect(await ownFolders()).toEqual([]);
   });
 
-  it('leaves nothing behind when it is stopped while it still loads', async () => {
+  it('leaves nothing behind when it is stopped while loading', async () => {
     const { exitCode, printed, complaint } = await run(['--rows', '5000000'], undefined, 300);
     expect([exitCode, printed, complaint]).toEqual([11, '', '']);
     expect(await ownFolders()).toEqual([]);
   });
 
-  it('tells all of it as one JSON value with --json', async () => {
+  it('prints all of it as one JSON value with --json', async () => {
     const { printed } = await run([...SMALL, '--json']);
     expect(JSON.parse(printed)).toEqual({
       url: expect.stringMatching(/^http:/),
@@ -131,9 +131,9 @@ describe('insights-etl sandbox', () => {
   });
 
   it.each([
-    ['--rows', '-5', 'whole number'],
+    ['--rows', '-5', 'Allowed: a whole number, 0 or more.'],
     ['--days', '0', '1 or more'],
-    ['--port', '99999', 'port'],
+    ['--port', '99999', 'Allowed: a whole number, 0 to 65535.'],
     ['--limit-mode', 'loud', 'Allowed choices'],
     ['--tenants', 'a,,b', 'separated by commas'],
     ['--query-timeout', 'soon', 'seconds'],
@@ -146,7 +146,7 @@ describe('insights-etl sandbox', () => {
 
   it.each([
     [['--data', '/nowhere'], 'The data folder holds none', 'Point --data at a folder'],
-    [['--data', '.', '--rows', '5'], '--data and --rows exclude each other', 'Give a folder'],
+    [['--data', '.', '--rows', '5'], '--data and --rows cannot be combined.', 'Omit --rows'],
     [['--now', 'soon', '--rows', '5'], 'now: "soon" is not an instant', '2026-11-01T00:00:00Z'],
     [['--faults', '/nowhere.json', '--rows', '5'], 'faults file cannot be read', 'hold one JSON list'],
   ])('refuses %j with a message, a hint and the exit code of a bad configuration', async (args, message, hint) => {

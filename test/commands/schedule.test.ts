@@ -19,14 +19,14 @@ function slots(cron: string, timeZone: string, from: string, to: string): string
 }
 
 describe('the next slot', () => {
-  it('is after the instant, never at it', () => {
+  it('is after the instant, never at the instant itself', () => {
     const daily = { cron: '0 3 * * *', timeZone: 'UTC' };
     expect(iso(nextSlot(daily, utc('2026-03-01T02:59:59.500Z')))).toBe('2026-03-01T03:00:00Z');
     expect(iso(nextSlot(daily, utc('2026-03-01T03:00:00Z')))).toBe('2026-03-02T03:00:00Z');
     expect(iso(nextSlot(daily, utc('2026-03-01T03:00:00.999Z')))).toBe('2026-03-02T03:00:00Z');
   });
 
-  it('follows the zone of the expression, whatever the zone of the machine', () => {
+  it('follows the zone of the expression, not the zone of the machine', () => {
     const before = process.env['TZ'];
     try {
       for (const machine of ['UTC', 'Asia/Tokyo', 'America/New_York']) {
@@ -68,13 +68,13 @@ describe('every day of a year has one slot of a daily expression', () => {
     'Australia/Adelaide', 'Pacific/Auckland', 'Pacific/Chatham', 'Pacific/Apia', 'America/Santiago', 'Asia/Beirut',
   ]; // prettier-ignore
 
-  /** Wall clock as `2026-10-25 03:00`, from the platform's own calendar, with no part in the code under test. */
+  /** Local time as `2026-10-25 03:00` from Intl, which the code under test does not use. */
   function wall(timeZone: string): (ms: number) => string {
     const format = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'short' });
     return (ms) => format.format(ms);
   }
 
-  /** The weeks around the changes of offset in 2026: elsewhere nothing can go wrong. */
+  /** The days around the changes of offset in 2026: nothing can go wrong on other days. */
   function changes(timeZone: string): number[] {
     const at = wall(timeZone);
     const found: number[] = [];
@@ -103,22 +103,22 @@ describe('every day of a year has one slot of a daily expression', () => {
           new Date(from).toISOString(),
           new Date(to).toISOString(),
         );
-        // The oracle walks through the minutes: the first that shows the wanted time on a day is that day's slot.
-        const wanted = `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`;
+        // The oracle goes through the quarters: the first with the expected time on a day is the slot of that day.
+        const expectedTime = `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`;
         const first = new Map<string, string>();
         for (let ms = from + QUARTER_MS; ms <= to; ms += QUARTER_MS) {
           const [day = '', time] = at(ms).split(' ');
-          if (time === wanted && !first.has(day)) first.set(day, iso(ms) ?? '');
+          if (time === expectedTime && !first.has(day)) first.set(day, iso(ms) ?? '');
         }
         const expected = [...first.values()];
-        // A day whose wanted time falls into the missing hour has a slot too, right after it.
+        // A day whose expected time falls into the missing hour has its slot right after that hour.
         const moved = found.filter((slot) => !expected.includes(slot));
         const wrong = moved.filter((slot) => {
           const [day = '', time = ''] = at(utc(slot)).split(' ');
-          return first.has(day) || time < wanted;
+          return first.has(day) || time < expectedTime;
         });
         const missing = expected.filter((slot) => !found.includes(slot));
-        expect({ timeZone, wanted, wrong, missing }).toEqual({ timeZone, wanted, wrong: [], missing: [] });
+        expect({ timeZone, expectedTime, wrong, missing }).toEqual({ timeZone, expectedTime, wrong: [], missing: [] });
       }
     }
   });
@@ -139,7 +139,7 @@ describe('the slot that is due', () => {
     expect(iso(dueSlot(daily, utc('2026-03-01T03:00:00Z'), utc('2026-03-08T12:00:00Z')))).toBe('2026-03-08T03:00:00Z');
   });
 
-  it('a clock that was set back makes nothing due twice', () => {
+  it('a clock that was set back makes no slot due twice', () => {
     expect(dueSlot(daily, utc('2026-03-08T03:00:00Z'), utc('2026-03-05T12:00:00Z'))).toBeUndefined();
   });
 
@@ -148,7 +148,7 @@ describe('the slot that is due', () => {
     expect(iso(dueSlot(leap, 0, utc('2026-03-08T12:00:00Z')))).toBe('2024-02-29T00:00:00Z');
   });
 
-  it('a pause of years over an expression of every minute is answered at once', () => {
+  it('a pause of years over an expression of every minute takes no noticeable time', () => {
     const started = performance.now();
     expect(iso(dueSlot({ cron: '* * * * *', timeZone: 'Europe/Paris' }, 0, utc('2026-03-08T12:00:30Z')))).toBe(
       '2026-03-08T12:00:00Z',
@@ -157,7 +157,7 @@ describe('the slot that is due', () => {
   });
 });
 
-describe('an expression that cannot be used is refused with its reason', () => {
+describe('an unusable expression is refused with the reason', () => {
   it.each([
     ['61 * * * *', /^The cron expression "61 \* \* \* \*" cannot be used: .*out of range/],
     ['often', /^The cron expression "often" cannot be used: Unknown alias/],

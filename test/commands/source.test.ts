@@ -66,7 +66,7 @@ async function runJson(
 }
 
 describe('from nothing to a report', () => {
-  it('doctor finds everything well, in no more calls than it is given', async () => {
+  it('doctor finds no fault and sends no more calls than allowed', async () => {
     const before = sandbox.calls.length;
     const { code, out } = await stage.run(['doctor', '--max-calls', '6'], env());
     expect({ code, out }).toMatchObject({ code: EXIT.ok });
@@ -74,7 +74,7 @@ describe('from nothing to a report', () => {
     expect(sandbox.calls.length - before).toBe(6);
   });
 
-  it('plan says what a run would fetch, and fetches nothing', async () => {
+  it('plan shows what a run would fetch, and fetches nothing', async () => {
     const { code, out } = await stage.run(['plan', '--json'], env());
     expect(code).toBe(EXIT.ok);
     const plan = z
@@ -94,7 +94,7 @@ describe('from nothing to a report', () => {
     ]);
   });
 
-  it('a second run asks once a table, and changes no published file', async () => {
+  it('a second run sends one call per table and changes no published file', async () => {
     const before = await publishedOf(join(stage.folder, 'data'));
     const report = await runJson(['run'], env());
     expect(report.tables.map(({ calls, rowsFetched, changed }) => ({ calls, rowsFetched, changed }))).toEqual(
@@ -103,7 +103,7 @@ describe('from nothing to a report', () => {
     expect(await publishedOf(join(stage.folder, 'data'))).toEqual(before);
   });
 
-  it('status, verify and the reports answer', async () => {
+  it('status, verify and the reports work', async () => {
     for (const argv of [
       ['status'],
       ['verify'],
@@ -113,11 +113,11 @@ describe('from nothing to a report', () => {
       ['query', 'log_errors_per_day'],
     ]) {
       const { code, out, err } = await stage.run(argv, env());
-      expect({ argv, code, err: err.includes('error:'), some: out.length > 0 }).toEqual({
+      expect({ argv, code, err: err.includes('error:'), hasOutput: out.length > 0 }).toEqual({
         argv,
         code: EXIT.ok,
         err: false,
-        some: true,
+        hasOutput: true,
       });
       const asJson = await stage.run([...argv, '--json'], env());
       expect(() => void JSON.parse(asJson.out)).not.toThrow();
@@ -136,7 +136,7 @@ describe('from nothing to a report', () => {
     expect(row?.balanced).toBe(row?.hours);
   });
 
-  it('a backfill of a range that is loaded costs one call a table and changes nothing', async () => {
+  it('a backfill of a loaded range costs one call per table and changes nothing', async () => {
     const before = await publishedOf(join(stage.folder, 'data'));
     const report = await runJson(['backfill', '--from', '2026-10-29', '--to', '2026-10-30'], env());
     expect(report.tables.every(({ calls, changed }) => calls === 1 && !changed)).toBe(true);
@@ -144,12 +144,12 @@ describe('from nothing to a report', () => {
   });
 });
 
-describe('a credential that is refused ends with 3, says what to check, and changes nothing that is published', () => {
+describe('a refused credential ends with 3, says what to check, and changes no published file', () => {
   it.each([
     ['a wrong key', 'demo', 'k-wrong', /key/i],
     ['a key of another tenant', 'demo', 'sandbox-other', /tenant/i],
     ['a key without the scope', 'demo', 'sandbox-demo-noscope', /Insights\.Read.*Insights:Read/],
-    ['a tenant that is not there', 'nobody', 'sandbox-demo', /tenant/i],
+    ['an unknown tenant', 'nobody', 'sandbox-demo', /tenant/i],
   ])('%s', async (_name, tenant, key, hint) => {
     const before = await publishedOf(join(stage.folder, 'data'));
     const { code, out, err } = await stage.run(['run'], env(tenant, key));
@@ -203,7 +203,7 @@ describe('a data directory that cannot be used', () => {
     }
   });
 
-  it('written by a newer version: ends with 7 and asks nothing', async () => {
+  it('written by a newer version: ends with 7 and sends no calls', async () => {
     const dataDir = join(stage.folder, 'newer');
     await runJson(['run', '--table', 'logs', '--data-dir', dataDir], env());
     const instance = await DuckDBInstance.create(join(dataDir, 'state.duckdb'));
@@ -239,7 +239,7 @@ describe('schedule --once', () => {
 });
 
 describe('a ledger that is gone', () => {
-  it('ends with 9 naming repair, which rebuilds it; the next run proves everything anew', async () => {
+  it('ends with 9 and names repair, which rebuilds it; the next run verifies everything again', async () => {
     const state = join(stage.folder, 'data', 'state.duckdb');
     await rm(state);
     await rm(`${state}.wal`, { force: true });
@@ -253,7 +253,7 @@ describe('a ledger that is gone', () => {
 });
 
 describe('a stop signal during a run', () => {
-  it('the first ends it cleanly with 11, the second at once, and the next run goes on', async () => {
+  it('the first stops it cleanly with 11, the second at once, and the next run continues', async () => {
     const argv = ['run', '--data-dir', 'stopped'];
     // A service that accepts the call and then says nothing.
     const silent = createServer();

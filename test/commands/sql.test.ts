@@ -34,7 +34,7 @@ describe('sql', () => {
     expect(out).toBe('[\n{"a":1,"a":2}\n]\n');
   });
 
-  it('CSV quotes what needs it, and tells an empty text from null', async () => {
+  it('CSV quotes where necessary, and distinguishes an empty text from null', async () => {
     const { out } = await stage.run(['sql', `select 'a,"b"' as x, '' as y, null as z`, '--format', 'csv']);
     expect(out).toBe('x,y,z\n"a,""b""","",\n');
   });
@@ -44,28 +44,28 @@ describe('sql', () => {
     expect(out).toBe('name   n\na      1\nbb    22\n');
   });
 
-  it('a table shows what would steer a terminal, turn its writing or break a line as escapes; data formats keep it', async () => {
+  it('a table escapes what would control a terminal, change the writing direction or break a line; data formats keep it', async () => {
     const hostile = `select 'a' || chr(27) || '[2J' || chr(10) || 'b' || chr(8238) || 'c' as "x\u202e"`;
     expect((await stage.run(['sql', hostile])).out).toBe('x\\u{202e}\na\\u{1b}[2J\\nb\\u{202e}c\n');
     const { out } = await stage.run(['sql', hostile, '--format', 'json']);
     expect(JSON.parse(out)).toEqual([{ ['x\u202e']: 'a\u001b[2J\nb\u202ec' }]);
   });
 
-  it('a table cuts long cells and says so, never through a character; data formats give all', async () => {
+  it('a table cuts long cells, never through a character, and says so; data formats keep them', async () => {
     const long = `select repeat('x', 299) || '😀' || repeat('y', 65536) as cell, repeat('z', 300) as whole`;
     const { out } = await stage.run(['sql', long]);
     const [, line = '', end] = out.split('\n');
     expect(line.split(/ {2,}/)).toEqual([`${'x'.repeat(299)}…`, 'z'.repeat(300)]);
-    expect(end).toBe('… 1 cell cut at 300 characters; --format csv or json gives all');
+    expect(end).toBe('… 1 cell cut at 300 characters; --format csv or json shows all of it');
     expect((await stage.run(['sql', long, '--format', 'csv'])).out.length).toBeGreaterThan(65_536);
   });
 
-  it('a long table ends with what was left out', async () => {
+  it('a long table ends with the number of rows omitted', async () => {
     const { out } = await stage.run(['sql', 'select range as n from range(1000)']);
-    expect(out.trimEnd().split('\n').at(-1)).toBe('… 800 more rows; --format csv or json gives all');
+    expect(out.trimEnd().split('\n').at(-1)).toBe('… 800 more rows; --format csv or json shows all');
   });
 
-  it('shows what there is: tables, columns, plans', async () => {
+  it('shows tables, columns and plans', async () => {
     for (const statement of ['show tables', 'describe events', 'explain select 1', 'from coverage -- all']) {
       const { code, err } = await stage.run(['sql', statement]);
       expect(`${statement}: ${code} ${err}`).toBe(`${statement}: 0 `);
@@ -114,7 +114,7 @@ describe('sql', () => {
     expect(out).toBe('n\n1\n');
   });
 
-  it('says so where there is no lake', async () => {
+  it('reports that there is no lake', async () => {
     const { code, err } = await stage.run(['sql', 'select 1', '--data-dir', 'elsewhere']);
     expect(code).toBe(EXIT.config);
     expect(err).toBe(
@@ -123,7 +123,7 @@ describe('sql', () => {
     );
   });
 
-  it('a catalogue that is no DuckDB file is told as damaged', async () => {
+  it('a catalogue that is not a DuckDB file is reported as damaged', async () => {
     await writeFile(join(stage.folder, 'insights.duckdb'), 'not a database at all, but long enough to be read as one');
     const { code, err } = await stage.run(['sql', 'select 1', '--data-dir', '.']);
     expect(code).toBe(EXIT.damaged);

@@ -1,5 +1,5 @@
 /**
- * What is generated from the zod schema. After a change of the schema, write the files anew with
+ * The files generated from the zod schema. After a change of the schema, regenerate them with
  * `npx vitest run test/config/reference.test.ts -u`.
  */
 import { readFile } from 'node:fs/promises';
@@ -38,15 +38,20 @@ const HEAD = `# Configuration
 <!-- Generated from src/config/schema.ts by test/config/reference.test.ts: change the descriptions there. -->
 
 One tenant needs no file: set \`INSIGHTS_TENANT\` and \`INSIGHTS_API_KEY\` (or \`INSIGHTS_TOKEN\` for a bearer token), and
-\`INSIGHTS_BASE_URL\` where it is not the production service.
+\`INSIGHTS_BASE_URL\` if it is not the production service.
 
-Otherwise write \`insights.yaml\` (or \`.yml\`, \`.json\`) in the folder where the command runs, or name a file by \`--config\`
-or \`INSIGHTS_CONFIG\`. Values in the file give way to the environment, the environment to flags. A relative \`dataDir\` and
-a secret's \`file\` count from the folder of the configuration file. \`schema/config.schema.json\` lets an editor complete
-and check the file: put \`# yaml-language-server: $schema=…/schema/config.schema.json\` on its first line.
+Otherwise write \`insights.yaml\` (or \`.yml\`, \`.json\`) in the folder where you run the command, or name a file with
+\`--config\` or \`INSIGHTS_CONFIG\`. \`insights-etl init\` writes a first one.
 
-A secret never stands in the file nor in a flag: the file says where it comes from, \`{ env: NAME }\`, \`{ file: PATH }\` or
-\`{ command: COMMAND }\`, and it is read again at each call.
+Environment variables override the file, and flags override both. A tenant's own key overrides the general key, but not a
+flag: \`--max-calls\`, \`--max-minutes\`, \`--cron\` and \`--time-zone\` apply to every tenant and table.
+
+A relative \`dataDir\` and the \`file\` of a secret are resolved against the folder of the configuration file.
+\`schema/config.schema.json\` lets an editor complete and check the file: put
+\`# yaml-language-server: $schema=…/schema/config.schema.json\` on its first line.
+
+A secret is never written in the file or given as a flag. The file says where to read it, \`{ env: NAME }\`,
+\`{ file: PATH }\` or \`{ command: COMMAND }\`, and it is read again at each call.
 
 \`\`\`yaml
 ${EXAMPLE}\`\`\`
@@ -59,11 +64,11 @@ const TAIL = `
 
 | variable | meaning |
 |---|---|
-| \`INSIGHTS_CONFIG\` | the configuration file, as \`--config\` |
-| \`INSIGHTS_TENANT\` | load this tenant alone; what a file says of it still holds |
-| \`INSIGHTS_API_KEY\` | its API key; also the key of a file's only tenant that has none |
+| \`INSIGHTS_CONFIG\` | the configuration file, like \`--config\` |
+| \`INSIGHTS_TENANT\` | load only this tenant; its settings in the file still apply |
+| \`INSIGHTS_API_KEY\` | its API key; also the key of the only tenant of the file, if it has none |
 | \`INSIGHTS_TOKEN\` | its bearer token, instead of an API key |
-| \`NO_COLOR\` | any value: no colours |
+| \`NO_COLOR\` | any non-empty value disables colours |
 `;
 
 function row({ path, type, description, fallback, least, most, env }: Key): string {
@@ -87,18 +92,18 @@ async function reference(): Promise<string> {
 }
 
 describe('the configuration reference', () => {
-  it('docs/config.md is what the schema says', async () => {
+  it('docs/config.md matches the schema', async () => {
     await expect(await reference()).toMatchFileSnapshot('../../docs/config.md');
   });
 
-  it('schema/config.schema.json is what the schema says', async () => {
+  it('schema/config.schema.json matches the schema', async () => {
     const text = `${JSON.stringify(configJsonSchema(), null, 2)}\n`;
     await expect(text).toMatchFileSnapshot('../../schema/config.schema.json');
   });
 
   it('every key is described', () => {
-    const silent = configKeys().filter(({ description }) => description === '');
-    expect(silent.map(({ path }) => path.join('.'))).toEqual([]);
+    const undescribed = configKeys().filter(({ description }) => description === '');
+    expect(undescribed.map(({ path }) => path.join('.'))).toEqual([]);
   });
 
   it('no two keys have the same environment variable', () => {

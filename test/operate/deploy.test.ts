@@ -1,4 +1,4 @@
-/** The files in deploy/, read as their tools read them: what they call exists, and nothing runs as root. */
+/** The files in deploy/: the commands that they call exist, and nothing runs as root. */
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
@@ -31,12 +31,12 @@ describe('the Dockerfile', () => {
   const last = steps.slice(steps.findLastIndex(({ word }) => word === 'FROM'));
   const of = (word: string): string[] => last.filter((step) => step.word === word).map(({ rest }) => rest);
 
-  it('holds instructions alone that Docker knows', () => {
+  it('contains only instructions that Docker knows', () => {
     const known = /^(FROM|WORKDIR|COPY|RUN|ARG|ENV|USER|VOLUME|HEALTHCHECK|STOPSIGNAL|ENTRYPOINT|CMD)$/;
     expect(steps.filter(({ word }) => !known.test(word))).toEqual([]);
   });
 
-  it('ends as a user without rights, with a health check and a command that exists', () => {
+  it('runs as an unprivileged user, with a health check and a command that exists', () => {
     expect(of('USER')).toEqual(['node']);
     expect(of('HEALTHCHECK').join('')).toContain('/healthz');
     const words = z.array(z.string());
@@ -44,12 +44,12 @@ describe('the Dockerfile', () => {
     expect(COMMANDS).toContain(words.parse(JSON.parse(of('CMD')[0] ?? ''))[0]);
   });
 
-  it('copies what is there and what its ignore file lets through', () => {
+  it('copies only files that exist and that its ignore file includes', () => {
     const copied = steps
       .filter(({ word, rest }) => word === 'COPY' && !rest.startsWith('--from'))
       .flatMap(({ rest }) => rest.split(' ').slice(0, -1));
-    const letThrough = read('Dockerfile.dockerignore').split('\n');
-    expect(copied.filter((name) => !existsSync(join(ROOT, name)) || !letThrough.includes(`!${name}`))).toEqual([]);
+    const included = read('Dockerfile.dockerignore').split('\n');
+    expect(copied.filter((name) => !existsSync(join(ROOT, name)) || !included.includes(`!${name}`))).toEqual([]);
   });
 
   it('sets variables that the program knows', () => {
@@ -85,7 +85,7 @@ describe('the systemd units', () => {
     expect(service.get('Service.ProtectSystem')).toBe('strict');
   });
 
-  it('a night that was missed is caught up', () => {
+  it('a missed night is caught up', () => {
     const timer = unit('systemd/insights-etl.timer');
     expect(timer.get('Timer.Persistent')).toBe('true');
     expect(timer.get('Timer.OnCalendar')).toMatch(/^\*-\*-\* \d\d:\d\d:\d\d$/);
@@ -114,7 +114,7 @@ const podSchema = z
   .loose();
 
 describe('the Kubernetes objects', () => {
-  it('the CronJob never runs beside itself, and the Deployment has one writer', () => {
+  it('the CronJob never runs twice at a time, and the Deployment has one writer', () => {
     const cron = z
       .object({ kind: z.literal('CronJob'), spec: z.object({ concurrencyPolicy: z.literal('Forbid') }).loose() })
       .loose();
@@ -128,7 +128,7 @@ describe('the Kubernetes objects', () => {
     expect(deployment.parse(parse(read('kubernetes/deployment.yaml'))).kind).toBe('Deployment');
   });
 
-  it('their pods have no rights, mount what they name, and set variables that the program knows', () => {
+  it('their pods are unprivileged, mount their volumes, and set variables that the program knows', () => {
     const found = ['cronjob', 'deployment'].map((name) => {
       const nested = z.object({ spec: z.record(z.string(), z.unknown()) }).loose();
       const { spec } = nested.parse(parse(read(`kubernetes/${name}.yaml`)));
@@ -145,7 +145,7 @@ describe('the Kubernetes objects', () => {
 });
 
 describe('the workflow', () => {
-  it('runs commands that exist, never two at a time, with no rights of its own', () => {
+  it('runs commands that exist, never two at a time, without permissions', () => {
     const schema = z
       .object({
         permissions: z.strictObject({}),
@@ -159,7 +159,7 @@ describe('the workflow', () => {
   });
 });
 
-describe('the package, packed and laid into an empty folder', () => {
+describe('the package, packed and extracted into an empty folder', () => {
   let folder: string;
   beforeAll(async () => {
     const built = await buildPackage();
@@ -188,7 +188,7 @@ describe('completions', () => {
     return (await stage.run(['completion', name])).out;
   };
 
-  it('bash completes commands, and the flags of the one that was given', async () => {
+  it('bash completes commands, and the flags of the current one', async () => {
     const source = await script('bash');
     const complete = async (...words: string[]): Promise<string[]> => {
       const line = `${source}\nCOMP_WORDS=(insights-etl ${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length}; _insights_etl; printf '%s\\n' "\${COMPREPLY[@]}"`;
@@ -204,12 +204,12 @@ describe('completions', () => {
     expect(await complete('tenant', 'remove', 'paris', '--p')).toEqual(['--purge']);
     expect(await complete('--data-dir', '/x', 'quarantine', 'li')).toEqual(['list']);
     expect(await complete('quarantine', 'drop', '--bef')).toEqual(['--before']);
-    // Of one command inside another its own flags alone, and a word that it takes is not completed as a command.
+    // A subcommand completes only its own flags, and its argument is not completed as a command.
     expect(await complete('tenant', 'pin', '--pu')).toEqual(['']);
     expect(await complete('tenant', 'pin', 'rem')).toEqual(['']);
   });
 
-  it('every shell gets the commands inside of commands, with their flags', async () => {
+  it('every shell gets the subcommands with their flags', async () => {
     const pairs = [['tenant', 'remove', 'purge'], ['tenant', 'pin'], ['quarantine', 'list'], ['quarantine', 'drop', 'before']]; // prettier-ignore
     const fish = (await script('fish')).split('\n');
     const zsh = await script('zsh');
@@ -240,7 +240,7 @@ describe('completions', () => {
     }
   });
 
-  it('another shell is refused with those that there are', async () => {
+  it('an unknown shell is refused with the known ones', async () => {
     await using stage = await openStage();
     const { code, err } = await stage.run(['completion', 'tcsh']);
     expect([code, err]).toEqual([2, expect.stringContaining('bash, zsh, fish')]);

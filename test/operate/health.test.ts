@@ -1,4 +1,4 @@
-/** The addresses a supervisor asks, on real sockets; and the hours that are soon lost. */
+/** The health endpoints on real sockets, and the hours that the source will soon forget. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,20 +21,21 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const MINUTE = 60_000;
+const clockAt = (ms: number) => ({ now: () => ms, monotonic: () => ms });
 
 describe('/healthz', () => {
-  it('says yes while the loop waits for its slot, and no when that is long past', () => {
+  it('is ok while the loop waits for its slot, and not when that slot is long past', () => {
     const step = { kind: 'waiting', untilMs: 100 * MINUTE } as const;
-    expect([90, 110, 116].map((at) => healthOf(step, at * MINUTE, MINUTE).ok)).toEqual([true, true, false]);
+    expect([90, 110, 116].map((at) => healthOf(step, clockAt(at * MINUTE), MINUTE).ok)).toEqual([true, true, false]);
   });
 
-  it('says no to a run that takes longer than it may', () => {
-    const step = { kind: 'running', sinceMs: 0 } as const;
-    expect([59, 61].map((at) => healthOf(step, at * MINUTE, 60 * MINUTE).ok)).toEqual([true, false]);
+  it('is not ok when a run takes longer than allowed', () => {
+    const step = { kind: 'running', sinceMonotonicMs: 0 } as const;
+    expect([59, 61].map((at) => healthOf(step, clockAt(at * MINUTE), 60 * MINUTE).ok)).toEqual([true, false]);
   });
 
-  it('a run that failed is no reason to restart the process', () => {
-    expect(healthOf({ kind: 'ended', exitCode: EXIT.source }, 0, MINUTE)).toEqual({
+  it('stays ok after a failed run, which is no reason to restart the process', () => {
+    expect(healthOf({ kind: 'ended', exitCode: EXIT.source }, clockAt(0), MINUTE)).toEqual({
       ok: true,
       detail: 'a run ended with exit code 4',
     });
@@ -42,7 +43,7 @@ describe('/healthz', () => {
 });
 
 describe('the server', () => {
-  it('answers its three paths, others with 404, other methods with 405, and failures without their text', async () => {
+  it('answers its three paths, other paths with 404, other methods with 405, and errors without their text', async () => {
     await using server = await startHealthServer('127.0.0.1', 0, {
       healthy: () => ({ ok: true, detail: 'waiting' }),
       ready: async () => ({ ok: false, detail: 'nothing is published yet' }),
@@ -60,7 +61,7 @@ describe('the server', () => {
     expect(await ask('/healthz', 'POST')).toMatch(/^405 /);
   });
 
-  it('a port that is taken is told with the key to change', async () => {
+  it('a port in use is reported with the key to change', async () => {
     const answers = {
       healthy: () => ({ ok: true, detail: '' }),
       ready: async () => ({ ok: true, detail: '' }),
@@ -73,11 +74,11 @@ describe('the server', () => {
     });
   });
 
-  it('is there while `schedule` waits, and gone when it ends', async () => {
+  it('serves while `schedule` waits and stops when it ends', async () => {
     await using stage = await openStage();
     const env = { INSIGHTS_TENANT: 'demo', INSIGHTS_API_KEY: 'k', INSIGHTS_HEALTH_PORT: '0' };
     const ended = stage.run(['schedule'], env);
-    // When the command begins to listen for signals is not seen from here.
+    // The moment when the command starts to listen for signals is not visible from here.
     const signals = setInterval(() => stage.signal('SIGTERM'), 20);
     const { code, err } = await ended.finally(() => clearInterval(signals));
     expect(code).toBe(EXIT.ok);
@@ -88,7 +89,7 @@ describe('the server', () => {
 });
 
 describe('hours at risk', () => {
-  it('are those not verified that the source forgets within three days, of tables that forget', async () => {
+  it('are unverified hours of tables with a retention that the source forgets within three days', async () => {
     await writeLake(folder, {
       coverage: `2026-09-16T00:00:00Z | verified | logs
         2026-09-17T20:00:00Z | partial  | logs
@@ -110,7 +111,7 @@ describe('hours at risk', () => {
 });
 
 describe('calls', () => {
-  it('are counted by tenant and status as they are sent; other addresses are not', async () => {
+  it('are counted by tenant and status; calls to other addresses are not', async () => {
     let now = 0;
     const statuses = [200, 429, 200];
     const fake: typeof globalThis.fetch = async () => {

@@ -1,4 +1,4 @@
-/** What an operator's tools read: metrics, the rules over them, the names of events. Checked against a real run's output. */
+/** Metrics, alert rules and log events, checked against the output of a real run. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,7 +42,7 @@ function samples(name: string): Map<string, number> {
   );
 }
 
-/** A metric's name and the labels that it carries. */
+/** The labels of a metric. */
 function labelsOf(name: string): string[] {
   const [first = ''] = samples(name).keys();
   return [...first.matchAll(/(\w+)="/g)].map((match) => match[1] ?? '');
@@ -59,7 +59,7 @@ describe('the metrics', () => {
     expect(new Set(named('HELP')).size).toBe(named('HELP').length);
   });
 
-  it('say what the lake holds', async () => {
+  it('describe the lake', async () => {
     const [events] = await world.sql('select count(*)::int as n from events');
     const at = '{tenant="paris",table="Events"}';
     expect(samples('insights_etl_rows').get(at)).toBe(events?.['n']);
@@ -75,14 +75,14 @@ describe('the metrics', () => {
     expect([...samples('insights_etl_retention_seconds')]).toEqual([['{tenant="paris",table="Logs"}', 45 * 86_400]]);
   });
 
-  it('count the calls that the source has seen', () => {
+  it('count the calls that the source received', () => {
     const sent = world.sandbox.calls.length;
     expect(sent).toBeGreaterThan(3);
     expect(samples('insights_etl_calls_total').get('{tenant="paris",status="200"}')).toBe(sent);
     expect(samples('insights_etl_throttled_total').get('{tenant="paris"}')).toBe(0);
   });
 
-  it('of an empty data directory are what is known without a lake', async () => {
+  it('of an empty data directory contain only what is known without a lake', async () => {
     const empty = await metricsText({ ...world.config(), dataDir: join(world.dataDir, 'none') }, world.runtime);
     expect(empty).not.toContain('insights_etl_rows');
   });
@@ -123,12 +123,12 @@ describe('the alert rules', () => {
   const rules = rulesSchema.parse(parse(readFileSync(path, 'utf8'))).groups.flatMap((group) => group.rules);
   const metricsIn = (expr: string): string[] => [...new Set(expr.match(/insights_etl_\w+/g) ?? [])];
 
-  it('use metrics alone that a run gives', () => {
+  it('use only metrics that a run produces', () => {
     const unknown = rules.flatMap(({ expr }) => metricsIn(expr)).filter((name) => samples(name).size === 0);
     expect([rules.length > 5, unknown]).toEqual([true, []]);
   });
 
-  it('use labels alone that those metrics carry', () => {
+  it('use only labels that those metrics have', () => {
     const wrong = rules.flatMap(({ alert, expr, annotations }) => {
       const carried = metricsIn(expr).map(labelsOf);
       const used = [
@@ -140,7 +140,7 @@ describe('the alert rules', () => {
     expect(wrong).toEqual([]);
   });
 
-  it('are all in docs/operate.md with what to do', () => {
+  it('are all described in docs/operate.md', () => {
     const docs = readFileSync(join(ROOT, 'docs/operate.md'), 'utf8');
     expect(rules.map(({ alert }) => alert).filter((alert) => !docs.includes(`| ${alert} `))).toEqual([]);
   });

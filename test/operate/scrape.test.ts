@@ -1,4 +1,4 @@
-/** What a supervisor and Prometheus see of `schedule`, asked over HTTP while it runs. */
+/** The endpoints of `schedule` as a supervisor and Prometheus see them while it runs. */
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -15,7 +15,7 @@ interface Answer {
   readonly text: string;
 }
 
-/** A port of loopback that nobody listens on. */
+/** A free port of this machine. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -25,13 +25,13 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0;
 }
 
-/** The value of one sample; labels as they are written. */
+/** The value of one sample, named with its labels. */
 function sample({ text }: Answer, name: string): number | undefined {
   const line = text.split('\n').find((other) => other.startsWith(`insights_etl_${name} `));
   return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(' ') + 1));
 }
 
-it('a schedule is ready once the run that it caught up has published, and counts its rows and calls; each scrape is whole', async () => {
+it('a schedule is ready once its catch-up run has published, and counts its rows and calls; each scrape is complete', async () => {
   await using sandbox = await startSandbox({ rows: 150, days: 1, rate: 0, memory: true });
   // Nothing can be published while the source refuses every call.
   await sandbox.apply({ action: 'faults', rules: [{ times: null, reply: { kind: 'status', status: 503 } }] });
@@ -42,7 +42,7 @@ it('a schedule is ready once the run that it caught up has published, and counts
     INSIGHTS_TENANT: 'demo',
     INSIGHTS_API_KEY: sandbox.keyOf('demo'),
     INSIGHTS_HEALTH_PORT: String(port),
-    // One slot is long due; the next does not come while the test runs.
+    // One slot is overdue; the next one does not come during the test.
     INSIGHTS_SCHEDULE_CRON: '0 3 29 2 *',
   };
   await mkdir(join(stage.folder, 'data'));
@@ -57,13 +57,13 @@ it('a schedule is ready once the run that it caught up has published, and counts
     return { code, err };
   });
   const statuses = new Set<number>();
-  /** Asks again and again until the answer is as wanted, or the schedule has ended. */
-  const until = async (path: string, isWanted: (answer: Answer) => boolean): Promise<Answer> => {
+  /** Repeats the request until the answer is as expected. Throws if the schedule ends. */
+  const until = async (path: string, isExpected: (answer: Answer) => boolean): Promise<Answer> => {
     for (;;) {
       if (end !== undefined) throw new Error(`schedule ended with ${end}: ${(await ended).err}`);
       const answer = await ask(path).catch(() => undefined);
       if (answer !== undefined) statuses.add(answer.status);
-      if (answer !== undefined && isWanted(answer)) return answer;
+      if (answer !== undefined && isExpected(answer)) return answer;
       await delay(50);
     }
   };
@@ -72,14 +72,14 @@ it('a schedule is ready once the run that it caught up has published, and counts
   await sandbox.apply({ action: 'faults', rules: [] });
   expect(await until('/readyz', ({ status }) => status === 200)).toMatchObject({ text: 'ok: the lake is published\n' });
   const metrics = await until('/metrics', (answer) => sample(answer, 'last_run_exit_code') === EXIT.ok && sample(answer, 'schedule_running') === 0); // prettier-ignore
-  // Each answer was a yes or an honest no, whatever the run was doing.
+  // Every answer was 200 or 503, at any stage of the run.
   expect([...statuses].filter((status) => status !== 200 && status !== 503)).toEqual([]);
   expect(metrics.type).toMatch(/^text\/plain; version=/);
   expect(sample(metrics, 'schedule_next_run_timestamp_seconds')).toBeGreaterThan(Date.now() / 1000);
   expect(sample(metrics, 'calls_total{tenant="demo",status="200"}')).toBe(
     sandbox.calls.filter(({ status }) => status === 200).length,
   );
-  // Rows of the lake: copies and rows in quarantine, of which the source has some, are other samples.
+  // Only rows of the lake: copies and rows in quarantine are other samples.
   const { out } = await stage.run(['sql', 'select count(*)::integer as n from events', '--format', 'csv'], env);
   expect(sample(metrics, 'rows{tenant="demo",table="Events"}')).toBe(Number(out.split('\n')[1]));
   expect(metrics.text).not.toContain(sandbox.keyOf('demo'));

@@ -1,4 +1,4 @@
-/** The webhook, received by a real server: told once, signed, tried again, and nothing of a row in it. */
+/** The webhook with a real receiver: it is called once per change, signed and retried, and contains no row. */
 import { createHmac } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
 import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
-import { tell, type Webhook } from '../../src/operate/webhook.ts';
+import { notifyWebhook, type Webhook } from '../../src/operate/webhook.ts';
 import type { RunReport, TableReport } from '../../src/model/report.ts';
 import { systemRuntime, type Runtime } from '../../src/kernel/runtime.ts';
 import { Collector } from '../support/shell.ts';
@@ -75,25 +75,25 @@ function hook(more: Partial<Webhook> = {}): Webhook {
   return { url: `http://127.0.0.1:${port}/hook?token=t`, heartbeat: false, secret: undefined, ...more };
 }
 
-const told = (webhook: Webhook, exitCode: number, said?: RunReport): Promise<void> =>
-  tell(webhook, folder, exitCode, said, runtime(), new AbortController().signal);
+const notify = (webhook: Webhook, exitCode: number, ended?: RunReport): Promise<void> =>
+  notifyWebhook(webhook, folder, exitCode, ended, runtime(), new AbortController().signal);
 
 const events = (): unknown[] =>
   received.map(({ body }) => z.object({ event: z.string() }).parse(JSON.parse(body)).event);
 
 describe('the webhook', () => {
-  it('is told once when runs begin to fail, again when they fail differently, and once when they are well', async () => {
-    for (const code of [0, 4, 4, 4, 3, 3, 0, 0]) await told(hook(), code);
+  it('is called once when runs start to fail, again when they fail differently, and once when they recover', async () => {
+    for (const code of [0, 4, 4, 4, 3, 3, 0, 0]) await notify(hook(), code);
     expect(events()).toEqual(['failure', 'failure', 'recovered']);
   });
 
-  it('is told of every run with a heartbeat', async () => {
-    for (const code of [0, 4, 4, 0]) await told(hook({ heartbeat: true }), code);
+  it('is called after every run with a heartbeat', async () => {
+    for (const code of [0, 4, 4, 0]) await notify(hook({ heartbeat: true }), code);
     expect(events()).toEqual(['heartbeat', 'failure', 'failure', 'recovered']);
   });
 
-  it('carries names, counts and codes, and neither a message nor a place', async () => {
-    await told(hook(), EXIT.source, report(FAILED));
+  it('contains names, counts and codes, and neither a message nor a location', async () => {
+    await notify(hook(), EXIT.source, report(FAILED));
     expect(JSON.parse(received[0]?.body ?? '')).toEqual({
       version: 1,
       event: 'failure',
@@ -104,28 +104,28 @@ describe('the webhook', () => {
     });
   });
 
-  it('is signed so that its receiver can prove who sent it and when', async () => {
-    await told(hook({ secret: async () => 'the-key' }), EXIT.auth);
+  it('is signed so that its receiver can verify who sent it and when', async () => {
+    await notify(hook({ secret: async () => 'the-key' }), EXIT.auth);
     const [{ body, timestamp, signature } = { body: '', timestamp: '', signature: '' }] = received;
     const hmac = createHmac('sha256', 'the-key');
     expect(signature).toBe(`sha256=${hmac.update(`${timestamp}.${body}`).digest('hex')}`);
     expect(timestamp).toBe(String(Date.parse('2026-03-01T03:00:00Z') / 1000));
   });
 
-  it('is tried again with growing waits until it is received', async () => {
+  it('is retried with growing delays until it is received', async () => {
     answers = [500, 503];
-    await told(hook(), EXIT.auth);
+    await notify(hook(), EXIT.auth);
     expect(received).toHaveLength(3);
     expect(sleeps).toHaveLength(2);
     expect(log.text).toBe('');
   });
 
-  it('that is down is logged without its address, spares the run, and is told after the next one', async () => {
+  it('that is down is logged without its URL, does not fail the run, and is called after the next one', async () => {
     answers = [500, 500, 500, 500, 500];
-    await told(hook(), EXIT.auth);
+    await notify(hook(), EXIT.auth);
     expect(log.text).toContain('"event":"webhook.failed","kind":"failure","reason":"status 500"');
     expect(log.text).not.toContain('token');
-    await told(hook(), EXIT.auth);
+    await notify(hook(), EXIT.auth);
     expect(received).toHaveLength(6);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Credential } from '../../src/config/secret.ts';
-import { bytes, count, duration, json } from '../../src/output/format.ts';
+import { bytes, count, duration, json, percent } from '../../src/output/format.ts';
 import { createLog } from '../../src/output/log.ts';
 import { systemRuntime } from '../../src/kernel/runtime.ts';
 import { createProgress } from '../../src/output/progress.ts';
@@ -12,7 +12,7 @@ import type { RunReport, TableReport } from '../../src/model/report.ts';
 import { Collector } from '../support/shell.ts';
 
 describe('figures', () => {
-  it('numbers have separators, sizes and times the unit a person would choose', () => {
+  it('numbers have separators; sizes, times and shares have units and digits that are easy to read', () => {
     expect([count(1234567), count(9007199254740993n)]).toEqual(['1,234,567', '9,007,199,254,740,993']);
     expect([0, 999, 1500, 123_456_789, 5e12].map(bytes)).toEqual(['0 B', '999 B', '1.5 kB', '123 MB', '5.0 TB']);
     expect([0.04, 9.96, 59.4, 200, 18_720, 270_000].map(duration)).toEqual([
@@ -23,6 +23,7 @@ describe('figures', () => {
       '5 h 12 min',
       '3 d 3 h',
     ]);
+    expect([1, 0.25, 0.025, 0.0025].map(percent)).toEqual(['100 %', '25 %', '2.5 %', '0.25 %']);
   });
 
   it('JSON keeps integers beyond 2^53 as text, and maps as objects', () => {
@@ -41,7 +42,7 @@ describe('colours', () => {
     expect(colours(new Collector(true), { TERM: 'dumb' })).toBe(false);
   });
 
-  it('a table has escape codes only where they are welcome', () => {
+  it('a table has escape codes only where colours are enabled', () => {
     const columns = [{ title: 'a' }, { title: 'n', align: 'right' as const }];
     expect(renderTable(columns, [['x', '12']], true)).toBe('\u001B[1ma\u001B[22m   \u001B[1mn\u001B[22m\nx  12\n');
     expect(renderTable(columns, [['x', '12']], false)).toBe('a   n\nx  12\n');
@@ -55,7 +56,7 @@ describe('the log', () => {
       const log = createLog(stream, {});
       log.info('not for a person');
       log.warn({ tenant: 'demo', table: 'Logs' }, 'hours expire soon');
-      log.error({ tenant: 'demo', table: 'Logs', failure: 'disk' }, 'told in the summary');
+      log.error({ tenant: 'demo', table: 'Logs', failure: 'disk' }, 'reported in the summary');
     }
     const lines = pipe.text.trimEnd().split('\n');
     expect(lines.map((line) => JSON.parse(line) as unknown)).toEqual([
@@ -66,7 +67,7 @@ describe('the log', () => {
     expect(terminal.text).toBe('warning: demo Logs: hours expire soon\n');
   });
 
-  it('holds no secret, however it was passed', () => {
+  it('contains no secret, however it was passed', () => {
     const stream = new Collector();
     const log = createLog(stream, { verbose: true });
     const credential = new Credential('X-API-KEY', 'k-123');
@@ -76,7 +77,7 @@ describe('the log', () => {
     expect(stream.text).toContain('[secret]');
   });
 
-  it('quiet leaves errors alone', () => {
+  it('quiet logs only errors', () => {
     const stream = new Collector();
     const log = createLog(stream, { quiet: true });
     log.warn('w');
@@ -97,7 +98,7 @@ describe('progress', () => {
     listen({ kind: 'table', ...at, phase: 'done' });
   };
 
-  it('is a bar with rate and remaining time on a terminal, and the cursor comes back', async () => {
+  it('is a bar with rate and remaining time on a terminal, and shows the cursor again at the end', async () => {
     const stream = new Collector(true);
     const terminal = Object.assign(stream, {
       cursorTo: () => {},
@@ -114,7 +115,7 @@ describe('progress', () => {
     expect(stream.text.lastIndexOf('\u001B[?25h')).toBeGreaterThan(stream.text.lastIndexOf('\u001B[?25l'));
   });
 
-  it('is log lines in a pipe, without one escape code', () => {
+  it('is log lines without escape codes in a pipe', () => {
     const stream = new Collector();
     const progress = createProgress(stream, systemRuntime(createLog(stream, {})), { bars: true, quiet: false });
     events(progress.listen);
@@ -176,7 +177,7 @@ describe('the summary of a run', () => {
     exitCode: 0,
   });
 
-  it('names hours that are not verified, and ends with what happened', () => {
+  it('shows hours that are not verified, and ends with what happened', () => {
     const text = runSummary(report([table]), false);
     expect(text).toContain('24 (+ 1 partial, 2 expired)');
     expect(text.trimEnd().split('\n').at(-1)).toBe('published · 4 calls · 3.3 s');
@@ -187,16 +188,16 @@ describe('the summary of a run', () => {
     expect(runSummary(quiet, false)).toContain('nothing new, no file changed · 1 call');
   });
 
-  it('says so when a stop left marts or checks', () => {
+  it('says so when a stop left marts or checks to the next run', () => {
     const text = runSummary({ ...report([table]), isBehind: true }, false);
-    expect(text).toContain("published · stopped: marts and checks are the next run's · 4 calls");
+    expect(text).toContain('published · stopped: the next run updates marts and checks · 4 calls');
   });
 
-  it('a weaker proof than checksums stands beside the outcome', () => {
+  it('a proof weaker than checksums is shown with the outcome', () => {
     expect(runSummary(report([{ ...table, grade: 'count' }]), false)).toContain('verified (count)');
   });
 
-  it('a failed table is followed by what, where and next', () => {
+  it('a failed table is followed by what happened, where, and what to do next', () => {
     const error = { failure: 'source', message: 'No answer.', hint: 'Try later.', where: { status: 503 } } as const;
     const text = runSummary(report([{ ...table, outcome: 'failed', error }]), false);
     expect(text).toContain('\ndemo Events: No answer.\n  where: status 503\n  next:  Try later.\n');

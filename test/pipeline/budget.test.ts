@@ -137,7 +137,7 @@ describe('quiet hours', () => {
     await using stage = await openStage();
     world = await openWorld({ ...SOURCE, rows: 300 });
     for (const [hours, message] of [
-      ['00:00-24:00', 'leave some minute'],
+      ['00:00-24:00', 'leave at least one minute'],
       ['8 to 9', 'Mon-Fri 08:00-18:30'],
     ]) {
       await stage.write(

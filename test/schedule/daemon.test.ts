@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 afterEach(() => stage[Symbol.asyncDispose]());
 
-/** A clock that jumps to the end of each sleep, and tells how it slept. */
+/** A clock that jumps to the end of each sleep and records the sleeps. */
 function clock(start: string, log = new Collector()) {
   let now = Date.parse(start);
   const sleeps: number[] = [];
@@ -39,14 +39,14 @@ function clock(start: string, log = new Collector()) {
   return { runtime, sleeps, iso: () => new Date(now).toISOString(), pass: (ms: number) => (now += ms) };
 }
 
-/** The last slot done of each table, as kept on disk. */
+/** The last completed slot of each table, as recorded on disk. */
 async function recorded(): Promise<unknown> {
   const text = await readFile(join(stage.folder, 'schedule.json'), 'utf8');
   return z.object({ slots: z.record(z.string(), z.string()) }).parse(JSON.parse(text)).slots;
 }
 
 describe('the schedule loop', () => {
-  it('runs at each slot, one run at a time, and not at its first start', async () => {
+  it('runs at each slot, one run at a time, and not when it first starts', async () => {
     const { runtime, iso, pass } = clock('2026-03-01T12:00:00Z');
     const stop = new AbortController();
     const runs: string[] = [];
@@ -54,7 +54,7 @@ describe('the schedule loop', () => {
     const run = async (): Promise<number> => {
       expect(++running).toBe(1);
       runs.push(iso());
-      // The second run takes longer than a day: the slot it covers is not started beside it.
+      // The second run takes longer than a day: the slot that comes in the meantime starts no second run.
       pass(runs.length === 2 ? 30 * HOUR_MS : 1000);
       if (runs.length === 4) stop.abort();
       running--;
@@ -69,7 +69,7 @@ describe('the schedule loop', () => {
     ]);
   });
 
-  it('looks at the clock at least every hour, so that no timer overflows', async () => {
+  it('reads the clock at least every hour, so that no timer overflows', async () => {
     const { runtime, sleeps } = clock('2026-03-01T12:00:00Z');
     const stop = new AbortController();
     const run = async (): Promise<number> => {
@@ -85,7 +85,7 @@ describe('the schedule loop', () => {
     expect(Math.max(...sleeps)).toBe(HOUR_MS);
   });
 
-  it('catches up what was missed while it was down, once', async () => {
+  it('catches up with one run on the slots missed while it was down', async () => {
     await stage.write('schedule.json', '{"lastSlot":"2026-03-01T03:00:00.000Z"}');
     const { runtime, iso } = clock('2026-03-04T12:00:00Z');
     const stop = new AbortController();
@@ -99,7 +99,7 @@ describe('the schedule loop', () => {
     expect(runs).toEqual(['2026-03-04T12:00:00.000Z', '2026-03-05T03:00:00.000Z']);
   });
 
-  it('a run that fails is logged without its stack and the next slot tries again', async () => {
+  it('logs a failed run without its stack, and tries again at the next slot', async () => {
     const log = new Collector();
     const { runtime } = clock('2026-03-01T12:00:00Z', log);
     const stop = new AbortController();
@@ -126,7 +126,7 @@ describe('the schedule loop', () => {
     expect(lines).toContainEqual(expect.objectContaining({ msg: 'run ended', exitCode: EXIT.source }));
   });
 
-  it('a stop while it waits ends at once with 0', async () => {
+  it('a stop while it waits ends it at once with 0', async () => {
     const { runtime } = clock('2026-03-01T12:00:00Z');
     const stop = new AbortController();
     stop.abort();
@@ -136,7 +136,7 @@ describe('the schedule loop', () => {
     ).toBe(EXIT.ok);
   });
 
-  it('a run that was stopped leaves its slot undone, and gives its exit code', async () => {
+  it('a stopped run leaves its slot due and gives the exit code', async () => {
     const { runtime } = clock('2026-03-01T12:00:00Z');
     const stop = new AbortController();
     const run = async (): Promise<number> => {
@@ -171,7 +171,7 @@ describe('clocks and other processes', () => {
     expect(ran).toBe('2026-03-02T03:00:00.000Z');
   });
 
-  it('where another process holds the directory, the slot stays due and is tried again after a minute', async () => {
+  it('while another process holds the directory, the slot stays due and is retried every minute', async () => {
     const { runtime, iso } = clock('2026-03-01T12:00:00Z');
     const stop = new AbortController();
     const runs: string[] = [];
@@ -185,7 +185,7 @@ describe('clocks and other processes', () => {
     expect(runs).toEqual(['2026-03-02T03:00:00.000Z', '2026-03-02T03:01:00.000Z', '2026-03-02T03:02:00.000Z']);
   });
 
-  it('--once on a held directory says so by its exit code, and the next call does the slot', async () => {
+  it('--once on a locked directory returns the exit code for it, and the next call runs the slot', async () => {
     const { runtime } = clock('2026-03-01T12:00:00Z');
     const locked = async (): Promise<number> => Promise.reject(new LockedError('Held by process 7.'));
     expect(await once(runtime, locked)).toBe(EXIT.locked);
@@ -193,7 +193,7 @@ describe('clocks and other processes', () => {
     expect(await once(runtime, async () => EXIT.unexpected)).toBe(EXIT.ok);
   });
 
-  it('tables with schedules of their own run apart, and together where their slots meet', async () => {
+  it('tables with their own schedules run separately, and together when their slots coincide', async () => {
     const { runtime, iso } = clock('2026-03-01T12:00:00Z');
     const stop = new AbortController();
     const planned: Planned[] = [
@@ -210,7 +210,7 @@ describe('clocks and other processes', () => {
     expect(runs).toEqual(['03-01T15:00 Logs', '03-02T03:00 Events+Logs', '03-02T15:00 Logs']);
   });
 
-  it('a record that an earlier version wrote, one slot for all tables, still holds', async () => {
+  it('a record of an earlier version, with one slot for all tables, is still used', async () => {
     await stage.write('schedule.json', '{"lastSlot":"2026-03-01T03:00:00.000Z"}');
     const { runtime } = clock('2026-03-01T12:00:00Z');
     expect(await once(runtime, async () => EXIT.unexpected)).toBe(EXIT.ok);
@@ -233,7 +233,7 @@ describe('--once', () => {
     expect(await recorded()).toEqual({ 'demo Events': '2026-03-01T03:00:00.000Z' });
   });
 
-  it('a record that cannot be read costs one run and no more', async () => {
+  it('an unreadable record costs one extra run and no more', async () => {
     await stage.write('schedule.json', 'garbage');
     const { runtime } = clock('2026-03-01T12:00:00Z');
     let runs = 0;

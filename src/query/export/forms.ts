@@ -1,4 +1,4 @@
-/** The forms of a file, what is told of one that was written, and how the engine writes and reads those it knows. */
+/** The formats of an export, the report about a written file, and the SQL that writes each format. */
 import { sqlName } from '../../kernel/sql.ts';
 import { extname } from 'node:path';
 import type { Selection } from './selection.ts';
@@ -13,17 +13,17 @@ export interface ExportReport {
   readonly rows: number;
   readonly bytes: number;
   readonly sha256: string;
-  /** Number of the snapshot that was read, and its instant. */
+  /** Number and time of the snapshot that was read. */
   readonly snapshot: string | undefined;
   readonly published: string | undefined;
   readonly tables: readonly { readonly name: string; readonly rows: number; readonly columns: number }[];
-  /** Of a workbook. */
+  /** Only for a workbook. */
   readonly sheets?: number;
   readonly cut?: number;
   readonly neutralised?: number;
 }
 
-/** The form that a file's name asks for. */
+/** The format for the extension of a file. */
 export function formatOfFile(path: string): ExportFormat | undefined {
   const ending = extname(path).slice(1).toLowerCase();
   if (ending === 'jsonl') return 'ndjson';
@@ -33,21 +33,19 @@ export function formatOfFile(path: string): ExportFormat | undefined {
 type CopyFormat = Exclude<ExportFormat, 'xlsx' | 'duckdb'>;
 
 interface CsvSettings {
-  /** For Excel: a byte order mark, long digits as text. */
+  /** For Excel: a byte order mark, and long numbers as text. */
   readonly excel: boolean;
-  /** Text cells as they are, also where a spreadsheet would run them. */
+  /** Do not escape text that a spreadsheet would run as a formula. */
   readonly verbatim: boolean;
 }
 
-/** How a selection is copied to a file. */
+/** The select and the options of the `copy` statement that writes a selection. */
 export function copyForm(format: CopyFormat, selection: Selection, settings: CsvSettings): CopyForm {
   return FORMS[format](selection, settings);
 }
 
 export interface CopyForm {
-  /** What is copied. */
   readonly select: string;
-  /** Of the copy. */
   readonly options: string;
 }
 
@@ -76,7 +74,7 @@ function csvSelect({ sql, columns }: Selection, { excel, verbatim }: CsvSettings
   if (verbatim && !excel) return sql;
   const cells = columns.map(({ name, numeric, type }, index) => {
     const cell = sqlName(name);
-    // The mark goes in front of the first name, which then must need no quotes around it.
+    // The mark goes before the first name, which must not need quotes then.
     const mark = excel && index === 0 ? '\uFEFF' : '';
     const title = mark === '' ? name : mark + name.replaceAll(/[",\r\n]/g, ' ');
     const isText = type === 'VARCHAR' || type === 'JSON' || type.startsWith('ENUM');
@@ -88,15 +86,15 @@ function csvSelect({ sql, columns }: Selection, { excel, verbatim }: CsvSettings
 }
 
 function neutralisedDigits(cell: string, numeric: boolean, excel: boolean): string {
-  // A negative number is no formula: only its length matters.
+  // A negative number is not a formula: only its length matters.
   if (numeric)
     return `case when length(ltrim(${cell}::varchar, '-')) > 15 then '''' || ${cell} else ${cell}::varchar end`;
   return neutralisedSql(`${cell}::varchar`, excel);
 }
 
-/** JSON has no NaN and no infinity. */
+/** NaN and infinity become null, because JSON has neither. */
 function jsonSelect({ sql, columns }: Selection): string {
-  const broken = columns.filter(({ type }) => type === 'DOUBLE' || type === 'FLOAT').map(({ name }) => sqlName(name));
-  if (broken.length === 0) return sql;
-  return `select * replace (${broken.map((cell) => `case when isfinite(${cell}) then ${cell} end as ${cell}`).join(', ')}) from (${sql})`;
+  const floats = columns.filter(({ type }) => type === 'DOUBLE' || type === 'FLOAT').map(({ name }) => sqlName(name));
+  if (floats.length === 0) return sql;
+  return `select * replace (${floats.map((cell) => `case when isfinite(${cell}) then ${cell} end as ${cell}`).join(', ')}) from (${sql})`;
 }

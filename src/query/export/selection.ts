@@ -1,12 +1,12 @@
-/** What is exported, as one select: a table or view by name, or a select, over a range and for one tenant. */
+/** What to export, as one select: a table or view by name, or a given select, limited to a range and a tenant. */
 import { sqlName, sqlText } from '../../kernel/sql.ts';
-import { closest } from '../../kernel/closest.ts';
+import { didYouMean } from '../../kernel/closest.ts';
 import { ConfigError } from '../../kernel/errors.ts';
 import { formatInstant, type Instant } from '../../kernel/instant.ts';
 import { textRows, type Exporter, type ResultColumn } from '../reader.ts';
 
 export interface Filter {
-  /** Inclusive and exclusive bound of the time column. */
+  /** Bounds of the time column: `from` inclusive, `to` exclusive. */
   readonly from?: Instant;
   readonly to?: Instant;
   readonly tenant?: string;
@@ -14,18 +14,17 @@ export interface Filter {
 
 /** One relation to write. */
 export interface Selection {
-  /** Of the sheet, or of the table in a DuckDB file. */
+  /** Name of the sheet, or of the table in a DuckDB file. */
   readonly name: string;
-  /** One select. */
   readonly sql: string;
   readonly parameters: Readonly<Record<string, string | null>>;
   readonly columns: readonly ResultColumn[];
 }
 
-/** The columns that place a row in time, the first that a relation has counts. */
+/** Columns that hold the time of a row. The first one that a relation has is used. */
 const TIME_COLUMNS = ['timestamp', 'hour', 'period_start', 'day', 'changed_at', 'started_at'] as const;
 
-/** A table or view by its name, or `schema.name`. Throws ConfigError with what was meant. */
+/** A table or view by its name or `schema.name`. Throws ConfigError with a suggestion. */
 export async function selectTable(reader: Exporter, name: string, filter: Filter): Promise<Selection> {
   const parts = name.split('.');
   const relation = parts.map(sqlName).join('.');
@@ -34,15 +33,14 @@ export async function selectTable(reader: Exporter, name: string, filter: Filter
   } catch (error) {
     if (!(error instanceof ConfigError) || !/does not exist|Catalog Error/.test(error.message)) throw error;
     const names = await tableNames(reader);
-    const meant = closest(name, names);
     throw new ConfigError(`There is no table or view "${name}".`, {
-      hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}There are ${names.join(', ')}.`,
+      hint: `${didYouMean(name, names)}There are ${names.join(', ')}.`,
       where: { folder: 'the catalogue' },
     });
   }
 }
 
-/** Any one select. Throws ConfigError where it is not one, or where it lacks a column to filter by. */
+/** A given select. Throws ConfigError if it is not a single select, or if it has no column to filter by. */
 export async function selectFrom(
   reader: Exporter,
   name: string,
@@ -50,10 +48,10 @@ export async function selectFrom(
   parameters: Readonly<Record<string, string | null>>,
   filter: Filter,
 ): Promise<Selection> {
-  // Alone first: what is one select by itself cannot reach out of the brackets it is then put into.
+  // Check it first: a text that is a single select cannot break out of the brackets around it below.
   await reader.check(sql);
   const inner = sql.replace(/;(?:\s|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)*$/, '');
-  // Two columns of one name are told apart by the engine here: `a`, `a_1`.
+  // The engine renames duplicate columns here: `a`, `a_1`.
   const { columns } = await reader.query(`select * from (\n${inner}\n) limit 0`, parameters);
   const conditions = conditionsOf(columns, filter);
   const where = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
@@ -78,7 +76,7 @@ function conditionsOf(columns: readonly ResultColumn[], { from, to, tenant }: Fi
   ] as const) {
     if (bound === undefined) continue;
     conditions.push(`"${time}" ${sign} timestamptz '${formatInstant(bound)}'`);
-    // The month is in the files' paths: files of other months are not even opened.
+    // The month is part of the path, so that files of other months are not opened.
     if (time === 'timestamp' && has('month'))
       conditions.push(`"month" ${sign === '<' ? '<=' : sign} '${formatInstant(bound).slice(0, 7)}'`);
   }
@@ -86,8 +84,8 @@ function conditionsOf(columns: readonly ResultColumn[], { from, to, tenant }: Fi
 }
 
 function lacking(column: string, flag: string, columns: readonly ResultColumn[]): ConfigError {
-  return new ConfigError(`The result has no ${column}, so ${flag} cannot apply.`, {
-    hint: `Leave ${flag} out, or filter in a --query. Columns: ${columns.map(({ name }) => name).join(', ')}.`,
+  return new ConfigError(`The result has no ${column}, so ${flag} cannot be applied.`, {
+    hint: `Omit ${flag}, or filter in a --query. Columns: ${columns.map(({ name }) => name).join(', ')}.`,
     where: { flag },
   });
 }

@@ -1,7 +1,7 @@
 /**
- * Rows as an XLSX workbook, streamed: a row is on its way to the file before the next batch is asked for. Dates become
- * Excel's own (in UTC, to the millisecond), integers of more than 15 digits become text, text that would run as a
- * formula gets an apostrophe. What passes the 1,048,576 rows of a sheet goes on in another, under the same head.
+ * Streams rows into an XLSX workbook, batch by batch. Dates become Excel dates (in UTC, to the millisecond), integers of
+ * more than 15 digits become text, and text that would run as a formula gets an apostrophe. Rows beyond the 1,048,576 of a
+ * sheet continue in another sheet with the same header.
  */
 import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
@@ -17,7 +17,7 @@ const SHEET_COLUMNS = 16_384;
 const CELL_LENGTH = 32_767;
 
 const DAY_MS = 86_400_000;
-/** 1 March 1900 to the end of 9999: Excel has no earlier calendar that is right, and no later one. */
+/** 1 March 1900 to the end of 9999: before that the calendar of Excel is wrong, and it has no later dates. */
 const FIRST_DATE = Date.UTC(1900, 2, 1);
 const LAST_DATE = Date.UTC(10_000, 0, 1);
 /** Days from Excel's day 0 to 1970. */
@@ -30,11 +30,11 @@ export interface WrittenSheets {
   readonly sheets: number;
   /** Cells cut at Excel's 32,767 characters. */
   readonly cut: number;
-  /** Cells that would have been taken for a formula. */
+  /** Cells that would have run as a formula. */
   readonly neutralised: number;
 }
 
-/** Writes a workbook. `sheetRows`, the head included, is less in tests only. */
+/** Writes a workbook. `sheetRows` counts the header; only tests set it. */
 export async function writeSheets(
   result: ResultRows,
   path: string,
@@ -43,8 +43,8 @@ export async function writeSheets(
   const { columns, batches } = result;
   const { verbatim, sheetRows = SHEET_ROWS, signal } = options;
   if (columns.length > SHEET_COLUMNS)
-    throw new ConfigError(`A sheet has ${SHEET_COLUMNS} columns at most, not ${columns.length}.`, {
-      hint: 'Name the columns that are wanted in a --query, or export to Parquet.',
+    throw new ConfigError(`The result has ${columns.length} columns, but a sheet can have at most ${SHEET_COLUMNS}.`, {
+      hint: 'Select fewer columns with --query, or export to Parquet.',
     });
   const tally = { rows: 0, cut: 0, neutralised: 0 };
   const text = (value: string): string => {
@@ -52,7 +52,7 @@ export async function writeSheets(
     if (safe !== value) tally.neutralised++;
     if (safe.length <= CELL_LENGTH) return escaped(safe);
     tally.cut++;
-    // Half a character outside the basic plane would spoil the file.
+    // Half a surrogate pair would make the file invalid.
     return escaped(safe.slice(0, CELL_LENGTH).replace(/[\uD800-\uDBFF]$/, ''));
   };
   const converters = columns.map((column) => converterOf(column, text));
@@ -62,7 +62,7 @@ export async function writeSheets(
       tally.rows += batch.length;
     }
   }
-  // Loaded when needed: nobody else wants it.
+  // Loaded only when needed.
   const { writeXlsxStream } = await import('hucre/xlsx');
   const stream = writeXlsxStream(rows(), {
     name: sheetName(options.name),
@@ -75,12 +75,12 @@ export async function writeSheets(
   return { ...tally, sheets: Math.max(1, Math.ceil(tally.rows / (sheetRows - 1))) };
 }
 
-/** Excel reads `_x0041_` as the character of that number: where a text says so itself, its underscore is written so. */
+/** Excel decodes `_x0041_` to a character. Escaping the underscore keeps such text as it is. */
 function escaped(text: string): string {
   return text.replaceAll(/_(?=x[0-9A-Fa-f]{4}_)/g, '_x005F_');
 }
 
-/** A name that Excel takes: 31 characters, none of `[]:*?/\`. */
+/** A name that Excel accepts: at most 31 characters, none of `[]:*?/\`. */
 function sheetName(name: string): string {
   return (
     name
@@ -106,7 +106,7 @@ function converterOf({ type, numeric }: ResultColumn, text: (value: string) => s
   };
 }
 
-/** Excel's number of days for `2026-03-01` or `2026-03-01 09:00:00.123456+00`. */
+/** The date number of Excel for `2026-03-01` or `2026-03-01 09:00:00.123456+00`; undefined outside its calendar. */
 function serial(cell: string): number | undefined {
   const instant = Date.parse(
     cell.length === 10 ? cell : `${cell.slice(0, 10)}T${cell.slice(11, 23).replace(/[+Z].*$/, '')}Z`,

@@ -1,7 +1,7 @@
 /**
- * A selection written to one file: in a scratch folder beside it, counted against the snapshot, read back, hashed, and
- * only then given its name. The engine writes every form but XLSX itself, so rows stream through flat memory. A stop or
- * a failure leaves nothing.
+ * Writes a selection to one file: into a scratch folder next to it, counts the written rows against the snapshot, hashes
+ * the file, and only then renames it. The engine itself writes every format except XLSX, so memory does not grow with the
+ * rows. A stop or a failure leaves nothing behind.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -22,15 +22,15 @@ export interface ExportSettings {
   readonly engine: { readonly threads: number; readonly memoryLimit: string };
   readonly out: string;
   readonly format: ExportFormat;
-  /** Replaces a file that is there. */
+  /** Replace an existing file. */
   readonly force: boolean;
-  /** CSV for Excel: a byte order mark, long digits as text. */
+  /** CSV for Excel: a byte order mark, and long numbers as text. */
   readonly excel: boolean;
-  /** Text cells as they are, also where a spreadsheet would run them. */
+  /** Do not escape text that a spreadsheet would run as a formula. */
   readonly verbatim: boolean;
 }
 
-/** Writes what `select` chooses from the snapshot that is current now. Throws ConfigError, DamagedError. */
+/** Writes what `select` chooses from the current snapshot. Throws ConfigError, DamagedError. */
 export async function exportFile(
   settings: ExportSettings,
   select: (reader: Exporter) => Promise<readonly Selection[]>,
@@ -39,7 +39,7 @@ export async function exportFile(
   const out = resolve(settings.out);
   await refuseToOverwrite(out, settings);
   await mkdir(dirname(out), { recursive: true });
-  // Beside its target: a rename must not cross file systems.
+  // Next to the target, because a rename cannot cross file systems.
   const scratch = await mkdtemp(join(await realpath(dirname(out)), `.${basename(out)}-`));
   try {
     await using reader = await openExporter(settings.dataDir, scratch, settings.engine, signal);
@@ -70,22 +70,22 @@ async function refuseToOverwrite(out: string, { force, dataDir }: ExportSettings
   const inLake = ['insights.duckdb', 'state.duckdb', 'manifest.json'].some((name) => resolve(dataDir, name) === out);
   if (inLake || ['store', 'lake', 'landing', 'work'].some((name) => out.startsWith(`${resolve(dataDir, name)}/`)))
     throw new ConfigError('An export cannot be written into the lake itself.', {
-      hint: 'Name a file elsewhere with --out.',
+      hint: 'Choose another folder with --out.',
       where: { file: out },
     });
-  const free = await access(out).then(
-    () => false,
+  const exists = await access(out).then(
     () => true,
+    () => false,
   );
-  if (!free && !force)
-    throw new ConfigError('The file is there already.', {
-      hint: 'Name another with --out, or replace it with --force.',
+  if (exists && !force)
+    throw new ConfigError('The file already exists.', {
+      hint: 'Name another file with --out, or replace this one with --force.',
       where: { file: out },
     });
 }
 
 interface Written {
-  /** Of each selection. */
+  /** Rows of each selection. */
   readonly rows: readonly number[];
   readonly notes: Pick<ExportReport, 'sheets' | 'cut' | 'neutralised'>;
 }
@@ -100,15 +100,15 @@ async function writeSelections(
   if (settings.format === 'duckdb') return { rows: await writeDatabase(reader, selections, file), notes: {} };
   const [selection, ...more] = selections;
   if (selection === undefined || more.length > 0)
-    throw new ConfigError(`A ${settings.format} file holds one table, not ${selections.length}.`, {
-      hint: 'Export them one by one, or together as --format duckdb.',
+    throw new ConfigError(`A ${settings.format} file can hold one table, not ${selections.length}.`, {
+      hint: 'Export them one by one, or together with --format duckdb.',
     });
   const expected = await countOf(reader, selection.sql, selection.parameters);
   if (settings.format === 'xlsx') {
     const { verbatim } = settings;
     const result = await reader.query(selection.sql, selection.parameters);
     const { rows, ...notes } = await writeSheets(result, file, { name: selection.name, verbatim, signal });
-    return { rows: [proven(rows, expected, selection.name)], notes };
+    return { rows: [verified(rows, expected, selection.name)], notes };
   }
   const { format } = settings;
   const { select, options } = copyForm(format, selection, settings);
@@ -117,7 +117,7 @@ async function writeSelections(
     format === 'parquet'
       ? await countOf(reader, `from read_parquet(${sqlText(file)})`, {})
       : await countRows(file, format, signal);
-  return { rows: [proven(rows, expected, selection.name)], notes: {} };
+  return { rows: [verified(rows, expected, selection.name)], notes: {} };
 }
 
 async function writeDatabase(reader: Exporter, selections: readonly Selection[], file: string): Promise<number[]> {
@@ -134,13 +134,13 @@ async function writeDatabase(reader: Exporter, selections: readonly Selection[],
     for (const [column = '', comment = ''] of await commentsOf(reader, name))
       if (columns.some((candidate) => candidate.name === column))
         await reader.write(`comment on column ${target}.${sqlName(column)} is ${sqlText(comment)}`);
-    rows.push(proven(await countOf(reader, `from ${target}`, {}), expected, name));
+    rows.push(verified(await countOf(reader, `from ${target}`, {}), expected, name));
   }
   await reader.write('detach exported');
   return rows;
 }
 
-/** The catalogue's words for the columns of a view go along. */
+/** The comments of the catalogue on the columns of a view: columns and their comments. */
 async function commentsOf(reader: Exporter, name: string): Promise<string[][]> {
   return textRows(
     reader,
@@ -159,17 +159,18 @@ async function countOf(
   return Number(rows);
 }
 
-function proven(rows: number, expected: number, name: string): number {
+/** Throws DamagedError if the written rows are not as many as the snapshot has. */
+function verified(rows: number, expected: number, name: string): number {
   if (rows === expected) return rows;
-  throw new DamagedError(`The file holds ${rows} rows of "${name}", the snapshot ${expected}; it was not kept.`, {
-    hint: 'A select that answers differently each time (random, now, limit without order) cannot be proven; otherwise check the disk.',
+  throw new DamagedError(`The file has ${rows} rows of "${name}", but the snapshot has ${expected}; it was not kept.`, {
+    hint: 'A select with random(), now() or a limit without an order gives different rows each time: change it. Otherwise check the disk.',
   });
 }
 
 async function snapshotOf(reader: Exporter): Promise<Pick<ExportReport, 'snapshot' | 'published'>> {
   const sql = `select snapshot, strftime(published_at at time zone 'UTC', '%Y-%m-%dT%H:%M:%SZ') from snapshot`;
   const [[snapshot, published] = []] = await textRows(reader, sql).catch((error: unknown) => {
-    // A catalogue of an older version has no number.
+    // A catalogue written by an older version has no snapshot number.
     if (error instanceof ConfigError) return [];
     throw error;
   });

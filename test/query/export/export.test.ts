@@ -43,7 +43,7 @@ const READERS = {
 };
 
 describe('a table', () => {
-  it.each(Object.entries(READERS))('as %s is read again with every row and instant', async (format, reader) => {
+  it.each(Object.entries(READERS))('as %s can be read back with every row and instant', async (format, reader) => {
     const file = at(`events.${format}`);
     const { code, err, out } = await run('events', '--out', file);
     expect(`${code} ${err}`).toBe('0 ');
@@ -103,7 +103,7 @@ describe('what is told', () => {
 });
 
 describe('a DuckDB file', () => {
-  it('holds native tables with their comments and needs no other file', async () => {
+  it('has native tables with their comments and needs no other file', async () => {
     const file = at('all.duckdb');
     const { code, out, err } = await run('events', 'coverage', '--out', file);
     expect(`${code} ${err}`).toBe('0 ');
@@ -118,23 +118,23 @@ describe('a DuckDB file', () => {
 });
 
 describe('an answer', () => {
-  it('of a select is written, filtered by its own columns', async () => {
+  it('of a select is filtered by its own columns', async () => {
     const file = at('answer.csv');
     const select = 'select tenant_id, count(*) as n from events group by all order by 1; -- by tenant';
     expect((await run('--query', select, '--tenant', 'acme', '--out', file)).err).toBe('');
     expect(readFileSync(file, 'utf8')).toBe('tenant_id,n\nacme,3\n');
   });
 
-  it('of a report takes range and tenant as its parameters', async () => {
+  it('of a report gets range and tenant as parameters', async () => {
     const file = at('report.ndjson');
     const words = ['--report', 'freshness', '--tenant', 'acme', '--out', file];
     expect((await run(...words)).err).toBe('');
     expect(await rowsOf(`select distinct tenant_id from '${file}'`)).toEqual([['acme']]);
   });
 
-  it('that is another each time cannot be proven, and is not kept', async () => {
+  it('that is different each time cannot be verified and is not kept', async () => {
     const file = at('random.csv');
-    // Two counts of the same rows are alike once in a million times.
+    // Two counts of these rows are equal about once in a million times.
     const query = 'select 1 from range(1000000) as rows (n) where n < (select random() * 1000000)';
     const { code, err } = await run('--query', query, '--out', file);
     expect(code).toBe(EXIT.damaged);
@@ -145,11 +145,11 @@ describe('an answer', () => {
 
 describe('refused, with what to do next', () => {
   it.each([
-    [['--out', 'x.csv'], 'Nothing is named to export.'],
-    [['events', '--query', 'select 1', '--out', 'x.csv'], 'Several things are named to export.'],
-    [['events', '--out', 'x.dat'], 'The name of the file does not say its form.'],
+    [['--out', 'x.csv'], 'There is nothing to export.'],
+    [['events', '--query', 'select 1', '--out', 'x.csv'], 'Only one kind of export is possible at a time.'],
+    [['events', '--out', 'x.dat'], 'The extension of the file is not a known format.'],
     [['event', '--out', 'x.csv'], 'There is no table or view "event".'],
-    [['events', 'coverage', '--out', 'x.csv'], 'A csv file holds one table, not 2.'],
+    [['events', 'coverage', '--out', 'x.csv'], 'A csv file can hold one table, not 2.'],
     [['lake_files', '--from', '2026-01-01', '--out', 'x.csv'], 'The result has no date or time column'],
     [['--query', 'select 1 as a', '--tenant', 'acme', '--out', 'x.csv'], 'The result has no tenant_id'],
     [['--query', `copy (select 1) to 'LAKE/y.csv'`, '--out', 'x.csv'], 'Only a select can be run here, not copy.'],
@@ -170,16 +170,16 @@ describe('refused, with what to do next', () => {
     expect(readdirSync(stage.folder)).toEqual(before);
   });
 
-  it('a file that is there, unless --force says so', async () => {
+  it('an existing file, unless --force is given', async () => {
     const file = at('kept.csv');
-    writeFileSync(file, 'mine');
-    expect((await run('events', '--out', file)).err).toContain('error: The file is there already.');
-    expect(readFileSync(file, 'utf8')).toBe('mine');
+    writeFileSync(file, 'old');
+    expect((await run('events', '--out', file)).err).toContain('error: The file already exists.');
+    expect(readFileSync(file, 'utf8')).toBe('old');
     expect((await run('events', '--out', file, '--force')).code).toBe(0);
     expect(readFileSync(file, 'utf8')).toContain('event_id');
   });
 
-  it.each(['csv', 'parquet', 'xlsx', 'duckdb'])('a stop while %s is written leaves no file', async (format) => {
+  it.each(['csv', 'parquet', 'xlsx', 'duckdb'])('a stop while writing %s leaves no file', async (format) => {
     const before = readdirSync(stage.folder);
     const running = run(
       '--query',
@@ -196,9 +196,9 @@ describe('refused, with what to do next', () => {
 });
 
 describe('while runs publish', () => {
-  it('each export is one whole snapshot', async () => {
+  it('each export is exactly one snapshot', async () => {
     const day = span('2026-08-01T00:00:00Z', '2026-08-02T00:00:00Z');
-    // Every snapshot of this day holds as many rows as its number of the batch: 10, 20, …
+    // The n-th snapshot of this day has n times 10 rows.
     const batch = (n: number): unknown[][] =>
       Array.from({ length: n * 10 }, (_, row) => event(`${n}-${row}`, '2026-08-01T10:00:00Z', { type: `batch ${n}` }));
     await load(lake, day, batch(1), { id: 'w1' });

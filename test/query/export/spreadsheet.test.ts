@@ -29,7 +29,7 @@ const VALUES = DANGEROUS.map((text, n) => `(${n}, '${text}')`).join(', ');
 const FORMULAS = `select t from (values ${VALUES}) v (n, t) order by n`;
 
 describe('a text that a spreadsheet would run', () => {
-  it('gets an apostrophe in CSV; heads too; numbers below zero stay numbers', async () => {
+  it('gets an apostrophe in CSV, also in headers; negative numbers stay numbers', async () => {
     const file = await exported(`select t, -5 as "=n" from (${FORMULAS})`, 'csv');
     expect(await rowsOf(`from read_csv('${file}', header = false, all_varchar = true)`)).toEqual([
       ['t', "'=n"],
@@ -37,16 +37,16 @@ describe('a text that a spreadsheet would run', () => {
     ]);
   });
 
-  it('gets an apostrophe in a workbook, and is told', async () => {
-    const file = join(stage.folder, 'told.xlsx');
+  it('gets an apostrophe in a workbook, and is reported', async () => {
+    const file = join(stage.folder, 'reported.xlsx');
     const { out } = await stage.run(['export', '--query', FORMULAS, '--out', file]);
-    expect(out).toContain('note:    6 cells like a formula got an apostrophe in front');
+    expect(out).toContain('note:    6 cells prefixed with an apostrophe so that they do not run as formulas');
     const [sheet] = (await readXlsx(readFileSync(file))).sheets;
     expect(sheet?.rows).toEqual([['t'], ...DANGEROUS.map((text) => [`'${text}`])]);
     expect(unzip(file).get('xl/worksheets/sheet1.xml')).not.toContain('<f');
   });
 
-  it('stays as it is with --verbatim, and in every form that no spreadsheet runs', async () => {
+  it('stays as it is with --verbatim, and in formats that no spreadsheet runs', async () => {
     const csv = await exported(FORMULAS, 'csv', '--verbatim');
     const expected = DANGEROUS.map((text) => [text]);
     expect(await rowsOf(`from read_csv('${csv}', header = true, all_varchar = true)`)).toEqual(expected);
@@ -56,14 +56,14 @@ describe('a text that a spreadsheet would run', () => {
     expect(await rowsOf(`from '${parquet}'`)).toEqual(expected);
   });
 
-  it('gets it in the CSV of sql and query as well', async () => {
+  it('gets an apostrophe in the CSV of sql and query as well', async () => {
     const { out } = await stage.run(['sql', `select '=1' as a, -1 as b, '' as c`, '--format', 'csv']);
     expect(out).toBe(`a,b,c\n'=1,-1,""\n`);
   });
 });
 
 describe('a workbook', () => {
-  it('holds dates, numbers, truths and nothing as Excel does', async () => {
+  it('stores dates, numbers, booleans and nulls as Excel does', async () => {
     const file = await exported(
       `select date '2026-03-01' as d, timestamptz '2026-03-01 06:00:00.5Z' as t, 1.5::double as x, 12.10::decimal(5,2) as m,
          true as yes, null::integer as nothing, [1, 2] as list, timestamp '1800-01-01' as old`,
@@ -113,12 +113,12 @@ describe('a workbook', () => {
     const [sheet] = (await readXlsx(readFileSync(file))).sheets;
     expect(sheet?.rows.slice(1).map(([cell]) => cell)).toEqual(texts);
     const xml = unzip(file).get('xl/worksheets/sheet1.xml') ?? '';
-    // XML has no such character: one of them and Excel refuses the file.
+    // XML forbids them: a single one makes Excel refuse the file.
     const controls = xml.split('').filter((unit) => unit < ' ' && !'\t\n\r'.includes(unit));
     expect(controls).toEqual([]);
   });
 
-  it('cuts a cell at 32,767 characters, never through a character, and says so', async () => {
+  it('cuts a cell at 32,767 characters, never through a character, and reports it', async () => {
     const file = join(stage.folder, 'long.xlsx');
     const { out } = await stage.run(['export', '--query', `select 'a' || repeat('🎟', 20000) as t`, '--out', file]);
     expect(out).toContain('note:    1 cell cut at 32,767 characters');
@@ -126,7 +126,7 @@ describe('a workbook', () => {
     expect(sheet?.rows[1]?.[0]).toBe(`a${'🎟'.repeat(16_383)}`);
   });
 
-  it('goes on in another sheet, under the same head, where one is full', async () => {
+  it('continues in another sheet with the same header when one is full', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'insights-sheets-'));
     try {
       const result: ResultRows = {
@@ -152,7 +152,7 @@ describe('a workbook', () => {
 });
 
 describe('a CSV', () => {
-  it('keeps unicode, newlines, quotes and every digit, and tells an empty text from nothing', async () => {
+  it('keeps unicode, newlines, quotes and every digit, and distinguishes an empty text from null', async () => {
     const file = await exported(`select 'é🎟\n"x",' as t, 9007199254740993 as big, '' as empty, null as nothing`, 'csv');
     expect(readFileSync(file, 'utf8')).toBe('t,big,empty,nothing\n"é🎟\n""x"",",9007199254740993,"",\n');
   });
@@ -165,7 +165,7 @@ describe('a CSV', () => {
     );
   });
 
-  it('JSON has neither NaN nor infinity', async () => {
+  it('JSON gets null for NaN and infinity', async () => {
     const file = await exported(`select 'nan'::double as a, 'inf'::float as b, 1.5::double as c`, 'ndjson');
     expect(readFileSync(file, 'utf8')).toBe('{"a":null,"b":null,"c":1.5}\n');
   });

@@ -1,9 +1,9 @@
-/** Files opened again by readers that had no part in writing them. */
+/** Reads exported files independently of the code that wrote them. */
 import { readFileSync } from 'node:fs';
 import { inflateRawSync } from 'node:zlib';
 import { DuckDBInstance, type Json } from '@duckdb/node-api';
 
-/** Rows of a select in an engine of its own. */
+/** Rows of a select in a separate engine. */
 export async function rowsOf(sql: string, database = ':memory:'): Promise<Json[][]> {
   const instance = await DuckDBInstance.create(database, database === ':memory:' ? {} : { access_mode: 'READ_ONLY' });
   const connection = await instance.connect();
