@@ -1,15 +1,14 @@
 /**
- * Closed months of small days become one file each: a query binds every file that its view lists, so five years of
- * small days cost more than their rows. Nothing is read from the source and no row changes; a row that turns up later
- * rewrites its month, which is small by choice.
+ * Merges the files of small days into one file per closed month: a query opens every file that its view lists, so five years
+ * of small days cost more than their rows. Nothing is fetched and no row changes. A late row rewrites its whole month, which
+ * is cheap because only small months are compacted.
  */
 import { join } from 'node:path';
-import { z } from 'zod';
 import { DAY } from '../../kernel/instant.ts';
 import type { Instant } from '../../kernel/instant.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { count, tableOf, text } from '../ledger/engine.ts';
-import type { Row } from '../ledger/engine.ts';
+import { asCount, asList, asOptional, asTable, asText } from '../ledger/cells.ts';
+import type { RowOf } from '../ledger/cells.ts';
 import { heldRows } from '../store/form.ts';
 import { commitGeneration, copyRows } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -20,22 +19,26 @@ import { instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
 export interface CompactOptions {
   readonly run: string;
-  /** The source's clock: months that ended a good while before it are closed. */
+  /** The source's clock. Months that ended at least 35 days earlier are closed. */
   readonly at: Instant;
-  /** Mean bytes of a month's files below which they are put together. @default 1 MB */
+  /** A month is compacted when its files have fewer bytes than this on average. @default 1 MB */
   readonly smallBytes?: number;
-  /** Aborted: the months that are left are the next run's. */
+  /** When aborted, the months that remain are left to the next run. */
   readonly signal?: AbortSignal;
   readonly onStep?: (step: string) => void | Promise<void>;
 }
 
-const FORM_TEXT = z
-  .string()
-  .nullable()
-  .transform((value) => value ?? undefined);
-const FORMS = z.array(z.object({ promotion: FORM_TEXT, privacy: FORM_TEXT }));
+const CLOSED_MONTH = {
+  tenant: asText,
+  table_name: asTable,
+  month: asText,
+  rows: asCount,
+  files: asList(asText),
+  promotions: asList(asOptional(asText)),
+  privacies: asList(asOptional(asText)),
+};
 
-/** Late rows come within days; after this a month is rewritten by hardly anything. */
+/** Late rows come within days, so a month older than this is rarely rewritten. */
 const CLOSED_AFTER = 35n * DAY;
 
 /** Compacts every closed month whose hours are all settled. */
@@ -44,15 +47,16 @@ export async function compactMonths(
   { run, at, smallBytes = 1_000_000, signal, onStep }: CompactOptions,
 ): Promise<{ readonly months: number; readonly files: number }> {
   return ledger.exclusive(async () => {
-    const closed = await ledger.rawRows(
+    const closed = await ledger.rows(
       `with unsettled as (
          select distinct tenant, table_name, strftime(hour, '%Y-%m') as month
          from hours where state not in ('verified', 'expired')
        ),
        months as (
          select
-           tenant, table_name, period[:7] as month, sum(rows)::bigint as rows, count(*) as n,
-           string_agg(file, chr(10) order by period) as files, list(distinct {promotion: promotion, privacy: privacy})::json as forms
+           tenant, table_name, period[:7] as month, sum(rows)::bigint as rows,
+           list(file order by period) as files,
+           list(promotion order by period) as promotions, list(privacy order by period) as privacies
          from partitions
          where superseded_at is null and length(period) = 10
          group by all
@@ -63,43 +67,47 @@ export async function compactMonths(
          select 1 from unsettled
          where unsettled.tenant = months.tenant and unsettled.table_name = months.table_name and unsettled.month = months.month)
        order by tenant, table_name, month`,
+      CLOSED_MONTH,
     );
-    const done: Row[] = [];
-    for (const row of closed) {
+    let [months, files] = [0, 0];
+    for (const month of closed) {
       if (signal?.aborted === true) break;
-      await compactMonth(ledger, row, run, onStep);
-      done.push(row);
+      await compactMonth(ledger, month, run, onStep);
+      months += 1;
+      files += month.files.length;
     }
-    return { months: done.length, files: done.reduce((sum, row) => sum + count(row, 'n'), 0) };
+    return { months, files };
   });
 }
 
-async function compactMonth(ledger: Ledger, month: Row, run: string, onStep: CompactOptions['onStep']): Promise<void> {
-  const [tenant, table, name] = [text(month, 'tenant') ?? '', tableOf(month), text(month, 'month') ?? ''];
-  const period = periodOf(name);
-  if (!period) throw new Error(`not a month: ${name}`);
-  const mine = tableFilterSql(tenant, table);
-  const files = (text(month, 'files') ?? '').split('\n').map((file) => join(ledger.dataDir, file));
-  const forms = FORMS.parse(JSON.parse(text(month, 'forms') ?? '[]'));
-  const [last] = await ledger.rawRows(
-    `select coalesce(max(generation), 0) as n from partitions where ${mine} and period = ${sqlText(name)}`,
+async function compactMonth(
+  ledger: Ledger,
+  { tenant, table_name: table, month, rows, files, promotions, privacies }: RowOf<typeof CLOSED_MONTH>,
+  run: string,
+  onStep: CompactOptions['onStep'],
+): Promise<void> {
+  const period = periodOf(month);
+  if (!period) throw new Error(`not a month: ${month}`);
+  const ofMonth = `${tableFilterSql(tenant, table)} and superseded_at is null and length(period) = 10 and period[:7] = ${sqlText(month)}`;
+  const forms = promotions.map((promotion, index) => ({ promotion, privacy: privacies[index] }));
+  const { last } = await ledger.row(
+    `select coalesce(max(generation), 0) as last from partitions where ${tableFilterSql(tenant, table)} and period = ${sqlText(month)}`,
+    { last: asCount },
   );
-  const copied = await copyRows(ledger, { tenant, table }, period, count(last, 'n') + 1, {
-    sources: [heldRows(ledger.settings.tables[table], `from ${parquetSql(files)} where true`, forms)],
+  const paths = files.map((file) => join(ledger.dataDir, file));
+  const copied = await copyRows(ledger, { tenant, table }, period, last + 1, {
+    sources: [heldRows(ledger.settings.tables[table], `from ${parquetSql(paths)} where true`, forms)],
     inOrder: false,
-    rows: count(month, 'rows'),
+    rows,
   });
   const generation = await commitGeneration(ledger, copied);
-  await onStep?.(`month ${name}`);
+  await onStep?.(`month ${month}`);
   await readBack(ledger, { table }, [generation]);
   await requireSameHours(ledger, { tenant, table }, period);
   await ledger.transaction(async () => {
-    await ledger.run(
-      `update partitions set superseded_at = ${ledger.nowSql()}
-       where ${mine} and superseded_at is null and length(period) = 10 and period[:7] = ${sqlText(name)}`,
-    );
+    await ledger.run(`update partitions set superseded_at = ${ledger.nowSql()} where ${ofMonth}`);
     await insertPartitions(ledger, { tenant, table }, [generation], run);
   });
   await dropFileFingerprints(ledger);
-  await onStep?.(`recorded ${name}`);
+  await onStep?.(`recorded ${month}`);
 }

@@ -1,7 +1,7 @@
-/** Before a file stands for others without a look at the source: it must say of each hour what the ledger says. */
+/** A file that was rewritten without asking the source must hold, hour by hour, what the ledger says. */
 import { DamagedError } from '../../kernel/errors.ts';
 import type { TableName } from '../../model/tables.ts';
-import { count } from '../ledger/engine.ts';
+import { asCount } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Period } from '../../model/period.ts';
 import { instantSql, tableFilterSql } from '../ledger/sql.ts';
@@ -13,16 +13,17 @@ export async function requireSameHours(
   { tenant, table }: { readonly tenant: string; readonly table: TableName },
   period: Period,
 ): Promise<void> {
-  const [differing] = await ledger.rawRows(
-    `select count(*) as n
+  const { differing } = await ledger.row(
+    `select count(*) as differing
      from (select hour, fp from ${FILE_FINGERPRINTS}) as written
      full join (
        select hour, lake from hours
        where ${tableFilterSql(tenant, table)} and lake.n > 0 and hour >= ${instantSql(period.from)} and hour < ${instantSql(period.to)}
      ) as held on held.hour = written.hour
      where written.fp is distinct from held.lake`,
+    { differing: asCount },
   );
-  if (count(differing, 'n') === 0) return;
+  if (differing === 0) return;
   throw new DamagedError(`The files of ${table} in ${period.name} do not hold what the ledger says`, {
     hint: 'Run `insights-etl verify --deep`: it finds the file, and the next run fetches its rows again.',
     where: { tenant, table, period: period.name },

@@ -1,11 +1,12 @@
-/** The local half of `verify`: is every current file there, and with `--deep` is it, byte for byte, what was written? */
+/** The local half of `verify`: every current file exists, and with `--deep` it is byte for byte what was written. */
 import { join } from 'node:path';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
-import { sqlText } from '../../kernel/sql.ts';
+import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { DiskError } from '../../kernel/errors.ts';
-import { count, OutOfMemoryError, text } from '../ledger/engine.ts';
-import type { Row } from '../ledger/engine.ts';
+import { asCount, asText } from '../ledger/cells.ts';
+import type { RowOf } from '../ledger/cells.ts';
+import { OutOfMemoryError } from '../ledger/engine.ts';
 import { sizeOf } from '../../kernel/files.ts';
 import { forgetMarts } from '../marts/marts.ts';
 import { sha256Of } from '../store/generation.ts';
@@ -37,18 +38,24 @@ export interface FilesReport {
 export interface VerifyFilesOptions {
   readonly tenants?: readonly string[];
   readonly tables?: readonly TableName[];
-  /** Read each file; otherwise only see that it is there and has its size. @default true */
+  /** Reads each file; otherwise only its size is checked. @default true */
   readonly deep?: boolean;
   readonly signal?: AbortSignal;
   readonly onFile?: (bytes: number) => void;
 }
 
-/** Files that are read back in one statement: bounds memory, and an unreadable one is then looked for in its group. */
+/** Files that are read back in one statement: bounds memory, and the search for an unreadable file. */
 const GROUP = 200;
 
+const STORED_FILE = { file: asText, bytes: asCount, sha256: asText };
+const PARTITION = { ...STORED_FILE, tenant: asText, period: asText, rows: asCount };
+
+type StoredFile = RowOf<typeof STORED_FILE>;
+type Partition = RowOf<typeof PARTITION>;
+
 /**
- * Checks existence and size, and when deep the sha256 and the fingerprints of every hour against the ledger. A faulty file is dropped from
- * the ledger: its hours become partial and the next run fetches them again.
+ * Checks that each file exists and has its size; when deep, also compares its sha256 and the fingerprints of its hours with the
+ * ledger. A faulty file is dropped from the ledger: its hours become partial and the next run fetches them again.
  */
 export async function verifyFiles(ledger: Ledger, options: VerifyFilesOptions = {}): Promise<FilesReport> {
   const faults: FileFault[] = [];
@@ -69,51 +76,57 @@ export async function verifyFiles(ledger: Ledger, options: VerifyFilesOptions = 
         }
       });
       files += group.length;
-      rows += group.reduce((sum, row) => sum + count(row, 'rows'), 0);
-      bytes += group.reduce((sum, row) => sum + count(row, 'bytes'), 0);
+      rows += group.reduce((sum, partition) => sum + partition.rows, 0);
+      bytes += group.reduce((sum, partition) => sum + partition.bytes, 0);
     }
   }
   return { files, rows, bytes, faults };
 }
 
-/** As `verifyFiles`, for the files of marts: those at fault leave the ledger, and the next publish makes them anew. */
+/** The same for the files of marts: faulty ones are dropped from the ledger and the next publish computes them again. */
 export async function verifyMarts(ledger: Ledger, deep: boolean): Promise<MartsReport> {
   return ledger.exclusive(async () => {
-    const rows = await ledger.rawRows(
-      'select mart, file, bytes, sha256 from mart_files where superseded_at is null order by mart',
+    const marts = await ledger.rows(
+      'select file, bytes, sha256 from mart_files where superseded_at is null order by mart',
+      STORED_FILE,
     );
     const faults: MartsReport['faults'][number][] = [];
-    for (const row of rows) {
-      const fault = await faultOf(ledger, row, deep);
-      if (fault !== undefined) faults.push({ file: text(row, 'file') ?? '', fault });
+    for (const mart of marts) {
+      const fault = await faultOf(ledger, mart, deep);
+      if (fault !== undefined) faults.push({ file: mart.file, fault });
     }
     if (faults.length > 0)
       await forgetMarts(
         ledger,
         faults.map(({ file }) => file),
       );
-    return { files: rows.length, faults };
+    return { files: marts.length, faults };
   });
 }
 
-/** What is wrong with a file by what the ledger says of it; only its size is asked where not `deep`. */
-async function faultOf(ledger: Ledger, row: Row, deep: boolean): Promise<'missing' | 'size' | 'sha256' | undefined> {
-  const path = join(ledger.dataDir, text(row, 'file') ?? '');
+/** How a file differs from what the ledger says; its content is read only when `deep`. */
+async function faultOf(
+  ledger: Ledger,
+  { file, bytes, sha256 }: StoredFile,
+  deep: boolean,
+): Promise<'missing' | 'size' | 'sha256' | undefined> {
+  const path = join(ledger.dataDir, file);
   const size = await sizeOf(path, ledger.files);
   if (size === undefined) return 'missing';
-  if (size !== count(row, 'bytes')) return 'size';
-  return deep && (await sha256Of(path, ledger.files)) !== text(row, 'sha256') ? 'sha256' : undefined;
+  if (size !== bytes) return 'size';
+  return deep && (await sha256Of(path, ledger.files)) !== sha256 ? 'sha256' : undefined;
 }
 
 async function currentPartitions(
   ledger: Ledger,
   table: TableName,
   tenants: readonly string[] | undefined,
-): Promise<Row[]> {
-  const only = tenants ? `and tenant in (${[...tenants, ''].map(sqlText).join(', ')})` : '';
-  return ledger.rawRows(
+): Promise<Partition[]> {
+  const ofTenants = tenants ? `and tenant in (${sqlTexts(tenants)})` : '';
+  return ledger.rows(
     `select tenant, period, file, rows, bytes, sha256 from partitions
-     where superseded_at is null and table_name = $1 ${only} order by tenant, period`,
+     where superseded_at is null and table_name = $1 ${ofTenants} order by tenant, period`,
+    PARTITION,
     [table],
   );
 }
@@ -121,50 +134,40 @@ async function currentPartitions(
 async function checkGroup(
   ledger: Ledger,
   table: TableName,
-  group: readonly Row[],
+  group: readonly Partition[],
   { deep = true, onFile }: VerifyFilesOptions,
 ): Promise<FileFault[]> {
   const faults: FileFault[] = [];
-  const report = (row: Row, fault: FileFault['fault']): void => {
-    faults.push({
-      tenant: text(row, 'tenant') ?? '',
-      table,
-      period: text(row, 'period') ?? '',
-      file: text(row, 'file') ?? '',
-      fault,
-    });
+  const report = ({ tenant, period, file }: Partition, fault: FileFault['fault']): void => {
+    faults.push({ tenant, table, period, file, fault });
   };
-  const intact: Row[] = [];
-  for (const row of group) {
-    const fault = await faultOf(ledger, row, deep);
-    if (fault === undefined) intact.push(row);
-    else report(row, fault);
-    onFile?.(count(row, 'bytes'));
+  const intact: Partition[] = [];
+  for (const partition of group) {
+    const fault = await faultOf(ledger, partition, deep);
+    if (fault === undefined) intact.push(partition);
+    else report(partition, fault);
+    onFile?.(partition.bytes);
   }
   if (!deep) return faults;
-  const named = (row: Row): { file: string; rows: number } => ({
-    file: text(row, 'file') ?? '',
-    rows: count(row, 'rows'),
-  });
-  const readable: Row[] = [];
+  const readable: Partition[] = [];
   try {
-    await readBack(ledger, { table }, intact.map(named));
+    await readBack(ledger, { table }, intact);
     readable.push(...intact);
   } catch (error) {
     if (isRefusal(error)) throw error;
-    // Bytes as written and yet not readable: find which, then read the others.
-    for (const row of intact) {
+    // The bytes are as written, and yet some file cannot be read: find it, then read the others.
+    for (const partition of intact) {
       try {
-        await readBack(ledger, { table }, [named(row)]);
-        readable.push(row);
+        await readBack(ledger, { table }, [partition]);
+        readable.push(partition);
       } catch (fault) {
         if (isRefusal(fault)) throw fault;
-        report(row, 'unreadable');
+        report(partition, 'unreadable');
       }
     }
-    await readBack(ledger, { table }, readable.map(named));
+    await readBack(ledger, { table }, readable);
   }
-  const wrong = await ledger.rawRows(
+  const differing = await ledger.rows(
     `select distinct coalesce(found.file, held.file) as file
      from (select read.file, partitions.tenant, hour, fp from ${FILE_FINGERPRINTS} as read join partitions on partitions.file = read.file) as found
      full join (
@@ -173,18 +176,18 @@ async function checkGroup(
        join partitions on partitions.tenant = hours.tenant and partitions.table_name = hours.table_name
          and partitions.superseded_at is null and hours.hour >= from_ts and hours.hour < to_ts
        where hours.table_name = ${sqlText(table)} and hours.lake.n > 0
-         and partitions.file in (${['', ...readable.map((row) => text(row, 'file') ?? '')].map(sqlText).join(', ')})
+         and partitions.file in (${sqlTexts(readable.map(({ file }) => file))})
      ) as held on held.file = found.file and held.hour = found.hour
      where found.fp is distinct from held.lake`,
+    { file: asText },
   );
   await dropFileFingerprints(ledger);
-  for (const row of readable) {
-    if (wrong.some((candidate) => text(candidate, 'file') === text(row, 'file'))) report(row, 'fingerprint');
-  }
+  for (const partition of readable)
+    if (differing.some(({ file }) => file === partition.file)) report(partition, 'fingerprint');
   return faults;
 }
 
-/** The disk or the memory refused: that says nothing about the file, which must not be given up for it. */
+/** True when the disk or the memory failed: that says nothing about the file, which must not be dropped for it. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof DiskError || error instanceof OutOfMemoryError;
 }
