@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { SourceError } from '../kernel/errors.ts';
+import { DEMO_FOLDER } from '../model/data-dir.ts';
 import { duration, json } from '../output/format.ts';
 import { runSummary } from '../output/summary.ts';
 import { findReport, parameterValues } from '../query/report.ts';
@@ -56,7 +57,7 @@ export function demoCommand(shell: Shell): Command {
         INSIGHTS_TENANT: TENANT,
         INSIGHTS_API_KEY: `sandbox-${TENANT}`,
       };
-      const flags = given === undefined ? [{ key: 'dataDir', value: './data/demo', flag: '--data-dir' }] : [];
+      const flags = given === undefined ? [{ key: 'dataDir', value: `./data/${DEMO_FOLDER}`, flag: '--data-dir' }] : [];
       return act(shell, command, { flags, sources: { file: false, env } }, (session) => demo(session));
     });
 }

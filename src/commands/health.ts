@@ -6,6 +6,7 @@ import type { DaemonStep } from '../schedule/daemon.ts';
 import { startHealthServer, type Probe } from '../operate/server.ts';
 import type { Traffic } from '../operate/traffic.ts';
 import type { Runtime } from '../kernel/runtime.ts';
+import { CATALOGUE_FILE } from '../model/data-dir.ts';
 import { metricsText } from './observe.ts';
 import type { Session } from './shell.ts';
 
@@ -63,7 +64,7 @@ export function healthOf(step: DaemonStep, clock: Pick<Runtime, 'now' | 'monoton
 
 /** Ready: there is a lake to read. How the last run ended does not matter. */
 async function readiness(dataDir: string): Promise<Probe> {
-  const published = await access(join(dataDir, 'insights.duckdb')).then(
+  const published = await access(join(dataDir, CATALOGUE_FILE)).then(
     () => true,
     () => false,
   );

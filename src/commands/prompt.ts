@@ -7,12 +7,12 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline/promises';
 import { InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
+import { HISTORY_FILE } from '../model/data-dir.ts';
 import { FORMATS, printRows, type Format } from '../output/rows.ts';
 import { printing } from './answer.ts';
 import type { Session } from './shell.ts';
 import { cutStatements, isEmpty } from './statements.ts';
 
-const HISTORY_FILE = '.sql_history';
 const HISTORY_LINES = 1000;
 const READY = 'insights> ';
 const MORE = '     ...> ';

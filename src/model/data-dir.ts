@@ -1,23 +1,47 @@
-/** Names and places inside a data directory. */
-import { basename, join } from 'node:path';
-import { periodOf } from './period.ts';
-import type { Period } from './period.ts';
+/**
+ * The inventory of a data directory: every file and folder, what it holds, and what each maintenance command does with it.
+ * The names are spelled here and nowhere else. `purge`, `backup`, recovery and `doctor` iterate over the inventory, and its
+ * tests fail when a run writes a file that is not declared here.
+ */
+import { join } from 'node:path';
+import { TEMPORARY } from '../kernel/files.ts';
 import { TABLES } from './tables.ts';
 import type { TableName } from './tables.ts';
 
 export const LEDGER_FILE = 'state.duckdb';
 export const CATALOGUE_FILE = 'insights.duckdb';
 export const MANIFEST_FILE = 'manifest.json';
+export const LAST_RUN_FILE = 'last-run.json';
+export const OUTCOMES_FILE = 'outcomes.json';
+export const WEBHOOK_FILE = 'webhook.json';
+export const SCHEDULE_FILE = 'schedule.json';
+export const HISTORY_FILE = '.sql_history';
 export const STORE_FOLDER = 'store';
 export const HEAD_FOLDER = 'lake';
-/** Results of reports by day, below the data directory; `marts` below the head. */
+/** The files of the marts, below the data directory. */
 export const MARTS_FOLDER = join(STORE_FOLDER, 'marts');
-/** A file among the marts that is not published: what later days are computed from (openings.ts). */
-export const OPENINGS = 'openings';
-/** Of `mart_files`: those that readers see. */
-export const PUBLISHED_MARTS_SQL = `superseded_at is null and mart <> '${OPENINGS}'`;
+export const HEAD_MARTS_FOLDER = join(HEAD_FOLDER, 'marts');
+export const HEAD_COVERAGE_FILE = join(HEAD_FOLDER, 'coverage.parquet');
+/** The content that the coverage file was made from. */
+export const HEAD_COVERAGE_MARK = join(HEAD_FOLDER, '.coverage');
+/** Fetched pages on their way into the lake. */
+export const LANDING_FOLDER = 'landing';
+/** Pages that are merged, kept as received where `landing.keep` is set and the table has no privacy rules. */
+export const KEPT_FOLDER = 'kept';
+/** In the folder of a batch, below `landing` and `kept`. */
+export const BATCH_FILE = 'batch.json';
+export const PAGE_SUFFIX = '.ndjson';
 /** Spill files of the engine and copies made for reading; emptied at the start of a run. */
 export const WORK_FOLDER = 'work';
+/** A data directory of its own, inside the default one. */
+export const DEMO_FOLDER = 'demo';
+const CALLS_FOLDER = 'calls';
+/** DuckDB's log of changes that are not yet in the database file itself. */
+export const WAL = '.wal';
+/** A file among the marts that is not published: what later days are computed from (openings.ts). */
+export const OPENINGS = 'openings';
+/** Selects the rows of `mart_files` that readers see. */
+export const PUBLISHED_MARTS_SQL = `superseded_at is null and mart <> '${OPENINGS}'`;
 
 /** `<table>/tenant_id=<t>/month=<yyyy-mm>`, below the store and below the head. */
 export function partitionFolder(table: TableName, tenant: string, period: string): string {
@@ -29,31 +53,319 @@ export function generationFile(table: TableName, tenant: string, period: string,
   return join(STORE_FOLDER, partitionFolder(table, tenant, period), `${period}.${generation}.parquet`);
 }
 
-/** True for a path of openings, the one mart that no reader is told of. */
-export function isOpeningsFile(file: string): boolean {
-  return isMartFile(file) && basename(file).startsWith(`${OPENINGS}.`);
+/** Path of a tenant's record of calls, relative to the data directory. */
+export function callsFile(tenant: string): string {
+  return join(CALLS_FOLDER, `${tenant}.log`);
 }
 
-/** True for a path of a mart's file, relative to the data directory. */
-export function isMartFile(file: string): boolean {
-  return /^store\/marts\/[a-z_]+\.\d+\.parquet$/.test(file.replaceAll('\\', '/'));
+/** Name of the ledger that `repair` sets aside. */
+export function setAsideName(nowMs: number): string {
+  return `${LEDGER_FILE}.${new Date(nowMs).toISOString().replaceAll(/[-:.]/g, '')}`;
 }
 
-export interface GenerationName {
-  readonly table: TableName;
-  readonly tenant: string;
-  readonly period: Period;
-  readonly generation: number;
+export type Purge =
+  /** Deletes the folders and files that have the tenant's name. */
+  | 'deletes-of-tenant'
+  /** Deletes it: it may hold data of the tenant and cannot be cleaned reliably. */
+  | 'deletes'
+  /** Deletes the tenant's rows and rewrites the file: a database keeps deleted rows in its free blocks. */
+  | 'rewrites'
+  /** Publishes without the tenant, which replaces the file. */
+  | 'republishes'
+  /** Removes the tenant's members from the JSON. */
+  | 'edits'
+  /** Emptied by the recovery that every purge starts with. */
+  | 'recovers'
+  | 'leaves';
+
+type Backup = 'copies' | 'leaves';
+
+type Recovery =
+  /** Deletes unfinished forms and files that the ledger does not know, and reports files that are missing. */
+  'compares-with-ledger' | 'deletes-unfinished' | 'deletes' | 'leaves';
+
+export interface DataEntry {
+  /** Relative to the data directory. `<tenant>` and the like stand for a part of a name; a final `**` for all that is below. */
+  readonly path: string;
+  readonly holds: string;
+  /** The folder or file of the source that writes it. */
+  readonly writtenBy: string;
+  /** Nothing in a data directory holds a credential. */
+  readonly sensitive: readonly ('rows' | 'tenant names')[];
+  readonly mayBeDeleted: boolean;
+  /** What deleting it costs, or why it must not be deleted. */
+  readonly cost: string;
+  /** Endings of the names under which it is written before it gets its own. */
+  readonly unfinished: readonly string[];
+  readonly purge: Purge;
+  readonly backup: Backup;
+  readonly recovery: Recovery;
+  /** What `doctor` counts such a file as. Undefined: it is part of a healthy data directory. */
+  readonly leftover?: string;
 }
 
-/** Reads a path that `generationFile` made; undefined for anything else. */
-export function parseGenerationFile(file: string): GenerationName | undefined {
-  const match = /^store\/([a-z]+)\/tenant_id=([^/]+)\/month=[\d-]+\/([\d-]+)\.(\d+)\.parquet$/.exec(
-    file.replaceAll('\\', '/'),
-  );
-  if (!match) return undefined;
-  const [, lakeName, tenant = '', name = '', generation] = match;
-  const table = Object.values(TABLES).find((candidate) => candidate.lakeName === lakeName);
-  const period = periodOf(name);
-  return table && period ? { table: table.name, tenant, period, generation: Number(generation) } : undefined;
-}
+const FILE = { unfinished: [TEMPORARY], backup: 'leaves', recovery: 'deletes-unfinished' } as const;
+const DATABASE = { ...FILE, unfinished: [TEMPORARY, TEMPORARY + WAL] } as const;
+const ROWS = { sensitive: ['rows', 'tenant names'] } as const;
+const TENANTS = { sensitive: ['tenant names'] } as const;
+const NEXT_RUN = { mayBeDeleted: true, cost: 'the next run publishes it again' } as const;
+
+const BATCH = '<tenant>/<table>/<batch>';
+const LANDED = {
+  ...FILE,
+  ...ROWS,
+  writtenBy: 'src/extract/fetch',
+  mayBeDeleted: true,
+  cost: 'the next run fetches the pages again',
+  purge: 'deletes-of-tenant',
+  // The run that loads the batch removes what is unfinished.
+  recovery: 'leaves',
+  leftover: 'landed file',
+} as const;
+const KEPT = {
+  ...ROWS,
+  writtenBy: 'src/pipeline',
+  mayBeDeleted: true,
+  cost: 'no command reads it',
+  unfinished: [],
+  purge: 'deletes-of-tenant',
+  backup: 'leaves',
+  recovery: 'leaves',
+} as const;
+const SET_ASIDE = {
+  ...ROWS,
+  writtenBy: 'src/load/maintenance/repair.ts',
+  mayBeDeleted: true,
+  cost: 'no command reads it, but rows in quarantine at the time of the repair are only there',
+  unfinished: [],
+  // It may be damaged, so that rows could not be deleted from it one tenant at a time.
+  purge: 'deletes',
+  backup: 'leaves',
+  recovery: 'leaves',
+} as const;
+
+export const DATA_DIR: readonly DataEntry[] = [
+  {
+    path: `${STORE_FOLDER}/<lake_table>/tenant_id=<tenant>/month=<month>/<period>.<generation>.parquet`,
+    holds: 'the rows; each file is immutable',
+    writtenBy: 'src/load/store',
+    ...ROWS,
+    mayBeDeleted: false,
+    cost: 'the only copy of the rows',
+    ...FILE,
+    purge: 'deletes-of-tenant',
+    backup: 'copies',
+    recovery: 'compares-with-ledger',
+  },
+  {
+    path: `${STORE_FOLDER}/marts/<report>.<generation>.parquet`,
+    holds: 'results of reports by day; each file is immutable',
+    writtenBy: 'src/load/marts',
+    ...ROWS,
+    mayBeDeleted: true,
+    cost: 'the next run computes it again',
+    ...FILE,
+    purge: 'republishes',
+    backup: 'copies',
+    recovery: 'compares-with-ledger',
+  },
+  {
+    path: LEDGER_FILE,
+    holds: 'the ledger: what the lake holds and what was proven; its lock is the lock of the data directory',
+    writtenBy: 'src/load/ledger',
+    ...ROWS,
+    mayBeDeleted: false,
+    cost: '`repair` rebuilds it from the store, without quarantine and proofs',
+    ...DATABASE,
+    purge: 'rewrites',
+    backup: 'copies',
+  },
+  {
+    path: LEDGER_FILE + WAL,
+    holds: 'changes that a killed run has not yet written into the ledger’s file',
+    writtenBy: 'src/load/ledger',
+    ...ROWS,
+    mayBeDeleted: false,
+    cost: 'part of the ledger',
+    unfinished: [],
+    purge: 'rewrites',
+    backup: 'leaves',
+    recovery: 'leaves',
+  },
+  { path: `${LEDGER_FILE}.<time>`, holds: 'the old ledger that `repair` set aside', ...SET_ASIDE, leftover: 'set-aside ledger' }, // prettier-ignore
+  { path: `${LEDGER_FILE}.<time>${WAL}`, holds: 'changes that belong to the ledger set aside', ...SET_ASIDE },
+  {
+    path: CATALOGUE_FILE,
+    holds: 'the catalogue: open this one with DuckDB',
+    writtenBy: 'src/load/publish',
+    ...ROWS,
+    ...NEXT_RUN,
+    ...DATABASE,
+    purge: 'republishes',
+  },
+  {
+    path: `${CATALOGUE_FILE}${TEMPORARY}/**`,
+    holds: 'spill files of readers that have the catalogue open',
+    writtenBy: 'DuckDB',
+    ...ROWS,
+    mayBeDeleted: true,
+    cost: 'only while no reader is at work',
+    unfinished: [],
+    purge: 'recovers',
+    backup: 'leaves',
+    recovery: 'deletes',
+  },
+  {
+    path: MANIFEST_FILE,
+    holds: 'the published snapshot, for readers without DuckDB',
+    writtenBy: 'src/load/publish',
+    ...TENANTS,
+    ...NEXT_RUN,
+    ...FILE,
+    purge: 'republishes',
+    backup: 'copies',
+  },
+  {
+    path: `${HEAD_FOLDER}/<lake_table>/v<number>/tenant_id=<tenant>/month=<month>/<period>.parquet`,
+    holds: 'hard links to the current files, for readers that glob',
+    writtenBy: 'src/load/publish',
+    ...ROWS,
+    ...NEXT_RUN,
+    ...FILE,
+    purge: 'deletes-of-tenant',
+  },
+  {
+    path: `${HEAD_FOLDER}/marts/<report>.parquet`,
+    holds: 'hard links to the current files of the marts',
+    writtenBy: 'src/load/publish',
+    ...ROWS,
+    ...NEXT_RUN,
+    ...FILE,
+    purge: 'republishes',
+  },
+  {
+    path: `${HEAD_FOLDER}/coverage.parquet`,
+    holds: 'what was proven, hour by hour',
+    writtenBy: 'src/load/publish',
+    ...TENANTS,
+    ...NEXT_RUN,
+    ...FILE,
+    purge: 'republishes',
+  },
+  {
+    path: `${HEAD_FOLDER}/.coverage`,
+    holds: 'digest of the content that `coverage.parquet` was made from',
+    writtenBy: 'src/load/publish',
+    sensitive: [],
+    ...NEXT_RUN,
+    ...FILE,
+    unfinished: [],
+    purge: 'republishes',
+  },
+  { path: `${LANDING_FOLDER}/${BATCH}/${BATCH_FILE}`, holds: 'which pages belong to a batch that is not merged yet', ...LANDED }, // prettier-ignore
+  { path: `${LANDING_FOLDER}/${BATCH}/<page>${PAGE_SUFFIX}`, holds: 'a fetched page that is not merged yet', ...LANDED }, // prettier-ignore
+  { path: `${KEPT_FOLDER}/${BATCH}/${BATCH_FILE}`, holds: 'which pages belonged to a merged batch', ...KEPT },
+  { path: `${KEPT_FOLDER}/${BATCH}/<page>${PAGE_SUFFIX}`, holds: 'a merged page as received (`landing.keep`)', ...KEPT }, // prettier-ignore
+  {
+    path: `${WORK_FOLDER}/**`,
+    holds: 'spill files and scratch copies',
+    writtenBy: 'all of the pipeline',
+    ...ROWS,
+    mayBeDeleted: true,
+    cost: 'only while nothing runs; every run empties it',
+    unfinished: [],
+    purge: 'recovers',
+    backup: 'leaves',
+    recovery: 'deletes',
+  },
+  {
+    path: `${CALLS_FOLDER}/<tenant>.log`,
+    holds: 'when the source was last called, for its rate limit',
+    writtenBy: 'src/extract/source',
+    ...TENANTS,
+    mayBeDeleted: true,
+    cost: 'wait a minute before the next run, or it may exceed the rate limit',
+    ...FILE,
+    purge: 'deletes-of-tenant',
+  },
+  {
+    path: LAST_RUN_FILE,
+    holds: 'how the last run ended, for `status`',
+    writtenBy: 'src/pipeline',
+    sensitive: [],
+    mayBeDeleted: true,
+    cost: '`status` does not know the last run until there is another',
+    ...FILE,
+    purge: 'edits',
+  },
+  {
+    path: OUTCOMES_FILE,
+    holds: 'how the last run of each table ended and the calls sent so far, for `metrics`',
+    writtenBy: 'src/operate',
+    ...TENANTS,
+    mayBeDeleted: true,
+    cost: 'the counters start again at zero',
+    ...FILE,
+    purge: 'edits',
+  },
+  {
+    path: WEBHOOK_FILE,
+    holds: 'the exit code that the webhook last received',
+    writtenBy: 'src/operate',
+    sensitive: [],
+    mayBeDeleted: true,
+    cost: 'the webhook may be sent a failure that it knows already',
+    ...FILE,
+    purge: 'edits',
+  },
+  {
+    path: SCHEDULE_FILE,
+    holds: 'the last slot that was done of each table',
+    writtenBy: 'src/schedule',
+    ...TENANTS,
+    mayBeDeleted: true,
+    cost: 'slots that were missed are not made up for',
+    ...FILE,
+    purge: 'edits',
+    // The schedule writes it without the lock: another process may be writing it now.
+    recovery: 'leaves',
+  },
+  {
+    path: HISTORY_FILE,
+    holds: 'statements typed at the prompt of `sql`',
+    writtenBy: 'src/commands',
+    ...ROWS,
+    mayBeDeleted: true,
+    cost: 'the prompt starts without history',
+    unfinished: [],
+    // A statement may quote an id or a name of the tenant without naming the tenant.
+    purge: 'deletes',
+    backup: 'leaves',
+    recovery: 'leaves',
+  },
+  {
+    path: 'README.md',
+    holds: 'this table',
+    writtenBy: 'by hand',
+    sensitive: [],
+    mayBeDeleted: false,
+    cost: 'under version control',
+    unfinished: [],
+    purge: 'leaves',
+    backup: 'leaves',
+    recovery: 'leaves',
+  },
+  {
+    path: `${DEMO_FOLDER}/**`,
+    holds: 'the data directory of `npm start`',
+    writtenBy: 'src/commands',
+    ...ROWS,
+    mayBeDeleted: true,
+    cost: 'the next `npm start` makes it again',
+    unfinished: [],
+    // A data directory of its own: its tenants are those of the sandbox.
+    purge: 'leaves',
+    backup: 'leaves',
+    recovery: 'leaves',
+  },
+];

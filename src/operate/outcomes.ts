@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
+import { OUTCOMES_FILE } from '../model/data-dir.ts';
 import type { RunReport } from '../model/report.ts';
 import type { CallCounts } from './traffic.ts';
-
-const FILE = 'outcomes.json';
 
 const outcomesSchema = z.object({
   last: z.object({ finishedMs: z.number(), exitCode: z.int(), seconds: z.number() }).optional(),
@@ -23,7 +22,7 @@ export type Outcomes = z.output<typeof outcomesSchema>;
 /** An unreadable record counts as empty, because the lake does not depend on it. */
 export async function readOutcomes(dataDir: string): Promise<Outcomes> {
   try {
-    return outcomesSchema.parse(JSON.parse(await readFile(join(dataDir, FILE), 'utf8')));
+    return outcomesSchema.parse(JSON.parse(await readFile(join(dataDir, OUTCOMES_FILE), 'utf8')));
   } catch {
     return { tables: [], calls: {} };
   }
@@ -45,7 +44,7 @@ export async function recordOutcome(
     tables.set(`${tenant} ${table}`, { tenant, table, verified, ...(successMs === undefined ? {} : { successMs }) });
   }
   const after: Outcomes = { last: ended, tables: [...tables.values()], calls: addCalls(before.calls, calls) };
-  await writeDurably(join(dataDir, FILE), `${JSON.stringify(after)}\n`, files);
+  await writeDurably(join(dataDir, OUTCOMES_FILE), `${JSON.stringify(after)}\n`, files);
 }
 
 /** The sum of both counts, by tenant and status. */

@@ -8,6 +8,7 @@ import { createHmac } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeDurably } from '../kernel/files.ts';
+import { WEBHOOK_FILE } from '../model/data-dir.ts';
 import type { RunReport } from '../model/report.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 
@@ -21,7 +22,6 @@ export interface Webhook {
 
 type Kind = 'failure' | 'recovered' | 'heartbeat';
 
-const FILE = 'webhook.json';
 const ATTEMPTS = 5;
 const TIMEOUT_MS = 10_000;
 
@@ -50,7 +50,7 @@ export async function notifyWebhook(
   const body = JSON.stringify({ version: 1, event: kind, at, run: report?.run, exitCode, tables });
   try {
     await deliver(webhook, body, runtime, signal);
-    await writeDurably(join(dataDir, FILE), `${JSON.stringify({ exitCode })}\n`, runtime.files);
+    await writeDurably(join(dataDir, WEBHOOK_FILE), `${JSON.stringify({ exitCode })}\n`, runtime.files);
   } catch (error) {
     // The URL may be a secret, and errors of fetch can quote it.
     const reason = error instanceof Refused ? error.message : 'no answer';
@@ -96,6 +96,6 @@ async function signed({ secret }: Webhook, body: string, runtime: Runtime): Prom
 
 /** The last exit code that the receiver got, initially 0: a healthy first run sends no notification. */
 async function lastReported(dataDir: string): Promise<number> {
-  const text = await readFile(join(dataDir, FILE), 'utf8').catch(() => '');
+  const text = await readFile(join(dataDir, WEBHOOK_FILE), 'utf8').catch(() => '');
   return Number(/"exitCode":(\d+)/.exec(text)?.[1] ?? 0);
 }

@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { onDisk, writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
+import { LAST_RUN_FILE } from '../model/data-dir.ts';
 import type { RunReport, StatusReport } from '../model/report.ts';
-
-const LAST_RUN_FILE = 'last-run.json';
 
 const lastRunSchema = z.object({
   run: z.string(),

@@ -17,17 +17,13 @@ import type { Instant, Window } from '../kernel/instant.ts';
 import { recordComparison } from '../load/ledger/hours.ts';
 import { mergeBatch } from '../load/merge/merge.ts';
 import { capsLesson, readProfile, updateProfile } from '../load/ledger/profile.ts';
+import { KEPT_FOLDER, LANDING_FOLDER } from '../model/data-dir.ts';
 import type { Batch, LandedPage } from '../model/page.ts';
 import { reported } from './failure.ts';
 import { remainderOf, withoutPage } from './refused-parts.ts';
 import type { Loadable, RefusedPart } from './refused-parts.ts';
 import { capsOf, comparisonOf, edgeOf, timed } from './table-work.ts';
 import type { SizedCaps, TableWork } from './table-work.ts';
-
-/** Answers that are not loaded yet. */
-export const LANDING_FOLDER = 'landing';
-/** Loaded answers, kept as received where `landing.keep` is set. Tables with privacy rules are never kept. */
-export const KEPT_FOLDER = 'kept';
 
 interface FetchedBatch {
   readonly landing: Landing;

@@ -6,6 +6,7 @@ import { createClient } from '../extract/source/client.ts';
 import type { Client } from '../extract/source/client.ts';
 import { openLimiter } from '../extract/source/limiter.ts';
 import type { Runtime } from '../kernel/runtime.ts';
+import { callsFile } from '../model/data-dir.ts';
 
 export interface Source extends AsyncDisposable {
   readonly client: Client;
@@ -32,7 +33,7 @@ export async function openSource(
   });
   const limiter = await openLimiter({
     callsPerMinute: tenant.callsPerMinute,
-    file: join(config.dataDir, 'calls', `${tenant.id}.log`),
+    file: join(config.dataDir, callsFile(tenant.id)),
     runtime,
   });
   const client = createClient({

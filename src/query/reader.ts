@@ -17,6 +17,7 @@ import {
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
 import { ConfigError, DamagedError, DiskError, InsightsError } from '../kernel/errors.ts';
+import { CATALOGUE_FILE } from '../model/data-dir.ts';
 
 export interface ResultColumn {
   readonly name: string;
@@ -94,7 +95,7 @@ async function open(
   engine: Engine,
   signal: AbortSignal | undefined,
 ): Promise<Exporter> {
-  const catalogue = join(dataDir, 'insights.duckdb');
+  const catalogue = join(dataDir, CATALOGUE_FILE);
   const missing = await access(catalogue).then(
     () => false,
     () => true,

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';
+import { SCHEDULE_FILE } from '../model/data-dir.ts';
 
 export interface SlotRecord {
   /** Milliseconds since 1970, by the key of a table. */
@@ -14,8 +15,6 @@ export interface SlotRecord {
   /** One slot for all tables, as an earlier version recorded it. */
   readonly common: number | undefined;
 }
-
-const FILE = 'schedule.json';
 
 const instant = z
   .string()
@@ -30,7 +29,7 @@ const recordSchema = z.object({
 
 /** An invalid record counts as empty. At worst that costs one extra run. */
 export async function readSlots(dataDir: string): Promise<SlotRecord> {
-  const text = await readFile(join(dataDir, FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const text = await readFile(join(dataDir, SCHEDULE_FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return '{}';
     throw error;
   });
@@ -48,5 +47,5 @@ export async function writeSlots(
   files?: Files,
 ): Promise<void> {
   const named = Object.fromEntries([...slots].map(([key, ms]) => [key, new Date(ms).toISOString()]));
-  await writeDurably(join(dataDir, FILE), `${JSON.stringify({ version: 1, share, slots: named })}\n`, files);
+  await writeDurably(join(dataDir, SCHEDULE_FILE), `${JSON.stringify({ version: 1, share, slots: named })}\n`, files);
 }

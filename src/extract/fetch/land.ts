@@ -11,14 +11,12 @@
 import { join } from 'node:path';
 import { TEMPORARY, onDisk, syncPath, systemFiles, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
+import { BATCH_FILE, PAGE_SUFFIX } from '../../model/data-dir.ts';
 import type { Batch, LandedPage, Page } from '../../model/page.ts';
 import type { TableName } from '../../model/tables.ts';
 import { readBatch, writeBatch } from './batch-file.ts';
 import { createPageWriter, readLanded } from './page-file.ts';
 import type { PageAnswer, PageWriter } from './page-file.ts';
-
-const BATCH_FILE = 'batch.json';
-const PAGE_END = '.ndjson';
 
 /** One batch while it is being fetched: what is planned and what has landed. */
 export interface Landing {
@@ -117,7 +115,7 @@ function landing(files: Files, folder: string, start: Batch, run: string, landed
     landed,
     open: (page, query) => {
       const { tenant, table } = batch;
-      return createPageWriter(join(folder, `${page.id}${PAGE_END}`), { page, run, query, tenant, table }, files);
+      return createPageWriter(join(folder, `${page.id}${PAGE_SUFFIX}`), { page, run, query, tenant, table }, files);
     },
     async commit(page, writer, answer) {
       const file = await writer.commit(answer);
@@ -142,7 +140,7 @@ async function readPages(files: Files, folder: string, batch: Batch): Promise<Ma
   for (const name of await entries(files, folder)) {
     if (name === BATCH_FILE) continue;
     const file = join(folder, name);
-    const page = batch.pages.find(({ id }) => name === `${id}${PAGE_END}`);
+    const page = batch.pages.find(({ id }) => name === `${id}${PAGE_SUFFIX}`);
     const complete = page && !name.endsWith(TEMPORARY) ? await readLanded(files, file, page) : undefined;
     if (complete) landed.set(complete.page.id, complete);
     else await files.rm(file, { recursive: true, force: true });

@@ -1,10 +1,10 @@
 /**
- * A copy of the published snapshot, also while a run writes: exactly the files that the manifest names, each proven by its
- * checksum, then the manifest, then the ledger where nobody holds it. Files are immutable, so a second backup into the same
- * folder copies what is new.
+ * Copies the published snapshot, also while a run writes: exactly the files that the manifest names, each proven by its
+ * checksum, then the manifest, then the ledger unless another process holds it. Files are immutable, so a second backup into
+ * the same folder copies only what is new.
  */
 import { existsSync } from 'node:fs';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
 import { z } from 'zod';
 import { ConfigError, DamagedError, LockedError } from '../../kernel/errors.ts';
 import {
@@ -18,23 +18,26 @@ import {
   type Files,
 } from '../../kernel/files.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
-import { text } from '../ledger/engine.ts';
+import { asText } from '../ledger/cells.ts';
 import { sha256Of } from '../store/generation.ts';
-import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, isMartFile, parseGenerationFile } from '../../model/data-dir.ts';
+import { DATA_DIR, LEDGER_FILE, MANIFEST_FILE, WAL } from '../../model/data-dir.ts';
+import type { DataEntry } from '../../model/data-dir.ts';
+import { isMartFile, parseGenerationFile } from '../../model/data-path.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
+import { listDataDir } from './list-data-dir.ts';
 
 export interface BackupReport {
   readonly folder: string;
   readonly snapshot: number;
   readonly files: number;
   readonly bytes: number;
-  /** Those that were not there yet. */
+  /** The files that the folder did not hold yet. */
   readonly copiedFiles: number;
   readonly copiedBytes: number;
-  /** Files of earlier snapshots that were taken out of the backup. */
+  /** Files of earlier snapshots, removed from the backup. */
   readonly removedFiles: number;
-  /** False while a run holds it: a restore then begins with `repair`. */
+  /** False when a run held it: a restore then begins with `repair`. */
   readonly withLedger: boolean;
 }
 
@@ -42,7 +45,7 @@ const FILE = z.object({ file: z.string(), bytes: z.number(), sha256: z.string() 
 
 const SNAPSHOT = z.object({
   snapshot: z.number(),
-  /** Of an older version there are none. */
+  /** Older versions wrote none. */
   marts: z.record(z.string(), FILE).default({}),
   tables: z.record(
     z.string(),
@@ -64,8 +67,8 @@ interface Snapshot {
 }
 
 /**
- * Brings `target` up to the snapshot of now. Throws ConfigError (nothing is published, or the folders lie inside each other),
- * DamagedError (a file is missing or not what was published), DiskError.
+ * Brings `target` up to the current snapshot. Throws ConfigError (nothing is published, or one folder is inside the other),
+ * DamagedError (a file is missing or differs from what was published), DiskError.
  */
 export async function backup(
   dataDir: string,
@@ -84,8 +87,8 @@ export async function backup(
   try {
     return await onDisk(to, async () => {
       await files.mkdir(to, { recursive: true });
-      // Cut off in the middle, a backup must not pair an old ledger with new files: a run would take these for strays.
-      for (const suffix of ['', '.wal', TEMPORARY, `${TEMPORARY}.wal`])
+      // A backup that is cut off must not pair an old ledger with new files: a run would delete those as unknown.
+      for (const suffix of ['', WAL, TEMPORARY, TEMPORARY + WAL])
         await files.rm(join(to, LEDGER_FILE + suffix), { force: true });
       const { snapshot, copied } = await copySnapshot(files, from, to, signal);
       await writeDurably(join(to, MANIFEST_FILE), snapshot.json, files);
@@ -131,7 +134,7 @@ async function copySnapshot(
   for (let snapshot = await readSnapshot(files, from); ;) {
     const gone = await copyFiles(files, from, to, snapshot, copied, signal);
     if (gone === undefined) return { snapshot, copied };
-    // Superseded files stay for `lake.keepHours`; with a small number of hours a run may have removed one meanwhile.
+    // Superseded files are kept for `lake.keepHours`; if that is short, a run may have removed one in the meantime.
     const newer = await readSnapshot(files, from);
     if (newer.number === snapshot.number) {
       throw new DamagedError('A file that the manifest names is missing', {
@@ -143,7 +146,7 @@ async function copySnapshot(
   }
 }
 
-/** Copies what is not there yet; returns the first file that is gone. */
+/** Copies the files that `to` does not hold yet. Stops at a file that is missing and returns it. */
 async function copyFiles(
   files: Files,
   from: string,
@@ -155,7 +158,7 @@ async function copyFiles(
   for (const stored of snapshot.files) {
     signal.throwIfAborted();
     const path = join(to, stored.file);
-    // A name is given once and to complete files only: same name and size is the same file.
+    // A name is used once, and only for a complete file: the same name and size means the same file.
     if ((await sizeOf(path, files)) === stored.bytes) continue;
     await files.mkdir(dirname(path), { recursive: true });
     try {
@@ -166,7 +169,7 @@ async function copyFiles(
     }
     if ((await sha256Of(path + TEMPORARY, files)) !== stored.sha256) {
       await files.rm(path + TEMPORARY, { force: true });
-      throw new DamagedError('A file is not what was published', {
+      throw new DamagedError('A file differs from what was published', {
         hint: LOST_HINT,
         where: { file: stored.file },
       });
@@ -183,7 +186,7 @@ async function readSnapshot(files: Files, dataDir: string): Promise<Snapshot> {
   try {
     parsed = SNAPSHOT.parse(JSON.parse(json));
   } catch (error) {
-    throw new DamagedError('The manifest cannot be read', { hint: 'Run `insights-etl run`: it publishes it again.', cause: error }); // prettier-ignore
+    throw new DamagedError('The manifest cannot be read', { hint: 'Run `insights-etl run`: it publishes the manifest again.', cause: error }); // prettier-ignore
   }
   const partitions = Object.values(parsed.tables)
     .flatMap(({ tenants }) => Object.values(tenants))
@@ -194,27 +197,29 @@ async function readSnapshot(files: Files, dataDir: string): Promise<Snapshot> {
   return { number: parsed.snapshot, json, files: stored };
 }
 
+/** Files of the store that earlier backups copied and that the snapshot does not name. */
 async function removeOthers(files: Files, to: string, snapshot: Snapshot): Promise<number> {
-  const wanted = new Set(snapshot.files.map(({ file }) => file));
+  const named = new Set(snapshot.files.map(({ file }) => file));
   let removed = 0;
-  for (const entry of await files
-    .readdir(join(to, STORE_FOLDER), { recursive: true, withFileTypes: true })
-    .catch(() => [])) {
-    const path = join(entry.parentPath, entry.name);
-    if (!entry.isFile() || wanted.has(relative(to, path))) continue;
-    await files.rm(path);
+  for (const { path, entry } of await listDataDir(files, to, DATA_DIR.filter(isListedInManifest))) {
+    if (!entry || named.has(path)) continue;
+    await files.rm(join(to, path));
     removed++;
   }
   return removed;
 }
 
-/** Through the engine: opening and closing the file beside it would give up the engine's lock on it. */
+function isListedInManifest({ backup, recovery }: DataEntry): boolean {
+  return backup === 'copies' && recovery === 'compares-with-ledger';
+}
+
+/** Through the engine: a second handle on the file would release the engine's lock when it is closed. */
 async function copyLedger(ledger: Ledger, path: string): Promise<void> {
   await ledger.exclusive(async () => {
-    const [own] = await ledger.rawRows('select current_database() as name');
+    const { name } = await ledger.row('select current_database() as name', { name: asText });
     await ledger.run(`attach ${sqlText(path + TEMPORARY)} as copied`);
     try {
-      await ledger.run(`copy from database ${sqlName(text(own ?? {}, 'name') ?? '')} to copied`);
+      await ledger.run(`copy from database ${sqlName(name)} to copied`);
     } finally {
       await ledger.run('detach copied');
     }
@@ -226,6 +231,7 @@ function sumBytes(files: readonly StoredFile[]): number {
   return files.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
+/** True for the folder itself too. */
 function isInside(folder: string, path: string): boolean {
   return path === folder || path.startsWith(folder + sep);
 }

@@ -1,117 +1,105 @@
 /**
- * The start of a run: what a killed one may have left is put away, so that the data directory is again exactly what
- * the ledger says. Landed files are the extract stage's and are not looked at here.
+ * The start of a run: removes what a killed run may have left, so that the data directory is again exactly what the ledger
+ * says. Landed files belong to the fetch stage, which removes its own leftovers. Files that the inventory does not declare are
+ * never touched.
  */
 import { existsSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { DamagedError } from '../../kernel/errors.ts';
-import { TEMPORARY } from '../../kernel/files.ts';
+import { sizeOf } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
-import { count, text } from '../ledger/engine.ts';
-import type { Row } from '../ledger/engine.ts';
+import { asCount, asFlag, asText } from '../ledger/cells.ts';
+import type { RowOf } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import {
-  CATALOGUE_FILE,
-  HEAD_FOLDER,
-  LEDGER_FILE,
-  MANIFEST_FILE,
-  STORE_FOLDER,
-  WORK_FOLDER,
-} from '../../model/data-dir.ts';
+import { DATA_DIR, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
 import { forgetMarts } from '../marts/marts.ts';
 import { ZERO_SQL } from '../ledger/sql.ts';
-import { sqlText } from '../../kernel/sql.ts';
-
-/** What runs write at their end beside the lake: a killed one may leave its temporary file. */
-const RECORDS = ['last-run.json', 'outcomes.json', 'webhook.json'];
+import { sqlText, sqlTexts } from '../../kernel/sql.ts';
+import { listDataDir } from './list-data-dir.ts';
 
 export interface Recovery {
-  /** Generations without a ledger entry: their merge never happened. Removed. */
+  /** Files of the store that the ledger does not know: their merge was never recorded. Removed. */
   readonly orphans: number;
-  /** Unfinished files. Removed. */
+  /** Unfinished files and those of the work folder. Removed. */
   readonly temporary: number;
-  /** Current generations that are gone or have another size: their hours are partial now and will be asked again. */
+  /** Current generations that are missing or have another size: their hours are partial now and will be fetched again. */
   readonly lost: number;
 }
 
+const STORED_FILE = { file: asText, bytes: asCount, current: asFlag };
+
 /**
- * Costs one listing of the store and the head. Throws DamagedError where the store as a whole is gone: a disk that is not
- * mounted must not read as a lake without rows.
+ * Costs one listing of the store and the head. Throws DamagedError when the whole store is missing: a disk that is not
+ * mounted must not be taken for a lake without rows.
  */
 export async function recover(ledger: Ledger): Promise<Recovery> {
   return ledger.exclusive(async () => {
-    const { files } = ledger;
-    let temporary = 0;
-    const remove = async (path: string): Promise<void> => {
-      await files.rm(path, { force: true });
-      temporary += 1;
-    };
-    const work = join(ledger.dataDir, WORK_FOLDER);
-    temporary += (await namesBelow(files, work)).length;
-    await files.rm(work, { recursive: true, force: true });
-    await files.mkdir(work, { recursive: true });
-    for (const name of await namesBelow(files, join(ledger.dataDir, HEAD_FOLDER))) {
-      if (name.endsWith(TEMPORARY)) await remove(join(ledger.dataDir, HEAD_FOLDER, name));
-    }
-    for (const name of [LEDGER_FILE, CATALOGUE_FILE, MANIFEST_FILE, ...RECORDS]) {
-      for (const suffix of [TEMPORARY, `${TEMPORARY}.wal`]) {
-        const path = join(ledger.dataDir, name + suffix);
-        if (existsSync(path)) await remove(path);
-      }
-    }
-
-    const rows = await ledger.rawRows(
+    const generations = await ledger.rows(
       'select file, bytes, superseded_at is null as current from partitions where removed_at is null',
+      STORED_FILE,
     );
-    const marts = await ledger.rawRows('select file, bytes, superseded_at is null as current from mart_files');
-    const known = new Set([...rows, ...marts].map((row) => text(row, 'file') ?? ''));
-    let orphans = 0;
+    const marts = await ledger.rows(
+      'select file, bytes, superseded_at is null as current from mart_files',
+      STORED_FILE,
+    );
+    const known = new Set([...generations, ...marts].map(({ file }) => file));
     const store = join(ledger.dataDir, STORE_FOLDER);
-    if (!existsSync(store) && rows.some((row) => row['current'] === true)) {
+    if (!existsSync(store) && generations.some(({ current }) => current)) {
       throw new DamagedError(`The ledger knows Parquet files, and their folder ${store} is missing`, {
         hint: 'Mount it or put it back. If it is lost, run `insights-etl repair`, then `insights-etl run`.',
       });
     }
-    const present = new Set<string>();
-    for (const name of await namesBelow(files, store)) {
-      const file = relative(ledger.dataDir, join(store, name));
-      if (file.endsWith(TEMPORARY)) await remove(join(store, name));
-      else if (known.has(file)) present.add(file);
-      else {
-        await files.rm(join(store, name), { force: true });
-        orphans += 1;
-      }
-    }
-
-    const lostOf = async (expected: readonly Row[]): Promise<string[]> => {
-      const lost: string[] = [];
-      for (const row of expected) {
-        const file = text(row, 'file') ?? '';
-        if (row['current'] !== true) continue;
-        const whole = present.has(file) && (await files.stat(join(ledger.dataDir, file))).size === count(row, 'bytes');
-        if (!whole) lost.push(file);
-      }
-      return lost;
-    };
-    const lost = await lostOf(rows);
+    const { orphans, temporary } = await removeLeftovers(ledger, known);
+    const lost = await lostFiles(ledger, generations);
     if (lost.length > 0) await dropPartitions(ledger, lost);
-    const lostMarts = await lostOf(marts);
+    const lostMarts = await lostFiles(ledger, marts);
     if (lostMarts.length > 0) await forgetMarts(ledger, lostMarts);
     const recovery = { orphans, temporary, lost: lost.length };
     if (orphans + temporary + lost.length > 0)
-      ledger.runtime.log.info({ event: 'lake.recovered', ...recovery }, 'put away what an earlier run left');
+      ledger.runtime.log.info({ event: 'lake.recovered', ...recovery }, 'removed what an earlier run left');
     return recovery;
   });
 }
 
+/** Removes what the inventory says that recovery removes. `known` are the files of the store that the ledger lists. */
+async function removeLeftovers(
+  { files, dataDir }: Ledger,
+  known: ReadonlySet<string>,
+): Promise<Pick<Recovery, 'orphans' | 'temporary'>> {
+  const entries = DATA_DIR.filter(({ recovery }) => recovery !== 'leaves');
+  let [orphans, temporary] = [0, 0];
+  for (const { path, entry, isUnfinished } of await listDataDir(files, dataDir, entries)) {
+    const place = join(dataDir, path);
+    if (entry?.recovery === 'deletes') {
+      temporary += await countFiles(files, place);
+      await files.rm(place, { recursive: true, force: true });
+    } else if (entry && isUnfinished) {
+      await files.rm(place, { force: true });
+      temporary += 1;
+    } else if (entry?.recovery === 'compares-with-ledger' && !known.has(path)) {
+      await files.rm(place, { force: true });
+      orphans += 1;
+    }
+  }
+  await files.mkdir(join(dataDir, WORK_FOLDER), { recursive: true });
+  return { orphans, temporary };
+}
+
+async function lostFiles(ledger: Ledger, expected: readonly RowOf<typeof STORED_FILE>[]): Promise<string[]> {
+  const lost: string[] = [];
+  for (const { file, bytes, current } of expected)
+    if (current && (await sizeOf(join(ledger.dataDir, file), ledger.files)) !== bytes) lost.push(file);
+  return lost;
+}
+
 /**
- * Current generations that cannot be trusted leave the ledger; the lake's part of their hours becomes nothing and the
- * hours partial, so that the next reconcile asks for them. Inside the ledger's exclusive turn.
+ * Removes current generations that cannot be trusted from the ledger. Their hours then hold no rows of the lake and are
+ * partial, so that the next run fetches them again. Inside the ledger's exclusive turn.
  */
 export async function dropPartitions(ledger: Ledger, files: readonly string[]): Promise<void> {
-  const list = files.map(sqlText).join(', ');
+  const list = sqlTexts(files);
   await ledger.transaction(async () => {
     for (const table of TABLE_NAMES) await forgetHours(ledger, table, list);
     await ledger.run(
@@ -130,10 +118,7 @@ async function forgetHours(ledger: Ledger, table: TableName, list: string): Prom
   );
 }
 
-async function namesBelow(files: Files, folder: string): Promise<string[]> {
-  if (!existsSync(folder)) return [];
+async function countFiles(files: Files, folder: string): Promise<number> {
   const entries = await files.readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+  return entries.filter((entry) => !entry.isDirectory()).length;
 }

@@ -1,7 +1,7 @@
 /**
- * A new ledger from the Parquet files alone, for when `state.duckdb` is gone or cannot be read. What the files hold is
- * known again to the hour; duplicates, quarantine and proofs are not, so every hour starts unchecked and the next
- * run's reconcile mends what does not balance.
+ * Builds a new ledger from the Parquet files, for when `state.duckdb` is missing or cannot be read. The files say which rows
+ * each hour holds, but not its duplicates, quarantine and proofs. So every hour starts unchecked, and the next run compares it
+ * with the source and fetches the hours that do not balance.
  */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -10,15 +10,16 @@ import { EXIT, InsightsError } from '../../kernel/errors.ts';
 import { commitFile, systemFiles, TEMPORARY, type Files } from '../../kernel/files.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { text } from '../ledger/engine.ts';
+import { asCount, asText } from '../ledger/cells.ts';
 import { FORM_METADATA } from '../store/form.ts';
 import type { Form } from '../store/form.ts';
 import { sha256Of } from '../store/generation.ts';
 import type { Generation } from '../store/generation.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
-import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, parseGenerationFile } from '../../model/data-dir.ts';
-import type { GenerationName } from '../../model/data-dir.ts';
+import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WAL, setAsideName } from '../../model/data-dir.ts';
+import { parseGenerationFile } from '../../model/data-path.ts';
+import type { GenerationName } from '../../model/data-path.ts';
 import { learn } from '../ledger/profile.ts';
 import { FILE_FINGERPRINTS, dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import { isRefusal } from './verify.ts';
@@ -30,7 +31,7 @@ export interface RepairResult {
   readonly rows: number;
   /** Files that cannot be read or that a later generation replaces; the next run removes them. */
   readonly leftOut: number;
-  /** Where the old ledger was put, if there was one. */
+  /** The file that the old ledger was renamed to, if there was one. */
   readonly setAside: string | undefined;
 }
 
@@ -47,11 +48,11 @@ const PUBLISHED = z.object({
 const GROUP = 200;
 
 /**
- * Rebuilds the ledger of a data directory. A ledger that opens is set aside too: repair means to start from the files.
- * The new one gets its name when it is complete: beside a half-made one the next run would take the files for orphans.
+ * Rebuilds the ledger of a data directory. The old one is set aside even if it can be opened: repair starts from the files.
+ * The new ledger gets its name only when it is complete: with half a ledger, the next run would delete files as unknown.
  */
 export async function repair(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<RepairResult> {
-  // Held meanwhile, where it can be: no run may change the files that are being read.
+  // The old ledger is held, if it opens, so that no run changes the files that are being read.
   const old = await openUnlessDamaged(dataDir, settings, runtime);
   let adopted: Omit<RepairResult, 'setAside'>;
   try {
@@ -68,7 +69,7 @@ export async function repair(dataDir: string, settings: LakeSettings, runtime: L
   return { ...adopted, setAside: await replaceLedger(dataDir, runtime) };
 }
 
-/** Throws where somebody holds it or a newer program wrote it. */
+/** Throws when another process holds the ledger or a newer version wrote it. */
 async function openUnlessDamaged(
   dataDir: string,
   settings: LakeSettings,
@@ -84,26 +85,27 @@ async function openUnlessDamaged(
   }
 }
 
-/** What a killed repair left; opened first, because another repair may be at work on it. */
+/** Removes what a killed repair left. It is opened first: that fails while another repair is at work on it. */
 async function removeUnfinished(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<void> {
   await (await openUnlessDamaged(dataDir, settings, runtime, true))?.close();
   const files = runtime.files ?? systemFiles;
   const path = join(dataDir, LEDGER_FILE + TEMPORARY);
-  for (const suffix of ['', '.wal']) await files.rm(path + suffix, { force: true });
+  for (const suffix of ['', WAL]) await files.rm(path + suffix, { force: true });
 }
 
+/** Gives the new ledger its name. Returns the path that the old one was set aside to. */
 async function replaceLedger(dataDir: string, runtime: LakeRuntime): Promise<string | undefined> {
   const files = runtime.files ?? systemFiles;
   const file = join(dataDir, LEDGER_FILE);
   let aside: string | undefined;
   if (existsSync(file)) {
-    aside = `${file}.${new Date(runtime.now()).toISOString().replaceAll(/[-:.]/g, '')}`;
+    aside = join(dataDir, setAsideName(runtime.now()));
     await files.rename(file, aside);
   }
-  // Also one without its file: it belongs to a ledger that is gone, and would be replayed into the new one.
-  if (existsSync(`${file}.wal`)) {
-    if (aside === undefined) await files.rm(`${file}.wal`);
-    else await files.rename(`${file}.wal`, `${aside}.wal`);
+  // Even without its database file: the engine would replay it into the new ledger.
+  if (existsSync(file + WAL)) {
+    if (aside === undefined) await files.rm(file + WAL);
+    else await files.rename(file + WAL, aside + WAL);
   }
   await commitFile(file + TEMPORARY, file, files);
   return aside;
@@ -160,8 +162,8 @@ async function generationsOnDisk({ dataDir, files }: Ledger): Promise<Found[]> {
 }
 
 /**
- * One generation per period: the published one, else the newest that can be read. A month beside its own days was
- * made from them, so it stands for them.
+ * One generation per period: the published one, else the newest that can be read. A month's file was made from its days, so
+ * it replaces them where both are there.
  */
 async function chooseReadable(
   ledger: Ledger,
@@ -194,37 +196,37 @@ async function chooseReadable(
   return chosen.sort((a, b) => (a.period.from < b.period.from ? -1 : 1));
 }
 
+/** Undefined when the file cannot be read as Parquet. */
 async function rowsOf(ledger: Ledger, path: string): Promise<number | undefined> {
   try {
-    const [row] = await ledger.rawRows(`select count(*) as n, max("timestamp") as latest from ${parquetSql([path])}`);
-    return Number(text(row ?? {}, 'n'));
+    // Also asks for a column: a count alone comes from the footer.
+    const sql = `select count(*) as rows, max("timestamp") as latest from ${parquetSql([path])}`;
+    return (await ledger.row(sql, { rows: asCount })).rows;
   } catch (error) {
-    // What is left out is removed by the next run: not for a disk that refuses just now.
+    // The next run removes a file that is left out, so a disk that refuses for now must not lead here.
     if (isRefusal(error)) throw error;
     ledger.runtime.log.warn(
       { event: 'repair.left-out', file: relative(ledger.dataDir, path) },
-      'left out: not readable as Parquet',
+      'left out: the file cannot be read as Parquet',
     );
     return undefined;
   }
 }
 
-/** The rules that a file says it was written under. */
+/** The columns and privacy rules that a file was written with, from its own metadata. */
 async function writtenForm(ledger: Ledger, path: string): Promise<Form> {
-  const rows = await ledger.rawRows(
+  const rows = await ledger.rows(
     `select decode(key) as key, decode(value) as value from parquet_kv_metadata(${sqlText(path)}) where decode(key) like 'insights.%'`,
+    { key: asText, value: asText },
   );
-  const of = (key: string): string | undefined => {
-    const row = rows.find((candidate) => text(candidate, 'key') === key);
-    return row && text(row, 'value');
-  };
-  return { promotion: of(FORM_METADATA.promotion), privacy: of(FORM_METADATA.privacy) };
+  const metadata = new Map(rows.map(({ key, value }) => [key, value]));
+  return { promotion: metadata.get(FORM_METADATA.promotion), privacy: metadata.get(FORM_METADATA.privacy) };
 }
 
 async function manifestFiles({ dataDir, files }: Ledger): Promise<Set<string>> {
   const published = new Set<string>();
   const path = join(dataDir, MANIFEST_FILE);
-  // Without a manifest of ours the newest generation of each period is taken.
+  // Without a readable manifest the newest generation of each period is taken.
   const manifest = existsSync(path) ? await parsed(files, path) : undefined;
   for (const { tenants } of Object.values(manifest?.tables ?? {})) {
     for (const { partitions } of Object.values(tenants)) for (const { file } of partitions) published.add(file);
@@ -241,16 +243,17 @@ async function parsed(files: Files, path: string): Promise<z.output<typeof PUBLI
   }
 }
 
-/** The tenant id that the files' rows carry is pinned again. */
+/** Pins the tenant id that most rows of the tenant's first file carry. */
 async function pinAgain(ledger: Ledger, tenant: string, table: TableName): Promise<void> {
-  const files = await ledger.rawRows(
+  const [current] = await ledger.rows(
     `select file from partitions where ${tableFilterSql(tenant, table)} and superseded_at is null limit 1`,
+    { file: asText },
   );
-  const [file] = files.map((row) => join(ledger.dataDir, text(row, 'file') ?? ''));
-  if (file === undefined) return;
-  const [row] = await ledger.rawRows(
-    `select source_tenant_id as id from ${parquetSql([file])} where source_tenant_id is not null group by 1 order by count(*) desc limit 1`,
+  if (!current) return;
+  const [row] = await ledger.rows(
+    `select source_tenant_id as id from ${parquetSql([join(ledger.dataDir, current.file)])}
+     where source_tenant_id is not null group by 1 order by count(*) desc limit 1`,
+    { id: asText },
   );
-  const pinnedTenantId = row && text(row, 'id');
-  if (pinnedTenantId !== undefined) await ledger.transaction(() => learn(ledger, tenant, { pinnedTenantId }));
+  if (row) await ledger.transaction(() => learn(ledger, tenant, { pinnedTenantId: row.id }));
 }

@@ -16,7 +16,7 @@ import { COVERAGE_SQL } from '../ledger/coverage.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { currentFiles, rowsOf } from '../store/current-files.ts';
 import type { CurrentFile } from '../store/current-files.ts';
-import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL } from '../../model/data-dir.ts';
+import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL, WAL } from '../../model/data-dir.ts';
 import { PROPERTIES_SQL, pathSql } from './properties.ts';
 import { buildCatalogue } from './reuse.ts';
 import type { Layer } from './reuse.ts';
@@ -107,7 +107,7 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
   const path = join(ledger.dataDir, CATALOGUE_FILE);
   const temporary = `${path}${TEMPORARY}`;
   await ledger.files.rm(temporary, { force: true });
-  await ledger.files.rm(`${temporary}.wal`, { force: true });
+  await ledger.files.rm(temporary + WAL, { force: true });
   const files = await currentFiles(ledger);
   const definitions = await sharedDefinitions();
   const taken = [

@@ -12,7 +12,15 @@ import { sqlText } from '../../kernel/sql.ts';
 import { COVERAGE_SQL } from '../ledger/coverage.ts';
 import { tableOf, text } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { HEAD_FOLDER, PUBLISHED_MARTS_SQL, partitionFolder, WORK_FOLDER } from '../../model/data-dir.ts';
+import {
+  HEAD_COVERAGE_FILE,
+  HEAD_COVERAGE_MARK,
+  HEAD_FOLDER,
+  HEAD_MARTS_FOLDER,
+  PUBLISHED_MARTS_SQL,
+  partitionFolder,
+  WORK_FOLDER,
+} from '../../model/data-dir.ts';
 
 /**
  * Makes the head show the ledger's current generations; touches nothing that already does. `snapshot` numbers what it
@@ -99,7 +107,7 @@ async function removeIfEmpty(files: Files, folder: string): Promise<void> {
 /** Each mart is one file: its name is swapped in one step. */
 async function syncMarts(ledger: Ledger): Promise<void> {
   const { files, dataDir } = ledger;
-  const root = join(dataDir, HEAD_FOLDER, 'marts');
+  const root = join(dataDir, HEAD_MARTS_FOLDER);
   const rows = await ledger.rawRows(`select mart, file from mart_files where ${PUBLISHED_MARTS_SQL}`);
   const wanted = new Map(
     rows.map((row) => [join(root, `${text(row, 'mart') ?? ''}.parquet`), join(dataDir, text(row, 'file') ?? '')]),
@@ -125,8 +133,8 @@ async function syncMarts(ledger: Ledger): Promise<void> {
 /** `lake/coverage.parquet` and, beside it, the content it was made of: rewritten only when that changed. */
 export async function writeCoverage(ledger: Ledger, content: string): Promise<void> {
   const { files } = ledger;
-  const path = join(ledger.dataDir, HEAD_FOLDER, 'coverage.parquet');
-  const mark = join(ledger.dataDir, HEAD_FOLDER, '.coverage');
+  const path = join(ledger.dataDir, HEAD_COVERAGE_FILE);
+  const mark = join(ledger.dataDir, HEAD_COVERAGE_MARK);
   const written = existsSync(path) && existsSync(mark) ? await files.readFile(mark, 'utf8') : '';
   if (written === content) return;
   await files.mkdir(dirname(path), { recursive: true });

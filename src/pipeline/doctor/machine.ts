@@ -1,48 +1,51 @@
-/** What `doctor` finds out about this machine and the data directory; asks the source nothing. */
-import { existsSync } from 'node:fs';
-import { link, readdir, rm, stat, statfs, writeFile } from 'node:fs/promises';
+/** What `doctor` checks on this machine and in the data directory, without a call to the source. */
+import { link, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { TEMPORARY } from '../../kernel/files.ts';
-import { text } from '../../load/ledger/engine.ts';
+import { asText } from '../../load/ledger/cells.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
+import { listDataDir } from '../../load/maintenance/list-data-dir.ts';
+import type { DataFile } from '../../load/maintenance/list-data-dir.ts';
 import { rebuildDue } from '../../load/maintenance/rebuild.ts';
-import { WORK_FOLDER } from '../../model/data-dir.ts';
-import { LANDING_FOLDER } from '../load-batches.ts';
+import { HEAD_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
 import type { DoctorCheck } from '../../model/report.ts';
 
 const GIB = 1024 ** 3;
-/** Below this a merge of usual size may not find room. */
+/** With less free space, a merge of usual size may fail. */
 const LITTLE_DISK = GIB;
 const NO_DISK = GIB / 10;
+/** Names listed in one line. */
+const MOST_NAMES = 5;
 
-/** `ledger` is open: the lock is ours, and the schema is known. */
+/** `ledger` is open, so this process holds the lock and knows the schema. */
 export async function* examineMachine(config: Config, ledger: Ledger): AsyncGenerator<DoctorCheck> {
-  const [row] = await ledger.exclusive(() => ledger.rawRows('select version() as version'));
+  const { version } = await ledger.exclusive(() => ledger.row('select version() as version', { version: asText }));
   yield {
     name: 'versions',
     ok: true,
-    detail: `Node ${process.versions.node}, DuckDB ${text(row ?? {}, 'version') ?? '?'}, ${process.platform} ${process.arch}`,
+    detail: `Node ${process.versions.node}, DuckDB ${version}, ${process.platform} ${process.arch}`,
   };
   yield { name: 'lock', ok: true, detail: `no other process writes to ${ledger.dataDir}` };
   yield await diskCheck(ledger.dataDir);
   yield memoryCheck(config);
   yield await linksCheck(ledger.dataDir);
   yield await permissionsCheck(ledger.dataDir);
-  yield await leftoversCheck(ledger.dataDir);
+  const files = await listDataDir(ledger.files, ledger.dataDir);
+  yield leftoversCheck(files);
+  yield unknownCheck(files);
   yield await rebuildCheck(ledger);
 }
 
 async function rebuildCheck(ledger: Ledger): Promise<DoctorCheck> {
   const files = (await rebuildDue(ledger)).reduce((sum, table) => sum + table.files, 0);
   if (files === 0)
-    return { name: 'rebuild', ok: true, detail: 'every file is under the promoted columns and privacy rules of today' };
+    return { name: 'rebuild', ok: true, detail: 'every file has the promoted columns and privacy rules of today' };
   return {
     name: 'rebuild',
     ok: true,
-    detail: `${files} files are under other promoted columns or privacy rules than today's`,
-    hint: 'Run `insights-etl rebuild`: it writes them anew and asks the source nothing.',
+    detail: `${plural(files, 'file')} with other promoted columns or privacy rules than today's`,
+    hint: 'Run `insights-etl rebuild`: it rewrites them without a call to the source.',
   };
 }
 
@@ -51,14 +54,19 @@ async function diskCheck(dataDir: string): Promise<DoctorCheck> {
   const free = bavail * bsize;
   const detail = `${(free / GIB).toFixed(1)} GiB free`;
   if (free >= LITTLE_DISK) return { name: 'disk', ok: true, detail };
-  return { name: 'disk', ok: free >= NO_DISK, detail, hint: 'Make room, or set dataDir to a larger disk.' };
+  return { name: 'disk', ok: free >= NO_DISK, detail, hint: 'Free some space, or set dataDir to a larger disk.' };
 }
 
 function memoryCheck({ engine }: Config): DoctorCheck {
-  const has = totalmem();
-  const detail = `${engine.memoryLimit} for the engine, ${(has / GIB).toFixed(1)} GiB in this machine, ${engine.threads} threads`;
-  if (bytesOf(engine.memoryLimit) < has * 0.8) return { name: 'memory', ok: true, detail };
-  return { name: 'memory', ok: true, detail, hint: 'Lower engine.memoryLimit: beyond it the engine spills to disk.' };
+  const installed = totalmem();
+  const detail = `${engine.memoryLimit} for the engine, ${(installed / GIB).toFixed(1)} GiB in this machine, ${engine.threads} threads`;
+  if (bytesOf(engine.memoryLimit) < installed * 0.8) return { name: 'memory', ok: true, detail };
+  return {
+    name: 'memory',
+    ok: true,
+    detail,
+    hint: 'Lower engine.memoryLimit: beyond it the engine spills to disk instead of running out of memory.',
+  };
 }
 
 function bytesOf(size: string): number {
@@ -73,13 +81,13 @@ async function linksCheck(dataDir: string): Promise<DoctorCheck> {
   try {
     await writeFile(file, '');
     await link(file, `${file}.link`);
-    return { name: 'hard links', ok: true, detail: 'lake/ costs no space' };
+    return { name: 'hard links', ok: true, detail: `available: ${HEAD_FOLDER}/ takes no extra space` };
   } catch {
     return {
       name: 'hard links',
       ok: true,
-      detail: 'this file system has none: lake/ holds copies, and the lake takes twice the space',
-      hint: 'Set dataDir to a local disk, if that is too much.',
+      detail: `not available: ${HEAD_FOLDER}/ holds copies, so the lake takes twice the space`,
+      hint: 'If that is too much, set dataDir to a local disk.',
     };
   } finally {
     for (const path of [file, `${file}.link`]) await rm(path, { force: true });
@@ -90,28 +98,50 @@ async function permissionsCheck(dataDir: string): Promise<DoctorCheck> {
   const { mode } = await stat(dataDir);
   const open = (mode & 0o077) !== 0 && process.platform !== 'win32';
   const detail = `mode ${(mode & 0o777).toString(8)}`;
-  if (!open) return { name: 'permissions', ok: true, detail: `${detail}: for its owner alone` };
+  if (!open) return { name: 'permissions', ok: true, detail: `${detail}: only its owner has access` };
   return {
     name: 'permissions',
     ok: true,
     detail,
-    hint: `chmod 700 ${dataDir}, unless others are meant to read it: rows may hold personal data.`,
+    hint: `Rows may hold personal data. Run \`chmod 700 ${dataDir}\`, unless other users of this machine shall read them.`,
   };
 }
 
-/** Said, not removed: the next run does that, and loads what is landed. */
-async function leftoversCheck(dataDir: string): Promise<DoctorCheck> {
-  const names = (await readdir(dataDir, { recursive: true })).filter((name) => !name.startsWith(WORK_FOLDER));
-  const temporary = names.filter((name) => name.endsWith(TEMPORARY)).length;
-  const landing = join(dataDir, LANDING_FOLDER);
-  const landed = existsSync(landing)
-    ? (await readdir(landing, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).length
-    : 0;
-  if (temporary + landed === 0) return { name: 'leftovers', ok: true, detail: 'none' };
+/** Reports what the next run removes or loads, and copies that only a person can remove. */
+function leftoversCheck(files: readonly DataFile[]): DoctorCheck {
+  const counts = new Map<string, number>();
+  for (const { entry, isUnfinished } of files) {
+    const label = isUnfinished ? 'unfinished file' : entry?.leftover;
+    if (label !== undefined) counts.set(label, (counts.get(label) ?? 0) + 1);
+  }
+  if (counts.size === 0) return { name: 'leftovers', ok: true, detail: 'none' };
   return {
     name: 'leftovers',
     ok: true,
-    detail: `${temporary} unfinished files, ${landed} files of answers that are not merged`,
-    hint: 'Nothing to do: the next run puts the first away and loads the others.',
+    detail: [...counts]
+      .toSorted(([a], [b]) => a.localeCompare(b))
+      .map(([label, n]) => plural(n, label))
+      .join(', '),
+    hint:
+      'Nothing needs to be done. The next run removes unfinished files and loads landed files; ' +
+      'set-aside ledgers are copies that `repair` made and that no command reads.',
   };
+}
+
+/** What the inventory does not declare is reported and left as it is: it may be a file of the operator. */
+function unknownCheck(files: readonly DataFile[]): DoctorCheck {
+  const unknown = files.filter(({ entry }) => !entry).map(({ path }) => path);
+  const name = 'unknown files';
+  if (unknown.length === 0) return { name, ok: true, detail: 'none' };
+  const more = unknown.length > MOST_NAMES ? ` and ${unknown.length - MOST_NAMES} more` : '';
+  return {
+    name,
+    ok: true,
+    detail: `${unknown.toSorted().slice(0, MOST_NAMES).join(', ')}${more}`,
+    hint: 'No command reads, backs up or removes them, not even `tenant remove --purge`. Move them out of the data directory.',
+  };
+}
+
+function plural(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
 }

@@ -1,19 +1,25 @@
 /**
- * `tenant remove --purge`: every byte of one tenant leaves the data directory. Rows that a database deletes stay in its file
- * until their blocks are used again, so the ledger is written anew; the catalogue is, by each publish.
+ * `tenant remove --purge`: every byte of one tenant leaves the data directory. What happens to each file is declared in the
+ * inventory (model/data-dir.ts). A database keeps deleted rows in its file until their blocks are used again, so the ledger is
+ * rewritten; the catalogue is rewritten by each publish.
  */
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { onDisk, systemFiles, writeDurably } from '../../kernel/files.ts';
+import { isMissing, onDisk, systemFiles, TEMPORARY, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
-import { text } from '../../load/ledger/engine.ts';
+import { parseJson } from '../../kernel/json.ts';
+import { sqlName } from '../../kernel/sql.ts';
+import { asCount, asText } from '../../load/ledger/cells.ts';
 import { openLedger } from '../../load/ledger/ledger.ts';
+import type { Ledger } from '../../load/ledger/ledger.ts';
+import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
+import { listDataDir, tenantPaths } from '../../load/maintenance/list-data-dir.ts';
+import { recover } from '../../load/maintenance/recover.ts';
 import { sweepMarts } from '../../load/marts/marts.ts';
 import { publish } from '../../load/publish/publish.ts';
-import { recover } from '../../load/maintenance/recover.ts';
-import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
-import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
+import { DATA_DIR } from '../../model/data-dir.ts';
+import type { DataEntry, Purge } from '../../model/data-dir.ts';
 import { lakeSettings } from '../lake-settings.ts';
 
 export interface PurgeReport {
@@ -22,80 +28,110 @@ export interface PurgeReport {
   readonly files: number;
 }
 
-/** Readers that hold a file open keep it until they close it. Throws what opening a ledger throws. */
+interface Place {
+  readonly dataDir: string;
+  readonly files: Files;
+  readonly tenant: string;
+}
+
+/**
+ * Readers that have a file open keep it until they close it. A purge that was cut off is completed by another one. Throws what
+ * `openLedger` throws, and DiskError.
+ */
 export async function purgeTenant(config: Config, tenant: string, runtime: Runtime): Promise<PurgeReport> {
   const { dataDir } = config;
-  const disk = runtime.files ?? systemFiles;
+  const place: Place = { dataDir, files: runtime.files ?? systemFiles, tenant };
   return onDisk(dataDir, async () => {
-    const held = await removeRows(config, tenant, runtime, disk);
-    await rewriteLedger(dataDir, disk);
-    for (const name of await disk.readdir(dataDir))
-      if (name.endsWith('.json') && name !== 'manifest.json') await scrub(join(dataDir, name), tenant, disk);
-    return { tenant, ...held };
+    const removed = await purgeUnderLock(config, place, runtime);
+    await rewriteLedger(dataDir, place.files);
+    return { tenant, ...removed };
   });
 }
 
-/** Out of the ledger, of what is published, and of every folder. */
-async function removeRows(
+async function purgeUnderLock(
   config: Config,
-  tenant: string,
+  place: Place,
   runtime: Runtime,
-  disk: Files,
 ): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
-  const { dataDir } = config;
-  let files = 0;
-  let rows = 0;
-  await using ledger = await openLedger(dataDir, lakeSettings(config), runtime);
+  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
   await recover(ledger);
-  await ledger.exclusive(async () => {
-    const [held = {}] = await ledger.rawRows(
-      `select coalesce(sum(rows), 0)::varchar as rows, count(*)::varchar as files
-       from partitions where tenant = $1 and superseded_at is null`,
-      [tenant],
-    );
-    rows = Number(text(held, 'rows') ?? 0);
-    files = Number(text(held, 'files') ?? 0);
-    const tables = await ledger.rawRows(
-      `select distinct table_name from duckdb_columns() where column_name = 'tenant' and not internal`,
-    );
-    const runs = await ledger.rawRows(`select run, stats::varchar as stats from runs where stats is not null`);
-    await ledger.transaction(async () => {
-      for (const table of tables)
-        await ledger.run(`delete from "${text(table, 'table_name') ?? ''}" where tenant = $1`, [tenant]);
-      for (const row of runs) {
-        const [run = '', stats = 'null'] = [text(row, 'run'), text(row, 'stats')];
-        const left = JSON.stringify(without(JSON.parse(stats), tenant));
-        if (left !== stats) await ledger.run('update runs set stats = $2::json where run = $1', [run, left]);
-      }
-    });
-  });
+  const removed = await ledger.exclusive(() => deleteRows(ledger, place.tenant));
   await publish(ledger, { run: 'purge', head: true });
   await ledger.exclusive(() => sweepMarts(ledger, 0));
-  for (const table of TABLE_NAMES)
-    for (const folder of ['store', 'lake'])
-      await disk.rm(join(dataDir, folder, TABLES[table].lakeName, `tenant_id=${tenant}`), {
-        recursive: true,
-        force: true,
-      });
-  for (const folder of ['landing', 'kept'])
-    await disk.rm(join(dataDir, folder, tenant), { recursive: true, force: true });
-  await disk.rm(join(dataDir, 'calls', `${tenant}.log`), { force: true });
-  return { rows, files };
+  for (const entry of DATA_DIR) await STEPS[entry.purge](entry, place);
+  return removed;
 }
 
-/** A value without the list members that name the tenant and without the members called after it. */
-function without(value: unknown, tenant: string): unknown {
-  const names = (member: unknown): boolean =>
+/** What remains to be done of an entry when the ledger has no row of the tenant any more and is published. */
+const STEPS: Readonly<Record<Purge, (entry: DataEntry, place: Place) => Promise<void>>> = {
+  recovers: async () => {},
+  rewrites: async () => {},
+  republishes: async () => {},
+  leaves: async () => {},
+  'deletes-of-tenant': async (entry, { dataDir, files, tenant }) => {
+    for (const path of await tenantPaths(files, dataDir, entry, tenant))
+      await files.rm(join(dataDir, path), { recursive: true, force: true });
+  },
+  deletes: async (entry, { dataDir, files }) => {
+    for (const { path, entry: found } of await listDataDir(files, dataDir, [entry]))
+      if (found) await files.rm(join(dataDir, path), { recursive: true, force: true });
+  },
+  edits: async (entry, { dataDir, files, tenant }) => {
+    const path = join(dataDir, entry.path);
+    await files.rm(path + TEMPORARY, { force: true });
+    await removeMembers(path, tenant, files);
+  },
+};
+
+/** Deletes the tenant from every table of the ledger. Returns what the lake held. */
+async function deleteRows(ledger: Ledger, tenant: string): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
+  const held = await ledger.row(
+    `select coalesce(sum(rows), 0)::bigint as rows, count(*) as files
+     from partitions where tenant = $1 and superseded_at is null`,
+    { rows: asCount, files: asCount },
+    [tenant],
+  );
+  const tables = await ledger.rows(
+    `select distinct table_name as name from duckdb_columns() where column_name = 'tenant' and not internal`,
+    { name: asText },
+  );
+  const runs = await ledger.rows(`select run, stats::varchar as stats from runs where stats is not null`, {
+    run: asText,
+    stats: asText,
+  });
+  await ledger.transaction(async () => {
+    for (const { name } of tables) await ledger.run(`delete from ${sqlName(name)} where tenant = $1`, [tenant]);
+    for (const { run, stats } of runs) {
+      const left = JSON.stringify(withoutTenant(JSON.parse(stats), tenant));
+      if (left !== stats) await ledger.run('update runs set stats = $2::json where run = $1', [run, left]);
+    }
+  });
+  return held;
+}
+
+async function removeMembers(path: string, tenant: string, files: Files): Promise<void> {
+  let content: string;
+  try {
+    content = await files.readFile(path, 'utf8');
+  } catch (error) {
+    if (isMissing(error)) return;
+    throw error;
+  }
+  const record = parseJson(content);
+  // Its owner takes a record that cannot be read for none, and here it may name the tenant.
+  if (record === undefined) return files.rm(path, { force: true });
+  const left = `${JSON.stringify(withoutTenant(record, tenant))}\n`;
+  if (left !== content) await writeDurably(path, left, files);
+}
+
+/** A value without the list members that name the tenant and without the members that are named after it. */
+function withoutTenant(value: unknown, tenant: string): unknown {
+  const namesTenant = (member: unknown): boolean =>
     member === tenant ||
     (typeof member === 'object' && member !== null && 'tenant' in member && member.tenant === tenant);
-  if (Array.isArray(value)) return value.filter((member) => !names(member)).map((member) => without(member, tenant));
+  if (Array.isArray(value))
+    return value.filter((member) => !namesTenant(member)).map((member) => withoutTenant(member, tenant));
   if (typeof value !== 'object' || value === null) return value;
   const left = Object.entries(value).filter(([key]) => key !== tenant && !key.startsWith(`${tenant} `));
-  return Object.fromEntries(left.map(([key, member]) => [key, without(member, tenant)]));
-}
-
-async function scrub(path: string, tenant: string, disk: Files): Promise<void> {
-  const content = await disk.readFile(path, 'utf8');
-  const left = `${JSON.stringify(without(JSON.parse(content), tenant))}\n`;
-  if (left !== content) await writeDurably(path, left, disk);
+  return Object.fromEntries(left.map(([key, member]) => [key, withoutTenant(member, tenant)]));
 }

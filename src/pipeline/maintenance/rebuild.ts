@@ -10,9 +10,9 @@ import { forgetTexts, rebuild, rebuildDue } from '../../load/maintenance/rebuild
 import { recover } from '../../load/maintenance/recover.ts';
 import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
+import { KEPT_FOLDER } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import { lakeSettings } from '../lake-settings.ts';
-import { KEPT_FOLDER } from '../load-batches.ts';
 import type { RebuildReport } from '../../model/report.ts';
 import type { RunRequest } from '../request.ts';
 

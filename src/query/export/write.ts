@@ -7,9 +7,10 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { access, mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { ConfigError, DamagedError } from '../../kernel/errors.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
+import { belongsToLake } from '../../model/data-path.ts';
 import { openExporter, textRows, type Exporter } from '../reader.ts';
 import { countRows } from './count.ts';
 import { copyForm, type ExportFormat, type ExportReport } from './forms.ts';
@@ -67,8 +68,7 @@ export async function exportFile(
 }
 
 async function refuseToOverwrite(out: string, { force, dataDir }: ExportSettings): Promise<void> {
-  const inLake = ['insights.duckdb', 'state.duckdb', 'manifest.json'].some((name) => resolve(dataDir, name) === out);
-  if (inLake || ['store', 'lake', 'landing', 'work'].some((name) => out.startsWith(`${resolve(dataDir, name)}/`)))
+  if (belongsToLake(relative(resolve(dataDir), out)))
     throw new ConfigError('An export cannot be written into the lake itself.', {
       hint: 'Choose another folder with --out.',
       where: { file: out },

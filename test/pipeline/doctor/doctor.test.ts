@@ -132,12 +132,13 @@ describe('of an endpoint', () => {
 describe('of this machine', () => {
   it('leftovers and open permissions are said, and left as they are', async () => {
     world = await openWorld(SOURCE);
-    await mkdir(join(world.dataDir, 'landing', 'demo'), { recursive: true });
-    await writeFile(join(world.dataDir, 'landing', 'demo', 'p1.ndjson'), '');
+    const batch = join(world.dataDir, 'landing', 'demo', 'Events', 'b1');
+    await mkdir(batch, { recursive: true });
+    await writeFile(join(batch, 'p1.ndjson'), '');
     await writeFile(join(world.dataDir, 'manifest.json.tmp'), '');
     await chmod(world.dataDir, 0o755);
     const report = await doctor(world.config(), { maxCalls: 1 }, world.runtime, new AbortController().signal);
-    expect(checkOf(report, 'leftovers').detail).toBe('1 unfinished files, 1 files of answers that are not merged');
+    expect(checkOf(report, 'leftovers').detail).toBe('1 landed file, 1 unfinished file');
     expect(checkOf(report, 'permissions').hint).toContain('chmod 700');
     expect(checkOf(report, 'hard links').ok).toBe(true);
     expect(checkOf(report, 'versions').detail).toContain(`Node ${process.versions.node}, DuckDB v`);
