@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -50,6 +50,17 @@ describe('the Dockerfile', () => {
       .flatMap(({ rest }) => rest.split(' ').slice(0, -1));
     const included = read('Dockerfile.dockerignore').split('\n');
     expect(copied.filter((name) => !existsSync(join(ROOT, name)) || !included.includes(`!${name}`))).toEqual([]);
+  });
+
+  it('copies every folder that the build compiles', () => {
+    const { build } = z
+      .object({ scripts: z.object({ build: z.string() }) })
+      .parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))).scripts;
+    const projects = [...build.matchAll(/tsc -p (\S+)/g)].map((match) => dirname(match[1] ?? ''));
+    const folders = projects.map((folder) => (folder === '.' ? 'src' : folder));
+    const copied = steps.filter(({ word }) => word === 'COPY').map(({ rest }) => rest.split(' ')[0]);
+    expect(folders.length).toBeGreaterThan(1);
+    expect(folders.filter((folder) => !copied.includes(folder))).toEqual([]);
   });
 
   it('sets variables that the program knows', () => {
