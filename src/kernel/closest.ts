@@ -1,4 +1,4 @@
-/** The closest of some words, if it is close enough to be a slip of the keyboard: for "did you mean". */
+/** The closest of the words, if it is close enough to be a typing error: for "did you mean". */
 export function closest(word: string, words: readonly string[]): string | undefined {
   const scored = words.map((candidate) => ({
     candidate,
@@ -8,13 +8,13 @@ export function closest(word: string, words: readonly string[]): string | undefi
   return best && best.distance <= Math.max(1, Math.floor(best.candidate.length / 4)) ? best.candidate : undefined;
 }
 
-/** `Did you mean "run"? `, with a space to go on after it; empty where no known word is close enough. */
+/** `Did you mean "run"? `, with a space at the end; empty if no known word is close enough. */
 export function didYouMean(word: string, words: readonly string[]): string {
   const match = closest(word, words);
   return match === undefined ? '' : `Did you mean "${match}"? `;
 }
 
-/** Insertions, deletions, replacements, and swaps of neighbours, each counted once. */
+/** Counts insertions, deletions, replacements, and swaps of neighbours. */
 function editDistance(a: string, b: string): number {
   let before: readonly number[] = [];
   let row: readonly number[] = Array.from({ length: b.length + 1 }, (_, index) => index);

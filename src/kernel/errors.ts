@@ -1,6 +1,6 @@
 /**
- * Every error the program raises on purpose. Each says what happened, where, and what to do next (`hint`), and maps
- * to one documented exit code. Messages never hold a credential, a row or an id.
+ * All errors that the program raises on purpose. Each says what happened, where, and what to do next (`hint`), and has one
+ * documented exit code. Messages never contain a credential, a row or an id.
  */
 export const EXIT = {
   ok: 0,
@@ -48,14 +48,14 @@ export class InsightsError extends Error {
   }
 }
 
-/** A key, flag or value that cannot be used; nothing has been changed. */
+/** A key, flag or value that cannot be used. Nothing was changed. */
 export class ConfigError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {
     super('config', message, detail);
   }
 }
 
-/** The source refused the credential, its scope or the tenant (401, 403, 404): stop this tenant, spare the others. */
+/** The source refused the credential, its scope or the tenant (401, 403, 404). Stops this tenant, not the others. */
 export class AuthError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {
     super('auth', message, detail);
@@ -63,12 +63,12 @@ export class AuthError extends InsightsError {
 }
 
 /**
- * spent: every retry failed. refused: the source rejected the query itself. unexpected: the answer cannot be read.
+ * spent: all retries failed. refused: the source rejected the query itself. unexpected: the answer cannot be read.
  * certificate: the source's certificate cannot be verified.
  */
 export type SourceFailure = 'spent' | 'refused' | 'unexpected' | 'certificate';
 
-/** The source did not answer usably: retries are spent, or the answer is not one we understand. Stop this table. */
+/** The source gave no usable answer: all retries failed, or the answer cannot be read. Stops this table. */
 export class SourceError extends InsightsError {
   readonly reason: SourceFailure | undefined;
 
@@ -78,7 +78,7 @@ export class SourceError extends InsightsError {
   }
 }
 
-/** One page of a table cannot be delivered or loaded. The other pages can. */
+/** One page of a table cannot be fetched or loaded. The other pages can. */
 export class PartError extends SourceError {
   readonly page: string;
 
@@ -100,7 +100,7 @@ export class MassLossError extends InsightsError {
   }
 }
 
-/** Another process holds the data directory. */
+/** Another process is using the data directory. */
 export class LockedError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {
     super('locked', message, detail);
@@ -121,14 +121,14 @@ export class DamagedError extends InsightsError {
   }
 }
 
-/** The local disk refused: full, read-only, no permission. */
+/** The local disk cannot be used: it is full or read-only, or permission is missing. */
 export class DiskError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {
     super('disk', message, detail);
   }
 }
 
-/** Asked to stop by a signal: what is landed is kept, the next run goes on from there. */
+/** A signal stopped the run. Landed pages are kept and the next run continues from them. */
 export class StoppedError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {
     super('stopped', message, detail);

@@ -1,6 +1,6 @@
 /**
- * Durable file steps: bytes reach the disk before a name points at them, and the name reaches the disk before anyone
- * relies on it. Temporary files live beside their target (a rename must not cross file systems) and end in `.tmp`.
+ * Durable file steps: bytes reach the disk before a name points at them, and the name reaches the disk before anything relies
+ * on it. Temporary files are in the folder of their target (a rename must not cross file systems) and end in `.tmp`.
  */
 import * as promises from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -8,7 +8,7 @@ import { DiskError } from './errors.ts';
 
 export const TEMPORARY = '.tmp';
 
-/** The file functions that a data directory is written with; passed in, so that tests own the disk and its faults. */
+/** The file functions that a data directory is written with; passed in so that tests can simulate disk faults. */
 export type Files = Pick<
   typeof promises,
   | 'copyFile'
@@ -38,14 +38,14 @@ export async function syncPath(path: string, files: Files = systemFiles): Promis
   }
 }
 
-/** Gives a finished temporary file its name: flush, rename, flush the folder. Replaces what stood there in one step. */
+/** Gives a finished temporary file its name: flush, rename, flush the folder. Replaces an existing file atomically. */
 export async function commitFile(temporary: string, path: string, files: Files = systemFiles): Promise<void> {
   await syncPath(temporary, files);
   await files.rename(temporary, path);
   await syncPath(dirname(path), files);
 }
 
-/** Writes a small file so that a reader sees the old content or the new, never a part. */
+/** Writes a small file so that a reader sees either the old content or the new, never a part of it. */
 export async function writeDurably(path: string, content: string, files: Files = systemFiles): Promise<void> {
   await files.mkdir(dirname(path), { recursive: true });
   const temporary = `${path}${TEMPORARY}`;
@@ -53,12 +53,12 @@ export async function writeDurably(path: string, content: string, files: Files =
   await commitFile(temporary, path, files);
 }
 
-/** True for the system's word that there is no such file or folder. */
+/** True for the error that a file or folder does not exist. */
 export function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
-/** Undefined: there is no such file. A folder that may not be entered is no proof of that, and throws. */
+/** A file's size; undefined when it does not exist. Throws when that cannot be known, e.g. without access to its folder. */
 export async function sizeOf(path: string, files: Files): Promise<number | undefined> {
   try {
     return (await files.stat(path)).size;
@@ -79,7 +79,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EIO: 'the disk reports an error',
 };
 
-/** Runs steps on files; a refusal by the disk becomes a DiskError that names the path, or `place` where the system tells none. */
+/** Runs a step on files. An error of the disk becomes a DiskError that names the path, or `place` when the error has none. */
 export async function onDisk<T>(place: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
@@ -88,7 +88,7 @@ export async function onDisk<T>(place: string, step: () => Promise<T>): Promise<
     const reason = REASONS[code];
     if (reason === undefined) throw error;
     throw new DiskError(`A file cannot be read or written: ${reason}.`, {
-      hint: 'Make room or give access, then run again; what is complete is kept.',
+      hint: 'Free space or grant access, then run again. Complete files are kept.',
       cause: error,
       where: { file: error instanceof Error && 'path' in error ? String(error.path) : place },
     });

@@ -1,6 +1,6 @@
 /**
- * UTC instants in ticks of 100 ns since 1970-01-01, as bigint: the source's own precision, which a JS Date (ms)
- * and a DuckDB timestamp (µs) would both lose. Everything is half-open: `[from, to)`.
+ * UTC instants in ticks of 100 ns since 1970-01-01, as bigint: the source's own precision, which neither a JS Date (ms)
+ * nor a DuckDB timestamp (µs) can hold. All spans are half-open: `[from, to)`.
  */
 export type Instant = bigint;
 
@@ -18,14 +18,14 @@ export const DAY = 24n * HOUR;
 const TICKS_PER_MS = 10_000n;
 const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?(Z|[+-]\d\d:\d\d)?$/;
 
-/** Parses an ISO 8601 instant with 0 to 7 fractional digits; no zone means UTC. `undefined` when it is not one. */
+/** Parses an ISO 8601 instant with 0 to 7 fractional digits; no zone means UTC. `undefined` for any other text. */
 export function parseInstant(text: string): Instant | undefined {
   const match = ISO.exec(text.trim());
   if (!match) return undefined;
   const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '', zone = 'Z'] = match;
   const ms = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
   if (Number.isNaN(ms)) return undefined;
-  // Date.parse accepts 2026-02-30 in some engines and rolls it over: an instant must read back as it was written.
+  // Some engines accept 2026-02-30 and roll it over to March.
   if (!new Date(ms).toISOString().startsWith(`${year}-${month}-${day}`)) return undefined;
   const utc = BigInt(ms) * TICKS_PER_MS + BigInt(fraction.padEnd(7, '0'));
   if (zone === 'Z') return utc;
@@ -33,14 +33,14 @@ export function parseInstant(text: string): Instant | undefined {
   return zone.startsWith('-') ? utc + offset : utc - offset;
 }
 
-/** `2026-07-03T00:00:01.0000000Z`: always seven digits, the engine's own form. */
+/** `2026-07-03T00:00:01.0000000Z`: always seven fractional digits, as the source writes instants. */
 export function formatInstant(instant: Instant): string {
   const subMs = floorMod(instant, TICKS_PER_MS);
   const iso = new Date(Number((instant - subMs) / TICKS_PER_MS)).toISOString();
   return `${iso.slice(0, -1)}${subMs.toString().padStart(4, '0')}Z`;
 }
 
-/** `2026-07-03`, the UTC day an instant lies in. */
+/** `2026-07-03`, the UTC day of an instant. */
 export function formatDay(instant: Instant): string {
   return formatInstant(instant).slice(0, 10);
 }

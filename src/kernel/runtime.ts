@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Files } from './files.ts';
 
-/** The impure handles, passed in at the edges so that tests own time, chance, the network and the log. */
+/** Access to the outside world, passed in so that tests control time, randomness, the network and the log. */
 export interface Runtime {
-  /** Wall clock, milliseconds since 1970: for logs and the limiter, never for what is loaded. */
+  /** Wall clock, milliseconds since 1970. Never decides what is loaded, and never measures a duration. */
   now(): number;
-  /** Milliseconds that never step back. */
+  /** Milliseconds that never step back: for durations. */
   monotonic(): number;
   /** Resolves after `ms`; rejects with the signal's reason when aborted. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
@@ -14,7 +14,7 @@ export interface Runtime {
   random(): number;
   fetch: typeof globalThis.fetch;
   log: Logger;
-  /** What the data directory is written with. @default the system's */
+  /** The file functions that the data directory is written with. @default the system's */
   readonly files?: Files;
   /** Called after each transaction of the ledger (crash tests). */
   readonly onCommit?: () => void | Promise<void>;

@@ -1,4 +1,4 @@
-/** Quoting for DuckDB: the only functions that turn text from outside into SQL. */
+/** Quoting for DuckDB: only these functions turn values and names into SQL. */
 
 /** A value as a SQL string literal. */
 export function sqlText(text: string): string {

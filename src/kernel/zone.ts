@@ -1,7 +1,9 @@
-/** What the clock on a wall shows in a time zone. */
+/** Offsets of time zones. */
+
+/** Formats are slow to create, so each zone's is kept. */
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-/** Milliseconds by which a zone's wall clock is ahead of UTC. */
+/** The milliseconds by which a time zone is ahead of UTC at an instant (`ms` since 1970). */
 export function offsetMs(timeZone: string, ms: number): number {
   let format = formats.get(timeZone);
   if (!format) {

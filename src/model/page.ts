@@ -1,4 +1,4 @@
-/** What travels from plan to fetch to load: plain data, shared by extract and load, which never import each other. */
+/** What is passed from plan to fetch to load: plain data, shared by extract and load, which never import each other. */
 import type { Instant, Window } from '../kernel/instant.ts';
 import type { TableName } from './tables.ts';
 
@@ -19,48 +19,48 @@ export interface Page {
   readonly windows: readonly Window[];
   readonly hash?: HashRange;
   /**
-   * Rows counted at the source before asking; for a hash part that was not counted, what it holds at the very least.
-   * `undefined` when nothing is known.
+   * Rows that the source counted before the query; a lower bound for a hash range that was not counted. `undefined` when
+   * nothing is known.
    */
   readonly rows: number | undefined;
   /** Estimated bytes of the answer. */
   readonly bytes: number;
-  /** Holds an hour that the source is just forgetting: fewer rows than counted is no sign of a cut answer. */
+  /** Contains an hour whose rows the source is deleting: fewer rows than counted do not mean that the answer was cut off. */
   readonly atRetentionEdge?: boolean;
 }
 
-/** The unit of landing and merging: all pages of some windows. Complete or not merged at all. */
+/** The unit of landing and merging: all pages of some windows. It is merged completely or not at all. */
 export interface Batch {
   readonly id: string;
   readonly tenant: string;
   readonly table: TableName;
   /**
-   * Union of the pages' windows: sorted, disjoint, not adjacent. What is held in them is replaced by what comes; a batch
-   * without windows adds to what is held.
+   * Union of the pages' windows: sorted, disjoint, not adjacent. The batch replaces the rows in them; a batch without windows
+   * adds rows.
    */
   readonly windows: readonly Window[];
   readonly pages: readonly Page[];
-  /** What the source could not give of a batch whose other pages are loaded: asked again as it is. */
+  /** The pages that the source could not deliver, of a batch whose other pages are loaded. They are fetched again unchanged. */
   readonly isRemainder?: boolean;
 }
 
 /**
- * One answer on disk, complete and immutable: a first line `#{header}`, one line a row in the source's own bytes
- * (a JSON array, or an object where the source sends objects), a last line `#{trailer}`.
+ * One complete and immutable answer on disk: a first line `#{header}`, one line per row in the source's own bytes (a JSON array,
+ * or an object where the source sends objects), and a last line `#{trailer}`.
  */
 export interface LandedPage {
   readonly page: Page;
   readonly file: string;
   readonly rows: number;
-  /** Bytes of the body as received after decompression. */
+  /** Bytes of the body after decompression. */
   readonly bytes: number;
   /** Bytes of the largest row, for the reader's buffer. */
   readonly largestRow: number;
-  /** Names of the cells in their order where the answer told them; else the order of the projection. */
+  /** Names of the cells in their order, if the answer has them; otherwise the cells are in the order of the projection. */
   readonly columns?: readonly string[];
 }
 
-/** Why a row of a page is not loaded, in the order in which rows are judged; what each means is told in `stage.ts`. */
+/** Why a row is quarantined, in the order in which rows are checked; `stage.ts` explains each. */
 export const REASONS = [
   'malformed',
   'wrong_width',
@@ -70,7 +70,7 @@ export const REASONS = [
   'foreign_tenant',
 ] as const;
 
-/** One hour or finer part of what the source holds; `rows`/`bytes` as counted there. */
+/** Rows and bytes that the source counted in one hour, or in a part of an hour. */
 export interface Cell {
   readonly from: Instant;
   readonly to: Instant;

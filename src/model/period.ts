@@ -1,8 +1,7 @@
-/** The calendar periods that partitions hold: a UTC day, or a closed month. */
+/** The calendar periods of partitions: a UTC day, or a closed month. */
 import { DAY, floorTo, formatDay, parseInstant } from '../kernel/instant.ts';
 import type { Instant, Window } from '../kernel/instant.ts';
 
-/** A UTC day, or a whole month once it is closed and small. */
 export interface Period extends Window {
   /** `2026-07-03` or `2026-07`. */
   readonly name: string;
@@ -13,7 +12,7 @@ export function dayPeriod(instant: Instant): Period {
   return { name: formatDay(from), from, to: from + DAY };
 }
 
-/** The period of a name, e.g. of a file's; undefined when it is none. */
+/** The period with a name, e.g. from a file name; undefined for any other text. */
 export function periodOf(name: string): Period | undefined {
   if (/^\d{4}-\d\d-\d\d$/.test(name)) {
     const from = parseInstant(name);

@@ -1,4 +1,4 @@
-/** Privacy rules: what of `properties` must not be stored as the source has it. Applied before anything reaches the lake. */
+/** Privacy rules: which parts of `properties` are dropped, hashed or masked before anything reaches the lake. */
 import { globRegExp } from '../kernel/glob.ts';
 import { createHash } from 'node:crypto';
 import { parseJsonPath } from '../kernel/json-path.ts';
@@ -9,48 +9,50 @@ export type PrivacyAction = (typeof PRIVACY_ACTIONS)[number];
 
 export interface PrivacyRule {
   readonly action: PrivacyAction;
-  /** Types of events, logs or metrics, `*` for any run of characters; compared without case and with '.' as ':'. undefined = all. */
+  /** Types of events, logs or metrics, with `*` for any characters; case is ignored and '.' equals ':'. undefined = all. */
   readonly types: readonly string[] | undefined;
-  /** Paths into `properties` (`json-path.ts`), stars allowed. */
+  /** Paths into `properties` (`json-path.ts`); patterns are allowed. */
   readonly paths: readonly string[];
 }
 
-/** Keys of `properties` that the source itself leaves out, as `bag_remove_keys` names them: plain ones, or `$.a.b`. */
+/** Keys of `properties` that the source removes, as `bag_remove_keys` names them: plain names, or `$.a.b`. */
 export interface SourceDrop {
-  /** As in a rule. */
+  /** As in `PrivacyRule`. */
   readonly types: readonly string[] | undefined;
   readonly keys: readonly string[];
 }
 
-/** What hashed values begin with: a value that bears it is not hashed or masked a second time when files are written anew. */
+/** The prefix of hashed values: it keeps them from being hashed or masked again when files are rewritten. */
 export const HASH_MARK = 'hmac:';
 
-/** A table's rules as one short text: files that bear it were written under just these; undefined when there are none. */
+/** A digest of a table's rules, kept with each file to tell which rules it was written with; undefined without rules. */
 export function privacyKey(rules: readonly PrivacyRule[]): string | undefined {
   if (rules.length === 0) return undefined;
   const parts = rules.map(({ action, types, paths }) => [action, types ?? null, paths]);
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }
 
-/** True for a path that a rule speaks of: its own, or what it is a part of. */
+/** True for a path that a rule covers: the rule names the path itself, or an object or list that contains it. */
 export function isCovered(rules: readonly PrivacyRule[], type: string, path: readonly PathSegment[]): boolean {
-  const spelt = spellType(type);
+  const normalized = normalizedType(type);
   return rules.some(({ types, paths }) => {
-    if (types !== undefined && !types.some((glob) => globRegExp(spellType(glob)).test(spelt))) return false;
+    if (types !== undefined && !types.some((glob) => globRegExp(normalizedType(glob)).test(normalized))) return false;
     return paths.some((text) => {
       const ruled = parseJsonPath(text) ?? [];
-      return ruled.length > 0 && ruled.length <= path.length && ruled.every((segment, at) => hits(segment, path[at]));
+      return (
+        ruled.length > 0 && ruled.length <= path.length && ruled.every((segment, index) => covers(segment, path[index]))
+      );
     });
   });
 }
 
-function hits(rule: PathSegment, segment: PathSegment | undefined): boolean {
-  // The members of a list are meant by a star alone.
+function covers(rule: PathSegment, segment: PathSegment | undefined): boolean {
+  // Only a star covers the members of a list.
   if (segment?.isPattern === true) return rule.isPattern && /^\*+$/.test(rule.text);
   return rule.isPattern ? globRegExp(rule.text).test(segment?.text ?? '') : rule.text === segment?.text;
 }
 
-function spellType(type: string): string {
+function normalizedType(type: string): string {
   return type.toLowerCase().replaceAll('.', ':');
 }
 

@@ -1,20 +1,20 @@
 /**
- * Promoted columns: values of `properties` that reports use, as typed columns of their own beside the JSON text, since
- * pulling a key out of JSON is what costs a query. The default set is here; `promote` in the configuration adds to it.
- * The vendor documents no path for this API, so each column looks in the places that its other channels use, and the
- * first that is there counts.
+ * Promoted columns: values of `properties` that reports use, as typed columns next to the JSON text, because extracting a key
+ * from JSON is the expensive part of a query. This is the default set; `promote` in the configuration adds to it. The vendor
+ * documents no paths for this API, so each column tries the paths that the vendor's other channels use, and the first that
+ * exists counts.
  */
 import { createHash } from 'node:crypto';
 import { parseJsonPath, spellJsonPath } from '../kernel/json-path.ts';
 
 export const PROMOTED_TYPES = ['text', 'integer', 'number', 'boolean', 'timestamp', 'list', 'host'] as const;
-/** `list`: a list of text, a single text counting as one; `host`: the host of a URL, lower-case. */
+/** `list`: a list of texts; a single text is a list of one. `host`: the host of a URL, lower-case. */
 export type PromotedType = (typeof PROMOTED_TYPES)[number];
 
 export interface PromotedColumn {
   readonly name: string;
   readonly type: PromotedType;
-  /** Candidate paths (`json-path.ts`), without stars; the first that holds a value counts. */
+  /** Candidate paths (`json-path.ts`), without patterns; the first with a value counts. */
   readonly paths: readonly string[];
   readonly comment: string;
 }
@@ -94,30 +94,31 @@ export const DEFAULT_PROMOTED = {
   Metrics: [PASS_TYPE],
 } as const satisfies Readonly<Record<string, readonly PromotedColumn[]>>;
 
-/** The default set with columns of one's own: of the same name in place, others at the end by name, whatever order they are written in. */
+/** The default set with configured columns: a column with a default name replaces it, others follow in order of their names. */
 export function withPromoted(
   defaults: readonly PromotedColumn[],
   own: readonly PromotedColumn[],
 ): readonly PromotedColumn[] {
   const names = new Set(defaults.map(({ name }) => name));
   const kept = defaults.map((column) => {
-    const instead = own.find(({ name }) => name === column.name);
-    return instead ? { ...instead, comment: instead.comment || column.comment } : column;
+    const replacement = own.find(({ name }) => name === column.name);
+    return replacement ? { ...replacement, comment: replacement.comment || column.comment } : column;
   });
   const others = own.filter(({ name }) => !names.has(name));
   return [...kept, ...others.toSorted((a, b) => (a.name < b.name ? -1 : 1))];
 }
 
 /**
- * What a table's set of columns is made of, as one short text: files that bear it hold just these columns. Names, types and paths alone count,
- * paths by their keys and not by their spelling. Of the default sets it must stay what it is: another one asks everybody to rebuild the lake.
+ * A digest of a table's set of promoted columns, kept with each file to tell which columns it holds. It depends on names, types
+ * and paths; two spellings of a path count as one. The keys of the default sets must not change: with another key every lake
+ * would have to be rebuilt.
  */
 export function promotionKey(columns: readonly PromotedColumn[]): string {
-  const rules = columns.map(({ name, type, paths }) => [name, type, [...new Set(paths.map(spelt))]]);
+  const rules = columns.map(({ name, type, paths }) => [name, type, [...new Set(paths.map(normalizedPath))]]);
   return createHash('sha256').update(JSON.stringify(rules)).digest('hex').slice(0, 16);
 }
 
-function spelt(path: string): string {
+function normalizedPath(path: string): string {
   const segments = parseJsonPath(path);
   return segments === undefined ? path : spellJsonPath(segments);
 }

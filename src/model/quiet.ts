@@ -1,10 +1,10 @@
-/** Quiet hours: spans of the week, on the clock of a zone, in which no call may be sent. Pure. */
+/** Quiet hours: spans of the week, in a time zone, in which no call may be sent. */
 import { offsetMs } from '../kernel/zone.ts';
 
 export interface QuietSpan {
-  /** Days of the week on which it begins; 0 = Sunday. */
+  /** Days of the week on which the span begins; 0 = Sunday. */
   readonly days: readonly number[];
-  /** Minutes of the day; a `to` that is not after `from` lies on the next day. */
+  /** Minutes of the day. If `to` is not after `from`, it is on the next day. */
   readonly from: number;
   readonly to: number;
 }
@@ -44,10 +44,10 @@ function daysOf(names: string): number[] | undefined {
   return days;
 }
 
-/** When the quiet that reigns at an instant ends, both in milliseconds since 1970; undefined where none reigns. */
+/** When the quiet hours around an instant end, both in milliseconds since 1970; undefined outside quiet hours. */
 export function quietUntil(quiet: Quiet | undefined, nowMs: number): number | undefined {
   if (!quiet || !isQuiet(quiet, nowMs)) return undefined;
-  // Minute by minute: right across overlapping spans and nights in which clocks are changed.
+  // Minute by minute, which is correct for overlapping spans and across changes of the clocks.
   const first = Math.floor(nowMs / MINUTE_MS) + 1;
   for (let minute = first; minute <= first + 8 * DAY_MINUTES; minute++)
     if (!isQuiet(quiet, minute * MINUTE_MS)) return minute * MINUTE_MS;

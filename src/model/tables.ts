@@ -1,6 +1,6 @@
 /**
- * The three tables of the source: the one home of their columns, types, id and retention. KQL projections,
- * staging SQL, the lake's schema, the sandbox's store and the docs derive from here.
+ * The three tables of the source: the only definition of their columns, types, id and retention. KQL projections, staging SQL,
+ * the lake's schema and the docs derive from it.
  * Source: the Insights API guide (docs.thewalletcrew.io/develop/guides/insights-api).
  */
 import { DEFAULT_PROMOTED } from './promoted.ts';
@@ -17,8 +17,8 @@ interface SourceColumn {
   /** The lake's name. */
   readonly lake: string;
   /**
-   * Any JSON value may stand here, and `tostring()` would not tell "5" from 5 nor null from "": the page query sends it
-   * inside a one-element array.
+   * The column holds any JSON value. `tostring()` would not distinguish "5" from 5, nor null from "", so the page query packs
+   * it into a one-element array.
    */
   readonly anyJson?: true;
 }
@@ -30,15 +30,15 @@ export interface Table {
   readonly columns: readonly SourceColumn[];
   readonly id: string;
   readonly typeColumn: string;
-  /** Days the source keeps a row; `undefined` = for good. */
+  /** Days for which the source keeps a row; `undefined` = forever. */
   readonly retentionDays: number | undefined;
-  /** Columns of the lake that are pulled out of `properties`. */
+  /** Columns of the lake that are extracted from `properties`. */
   readonly promoted: readonly PromotedColumn[];
-  /** What of `properties` is not stored as the source has it. */
+  /** Rules for the parts of `properties` that are not stored as the source sends them. */
   readonly privacy: readonly PrivacyRule[];
 }
 
-const happening = [
+const logAndEventColumns = [
   { name: 'eventId', type: 'guid', lake: 'event_id' },
   { name: 'timestamp', type: 'datetime', lake: 'timestamp' },
   { name: 'tenantId', type: 'string', lake: 'source_tenant_id' },
@@ -51,7 +51,7 @@ export const TABLES: Tables = {
   Logs: {
     name: 'Logs',
     lakeName: 'logs',
-    columns: happening,
+    columns: logAndEventColumns,
     id: 'eventId',
     typeColumn: 'eventType',
     retentionDays: 45,
@@ -61,7 +61,7 @@ export const TABLES: Tables = {
   Events: {
     name: 'Events',
     lakeName: 'events',
-    columns: happening,
+    columns: logAndEventColumns,
     id: 'eventId',
     typeColumn: 'eventType',
     retentionDays: undefined,
@@ -89,7 +89,7 @@ export const TABLES: Tables = {
 
 export type Tables = Readonly<Record<TableName, Table>>;
 
-/** In order of urgency: Logs are the only ones with an expiry date. */
+/** In order of urgency: the source deletes only Logs after a time. */
 export const TABLE_NAMES = ['Logs', 'Events', 'Metrics'] as const satisfies readonly TableName[];
 
 /** The table with this name; `undefined` when there is none. */

@@ -1,7 +1,7 @@
 /**
- * The way out when a landed file holds bytes that the line reader refuses outright (text that is not UTF-8, raw
- * control characters): a copy in which only those lines are marked, so that they end in quarantine as malformed and
- * the rest loads. Only used after a refusal; the landed file itself never changes.
+ * For a landed file with bytes that the line reader refuses (text that is not UTF-8, raw control characters): makes a copy in
+ * which only those lines are marked, so that they are quarantined as malformed and the other rows load. Used only after the
+ * reader has refused a file; the landed file itself never changes.
  */
 import { isUtf8 } from 'node:buffer';
 import { createReadStream, createWriteStream } from 'node:fs';
@@ -13,16 +13,16 @@ const FIRST_PRINTABLE = 0x20;
 /** No JSON value starts with it, and it is not the `#` of a header. */
 const MARK = '!';
 
-/** Copies `file` to `target`, offending lines marked and made readable. Returns how many there were. */
+/** Copies `file` to `target` with unreadable lines marked and made readable. Returns the number of marked lines. */
 export async function disarm(file: string, target: string): Promise<number> {
   const out = createWriteStream(target, { mode: 0o600 });
   let marked = 0;
   let rest: Buffer = Buffer.alloc(0);
   const write = async (line: Buffer): Promise<void> => {
-    const bad = !isUtf8(line) || line.some((byte) => byte < FIRST_PRINTABLE);
-    if (bad) marked += 1;
-    // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
-    const text = bad ? MARK + line.toString('utf8').replaceAll(/[\u0000-\u001f]/g, ' ') : line;
+    const isUnreadable = !isUtf8(line) || line.some((byte) => byte < FIRST_PRINTABLE);
+    if (isUnreadable) marked += 1;
+    // oxlint-disable-next-line no-control-regex -- the expression looks for control characters
+    const text = isUnreadable ? MARK + line.toString('utf8').replaceAll(/[\u0000-\u001f]/g, ' ') : line;
     if (!out.write(text)) await once(out, 'drain');
     out.write('\n');
   };

@@ -1,4 +1,4 @@
-/** The lake's own columns, derived from `tables.ts`: what a Parquet file, a view and the manifest show. */
+/** The lake's columns, derived from `tables.ts`: those of Parquet files, views and the manifest. */
 import type { PromotedType } from '../model/promoted.ts';
 import type { Table } from '../model/tables.ts';
 
@@ -33,15 +33,15 @@ const PROMOTED: Readonly<Record<PromotedType, LakeType>> = {
   host: 'VARCHAR',
 };
 
-/** Columns of a lake table in file order: what the source sent, then what is pulled out of it. */
+/** The columns of a lake table in file order: those of the source, then the promoted ones. */
 export function lakeColumns(table: Table): readonly LakeColumn[] {
   const promoted = table.promoted.map(({ name, type, comment }) => ({ name, type: PROMOTED[type], comment }));
   return [...givenColumns(table), ...promoted];
 }
 
 /**
- * The columns that hold what the source sent; every file has them, whenever it was written. Metrics gain `value_type`
- * and `value_number` beside the raw value.
+ * The columns that hold what the source sent; every file has them, however old it is. Metrics also have `value_type` and
+ * `value_number`, derived from the raw value.
  */
 export function givenColumns(table: Table): readonly LakeColumn[] {
   return table.columns.flatMap((column): LakeColumn[] => {

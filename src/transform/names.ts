@@ -1,15 +1,15 @@
-/** Readable names for views and columns out of whatever a source calls its types and keys. Pure. */
+/** Readable names for views and columns, made from the source's names of types and keys. */
 import { createHash } from 'node:crypto';
 
-/** PostgreSQL and the tools that speak to it cut names at 63 bytes. */
-const LONGEST = 60;
+/** PostgreSQL and its tools cut names at 63 bytes. */
+const MAX_LENGTH = 60;
 
 /** `Pass:Installed` → `pass_installed`, `activeRegistrationCount` → `active_registration_count`; may be empty. */
 export function snake(text: string): string {
   return (
     text
       .normalize('NFKD')
-      // Accents stand apart now.
+      // Accents are separate characters now.
       .replaceAll(/\p{M}/gu, '')
       .replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2')
       .replaceAll(/([A-Z])([A-Z][a-z])/g, '$1_$2')
@@ -19,12 +19,12 @@ export function snake(text: string): string {
   );
 }
 
-/** Two spellings of one type: the documentation itself writes `Pass:Installed` and `pass.created`. */
+/** The common form of all spellings of a type: the vendor's documentation writes `Pass:Installed` and `pass.created`. */
 export function sameType(type: string): string {
   return type.toLowerCase().replaceAll('.', ':');
 }
 
-/** `event_pass_installed` for a type of events. A type without a letter or digit of ours is named by its digest. */
+/** `event_pass_installed` for a type of events. A type without ASCII letters or digits is named by its digest. */
 export function viewName(noun: string, type: string, isTaken: (name: string) => boolean): string {
   const words = snake(type).replace(new RegExp(`^${noun}_(?=.)`), '');
   return free(bounded(`${noun}_${words === '' ? (type === '' ? 'untyped' : digest(type)) : words}`, type), isTaken);
@@ -49,8 +49,8 @@ export function columnName(
   const words = pointerSteps(pointer).map(snake);
   const plain = words.filter((word) => word !== '').join('_');
   const isProperty = jsonColumn === 'properties';
-  const stands = isProperty && plain !== '' && !/^\d/.test(plain) && !isReserved(plain);
-  const name = stands ? plain : `${isProperty ? 'property' : jsonColumn}_${plain === '' ? digest(pointer) : plain}`;
+  const isUsable = isProperty && plain !== '' && !/^\d/.test(plain) && !isReserved(plain);
+  const name = isUsable ? plain : `${isProperty ? 'property' : jsonColumn}_${plain === '' ? digest(pointer) : plain}`;
   return free(bounded(name, pointer), isTaken);
 }
 
@@ -59,7 +59,7 @@ export function shownPath(pointer: string): string {
   return shown(pointerSteps(pointer).join('.').replaceAll('.[]', '[]'));
 }
 
-/** Foreign text in a comment: nothing that steers a terminal or turns the direction of what follows. */
+/** Text of the source for display: characters that control a terminal or change the text direction are escaped. */
 export function shown(text: string): string {
   const cut = text.length > 200 ? `${text.slice(0, 200)}…` : text;
   return cut.replaceAll(
@@ -69,7 +69,7 @@ export function shown(text: string): string {
 }
 
 function bounded(name: string, original: string): string {
-  return name.length <= LONGEST ? name : `${name.slice(0, LONGEST - 9).replace(/_+$/, '')}_${digest(original)}`;
+  return name.length <= MAX_LENGTH ? name : `${name.slice(0, MAX_LENGTH - 9).replace(/_+$/, '')}_${digest(original)}`;
 }
 
 function digest(text: string): string {

@@ -1,8 +1,8 @@
 /**
- * Privacy rules as SQL over a JSON column. What a rule hits is written as a merge patch (RFC 7396) of just the members that
- * change: a row that no rule hits keeps its text to the letter, and of the others the rest keeps its values.
+ * Privacy rules as SQL over a JSON column. The changes to a row are a merge patch (RFC 7396) with only the members that change:
+ * a row that no rule matches keeps its exact text, and other rows keep the values of all other members.
  *
- * DuckDB has no HMAC: it is two of its sha256 over padded keys that stand in session variables, never in a statement.
+ * DuckDB has no HMAC, so it is computed as two sha256 over padded keys. The keys are in session variables, never in a statement.
  */
 import { globDuckDb } from '../kernel/glob.ts';
 import { parseJsonPath, duckdbPath } from '../kernel/json-path.ts';
@@ -12,7 +12,7 @@ import type { PrivacyAction, PrivacyRule } from '../model/privacy.ts';
 import { shallowSql } from './depth.ts';
 import { sqlText } from '../kernel/sql.ts';
 
-/** Session variables that `hash` reads. */
+/** Session variables with the padded keys of the action `hash`. */
 export const HMAC_VARIABLES = { inner: 'privacy_inner', outer: 'privacy_outer' } as const;
 
 const HASHED = sqlText(`^${HASH_MARK}[0-9a-f]{64}$`);
@@ -30,13 +30,13 @@ export interface PrivacyInput {
   readonly json: string;
   /** Text expression of the row's type. */
   readonly type: string;
-  /** The rows stand in the lake: what is hashed already stays as it is. */
+  /** The rows are from the lake: values that are hashed already stay unchanged. */
   readonly stored: boolean;
 }
 
 /**
- * The JSON with every rule applied: what is dropped first, then hashes, then masks. Null where it cannot be taken apart:
- * nested too deep, or the text of an object or list that is none.
+ * The JSON with every rule applied: drops first, then hashes, then masks. Null for JSON that cannot be processed: it is nested too
+ * deeply, or it is a string that looks like an object or list but cannot be parsed.
  */
 export function privateJsonSql({ rules, json, type, stored }: PrivacyInput): string {
   if (rules.length === 0) return json;
@@ -64,8 +64,8 @@ interface Step {
 }
 
 /**
- * An action's paths: at once where each hits other members, else one after the other. A patch holds an array as a whole, so
- * two of them over the elements of one would undo each other.
+ * The steps of an action. Paths that change different members are applied together, others one after the other: a patch replaces
+ * an array as a whole, so two patches over the elements of one array would undo each other.
  */
 function stepsOf(rules: readonly PrivacyRule[], action: PrivacyAction): Step[] {
   const hits = rules
@@ -77,16 +77,16 @@ function stepsOf(rules: readonly PrivacyRule[], action: PrivacyAction): Step[] {
   return together.length === 0 ? apart : [{ action, hits: together }, ...apart];
 }
 
-/** The mark of values that an earlier step of the same pass hashed: a text that no source can know. */
+/** Marks values that an earlier step of the same statement has hashed: a text that a source cannot forge. */
 const OWN_MARK = `(sha256(getvariable('${HMAC_VARIABLES.outer}')) || ':')`;
 
-/** In the end they bear the mark that readers know. */
+/** Replaces the own mark with the public one after the last hash. */
 function publicMarkSql(json: string, depth: number): string {
   const own = `'"' || ${OWN_MARK}`;
   return bind(json, `own${depth}`, `case when contains(own${depth}::varchar, ${own}) then replace(own${depth}::varchar, ${own}, ${sqlText(`"${HASH_MARK}`)})::json else own${depth} end`); // prettier-ignore
 }
 
-/** True for types that a rule speaks of. */
+/** The patch, for rows whose type the rule covers; null for others. */
 function onlyOf(types: readonly string[] | undefined, type: string, patch: string): string {
   if (types === undefined) return patch;
   const globs = types.map((glob) => `spelt glob ${sqlText(globDuckDb(glob.toLowerCase().replaceAll('.', ':')))}`);
@@ -102,17 +102,17 @@ function segmentsOf(path: string): readonly PathSegment[] {
 interface Leaf {
   readonly action: PrivacyAction;
   readonly stored: boolean;
-  /** Several steps hash: what one of them made is known by `OWN_MARK`. */
+  /** Several steps hash, so hashed values carry `OWN_MARK` in between. */
   readonly marked: boolean;
   readonly depth: number;
 }
 
-/** `name` stands for `value` within `body`: long expressions are written, and computed, once. */
+/** Binds `name` to `value` within `body`, so that a long expression is written and computed once. */
 function bind(value: string, name: string, body: string): string {
   return `list_transform([${value}], lambda ${name}: ${body})[1]`;
 }
 
-/** The document with those of the patches that hit anything. */
+/** The document with all patches applied that are not null. */
 function patchedSql(document: string, patches: readonly string[]): string {
   return bind(
     `list_filter([${patches.join(', ')}], lambda patch: patch is not null)`,
@@ -121,7 +121,7 @@ function patchedSql(document: string, patches: readonly string[]): string {
   );
 }
 
-/** Text of the patch of a JSON value for the rest of a path; null where nothing is hit. */
+/** The text of a patch of a JSON value for the rest of a path; null when the path matches nothing. */
 function patchSql(json: string, [segment, ...rest]: readonly PathSegment[], leaf: Leaf): string {
   if (!segment) return leafSql(json, leaf);
   const { depth } = leaf;
@@ -135,7 +135,7 @@ function patchSql(json: string, [segment, ...rest]: readonly PathSegment[], leaf
       `${name} || ${inside(value)} || '}'`,
     );
   }
-  // By pointer, which any key can be written as.
+  // By JSON pointer, which can express any key.
   const pointer = `'/' || replace(replace(${key}, '~', '~0'), '/', '~1')`;
   const member = `to_json(${key})::varchar || ':' || ${bind(`json_extract(${json}, ${pointer})`, value, inside(value))}`;
   const keys = `list_filter(json_keys(${json}), lambda ${key}: ${key} glob ${sqlText(globDuckDb(segment.text))})`;
@@ -146,7 +146,7 @@ function patchSql(json: string, [segment, ...rest]: readonly PathSegment[], leaf
     `case when len(m${depth}) > 0 then '{' || array_to_string(m${depth}, ',') || '}' end`,
   );
   if (!/^\*+$/.test(segment.text)) return `case when json_type(${json}) = 'OBJECT' then ${object} end`;
-  // An array is replaced as a whole, its elements patched one by one.
+  // An array is replaced as a whole, with its elements patched one by one.
   const [elements, patches, at] = [`a${depth}`, `p${depth}`, `i${depth}`];
   const patched =
     rest.length === 0 ? `${patches}[${at}]` : `json_merge_patch(${item}, ${patches}[${at}]::json)::varchar`;
@@ -162,12 +162,12 @@ function patchSql(json: string, [segment, ...rest]: readonly PathSegment[], leaf
   return `case json_type(${json}) when 'OBJECT' then ${object} when 'ARRAY' then ${array} end`;
 }
 
-/** What becomes of the value at the end of a path: of each element of an array, of an object's text as a whole. */
+/** The new value at the end of a path: for an array, of each element; for an object, of its text as a whole. */
 function leafSql(json: string, leaf: Leaf): string {
   if (leaf.action === 'drop') return `case when ${json} is not null then 'null' end`;
   const one = (value: string): string => {
     const made = scalarSql(`json_extract_string(${value}, '$')`, leaf);
-    // The shape of a truth value tells which it is, that of an object what it holds.
+    // A masked boolean would still show its value by its length, a masked object its structure.
     return leaf.action === 'mask'
       ? `case when json_type(${value}) in ('BOOLEAN', 'OBJECT', 'ARRAY') then '"*"' else ${made} end`
       : made;
@@ -179,22 +179,22 @@ function leafSql(json: string, leaf: Leaf): string {
   end`;
 }
 
-/** JSON text of the value that stands for a text. */
+/** The JSON text of the value that replaces a text. */
 function scalarSql(text: string, { action, stored, marked }: Leaf): string {
-  const hashed = `to_json(${marked ? OWN_MARK : sqlText(HASH_MARK)} || ${hmacSql('said')})::varchar`;
-  // Of one or two characters the first would tell nearly all.
-  const shown = `(length(said) > 2)::integer`;
-  const masked = `to_json(case when regexp_matches(said, ${EMAIL}) then regexp_replace(said, ${EMAIL}, '\\1***@\\2') else left(said, ${shown}) || regexp_replace(said[${shown} + 1:], '[\\p{L}\\p{N}]', '*', 'g') end)::varchar`;
+  const hashed = `to_json(${marked ? OWN_MARK : sqlText(HASH_MARK)} || ${hmacSql('txt')})::varchar`;
+  // The first character of one or two would reveal nearly everything.
+  const shown = `(length(txt) > 2)::integer`;
+  const masked = `to_json(case when regexp_matches(txt, ${EMAIL}) then regexp_replace(txt, ${EMAIL}, '\\1***@\\2') else left(txt, ${shown}) || regexp_replace(txt[${shown} + 1:], '[\\p{L}\\p{N}]', '*', 'g') end)::varchar`;
   const isHashed =
     action === 'mask' || stored
-      ? `regexp_matches(said, ${HASHED})`
+      ? `regexp_matches(txt, ${HASHED})`
       : marked
-        ? `starts_with(said, ${OWN_MARK})`
+        ? `starts_with(txt, ${OWN_MARK})`
         : undefined;
   const made = action === 'mask' ? masked : hashed;
   return bind(
     text,
-    'said',
-    isHashed === undefined ? made : `case when ${isHashed} then to_json(said)::varchar else ${made} end`,
+    'txt',
+    isHashed === undefined ? made : `case when ${isHashed} then to_json(txt)::varchar else ${made} end`,
   );
 }

@@ -1,4 +1,4 @@
-/** Promoted columns out of the rows' JSON: the one way in which they are made, when rows are written and when they are read. */
+/** Extracts promoted columns from the rows' JSON, in the same way when rows are written and when they are read. */
 import { duckdbPath, parseJsonPath } from '../kernel/json-path.ts';
 import type { PromotedColumn } from '../model/promoted.ts';
 import type { Table } from '../model/tables.ts';
@@ -8,10 +8,7 @@ import { sqlName, sqlText } from '../kernel/sql.ts';
 const OFFSET = `'([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$'`;
 const HOST = `'^(?:[A-Za-z][A-Za-z0-9+.-]*://)?([^/?#:]*)'`;
 
-/**
- * Select of every column of the lake over rows (`from … where …`) that hold those the source gives; `keys` are other
- * columns of theirs to keep.
- */
+/** Selects all columns of the lake from rows (`from … where …`) with the source's columns. `keys`: further columns to keep. */
 export function promotedSql(table: Table, from: string, keys: readonly string[] = []): string {
   const given = [...keys, ...givenColumns(table).map(({ name }) => name)].map(sqlName);
   if (table.promoted.length === 0) return `select ${given.join(', ')} ${from}`;
@@ -21,7 +18,7 @@ export function promotedSql(table: Table, from: string, keys: readonly string[] 
     const value = found.length === 1 ? `${found[0]}` : `coalesce(${found.join(', ')})`;
     return `${typedSql(column, value)} as ${sqlName(column.name)}`;
   });
-  // One call for all paths: the text is parsed once.
+  // One call for all paths parses the text once.
   return `select ${[...given, ...columns].join(', ')}
 from (select ${given.join(', ')}, json_extract_string("properties", [${paths.map(pathSql).join(', ')}]) as found ${from})`;
 }
@@ -33,7 +30,7 @@ function pathSql(path: string): string {
   return sqlText(duckdbPath(segments));
 }
 
-/** Text that is no value of the type is null: the JSON beside it still says what was sent. */
+/** Text that is not a value of the type becomes null; the JSON still holds what was sent. */
 function typedSql({ type }: PromotedColumn, value: string): string {
   switch (type) {
     case 'text':
@@ -45,7 +42,7 @@ function typedSql({ type }: PromotedColumn, value: string): string {
     case 'boolean':
       return `try_cast(${value} as boolean)`;
     case 'timestamp':
-      // Without an offset it is UTC, whatever the zone of the session that reads a view.
+      // Without an offset it is UTC, in any time zone of the session that reads a view.
       return `case when regexp_matches(${value}, ${OFFSET}) then try_cast(${value} as timestamptz) else try_cast(${value} as timestamp) at time zone 'UTC' end`;
     case 'list':
       return `case when left(${value}, 1) = '[' then try(from_json(${value}, '["VARCHAR"]')) when ${value} <> '' then [${value}] end`;

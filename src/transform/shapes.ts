@@ -1,6 +1,6 @@
 /**
- * What the JSON of rows is made of, as SQL: `load/properties.ts` runs it. Rows are grouped by the structure of their
- * JSON first, and only the distinct structures are taken apart into paths: a million rows have a handful of them.
+ * The structure of the rows' JSON, as SQL that `load/publish/properties.ts` runs. Rows are grouped by the structure of their JSON
+ * first, and only the distinct structures are split into paths: a million rows have a handful of structures.
  *
  * Paths are JSON pointers (`/source/medium`; `/lines/[]/price` for the members of a list), which name any key exactly.
  * Kinds: text, timestamp, bigint, digits (whole numbers beyond 64 bits), double, boolean, list, object, mixed (members
@@ -12,18 +12,18 @@ import { lakeName } from './lake.ts';
 import { sqlText } from '../kernel/sql.ts';
 
 /**
- * Rows of one type in one file that are parsed; of more, one in k, chosen by id, and the counts are multiplied.
- * Parsing costs as much again as merging does, and the file of a big day is written anew by every run of that day.
+ * Up to this many rows of one type in one file are all parsed. Of more rows, one in k is parsed, chosen by id, and the counts are
+ * multiplied. Parsing costs as much as merging, and the file of a large day is rewritten by every run of that day.
  */
 export const PARSED_OF_A_TYPE = 20_000;
 
-/** Types of one file, and paths of one type in one file, that are described: the most frequent ones. */
-const MOST = { types: 5_000, paths: 500, depth: 8, pointer: 500 } as const;
+/** Limits of the description: types of a file, paths of a type (the most frequent ones), levels, and length of a pointer. */
+const LIMITS = { types: 5_000, paths: 500, depth: 8, pointer: 500 } as const;
 
-/** Of `like`: a date, a letter or blank, hours and minutes. A date alone stays a text. */
+/** For `like`: a date, a letter or blank, hours and minutes. A date without a time stays a text. */
 const INSTANT = '____-__-_____:__%';
 
-/** Text that is too deep has no structure. */
+/** The structure of a JSON text; null for text that is nested too deeply. */
 const STRUCTURE = `case when ${shallowSql('body')} then json_structure(body)::varchar end`;
 
 /** The columns of a table that hold JSON. */
@@ -31,7 +31,7 @@ export function jsonColumns(table: Table): readonly string[] {
   return table.columns.filter(({ type }) => type === 'dynamic').map(({ lake }) => lake);
 }
 
-/** From files (a `read_parquet` with the column `filename`) to the temp table `described_types` (file, type, rows, …). */
+/** Creates the temporary table `described_types` (file, type, rows, …) from files (a `read_parquet` with the column `filename`). */
 export function typesSql(table: Table, source: string, folderLength: number): string {
   return `create or replace temp table described_types as
 select *, ceil(rows / ${PARSED_OF_A_TYPE})::bigint as one_in
@@ -42,7 +42,7 @@ from (
   from ${source}
   group by all
 )
-qualify row_number() over (partition by file order by rows desc, type) <= ${MOST.types}`;
+qualify row_number() over (partition by file order by rows desc, type) <= ${LIMITS.types}`;
 }
 
 /** The rows that are parsed: columns file, type, one_in, id, moment, body (the JSON). `where` narrows the types. */
@@ -68,11 +68,14 @@ export interface ShapesInput {
   readonly column: string;
   readonly source: string;
   readonly folderLength: number;
-  /** Some type has more than PARSED_OF_A_TYPE rows in a file. */
+  /** Some type has more than PARSED_OF_A_TYPE rows in a file, so only a sample of its rows is parsed. */
   readonly sampled: boolean;
 }
 
-/** Temp tables `structures` (rows by file, type and structure, with one row's text) and `nodes` (structure, pointer, kind). */
+/**
+ * Creates the temporary tables `structures` (rows by file, type and structure, with one row's text), `nodes` (structure, pointer,
+ * kind), `doubtful` (paths whose kind needs a look at every value) and `refined` (empty).
+ */
 export function shapesSql({ table, column, source, folderLength, sampled }: ShapesInput): string[] {
   return [
     `create or replace temp table structures as
@@ -80,7 +83,7 @@ select file, type, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in
   min(moment) as first_at, max(moment) as last_at, arg_min(body::varchar, id) as example
 from (${parsedRows(table, column, source, folderLength, 'true', sampled)})
 group by all`,
-    // A row without any JSON has the structure null: the kind of its root is null too.
+    // A row without JSON has the structure null, and the kind of its root is null too.
     `create or replace temp table nodes as
 with recursive walk as (
   select structure, '' as pointer, structure::json as body, 0 as depth
@@ -94,9 +97,9 @@ with recursive walk as (
   from (
     select *, unnest(case json_type(body) when 'OBJECT' then json_keys(body) when 'ARRAY' then ['[]'] end) as step
     from walk
-    where depth < ${MOST.depth}
+    where depth < ${LIMITS.depth}
   )
-  where length(pointer) + length(step) < ${MOST.pointer} and not regexp_matches(step, '[\\x00-\\x1f]')
+  where length(pointer) + length(step) < ${LIMITS.pointer} and not regexp_matches(step, '[\\x00-\\x1f]')
 )
 select structure, pointer,
   case json_type(body)
@@ -118,7 +121,7 @@ select structure, pointer,
 from walk
 union all
 select null, '', 'null'`,
-    // Which texts may be instants, and which numbers may be too long, one row of each structure tells.
+    // One row of each structure shows which texts may be instants and which numbers may be too long.
     `create or replace temp table doubtful as
 select distinct pointer, kind, type, file
 from (
@@ -133,7 +136,7 @@ where (kind = 'text' and seen like ${sqlText(INSTANT)})
   ];
 }
 
-/** Fills `refined` for some pointers by looking at every parsed value: a column's type must hold for all of them. */
+/** Fills `refined` for the given pointers by checking every parsed value: a column's type must fit all of them. */
 export function refineSql(input: ShapesInput, pointers: readonly string[]): string {
   const { table, column, source, folderLength, sampled } = input;
   const list = pointers.map(sqlText).join(', ');
@@ -184,5 +187,5 @@ from (
     and refined.pointer = nodes.pointer and refined.kind = nodes.kind
   group by all
 )
-qualify row_number() over (partition by file, type order by rows desc, pointer, kind) <= ${MOST.paths}`;
+qualify row_number() over (partition by file, type order by rows desc, pointer, kind) <= ${LIMITS.paths}`;
 }

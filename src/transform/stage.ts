@@ -1,18 +1,18 @@
 /**
- * Landed pages to typed rows, in one set-based statement: `stageSql` builds it, `merge.ts` runs it.
+ * Landed pages to typed rows, in one statement: `stageSql` builds it, `load/merge/staging.ts` runs it.
  *
- * The file is read as lines and each line is parsed as one JSON value, so a malformed line is a value of its own
- * (null cells) and can never fail the statement; its text is at hand for the quarantine. Measured on 400,000 rows of
- * 400 bytes, 2 threads: 0.3 s, as fast as `json_extract_string` and four times `read_json` over whole answers. Rows
- * never pass through JavaScript.
+ * A file is read line by line and each line is parsed as one JSON value. So a malformed line becomes a row with null cells and
+ * never fails the statement, and its text is available for the quarantine. Measured with 400,000 rows of 400 bytes and 2 threads:
+ * 0.3 s, as fast as `json_extract_string` and four times as fast as `read_json` over whole answers. Rows never pass through
+ * JavaScript.
  *
- * A row is judged in this order; the first that applies is its reason, and rows without one are loaded:
+ * A row is checked in this order. The first reason that applies is its own, and rows without one are loaded:
  *   malformed       not a JSON array or object
- *   wrong_width     fewer or more cells than were asked for: never loaded shifted
- *   bad_timestamp   none, or not an ISO 8601 instant
- *   outside_window  not in a window of its page: belongs to another hour's account, so it is in none
- *   no_id           empty; counted in its hour's account as the empty id, as the source counts it
- *   foreign_tenant  carries another tenant's id than the pinned one
+ *   wrong_width     fewer or more cells than requested: its cells must not be loaded into the wrong columns
+ *   bad_timestamp   missing, or not an ISO 8601 instant
+ *   outside_window  not in a window of its page: it belongs to the account of an hour that this page does not cover
+ *   no_id           empty id; it counts in its hour's account as the empty id, as the source counts it
+ *   foreign_tenant  another tenant's id than the pinned one
  */
 import type { LandedPage, REASONS } from '../model/page.ts';
 import type { Table } from '../model/tables.ts';
@@ -21,10 +21,10 @@ import { privateJsonSql } from './privacy.ts';
 import { givenColumns, lakeName } from './lake.ts';
 import { sqlText } from '../kernel/sql.ts';
 
-/** Reasons whose rows have a known place in time inside their page: they take part in their hour's account. */
+/** Reasons whose rows have a valid timestamp inside their page, so that they count in their hour's account. */
 const COUNTED_REASONS = ['no_id', 'foreign_tenant'] as const satisfies readonly (typeof REASONS)[number][];
 
-/** True for a row in quarantine that takes part in its hour's account. */
+/** True for a quarantined row that counts in its hour's account. */
 export function countedSql(reason = 'reason'): string {
   return `${reason} in (${COUNTED_REASONS.map(sqlText).join(', ')})`;
 }
@@ -32,23 +32,22 @@ export function countedSql(reason = 'reason'): string {
 interface StageInput {
   readonly table: Table;
   readonly pages: readonly LandedPage[];
-  /** The tenant id that rows must carry; undefined while none is pinned. An empty id is nobody's and is loaded. */
+  /** The tenant id that rows must have; undefined while none is pinned. Rows with an empty tenant id are loaded. */
   readonly pinned: string | undefined;
   /**
-   * Name of the temp table made: landed (the page's place in `pages`), reason, raw (null unless there is a reason), then the
-   * columns that the source gives. Where the table has privacy rules, raw is null too: a text that was not understood cannot
-   * be made private.
+   * Name of the temporary table: landed (the page's index in `pages`), reason, raw (the row's text, if there is a reason), then
+   * the columns of the source. If the table has privacy rules, raw is null: they cannot be applied to text that is not parsed.
    */
   readonly target: string;
-  /** Files to read in place of a page's own (see `disarm.ts`), by the page's file. */
+  /** Files to read instead of a page's own file (see `disarm.ts`), by the page's file. */
   readonly substitutes?: ReadonlyMap<string, string>;
-  /** A table (file, line) to read in place of the files: rows that are judged again. */
+  /** A table (file, line) to read instead of the files, for rows that are checked again. */
   readonly lines?: string;
 }
 
 /**
- * Statements that create `<target>_windows`, `<target>_pages` and `<target>`; run in order on one connection. Rows stand
- * by day, type and timestamp: a day's rows are read without those of others, and are written as they stand.
+ * Statements that create `<target>_windows`, `<target>_pages` and `<target>`; run them in order on one connection. Rows are ordered
+ * by day, type and timestamp, so that a day's rows can be read alone and written without another sort.
  */
 export function stageSql({ table, pages, pinned, target, substitutes, lines }: StageInput): string[] {
   const fileOf = (page: LandedPage): string => substitutes?.get(page.file) ?? page.file;
@@ -64,7 +63,7 @@ export function stageSql({ table, pages, pinned, target, substitutes, lines }: S
   const columns = givenColumns(table).map((column) => column.name);
   const id = lakeName(table, table.id);
   if (pages.length === 0) return emptyStage(table, target);
-  // A row that is judged again is known by its text, which is stored already.
+  // A row that is checked again is identified by its text, which is stored already.
   const keepsText = table.privacy.length === 0 || lines !== undefined;
   return [
     `create or replace temp table ${target}_windows (landed usmallint, lo timestamptz, hi timestamptz)`,
@@ -105,7 +104,7 @@ order by epoch_us("timestamp") // 86400000000, "${lakeName(table, table.typeColu
 const PAGE_COLUMNS =
   '(landed usmallint, file varchar, page varchar, starts_at timestamptz, cells varchar, windows varchar)';
 
-/** What a quarantined row keeps of its page, so that it can be judged again without it. */
+/** What a quarantined row keeps of its page, so that it can be checked again without the page. */
 function pageRow({ page, columns }: LandedPage, place: number, file: string): string {
   const windows = page.windows.map(({ from, to }) => [String(from / 10n), String(to / 10n)]);
   const startsAt = `make_timestamptz(${(page.windows[0]?.from ?? 0n) / 10n})`;
@@ -113,13 +112,13 @@ function pageRow({ page, columns }: LandedPage, place: number, file: string): st
   return `(${place}, ${sqlText(file)}, ${sqlText(page.id)}, ${startsAt}, ${cells}, ${sqlText(JSON.stringify(windows))})`;
 }
 
-/** Rules are applied again to what the source was asked to leave out: it may not have done so. */
+/** Rules also cover the keys that the source was asked to remove: it may not have removed them. */
 function privateSql(table: Table): string {
   const type = `"${lakeName(table, table.typeColumn)}"`;
   return privateJsonSql({ rules: table.privacy, json: '"properties"', type, stored: false });
 }
 
-/** A batch whose windows are empty at the source has no page; what is held there is compared with nothing. */
+/** For a batch without pages: its windows are empty at the source, so the rows held there are compared with none. */
 function emptyStage(table: Table, target: string): string[] {
   const columns = givenColumns(table).map((column) => `"${column.name}" ${column.type}`);
   return [
@@ -130,24 +129,21 @@ function emptyStage(table: Table, target: string): string[] {
 }
 
 interface Source {
-  /** The files of all pages, in order: a row keeps the place, since a path a row is a quarter of a sort's memory. */
+  /** The files of all pages, in order. A row keeps only its page's index: a path per row takes a quarter of a sort's memory. */
   readonly names: readonly string[];
   readonly fileOf: (page: LandedPage) => string;
   readonly lines: string | undefined;
 }
 
-/** One select over the pages that share an order of cells. */
+/** One select over the pages with the same order of cells. */
 function typedRows(table: Table, pages: readonly LandedPage[], { names, fileOf, lines }: Source): string {
   const order = pages[0]?.columns ?? table.columns.map((column) => column.name);
   const missing = table.columns.filter((column) => !order.includes(column.name));
   if (missing.length > 0) {
-    throw new SourceError(
-      `An answer names its columns, and ${missing.map((column) => column.name).join(', ')} is missing`,
-      {
-        hint: 'Compare the names of the columns with the API guide; the page was not loaded.',
-        where: { table: table.name, columns: order.length },
-      },
-    );
+    throw new SourceError(`An answer lacks columns: ${missing.map((column) => column.name).join(', ')}.`, {
+      hint: 'The page was not loaded. Compare the column names with the API guide.',
+      where: { table: table.name, columns: order.length },
+    });
   }
   const files = pages.map((page) => sqlText(fileOf(page))).join(', ');
   const source =
@@ -187,8 +183,8 @@ function typedRows(table: Table, pages: readonly LandedPage[], { names, fileOf, 
 }
 
 function lineReader(files: string, pages: readonly LandedPage[]): string {
-  // Longest line plus room for the header line, and room for two in a buffer. By itself the reader takes sixteen: a page
-  // of 59 MB then costs 190 to 220 MB to stage on two threads, with these 170 MB in the same time.
+  // The longest line plus room for the header line, and a buffer for two lines. By default the reader's buffer holds sixteen:
+  // staging a page of 59 MB on two threads then takes 190 to 220 MB instead of 170, without being faster.
   const longest = Math.max(2_000_000, ...pages.map((page) => page.largestRow + 1_000));
   return `read_csv(
         [${files}],
@@ -200,7 +196,7 @@ function lineReader(files: string, pages: readonly LandedPage[]): string {
 function typedCell(column: Table['columns'][number], cell: string, table: Table): string {
   const name = `"${column.lake}"`;
   if (column.anyJson) {
-    // The source packed the value into a one-element array; what stands between the brackets is the value, verbatim.
+    // The query packed the value into a one-element array; the text between the brackets is the exact value.
     const inner = `trim(substr(${cell}, 2, length(${cell}) - 2), E' \\t\\n\\r')`;
     const text = `nullif(case when left(${cell}, 1) = '[' and try(json_array_length(${cell})) = 1 then ${inner} else ${cell} end, '')`;
     const kind = `try(json_type(${text}))`;
@@ -217,12 +213,12 @@ function typedCell(column: Table['columns'][number], cell: string, table: Table)
   if (column.name === table.id) return `lower(nullif(${cell}, '')) as ${name}`;
   switch (column.type) {
     case 'datetime':
-      // DuckDB truncates a 7th digit (it does not round), so no row crosses into the next hour: a test pins this.
+      // DuckDB truncates a 7th digit instead of rounding, so no row moves into the next hour. A test checks this.
       return `case
       when ${cell} like '____-__-__T__:__:__%' or ${cell} like '____-__-__ __:__:__%' then try_cast(${cell} as timestamptz)
     end as ${name}`;
     case 'dynamic':
-      // Text that is no object or array was a dynamic string at the source: it becomes a JSON string, never guessed at.
+      // Text that is not an object or array was a dynamic string at the source and becomes a JSON string.
       return `case
       when ${cell} = '' then null
       when left(${cell}, 1) in ('{', '[') then coalesce(try_cast(${cell} as json), to_json(${cell}))

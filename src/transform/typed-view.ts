@@ -1,4 +1,4 @@
-/** The select of a typed view: one type's rows of a table, its JSON as columns. Pure. */
+/** The select of a typed view: the rows of one type of a table, with its JSON as columns. */
 import type { Table } from '../model/tables.ts';
 import { parseJsonPath } from '../kernel/json-path.ts';
 import type { PromotedColumn } from '../model/promoted.ts';
@@ -13,7 +13,7 @@ export interface TypedColumn {
   readonly type: ColumnType;
 }
 
-/** DuckDB's names. JSON is what lists and objects are kept as. */
+/** DuckDB's names. Lists and objects are kept as JSON. */
 type ColumnType = 'VARCHAR' | 'BIGINT' | 'DOUBLE' | 'BOOLEAN' | 'TIMESTAMP WITH TIME ZONE' | 'JSON';
 
 const TYPES: ReadonlyMap<string, ColumnType> = new Map([
@@ -27,7 +27,7 @@ const TYPES: ReadonlyMap<string, ColumnType> = new Map([
   ['list,object', 'JSON'],
 ]);
 
-/** The type that holds every kind seen at a path; text where they conflict. */
+/** The type that fits every kind of value at a path; text if they conflict. */
 export function columnType(kinds: readonly string[]): ColumnType {
   const seen = kinds.filter((kind) => kind !== 'null').sort();
   return TYPES.get(seen.join(',')) ?? 'VARCHAR';
@@ -45,8 +45,8 @@ export function fixedColumns(table: Table): string[] {
 }
 
 /**
- * What of a type's JSON the table has as promoted columns already: `promoted` are to be shown, `parsed` are the paths that are
- * left to pull out. A promoted column stands for a path if it has its type and no other of its paths occurs in the type.
+ * Splits a type's paths: `promoted` are the promoted columns that the view shows, `parsed` the paths that are extracted from the
+ * JSON. A promoted column replaces a path if it has the path's type and none of its other paths occurs in the type.
  */
 export function splitPromoted(
   table: Table,
@@ -71,22 +71,22 @@ function pointerOf(path: string): string {
   return steps.map(({ text }) => `/${text.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
-/** `types` are the spellings that the view unites; the JSON of a row is parsed once, whatever the number of columns. */
+/** `types`: all spellings of the view's type. The JSON of a row is parsed once for any number of columns. */
 export function typedViewSql(table: Table, types: readonly string[], all: readonly TypedColumn[]): string {
   const { promoted, parsed: columns } = splitPromoted(table, all);
   const jsons = jsonColumns(table).map((name) => ({
     name,
-    mine: columns.filter(({ jsonColumn }) => jsonColumn === name),
+    paths: columns.filter(({ jsonColumn }) => jsonColumn === name),
   }));
-  const found = jsons.flatMap(({ name, mine }) =>
-    mine.length === 0
+  const found = jsons.flatMap(({ name, paths }) =>
+    paths.length === 0
       ? []
       : [
-          `json_extract_string("${name}", [${mine.map(({ pointer }) => sqlText(pointer === '' ? '$' : pointer)).join(', ')}]) as "found in ${name}"`,
+          `json_extract_string("${name}", [${paths.map(({ pointer }) => sqlText(pointer === '' ? '$' : pointer)).join(', ')}]) as "found in ${name}"`,
         ],
   );
-  const cells = jsons.flatMap(({ name, mine }) =>
-    mine.map((column, index) => {
+  const cells = jsons.flatMap(({ name, paths }) =>
+    paths.map((column, index) => {
       const cell = `"found in ${name}"[${index + 1}]`;
       return `${column.type === 'VARCHAR' ? cell : `try_cast(${cell} as ${column.type})`} as ${sqlName(column.name)}`;
     }),

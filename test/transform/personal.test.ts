@@ -10,13 +10,13 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-/** `look told/values` of each path of some documents. */
+/** `path look matching/total` of each path of some documents. */
 async function looks(documents: readonly unknown[], ...pointers: string[]): Promise<string[]> {
   const rows = documents.map((document) => `('t', ${sqlText(JSON.stringify(document))}::json)`).join(', ');
   const found = await engine.rawRows(
     looksSql(`select * from (values ${rows}) as given(type, body)`, pointers.map(pointerSegments)),
   );
-  return found.map((row) => `${pointers[count(row, 'place')]} ${cell(row, 'look')} ${count(row, 'told')}/${count(row, 'seen')}`).sort(); // prettier-ignore
+  return found.map((row) => `${pointers[count(row, 'place')]} ${cell(row, 'look')} ${count(row, 'matching')}/${count(row, 'total')}`).sort(); // prettier-ignore
 }
 
 async function looksOf(value: unknown): Promise<string[]> {

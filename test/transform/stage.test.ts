@@ -137,7 +137,7 @@ describe('the shape of a page', () => {
     const page = await landed([['x']], ['eventId']);
     await expect(staged('Events', [page], '1')).rejects.toThrow(SourceError);
     await expect(staged('Events', [page], '1')).rejects.toThrow(
-      'timestamp, tenantId, eventType, operationId, properties is missing',
+      'An answer lacks columns: timestamp, tenantId, eventType, operationId, properties.',
     );
   });
 

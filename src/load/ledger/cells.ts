@@ -1,6 +1,6 @@
 /**
- * How the cells of an answer become values. A statement is read with the shape of its rows, so that a misspelt column or an
- * unexpected null is an error where it happens and never an empty text or a zero:
+ * How the cells of an answer become values. Every answer is read with the shape of its rows, so that a misspelt column or an
+ * unexpected null fails at once instead of becoming an empty text or a zero:
  *
  *     const rows = await ledger.rows('select file, rows from partitions', { file: asText, rows: asCount });
  */
@@ -11,10 +11,10 @@ import type { Fingerprint } from '../../model/fingerprint.ts';
 import { findTable } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 
-/** Reads one cell. Throws TypeError when the value is of another kind; the error names the column and never the value. */
+/** Reads one cell. Throws TypeError when the value is of another kind; the error names the column, never the value. */
 export type Cell<T> = (value: Json, column: string) => T;
 
-/** The columns to read, by name. Columns of the answer that it does not name are ignored. */
+/** The columns to read, by name. Other columns of the answer are ignored. */
 export type Shape = Readonly<Record<string, Cell<unknown>>>;
 
 export type RowOf<S extends Shape> = { readonly [K in keyof S]: S[K] extends Cell<infer T> ? T : never };
@@ -77,7 +77,7 @@ export const asFingerprint: Cell<Fingerprint> = (value, column) => {
 export const asTable: Cell<TableName> = (value) => {
   const table = findTable(value);
   if (table) return table;
-  throw new DamagedError('The ledger names a table that does not exist', { hint: 'Run `insights-etl repair`.' });
+  throw new DamagedError('The ledger names a table that does not exist.', { hint: 'Run `insights-etl repair`.' });
 };
 
 /** One of some words. */
@@ -94,7 +94,7 @@ export function asOptional<T>(read: Cell<T>): Cell<T | undefined> {
   return (value, column) => (value === null ? undefined : read(value, column));
 }
 
-/** A list, each member read alike. */
+/** A list whose members are all read the same way. */
 export function asList<T>(read: Cell<T>): Cell<readonly T[]> {
   return (value, column) => {
     if (Array.isArray(value)) return value.map((member) => read(member, column));
@@ -102,7 +102,7 @@ export function asList<T>(read: Cell<T>): Cell<readonly T[]> {
   };
 }
 
-function wrongKind(column: string, wanted: string, value: Json): TypeError {
+function wrongKind(column: string, expected: string, value: Json): TypeError {
   const found = value === null ? 'null' : Array.isArray(value) ? 'a list' : `of type ${typeof value}`;
-  return new TypeError(`Column "${column}" is ${found}, expected ${wanted}.`);
+  return new TypeError(`Column "${column}" is ${found}, expected ${expected}.`);
 }

@@ -1,4 +1,4 @@
-/** Select over the ledger's hours as readers see them; also `coverage.parquet`. */
+/** The ledger's hours as readers see them: the view `coverage` and the file `coverage.parquet`. */
 export const COVERAGE_SQL = `select
   tenant as tenant_id,
   lower(table_name) as table_name,

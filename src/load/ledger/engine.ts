@@ -1,6 +1,6 @@
 /**
- * DuckDB as the work engine and the ledger's store: one instance, one connection, work done one piece at a time (the
- * engine is parallel inside). The binding's errors carry no code, so their text is read here and nowhere else.
+ * DuckDB, which holds the ledger and does the work on rows: one instance, one connection, one piece of work at a time (each
+ * statement runs in parallel inside). The binding's errors have no code, so their text is interpreted here and nowhere else.
  */
 import { availableParallelism } from 'node:os';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -11,14 +11,14 @@ import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { DamagedError, DiskError, InsightsError, LockedError } from '../../kernel/errors.ts';
 
-/** One row of a small answer: text keeps bigints and microseconds whole. */
+/** One row of a small answer. Wide integers and timestamps come as text, which loses no digit. */
 export type Row = Readonly<Record<string, Json>>;
 
-/** The memory limit does not suffice even with spilling. */
+/** The memory limit is too small even when the engine spills to disk. */
 export class OutOfMemoryError extends InsightsError {
   constructor() {
-    super('unexpected', 'The engine ran out of memory', {
-      hint: 'Raise engine.memoryLimit, or lower reconcile.batchBytes.',
+    super('unexpected', 'The engine ran out of memory.', {
+      hint: 'Raise engine.memoryLimit or lower reconcile.batchBytes.',
     });
   }
 }
@@ -26,7 +26,7 @@ export class OutOfMemoryError extends InsightsError {
 export interface EngineSettings {
   /** Engine threads; undefined = all cores. */
   readonly threads?: number;
-  /** DuckDB's own form, e.g. '384MB': beyond it the engine spills to `temporary`. */
+  /** As DuckDB writes sizes, e.g. '384MB'; beyond it the engine spills to disk. */
   readonly memoryLimit: string;
 }
 
@@ -37,15 +37,15 @@ export interface Engine {
   /** The only row of an answer. Throws when there is none, or more than one. */
   row<S extends Shape>(sql: string, shape: S, values?: readonly DuckDBValue[]): Promise<RowOf<S>>;
   rawRows(sql: string, values?: readonly DuckDBValue[]): Promise<Row[]>;
-  /** Runs `work` when all earlier exclusive work is over: temp tables and transactions belong to one piece of work. */
+  /** Runs `work` after all earlier exclusive work: temporary tables and transactions belong to one piece of work. */
   exclusive<T>(work: () => Promise<T>): Promise<T>;
-  /** One transaction around `work`; not nestable, inside `exclusive`. */
+  /** One transaction around `work`. Call it inside `exclusive`; transactions cannot be nested. */
   transaction<T>(work: () => Promise<T>): Promise<T>;
-  /** Runs work on one thread: each thread of a sort or a copy holds buffers of its own. */
+  /** Runs `work` on one thread, which needs less memory: each thread of a sort or a copy has its own buffers. */
   onOneThread<T>(work: () => Promise<T>): Promise<T>;
-  /** Gives memory that statements have freed back to the system; milliseconds, so once per large statement. */
+  /** Returns freed memory to the system. Takes milliseconds, so it is called once per large statement. */
   release(): Promise<void>;
-  /** Runs work with a part of the memory limit: large tables of its own go to disk sooner. */
+  /** Runs `work` with a third of the memory limit, so that its large tables spill to disk sooner. */
   sparing<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
@@ -55,12 +55,12 @@ export async function openEngine(path: string, temporary: string, settings: Engi
   const options: Record<string, string> = {
     memory_limit: settings.memoryLimit,
     temp_directory: temporary,
-    // Nothing is ever fetched from the network behind the operator's back.
+    // The engine must never download anything on its own.
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
     preserve_insertion_order: 'false',
-    // A long backfill must not look bigger than a short one: freed memory goes back to the system, and files that are
-    // read once are not kept in a cache. Measured over 36 batches: peaks of 470 to 520 MB instead of 640 to 730.
+    // Memory must not grow with the length of a backfill: freed memory is returned to the system, and files that are read
+    // once are not cached. Measured over 36 batches: peaks of 470 to 520 MB instead of 640 to 730.
     allocator_flush_threshold: '16MB',
     allocator_bulk_deallocation_flush_threshold: '32MB',
     enable_external_file_cache: 'false',
@@ -86,8 +86,8 @@ export async function openEngine(path: string, temporary: string, settings: Engi
       throw statementError(error);
     }
   };
-  // The engine's allocator keeps what was freed, and only a new limit makes it let go of all. Measured after the copy
-  // of a day of 180,000 rows: 468 MB before, 267 MB after.
+  // The engine's allocator keeps freed memory; only setting the limit makes it return all of it. Measured after the copy of
+  // a day of 180,000 rows: 468 MB before, 267 MB after.
   const release = (): Promise<void> =>
     guarded(async () => void (await connection.run(`set memory_limit = '${limit}'`)));
   const rawRows: Engine['rawRows'] = (sql, values) =>
@@ -102,7 +102,7 @@ export async function openEngine(path: string, temporary: string, settings: Engi
     row: async (sql, shape, values) => {
       const [row, ...others] = await rawRows(sql, values);
       if (!row || others.length > 0)
-        throw new TypeError(`A statement gave ${others.length + (row ? 1 : 0)} rows, expected one.`);
+        throw new TypeError(`A statement returned ${others.length + (row ? 1 : 0)} rows, expected one.`);
       return readRow(shape, row);
     },
     exclusive: (work) => {
@@ -117,7 +117,7 @@ export async function openEngine(path: string, temporary: string, settings: Engi
         await guarded(() => connection.run('commit'));
         return result;
       } catch (error) {
-        // The first error is the one to tell; a failed rollback means that the engine had already rolled back.
+        // Report the first error. If the rollback fails, the engine has already rolled back.
         await connection.run('rollback').catch(() => undefined);
         throw error;
       }
@@ -162,14 +162,14 @@ const UNITS: Readonly<Record<string, number>> = {
   GI: 2 ** 30,
   TI: 2 ** 40,
 };
-/** With less the engine refuses some statements, whatever it may spill. */
-const LEAST_MB = 128;
+/** Below this the engine fails some statements even when it can spill. */
+const MINIMUM_MB = 128;
 
-/** A third of a limit such as '384MB' or '2GiB', but not less than the engine needs. */
+/** A third of a limit such as '384MB' or '2GiB', but at least what the engine needs. */
 export function sparingLimit(memoryLimit: string): string {
   const [, value = '', unit = ''] = /^([\d.]+)\s?(\w+?)B$/i.exec(memoryLimit) ?? [];
   const megabytes = (Number(value) * (UNITS[unit.toUpperCase()] ?? Number.NaN)) / 1e6;
-  const third = Math.max(Math.floor(megabytes / 3), LEAST_MB);
+  const third = Math.max(Math.floor(megabytes / 3), MINIMUM_MB);
   return third < megabytes ? `${third}MB` : memoryLimit;
 }
 
@@ -206,13 +206,13 @@ function openingError(error: unknown, path: string): Error {
   if (/lock on file|already attached|file handle conflict/i.test(message)) {
     const pid = /PID (\d+)/.exec(message)?.[1];
     return new LockedError(
-      `Another process holds the data directory${pid ? ` (process ${pid})` : ''}: ${path} is locked`,
-      { hint: 'Wait for that run to end, or use another --data-dir.', where: pid ? { pid: Number(pid) } : {} },
+      `Another process is using the data directory${pid ? ` (process ${pid})` : ''}: ${path} is locked.`,
+      { hint: 'Wait until that process ends, or use another --data-dir.', where: pid ? { pid: Number(pid) } : {} },
     );
   }
   const disk = diskError(message);
   if (disk) return disk;
-  return new DamagedError(`The ledger cannot be opened: ${path}`, {
+  return new DamagedError(`The ledger ${path} cannot be opened.`, {
     hint: 'Run `insights-etl repair`: it rebuilds the ledger from the Parquet files.',
     cause: error,
   });
@@ -220,33 +220,33 @@ function openingError(error: unknown, path: string): Error {
 
 function diskError(message: string): DiskError | undefined {
   if (/no space left|disk full|ENOSPC|max_temp_directory_size/i.test(message)) {
-    return new DiskError('The disk is full', {
-      hint: 'Free space below the data directory, then run again: nothing is lost.',
+    return new DiskError('The disk is full.', {
+      hint: 'Free space on the disk of the data directory, then run again. Nothing is lost.',
     });
   }
   if (/permission denied|read-only file system|EACCES|EROFS/i.test(message)) {
-    return new DiskError('The data directory cannot be written', { hint: 'Check its owner and permissions.' });
+    return new DiskError('The data directory cannot be written.', { hint: 'Check its owner and permissions.' });
   }
-  // Any other failed write: the engine words these itself, often without the system's reason.
+  // Any other failed write. The engine uses its own words here, often without the system's reason.
   if (
     /input\/output error|file too large|quota exceeded|could not (write|fsync|truncate)|checkpoint.* failed/i.test(
       message,
     )
   ) {
-    return new DiskError('A file of the data directory cannot be written', {
-      hint: 'Check the disk, its quotas and limits, then run again: nothing is lost.',
+    return new DiskError('A file in the data directory cannot be written.', {
+      hint: 'Check the disk, its quotas and limits, then run again. Nothing is lost.',
     });
   }
   return undefined;
 }
 
-/** A file that is there and is no longer what was written. */
+/** A Parquet file that is missing or no longer holds what was written. */
 function parquetError(message: string): DamagedError | undefined {
-  const isCut = /magic bytes|too small to be a parquet|no files found|TProtocolException|footer length error/i;
+  const isDamaged = /magic bytes|too small to be a parquet|no files found|TProtocolException|footer length error/i;
   const file = /'([^']+\.parquet)'/.exec(message)?.[1];
-  if (file === undefined || !isCut.test(message)) return undefined;
-  return new DamagedError('A Parquet file is missing, cut or overwritten', {
-    hint: 'Run `insights-etl verify --deep`, then `insights-etl run`: it fetches again what the files have lost.',
+  if (file === undefined || !isDamaged.test(message)) return undefined;
+  return new DamagedError('A Parquet file is missing, truncated or overwritten.', {
+    hint: 'Run `insights-etl verify --deep`, then `insights-etl run`, which fetches the lost rows again.',
     where: { file },
   });
 }
@@ -261,10 +261,10 @@ function statementError(error: unknown): Error {
   if (/out of memory/i.test(message)) {
     return new OutOfMemoryError();
   }
-  // Only the first line, quoted text blanked: a conversion or CSV error repeats the row it failed on.
+  // Only the first line, with quoted text blanked: a conversion or CSV error quotes the row that it failed on.
   const [firstLine = ''] = message.split('\n');
   const shown = /^(Binder|Catalog|Parser) Error/.test(message)
     ? message
     : firstLine.replaceAll(/'[^']*'|"[^"]*"/g, "'…'");
-  return new InsightsError('unexpected', `The engine refused a statement: ${shown.slice(0, 300)}`);
+  return new InsightsError('unexpected', `The engine could not run a statement: ${shown.slice(0, 300)}`);
 }

@@ -1,6 +1,6 @@
 /**
- * The account of every hour and what the last comparison with the source said of it: what a run reads before it asks
- * for anything, and what it writes when it has compared.
+ * The account of every hour and the result of its last comparison with the source: what a run reads before it fetches
+ * anything, and what it writes after a comparison.
  */
 import { join } from 'node:path';
 import type { Fingerprint } from '../../model/fingerprint.ts';
@@ -37,11 +37,11 @@ export interface HeldHour {
   /** How far into the hour the source was loaded or compared. */
   readonly coveredTo: Instant;
   readonly state: HourState;
-  /** A copy was left out whose kept row lies in another minute: such an hour is asked again whole, never by minutes. */
+  /** Some copy was left out whose kept row is in another minute. Such an hour is fetched as a whole, never by minutes. */
   readonly crossMinuteDuplicates: boolean;
 }
 
-/** What the source said of `[lower, upper)`; an hour absent from `hours` is empty there. */
+/** What the source reports for `[lower, upper)`; an hour that is missing in `hours` is empty there. */
 export interface SourceComparison {
   /** The source's own clock. */
   readonly at: Instant;
@@ -49,7 +49,7 @@ export interface SourceComparison {
   readonly upper: Instant;
   readonly grade: Exclude<Grade, 'none'>;
   readonly hours: ReadonlyMap<Instant, Fingerprint>;
-  /** Rows older than this are forgotten by the source: nothing is proven or disproven behind it. */
+  /** The source deletes rows older than this, so nothing can be proven or disproven before it. */
   readonly retentionEdge?: Instant;
 }
 
@@ -91,9 +91,9 @@ export async function heldHours(
 }
 
 /**
- * Records a comparison for every hour of `[lower, upper)`, the empty ones too. `verified` only when the account equals
- * the source's fingerprint (grade `count`: its rows). An hour that was covered beyond `upper` is left alone: the
- * source's clock stepped back. Returns the states of the hours compared and of the expired ones.
+ * Records a comparison for every hour of `[lower, upper)`, including the empty ones. An hour is `verified` only when its account
+ * equals the source's fingerprint (grade `count`: its row count). An hour that was covered beyond `upper` is not changed: the
+ * source's clock stepped back. Returns how many of the compared hours are in each state, plus all expired hours of the table.
  */
 export async function recordComparison(
   ledger: Ledger,
@@ -114,7 +114,7 @@ async function compare(
 ): Promise<StateCounts> {
   const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
   if (retentionEdge !== undefined) await recordExpired(ledger, tenant, table, lower, retentionEdge, at, run);
-  // Whole numbers, and not `generate_series`: the planner would work a series of constants out.
+  // A range of numbers instead of `generate_series`: the planner would evaluate a series of constants.
   const span = `range(${floorTo(lower, HOUR) / 10n}, ${upper / 10n}, ${HOUR_MICROSECONDS})`;
   await ledger.run(
     `create or replace temp table compared as
@@ -143,7 +143,7 @@ async function compare(
     `create or replace temp table outcome as
      select
        hour, covered_to, source,
-       -- Proven once, and the source is now forgetting it: the proof stands.
+       -- It was proven, and the source is now deleting its rows: the proof is still valid.
        coalesce(was = 'verified' and hour < ${edge} and not is_equal, false) as keeps_proof,
        case
          when coalesce(is_equal, ${isEmpty}) then case when covered_to < ends_at then 'open' else 'verified' end
@@ -190,9 +190,8 @@ async function compare(
 }
 
 /**
- * Judges the hours of the temp table `touched` by what the source said of them last, without asking it again: rows moved
- * inside the lake, and an hour that balances against that answer is as proven as if it had at the time. Inside the
- * ledger's transaction.
+ * Compares the hours of the temporary table `touched` with the source's last answer about them, without querying it again: rows
+ * moved inside the lake, and an hour that now equals that answer is proven. Runs inside the caller's transaction.
  */
 export async function judgeBySource(ledger: Ledger, tenant: string, table: TableName): Promise<void> {
   await ledger.run(
@@ -205,7 +204,7 @@ export async function judgeBySource(ledger: Ledger, tenant: string, table: Table
   );
 }
 
-/** Hours that fell behind the retention edge unproven, and those that no run ever saw between the last known and it. */
+/** Marks hours before the retention edge that were never proven, and adds the hours up to it that no run ever saw. */
 async function recordExpired(
   ledger: Ledger,
   tenant: string,
@@ -215,11 +214,11 @@ async function recordExpired(
   at: Instant,
   run: string,
 ): Promise<void> {
-  const mine = tableFilterSql(tenant, table);
-  const before = `${hourEndSql('hour')} <= ${instantSql(edge < lower ? edge : lower)}`;
+  const ofTable = tableFilterSql(tenant, table);
+  const isBehind = `${hourEndSql('hour')} <= ${instantSql(edge < lower ? edge : lower)}`;
   await ledger.run(
     `update hours set state = 'expired', checked_at = ${instantSql(at)}, run = ${sqlText(run)}
-     where ${mine} and ${before} and state not in ('verified', 'expired')`,
+     where ${ofTable} and ${isBehind} and state not in ('verified', 'expired')`,
   );
   await ledger.run(
     `insert into hours
@@ -228,13 +227,13 @@ async function recordExpired(
        ${instantSql(at)}, null, ${sqlText(run)}
      from (
        select unnest(generate_series(max(hour) + interval 1 hour, ${instantSql(edge)}, interval 1 hour)) as hour
-       from hours where ${mine}
+       from hours where ${ofTable}
      ) as gap
-     where ${before}`,
+     where ${isBehind}`,
   );
 }
 
-/** Fingerprints by minute of some hours: lake (read from the current files) + duplicates + quarantined. */
+/** The account of each minute of the given hours: lake (read from the current files) + duplicates + quarantined. */
 export async function minuteFingerprints(
   ledger: Ledger,
   tenant: string,

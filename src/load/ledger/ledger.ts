@@ -1,6 +1,6 @@
 /**
- * The ledger, `state.duckdb`: what the lake holds and what was proven of it. DuckDB's lock on that file is the
- * pipeline's lock: one writer per data directory. Every statement on it goes through one connection, in turn.
+ * The ledger, `state.duckdb`: what the lake holds and how far that is proven. DuckDB's lock on that file is the
+ * pipeline's lock: one writer per data directory. All statements go through one connection, one at a time.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -45,11 +45,11 @@ export interface LakeSettings extends Guards {
   readonly tables: Tables;
   /** Keep results of reports by day (marts.ts); a list keeps only those reports. @default false */
   readonly marts?: boolean | readonly string[];
-  /** What the past of reports is computed of at a time (openings.ts): bounds memory over a first load of years. @default 3 million rows, 300,000 events */
+  /** How much past data is processed at once (openings.ts): limits memory when years are loaded at first. @default 3 million rows, 300,000 events */
   readonly together?: { readonly rows: number; readonly passEvents: number };
   /** Run the checks over what changed (checks.ts). @default false */
   readonly checks?: boolean;
-  /** Reads the key of hashed values; asked once, and only when a privacy rule hashes. */
+  /** Reads the key for hashed values; called once, and only if a privacy rule hashes. */
   readonly privacyKey?: () => Promise<string>;
 }
 
@@ -73,9 +73,10 @@ export interface Ledger extends Omit<Engine, 'close'> {
 }
 
 /**
- * Opens the ledger of a data directory, creating both when they are not there, and takes the directory's lock.
- * Throws LockedError (names the holder's process), NewerStateError, DamagedError (unreadable, or Parquet files without
- * a ledger: `repair` is the way), DiskError. `adopting` is repair's: a new ledger under a temporary name, to which existing files are no fault.
+ * Opens the ledger of a data directory and takes the directory's lock. Creates both when they do not exist. Throws LockedError
+ * (names the process that holds the lock), NewerStateError, DiskError, or DamagedError (the ledger is unreadable, or there are
+ * Parquet files without a ledger: `repair` fixes both). `adopting`: for `repair`, which creates a new ledger under a temporary
+ * name for existing files.
  */
 export async function openLedger(
   folder: string,
@@ -91,7 +92,7 @@ export async function openLedger(
     !adopting &&
     (await onDisk(dataDir, () => holdsParquet(join(dataDir, STORE_FOLDER), files)))
   ) {
-    throw new DamagedError(`${dataDir} holds Parquet files, and their ledger ${LEDGER_FILE} is missing`, {
+    throw new DamagedError(`${dataDir} holds Parquet files, but their ledger ${LEDGER_FILE} is missing.`, {
       hint: 'Run `insights-etl repair`: it rebuilds the ledger from the files.',
     });
   }
@@ -125,24 +126,24 @@ export async function openLedger(
   };
 }
 
-/** The real absolute path: published views name files by it, whatever folder the reader works in. */
+/** The real absolute path: published views name files by it, so that they work from any folder. */
 async function makeDataDir(folder: string, files: Files): Promise<string> {
   try {
     await files.mkdir(join(folder, WORK_FOLDER), { recursive: true, mode: 0o700 });
     return await files.realpath(folder);
   } catch (error) {
-    throw new DiskError(`The data directory ${folder} cannot be created or written`, {
+    throw new DiskError(`The data directory ${folder} cannot be created or written.`, {
       hint: 'Check --data-dir, its owner and permissions.',
       cause: error,
     });
   }
 }
 
-/** As variables of the session: no statement that could be told in an error holds the key. */
+/** Sets the key as session variables, so that no statement holds it: an error may quote a statement. */
 async function setPrivacyKey(engine: Engine, { tables, privacyKey }: LakeSettings): Promise<void> {
   if (!Object.values(tables).some(({ privacy }) => privacy.some(({ action }) => action === 'hash'))) return;
   if (!privacyKey)
-    throw new ConfigError('A privacy rule says hash, and there is no key.', { hint: 'Set privacy.key.' });
+    throw new ConfigError('A privacy rule hashes values, but there is no key.', { hint: 'Set privacy.key.' });
   const { inner, outer } = hmacPads(await privacyKey());
   await engine.run(`set variable ${HMAC_VARIABLES.inner} = unhex($1)`, [inner]);
   await engine.run(`set variable ${HMAC_VARIABLES.outer} = unhex($1)`, [outer]);
@@ -156,7 +157,7 @@ async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): P
   const migrations = await readMigrations();
   if (version > migrations.length) {
     throw new NewerStateError(
-      `${dataDir} was written by a newer version (ledger schema ${version}, this program knows ${migrations.length})`,
+      `${dataDir} was written by a newer version (ledger schema ${version}; this program supports up to ${migrations.length}).`,
       { hint: 'Upgrade insights-etl, or use another --data-dir.' },
     );
   }

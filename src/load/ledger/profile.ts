@@ -1,4 +1,4 @@
-/** What a tenant taught us, kept across runs: a JSON object per tenant, so that a new lesson needs no migration. */
+/** What runs have learnt about a tenant: one JSON object per tenant, so that a new field needs no migration. */
 import { sqlText } from '../../kernel/sql.ts';
 import { GRADES } from '../../model/coverage.ts';
 import { z } from 'zod';
@@ -9,18 +9,18 @@ const perTable = <T extends z.ZodType>(value: T) =>
   z.object({ Logs: value.optional(), Events: value.optional(), Metrics: value.optional() }).optional();
 
 const PROFILE = z.object({
-  /** The tenant id that rows carry, as first seen; rows with another one are foreign. */
+  /** The tenant id in the tenant's rows, as first seen; rows with another id are foreign. */
   pinnedTenantId: z.string().optional(),
-  /** Smaller caps than configured, learnt from refusals. */
+  /** Caps below the configured ones, learnt from refused pages. */
   rowCap: z.number().optional(),
   byteCap: z.number().optional(),
-  /** When the last of them was learnt. */
+  /** When a cap was last learnt. */
   capsAt: z.string().optional(),
-  /** Proof that the endpoint allows, per table. */
+  /** The best grade that the endpoint allows, per table. */
   grades: perTable(z.enum(GRADES)),
   /** Bytes received ÷ bytes estimated, per table. */
   wireRatios: perTable(z.number()),
-  /** What `doctor` found out; nothing depends on it. */
+  /** What `doctor` found out; for information only. */
   endpoint: z
     .object({
       checkedAt: z.string(),
@@ -28,7 +28,7 @@ const PROFILE = z.object({
       columnsNamed: z.boolean(),
       dynamicAs: z.enum(['json', 'text']),
       datetimeDigits: z.number(),
-      /** Rows that came when a whole page of them was asked for. */
+      /** Rows in the answer to a query for a whole page. */
       rowsAnswered: z.number(),
       ingestionTime: z.boolean(),
       parameters: z.boolean(),
@@ -42,16 +42,16 @@ export type TenantProfile = Readonly<z.infer<typeof PROFILE>>;
 
 export type LearntCaps = Pick<TenantProfile, 'rowCap' | 'byteCap'>;
 
-/** How long learnt caps hold: a source that had one bad day does not cost calls for good. */
-const CAPS_HOLD_MS = 30 * 86_400_000;
+/** Learnt caps expire: one bad day of a source must not cost calls forever. */
+const CAPS_VALID_MS = 30 * 86_400_000;
 
-/** The caps that still hold. `nowMs`: the wall clock; one that was wrong when they were learnt does not keep them for longer. */
+/** The caps that are still valid. `nowMs`: the wall clock. Caps dated too far in the future, by a wrong clock, are invalid too. */
 export function learntCaps({ rowCap, byteCap, capsAt }: TenantProfile, nowMs: number): LearntCaps {
-  const holds = capsAt !== undefined && Math.abs(nowMs - Date.parse(capsAt)) <= CAPS_HOLD_MS;
-  return holds ? { rowCap, byteCap } : {};
+  const isValid = capsAt !== undefined && Math.abs(nowMs - Date.parse(capsAt)) <= CAPS_VALID_MS;
+  return isValid ? { rowCap, byteCap } : {};
 }
 
-/** What a smaller cap changes in a profile: nothing where none was met. */
+/** The changes to a profile after a run met smaller caps; empty when it met none. */
 export function capsLesson(known: TenantProfile, met: LearntCaps, nowMs: number): TenantProfile {
   if (met.rowCap === undefined && met.byteCap === undefined) return {};
   const { rowCap, byteCap } = learntCaps(known, nowMs);
@@ -66,13 +66,13 @@ export async function readProfile(ledger: Engine, tenant: string): Promise<Tenan
   return ledger.exclusive(() => profileOf(ledger, tenant));
 }
 
-/** Replaces the given lessons, keeps the others. Writes nothing where nothing is new: a commit waits for the disk. */
+/** Replaces the given fields and keeps the others. Without fields it writes nothing: a commit waits for the disk. */
 export async function updateProfile(ledger: Engine, tenant: string, lessons: TenantProfile): Promise<TenantProfile> {
   if (Object.keys(lessons).length === 0) return readProfile(ledger, tenant);
   return ledger.exclusive(() => ledger.transaction(() => learn(ledger, tenant, lessons)));
 }
 
-/** `readProfile` for a caller that already has its turn. */
+/** `readProfile` for a caller that is inside `exclusive`. */
 export async function profileOf(engine: Engine, tenant: string): Promise<TenantProfile> {
   const [row] = await engine.rows(`select profile::varchar as profile from tenants where tenant = ${sqlText(tenant)}`, {
     profile: asText,
@@ -80,7 +80,7 @@ export async function profileOf(engine: Engine, tenant: string): Promise<TenantP
   return row === undefined ? {} : PROFILE.parse(JSON.parse(row.profile));
 }
 
-/** `updateProfile` for a caller that already has its transaction. */
+/** `updateProfile` for a caller that is inside a transaction. */
 export async function learn(engine: Engine, tenant: string, lessons: TenantProfile): Promise<TenantProfile> {
   const known = await profileOf(engine, tenant);
   const profile = { ...known, ...lessons };

@@ -1,4 +1,4 @@
-/** How far back a run must look whatever its usual depth is. */
+/** What the hours of a table say about its reach: where coverage begins and ends, and how far back it is unproven. */
 import type { Instant } from '../../kernel/instant.ts';
 import type { TableName } from '../../model/tables.ts';
 import { asInstant, asOptional } from './cells.ts';
@@ -8,15 +8,15 @@ import type { Ledger } from './ledger.ts';
 import { tableFilterSql } from './sql.ts';
 
 /**
- * The oldest hour that was never proven, else where the proven ones end: hours before it balance. `undefined` when
- * nothing of the table was ever compared. Expired hours are given up: the source has forgotten them.
+ * The oldest hour that is not proven, else the end of the proven ones. `undefined` when nothing of the table was ever compared.
+ * Expired hours do not count: the source has deleted their rows.
  */
 export async function unprovenFrom(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
   const unproven = `min(hour) filter (where state not in ('verified', 'expired'))`;
   return instantOfHours(ledger, tenant, table, `coalesce(${unproven}, max(covered_to))`);
 }
 
-/** How far the table was ever loaded; `undefined` when it was not. */
+/** How far the table was ever loaded; `undefined` when it never was. */
 export async function coveredTo(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
   return instantOfHours(ledger, tenant, table, 'max(covered_to)');
 }
@@ -41,7 +41,7 @@ async function instantOfHours(
   return instant;
 }
 
-/** Hours of a table by coverage; hours that were loaded and never compared count as partial. */
+/** Hours of a table by state; hours that were loaded and never compared count as partial. */
 export async function countHours(ledger: Ledger, tenant: string, table: TableName): Promise<HourCounts> {
   const { unchecked, ...counts } = await ledger.exclusive(() => countStates(ledger, tableFilterSql(tenant, table)));
   return { ...counts, partial: counts.partial + unchecked };

@@ -1,4 +1,4 @@
-/** Rows that a database deletes stay in its file until their blocks are used again: the ledger without them, in a file of its own. */
+/** Rewrites the ledger: deleted rows stay in a database file until their blocks are reused, so purged data needs a new file. */
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { syncPath, TEMPORARY } from '../../kernel/files.ts';
@@ -6,7 +6,7 @@ import type { Files } from '../../kernel/files.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { LEDGER_FILE } from '../../model/data-dir.ts';
 
-/** Puts a copy of what the ledger holds in its place. It must not be open. */
+/** Replaces the ledger with a copy of its current content. The ledger must not be open. */
 export async function rewriteLedger(dataDir: string, files: Files): Promise<void> {
   const file = join(dataDir, LEDGER_FILE);
   const fresh = `${file}${TEMPORARY}`;
@@ -19,7 +19,7 @@ export async function rewriteLedger(dataDir: string, files: Files): Promise<void
     );
     await connection.run('detach new');
     await syncPath(fresh, files);
-    // The old file is still attached, and locked by that: no other process writes to what is replaced here.
+    // The old file is still attached and thereby locked, so no other process can write to the file that is replaced.
     await files.rename(fresh, file);
   } finally {
     connection.closeSync();

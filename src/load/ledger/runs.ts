@@ -1,4 +1,4 @@
-/** The ledger's list of runs: when each ran, how it ended, and its figures as the pipeline reports them. */
+/** The ledger's list of runs: when each ran, how it ended, and its statistics as the pipeline reports them. */
 import { asOptional, asText } from './cells.ts';
 import type { Ledger } from './ledger.ts';
 
@@ -7,12 +7,12 @@ export interface RunRecord {
   /** ISO 8601, UTC. */
   readonly startedAt: string;
   readonly finishedAt: string | undefined;
-  /** The pipeline's word: ok, partial, a failure's name; undefined while it runs, or when it was killed. */
+  /** ok, partial or a failure's name; undefined while it runs, or when it was killed. */
   readonly outcome: string | undefined;
   readonly stats: unknown;
 }
 
-/** Batches merged longer ago than this cannot still be landed. */
+/** No landed page can be older, so a batch merged longer ago need not be remembered. */
 const BATCHES_KEPT = `interval 90 days`;
 
 export async function startRun(ledger: Ledger, run: string): Promise<void> {

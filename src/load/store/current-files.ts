@@ -1,4 +1,4 @@
-/** The files that hold the lake now, and the select that reads a table from them. */
+/** The current files of the lake, and the select that reads a table from them. */
 import { join } from 'node:path';
 import { promotionKey } from '../../model/promoted.ts';
 import type { Table, TableName } from '../../model/tables.ts';
@@ -16,9 +16,9 @@ export interface CurrentFile {
   /** Absolute. */
   readonly file: string;
   readonly period: string;
-  /** The set of promoted columns in it. */
+  /** The key of the promoted columns in the file; undefined = none. */
   readonly promotion: string | undefined;
-  /** Its UTC days, yyyy-mm-dd; `to` is the first that is no more of it. */
+  /** Its UTC days, yyyy-mm-dd; `to` is exclusive. */
   readonly from: string;
   readonly to: string;
 }
@@ -43,8 +43,9 @@ export async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
 }
 
 /**
- * Select of a table's rows. Files that were written with another set of promoted columns are read apart, theirs pulled
- * out of the JSON as they are read: slower, and right. `rebuild` writes them anew. `virtual`: columns that the engine adds, e.g. `filename`.
+ * Selects a table's rows. For files that were written with another set of promoted columns, today's columns are extracted from
+ * the JSON at each read: correct, but slower until `rebuild` rewrites the files. `virtual`: columns that the engine adds, e.g.
+ * `filename`.
  */
 export function rowsOf(table: Table, files: readonly CurrentFile[], virtual: readonly string[] = []): string {
   const columns = lakeColumns(table);

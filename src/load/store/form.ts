@@ -1,4 +1,4 @@
-/** The rules that a file was written under, and rows of older files as they would be written today. */
+/** The rules that a file was written with, and rows of older files as they would be written today. */
 import { privacyKey } from '../../model/privacy.ts';
 import { promotionKey } from '../../model/promoted.ts';
 import type { Table } from '../../model/tables.ts';
@@ -17,7 +17,7 @@ export interface Form {
   readonly privacy: string | undefined;
 }
 
-/** Keys of a file's own metadata that say its form: what the ledger knows of it, for `repair`. */
+/** Keys of the Parquet metadata that record the form, so that `repair` can restore it to the ledger. */
 export const FORM_METADATA = { promotion: 'insights.promotion', privacy: 'insights.privacy' } as const;
 
 export function todaysForm(table: Table): Form {
@@ -41,13 +41,13 @@ export function metadataSql({ promotion, privacy }: Form): string {
   return pairs.flatMap(([key, value]) => (value === undefined ? [] : [`'${key}': ${sqlText(value)}`])).join(', ');
 }
 
-/** True for a partition that was written under other privacy rules than today's. */
+/** True for a partition that was written with other privacy rules than today's. */
 export function otherPrivacySql(table: Table): string {
   const today = privacyKey(table.privacy);
   return today === undefined ? 'privacy is not null' : `privacy is distinct from ${sqlText(today)}`;
 }
 
-/** `from …` of rows that generations hold, as they would be written today: taken as they are where the files are so. */
+/** `from …` of rows of existing files, converted to today's form unless the files already have it. */
 export function heldRows(table: Table, from: string, forms: readonly Form[]): string {
   const today = todaysForm(table);
   const isPrivate = forms.every(({ privacy }) => privacy === today.privacy);

@@ -30,7 +30,7 @@ export interface Copied extends Omit<Generation, 'sha256'> {
   readonly temporary: string;
 }
 
-/** Rows of a table's lake columns → a file of its own, complete, not yet named. */
+/** Copies rows into a new file under its temporary name. */
 export async function copyRows(
   ledger: Ledger,
   { tenant, table }: Pick<Batch, 'tenant' | 'table'>,
@@ -58,18 +58,19 @@ export async function copyRows(
   };
 }
 
-/** Flushes a copy and gives it its name; the ledger does not know it yet. */
+/** Flushes a copy and gives it its final name. The ledger does not know it yet. */
 export async function commitGeneration(ledger: Ledger, { temporary, ...generation }: Copied): Promise<Generation> {
   const path = join(ledger.dataDir, generation.file);
   await commitFile(temporary, path, ledger.files);
   return { ...generation, sha256: await sha256Of(path, ledger.files) };
 }
 
-/** Makes a folder and flushes the names of all that had to be made. */
+/** Creates a folder and flushes the names of all folders that were created. */
 async function makeFolder(files: Files, folder: string): Promise<void> {
-  const first = await files.mkdir(folder, { recursive: true });
-  if (first === undefined) return;
-  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made), files);
+  const topmost = await files.mkdir(folder, { recursive: true });
+  if (topmost === undefined) return;
+  for (let created = folder; created.length >= topmost.length; created = dirname(created))
+    await syncPath(dirname(created), files);
 }
 
 /** Hex digest of a file's bytes. */
@@ -77,7 +78,7 @@ export async function sha256Of(path: string, files: Files): Promise<string> {
   const hash = createHash('sha256');
   const file = await files.open(path, 'r');
   try {
-    // One buffer, used again: a stream's chunks would be garbage as large as the file.
+    // One reused buffer: the chunks of a stream would be as much garbage as the file is large.
     const buffer = Buffer.allocUnsafe(1 << 20);
     for (;;) {
       const { bytesRead } = await file.read(buffer, 0, buffer.length);
