@@ -7,7 +7,7 @@ import { DEFAULT_PROMOTED } from './promoted.ts';
 import type { PrivacyRule } from './privacy.ts';
 import type { PromotedColumn } from './promoted.ts';
 
-export type KqlType = 'guid' | 'datetime' | 'string' | 'dynamic';
+type KqlType = 'guid' | 'datetime' | 'string' | 'dynamic';
 export type TableName = 'Logs' | 'Events' | 'Metrics';
 
 interface SourceColumn {

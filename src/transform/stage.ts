@@ -19,14 +19,14 @@ import type { Table } from '../model/tables.ts';
 import { SourceError } from '../kernel/errors.ts';
 import { privateJsonSql } from './privacy.ts';
 import { givenColumns, lakeName } from './lake.ts';
-import { sqlText } from '../kernel/sql.ts';
+import { sqlText, sqlTexts } from '../kernel/sql.ts';
 
 /** Reasons whose rows have a valid timestamp inside their page, so that they count in their hour's account. */
 const COUNTED_REASONS = ['no_id', 'foreign_tenant'] as const satisfies readonly (typeof REASONS)[number][];
 
 /** True for a quarantined row that counts in its hour's account. */
 export function countedSql(reason = 'reason'): string {
-  return `${reason} in (${COUNTED_REASONS.map(sqlText).join(', ')})`;
+  return `${reason} in (${sqlTexts(COUNTED_REASONS)})`;
 }
 
 interface StageInput {

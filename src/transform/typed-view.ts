@@ -3,7 +3,7 @@ import type { Table } from '../model/tables.ts';
 import { parseJsonPath } from '../kernel/json-path.ts';
 import type { PromotedColumn } from '../model/promoted.ts';
 import { givenColumns, lakeColumns, lakeName } from './lake.ts';
-import { sqlName, sqlText } from '../kernel/sql.ts';
+import { sqlName, sqlText, sqlTexts } from '../kernel/sql.ts';
 import { jsonColumns } from './shapes.ts';
 
 export interface TypedColumn {
@@ -103,7 +103,7 @@ export function typedViewSql(table: Table, types: readonly string[], all: readon
   const typeColumn = lakeName(table, table.typeColumn);
   const named = types.filter((type) => type !== '');
   const isOfType = [
-    ...(named.length === 0 ? [] : [`"${typeColumn}" in (${named.map(sqlText).join(', ')})`]),
+    ...(named.length === 0 ? [] : [`"${typeColumn}" in (${sqlTexts(named)})`]),
     ...(types.includes('') ? [`"${typeColumn}" is null`] : []),
   ].join(' or ');
   return `select ${outer.join(', ')} from (select *${found.map((cell) => `, ${cell}`).join('')} from ${table.lakeName} where ${isOfType}) as typed`;

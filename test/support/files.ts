@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 
-/** Every file of a folder and the hash of its content: two of these are equal when nothing was changed. */
+/** Every file of a folder with a hash of its content. Two results are equal if nothing was changed. */
 export async function contentsOf(folder: string): Promise<Map<string, string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const hashes = entries
@@ -16,7 +16,7 @@ export async function contentsOf(folder: string): Promise<Map<string, string>> {
   return new Map((await Promise.all(hashes)).sort(([a], [b]) => a.localeCompare(b)));
 }
 
-/** The files that readers see: the ledger notes each run, and is nobody's to read. */
+/** Only the files that readers see. The ledger changes with every run and is private to the program. */
 export async function publishedOf(dataDir: string): Promise<Map<string, string>> {
   const all = await contentsOf(dataDir);
   return new Map([...all].filter(([path]) => /^(store|lake)\/|^(insights\.duckdb|manifest\.json)$/.test(path)));

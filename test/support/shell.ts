@@ -1,4 +1,4 @@
-/** The program called in this process with streams, environment and signals of our own. */
+/** Runs the program inside the test process, with its own streams, environment and signals. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -58,7 +58,7 @@ export async function openStage(): Promise<Stage> {
       const io: Io = {
         stdout,
         stderr,
-        // Threads that wait for each other cost more than the few rows of a test.
+        // For the few rows of a test, threads cost more than they save.
         env: { INSIGHTS_ENGINE_THREADS: '1', ...env },
         cwd: folder,
         onStop(listener) {

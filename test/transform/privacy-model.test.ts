@@ -1,4 +1,4 @@
-/** Privacy rules over random documents, against the same rules in plain TypeScript, one path after the other. */
+/** Compares privacy rules over random documents with the same rules in plain TypeScript, applied one path after the other. */
 import { createHmac } from 'node:crypto';
 import { array, constantFrom, letrec, oneof, record, sample, tuple, uniqueArray } from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -26,7 +26,7 @@ afterAll(() => engine.close());
 
 const FORGED = `hmac:${'0'.repeat(64)}`;
 const KEYS = ['e', 'f', 'eMail', 'a', 'b', 'l', 'x.y', 'k/~"', 'é\u0001', '*'];
-// None is the beginning of another that is exact too: what comes of such a pair depends on their order.
+// No exact path is the beginning of another: the result of such a pair would depend on their order.
 const PATHS = [
   'e',
   'a.e',
@@ -45,7 +45,7 @@ const PATHS = [
   'b.*.a.*',
 ];
 
-/** What an object or a list inside of a list becomes: its text as a whole, which is spelt as the engine spells it. */
+/** Stands for an object or a list inside a list that is hashed as a whole: its text depends on how the engine writes it. */
 const WHOLE = '\u0000whole';
 
 const documents = letrec<{ value: unknown; object: unknown }>((tie) => ({
@@ -70,7 +70,7 @@ const rules = array(
 
 interface Pass {
   readonly action: PrivacyAction;
-  /** Hashes made so far: not hashed again, while a forged one is. */
+  /** Hashes made so far: they are not hashed again, but a forged one is. */
   readonly made: Set<string>;
 }
 
@@ -131,17 +131,17 @@ function maskOf(said: string): string {
   return said.slice(0, shown) + said.slice(shown).replaceAll(/[\p{L}\p{N}]/gu, '*');
 }
 
-/** Equal; a text that stands for a whole holds nothing in clear. */
-function agrees(found: unknown, wanted: unknown): boolean {
-  if (wanted === WHOLE) return typeof found === 'string' && !/jane|06 12|C-1/.test(found);
-  if (Array.isArray(wanted))
-    return Array.isArray(found) && found.length === wanted.length && wanted.every((member, index) => agrees(found[index], member)); // prettier-ignore
-  if (!isBag(wanted)) return found === wanted;
-  const keys = Object.keys(wanted);
-  return isBag(found) && Object.keys(found).length === keys.length && keys.every((key) => key in found && agrees(found[key], wanted[key])); // prettier-ignore
+/** True if both are equal; a text in place of a whole value must reveal nothing of it. */
+function agrees(found: unknown, expected: unknown): boolean {
+  if (expected === WHOLE) return typeof found === 'string' && !/jane|06 12|C-1/.test(found);
+  if (Array.isArray(expected))
+    return Array.isArray(found) && found.length === expected.length && expected.every((member, index) => agrees(found[index], member)); // prettier-ignore
+  if (!isBag(expected)) return found === expected;
+  const keys = Object.keys(expected);
+  return isBag(found) && Object.keys(found).length === keys.length && keys.every((key) => key in found && agrees(found[key], expected[key])); // prettier-ignore
 }
 
-test('any rules make of any document what they make of it one by one', async () => {
+test('random rules change random documents as the model does, which applies them one by one', async () => {
   const differing: object[] = [];
   let hit = 0;
   for (const given of sample(rules, { numRuns: SETS, seed: 20 })) {
@@ -150,11 +150,11 @@ test('any rules make of any document what they make of it one by one', async () 
       const values = texts.map((text, index) => `(${index}, ${sqlText(text)}::json, ${sqlText(type)})`).join(', ');
       const made = privateJsonSql({ rules: given, json: 'given.p', type: 'given.t', stored: false });
       const rows = await engine.rawRows(`select (${made})::varchar as v from (values ${values}) as given(i, p, t) order by i`);
-      const mine = given.filter(({ types }) => types === undefined || type === 'seen');
+      const applicable = given.filter(({ types }) => types === undefined || type === 'seen');
       for (const [index, row] of rows.entries()) {
         const [before, found] = [texts[index] ?? '', cell(row, 'v') ?? 'null'];
-        const wanted = modelled(mine, JSON.parse(before));
-        if (!agrees(JSON.parse(found), wanted)) differing.push({ rules: mine, before, found, wanted });
+        const expected = modelled(applicable, JSON.parse(before));
+        if (!agrees(JSON.parse(found), expected)) differing.push({ rules: applicable, before, found, expected });
         if (found !== before) hit += 1;
       }
     }

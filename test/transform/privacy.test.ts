@@ -57,12 +57,12 @@ describe('the keyed hash', () => {
 });
 
 describe('a rule', () => {
-  test('that hits nothing leaves the text to the letter', async () => {
+  test('that matches nothing keeps the exact text', async () => {
     const text = '{ "b" : 1.0, "a":1e5, "big":12345678901234567890123, "email":null }';
     expect(await made([rule('hash', ['email', 'x.*', 'b.c', '*.y']), rule('drop', ['z'])], text)).toBe(text);
   });
 
-  test('keeps every other value, numbers of any size included', async () => {
+  test('keeps every other value, including numbers of any size', async () => {
     const text = '{"n":12345678901234567890123,"e":"x","o":{"null":null,"l":[1,null]}}';
     const left = await made([rule('hash', ['e'])], text);
     expect(left).toContain('"n":12345678901234567890123');
@@ -78,11 +78,11 @@ describe('a rule', () => {
     ['*Mail', { eMail: 1, Mail: 2, mail: 3, Mails: 4 }, { mail: 3, Mails: 4 }],
     ['*.email', { a: { email: 1, k: 2 }, b: { email: null }, c: 'email' }, { a: { k: 2 }, b: {}, c: 'email' }],
     ['people.*.email', { people: [{ email: 1, n: null }, { x: 2 }, 5] }, { people: [{ n: null }, { x: 2 }, 5] }],
-  ])('drops %s', async (path, given, wanted) => {
-    expect(await value([rule('drop', [path])], given)).toEqual(wanted);
+  ])('drops %s', async (path, given, expected) => {
+    expect(await value([rule('drop', [path])], given)).toEqual(expected);
   });
 
-  test('also in a copy of a key that the JSON has twice', async () => {
+  test('also applies to a key that the JSON has twice', async () => {
     expect(await made([rule('drop', ['e'])], '{"e":"a","x":1,"e":"b"}')).toBe('{"x":1}');
     expect(await made([rule('hash', ['e'])], '{"e":"a","x":1,"e":"b"}')).not.toMatch(/"[ab]"/);
   });
@@ -100,7 +100,7 @@ describe('a rule', () => {
     expect(await value([rule('hash', ['l.*'])], given)).toMatchObject({ l: [hmac('x'), null, hmac('7')] });
   });
 
-  test('gives the same value the same hash wherever it stands', async () => {
+  test('gives the same value the same hash at every path', async () => {
     const made = await value([rule('hash', ['customerId', 'identifiers.*', '*.mail'])], {
       customerId: 'C-1',
       identifiers: { 'a/b~c': 'C-1', 'it"s': 'C-1' },
@@ -123,29 +123,29 @@ describe('a rule', () => {
     expect(await value([rule('mask', ['k'])], { k: masked }, { stored: true })).toEqual({ k: masked });
   });
 
-  test('holds for its types alone, without regard to case and to . and :', async () => {
+  test('applies only to its types, ignoring case and the difference between . and :', async () => {
     const only = [rule('drop', ['e'], ['pass.*', 'Page[View'])];
     for (const type of ['Pass:Created', 'PASS.INSTALLED', 'page[view']) expect(await value(only, { e: 1 }, { type })).toEqual({}); // prettier-ignore
     for (const type of ['passing', 'PageView', '']) expect(await value(only, { e: 1 }, { type })).toEqual({ e: 1 });
   });
 
-  test('goes before others by its action: dropped is not hashed, hashed is not masked', async () => {
+  test('is applied in the order of actions: a dropped value is not hashed, a hashed one is not masked', async () => {
     const rules = [rule('mask', ['*']), rule('hash', ['a', 'b']), rule('drop', ['a'])];
     expect(await value(rules, { a: 'x', b: 'yy', c: 'zzz' })).toEqual({ b: hmac('yy'), c: 'z**' });
   });
 
-  test('does not hash a second time what stands in the lake, and trusts no source that sends the mark', async () => {
+  test('does not hash stored values again, and does not trust a source that sends the mark', async () => {
     const once = { k: hmac('x') };
     expect(await value([rule('hash', ['k'])], once, { stored: true })).toEqual(once);
     expect(await value([rule('hash', ['k'])], once)).toEqual({ k: hmac(hmac('x')) });
   });
 
-  test.each(['"text"', '[{"e":1}]', '5', 'null'])('leaves %s alone, which has no such path', async (json) => {
+  test.each(['"text"', '[{"e":1}]', '5', 'null'])('does not change %s, which has no such path', async (json) => {
     expect(await made([rule('hash', ['e', 'e.f', '"0"'])], json)).toBe(json);
   });
 });
 
-describe('what cannot be taken apart', () => {
+describe('JSON that cannot be processed', () => {
   const rules = [rule('hash', ['*.e']), rule('drop', ['x'])];
 
   test.each([
@@ -154,24 +154,24 @@ describe('what cannot be taken apart', () => {
     ['the text of an object that is none', JSON.stringify('{"e":"jane@example.com"')],
   ])('is null: %s', async (_, json) => {
     expect(await made(rules, json)).toBe('null');
-    // Without a rule it stays.
+    // Without a rule it is kept.
     expect(await made([], json)).toBe(json);
   });
 
-  test('is not what is merely wide, or has brackets in its text', async () => {
+  test('does not include JSON that is merely wide or has brackets in its texts', async () => {
     const wide = Array.from({ length: 6_000 }, (_, n) => ({ n, said: '[[{"\\' }));
     expect(await value(rules, { wide, k: { e: 'x' }, x: 1 })).toEqual({ wide, k: { e: hmac('x') } });
   });
 });
 
-test('two rules for members of the same list leave neither in clear', async () => {
+test('two rules for members of the same list protect both', async () => {
   const people = [{ e: 'jane', f: 'joe' }, { e: 'jane' }];
   const hashed = [{ e: hmac('jane'), f: hmac('joe') }, { e: hmac('jane') }];
   expect(await value([rule('hash', ['people.*.e', 'people.*.f'])], { people })).toEqual({ people: hashed });
   expect(await value([rule('hash', ['people.*.e', 'people.*.f', 'people.*.*'])], { people })).toEqual({ people: hashed });
 }); // prettier-ignore
 
-test('the rules have a key that changes with each of their parts, and none has none', () => {
+test('the key of the rules changes with each of their parts, and there is none without rules', () => {
   const sets = [
     [rule('drop', ['a'])], [rule('hash', ['a'])], [rule('drop', ['b'])], [rule('drop', ['a'], ['t'])], [rule('drop', ['a']), rule('drop', ['b'])],
   ]; // prettier-ignore

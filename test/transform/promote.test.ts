@@ -36,7 +36,7 @@ async function promoted(promotedColumn: PromotedColumn, properties: readonly (st
 }
 
 describe('a promoted column', () => {
-  test('takes the first of its candidate paths that holds a value', async () => {
+  test('takes the first of its candidate paths that has a value', async () => {
     const passId = column('text', ['passId', 'pass.id', 'pass_id']);
     const given = ['{"pass_id":"c","pass":{"id":"b"},"passId":"a"}', '{"pass_id":"c","pass":{"id":"b"}}', '{"pass_id":"c"}', '{"passId":null,"pass_id":"c"}', '{}', null, '"text"', '[1]']; // prettier-ignore
     expect(await promoted(passId, given)).toEqual(['a', 'b', 'c', 'c', null, null, null, null]);
@@ -67,15 +67,15 @@ describe('a promoted column', () => {
     ['host', '"https://Shop.Example/card?x=1"', 'shop.example'],
     ['host', '"shop.example:8080/x"', 'shop.example'],
     ['host', '"/card"', null],
-  ])('of type %s makes %s into %j', async (type, json, wanted) => {
-    expect(await promoted(column(type, ['k']), [`{"k":${json}}`])).toEqual([wanted]);
+  ])('of type %s makes %s into %j', async (type, json, expected) => {
+    expect(await promoted(column(type, ['k']), [`{"k":${json}}`])).toEqual([expected]);
   });
 
-  test('reads a time without offset as UTC whatever the zone of the session', async () => {
+  test('reads a time without an offset as UTC in any time zone of the session', async () => {
     await engine.run(`set TimeZone = 'America/New_York'`);
     const [value] = await promoted(column('timestamp', ['k']), ['{"k":"2026-07-03T10:00:00"}']);
     await engine.run(`set TimeZone = 'UTC'`);
-    // Shown in UTC; read in the session's zone it would be 14:00.
+    // Shown in UTC. Read in the session's zone it would be 14:00.
     expect(value).toBe('2026-07-03 10:00:00+00');
   });
 
@@ -91,7 +91,7 @@ describe('a promoted column', () => {
 });
 
 describe('the set of columns', () => {
-  test('of the configuration stands beside the default one; a default name gets other paths', () => {
+  test('of the configuration is added to the default set; a default name gets other paths', () => {
     const own = [column('text', ['shop.code'], 'store_id'), column('number', ['price'], 'price')];
     const all = withPromoted(TABLES.Events.promoted, own);
     expect(all.map(({ name }) => name)).toEqual([...TABLES.Events.promoted.map(({ name }) => name), 'price']);
@@ -113,12 +113,12 @@ describe('the set of columns', () => {
 });
 
 describe('the key of a set', () => {
-  test('of the default sets stays: with another one every lake would be told to rebuild all of its files', () => {
+  test('of the default sets never changes: with another key every lake would have to rebuild all of its files', () => {
     const keys = Object.values(TABLES).map(({ name, promoted }) => [name, promotionKey(promoted)]);
     expect(Object.fromEntries(keys)).toEqual({ Logs: '18b32b5976abb8a2', Events: '37377fd7dc682bba', Metrics: '9f2ec75dcc4213c8' }); // prettier-ignore
   });
 
-  test('does not change with how a path is spelt, nor with the order in which own columns are written', () => {
+  test('does not depend on how a path is written, nor on the order of the configured columns', () => {
     const [plain, quoted] = [column('text', ['a.b', 'c']), column('text', ['"a"."b"', 'c', '"c"'])];
     expect(promotionKey([quoted])).toBe(promotionKey([plain]));
     expect(promotionKey([column('text', ['"a.b"', 'c'])])).not.toBe(promotionKey([plain]));

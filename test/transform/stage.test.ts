@@ -50,7 +50,7 @@ function event(changes: Partial<Record<'id' | 'timestamp' | 'type' | 'operation'
 }
 
 describe('a timestamp', () => {
-  test('is cut to microseconds, never rounded into the next hour', async () => {
+  test('is truncated to microseconds, never rounded into the next hour', async () => {
     const page = await landed([event({ timestamp: '2026-07-03T10:59:59.9999999Z' })]);
     expect(await staged('Events', [page], `"timestamp"::varchar`)).toEqual(['2026-07-03 10:59:59.999999+00']);
   });
@@ -62,9 +62,11 @@ describe('a timestamp', () => {
     ['2026-07-03T10:00:00.0000001+00:00', '10:00:00+00'],
     ['2026-07-03T12:00:00.1200000+02:00', '10:00:00.12+00'],
     ['2026-07-03T10:00:00.1234560Z', '10:00:00.123456+00'],
-  ])('of the form %s is read as UTC', async (text, wanted) => {
+  ])('of the form %s is read as UTC', async (text, expected) => {
     const page = await landed([event({ timestamp: text })]);
-    expect(await staged('Events', [page], `coalesce(reason, "timestamp"::varchar)`)).toEqual([`2026-07-03 ${wanted}`]);
+    expect(await staged('Events', [page], `coalesce(reason, "timestamp"::varchar)`)).toEqual([
+      `2026-07-03 ${expected}`,
+    ]);
   });
 });
 
@@ -73,9 +75,9 @@ describe('text', () => {
     const odd = ['A"b', "it's", 'x\ny\r\nz', '\\', '\u0001', 'Ünï', '漢字', '😀', '[1]', '#', ','];
     const page = await landed(odd.map((text) => event({ id: text, type: text, operation: text })));
     const rows = await staged('Events', [page], `{id: event_id, type: event_type, op: operation_id, reason: reason}`);
-    const wanted = odd.map((text) => ({ id: text.toLowerCase(), type: text, op: text, reason: null }));
+    const expected = odd.map((text) => ({ id: text.toLowerCase(), type: text, op: text, reason: null }));
     expect(rows).toHaveLength(odd.length);
-    expect(rows).toEqual(expect.arrayContaining(wanted));
+    expect(rows).toEqual(expect.arrayContaining(expected));
   });
 
   test('that is empty is null', async () => {
@@ -96,14 +98,14 @@ describe('properties', () => {
     ['5', '"5"'],
     ['{"cut":', '"{\\"cut\\":"'],
     [{ nested: [1, 'x'] }, '{"nested":[1,"x"]}'],
-  ])('%j is kept as %s', async (cell, wanted) => {
+  ])('%j is kept as %s', async (cell, expected) => {
     const page = await landed([event({ properties: cell })]);
-    expect(await staged('Events', [page], `properties::varchar`)).toEqual([wanted]);
+    expect(await staged('Events', [page], `properties::varchar`)).toEqual([expected]);
   });
 });
 
 describe('the shape of a page', () => {
-  test('is the order of the projection, or the order that the answer names', async () => {
+  test('is the order of the projection, or the order of the names in the answer', async () => {
     const names = ['properties', 'timestamp', 'eventId', 'operationId', 'tenantId', 'eventType'];
     const named = await landed([['{"n":1}', '2026-07-03T10:00:00Z', 'named', 'o', 'acme', 't']], names);
     const plain = await landed([event({ id: 'plain', properties: '{"n":1}' })]);
@@ -133,7 +135,7 @@ describe('the shape of a page', () => {
     ).toEqual([{ id: 'o', type: 'it"s', p: '{"n":1}', reason: null }]);
   });
 
-  test('that lacks a column is refused by name', async () => {
+  test('that lacks a column is refused, and the error names the column', async () => {
     const page = await landed([['x']], ['eventId']);
     await expect(staged('Events', [page], '1')).rejects.toThrow(SourceError);
     await expect(staged('Events', [page], '1')).rejects.toThrow(
@@ -141,7 +143,7 @@ describe('the shape of a page', () => {
     );
   });
 
-  test('may hold rows of many megabytes', async () => {
+  test('may include rows of many megabytes', async () => {
     const big = `{"blob":"${'x'.repeat(5_000_000)}"}`;
     const page = await landed([event({ properties: big }), event({ id: 'small' })]);
     expect(await staged('Events', [page], `coalesce(length(properties::varchar), 0)`)).toEqual([
@@ -150,7 +152,7 @@ describe('the shape of a page', () => {
     ]);
   });
 
-  test('lets each row only into the windows of its own page', async () => {
+  test('accepts each row only in the windows of its own page', async () => {
     const page = await landed([event({ id: 'in' })]);
     const other = await landed([event({ id: 'out' })]);
     const elsewhere = {
@@ -168,7 +170,7 @@ describe('the shape of a page', () => {
   });
 });
 
-test('disarming marks only the lines that are no text', async () => {
+test('disarming marks only the lines that are not valid text', async () => {
   const file = join(dir, 'raw.ndjson');
   const copy = join(dir, 'copy.ndjson');
   await writeFile(

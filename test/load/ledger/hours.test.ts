@@ -38,7 +38,7 @@ async function states({ ledger }: Scratch, table: TableName = 'Events'): Promise
 }
 
 describe('a comparison with the source', () => {
-  test('proves every hour whose account balances, the empty ones too', async () => {
+  test('marks every hour as verified whose account equals the source, including empty hours', async () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, TO), ROWS);
     expect(await states(lake)).toMatchObject({ 0: 'unchecked', 1: 'unchecked' });
@@ -50,7 +50,7 @@ describe('a comparison with the source', () => {
     expect(row).toEqual({ grade: 'checksum', verified_at: '2026-07-04 00:00:00+00', run: 'run-1' });
   });
 
-  test('tells an hour with one row exchanged for another, though the counts agree', async () => {
+  test('detects an hour in which one row was exchanged for another, though the counts are equal', async () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, TO), ROWS);
     const other = [...ROWS.slice(0, 1), event('B2', '2026-07-03T01:50:00Z'), ...ROWS.slice(2)];
@@ -58,7 +58,7 @@ describe('a comparison with the source', () => {
     expect(await compare(lake, sourceHours(other), { grade: 'count' })).toMatchObject({ verified: 6, partial: 0 });
   });
 
-  test('calls an hour that is not over open, and verified once it is', async () => {
+  test('marks an hour as open until it is over, then as verified', async () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, '2026-07-03T03:30:00Z'), ROWS);
     await compare(lake, sourceHours(ROWS), { upper: at('2026-07-03T03:30:00Z') });
@@ -70,7 +70,7 @@ describe('a comparison with the source', () => {
     });
   });
 
-  test('calls an hour never loaded partial when the source has rows in it, verified when it has none', async () => {
+  test('marks an hour that was never loaded as partial if the source has rows in it, otherwise as verified', async () => {
     await using lake = await scratchLake();
     await compare(lake, sourceHours(ROWS));
     expect(await states(lake)).toEqual({
@@ -91,7 +91,7 @@ describe('a comparison with the source', () => {
     expect(await states(lake)).toMatchObject({ 0: 'verified', 1: 'unchecked', 2: 'verified', 3: 'verified' });
   });
 
-  test('leaves an hour alone that was covered further than the source now reaches: its clock stepped back', async () => {
+  test('does not change an hour that was covered further than the source now reaches: its clock stepped back', async () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, TO), ROWS);
     await compare(lake, sourceHours(ROWS));
@@ -99,7 +99,7 @@ describe('a comparison with the source', () => {
     expect(await states(lake)).toMatchObject({ 3: 'verified' });
   });
 
-  test('keeps the time of the first proof when nothing changed since', async () => {
+  test('keeps the time of the first proof when nothing has changed since', async () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, TO), ROWS);
     await compare(lake, sourceHours(ROWS));
@@ -112,7 +112,7 @@ describe('a comparison with the source', () => {
 });
 
 describe('behind the retention edge', () => {
-  test('a proof stands, and what was never proven is expired', async () => {
+  test('a proof stays valid, and an hour that was never proven is expired', async () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, TO), ROWS, { table: 'Logs' });
     await compare(lake, sourceHours(ROWS.slice(0, 2)), {}, 'Logs');
@@ -130,7 +130,7 @@ describe('behind the retention edge', () => {
     expect(counts).toMatchObject({ verified: 2, expired: 1 });
   });
 
-  test('an hour that the source is just forgetting keeps its proof', async () => {
+  test('an hour whose rows the source is deleting keeps its proof', async () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, TO), ROWS, { table: 'Logs' });
     await compare(lake, sourceHours(ROWS), {}, 'Logs');
@@ -138,7 +138,7 @@ describe('behind the retention edge', () => {
     expect(await states(lake, 'Logs')).toMatchObject({ 1: 'verified' });
   });
 
-  test('hours that no run ever saw, between the last known and the edge, are on record as expired', async () => {
+  test('hours between the last known one and the edge that no run ever saw are recorded as expired', async () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, '2026-07-03T02:00:00Z'), ROWS.slice(0, 2), { table: 'Logs' });
     await compare(lake, sourceHours(ROWS.slice(0, 2)), { upper: at('2026-07-03T02:00:00Z') }, 'Logs');
@@ -166,12 +166,12 @@ test('five years of hours are recorded and read back in a few statements', async
   expect(await compare(lake, hours, { lower, upper })).toMatchObject({ partial: 43_824 });
   expect(await compare(lake, new Map(), { lower, upper })).toMatchObject({ verified: 43_824 });
   expect((await heldHours(lake.ledger, TENANT, 'Events')).size).toBe(43_824);
-  // Of the processor, whatever else runs on the machine; row by row it would be minutes.
+  // Processor time, so that other load on the machine does not count. Row by row it would take minutes.
   const { user, system } = process.cpuUsage(start);
   expect((user + system) / 1e6, 'seconds').toBeLessThan(10);
 });
 
-test('minutes of an hour add lake, duplicates and quarantine, so that they compare with the source', async () => {
+test('the account of a minute adds lake, duplicates and quarantine, so that it can be compared with the source', async () => {
   await using lake = await scratchLake();
   const rows = [
     event('a', '2026-07-03T01:10:00Z'),

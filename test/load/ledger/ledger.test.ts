@@ -37,7 +37,7 @@ async function verified(lake: Scratch): Promise<number> {
 }
 
 describe('opening a data directory', () => {
-  test('is refused while another process holds it, naming that process', async () => {
+  test('is refused while another process uses it, and the error names that process', async () => {
     await using lake = await scratchLake();
     await lake.ledger.close();
     const script = `
@@ -70,7 +70,7 @@ describe('opening a data directory', () => {
     await expect(repair(lake.dir, LAKE_SETTINGS, lake.runtime)).rejects.toThrow(NewerStateError);
   });
 
-  test('is refused when there are Parquet files and no ledger: they would look like orphans', async () => {
+  test('is refused when there are Parquet files but no ledger: they would look like orphans', async () => {
     await using lake = await scratchLake();
     await load(lake, DAYS, ROWS);
     await lake.ledger.close();
@@ -81,7 +81,7 @@ describe('opening a data directory', () => {
     expect(readdirSync(join(lake.dir, FOLDER))).toHaveLength(2);
   });
 
-  test('is refused when the ledger is no database, and when the folder cannot be made', async () => {
+  test('is refused when the ledger is not a database, and when the folder cannot be created', async () => {
     await using lake = await scratchLake();
     await lake.ledger.close();
     writeFileSync(join(lake.dir, 'state.duckdb'), 'x'.repeat(20_000));
@@ -90,7 +90,7 @@ describe('opening a data directory', () => {
     await expect(openLedger(join(lake.dir, 'file', 'data'), LAKE_SETTINGS, lake.runtime)).rejects.toThrow(DiskError);
   });
 
-  test('finds what an earlier run wrote, whatever the order of closing', async () => {
+  test('finds what an earlier run wrote', async () => {
     await using lake = await scratchLake();
     await updateProfile(lake.ledger, TENANT, { rowCap: 500 });
     await updateProfile(lake.ledger, TENANT, { grades: { Logs: 'count' } });
@@ -103,10 +103,10 @@ test.each([
   ['384MB', '128MB'],
   ['2GiB', '715MB'],
   ['1.5 GB', '500MB'],
-  // Less than this the engine could not do with.
+  // The engine needs at least this much.
   ['256MB', '128MB'],
   ['100MB', '100MB'],
-])('of a limit of %s the marts may use %s', async (memoryLimit, expected) => {
+])('with a limit of %s, sparing work may use %s', async (memoryLimit, expected) => {
   await using lake = await scratchLake({ memoryLimit });
   const limit = async (): Promise<unknown> =>
     (await lake.ledger.rawRows(`select current_setting('memory_limit') as m`))[0]?.['m'];
@@ -117,7 +117,7 @@ test.each([
   expect(await limit()).toBe(whole);
 });
 
-test('work of several callers takes turns', async () => {
+test('the work of several callers is done one after the other', async () => {
   await using lake = await scratchLake();
   const days = ['2026-07-03', '2026-07-04', '2026-07-05'].map((day) => span(`${day}T00:00:00Z`, `${day}T12:00:00Z`));
   await Promise.all(
@@ -126,7 +126,7 @@ test('work of several callers takes turns', async () => {
   expect(await storedRows(lake.ledger)).toHaveLength(3);
 });
 
-test('runs are on record: when, how they ended, their figures', async () => {
+test('runs are recorded: when they ran, how they ended, and their statistics', async () => {
   await using lake = await scratchLake();
   await startRun(lake.ledger, 'run-1');
   lake.clock.now += 61_000;
@@ -145,13 +145,13 @@ test('runs are on record: when, how they ended, their figures', async () => {
 });
 
 describe('verify --deep', () => {
-  test('finds every file whole after a run', async () => {
+  test('finds every file intact after a run', async () => {
     await using lake = await scratchLake();
     await load(lake, DAYS, ROWS);
     expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 2, rows: 2, faults: [] });
   });
 
-  test('names a missing, a cut and a changed file, and their hours are asked again', async () => {
+  test('names a missing, a truncated and a changed file, and their hours will be fetched again', async () => {
     await using lake = await scratchLake();
     const wide = span('2026-07-03T00:00:00Z', '2026-07-06T00:00:00Z');
     await load(lake, wide, [...ROWS, event('c', '2026-07-05T01:00:00Z')]);
@@ -173,7 +173,7 @@ describe('verify --deep', () => {
     expect(await verified(lake)).toBe(48);
   });
 
-  test('finds a file whose rows are not those of the ledger', async () => {
+  test('finds a file whose rows differ from the ledger', async () => {
     await using lake = await scratchLake();
     await load(lake, DAYS, ROWS);
     await lake.ledger.run(
@@ -185,7 +185,7 @@ describe('verify --deep', () => {
 });
 
 describe('repair', () => {
-  test('rebuilds the ledger from the files alone: the same rows, every hour to be compared again', async () => {
+  test('rebuilds the ledger from the files: the same rows, and every hour has to be compared again', async () => {
     await using lake = await scratchLake();
     await load(lake, DAYS, ROWS.slice(0, 1));
     await load(lake, DAYS, ROWS);
@@ -201,14 +201,14 @@ describe('repair', () => {
     expect(await readProfile(lake.ledger, TENANT)).toEqual({ pinnedTenantId: TENANT });
     const hours = await heldHours(lake.ledger, TENANT, 'Events');
     expect([...hours.values()].map(({ rows, state }) => [rows, state])).toEqual([[1, 'unchecked'], [1, 'unchecked']]); // prettier-ignore
-    // The copy that was left out is unknown now: reconcile finds the hour, asks again, and the account balances.
+    // The copy that was left out is no longer known: reconcile finds the hour, fetches it again, and the account balances.
     expect(await verified(lake)).toBe(47);
     await load(lake, DAYS, ROWS);
     expect(await verified(lake)).toBe(48);
     expect(await publish(lake.ledger, { run: 'run-2', head: true })).toMatchObject({ snapshot: 2 });
   });
 
-  test('takes the published generation of each period and leaves unreadable files out', async () => {
+  test('takes the published generation of each period and skips unreadable files', async () => {
     await using lake = await scratchLake();
     await load(lake, DAYS, ROWS.slice(0, 1));
     await load(lake, DAYS, [event('changed', '2026-07-03T10:10:00Z')]);
@@ -223,7 +223,7 @@ describe('repair', () => {
   });
 });
 
-test('a folder that cannot be written is told as such', async () => {
+test('a folder that cannot be written is reported as such', async () => {
   await using lake = await scratchLake();
   await lake.ledger.close();
   if (process.getuid?.() === 0) return;

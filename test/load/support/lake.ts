@@ -72,7 +72,7 @@ export interface Scratch extends AsyncDisposable {
   readonly clock: { now: number };
   readonly runtime: LakeRuntime;
   ledger: Ledger;
-  /** Closes the ledger and opens it again, as a new run does; with other settings, as after a change of the configuration. */
+  /** Closes the ledger and opens it again, as a new run does; with other settings as after a change of the configuration. */
   reopen(settings?: Partial<LakeSettings>): Promise<Ledger>;
 }
 
@@ -143,7 +143,7 @@ export async function load(
   return mergeBatch(ledger, batch, [page], { run: 'run-1', ...options });
 }
 
-/** Current rows of a table, ordered, straight from the Parquet files that the ledger names. */
+/** The current rows of a table, ordered, read from the Parquet files that the ledger names. */
 export async function storedRows(
   ledger: Ledger,
   table: TableName = 'Events',
@@ -162,7 +162,7 @@ export async function storedRows(
   );
 }
 
-/** What the source would say of rows, hour by hour: the engine's fingerprint, computed here by other means. */
+/** The source's fingerprints of rows by hour, computed independently of the engine. */
 export function sourceHours(
   rows: readonly (readonly unknown[])[],
   table: TableName = 'Events',
