@@ -38,8 +38,7 @@ describe('pages of an evenly filled source', () => {
 describe('a late row in an hour of many pages', () => {
   it('costs at most four calls: a comparison by hours, one by minutes, and a small page', async () => {
     world = await openWorld({ rows: 20_000, days: 1, shape: 'even', now: NOW, frozen: true });
-    const settings = { page: { maxRows: 100 } };
-    await world.run({ tables: ['Events'] }, settings);
+    await world.run({ tables: ['Events'] });
     await world.sandbox.apply({
       action: 'rows',
       table: 'Events',
@@ -56,7 +55,7 @@ describe('a late row in an hour of many pages', () => {
       ],
     });
     const before = world.sandbox.calls.length;
-    const events = reportOf(await world.run({ tables: ['Events'] }, settings), 'Events');
+    const events = reportOf(await world.run({ tables: ['Events'] }, { page: { maxRows: 100 } }), 'Events');
     expect(events).toMatchObject({ outcome: 'verified', inserted: 1, pages: 1 });
     expect(events.rowsFetched).toBeLessThanOrEqual(100);
     expect(world.sandbox.calls.length - before).toBeLessThanOrEqual(4);
@@ -91,7 +90,7 @@ describe('a hot instant', () => {
 
 describe('a row cap that the source does not announce', () => {
   it('is remembered for 30 days and then probed again, so that one bad day does not cost calls permanently', async () => {
-    world = await openWorld({ rows: 4000, days: 4, seed: 4, now: NOW, frozen: true, rowCap: 300 });
+    world = await openWorld({ rows: 2000, days: 2, seed: 4, now: NOW, frozen: true, rowCap: 300 });
     const events = { tables: ['Events'] } as const;
     expect(reportOf(await world.run(events), 'Events').splits).toBeGreaterThan(0);
     const load = async (seed: number, days: number): Promise<number> => {
@@ -101,7 +100,7 @@ describe('a row cap that the source does not announce', () => {
         from: '2026-10-20T00:00:00Z',
         to: '2026-10-27T00:00:00Z',
       } as const;
-      await world.sandbox.apply({ action: 'generate', rows: 2000, seed, ...where });
+      await world.sandbox.apply({ action: 'generate', rows: 800, seed, ...where });
       const now = (): number => Date.now() + days * 86_400_000;
       const report = reportOf(await world.run(events, {}, { now }), 'Events');
       expect(report.outcome).toBe('verified');
@@ -118,7 +117,7 @@ describe('a row cap that the source does not announce', () => {
       `(${limitMode}) is learnt in the first run and remembered in the next`,
       campaign(limitMode === 'silent'),
       async () => {
-        world = await openWorld({ rows: 4000, days: 4, seed: 4, now: NOW, frozen: true, rowCap: 300, limitMode });
+        world = await openWorld({ rows: 2000, days: 2, seed: 4, now: NOW, frozen: true, rowCap: 300, limitMode });
         const first = reportOf(await world.run({ tables: ['Events'] }), 'Events');
         expect(first.outcome).toBe('verified');
         expect(first.splits).toBeGreaterThan(0);
@@ -128,7 +127,7 @@ describe('a row cap that the source does not announce', () => {
           action: 'generate',
           table: 'Events',
           tenant: 'demo',
-          rows: 2000,
+          rows: 800,
           from: '2026-10-20T00:00:00Z',
           to: '2026-10-27T00:00:00Z',
           seed: 9,

@@ -1,14 +1,20 @@
 /** A table is made equal to its source, whatever happens at the source between two runs. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
-import { openWorld, reportOf, sourceRows, type World } from './support/world.ts';
+import { loadOnce, openWorld, reportOf, sourceRows, type LoadedWorlds, type World } from './support/world.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
 
 const EVENTS = { tables: ['Events'] } as const;
 const LOGS = { tables: ['Logs'] } as const;
 
+/** Events of twenty days, loaded. */
+let loaded: LoadedWorlds;
 let world: World;
+beforeAll(async () => {
+  loaded = await loadOnce({ rows: 2000, days: 20, now: NOW, frozen: true }, EVENTS);
+});
+afterAll(() => loaded[Symbol.asyncDispose]());
 afterEach(() => world[Symbol.asyncDispose]());
 
 const event = (id: string, timestamp: string, more: Record<string, unknown> = {}) => ({
@@ -26,7 +32,7 @@ const addEvents = (...rows: Record<string, unknown>[]) =>
 
 describe('a first load', () => {
   it('accounts for every row of the source, hour by hour: lake + duplicates + quarantined', async () => {
-    world = await openWorld({ rows: 20_000, days: 20, seed: 5, now: NOW });
+    world = await openWorld({ rows: 20_000, days: 5, seed: 5, now: NOW });
     const report = await world.run();
     expect(report.exitCode).toBe(EXIT.ok);
     expect(report.tables.map(({ table, outcome }) => [table, outcome])).toEqual([
@@ -76,7 +82,7 @@ describe('a first load', () => {
 
 describe('a run with nothing new at the source', () => {
   it('sends one call a table, fetches no page, changes no file', async () => {
-    world = await openWorld({ rows: 5000, days: 10, now: NOW, frozen: true });
+    world = await openWorld({ rows: 2000, days: 2, now: NOW, frozen: true });
     await world.run();
     const before = await world.published();
     const calls = world.sandbox.calls.length;
@@ -94,8 +100,7 @@ describe('a run with nothing new at the source', () => {
 
 describe('changes at the source after a load', () => {
   it('a late row of last week is found and loaded with one page', async () => {
-    world = await openWorld({ rows: 5000, days: 20, now: NOW, frozen: true });
-    await world.run(EVENTS);
+    world = await loaded.next();
     await addEvents(event(guid(1), '2026-10-25T10:20:30.1234567Z'));
     const report = reportOf(await world.run(EVENTS), 'Events');
     expect(report).toMatchObject({ outcome: 'verified', calls: 2, pages: 1, inserted: 1, removed: 0 });
@@ -103,8 +108,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('late rows scattered over weeks share one page', async () => {
-    world = await openWorld({ rows: 5000, days: 20, now: NOW, frozen: true });
-    await world.run(EVENTS);
+    world = await loaded.next();
     for (let k = 0; k < 12; k++) await addEvents(event(guid(k), `2026-10-${14 + k}T0${k % 10}:10:00Z`));
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({
       outcome: 'verified',
@@ -115,7 +119,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('an erased row leaves every published file', async () => {
-    world = await openWorld({ rows: 5000, days: 20, now: NOW, frozen: true });
+    world = await loaded.next();
     await addEvents(event(guid(7), '2026-10-20T10:00:00Z', { properties: { secretWord: 'erase-me-7' } }));
     await world.run(EVENTS);
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [guid(7)] });
@@ -134,7 +138,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('a duplicate that comes later is counted and not loaded', async () => {
-    world = await openWorld({ rows: 2000, days: 10, now: NOW, frozen: true });
+    world = await loaded.next();
     await addEvents(event(guid(1), '2026-10-25T10:00:00Z'));
     await world.run(EVENTS);
     await addEvents(event(guid(1), '2026-10-25T10:00:00Z'));
@@ -145,8 +149,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('the current hour is loaded again as it grows, and is verified when it is over', async () => {
-    world = await openWorld({ rows: 5000, days: 10, now: NOW, frozen: true });
-    await world.run(EVENTS);
+    world = await loaded.next();
     await addEvents(event(guid(1), '2026-11-01T00:28:00Z'), event(guid(2), '2026-11-01T00:40:00Z'));
     await world.sandbox.apply({ action: 'clock', advance: '20m' });
     const open = await world.run(EVENTS);
@@ -161,7 +164,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('rows younger than the settle time wait for the next run', async () => {
-    world = await openWorld({ rows: 2000, days: 10, now: NOW, frozen: true });
+    world = await loaded.next();
     await addEvents(event(guid(1), '2026-11-01T00:27:00Z'));
     await world.run(EVENTS);
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(1)}'`)).toEqual([{ n: 0 }]);
@@ -171,8 +174,7 @@ describe('changes at the source after a load', () => {
   });
 
   it("when the source's clock steps back, no row is removed", async () => {
-    world = await openWorld({ rows: 5000, days: 10, now: NOW, frozen: true });
-    await world.run(EVENTS);
+    world = await loaded.next();
     const [before] = await world.sql('select count(*)::int as n from events');
     await world.sandbox.apply({ action: 'clock', advance: '-3h' });
     const report = await world.run(EVENTS);
@@ -181,8 +183,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('a pause that is longer than the comparison depth leaves no gap', async () => {
-    world = await openWorld({ rows: 3000, days: 10, now: NOW, frozen: true });
-    await world.run(EVENTS);
+    world = await loaded.next();
     await world.sandbox.apply({ action: 'clock', advance: '70d' });
     await addEvents(event(guid(1), '2026-11-03T10:00:00Z'), event(guid(2), '2027-01-05T10:00:00Z'));
     const report = reportOf(await world.run(EVENTS, { reconcile: { depthDays: 7 } }), 'Events');
@@ -192,7 +193,7 @@ describe('changes at the source after a load', () => {
 
 describe('a mass disappearance at the source', () => {
   it('is refused with its own exit code, and nothing changes', async () => {
-    world = await openWorld({ rows: 20_000, days: 10, seed: 2, now: NOW, frozen: true });
+    world = await openWorld({ rows: 5000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run();
     const before = await world.published();
     const erased = await world.sandbox.apply({
@@ -219,7 +220,7 @@ describe('a mass disappearance at the source', () => {
   });
 
   it('is mirrored with --allow-deletes', async () => {
-    world = await openWorld({ rows: 10_000, days: 10, seed: 2, now: NOW, frozen: true });
+    world = await openWorld({ rows: 5000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run(EVENTS);
     await world.sandbox.apply({
       action: 'erase',
@@ -257,7 +258,7 @@ describe('the retention edge of Logs', () => {
   });
 
   it('hours that were not loaded in time are expired, not verified', async () => {
-    world = await openWorld({ rows: 20_000, days: 10, now: NOW, frozen: true });
+    world = await openWorld({ rows: 5000, days: 2, now: NOW, frozen: true });
     await world.run(LOGS);
     await world.sandbox.apply({ action: 'clock', advance: '60d' });
     await world.run(LOGS);
@@ -270,8 +271,7 @@ describe('the retention edge of Logs', () => {
 
 describe('months that are over', () => {
   it('are compacted into one file each, and a late row is still merged', async () => {
-    world = await openWorld({ rows: 4000, days: 20, now: NOW, frozen: true });
-    await world.run(EVENTS);
+    world = await loaded.next();
     await world.sandbox.apply({ action: 'clock', advance: '50d' });
     const report = await world.run(EVENTS);
     expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', pages: 0, changed: false });

@@ -32,18 +32,28 @@ const NAMED = z.object({
 let source: Sandbox;
 let model: SourceModel;
 let world: World;
+let putLoadedLakeBack: () => Promise<void>;
 let folder: string;
 const outsides: string[] = [];
 let n = 0;
 
-async function insert(rows: number): Promise<void> {
-  for (let k = 0; k < rows; k++, n++) {
+async function insert(count: number): Promise<void> {
+  const rows = Array.from({ length: count }, () => {
     const id = `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
     const timestamp = `2026-11-0${6 + (n % 4)}T06:${String(10 + (n % 50))}:00Z`;
+    n++;
     model.insert('Events', { id, timestamp, properties: '{"a":1}' });
-    const row = lineOf('Events', { id, timestamp, properties: '{"a":1}' });
-    await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
-  }
+    return lineOf('Events', { id, timestamp, properties: '{"a":1}' });
+  });
+  await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows });
+}
+
+/** The source as the loaded lake has it: 20 rows over four days. */
+async function resetSource(): Promise<void> {
+  await source.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
+  model = new SourceModel();
+  n = 0;
+  await insert(20);
 }
 
 const take = (handles: Partial<Runtime> = {}, dataDir = world.dataDir): ReturnType<typeof backupLake> =>
@@ -78,22 +88,26 @@ async function restore(): Promise<void> {
 beforeAll(async () => {
   source = await openSource();
   await source.apply({ action: 'clock', set: '2026-11-10T12:00:00Z' });
-  model = new SourceModel();
-  await insert(20);
-});
-afterAll(() => source.close());
-beforeEach(async () => {
+  await resetSource();
   world = await openWorld(source, { lake: { keepHours: 24, marts: true } });
+  await world.run(EVENTS);
+  putLoadedLakeBack = await world.keep();
+});
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+  await source.close();
+});
+beforeEach(async () => {
+  await resetSource();
+  await putLoadedLakeBack();
   folder = await mkdtemp(join(tmpdir(), 'insights-etl-backup-'));
 });
 afterEach(async () => {
-  await world[Symbol.asyncDispose]();
   for (const path of [folder, ...outsides.splice(0)]) await rm(path, { recursive: true, force: true });
 });
 
 describe('a backup', () => {
   it('at rest has the ledger: what it restores is proven with one call and has lost nothing', async () => {
-    await world.run(EVENTS);
     expect(await take()).toMatchObject({ withLedger: true, files: 23, copiedFiles: 23, removedFiles: 0 });
     expect(await rowsNamed()).toBe(n);
     const before = source.calls.length;
@@ -102,7 +116,6 @@ describe('a backup', () => {
   });
 
   it('a second time copies what is new and takes out what was replaced', async () => {
-    await world.run(EVENTS);
     await take();
     expect(await take()).toMatchObject({ copiedFiles: 0, removedFiles: 0 });
     await insert(1);
@@ -112,7 +125,6 @@ describe('a backup', () => {
   });
 
   it('taken after each transaction of a run is one snapshot, and restores a lake that loses and doubles nothing', async () => {
-    await world.run(EVENTS);
     await insert(4);
     const outside = await seenFromOutside();
     const snapshots: number[] = [];
@@ -129,7 +141,6 @@ describe('a backup', () => {
   });
 
   it('cut off at any file never leaves an old ledger beside new files', async () => {
-    await world.run(EVENTS);
     await take();
     await insert(4);
     await world.run(EVENTS);
@@ -155,7 +166,6 @@ describe('a backup', () => {
   });
 
   it('follows a run that removes files under it to the next snapshot', async () => {
-    await world.run(EVENTS);
     const outside = await seenFromOutside();
     let first = true;
     const copyFile: typeof systemFiles.copyFile = async (...paths) => {
@@ -171,7 +181,6 @@ describe('a backup', () => {
   });
 
   it('leaves the ledger out while another process holds it', async () => {
-    await world.run(EVENTS);
     const script = `import { DuckDBInstance } from '@duckdb/node-api';
       await DuckDBInstance.create(process.argv[1]); console.log('held'); setInterval(() => {}, 1000);`;
     const holder = spawn(process.execPath, ['--input-type=module', '-e', script, join(world.dataDir, 'state.duckdb')], {
@@ -190,11 +199,12 @@ describe('a backup', () => {
 
 describe('a backup is refused', () => {
   it('inside of the data directory, around it, and of a lake that was never published', async () => {
-    await expect(take()).rejects.toMatchObject({
+    const unpublished = await mkdtemp(join(tmpdir(), 'insights-etl-unpublished-'));
+    outsides.push(unpublished);
+    await expect(take({}, unpublished)).rejects.toMatchObject({
       failure: 'config',
       message: expect.stringContaining('Nothing is published'),
     });
-    await world.run(EVENTS);
     for (const place of [world.dataDir, join(world.dataDir, 'backup'), join(world.dataDir, '..')]) {
       const refused = backupLake(world.config(), place, world.runtime, new AbortController().signal);
       await expect(refused).rejects.toMatchObject({
@@ -205,7 +215,6 @@ describe('a backup is refused', () => {
   });
 
   it('of a file that is not what was published, and leaves the earlier one as it was', async () => {
-    await world.run(EVENTS);
     await take();
     await insert(1);
     await world.run(EVENTS);

@@ -30,9 +30,13 @@ export interface World extends AsyncDisposable {
   keep(): Promise<() => Promise<void>>;
 }
 
-/** A data directory with its own source, or with a shared one that its owner closes. */
-export async function openWorld(source: SandboxOptions | Sandbox, settings: Tree = {}): Promise<World> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'insights-etl-test-'));
+/** A data directory with its own source, or with a shared one that its owner closes. `givenDir` belongs to its owner too. */
+export async function openWorld(
+  source: SandboxOptions | Sandbox,
+  settings: Tree = {},
+  givenDir?: string,
+): Promise<World> {
+  const dataDir = givenDir ?? (await mkdtemp(join(tmpdir(), 'insights-etl-test-')));
   const kept = `${dataDir}-kept`;
   const shared = 'url' in source;
   const sandbox = shared ? source : await startSandbox({ rate: 0, memory: true, ...source });
@@ -90,8 +94,33 @@ export async function openWorld(source: SandboxOptions | Sandbox, settings: Tree
     },
     async [Symbol.asyncDispose]() {
       if (!shared) await sandbox.close();
-      for (const folder of [dataDir, kept]) await rm(folder, { recursive: true, force: true });
+      for (const folder of givenDir ? [] : [dataDir, kept]) await rm(folder, { recursive: true, force: true });
     },
+  };
+}
+
+export interface LoadedWorlds extends AsyncDisposable {
+  /** A new source, and the lake that was loaded from one like it. Only the newest of these worlds can be used. */
+  next(): Promise<World>;
+}
+
+/** Loads a lake once for many tests: each starts with a copy of it, and with a source as it was then. */
+export async function loadOnce(
+  source: SandboxOptions,
+  request: RunRequest,
+  settings: Tree = {},
+): Promise<LoadedWorlds> {
+  const first = await openWorld(source, settings);
+  await first.run(request);
+  const putBack = await first.keep();
+  return {
+    async next() {
+      await putBack();
+      const sandbox = await startSandbox({ rate: 0, memory: true, ...source });
+      const world = await openWorld(sandbox, settings, first.dataDir);
+      return { ...world, [Symbol.asyncDispose]: () => sandbox.close() };
+    },
+    [Symbol.asyncDispose]: () => first[Symbol.asyncDispose](),
   };
 }
 
