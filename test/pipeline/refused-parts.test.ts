@@ -7,6 +7,7 @@ import { runPipeline } from '../../src/pipeline/run.ts';
 import { withoutPage } from '../../src/pipeline/refused-parts.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
+import { campaign } from '../support/campaign.ts';
 import { SOURCE, orderFaults } from './support/faulty.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
 
@@ -32,30 +33,32 @@ afterAll(() => sandbox.close());
 beforeEach(() => orderFaults(sandbox, []));
 
 describe('a page that is refused whole', () => {
-  it.each([
+  for (const [where, batchBytes] of [
     ['in a batch of its own', 1000],
     ['in a batch with others', 1_000_000],
-  ])(
-    '%s: all others are loaded and the run exits with 4 and names it; once the source is repaired, it is loaded too',
-    async (_, batchBytes) => {
-      await using world = await openWorld(sandbox);
-      await orderFaults(sandbox, [BAD]);
-      for (const time of ['first', 'second']) {
-        const report = await run(world, batchBytes);
-        expect(report.exitCode, `the ${time} run`).toBe(EXIT.source);
-        expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'failed', error: { failure: 'source' } });
-        expect(reportOf(report, 'Events').error?.message).toContain('the page was refused');
-      }
-      const after = await world.sql(`select state, min(hour) < '2026-10-30T10:00:00Z' as early, max(hour) > '2026-10-31' as late
+  ] as const)
+    it(
+      `${where}: all others are loaded and the run exits with 4 and names it; once the source is repaired, it is loaded too`,
+      campaign(batchBytes > 1000),
+      async () => {
+        await using world = await openWorld(sandbox);
+        await orderFaults(sandbox, [BAD]);
+        for (const time of ['first', 'second']) {
+          const report = await run(world, batchBytes);
+          expect(report.exitCode, `the ${time} run`).toBe(EXIT.source);
+          expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'failed', error: { failure: 'source' } });
+          expect(reportOf(report, 'Events').error?.message).toContain('the page was refused');
+        }
+        const after = await world.sql(`select state, min(hour) < '2026-10-30T10:00:00Z' as early, max(hour) > '2026-10-31' as late
       from coverage where source_rows > 0 and state in ('verified', 'partial') group by all order by state`); // prettier-ignore
-      expect(after).toEqual([
-        { state: 'partial', early: true, late: false },
-        { state: 'verified', early: false, late: true },
-      ]);
-      await orderFaults(sandbox, []);
-      expect((await run(world, batchBytes)).exitCode).toBe(EXIT.ok);
-    },
-  );
+        expect(after).toEqual([
+          { state: 'partial', early: true, late: false },
+          { state: 'verified', early: false, late: true },
+        ]);
+        await orderFaults(sandbox, []);
+        expect((await run(world, batchBytes)).exitCode).toBe(EXIT.ok);
+      },
+    );
 
   it('when every page is refused, the run stops after a few of them', async () => {
     await using world = await openWorld(sandbox);

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findReport, listReports } from '../../../src/query/report.ts';
 import type { Options } from './support/calendar.ts';
 import { shown } from './support/cases.ts';
+import { campaign } from '../../support/campaign.ts';
 import { openLake, type Lake } from './support/lake.ts';
 import { picker, randomWorld, seeded } from './support/random.ts';
 import { RECKONED, tenantWorld, type Cell } from './support/reckon.ts';
@@ -79,12 +80,13 @@ async function differences(report: string, options: Options): Promise<unknown[]>
   });
 }
 
-describe.each(choices)('over random tenants by $grain in $zone', (choice) => {
-  it.each(Object.keys(RECKONED))('%s equals the second computation', async (report) => {
-    const words = { redirect_to_install: ['store', 'redirect'], attribution: ['medium', 'origin', 'tag'] }[report];
-    for (const by of words ?? ['']) expect(await differences(report, { ...choice, by })).toEqual([]);
+for (const choice of choices)
+  describe(`over random tenants by ${choice.grain} in ${choice.zone}`, campaign(choice === choices[0]), () => {
+    it.each(Object.keys(RECKONED))('%s equals the second computation', async (report) => {
+      const words = { redirect_to_install: ['store', 'redirect'], attribution: ['medium', 'origin', 'tag'] }[report];
+      for (const by of words ?? ['']) expect(await differences(report, { ...choice, by })).toEqual([]);
+    });
   });
-});
 
 describe('the second computation', () => {
   it('knows every KPI but those that tell a state of now', async () => {
