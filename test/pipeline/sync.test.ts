@@ -193,7 +193,7 @@ describe('changes at the source after a load', () => {
 
 describe('a mass disappearance at the source', () => {
   it('is refused with its own exit code, and nothing changes', async () => {
-    world = await openWorld({ rows: 5000, days: 10, seed: 2, now: NOW, frozen: true });
+    world = await openWorld({ rows: 7000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run();
     const before = await world.published();
     const erased = await world.sandbox.apply({
@@ -220,7 +220,7 @@ describe('a mass disappearance at the source', () => {
   });
 
   it('is mirrored with --allow-deletes', async () => {
-    world = await openWorld({ rows: 5000, days: 10, seed: 2, now: NOW, frozen: true });
+    world = await openWorld({ rows: 7000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run(EVENTS);
     await world.sandbox.apply({
       action: 'erase',
