@@ -47,10 +47,10 @@ export interface CompareOptions {
 }
 
 export interface MassLossOptions extends CompareOptions {
-  /** Share of the loaded rows that may vanish from a day, or from the whole range. @default 0.2 */
-  readonly maxShare?: number;
-  /** Fewer vanished rows than this never count as mass loss. @default 100 */
-  readonly minRows?: number;
+  /** Share of the loaded rows that may vanish from a day, or from the whole range. */
+  readonly maxShare: number;
+  /** Fewer vanished rows than this never count as mass loss. */
+  readonly minRows: number;
 }
 
 /** A day, or the whole range, that lost too many rows. */
@@ -84,9 +84,9 @@ export function diff(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, opt
 export function massLoss(
   view: SourceView,
   held: ReadonlyMap<Instant, HeldCell>,
-  options: MassLossOptions = {},
+  options: MassLossOptions,
 ): readonly Loss[] {
-  const { maxShare = 0.2, minRows = 100 } = options;
+  const { maxShare, minRows } = options;
   const days = new Map<Instant, { heldRows: number; lostRows: number }>();
   const all = { heldRows: 0, lostRows: 0 };
   let range: { from: Instant; to: Instant } | undefined;

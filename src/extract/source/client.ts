@@ -17,27 +17,19 @@ import { decide } from './retry.ts';
 import type { Trouble } from './retry.ts';
 
 export interface ClientSettings {
-  /** Milliseconds to wait for the head of a response. @default 300_000 */
+  /** Milliseconds to wait for the head of a response. */
   readonly timeoutMs: number;
-  /** Milliseconds without a byte of the body after which the call counts as broken. @default 60_000 */
+  /** Milliseconds without a byte of the body after which the call counts as broken. */
   readonly stallMs: number;
-  /** Calls for one query, retries included. @default 8 */
+  /** Calls for one query, retries included. */
   readonly attempts: number;
-  /** Milliseconds for one query, with its waits and retries. @default 1_800_000 */
+  /** Milliseconds for one query, with its waits and retries. */
   readonly totalMs: number;
-  /** Bytes that a body may have after decompression. @default 1_000_000_000 */
+  /** Bytes that a body may have after decompression. */
   readonly maxBodyBytes: number;
-  /** Milliseconds that a call in flight may go on after a stop was requested. @default 0 */
-  readonly graceMs?: number;
+  /** Milliseconds that a call in flight may go on after a stop was requested. */
+  readonly graceMs: number;
 }
-
-export const CLIENT_DEFAULTS: ClientSettings = {
-  timeoutMs: 300_000,
-  stallMs: 60_000,
-  attempts: 8,
-  totalMs: 1_800_000,
-  maxBodyBytes: 1_000_000_000,
-};
 
 /** Counters of one tenant since the process started. */
 interface ClientStats {
@@ -157,7 +149,6 @@ export function createClient(options: ClientOptions): Client {
       if (attempt > 1) stats.retries++;
       const limits = {
         ...settings,
-        graceMs: settings.graceMs ?? 0,
         remainingMs: Math.max(1, deadline.leftMs()),
         maxBodyBytes: Math.min(job.maxBodyBytes, settings.maxBodyBytes),
       };

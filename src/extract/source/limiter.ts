@@ -17,8 +17,6 @@ export interface Limiter {
   acquire(signal?: AbortSignal): Promise<() => void>;
   /** After a 429: sends no call for `afterMs`, and fewer calls per minute from then on. */
   throttle(afterMs: number): void;
-  /** Total milliseconds that callers have waited for slots. */
-  readonly waitedMs: number;
   close(): Promise<void>;
 }
 
@@ -37,7 +35,6 @@ export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
   const record = await openRecord(file, runtime, minute);
   const queue: symbol[] = [];
   let wake = deferred();
-  let waitedMs = 0;
   let calls = 0;
   const wakeQueue = (): void => {
     wake.resolve();
@@ -58,7 +55,6 @@ export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
     async acquire(signal) {
       const ticket = Symbol('ticket');
       queue.push(ticket);
-      const waitStart = runtime.monotonic();
       try {
         await waitForTurn(ticket, signal);
         // Written before the call is sent, so that after a crash the next run still counts it.
@@ -81,7 +77,6 @@ export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
         }
         return release;
       } finally {
-        waitedMs += runtime.monotonic() - waitStart;
         queue.splice(queue.indexOf(ticket), 1);
         wakeQueue();
       }
@@ -89,9 +84,6 @@ export async function openLimiter(options: LimiterOptions): Promise<Limiter> {
     throttle(afterMs) {
       minute.throttle(runtime.monotonic(), afterMs);
       wakeQueue();
-    },
-    get waitedMs() {
-      return waitedMs;
     },
     close: () => record.close(),
   };

@@ -4,11 +4,11 @@
  */
 import { describe, expect, it } from 'vitest';
 import { InsightsError } from '../../../src/kernel/errors.ts';
-import { createClient, CLIENT_DEFAULTS } from '../../../src/extract/source/client.ts';
+import { createClient } from '../../../src/extract/source/client.ts';
 import { EnvelopeError } from '../../../src/extract/source/envelope-error.ts';
 import { scanEnvelope } from '../../../src/extract/source/envelope.ts';
 import { hastyClock } from '../../extract/support/clock.ts';
-import { unlimited } from '../../extract/support/limits.ts';
+import { CLIENT_SETTINGS, unlimited } from '../../extract/support/limits.ts';
 import { candidates, makeBody } from './support/bodies.ts';
 import { chanceOf, ROWS, SEED } from './support/chance.ts';
 
@@ -107,7 +107,7 @@ describe(`bodies of seed ${SEED}`, () => {
       baseUrl: 'http://127.0.0.1:1',
       credential: async () => ({ header: 'X-API-KEY', value: 'key' }),
       limiter: unlimited(),
-      settings: { ...CLIENT_DEFAULTS, attempts: 2 },
+      settings: { ...CLIENT_SETTINGS, attempts: 2 },
       runtime: { ...hastyClock(), fetch },
     });
     let answers = 0;

@@ -123,9 +123,11 @@ describe('gaps that a page may extend across', () => {
 });
 
 describe('mass loss is detected', () => {
+  const limits = { maxShare: 0.2, minRows: 100 };
+
   test('per day', () => {
     const before = held({ 0: [300], 1: [300], 24: [300], 25: [300] });
-    expect(massLoss(view({ 0: [300], 1: [300], 24: [240], 25: [0] }), before)).toEqual([
+    expect(massLoss(view({ 0: [300], 1: [300], 24: [240], 25: [0] }), before, limits)).toEqual([
       { from: start + DAY, to: start + 2n * DAY, heldRows: 600, lostRows: 360 },
     ]);
   });
@@ -134,18 +136,18 @@ describe('mass loss is detected', () => {
     const hours = Array.from({ length: 10 }, (_, k) => k * 24);
     const before = held(Object.fromEntries(hours.map((k) => [k, [60]])));
     const now = view(Object.fromEntries(hours.map((k) => [k, [30]])), { upper: hour(240) });
-    expect(massLoss(now, before)).toEqual([{ from: start, to: hour(217), heldRows: 600, lostRows: 300 }]);
+    expect(massLoss(now, before, limits)).toEqual([{ from: start, to: hour(217), heldRows: 600, lostRows: 300 }]);
   });
 
   test('even when other hours gained as much', () => {
-    expect(massLoss(view({ 0: [0], 1: [900] }), held({ 0: [300], 1: [600] }))).toHaveLength(1);
+    expect(massLoss(view({ 0: [0], 1: [900] }), held({ 0: [300], 1: [600] }), limits)).toHaveLength(1);
   });
 
   test('but not for few rows, a small share, new hours, or expired rows', () => {
-    expect(massLoss(view({}), held({ 0: [99] }))).toEqual([]);
-    expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }))).toEqual([]);
-    expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }), { maxShare: 0.05 })).toHaveLength(1);
-    expect(massLoss(view({ 0: [900] }), new Map())).toEqual([]);
-    expect(massLoss(view({}), held({ 0: [1000] }), { retentionEdge: hour(1) })).toEqual([]);
+    expect(massLoss(view({}), held({ 0: [99] }), limits)).toEqual([]);
+    expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }), limits)).toEqual([]);
+    expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }), { ...limits, maxShare: 0.05 })).toHaveLength(1);
+    expect(massLoss(view({ 0: [900] }), new Map(), limits)).toEqual([]);
+    expect(massLoss(view({}), held({ 0: [1000] }), { ...limits, retentionEdge: hour(1) })).toEqual([]);
   });
 });

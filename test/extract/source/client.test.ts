@@ -49,7 +49,15 @@ async function bench(
     baseUrl: server.baseUrl,
     credential: async () => ({ header: 'X-API-KEY', value: SECRET }),
     limiter,
-    settings: { timeoutMs: 5000, stallMs: 5000, attempts: 4, totalMs: 600_000, maxBodyBytes: 1e9, ...settings },
+    settings: {
+      timeoutMs: 5000,
+      stallMs: 5000,
+      attempts: 4,
+      totalMs: 600_000,
+      maxBodyBytes: 1e9,
+      graceMs: 0,
+      ...settings,
+    },
     runtime: clock,
     ...options,
   });

@@ -75,7 +75,7 @@ describe('invariant 4: no sliding minute at the server holds more calls than the
     expect(starts.filter((at) => at === 0)).toHaveLength(10);
     expect(starts.filter((at) => at <= 60_100)).toHaveLength(20);
     expect(fullestMinute(starts)).toBe(10);
-    expect(limiter.waitedMs).toBeGreaterThan(0);
+    expect(clock.sleeps.length).toBeGreaterThan(0);
     await limiter.close();
   });
 

@@ -1,4 +1,5 @@
 import { SlidingMinute } from '../../../src/extract/source/sliding-minute.ts';
+import type { ClientSettings } from '../../../src/extract/source/client.ts';
 import type { Limiter } from '../../../src/extract/source/limiter.ts';
 
 /** A limiter that never delays a call, for tests of what is sent and not of when. */
@@ -10,7 +11,16 @@ export function unlimited(): Limiter {
       return () => {};
     },
     throttle: (afterMs) => minute.throttle(0, afterMs),
-    waitedMs: 0,
     close: async () => {},
   };
 }
+
+/** The settings that the configuration has by default, without a grace period. */
+export const CLIENT_SETTINGS: ClientSettings = {
+  timeoutMs: 300_000,
+  stallMs: 60_000,
+  attempts: 8,
+  totalMs: 1_800_000,
+  maxBodyBytes: 1_000_000_000,
+  graceMs: 0,
+};

@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import pLimit from 'p-limit';
 import { afterAll } from 'vitest';
-import { CLIENT_DEFAULTS, createClient } from '../../../src/extract/source/client.ts';
+import { createClient } from '../../../src/extract/source/client.ts';
 import type { Client, ClientSettings } from '../../../src/extract/source/client.ts';
 import type { FetchOptions } from '../../../src/extract/fetch/fetch.ts';
 import { EMPTY, combine } from '../../../src/model/fingerprint.ts';
@@ -12,7 +12,7 @@ import type { LandedPage } from '../../../src/model/page.ts';
 import { startSandbox } from '../../../sandbox/sandbox.ts';
 import type { Sandbox, SandboxOptions } from '../../../sandbox/sandbox.ts';
 import { hastyClock } from './clock.ts';
-import { unlimited } from './limits.ts';
+import { CLIENT_SETTINGS, unlimited } from './limits.ts';
 
 export const NOW = '2026-03-20T10:30:00Z';
 
@@ -38,7 +38,7 @@ export function sources(): (options: SandboxOptions, settings?: Partial<ClientSe
       baseUrl: sandbox.url,
       credential: async () => ({ header: 'X-API-KEY', value: sandbox.keyOf('demo') }),
       limiter: unlimited(),
-      settings: { ...CLIENT_DEFAULTS, ...settings },
+      settings: { ...CLIENT_SETTINGS, ...settings },
       runtime: hastyClock(),
     });
     return {
