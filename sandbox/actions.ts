@@ -1,6 +1,6 @@
 /**
- * What can be done to a running sandbox: rows that arrive late, erasures, expiry, time that passes, new faults. One set of
- * actions for the admin server, the scenario file and tests.
+ * Changes to a running sandbox: late rows, erasures, expiry, passing time, new faults. The admin server, the scenario file
+ * and tests use the same actions.
  */
 import { z } from 'zod';
 import { DAY, formatInstant, HOUR, MINUTE, parseInstant, SECOND, type Instant } from './instant.ts';
@@ -14,7 +14,7 @@ import { fillWindow } from './synthetic.ts';
 const table = z.enum(TABLE_NAMES);
 const tenant = z.string().min(1);
 const instant = z.string().refine((text) => parseInstant(text) !== undefined, 'Expected an ISO 8601 instant.');
-/** `90s`, `15m`, `3h`, `2d`; a minus turns it back. */
+/** `90s`, `15m`, `3h`, `2d`; a minus sign moves the clock back. */
 const DURATION = /^(-?)(\d+)(s|m|h|d)$/;
 const UNIT: Readonly<Record<string, bigint>> = { s: SECOND, m: MINUTE, h: HOUR, d: DAY };
 
@@ -23,7 +23,7 @@ export const actionSchema = z.discriminatedUnion('action', [
     action: z.literal('rows'),
     table,
     tenant,
-    /** Objects, or lines of NDJSON where the very text of a value matters. */
+    /** Objects, or lines of NDJSON where the exact text of a value matters. */
     rows: z.array(z.union([z.string(), z.record(z.string(), z.unknown())])),
   }),
   z.strictObject({
@@ -58,7 +58,7 @@ export type SandboxAction = z.input<typeof actionSchema>;
 /** Rows added or removed, or the sandbox's time after the action. */
 export type ActionResult = { readonly rows: number } | { readonly now: string } | { readonly faults: number };
 
-/** Returns the function that carries actions out; it throws a ZodError for one that is not well-formed. */
+/** Returns the function that carries out an action. It throws ZodError when the action is not valid. */
 export function createActions(sandbox: { store: Store; clock: SandboxClock; faults: Faults }) {
   const { store, clock, faults } = sandbox;
   return async (given: unknown): Promise<ActionResult> => {
@@ -68,7 +68,7 @@ export function createActions(sandbox: { store: Store; clock: SandboxClock; faul
         const { table: name, tenant, rows } = action;
         const cells = rows.map((row, index) => {
           const line = typeof row === 'string' ? row : JSON.stringify(row);
-          // A row that names a tenant keeps it in its column, also a foreign one.
+          // A row that names a tenant keeps that name, even if it is another tenant's.
           return parseRow(line, TABLES[name], `row ${index + 1}`).map((cell, column) =>
             cell === '' && TABLES[name].columns[column]?.name === 'tenantId' ? tenant : cell,
           );
@@ -77,7 +77,7 @@ export function createActions(sandbox: { store: Store; clock: SandboxClock; faul
       }
       case 'generate': {
         const [from, to] = [at(action.from), at(action.to)];
-        // An id must differ from those of the first fill, whose seeds are smaller.
+        // A large seed, so that ids differ from those of the initial rows, whose seeds are smaller.
         const window = { start: from, span: to - from, rows: action.rows, seed: 1_000_000_000 + action.seed * 16 };
         await fillWindow(store, action.tenant, action.table, window);
         return { rows: action.rows };
@@ -104,7 +104,7 @@ export function createActions(sandbox: { store: Store; clock: SandboxClock; faul
 
 function at(text: string): Instant {
   const parsed = parseInstant(text);
-  if (parsed === undefined) throw new TypeError('the schema has let a bad instant through');
+  if (parsed === undefined) throw new TypeError('The schema accepted a text that is not an instant.');
   return parsed;
 }
 

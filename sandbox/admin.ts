@@ -1,7 +1,7 @@
 /**
- * The admin surface, on a loopback port of its own so that a client under test can never reach it by the public
- * address: `POST /rows /generate /erase /expire /clock /faults` carry out the action of that name, `GET /calls`,
- * `/counts` and `/clock` answer what there is. No credential: it listens on 127.0.0.1 alone.
+ * The admin API, on its own loopback port, so that a client under test cannot reach it through the public address.
+ * `POST /rows`, `/generate`, `/erase`, `/expire`, `/clock` and `/faults` carry out the action of that name; `GET /calls`,
+ * `/counts` and `/clock` read the state. It needs no credential, because it listens only on 127.0.0.1.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { z } from 'zod';
@@ -41,9 +41,9 @@ async function answer(service: AdminService, request: IncomingMessage): Promise<
       ];
       return read
         ? { status: 200, body: await read() }
-        : { status: 404, body: { error: 'GET /calls, /counts or /clock' } };
+        : { status: 404, body: { error: 'Only /calls, /counts and /clock can be read.' } };
     }
-    if (request.method !== 'POST') return { status: 405, body: { error: 'GET or POST' } };
+    if (request.method !== 'POST') return { status: 405, body: { error: 'Only GET and POST are allowed.' } };
     const action = pathname.slice(1);
     return { status: 200, body: await service.apply({ ...parseAction(action, text, searchParams), action }) };
   } catch (error) {
@@ -55,8 +55,8 @@ async function answer(service: AdminService, request: IncomingMessage): Promise<
 }
 
 /**
- * The body is the action without its name. `/rows?table=…&tenant=…` takes NDJSON instead, which keeps every value as written;
- * `/faults` takes the bare list of rules.
+ * The body is the action without its name. `/rows?table=…&tenant=…` takes NDJSON, which keeps every value as written.
+ * `/faults` also takes just the list of rules.
  */
 function parseAction(action: string, text: string, query: URLSearchParams): Record<string, unknown> {
   if (action === 'rows' && query.has('table')) {

@@ -1,15 +1,14 @@
 /**
- * Runs one compiled query and decides what the client gets: the rows, or a failure in the shape that the limit mode
- * asks for. The whole body is held as bytes until it is known whether it is a success, because the status line goes
- * first; the byte cap bounds it.
+ * Runs one compiled query and decides what the client gets: the rows, or a failure in the form of the limit mode. The whole
+ * body is kept in memory until the outcome is known, because the status line is sent first; the byte cap limits its size.
  */
 import { problem, type Answer } from './problem.ts';
 import type { Store } from './store.ts';
 import { envelope, rowsAsJson, type ResultColumn, type WireOptions } from './wire.ts';
 
 /**
- * How the cap shows, each form as documented or seen: an error object as the last element of `rows` in a 200, an error beside
- * the rows in a 200, a 400, or nothing at all: the rows just stop.
+ * How the source reports that an answer exceeds a cap. Each form has been documented or observed: an error object as the
+ * last element of `rows` in a 200, an error next to the rows in a 200, a 400, or no report at all: the rows just end.
  */
 export type LimitMode = 'one-api-errors' | 'exceptions' | 'top-level' | 'error-400' | 'silent';
 export const LIMIT_MODES: readonly LimitMode[] = ['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent'];
@@ -17,7 +16,7 @@ export const LIMIT_MODES: readonly LimitMode[] = ['one-api-errors', 'exceptions'
 export interface Limits {
   /** Rows that an answer may hold; Infinity = no cap. */
   readonly rows: number;
-  /** Bytes of row text that an answer may hold; Infinity = no cap, then it is held in memory whatever its size. */
+  /** Bytes of row text that an answer may hold; Infinity = no cap, and then an answer of any size is kept in memory. */
   readonly bytes: number;
   readonly mode: LimitMode;
   readonly timeoutMs: number;
@@ -28,15 +27,15 @@ export interface Question {
   readonly columns: readonly ResultColumn[];
   readonly limits: Limits;
   readonly wire: WireOptions;
-  /** What a fault does to each row's JSON text. */
+  /** How a fault changes each row's JSON text. */
   readonly editRow?: ((row: string, index: number, columns: readonly ResultColumn[]) => string) | undefined;
-  /** An error that a fault puts into the rows or beside them. */
+  /** An error that a fault adds to the rows or next to them. */
   readonly failure?: { readonly where: 'rows' | 'beside'; readonly json: string } | undefined;
 }
 
 type Cap = 'rows' | 'bytes';
 
-/** Aborting `signal` (the client went away) interrupts the query and rejects. */
+/** Aborting `signal` (because the client disconnected) interrupts the query and rejects. */
 export async function answerQuery(store: Store, question: Question, signal: AbortSignal): Promise<Answer> {
   const { limits, wire, columns, editRow, failure } = question;
   const timeout = AbortSignal.timeout(limits.timeoutMs);

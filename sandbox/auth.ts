@@ -7,15 +7,15 @@ export type Access =
   | { readonly kind: 'unknown-tenant' };
 
 const KEY_PREFIX = 'sandbox-';
-/** What follows it makes another key for the same tenant, to try a rotation. */
+/** A suffix that makes another key for the same tenant, for testing rotation. */
 const VERSION = /:\w+$/;
-/** A key that is valid but lacks the scope, to try how a client explains a 403. */
+/** The suffix of a key that is valid but lacks the scope, for testing how a client explains a 403. */
 const WITHOUT_SCOPE = '-noscope';
 
 /**
  * Decides whether a request may query `tenant`. A credential belongs to one tenant: `sandbox-<tenant>`, sent as
- * `X-API-KEY` or as a bearer token; `sandbox-<tenant>:<version>` is another one for the same, and `sandbox-<tenant>-noscope`
- * is valid and lacks the scope.
+ * `X-API-KEY` or as a bearer token. `sandbox-<tenant>:<version>` is another key of the same tenant, and
+ * `sandbox-<tenant>-noscope` is a valid key without the scope.
  */
 export function checkAccess(headers: IncomingHttpHeaders, tenant: string, tenants: readonly string[]): Access {
   const key = credentialOf(headers)?.replace(VERSION, '');

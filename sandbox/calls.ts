@@ -1,11 +1,11 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 
-/** One call to the query endpoint, whatever became of it. */
+/** One call to the query endpoint, with any outcome. */
 export interface CallRecord {
   /** Real time of arrival, ISO with milliseconds; `received` is the same. */
   readonly time: string;
   readonly received: string;
-  /** When the last byte was handed over or the connection ended. */
+  /** When the last byte was sent or the connection ended. */
   finished: string;
   readonly tenant: string;
   /** 0 when no status line was sent. */
@@ -14,11 +14,11 @@ export interface CallRecord {
   /** Bytes of the body before compression. */
   bytes: number;
   query: string;
-  /** The kind of the fault rule that this call met. */
+  /** The kind of the fault that was applied to the call. */
   fault?: string;
 }
 
-/** Keeps the finished calls in order of their ends and, if asked to, appends each to a file as one NDJSON line. */
+/** Keeps finished calls in the order in which they ended. Appends each to `file`, if given, as one NDJSON line. */
 export function createCallLog(file: string | undefined) {
   const calls: CallRecord[] = [];
   let descriptor = file === undefined ? undefined : openSync(file, 'a');
@@ -26,7 +26,7 @@ export function createCallLog(file: string | undefined) {
     calls,
     add(call: CallRecord): void {
       calls.push(call);
-      // At once and in one write: whoever reads the file sees whole lines, also while calls are under way.
+      // In one synchronous write, so that a reader of the file sees complete lines at any time.
       if (descriptor !== undefined) writeSync(descriptor, `${JSON.stringify(call)}\n`);
     },
     close(): void {

@@ -1,4 +1,4 @@
-/** Puts an answer on the wire, whole or damaged on purpose. */
+/** Sends an answer, intact or deliberately damaged. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { deflate, gzip } from 'node:zlib';
@@ -6,8 +6,8 @@ import type { CallRecord } from './calls.ts';
 import type { Answer } from './problem.ts';
 
 /**
- * How an answer is sent when not as it should be. `reset` and `stall` before its first byte, within the headers or after
- * half of the body; `end`: half of the body, then the end; `length`: another length is announced than is sent.
+ * How to damage the delivery of an answer. `reset` and `stall` happen before its first byte, within the headers, or after
+ * half of the body. `end`: the body ends half-way. `length`: the announced length differs from what is sent.
  */
 export type Delivery =
   | { readonly how: 'reset'; readonly at: 'before' | 'headers' | 'body' }
@@ -24,26 +24,26 @@ export interface Sending {
   readonly response: ServerResponse;
   readonly answer: Answer;
   readonly call: CallRecord;
-  /** Writes the call down; done before the last byte, so that whoever has the answer finds the record. */
+  /** Records the call. Done before the last byte is sent, so that a client that has the answer finds the record. */
   readonly record: () => Promise<void>;
   readonly gzip: boolean;
   readonly delivery: Delivery | undefined;
 }
 
-/** Nothing of the answer is ever sent: it need not be made. */
+/** True when no part of the answer will be sent, so that the query need not run. */
 export function isNeverSent(delivery: Delivery | undefined): boolean {
   if (delivery?.how === 'stall') return delivery.at === 'before' && delivery.resumeAfterMs === undefined;
   return delivery?.how === 'reset' && delivery.at !== 'body';
 }
 
-/** Resolves when everything was handed over or the connection has ended. */
+/** Resolves when everything was sent or the connection has ended. */
 export async function send(sending: Sending): Promise<void> {
   const { request, response, answer, call, record, delivery } = sending;
   const { socket } = request;
   if (delivery?.how === 'reset' && delivery.at !== 'body') {
     await record();
     if (delivery.at === 'before') return void socket.resetAndDestroy();
-    // The reset overtakes what still stands in a buffer: it may come only after the bytes have left.
+    // A reset discards buffered bytes, so it must wait until they have been sent.
     return void socket.write('HTTP/1.1 200 OK\r\nContent-Type: appli', () =>
       setTimeout(() => socket.resetAndDestroy(), 5),
     );
@@ -69,7 +69,7 @@ export async function send(sending: Sending): Promise<void> {
         body.subarray(0, half),
       );
       await record();
-      // With a content length the client can see that bytes are missing; without one the body simply ends.
+      // With a content length, the client can see that bytes are missing; without one, the body just ends.
       return void (delivery.contentLength ? socket.end() : response.end());
     case 'drip':
       return drip(sending, { ...headers, ...length }, body);
@@ -102,23 +102,23 @@ interface Packed {
   readonly chunked: boolean;
 }
 
-/** The body as its encoding, ordered or agreed upon, makes it. */
-async function packed({ request, answer, gzip: wanted, delivery }: Sending): Promise<Packed> {
+/** The body in the encoding that a fault requires or that the client accepts. */
+async function packed({ request, answer, gzip: isEnabled, delivery }: Sending): Promise<Packed> {
   const form = delivery?.how === 'encoded' ? delivery.form : undefined;
-  const agreed = wanted && /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
+  const agreed = isEnabled && /\bgzip\b/.test(request.headers['accept-encoding'] ?? '');
   const base = { 'content-type': answer.contentType, ...answer.headers };
   const chunked = form?.endsWith('chunked') ?? false;
   if (form === 'chunked' || (form === undefined && !agreed)) return { body: answer.body, headers: base, chunked };
   const encoding = form === 'deflate' ? 'deflate' : 'gzip';
   const headers = { ...base, 'content-encoding': encoding };
   if (form === 'not-gzip') return { body: answer.body, headers, chunked };
-  // Level 1: a page is packed once and read once on the same machine.
+  // Level 1, because each page is compressed and read only once, on the same machine.
   const body = await promisify(encoding === 'gzip' ? gzip : deflate)(answer.body, { level: 1 });
   if (form === 'corrupt-gzip') body.fill(0xff, Math.floor(body.length / 2), Math.floor(body.length / 2) + 16);
   return { body: form === 'cut-gzip' ? body.subarray(0, Math.floor(body.length / 2)) : body, headers, chunked };
 }
 
-/** The head and the first bytes, handed to the network. */
+/** Sends the head and the first bytes. */
 async function begin(
   response: ServerResponse,
   status: number,
@@ -145,7 +145,7 @@ async function drip(
   response.end(body.subarray(at));
 }
 
-/** Without a length, and no faster than the client takes it. */
+/** Sends a stream without a content length, no faster than the client reads it. */
 async function sendStream(
   { response, answer, call, record }: Sending,
   stream: NonNullable<Answer['stream']>,
@@ -174,7 +174,7 @@ async function drained(response: ServerResponse): Promise<boolean> {
   });
 }
 
-/** Waits until the client gives up (false) or, if a time is given, until it has passed (true). */
+/** Waits until the client disconnects (false) or, if a time is given, until it has passed (true). */
 async function pause(response: ServerResponse, ms: number | undefined): Promise<boolean> {
   if (response.destroyed) return false;
   return new Promise((resolve) => {

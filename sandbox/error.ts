@@ -1,4 +1,4 @@
-/** An option, a file or a row that the sandbox cannot use. `hint` is the next step; `where` names places, never content. */
+/** An option, a file or a row that the sandbox cannot use. `hint`: the next step. `where`: names of places, never content. */
 export class SandboxError extends Error {
   override readonly name = 'SandboxError';
   readonly hint: string;

@@ -1,11 +1,11 @@
-/** Bodies that no client should hold, made piece by piece: they cost the sandbox no memory either. */
+/** Bodies too large for a client to keep in memory. They are generated piece by piece, so the sandbox needs no memory. */
 import { constants, createGzip } from 'node:zlib';
 import { pipeline, Readable } from 'node:stream';
 
 const PIECE = 64 * 1024;
 const ROW = '["6f1d2c9e-0b1a-4a55-9a51-0c5b7d1e0001","2026-01-01T00:00:00.0000000Z","","PageView","","{}"]';
 
-/** Never ends: the client has to. */
+/** Never ends; the client must disconnect. */
 export function* endlessBody(form: 'rows' | 'text' | 'blanks' | 'members'): Generator<Buffer> {
   const start = { rows: `{"rows":[${ROW}`, text: '{"rows":[["', blanks: '{"rows":[', members: '{"more":[0' }[form];
   const again = { rows: `,${ROW}`, text: 'x', blanks: ' ', members: ',0' }[form];
@@ -14,7 +14,7 @@ export function* endlessBody(form: 'rows' | 'text' | 'blanks' | 'members'): Gene
   for (;;) yield Buffer.from(piece);
 }
 
-/** Brackets in brackets, closed properly at the end. */
+/** Nested brackets, all of them closed at the end. */
 export function* deepBody(at: 'answer' | 'cell', levels: number): Generator<Buffer> {
   yield Buffer.from(at === 'cell' ? '{"rows":[[' : '{"result":');
   yield* repeated('[', levels);
@@ -22,7 +22,7 @@ export function* deepBody(at: 'answer' | 'cell', levels: number): Generator<Buff
   yield Buffer.from(at === 'cell' ? ']]}' : '}');
 }
 
-/** One row whose last cell is a text of so many bytes. */
+/** One row whose last cell is a string of the given size. */
 export function* giantRowBody(bytes: number): Generator<Buffer> {
   yield Buffer.from('{"rows":[');
   yield* giantRow(bytes);
@@ -35,10 +35,10 @@ function* giantRow(bytes: number): Generator<Buffer> {
   yield Buffer.from('"]');
 }
 
-/** A few kilobytes on the wire for a megabyte of blanks. */
+/** A megabyte of blanks compresses to a few kilobytes. */
 export function gzipBomb(bytes: number): AsyncIterable<Buffer> {
   const gzip = createGzip({ level: constants.Z_BEST_SPEED });
-  // A client that leaves ends both.
+  // Both end when the client disconnects.
   pipeline(Readable.from(blanks(bytes)), gzip, () => {});
   return gzip;
 }

@@ -1,4 +1,4 @@
-/** What each kind of reply does to a call: an answer of its own, a damaged delivery, or a change to the right answer. */
+/** The effect of each kind of fault: another answer, a damaged delivery, or a change to the correct answer. */
 import type { Limits, Question } from './answer.ts';
 import type { Delivery } from './delivery.ts';
 import { deepBody, endlessBody, giantRowBody, gzipBomb } from './fault-bodies.ts';
@@ -7,11 +7,11 @@ import { problem, type Answer } from './problem.ts';
 import { literal } from './store.ts';
 import type { ResultColumn, WireOptions } from './wire.ts';
 
-/** What a reply changes; the server applies what is present. */
+/** The changes that a fault makes. The server applies those that are present. */
 export interface Fault {
   readonly name: Reply['kind'];
   readonly answer?: Answer;
-  /** Takes the SQL of a table and its id column. */
+  /** Changes the SQL of a table; gets the SQL and the name of the id column. */
   readonly relation?: (sql: string, id: string) => string;
   readonly limits?: Partial<Limits>;
   readonly wire?: Partial<WireOptions>;
@@ -26,7 +26,7 @@ type Effects = {
   [Kind in Reply['kind']]: (reply: Extract<Reply, { kind: Kind }>, call: FaultyCall) => Omit<Fault, 'name'>;
 };
 
-/** One line or a few for each kind of reply: add one here and to the schema of the rules. */
+/** A new kind of reply needs an entry here and one in the schema of the rules. */
 const EFFECTS: Effects = {
   status: (reply, call) => ({ answer: statusAnswer(reply, call) }),
   html: ({ status }) => ({ answer: html(status) }),
@@ -85,7 +85,7 @@ const EFFECTS: Effects = {
 };
 
 export function effect(reply: Reply, call: FaultyCall): Fault {
-  // The table's type ties each kind to its reply; indexing by a union loses the tie.
+  // The type of the table maps each kind to its reply; indexing by a union loses that relation.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the line above
   const make = EFFECTS[reply.kind] as unknown as (reply: Reply, call: FaultyCall) => Omit<Fault, 'name'>;
   return { name: reply.kind, ...make(reply, call) };
@@ -101,12 +101,12 @@ function statusAnswer(
   };
   const value = typeof retryAfter === 'string' ? later[retryAfter] : retryAfter?.toString();
   const headers = value === undefined ? {} : { 'retry-after': value };
-  const told = problem(status, 'A fault rule asked for this answer.', { headers });
+  const answer = problem(status, 'This answer comes from a fault rule.', { headers });
   switch (body) {
     case 'problem':
-      return told;
+      return answer;
     case 'problem-text':
-      return { ...told, contentType: 'text/plain; charset=utf-8' };
+      return { ...answer, contentType: 'text/plain; charset=utf-8' };
     case 'echo':
       return problem(status, `The request with the credential ${credential ?? 'none'} failed.`, { headers });
     case 'html':
@@ -142,7 +142,7 @@ function besideFailure(member: string): string {
   return `${JSON.stringify(member)}:${JSON.stringify(value)}`;
 }
 
-/** The engine's v1 form tells a failure after the first rows in a second table; 2 = error. */
+/** The engine's v1 form reports a failure after the first rows in a second table; severity 2 = error. */
 function withStatusTable(body: Buffer): Buffer {
   const columns = ['Timestamp', 'Severity', 'SeverityName', 'StatusCode', 'StatusDescription'];
   const table = {
@@ -153,7 +153,7 @@ function withStatusTable(body: Buffer): Buffer {
   return Buffer.concat([body.subarray(0, body.length - 2), Buffer.from(`,${JSON.stringify(table)}]}`)]);
 }
 
-/** One cell more at the end, or the first cell gone; a row that is an object gets or loses a member likewise. */
+/** Adds a cell at the end or removes the first one. For rows that are objects, the same with members. */
 function reshape(row: string, width: 1 | -1): string {
   const cells: unknown = JSON.parse(row);
   if (!Array.isArray(cells)) return width === 1 ? row.replace(/\}$/, ',"surplus":"surplus"}') : '{}';
@@ -169,7 +169,7 @@ function first(rows: number, chosen: Chosen, value: string): NonNullable<Fault['
   return (row, index, columns) => (index < rows ? edited(row, columns, chosen, value) : row);
 }
 
-/** A row with another value in the chosen columns; one that has none of them stays as it is. */
+/** Replaces the value of the given columns. A row without these columns is not changed. */
 function edited(row: string, columns: readonly ResultColumn[], chosen: Chosen, value: string): string {
   const cells: unknown = JSON.parse(row);
   if (Array.isArray(cells)) {

@@ -1,6 +1,6 @@
 /**
- * Misbehaviour by rule. A rule matches calls, lets `after` of them pass, then replaces or damages the answers of `times`
- * more. Everything is declarative and seeded: the same calls in the same order meet the same faults.
+ * Faults by rule. A rule matches calls, lets the first `after` of them pass, and then replaces or damages the answers of the
+ * next `times`. Rules are declarative and seeded: the same calls in the same order get the same faults.
  */
 import { z } from 'zod';
 import { effect, type Fault } from './fault-effects.ts';
@@ -16,14 +16,14 @@ function isPattern(text: string): boolean {
 }
 
 const count = z.int().min(0);
-/** How many of an answer's first rows are damaged. */
+/** How many rows are damaged, counted from the first. */
 const rows = count.default(1);
 const reply = z.discriminatedUnion('kind', [
-  // Instead of the answer.
+  // Replies that replace the answer.
   z.strictObject({
     kind: z.literal('status'),
     status: z.int().min(400).max(599),
-    /** Seconds, the same as an HTTP date, words that are neither, or left out. */
+    /** Seconds, `date` for an HTTP date, `nonsense` for invalid text; without it, no header is sent. */
     retryAfter: z.union([z.number().min(0), z.enum(['date', 'nonsense'])]).optional(),
     /** `problem-text`: a problem document as text/plain; `echo`: one whose detail repeats the credential. */
     body: z.enum(['problem', 'problem-text', 'echo', 'html', 'text', 'empty']).default('problem'),
@@ -32,29 +32,29 @@ const reply = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('redirect'),
     status: z.union([301, 302, 303, 307, 308].map((status) => z.literal(status))).default(307),
-    /** Another address; left out: the same one again. */
+    /** The target of the redirect. @default the same address */
     location: z.string().optional(),
   }),
   z.strictObject({ kind: z.literal('refused-function'), name: z.string() }),
   z.strictObject({
     kind: z.literal('endless-body'),
-    /** What goes on for ever: rows, one text, blanks between rows, members beside the rows. */
+    /** What never ends: the rows, one string, blanks between rows, or members next to the rows. */
     form: z.enum(['rows', 'text', 'blanks', 'members']).default('rows'),
   }),
   z.strictObject({
     kind: z.literal('deep-nesting'),
     levels: z.int().min(1).default(1_000_000),
-    /** Where the brackets stand: around the answer, in a row's cell, or inside the text of one. */
+    /** Where the brackets are: around the answer, in a cell, or in the string of a cell. */
     at: z.enum(['answer', 'cell', 'text']).default('cell'),
   }),
   z.strictObject({ kind: z.literal('giant-row'), bytes: z.int().min(1).default(300_000_000) }),
   z.strictObject({ kind: z.literal('gzip-bomb'), bytes: z.int().min(1).default(1_000_000_000) }),
-  // The answer, delivered badly.
+  // Replies that damage the delivery of the answer.
   z.strictObject({ kind: z.literal('reset'), at: z.enum(['before', 'headers', 'body']).default('before') }),
   z.strictObject({
     kind: z.literal('stall'),
     at: z.enum(['before', 'body']).default('before'),
-    /** Then go on; without it the call hangs until the client gives up. */
+    /** Milliseconds after which the answer continues; without it, the call hangs until the client disconnects. */
     ms: count.optional(),
   }),
   z.strictObject({
@@ -68,7 +68,7 @@ const reply = z.discriminatedUnion('kind', [
     kind: z.literal('encoding'),
     form: z.enum(['gzip', 'deflate', 'chunked', 'gzip-chunked', 'corrupt-gzip', 'cut-gzip', 'not-gzip']),
   }),
-  // Another answer than the right one.
+  // Replies that change the content of the answer.
   z.strictObject({ kind: z.literal('silent-truncation'), rows }),
   z.strictObject({
     kind: z.literal('error-in-rows'),
@@ -80,7 +80,7 @@ const reply = z.discriminatedUnion('kind', [
   }),
   z.strictObject({
     kind: z.literal('deferred-failure'),
-    /** The rows in the engine's own envelope, the failure behind them: a status table, or the last frame. */
+    /** The engine's envelope, with the failure after the rows: in a status table (v1) or in the last frame (v2). */
     form: z.enum(['v1', 'v2']).default('v2'),
   }),
   z.strictObject({
@@ -102,7 +102,7 @@ const reply = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('outside-window'), rows }),
   z.strictObject({
     kind: z.literal('stale-replica'),
-    /** Share of the rows that this call does not see yet. */
+    /** Share of the rows that are missing from this answer. */
     share: z.number().min(0).max(1).default(0.1),
   }),
 ]);
@@ -114,14 +114,14 @@ const rule = z.strictObject({
       table: z.enum(TABLE_NAMES).optional(),
       /** A regular expression that the query text must match. */
       query: z.string().refine(isPattern, 'Expected a regular expression.').optional(),
-      /** A regular expression that the key or token must match: one that is refused from now on has expired. */
+      /** A regular expression that the key or token must match, for example to simulate an expired one. */
       credential: z.string().refine(isPattern, 'Expected a regular expression.').optional(),
-      /** `page`: the query takes rows; `summary`: it summarizes; `other`: neither. */
+      /** `page`: the query has `take` or `limit`; `summary`: it has `summarize`; `other`: neither. */
       kind: z.enum(['page', 'summary', 'other']).optional(),
     })
     .default({}),
   after: count.default(0),
-  /** How many matching calls meet the fault; null = all of them from then on. */
+  /** How many matching calls get the fault; null = all of them from then on. */
   times: count.nullable().default(1),
   probability: z.number().min(0).max(1).default(1),
   seed: z.int().default(1),
@@ -131,20 +131,20 @@ const rule = z.strictObject({
 export const faultRules = z.array(rule);
 type Rule = z.output<typeof rule>;
 export type Reply = Rule['reply'];
-/** What a rule may look at. */
+/** The properties of a call that rules can match. */
 export interface FaultyCall {
   readonly tenant: string;
   readonly query: string;
   readonly now: Date;
-  /** As the client sent it, for the replies that repeat it. */
+  /** The credential that the client sent, for replies that repeat it. */
   readonly credential?: string | undefined;
 }
 
-/** A rule as it is written; everything but `reply` may be left out. */
+/** A rule as it is written. Only `reply` is required. */
 export type FaultRule = z.input<typeof rule>;
 
 export interface Faults {
-  /** The fault that this call meets, if any; the first matching rule that still has one wins. */
+  /** The fault for this call, if any: that of the first matching rule that is not used up. */
   next(call: FaultyCall): Fault | undefined;
   set(rules: readonly FaultRule[]): void;
 }

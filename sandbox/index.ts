@@ -1,4 +1,4 @@
-/** What the commands `sandbox` and `demo` load when they run. A production install works without this folder. */
+/** Loaded by the commands `sandbox` and `demo` when they run. A production install works without this folder. */
 export type { LimitMode } from './answer.ts';
 export { SandboxError } from './error.ts';
 export { startSandbox } from './sandbox.ts';

@@ -1,6 +1,6 @@
 /**
- * UTC instants as ticks of 100 ns since 1970-01-01, the engine's own precision. The sandbox keeps its own arithmetic: a
- * mistake in the pipeline's must not be repeated by the source that it is tested against.
+ * UTC instants as ticks of 100 ns since 1970-01-01, the engine's own precision. The sandbox has its own arithmetic, so that a
+ * mistake in the pipeline's is not repeated by the source that it is tested against.
  */
 export type Instant = bigint;
 

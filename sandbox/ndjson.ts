@@ -1,7 +1,7 @@
 /**
- * Reads rows of a table from NDJSON, one object a line, keeping every dynamic value as the very text of its line.
- * A JSON parser would re-print 1e5 as 100000.0, cut 12345678901234567890 to 53 bits and resolve \u escapes; DuckDB's
- * reader does the first and the last. So the members of a line are found by a scan and cut out of it.
+ * Reads rows of a table from NDJSON, one object per line, and keeps every dynamic value exactly as it is written.
+ * A JSON parser would print 1e5 as 100000.0, cut 12345678901234567890 to 53 bits and resolve \u escapes; DuckDB's reader
+ * does the first and the last. So the members of a line are located by a scan and cut out of it.
  */
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
@@ -11,10 +11,10 @@ import { SandboxError } from './error.ts';
 import { parseInstant, type Instant } from './instant.ts';
 import type { Table } from './tables.ts';
 
-/** One cell in the sandbox's storage form: guid, string and dynamic as text, datetime as ticks, null as null. */
+/** One cell as the sandbox stores it: guid, string and dynamic as text, datetime as ticks, null as null. */
 export type Cell = string | Instant | null;
 
-/** The lines of a file, without their ends; `.gz` is unpacked. Split at \n only: JSON text may hold U+2028 unescaped. */
+/** The lines of a file, without line ends; `.gz` is decompressed. Split only at \n: JSON may hold an unescaped U+2028. */
 export async function* readLines(path: string): AsyncGenerator<string> {
   const file = createReadStream(path);
   let bytes: Readable = file;
@@ -34,7 +34,7 @@ export async function* readLines(path: string): AsyncGenerator<string> {
   if (rest !== '') yield rest;
 }
 
-/** The cells of one line in the order of `table.columns`. `place` is named in errors ("events.ndjson line 12"). */
+/** The cells of one line in the order of `table.columns`. Errors name `place` ("events.ndjson line 12"). */
 export function parseRow(line: string, table: Table, place: string): Cell[] {
   const members = scanMembers(line);
   if (members === undefined) throw badLine(`${place} is not a JSON object`);
@@ -54,12 +54,12 @@ function badLine(message: string): SandboxError {
   return new SandboxError(message, { hint: 'Each line must be one JSON object with the columns of its table.' });
 }
 
-/** A cell of a string column whose JSON is not a string keeps its JSON text, as the engine's ingestion does. */
+/** The value of a string column. JSON that is not a string keeps its JSON text, as in the engine's ingestion. */
 function text(raw: string): string {
   return raw.startsWith('"') ? String(JSON.parse(raw)) : raw;
 }
 
-/** The top-level members of a JSON object, each value as its raw text; undefined when the line is not an object. */
+/** The top-level members of a JSON object, each value as raw text; undefined when the line is not an object. */
 function scanMembers(line: string): Map<string, string> | undefined {
   const members = new Map<string, string>();
   let at = skipBlanks(line, 0);

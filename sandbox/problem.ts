@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 
-/** A whole answer, ready to be sent. */
+/** A complete answer, ready to be sent. */
 export interface Answer {
   readonly status: number;
   readonly contentType: string;
@@ -8,11 +8,11 @@ export interface Answer {
   /** Rows in it, for the record of calls. */
   readonly rows: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Bytes made while they are sent, in place of `body`. */
+  /** Bytes that are generated while they are sent, instead of `body`. */
   readonly stream?: () => Iterable<Buffer> | AsyncIterable<Buffer>;
 }
 
-/** An RFC 7807 body as the service's other endpoints document it; validation adds `errors` by field. */
+/** An RFC 7807 body, as the service documents it for its other endpoints; validation adds `errors` by field. */
 export function problem(
   status: number,
   detail: string,

@@ -1,15 +1,15 @@
 /**
- * The documented limit: so many calls in any sliding minute, counted per tenant. A refused call is not counted,
- * as at a gateway whose budget is of accepted calls; otherwise a client that retries at once would never recover.
+ * The documented limit: a number of calls in any sliding minute, counted per tenant. A rejected call does not count, as in
+ * gateways that limit accepted calls; otherwise a client that retries at once would never recover.
  */
 export interface RateLimit {
-  /** Admits a call (undefined) or tells after how many milliseconds the next one will be admitted. */
+  /** Admits a call (undefined), or returns the milliseconds until the next one will be admitted. */
   admit(tenant: string): number | undefined;
 }
 
 const WINDOW_MS = 60_000;
 
-/** `callsPerMinute` 0 means no limit. `nowMs` must never go back (a monotonic clock). */
+/** `callsPerMinute` 0 means no limit. `nowMs` must be a monotonic clock. */
 export function createRateLimit(callsPerMinute: number, nowMs: () => number): RateLimit {
   const admitted = new Map<string, number[]>();
   return {

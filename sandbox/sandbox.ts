@@ -1,6 +1,6 @@
 /**
- * A faithful Insights API on loopback: it authenticates, limits, keeps Logs for a while, executes KQL, and misbehaves when
- * told to. `startSandbox` brings it up with its data; closing it removes all it made.
+ * A faithful Insights API on loopback. It authenticates, limits the rate, expires Logs, executes KQL, and simulates faults.
+ * `startSandbox` starts it with its data; closing it removes all the files it created.
  */
 import { readFile, stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
@@ -25,57 +25,57 @@ import type { Shape } from './synthetic-hours.ts';
 import { DEFAULT_WIRE, type WireOptions } from './wire.ts';
 
 export interface SandboxOptions {
-  /** @default 0, any free port */
+  /** 0 = any free port. @default 0 */
   readonly port?: number | undefined;
   readonly adminPort?: number | undefined;
   /** Folder with `logs|events|metrics.ndjson(.gz)`; without it the data is synthetic. */
   readonly data?: string | undefined;
-  /** Synthetic rows a tenant, over the three tables. @default 100000 */
+  /** Synthetic rows per tenant, in all three tables. @default 100000 */
   readonly rows?: number | undefined;
-  /** Days before now that synthetic rows lie in. @default 60 */
+  /** How many days before now the synthetic rows begin. @default 60 */
   readonly days?: number | undefined;
   /** @default 1 */
   readonly seed?: number | undefined;
   /** @default 'wallet' */
   readonly shape?: Shape | undefined;
-  /** Tenants to serve; of a data folder all that its rows name, else `demo`. */
+  /** Tenants to serve. @default all tenants in the data folder; `demo` for synthetic data */
   readonly tenants?: readonly string[] | undefined;
-  /** The sandbox's time at its start, ISO; it runs on from there. @default the machine's time */
+  /** The sandbox's time when it starts, ISO; it runs on from there. @default the machine's time */
   readonly now?: string | undefined;
-  /** Stop the sandbox's time between changes. @default false */
+  /** Move the sandbox's time only by actions. @default false */
   readonly frozen?: boolean | undefined;
-  /** Hide rows later than the sandbox's now, so that recorded rows come in as time passes. @default false */
+  /** Hide rows later than the sandbox's time, so that recorded rows appear as time passes. @default false */
   readonly replay?: boolean | undefined;
-  /** Rows an answer may hold; 0 = no cap. @default 500000 */
+  /** Rows that an answer may hold; 0 = no cap. @default 500000 */
   readonly rowCap?: number | undefined;
-  /** Bytes of rows an answer may hold; 0 = no cap. @default 67108864 (64 MB) */
+  /** Bytes of rows that an answer may hold; 0 = no cap. @default 67108864 (64 MB) */
   readonly byteCap?: number | undefined;
   /** @default 'one-api-errors' */
   readonly limitMode?: LimitMode | undefined;
   /** @default 240000 */
   readonly queryTimeoutMs?: number | undefined;
-  /** Calls in any sliding minute, per tenant, by the real clock; 0 = no limit. @default 60 */
+  /** Calls in any sliding minute, per tenant, in real time; 0 = no limit. @default 60 */
   readonly rate?: number | undefined;
-  /** How a 429 of the limit says when to come back. @default 'seconds' */
+  /** How a 429 of the rate limit gives the time to wait. @default 'seconds' */
   readonly retryAfter?: 'seconds' | 'date' | 'none' | undefined;
   /** @default 45 */
   readonly logsDays?: number | undefined;
-  /** Rows carry `internal-<tenant>` as their tenantId instead of the path's. @default false */
+  /** Rows have `internal-<tenant>` as their tenantId instead of the tenant in the path. @default false */
   readonly internalTenantIds?: boolean | undefined;
   readonly wire?: Partial<WireOptions> | undefined;
   /** Rules, or a JSON file of them. */
   readonly faults?: readonly FaultRule[] | string | undefined;
   /** Steps, or a JSON file of them. */
   readonly scenario?: readonly ScenarioStep[] | string | undefined;
-  /** NDJSON file that each call is appended to. */
+  /** NDJSON file to which each call is appended. */
   readonly calls?: string | undefined;
   /** Keep the data in memory instead of a temporary file. @default false */
   readonly memory?: boolean | undefined;
   /** @default '1GB' */
   readonly memoryLimit?: string | undefined;
-  /** Aborting it ends the sandbox, also while it still loads. */
+  /** Aborting it stops the sandbox, even while it is still loading. */
   readonly signal?: AbortSignal | undefined;
-  /** Told when a step of the scenario fails, or the file of calls cannot be written. */
+  /** Called when a step of the scenario fails or the file of calls cannot be written. */
   readonly onError?: ((error: unknown) => void) | undefined;
 }
 
@@ -86,7 +86,7 @@ export interface Sandbox extends AsyncDisposable {
   readonly tenants: readonly string[];
   readonly calls: readonly CallRecord[];
   now(): Instant;
-  /** The key that opens a tenant. */
+  /** The key of a tenant. */
   keyOf(tenant: string): string;
   /** Adds or erases rows, moves the clock, replaces the fault rules. */
   apply(action: SandboxAction): Promise<ActionResult>;
@@ -107,7 +107,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   const store = await openStore({
     memory: options.memory ?? false,
     memoryLimit: options.memoryLimit ?? '1GB',
-    // Threads that wait for each other cost more than so few rows.
+    // With few rows, coordinating threads costs more than it saves.
     threads: options.rows !== undefined && options.rows <= FEW_ROWS ? 1 : undefined,
   });
   const log = createCallLog(options.calls);
@@ -122,10 +122,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   options.signal?.addEventListener('abort', () => void close());
   try {
     options.signal?.throwIfAborted();
-    // The parser takes a second to load and DuckDB works meanwhile.
+    // The parser takes a second to load, while DuckDB loads the data.
     const [compile] = await Promise.all([loadEngine(store), loadData(store, options, clock.now())]);
     options.signal?.throwIfAborted();
-    // Loading takes its time; the sandbox's own time starts with its service, so that runs are alike.
+    // Loading takes a while. The sandbox's time starts when it begins to serve, so that runs are repeatable.
     if (start !== undefined) clock.set(start);
     const apply = createActions({ store, clock, faults });
     const scenario = await startScenario(steps, apply, options.onError ?? (() => undefined));
@@ -188,7 +188,7 @@ async function loadEngine(store: Store): Promise<Service['compile']> {
   const [{ loadKql }, { KQL_MACROS }] = await Promise.all([import('./kql/compile.ts'), import('./kql/macros.ts')]);
   await store.run(KQL_MACROS);
   const compile = await loadKql();
-  // The first analysis takes a second: better now than within the first call's time.
+  // The first analysis takes a second. Doing it here keeps it out of the time of the first call.
   compile('print now()', { nowTicks: 0n, parameters: {}, relations: { Logs: '', Events: '', Metrics: '' } });
   return compile;
 }
@@ -200,7 +200,7 @@ async function loadData(store: Store, options: SandboxOptions, now: Instant): Pr
   for (const tenant of tenants ?? ['demo']) await fillTenant(store, tenant, { rows, days, seed, shape, now });
 }
 
-/** Every table whose file is there; the tenants are those that the rows name, or those asked for. */
+/** Loads every table that has a file, for the given tenants or for all tenants that the rows name. */
 async function loadFolder(store: Store, folder: string, only: readonly string[] | undefined): Promise<void> {
   let found = 0;
   for (const tenant of only ?? []) await store.addTenant(tenant);
@@ -212,8 +212,8 @@ async function loadFolder(store: Store, folder: string, only: readonly string[] 
     await store.addRows(name, rowsOf(file, name), only ? { only } : {});
   }
   if (found > 0) return;
-  throw new SandboxError('The data folder holds none of logs, events or metrics as .ndjson or .ndjson.gz.', {
-    hint: 'Point --data at a folder with at least one of them, or leave it out for synthetic data.',
+  throw new SandboxError('The data folder has no file named logs, events or metrics with .ndjson or .ndjson.gz.', {
+    hint: 'Point --data at a folder with at least one of these files, or omit it for synthetic data.',
     where: { folder },
   });
 }
@@ -226,7 +226,7 @@ async function* rowsOf(file: string, name: (typeof TABLE_NAMES)[number]): AsyncG
   }
 }
 
-/** A list given as such, or read from a JSON file. */
+/** A list that is given directly or read from a JSON file. */
 async function listOf<S extends z.ZodType>(given: unknown, what: string, schema: S): Promise<z.output<S>> {
   const where: Record<string, string> = typeof given === 'string' ? { file: given } : {};
   let list: unknown = given ?? [];
@@ -235,7 +235,7 @@ async function listOf<S extends z.ZodType>(given: unknown, what: string, schema:
       list = JSON.parse(await readFile(given, 'utf8'));
     } catch (error) {
       throw new SandboxError(`The ${what} file cannot be read as JSON.`, {
-        hint: 'It must exist and hold one JSON list.',
+        hint: 'The file must exist and contain one JSON list.',
         where,
         cause: error,
       });
@@ -244,12 +244,12 @@ async function listOf<S extends z.ZodType>(given: unknown, what: string, schema:
   const parsed = schema.safeParse(list);
   if (parsed.success) return parsed.data;
   throw new SandboxError(`The ${what} are not valid:\n${z.prettifyError(parsed.error)}`, {
-    hint: 'The formats are in docs/sandbox.md.',
+    hint: 'docs/sandbox.md describes the formats.',
     where,
   });
 }
 
-/** Where a flag says 0, there is no cap. */
+/** 0 means no cap. */
 function cap(value: number): number {
   return value === 0 ? Infinity : value;
 }

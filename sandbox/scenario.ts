@@ -1,7 +1,7 @@
 /**
- * A script of what happens while the sandbox runs: a list of `{"afterCalls": N, "do": action}` and `{"atMs": N, "do":
- * action}`. A step after N calls is carried out before the last byte of the N-th answer goes out, so that the next
- * call sees it; a step at N milliseconds is as exact as a timer is.
+ * A script of changes while the sandbox runs: a list of `{"afterCalls": N, "do": action}` and `{"atMs": N, "do": action}`.
+ * A step after N calls is carried out before the last byte of the N-th answer is sent, so that the next call sees it. A step
+ * at N milliseconds is as exact as a timer.
  */
 import { z } from 'zod';
 import { actionSchema, type ActionResult } from './actions.ts';
@@ -16,12 +16,12 @@ export const scenarioSchema = z.array(step);
 export type ScenarioStep = z.input<typeof step>;
 
 export interface Scenario {
-  /** To be awaited once a call. */
+  /** Must be awaited once per call. */
   callDone(): Promise<void>;
   stop(): void;
 }
 
-/** Starts the script's timers. A step that fails is told to `onError`: the calls go on. */
+/** Starts the timers of the script. A step that fails is reported to `onError`; the sandbox keeps serving. */
 export async function startScenario(
   given: readonly ScenarioStep[],
   apply: (action: unknown) => Promise<ActionResult>,
@@ -29,7 +29,7 @@ export async function startScenario(
 ): Promise<Scenario> {
   const steps = scenarioSchema.parse(given);
   let done = 0;
-  // Steps are carried out one after the other, in the order in which they fall due.
+  // Steps are carried out one after another, in the order in which they become due.
   let last: Promise<void> = Promise.resolve();
   const carryOut = async (action: unknown): Promise<void> => {
     last = last.then(async () => apply(action)).then(() => undefined, onError);

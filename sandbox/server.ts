@@ -1,6 +1,6 @@
 /**
- * The query endpoint: `POST /api/{tenantId}/insights/query`. Checks come in the order of a real gateway: path and method,
- * credential, rate, body, then the query itself. A fault rule acts once the call is known to be well-formed.
+ * The query endpoint: `POST /api/{tenantId}/insights/query`. Checks are in the order of a real gateway: path and method,
+ * credential, rate, body, then the query itself. Fault rules apply only to well-formed calls.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { z } from 'zod';
@@ -25,12 +25,12 @@ export interface Service {
   readonly now: () => Instant;
   readonly relations: (tenant: string, now: Instant) => Record<TableName, string>;
   readonly rate: RateLimit;
-  /** Whether a 429 of the rate limit says when to come back. */
+  /** How a 429 of the rate limit gives the time to wait. */
   readonly retryAfter: 'seconds' | 'date' | 'none';
   readonly faults: Faults;
   readonly limits: Limits;
   readonly wire: WireOptions;
-  /** Called once a call, before its last byte goes out: what it does is seen by the next call. */
+  /** Called once per call, before its last byte is sent, so that the next call sees its effects. */
   readonly onCall: (call: CallRecord) => Promise<void>;
 }
 
@@ -52,7 +52,7 @@ export function createQueryServer(service: Service): Server {
 async function handle(service: Service, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const match = PATH.exec(request.url?.split('?')[0] ?? '');
   const tenant = match ? decode(match[1]) : undefined;
-  if (tenant === undefined) return plain(response, problem(404, 'There is nothing at this path.'));
+  if (tenant === undefined) return plain(response, problem(404, 'There is no resource at this path.'));
   if (request.method !== 'POST') {
     return plain(response, problem(405, 'Only POST is allowed here.', { headers: { allow: 'POST' } }));
   }
@@ -75,7 +75,7 @@ async function handle(service: Service, request: IncomingMessage, response: Serv
     if (fault) call.fault = fault.name;
     await send({ request, response, answer, call, record, gzip: service.wire.gzip, delivery: fault?.delivery });
   } catch (error) {
-    // The client went away: there is nobody to answer. Or it has half of an answer: no other one may follow.
+    // Nothing can be sent: the client has disconnected, or it already has half of an answer.
     if (gone.signal.aborted) return;
     if (response.headersSent) {
       response.destroy();
@@ -99,7 +99,7 @@ async function respond(
   signal: AbortSignal,
 ): Promise<Outcome> {
   const refused = refuseAccess(service, request, tenant) ?? refuseRate(service, tenant);
-  // The body of a refused call is read too: the record names its query, and the connection stays usable.
+  // The body of a rejected call is read too, so that the record has its query and the connection can be reused.
   const text = await readBody(request);
   const body = parseBody(text);
   if ('value' in body) call.query = body.value.query;
@@ -159,12 +159,12 @@ function refuseRate({ rate, retryAfter }: Service, tenant: string): Answer | und
   if (waitMs === undefined) return undefined;
   const seconds = Math.max(1, Math.ceil(waitMs / 1000));
   const value = retryAfter === 'date' ? new Date(Date.now() + seconds * 1000).toUTCString() : String(seconds);
-  return problem(429, 'The limit of calls in a minute is used up.', {
+  return problem(429, 'The limit of calls per minute has been reached.', {
     headers: retryAfter === 'none' ? {} : { 'retry-after': value },
   });
 }
 
-/** The text of the body, or undefined when it is longer than a query can be; the rest is read and forgotten. */
+/** The text of the body; undefined when it exceeds the size limit, and then the rest is read and dropped. */
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = [];
   let bytes = 0;
@@ -200,7 +200,7 @@ function badQuery({ code, message }: KqlError): Answer {
   return problem(400, `${kind}: Request is invalid and cannot be processed: ${message}`);
 }
 
-/** DuckDB could not run what the compiler made. Its message may quote a value of a row, so only its class goes out. */
+/** DuckDB could not run the compiled query. Its message may quote a value of a row, so only its class is sent. */
 function engineFailure(error: unknown): Answer {
   const message = error instanceof Error ? error.message : '';
   if (message.startsWith('Out of Memory')) {

@@ -1,7 +1,7 @@
 /**
- * What the sandbox holds: one DuckDB schema a tenant with the three tables, in the storage form that compiled KQL
- * works on (guid and dynamic as text, datetime as ticks of 100 ns, the null string as ''). Rows lie in the order of
- * their timestamps, so that the range of a page query reads few row groups however large the table is.
+ * The data of the sandbox: one DuckDB schema per tenant with the three tables, in the storage form that compiled KQL works
+ * on (guid and dynamic as text, datetime as ticks of 100 ns, the null string as ''). Rows are stored in the order of their
+ * timestamps, so that a page query reads few row groups, however large the table is.
  */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ export interface StoreOptions {
   readonly threads?: number | undefined;
 }
 
-/** Which rows an erasure removes; all given conditions must hold. `share` picks that part of them by the id's hash. */
+/** Which rows an erasure removes: those that meet all given conditions. `share` picks a part of them by the id's hash. */
 export interface RowFilter {
   readonly from?: Instant | undefined;
   readonly to?: Instant | undefined;
@@ -42,9 +42,9 @@ export interface Visibility {
   readonly now: Instant;
   /** Days that Logs are kept. */
   readonly logsDays: number;
-  /** Hide rows later than `now`, so that a recorded data set comes in as the clock runs. */
+  /** Hide rows later than `now`, so that the rows of a recorded data set appear as time passes. */
   readonly replay: boolean;
-  /** What the tenantId column shows instead of the tenant's own name, where the service uses internal ids. */
+  /** The value of the tenantId column when the service uses internal ids instead of the tenant's name. */
   readonly shownAs?: string | undefined;
 }
 
@@ -59,7 +59,7 @@ const CONNECTIONS = 4;
 
 export type Store = Awaited<ReturnType<typeof openStore>>;
 
-/** Opens an empty store. `close` (or `await using`) ends its connections and removes its files. */
+/** Opens an empty store. `close` (or `await using`) closes its connections and removes its files. */
 export async function openStore(options: StoreOptions = {}) {
   await removeAbandoned();
   const folder = options.memory ? undefined : await mkdtemp(path.join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
@@ -67,7 +67,7 @@ export async function openStore(options: StoreOptions = {}) {
     memory_limit: options.memoryLimit ?? '1GB',
     ...(folder ? { temp_directory: path.join(folder, 'spill') } : {}),
     ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
-    // A query must never try a download.
+    // A query must never try to download an extension.
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
   });
@@ -107,7 +107,7 @@ export async function openStore(options: StoreOptions = {}) {
   }
 
   async function closeOnce(): Promise<void> {
-    // What still runs has to end first: a connection must not be closed under a statement.
+    // Running statements must end first, because their connections cannot be closed before.
     const running = all.filter((connection) => !idle.includes(connection));
     const interrupting = setInterval(() => running.forEach((connection) => connection.interrupt()), 20);
     await Promise.all(all.map(take));
@@ -126,14 +126,14 @@ export async function openStore(options: StoreOptions = {}) {
       await using(async (connection) => createTenant(connection, tenant));
     },
 
-    /** Runs statements that answer nothing, each batch on one connection, as many side by side as there are. */
+    /** Runs statements without results: each batch on one connection, all batches in parallel. */
     async run(...batches: string[]): Promise<void> {
       await Promise.all(batches.map(async (sql) => using(async (connection) => connection.run(sql))));
     },
 
     /**
-     * Adds rows given in the column order of the table, to the tenant that their `tenantId` names or to `tenant`.
-     * They are sorted by timestamp first. `only` limits which tenants are taken. Answers the number of rows added.
+     * Adds rows, given in the column order of the table, to `tenant` or to the tenant that their `tenantId` names. Sorts
+     * them by timestamp first. `only`: takes only rows of these tenants. Returns the number of rows added.
      */
     async addRows(
       name: TableName,
@@ -154,12 +154,14 @@ export async function openStore(options: StoreOptions = {}) {
         }
         appender.closeSync();
         await refuseBadJson(connection, stage, name);
-        const wanted = target.tenant === undefined ? await distinctTenants(connection, stage) : [target.tenant];
+        const owners = target.tenant === undefined ? await distinctTenants(connection, stage) : [target.tenant];
         let added = 0;
-        for (const tenant of wanted) {
+        for (const tenant of owners) {
           if (target.only && !target.only.includes(tenant)) continue;
           if (tenant === '') {
-            throw new SandboxError(`Rows of ${name} have no tenantId.`, { hint: 'Each row must name its tenant.' });
+            throw new SandboxError(`Some rows of ${name} have no tenantId.`, {
+              hint: 'Each row must name its tenant.',
+            });
           }
           await createTenant(connection, tenant);
           const own = target.tenant === undefined ? `where "tenantId" = ${literal(tenant)}` : '';
@@ -173,7 +175,7 @@ export async function openStore(options: StoreOptions = {}) {
       });
     },
 
-    /** Removes rows for good and answers how many. */
+    /** Removes rows permanently and returns their number. */
     async erase(tenant: string, name: TableName, filter: RowFilter): Promise<number> {
       const { id, typeColumn } = TABLES[name];
       const conditions = ['true'];
@@ -191,7 +193,7 @@ export async function openStore(options: StoreOptions = {}) {
       });
     },
 
-    /** What the tenant can see at an instant, as the SQL text of each table. */
+    /** The SQL of each table, limited to the rows that the tenant can see at an instant. */
     relations(tenant: string, { now, logsDays, replay, shownAs }: Visibility): Record<TableName, string> {
       const relation = (name: TableName): string => {
         const conditions: string[] = [];
@@ -204,10 +206,10 @@ export async function openStore(options: StoreOptions = {}) {
       return { Logs: relation('Logs'), Events: relation('Events'), Metrics: relation('Metrics') };
     },
 
-    /** Streams a query of one text column, a chunk of rows at a time. Aborting interrupts DuckDB. */
+    /** Streams a query that has one text column, in chunks of rows. Aborting interrupts DuckDB. */
     async *stream(sql: string, signal: AbortSignal): AsyncGenerator<string[]> {
       const connection = await borrow();
-      // DuckDB forgets an interrupt that comes before a statement has really begun: it is repeated until the query ends.
+      // DuckDB ignores an interrupt that comes before the statement has started, so it is repeated until the query ends.
       let repeat: NodeJS.Timeout | undefined;
       const interrupt = (): void => {
         connection.interrupt();
@@ -230,7 +232,7 @@ export async function openStore(options: StoreOptions = {}) {
       }
     },
 
-    /** Rows per tenant, table and hour as stored, whether visible or not. */
+    /** Stored rows per tenant, table and hour, including those that are not visible. */
     async counts(): Promise<HourCount[]> {
       const hours: HourCount[] = [];
       for (const tenant of [...tenants].sort()) {
@@ -271,15 +273,15 @@ function createTable(target: string, name: TableName, mode = ''): string {
   return `create ${mode} table ${target} (${columns.join(', ')})`;
 }
 
-/** A dynamic value was cut out of its line unparsed: what is no JSON must be found now and not in the middle of a query. */
+/** Dynamic values are cut out of their lines unparsed. Invalid JSON must be found here, not in the middle of a query. */
 async function refuseBadJson(connection: DuckDBConnection, stage: string, name: TableName): Promise<void> {
   const dynamic = TABLES[name].columns.filter((column) => column.type === 'dynamic');
   const bad = dynamic.map((column) => `not json_valid(${quote(column.name)})`).join(' or ');
   const reader = await connection.runAndReadAll(`select min(rowid) + 1 from temp.${stage} where ${bad}`);
   const row = reader.getRows()[0]?.[0] ?? undefined;
   if (row === undefined) return;
-  throw new SandboxError(`Row ${String(row)} of ${name} holds a dynamic value that is not JSON.`, {
-    hint: 'properties and value must be JSON.',
+  throw new SandboxError(`Row ${String(row)} of ${name} has a dynamic value that is not JSON.`, {
+    hint: 'The columns properties and value must contain JSON.',
     where: { table: name },
   });
 }
@@ -289,12 +291,12 @@ async function distinctTenants(connection: DuckDBConnection, stage: string): Pro
   return reader.getRows().map(([tenant]) => String(tenant));
 }
 
-/** A sandbox that was killed leaves its folder behind; the process id in the name tells whether it still runs. */
+/** Removes folders of sandboxes that were killed. The process id in a folder's name shows whether it is still running. */
 async function removeAbandoned(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const pid = new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name)?.[1];
     if (pid !== undefined && !isAlive(Number(pid))) {
-      // What cannot be removed belongs to another user, whose next sandbox will do it.
+      // The folder belongs to another user. That user's next sandbox will remove it.
       await rm(path.join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined);
     }
   }
@@ -305,7 +307,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // EPERM: it runs under another user.
+    // EPERM: the process is running as another user.
     return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }

@@ -1,25 +1,25 @@
 /**
- * SQL that makes a stretch of the Events table: the life of wallet passes, computed from the row's index alone.
+ * SQL that generates a part of the Events table: the life of wallet passes, computed only from the index of each row.
  *
- * Row i belongs to cycle i / 20 and plays the role of one of its 20 slots. Each cycle creates two passes; later slots take up
- * a pass of an earlier cycle. Which one is a permutation inside blocks of cycles, shifted by whole blocks, so that
- * every step of a pass's life happens at most once and always after the step before it, with no state and no sort:
+ * Row i belongs to cycle i / 20 and has the role of one of its 20 slots. Each cycle creates two passes; later slots continue
+ * a pass of an earlier cycle. Which one is given by a permutation inside blocks of cycles, shifted by whole blocks, so
+ * that every step of a pass's life happens at most once and always after the previous step, without state or sorting:
  *   fast blocks (about an hour): created, +1 installed, +2 scanned, +3 updated
  *   slow blocks (about a day):   created, +1 installed, +2 removed, +3 installed again or on a second device, +4 scanned
- * Whether a pass is ever installed, removed … is decided by its own hash; a role that finds no such pass becomes
- * a page view or an API request.
+ * The hash of a pass decides whether it is ever installed, removed, and so on. A role without a suitable pass becomes a
+ * page view or an API request.
  */
 import type { HourOfRows } from './synthetic-hours.ts';
 
 export interface Stretch {
   readonly hours: readonly HourOfRows[];
-  /** Rows of the whole table: the schema drifts in its middle. */
+  /** Rows of the whole table. The schema changes half-way through it. */
   readonly total: number;
   readonly days: number;
   readonly seed: number;
   /** The value of the tenantId column, as an SQL literal. */
   readonly tenant: string;
-  /** Ties, duplicates, null ids, revised copies, both spellings. Without it every row is clean. */
+  /** Adds ties, duplicates, null ids, revised copies, and both spellings of event types. Without it every row is clean. */
   readonly mess: boolean;
 }
 
@@ -90,17 +90,17 @@ from (
 }
 
 /**
- * One row per index: `i` (a duplicate repeats the index before it), `ticks` (never falling), two hashes and the
- * flags. Shared by the tables.
+ * One row per index: `i` (a duplicate repeats the previous index), `ticks` (never decreasing), two hashes and the flags.
+ * Used by all tables.
  */
 export function indexedRows({ hours, seed, mess }: Stretch): string {
   const values = hours.map(({ start, span, first, rows, hot }) => `(${start}, ${span}, ${first}, ${rows}, ${hot})`);
-  // Only page views and the like give way to a copy: a lost installation would leave a removal without one.
+  // Copies replace only page views and the like: replacing an installation would leave a removal without one.
   const copy = mess
     ? `case when k > 0 and hash(first + k, ${seed + 1}) % 400 = 0 and ${slot('(first + k)')} in (2, 3, 4, 5, 6, 7, 8, 17, 18, 19) then 1 else 0 end`
     : '0';
   const tie = mess ? `case when pos > 0 and h % 40 = 0 then 1 else 0 end` : '0';
-  // Whole seconds and milliseconds are rounded down together, so that rounding never puts a row before its cause.
+  // All rows of a second or millisecond are rounded down together, so that a row never comes before its cause.
   const ticks = mess
     ? `case
         when hash(t // 10000000, ${seed}) % 8 = 0 then t - t % 10000000
@@ -126,12 +126,12 @@ export function indexedRows({ hours, seed, mess }: Stretch): string {
     )`;
 }
 
-/** The role of an index in its cycle. Seven apart, so that the row before a page view is a step of a pass's life. */
+/** The role of an index in its cycle. In steps of seven, so that the row before a page view is a step of a pass's life. */
 function slot(index: string): string {
   return `(${index} * 7 % ${SLOTS})`;
 }
 
-/** The text of a guid made from a row's index. */
+/** SQL of a guid that is derived from a row's index. */
 export function guid(table: string, seed: number, index: string): string {
   return `md5(concat('${table}${seed}-', ${index}))::uuid::varchar`;
 }
@@ -141,7 +141,7 @@ export function pick(texts: readonly string[], by: string): string {
   return `([${texts.map((text) => `'${text.replaceAll("'", "''")}'`).join(', ')}])[1 + (${by}) % ${texts.length}]`;
 }
 
-/** The JSON text of an event's properties without its last brace: a revised copy still adds a member. */
+/** The JSON text of an event's properties without the closing brace, because a revised copy adds a member. */
 function properties(total: number): string {
   const late = `i >= ${Math.floor(total / 2)}`;
   const passType = pick(['loyalty', 'loyalty', 'loyalty', 'gift-card', 'event-ticket', 'coupon'], 'h2');
@@ -192,7 +192,7 @@ function properties(total: number): string {
   end`;
 }
 
-/** The largest power of two that is at most `wanted`, and at least 1. */
-function powerOfTwo(wanted: number): number {
-  return 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, wanted))));
+/** The largest power of two that is at most `limit`, and at least 1. */
+function powerOfTwo(limit: number): number {
+  return 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, limit))));
 }

@@ -1,20 +1,20 @@
 /**
- * How many rows each hour of a synthetic table gets: days of very different size, quiet nights, one hot hour, slow
- * growth. Pure and seeded, and it always adds up to the rows asked for.
+ * How many rows each hour of a synthetic table has: days of very different size, quiet nights, one hot hour, slow growth.
+ * Pure and seeded. The hours always add up to the requested rows.
  */
 import { ceilTo, DAY, HOUR, type Instant } from './instant.ts';
 
-/** `wallet` is uneven and messy, as a real tenant; `even` fills every hour alike, to measure calls against. */
+/** `wallet` is uneven and messy, like a real tenant. `even` fills every hour equally, for measuring calls. */
 export type Shape = 'wallet' | 'even';
 
 export interface HourOfRows {
   readonly start: Instant;
-  /** Ticks of the hour that lie before the sandbox's now. */
+  /** Ticks of the hour that are before the sandbox's time. */
   readonly span: bigint;
   /** Index of its first row in the table. */
   readonly first: number;
   readonly rows: number;
-  /** Rows of it that share one instant. */
+  /** Rows of the hour that share one instant. */
   readonly hot: number;
 }
 
@@ -28,10 +28,10 @@ export interface Spread {
 
 const HOT_HOUR_SHARE = 0.05;
 const HOT_INSTANT_SHARE = 0.001;
-/** More than the smallest caps that tests use, so that an instant alone can be above a cap. */
+/** More than the smallest caps in tests, so that a single instant can exceed a cap. */
 const HOT_INSTANT_MIN = 80;
 
-/** Spreads rows over the hours of the last `days` before `now`; hours without rows are left out. */
+/** Spreads rows over the hours of the last `days` before `now`. Hours without rows are omitted. */
 export function spreadRows(spread: Spread): HourOfRows[] {
   const hours = hoursOf(spread);
   const weights = spread.shape === 'even' ? hours.map(({ span }) => share(span)) : walletWeights(hours, spread.seed);
@@ -39,13 +39,13 @@ export function spreadRows(spread: Spread): HourOfRows[] {
   return allot(spread.rows, weights).flatMap(({ first, rows }, index) => {
     const hour = hours[index];
     if (!hour || rows === 0) return [];
-    const wanted = Math.max(HOT_INSTANT_MIN, Math.round(spread.rows * HOT_INSTANT_SHARE));
-    const hot = index === hotHour ? Math.min(wanted, Math.floor(rows / 2)) : 0;
+    const target = Math.max(HOT_INSTANT_MIN, Math.round(spread.rows * HOT_INSTANT_SHARE));
+    const hot = index === hotHour ? Math.min(target, Math.floor(rows / 2)) : 0;
     return [{ ...hour, first, rows, hot }];
   });
 }
 
-/** The hourly snapshots of the Metrics table: the same number every hour, and a few hours that were missed. */
+/** The hourly snapshots of the Metrics table: the same number every hour, with a few missing hours. */
 export function spreadSnapshots(spread: Spread): HourOfRows[] {
   const hours = hoursOf(spread).filter(({ span }) => span === HOUR);
   const random = seededRandom(spread.seed + 7);
@@ -72,7 +72,7 @@ function walletWeights(hours: readonly { start: Instant; span: bigint }[], seed:
     let factor = dayFactors.get(day);
     if (factor === undefined) {
       const luck = random();
-      // Most days differ by a factor of three or so; some are nearly empty, some are the day of a campaign.
+      // Most days differ by about a factor of three; some are nearly empty, and some have a campaign.
       factor = luck < 0.06 ? 0.02 : luck > 0.95 ? 6 : Math.exp((random() + random() + random() - 1.5) * 1.4);
       dayFactors.set(day, factor);
     }
@@ -87,7 +87,7 @@ function walletWeights(hours: readonly { start: Instant; span: bigint }[], seed:
   return weights;
 }
 
-/** Whole numbers in proportion to the weights that add up to `rows`: differences of the rounded running sum. */
+/** Whole numbers that are proportional to the weights and add up to `rows`: differences of the rounded running sum. */
 function allot(rows: number, weights: readonly number[]): { first: number; rows: number }[] {
   const total = weights.reduce((sum, weight) => sum + weight, 0) || 1;
   let running = 0;
@@ -109,7 +109,7 @@ function share(span: bigint): number {
   return Number(span) / Number(HOUR);
 }
 
-/** mulberry32: 32 bits of state are plenty for a few thousand draws, and the same on every machine. */
+/** mulberry32: 32 bits of state are enough for a few thousand numbers, and it gives the same ones on every machine. */
 export function seededRandom(seed: number): () => number {
   let state = Math.trunc(seed) >>> 0;
   return () => {

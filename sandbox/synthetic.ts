@@ -1,6 +1,6 @@
 /**
- * Fills a tenant with synthetic rows, made and inserted by DuckDB alone: seeded, the same on every machine and with any number
- * of threads, already in the order of their timestamps, ten million rows in seconds.
+ * Fills a tenant with synthetic rows. DuckDB generates and inserts them: seeded, the same on every machine and with any
+ * number of threads, in the order of their timestamps, and ten million rows take seconds.
  */
 import { TABLE_NAMES, TABLES, type TableName } from './tables.ts';
 import { literal, quote, type Store } from './store.ts';
@@ -9,7 +9,7 @@ import { spreadRows, spreadSnapshots, type HourOfRows, type Spread } from './syn
 
 const LOGS_SHARE = 0.1;
 const METRICS_SHARE = 0.05;
-/** One insert makes about this many rows, so that two can run side by side and neither holds much in memory. */
+/** About the number of rows of one insert. Two inserts run in parallel, and neither needs much memory. */
 const BATCH_ROWS = 400_000;
 
 /** Adds `spread.rows` rows to the three tables of a tenant. */
@@ -27,12 +27,12 @@ export async function fillTenant(store: Store, tenant: string, spread: Spread): 
     const total = hours[name].reduce((sum, hour) => sum + hour.rows, 0);
     const stretch = { total, days: spread.days, seed, tenant: literal(tenant), mess: spread.shape === 'wallet' };
     const inserts = batches(hours[name]).map((part) => insert(tenant, name, { ...stretch, hours: part }));
-    // Two at a time: commits come nearly in the order of time, which is what pruning needs.
+    // Two at a time, so that rows are committed nearly in time order, which pruning needs.
     for (let n = 0; n < inserts.length; n += 2) await store.run(...inserts.slice(n, n + 2));
   }
 }
 
-/** Adds rows to one window of one table, as rows that arrive late would be; ids differ by `seed`. */
+/** Adds rows to one window of one table, for example late rows. Ids depend on `seed`. */
 export async function fillWindow(
   store: Store,
   tenant: string,
@@ -80,7 +80,7 @@ from (
 )`;
 }
 
-/** Hourly snapshots: number, object and array values, a few nulls; one metric turns from number to text half-way. */
+/** Hourly snapshots: number, object and array values, a few nulls. One metric changes from number to text half-way. */
 function metricsSql(stretch: Stretch): string {
   const kinds = ['passes.total', 'passes.installed', 'stores', 'api.latency', 'queue.depth', 'campaign.reach'];
   const late = `i >= ${Math.floor(stretch.total / 2)}`;
@@ -105,7 +105,7 @@ from (
 )`;
 }
 
-/** Tenants of one data set differ from each other: FNV-1a of the name. */
+/** Makes the tenants of one data set differ: FNV-1a of the name. */
 function nameSeed(tenant: string): number {
   let hash = 0x811c9dc5;
   for (const char of tenant) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0;

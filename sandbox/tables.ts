@@ -1,6 +1,6 @@
 /**
- * The three tables as the Insights API documents them (docs.thewalletcrew.io/develop/guides/insights-api). The pipeline
- * has its own list: one that was shared would hide a mistake in it.
+ * The three tables as the Insights API documents them (docs.thewalletcrew.io/develop/guides/insights-api). The pipeline has
+ * its own list: a shared one would hide mistakes.
  */
 export type KqlType = 'guid' | 'datetime' | 'string' | 'dynamic';
 export type TableName = 'Logs' | 'Events' | 'Metrics';

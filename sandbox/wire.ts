@@ -1,20 +1,19 @@
 /**
- * The wire form of an answer, as the engine writes it and as services in front of it are known to reshape it. Each
- * row becomes one JSON text in SQL, so that rows never turn into JavaScript objects; dynamic values go out as the very
- * text that was stored.
+ * The wire form of an answer, as the engine writes it and as services in front of it are known to change it. SQL turns each
+ * row into one JSON text, so that rows never become JavaScript objects. Dynamic values are sent exactly as stored.
  */
 
 export interface WireOptions {
   /**
-   * `rows`: `{"rows":[…]}`; `columns`: the same with `columns` before; `v1`: `{"Tables":[{TableName,Columns,Rows}]}`; `v2`: an
-   * array of frames; `tables`: `{"tables":[{name,columns,rows}]}`; `array`: the bare array. @default 'rows'
+   * `rows`: `{"rows":[…]}`; `columns`: the same with `columns` first; `v1`: `{"Tables":[{TableName,Columns,Rows}]}`; `v2`:
+   * an array of frames; `tables`: `{"tables":[{name,columns,rows}]}`; `array`: only the array. @default 'rows'
    */
   readonly shape: 'rows' | 'columns' | 'v1' | 'v2' | 'tables' | 'array';
   /** Each row as an array of cells or as an object keyed by column. @default 'array' */
   readonly row: 'array' | 'object';
-  /** Seven fractional digits, or without trailing zeros. @default 'full' */
+  /** `full`: seven fractional digits; `trimmed`: without trailing zeros. @default 'full' */
   readonly datetime: 'full' | 'trimmed';
-  /** Dynamic values as JSON, or as a string that holds JSON. @default 'nested' */
+  /** Dynamic values as JSON, or as a string that contains JSON. @default 'nested' */
   readonly dynamic: 'nested' | 'text';
   /** Compress the body if the client accepts gzip. @default false */
   readonly gzip: boolean;
@@ -26,7 +25,7 @@ export interface ResultColumn {
   readonly type: string;
 }
 
-/** What stands before and after the rows of a body. `after` takes members (`"error":{…}`) to put beside the rows. */
+/** The parts of a body before and after its rows. `after` takes members (`"error":{…}`) to add next to the rows. */
 export interface Envelope {
   readonly before: string;
   readonly after: (beside?: string) => string;
@@ -40,7 +39,7 @@ export const DEFAULT_WIRE: WireOptions = {
   gzip: false,
 };
 
-/** A query of one text column: each row of `sql` as JSON text. */
+/** A query with one text column: each row of `sql` as JSON text. */
 export function rowsAsJson(sql: string, columns: readonly ResultColumn[], wire: WireOptions): string {
   const names = columns.map((_, index) => `c${index}`);
   const cells = columns.map((column, index) => {

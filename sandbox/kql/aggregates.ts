@@ -13,7 +13,7 @@ import type { KqlScalarType } from './types.ts';
 interface AggregateCall {
   readonly args: readonly Value[];
   readonly type: KqlScalarType;
-  /** ` filter (where …)` of the `if` forms, or nothing. */
+  /** ` filter (where …)` for the `if` forms, otherwise empty. */
   readonly filter: (condition?: string) => string;
   /** `order by …` of the rows, for lists. */
   readonly order: string;
@@ -38,7 +38,7 @@ const extreme =
     return type === 'string' ? `coalesce(${sql}, '')` : sql;
   };
 
-/** A list of JSON texts, nulls left out, at most as many as the second argument says. */
+/** A list of JSON texts without nulls, of at most the length in the second argument. */
 const gather =
   (distinct: boolean): AggregateRule =>
   ({ args: [value, limit], filter, order }) => {
@@ -53,15 +53,15 @@ const gather =
     return `kql_json_array(${limit ? `(${items})[1:${as(limit, 'long')}]` : items})`;
   };
 
-/** Aggregates of one result. Where nothing was aggregated: 0 for counts and sums, [] for lists, null for the rest. */
+/** Aggregates with one result. Without rows, counts and sums are 0, lists are [], and all others are null. */
 const RULES: Readonly<Record<string, AggregateRule>> = {
   count: ({ filter }) => `count(*)${filter()}`,
   sum: ({ args: [value], type, filter }) => {
     if (!value) return undefined;
-    // DuckDB sums into 128 bits; the cast back to 64 fails loudly where the engine would wrap around.
+    // DuckDB sums in 128 bits. The cast to 64 bits fails where the engine would silently wrap around.
     return `coalesce((sum(${value.sql})${filter()})::${SQL_TYPES[type]}, 0)`;
   },
-  // The average of nothing is 0 divided by 0.
+  // The average of no rows is 0 divided by 0.
   avg: (call) => numbers((x, filter) => `avg(${x})${filter}`, call.type === 'real' ? "'nan'::double" : undefined)(call),
   min: extreme('min'),
   max: extreme('max'),
@@ -103,7 +103,7 @@ const ALIASES: Readonly<Record<string, string>> = {
   argmin: 'arg_min',
 };
 
-/** The `if` form of an aggregate takes its condition as the argument after the aggregate's own. */
+/** The `if` form of an aggregate takes its condition after the aggregate's own arguments. */
 const CONDITIONAL: Readonly<Record<string, string>> = {
   countif: 'count',
   sumif: 'sum',
@@ -129,7 +129,7 @@ export function isAggregate(name: string): boolean {
 
 type Translate = (node: SyntaxNode) => Value;
 
-/** An aggregate inside an expression: one value. */
+/** An aggregate inside an expression, which has one value. */
 export function callAggregate(node: SyntaxNode, name: string, scope: Scope, scalar: Translate): Value {
   const own = ALIASES[name] ?? name;
   const [first, ...rest] = severalValues(node, own, [], scope, scalar) ?? [];
@@ -155,8 +155,8 @@ export function callAggregate(node: SyntaxNode, name: string, scope: Scope, scal
 }
 
 /**
- * The aggregates that give one column or more, which are `arg_max(x, a, b, *)`, `take_any(*)` and `percentiles`.
- * `undefined` for the others. `grouped` names the group's own columns, which a star leaves out.
+ * Aggregates that may give several columns: `arg_max(x, a, b, *)`, `take_any(*)` and `percentiles`. `undefined` for all
+ * others. `grouped`: the columns of the group, which a star does not include.
  */
 export function severalValues(
   node: SyntaxNode,
@@ -190,13 +190,13 @@ export function severalValues(
   });
 }
 
-/** The column that is maximised stands for itself, so that a star does not repeat it. */
+/** The maximised column itself, which a star does not repeat. */
 function usedColumns(node: SyntaxNode, columns: readonly Column[]): Column[] {
   if (kindOf(node) !== 'NameReference' || symbolClass(node.ReferencedSymbol) !== 'ColumnSymbol') return [];
   return [findColumn(columns, node.ReferencedSymbol?.Name ?? '', node)];
 }
 
-/** Nearest rank: always a value that occurs. */
+/** Nearest rank: always an existing value. */
 function percentile(value: Value, share: Value, type: KqlScalarType, filter: string): string {
   const rank = share.literal === undefined ? `(${share.sql} / 100.0)` : `${Number(share.literal) / 100}`;
   return `(quantile_disc(${value.sql}, ${rank})${filter})::${SQL_TYPES[type]}`;

@@ -8,7 +8,7 @@ import type { KqlScalarType } from './types.ts';
 
 type Translate = (node: SyntaxNode, scope: Scope) => Value;
 
-/** Operators with a left and a right side. `undefined` when the kind is none of them. */
+/** Translates operators with a left and a right side. `undefined` for any other kind of node. */
 export function binary(node: SyntaxNode, kind: string, scope: Scope, scalar: Translate): Value | undefined {
   const left = (): Value => scalar(part(node, 'Left'), scope);
   const right = (): Value => scalar(part(node, 'Right'), scope);
@@ -55,7 +55,7 @@ const ORDER: Readonly<Record<string, string>> = {
   GreaterThanOrEqualExpression: '>=',
 };
 
-/** Plain comparisons, so that DuckDB can prune row groups by them. */
+/** Plain comparisons, by which DuckDB can prune row groups. */
 function ordering(operator: string, left: Value, right: Value): string {
   const [a, b] = aligned(left, right);
   return `(${a} ${operator} ${b})`;
@@ -63,7 +63,7 @@ function ordering(operator: string, left: Value, right: Value): string {
 
 const RANK: readonly KqlScalarType[] = ['int', 'long', 'real', 'decimal'];
 
-/** Both sides in one type: the wider of two numbers, the other's type where one is dynamic. */
+/** Converts both sides to one type: the wider of two numbers, or the other side's type if one side is dynamic. */
 function aligned(left: Value, right: Value): [string, string] {
   if (left.type === right.type) {
     if (left.type !== 'dynamic') return [left.sql, right.sql];
@@ -81,7 +81,7 @@ function aligned(left: Value, right: Value): [string, string] {
   return unsupported(`comparison of ${left.type} with ${right.type}`);
 }
 
-/** Null equals no value (false, not null); two nulls give null. */
+/** Null equals no value (the result is false, not null). Two nulls give null. */
 function equality(left: Value, right: Value, negated: boolean): string {
   const [a, b] = aligned(left, right);
   const operator = negated ? '<>' : '=';
@@ -95,7 +95,7 @@ function between(node: SyntaxNode, kind: string, value: Value, scope: Scope, sca
   const couple = part(node, 'Right');
   const low = scalar(part(couple, 'First'), scope);
   let high = scalar(part(couple, 'Second'), scope);
-  // `between (start .. 3d)`: a timespan at the end counts from the start.
+  // `between (start .. 3d)`: a timespan as the end is relative to the start.
   if (low.type === 'datetime' && high.type === 'timespan')
     high = { sql: `(${low.sql} + ${high.sql})`, type: 'datetime' };
   const sql = `(${ordering('>=', value, low)} and ${ordering('<=', value, high)})`;
@@ -103,7 +103,7 @@ function between(node: SyntaxNode, kind: string, value: Value, scope: Scope, sca
 }
 
 function membership(node: SyntaxNode, kind: string, value: Value, scope: Scope, scalar: Translate): Value {
-  // `in` is case-sensitive and `in~` is not, whatever the library calls their kinds.
+  // `in` is case-sensitive and `in~` is not, despite the library's names of their kinds.
   const folded = textOf(part(node, 'Operator')).endsWith('~');
   const negated = kind.startsWith('Not');
   const fold = (sql: string): string => (folded ? `lower(${sql})` : sql);
@@ -135,15 +135,15 @@ function membership(node: SyntaxNode, kind: string, value: Value, scope: Scope, 
   return bool(negated ? `(not ${plain})` : plain);
 }
 
-/** The type in which a value is compared with members: text for dynamic values, the widest of numbers, so that 5 is not in (5.5). */
+/** The type for comparing a value with members: text for dynamic values; the widest of numbers: 5 is not in (5.5). */
 function commonType(value: Value, members: readonly { readonly type: KqlScalarType }[]): KqlScalarType {
   if (value.type === 'dynamic') return 'string';
-  // What an array holds is known only row by row; decimal holds every long and every fraction that text shows.
+  // The members of an array are known only at run time. Decimal can represent every long and every written fraction.
   const ranks = [value, ...members].map(({ type }) => RANK.indexOf(type === 'dynamic' ? 'decimal' : type));
   return RANK.includes(value.type) ? (RANK[Math.max(...ranks)] ?? value.type) : value.type;
 }
 
-/** `has_any` and `has_all`: the right side is terms, or dynamic arrays of terms. */
+/** `has_any` and `has_all`: the right side has terms, or dynamic arrays of terms. */
 function hasTerms(node: SyntaxNode, kind: string, value: Value, scope: Scope, scalar: Translate): Value {
   const subject = toText(value);
   const tests = list(part(node, 'Right'), 'Expressions').map((member) => {
@@ -208,12 +208,12 @@ function factor(value: Value): string {
   return value.type === 'timespan' ? `(${value.sql})::double` : as(value, 'real');
 }
 
-/** Ticks as the engine counts them: a datetime's from the year 1. */
+/** Ticks as the engine counts them: those of a datetime start at the year 1. */
 function ticksOf(value: Value): string {
   return value.type === 'datetime' ? `(${value.sql} + 621355968000000000)` : value.sql;
 }
 
-/** `kind` minus its negation and case marks names the test; text comparisons fold case unless `Cs` is there. */
+/** `kind` without `Not` and `Cs` names the test. Text comparisons ignore case unless the kind has `Cs`. */
 function text(kind: string, left: () => Value, right: () => Value): Value | undefined {
   const match =
     /^(Not|Bang)?(EqualTilde|Tilde|Has|HasPrefix|HasSuffix|Contains|StartsWith|EndsWith|MatchesRegex)(Cs)?Expression$/.exec(
@@ -241,7 +241,7 @@ function text(kind: string, left: () => Value, right: () => Value): Value | unde
   return bool(negation ? `(not ${sql})` : sql);
 }
 
-/** Both engines use RE2; a pattern must be a constant, as in the engine. */
+/** Both engines use RE2. As in the engine, the pattern must be a constant. */
 function regex(pattern: Value): string {
   return pattern.literal === undefined ? toText(pattern) : sqlString(pattern.literal);
 }

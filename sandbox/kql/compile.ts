@@ -16,16 +16,16 @@ import type { KqlScalarType } from './types.ts';
 export type { KqlScalarType } from './types.ts';
 
 export interface CompileContext {
-  /** What `now()` answers: ticks of 100 ns since 1970. */
+  /** The value of `now()`: ticks of 100 ns since 1970. */
   readonly nowTicks: bigint;
   /** Values of `declare query_parameters`, as text. */
   readonly parameters: Readonly<Record<string, string>>;
-  /** SQL of each table, a select whose columns are named and held as `tables.ts` and `types.ts` say. */
+  /** SQL of each table: a select with the columns of `tables.ts` in the storage form of `types.ts`. */
   readonly relations: Readonly<Record<TableName, string>>;
 }
 
 export interface CompiledQuery {
-  /** One select; its columns are those of `columns`, by position. */
+  /** One select; its columns correspond to `columns` by position. */
   readonly sql: string;
   readonly columns: readonly { readonly name: string; readonly type: KqlScalarType }[];
   /** The options of `set` statements. */
@@ -33,10 +33,10 @@ export interface CompiledQuery {
 }
 
 /**
- * Loads the parser and gives the compiler from KQL to one DuckDB select. The text goes through Microsoft's own parser
- * and analyser; the tree becomes SQL in which every value is written by its type. `KQL_MACROS` must have been run in
- * the connection that executes it. The compiler throws `KqlError`: for what the engine would refuse, and for what has
- * no translation here.
+ * Loads the parser and returns the compiler from KQL to one DuckDB select. Microsoft's own parser and analyser process the
+ * text; the syntax tree becomes SQL in which every value is written according to its type. `KQL_MACROS` must have been run
+ * in the connection that executes the SQL. The compiler throws `KqlError` for queries that the engine would reject and for
+ * constructs that have no translation here.
  */
 export async function loadKql(): Promise<(query: string, context: CompileContext) => CompiledQuery> {
   const analyse = await loadLanguage();
@@ -113,7 +113,7 @@ function tables(context: CompileContext): Map<string, Binding> {
   );
 }
 
-/** What a `let` gives its name: a function, a table (a common table expression) or a scalar (repeated where it is used). */
+/** What a `let` name stands for: a function, a table (a common table expression) or a scalar (repeated at each use). */
 function bind(expression: SyntaxNode, scope: Scope): Binding {
   if (kindOf(expression) === 'FunctionDeclaration') return { kind: 'function', declaration: expression, scope };
   if (!isTabular(expression)) return { kind: 'scalar', value: scalar(expression, scope) };

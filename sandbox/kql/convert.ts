@@ -29,7 +29,7 @@ function known(value: Value, sql: string, otherwise: string): string {
   return value.known ? sql : `coalesce(${sql}, ${otherwise})`;
 }
 
-/** JSON text of a value as it stands inside an array or a property bag; never SQL null. */
+/** JSON text of a value inside an array or a property bag; never SQL null. */
 export function toJson(value: Value): string {
   const { sql, type } = value;
   if (type === 'string') return `to_json(${sql})::varchar`;
@@ -40,7 +40,7 @@ export function toJson(value: Value): string {
   return known(value, bare ? text : `(${text})`, "'null'");
 }
 
-/** A value as dynamic; a bare null stays null. */
+/** Converts a value to dynamic; null stays null. */
 export function toDynamic(value: Value): string {
   if (value.type === 'dynamic') return value.sql;
   if (value.type === 'string') return toJson(value);
@@ -48,8 +48,8 @@ export function toDynamic(value: Value): string {
 }
 
 /**
- * Explicit conversion (`tolong(x)` and its like): a value that has no counterpart becomes null.
- * Dynamic values are read through their text, as the engine does.
+ * Explicit conversion (`tolong(x)` and similar). A value that cannot be converted becomes null.
+ * Dynamic values are converted through their text, as in the engine.
  */
 export function convert(value: Value, to: KqlScalarType): string {
   if (value.type === to) return value.sql;
@@ -70,7 +70,7 @@ export function convert(value: Value, to: KqlScalarType): string {
     case 'real>bool':
     case 'decimal>bool':
       return `((${sql}) <> 0)`;
-    // A datetime counts ticks from 0001-01-01, a timespan is its ticks.
+    // The number of a datetime is its ticks since 0001-01-01; that of a timespan is its ticks.
     case 'datetime>long':
       return `((${sql}) + 621355968000000000)`;
     case 'timespan>long':
@@ -82,7 +82,7 @@ export function convert(value: Value, to: KqlScalarType): string {
 
 const NUMERIC: ReadonlySet<KqlScalarType> = new Set(['int', 'long', 'real', 'decimal']);
 
-/** Widens a number to the type that the analyser gave the operation; a narrowing truncates. */
+/** Converts a number to the type that the analyser gave the operation. Narrowing truncates. */
 export function numeric(sql: string, from: KqlScalarType, to: KqlScalarType): string {
   if (from === to) return sql;
   const whole = to === 'int' || to === 'long';
@@ -108,7 +108,7 @@ const READERS: Readonly<Record<KqlScalarType, (text: string, literal: string | u
   timespan: (text, literal) => (literal === undefined ? `kql_parse_timespan(${text})` : ticks(parseTimespan(literal))),
 };
 
-/** Hexadecimal text that this translation itself has prefixed needs no look at its shape: the fingerprint's hot path. */
+/** Hexadecimal text that this translation itself prefixed needs no check. Fingerprints use this on every row. */
 function wholeNumber(text: string): string {
   return text.startsWith("concat('0x', ") ? `try_cast(${text} as bigint)` : `kql_parse_long(${text})`;
 }
@@ -117,7 +117,7 @@ function ticks(value: bigint | undefined): string {
   return value === undefined ? 'null::bigint' : `${value}::bigint`;
 }
 
-/** The argument as the type that a function works on, by the implicit conversions that the analyser admits. */
+/** Converts an argument to the type that a function needs, by the implicit conversions that the analyser allows. */
 export function as(value: Value, type: KqlScalarType): string {
   return convert(value, type);
 }

@@ -5,8 +5,8 @@ import { kindOf, part, simpleName } from './syntax.ts';
 import type { SyntaxNode } from './syntax.ts';
 
 /**
- * A chain of accessors into a dynamic value (`a.b['c'][0]`). The constant ones become one JSON path, so that a chain
- * costs one look into the text; an accessor that the row computes is a look of its own.
+ * A chain of accessors into a dynamic value (`a.b['c'][0]`). Constant accessors become one JSON path, so that a chain reads
+ * the text only once. An accessor that is computed for each row needs its own read.
  */
 export function accessPath(node: SyntaxNode, scalar: (node: SyntaxNode) => Value): Value {
   const steps: SyntaxNode[] = [];
@@ -56,7 +56,7 @@ function indexStep(index: bigint): string {
   return index < 0n ? `[#${index}]` : `[${index}]`;
 }
 
-/** The value of `-1` inside brackets: the parser sees a minus and a literal. */
+/** The value of `-1` inside brackets, which the parser gives as a minus and a literal. */
 function negative(node: SyntaxNode): bigint | undefined {
   if (kindOf(node) === 'BracketedExpression') return negative(part(node, 'Expression'));
   if (kindOf(node) !== 'UnaryMinusExpression') return undefined;

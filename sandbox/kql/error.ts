@@ -1,7 +1,7 @@
-/** Which kind of refusal: the two the engine's own parser makes, one for bad values, one for what this sandbox lacks. */
+/** SYN and SEM: rejected by the engine's own parser. Others: invalid values, and features that the sandbox does not have. */
 export type KqlErrorCode = 'SYN' | 'SEM' | 'literal' | 'parameter' | 'unsupported';
 
-/** A query that is refused. `construct` names the offending part of the query text, never a row's content. */
+/** A query that is rejected. `construct`: the part of the query that caused it, never content of a row. */
 export class KqlError extends Error {
   override readonly name = 'KqlError';
   readonly code: KqlErrorCode;
@@ -14,7 +14,7 @@ export class KqlError extends Error {
   }
 }
 
-/** Refuses a construct that has no translation; a guess would be worse than a refusal. */
+/** Rejects a construct that has no translation. A guess would be worse than an error. */
 export function unsupported(construct: string, reason = 'is not supported by this engine'): never {
   throw new KqlError('unsupported', `Semantic error: SEM0001: ${construct} ${reason}`, construct);
 }

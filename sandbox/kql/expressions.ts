@@ -23,7 +23,7 @@ import {
 import type { SyntaxNode } from './syntax.ts';
 import type { KqlScalarType } from './types.ts';
 
-/** Translates a scalar expression, row by row or, inside `summarize`, over a group. */
+/** Translates a scalar expression for each row or, inside `summarize`, for a group. */
 export function scalar(node: SyntaxNode, scope: Scope): Value {
   const kind = kindOf(node);
   switch (kind) {
@@ -74,7 +74,7 @@ function literal(node: SyntaxNode, type: KqlScalarType): Value {
   return { sql: sqlValue(type, content), type, known: content !== 'null', literal: content };
 }
 
-/** What stands between the brackets of `datetime(…)`, or the bare literal. */
+/** The text between the brackets of `datetime(…)`, or the plain literal. */
 function contentOf(node: SyntaxNode): string {
   const text = textOf(node);
   return /^[a-z]+\s*\((.*)\)$/is.exec(text)?.[1]?.trim() ?? text;
@@ -92,7 +92,7 @@ function dynamicLiteral(node: SyntaxNode): Value {
   return { sql: sqlString(json), type: 'dynamic', known: true, literal: json, container: /^[[{]/.test(json) };
 }
 
-/** JSON text of the content of `dynamic(…)`, numbers as written. */
+/** JSON text of the content of `dynamic(…)`; numbers stay as written. */
 function jsonOf(node: SyntaxNode): string {
   switch (kindOf(node)) {
     case 'JsonObjectExpression': {
@@ -182,7 +182,7 @@ function call(node: SyntaxNode, scope: Scope): Value {
 
 function toScalar(node: SyntaxNode, scope: Scope): Value {
   const inner = part(node, 'Expression');
-  // A subquery, so that what differs from row to row (a random value) is evaluated once.
+  // A subquery, so that a value that would differ from row to row (a random number) is evaluated once.
   if (!isTabular(inner)) {
     const value = scalar(inner, scope);
     return { sql: `(select ${value.sql})`, type: value.type, known: value.known ?? false };
@@ -208,7 +208,7 @@ function packAll(scope: Scope): Value {
   return { sql: `('{' || ${pairs.join(` || ',' || `) || "''"} || '}')`, type: 'dynamic', known: true, container: true };
 }
 
-/** The name that an expression of a projection gives itself, if it does. */
+/** The name that an expression of a projection assigns (`name = …`), if any. */
 export function declaredName(node: SyntaxNode): string | undefined {
   if (kindOf(node) !== 'SimpleNamedExpression') return undefined;
   const name = optionalPart(node, 'Name');

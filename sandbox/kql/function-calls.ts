@@ -8,9 +8,9 @@ import { isTabular, kindOf, list, optionalPart, part, scalarType, simpleName, te
 import type { SyntaxNode } from './syntax.ts';
 
 /**
- * A call of a function that a `let` declared: its body in place of the call, its parameters bound to the arguments.
- * The analyser analyses the body anew for each call, so the types inside are those of the arguments.
- * `undefined` for a built-in function. `input` is what `invoke` pipes in as the first argument.
+ * A call of a function that was declared by `let`: the body replaces the call, with its parameters bound to the arguments.
+ * The analyser analyses the body for each call, so the types inside are those of the arguments.
+ * `undefined` for a built-in function. `input`: the table that `invoke` passes as the first argument.
  */
 export function callFunction(node: SyntaxNode, scope: Scope, input?: Relation): Binding | undefined {
   const name = node.ReferencedSymbol?.Name ?? '';

@@ -2,7 +2,7 @@ import type { Scope, Value } from './scope.ts';
 import type { SyntaxNode } from './syntax.ts';
 import type { KqlScalarType } from './types.ts';
 
-/** One call of a scalar function; `type` is what the analyser says it returns. */
+/** One call of a scalar function; `type` is its return type according to the analyser. */
 export interface Call {
   readonly node: SyntaxNode;
   readonly name: string;
@@ -10,7 +10,7 @@ export interface Call {
   readonly scope: Scope;
 }
 
-/** SQL of a call, alone or with what is known of its value. A missing argument reads as `undefined`. */
+/** SQL of a call, or the SQL with more information about its value. A missing argument is `undefined`. */
 export type FunctionRule = (args: readonly Value[], call: Call) => string | Partial<Value> | undefined;
 
 export type FunctionFamily = Readonly<Record<string, FunctionRule>>;

@@ -7,11 +7,11 @@ import type { KqlScalarType } from './types.ts';
 const iff: FunctionRule = ([test, yes, no], { type }) => {
   if (!test || !yes || !no) return undefined;
   const sql = branch(test, as(yes, type), as(no, type));
-  // The text of a dynamic branch is taken inside it: outside, the whole branch would be evaluated at each look at it.
+  // The text of a dynamic branch is taken inside the branch. Outside, the whole branch would be evaluated at each access.
   return type === 'dynamic' ? { sql, text: branch(test, toText(yes), toText(no)) } : sql;
 };
 
-/** Branches, and the tests for null and emptiness. */
+/** Conditional functions, and tests for null and empty values. */
 export const CONDITIONALS: FunctionFamily = {
   iff,
   iif: iff,
@@ -50,7 +50,7 @@ function branch(test: Value, yes: string, no: string): string {
   return `(case when ${as(test, 'bool')} then ${yes} else ${no} end)`;
 }
 
-/** Text has no null in this language, so that `isnull` of it is false. */
+/** KQL text is never null, so `isnull` of it is false. */
 function isNull(value: Value): string {
   if (value.type === 'string') return 'false';
   if (value.type === 'dynamic') return `(coalesce(${value.sql}, 'null') = 'null')`;

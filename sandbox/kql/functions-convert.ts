@@ -8,7 +8,7 @@ const to =
   ([value]) =>
     value && { sql: convert(value, type), type, ...(value.container && type === 'dynamic' ? { container: true } : {}) };
 
-/** The last octets of a hash, as the engine prints them: lower-case hexadecimal over the UTF-8 text of the value. */
+/** A hash of the UTF-8 text of a value, in lower-case hexadecimal as in the engine. */
 const hash =
   (name: string): FunctionRule =>
   ([value]) =>
@@ -39,7 +39,7 @@ export const CONVERSIONS: FunctionFamily = {
   hash_sha256: hash('sha256'),
   tohex: ([value, width]) => {
     if (!value) return undefined;
-    // An int is shown in its own 32 bits.
+    // An int is shown with 32 bits.
     const wide = as(value, 'long');
     const digits = `kql_hex(${value.type === 'int' ? `(${wide} & 4294967295)` : wide})`;
     return width ? `lpad(${digits}, greatest(${as(width, 'long')}, length(${digits}))::integer, '0')` : digits;

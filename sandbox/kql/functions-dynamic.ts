@@ -42,23 +42,23 @@ const shifting =
     count &&
     `kql_array_shift(${as(array, 'dynamic')}, ${sign}(${as(count, 'long')}), ${filler ? toJson(filler) : "'null'"})`;
 
-/** Every given column of the row as a property bag. */
+/** The given columns of the row as a property bag. */
 function packColumns(columns: readonly Column[]): Partial<Value> {
   const pairs = columns.map((column) => `${sqlString(`${JSON.stringify(column.name)}:`)} || ${toJson(column)}`);
   return container(`('{' || ${pairs.join(` || ',' || `) || "''"} || '}')`);
 }
 
-/** The same without the columns that are null or empty. */
+/** The same, without columns that are null or empty. */
 function packPresent(columns: readonly Column[]): Partial<Value> {
   const pairs = columns.map((column) => {
     const pair = `${sqlString(`${JSON.stringify(column.name)}:`)} || ${toJson(column)}`;
     return `case when ${toText(column)} <> '' then ${pair} end`;
   });
-  // array_to_string leaves nulls out.
+  // array_to_string skips nulls.
   return container(`('{' || array_to_string([${pairs.join(', ')}], ',') || '}')`);
 }
 
-/** Functions of dynamic values: JSON text in, JSON text out. */
+/** Functions of dynamic values, from JSON text to JSON text. */
 export const DYNAMICS: FunctionFamily = {
   pack_array: (args) => container(`('[' || ${args.map(toJson).join(` || ',' || `) || "''"} || ']')`),
   pack,
@@ -107,7 +107,7 @@ export const DYNAMICS: FunctionFamily = {
   bag_merge: (args) => `kql_bag_merge([${args.map((arg) => as(arg, 'dynamic')).join(', ')}])`,
   bag_remove_keys: ([bag, keys]) => {
     const sql = bag && keys && removeKeys(as(bag, 'dynamic'), keys);
-    // A bag or null, never a string that would have to be unquoted.
+    // The result is a bag or null, never a string that would need to be unquoted.
     return sql && { sql, text: `coalesce(${sql}, '')` };
   },
   bag_has_key: ([bag, key]) => bag && key && `kql_bag_has_key(${as(bag, 'dynamic')}, ${toText(key)})`,
@@ -145,8 +145,8 @@ function range(start: Value, stop: Value, step: Value | undefined): string | und
 }
 
 /**
- * The bag without the named top-level keys. Text that does not hold the key at all passes untouched and unparsed:
- * a page of rows where nothing is dropped must not pay for the rule.
+ * The bag without the named top-level keys. Text that does not contain a key is returned without being parsed, so that rows
+ * from which nothing is dropped cost nothing.
  */
 function removeKeys(bag: string, keys: Value): string | undefined {
   if (keys.literal === undefined) return `kql_bag_remove_keys(${bag}, kql_json_list(${as(keys, 'dynamic')}))`;
@@ -162,13 +162,13 @@ function removeKeys(bag: string, keys: Value): string | undefined {
   if (plain.length === 0) return sql;
   const patch = sqlString(JSON.stringify(Object.fromEntries(plain.map((key) => [key, null]))));
   const holds = plain.map((key) => `contains(${sql}, ${sqlString(JSON.stringify(key))})`);
-  // An escaped key (\\u0075serAgent) would be missed by the text test, so escapes take the slow way.
+  // The text test would miss an escaped key (\\u0075serAgent), so text with escapes is always parsed.
   const test = [...holds, String.raw`contains(${sql}, '\u')`].join(' or ');
   const removed = `case when ${test} then json_merge_patch(${sql}, ${patch})::varchar else ${sql} end`;
   return `(case when starts_with(ltrim(${sql}), '{') then ${removed} end)`;
 }
 
-/** For a JSON path of keys: the path itself and the patch that removes what it names. */
+/** For a JSON path of keys: the path, and the patch that removes the value at that path. */
 function removal(path: string): string {
   const keys = [...path.matchAll(/\.([^.[\]]+)|\['([^']+)'\]|\["([^"]+)"\]/g)].map(
     (match) => match[1] ?? match[2] ?? match[3] ?? '',

@@ -1,7 +1,7 @@
 import { as } from './convert.ts';
 import type { FunctionFamily, FunctionRule } from './function-rule.ts';
 
-/** A function of reals that DuckDB has under the same rules. `guard` is the domain outside which the answer is NaN. */
+/** A function of reals that DuckDB has with the same rules. `guard`: the domain; outside it the result is NaN. */
 const real =
   (name: string, guard?: (x: string) => string): FunctionRule =>
   ([value]) => {
@@ -44,7 +44,7 @@ export const MATHS: FunctionFamily = {
   radians: real('radians'),
   gamma: real('gamma'),
   loggamma: real('lgamma'),
-  // Half goes away from zero, as in DuckDB.
+  // Halves are rounded away from zero, as in DuckDB.
   round: ([value, digits], { type }) => {
     if (!value) return undefined;
     if (digits) return { sql: `round(${as(value, 'real')}, (${as(digits, 'long')})::integer)`, type: 'real' };

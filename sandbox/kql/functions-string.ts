@@ -11,7 +11,7 @@ const onText =
   ([value]) =>
     value && build(toText(value));
 
-/** Functions of text. Positions count characters from 0. */
+/** Text functions. Positions are counted in characters from 0. */
 export const STRINGS: FunctionFamily = {
   strcat: (args) => `concat(${args.map(toText).join(', ')})`,
   strcat_delim: ([delimiter, ...rest]) => delimiter && `(${rest.map(toText).join(` || ${toText(delimiter)} || `)})`,
@@ -39,8 +39,8 @@ export const STRINGS: FunctionFamily = {
   extract: ([pattern, group, text], { node, type }) => {
     if (pattern?.literal === undefined || group?.literal === undefined || !text) return undefined;
     const found = `regexp_extract(${toText(text)}, ${sqlString(pattern.literal)}, ${Number(group.literal)})`;
-    const wanted = typeArgument(node) ?? type;
-    return { sql: convert({ sql: found, type: 'string' }, wanted), type: wanted };
+    const requested = typeArgument(node) ?? type;
+    return { sql: convert({ sql: found, type: 'string' }, requested), type: requested };
   },
   extract_all: (args) => {
     const [pattern, second] = args;
@@ -118,14 +118,14 @@ export const STRINGS: FunctionFamily = {
   isascii: onText((text) => `(length(${text}) = strlen(${text}))`),
   extract_json: ([path, text], { node }) => {
     if (path?.literal === undefined || !text) return undefined;
-    const wanted = typeArgument(node) ?? 'string';
+    const requested = typeArgument(node) ?? 'string';
     const found = `kql_json_at(${toText(text)}, ${sqlString(path.literal)})`;
-    return { sql: convert({ sql: found, type: 'dynamic' }, wanted), type: wanted };
+    return { sql: convert({ sql: found, type: 'dynamic' }, requested), type: requested };
   },
   extractjson: (args, call) => STRINGS['extract_json']?.(args, call),
 };
 
-/** The type that `typeof(long)` among the arguments of a call asks for. */
+/** The type in a `typeof(long)` argument of a call. */
 function typeArgument(node: SyntaxNode): KqlScalarType | undefined {
   for (const argument of list(part(node, 'ArgumentList'), 'Expressions')) {
     if (kindOf(argument) !== 'TypeOfLiteralExpression') continue;
@@ -135,18 +135,18 @@ function typeArgument(node: SyntaxNode): KqlScalarType | undefined {
   return undefined;
 }
 
-/** Capture groups of an RE2 pattern: an opening bracket that is neither escaped, nor in a class, nor non-capturing. */
+/** The capture groups of an RE2 pattern: opening brackets that are not escaped, not in a class, and not non-capturing. */
 function captureGroups(pattern: string): number {
   const bare = pattern.replace(/\\./g, '').replace(/\[[^\]]*\]/g, '');
   return [...bare.matchAll(/\((?!\?)|\(\?P?</g)].length;
 }
 
-/** The groups that `dynamic(['name', 2])` picks, by number. */
+/** The numbers of the groups that `dynamic(['name', 2])` selects. */
 function chosenGroups(pattern: string, chosen: Value | undefined): number[] | undefined {
-  const wanted: unknown = JSON.parse(chosen?.literal ?? 'null');
-  if (!Array.isArray(wanted)) return undefined;
+  const requested: unknown = JSON.parse(chosen?.literal ?? 'null');
+  if (!Array.isArray(requested)) return undefined;
   const names = [...pattern.replace(/\\./g, '').matchAll(/\((?!\?)|\(\?P?<(\w+)>/g)].map((match) => match[1]);
-  const groups = wanted.map((item: unknown) =>
+  const groups = requested.map((item: unknown) =>
     typeof item === 'number' ? item : names.findIndex((name) => name === item) + 1,
   );
   return groups.every((group) => group >= 1 && group <= names.length) ? groups : undefined;

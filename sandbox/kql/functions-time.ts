@@ -7,7 +7,7 @@ import { formatDatetime, formatTimespan } from './time-format.ts';
 
 const bin: FunctionRule = ([value, size], { type }) => value && size && binOf(value, size, type);
 
-/** `startof<part>` and `endof<part>`: the optional second argument moves by whole parts. */
+/** `startof<part>` and `endof<part>`; the optional second argument shifts the result by whole parts. */
 const edge =
   (part: string, end: boolean): FunctionRule =>
   ([value, offset]) => {
@@ -54,7 +54,7 @@ function partName(value: Value | undefined): string | undefined {
   throw new KqlError('literal', `Semantic error: SEM0006: '${text}' is not a part of a datetime`, text);
 }
 
-/** Datetime and timespan functions, all on ticks. */
+/** Datetime and timespan functions. All of them work on ticks. */
 export const TIMES: FunctionFamily = {
   now: ([offset], { scope }) => ({
     sql: offset
@@ -135,7 +135,7 @@ function binOf(value: Value, size: Value, type: string): Partial<Value> {
     const ticks = as(value, 'datetime');
     const step = size.literal === undefined || size.type !== 'timespan' ? undefined : parseTimespan(size.literal);
     if (step !== undefined && step > 0n) {
-      // One modulo, in the group key of every histogram: a datetime is never before the year 1, so the sum is not negative.
+      // One modulo is enough, because a datetime is never before the year 1. This is the group key of every histogram.
       return { sql: `(${ticks} - (${ticks} + ${TICKS_TO_1970}) % ${step})` };
     }
     return { sql: `kql_bin_at(${ticks}, ${size.sql}, ${-TICKS_TO_1970})` };

@@ -5,7 +5,7 @@ import { orderBy } from './relation.ts';
 import type { Value } from './scope.ts';
 import { nullOf } from './types.ts';
 
-/** Functions that look at neighbouring rows, in the order that the rows were sorted into. */
+/** Functions that read neighbouring rows, in the order of the rows. */
 export const WINDOWS: FunctionFamily = {
   row_number: ([start, restart], call) => {
     const base = start ? as(start, 'long') : '1::bigint';

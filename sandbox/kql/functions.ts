@@ -21,7 +21,7 @@ const FUNCTIONS: FunctionFamily = {
   ...WINDOWS,
 };
 
-/** Translates a call of a built-in scalar function; one that has no rule is refused by its name. */
+/** Translates a call of a built-in scalar function. A function without a rule is rejected by its name. */
 export function callScalar(call: Call, args: readonly Value[]): Value {
   const rule = Object.hasOwn(FUNCTIONS, call.name) ? FUNCTIONS[call.name] : undefined;
   if (!rule) return unsupported(`function '${call.name}'`);

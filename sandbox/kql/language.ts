@@ -23,7 +23,7 @@ interface Globals {
   WithDatabase(database: object): Globals;
 }
 
-/** What is used of the global namespace that Microsoft's compiled C# library fills. */
+/** The parts that we use of the global namespace of Microsoft's compiled C# library. */
 interface KustoLanguage {
   readonly GlobalState: { readonly Default: Globals };
   readonly KustoCode: { ParseAndAnalyze(text: string, globals: Globals): KustoCode };
@@ -38,17 +38,17 @@ declare global {
   var Kusto: { readonly Language: KustoLanguage } | undefined;
 }
 
-/** Trees of the latest query texts; each takes some hundred kB. */
+/** Syntax trees of the latest queries. Each takes some hundred kB. */
 const KEPT_TREES = 128;
 
-/** Parses and analyses a query; gives its syntax tree, or throws what the engine would refuse it with. */
+/** Parses and analyses a query. Returns its syntax tree, or throws the error with which the engine would reject it. */
 export type Analyse = (query: string) => SyntaxNode;
 
 let loaded: Promise<Analyse> | undefined;
 
 /**
- * Loads Microsoft's parser on first use: 31 MB of script, 0.3 to 0.9 s, about 160 MB of memory, so only a process that
- * executes KQL pays for it.
+ * Loads Microsoft's parser on first use. It takes 0.3 to 0.9 s and about 160 MB of memory (31 MB of script), so only a
+ * process that executes KQL loads it.
  */
 export function loadLanguage(): Promise<Analyse> {
   loaded ??= load();
@@ -56,7 +56,7 @@ export function loadLanguage(): Promise<Analyse> {
 }
 
 async function load(): Promise<Analyse> {
-  // Names in variables: the package has no types for these entries, and it is optional at run time.
+  // The names are in variables, because the package has no types for these entries and is optional at run time.
   const [runtime, library] = ['bridge.min.js', 'Kusto.Language.Bridge.min.js'];
   try {
     await import(`@kusto/language-service-next/${runtime}`);
@@ -64,11 +64,11 @@ async function load(): Promise<Analyse> {
   } catch (cause) {
     const command = 'npm install @kusto/language-service-next';
     throw new SandboxError(`Executing KQL needs Microsoft's parser, an optional package: ${command}`, {
-      hint: 'Install it beside insights-etl, or install that anew without --omit=optional.',
+      hint: 'Install it next to insights-etl, or reinstall insights-etl without --omit=optional.',
       cause,
     });
   }
-  if (!globalThis.Kusto) throw new Error('the KQL parser did not load');
+  if (!globalThis.Kusto) throw new Error('The KQL parser did not load.');
   const kusto = globalThis.Kusto.Language;
   useKinds(kusto.Syntax.SyntaxKind);
   const tables = TABLE_NAMES.map((name) => {
@@ -78,10 +78,10 @@ async function load(): Promise<Analyse> {
   const globals = kusto.GlobalState.Default.WithDatabase(
     new kusto.Symbols.DatabaseSymbol.ctor('Insights', tables),
   ).WithCache();
-  // A run asks the same again and again, and analysis is what a small query costs (20 ms of 30).
+  // A run repeats the same queries, and analysis takes most of the time of a small query (20 of 30 ms).
   const known = new Map<string, SyntaxNode>();
   const analyse: Analyse = (query) => {
-    // The grammar of control commands is large and slow to build; none of them is a query.
+    // Control commands are not queries, and their grammar is large and slow to build.
     if (/^\s*\./.test(query))
       throw new KqlError('SYN', 'Syntax error: SYN0001: control commands are not queries', query.trim());
     const code = analysed(kusto, query, globals);
@@ -101,7 +101,7 @@ async function load(): Promise<Analyse> {
   };
 }
 
-/** The library's analyser throws on some constructs of graphs; that too is a refusal. */
+/** The library's analyser throws on some graph constructs. Such a query is rejected too. */
 function analysed(kusto: KustoLanguage, query: string, globals: Globals): KustoCode {
   try {
     return kusto.KustoCode.ParseAndAnalyze(query, globals);
@@ -124,13 +124,13 @@ function refuse(query: string, diagnostics: KustoList<Diagnostic>, syntactic: bo
   }
 }
 
-/** `2:15`, the line from 1 and the character from 0, as the engine counts them. */
+/** `2:15`: the line, counted from 1, and the character, counted from 0, as in the engine. */
 function position(query: string, offset: number): string {
   const lines = query.slice(0, offset).split('\n');
   return `${lines.length}:${lines.at(-1)?.length ?? 0}`;
 }
 
-/** What the engine says where it is known; otherwise the library's own words with its number. */
+/** The engine's message where it is known, otherwise the library's message with its number. */
 function engineText(code: string, message: string, construct: string): string {
   if (code === 'KS142') return `SEM0100: Failed to resolve column or scalar expression named '${construct}'`;
   if (code === 'KS204') return `SEM0100: Failed to resolve table or column expression named '${construct}'`;

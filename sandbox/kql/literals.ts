@@ -8,9 +8,9 @@ export const TICKS_TO_1970 = 621_355_968_000_000_000n;
 /** 10000-01-01, the first instant that a datetime cannot hold. */
 const END_OF_TIME = 253_402_300_800n * SECOND;
 
-/** The one place where text becomes an SQL string. */
+/** The only place where text becomes an SQL string. */
 export function sqlString(text: string): string {
-  // DuckDB's parser ends the statement at a NUL; nothing that holds one can be sent.
+  // DuckDB's parser ends the statement at a NUL, so text that contains one cannot be sent.
   if (text.includes('\0')) throw new KqlError('literal', 'a string literal holds a NUL character', 'string literal');
   return `'${text.replaceAll("'", "''")}'`;
 }
@@ -20,7 +20,7 @@ export function sqlName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** SQL of a value given as text (a literal's content or a parameter's value). Text that is no such value is refused. */
+/** SQL of a value that is given as text: the content of a literal or the value of a parameter. Throws if it is not valid. */
 export function sqlValue(type: KqlScalarType, text: string): string {
   const value = text.trim();
   if (type !== 'string' && value === 'null') return nullOf(type);
@@ -85,8 +85,8 @@ const RFC = new RegExp(
 );
 
 /**
- * Ticks since 1970 of a datetime's text: ISO 8601 in whole or in part, RFC 822 and RFC 850 (the formats that the
- * engine documents). `undefined` when it is none of them.
+ * Reads a datetime as ticks since 1970. Accepts the formats that the engine documents: full or partial ISO 8601, RFC 822 and
+ * RFC 850. `undefined` for any other text.
  */
 export function parseDatetime(text: string): bigint | undefined {
   const value = text
@@ -134,7 +134,7 @@ const UNITS: readonly [RegExp, bigint][] = [
   [/^(tick|ticks)$/i, 1n],
 ];
 
-/** Ticks of a timespan's text: `1.5h`, `2d`, `0.12:34:56.7`, `12:30`, or a number of days. `undefined` when it is none. */
+/** Reads a timespan as ticks: `1.5h`, `2d`, `0.12:34:56.7`, `12:30`, or a number of days. `undefined` for any other text. */
 export function parseTimespan(text: string): bigint | undefined {
   const value = text
     .trim()

@@ -1,4 +1,4 @@
-/** Dynamic values: JSON text in and out, SQL null for null. Lists inside are lists of JSON texts. */
+/** Functions of dynamic values: JSON text in and out, SQL null for null. Lists are lists of JSON texts. */
 export const DYNAMIC_MACROS = String.raw`
 -- An array, a bag or a number is its own text: only a string has to be unquoted.
 create or replace macro kql_dynamic_text(x) as

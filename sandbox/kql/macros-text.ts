@@ -1,4 +1,4 @@
-/** Text of each type, text to each type, terms, and the functions of text that need more than one DuckDB function. */
+/** Conversion between text and each type, terms, and text functions that need more than one DuckDB function. */
 export const TEXT_MACROS = String.raw`
 create or replace macro kql_real_text(x) as
   case when isnan(x) then 'NaN' when x = 'inf'::double then 'Infinity' when x = '-inf'::double then '-Infinity'

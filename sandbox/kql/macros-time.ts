@@ -1,4 +1,4 @@
-/** Ticks (100 ns, since 1970) to calendar and back, and arithmetic with the engine's rounding. */
+/** Conversion between ticks (100 ns since 1970) and calendar fields, and arithmetic with the engine's rounding. */
 export const TIME_MACROS = `
 -- The remainder that is never negative.
 create or replace macro kql_modulo(x, m) as ((x % m) + abs(m)) % m;

@@ -9,7 +9,7 @@ import { columnsOf, kindOf, list, optionalPart, part, simpleName, textOf } from 
 import type { NamedType, SyntaxNode } from './syntax.ts';
 import { nullOf, SQL_TYPES } from './types.ts';
 
-/** `union`, as an operator after a pipe or at the start. Columns are matched by name and type, as the analyser says. */
+/** `union`, after a pipe or at the start. The analyser matches columns by name and type. */
 export function union(node: SyntaxNode, input: Relation | undefined, scope: Scope): Relation {
   const parameters = list(node, 'Parameters');
   const source = parameterText(parameters, 'withsource');
@@ -24,7 +24,7 @@ export function union(node: SyntaxNode, input: Relation | undefined, scope: Scop
   }
   const owners = members.map(({ relation }) => relation.columns);
   const inner = parameterText(parameters, 'kind') === 'inner';
-  // The analyser knows the columns of an outer union only; an inner one keeps those that every member has.
+  // The analyser gives the columns of an outer union. An inner one keeps only the columns that every member has.
   const targets = columnsOf(node).filter(
     (target) =>
       !inner ||
@@ -45,7 +45,7 @@ export function union(node: SyntaxNode, input: Relation | undefined, scope: Scop
   return { sql: selects.join(' union all '), columns, order: [] };
 }
 
-/** What `withsource` calls a member: its own name, or the one that `as` gave it. */
+/** The name of a member for `withsource`: its own, or the one given by `as`. */
 function labelOf(node: SyntaxNode): string | undefined {
   const kind = kindOf(node);
   if (kind === 'NameReference') return simpleName(node);
@@ -56,8 +56,8 @@ function labelOf(node: SyntaxNode): string | undefined {
 }
 
 /**
- * The member's column for a result column: same name and type; or, where members disagree about the type and the
- * analyser gave each its own column (`x_long`, `x_string`), the one whose suffixed name it is.
+ * The member's column for a result column. It has the same name and type. Where members have different types, the analyser
+ * gives each type its own column (`x_long`, `x_string`), and the member's column is found by the name with the suffix.
  */
 function matching(
   columns: readonly Column[],
@@ -93,14 +93,14 @@ const KINDS: Readonly<Record<string, string>> = {
   rightsemi: 'semi',
 };
 
-/** `join`: `innerunique` by default, which keeps one row of the left for each key. */
+/** `join`: `innerunique` by default, which keeps one left row for each key. */
 export function join(node: SyntaxNode, left: Relation, scope: Scope): Relation {
   const kind = parameterText(list(node, 'Parameters'), 'kind') ?? 'innerunique';
   const type = KINDS[kind] ?? unsupported(`join kind '${kind}'`);
   return joinTables(node, left, scope, kind, type);
 }
 
-/** `lookup`: a left outer (or inner) join that leaves out the keys of the right. */
+/** `lookup`: a left outer (or inner) join without the key columns of the right side. */
 export function lookup(node: SyntaxNode, left: Relation, scope: Scope): Relation {
   const kind = parameterText(list(node, 'Parameters'), 'kind') ?? 'leftouter';
   if (kind !== 'leftouter' && kind !== 'inner') return unsupported(`lookup kind '${kind}'`);
@@ -141,7 +141,7 @@ function joinTables(node: SyntaxNode, left: Relation, scope: Scope, kind: string
   const sides = [...sided(left.columns, 'l'), ...sided(rightColumns, 'r')];
   if (sides.length !== targets.length) return unsupported(`'${textOf(node)}'`, 'gives columns that cannot be matched');
   const selected = sides.map((side, index) => {
-    // A row without a partner has the empty text, not null, in the partner's text columns.
+    // A row without a match has empty text, not null, in the text columns of the other side.
     const value = side.type === 'string' && type !== 'inner' ? `coalesce(${side.sql}, '')` : side.sql;
     return `${value} as ${columns[index]?.sql ?? ''}`;
   });
@@ -156,7 +156,7 @@ function sided(columns: readonly Column[], side: string): { sql: string; type: C
   return columns.map((column) => ({ sql: `${side}.${column.sql}`, type: column.type }));
 }
 
-/** A condition's two sides: a shared name, or `$left.a == $right.b` in either order. */
+/** The two sides of a condition: a common name, or `$left.a == $right.b` in either order. */
 function keyPair(node: SyntaxNode, left: Relation, right: Relation, scope: Scope): [string, string] {
   if (kindOf(node) === 'NameReference') {
     const name = simpleName(node);

@@ -10,8 +10,9 @@ import { columnsOf, kindOf, list, optionalPart, part, scalarType, simpleName, te
 import type { SyntaxNode } from './syntax.ts';
 
 /**
- * `mv-expand`: a row for each element. Several arrays go in step, the shorter ones padded with null; a bag gives a
- * bag for each property (`kind=array`: a pair); what is neither stays as it is; an empty array or null gives one row with null.
+ * `mv-expand`: one row for each element. Several arrays are expanded in parallel, and shorter ones are padded with null. A
+ * bag gives one bag for each property (`kind=array`: one pair). Other values do not change. An empty array or null gives
+ * one row with null.
  */
 export function mvExpand(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const parameters = list(node, 'Parameters');
@@ -28,8 +29,8 @@ export function mvExpand(node: SyntaxNode, input: Relation, scope: Scope): Relat
     const value = scalar(bare, row);
     if (value.type !== 'dynamic') return unsupported(`'${textOf(item)}'`, 'is not dynamic');
     const clause = optionalPart(item, 'ToTypeOf');
-    const [asked] = clause ? list(part(clause, 'TypeOf'), 'Types') : [];
-    const type = asked ? scalarType(asked.ReferencedSymbol ?? asked.ResultType, textOf(asked)) : 'dynamic';
+    const [target] = clause ? list(part(clause, 'TypeOf'), 'Types') : [];
+    const type = target ? scalarType(target.ReferencedSymbol ?? target.ResultType, textOf(target)) : 'dynamic';
     const source = kindOf(bare) === 'NameReference' ? simpleName(bare) : undefined;
     return { name: named ?? source, replaces: named ?? source, type, elements: `kql_expand(${value.sql}, '${kind}')` };
   });

@@ -9,7 +9,7 @@ import type { Scope, Value } from './scope.ts';
 import { columnsOf, kindOf, list, optionalPart, part, simpleName, textOf } from './syntax.ts';
 import type { NamedType, SyntaxNode } from './syntax.ts';
 
-/** A value under the name and type that the analyser gave its column. */
+/** A value with the name and type that the analyser gave its column. */
 export function projection(value: Value, target: NamedType): Projection {
   return { ...target, value: as(value, target.type) };
 }
@@ -19,7 +19,7 @@ export function where(node: SyntaxNode, input: Relation, scope: Scope): Relation
   return filterRows(input, `where ${as(condition, 'bool')}`);
 }
 
-/** `project`: the analyser names the columns, in the order of the expressions. */
+/** `project`: the analyser gives the names of the columns, in the order of the expressions. */
 export function project(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const nodes = list(node, 'Expressions');
   const targets = columnsOf(node);
@@ -33,8 +33,8 @@ export function project(node: SyntaxNode, input: Relation, scope: Scope): Relati
 }
 
 /**
- * `extend`: a column of the same name is replaced where it stands, others are added at the end. An expression without
- * a name of its own has the one that the analyser gave it.
+ * `extend`: replaces a column of the same name in its place and adds others at the end. An expression without a name gets
+ * one from the analyser.
  */
 export function extend(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const targets = columnsOf(node);
@@ -50,7 +50,7 @@ export function extend(node: SyntaxNode, input: Relation, scope: Scope): Relatio
     if (at >= 0) items[at] = added;
     else items.push(added);
   }
-  // The analyser's columns are the input's and the new ones, unless it saw more than there is (union kind=inner).
+  // The analyser's columns are those of the input plus the new ones, unless it saw more columns (union kind=inner).
   if (unnamed && items.length !== targets.length)
     return unsupported(`'${textOf(node)}'`, 'has an expression without a name');
   return projectRows(input, items);
@@ -60,7 +60,7 @@ function implicitName(node: SyntaxNode): string | undefined {
   return kindOf(node) === 'NameReference' ? simpleName(node) : undefined;
 }
 
-/** `project-away`, `project-keep`, `project-reorder`: the result's names are columns of the input. */
+/** `project-away`, `project-keep`, `project-reorder`: every column of the result is one of the input. */
 export function selectNames(node: SyntaxNode, input: Relation): Relation {
   return projectRows(input, keep(columnsOf(node).map(({ name }) => findColumn(input.columns, name, node))));
 }
@@ -90,13 +90,13 @@ export function count(node: SyntaxNode, input: Relation): Relation {
   return { sql: `select count(*) as ${column.sql} from (${input.sql})`, columns: [column], order: [] };
 }
 
-/** `take n`: of sorted rows the first n, otherwise any n. */
+/** `take n`: the first n of sorted rows, otherwise any n. */
 export function take(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const limit = as(scalar(part(node, 'Expression'), inRow(scope, { ...input, columns: [] })), 'long');
   return filterRows(input, `${ordered(input)}limit ${limit}`);
 }
 
-/** `sample-distinct n of x`: up to n of the values that occur. */
+/** `sample-distinct n of x`: up to n distinct values. */
 export function sampleDistinct(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const columns = nameColumns(columnsOf(node));
   const value = scalar(part(node, 'OfExpression'), inRow(scope, input));
@@ -104,7 +104,7 @@ export function sampleDistinct(node: SyntaxNode, input: Relation, scope: Scope):
   return take(node, { sql: distinctValues, columns, order: [] }, scope);
 }
 
-/** `sample n`: n rows picked at random. */
+/** `sample n`: n random rows. */
 export function sample(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   return take(node, filterRows({ ...input, order: [] }, 'order by random()'), scope);
 }
@@ -114,8 +114,8 @@ function ordered(relation: Relation): string {
 }
 
 /**
- * `sort by`: the keys become hidden columns that the following operators carry, because a subquery's order means
- * nothing in SQL. Descending unless said otherwise; nulls are the smallest.
+ * `sort by`: the keys become hidden columns that the following operators keep, because SQL ignores the order of a
+ * subquery. Descending by default; nulls are smallest.
  */
 export function sort(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   return sortBy(list(node, 'Expressions'), input, scope);
@@ -135,8 +135,8 @@ function sortBy(nodes: readonly SyntaxNode[], input: Relation, scope: Scope): Re
     const written = ordering && optionalPart(ordering, 'AscOrDescKeyword');
     const direction = written && textOf(written).startsWith('asc') ? 'asc' : 'desc';
     const clause = ordering && optionalPart(ordering, 'NullsClause');
-    const asked = clause && textOf(part(clause, 'FirstOrLastKeyword'));
-    const nulls = asked === 'first' || asked === 'last' ? asked : direction === 'asc' ? 'first' : 'last';
+    const requested = clause && textOf(part(clause, 'FirstOrLastKeyword'));
+    const nulls = requested === 'first' || requested === 'last' ? requested : direction === 'asc' ? 'first' : 'last';
     const sql = sqlName(scope.compilation.unique('key'));
     added.push(`${value.sql} as ${sql}`);
     return { sql, direction, nulls };
@@ -144,12 +144,12 @@ function sortBy(nodes: readonly SyntaxNode[], input: Relation, scope: Scope): Re
   return {
     sql: `select *, ${added.join(', ')} from (${input.sql})`,
     columns: input.columns,
-    // The earlier order breaks ties, so that a sort is stable.
+    // The previous order breaks ties, so that sorting is stable.
     order: [...order, ...input.order],
   };
 }
 
-/** `serialize`: fixes the present order and adds columns as `extend` does. */
+/** `serialize`: fixes the current order and adds columns like `extend`. */
 export function serialize(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const key = sqlName(scope.compilation.unique('key'));
   const fixed: Relation =

@@ -25,7 +25,7 @@ export function print(node: SyntaxNode, scope: Scope): Relation {
   );
 }
 
-/** `datatable`: the rows keep the order in which they are written. */
+/** `datatable`: the rows keep their written order. */
 export function datatable(node: SyntaxNode, scope: Scope): Relation {
   const targets = columnsOf(node);
   const columns = nameColumns(targets);
@@ -60,7 +60,7 @@ export function range(node: SyntaxNode, scope: Scope): Relation {
   const [a, b, by] = [from, to, step].map((bound) => (isWhole ? `(${bound.sql})::bigint` : as(bound, 'real')));
   const count = isWhole ? `((${b}) - (${a})) // nullif(${by}, 0)` : `floor(((${b}) - (${a})) / (${by}) + 1e-9)::bigint`;
   const steps = `coalesce(greatest(${count} + 1, 0), 0)`;
-  // A table function takes constants only; where a bound is a query, the steps go through a list.
+  // A table function takes only constants. If a bound is a query, the steps are made from a list.
   const series = /\bselect\b/.test(steps)
     ? `(select unnest(range(${steps})) as i)`
     : `(select range as i from range(${steps}))`;
@@ -71,7 +71,7 @@ export function range(node: SyntaxNode, scope: Scope): Relation {
   };
 }
 
-/** `getschema`: the shape of the input, whose rows are not read. */
+/** `getschema`: the columns of the input. Its rows are not read. */
 export function getSchema(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const columns = nameColumns(columnsOf(node));
   const rows = input.columns.map((column, index) => {

@@ -10,7 +10,7 @@ import type { Scope, Value } from './scope.ts';
 import { columnsOf, kindOf, list, optionalPart, part, simpleName, textOf } from './syntax.ts';
 import type { SyntaxNode } from './syntax.ts';
 
-/** `summarize … by …`: the group's columns first, then the aggregates, under the analyser's names. */
+/** `summarize … by …`: first the columns of the group, then the aggregates, with the analyser's names. */
 export function summarize(node: SyntaxNode, input: Relation, scope: Scope): Relation {
   const clause = optionalPart(node, 'ByClause');
   if (clause && optionalPart(clause, 'BinClause')) return unsupported("'summarize … by … bin='");

@@ -47,13 +47,13 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
   LookupOperator: lookup,
   MvExpandOperator: mvExpand,
   GetSchemaOperator: getSchema,
-  // How a client would draw the answer; the rows are the same.
+  // Only tells a client how to draw the result; the rows are the same.
   RenderOperator: (_node, input) => input,
-  // A name that nothing refers to; a reference to it is refused where it stands.
+  // Only names the result. A reference to that name is rejected where it occurs.
   AsOperator: (_node, input) => input,
 };
 
-/** Translates a tabular expression: a source, or a source with an operator after a pipe. */
+/** Translates a tabular expression: a source, or an operator after a pipe. */
 export function tabular(node: SyntaxNode, scope: Scope): Relation {
   const kind = kindOf(node);
   switch (kind) {

@@ -1,14 +1,14 @@
 import { sqlName } from './literals.ts';
 import type { KqlScalarType } from './types.ts';
 
-/** A column: its KQL name, and the SQL name it goes by (KQL's names differ by case, DuckDB's do not). */
+/** A column with its KQL name and its SQL name. KQL names are case-sensitive, DuckDB's are not. */
 export interface Column {
   readonly name: string;
   readonly type: KqlScalarType;
   readonly sql: string;
 }
 
-/** A hidden column that rows are ordered by, carried along until an operator that loses the order. */
+/** A hidden column by which rows are ordered. It is kept until an operator loses the order. */
 export interface SortKey {
   readonly sql: string;
   readonly direction: 'asc' | 'desc';
@@ -28,11 +28,11 @@ export interface Projection {
   readonly value: string;
 }
 
-/** SQL names for a list of columns: their own, made distinct where two differ by nothing that DuckDB sees. */
+/** SQL names for a list of columns: their own names, made distinct where two differ only by case. */
 export function nameColumns(columns: readonly { name: string; type: KqlScalarType }[]): Column[] {
   const taken = new Set<string>();
   return columns.map(({ name, type }) => {
-    // Names that begin with kql are those of hidden columns and of the macros' own variables.
+    // Names that begin with kql are reserved for hidden columns and the variables of macros.
     const free = /^kql/i.test(name) ? `~${name}` : name;
     let candidate = free;
     for (let suffix = 2; taken.has(candidate.toLowerCase()); suffix++) candidate = `${free}~${suffix}`;
@@ -45,7 +45,7 @@ export function orderBy(order: readonly SortKey[]): string {
   return order.map((key) => `${key.sql} ${key.direction} nulls ${key.nulls}`).join(', ');
 }
 
-/** A new row shape over the same rows; the order is carried. `tail` is what follows the from clause. */
+/** Other columns over the same rows, in the same order. `tail`: the SQL after the from clause. */
 export function projectRows(input: Relation, projections: readonly Projection[], tail = ''): Relation {
   const columns = nameColumns(projections);
   const items = projections.map((item, index) => {
@@ -57,7 +57,7 @@ export function projectRows(input: Relation, projections: readonly Projection[],
   return { sql: `select ${selected} from (${input.sql})${tail}`, columns, order: input.order };
 }
 
-/** The same columns over fewer rows. */
+/** The same columns with fewer rows. */
 export function filterRows(input: Relation, tail: string): Relation {
   return { ...input, sql: `select * from (${input.sql}) ${tail}` };
 }

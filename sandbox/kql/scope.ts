@@ -4,17 +4,17 @@ import type { SyntaxNode } from './syntax.ts';
 import type { Column, Relation } from './relation.ts';
 import type { KqlScalarType } from './types.ts';
 
-/** A scalar expression in SQL. */
+/** A scalar expression, translated to SQL. */
 export interface Value {
   readonly sql: string;
   readonly type: KqlScalarType;
-  /** Known not to be null: literals and everything of type string. */
+  /** True when it is known not to be null: literals and everything of type string. */
   readonly known?: boolean;
   /** The text of a string literal, or the content of another literal. */
   readonly literal?: string;
-  /** For dynamic values built here: known to be JSON text of an array or object, never a scalar. */
+  /** For dynamic values that this translation builds: true when it is an array or object, never a scalar. */
   readonly container?: boolean;
-  /** For a look into a dynamic value: SQL of its text in one step, where text is all that is wanted. */
+  /** For an access into a dynamic value: SQL that gives its text directly, for where only the text is needed. */
   readonly text?: string;
 }
 
@@ -23,12 +23,12 @@ export type Binding =
   | { readonly kind: 'table'; readonly relation: Relation }
   | { readonly kind: 'function'; readonly declaration: SyntaxNode; readonly scope: Scope };
 
-/** What one compilation shares: the clock, the tables, and the way from a node to SQL, whatever module it is in. */
+/** State of one compilation that all modules share: the clock, the tables, and the functions that translate nodes. */
 export interface Compilation {
   readonly nowTicks: bigint;
   table(node: SyntaxNode, scope: Scope): Relation;
   call(node: SyntaxNode, scope: Scope, input?: Relation): Binding | undefined;
-  /** Registers a common table expression, returns its SQL name. */
+  /** Registers a common table expression and returns its SQL name. */
   share(relation: Relation, materialized: boolean): Relation;
   unique(prefix: string): string;
 }
@@ -38,9 +38,9 @@ export interface Scope {
   readonly bindings: ReadonlyMap<string, Binding>;
   /** Columns of the current row. */
   readonly columns: readonly Column[];
-  /** The current row's order, for the functions that look at neighbours. */
+  /** The order of the rows, for functions that read neighbouring rows. */
   readonly order?: Relation['order'];
-  /** Set inside `summarize`: aggregates may be called. */
+  /** Set inside `summarize`, where aggregates may be called. */
   readonly aggregating?: boolean;
   /** Set inside a join's condition. */
   readonly sides?: { readonly left: readonly Column[]; readonly right: readonly Column[] };

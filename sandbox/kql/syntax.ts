@@ -1,7 +1,7 @@
 import { KqlError, unsupported } from './error.ts';
 import type { KqlScalarType } from './types.ts';
 
-/** The part of a symbol of Microsoft's analyser that the translation reads. */
+/** The members of an analyser symbol that the translation uses. */
 export interface KustoSymbol {
   readonly Name: string;
   readonly constructor: { readonly $$name?: string };
@@ -18,7 +18,7 @@ export interface KustoList<T> {
   getItem(index: number): T;
 }
 
-/** The part of a syntax node of Microsoft's parser that the translation reads; its other parts go through `part` and `list`. */
+/** The members of a syntax node that the translation uses. Child nodes are read with `part` and `list`. */
 export interface SyntaxNode {
   readonly Kind: number;
   readonly ChildCount: number;
@@ -31,13 +31,13 @@ export interface SyntaxNode {
   /** Of a token: its text without quotes and escapes. */
   readonly ValueText?: string;
   GetChild(index: number): SyntaxNode | null;
-  /** The name of a child, e.g. `Left`; the names are those of the library's own properties. */
+  /** The name of a child, such as `Left`. The names are those of the library's properties. */
   GetName(index: number): string | null;
   GetCalledFunctionBody?(): SyntaxNode | null;
   ToString(includeTrivia: number): string;
 }
 
-/** The enumeration of node kinds, as the loaded library numbers them; filled once by `useKinds`. */
+/** Node kinds by their number in the loaded library. Filled once by `useKinds`. */
 let kindNames: readonly string[] = [];
 
 export function useKinds(kinds: Readonly<Record<string, unknown>>): void {
@@ -50,7 +50,7 @@ export function kindOf(node: SyntaxNode): string {
   return kindNames[node.Kind] ?? `node ${node.Kind}`;
 }
 
-/** The node's own text, inner white space reduced, for messages and token values. */
+/** The node's text with white space reduced, for messages and token values. */
 export function textOf(node: SyntaxNode): string {
   return node.ToString(2).trim();
 }
@@ -99,7 +99,7 @@ export interface NamedType {
   readonly type: KqlScalarType;
 }
 
-/** Names and types of the columns that a tabular node gives, as the analyser derived them. */
+/** Names and types of the columns of a tabular node, according to the analyser. */
 export function columnsOf(node: SyntaxNode): NamedType[] {
   const columns = node.ResultType?.Columns;
   if (!columns) return unsupported(`'${textOf(node)}'`, 'is not tabular');

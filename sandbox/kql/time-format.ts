@@ -2,8 +2,8 @@ import { KqlError } from './error.ts';
 import { sqlString } from './literals.ts';
 
 /**
- * `format_datetime` and `format_timespan`: the format is read at compile time and becomes one concatenation.
- * A letter that the engine does not document is refused.
+ * `format_datetime` and `format_timespan`: the format is parsed at compile time and becomes one concatenation.
+ * A letter that the engine does not document is an error.
  */
 export function formatDatetime(ticks: string, format: string): string {
   return compose(ticks, format, DATETIME, /^[ /\-:,._[\]]$/);
@@ -33,7 +33,7 @@ const fraction = (ticks: string, width: number): string =>
 
 const FRACTIONS: Readonly<Record<string, Writer>> = {
   f: (ticks, width) => (width <= 7 ? fraction(ticks, width) : undefined),
-  // Capital: nothing where all the digits are zeros.
+  // A capital F gives nothing when all digits are zeros.
   F: (ticks, width) => (width <= 7 ? `rtrim(${fraction(ticks, width)}, '0')` : undefined),
 };
 

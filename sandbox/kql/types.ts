@@ -2,7 +2,7 @@
 export type KqlScalarType =
   'bool' | 'int' | 'long' | 'real' | 'decimal' | 'datetime' | 'timespan' | 'guid' | 'string' | 'dynamic';
 
-/** How each type is held in DuckDB: datetime and timespan in ticks of 100 ns, guid and dynamic as text. */
+/** How DuckDB stores each type: datetime and timespan as ticks of 100 ns, guid and dynamic as text. */
 export const SQL_TYPES: Readonly<Record<KqlScalarType, string>> = {
   bool: 'boolean',
   int: 'integer',
@@ -16,7 +16,7 @@ export const SQL_TYPES: Readonly<Record<KqlScalarType, string>> = {
   dynamic: 'varchar',
 };
 
-/** The null of a type; the string type has none, its empty value stands in. */
+/** The null of a type. The string type has no null and uses the empty string. */
 export function nullOf(type: KqlScalarType): string {
   return type === 'string' ? "''" : `null::${SQL_TYPES[type]}`;
 }

@@ -30,7 +30,7 @@ beforeEach(async () => {
   await sandbox.apply({ action: 'faults', rules: [] });
 });
 
-/** Asks a page with a reply ordered for it, then once more: the fault must be over. */
+/** Requests a page with a fault, then again without: the fault must be over. */
 async function meet(reply: FaultRule['reply'], query = PAGE): Promise<Reply> {
   await sandbox.apply({ action: 'faults', rules: [{ reply }] });
   const met = await ask(sandbox, query);
@@ -38,7 +38,7 @@ async function meet(reply: FaultRule['reply'], query = PAGE): Promise<Reply> {
   return met;
 }
 
-describe('which calls a rule meets', () => {
+describe('a rule applies to', () => {
   const reply = { kind: 'status', status: 503 } as const;
   const now = new Date(0);
   const names = (rules: FaultRule[], calls: { tenant?: string; query?: string }[]): boolean[] => {
@@ -47,19 +47,19 @@ describe('which calls a rule meets', () => {
   };
   const five = Array.from({ length: 5 }, () => ({}));
 
-  it('the first matching call, once, unless told otherwise', () => {
+  it('the first matching call by default', () => {
     expect(names([{ reply }], five)).toEqual([true, false, false, false, false]);
   });
 
-  it('as many as `times` says, after as many as `after` says', () => {
+  it('the next `times` calls, after the first `after` calls', () => {
     expect(names([{ reply, after: 1, times: 2 }], five)).toEqual([false, true, true, false, false]);
   });
 
-  it('all of them when `times` is null', () => {
+  it('all calls when `times` is null', () => {
     expect(names([{ reply, times: null }], five)).toEqual([true, true, true, true, true]);
   });
 
-  it('only those of the tenant, of the table, of the kind and of the text that it names', () => {
+  it('only calls of its tenant, table, kind and query text', () => {
     expect(names([{ reply, match: { tenant: 'a' } }], [{ tenant: 'b' }, { tenant: 'a' }])).toEqual([false, true]);
     expect(names([{ reply, match: { table: 'Logs' } }], [{}, { query: 'Logs | take 1' }])).toEqual([false, true]);
     expect(names([{ reply, match: { kind: 'summary' } }], [{}, { query: 'Logs | summarize count()' }])).toEqual([
@@ -70,7 +70,7 @@ describe('which calls a rule meets', () => {
     expect(names([{ reply, match: { query: 'take 2\\d' } }], [{ query: 'Logs | take 1' }, {}])).toEqual([false, true]);
   });
 
-  it('a share of them, the same ones for the same seed', () => {
+  it('a share of the calls, the same ones for the same seed', () => {
     const many = Array.from({ length: 400 }, () => ({}));
     const some = (seed: number): boolean[] => names([{ reply, times: null, probability: 0.25, seed }], many);
     expect(some(1)).toEqual(some(1));
@@ -79,7 +79,7 @@ describe('which calls a rule meets', () => {
     expect(some(1).filter(Boolean).length).toBeLessThan(140);
   });
 
-  it('those of the first rule that still has a fault', () => {
+  it('calls for which no earlier rule is left', () => {
     const rules: FaultRule[] = [{ reply }, { reply: { kind: 'html' }, times: 2 }];
     const faults = createFaults(rules);
     const met = [1, 2, 3, 4].map(() => faults.next({ tenant: 't', query: PAGE, now })?.name);
@@ -90,7 +90,7 @@ describe('which calls a rule meets', () => {
     [{ reply: { kind: 'nonsense' } }, /Invalid input|kind/],
     [{ reply, match: { query: '(' } }, /regular expression/],
     [{ reply, afterwards: 1 }, /afterwards/],
-  ])('is refused when it is %j', async (rule, message) => {
+  ])('is rejected when it is %j', async (rule, message) => {
     await writeFile(file, JSON.stringify([rule]));
     await expect(startSandbox({ rows: 1, faults: file })).rejects.toThrow(message);
   });
@@ -102,7 +102,7 @@ describe('a reply instead of the answer', () => {
     expect([reply.status, members(reply)['status'], reply.headers.get('retry-after')]).toEqual([status, status, null]);
   });
 
-  it('can say when to come back, in seconds or as a date', async () => {
+  it('can give the time to wait, in seconds or as a date', async () => {
     expect((await meet({ kind: 'status', status: 429, retryAfter: 3 })).headers.get('retry-after')).toBe('3');
     const date = (await meet({ kind: 'status', status: 429, retryAfter: 'date' })).headers.get('retry-after') ?? '';
     expect(Date.parse(date)).toBeGreaterThan(Date.now() - 1000);
@@ -121,7 +121,7 @@ describe('a reply instead of the answer', () => {
     expect((await meet({ kind: 'status', status: 500, body: 'empty' })).text).toBe('');
   });
 
-  it('can be the refusal of one function, and only for a query that calls it', async () => {
+  it('can be the rejection of a function, only for queries that call it', async () => {
     await sandbox.apply({
       action: 'faults',
       rules: [{ reply: { kind: 'refused-function', name: 'hash_md5' }, times: null }],
@@ -141,22 +141,25 @@ describe('a broken delivery', () => {
     expect(sandbox.calls.at(-1)).toMatchObject({ fault: 'reset', status: at === 'before' ? 0 : 200 });
   });
 
-  it.each(['before', 'body'] as const)('can be a stall %s the answer, ended when the client gives up', async (at) => {
-    await sandbox.apply({ action: 'faults', rules: [{ reply: { kind: 'stall', at } }] });
-    await expect(ask(sandbox, PAGE, { signal: AbortSignal.timeout(200) })).rejects.toThrow('timeout');
-    expect(await rowsOf(sandbox, PAGE)).toHaveLength(20);
-    expect(sandbox.calls.some((call) => call.fault === 'stall')).toBe(true);
-  });
+  it.each(['before', 'body'] as const)(
+    'can be a stall %s the answer that lasts until the client disconnects',
+    async (at) => {
+      await sandbox.apply({ action: 'faults', rules: [{ reply: { kind: 'stall', at } }] });
+      await expect(ask(sandbox, PAGE, { signal: AbortSignal.timeout(200) })).rejects.toThrow('timeout');
+      expect(await rowsOf(sandbox, PAGE)).toHaveLength(20);
+      expect(sandbox.calls.some((call) => call.fault === 'stall')).toBe(true);
+    },
+  );
 
   it.each(['before', 'body'] as const)('can be a stall %s the answer that ends by itself', async (at) => {
     expect(members(await meet({ kind: 'stall', at, ms: 20 }))['rows']).toHaveLength(20);
   });
 
-  it('can be half a body that announced its whole length', async () => {
+  it('can be half a body after its full length was announced', async () => {
     await expect(meet({ kind: 'truncated-body' })).rejects.toThrow('terminated');
   });
 
-  it('can be half a body that ends as if it were whole', async () => {
+  it('can be half a body that ends as if it were complete', async () => {
     const reply = await meet({ kind: 'truncated-body', contentLength: false });
     expect(reply.status).toBe(200);
     expect(() => members(reply)).toThrow('JSON');
@@ -164,13 +167,13 @@ describe('a broken delivery', () => {
 });
 
 describe('a wrong answer', () => {
-  it('can hold fewer rows than there are, without a sign', async () => {
+  it('can have fewer rows than there are, without any error', async () => {
     expect(members(await meet({ kind: 'silent-truncation', rows: 7 }))).toEqual({
       rows: expect.objectContaining({ length: 7 }),
     });
   });
 
-  it('can hold no row at all, without a sign', async () => {
+  it('can have no rows, without any error', async () => {
     expect(members(await meet({ kind: 'silent-truncation', rows: 0 }))).toEqual({ rows: [] });
   });
 
@@ -183,17 +186,20 @@ describe('a wrong answer', () => {
     expect(JSON.stringify(rows.at(-1))).toContain('80DA0007');
   });
 
-  it.each(['error', 'errors', 'exceptions', 'OneApiErrors'] as const)('can hold %s beside the rows', async (member) => {
-    expect(Object.keys(members(await meet({ kind: 'top-level-error', member })))).toEqual(['rows', member]);
-  });
+  it.each(['error', 'errors', 'exceptions', 'OneApiErrors'] as const)(
+    'can have %s next to the rows',
+    async (member) => {
+      expect(Object.keys(members(await meet({ kind: 'top-level-error', member })))).toEqual(['rows', member]);
+    },
+  );
 
-  it.each(['rows', 'bytes'] as const)('can be refused as too large by %s, in any of the forms', async (by) => {
+  it.each(['rows', 'bytes'] as const)('can be rejected as too large by %s, in any form', async (by) => {
     expect((await meet({ kind: 'too-large', by })).text).toContain('OneApiErrors');
     const reply = await meet({ kind: 'too-large', by, mode: 'error-400' });
     expect([reply.status, reply.text]).toEqual([400, expect.stringContaining('E_QUERY_RESULT_SET_TOO_LARGE')]);
   });
 
-  it.each([1, -1] as const)('can hold rows of a wrong width (%i)', async (width) => {
+  it.each([1, -1] as const)('can have rows of a wrong width (%i)', async (width) => {
     const rows = elements(await meet({ kind: 'malformed-rows', width, rows: 2 }));
     expect(rows.map((row) => (Array.isArray(row) ? row.length : undefined))).toEqual([
       6 + width,
@@ -202,12 +208,12 @@ describe('a wrong answer', () => {
     ]);
   });
 
-  it('can hold rows of another tenant', async () => {
+  it('can have rows of another tenant', async () => {
     const reply = await meet({ kind: 'wrong-tenant' }, 'Events | take 5 | project t = tostring(tenantId)');
     expect(members(reply)['rows']).toEqual(Array.from({ length: 5 }, () => ['somebody-else']));
   });
 
-  it('can hold every row twice', async () => {
+  it('can have every row twice', async () => {
     expect(members(await meet({ kind: 'duplicate-rows' }, 'Events | count'))['rows']).toEqual([[1700]]);
   });
 });

@@ -41,7 +41,7 @@ describe('access', () => {
     ['with the credential of another tenant', 403, { key: 'sandbox-two' }],
     ['with a credential that lacks the scope', 403, { key: 'sandbox-one-noscope' }],
     ['to a tenant that does not exist', 404, { tenant: 'nobody', key: 'sandbox-one' }],
-  ])('is refused %s (%i), as a problem document', async (_, status, init) => {
+  ])('is denied %s (%i), with a problem document', async (_, status, init) => {
     const reply = await ask(sandbox, QUERY, init);
     expect(reply.status).toBe(status);
     expect(reply.headers.get('content-type')).toContain('application/problem+json');
@@ -54,7 +54,7 @@ describe('access', () => {
     expect(reply.text).not.toContain('sandbox-');
   });
 
-  it('shows a tenant its own rows alone', async () => {
+  it('shows a tenant only its own rows', async () => {
     expect(await rowsOf(sandbox, 'Events | distinct tenantId', { tenant: 'one' })).toEqual([['one']]);
     expect(await rowsOf(sandbox, 'Events | distinct tenantId', { tenant: 'two' })).toEqual([['two']]);
   });
@@ -69,20 +69,20 @@ describe('the request', () => {
     ['with a query that is no text', '{"query":5}', 'query'],
     ['with a parameter that is no text', '{"query":"print 1","parameters":{"a":1}}', 'parameters.a'],
     ['with a field that the schema does not know', '{"query":"print 1","timeout":5}', 'timeout'],
-  ])('is refused with the errors of each field when it is %s', async (_, body, field) => {
+  ])('is rejected with the errors of each field when it is %s', async (_, body, field) => {
     const reply = await ask(sandbox, '', { body });
     expect(reply.status).toBe(400);
     expect(Object.keys(members(reply)['errors'] ?? {})).toEqual([field]);
   });
 
-  it('may hold parameters, which the query declares, and options', async () => {
+  it('may have parameters, which the query declares, and options', async () => {
     const query = 'declare query_parameters(n:long, t:string = "none"); print n + 1, t';
     expect(
       await rowsOf(sandbox, '', { body: { query, parameters: { n: '41' }, options: { servertimeout: '1m' } } }),
     ).toEqual([[42, 'none']]);
   });
 
-  it('is refused when it is larger than a megabyte', async () => {
+  it('is rejected when it is larger than a megabyte', async () => {
     expect((await ask(sandbox, `print '${'x'.repeat(1_100_000)}'`)).status).toBe(413);
   });
 
@@ -91,7 +91,7 @@ describe('the request', () => {
     ['a path that is no path', '//', 'POST', 404],
     ['a tenant that cannot be decoded', '/api/%E0%A4%A/insights/query', 'POST', 404],
     ['a method other than POST', '/api/one/insights/query', 'GET', 405],
-  ])('is refused for %s', async (_, at, method, status) => {
+  ])('is rejected for %s', async (_, at, method, status) => {
     expect((await fetch(sandbox.url + at, { method })).status).toBe(status);
   });
 
@@ -99,7 +99,7 @@ describe('the request', () => {
     ['a column that does not exist', 'Events | where nothing == 1', 'BadRequest_SemanticError', 'SEM0100'],
     ['a table that does not exist', 'Passes | count', 'BadRequest_SemanticError', 'SEM'],
     ['broken syntax', 'Events | where (', 'BadRequest_SyntaxError', 'SYN'],
-  ])('is refused as the engine would for %s', async (_, query, kind, code) => {
+  ])('is rejected like in the engine for %s', async (_, query, kind, code) => {
     const reply = await ask(sandbox, query);
     expect(reply.status).toBe(400);
     expect(members(reply)['detail']).toContain(kind);
@@ -108,7 +108,7 @@ describe('the request', () => {
 });
 
 describe('the rows of an answer', () => {
-  it('come in the order that the query asks for, however many they are', async () => {
+  it('come in the order of the query, however many they are', async () => {
     const rows = await rowsOf(
       sandbox,
       'range x from 1 to 30000 step 1 | extend y = x * 7919 % 30011 | project y | sort by y asc',
@@ -120,14 +120,14 @@ describe('the rows of an answer', () => {
 });
 
 describe('parallel calls', () => {
-  it('are all answered, more of them than there are connections', async () => {
+  it('are all answered, even if there are more calls than connections', async () => {
     const counts = await Promise.all(Array.from({ length: 12 }, async () => rowsOf(sandbox, 'Events | count')));
     expect(new Set(counts.map((rows) => JSON.stringify(rows)))).toEqual(new Set(['[[1700]]']));
   });
 });
 
 describe('the record of calls', () => {
-  it('has one line a call, with what was asked and what came of it, by the time that the answer is read', async () => {
+  it('has one line per call, with its query and outcome, by the time the client has read the answer', async () => {
     const before = sandbox.calls.length;
     await ask(sandbox, 'Events | take 7');
     await ask(sandbox, 'Events | take 7', { key: null });
@@ -147,7 +147,7 @@ describe('the record of calls', () => {
 });
 
 describe('the sandbox', () => {
-  it('gives its connections back when a client goes away in the middle of a query', async () => {
+  it('frees its connections when a client disconnects in the middle of a query', async () => {
     const slow =
       'let n = range x from 1 to 100000 step 1 | extend k = 1; n | join kind=inner n on k | summarize sum(x * x1)';
     for (let n = 0; n < 6; n++) {
@@ -156,13 +156,13 @@ describe('the sandbox', () => {
     expect(await rowsOf(sandbox, QUERY)).toEqual([[1]]);
   });
 
-  it('refuses a start time that is none', async () => {
+  it('rejects a start time that is not an instant', async () => {
     await expect(startSandbox({ now: 'soon', rows: 1 })).rejects.toThrow('now: "soon" is not an instant.');
   });
 
-  it('refuses a folder without data, and names it', async () => {
+  it('rejects a folder without data, and names it', async () => {
     await expect(startSandbox({ data: folder })).rejects.toThrow(
-      'The data folder holds none of logs, events or metrics',
+      'The data folder has no file named logs, events or metrics',
     );
   });
 });

@@ -12,13 +12,13 @@ async function start(options: SandboxOptions): Promise<Sandbox> {
 }
 
 describe('the row cap', () => {
-  it('lets an answer of exactly so many rows through, and fails one row more', async () => {
+  it('allows an answer of exactly this size, and fails with one row more', async () => {
     const api = await start({ rowCap: 10 });
     expect(await rowsOf(api, 'Events | take 10')).toHaveLength(10);
     expect((await ask(api, 'Events | take 11')).text).toContain('E_QUERY_RESULT_SET_TOO_LARGE');
   });
 
-  it('fails with an error object as the last element of the rows of a 200, unless told otherwise', async () => {
+  it('fails with an error object as the last element of the rows of a 200 by default', async () => {
     const rows = elements(await ask(await start({ rowCap: 10 }), 'Events | take 50'));
     expect(rows).toHaveLength(11);
     expect(rows.at(-1)).toMatchObject({ OneApiErrors: [{ error: { code: 'LimitsExceeded' } }] });
@@ -29,7 +29,7 @@ describe('the row cap', () => {
     expect(rows.at(-1)).toEqual({ Exceptions: [expect.stringContaining('80DA0003')] });
   });
 
-  it('fails with an error beside the rows of a 200', async () => {
+  it('fails with an error next to the rows of a 200', async () => {
     const reply = await ask(await start({ rowCap: 10, limitMode: 'top-level' }), 'Events | take 50');
     expect(reply.status).toBe(200);
     expect(members(reply)).toMatchObject({
@@ -44,19 +44,19 @@ describe('the row cap', () => {
     expect(members(reply)['detail']).toContain('E_QUERY_RESULT_SET_TOO_LARGE');
   });
 
-  it('just stops, without a sign', async () => {
+  it('ends the rows without any error in silent mode', async () => {
     const reply = await ask(await start({ rowCap: 10, limitMode: 'silent' }), 'Events | take 50');
     expect(Object.keys(members(reply))).toEqual(['rows']);
     expect(members(reply)['rows']).toHaveLength(10);
   });
 
-  it('does not count the rows that a query reads, only those that it answers', async () => {
+  it('counts the rows of the answer, not those that the query reads', async () => {
     expect(await rowsOf(await start({ rowCap: 10 }), 'Events | count')).toEqual([[850]]);
   });
 });
 
 describe('the byte cap', () => {
-  it('fails an answer whose rows are larger, whatever their number', async () => {
+  it('fails an answer whose rows are larger, regardless of their number', async () => {
     const api = await start({ byteCap: 1000 });
     expect((await ask(api, `print strrep('x', 900)`)).status).toBe(200);
     const reply = await ask(api, `print strrep('x', 1001)`);
@@ -64,7 +64,7 @@ describe('the byte cap', () => {
     expect(reply.text).toContain('data size');
   });
 
-  it('keeps the rows that fit where it stops silently', async () => {
+  it('keeps the rows that fit in silent mode', async () => {
     const api = await start({ byteCap: 100, limitMode: 'silent' });
     const rows = await rowsOf(api, `range i from 1 to 100 step 1 | project i, t = 'xxxxxxxx'`);
     expect(rows).toHaveLength(6);
@@ -73,7 +73,7 @@ describe('the byte cap', () => {
 });
 
 describe('the time limit', () => {
-  it('stops a query with a 504 and stays of use', async () => {
+  it('stops a query with a 504, and the next query is answered', async () => {
     const api = await start({ queryTimeoutMs: 100 });
     const slow =
       'let n = range x from 1 to 100000 step 1 | extend k = 1; n | join kind=inner n on k | summarize sum(x * x1)';
@@ -83,7 +83,7 @@ describe('the time limit', () => {
 });
 
 describe('the rate limit', () => {
-  it('admits so many calls in any sliding minute, and says when the next will be', () => {
+  it('admits a number of calls in any sliding minute, and says when the next one is allowed', () => {
     let now = 0;
     const limit = createRateLimit(3, () => now);
     const at = (time: number): number | undefined => {
@@ -97,13 +97,13 @@ describe('the rate limit', () => {
     expect(at(60_001)).toBe(9_999);
   });
 
-  it('does not count a refused call', () => {
+  it('does not count a rejected call', () => {
     const limit = createRateLimit(1, () => 0);
     limit.admit('t');
     expect([limit.admit('t'), limit.admit('t')]).toEqual([60_000, 60_000]);
   });
 
-  it('is per tenant, and none when it is 0', () => {
+  it('applies to each tenant, and 0 means no limit', () => {
     const limit = createRateLimit(1, () => 0);
     expect([limit.admit('a'), limit.admit('b')]).toEqual([undefined, undefined]);
     const none = createRateLimit(0, () => 0);
@@ -126,7 +126,7 @@ describe('the rate limit', () => {
     expect((await ask(api, 'print 1')).status).toBe(200);
   });
 
-  it('says when as a date, or not at all', async () => {
+  it('gives the time to wait as a date, or not at all', async () => {
     const dated = await start({ rate: 1, retryAfter: 'date' });
     await ask(dated, 'print 1');
     const when = Date.parse((await ask(dated, 'print 1')).headers.get('retry-after') ?? '');

@@ -24,7 +24,7 @@ afterEach(async () => {
 describe('a line of a data set', () => {
   const verbatim = String.raw`{"x":1e5,"y":1.0,"z":12345678901234567890,"e":"\u00e9\/ é","w" : [1, {"a":"}\"]"}]}`;
 
-  it('keeps each dynamic value as the very text of the line', () => {
+  it('keeps the exact text of each dynamic value', () => {
     const line = `{"eventId":"A","timestamp":"2026-10-01T00:00:00.1234567Z","tenantId":"t","eventType":"e","properties":${verbatim} }`;
     expect(parseRow(line, TABLES.Events, 'line 1')).toEqual([
       'a',
@@ -57,7 +57,7 @@ describe('a line of a data set', () => {
   });
 
   it.each(['', '[]', '{"a":1', '{"a" 1}', '{"a":}', '{"a":1} x'])(
-    'is refused by place, not by content, when it is %j',
+    'is rejected when it is %j; the error names the place and not the content',
     (line) => {
       expect(() => parseRow(line, TABLES.Events, 'events.ndjson line 7')).toThrow(
         'events.ndjson line 7 is not a JSON object',
@@ -65,13 +65,13 @@ describe('a line of a data set', () => {
     },
   );
 
-  it('is refused when its timestamp is none, without quoting it', () => {
+  it('is rejected when its timestamp is not valid; the error does not quote it', () => {
     expect(() => parseRow('{"timestamp":"yesterday"}', TABLES.Events, 'line 3')).toThrow(
       /^line 3: "timestamp" is not an ISO 8601 instant$/,
     );
   });
 
-  it('is split at line feeds alone: U+2028 may stand in JSON text', async () => {
+  it('ends only at a line feed, because JSON text may contain U+2028', async () => {
     const file = path.join(folder, 'x.ndjson.gz');
     await writeFile(file, gzipSync('{"a":"one\u2028two"}\n{"a":"\r é"}\n'));
     expect(await collect(readLines(file))).toEqual(['{"a":"one\u2028two"}', '{"a":"\r é"}']);
@@ -86,7 +86,7 @@ describe('the store', () => {
     expect(await ids('two')).toEqual(['c']);
   });
 
-  it('takes only the tenants asked for', async () => {
+  it('takes only the given tenants', async () => {
     await add('Events', [row('a', '2026-10-01', 'one'), row('b', '2026-10-01', 'two')], ['two']);
     expect(store.tenants()).toEqual(['two']);
   });
@@ -103,7 +103,7 @@ describe('the store', () => {
     expect(await ids('t')).toEqual(['old']);
   });
 
-  it('hides what has not happened yet only in a replay', async () => {
+  it('hides future rows only in a replay', async () => {
     await add('Events', [rowAt('past', NOW), rowAt('future', NOW + 1n)]);
     expect(await ids('t')).toEqual(['past', 'future']);
     expect(await ids('t', 'Events', { replay: true })).toEqual(['past']);
@@ -123,7 +123,7 @@ describe('the store', () => {
     expect(await store.erase('t', 'Events', { share: 0.5 })).toBe(0);
   });
 
-  it('quotes tenants and ids, whatever they are made of', async () => {
+  it('quotes tenants and ids with any characters', async () => {
     const tenant = `o"brien'; drop table x`;
     await add('Events', [row("a'b", '2026-10-01', tenant)]);
     expect(await ids(tenant)).toEqual(["a'b"]);
@@ -138,7 +138,7 @@ describe('the store', () => {
     expect(await collect(store.stream(`select 'still here'`, new AbortController().signal))).toEqual([['still here']]);
   });
 
-  it('removes its files when it is closed, and those of a process that was killed', async () => {
+  it('removes its files when it is closed, and also those of a process that was killed', async () => {
     const abandoned = await mkdtemp(path.join(tmpdir(), 'insights-sandbox-99999999-'));
     const other = await openStore();
     expect(await ownFolders()).toHaveLength(2);

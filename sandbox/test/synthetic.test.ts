@@ -8,27 +8,24 @@ const NOW = parseInstant('2026-11-01T10:20:30Z') ?? 0n;
 const SPREAD: Spread = { rows: 60_000, days: 30, now: NOW, seed: 7, shape: 'wallet' };
 
 describe('the spread over hours', () => {
-  it.each([0, 1, 37, 60_000, 1_234_567])(
-    'adds up to the %i rows asked for, in hours that follow each other',
-    (rows) => {
-      for (const shape of ['wallet', 'even'] as const) {
-        const hours = spreadRows({ ...SPREAD, rows, shape });
-        expect(hours.reduce((sum, hour) => sum + hour.rows, 0)).toBe(rows);
-        let first = 0;
-        for (const hour of hours) {
-          expect(hour.first).toBe(first);
-          first += hour.rows;
-        }
+  it.each([0, 1, 37, 60_000, 1_234_567])('adds up to the %i requested rows, in consecutive hours', (rows) => {
+    for (const shape of ['wallet', 'even'] as const) {
+      const hours = spreadRows({ ...SPREAD, rows, shape });
+      expect(hours.reduce((sum, hour) => sum + hour.rows, 0)).toBe(rows);
+      let first = 0;
+      for (const hour of hours) {
+        expect(hour.first).toBe(first);
+        first += hour.rows;
       }
-    },
-  );
+    }
+  });
 
-  it('fills every hour alike when it is even', () => {
+  it('fills every hour equally with shape `even`', () => {
     const hours = spreadRows({ ...SPREAD, rows: 720 * 100, now: NOW - (NOW % HOUR), shape: 'even' });
     expect(new Set(hours.map((hour) => hour.rows))).toEqual(new Set([100]));
   });
 
-  it('has days of very different size and one hot hour when it is a wallet', () => {
+  it('has days of very different size and one hot hour with shape `wallet`', () => {
     const hours = spreadRows(SPREAD);
     const days = new Map<bigint, number>();
     for (const hour of hours) days.set(hour.start / DAY, (days.get(hour.start / DAY) ?? 0) + hour.rows);
@@ -36,7 +33,7 @@ describe('the spread over hours', () => {
     expect(Math.max(...hours.map((hour) => hour.rows))).toBeGreaterThan(0.04 * SPREAD.rows);
   });
 
-  it('misses a snapshot now and then', () => {
+  it('has a few missing snapshots', () => {
     const hours = spreadSnapshots({ ...SPREAD, rows: 7200 });
     expect(hours.length).toBeLessThan(719);
     expect(hours.length).toBeGreaterThan(690);
@@ -51,7 +48,7 @@ describe('a synthetic tenant', () => {
   });
   afterAll(async () => store.close());
 
-  it('has exactly the rows asked for, all of them before now and within its days', async () => {
+  it('has exactly the requested rows, all of them before now and within its days', async () => {
     const span = `select count(*) n, min("timestamp") lo, max("timestamp") hi from`;
     const tables = ['Logs', 'Events', 'Metrics'].map((name) => one(`${span} demo."${name}"`));
     const [logs, events, metrics] = await Promise.all(tables);
@@ -62,7 +59,7 @@ describe('a synthetic tenant', () => {
     }
   });
 
-  it('is the same again from the same seed, with any number of threads, and another one from another seed', async () => {
+  it('is the same for the same seed with any number of threads, and different for another seed', async () => {
     await using again = await openStore({ memory: true });
     await again.run('set threads = 1');
     await fillTenant(again, 'demo', SPREAD);
@@ -82,14 +79,14 @@ describe('a synthetic tenant', () => {
     expect(await one(`select count(*) from a."Events" join b."Events" using ("eventId")`, two)).toEqual(['0']);
   });
 
-  it('lies in the order of its timestamps, as far as inserting two stretches at a time allows', async () => {
+  it('is stored in the order of its timestamps, as far as two parallel inserts allow', async () => {
     const [late] = await one(
       `select count(*) from (select "timestamp" < lag("timestamp") over (order by rowid) as back from demo."Events") where back`,
     );
     expect(Number(late)).toBeLessThanOrEqual(1);
   });
 
-  it('holds JSON in every dynamic column', async () => {
+  it('has JSON in every dynamic column', async () => {
     const valid = `select bool_and(json_valid(properties)) from`;
     expect(await one(`${valid} demo."Events"`)).toEqual(['true']);
     expect(await one(`${valid} demo."Logs"`)).toEqual(['true']);
@@ -153,7 +150,7 @@ describe('a synthetic tenant', () => {
     expect(Number((await one(sql))[0])).toBeGreaterThan(0);
   });
 
-  it('tells each pass a life that is possible: created, installed, removed, in this order', async () => {
+  it('gives each pass a possible life: created, installed, removed, in this order', async () => {
     const sql = `
       with e as (
         select lower(replace("eventType", '.', ':')) as kind, properties->>'passId' as pass, properties->>'device' as device, "timestamp" as moment
@@ -185,7 +182,7 @@ describe('a synthetic tenant', () => {
     expect(Number((await one(both))[0])).toBeGreaterThan(20);
   });
 
-  it('is clean when it is even: no duplicate, no null id, and hours alike', async () => {
+  it('is clean with shape `even`: no duplicates, no null ids, equal hours', async () => {
     await using even = await openStore({ memory: true });
     await fillTenant(even, 'demo', { ...SPREAD, shape: 'even' });
     const [rows, idsDistinct] = await one(`select count(*), count(distinct "eventId") from demo."Events"`, even);

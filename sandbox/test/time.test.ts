@@ -26,7 +26,7 @@ async function start(options: SandboxOptions = {}): Promise<Sandbox> {
 const EVENT = { eventId: 'late', timestamp: '2026-10-31T12:00:00.1234567Z', eventType: 'Late', properties: { a: 1 } };
 
 describe('the clock', () => {
-  it("starts where it is told and runs on with the machine's", () => {
+  it("starts at the given instant and runs on with the machine's", () => {
     let realMs = 5000;
     const clock = createClock({ start: parseInstant('2026-11-01') ?? 0n, realNowMs: () => realMs });
     realMs += 1500;
@@ -38,22 +38,22 @@ describe('the clock', () => {
     expect(clock.now()).toBe(parseInstant('2027-01-01T00:00:00.001Z'));
   });
 
-  it("is the machine's when it is not told", () => {
+  it("is the machine's by default", () => {
     expect(createClock({ realNowMs: () => 42 }).now()).toBe(fromEpochMs(42));
   });
 
-  it('starts with the service, however long the data took to load', async () => {
+  it('starts when the sandbox begins to serve, however long the data took to load', async () => {
     const api = await start({ rows: 200_000, frozen: false });
     expect(api.now() - (parseInstant('2026-11-01') ?? 0n)).toBeLessThan(SECOND);
   });
 
-  it('is what now() and ago() answer', async () => {
+  it('determines now() and ago()', async () => {
     expect(await rowsOf(await start(), 'print now(), ago(1d)')).toEqual([
       ['2026-11-01T00:00:00.0000000Z', '2026-10-31T00:00:00.0000000Z'],
     ]);
   });
 
-  it('is what the retention of Logs follows', async () => {
+  it('determines the retention of Logs', async () => {
     const api = await start();
     const earliest = async (): Promise<string> =>
       String((await rowsOf(api, 'Logs | summarize min(timestamp)'))[0]?.[0]);
@@ -63,14 +63,14 @@ describe('the clock', () => {
     expect(await rowsOf(api, 'Events | count')).toEqual([[850]]);
   });
 
-  it('keeps Logs for as many days as it is told', async () => {
+  it('expires Logs after the given number of days', async () => {
     const api = await start({ logsDays: 1 });
     expect(await rowsOf(api, 'Logs | where timestamp < ago(1d) | count')).toEqual([[0]]);
   });
 });
 
-describe('what happens while it runs', () => {
-  it('rows arrive late and are seen by the next call', async () => {
+describe('while it runs', () => {
+  it('late rows are seen by the next call', async () => {
     const api = await start();
     expect(await api.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [EVENT] })).toEqual({ rows: 1 });
     expect(await rowsOf(api, 'Events | where eventType == "Late"')).toEqual([
@@ -78,7 +78,7 @@ describe('what happens while it runs', () => {
     ]);
   });
 
-  it('rows are made up in a window, other ones for another seed', async () => {
+  it('rows are generated in a window, and another seed gives other rows', async () => {
     const api = await start();
     const window = {
       table: 'Events',
@@ -96,7 +96,7 @@ describe('what happens while it runs', () => {
     expect(ids).toBe(rows);
   });
 
-  it('rows are erased, and expire', async () => {
+  it('rows can be erased and can expire', async () => {
     const api = await start();
     const erased = await api.apply({
       action: 'erase',
@@ -111,7 +111,7 @@ describe('what happens while it runs', () => {
     expect(await rowsOf(api, 'Events | count')).toEqual([[0]]);
   });
 
-  it('a bad action is refused and changes nothing', async () => {
+  it('an invalid action is rejected and changes nothing', async () => {
     const api = await start();
     await expect(api.apply({ action: 'clock', advance: 'a while' })).rejects.toThrow('advance');
     await expect(api.apply({ action: 'erase', table: 'Events', tenant: 'demo', from: 'then' })).rejects.toThrow(
@@ -122,7 +122,7 @@ describe('what happens while it runs', () => {
 });
 
 describe('a scenario', () => {
-  it('acts after so many calls, before the next one', async () => {
+  it('acts after a number of calls, before the next one', async () => {
     const api = await start({
       scenario: [
         { afterCalls: 2, do: { action: 'rows', table: 'Events', tenant: 'demo', rows: [EVENT] } },
@@ -137,18 +137,18 @@ describe('a scenario', () => {
     expect((await ask(api, seen)).status).toBe(503);
   });
 
-  it('acts before the first call when it is told to act after none', async () => {
+  it('acts before the first call when `afterCalls` is 0', async () => {
     const api = await start({ scenario: [{ afterCalls: 0, do: { action: 'clock', advance: '1h' } }] });
     expect(await rowsOf(api, 'print now()')).toEqual([['2026-11-01T01:00:00.0000000Z']]);
   });
 
-  it('acts after so much time', async () => {
+  it('acts after a time', async () => {
     const api = await start({ scenario: [{ atMs: 1, do: { action: 'clock', advance: '1h' } }] });
     for (let n = 0; n < 100 && api.now() === parseInstant('2026-11-01'); n++) await ask(api, 'print 1');
     expect(api.now()).toBe(parseInstant('2026-11-01T01:00:00Z'));
   });
 
-  it('tells of a step that fails, and goes on', async () => {
+  it('reports a step that fails, and continues', async () => {
     const errors: unknown[] = [];
     const erase = { action: 'erase', table: 'Events', tenant: 'nobody' } as const;
     const api = await start({ scenario: [{ afterCalls: 1, do: erase }], onError: (error) => errors.push(error) });
@@ -157,7 +157,7 @@ describe('a scenario', () => {
     expect(errors).toHaveLength(1);
   });
 
-  it('is refused when a step has no time, or two, and names the file', async () => {
+  it('is rejected when a step has no time, or two; the error names the file', async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'sandbox-test-'));
     const scenario = path.join(folder, 'scenario.json');
     await writeFile(scenario, '[{"do":{"action":"clock","advance":"1h"}}]');
@@ -171,20 +171,20 @@ describe('a scenario', () => {
   });
 });
 
-describe('the admin surface', () => {
+describe('the admin API', () => {
   const post = async (api: Sandbox, at: string, body: string): Promise<[number, unknown]> => {
     const response = await fetch(api.adminUrl + at, { method: 'POST', body });
     return [response.status, await response.json()];
   };
   const get = async (api: Sandbox, at: string): Promise<unknown> => (await fetch(api.adminUrl + at)).json();
 
-  it('listens on a port of its own', async () => {
+  it('listens on its own port', async () => {
     const api = await start();
     expect(api.adminUrl).not.toBe(api.url);
     expect((await fetch(`${api.url}/calls`)).status).toBe(404);
   });
 
-  it('takes rows as JSON, or as NDJSON where the text of a value matters', async () => {
+  it('takes rows as JSON, or as NDJSON where the exact text of a value matters', async () => {
     const api = await start();
     expect(await post(api, '/rows', JSON.stringify({ table: 'Events', tenant: 'demo', rows: [EVENT] }))).toEqual([
       200,
@@ -206,7 +206,7 @@ describe('the admin surface', () => {
     expect((await ask(api, 'print 1')).text).toContain('<html>');
   });
 
-  it('shows the calls, and the rows of each hour', async () => {
+  it('shows the calls and the rows of each hour', async () => {
     const api = await start();
     await ask(api, 'print 1');
     expect(await get(api, '/calls')).toMatchObject([{ tenant: 'demo', status: 200, query: 'print 1' }]);
@@ -226,13 +226,13 @@ describe('the admin surface', () => {
     ['/rows?table=Events&tenant=demo', 'not JSON'],
     ['/faults', '[{"reply":{"kind":"nonsense"}}]'],
     ['/nothing', '{}'],
-  ])('refuses %s with %s', async (at, body) => {
+  ])('rejects %s with %s', async (at, body) => {
     expect(await post(await start(), at, body)).toEqual([400, { error: expect.any(String) }]);
   });
 });
 
 describe('recorded rows', () => {
-  it('are served to the tenants that they name, and come in as the clock runs in a replay', async () => {
+  it('are served to the tenants that they name, and in a replay appear as time passes', async () => {
     const folder = await mkdtemp(path.join(tmpdir(), 'sandbox-test-'));
     const line = (id: string, timestamp: string, tenantId: string): string =>
       `${JSON.stringify({ eventId: id, timestamp, tenantId, eventType: 'e', operationId: '', properties: {} })}\n`;
@@ -250,8 +250,8 @@ describe('recorded rows', () => {
   it.each([
     ['no row', '{"eventId":"a","tenantId":"t"', 'events.ndjson line 2 is not a JSON object'],
     ['a row whose dynamic is no JSON', '{"eventId":"a","tenantId":"t","properties":{a:1}}', 'Row 2 of Events holds'],
-    ['a row without a tenant', '{"eventId":"a"}', 'Rows of Events have no tenantId'],
-  ])('are refused with their place when a line is %s', async (_, bad, message) => {
+    ['a row without a tenant', '{"eventId":"a"}', 'Some rows of Events have no tenantId'],
+  ])('are rejected when a line is %s; the error names the line', async (_, bad, message) => {
     const folder = await mkdtemp(path.join(tmpdir(), 'sandbox-test-'));
     await writeFile(
       path.join(folder, 'events.ndjson'),

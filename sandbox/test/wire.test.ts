@@ -6,7 +6,7 @@ import { startSandbox, type Sandbox } from '../sandbox.ts';
 import type { WireOptions } from '../wire.ts';
 import { ask } from './support/client.ts';
 
-/** One sandbox for each wire form that is asked for. */
+/** One sandbox for each wire form. */
 const sandboxes = new Map<string, Promise<Sandbox>>();
 afterAll(async () => {
   for (const sandbox of sandboxes.values()) await (await sandbox).close();
@@ -26,7 +26,7 @@ async function sandboxOf(wire: Partial<WireOptions>): Promise<Sandbox> {
   return sandbox;
 }
 
-/** The text of the body that answers `query`. */
+/** The text of the answer to `query`. */
 async function body(query: string, wire: Partial<WireOptions> = {}): Promise<string> {
   const reply = await ask(await sandboxOf(wire), query);
   expect(reply.headers.get('content-type')).toContain('application/json');
@@ -59,7 +59,7 @@ describe('the cells of a row', () => {
     expect(await body(`print ${expression}`)).toBe(`{"rows":[[${cell}]]}`);
   });
 
-  it('hold a stored dynamic as the very text that came in', async () => {
+  it('hold a stored dynamic exactly as it was added', async () => {
     expect(await body('Metrics | project value, properties, operationId = tostring(properties)')).toBe(
       `{"rows":[[${VALUE},null,""]]}`,
     );
@@ -82,7 +82,7 @@ describe('the cells of a row', () => {
 describe('the body', () => {
   const QUERY = 'print a = 1, b = "x"';
 
-  it('is the rows alone by default, and an empty list when there are none', async () => {
+  it('has only rows by default, and an empty list when there are none', async () => {
     expect(await body(QUERY)).toBe('{"rows":[[1,"x"]]}');
     expect(await body('Events | where false')).toBe('{"rows":[]}');
   });
@@ -129,11 +129,11 @@ describe('the body', () => {
         ],
       },
     ],
-  ])('is %s on demand', async (shape, expected) => {
+  ])('has the form %s if configured', async (shape, expected) => {
     expect(JSON.parse(await body(QUERY, { shape }))).toEqual(expected);
   });
 
-  it('is v2 frames on demand: header, properties, primary result, completion', async () => {
+  it('consists of v2 frames if configured: header, properties, primary result, completion', async () => {
     const frames = z.array(z.record(z.string(), z.unknown())).parse(JSON.parse(await body(QUERY, { shape: 'v2' })));
     expect(frames.map((frame) => frame['FrameType'])).toEqual([
       'DataSetHeader',
@@ -149,17 +149,17 @@ describe('the body', () => {
     expect(frames[3]).toMatchObject({ HasErrors: false });
   });
 
-  it('has rows as objects on demand, whatever the columns are called', async () => {
+  it('has rows as objects if configured, with any column names', async () => {
     expect(JSON.parse(await body(`print ['it"s'] = 1, ["q'uote"] = 2`, { row: 'object' }))).toEqual({
       rows: [{ 'it"s': 1, "q'uote": 2 }],
     });
   });
 
-  it('has one cell a column also where two columns have one name', async () => {
+  it('has one cell per column, even if two columns have the same name', async () => {
     expect(JSON.parse(await body('print a = 1 | join kind=inner (print a = 1) on a'))).toEqual({ rows: [[1, 1]] });
   });
 
-  it('is compressed for a client that accepts gzip, if the sandbox does so', async () => {
+  it('is compressed if configured and the client accepts gzip', async () => {
     const { url } = await sandboxOf({ gzip: true });
     const [packed, plain] = [await raw(url, 'gzip'), await raw(url, 'identity')];
     expect(packed.encoding).toBe('gzip');
@@ -168,7 +168,7 @@ describe('the body', () => {
   });
 });
 
-/** fetch unpacks by itself: the bytes on the wire are only seen below it. */
+/** Uses http, because fetch decompresses: it does not show the bytes on the wire. */
 async function raw(url: string, encoding: string): Promise<{ encoding: string | undefined; body: Buffer }> {
   return new Promise((resolve, reject) => {
     const headers = { 'x-api-key': 'sandbox-demo', 'accept-encoding': encoding };

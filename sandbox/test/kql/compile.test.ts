@@ -39,7 +39,7 @@ describe('queries of the pipeline', () => {
         x = binary_all_xor(tolong(strcat('0x', substring(h, 16, 15)))) by cell = bin(timestamp, 1h);
     cells`;
 
-  test('a fingerprint is that of the same rows computed by DuckDB, a null id counted as the empty text', async () => {
+  test('a fingerprint equals the one that DuckDB computes from the same rows; a null id counts as empty text', async () => {
     const answer = await rows(`${fingerprints} | project tostring(cell), n, s0, s1, x | order by cell asc`);
     const direct = await engine.connection.runAndReadAll(`
       select kql_datetime_text("timestamp" // 36000000000 * 36000000000) as cell, count(*)::varchar,
@@ -50,7 +50,7 @@ describe('queries of the pipeline', () => {
     expect(answer).toHaveLength(2);
   });
 
-  test('the packed form carries the cells in one text and the clock in a row of its own', async () => {
+  test('the packed form has the cells in one text and the clock in a separate row', async () => {
     const answer = await run(`${fingerprints}
       | summarize part = strcat_array(make_list(strcat(tostring(cell), ' ', n)), ';') by chunk = bin(cell, 32d)
       | project part, at = '', upto = ''
@@ -72,7 +72,7 @@ describe('queries of the pipeline', () => {
     expect(sql).toContain('("timestamp" < 17830296000000001::bigint)');
   });
 
-  test('a page gives text columns, stored JSON as it stands, and no dropped key', async () => {
+  test('a page has text columns, stored JSON unchanged, and no dropped key', async () => {
     const [first] = await rows(`Events
       | where timestamp >= datetime(2026-07-02T21:00:00Z) and timestamp < datetime(2026-07-02T21:00:00.0000007Z)
       | extend b = tolong(strcat('0x', substring(hash_md5(tolower(tostring(eventId))), 0, 4)))
@@ -92,7 +92,7 @@ describe('queries of the pipeline', () => {
     expect(first?.[5]).toBe(stored);
   });
 
-  test('a packed value keeps its stored text, whatever its kind', async () => {
+  test('a packed value of any kind keeps its stored text', async () => {
     expect(
       await rows('Metrics | order by timestamp asc | project tostring(pack_array(value)), tostring(value)'),
     ).toEqual([
@@ -130,7 +130,7 @@ describe('queries of the pipeline', () => {
     expect(NOW_TICKS % 10n).toBe(7n);
   });
 
-  test('getschema names .NET types and reads no row', async () => {
+  test('getschema gives .NET types and reads no rows', async () => {
     expect(await rows('Events | getschema')).toContainEqual(['properties', '5', 'System.Object', 'dynamic']);
     expect(engine.compile('Events | getschema').sql).not.toContain('"Events"');
   });

@@ -6,9 +6,9 @@ import { openEngine } from './support.ts';
 import type { Engine } from './support.ts';
 
 /**
- * Cases of Microsoft's documentation of the language: each block of a file in `documented/` is headed by the name of
- * the page that states it, then the query, then a line `//= a | b` for each row of the documented answer (`∅` for null
- * and for empty text), or one line `//! text` where this engine refuses the query and says so.
+ * Examples from Microsoft's documentation of the language. Each block of a file in `documented/` has the name of the page,
+ * the query, and then one line `//= a | b` for each row of the documented answer (`∅` for null and for empty text), or one
+ * line `//! text` if this engine rejects the query with that text.
  */
 interface Case {
   readonly page: string;
@@ -53,13 +53,13 @@ describe.each(answered)('answered as documented: %s', (file) => {
     const answer = await engine.run(query);
     const types = answer.columns.map((column) => column.type);
     const got = answer.rows.map((row) => row.map((value, index) => canonical(value ?? '', types[index])));
-    const wanted = rows.map((row) => row.map((value, index) => canonical(value === '∅' ? '' : value, types[index])));
+    const expected = rows.map((row) => row.map((value, index) => canonical(value === '∅' ? '' : value, types[index])));
     const ordered = /\b(sort|order|top)\b/.test(query);
-    expect(ordered ? got : got.map(String).toSorted()).toEqual(ordered ? wanted : wanted.map(String).toSorted());
+    expect(ordered ? got : got.map(String).toSorted()).toEqual(ordered ? expected : expected.map(String).toSorted());
   });
 });
 
-describe('refused by name, where the documented answer cannot be given', () => {
+describe('rejected with the name of the construct, where the documented answer is not possible', () => {
   test.each(cases.get(REFUSALS) ?? [])('$page: $query', ({ query, refusal }) => {
     const compile = (): unknown => engine.compile(query);
     expect(compile).toThrow(KqlError);
@@ -74,7 +74,7 @@ test('at least 100 documented cases of at least 80 pages are answered as documen
   expect(documented.filter((item) => item.rows.length === 0)).toEqual([]);
 });
 
-/** One spelling for values that the pages print in several: trailing zeros, digits in groups, the order of a bag's keys. */
+/** Normalises values that the pages print in several ways: trailing zeros, grouped digits, the order of a bag's keys. */
 function canonical(value: string, type: KqlScalarType | undefined): string {
   if (value === 'null') return '';
   if (type === 'datetime')
@@ -90,7 +90,7 @@ function canonical(value: string, type: KqlScalarType | undefined): string {
 
 const NUMBERS: ReadonlySet<KqlScalarType> = new Set(['int', 'long', 'real', 'decimal']);
 
-/** Twelve digits, as the pages print them; whole numbers that JavaScript would round stay as they are. */
+/** Rounds to twelve digits, as on the pages. Whole numbers that JavaScript would round are not changed. */
 function number(text: string): string {
   if (text === '' || /^-?\d{13,}$/.test(text) || Number.isNaN(Number(text))) return text.toLowerCase();
   return String(Number(Number(text).toPrecision(12)));

@@ -25,11 +25,11 @@ function refusal(query: string): KqlError {
     if (error instanceof KqlError) return error;
     throw error;
   }
-  throw new Error(`was not refused: ${query}`);
+  throw new Error(`The query was not rejected: ${query}`);
 }
 
 describe('numbers', () => {
-  test('integer division truncates, by zero it is null; the remainder is never negative', async () => {
+  test('integer division truncates, and by zero it is null; the remainder is never negative', async () => {
     expect(await row('7 / 2, -7 / 2, 1 / 0, 7 % 3, -7 % 3, 5 % 0, 7.0 / 2, 1.0 / 0')).toEqual([
       '3',
       '-3',
@@ -42,7 +42,7 @@ describe('numbers', () => {
     ]);
   });
 
-  test('bin rounds down, below zero too', async () => {
+  test('bin rounds down, also below zero', async () => {
     expect(await row('bin(-5, 3), bin(-1.5, 1), bin(-90m, 1h), bin(datetime(1969-12-31T23:30:00Z), 1h)')).toEqual([
       '-6',
       '-2.0',
@@ -64,7 +64,7 @@ describe('numbers', () => {
     );
   });
 
-  test('text that is no whole number converts to null, hexadecimal converts', async () => {
+  test('text that is not a whole number converts to null; hexadecimal text converts to a number', async () => {
     expect(
       await row(`tolong('0x1F'), tolong('abc'), tolong(''), tolong('1_000'), toint('99999999999'), todouble('1e3')`),
     ).toEqual(['31', null, null, null, null, '1000.0']);
@@ -72,10 +72,10 @@ describe('numbers', () => {
 });
 
 describe('time', () => {
-  test('every tick from the year 1 to 9999 has the text of seven digits that parses back to it', async () => {
+  test('every tick from the year 1 to 9999 has a text of seven digits that parses back to it', async () => {
     const first = parseInstant('0001-01-01') ?? 0n;
     const last = parseInstant('9999-12-31T23:59:59.9999999Z') ?? 0n;
-    // A fixed stride that shares no factor with a day, so that each part of the text takes many values.
+    // The stride has no common factor with a day, so that each part of the text takes many values.
     const stride = (last - first) / 997n;
     const instants = Array.from({ length: 998 }, (_, index) => (index === 997 ? last : first + BigInt(index) * stride));
     const values = instants.map((instant) => `(${instant}::bigint)`).join(', ');
@@ -94,14 +94,14 @@ describe('time', () => {
     ).toEqual(['2026-02-28T00:00:00.0000001Z', '2026-01-31T23:59:59.9999999Z', '1', '00:00:00']);
   });
 
-  test('rows without an order have no neighbours: serialize or sort first', async () => {
+  test('rows without an order have no neighbours; they must be serialized or sorted first', async () => {
     expect(refusal('Events | extend n = row_number()').message).toContain("Function 'row_number' cannot be invoked");
     expect(await rows('Events | serialize n = row_number() | summarize max(n)')).toEqual([['2']]);
   });
 });
 
 describe('nulls', () => {
-  test('null equals no value, two nulls give null, and where takes null for false', async () => {
+  test('null equals no value, two nulls give null, and `where` treats null as false', async () => {
     expect(await row('int(null) == 1, int(null) != 1, int(null) == int(null), int(null) > 1')).toEqual([
       'false',
       'true',
@@ -112,7 +112,7 @@ describe('nulls', () => {
     expect(await rows('datatable(x:int)[1, int(null)] | where x != 5 | count')).toEqual([['2']]);
   });
 
-  test('text has no null: what is missing is empty, also after an outer join and a union', async () => {
+  test('text has no null: missing text is empty, also after an outer join and a union', async () => {
     expect(
       await row(`isnull(''), isempty(''), tostring(guid(null)), tostring(datetime(null)), tostring(dynamic(null))`),
     ).toEqual(['false', 'true', '', '', '']);
@@ -127,7 +127,7 @@ describe('nulls', () => {
     ]);
   });
 
-  test('sorting is descending with nulls last, ascending with nulls first, unless said otherwise', async () => {
+  test('by default, descending sorting has nulls last and ascending sorting has nulls first', async () => {
     const table = 'datatable(x:int)[1, int(null), 3]';
     expect(await rows(`${table} | sort by x`)).toEqual([['3'], ['1'], [null]]);
     expect(await rows(`${table} | sort by x asc`)).toEqual([[null], ['1'], ['3']]);
@@ -135,7 +135,7 @@ describe('nulls', () => {
     expect(await rows(`${table} | top 2 by x nulls first`)).toEqual([[null], ['3']]);
   });
 
-  test('an order survives what follows it, also when its column is projected away', async () => {
+  test('later operators keep an order, even if its column is projected away', async () => {
     expect(
       await rows(
         `datatable(x:int, s:string)[2, 'b', 3, 'c', 1, 'a'] | sort by x asc | extend y = 1 | where x > 0 | project s | take 2`,
@@ -144,7 +144,7 @@ describe('nulls', () => {
     expect(await rows(`datatable(x:int)[3, 1, 2] | sort by x asc | summarize make_list(x)`)).toEqual([['[1,2,3]']]);
   });
 
-  test('an aggregate of nothing is 0 for counts and sums, [] for lists, NaN for averages, null for the rest', async () => {
+  test('without rows, counts and sums are 0, lists are [], averages are NaN, and all other aggregates are null', async () => {
     expect(
       await rows(
         'datatable(x:long)[] | summarize count(), sum(x), dcount(x), avg(x), min(x), make_list(x), take_any(x)',
@@ -155,7 +155,7 @@ describe('nulls', () => {
 });
 
 describe('text', () => {
-  test('has looks for whole terms, contains for any part, both without regard to case', async () => {
+  test('`has` finds whole terms, `contains` any part, both ignoring case', async () => {
     expect(
       await row(
         `'pass.installed' has 'INSTALLED', 'pass.installed' has 'install', 'pass.installed' contains 'INSTALL', 'a_b' has 'a'`,
@@ -191,7 +191,7 @@ describe('text', () => {
     expect(await rows('Events | count')).toEqual([['2']]);
   });
 
-  test('names may hold quotes and may differ by case alone', async () => {
+  test('names may contain quotes and may differ only by case', async () => {
     const answer = await engine.run(
       `print ['a"b; drop'] = 1, x = 2, X = 3 | extend y = ['a"b; drop'] + X, kql_item = 5`,
     );
@@ -199,20 +199,20 @@ describe('text', () => {
     expect(answer.rows).toEqual([['1', '2', '3', '4', '5']]);
   });
 
-  test('a column may be called as a macro or a list calls its own variables', async () => {
+  test('a column may have the name of a variable that a macro or a list uses', async () => {
     expect(
       await rows(`datatable(i:string, x:long, m:long, item:string, kql_item:string)['a', 17, 5, 'b', 'c']
         | project strrep(i, 2), bin(x, m), item in (dynamic(['b'])), kql_item in (dynamic(['c'])), repeat(kql_item, 2)`),
     ).toEqual([['aa', '15', 'true', 'true', '["c","c"]']]);
   });
 
-  test('a string with a NUL is refused', () => {
+  test('a string with a NUL is rejected', () => {
     expect(refusal(String.raw`print "a\0b"`).code).toBe('literal');
   });
 });
 
 describe('dynamic values', () => {
-  test('paths, keys with quotes, indices from either end; what is not there is null', async () => {
+  test('paths, keys with quotes, and indices from either end; a missing value is null', async () => {
     expect(
       await rows(`Events | where isnotnull(timestamp)
         | project properties['a"b'], properties.s, tostring(properties.s), isnull(properties.nul), isnull(properties.x.y.z)`),
@@ -224,7 +224,7 @@ describe('dynamic values', () => {
     ]);
   });
 
-  test('comparison needs no cast where the other side has a type', async () => {
+  test('comparison needs no cast if the other side has a type', async () => {
     expect(await rows(`Events | where properties.n > 4 and properties.s == 'x y' | count`)).toEqual([['1']]);
   });
 
@@ -259,7 +259,7 @@ describe('tables', () => {
     ]);
   });
 
-  test('a union of columns that differ in type keeps both', async () => {
+  test('a union keeps both columns when their types differ', async () => {
     const answer = await engine.run(`datatable(x:long)[1] | union (datatable(x:string)['s'])`);
     expect(answer.columns).toEqual([
       { name: 'x_long', type: 'long' },
@@ -271,7 +271,7 @@ describe('tables', () => {
     ]);
   });
 
-  test('an inner union keeps the columns that all have', async () => {
+  test('an inner union keeps the columns that all members have', async () => {
     const answer = await engine.run(
       `datatable(a:long, b:string)[1, 'x'] | union kind=inner (datatable(a:long, c:string)[2, 'y']) | extend d = a * 2 | order by a asc`,
     );
@@ -282,7 +282,7 @@ describe('tables', () => {
     ]);
   });
 
-  test('in compares numbers by value, whatever their types', async () => {
+  test('`in` compares numbers by value, regardless of their types', async () => {
     expect(
       await row('5 in (5.5), 5 in (dynamic([1.5, 5])), 1 in (dynamic([1.5])), int(null) in (1), int(null) !in (1)'),
     ).toEqual(['false', 'true', 'false', 'false', 'true']);
@@ -312,7 +312,7 @@ describe('parameters and options', () => {
     ]);
   });
 
-  test('a value that is not of the declared type, or none, is refused', () => {
+  test('a missing value, or one of another type, is rejected', () => {
     const query = 'declare query_parameters(n:long); print n';
     expect(() => engine.compile(query, { parameters: { n: '1; drop' } })).toThrow('not a valid long literal');
     expect(() => engine.compile(query)).toThrow("query parameter 'n' has no value");
@@ -327,7 +327,7 @@ describe('parameters and options', () => {
   });
 });
 
-describe('refusals in the engine’s words', () => {
+describe('queries are rejected with the engine’s messages', () => {
   test.each([
     [
       'Events | where nope > 1',

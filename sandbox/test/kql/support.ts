@@ -10,7 +10,7 @@ export const NOW_TICKS = 17_830_368_001_234_567n;
 export interface Engine extends AsyncDisposable {
   readonly connection: DuckDBConnection;
   compile(query: string, context?: Partial<CompileContext>): CompiledQuery;
-  /** The rows of a query, each value in the engine's text form, null as null. */
+  /** The rows of a query. Each value is in the engine's text form, null is null. */
   run(query: string, context?: Partial<CompileContext>): Promise<Answer>;
 }
 
@@ -19,7 +19,7 @@ export interface Answer {
   readonly rows: (string | null)[][];
 }
 
-/** A DuckDB in memory with the macros and three small tables, which `setup` may fill. */
+/** A DuckDB in memory with the macros and three small tables, which `setup` can fill. */
 export async function openEngine(setup = ''): Promise<Engine> {
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
   const connection = await instance.connect();

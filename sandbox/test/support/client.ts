@@ -7,7 +7,7 @@ export interface Reply {
   readonly text: string;
 }
 
-/** Asks one query as a client would; `init` replaces parts of the request. */
+/** Sends one query like a client; `init` replaces parts of the request. */
 export async function ask(
   sandbox: Sandbox,
   query: string,
@@ -36,7 +36,7 @@ export async function ask(
 
 const answer = z.object({ rows: z.array(z.array(z.unknown())) });
 
-/** The rows of a good answer; one whose elements are no arrays fails. */
+/** The rows of a successful answer. Fails if an element is not an array. */
 export async function rowsOf(
   sandbox: Sandbox,
   query: string,
@@ -47,7 +47,7 @@ export async function rowsOf(
   return answer.parse(members(reply)).rows;
 }
 
-/** The elements of `rows`, arrays or not. */
+/** The elements of `rows`, which may be anything. */
 export function elements(reply: Reply): unknown[] {
   return z.object({ rows: z.array(z.unknown()) }).parse(members(reply)).rows;
 }
