@@ -249,7 +249,11 @@ describe('recorded rows', () => {
 
   it.each([
     ['no row', '{"eventId":"a","tenantId":"t"', 'events.ndjson line 2 is not a JSON object'],
-    ['a row whose dynamic is no JSON', '{"eventId":"a","tenantId":"t","properties":{a:1}}', 'Row 2 of Events holds'],
+    [
+      'a row with a dynamic value that is not JSON',
+      '{"eventId":"a","tenantId":"t","properties":{a:1}}',
+      'Row 2 of Events has a dynamic value',
+    ],
     ['a row without a tenant', '{"eventId":"a"}', 'Some rows of Events have no tenantId'],
   ])('are rejected when a line is %s; the error names the line', async (_, bad, message) => {
     const folder = await mkdtemp(path.join(tmpdir(), 'sandbox-test-'));

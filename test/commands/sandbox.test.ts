@@ -145,10 +145,10 @@ describe('insights-etl sandbox', () => {
   });
 
   it.each([
-    [['--data', '/nowhere'], 'The data folder holds none', 'Point --data at a folder'],
+    [['--data', '/nowhere'], 'The data folder has no file named logs, events or metrics', 'Point --data at a folder'],
     [['--data', '.', '--rows', '5'], '--data and --rows cannot be combined.', 'Omit --rows'],
     [['--now', 'soon', '--rows', '5'], 'now: "soon" is not an instant', '2026-11-01T00:00:00Z'],
-    [['--faults', '/nowhere.json', '--rows', '5'], 'faults file cannot be read', 'hold one JSON list'],
+    [['--faults', '/nowhere.json', '--rows', '5'], 'faults file cannot be read', 'contain one JSON list'],
   ])('refuses %j with a message, a hint and the exit code of a bad configuration', async (args, message, hint) => {
     const { exitCode, complaint, printed } = await run(args);
     expect(exitCode).toBe(2);
