@@ -29,27 +29,39 @@ export function countedSql(reason = 'reason'): string {
   return `${reason} in (${sqlTexts(COUNTED_REASONS)})`;
 }
 
+/** Names of the temporary tables that `stageSql` fills; load/merge/merge-tables.ts declares them. */
+export interface StageTables {
+  /** Rows: landed (the page's index in `pages`), reason, raw, then the columns that the source sends. */
+  readonly rows: string;
+  /** The pages, by `landed`. */
+  readonly pages: string;
+  /** The windows of the pages, by `landed`. */
+  readonly windows: string;
+}
+
 interface StageInput {
   readonly table: Table;
   readonly pages: readonly LandedPage[];
   /** The tenant id that rows must have; undefined while none is pinned. Rows with an empty tenant id are loaded. */
   readonly pinned: string | undefined;
-  /**
-   * Name of the temporary table: landed (the page's index in `pages`), reason, raw (the row's text, if there is a reason), then
-   * the columns of the source. If the table has privacy rules, raw is null: they cannot be applied to text that is not parsed.
-   */
-  readonly target: string;
+  /** The tables to fill. */
+  readonly into: StageTables;
   /** Files to read instead of a page's own file (see `disarm.ts`), by the page's file. */
   readonly substitutes?: ReadonlyMap<string, string>;
-  /** A table (file, line) to read instead of the files, for rows that are checked again. */
+  /** A select of (file, line) to read instead of the files, for rows that are checked again. */
   readonly lines?: string;
 }
 
 /**
- * Statements that create `<target>_windows`, `<target>_pages` and `<target>`; run them in order on one connection. Rows are ordered
- * by day, type and timestamp, so that a day's rows can be read alone and written without another sort.
+ * Statements that fill the empty tables of `into`; run them in order on one connection. Rows are inserted by day, type and
+ * timestamp, so that a day's rows can be read alone and written without another sort.
+ *
+ * If the table has privacy rules, the text of a row is not kept: they cannot be applied to text that is not parsed. A row that
+ * is checked again keeps its text, which identifies it and is stored already.
  */
-export function stageSql({ table, pages, pinned, target, substitutes, lines }: StageInput): string[] {
+export function stageSql({ table, pages, pinned, into, substitutes, lines }: StageInput): string[] {
+  // A batch whose windows are empty at the source has no page.
+  if (pages.length === 0) return [];
   const fileOf = (page: LandedPage): string => substitutes?.get(page.file) ?? page.file;
   const windows = pages.flatMap(({ page }, landed) =>
     page.windows.map(
@@ -62,15 +74,12 @@ export function stageSql({ table, pages, pinned, target, substitutes, lines }: S
   );
   const columns = givenColumns(table).map((column) => column.name);
   const id = lakeName(table, table.id);
-  if (pages.length === 0) return emptyStage(table, target);
-  // A row that is checked again is identified by its text, which is stored already.
   const keepsText = table.privacy.length === 0 || lines !== undefined;
   return [
-    `create or replace temp table ${target}_windows (landed usmallint, lo timestamptz, hi timestamptz)`,
-    `insert into ${target}_windows values ${windows.join(', ')}`,
-    `create or replace temp table ${target}_pages ${PAGE_COLUMNS}`,
-    `insert into ${target}_pages values ${pages.map((landed, place) => pageRow(landed, place, fileOf(landed))).join(', ')}`,
-    `create or replace temp table ${target} as
+    `insert into ${into.windows} (landed, lo, hi) values ${windows.join(', ')}`,
+    `insert into ${into.pages} (landed, file, page, starts_at, cells, windows)
+values ${pages.map((landed, place) => pageRow(landed, place, fileOf(landed))).join(', ')}`,
+    `insert into ${into.rows} by name
 with typed as (
 ${typed.join('\nunion all\n')}
 ),
@@ -86,7 +95,7 @@ judged as (
       ${pinned === undefined ? '' : `when source_tenant_id <> ${sqlText(pinned)} then 'foreign_tenant'`}
     end as reason
   from typed
-  left join ${target}_windows as page_window
+  left join ${into.windows} as page_window
     on typed.landed = page_window.landed
     and typed."timestamp" >= page_window.lo
     and typed."timestamp" < page_window.hi
@@ -101,9 +110,6 @@ order by epoch_us("timestamp") // 86400000000, "${lakeName(table, table.typeColu
   ];
 }
 
-const PAGE_COLUMNS =
-  '(landed usmallint, file varchar, page varchar, starts_at timestamptz, cells varchar, windows varchar)';
-
 /** What a quarantined row keeps of its page, so that it can be checked again without the page. */
 function pageRow({ page, columns }: LandedPage, place: number, file: string): string {
   const windows = page.windows.map(({ from, to }) => [String(from / 10n), String(to / 10n)]);
@@ -116,16 +122,6 @@ function pageRow({ page, columns }: LandedPage, place: number, file: string): st
 function privateSql(table: Table): string {
   const type = `"${lakeName(table, table.typeColumn)}"`;
   return privateJsonSql({ rules: table.privacy, json: '"properties"', type, stored: false });
-}
-
-/** For a batch without pages: its windows are empty at the source, so the rows held there are compared with none. */
-function emptyStage(table: Table, target: string): string[] {
-  const columns = givenColumns(table).map((column) => `"${column.name}" ${column.type}`);
-  return [
-    `create or replace temp table ${target}_windows (landed usmallint, lo timestamptz, hi timestamptz)`,
-    `create or replace temp table ${target}_pages ${PAGE_COLUMNS}`,
-    `create or replace temp table ${target} (landed usmallint, reason varchar, raw varchar, ${columns.join(', ')})`,
-  ];
 }
 
 interface Source {
@@ -149,7 +145,7 @@ function typedRows(table: Table, pages: readonly LandedPage[], { names, fileOf, 
   const source =
     lines === undefined
       ? lineReader(files, pages)
-      : `(select file as filename, line from ${lines} where file in (${files}))`;
+      : `(select file as filename, line from (${lines}) where file in (${files}))`;
   const paths = order.map((name) => sqlText(`$."${name}"`)).join(', ');
   const cells = table.columns.map((column) => ({ column, cell: `c[${order.indexOf(column.name) + 1}]` }));
   return `  select

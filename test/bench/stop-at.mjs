@@ -17,7 +17,7 @@ export const STAGES = {
   planning: { log: /"phase":"plan"/ },
   'fetching a page': { call: /\btake \d/ },
   'landing a page': { file: /^rename .*landing.*\.ndjson$/ },
-  'staging the pages': { sql: /temp table staged as/ },
+  'staging the pages': { sql: /^insert into staged\b/ },
   'comparing with the old rows': { sql: /^with old as/ },
   'writing a generation': { sql: /^copy .*(events|logs|metrics).tenant_id=.*\.parquet\.tmp/s },
   'naming a generation': { file: /^rename .*store.*tenant_id=.*\.parquet$/ },

@@ -6,6 +6,7 @@ import { SourceError } from '../../src/kernel/errors.ts';
 import { parseInstant } from '../../src/kernel/instant.ts';
 import { openEngine } from '../../src/load/ledger/engine.ts';
 import type { Engine } from '../../src/load/ledger/engine.ts';
+import { createStage, STAGE, STAGED } from '../../src/load/merge/merge-tables.ts';
 import type { LandedPage } from '../../src/model/page.ts';
 import { TABLES } from '../../src/model/tables.ts';
 import type { TableName } from '../../src/model/tables.ts';
@@ -39,9 +40,9 @@ async function landed(rows: readonly unknown[], columns?: readonly string[]): Pr
 
 /** Stages pages and selects an expression per row, ordered by it. */
 async function staged(table: TableName, pages: readonly LandedPage[], expression: string): Promise<unknown[]> {
-  for (const sql of stageSql({ table: TABLES[table], pages, pinned: undefined, target: 'staged' }))
-    await engine.run(sql);
-  return (await engine.rawRows(`select ${expression} as v from staged order by v`)).map((row) => row['v']);
+  await createStage(engine, TABLES[table]);
+  for (const sql of stageSql({ table: TABLES[table], pages, pinned: undefined, into: STAGE })) await engine.run(sql);
+  return (await engine.rawRows(`select ${expression} as v from ${STAGED} order by v`)).map((row) => row['v']);
 }
 
 function event(changes: Partial<Record<'id' | 'timestamp' | 'type' | 'operation' | 'properties', unknown>>): unknown[] {

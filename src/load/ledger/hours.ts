@@ -190,15 +190,15 @@ async function compare(
 }
 
 /**
- * Compares the hours of the temporary table `touched` with the source's last answer about them, without querying it again: rows
- * moved inside the lake, and an hour that now equals that answer is proven. Runs inside the caller's transaction.
+ * Compares hours with the source's last answer about them, without querying it again: rows moved inside the lake, and an hour
+ * that now equals that answer is proven. `hours` is a select of them. Runs inside the caller's transaction.
  */
-export async function judgeBySource(ledger: Ledger, tenant: string, table: TableName): Promise<void> {
+export async function judgeBySource(ledger: Ledger, tenant: string, table: TableName, hours: string): Promise<void> {
   await ledger.run(
     `update hours set
        state = case when covered_to < ${hourEndSql('hour')} then 'open' else 'verified' end,
        verified_at = case when covered_to < ${hourEndSql('hour')} then null else coalesce(verified_at, checked_at) end
-     where ${tableFilterSql(tenant, table)} and hour in (select hour from touched) and state in ('unchecked', 'partial')
+     where ${tableFilterSql(tenant, table)} and hour in (${hours}) and state in ('unchecked', 'partial')
        and source is not null
        and case grade when 'checksum' then ${accountSql('hours')} = source when 'count' then ${accountRowsSql('hours')} = source.n else false end`,
   );

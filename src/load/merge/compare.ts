@@ -14,6 +14,7 @@ import { big, count, text } from '../ledger/engine.ts';
 import { formOf } from '../store/form.ts';
 import type { Form } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { createEmpty, EXCESS_COPIES, ID_COLLISIONS, MOVED_OUT, STAGED } from './merge-tables.ts';
 import { dayPeriod } from '../../model/period.ts';
 import type { Period } from '../../model/period.ts';
 import {
@@ -108,7 +109,7 @@ function daySpans(days: ReadonlyMap<bigint, number>): Window[] {
 
 /**
  * Where windows cover only a part of an hour (or none of it, when the batch only adds), an old row outside them may bear the id of a staged one: the earlier
- * stays, as it would had the hour been loaded at once. Fills `losers` (staged copies) and `displaced` (old rows).
+ * stays, as it would had the hour been loaded at once. Fills EXCESS_COPIES (staged rows) and MOVED_OUT (old rows).
  */
 export async function meetOldRows(
   ledger: Ledger,
@@ -119,10 +120,11 @@ export async function meetOldRows(
   const adds = unit.windows.length === 0;
   const hours = partialHours(unit.windows);
   if (!unit.oldFile || (!adds && hours.length === 0)) return;
-  const met = adds ? `select ${hourNumberSql()} from staged where reason is null` : hours.join(', ');
+  const met = adds ? `select ${hourNumberSql()} from ${STAGED} where reason is null` : hours.join(', ');
   const id = lakeName(table, table.id);
+  await createEmpty(ledger, ID_COLLISIONS);
   await ledger.run(
-    `create or replace temp table meetings as
+    `insert into ${ID_COLLISIONS} by name
      select
        staged.rowid as row_id, old.hour, old.id,
        date_trunc('minute', old.moment) as old_minute, date_trunc('minute', "timestamp") as new_minute,
@@ -133,20 +135,23 @@ export async function meetOldRows(
        where ${hourNumberSql()} in (${met})
          and not ${insideSql(unit.windows)} and not ${insideSql(keepMissing)}
      ) as old
-     join staged on "${id}" = old.id and ${hourNumberSql()} = old.hour
-     where reason is null and staged.rowid not in (select row_id from losers)`,
+     join ${STAGED} as staged on "${id}" = old.id and ${hourNumberSql()} = old.hour
+     where reason is null and staged.rowid not in (select row_id from ${EXCESS_COPIES})`,
   );
-  const [meetings] = await ledger.rawRows('select count(*) as n from meetings');
-  if (count(meetings, 'n') === 0) return;
+  const [collisions] = await ledger.rawRows(`select count(*) as n from ${ID_COLLISIONS}`);
+  if (count(collisions, 'n') === 0) return;
+  // Staged copies of a staged row that is now a copy itself are copies of the old row.
   await ledger.run(
-    `update losers set kept_minute = old_minute from meetings
-     where old_first and losers.id = meetings.id and losers.hour = meetings.hour`,
-  );
-  await ledger.run(
-    'insert into losers select row_id, hour, id, new_minute, old_minute, same_content from meetings where old_first',
+    `update ${EXCESS_COPIES} as copies set kept_minute = old_minute from ${ID_COLLISIONS} as collision
+     where old_first and copies.id = collision.id and copies.hour = collision.hour`,
   );
   await ledger.run(
-    'insert into displaced select hour, id, old_minute, new_minute, same_content from meetings where not old_first',
+    `insert into ${EXCESS_COPIES} (row_id, hour, id, minute, kept_minute, same_content)
+     select row_id, hour, id, new_minute, old_minute, same_content from ${ID_COLLISIONS} where old_first`,
+  );
+  await ledger.run(
+    `insert into ${MOVED_OUT} (hour, id, minute, kept_minute, same_content)
+     select hour, id, old_minute, new_minute, same_content from ${ID_COLLISIONS} where not old_first`,
   );
 }
 
@@ -201,8 +206,8 @@ async function compareTogether(
      ),
      fresh as (
        select ${hourNumberSql()} as hour, "${id}" as id, ${contentHashSql(table)} as content
-       from staged
-       where reason is null and ${insideSql(periods)} and rowid not in (select row_id from losers)
+       from ${STAGED}
+       where reason is null and ${insideSql(periods)} and rowid not in (select row_id from ${EXCESS_COPIES})
      ),
      pairs as (
        select
@@ -218,10 +223,10 @@ async function compareTogether(
        count(*) filter (where was and not is_now and spared) as spared,
        count(*) filter (where was and is_now and same) as unchanged,
        count(*) filter (where was and is_now and not same) as replaced,
-       0 as displaced
+       0 as moved_out
      from pairs group by day
      union all by name
-     select hour // 24 as day, count(*) as displaced from displaced group by 1`,
+     select hour // 24 as day, count(*) as moved_out from ${MOVED_OUT} group by 1`,
   );
   for (const unit of units) {
     const days = rows.filter(
@@ -234,24 +239,24 @@ async function compareTogether(
       sum('removed'),
       sum('unchanged'),
     ];
-    const displaced = sum('displaced');
+    const movedOut = sum('moved_out');
     result.set(unit, {
       inserted,
       replaced,
       removed,
       unchanged,
-      rowsAfter: unit.held - sum('inside') - displaced + sum('spared') + unchanged + replaced + inserted,
-      changed: inserted + replaced + removed + displaced > 0,
+      rowsAfter: unit.held - sum('inside') - movedOut + sum('spared') + unchanged + replaced + inserted,
+      changed: inserted + replaced + removed + movedOut > 0,
     });
   }
 }
 
 /** Staged rows that go into the period's new generation. */
 export function loadedSql({ period }: Unit): string {
-  return `reason is null and ${insideSql([period])} and rowid not in (select row_id from losers)`;
+  return `reason is null and ${insideSql([period])} and rowid not in (select row_id from ${EXCESS_COPIES})`;
 }
 
-/** Displaced rows of the period. */
+/** Rows of MOVED_OUT in the period. */
 export function hourInside({ period }: Unit): string {
   return `hour >= ${period.from / HOUR} and hour < ${period.to / HOUR}`;
 }

@@ -18,6 +18,7 @@ import { copyGeneration } from './write-unit.ts';
 import type { Copied, Generation } from '../store/generation.ts';
 import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { EXCESS_COPIES, MOVED_OUT } from './merge-tables.ts';
 import { recordMerge } from './record.ts';
 import { tableFilterSql } from '../ledger/sql.ts';
 import { sqlText } from '../../kernel/sql.ts';
@@ -156,7 +157,8 @@ export async function applyStage(
   const total = (key: 'inserted' | 'replaced' | 'removed' | 'unchanged'): number =>
     changes.reduce((sum, { comparison }) => sum + comparison[key], 0);
   const [left] = await ledger.rawRows(
-    'select count(*) as n from (select 1 from losers union all select 1 from displaced where kept_minute is not null)',
+    `select count(*) as n
+     from (select 1 from ${EXCESS_COPIES} union all select 1 from ${MOVED_OUT} where kept_minute is not null)`,
   );
   return {
     inserted: total('inserted'),

@@ -10,13 +10,13 @@ import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
 import type { Table, TableName } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { stageSql } from '../../transform/stage.ts';
 import { count, text } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { applyStage } from './merge.ts';
 import { updateProfile } from '../ledger/profile.ts';
 import { hourNumberSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
-import { dropStage, leaveOutCopies } from './staging.ts';
+import { createStage, MOVED_OUT } from './merge-tables.ts';
+import { dropStage } from './staging.ts';
 
 /** Pins the id and puts foreign rows of the lake into quarantine; returns how many. Again with the same id, it changes nothing. */
 export async function pinTenantId(ledger: Ledger, tenant: string, id: string, run: string): Promise<number> {
@@ -51,10 +51,10 @@ async function expelForeign(
   if (rows.length === 0) return 0;
   const definition = ledger.settings.tables[table];
   const idName = lakeName(definition, definition.id);
-  for (const sql of stageSql({ table: definition, pages: [], pinned: id, target: 'staged' })) await ledger.run(sql);
-  await leaveOutCopies(ledger, definition);
+  await createStage(ledger, definition);
   await ledger.run(
-    `insert into displaced select ${hourNumberSql()}, "${idName}", date_trunc('minute', "timestamp"), null, null ${foreign}`,
+    `insert into ${MOVED_OUT} (hour, id, minute)
+     select ${hourNumberSql()}, "${idName}", date_trunc('minute', "timestamp") ${foreign}`,
   );
   const moveRows = async (): Promise<string> => {
     await ledger.run(
@@ -67,7 +67,7 @@ async function expelForeign(
          null
        ${foreign}`,
     );
-    return 'select distinct make_timestamptz(hour * 3600000000) as hour from displaced';
+    return `select distinct make_timestamptz(hour * 3600000000) as hour from ${MOVED_OUT}`;
   };
   const days = new Map(rows.map((row) => [BigInt(text(row, 'day') ?? 0), 0]));
   const stage = { days, quarantined: 0, pin: undefined };

@@ -17,6 +17,7 @@ import type { Row } from '../ledger/engine.ts';
 import { instantSql, tableFilterSql } from '../ledger/sql.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { applyStage } from './merge.ts';
+import { createStage, createEmpty, REPLAYED_ROWS, STAGE, STAGED, STAGED_PAGES } from './merge-tables.ts';
 import { profileOf } from '../ledger/profile.ts';
 import { dropStage, leaveOutCopies } from './staging.ts';
 
@@ -144,19 +145,18 @@ async function replayDay(
   const { tenant, table } = place;
   const id = lakeName(TABLES[table], TABLES[table].id);
   // Rows of pages with the same windows and order of cells are judged together, as one page.
+  await createEmpty(ledger, REPLAYED_ROWS);
   await ledger.run(
-    `create or replace temp table replayed as
-     select 'replay-' || dense_rank() over (order by windows, cells) as file, * exclude (windows),
-       windows
+    `insert into ${REPLAYED_ROWS} by name
+     select 'replay-' || dense_rank() over (order by windows, cells) as file, *
      from (
        select placed_at, hour, page, quarantine.run, raw, cells,
          coalesce(windows, json_array(json_array(epoch_us(minute)::varchar, (epoch_us(minute) + 60000000)::varchar))::varchar) as windows
        from quarantine where ${where}
      )`,
   );
-  await ledger.run('create or replace temp table replayed_lines as select file, raw as line from replayed');
   const groups = await ledger.rawRows(
-    'select file, windows, cells, count(*) as n from replayed group by all order by all',
+    `select file, windows, cells, count(*) as n from ${REPLAYED_ROWS} group by all order by all`,
   );
   const pages = groups.map(pageOf);
   const { pinnedTenantId } = await profileOf(ledger, tenant);
@@ -164,32 +164,26 @@ async function replayDay(
     table: ledger.settings.tables[table],
     pages,
     pinned: pinnedTenantId,
-    target: 'staged',
-    lines: 'replayed_lines',
+    into: STAGE,
+    lines: `select file, raw as line from ${REPLAYED_ROWS}`,
   };
+  await createStage(ledger, input.table);
   for (const sql of stageSql(input)) await ledger.run(sql);
   const days = await leaveOutCopies(ledger, TABLES[table]);
-  const [judged] = await ledger.rawRows('select count(*) as n, count(reason) as refused from staged');
+  const [judged] = await ledger.rawRows(`select count(*) as n, count(reason) as refused from ${STAGED}`);
   const moveRows = async (): Promise<string> => {
     const same = `quarantine.placed_at = replayed.placed_at and quarantine.page = replayed.page
       and quarantine.run is not distinct from replayed.run and quarantine.raw = replayed.raw`;
     // The same text in the same page is one row many times: all of them have one outcome.
     const outcome = `(
       select distinct replayed.placed_at, replayed.page, replayed.run, replayed.raw, bad.reason, bad."timestamp", bad."${id}" as id
-      from replayed left join (
-        select distinct file, raw, reason, "timestamp", "${id}" from staged join staged_pages using (landed) where reason is not null
+      from ${REPLAYED_ROWS} as replayed left join (
+        select distinct file, raw, reason, "timestamp", "${id}"
+        from ${STAGED} join ${STAGED_PAGES} using (landed) where reason is not null
       ) as bad
         on bad.file = replayed.file and bad.raw = replayed.raw
     ) as replayed`;
     const counted = countedSql('replayed.reason');
-    await ledger.run(
-      `create or replace temp table moved as
-       select distinct hour from (
-         select hour from replayed where hour is not null
-         union all select date_trunc('hour', "timestamp") as hour from staged
-         where "timestamp" is not null and (reason is null or ${COUNTED})
-       )`,
-    );
     await ledger.run(
       `delete from quarantine using ${outcome} where ${tableFilterSql(tenant, table)} and ${same} and replayed.reason is null`,
     );
@@ -202,7 +196,9 @@ async function replayDay(
        from ${outcome} where ${tableFilterSql(tenant, table)} and ${same}
          and replayed.reason is not null and replayed.reason <> quarantine.reason`,
     );
-    return 'select hour from moved';
+    return `select hour from ${REPLAYED_ROWS} where hour is not null
+      union select date_trunc('hour', "timestamp") as hour from ${STAGED}
+      where "timestamp" is not null and (reason is null or ${COUNTED})`;
   };
   const batch = { id: batchId, tenant, table, windows: [], pages: pages.map(({ page }) => page) };
   const stage = { days, quarantined: count(judged, 'refused'), pin: undefined };

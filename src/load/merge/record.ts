@@ -12,6 +12,15 @@ import { lakeName } from '../../transform/lake.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import type { Unit } from './compare.ts';
 import { count } from '../ledger/engine.ts';
+import {
+  createEmpty,
+  EXCESS_COPIES,
+  KEPT_ORIGINALS,
+  MOVED_OUT,
+  STAGED,
+  STAGED_PAGES,
+  TOUCHED_HOURS,
+} from './merge-tables.ts';
 import { judgeBySource } from '../ledger/hours.ts';
 import { FILE_FINGERPRINTS, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import type { Generation } from '../store/generation.ts';
@@ -63,7 +72,8 @@ export async function recordMerge(ledger: Ledger, record: MergeRecord): Promise<
     const moved = await record.moveRows?.();
     if (moved === undefined) await replaceQuarantine(ledger, batch, keepMissing, run);
     await touchHours(ledger, batch, changed, moved, run);
-    if (moved !== undefined) await judgeBySource(ledger, batch.tenant, batch.table);
+    if (moved !== undefined)
+      await judgeBySource(ledger, batch.tenant, batch.table, `select hour from ${TOUCHED_HOURS}`);
     await ledger.run(
       `insert into batches values ($1, ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, ${sqlText(run)}, ${ledger.nowSql()})`,
       [batch.id],
@@ -100,20 +110,21 @@ async function replaceDuplicates(
     keepMissing.length === 0
       ? ''
       : `and (not ${insideSql(keepMissing, 'minute')} or exists (
-           select 1 from staged where reason is null and staged."${id}" = duplicates.id
+           select 1 from ${STAGED} as staged where reason is null and staged."${id}" = duplicates.id
            and staged."timestamp" >= duplicates.hour and staged."timestamp" < ${hourEndSql('duplicates.hour')}))`;
   await ledger.run(`delete from duplicates where ${mine} and ${inWindows} ${seenAgain}`);
   await ledger.run(
     `insert into duplicates
      select ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, make_timestamptz(hour * 3600000000), minute, kept_minute, id, same_content
-     from (select hour, id, minute, kept_minute, same_content from losers union all select * from displaced where kept_minute is not null)`,
+     from (
+       select hour, minute, kept_minute, id, same_content from ${EXCESS_COPIES}
+       union all by name
+       select hour, minute, kept_minute, id, same_content from ${MOVED_OUT} where kept_minute is not null
+     )`,
   );
   if (changed.length === 0) return;
-  const periods = insideSql(
-    changed.map(({ period }) => period),
-    'duplicates.hour',
-  );
-  const orphaned = `${mine} and ${periods} and not ${inWindows}`;
+  const periods = changed.map(({ period }) => period);
+  const orphaned = `${mine} and ${insideSql(periods, 'duplicates.hour')} and not ${inWindows}`;
   const [row] = await ledger.rawRows(`select count(*) as n from duplicates where ${orphaned}`);
   if (count(row, 'n') === 0) return;
   const files = generations.map(({ file }) => join(ledger.dataDir, file));
@@ -122,10 +133,11 @@ async function replaceDuplicates(
       ? `select null::varchar as id, null::timestamptz as moment where false`
       : `select "${id}" as id, "timestamp" as moment from ${parquetSql(files)}`;
   // A row that leaves for the quarantine, or has, is still in the account: its copies are copies of it.
-  const expelled = `select id, minute as moment from displaced where kept_minute is null
-    union all select id, minute as moment from quarantine where ${mine} and ${periods.replaceAll('duplicates.', '')}`;
+  const expelled = `select id, minute as moment from ${MOVED_OUT} where kept_minute is null
+    union all select id, minute as moment from quarantine where ${mine} and ${insideSql(periods, 'hour')}`;
+  await createEmpty(ledger, KEPT_ORIGINALS);
   await ledger.run(
-    `create or replace temp table meetings as
+    `insert into ${KEPT_ORIGINALS} by name
      select duplicates.hour, duplicates.id, any_value(date_trunc('minute', kept.moment)) as minute
      from duplicates
      join (${kept} union all ${expelled}) as kept
@@ -135,11 +147,12 @@ async function replaceDuplicates(
   );
   await ledger.run(
     `delete from duplicates where ${orphaned}
-     and not exists (select 1 from meetings where meetings.hour = duplicates.hour and meetings.id = duplicates.id)`,
+     and not exists (
+       select 1 from ${KEPT_ORIGINALS} as original where original.hour = duplicates.hour and original.id = duplicates.id)`,
   );
   await ledger.run(
-    `update duplicates set kept_minute = meetings.minute from meetings
-     where ${orphaned} and meetings.hour = duplicates.hour and meetings.id = duplicates.id`,
+    `update duplicates set kept_minute = original.minute from ${KEPT_ORIGINALS} as original
+     where ${orphaned} and original.hour = duplicates.hour and original.id = duplicates.id`,
   );
 }
 
@@ -155,9 +168,9 @@ async function replaceQuarantine(
     keepMissing.length === 0
       ? ''
       : `and (not ${insideSql(keepMissing, 'placed_at')}
-           or raw in (select raw from staged where reason is not null)
+           or raw in (select raw from ${STAGED} where reason is not null)
            or (raw is null and exists (
-             select 1 from staged where reason is not null and staged."${id}" is not distinct from quarantine.id
+             select 1 from ${STAGED} as staged where reason is not null and staged."${id}" is not distinct from quarantine.id
              and date_trunc('minute', staged."timestamp") = quarantine.minute)))`;
   await ledger.run(`delete from quarantine where ${mine} and ${insideSql(batch.windows, 'placed_at')} ${seenAgain}`);
   const counted = countedSql();
@@ -169,8 +182,8 @@ async function replaceQuarantine(
        case when ${counted} then date_trunc('hour', "timestamp") end,
        case when ${counted} then date_trunc('minute', "timestamp") end,
        page, ${sqlText(run)}, reason, "${id}", raw, cells, windows, null
-     from staged
-     join staged_pages using (landed)
+     from ${STAGED}
+     join ${STAGED_PAGES} using (landed)
      where reason is not null`,
   );
 }
@@ -189,8 +202,9 @@ async function touchHours(
       changed.map(({ period }) => period),
       expression,
     );
+  await createEmpty(ledger, TOUCHED_HOURS);
   await ledger.run(
-    `create or replace temp table touched as
+    `insert into ${TOUCHED_HOURS} by name
      select hour, max(covered_to) as covered_to
      from (
        select make_timestamptz(hour) as hour, make_timestamptz(least(hour + ${HOUR_MICROSECONDS}, hi)) as covered_to
@@ -211,7 +225,7 @@ async function touchHours(
 }
 
 /**
- * Brings the hours of the temp table `touched` (hour, covered_to) up to date. `lake` is an expression over `touched`
+ * Brings the hours of TOUCHED_HOURS up to date. `lake` is an expression over `touched`
  * and `files` for the files' part; null leaves it as it is. An hour whose account changes is unchecked until the
  * source is compared again; one whose rows only moved from one part of it to another is as proven as before.
  */
@@ -228,7 +242,7 @@ async function recountHours(
        select
          touched.hour, touched.covered_to, ${lake} as lake,
          coalesce(copies.fp, ${ZERO_SQL}) as duplicates, coalesce(bad.fp, ${ZERO_SQL}) as quarantined
-       from touched
+       from ${TOUCHED_HOURS} as touched
        left join (select hour, ${foldSql('fp')} as fp from ${FILE_FINGERPRINTS} group by hour) as files on files.hour = touched.hour
        left join (${fingerprintsSql(`duplicates where ${mine}`, 'id', { hour: 'hour' })}) as copies on copies.hour = touched.hour
        left join (${fingerprintsSql(`quarantine where ${mine} and hour is not null`, 'id', { hour: 'hour' })}) as bad on bad.hour = touched.hour

@@ -12,6 +12,15 @@ import { dropFileFingerprints } from '../store/file-fingerprints.ts';
 import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { WORK_FOLDER } from '../../model/data-dir.ts';
+import {
+  createEmpty,
+  createStage,
+  dropMergeTables,
+  EXCESS_COPIES,
+  REPEATED_IDS,
+  STAGE,
+  STAGED,
+} from './merge-tables.ts';
 import { profileOf } from '../ledger/profile.ts';
 import { contentHashSql, hourNumberSql } from '../ledger/sql.ts';
 
@@ -25,10 +34,7 @@ export interface Stage {
   readonly pin: string | undefined;
 }
 
-/**
- * Makes the temp tables `staged` (landed, reason, raw, the lake's columns) and `losers` (staged copies of an id beyond
- * the first in its hour), and an empty `displaced`. Throws SourceError naming the page when a page is refused whole.
- */
+/** Fills STAGE and EXCESS_COPIES; MOVED_OUT is left empty. Throws PartError when a whole page is refused. */
 export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly LandedPage[]): Promise<Stage> {
   const table = TABLES[batch.table];
   const { pinnedTenantId } = await profileOf(ledger, batch.tenant);
@@ -40,7 +46,7 @@ export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly 
   let pin: string | undefined;
   if (pinnedTenantId === undefined) {
     const seen = await ledger.rawRows(
-      `select source_tenant_id as id from staged where reason is null and source_tenant_id is not null
+      `select source_tenant_id as id from ${STAGED} where reason is null and source_tenant_id is not null
        group by 1 order by (id = $1) desc, count(*) desc, id`,
       [batch.tenant],
     );
@@ -52,28 +58,20 @@ export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly 
   return { days: await leaveOutCopies(ledger, table), quarantined, pin };
 }
 
-/**
- * Makes `losers` and an empty `displaced` (old rows that leave the lake: as copies of a staged row, or for the quarantine
- * where `kept_minute` is null) beside `staged`. Returns the staged rows by day, copies of an id counted once.
- */
+/** Fills EXCESS_COPIES from STAGED. Returns the staged rows by UTC day, copies of an id counted once. */
 export async function leaveOutCopies(ledger: Ledger, table: Table): Promise<ReadonlyMap<bigint, number>> {
-  await ledger.run(
-    'create or replace temp table losers (row_id bigint, hour bigint, id varchar, minute timestamptz, kept_minute timestamptz, same_content boolean)',
-  );
-  await ledger.run(
-    'create or replace temp table displaced (hour bigint, id varchar, minute timestamptz, kept_minute timestamptz, same_content boolean)',
-  );
   const id = lakeName(table, table.id);
+  await createEmpty(ledger, REPEATED_IDS);
   await ledger.run(
-    `create or replace temp table repeated as
-     select ${hourNumberSql()} as hour, "${id}" as id from staged where reason is null group by all having count(*) > 1`,
+    `insert into ${REPEATED_IDS}
+     select ${hourNumberSql()} as hour, "${id}" as id from ${STAGED} where reason is null group by all having count(*) > 1`,
   );
-  const [repeated] = await ledger.rawRows('select count(*) as n from repeated');
+  const [repeated] = await ledger.rawRows(`select count(*) as n from ${REPEATED_IDS}`);
   // The window function sees only ids that occur twice: over all rows it costs as much as the whole stage.
   if (count(repeated, 'n') > 0) {
     const order = [`"timestamp"`, ...table.columns.map((column) => `"${column.lake}"::varchar`)].join(', ');
     await ledger.run(
-      `insert into losers
+      `insert into ${EXCESS_COPIES}
        select row_id, hour, id, date_trunc('minute', moment), date_trunc('minute', kept_moment), content = kept_content
        from (
          select
@@ -81,8 +79,8 @@ export async function leaveOutCopies(ledger: Ledger, table: Table): Promise<Read
            row_number() over copies as place,
            first_value("timestamp") over copies as kept_moment,
            first_value(${contentHashSql(table)}) over copies as kept_content
-         from staged
-         join repeated on "${id}" = repeated.id and ${hourNumberSql()} = repeated.hour
+         from ${STAGED} as staged
+         join ${REPEATED_IDS} as repeated on "${id}" = repeated.id and ${hourNumberSql()} = repeated.hour
          where reason is null
          window copies as (partition by repeated.hour, repeated.id order by ${order} rows between unbounded preceding and unbounded following)
        )
@@ -91,27 +89,14 @@ export async function leaveOutCopies(ledger: Ledger, table: Table): Promise<Read
   }
   const days = await ledger.rawRows(
     `select epoch_us("timestamp") // 86400000000 as day, count(*) as n
-     from staged where reason is null and rowid not in (select row_id from losers) group by 1`,
+     from ${STAGED} where reason is null and rowid not in (select row_id from ${EXCESS_COPIES}) group by 1`,
   );
   return new Map(days.map((row) => [BigInt(text(row, 'day') ?? 0), count(row, 'n')]));
 }
 
 /** Frees what a batch staged: memory stays flat over any number of batches. */
 export async function dropStage(ledger: Ledger): Promise<void> {
-  const made = [
-    'staged',
-    'staged_windows',
-    'staged_pages',
-    'repeated',
-    'losers',
-    'displaced',
-    'meetings',
-    'touched',
-    'replayed',
-    'replayed_lines',
-    'moved',
-  ];
-  await ledger.run(made.map((table) => `drop table if exists temp.${table}`).join(';\n'));
+  await dropMergeTables(ledger);
   await dropFileFingerprints(ledger);
   await ledger.release();
 }
@@ -128,9 +113,10 @@ async function stagePages(
       table: ledger.settings.tables[batch.table],
       pages,
       pinned,
-      target: 'staged',
+      into: STAGE,
       substitutes,
     });
+    await createStage(ledger, ledger.settings.tables[batch.table]);
     for (const sql of statements) await ledger.run(sql);
   };
   try {
@@ -159,7 +145,7 @@ async function refusePages(
   substitutes: ReadonlyMap<string, string>,
 ): Promise<number> {
   const rows = await ledger.rawRows(
-    `select landed, coalesce(reason, '') as reason, count(*) as n from staged group by 1, 2 order by 1, 2`,
+    `select landed, coalesce(reason, '') as reason, count(*) as n from ${STAGED} group by 1, 2 order by 1, 2`,
   );
   let quarantined = 0;
   for (const [place, page] of landed.entries()) {

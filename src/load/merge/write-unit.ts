@@ -11,6 +11,7 @@ import { copyRows } from '../store/generation.ts';
 import type { Copied } from '../store/generation.ts';
 import { hourInside, loadedSql } from './compare.ts';
 import type { Unit } from './compare.ts';
+import { MOVED_OUT, STAGED } from './merge-tables.ts';
 
 /** Old rows outside the unit's windows ∪ staged rows, ordered by (type, timestamp). */
 export async function copyGeneration(
@@ -25,7 +26,7 @@ export async function copyGeneration(
   // Tuples and no correlated `exists`: the engine would hold every old row until the join is done.
   const identity = `(old."${id}", ${hourOf('old')})`;
   const spared = `(${insideSql(keepMissing)} and ${identity} not in (
-    select "${id}", ${hourNumberSql()} from staged where ${loadedSql(unit)}))`;
+    select "${id}", ${hourNumberSql()} from ${STAGED} where ${loadedSql(unit)}))`;
   const isKept =
     keepMissing.length > 0 ? `(not ${insideSql(unit.windows)} or ${spared})` : `not ${insideSql(unit.windows)}`;
   const old =
@@ -34,10 +35,10 @@ export async function copyGeneration(
       : heldRows(
           table,
           `from ${parquetSql([unit.oldFile])} as old where ${isKept}
-         and ${identity} not in (select id, hour from displaced where ${hourInside(unit)})`,
+         and ${identity} not in (select id, hour from ${MOVED_OUT} where ${hourInside(unit)})`,
           [unit.oldForm],
         );
-  const fresh = `from (${promotedSql(table, `from staged where ${loadedSql(unit)}`)})`;
+  const fresh = `from (${promotedSql(table, `from ${STAGED} where ${loadedSql(unit)}`)})`;
   const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, {
     sources: old === undefined ? [fresh] : [old, fresh],
     inOrder: true,
