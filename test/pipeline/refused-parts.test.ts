@@ -14,8 +14,8 @@ import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts'
 const EVENTS = { tables: ['Events'] } as const;
 /** Pages of a few hours each. */
 const SETTINGS = { page: { maxRows: 60 }, quarantine: { minRows: 1 } };
-const run = (world: World, batchBytes: number) => {
-  const config = world.config(SETTINGS);
+const run = (world: World, batchBytes: number, maxRows = SETTINGS.page.maxRows) => {
+  const config = world.config({ ...SETTINGS, page: { maxRows } });
   const small = { ...config, reconcile: { ...config.reconcile, batchBytes } };
   return runPipeline(small, EVENTS, world.runtime, new AbortController().signal);
 };
@@ -75,11 +75,11 @@ describe('a part that the source cannot deliver', () => {
   it('is skipped, and later parts are loaded', async () => {
     await using world = await openWorld(sandbox);
     await orderFaults(sandbox, [{ ...BAD, reply: { kind: 'status', status: 413 } }]);
-    const report = await run(world, 1000);
+    const report = await run(world, 1000, 150);
     expect(report.exitCode).toBe(EXIT.source);
     expect(reportOf(report, 'Events').hours.verified).toBeGreaterThan(20);
     await orderFaults(sandbox, []);
-    expect((await run(world, 1000)).exitCode).toBe(EXIT.ok);
+    expect((await run(world, 1000, 150)).exitCode).toBe(EXIT.ok);
   });
 });
 

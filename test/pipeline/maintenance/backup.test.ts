@@ -11,6 +11,7 @@ import { systemFiles } from '../../../src/kernel/files.ts';
 import { backupLake, repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { Sandbox } from '../../../sandbox/sandbox.ts';
+import { campaign } from '../../support/campaign.ts';
 import { openWorld, type World } from '../support/world.ts';
 import { openSource } from '../../campaigns/soak/support/history.ts';
 import { compareWithModel } from '../../campaigns/soak/support/judge.ts';
@@ -33,6 +34,7 @@ let source: Sandbox;
 let model: SourceModel;
 let world: World;
 let putLoadedLakeBack: () => Promise<void>;
+let hasMarts: boolean;
 let folder: string;
 const outsides: string[] = [];
 let n = 0;
@@ -81,22 +83,15 @@ async function restore(): Promise<void> {
   await cp(folder, world.dataDir, { recursive: true });
   if (!(await readdir(world.dataDir)).includes('state.duckdb')) await repairLake(world.config(), world.runtime);
   // Not a file more than is named: what a repair has published is replaced, and kept for nobody.
-  expect((await world.run(EVENTS, { lake: { keepHours: 0, marts: true } })).exitCode).toBe(EXIT.ok);
+  expect((await world.run(EVENTS, { lake: { keepHours: 0, marts: hasMarts } })).exitCode).toBe(EXIT.ok);
   await compareWithModel(world.dataDir, model);
 }
 
 beforeAll(async () => {
   source = await openSource();
   await source.apply({ action: 'clock', set: '2026-11-10T12:00:00Z' });
-  await resetSource();
-  world = await openWorld(source, { lake: { keepHours: 24, marts: true } });
-  await world.run(EVENTS);
-  putLoadedLakeBack = await world.keep();
 });
-afterAll(async () => {
-  await world[Symbol.asyncDispose]();
-  await source.close();
-});
+afterAll(() => source.close());
 beforeEach(async () => {
   await resetSource();
   await putLoadedLakeBack();
@@ -106,29 +101,46 @@ afterEach(async () => {
   for (const path of [folder, ...outsides.splice(0)]) await rm(path, { recursive: true, force: true });
 });
 
-describe('a backup', () => {
-  it('at rest has the ledger: what it restores is proven with one call and has lost nothing', async () => {
-    expect(await take()).toMatchObject({ withLedger: true, files: 23, copiedFiles: 23, removedFiles: 0 });
-    expect(await rowsNamed()).toBe(n);
-    const before = source.calls.length;
-    await restore();
-    expect(source.calls.length - before).toBe(1);
-  });
+for (const marts of [false, true])
+  describe(`of a lake ${marts ? 'with' : 'without'} marts`, () => {
+    /** A file a day, and what there is of marts and openings. */
+    const files = marts ? 23 : 4;
+    const options = campaign(!marts);
+    beforeAll(async () => {
+      hasMarts = marts;
+      await resetSource();
+      world = await openWorld(source, { lake: { keepHours: 24, marts } });
+      await world.run(EVENTS);
+      putLoadedLakeBack = await world.keep();
+    });
+    afterAll(() => world[Symbol.asyncDispose]());
 
-  it('a second time copies what is new and takes out what was replaced', async () => {
-    await take();
-    expect(await take()).toMatchObject({ copiedFiles: 0, removedFiles: 0 });
-    await insert(1);
-    await world.run(EVENTS);
-    expect(await take()).toMatchObject({ files: 23, copiedFiles: 20, removedFiles: 20 });
-    await restore();
-  });
+    describe('a backup', () => {
+      it('at rest has the ledger: what it restores is proven with one call and has lost nothing', options, async () => {
+        expect(await take()).toMatchObject({ withLedger: true, files, copiedFiles: files, removedFiles: 0 });
+        expect(await rowsNamed()).toBe(n);
+        const before = source.calls.length;
+        await restore();
+        expect(source.calls.length - before).toBe(1);
+      });
 
-  it('taken after each transaction of a run is one snapshot, and restores a lake that loses and doubles nothing', async () => {
-    await insert(4);
-    const outside = await seenFromOutside();
-    const snapshots: number[] = [];
-    await world.run(EVENTS, {}, {
+      it('a second time copies what is new and takes out what was replaced', async () => {
+        await take();
+        expect(await take()).toMatchObject({ copiedFiles: 0, removedFiles: 0 });
+        await insert(1);
+        await world.run(EVENTS);
+        expect(await take()).toMatchObject({ files, copiedFiles: files - 3, removedFiles: files - 3 });
+        await restore();
+      });
+
+      it(
+        'taken after each transaction of a run is one snapshot, and restores a lake that loses and doubles nothing',
+        options,
+        async () => {
+          await insert(4);
+          const outside = await seenFromOutside();
+          const snapshots: number[] = [];
+          await world.run(EVENTS, {}, {
       onCommit: async () => {
         const { snapshot, withLedger } = await take({}, outside);
         expect(withLedger).toBe(false);
@@ -136,93 +148,105 @@ describe('a backup', () => {
         snapshots.push(snapshot);
       },
     }); // prettier-ignore
-    expect(snapshots.length).toBeGreaterThan(5);
-    await restore();
-  });
-
-  it('cut off at any file never leaves an old ledger beside new files', async () => {
-    await take();
-    await insert(4);
-    await world.run(EVENTS);
-    let failing = 0;
-    let done = false;
-    while (!done) {
-      let left = failing++;
-      const rename: typeof systemFiles.rename = async (...paths) => {
-        if (left-- === 0) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
-        await systemFiles.rename(...paths);
-      };
-      done = await take({ files: { ...systemFiles, rename } }).then(
-        () => true,
-        (error: unknown) => {
-          expect(error).toMatchObject({ failure: 'disk' });
-          return false;
+          expect(snapshots.length).toBeGreaterThan(5);
+          await restore();
         },
       );
-      expect((await readdir(folder)).includes('state.duckdb')).toBe(done);
-    }
-    expect(failing).toBeGreaterThan(3);
-    await restore();
-  });
 
-  it('follows a run that removes files under it to the next snapshot', async () => {
-    const outside = await seenFromOutside();
-    let first = true;
-    const copyFile: typeof systemFiles.copyFile = async (...paths) => {
-      if (first) {
-        first = false;
+      it('cut off at any file never leaves an old ledger beside new files', options, async () => {
+        await take();
         await insert(4);
-        await world.run(EVENTS, { lake: { keepHours: 0, marts: true } });
-      }
-      await systemFiles.copyFile(...paths);
-    };
-    expect(await take({ files: { ...systemFiles, copyFile } }, outside)).toMatchObject({ files: 23, copiedFiles: 23 });
-    expect(await rowsNamed()).toBe(n);
-  });
-
-  it('leaves the ledger out while another process holds it', async () => {
-    const script = `import { DuckDBInstance } from '@duckdb/node-api';
-      await DuckDBInstance.create(process.argv[1]); console.log('held'); setInterval(() => {}, 1000);`;
-    const holder = spawn(process.execPath, ['--input-type=module', '-e', script, join(world.dataDir, 'state.duckdb')], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    try {
-      await once(holder.stdout, 'data');
-      expect(await take()).toMatchObject({ withLedger: false, copiedFiles: 23 });
-    } finally {
-      holder.kill('SIGKILL');
-      await once(holder, 'exit');
-    }
-    await restore();
-  });
-});
-
-describe('a backup is refused', () => {
-  it('inside of the data directory, around it, and of a lake that was never published', async () => {
-    const unpublished = await mkdtemp(join(tmpdir(), 'insights-etl-unpublished-'));
-    outsides.push(unpublished);
-    await expect(take({}, unpublished)).rejects.toMatchObject({
-      failure: 'config',
-      message: expect.stringContaining('Nothing is published'),
-    });
-    for (const place of [world.dataDir, join(world.dataDir, 'backup'), join(world.dataDir, '..')]) {
-      const refused = backupLake(world.config(), place, world.runtime, new AbortController().signal);
-      await expect(refused).rejects.toMatchObject({
-        failure: 'config',
-        message: expect.stringContaining('folder of its own'),
+        await world.run(EVENTS);
+        let failing = 0;
+        let done = false;
+        while (!done) {
+          let left = failing++;
+          const rename: typeof systemFiles.rename = async (...paths) => {
+            if (left-- === 0) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
+            await systemFiles.rename(...paths);
+          };
+          done = await take({ files: { ...systemFiles, rename } }).then(
+            () => true,
+            (error: unknown) => {
+              expect(error).toMatchObject({ failure: 'disk' });
+              return false;
+            },
+          );
+          expect((await readdir(folder)).includes('state.duckdb')).toBe(done);
+        }
+        expect(failing).toBeGreaterThan(3);
+        await restore();
       });
-    }
-  });
 
-  it('of a file that is not what was published, and leaves the earlier one as it was', async () => {
-    await take();
-    await insert(1);
-    await world.run(EVENTS);
-    const [file] = (await readdir(join(world.dataDir, 'store'), { recursive: true })).filter((name) => name.endsWith('.2.parquet')); // prettier-ignore
-    await truncate(join(world.dataDir, 'store', file ?? ''), 100);
-    await expect(take()).rejects.toMatchObject({ failure: 'damaged' });
-    expect(await rowsNamed()).toBe(n - 1);
-    await writeFile(join(world.dataDir, 'manifest.json'), '{');
-    await expect(take()).rejects.toMatchObject({ failure: 'damaged', message: expect.stringContaining('manifest') });
+      it('follows a run that removes files under it to the next snapshot', options, async () => {
+        const outside = await seenFromOutside();
+        let first = true;
+        const copyFile: typeof systemFiles.copyFile = async (...paths) => {
+          if (first) {
+            first = false;
+            await insert(4);
+            await world.run(EVENTS, { lake: { keepHours: 0, marts } });
+          }
+          await systemFiles.copyFile(...paths);
+        };
+        expect(await take({ files: { ...systemFiles, copyFile } }, outside)).toMatchObject({
+          files,
+          copiedFiles: files,
+        });
+        expect(await rowsNamed()).toBe(n);
+      });
+
+      it('leaves the ledger out while another process holds it', options, async () => {
+        const script = `import { DuckDBInstance } from '@duckdb/node-api';
+      await DuckDBInstance.create(process.argv[1]); console.log('held'); setInterval(() => {}, 1000);`;
+        const holder = spawn(
+          process.execPath,
+          ['--input-type=module', '-e', script, join(world.dataDir, 'state.duckdb')],
+          {
+            stdio: ['ignore', 'pipe', 'inherit'],
+          },
+        );
+        try {
+          await once(holder.stdout, 'data');
+          expect(await take()).toMatchObject({ withLedger: false, copiedFiles: files });
+        } finally {
+          holder.kill('SIGKILL');
+          await once(holder, 'exit');
+        }
+        await restore();
+      });
+    });
+
+    describe('a backup is refused', () => {
+      it('inside of the data directory, around it, and of a lake that was never published', options, async () => {
+        const unpublished = await mkdtemp(join(tmpdir(), 'insights-etl-unpublished-'));
+        outsides.push(unpublished);
+        await expect(take({}, unpublished)).rejects.toMatchObject({
+          failure: 'config',
+          message: expect.stringContaining('Nothing is published'),
+        });
+        for (const place of [world.dataDir, join(world.dataDir, 'backup'), join(world.dataDir, '..')]) {
+          const refused = backupLake(world.config(), place, world.runtime, new AbortController().signal);
+          await expect(refused).rejects.toMatchObject({
+            failure: 'config',
+            message: expect.stringContaining('folder of its own'),
+          });
+        }
+      });
+
+      it('of a file that is not what was published, and leaves the earlier one as it was', options, async () => {
+        await take();
+        await insert(1);
+        await world.run(EVENTS);
+        const [file] = (await readdir(join(world.dataDir, 'store'), { recursive: true })).filter((name) => name.endsWith('.2.parquet')); // prettier-ignore
+        await truncate(join(world.dataDir, 'store', file ?? ''), 100);
+        await expect(take()).rejects.toMatchObject({ failure: 'damaged' });
+        expect(await rowsNamed()).toBe(n - 1);
+        await writeFile(join(world.dataDir, 'manifest.json'), '{');
+        await expect(take()).rejects.toMatchObject({
+          failure: 'damaged',
+          message: expect.stringContaining('manifest'),
+        });
+      });
+    });
   });
-});
