@@ -190,14 +190,19 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
   const ended =
     last?.finishedAt === undefined
       ? 'did not finish'
-      : `ended ${last.finishedAt} with exit code ${last.exitCode ?? '?'}`;
+      : `ended ${toSecond(last.finishedAt)} with exit code ${last.exitCode ?? '?'}`;
   return (
     renderTable(columns, rows, colour) +
     rebuildLine(report) +
     checksText(report.checks, 'Checks that fail', colour) +
     driftText(report.drift, `Changes in the shape of the rows in the last ${DRIFT_DAYS} days`, colour) +
-    `\nlast run: ${last === undefined ? 'none' : `${last.run}, started ${last.startedAt}, ${ended}`}\ndata: ${report.dataDir}\n`
+    `\nlast run: ${last === undefined ? 'none' : `${last.run}, started ${toSecond(last.startedAt)}, ${ended}`}\ndata: ${report.dataDir}\n`
   );
+}
+
+/** An ISO instant without its fraction of a second. */
+function toSecond(instant: string): string {
+  return `${instant.slice(0, 19)}Z`;
 }
 
 function rebuildLine({ tables }: StatusReport): string {
