@@ -5,7 +5,6 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, join, resolve, sep } from 'node:path';
-import { z } from 'zod';
 import { ConfigError, DamagedError, LockedError } from '../../kernel/errors.ts';
 import {
   commitFile,
@@ -23,6 +22,8 @@ import { sha256Of } from '../store/generation.ts';
 import { DATA_DIR, LEDGER_FILE, MANIFEST_FILE, WAL } from '../../model/data-dir.ts';
 import type { DataEntry } from '../../model/data-dir.ts';
 import { isMartFile, parseGenerationFile } from '../../model/data-path.ts';
+import { manifestPartitions, parseManifest } from '../../model/manifest.ts';
+import type { Manifest, ManifestPartition } from '../../model/manifest.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { listDataDir } from './list-data-dir.ts';
@@ -41,21 +42,7 @@ export interface BackupReport {
   readonly withLedger: boolean;
 }
 
-const FILE = z.object({ file: z.string(), bytes: z.number(), sha256: z.string() });
-
-const SNAPSHOT = z.object({
-  snapshot: z.number(),
-  /** Older versions wrote none. */
-  marts: z.record(z.string(), FILE).default({}),
-  tables: z.record(
-    z.string(),
-    z.object({
-      tenants: z.record(z.string(), z.object({ partitions: z.array(FILE) })),
-    }),
-  ),
-});
-
-type StoredFile = Readonly<z.infer<typeof FILE>>;
+type StoredFile = Pick<ManifestPartition, 'file' | 'bytes' | 'sha256'>;
 
 const LOST_HINT =
   'Run `insights-etl verify --deep`, then `insights-etl run`: it fetches again what the files have lost.';
@@ -182,19 +169,16 @@ async function copyFiles(
 
 async function readSnapshot(files: Files, dataDir: string): Promise<Snapshot> {
   const json = (await files.readFile(join(dataDir, MANIFEST_FILE))).toString('utf8');
-  let parsed: z.infer<typeof SNAPSHOT>;
+  let manifest: Manifest;
   try {
-    parsed = SNAPSHOT.parse(JSON.parse(json));
+    manifest = parseManifest(json);
   } catch (error) {
     throw new DamagedError('The manifest cannot be read', { hint: 'Run `insights-etl run`: it publishes the manifest again.', cause: error }); // prettier-ignore
   }
-  const partitions = Object.values(parsed.tables)
-    .flatMap(({ tenants }) => Object.values(tenants))
-    .flatMap((tenant) => tenant.partitions);
-  const stored = [...partitions, ...Object.values(parsed.marts)];
+  const stored = [...manifestPartitions(manifest), ...Object.values(manifest.marts)];
   const stray = stored.find(({ file }) => parseGenerationFile(file) === undefined && !isMartFile(file));
   if (stray) throw new DamagedError('The manifest names a file outside of the store', { where: { file: stray.file } });
-  return { number: parsed.snapshot, json, files: stored };
+  return { number: manifest.snapshot, json, files: stored };
 }
 
 /** Files of the store that earlier backups copied and that the snapshot does not name. */

@@ -5,9 +5,8 @@
  */
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { z } from 'zod';
 import { EXIT, InsightsError } from '../../kernel/errors.ts';
-import { commitFile, systemFiles, TEMPORARY, type Files } from '../../kernel/files.ts';
+import { commitFile, systemFiles, TEMPORARY } from '../../kernel/files.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { asCount, asText } from '../ledger/cells.ts';
@@ -20,6 +19,7 @@ import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WAL, setAsideName } from '../../model/data-dir.ts';
 import { parseGenerationFile } from '../../model/data-path.ts';
 import type { GenerationName } from '../../model/data-path.ts';
+import { manifestPartitions, parseManifest } from '../../model/manifest.ts';
 import { learn } from '../ledger/profile.ts';
 import { FILE_FINGERPRINTS, dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import { isRefusal } from './verify.ts';
@@ -34,16 +34,6 @@ export interface RepairResult {
   /** The file that the old ledger was renamed to, if there was one. */
   readonly setAside: string | undefined;
 }
-
-/** The part of a manifest that says which generations were published. */
-const PUBLISHED = z.object({
-  tables: z.record(
-    z.string(),
-    z.object({
-      tenants: z.record(z.string(), z.object({ partitions: z.array(z.object({ file: z.string() })) })),
-    }),
-  ),
-});
 
 const GROUP = 200;
 
@@ -223,23 +213,15 @@ async function writtenForm(ledger: Ledger, path: string): Promise<Form> {
   return { promotion: metadata.get(FORM_METADATA.promotion), privacy: metadata.get(FORM_METADATA.privacy) };
 }
 
-async function manifestFiles({ dataDir, files }: Ledger): Promise<Set<string>> {
-  const published = new Set<string>();
+/** The files that the manifest names. Without a readable manifest there are none, and the newest generations are taken. */
+async function manifestFiles({ dataDir, files }: Ledger): Promise<ReadonlySet<string>> {
   const path = join(dataDir, MANIFEST_FILE);
-  // Without a readable manifest the newest generation of each period is taken.
-  const manifest = existsSync(path) ? await parsed(files, path) : undefined;
-  for (const { tenants } of Object.values(manifest?.tables ?? {})) {
-    for (const { partitions } of Object.values(tenants)) for (const { file } of partitions) published.add(file);
-  }
-  return published;
-}
-
-async function parsed(files: Files, path: string): Promise<z.output<typeof PUBLISHED> | undefined> {
-  const content = await files.readFile(path, 'utf8');
+  if (!existsSync(path)) return new Set();
+  const json = await files.readFile(path, 'utf8');
   try {
-    return PUBLISHED.parse(JSON.parse(content));
+    return new Set(manifestPartitions(parseManifest(json)).map(({ file }) => file));
   } catch {
-    return undefined;
+    return new Set();
   }
 }
 

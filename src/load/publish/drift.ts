@@ -1,35 +1,35 @@
 /**
- * Drift: what changed in the shape of a source's JSON, told from the property catalogue alone.
+ * Drift: changes in the shape of a source's JSON, found from the property catalogue only.
  *
- * Keys that are rare come and go by chance. So a path is new only where its share of the rows since then would have shown
- * it EXPECTED times before, and stopped only where it would have shown that often since. Days are the grain: rows of the
- * same file count neither as before nor as after.
+ * Rare keys come and go by chance. So a path counts as new only if, at its present share of the rows, about EXPECTED earlier
+ * rows would have had it; and as stopped only if that many later rows would have. The grain is a file, which holds a day or
+ * a month: rows of the same file are neither earlier nor later.
  */
 import type { Drift } from '../../model/report.ts';
 import { shown, shownPath } from '../../transform/names.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { tableOf, text } from '../ledger/engine.ts';
+import { asOneOf, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-/** By chance alone, one absence in e^20 looks like a change. */
+/** The chance that an absence is taken for a change is one in e^20. */
 const EXPECTED = 20;
 
-/** What has drifted, as the catalogue of properties shows it now: columns of `property_drift` but for run and found_at. */
+/** All drift that the property catalogue shows now: the columns of `property_drift` except run and found_at. */
 const DRIFT_SQL = `with
-of_files as (
+types_in_files as (
   select tenant, table_name, type, file, sum(rows) as rows, min(first_at) as first_at, max(last_at) as last_at
   from property_counts
   where pointer = '' and json_column = 'properties'
   group by all
 ),
-of_tables as (
+tables_in_files as (
   select tenant, table_name, file, sum(rows) as rows, min(first_at) as first_at, max(last_at) as last_at
-  from of_files
+  from types_in_files
   group by all
 ),
 types as (
   select tenant, table_name, type, sum(rows) as rows, min(first_at) as first_at
-  from of_files
+  from types_in_files
   group by all
 ),
 kinds as (
@@ -47,61 +47,72 @@ paths as (
   from kinds
   group by all
 ),
--- Members of something that is new, or has stopped, itself say nothing more.
-own as (
-  select paths.*, above.first_at as above_first_at, above.last_at as above_last_at
+-- If an object is new or has stopped, its members are not reported as well.
+path_and_parent as (
+  select paths.*, parent.first_at as parent_first_at, parent.last_at as parent_last_at
   from paths
-  left join paths as above
-    on above.tenant = paths.tenant and above.table_name = paths.table_name and above.type = paths.type
-    and above.json_column = paths.json_column and above.pointer = regexp_replace(paths.pointer, '/[^/]*$', '')
+  left join paths as parent
+    on parent.tenant = paths.tenant and parent.table_name = paths.table_name and parent.type = paths.type
+    and parent.json_column = paths.json_column and parent.pointer = regexp_replace(paths.pointer, '/[^/]*$', '')
 )
 select types.tenant, types.table_name, types.type, 'properties' as json_column, '' as pointer, 'new_type' as change, '' as kind, types.first_at as changed_at
 from types
-join of_tables using (tenant, table_name)
+join tables_in_files using (tenant, table_name)
 group by types.tenant, types.table_name, types.type, types.first_at
-having any_value(types.rows) * coalesce(sum(of_tables.rows) filter (where of_tables.last_at < types.first_at), 0)
-  >= ${EXPECTED} * sum(of_tables.rows) filter (where of_tables.last_at >= types.first_at)
+having any_value(types.rows) * coalesce(sum(tables_in_files.rows) filter (where tables_in_files.last_at < types.first_at), 0)
+  >= ${EXPECTED} * sum(tables_in_files.rows) filter (where tables_in_files.last_at >= types.first_at)
 union all
-select tenant, table_name, type, json_column, pointer, 'new_path', own.kind, own.first_at
-from own
-join of_files using (tenant, table_name, type)
-where own.above_first_at is distinct from own.first_at
-group by tenant, table_name, type, json_column, pointer, own.kind, own.first_at
-having any_value(own.rows) * coalesce(sum(of_files.rows) filter (where of_files.last_at < own.first_at), 0)
-  >= ${EXPECTED} * sum(of_files.rows) filter (where of_files.last_at >= own.first_at)
+select tenant, table_name, type, json_column, pointer, 'new_path', path_and_parent.kind, path_and_parent.first_at
+from path_and_parent
+join types_in_files using (tenant, table_name, type)
+where path_and_parent.parent_first_at is distinct from path_and_parent.first_at
+group by tenant, table_name, type, json_column, pointer, path_and_parent.kind, path_and_parent.first_at
+having any_value(path_and_parent.rows) * coalesce(sum(types_in_files.rows) filter (where types_in_files.last_at < path_and_parent.first_at), 0)
+  >= ${EXPECTED} * sum(types_in_files.rows) filter (where types_in_files.last_at >= path_and_parent.first_at)
 union all
-select tenant, table_name, type, json_column, pointer, 'stopped', own.kind, own.last_at
-from own
-join of_files using (tenant, table_name, type)
-where own.above_last_at is distinct from own.last_at
-group by tenant, table_name, type, json_column, pointer, own.kind, own.last_at
-having any_value(own.rows) * coalesce(sum(of_files.rows) filter (where of_files.first_at > own.last_at), 0)
-  >= ${EXPECTED} * sum(of_files.rows) filter (where of_files.first_at <= own.last_at)
+select tenant, table_name, type, json_column, pointer, 'stopped', path_and_parent.kind, path_and_parent.last_at
+from path_and_parent
+join types_in_files using (tenant, table_name, type)
+where path_and_parent.parent_last_at is distinct from path_and_parent.last_at
+group by tenant, table_name, type, json_column, pointer, path_and_parent.kind, path_and_parent.last_at
+having any_value(path_and_parent.rows) * coalesce(sum(types_in_files.rows) filter (where types_in_files.first_at > path_and_parent.last_at), 0)
+  >= ${EXPECTED} * sum(types_in_files.rows) filter (where types_in_files.first_at <= path_and_parent.last_at)
 union all
 select tenant, table_name, type, json_column, pointer, 'new_kind', kinds.kind, kinds.first_at
 from kinds
 join paths using (tenant, table_name, type, json_column, pointer)
-join of_files using (tenant, table_name, type)
-where kinds.first_at > paths.first_at and of_files.last_at >= paths.first_at
+join types_in_files using (tenant, table_name, type)
+where kinds.first_at > paths.first_at and types_in_files.last_at >= paths.first_at
 group by tenant, table_name, type, json_column, pointer, kinds.kind, kinds.first_at
-having any_value(kinds.rows) * coalesce(sum(of_files.rows) filter (where of_files.last_at < kinds.first_at), 0)
-  >= ${EXPECTED} * sum(of_files.rows) filter (where of_files.last_at >= kinds.first_at)`;
+having any_value(kinds.rows) * coalesce(sum(types_in_files.rows) filter (where types_in_files.last_at < kinds.first_at), 0)
+  >= ${EXPECTED} * sum(types_in_files.rows) filter (where types_in_files.last_at >= kinds.first_at)`;
 
 /**
- * Brings `property_drift` up to date and returns what is new in it. What was found stays while its path is there: a month
- * that became one file no longer tells its days apart. A first load has a history and no news.
+ * Brings `property_drift` up to date and returns what is new in it. An entry stays as long as its path exists, because days
+ * that became one file for a month can no longer be told apart. A tenant's first load is recorded but not returned as new.
  */
 export async function recordDrift(ledger: Ledger, run: string): Promise<readonly Drift[]> {
-  await ledger.run(`create or replace temp table drifted as ${DRIFT_SQL}`);
+  await ledger.run(`create or replace temp table current_drift as ${DRIFT_SQL}`);
   const keys = 'tenant, table_name, type, json_column, pointer, change, kind';
-  const fresh = await ledger.rawRows(
+  const fresh = await ledger.rows(
     `select ${keys}, strftime(changed_at, '%Y-%m-%dT%H:%M:%SZ') as since
-     from drifted
+     from current_drift
      anti join property_drift using (${keys}, changed_at)
      where exists (
        select 1 from partitions
-       where partitions.tenant = drifted.tenant and partitions.table_name = drifted.table_name and partitions.run <> ${sqlText(run)})
+       where partitions.tenant = current_drift.tenant and partitions.table_name = current_drift.table_name
+         and partitions.run <> ${sqlText(run)})
      order by all`,
+    {
+      tenant: asText,
+      table_name: asTable,
+      type: asText,
+      json_column: asText,
+      pointer: asText,
+      change: asOneOf(DRIFT_CHANGES),
+      kind: asText,
+      since: asText,
+    },
   );
   await ledger.transaction(async () => {
     await ledger.run(
@@ -110,7 +121,7 @@ export async function recordDrift(ledger: Ledger, run: string): Promise<readonly
            select 1 from property_counts as held
            where held.tenant = property_drift.tenant and held.table_name = property_drift.table_name and held.type = property_drift.type
              and held.json_column = property_drift.json_column and held.pointer = property_drift.pointer)
-         -- It is sent again.
+         -- The source sends it again.
          or change = 'stopped' and exists (
            select 1 from property_counts as held
            where held.tenant = property_drift.tenant and held.table_name = property_drift.table_name and held.type = property_drift.type
@@ -119,21 +130,19 @@ export async function recordDrift(ledger: Ledger, run: string): Promise<readonly
     );
     await ledger.run(
       `insert into property_drift
-       select ${keys}, changed_at, ${sqlText(run)}, ${ledger.nowSql()} from drifted anti join property_drift using (${keys}, changed_at)`,
+       select ${keys}, changed_at, ${sqlText(run)}, ${ledger.nowSql()} from current_drift anti join property_drift using (${keys}, changed_at)`,
     );
   });
-  await ledger.run('drop table temp.drifted');
-  return fresh.flatMap((row) => {
-    const change = driftChange(text(row, 'change'));
-    if (change === undefined) return [];
-    const [table, column, pointer] = [tableOf(row), text(row, 'json_column') ?? '', text(row, 'pointer') ?? ''];
+  await ledger.run('drop table temp.current_drift');
+  return fresh.map(({ tenant, table_name: table, type, json_column: column, pointer, change, kind, since: at }) => {
     const path = column === 'properties' ? shownPath(pointer) : `${column} ${shownPath(pointer)}`;
-    const [tenant = '', kind = '', at = ''] = [text(row, 'tenant'), text(row, 'kind'), text(row, 'since')];
-    return [{ tenant, table, type: shown(text(row, 'type') ?? ''), path, change, kind, at }];
+    return { tenant, table, type: shown(type), path, change, kind, at };
   });
 }
 
-/** A change by its word in the ledger and the catalogue; undefined for any other. */
+const DRIFT_CHANGES = ['new_type', 'new_path', 'new_kind', 'stopped'] as const satisfies readonly Drift['change'][];
+
+/** A change by its word in the ledger and the catalogue; `undefined` for any other word. */
 export function driftChange(word: string | undefined): Drift['change'] | undefined {
-  return (['new_type', 'new_path', 'new_kind', 'stopped'] as const).find((change) => change === word);
+  return DRIFT_CHANGES.find((change) => change === word);
 }

@@ -1,16 +1,16 @@
 /**
- * `lake/`: the current generations as hard links, for readers that glob (Spark, pandas, polars):
- * `lake/<table>/v<number>/tenant_id=…/month=…/<period>.parquet`. All new links are made aside first; then the table is
- * away for the milliseconds that it takes to rename them.
+ * The head, `lake/`: the current generations as hard links, for readers that glob (Spark, pandas, polars):
+ * `lake/<table>/v<number>/tenant_id=…/month=…/<period>.parquet`. New links are first made under temporary names; then the
+ * table's folder is missing for the milliseconds that it takes to rename them.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { TEMPORARY, commitFile, syncPath } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
-import { TABLES } from '../../model/tables.ts';
+import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { COVERAGE_SQL } from '../ledger/coverage.ts';
-import { tableOf, text } from '../ledger/engine.ts';
+import { asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import {
   HEAD_COVERAGE_FILE,
@@ -23,29 +23,32 @@ import {
 } from '../../model/data-dir.ts';
 
 /**
- * Makes the head show the ledger's current generations; touches nothing that already does. `snapshot` numbers what it
- * shows: the folder of a table that changes gets a new name.
+ * Makes the head show the ledger's current generations and touches nothing that already does. The folder of a table that
+ * changes is named after `snapshot`.
  */
 export async function syncHead(ledger: Ledger, snapshot: number): Promise<void> {
-  const rows = await ledger.rawRows(
+  const current = await ledger.rows(
     'select tenant, table_name, period, file from partitions where superseded_at is null',
+    { tenant: asText, table_name: asTable, period: asText, file: asText },
   );
-  const wanted = new Map(Object.values(TABLES).map(({ lakeName }) => [lakeName, new Map<string, string>()]));
-  for (const row of rows) {
-    const table = tableOf(row);
-    const period = text(row, 'period') ?? '';
-    const folder = partitionFolder(table, text(row, 'tenant') ?? '', period);
-    const name = join(relative(TABLES[table].lakeName, folder), `${period}.parquet`);
-    wanted.get(TABLES[table].lakeName)?.set(name, join(ledger.dataDir, text(row, 'file') ?? ''));
+  for (const table of TABLE_NAMES) {
+    const { lakeName } = TABLES[table];
+    const files = current.filter((row) => row.table_name === table);
+    const wanted = files.map(({ tenant, period, file }): [string, string] => {
+      const folder = relative(lakeName, partitionFolder(table, tenant, period));
+      return [join(folder, `${period}.parquet`), join(ledger.dataDir, file)];
+    });
+    await syncTable(ledger, lakeName, new Map(wanted), snapshot);
   }
-  for (const [lakeName, files] of wanted) await syncTable(ledger, lakeName, files, snapshot);
   await syncMarts(ledger);
 }
 
 /**
- * One table. Its folder is moved out of the way, changed, and put back with its content under another name: so whoever
- * listed names before or during that finds them gone, which fails loudly, and can never read some files of one snapshot
- * and some of another. Killed in between, the folder is one of those that the next run clears away and makes anew.
+ * Updates one table. Its folder is moved to the work folder, changed, and put back under a new version number. A reader that
+ * listed files earlier then fails because they are gone, and never mixes files of two snapshots. If the process is killed in
+ * between, the next run empties the work folder and creates the table's folder again.
+ *
+ * `wanted` has the store's file for each name below the version's folder.
  */
 async function syncTable(
   ledger: Ledger,
@@ -93,25 +96,26 @@ async function syncTable(
 
 const versionName = (number: number): string => `v${number}`;
 
-/** 0 for a name that stands for no version: what an earlier layout left. */
+/** 0 for any other name, such as the folders of the earlier layout without versions. */
 function versionNumber(name: string): number {
   return /^v\d+$/.test(name) ? Number(name.slice(1)) : 0;
 }
 
-/** A month, or a tenant, that lost its last file. */
+/** Removes the folder of a month, and that of its tenant, if they have lost their last file. */
 async function removeIfEmpty(files: Files, folder: string): Promise<void> {
   for (const level of [folder, dirname(folder)])
     if ((await files.readdir(level)).length === 0) await files.rmdir(level);
 }
 
-/** Each mart is one file: its name is swapped in one step. */
+/** Each mart is one file, so a rename replaces it in one step. */
 async function syncMarts(ledger: Ledger): Promise<void> {
   const { files, dataDir } = ledger;
   const root = join(dataDir, HEAD_MARTS_FOLDER);
-  const rows = await ledger.rawRows(`select mart, file from mart_files where ${PUBLISHED_MARTS_SQL}`);
-  const wanted = new Map(
-    rows.map((row) => [join(root, `${text(row, 'mart') ?? ''}.parquet`), join(dataDir, text(row, 'file') ?? '')]),
-  );
+  const marts = await ledger.rows(`select mart, file from mart_files where ${PUBLISHED_MARTS_SQL}`, {
+    mart: asText,
+    file: asText,
+  });
+  const wanted = new Map(marts.map(({ mart, file }) => [join(root, `${mart}.parquet`), join(dataDir, file)]));
   let changed = false;
   for (const [name, file] of wanted) {
     if (await sameFile(files, name, file)) continue;
@@ -130,7 +134,7 @@ async function syncMarts(ledger: Ledger): Promise<void> {
   else await syncPath(root, files);
 }
 
-/** `lake/coverage.parquet` and, beside it, the content it was made of: rewritten only when that changed. */
+/** Writes `lake/coverage.parquet` when the content key next to it is not the snapshot's. */
 export async function writeCoverage(ledger: Ledger, content: string): Promise<void> {
   const { files } = ledger;
   const path = join(ledger.dataDir, HEAD_COVERAGE_FILE);
@@ -155,7 +159,7 @@ async function sameFile(files: Files, name: string, file: string): Promise<boole
   return shown.ino === original.ino && shown.dev === original.dev;
 }
 
-/** Makes the name's new file aside; false where links are not to be had and a copy of that very file stands already. */
+/** Makes `name.tmp` from `file`. False if links are not supported and `name` is already a copy of this file. */
 async function linkOrCopy(files: Files, file: string, name: string): Promise<boolean> {
   const temporary = `${name}${TEMPORARY}`;
   await files.rm(temporary, { force: true });
@@ -166,7 +170,7 @@ async function linkOrCopy(files: Files, file: string, name: string): Promise<boo
     if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
     const { atime, mtime, mtimeMs, size } = await files.stat(file);
     const shown = existsSync(name) ? await files.stat(name) : undefined;
-    // Copies bear their original's time. Only here: in a folder that was copied as a whole, times say nothing.
+    // A copy made below has the time of its original. The link count excludes files of a lake that was copied as a whole.
     if (shown?.nlink === 1 && shown.size === size && Math.abs(shown.mtimeMs - mtimeMs) < 2) return false;
     await files.copyFile(file, temporary);
     await files.utimes(temporary, atime, mtime);

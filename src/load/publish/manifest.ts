@@ -1,171 +1,126 @@
-/** `manifest.json`: the snapshot for readers without DuckDB, and the receipt that it is published. Schema in docs/lake.md. */
+/** Builds the manifest of a snapshot from the ledger. */
+import { PUBLISHED_MARTS_SQL } from '../../model/data-dir.ts';
+import type { Manifest, ManifestTenant } from '../../model/manifest.ts';
 import { promotionKey } from '../../model/promoted.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
-import { count, text } from '../ledger/engine.ts';
-import type { Row } from '../ledger/engine.ts';
-import { PUBLISHED_MARTS_SQL } from '../../model/data-dir.ts';
+import { asCount, asFingerprint, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { fingerprintColumnsSql } from '../ledger/sql.ts';
 
-interface ManifestPartition {
-  readonly period: string;
-  /** Relative to the manifest. */
-  readonly file: string;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly sha256: string;
-  /** The set of promoted columns in the file; null when it holds none. Another than the table's: `rebuild` is due. */
-  readonly promotion: string | null;
-  /** Whole numbers as text: they pass 2^53. */
-  readonly fingerprint: { readonly rows: string; readonly sum0: string; readonly sum1: string; readonly xor: string };
-  readonly minTimestamp: string;
-  readonly maxTimestamp: string;
-}
+const isoSql = (expression: string): string => `strftime(${expression}, '%Y-%m-%dT%H:%M:%S.%fZ')`;
 
-interface ManifestCoverage {
-  readonly state: string;
-  readonly grade: string;
-  readonly hours: number;
-  readonly from: string;
-  /** End of the last hour. */
-  readonly to: string;
-  readonly sourceRows: number;
-  readonly lakeRows: number;
-  readonly duplicateRows: number;
-  readonly quarantinedRows: number;
-}
+type Tenants = Record<string, ManifestTenant>;
 
-interface ManifestTable {
-  readonly columns: readonly { readonly name: string; readonly type: string; readonly comment: string }[];
-  /** The set of promoted columns among them. */
-  readonly promotion: string;
-  readonly tenants: Readonly<
-    Record<
-      string,
-      { readonly partitions: readonly ManifestPartition[]; readonly coverage: readonly ManifestCoverage[] }
-    >
-  >;
-}
-
-interface ManifestMart {
-  readonly comment: string;
-  /** Relative to the manifest. */
-  readonly file: string;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly sha256: string;
-  /** Days of tenants that it speaks of, and the first and the last of them; null when it has none. */
-  readonly days: number;
-  readonly firstDay: string | null;
-  readonly lastDay: string | null;
-}
-
-export interface Manifest {
-  readonly version: 1;
-  readonly snapshot: number;
-  readonly publishedAt: string;
-  readonly run: string;
-  readonly tables: Readonly<Record<string, ManifestTable>>;
-  /** Results of reports by day, by the report's name. */
-  readonly marts: Readonly<Record<string, ManifestMart>>;
-}
-
-const ISO = (expression: string): string => `strftime(${expression}, '%Y-%m-%dT%H:%M:%S.%fZ')`;
-
-/** Everything current in the ledger. Inside its exclusive turn. */
+/** Describes everything current in the ledger. Call it inside the ledger's exclusive turn. */
 export async function buildManifest(ledger: Ledger, snapshot: number, run: string): Promise<Manifest> {
-  const tables: Record<string, ManifestTable> = {};
-  for (const name of TABLE_NAMES) {
+  const tenants = await tenantsByTable(ledger);
+  const tables = TABLE_NAMES.map((name) => {
     const table = ledger.settings.tables[name];
-    tables[table.lakeName] = {
-      columns: lakeColumns(table),
-      promotion: promotionKey(table.promoted),
-      tenants: await tenantsOf(ledger, name),
-    };
-  }
+    const columns = lakeColumns(table).map((column) => ({ ...column }));
+    return [table.lakeName, { columns, promotion: promotionKey(table.promoted), tenants: tenants[name] }] as const;
+  });
   return {
     version: 1,
     snapshot,
     publishedAt: new Date(ledger.runtime.now()).toISOString(),
     run,
-    tables,
-    marts: await martsOf(ledger),
+    tables: Object.fromEntries(tables),
+    marts: await publishedMarts(ledger),
   };
 }
 
-async function martsOf(ledger: Ledger): Promise<Manifest['marts']> {
-  const rows = await ledger.rawRows(
-    `select mart, comment, file, rows, bytes, sha256, days, first_day::varchar as lo, last_day::varchar as hi
+async function publishedMarts(ledger: Ledger): Promise<Manifest['marts']> {
+  const marts = await ledger.rows(
+    `select mart, comment, file, rows, bytes, sha256, days, first_day::varchar as first_day, last_day::varchar as last_day
      from mart_files where ${PUBLISHED_MARTS_SQL} order by mart`,
+    {
+      mart: asText,
+      comment: asText,
+      file: asText,
+      rows: asCount,
+      bytes: asCount,
+      sha256: asText,
+      days: asCount,
+      first_day: asOptional(asText),
+      last_day: asOptional(asText),
+    },
   );
   return Object.fromEntries(
-    rows.map((row) => [
-      text(row, 'mart') ?? '',
-      {
-        comment: text(row, 'comment') ?? '',
-        file: text(row, 'file') ?? '',
-        rows: count(row, 'rows'),
-        bytes: count(row, 'bytes'),
-        sha256: text(row, 'sha256') ?? '',
-        days: count(row, 'days'),
-        firstDay: text(row, 'lo') ?? null,
-        lastDay: text(row, 'hi') ?? null,
-      },
+    marts.map(({ mart, first_day: firstDay = null, last_day: lastDay = null, ...rest }) => [
+      mart,
+      { ...rest, firstDay, lastDay },
     ]),
   );
 }
 
-async function tenantsOf(ledger: Ledger, table: TableName): Promise<ManifestTable['tenants']> {
-  const tenants: Record<string, { partitions: ManifestPartition[]; coverage: ManifestCoverage[] }> = {};
-  const of = (row: Row): { partitions: ManifestPartition[]; coverage: ManifestCoverage[] } =>
-    (tenants[text(row, 'tenant') ?? ''] ??= { partitions: [], coverage: [] });
-  const partitions = await ledger.rawRows(
-    `select
-       tenant, period, file, rows, bytes, sha256, promotion, ${fingerprintColumnsSql('fingerprint')},
-       ${ISO('min_ts')} as min_ts, ${ISO('max_ts')} as max_ts
-     from partitions where superseded_at is null and table_name = $1 order by tenant, period`,
-    [table],
+async function tenantsByTable(ledger: Ledger): Promise<Record<TableName, Tenants>> {
+  const tables: Record<TableName, Tenants> = { Logs: {}, Events: {}, Metrics: {} };
+  const entryOf = (table: TableName, tenant: string): ManifestTenant =>
+    (tables[table][tenant] ??= { partitions: [], coverage: [] });
+  const partitions = await ledger.rows(
+    `select table_name, tenant, period, file, rows, bytes, sha256, promotion, fingerprint,
+       ${isoSql('min_ts')} as min_timestamp, ${isoSql('max_ts')} as max_timestamp
+     from partitions where superseded_at is null order by table_name, tenant, period`,
+    {
+      table_name: asTable,
+      tenant: asText,
+      period: asText,
+      file: asText,
+      rows: asCount,
+      bytes: asCount,
+      sha256: asText,
+      promotion: asOptional(asText),
+      fingerprint: asFingerprint,
+      min_timestamp: asText,
+      max_timestamp: asText,
+    },
   );
-  for (const row of partitions) {
-    of(row).partitions.push({
-      period: text(row, 'period') ?? '',
-      file: text(row, 'file') ?? '',
-      rows: count(row, 'rows'),
-      bytes: count(row, 'bytes'),
-      sha256: text(row, 'sha256') ?? '',
-      promotion: text(row, 'promotion') ?? null,
-      fingerprint: {
-        rows: text(row, 'n') ?? '0',
-        sum0: text(row, 's0') ?? '0',
-        sum1: text(row, 's1') ?? '0',
-        xor: text(row, 'x') ?? '0',
-      },
-      minTimestamp: text(row, 'min_ts') ?? '',
-      maxTimestamp: text(row, 'max_ts') ?? '',
+  for (const { table_name: table, tenant, fingerprint, ...row } of partitions) {
+    const { rows, sum0, sum1, xor } = fingerprint;
+    entryOf(table, tenant).partitions.push({
+      period: row.period,
+      file: row.file,
+      rows: row.rows,
+      bytes: row.bytes,
+      sha256: row.sha256,
+      promotion: row.promotion ?? null,
+      fingerprint: { rows: String(rows), sum0: String(sum0), sum1: String(sum1), xor: String(xor) },
+      minTimestamp: row.min_timestamp,
+      maxTimestamp: row.max_timestamp,
     });
   }
-  const coverage = await ledger.rawRows(
-    `select
-       tenant, state, grade, count(*) as hours, ${ISO('min(hour)')} as lo, ${ISO('max(hour) + interval 1 hour')} as hi,
+  const coverage = await ledger.rows(
+    `select table_name, tenant, state, grade, count(*) as hours,
+       ${isoSql('min(hour)')} as first_hour, ${isoSql('max(hour) + interval 1 hour')} as end_of_last,
        coalesce(sum(source.n), 0)::bigint as source_rows, sum(lake.n)::bigint as lake_rows,
        sum(duplicates.n)::bigint as duplicate_rows, sum(quarantined.n)::bigint as quarantined_rows
-     from hours where table_name = $1 group by tenant, state, grade order by tenant, state, grade`,
-    [table],
+     from hours group by table_name, tenant, state, grade order by table_name, tenant, state, grade`,
+    {
+      table_name: asTable,
+      tenant: asText,
+      state: asText,
+      grade: asText,
+      hours: asCount,
+      first_hour: asText,
+      end_of_last: asText,
+      source_rows: asCount,
+      lake_rows: asCount,
+      duplicate_rows: asCount,
+      quarantined_rows: asCount,
+    },
   );
-  for (const row of coverage) {
-    of(row).coverage.push({
-      state: text(row, 'state') ?? '',
-      grade: text(row, 'grade') ?? '',
-      hours: count(row, 'hours'),
-      from: text(row, 'lo') ?? '',
-      to: text(row, 'hi') ?? '',
-      sourceRows: count(row, 'source_rows'),
-      lakeRows: count(row, 'lake_rows'),
-      duplicateRows: count(row, 'duplicate_rows'),
-      quarantinedRows: count(row, 'quarantined_rows'),
+  for (const row of coverage)
+    entryOf(row.table_name, row.tenant).coverage.push({
+      state: row.state,
+      grade: row.grade,
+      hours: row.hours,
+      from: row.first_hour,
+      to: row.end_of_last,
+      sourceRows: row.source_rows,
+      lakeRows: row.lake_rows,
+      duplicateRows: row.duplicate_rows,
+      quarantinedRows: row.quarantined_rows,
     });
-  }
-  return tenants;
+  return tables;
 }

@@ -1,10 +1,9 @@
 /**
- * The property catalogue: which paths the JSON of each type has, of what kind, in how many rows, from when to when.
+ * The property catalogue: which paths the JSON of each type has, of which kinds, in how many rows, from when to when.
  *
- * It is kept by file (`property_counts`), because files are immutable: a file that is current and not described yet
- * is described before the next publish, and what was said of a file goes with the file. So hours that are loaded
- * again, erasures, compaction, a kill and a rebuilt ledger need nothing of their own, and its cost follows the files
- * that a run wrote. Names of keys are kept, values never.
+ * It is kept per file (`property_counts`), because files are immutable. Before each publish, current files without a
+ * description get one, and descriptions of other files are deleted. So late data, erasures, compaction, a killed run and a
+ * rebuilt ledger need no extra code, and a run pays only for the files that it wrote. Key names are kept, values never.
  */
 import { join } from 'node:path';
 import { TABLES } from '../../model/tables.ts';
@@ -13,29 +12,29 @@ import { PARSED_OF_A_TYPE, countsSql, jsonColumns, refineSql, shapesSql, typesSq
 import type { ShapesInput } from '../../transform/shapes.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { columnTypeSql } from '../../transform/typed-view.ts';
-import { count, tableOf, text } from '../ledger/engine.ts';
+import { asCount, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { parquetSql } from '../ledger/sql.ts';
 
-/** Files described by one statement; rows bound its memory. */
+/** Files described by one statement; the limit on rows bounds its memory. */
 const TOGETHER = { files: 100, rows: 500_000 } as const;
 
-/** Paths looked at by one statement. */
+/** Paths examined by one statement. */
 const POINTERS_TOGETHER = 64;
 
-/** Files of a table, of whichever tenants: many small tenants take no more statements than one. */
+/** Files of one table, of any tenants: many small tenants take no more statements than one tenant. */
 interface Pending {
   readonly table: TableName;
   readonly files: string[];
   rows: number;
 }
 
-/** A JSON pointer as a path for people, `$` for the whole. */
+/** A JSON pointer as a readable path; `$` is the whole value. */
 export function pathSql(pointer: string): string {
   return `replace(replace(replace(replace(coalesce(nullif(${pointer}[2:], ''), '$'), '/[]', '[]'), '/', '.'), '~1', '/'), '~0', '~')`;
 }
 
-/** One row per path, as readers see the catalogue. */
+/** One row per path: the `properties` table of the catalogue. */
 export const PROPERTIES_SQL = `with paths as (
   select
     tenant, table_name, type, json_column, pointer,
@@ -64,7 +63,7 @@ left join view_names using (tenant, table_name, type)
 left join view_columns using (tenant, table_name, view_name, json_column, pointer)
 order by tenant_id, table_name, paths.type, json_column, json_pointer`;
 
-/** Describes every current file that is not described yet. Inside the ledger's exclusive turn. */
+/** Describes every current file that is not described yet. Call it inside the ledger's exclusive turn. */
 export async function describeProperties(ledger: Ledger): Promise<void> {
   await ledger.run(
     `delete from property_counts where file not in (select file from partitions where superseded_at is null)`,
@@ -73,19 +72,19 @@ export async function describeProperties(ledger: Ledger): Promise<void> {
 }
 
 async function pendingFiles(ledger: Ledger): Promise<Pending[]> {
-  const rows = await ledger.rawRows(
+  const pending = await ledger.rows(
     `select table_name, file, rows from partitions
      where superseded_at is null and file not in (select distinct file from property_counts)
      order by table_name, tenant, period`,
+    { table_name: asTable, file: asText, rows: asCount },
   );
   const groups: Pending[] = [];
-  for (const row of rows) {
-    const [table, file, size] = [tableOf(row), text(row, 'file') ?? '', count(row, 'rows')];
+  for (const { table_name: table, file, rows } of pending) {
     let last = groups.at(-1);
-    const fits = last?.table === table && last.files.length < TOGETHER.files && last.rows + size <= TOGETHER.rows;
+    const fits = last?.table === table && last.files.length < TOGETHER.files && last.rows + rows <= TOGETHER.rows;
     if (!last || !fits) groups.push((last = { table, files: [], rows: 0 }));
     last.files.push(file);
-    last.rows += size;
+    last.rows += rows;
   }
   return groups;
 }
@@ -98,14 +97,14 @@ async function describe(ledger: Ledger, { table, files }: Pending): Promise<void
   const definition = TABLES[table];
   const folderLength = ledger.dataDir.length;
   await ledger.run(typesSql(definition, source, folderLength));
-  const [most] = await ledger.rawRows('select max(rows) as n from described_types');
-  const sampled = count(most, 'n') > PARSED_OF_A_TYPE;
+  const { most } = await ledger.row('select coalesce(max(rows), 0) as most from described_types', { most: asCount });
+  const sampled = most > PARSED_OF_A_TYPE;
   const selects: string[] = [];
   for (const column of jsonColumns(definition)) {
     const input: ShapesInput = { table: definition, column, source, folderLength, sampled };
     for (const sql of shapesSql(input)) await ledger.run(sql);
-    const doubtful = await ledger.rawRows('select distinct pointer from doubtful order by 1');
-    const pointers = doubtful.map((row) => text(row, 'pointer') ?? '');
+    const doubtful = await ledger.rows('select distinct pointer from doubtful order by 1', { pointer: asText });
+    const pointers = doubtful.map(({ pointer }) => pointer);
     for (let start = 0; start < pointers.length; start += POINTERS_TOGETHER)
       await ledger.run(refineSql(input, pointers.slice(start, start + POINTERS_TOGETHER)));
     await ledger.run(`create or replace temp table counted_${column} as ${countsSql(column)}`);

@@ -1,25 +1,27 @@
 /**
- * The snapshot that readers see. A reader opens the catalogue (or reads the manifest) and from then on only ever
- * opens immutable files that it names; a newer snapshot replaces both by rename and never touches those files.
+ * Publishes the snapshot that readers see. A reader opens the catalogue or reads the manifest, and from then on opens only the
+ * immutable files that it names. A newer snapshot replaces the catalogue and the manifest by rename and leaves those files alone.
  *
- * The catalogue is replaced before the manifest: the manifest is the snapshot's receipt, so whoever reads number N in
- * it finds a catalogue of N or newer. Between the two steps both name only files that exist. Files of older
- * generations go last, `keepHours` after the first snapshot without them.
+ * The catalogue is replaced before the manifest, so a reader who finds snapshot N in the manifest finds a catalogue of N or
+ * newer. Between the two steps both name only files that exist. Files of older generations are removed last, `keepHours` after
+ * the first snapshot without them.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Check } from '../../query/definitions.ts';
 import { writeDurably } from '../../kernel/files.ts';
-import { sqlText } from '../../kernel/sql.ts';
+import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
-import { OutOfMemoryError, count, text } from '../ledger/engine.ts';
+import { asCount, asText } from '../ledger/cells.ts';
+import { OutOfMemoryError } from '../ledger/engine.ts';
 import { recordDrift } from './drift.ts';
 import type { Drift } from '../../model/report.ts';
 import { syncHead, writeCoverage } from './head.ts';
 import { otherPrivacySql } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE } from '../../model/data-dir.ts';
+import { snapshotNumber } from '../../model/manifest.ts';
 import { refreshMarts, sweepMarts } from '../marts/marts.ts';
 import { runChecks } from '../marts/checks.ts';
 import type { CheckResult } from '../../model/report.ts';
@@ -30,47 +32,50 @@ import { buildManifest } from './manifest.ts';
 export interface PublishOptions {
   readonly run: string;
   /**
-   * Also swap the head (`lake/`): hard links for readers that glob. At the end of a run only: a glob that is under way
-   * while a name is swapped fails loudly.
+   * Also update the head (`lake/`, hard links for readers that glob), the marts and the checks. Only at the end of a run,
+   * because a glob that is running while the head changes fails.
    */
   readonly head: boolean;
-  /** @default those of `queries/checks/` */
+  /** @default the checks in `queries/checks/` */
   readonly checks?: readonly Check[];
-  /** Aborted: marts and checks are left to the next run, so that a stop never waits for them. */
+  /** When aborted, marts and checks are left to the next run, so that stopping does not wait for them. */
   readonly signal?: AbortSignal;
   readonly onStep?: (step: string) => void | Promise<void>;
 }
 
 export interface PublishResult {
   readonly snapshot: number;
-  /** False: nothing differed from the last snapshot, and no file was touched. */
+  /** False if nothing differs from the last snapshot; then no file was touched. */
   readonly changed: boolean;
-  /** Files of old generations removed because their grace period was over. */
+  /** Files of old generations whose grace period had ended. */
   readonly removedFiles: number;
-  /** Changes in the shape of the rows that were not known before; none for what is loaded for the first time. */
+  /** New changes in the shape of the JSON. Data of a tenant's first load never counts as a change. */
   readonly drift: readonly Drift[];
-  /** What the checks say of the days that changed; none where none did. */
+  /** Check results for the days that changed. */
   readonly checks: readonly CheckResult[];
-  /** A stop came before marts and checks were up to date. */
+  /** True if a stop came before marts and checks were up to date. */
   readonly isBehind: boolean;
 }
 
-/** Publishes what the ledger holds now. Cheap enough to call after every batch of a long backfill (without the head). */
+/** Publishes what the ledger holds now. Without the head it is cheap enough to run after every batch of a long backfill. */
 export async function publish(
   ledger: Ledger,
   { run, head, checks, signal, onStep }: PublishOptions,
 ): Promise<PublishResult> {
   return ledger.exclusive(async () => {
-    const [last] = await ledger.rawRows('select snapshot, content from snapshots order by snapshot desc limit 1');
+    const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1', {
+      snapshot: asCount,
+      content: asText,
+    });
+    const lastNumber = await lastSnapshot(ledger, last?.snapshot ?? 0);
     let results: readonly CheckResult[] = [];
-    let refused: OutOfMemoryError | undefined;
+    let martsError: OutOfMemoryError | undefined;
     if (head && signal?.aborted !== true) {
       await noteDays(ledger);
-      const generation = (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1;
-      await refreshMarts(ledger, generation, signal).catch((error: unknown) => {
-        // What is loaded is published without them; then the run fails with it.
+      await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
+        // The rows are published without the marts; after that the run fails with this error.
         if (!(error instanceof OutOfMemoryError)) throw error;
-        refused = error;
+        martsError = error;
       });
       await onStep?.('marts');
       results = await runChecks(ledger, run, { checks, signal });
@@ -79,14 +84,13 @@ export async function publish(
     }
     const isBehind = head && signal?.aborted === true;
     const content = await contentKey(ledger);
-    const stands =
-      last !== undefined &&
-      text(last, 'content') === content &&
+    const isPublished =
+      last?.content === content &&
       existsSync(join(ledger.dataDir, CATALOGUE_FILE)) &&
       existsSync(join(ledger.dataDir, MANIFEST_FILE));
-    const snapshot = stands ? count(last, 'snapshot') : (await lastSnapshot(ledger, count(last, 'snapshot'))) + 1;
+    const snapshot = isPublished ? last.snapshot : lastNumber + 1;
     let drift: readonly Drift[] = [];
-    if (!stands) {
+    if (!isPublished) {
       await describeProperties(ledger);
       drift = await recordDrift(ledger, run);
       await writeCatalogue(ledger, snapshot);
@@ -96,7 +100,7 @@ export async function publish(
       await onStep?.('manifest');
       await ledger.transaction(async () => {
         await ledger.run(`insert into snapshots values (${snapshot}, $1, $2, ${ledger.nowSql()})`, [content, run]);
-        // Only the last snapshots are of use: for the number and for idempotence.
+        // Only the latest snapshot is ever read; a few more help to find out what happened.
         await ledger.run(`delete from snapshots where snapshot < ${snapshot - 100}`);
         await ledger.run(
           `update partitions set unpublished_at = ${ledger.nowSql()} where superseded_at is not null and unpublished_at is null`,
@@ -113,68 +117,70 @@ export async function publish(
       await onStep?.('head');
     }
     const removedFiles = await sweep(ledger);
-    if (refused) throw refused;
-    return { snapshot, changed: !stands, removedFiles, drift, checks: results, isBehind };
+    if (martsError) throw martsError;
+    return { snapshot, changed: !isPublished, removedFiles, drift, checks: results, isBehind };
   });
 }
 
-/** One text that differs whenever a reader could see a difference. Runs alone make none: they leave no new rows. */
+/** A digest that changes whenever a reader could see a difference. A run that adds nothing does not change it. */
 async function contentKey(ledger: Ledger): Promise<string> {
-  const [row] = await ledger.rawRows(
+  const { files, hours, quarantine, marts, failures } = await ledger.row(
     `select
        (select coalesce(sum(hash(tenant, table_name, period, file, sha256)), 0)::varchar from partitions where superseded_at is null) as files,
        (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, hour, state, grade, source, lake, duplicates, quarantined, verified_at)), 0)::varchar from hours) as hours,
        (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, placed_at, page, reason, id)), 0)::varchar from quarantine) as quarantine,
        (select coalesce(sum(hash(mart, file)), 0)::varchar from mart_files where superseded_at is null) as marts,
        (select coalesce(sum(hash(check_name, tenant, day, failures)), 0)::varchar from check_failures) as failures`,
+    { files: asText, hours: asText, quarantine: asText, marts: asText, failures: asText },
   );
   const parts = [
     CATALOGUE_VERSION,
     ...Object.values(ledger.settings.tables).map(({ promoted }) => JSON.stringify(promoted)),
     ledger.dataDir,
-    text(row ?? {}, 'files'),
-    text(row ?? {}, 'hours'),
-    text(row ?? {}, 'quarantine'),
-    text(row ?? {}, 'marts'),
-    text(row ?? {}, 'failures'),
+    files,
+    hours,
+    quarantine,
+    marts,
+    failures,
   ];
   return createHash('sha256').update(parts.join('\n')).digest('hex');
 }
 
-/** The ledger's number, or the manifest's where the ledger was rebuilt: a snapshot number is never used twice. */
-async function lastSnapshot(ledger: Ledger, known: number): Promise<number> {
+/** The newest snapshot number in the ledger or, after a repair of the ledger, in the manifest: no number is used twice. */
+async function lastSnapshot(ledger: Ledger, inLedger: number): Promise<number> {
   try {
-    const manifest: unknown = JSON.parse(await ledger.files.readFile(join(ledger.dataDir, MANIFEST_FILE), 'utf8'));
-    const published =
-      typeof manifest === 'object' && manifest !== null && 'snapshot' in manifest ? Number(manifest.snapshot) : 0;
-    return Math.max(known, Number.isSafeInteger(published) ? published : 0);
+    const manifest = await ledger.files.readFile(join(ledger.dataDir, MANIFEST_FILE), 'utf8');
+    return Math.max(inLedger, snapshotNumber(manifest) ?? 0);
   } catch {
-    // No manifest yet, or not one of ours: it is about to be replaced.
-    return known;
+    // There is no manifest yet, or it cannot be read and is about to be replaced.
+    return inLedger;
   }
 }
 
-/** Removes files of generations that no reader can still need. */
+/** Removes the files that no reader can still need. */
 async function sweep(ledger: Ledger): Promise<number> {
   const keepSeconds = Math.trunc(ledger.settings.keepHours * 3600);
-  const keep = `interval (${keepSeconds}) seconds`;
-  // A clock that was ahead and was set right would keep them until it gets there: the wait begins anew.
+  // A time in the future was written while the clock was ahead. The grace period starts again, or it would last until then.
   await ledger.run(
     `update partitions set unpublished_at = ${ledger.nowSql()} where removed_at is null and unpublished_at > ${ledger.nowSql()}`,
   );
-  // What was written under other privacy rules is not kept for anybody.
-  const tables = Object.values(ledger.settings.tables).map(
+  const isOver = `unpublished_at <= ${ledger.nowSql()} - interval (${keepSeconds}) seconds`;
+  // Files that were written under other privacy rules get no grace period.
+  const underOtherRules = Object.values(ledger.settings.tables).map(
     (table) => `(table_name = ${sqlText(table.name)} and ${otherPrivacySql(table)})`,
   );
-  const over = `(unpublished_at <= ${ledger.nowSql()} - ${keep} or (unpublished_at is not null and (${tables.join(' or ')})))`;
-  const due = `removed_at is null and ${over}`;
-  const marts = await sweepMarts(ledger, keepSeconds);
-  const rows = await ledger.rawRows(`select file from partitions where ${due}`);
-  if (rows.length === 0) return marts;
-  for (const row of rows) await ledger.files.rm(join(ledger.dataDir, text(row, 'file') ?? ''), { force: true });
-  const files = rows.map((row) => sqlText(text(row, 'file') ?? '')).join(', ');
+  const martFiles = await sweepMarts(ledger, keepSeconds);
+  const due = await ledger.rows(
+    `select file from partitions
+     where removed_at is null and (${isOver} or (unpublished_at is not null and (${underOtherRules.join(' or ')})))`,
+    { file: asText },
+  );
+  if (due.length === 0) return martFiles;
+  for (const { file } of due) await ledger.files.rm(join(ledger.dataDir, file), { force: true });
   await ledger.transaction(async () => {
-    await ledger.run(`update partitions set removed_at = ${ledger.nowSql()} where file in (${files})`);
+    await ledger.run(
+      `update partitions set removed_at = ${ledger.nowSql()} where file in (${sqlTexts(due.map(({ file }) => file))})`,
+    );
     await ledger.run(
       `delete from partitions where removed_at is not null and exists (
          select 1 from partitions as later
@@ -182,5 +188,5 @@ async function sweep(ledger: Ledger): Promise<number> {
            and later.period = partitions.period and later.generation > partitions.generation)`,
     );
   });
-  return rows.length + marts;
+  return due.length + martFiles;
 }
