@@ -1,6 +1,6 @@
 /**
- * The published lake as a reader sees it: the catalogue opened read-only, in an engine that can read the data
- * directory's files and nothing else, cannot write, load an extension or change a setting.
+ * The published lake as a reader sees it: the catalogue, opened read-only in an engine that can read only files of the data
+ * directory and cannot write, load an extension or change a setting.
  */
 import { sqlText } from '../kernel/sql.ts';
 import { access, realpath } from 'node:fs/promises';
@@ -23,13 +23,13 @@ export interface ResultColumn {
   readonly name: string;
   /** Numbers are aligned to the right. */
   readonly numeric: boolean;
-  /** How a text cell stands in JSON: as the digits or the JSON text it is (`raw`), or as a string. */
+  /** True if a text cell is written into JSON unquoted: it holds digits or JSON. */
   readonly raw: boolean;
   /** As DuckDB spells it, `JSON` included. */
   readonly type: string;
 }
 
-/** Rows arrive in batches as they are computed; big integers and decimals are text, so that no digit is lost. */
+/** Rows arrive in batches while they are computed. Big integers and decimals are text, so that no digit is lost. */
 export interface ResultRows {
   readonly columns: readonly ResultColumn[];
   readonly batches: () => AsyncIterable<readonly (readonly Json[])[]>;
@@ -42,11 +42,11 @@ export interface Reader extends AsyncDisposable {
 
 type Values = Readonly<Record<string, string | null>>;
 
-/** A reader that can also write, into one folder. */
+/** A reader that can also write into one folder. */
 export interface Exporter extends Reader {
-  /** Refuses what is not one select by itself, and runs nothing. */
+  /** Throws ConfigError unless the text is exactly one select. Runs nothing. */
   check(sql: string): Promise<void>;
-  /** Runs a statement of ours around selects that `check` has accepted. Returns the rows it wrote. */
+  /** Runs a statement built around selects that `check` has accepted. Returns the number of rows it wrote. */
   write(statement: string, parameters?: Values): Promise<number>;
 }
 
@@ -79,7 +79,7 @@ export async function openReader(dataDir: string, engine: Engine, signal?: Abort
   return open(dataDir, [], engine, signal);
 }
 
-/** As `openReader`; `scratch` is the one folder (absolute) in which `write` may create files. */
+/** As `openReader`; `scratch` is the only folder (absolute) in which `write` may create files. */
 export async function openExporter(
   dataDir: string,
   scratch: string,
@@ -150,7 +150,7 @@ async function open(
   };
 }
 
-/** All rows of a small result, as text; null is the empty text. */
+/** All rows of a small result as text. Null becomes the empty text. */
 export async function textRows(reader: Reader, sql: string, parameters?: Values): Promise<string[][]> {
   const { batches } = await reader.query(sql, parameters);
   const rows: string[][] = [];
@@ -171,7 +171,7 @@ async function openReadOnly(path: string, engine: Engine): Promise<DuckDBInstanc
     });
   } catch (error) {
     throw new DamagedError('The catalogue cannot be opened.', {
-      hint: 'Run `insights-etl run`: it publishes the catalogue anew from the files of the lake.',
+      hint: 'Run `insights-etl run`: it publishes the catalogue again from the files of the lake.',
       where: { file: path },
       cause: error,
     });
@@ -188,24 +188,24 @@ async function prepareConnection(connection: DuckDBConnection, folders: readonly
 
 type Define = (sql: string) => Promise<void>;
 
-/** Statements that show what there is mean every definition. */
+/** Statements that list the catalogue need every definition. */
 const SHOWS_ALL = /\b(show|duckdb_\w+|information_schema|pg_catalog)\b/i;
 
-/** The published definitions where they are this program's own; else none, and all are made here. */
+/** None if the catalogue has this program's definitions; otherwise all of them, to be created here. */
 async function missingDefinitions(connection: DuckDBConnection): Promise<readonly Definition[]> {
   const ours = await sharedDefinitions();
   try {
     const result = await connection.runAndReadAll('select definitions from snapshot');
     return result.getRowsJson()[0]?.[0] === definitionsDigest(ours) ? [] : ours;
   } catch {
-    // A catalogue of an older version says nothing of definitions.
+    // A catalogue of an older version does not record its definitions.
     return ours;
   }
 }
 
 /**
- * Creates a definition when a statement first names it, after those that it names itself: creating a view opens the
- * files under it, which a query that does not use it must not pay for (3 s at 90,000 files).
+ * Creates a definition when a statement first names it, after the definitions that it uses. Creating a view opens the files
+ * under it (3 s for 90,000 files), and a query that does not use the view should not wait for that.
  */
 function lazyDefinitions(connection: DuckDBConnection, definitions: readonly Definition[]): Define {
   const defined = new Set<string>();
@@ -220,7 +220,7 @@ function lazyDefinitions(connection: DuckDBConnection, definitions: readonly Def
         await connection.run(createSql(definition, 'create or replace temp'));
       } catch (error) {
         defined.delete(name);
-        // A catalogue of an older version may lack what it stands on: not listed, and whoever names it is told.
+        // A catalogue of an older version may lack what the definition reads. Then it is not listed, and using it is an error.
         if (!all) throw error;
       }
     }
@@ -258,7 +258,7 @@ async function prepareSelect(
   const statements = await extract(connection, sql);
   const prepared = await statements.prepare(0);
   const type = prepared.statementType;
-  // `explain analyze` runs what it explains: that must be a select too.
+  // `explain analyze` runs the statement, so that must be a select too.
   const explained = type === StatementType.EXPLAIN ? EXPLAIN.exec(sql)?.[1] : undefined;
   if (!allowed.includes(type) || (type === StatementType.EXPLAIN && explained === undefined))
     throw new ConfigError(`Only a select can be run here, not ${StatementType[type].toLowerCase()}.`, {
@@ -271,7 +271,7 @@ async function prepareSelect(
 async function* explained<T>(batches: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
   try {
     for await (const batch of batches) {
-      // An interrupt between two batches finds nothing running to interrupt.
+      // An interrupt between two batches has no effect, because no statement is running.
       signal?.throwIfAborted();
       yield batch;
     }
@@ -281,12 +281,12 @@ async function* explained<T>(batches: AsyncIterable<T>, signal: AbortSignal | un
 }
 
 async function extract(connection: DuckDBConnection, sql: string): ReturnType<DuckDBConnection['extractStatements']> {
-  const one = 'Give one select, such as "select count(*) from events"; "show tables" lists what there is.';
-  // The binding answers text without any statement with an error of its own that says nothing.
+  const hint = 'Give one select, such as "select count(*) from events"; "show tables" lists what there is.';
+  // For text without a statement, the binding's own error does not say what is wrong.
   if (sql.replaceAll(/--.*$|\/\*[\s\S]*?\*\//gm, '').trim() === '')
-    throw new ConfigError('The statement is empty.', { hint: one });
+    throw new ConfigError('The statement is empty.', { hint });
   const statements = await connection.extractStatements(sql);
-  if (statements.count !== 1) throw new ConfigError(`There are ${statements.count} statements.`, { hint: one });
+  if (statements.count !== 1) throw new ConfigError(`There are ${statements.count} statements.`, { hint });
   return statements;
 }
 
@@ -296,17 +296,20 @@ function describe(name: string, type: DuckDBType): ResultColumn {
   return { name, numeric, raw, type: type.alias ?? type.toString() };
 }
 
-/** DuckDB's first line says what is wrong; the rest repeats the statement. */
+/** Uses the first line of DuckDB's message. The other lines repeat the statement. */
 function explain(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted === true) return signal.reason;
   if (error instanceof InsightsError || !(error instanceof Error)) return error;
   const line = error.message.split('\n')[0] ?? error.message;
   if (/No space left|Disk quota/.test(line))
-    return new DiskError('The disk is full.', { hint: 'Free space, or name a folder elsewhere.', cause: error });
+    return new DiskError('The disk is full.', {
+      hint: 'Free some space, or choose a folder on another disk.',
+      cause: error,
+    });
   const gone = /No files found|Cannot open file|IO Error/.test(line);
   return new ConfigError(`The statement failed: ${line.replace(/^Failed to extract statements: /, '')}`, {
     hint: gone
-      ? 'A file of the lake is missing or has moved: `insights-etl verify --deep` names it, `insights-etl run` publishes anew.'
+      ? 'A file of the lake is missing or has moved. `insights-etl verify --deep` names it, and `insights-etl run` publishes again.'
       : '"show tables" lists the views, "describe events" the columns of one.',
   });
 }

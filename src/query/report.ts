@@ -1,41 +1,9 @@
-/**
- * Reports are SQL files in `queries/kpi/`, checks in `queries/checks/`; the comment at the head of each is read by this
- * module:
- *
- *     -- title: Installs per day
- *     -- description: one sentence
- *     -- formula: rate = a / b
- *     -- grain: one row per …
- *     -- parameter: from:date=null First day, inclusive     (name:type=default, then what it is)
- *     -- parameter: grain:day|week=day Length of a period   (instead of a type: the words allowed)
- *     -- unit: passes, share                                (of the figures, in their order)
- *     -- caveat: …                                          (any number of them)
- *     -- chart: line x=day y=installs series=device         (line, bar or area; several columns as y=a,b)
- *     -- mart: past of events                              (its days are kept as a mart: definitions.ts)
- *     -- severity: error                                    (of a check: error or warning)
- *
- * A parameter stands as `$from` in the statement, which casts it from text; null means "no bound".
- */
-import { readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+/** Reports (`queries/kpi/`) and checks (`queries/checks/`) as commands list and run them. */
 import { closest } from '../kernel/closest.ts';
-import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { parseInstant } from '../kernel/instant.ts';
-
-const KINDS = ['text', 'date', 'timestamp', 'zone', 'integer', 'number', 'boolean'] as const;
-type Kind = (typeof KINDS)[number];
-
-interface Parameter {
-  readonly name: string;
-  /** One of the types above, or the words allowed, as `a|b|c`. */
-  readonly kind: string;
-  readonly fallback: string | null;
-  readonly description: string;
-}
-
-/** What a row that a check returns means: the data are wrong, or only worth a look. */
-type Severity = 'error' | 'warning';
+import { isKind, severityOf, sqlFiles } from './sql-file.ts';
+import type { Kind, Parameter, Severity, SqlFile } from './sql-file.ts';
 
 export interface Report {
   /** The file's name without `.sql`. */
@@ -55,17 +23,14 @@ export interface Report {
   readonly sql: string;
 }
 
-/** All reports, by name. Throws ConfigError for a file whose head is incomplete. */
-export async function listReports(folder = join(QUERIES_FOLDER, 'kpi')): Promise<Report[]> {
-  const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
-  return Promise.all(
-    files.map(async (file) => parseReport(basename(file, '.sql'), await readFile(join(folder, file), 'utf8'))),
-  );
+/** All reports, by name. Throws ConfigError for a file whose header is incomplete. */
+export async function listReports(folder: 'checks' | 'kpi' | 'views' = 'kpi'): Promise<Report[]> {
+  return (await sqlFiles(folder)).map(reportOf);
 }
 
 /** All checks, by name: selects over the lake in which a returned row is a failure. Throws ConfigError like `listReports`. */
 export async function listChecks(): Promise<Report[]> {
-  return listReports(join(QUERIES_FOLDER, 'checks'));
+  return listReports('checks');
 }
 
 /** One report by its name. */
@@ -74,77 +39,30 @@ export async function findReport(name: string): Promise<Report> {
   const found = reports.find((report) => report.name === name);
   if (found) return found;
   const names = reports.map((report) => report.name);
-  const meant = closest(name, names);
+  const similar = closest(name, names);
   throw new ConfigError(`There is no report "${name}".`, {
-    hint: `${meant === undefined ? '' : `Did you mean "${meant}"? `}\`insights-etl query --list\` shows all reports.`,
+    hint: `${similar === undefined ? '' : `Did you mean "${similar}"? `}\`insights-etl query --list\` shows all reports.`,
   });
 }
 
-/** Reads the head of a report's file. */
-export function parseReport(name: string, sql: string): Report {
-  const head = sql.split('\n').slice(
-    0,
-    Math.max(
-      0,
-      sql.split('\n').findIndex((line) => !line.startsWith('--')),
-    ),
-  );
-  const entries = head.flatMap((line) => {
-    const match = /^-- (title|description|formula|grain|parameter|unit|caveat|chart|severity): (.+)$/.exec(
-      line.trimEnd(),
-    );
-    return match ? [{ key: match[1] ?? '', text: match[2] ?? '' }] : [];
-  });
-  const all = (key: string): string[] => entries.filter((entry) => entry.key === key).map((entry) => entry.text);
-  const one = (key: string): string => {
-    const text = all(key)[0];
-    if (text === undefined)
-      throw new ConfigError(`The head of report "${name}" has no ${key}.`, {
-        hint: `Add a line "-- ${key}: …" at the top of the file.`,
-        where: { report: name },
-      });
-    return text;
-  };
+export function reportOf(file: SqlFile): Report {
+  const { name, parameters, sql, entry, entries } = file;
   return {
     name,
-    title: one('title'),
-    description: one('description'),
-    formula: all('formula')[0],
-    grain: one('grain'),
-    parameters: all('parameter').map((text) => parseParameter(name, text)),
-    unit: all('unit')[0],
-    caveats: all('caveat'),
-    chart: all('chart')[0],
-    severity: severityOf(name, all('severity')[0]),
+    title: entry('title'),
+    description: entry('description'),
+    formula: entries('formula')[0],
+    grain: entry('grain'),
+    parameters: parameters(),
+    unit: entries('unit')[0],
+    caveats: entries('caveat'),
+    chart: entries('chart')[0],
+    severity: severityOf(file),
     sql,
   };
 }
 
-function severityOf(report: string, text: string | undefined): Severity | undefined {
-  if (text === undefined || text === 'error' || text === 'warning') return text;
-  throw new ConfigError(`The severity of "${report}" cannot be read.`, {
-    hint: 'Write "-- severity: error" or "-- severity: warning".',
-    where: { report },
-  });
-}
-
-function parseParameter(report: string, text: string): Parameter {
-  const match = /^(\w+):(\w+(?:\|\w+)*)=(\S+)\s+(.+)$/.exec(text);
-  const kind = match?.[2] ?? '';
-  if (!match || !(isKind(kind) || kind.includes('|')))
-    throw new ConfigError(`A parameter of report "${report}" cannot be read.`, {
-      hint: `Write "-- parameter: name:type=default description", type one of ${KINDS.join(', ')}, or the words allowed as a|b.`,
-      where: { report },
-    });
-  const [, name = '', , fallback = '', description = ''] = match;
-  return { name, kind, fallback: fallback === 'null' ? null : fallback, description };
-}
-
-function isKind(text: string): text is Kind {
-  return KINDS.some((kind) => kind === text);
-}
-
-/** Values for a report's parameters from `name=value` words; what is not given takes its default. */
+/** Values for a report's parameters from `name=value` words; the others have their defaults. */
 export function parameterValues(report: Report, words: readonly string[]): Record<string, string | null> {
   const values = Object.fromEntries(report.parameters.map(({ name, fallback }) => [name, fallback]));
   const names = report.parameters.map(({ name }) => name);
@@ -152,11 +70,11 @@ export function parameterValues(report: Report, words: readonly string[]): Recor
     const [name = '', ...rest] = word.split('=');
     const parameter = report.parameters.find((candidate) => candidate.name === name);
     if (!parameter || rest.length === 0) {
-      const meant = closest(name, names);
+      const similar = closest(name, names);
       throw new ConfigError(
         `Report "${report.name}" has no parameter "${name}"${rest.length === 0 ? ' with a value' : ''}.`,
         {
-          hint: `${meant === undefined || meant === name ? '' : `Did you mean "${meant}"? `}Write name=value with one of ${names.join(', ')}.`,
+          hint: `${similar === undefined || similar === name ? '' : `Did you mean "${similar}"? `}Write name=value with one of ${names.join(', ')}.`,
           where: { flag: '--param' },
         },
       );
@@ -177,7 +95,7 @@ const FORMS: Readonly<Record<Kind, { allowed: string; test: (text: string) => bo
 };
 
 function isZone(text: string): boolean {
-  // The engine takes offsets such as +02:00 for a name of its own and fails late.
+  // Node accepts offsets such as +02:00, but the database does not and would fail later.
   if (!/^[A-Za-z]/.test(text)) return false;
   try {
     return new Intl.DateTimeFormat('en', { timeZone: text }).resolvedOptions().timeZone !== '';

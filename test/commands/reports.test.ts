@@ -1,15 +1,16 @@
 import { readdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { QUERIES_FOLDER } from '../../src/kernel/queries-folder.ts';
-import { listReports, parameterValues, parseReport } from '../../src/query/report.ts';
+import { listReports, parameterValues, reportOf } from '../../src/query/report.ts';
+import { parseSqlFile } from '../../src/query/sql-file.ts';
 
-describe('the heads of reports', () => {
+describe('the headers of reports', () => {
   it('every report has title, description, grain, a chart, and a caveat about unfinished days or lower bounds', async () => {
     const bare = (await listReports()).filter(({ chart, caveats }) => chart === undefined || caveats.length === 0);
     expect(bare.map(({ name }) => name)).toEqual([]);
   });
 
-  it('every parameter of a head is used by its statement, and the other way round', async () => {
+  it('every parameter of a header is used by its statement, and the statement uses no others', async () => {
     for (const report of await listReports()) {
       const used = new Set([...report.sql.matchAll(/\$(\w+)/g)].map((match) => match[1]));
       expect({ report: report.name, used }).toEqual({
@@ -26,30 +27,32 @@ describe('the heads of reports', () => {
     }
   });
 
-  it('a head without a title is refused with what to add', () => {
-    expect(() => parseReport('x', '-- description: d\n-- grain: g\nselect 1')).toThrow(
-      'The head of report "x" has no title.',
+  it('a header without a title is refused with what to add', () => {
+    expect(() => reportOf(parseSqlFile('x', '-- description: d\n-- grain: g\nselect 1'))).toThrow(
+      'The header of "x" has no title.',
     );
   });
 
   it('a parameter that cannot be read is refused', () => {
     const head = '-- title: t\n-- description: d\n-- grain: g\n';
-    expect(() => parseReport('x', `${head}-- parameter: from\nselect 1`)).toThrow(
-      'A parameter of report "x" cannot be read.',
+    expect(() => reportOf(parseSqlFile('x', `${head}-- parameter: from\nselect 1`))).toThrow(
+      'A parameter of "x" cannot be read.',
     );
   });
 });
 
 describe('values for parameters', () => {
-  const report = parseReport(
-    'x',
-    `-- title: t
+  const report = reportOf(
+    parseSqlFile(
+      'x',
+      `-- title: t
 -- description: d
 -- grain: g
 -- parameter: from:date=null First day
 -- parameter: zone:text=UTC Zone
 -- parameter: top:integer=10 How many
 select $from, $zone, $top`,
+    ),
   );
 
   it('a parameter without a value takes its default', () => {

@@ -71,11 +71,6 @@ export function foldSql(expression: string): string {
   return `struct_pack(n := coalesce(sum(${expression}.n), 0)::hugeint, s0 := coalesce(sum(${expression}.s0), 0)::hugeint, s1 := coalesce(sum(${expression}.s1), 0)::hugeint, x := coalesce(bit_xor(${expression}.x), 0)::bigint)`;
 }
 
-/** A fingerprint struct as four text columns. */
-export function fingerprintColumnsSql(struct: string): string {
-  return ['n', 's0', 's1', 'x'].map((part) => `(${struct}).${part}::varchar as ${part}`).join(', ');
-}
-
 /** Reads Parquet files; the keys in their paths do not become columns. */
 export function parquetSql(files: readonly string[], options = ''): string {
   return `read_parquet([${files.map(sqlText).join(', ')}], hive_partitioning = false${options})`;

@@ -1,8 +1,9 @@
 /**
- * Checks: the selects of `queries/checks/` over what a run changed; a row that one returns is a failure. Their results are kept.
+ * Checks: the selects of `queries/checks/`, run over what a run changed. Every row that one returns is a failure. The results are
+ * kept in the ledger.
  *
- * Each day is judged by itself, so a run looks at the days that it changed and not at the lake, and what is known of the others
- * stands. The selects know nothing of that: every day of a tenant is shown to them as a tenant of its own.
+ * Each day is checked by itself, so a run reads only the days that it changed, and earlier results for other days remain valid.
+ * The selects do not know this: they see each day of a tenant as a tenant of its own.
  */
 import type { CheckResult } from '../../model/report.ts';
 import { createHash } from 'node:crypto';
@@ -10,20 +11,21 @@ import { createSql, definitionsDigest, definitionsIn, lakeChecks, sharedDefiniti
 import type { Check, Definition } from '../../query/definitions.ts';
 import { DiskError, InsightsError } from '../../kernel/errors.ts';
 import { TABLE_NAMES, TABLES } from '../../model/tables.ts';
-import { sqlText } from '../../kernel/sql.ts';
+import type { TableName } from '../../model/tables.ts';
+import { sqlText, sqlTextOrNull, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles, rowsOf } from '../store/current-files.ts';
 import { COVERAGE_SQL } from '../ledger/coverage.ts';
 import type { CurrentFile } from '../store/current-files.ts';
-import { count, text } from '../ledger/engine.ts';
+import { asCount, asOneOf, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-/** Rows and days looked at together: bounds memory over a first load of years. One day is never divided. */
+/** Rows and days checked together, which bounds memory in a first load of years. A single day is never divided. */
 const TOGETHER = { rows: 200_000, days: 1_000 } as const;
 
-/** Rows up to which one copy of them costs less than opening their files for each check. */
-const COPIED = 20_000;
+/** Up to this many rows, copying them once is faster than opening their files for each check. */
+const MOST_COPIED = 20_000;
 
-/** Of each check and tenant the last result is kept for good, the others so long, and so many. */
+/** Limits for older results. The latest result of each check and tenant is always kept. */
 const KEPT = { age: 'interval 90 days', rows: 10_000 } as const;
 
 interface Outcome {
@@ -32,8 +34,8 @@ interface Outcome {
 }
 
 /**
- * Runs the checks over the days that changed since they last ran, and keeps what they say; a stop leaves them all to the next
- * run. Inside the ledger's exclusive turn, after `noteDays`.
+ * Runs the checks over the days that changed since the last time and records their results. After a stop, the next run checks
+ * all these days again. Call it inside the ledger's exclusive turn, after `noteDays`.
  */
 export async function runChecks(
   ledger: Ledger,
@@ -46,13 +48,14 @@ export async function runChecks(
   }
   const all = checks ?? (await lakeChecks());
   const definitions = await sharedDefinitions();
-  await wantDays(ledger, all, definitions);
+  await planDays(ledger, all, definitions);
   try {
-    const [held] = await ledger.rawRows(
+    const { due, gone } = await ledger.row(
       `select (select count(*) from check_due) as due,
-         (select count(*) from (select tenant, day from check_days anti join check_wanted using (tenant, day))) as gone`,
+         (select count(*) from (select tenant, day from check_days anti join check_expected using (tenant, day))) as gone`,
+      { due: asCount, gone: asCount },
     );
-    if (count(held, 'due') + count(held, 'gone') === 0) return [];
+    if (due + gone === 0) return [];
     const outcomes = new Map<string, Outcome>(all.map(({ name }) => [name, { seconds: 0, error: undefined }]));
     await ledger.run(
       'create or replace temp table check_found (check_name varchar, tenant varchar, day date, failures bigint)',
@@ -60,34 +63,36 @@ export async function runChecks(
     const files = await currentFiles(ledger);
     for (const { part, rows } of await dueParts(ledger)) {
       if (signal?.aborted === true) return [];
-      await lookAt(ledger, { part, rows, files, checks: all, definitions }, outcomes);
+      await checkPart(ledger, { part, rows, files, checks: all, definitions }, outcomes);
       await ledger.release();
     }
     return await keepResults(ledger, run, all, outcomes);
   } finally {
     await ledger.run(
-      ['check_wanted', 'check_due', 'check_part', 'check_found'].map((name) => `drop table if exists temp.${name}`).join(';\n'), // prettier-ignore
+      ['check_expected', 'check_due', 'check_part', 'check_found']
+        .map((name) => `drop table if exists temp.${name}`)
+        .join(';\n'),
     );
   }
 }
 
 async function forgetAll(ledger: Ledger): Promise<void> {
   const tables = ['check_days', 'check_failures', 'check_results'];
-  const [held] = await ledger.rawRows(
-    `select ${tables.map((name) => `(select count(*) from ${name})`).join(' + ')} as n`,
+  const { rows } = await ledger.row(
+    `select ${tables.map((name) => `(select count(*) from ${name})`).join(' + ')} as rows`,
+    { rows: asCount },
   );
-  if (count(held, 'n') > 0)
-    await ledger.transaction(() => ledger.run(tables.map((name) => `delete from ${name}`).join(';\n')));
+  if (rows > 0) await ledger.transaction(() => ledger.run(tables.map((name) => `delete from ${name}`).join(';\n')));
 }
 
-/** Temp tables `check_wanted` (tenant, day, source) of every day, and `check_due`, those to look at, in parts. */
-async function wantDays(ledger: Ledger, checks: readonly Check[], definitions: readonly Definition[]): Promise<void> {
+/** Creates the temporary tables `check_expected` (tenant, day, source), with every day, and `check_due`, with the days to check. */
+async function planDays(ledger: Ledger, checks: readonly Check[], definitions: readonly Definition[]): Promise<void> {
   const rules = createHash('sha256')
     .update(JSON.stringify([checks, definitionsDigest(definitions)]))
     .digest('hex')
     .slice(0, 16);
   await ledger.run(
-    `create or replace temp table check_wanted as
+    `create or replace temp table check_expected as
      select tenant, day, md5(${sqlText(rules)} || string_agg(table_name || ' ' || source, ' ' order by table_name)) as source,
        sum(rows)::bigint as rows
      from day_sources group by tenant, day`,
@@ -96,21 +101,21 @@ async function wantDays(ledger: Ledger, checks: readonly Check[], definitions: r
     `create or replace temp table check_due as
      select tenant, day, source, ${labelSql('tenant', 'day::varchar')} as label, rows,
        concat_ws('-', sum(rows) over before // ${TOGETHER.rows}, row_number() over before // ${TOGETHER.days}) as part
-     from check_wanted anti join check_days using (tenant, day, source)
+     from check_expected anti join check_days using (tenant, day, source)
      window before as (order by tenant, day)`,
   );
 }
 
-/** A day of a tenant under the name of a tenant: that name, a blank and the ten characters of the day. */
+/** The name under which a check sees a day of a tenant: the tenant's name, a space and the ten characters of the day. */
 function labelSql(tenant: string, day: string): string {
   return `${tenant} || ' ' || ${day}`;
 }
 
 async function dueParts(ledger: Ledger): Promise<{ part: string; rows: number }[]> {
-  const rows = await ledger.rawRows(
-    'select part, sum(rows)::bigint as rows from check_due group by part order by part',
-  );
-  return rows.map((row) => ({ part: text(row, 'part') ?? '', rows: count(row, 'rows') }));
+  return ledger.rows('select part, sum(rows)::bigint as rows from check_due group by part order by part', {
+    part: asText,
+    rows: asCount,
+  });
 }
 
 interface Part {
@@ -121,30 +126,30 @@ interface Part {
   readonly definitions: readonly Definition[];
 }
 
-/** Adds to `check_found` what the checks return for the days of a part. One that cannot run says why, and spares the others. */
-async function lookAt(ledger: Ledger, given: Part, outcomes: ReadonlyMap<string, Outcome>): Promise<void> {
+/** Adds the failures in the days of a part to `check_found`. A check that cannot run is recorded with the reason and does not stop the others. */
+async function checkPart(ledger: Ledger, given: Part, outcomes: ReadonlyMap<string, Outcome>): Promise<void> {
   const { checks, rows } = given;
   const needed = definitionsIn(checks.map(({ sql }) => sql).join('\n'), given.definitions);
   try {
-    const refused = await attempt(ledger, () => takeDays(ledger, given, needed));
+    const viewsError = await attempt(ledger, () => createViews(ledger, given, needed));
     for (const { name, sql } of checks) {
       const outcome = outcomes.get(name);
       if (outcome === undefined) continue;
       const startedMs = ledger.runtime.monotonic();
       const statement = `insert into check_found
         select ${sqlText(name)}, left(tenant_id, length(tenant_id) - 11), right(tenant_id, 10)::date, count(*) from (${sql}) group by all`;
-      // Each thread holds groups of its own: over many rows one thread is the peak of a run the less.
+      // Each thread holds its own groups, so over many rows one thread lowers the peak memory of a run.
       const run = (): Promise<void> => ledger.run(statement);
-      const runSparingly = (): Promise<void> => (rows > COPIED ? ledger.onOneThread(run) : run());
-      outcome.error ??= refused ?? (await attempt(ledger, runSparingly));
+      const runSparingly = (): Promise<void> => (rows > MOST_COPIED ? ledger.onOneThread(run) : run());
+      outcome.error ??= viewsError ?? (await attempt(ledger, runSparingly));
       outcome.seconds += (ledger.runtime.monotonic() - startedMs) / 1000;
     }
   } finally {
-    await ledger.run(dropTaken(needed, rows));
+    await ledger.run(dropSql(needed, rows));
   }
 }
 
-/** Why it cannot be done, in words without content; the disk's refusals are the run's own affair. */
+/** Runs `work` and returns why it failed, without any row content. A disk error is thrown, because it concerns the whole run. */
 async function attempt(ledger: Ledger, work: () => Promise<unknown>): Promise<string | undefined> {
   try {
     await work();
@@ -157,8 +162,8 @@ async function attempt(ledger: Ledger, work: () => Promise<unknown>): Promise<st
   }
 }
 
-/** What the selects read, under its own names, each day of a tenant as a tenant. */
-async function takeDays(
+/** Creates what the selects read, with each day of a tenant as a tenant. */
+async function createViews(
   ledger: Ledger,
   { part, rows, files }: Part,
   definitions: readonly Definition[],
@@ -166,19 +171,20 @@ async function takeDays(
   await ledger.run(
     `create or replace temp table check_part as select tenant, day, label from check_due where part = ${sqlText(part)}`,
   );
-  const mine = await ledger.rawRows(
+  const partitions = await ledger.rows(
     `select distinct table_name, tenant, period from partitions
      join check_part using (tenant)
      where superseded_at is null and from_ts < check_part.day + 1 and to_ts > check_part.day`,
+    { table_name: asTable, tenant: asText, period: asText },
   );
-  const keyOf = (...parts: readonly unknown[]): string => parts.join('/');
-  const taken = new Set(mine.map((row) => keyOf(text(row, 'table_name'), text(row, 'tenant'), text(row, 'period'))));
-  const kind = rows > COPIED ? 'view' : 'table';
-  // A row belongs to the day of its file, wherever its own time lies; a month's file tells no day.
+  const keyOf = (table: TableName, tenant: string, period: string): string => `${table}/${tenant}/${period}`;
+  const inPart = new Set(partitions.map(({ table_name: table, tenant, period }) => keyOf(table, tenant, period)));
+  const kind = rows > MOST_COPIED ? 'view' : 'table';
+  // A row belongs to the day of its file, even if its timestamp does not. In a file of a month only the timestamp gives the day.
   const name = 'parse_filename(filename)';
   const day = `case when ${name}[8] = '-' then ${name}[:10] else strftime("timestamp", '%Y-%m-%d') end`;
   for (const table of TABLE_NAMES) {
-    const span = files.filter((file) => file.table === table && taken.has(keyOf(table, file.tenant, file.period)));
+    const span = files.filter((file) => file.table === table && inPart.has(keyOf(table, file.tenant, file.period)));
     const { lakeName } = ledger.settings.tables[table];
     await ledger.run(
       `create or replace temp ${kind} ${lakeName} as
@@ -200,12 +206,15 @@ async function takeDays(
   for (const definition of definitions) await ledger.run(createSql(definition, 'create or replace temp'));
 }
 
-function dropTaken(definitions: readonly Definition[], rows: number): string {
-  const kind = rows > COPIED ? 'view' : 'table';
+function dropSql(definitions: readonly Definition[], rows: number): string {
+  const kind = rows > MOST_COPIED ? 'view' : 'table';
   return [
     ...definitions
       .toReversed()
-      .map(({ name, arguments: of }) => `drop ${of === undefined ? 'view' : 'macro table'} if exists temp.${name}`),
+      .map(
+        ({ name, arguments: parameters }) =>
+          `drop ${parameters === undefined ? 'view' : 'macro table'} if exists temp.${name}`,
+      ),
     ...TABLE_NAMES.map((name) => `drop ${kind} if exists temp.${TABLES[name].lakeName}`),
     'drop view if exists temp.snapshot',
     'drop table if exists temp.coverage',
@@ -213,40 +222,41 @@ function dropTaken(definitions: readonly Definition[], rows: number): string {
   ].join(';\n');
 }
 
-/** One transaction: what is known of the days looked at is replaced, and the run's results are added. */
+/** Replaces, in one transaction, what is known about the checked days, and adds the results of the run. */
 async function keepResults(
   ledger: Ledger,
   run: string,
   checks: readonly Check[],
   outcomes: ReadonlyMap<string, Outcome>,
 ): Promise<readonly CheckResult[]> {
-  const listed = checks.map(({ name, severity }) => {
+  const rowsOfChecks = checks.map(({ name, severity }) => {
     const { seconds, error } = outcomes.get(name) ?? { seconds: 0, error: undefined };
-    return `(${sqlText(name)}, ${sqlText(severity)}, ${seconds}::double, ${error === undefined ? 'null' : sqlText(error)}::varchar)`;
+    return `(${sqlText(name)}, ${sqlText(severity)}, ${seconds}::double, ${sqlTextOrNull(error)}::varchar)`;
   });
   const ran = checks.filter(({ name }) => outcomes.get(name)?.error === undefined);
-  const some = [...outcomes.values()].some(({ error }) => error !== undefined);
-  const names = (of: readonly Check[]): string => ["''", ...of.map(({ name }) => sqlText(name))].join(', ');
+  const allRan = ran.length === checks.length;
+  const namesOf = (listed: readonly Check[]): string => sqlTexts(['', ...listed.map(({ name }) => name)]);
   await ledger.run(
-    `create or replace temp view check_list as select * from (values ${listed.join(', ')}) as listed(check_name, severity, seconds, error)`,
+    `create or replace temp view check_list as select * from (values ${rowsOfChecks.join(', ')}) as listed(check_name, severity, seconds, error)`,
   );
-  const due = '(select 1 from check_due where check_due.tenant = kept.tenant and check_due.day = kept.day)';
-  const gone = `not exists ${due.replaceAll('check_due', 'check_wanted')}`;
+  const dayIsIn = (table: 'check_due' | 'check_expected'): string =>
+    `exists (select 1 from ${table} where ${table}.tenant = kept.tenant and ${table}.day = kept.day)`;
+  const [isDue, isGone] = [dayIsIn('check_due'), `not ${dayIsIn('check_expected')}`];
   await ledger.transaction(async () => {
     await ledger.run(
       `delete from check_failures as kept
-         where check_name not in (${names(checks)}) or ${gone} or (check_name in (${names(ran)}) and exists ${due});
+         where check_name not in (${namesOf(checks)}) or ${isGone} or (check_name in (${namesOf(ran)}) and ${isDue});
        insert into check_failures
          select check_name, severity, tenant, day, failures, ${sqlText(run)}, ${ledger.nowSql()}
-         from check_found join check_list using (check_name) where check_name in (${names(ran)});
-       delete from check_days as kept where ${gone} or exists ${due};
-       ${some ? '' : 'insert into check_days select tenant, day, source from check_due;'}
-       delete from check_results where check_name not in (${names(checks)});
+         from check_found join check_list using (check_name) where check_name in (${namesOf(ran)});
+       delete from check_days as kept where ${isGone} or ${isDue};
+       ${allRan ? 'insert into check_days select tenant, day, source from check_due;' : ''}
+       delete from check_results where check_name not in (${namesOf(checks)});
        insert into check_results
-         select ${sqlText(run)}, check_name, severity, looked.tenant, looked.days, if(error is null, coalesce(found.failures, 0), null),
+         select ${sqlText(run)}, check_name, severity, checked.tenant, checked.days, if(error is null, coalesce(found.failures, 0), null),
            seconds, error, ${ledger.nowSql()}
          from check_list
-         cross join (select tenant, count(*) as days from check_due group by tenant) as looked
+         cross join (select tenant, count(*) as days from check_due group by tenant) as checked
          left join (select check_name, tenant, sum(failures)::bigint as failures from check_found group by all) as found
            using (check_name, tenant);
        delete from check_results where rowid in (
@@ -257,22 +267,27 @@ async function keepResults(
          where nth > 1 and (checked_at < ${ledger.nowSql()} - ${KEPT.age} or place > ${KEPT.rows}))`,
     );
   });
-  const rows = await ledger.rawRows(
+  const results = await ledger.rows(
     `select check_name, check_list.severity, tenant, days, failures, check_results.error
      from check_results join check_list using (check_name)
      where run = $1 and tenant in (select tenant from check_due) order by check_list.severity, check_name, tenant`,
+    {
+      check_name: asText,
+      severity: asOneOf(['error', 'warning']),
+      tenant: asText,
+      days: asCount,
+      failures: asOptional(asCount),
+      error: asOptional(asText),
+    },
     [run],
   );
   await ledger.run('drop view temp.check_list');
-  return rows.map((row) => {
-    const error = text(row, 'error');
-    return {
-      check: text(row, 'check_name') ?? '',
-      severity: text(row, 'severity') === 'warning' ? 'warning' : 'error',
-      tenant: text(row, 'tenant') ?? '',
-      days: count(row, 'days'),
-      failures: count(row, 'failures'),
-      ...(error === undefined ? {} : { error }),
-    };
-  });
+  return results.map(({ check_name: check, severity, tenant, days, failures = 0, error }) => ({
+    check,
+    severity,
+    tenant,
+    days,
+    failures,
+    ...(error === undefined ? {} : { error }),
+  }));
 }

@@ -1,12 +1,12 @@
 /**
- * UTC days, and what each is made of: its files and the states of its hours. What is derived from a day alone (marts, checks)
- * is derived again when that changes, and only then.
+ * The source of each UTC day: its files and the states of its hours. Whatever is derived from one day only (marts, checks) is
+ * derived again when the day's source changes, and only then.
  */
 import type { Ledger } from '../ledger/ledger.ts';
 
 /**
- * Makes temp table `day_sources`: tenant, table_name, day, rows in the lake, `source`, which differs whenever the day does, and
- * `content`, which differs whenever its rows do.
+ * Creates the temporary table `day_sources`: tenant, table_name, day, rows in the lake, `source`, which changes when the day
+ * changes in any way, and `content`, which changes when its rows do.
  */
 export async function noteDays(ledger: Ledger): Promise<void> {
   await ledger.run(

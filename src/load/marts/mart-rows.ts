@@ -1,6 +1,6 @@
 /**
- * What days of reports are computed from: temp views and tables under the names that reports use, over the rows and hours of a
- * span, gone when the work over them is done.
+ * What the days of reports are computed from: temporary views and tables with the names that reports use, over the rows and
+ * hours of a span. They are dropped when the work on the span is done.
  */
 import { createSql, readsFrom } from '../../query/definitions.ts';
 import type { Definition } from '../../query/definitions.ts';
@@ -12,10 +12,10 @@ import { COVERAGE_SQL } from '../ledger/coverage.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-/** Rows from which memory matters more than a second thread. */
+/** With more rows, one thread is used: memory then matters more than speed. */
 const LARGE = 50_000;
 
-/** Read once, for all spans. */
+/** Read once for all spans. */
 export interface RowsSource {
   readonly files: readonly CurrentFile[];
   readonly definitions: readonly Definition[];
@@ -25,18 +25,18 @@ export interface RowsSpan {
   /** yyyy-mm-dd, `to` exclusive. */
   readonly from: string;
   readonly to: string;
-  /** Hours of all days, not those of the span alone. */
+  /** Coverage has the hours of all days and not only those of the span. */
   readonly wholeCoverage?: boolean;
   readonly tables: readonly TableName[];
-  /** Select of tenants in brackets. */
+  /** A select of tenants, in brackets. */
   readonly tenants: string;
-  /** A temp table of rows before the span that stand for all of them. */
+  /** A temporary table with the opening: the few rows that replace all rows before the span. */
   readonly opening?: string;
-  /** About how many. */
+  /** Approximate. */
   readonly rows: number;
 }
 
-/** Runs `work` over a span; its `define` makes the shared definitions that a statement stands on. */
+/** Runs `work` over a span. Its `define` creates the shared definitions that a statement reads. */
 export async function overRows<T>(
   ledger: Ledger,
   { files, definitions }: RowsSource,
@@ -44,8 +44,8 @@ export async function overRows<T>(
   work: (define: (sql: string) => Promise<void>) => Promise<T>,
 ): Promise<T> {
   const isDefined = new Set<string>();
-  // A view on views becomes a table: several reports read each, and a plan through three views costs more than a day's rows.
-  // One that reads the lake alone stays a view: a copy of a large day costs more memory than anything else here.
+  // A view on other views becomes a table: several reports read it, and planning through three views takes longer than reading
+  // a day's rows. A view that reads only the lake stays a view, because a copy of a large day would take too much memory.
   const define = async (sql: string): Promise<void> => {
     for (const definition of definitions) {
       if (isDefined.has(definition.name) || !readsFrom(sql, definition.name)) continue;
@@ -56,37 +56,37 @@ export async function overRows<T>(
         continue;
       }
       const copy = `create or replace temp table ${definition.name} as ${definition.select}`;
-      // Each thread holds a part of a window's rows: over a large day one thread is the peak of a run the less.
+      // Each thread holds its own part of a window's rows, so over a large day one thread lowers the peak memory of a run.
       if (span.rows > LARGE) await ledger.onOneThread(() => ledger.run(copy));
       else await ledger.run(copy);
     }
   };
   try {
     await ledger.run(`create or replace temp view snapshot as select ${ledger.nowSql()} as published_at`);
-    for (const table of span.tables) await takeRows(ledger, table, files, span);
-    await takeCoverage(ledger, span);
+    for (const table of span.tables) await createRows(ledger, table, files, span);
+    await createCoverage(ledger, span);
     return await work(define);
   } finally {
-    await ledger.run(dropTaken(definitions));
+    await ledger.run(dropSql(definitions));
     await ledger.release();
   }
 }
 
-function isCopied({ arguments: of, uses }: Definition): boolean {
-  return of === undefined && uses.length > 0;
+function isCopied({ arguments: parameters, uses }: Definition): boolean {
+  return parameters === undefined && uses.length > 0;
 }
 
-function dropTaken(definitions: readonly Definition[]): string {
+function dropSql(definitions: readonly Definition[]): string {
   const made = definitions.map((definition) => {
     const kind = definition.arguments !== undefined ? 'macro table' : isCopied(definition) ? 'table' : 'view';
     return `drop ${kind} if exists temp.${definition.name}`;
   });
-  const taken = Object.values(TABLES).map(({ lakeName }) => `drop view if exists temp.${lakeName}`);
-  return [...made, ...taken, 'drop table if exists temp.coverage', 'drop view if exists temp.snapshot'].join(';\n');
+  const tables = Object.values(TABLES).map(({ lakeName }) => `drop view if exists temp.${lakeName}`);
+  return [...made, ...tables, 'drop table if exists temp.coverage', 'drop view if exists temp.snapshot'].join(';\n');
 }
 
-/** A temp view of the table's name. Reports read a few columns of it; a copy would cost a day's memory. */
-async function takeRows(
+/** A temporary view with the table's name. Reports read few of its columns; a copy would hold a whole day in memory. */
+async function createRows(
   ledger: Ledger,
   name: TableName,
   files: readonly CurrentFile[],
@@ -94,7 +94,7 @@ async function takeRows(
 ): Promise<void> {
   const table = ledger.settings.tables[name];
   const inSpan = files.filter((file) => file.table === name && file.from < to && file.to > from);
-  const before = opening === undefined ? '' : ` union all by name ${ofOpening(name, opening)}`;
+  const before = opening === undefined ? '' : ` union all by name ${rowsOfOpening(name, opening)}`;
   await ledger.run(
     `create or replace temp view ${table.lakeName} as
      select * from (${rowsOf(table, inSpan)})
@@ -103,15 +103,15 @@ async function takeRows(
   );
 }
 
-/** What `queries/openings.sql` keeps of a table. */
-function ofOpening(name: TableName, opening: string): string {
+/** The rows of a table in an opening (`queries/openings.sql`). */
+function rowsOfOpening(name: TableName, opening: string): string {
   return name === 'Metrics'
     ? `select tenant_id, metric_type, timestamp from ${opening} where metric_type is not null`
     : `select * exclude (metric_type) from ${opening} where metric_type is null`;
 }
 
-/** The ends of all coverage are ends for a span too: what lies beyond them is not over. */
-async function takeCoverage(ledger: Ledger, { from, to, tenants, wholeCoverage }: RowsSpan): Promise<void> {
+/** Always includes each table's first and last hour of all coverage: reports need them to know which periods are complete. */
+async function createCoverage(ledger: Ledger, { from, to, tenants, wholeCoverage }: RowsSpan): Promise<void> {
   const part = `window ends as (partition by tenant_id, table_name)
      qualify (hour >= ${sqlText(from)}::timestamptz and hour < ${sqlText(to)}::timestamptz)
        or hour in (min(hour) over ends, max(hour) over ends)`;

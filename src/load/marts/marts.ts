@@ -1,10 +1,10 @@
 /**
- * Marts: what reports say of each UTC day, kept as small Parquet files, so that a dashboard reads thousands of rows and not
- * the lake. A run computes the days whose result it changed: over their own rows where a report stands on them alone, else over
- * an opening and the rows after it (`-- mart: past of events` in its head; openings.ts).
+ * Marts: the results of reports by UTC day, kept as small Parquet files, so that a dashboard reads thousands of rows and not the
+ * lake. A run computes the days whose result may have changed. If a report depends only on rows of the same day, it is computed
+ * from them; otherwise from an opening and the rows after it (`-- mart: past of events` in its header; openings.ts).
  *
- * Each day is known by what it was made of (`mart_days.source`): files, states of its hours, the report, columns and rules.
- * Files are immutable, like those of the tables: a new generation holds the old one's days that still stand and the fresh ones.
+ * `mart_days.source` records what each day was made from: files, states of its hours, the report, columns and rules. Files are
+ * immutable, like those of the tables: a new generation has the days of the old one that are still valid, and the new days.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -13,11 +13,11 @@ import type { Mart } from '../../query/definitions.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
 import { privacyKey } from '../../model/privacy.ts';
 import { promotionKey } from '../../model/promoted.ts';
-import { findLakeTable } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
-import { sqlText } from '../../kernel/sql.ts';
+import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
-import { OutOfMemoryError, count, text } from '../ledger/engine.ts';
+import { asCount, asList, asText } from '../ledger/cells.ts';
+import { OutOfMemoryError } from '../ledger/engine.ts';
 import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { MARTS_FOLDER, OPENINGS } from '../../model/data-dir.ts';
@@ -26,17 +26,17 @@ import type { RowsSource } from './mart-rows.ts';
 import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
 import type { PastOptions } from './openings.ts';
 
-/** Rows and days computed together: bounds memory over a first load of years. One day is never divided. */
+/** Rows and days computed together, which bounds memory in a first load of years. A single day is never divided. */
 const TOGETHER = { rows: 200_000, days: 366 } as const;
 
 /**
- * Brings every mart up to what the ledger holds; `generation` is new to readers. A stop leaves all as it
- * was. Inside the ledger's exclusive turn, after `noteDays`.
+ * Brings every mart up to date with the ledger. No file with the number `generation` was ever published. A stop changes
+ * nothing. Call it inside the ledger's exclusive turn, after `noteDays`.
  */
 export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<void> {
-  const asked = ledger.settings.marts ?? false;
+  const setting = ledger.settings.marts ?? false;
   const marts =
-    asked === false ? [] : (await dailyMarts()).filter(({ name }) => asked === true || asked.includes(name));
+    setting === false ? [] : (await dailyMarts()).filter(({ name }) => setting === true || setting.includes(name));
   const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
   await dropOthers(ledger, kept);
   if (marts.length === 0) return;
@@ -44,18 +44,19 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   const shared = definitionsDigest(definitions);
   const opening = await openingsSql();
   const digest = digestOf(ledger, [shared, ...opening('')], OPENING_TABLES);
-  await wantDays(ledger, marts, shared, digest);
-  const differing = await ledger.rawRows(
+  await planDays(ledger, marts, shared, digest);
+  const differing = await ledger.rows(
     `select mart from (
        select mart from mart_due
-       union all select mart from mart_days anti join mart_wanted using (mart, tenant, day)
-       union all select mart from (select distinct mart from mart_wanted)
+       union all select mart from mart_days anti join mart_expected using (mart, tenant, day)
+       union all select mart from (select distinct mart from mart_expected)
          where mart not in (select mart from mart_files where superseded_at is null)
        union all select mart from mart_files
          where superseded_at is null and days <> (select count(*) from mart_days where mart_days.mart = mart_files.mart)
      ) group by mart`,
+    { mart: asText },
   );
-  const names = new Set(differing.map((row) => text(row, 'mart')));
+  const names = new Set(differing.map(({ mart }) => mart));
   const stale = kept.filter(({ name }) => names.has(name));
   if (stale.length > 0) {
     const due = marts.filter(({ name }) => names.has(name));
@@ -70,35 +71,39 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
       return compute();
     });
   }
-  await ledger.run('drop table temp.mart_due; drop table temp.mart_wanted');
+  await ledger.run('drop table temp.mart_due; drop table temp.mart_expected');
 }
 
-/** Reports that have no mart any more, all of them where the setting is off; days of which no file speaks. */
+/** Removes marts that are no longer configured, and days that no file holds. */
 async function dropOthers(ledger: Ledger, marts: readonly Kept[]): Promise<void> {
-  const kept = marts.map(({ name }) => sqlText(name));
-  const others = `superseded_at is null and mart not in (${["''", ...kept].join(', ')})`;
+  const names = ['', ...marts.map(({ name }) => name)];
+  const others = `superseded_at is null and mart not in (${sqlTexts(names)})`;
   const lost = 'mart not in (select mart from mart_files where superseded_at is null)';
-  const [held] = await ledger.rawRows(
-    `select (select count(*) from mart_files where ${others}) + (select count(*) from mart_days where ${lost}) as n`,
+  const { found } = await ledger.row(
+    `select (select count(*) from mart_files where ${others}) + (select count(*) from mart_days where ${lost}) as found`,
+    { found: asCount },
   );
-  if (count(held, 'n') === 0) return;
+  if (found === 0) return;
   await ledger.transaction(async () => {
     await ledger.run(`update mart_files set superseded_at = ${ledger.nowSql()} where ${others}`);
     await ledger.run(`delete from mart_days where ${lost}`);
   });
 }
 
-/** Temp tables `mart_wanted` (mart, tenant, day, source), one row per day that there should be, and `mart_due`, those that differ. */
-async function wantDays(ledger: Ledger, marts: readonly Mart[], shared: string, openings: string): Promise<void> {
+/**
+ * Creates the temporary tables `mart_expected` (mart, tenant, day, source), with every day that the marts should have, and
+ * `mart_due`, with those that must be computed.
+ */
+async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string, openings: string): Promise<void> {
   const rules = marts.flatMap((mart) => {
-    const tables = tablesOf(mart);
-    const digest = digestOf(ledger, [shared, mart.sql('', '')], tables);
-    return mart.stands.map(
-      ({ reach }, nth) => `(${sqlText(mart.name)}, ${nth}, ${sqlText(reach)}, ${sqlText(tables[nth] ?? '')}, ${sqlText(digest)})`,
-    ); // prettier-ignore
+    const digest = digestOf(ledger, [shared, mart.sql('', '')], tablesOf(mart));
+    return mart.dependsOn.map(
+      ({ reach, table }, nth) =>
+        `(${sqlText(mart.name)}, ${nth}, ${sqlText(reach)}, ${sqlText(table)}, ${sqlText(digest)})`,
+    );
   });
   await ledger.run(
-    `create or replace temp table mart_wanted as
+    `create or replace temp table mart_expected as
      with reaches as (
        select tenant, table_name, day, 'day' as reach, source from day_sources
        union all
@@ -113,11 +118,11 @@ async function wantDays(ledger: Ledger, marts: readonly Mart[], shared: string, 
      join (values ${rules.join(', ')}) as rules(mart, nth, reach, table_name, digest) using (table_name, reach)
      group by rules.mart, tenant, day having min(nth) = 0
      union all from (${openingDaysSql(openings)});
-     create or replace temp table mart_due as select * from mart_wanted anti join mart_days using (mart, tenant, day, source)`,
+     create or replace temp table mart_due as select * from mart_expected anti join mart_days using (mart, tenant, day, source)`,
   );
 }
 
-/** Differs whenever the same rows of the tables would be told otherwise. */
+/** Changes whenever the same rows of the tables could give another result. */
 function digestOf(ledger: Ledger, texts: readonly string[], tables: readonly TableName[]): string {
   const rules = tables.map((name) => ledger.settings.tables[name]);
   const parts = rules.flatMap(({ promoted, privacy }) => [promotionKey(promoted), privacyKey(privacy) ?? '']);
@@ -128,8 +133,8 @@ function digestOf(ledger: Ledger, texts: readonly string[], tables: readonly Tab
 }
 
 /**
- * Makes temp tables `fresh_<mart>` with the days that are due, and with `openings` those; returns the marts that have one.
- * Reports that stand on their day alone are computed from it, the others from an opening on.
+ * Creates the temporary tables `fresh_<mart>` with the days that are due, including new openings if `openings` is set. Returns
+ * the marts that have such a table.
  */
 async function computeDays(
   ledger: Ledger,
@@ -144,22 +149,22 @@ async function computeDays(
     const due = `semi join (select tenant as tenant_id, day from mart_due where mart = ${sqlText(mart)}) using (tenant_id, day)`;
     const into = fresh.has(mart) ? `insert into fresh_${mart}` : `create or replace temp table fresh_${mart} as`;
     const statement = `${into} select * from (${select}) ${due}`;
-    // Each thread holds groups of its own, and an opening has some per pass.
+    // Each thread holds its own groups, and an opening has several per pass.
     if (mart === OPENINGS) await ledger.onOneThread(() => ledger.run(statement));
     else await ledger.run(statement);
     fresh.add(mart);
   };
-  // A day that is due for one is due for the others of its tables: they read the rows together.
-  const isPastDue = openings || marts.some((mart) => !standsOnItsDay(mart));
-  const past = isPastDue ? marts.filter(standsOnOpenings) : [];
-  const ofTheirDay = marts.filter((mart) => !past.includes(mart));
-  for (const { from, to, names, rows } of await dueRanges(ledger, ofTheirDay)) {
+  // Once one report needs an opening, all reports over the same tables are computed with it, because the rows are read anyway.
+  const isPastDue = openings || marts.some((mart) => !dependsOnItsDayOnly(mart));
+  const past = isPastDue ? marts.filter(canStartFromOpening) : [];
+  const fromTheirDays = marts.filter((mart) => !past.includes(mart));
+  for (const { from, to, names, rows } of await dueRanges(ledger, fromTheirDays)) {
     if (signal?.aborted === true) return fresh;
-    const mine = ofTheirDay.filter(({ name }) => names.includes(name));
+    const due = fromTheirDays.filter(({ name }) => names.includes(name));
     const tenants = `(select distinct tenant from mart_due where day >= ${sqlText(from)} and day < ${sqlText(to)})`;
-    const tables = [...new Set(mine.flatMap(tablesOf))];
+    const tables = [...new Set(due.flatMap(tablesOf))];
     await overRows(ledger, source, { from, to, tables, tenants, rows }, async (define) => {
-      for (const mart of mine) {
+      for (const mart of due) {
         if (signal?.aborted === true) return;
         const sql = mart.sql(from, to);
         await define(sql);
@@ -168,30 +173,27 @@ async function computeDays(
     });
   }
   if (isPastDue) {
-    const [row] = await ledger.rawRows('select file from mart_files where mart = $1 and superseded_at is null', [
-      OPENINGS,
-    ]);
-    const file = text(row ?? {}, 'file');
-    const kept = file === undefined ? undefined : join(ledger.dataDir, file);
+    const [openingsFile] = await ledger.rows(
+      'select file from mart_files where mart = $1 and superseded_at is null',
+      { file: asText },
+      [OPENINGS],
+    );
+    const kept = openingsFile && join(ledger.dataDir, openingsFile.file);
     await computePast(ledger, past, source, { ...options, kept }, add);
   }
   return fresh;
 }
 
-function standsOnItsDay({ stands }: Mart): boolean {
-  return stands.every(({ reach }) => reach === 'day');
+function dependsOnItsDayOnly({ dependsOn }: Mart): boolean {
+  return dependsOn.every(({ reach }) => reach === 'day');
 }
 
-function standsOnOpenings(mart: Mart): boolean {
+function canStartFromOpening(mart: Mart): boolean {
   return tablesOf(mart).every((table) => OPENING_TABLES.some((name) => name === table));
 }
 
-function tablesOf({ name, stands }: Mart): TableName[] {
-  return stands.map(({ table }) => {
-    const found = findLakeTable(table);
-    if (!found) throw new Error(`${name} is a mart of no table: ${table}`);
-    return found;
-  });
+function tablesOf({ dependsOn }: Mart): TableName[] {
+  return dependsOn.map(({ table }) => table);
 }
 
 interface Range {
@@ -202,10 +204,10 @@ interface Range {
   readonly rows: number;
 }
 
-/** Days that are due, in parts of days that follow each other. */
+/** The days that are due, in ranges of consecutive days. */
 async function dueRanges(ledger: Ledger, marts: readonly Mart[]): Promise<Range[]> {
-  const names = ["''", ...marts.map(({ name }) => sqlText(name))].join(', ');
-  const rows = await ledger.rawRows(
+  const names = sqlTexts(marts.map(({ name }) => name));
+  const ranges = await ledger.rows(
     `with sizes as (select hour::date as day, sum(lake.n)::bigint as rows from hours group by all),
      days as (select day, list_sort(list(distinct mart)) as names from mart_due where mart in (${names}) group by day),
      numbered as (
@@ -217,18 +219,14 @@ async function dueRanges(ledger: Ledger, marts: readonly Mart[]): Promise<Range[
        from numbered
        window before as (partition by names, island order by day)
      )
-     select min(day)::varchar as lo, (max(day) + 1)::varchar as hi, array_to_string(names, ' ') as names, sum(rows)::bigint as rows
-     from parts group by names, island, part, stretch order by lo`,
+     select min(day)::varchar as first_day, (max(day) + 1)::varchar as end_day, names, sum(rows)::bigint as rows
+     from parts group by names, island, part, stretch order by first_day`,
+    { first_day: asText, end_day: asText, names: asList(asText), rows: asCount },
   );
-  return rows.map((row) => ({
-    from: text(row, 'lo') ?? '',
-    to: text(row, 'hi') ?? '',
-    names: (text(row, 'names') ?? '').split(' '),
-    rows: count(row, 'rows'),
-  }));
+  return ranges.map(({ first_day: from, end_day: to, names: due, rows }) => ({ from, to, names: due, rows }));
 }
 
-/** A file among the marts. */
+/** A mart, or the openings, which are kept like one. */
 type Kept = Pick<Mart, 'name' | 'comment'>;
 
 interface Written {
@@ -239,35 +237,38 @@ interface Written {
   readonly sha256: string;
 }
 
-/** New generations: the days that stand, and the fresh ones. One transaction makes them current. */
+/** Writes new generations with the days that are still valid and the new ones. One transaction makes them current. */
 async function writeMarts(
   ledger: Ledger,
   marts: readonly Kept[],
   fresh: ReadonlySet<string>,
   least: number,
 ): Promise<void> {
-  const [last] = await ledger.rawRows('select coalesce(max(generation), 0) as n from mart_files');
-  // A name is never used twice: a killed run may have shown the one before to readers.
-  const generation = Math.max(least, count(last, 'n') + 1);
-  const standing = await ledger.rawRows(
+  const { newest } = await ledger.row('select coalesce(max(generation), 0) as newest from mart_files', {
+    newest: asCount,
+  });
+  // A name is never used twice, because a killed run may already have published the file.
+  const generation = Math.max(least, newest + 1);
+  const old = await ledger.rows(
     `select mart, any_value(file) as file from mart_days
-     semi join mart_wanted using (mart, tenant, day, source)
+     semi join mart_expected using (mart, tenant, day, source)
      join (select mart, file from mart_files where superseded_at is null) using (mart)
      group by mart`,
+    { mart: asText, file: asText },
   );
   await ledger.files.mkdir(join(ledger.dataDir, MARTS_FOLDER), { recursive: true });
   const written: Written[] = [];
   for (const mart of marts) {
-    const old = standing.find((row) => text(row, 'mart') === mart.name);
+    const validIn = old.find((row) => row.mart === mart.name);
     const sources = [
-      ...(old ? [standingSql(mart, join(ledger.dataDir, text(old, 'file') ?? ''))] : []),
+      ...(validIn ? [validRowsSql(mart, join(ledger.dataDir, validIn.file))] : []),
       ...(fresh.has(mart.name) ? [`select * from fresh_${mart.name}`] : []),
     ];
     const rows =
       sources.join(' union all by name ') || 'select null::varchar as tenant_id, null::date as day where false';
     written.push(await writeMart(ledger, mart, rows, generation));
   }
-  const names = marts.map(({ name }) => sqlText(name)).join(', ');
+  const names = sqlTexts(marts.map(({ name }) => name));
   const values = written.map(
     ({ mart, file, rows, bytes, sha256 }) =>
       `(${sqlText(mart.name)}, ${sqlText(file)}, ${rows}, ${bytes}, ${sqlText(sha256)}, ${sqlText(mart.comment)})`,
@@ -276,13 +277,13 @@ async function writeMarts(
     await ledger.run(
       `update mart_files set superseded_at = ${ledger.nowSql()} where mart in (${names}) and superseded_at is null`,
     );
-    // What stands stays: rows written in a run are those of the days that it changed.
+    // Rows of valid days are kept, so that a run writes only the days that it changed.
     await ledger.run(
       `delete from mart_days as kept where mart in (${names}) and not exists (
-         select 1 from mart_wanted as wanted
-         where wanted.mart = kept.mart and wanted.tenant = kept.tenant and wanted.day = kept.day and wanted.source = kept.source);
+         select 1 from mart_expected as expected
+         where expected.mart = kept.mart and expected.tenant = kept.tenant and expected.day = kept.day and expected.source = kept.source);
        insert into mart_days
-         select mart, tenant, day, source from mart_wanted anti join mart_days using (mart, tenant, day, source) where mart in (${names})`,
+         select mart, tenant, day, source from mart_expected anti join mart_days using (mart, tenant, day, source) where mart in (${names})`,
     );
     await ledger.run(
       `insert into mart_files
@@ -294,8 +295,8 @@ async function writeMarts(
   });
 }
 
-function standingSql({ name }: Kept, file: string): string {
-  const days = `select tenant as tenant_id, day from mart_days semi join mart_wanted using (mart, tenant, day, source) where mart = ${sqlText(name)}`;
+function validRowsSql({ name }: Kept, file: string): string {
+  const days = `select tenant as tenant_id, day from mart_days semi join mart_expected using (mart, tenant, day, source) where mart = ${sqlText(name)}`;
   return `select * from read_parquet(${sqlText(file)}) semi join (${days}) using (tenant_id, day)`;
 }
 
@@ -303,41 +304,42 @@ async function writeMart(ledger: Ledger, mart: Kept, rows: string, generation: n
   const file = join(MARTS_FOLDER, `${mart.name}.${generation}.parquet`);
   const path = join(ledger.dataDir, file);
   const temporary = `${path}${TEMPORARY}`;
-  const [stats] = await ledger.rawRows(
+  const stats = await ledger.row(
     `copy (select * from (${rows}) order by tenant_id, day) to ${sqlText(temporary)} (format parquet, compression zstd, return_stats)`,
+    { count: asCount, file_size_bytes: asCount },
   );
   await commitFile(temporary, path, ledger.files);
   return {
     mart,
     file,
-    rows: count(stats, 'count'),
-    bytes: count(stats, 'file_size_bytes'),
+    rows: stats.count,
+    bytes: stats.file_size_bytes,
     sha256: await sha256Of(path, ledger.files),
   };
 }
 
-/** The privacy rules that results are made under. */
+/** The privacy rules that results are computed under. */
 function rulesOf({ settings }: Ledger): string {
   return Object.values(settings.tables)
     .map(({ privacy }) => privacyKey(privacy) ?? '')
     .join(' ');
 }
 
-/** Removes files that no reader can still need: those superseded so long ago, or made under other privacy rules. */
+/** Removes files that were superseded more than `keepSeconds` ago, or written under other privacy rules. */
 export async function sweepMarts(ledger: Ledger, keepSeconds: number): Promise<number> {
   const due = `superseded_at is not null and unpublished_at is not null
     and (unpublished_at <= ${ledger.nowSql()} - interval (${keepSeconds}) seconds or privacy <> ${sqlText(rulesOf(ledger))})`;
-  const rows = await ledger.rawRows(`select file from mart_files where ${due}`);
+  const rows = await ledger.rows(`select file from mart_files where ${due}`, { file: asText });
   if (rows.length === 0) return 0;
-  for (const row of rows) await ledger.files.rm(join(ledger.dataDir, text(row, 'file') ?? ''), { force: true });
-  const files = rows.map((row) => sqlText(text(row, 'file') ?? '')).join(', ');
-  await ledger.transaction(() => ledger.run(`delete from mart_files where file in (${files})`));
-  return rows.length;
+  const names = rows.map(({ file }) => file);
+  for (const name of names) await ledger.files.rm(join(ledger.dataDir, name), { force: true });
+  await ledger.transaction(() => ledger.run(`delete from mart_files where file in (${sqlTexts(names)})`));
+  return names.length;
 }
 
-/** Marts whose file is gone or not what was written: they are made anew, under another name, and the file goes like any that is superseded. */
+/** Forgets marts whose file is missing or damaged. The next run computes them again under another name and removes the file. */
 export async function forgetMarts(ledger: Ledger, files: readonly string[]): Promise<void> {
-  const list = files.map(sqlText).join(', ');
+  const list = sqlTexts(files);
   await ledger.transaction(async () => {
     await ledger.run(
       `delete from mart_days where mart in (select mart from mart_files where superseded_at is null and file in (${list}))`,

@@ -1,46 +1,49 @@
 /**
- * Openings: what the past comes down to at the start of a day. A report of what is active stands on all days before; over an
- * opening and the rows after it, it says the same (`queries/openings.sql`), so a run reads the days that it changed and a few
- * rows per pass, and not the lake.
+ * Openings: the state of all passes at the start of a day. A report about what is active depends on all earlier days. Over an
+ * opening and the rows after it, it gives the same result (`queries/openings.sql`). So a run reads the days that it changed and
+ * a few rows per pass, and not the whole lake.
  *
- * Kept are the opening of the day before the newest, and those of that day's month and of the month before: late rows are then
- * at most two months of reading. Rows still older make the reports go through the lake once, in parts.
+ * Kept are the openings of the day before the newest, of the first day of its month, and of the month before. So late rows cost
+ * at most two months of reading. For rows that are older still, the reports read the lake once, in parts.
  */
 import type { Mart, Opening } from '../../query/definitions.ts';
 import { DAY, formatDay, parseInstant } from '../../kernel/instant.ts';
-import { sqlText } from '../../kernel/sql.ts';
-import { count, text } from '../ledger/engine.ts';
+import { sqlText, sqlTexts } from '../../kernel/sql.ts';
+import { asCount, asOptional, asText } from '../ledger/cells.ts';
 import { OPENINGS } from '../../model/data-dir.ts';
 import type { LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 
-/** The tables that they are made of. */
+/** The tables that openings are computed from. */
 export const OPENING_TABLES = ['Events', 'Metrics'] as const;
 
-/** Rows that are read together, of which one day is never divided, and events of passes that an opening is made of together. */
+/** Rows that are read together (a day is never divided), and pass events that one statement makes an opening from. */
 const TOGETHER = { rows: 3_000_000, passEvents: 300_000 } as const;
 const togetherIn = ({ settings }: Ledger): NonNullable<LakeSettings['together']> => settings.together ?? TOGETHER;
 
-/** Select of mart, tenant, day, source: the openings to keep. `known` adds others, which are of use as long as their past is what it was. */
+/**
+ * A select of mart, tenant, day, source: the openings to keep. `known` adds existing ones, which are valid as long as the rows
+ * before them have not changed.
+ */
 export function openingDaysSql(digest: string, known = 'select null::varchar, null::date where false'): string {
-  const tables = OPENING_TABLES.map(sqlText).join(', ');
+  const tables = sqlTexts(OPENING_TABLES);
   return `
     with ends as (
       select tenant, min(day) as first_day, max(day) - 1 as newest from day_sources where table_name in (${tables}) group by tenant
     ),
-    wanted(tenant, day) as (
+    expected(tenant, day) as (
       select tenant, unnest([newest, date_trunc('month', newest)::date, (date_trunc('month', newest) - interval '1 month')::date]) from ends
       union ${known}
     )
-    select ${sqlText(OPENINGS)} as mart, tenant, wanted.day, ${sqlText(digest)} || ' ' || sum(hash(table_name, day_sources.day, content)) as source
-    from wanted join ends using (tenant) join day_sources using (tenant)
-    where wanted.day > first_day and table_name in (${tables}) and day_sources.day < wanted.day
-    group by tenant, wanted.day`;
+    select ${sqlText(OPENINGS)} as mart, tenant, expected.day, ${sqlText(digest)} || ' ' || sum(hash(table_name, day_sources.day, content)) as source
+    from expected join ends using (tenant) join day_sources using (tenant)
+    where expected.day > first_day and table_name in (${tables}) and day_sources.day < expected.day
+    group by tenant, expected.day`;
 }
 
 interface Group {
-  /** Day of the opening that they begin with; undefined: the first of their days, before which there is nothing. */
+  /** Day of the opening that they start from; undefined: their first day, which has no earlier rows. */
   readonly start: string | undefined;
   readonly tenants: readonly string[];
 }
@@ -53,8 +56,9 @@ export interface PastOptions {
 }
 
 /**
- * Computes what is due (temp table `mart_due`) of reports some of which stand on more than their day; `add` takes a select of a
- * mart's days. `kept` is the file of openings, `opening` the statement that makes one (`openingsSql`). The signal ends it between two statements.
+ * Computes the days that are due (temporary table `mart_due`) of reports that depend on earlier or later days. `add` receives a
+ * select with days of a mart. `kept` is the file of openings, `opening` makes the statements for a new one. The signal stops it
+ * between two statements.
  */
 export async function computePast(
   ledger: Ledger,
@@ -68,8 +72,9 @@ export async function computePast(
     const tenants = `(select unnest([${group.tenants.map(sqlText).join(', ')}]))`;
     const days = await daysOf(ledger, tenants, group.start);
     const parts = partsOf(days, togetherIn(ledger).rows);
-    const wanted = await ledger.rawRows(
+    const openingsDue = await ledger.rows(
       `select distinct day::varchar as day from mart_due where mart = ${sqlText(OPENINGS)} and tenant in ${tenants}`,
+      { day: asText },
     );
     try {
       await ledger.run(`create or replace temp table opening as ${startSql(group.start, tenants, kept)}`);
@@ -79,7 +84,7 @@ export async function computePast(
         await overRows(ledger, source, span, async (define) => {
           for (const mart of marts) {
             if (isStopped()) return;
-            const isAll = standsOnAll(mart);
+            const isAll = dependsOnAll(mart);
             if (isAll && !isLast) continue;
             const sql = isAll ? mart.sql() : mart.sql(part.from, part.to);
             await define(sql);
@@ -88,8 +93,7 @@ export async function computePast(
           if (isStopped()) return;
           await define(opening(part.to).join(' '));
           const statements = await statementsOfOpening(ledger);
-          for (const row of wanted) {
-            const day = text(row, 'day') ?? '';
+          for (const { day } of openingsDue) {
             if (day <= part.from || day > part.to) continue;
             for (const sql of opening(day, statements)) {
               if (isStopped()) return;
@@ -112,14 +116,14 @@ export async function computePast(
   }
 }
 
-/** In how many statements the opening is made: groups of passes in memory are what one of a large lake costs. */
+/** The number of statements that make an opening: in a large lake the groups of passes would not fit into memory at once. */
 async function statementsOfOpening(ledger: Ledger): Promise<number> {
-  const [row] = await ledger.rawRows('select count(*) as n from pass_events');
-  return Math.max(1, Math.ceil(count(row, 'n') / togetherIn(ledger).passEvents));
+  const { events } = await ledger.row('select count(*) as events from pass_events', { events: asCount });
+  return Math.max(1, Math.ceil(events / togetherIn(ledger).passEvents));
 }
 
-function standsOnAll({ stands }: Mart): boolean {
-  return stands.some(({ reach }) => reach === 'all');
+function dependsOnAll({ dependsOn }: Mart): boolean {
+  return dependsOn.some(({ reach }) => reach === 'all');
 }
 
 function startSql(start: string | undefined, tenants: string, file: string | undefined): string {
@@ -129,28 +133,26 @@ function startSql(start: string | undefined, tenants: string, file: string | und
   return `select * exclude (day) from read_parquet(${sqlText(file)}) where day = ${sqlText(start)}::date and tenant_id in ${tenants}`;
 }
 
-/** Tenants of which something is due, by the newest opening that holds and lies before all of it. */
+/** Tenants with days that are due, grouped by the newest valid opening before all of those days. */
 async function dueGroups(ledger: Ledger, marts: readonly Mart[], digest: string, isKept: boolean): Promise<Group[]> {
-  const all = marts.filter(standsOnAll);
-  const names = [...marts.map(({ name }) => name), OPENINGS].map(sqlText).join(', ');
-  const rows = await ledger.rawRows(
+  const all = marts.filter(dependsOnAll);
+  const names = sqlTexts([...marts.map(({ name }) => name), OPENINGS]);
+  const rows = await ledger.rows(
     `with due as (
-       select tenant, min(day) filter (where mart not in (${["''", ...all.map(({ name }) => sqlText(name))].join(', ')})) as first_day
+       select tenant, min(day) filter (where mart not in (${sqlTexts(['', ...all.map(({ name }) => name)])})) as first_day
        from mart_due where mart in (${names}) group by tenant
      ),
      kept as (select * from mart_days where mart = ${sqlText(OPENINGS)} and ${isKept}),
-     holding as (
+     valid as (
        select tenant, day from (${openingDaysSql(digest, 'select tenant, day from kept')}) semi join kept using (tenant, day, source)
      )
      select tenant, max(day) filter (where first_day is null or day <= first_day)::varchar as start
-     from due left join holding using (tenant)
+     from due left join valid using (tenant)
      group by tenant order by tenant`,
+    { tenant: asText, start: asOptional(asText) },
   );
   const groups = new Map<string | undefined, string[]>();
-  for (const row of rows) {
-    const start = text(row, 'start');
-    groups.set(start, [...(groups.get(start) ?? []), text(row, 'tenant') ?? '']);
-  }
+  for (const { tenant, start } of rows) groups.set(start, [...(groups.get(start) ?? []), tenant]);
   return [...groups].map(([start, tenants]) => ({ start, tenants }));
 }
 
@@ -161,16 +163,16 @@ interface Day {
 }
 
 async function daysOf(ledger: Ledger, tenants: string, start: string | undefined): Promise<Day[]> {
-  const rows = await ledger.rawRows(
+  return ledger.rows(
     `select day::varchar as day, sum(rows)::bigint as rows from day_sources
-     where tenant in ${tenants} and table_name in (${OPENING_TABLES.map(sqlText).join(', ')})
+     where tenant in ${tenants} and table_name in (${sqlTexts(OPENING_TABLES)})
        ${start === undefined ? '' : `and day >= ${sqlText(start)}::date`}
      group by day order by day`,
+    { day: asText, rows: asCount },
   );
-  return rows.map((row) => ({ day: text(row, 'day') ?? '', rows: count(row, 'rows') }));
 }
 
-/** Days in parts without a gap between them: one begins where the one before would hold more than `most` rows. */
+/** Divides days into parts without gaps. A new part begins where the one before would have more than `most` rows. */
 export function partsOf(days: readonly Day[], most: number): { from: string; to: string; rows: number }[] {
   const parts: { from: string; to: string; rows: number }[] = [];
   for (const { day, rows } of days) {

@@ -34,11 +34,11 @@ export async function syncHead(ledger: Ledger, snapshot: number): Promise<void> 
   for (const table of TABLE_NAMES) {
     const { lakeName } = TABLES[table];
     const files = current.filter((row) => row.table_name === table);
-    const wanted = files.map(({ tenant, period, file }): [string, string] => {
+    const expected = files.map(({ tenant, period, file }): [string, string] => {
       const folder = relative(lakeName, partitionFolder(table, tenant, period));
       return [join(folder, `${period}.parquet`), join(ledger.dataDir, file)];
     });
-    await syncTable(ledger, lakeName, new Map(wanted), snapshot);
+    await syncTable(ledger, lakeName, new Map(expected), snapshot);
   }
   await syncMarts(ledger);
 }
@@ -48,12 +48,12 @@ export async function syncHead(ledger: Ledger, snapshot: number): Promise<void> 
  * listed files earlier then fails because they are gone, and never mixes files of two snapshots. If the process is killed in
  * between, the next run empties the work folder and creates the table's folder again.
  *
- * `wanted` has the store's file for each name below the version's folder.
+ * `expected` has the store's file for each name below the version's folder.
  */
 async function syncTable(
   ledger: Ledger,
   lakeName: string,
-  wanted: ReadonlyMap<string, string>,
+  expected: ReadonlyMap<string, string>,
   snapshot: number,
 ): Promise<void> {
   const { files, dataDir } = ledger;
@@ -62,9 +62,9 @@ async function syncTable(
   const number = Math.max(0, ...versions.map(versionNumber));
   const shown = join(root, versionName(number));
   const names = await filesBelow(files, shown);
-  const stale = names.map((name) => relative(shown, name)).filter((name) => !wanted.has(name));
+  const stale = names.map((name) => relative(shown, name)).filter((name) => !expected.has(name));
   const fresh: string[] = [];
-  for (const [name, file] of wanted) {
+  for (const [name, file] of expected) {
     const path = join(shown, name);
     if (await sameFile(files, path, file)) continue;
     await files.mkdir(dirname(path), { recursive: true });
@@ -84,7 +84,7 @@ async function syncTable(
   for (const other of versions)
     if (other !== versionName(number)) await files.rm(join(aside, other), { recursive: true, force: true });
   const next = versionName(Math.max(snapshot, number + 1));
-  if (wanted.size > 0) {
+  if (expected.size > 0) {
     await files.rename(before, join(aside, next));
     await files.rename(aside, root);
     for (const folder of changed)
@@ -115,9 +115,9 @@ async function syncMarts(ledger: Ledger): Promise<void> {
     mart: asText,
     file: asText,
   });
-  const wanted = new Map(marts.map(({ mart, file }) => [join(root, `${mart}.parquet`), join(dataDir, file)]));
+  const expected = new Map(marts.map(({ mart, file }) => [join(root, `${mart}.parquet`), join(dataDir, file)]));
   let changed = false;
-  for (const [name, file] of wanted) {
+  for (const [name, file] of expected) {
     if (await sameFile(files, name, file)) continue;
     await files.mkdir(root, { recursive: true });
     if (!(await linkOrCopy(files, file, name))) continue;
@@ -125,7 +125,7 @@ async function syncMarts(ledger: Ledger): Promise<void> {
     changed = true;
   }
   for (const name of await filesBelow(files, root)) {
-    if (wanted.has(name)) continue;
+    if (expected.has(name)) continue;
     await files.rm(name, { force: true });
     changed = true;
   }

@@ -1,6 +1,6 @@
 /**
  * Publishes the snapshot that readers see. A reader opens the catalogue or reads the manifest, and from then on opens only the
- * immutable files that it names. A newer snapshot replaces the catalogue and the manifest by rename and leaves those files alone.
+ * immutable files that it names. A newer snapshot replaces the catalogue and the manifest by rename and never changes those files.
  *
  * The catalogue is replaced before the manifest, so a reader who finds snapshot N in the manifest finds a catalogue of N or
  * newer. Between the two steps both name only files that exist. Files of older generations are removed last, `keepHours` after

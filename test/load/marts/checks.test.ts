@@ -1,4 +1,4 @@
-/** Checks after a load: over the days that changed alone, their results kept, and no run lost for one that cannot run. */
+/** Checks after a load: they run over the changed days only, their results are kept, and one that cannot run stops nothing. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { lakeChecks } from '../../../src/query/definitions.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
@@ -16,7 +16,7 @@ function next(day: string): string {
   return new Date(Date.parse(day) + 86_400_000).toISOString().slice(0, 10);
 }
 
-/** A day of sound rows, and others beside them. */
+/** A day of correct rows, and others in addition. */
 async function loadDay(day: string, others: readonly unknown[] = [], tenant = TENANT): Promise<void> {
   const rows = ['00:00:00', '12:30:00', '23:59:59.999999'].map((time, n) =>
     event(`${day}-${n}`, `${day}T${time}Z`, { type: 'Pass:Created', tenant, properties: JSON.stringify({ passId: `p${n}` }) }),
@@ -26,10 +26,10 @@ async function loadDay(day: string, others: readonly unknown[] = [], tenant = TE
 
 const unknown = (id: string, day: string): unknown[] => event(id, `${day}T05:00:00Z`, { type: 'Privilege:Granted' });
 
-async function published(run: string): Promise<{ changed: boolean; told: unknown[][] }> {
+async function published(run: string): Promise<{ changed: boolean; reported: unknown[][] }> {
   const { changed, checks } = await publish(lake.ledger, { run, head: true });
   const failed = checks.filter(({ failures, error }) => failures > 0 || error !== undefined);
-  return { changed, told: failed.map(({ check, tenant, days, failures }) => [check, tenant, days, failures]) };
+  return { changed, reported: failed.map(({ check, tenant, days, failures }) => [check, tenant, days, failures]) };
 }
 
 async function query(sql: string): Promise<string[][]> {
@@ -40,28 +40,28 @@ async function query(sql: string): Promise<string[][]> {
 const FAILURES = 'select check_name, severity, tenant_id, day, failures, run from check_failures order by all';
 
 describe('checks after a load', () => {
-  test('pass over sound rows, and say so', async () => {
+  test('pass over correct rows and record that', async () => {
     await loadDay('2026-07-01');
     await load(lake, span('2026-07-01T00:00:00Z', '2026-07-01T01:00:00Z'), [metric('m', '2026-07-01T00:00:00Z', 1)], {
       table: 'Metrics',
     });
-    expect(await published('r1')).toEqual({ changed: true, told: [] });
+    expect(await published('r1')).toEqual({ changed: true, reported: [] });
     const names = (await lakeChecks()).map(({ name }) => [name, 'r1', TENANT, '1', '0', '']);
     expect(names.length).toBeGreaterThanOrEqual(9);
     expect(await query(`select check_name, run, tenant_id, days, failures, coalesce(error, '') from check_results order by all`)).toEqual(names); // prettier-ignore
     expect(await query(FAILURES)).toEqual([]);
   });
 
-  test('a row in the future is found, kept with its day and told by the run that brought it', async () => {
+  test('find a row in the future, keep the failure with its day, and are in the report of the run that loaded it', async () => {
     lake.clock.now = Date.parse('2026-07-02T12:00:00Z');
     await loadDay('2026-07-01');
     await loadDay('2026-07-02');
-    expect(await published('r1')).toEqual({ changed: true, told: [['future_timestamp', TENANT, 2, 1]] });
+    expect(await published('r1')).toEqual({ changed: true, reported: [['future_timestamp', TENANT, 2, 1]] });
     expect(await query(FAILURES)).toEqual([['future_timestamp', 'error', TENANT, '2026-07-02', '1', 'r1']]);
-    // A day that did not change is not looked at again, and what is known of it stands.
+    // A day that did not change is not checked again, and its results remain.
     lake.clock.now += 1_000;
     await loadDay('2026-07-03', [], 'other');
-    expect((await published('r2')).told).toEqual([
+    expect((await published('r2')).reported).toEqual([
       ['foreign_tenant', 'other', 1, 0],
     ].slice(1).concat([['future_timestamp', 'other', 1, 1]])); // prettier-ignore
     expect(await query(FAILURES)).toEqual([
@@ -74,27 +74,27 @@ describe('checks after a load', () => {
     ]);
   });
 
-  test('with nothing new none is asked, and the last results stay', async () => {
+  test('do not run when nothing is new, and their last results remain', async () => {
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
-    expect((await published('r1')).told).toEqual([['unknown_type', TENANT, 1, 1]]);
+    expect((await published('r1')).reported).toEqual([['unknown_type', TENANT, 1, 1]]);
     const before = await query('from check_results');
-    expect(await published('r2')).toEqual({ changed: false, told: [] });
+    expect(await published('r2')).toEqual({ changed: false, reported: [] });
     expect(await lake.ledger.rawRows('select distinct run from check_results')).toEqual([{ run: 'r1' }]);
     expect(await query('from check_results')).toEqual(before);
     expect(await query(FAILURES)).toEqual([['unknown_type', 'warning', TENANT, '2026-07-01', '1', 'r1']]);
   });
 
-  test('what is right again, or gone, fails no more', async () => {
+  test('drop a failure when its rows are corrected or deleted', async () => {
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
     await loadDay('2026-07-02', [unknown('v', '2026-07-02')]);
-    expect((await published('r1')).told).toEqual([['unknown_type', TENANT, 2, 2]]);
+    expect((await published('r1')).reported).toEqual([['unknown_type', TENANT, 2, 2]]);
     await load(lake, span('2026-07-01T05:00:00Z', '2026-07-01T06:00:00Z'), []);
     await lake.ledger.run(`delete from hours where hour::date = '2026-07-02'`);
-    expect((await published('r2')).told).toEqual([]);
+    expect((await published('r2')).reported).toEqual([]);
     expect(await query(FAILURES)).toEqual([]);
   });
 
-  test('days are judged each by itself, also those of several tenants and in one file of a month', async () => {
+  test('examine each day by itself, also for several tenants and in one file of a month', async () => {
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
     await loadDay(
       '2026-07-01',
@@ -108,7 +108,7 @@ describe('checks after a load', () => {
       [TENANT, '2026-07-02', '1'],
       ['b c', '2026-07-01', '1'],
     ]);
-    // The same rows again, from the files that are there: under other checks every day is due.
+    // The rows are the same, but with other checks every day is due.
     const two = (await lakeChecks()).filter(({ name }) => name === 'unknown_type' || name === 'hour_missing');
     await loadDay('2026-07-03');
     const { checks } = await publish(lake.ledger, { run: 'r2', head: true, checks: two });
@@ -120,7 +120,7 @@ describe('checks after a load', () => {
     ]);
   });
 
-  test('one that cannot run is told and asked again, and neither the others nor the snapshot are lost', async () => {
+  test('report a check that cannot run, retry it, and lose neither the other checks nor the snapshot', async () => {
     const checks = [...(await lakeChecks()), { name: 'broken', severity: 'error', sql: 'select tenant_id, no_such_column from events' }] as const; // prettier-ignore
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
     const first = await publish(lake.ledger, { run: 'r1', head: true, checks });
@@ -129,26 +129,26 @@ describe('checks after a load', () => {
     expect(broken).toMatchObject({ failures: 0, error: expect.stringContaining('no_such_column') });
     expect(await query(`select failures, error is null from check_results where check_name = 'broken'`)).toEqual([['""', 'false']]); // prettier-ignore
     expect(await query(FAILURES)).toEqual([['unknown_type', 'warning', TENANT, '2026-07-01', '1', 'r1']]);
-    // Nothing is new at the source; the days are looked at again all the same.
+    // Nothing is new at the source, but the days are checked again.
     const second = await publish(lake.ledger, { run: 'r2', head: true, checks });
     expect(second.checks.map(({ check, failures }) => [check, failures])).toContainEqual(['unknown_type', 1]);
-    expect((await published('r3')).told).toEqual([['unknown_type', TENANT, 1, 1]]);
-    expect(await published('r4')).toMatchObject({ told: [] });
+    expect((await published('r3')).reported).toEqual([['unknown_type', TENANT, 1, 1]]);
+    expect(await published('r4')).toMatchObject({ reported: [] });
     expect(await lake.ledger.rawRows(`select check_name from check_results where check_name = 'broken'`)).toEqual([]);
   });
 
-  test('over many rows find the same as over few', async () => {
+  test('find the same over many rows as over few', async () => {
     const many = Array.from({ length: 21_000 }, (_, n) =>
       event(`n${n}`, `2026-07-01T0${n % 10}:00:00Z`, { type: n % 7 === 0 ? 'Privilege:Granted' : 'Customer:Upserted', properties: '' }),
     ); // prettier-ignore
     await loadDay('2026-07-01', many);
-    expect((await published('r1')).told).toEqual([['unknown_type', TENANT, 1, 1]]);
-    expect((await published('r2')).told).toEqual([]);
+    expect((await published('r1')).reported).toEqual([['unknown_type', TENANT, 1, 1]]);
+    expect((await published('r2')).reported).toEqual([]);
     const temporary = await lake.ledger.rawRows(`select table_name as name from duckdb_tables() where temporary union all select view_name from duckdb_views() where temporary and not internal`); // prettier-ignore
     expect(temporary).toEqual([]);
   });
 
-  test('keep the last result of each, and of the others those of 90 days', async () => {
+  test('keep the last result of each check, and older results for 90 days', async () => {
     await loadDay('2026-07-01');
     await published('r1');
     lake.clock.now += 91 * 86_400_000;
@@ -162,11 +162,11 @@ describe('checks after a load', () => {
     ]);
   });
 
-  test('turned off, leave nothing behind', async () => {
+  test('leave nothing behind when they are turned off', async () => {
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
     await published('r1');
     await lake.reopen({ checks: false });
-    expect(await published('r2')).toEqual({ changed: true, told: [] });
+    expect(await published('r2')).toEqual({ changed: true, reported: [] });
     expect(await query('select count(*) from check_results')).toEqual([['0']]);
     expect(await query(FAILURES)).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** Marts: results of reports by day, the same as the reports themselves say, and computed for the days that changed alone. */
+/** Marts: results of reports by day, equal to the reports themselves, and computed only for the days that changed. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
@@ -18,7 +18,7 @@ import type { Scratch } from '../support/lake.ts';
 
 const DAYS = ['2026-07-01', '2026-07-02', '2026-07-03', '2026-07-05'];
 
-/** One that stands on its day, on another table's, on the past, on all days: most of what follows is the same for every report. */
+/** Reports that depend on their day, on a day of another table, on the past, and on all days. Most tests need no others. */
 const SOME = ['passes_created', 'log_volume', 'churn', 'survival'];
 
 let lake: Scratch;
@@ -31,7 +31,7 @@ function next(day: string): string {
   return new Date(Date.parse(day) + 86_400_000).toISOString().slice(0, 10);
 }
 
-/** A day of every kind of event, other numbers each day; some happen in its first and last instant. */
+/** A day with every kind of event, in numbers that differ by day. Some happen in its first and last instant. */
 function happenings(day: string, passes: number): unknown[][] {
   const of = (n: number, type: string, time: string, properties: object): unknown[] =>
     event(`${day}-${type}-${n}`, `${day}T${time}Z`, { type, properties: JSON.stringify(properties) });
@@ -60,7 +60,7 @@ async function query(sql: string, values: Record<string, string | null> = {}): P
   return await textRows(reader, sql, values);
 }
 
-/** All but when it was computed. */
+/** All columns except the time of the computation. */
 const NOT_WHEN = '* exclude (tenant_id, loaded_at)';
 
 async function kept(name: string): Promise<string[][]> {
@@ -92,7 +92,7 @@ test('docs/lake.md names every report that has a mart', async () => {
 });
 
 describe('marts', () => {
-  test('say of each day what their report says', async () => {
+  test('have the same rows for each day as their report', async () => {
     await lake.reopen({ marts: true });
     for (const [n, day] of DAYS.entries()) await loadDay(day, n + 2);
     await lake.ledger.run(`update hours set state = 'verified'`);
@@ -103,12 +103,12 @@ describe('marts', () => {
       const rows = await kept(name);
       expect(rows.length).toBeGreaterThanOrEqual(DAYS.length);
       expect(rows).toEqual(await reported(name));
-      // Not of zeros alone.
+      // Not only zeros.
       expect(rows.some((row) => row.slice(2).some((cell) => Number(cell) >= 2 || cell === 'Info'))).toBe(true);
     }
   });
 
-  test('are computed anew for the days that changed, and stay as they were computed for the others', async () => {
+  test('are computed again for the days that changed, and keep the rows of the others', async () => {
     for (const [n, day] of DAYS.entries()) await loadDay(day, n + 1);
     await publishAll();
     const whenBefore = new Map((await query('select day, loaded_at from mart_passes_created')).map(([day = '', at = '']) => [day, at])); // prettier-ignore
@@ -123,7 +123,7 @@ describe('marts', () => {
     expect(changed).toEqual(['2026-07-02', '2026-07-06']);
   });
 
-  test('are not touched where nothing changed, and not where a batch is published in the middle of a run', async () => {
+  test('are not touched when nothing changed, nor when a batch is published in the middle of a run', async () => {
     await loadDay('2026-07-01', 1);
     await publish(lake.ledger, { run: 'r', head: false });
     expect(martFiles()).toEqual([]);
@@ -134,7 +134,7 @@ describe('marts', () => {
     expect(martFiles()).toEqual(files);
   });
 
-  test('are in the manifest with their checksums, and below the head under their names', async () => {
+  test('are in the manifest with their checksums, and in the head under their names', async () => {
     await loadDay('2026-07-01', 2);
     await publishAll();
     const manifest: unknown = JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8'));
@@ -156,7 +156,7 @@ describe('marts', () => {
     expect(readFileSync(join(lake.dir, 'lake/marts/passes_created.parquet'))).toEqual(bytes);
   });
 
-  test('go with their rows: an emptied day, a tenant, the setting', async () => {
+  test('lose the days of an emptied day and of a removed tenant, and are removed with the setting', async () => {
     await loadDay('2026-07-01', 2);
     await loadDay('2026-07-02', 2);
     await publishAll();
@@ -170,7 +170,7 @@ describe('marts', () => {
     await expect(query('select * from mart_passes_created')).rejects.toThrow('does not exist');
   });
 
-  test('are made again when a file is lost, and strays of a killed run are removed', async () => {
+  test('are made again when a file is lost, and files left by a killed run are removed', async () => {
     await loadDay('2026-07-01', 2);
     await publishAll();
     const before = await kept('passes_created');
@@ -187,7 +187,7 @@ describe('marts', () => {
     expect(await kept('passes_created')).toEqual(before);
   });
 
-  test('damaged ones are told by verify, by size or by checksum, and made anew under another name', async () => {
+  test('that are damaged are reported by verify, by size or checksum, and made again under another name', async () => {
     await loadDay('2026-07-01', 2);
     await publishAll();
     const before = await kept('passes_created');
@@ -217,7 +217,7 @@ describe('marts', () => {
     expect([first, second, third].filter((name) => named.includes(`store/marts/${name}`))).toEqual([]);
   });
 
-  test('a size that fits is enough where verify is not deep', async () => {
+  test('with the right size pass a verify that is not deep', async () => {
     await loadDay('2026-07-01', 1);
     await publishAll();
     const [first = ''] = martFiles();
@@ -229,7 +229,7 @@ describe('marts', () => {
 });
 
 describe('a stop', () => {
-  test('leaves marts to the next run: the rows are published without them, and then with them', async () => {
+  test('leaves marts to the next run: this run publishes the rows without them, the next one with them', async () => {
     await loadDay('2026-07-01', 3);
     await publish(lake.ledger, { run: 'r', head: true, signal: AbortSignal.abort() });
     expect(martFiles()).toEqual([]);
@@ -238,7 +238,7 @@ describe('a stop', () => {
     expect(martFiles().length).toBeGreaterThan(0);
   });
 
-  test('while marts are computed keeps those that stand', async () => {
+  test('while marts are computed keeps the existing ones', async () => {
     await loadDay('2026-07-01', 3);
     await publishAll();
     const [before, shown] = [martFiles(), await kept('passes_created')];
@@ -259,8 +259,8 @@ describe('a stop', () => {
   });
 });
 
-describe('an engine that runs out of memory over the marts', () => {
-  /** The ledger, with so many refusals of a statement of one mart. */
+describe('an engine that runs out of memory while it computes the marts', () => {
+  /** The ledger, with a statement of one mart that fails a number of times. */
   const short = (times: number): Ledger => ({
     ...lake.ledger,
     async run(sql, values) {
@@ -269,13 +269,13 @@ describe('an engine that runs out of memory over the marts', () => {
     },
   });
 
-  test('is given the whole of its limit', async () => {
+  test('is given its whole memory limit', async () => {
     await loadDay('2026-07-01', 3);
     await publish(short(1), { run: 'r', head: true });
     for (const name of ['passes_created', 'churn']) expect(await kept(name)).toEqual(await reported(name));
   });
 
-  test('publishes the rows without them, and says so; the next run makes them', async () => {
+  test('publishes the rows without them and reports the error; the next run makes them', async () => {
     await loadDay('2026-07-01', 3);
     await expect(publish(short(2), { run: 'r', head: true })).rejects.toThrow(OutOfMemoryError);
     expect(martFiles()).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * Openings: marts that a run brings up to date from the few rows of the past that matter say what the reports say over the whole
- * lake, day after day, whatever comes late. Random tenants; `OPENINGS_SEED=7 npx vitest run test/load/marts/openings.test.ts` for others.
+ * Openings: marts that a run updates from an opening have the same rows as the reports over the whole lake, day after day and
+ * with late rows. The tenants are random; `OPENINGS_SEED=7 npx vitest run test/load/marts/openings.test.ts` tests others.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,13 +21,13 @@ import type { Scratch } from '../support/lake.ts';
 
 const SEED = Number(process.env['OPENINGS_SEED'] ?? 1);
 const TENANTS = 2;
-/** Reports that stand on more than a day; the others are marts.test.ts's. */
-const PAST = (await dailyMarts()).filter(({ stands }) => stands.some(({ reach }) => reach !== 'day')).map(({ name }) => name); // prettier-ignore
-/** In parts of some days each: what a first load of millions of rows goes through. */
+/** Reports that depend on more than their own day; marts.test.ts tests the others. */
+const PAST = (await dailyMarts()).filter(({ dependsOn }) => dependsOn.some(({ reach }) => reach !== 'day')).map(({ name }) => name); // prettier-ignore
+/** Parts of a few days each, as in a first load of millions of rows. */
 const SETTINGS = { marts: PAST, together: { rows: 600, passEvents: 15 } };
 
 const world = randomWorld(TENANTS, SEED);
-/** An id that comes again on another day is for reports one event and for marts two (docs/lake.md): each counts once here. */
+/** An id that is repeated on another day is one event for reports and two for marts (docs/lake.md). Here each id is used once. */
 const happenings = [
   ...new Map(
     world.rows.happenings
@@ -46,7 +46,7 @@ beforeAll(async () => {
 });
 afterAll(() => lake[Symbol.asyncDispose]());
 
-/** Loads days as they are at the source, but for the rows that are late. */
+/** Loads days as the source has them, without the rows that are late. */
 async function loadDays(from: string, to: string, isLate: (row: Happening) => boolean = () => false): Promise<void> {
   const isIn = ({ time }: Happening | Metric): boolean => time >= from && time < to;
   const window = span(`${from}T00:00:00Z`, `${to}T00:00:00Z`);
@@ -61,7 +61,7 @@ async function loadDays(from: string, to: string, isLate: (row: Happening) => bo
   await lake.ledger.run(`update hours set state = 'verified'`);
 }
 
-/** Marts in which a day differs from what the report says over the whole lake. */
+/** Marts with a day that differs from the report over the whole lake. */
 async function differing(ledger: Ledger = lake.ledger, ofAll = true): Promise<string[]> {
   await publish(ledger, { run: 'r', head: true });
   await using reader = await openReader(ledger.dataDir, { threads: 1, memoryLimit: '256MB' });
@@ -84,26 +84,26 @@ async function differing(ledger: Ledger = lake.ledger, ofAll = true): Promise<st
   return found;
 }
 
-/** Openings that stand, by day. */
+/** Days of the kept openings. */
 async function openings(): Promise<string[]> {
   const rows = await lake.ledger.rawRows(`select distinct day::varchar as day from mart_days where mart = 'openings' order by day`);
   return rows.map((row) => text(row, 'day') ?? '');
 } // prettier-ignore
 
-describe('marts made from openings', CAMPAIGN, () => {
+describe('marts that are computed from openings equal their reports', CAMPAIGN, () => {
   const late = (row: Happening): boolean => Number.parseInt(row.id.slice(0, 2), 16) % 10 === 0;
   const nth = (n: number): string => days[n] ?? '';
   const half = nth(Math.floor(days.length * 0.7));
 
-  test('of a first load', async () => {
+  test('after a first load', async () => {
     await loadDays(nth(0), half, late);
     expect(await differing()).toEqual([]);
-    // Of its last days, and of the months that begin in it.
+    // The openings of its last days, and of the months that begin in it.
     expect(await openings()).toEqual(expect.arrayContaining(['2026-04-01']));
     expect((await openings()).length).toBeGreaterThanOrEqual(2);
   });
 
-  test('of days that come after it', async () => {
+  test('after later days, of which only the new files are read', async () => {
     for (const day of [half, next(half)]) {
       await loadDays(day, next(day), late);
       await lake.reopen(SETTINGS);
@@ -113,25 +113,25 @@ describe('marts made from openings', CAMPAIGN, () => {
         await lake.ledger.run(sql);
       };
       expect(await differing({ ...lake.ledger, run: async (sql, values) => (values ? lake.ledger.run(sql, values) : run(sql)) })).toEqual([]); // prettier-ignore
-      // From the opening that the run before left: of the day before its newest.
+      // It starts from the opening that the run before kept, of the day before its newest.
       expect(read.toSorted()[0]).toBe(shifted(day, -2));
     }
   });
 
-  test('of late rows: of the month before, of the first day', async () => {
+  test('after late rows of the month before and of the first day', async () => {
     await loadDays(nth(20), next(nth(20)));
     await publish(lake.ledger, { run: 'r', head: true });
     await loadDays(nth(0), next(nth(0)));
     expect(await differing()).toEqual([]);
   });
 
-  test('of all that is left at once, and rows that are deleted', async () => {
+  test('after the remaining days at once, and after deletions', async () => {
     await loadDays(half, next(days.at(-1) ?? ''));
     await loadDays(half, next(half), late);
     expect(await differing()).toEqual([]);
   });
 
-  test('whose file was lost: the openings are made anew', async () => {
+  test('after the openings file was lost and is made again', async () => {
     const held = async (): Promise<[string, unknown]> => {
       const [row] = await lake.ledger.rawRows(`select file from mart_files where mart = 'openings' and superseded_at is null`); // prettier-ignore
       const path = join(lake.dir, text(row ?? {}, 'file') ?? '');
@@ -146,14 +146,14 @@ describe('marts made from openings', CAMPAIGN, () => {
     expect(after).toEqual(before);
   });
 
-  test('and the openings hold few rows of all that there are', async () => {
+  test('and the openings hold a small share of the rows', async () => {
     const [file] = await lake.ledger.rawRows(`select rows::integer as rows, days::integer as days from mart_files where mart = 'openings' and superseded_at is null`); // prettier-ignore
     expect(Number(file?.['days'])).toBeGreaterThanOrEqual(TENANTS);
     expect(Number(file?.['rows'])).toBeGreaterThan(10);
   });
 });
 
-/** Lives in which each kind of row that an opening keeps decides something months later, and no other row that it keeps does. */
+/** Passes for which one kind of row in an opening decides a result months later, and no other row of the opening does. */
 const LIVES = `
 01-04 | created     | state   |        |
 01-05 | installed   | state   | apple  |
@@ -209,8 +209,8 @@ const LIVES = `
 01-08 | uninstalled | late    | apple  |
 `;
 
-describe('lives of many months', () => {
-  test('are told from openings as from their beginning', async () => {
+describe('passes that live for many months', () => {
+  test('give the same results from openings as from their first row', async () => {
     await using long = await scratchLake({ marts: PAST });
     const rows = LIVES.trim()
       .split('\n')
@@ -237,7 +237,7 @@ describe('lives of many months', () => {
 describe('parts of the days', () => {
   const day = (name: string, rows = 1): { day: string; rows: number } => ({ day: name, rows });
 
-  test('leave no gap, and hold no more rows than they may', () => {
+  test('leave no gap and do not exceed the limit on rows', () => {
     const days = [
       day('2026-01-01', 2),
       day('2026-01-02', 2),

@@ -19,7 +19,7 @@ const brief = (drift: readonly Drift[]): string[] =>
   drift.map(({ change, type, path, kind, at }) => [change, type, path, kind, at.slice(0, 10)].join(' ')).sort();
 
 describe('drift', () => {
-  test('tells a new path, a new kind of a known path, and a path that stopped, each once', async () => {
+  test('reports a new path, a new kind at a known path, and a path that stopped, each once', async () => {
     await using lake = await scratchLake();
     expect(await day(lake, 1, 40, () => ({ passId: 'A', old: 1 }))).toEqual([]);
     expect(brief(await day(lake, 2, 40, () => ({ passId: 7, source: { medium: 'email' } })))).toEqual([
@@ -35,13 +35,13 @@ describe('drift', () => {
     ]);
   });
 
-  test('is silent about what is rare: it comes and goes by chance', async () => {
+  test('does not report rare paths, which come and go by chance', async () => {
     await using lake = await scratchLake();
     await day(lake, 1, 40, (k) => ({ passId: 'A', ...(k === 0 ? { gone: 1 } : {}) }));
     expect(await day(lake, 2, 40, (k) => ({ passId: 'A', ...(k === 0 ? { rare: 1 } : {}) }))).toEqual([]);
   });
 
-  test('tells a new type, and nothing of its paths', async () => {
+  test('reports a new type without its paths', async () => {
     await using lake = await scratchLake();
     await day(lake, 1, 40, () => ({ a: 1 }));
     const fresh = Array.from({ length: 40 }, (_, k) =>
@@ -50,7 +50,7 @@ describe('drift', () => {
     expect(brief(await day(lake, 2, 1, () => ({ a: 1 }), fresh))).toEqual(['new_type Redeemed   2026-07-02']);
   });
 
-  test('of what is loaded for the first time is history, kept and not told as news', async () => {
+  test('in the first load is recorded and not reported as new', async () => {
     await using lake = await scratchLake();
     const rows = (date: string, properties: string): unknown[][] =>
       Array.from({ length: 40 }, (_, k) => event(`${date}-${k}`, `${date}T10:00:00Z`, { type: 'Scan', properties }));
@@ -61,7 +61,7 @@ describe('drift', () => {
     ]);
   });
 
-  test('forgets that a path stopped when it is sent again, and what was erased', async () => {
+  test('forgets a stopped path when it is sent again, and erased ones', async () => {
     await using lake = await scratchLake();
     await day(lake, 1, 40, () => ({ a: 1, b: 1 }));
     await day(lake, 2, 40, () => ({ a: 1, c: 1 }));

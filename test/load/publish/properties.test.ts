@@ -21,7 +21,7 @@ async function paths(lake: Scratch, where = 'true'): Promise<Record<string, unkn
 }
 
 describe('the property catalogue', () => {
-  test('counts the rows that hold each path, and infers what it holds', async () => {
+  test('counts the rows that have each path, and infers its type', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [
       installed('a', '2026-07-03T10:00:00Z', { passId: 'A', count: 1, at: '2026-07-03T09:00:00Z', tags: ['x'] }),
@@ -54,7 +54,7 @@ describe('the property catalogue', () => {
     ]);
   });
 
-  test('a text is an instant, and a number a bigint, only if every value of the path is', async () => {
+  test('infers a timestamp or a bigint only if every value of the path is one', async () => {
     await using lake = await scratchLake();
     const big = '9223372036854775808';
     await load(lake, DAY, [
@@ -73,7 +73,7 @@ describe('the property catalogue', () => {
     ]);
   });
 
-  test('an hour that is loaded again is counted once, an erased row no more', async () => {
+  test('counts an hour that is loaded again once, and erased rows no more', async () => {
     await using lake = await scratchLake();
     const rows = [
       installed('a', '2026-07-03T10:00:00Z', { passId: 'A', rare: 1 }),
@@ -93,7 +93,7 @@ describe('the property catalogue', () => {
     expect(await read(lake.dir, `select count(*)::integer as n from duckdb_columns() where column_name = 'rare'`)).toEqual([{ n: 0 }]); // prettier-ignore
   });
 
-  test('says the same after days became a month, and after the ledger was lost', async () => {
+  test('is the same after days became a month, and after the ledger was lost', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [installed('a', '2026-07-03T10:00:00Z', { passId: 'A' })]);
     await load(lake, NEXT, [installed('b', '2026-07-04T10:00:00Z', { passId: 'B', extra: 1 })]);
@@ -125,7 +125,7 @@ describe('the property catalogue', () => {
     expect(n).toEqual({ rows: 30_000, is_estimate: true });
   });
 
-  test('describes the values of metrics beside their properties', async () => {
+  test('describes the values of metrics as well as their properties', async () => {
     await using lake = await scratchLake();
     await load(
       lake,

@@ -46,7 +46,7 @@ async function verifiedLake(lake: Scratch): Promise<void> {
 }
 
 describe('the catalogue', () => {
-  test('shows all tenants in its views, and each tenant alone in a schema of its own', async () => {
+  test('shows all tenants in its views, and each tenant in a schema of its own', async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await load(lake, TWO_DAYS, [event('z', '2026-07-03T10:10:00Z', { tenant: 'x' })], { tenant: 'my-brand.eu' });
@@ -60,7 +60,7 @@ describe('the catalogue', () => {
     expect(await read(lake.dir, `select properties->>'a' as a from acme.events limit 1`)).toEqual([{ a: '1' }]);
   });
 
-  test('has typed, empty views for tables without a row', async () => {
+  test('has typed, empty views for tables without rows', async () => {
     await using lake = await scratchLake();
     await publish(lake.ledger, { run: 'run-1', head: true });
     expect(await read(lake.dir, 'select count(*) as n from logs')).toEqual([{ n: '0' }]);
@@ -80,7 +80,7 @@ describe('the catalogue', () => {
     ]);
   });
 
-  test('says of each hour what was proven, and explains every column', async () => {
+  test('shows the state of each hour and has a comment on every column', async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -106,7 +106,7 @@ describe('the catalogue', () => {
     expect(silent).toEqual([]);
   });
 
-  test('keeps two tenants apart whose ids a schema name cannot tell apart', async () => {
+  test('has separate schemas for tenants whose names differ only in case, or are reserved', async () => {
     await using lake = await scratchLake();
     for (const tenant of ['main', 'Acme', 'acme']) {
       await load(lake, TWO_DAYS, [event(tenant, '2026-07-03T10:10:00Z', { tenant })], { tenant });
@@ -118,7 +118,7 @@ describe('the catalogue', () => {
 });
 
 describe('a snapshot', () => {
-  test('that differs in nothing is not published again: no file is touched', async () => {
+  test('without a difference is not published again: no file is touched', async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -168,7 +168,7 @@ describe('a snapshot', () => {
     ]);
   });
 
-  test('stays readable for whoever opened it, while newer ones are published over it', async () => {
+  test('stays readable for a reader that has it open while newer ones are published', async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -186,7 +186,7 @@ describe('a snapshot', () => {
     }
   });
 
-  test('keeps superseded files for the grace period, then removes them: what was erased is gone for good', async () => {
+  test('keeps superseded files for the grace period, then removes them with all erased rows', async () => {
     await using lake = await scratchLake({ keepHours: 24 });
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -202,7 +202,7 @@ describe('a snapshot', () => {
     expect(readdirSync(join(lake.dir, 'lake'))).not.toContain('events');
   });
 
-  test('keeps them no longer because a clock was a year ahead when they were replaced', async () => {
+  test('does not extend the grace period because the clock was a year ahead when files were replaced', async () => {
     await using lake = await scratchLake({ keepHours: 24 });
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -216,7 +216,7 @@ describe('a snapshot', () => {
     expect(await publish(lake.ledger, { run: 'run-4', head: true })).toMatchObject({ removedFiles: 2 });
   });
 
-  test('is published again when the catalogue is gone, under a number never used before', async () => {
+  test('is published again when the catalogue is missing, under a number that was never used', async () => {
     await using lake = await scratchLake();
     await publish(lake.ledger, { run: 'run-1', head: true });
     rmSync(join(lake.dir, 'insights.duckdb'));
@@ -230,7 +230,7 @@ describe('the head', () => {
       .filter((name) => name.endsWith('.parquet'))
       .sort();
 
-  test('shows the current generations by hard link, swapped only when asked, under a name for each version', async () => {
+  test('has hard links to the current generations, changes only when requested, and has a folder per version', async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     const name = (version: string): string =>
@@ -250,7 +250,7 @@ describe('the head', () => {
     expect(hours).toEqual([{ n: '48' }]);
   });
 
-  test('whoever listed its files before a swap is refused, be it those that did not change: no read mixes two versions', async () => {
+  test('fails a reader that listed its files before a change, even unchanged ones: no read mixes two versions', async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -261,7 +261,7 @@ describe('the head', () => {
     for (const file of listed) expect(existsSync(file)).toBe(false);
   });
 
-  test('is away as a whole while it is changed, and made anew where that never ended', async () => {
+  test('is missing as a whole while it is changed, and made again when a change was interrupted', async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -286,7 +286,7 @@ describe('the head', () => {
     expect(await read(lake.dir, `select count(*) as n from read_parquet('${lake.dir}/lake/events/**/*.parquet')`)).toEqual([{ n: '3' }]); // prettier-ignore
   });
 
-  test('of the layout without versions is replaced as a whole', async () => {
+  test('of the layout without versions is replaced completely', async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });

@@ -19,14 +19,14 @@ const contentsSchema = z.strictObject({ events: z.string(), logs: z.string(), me
 const readSchema = z.strictObject({
   kind: z.enum(['catalogue', 'manifest']),
   snapshot: z.int(),
-  /** Rows that the catalogue says its files hold. */
+  /** Rows in the snapshot's files according to the catalogue. */
   counted: z.string().optional(),
   contents: contentsSchema,
 });
 type Contents = z.output<typeof contentsSchema>;
 type Read = z.output<typeof readSchema>;
 
-/** Reads the catalogue, then the manifest's files, again and again. */
+/** Repeatedly reads the catalogue and then the files of the manifest. */
 function startReader(dir: string) {
   const child = spawn(process.execPath, [READER, 'catalogue,manifest', dir], { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines: string[] = [];
@@ -50,7 +50,7 @@ async function publishNext(lake: Scratch, n: number): Promise<[number, Contents]
   await load(lake, ALL, events);
   await load(lake, ALL, metrics, { table: 'Metrics' });
   const { snapshot } = await publish(lake.ledger, { run: `run-${n}`, head: true });
-  // Nothing is merged now: what the manifest's files hold is this snapshot.
+  // Nothing is being merged now, so the files of the manifest are this snapshot.
   const manifest: unknown = JSON.parse(await readFile(join(lake.dir, 'manifest.json'), 'utf8'));
   const held = async (table: 'events' | 'metrics'): Promise<string> => {
     const [row] = await lake.ledger.rawRows(contentSql(table, filesOf(manifest, lake.dir, table) ?? ''));
@@ -61,7 +61,7 @@ async function publishNext(lake: Scratch, n: number): Promise<[number, Contents]
   return [snapshot, contents];
 }
 
-/** A line that is no whole read, a refusal among them, is not accepted. */
+/** Throws for a line that is not a complete read, for example an error. */
 function readsOf(lines: readonly string[]): Read[] {
   return lines.map((line) => {
     const { success, data } = readSchema.safeParse(JSON.parse(line));
@@ -70,7 +70,7 @@ function readsOf(lines: readonly string[]): Read[] {
   });
 }
 
-/** Snapshots that the reader has seen, in the catalogue or in the manifest, whichever showed fewer. */
+/** The number of snapshots that the reader has seen in the catalogue or in the manifest; the smaller of the two. */
 function leastSeen(reads: readonly Read[]): number {
   const seen = { catalogue: new Set(), manifest: new Set() };
   for (const { kind, snapshot } of reads) seen[kind].add(snapshot);
@@ -79,8 +79,8 @@ function leastSeen(reads: readonly Read[]): number {
 
 const rowsOf = (content: string): number => Number(content.split(' ')[0]);
 
-test('catalogue and manifest never show anything but one snapshot, whole, while newer ones are published', async () => {
-  // Each snapshot replaces the rows of the one before: no loss to be refused here.
+test('catalogue and manifest always show exactly one complete snapshot while newer ones are published', async () => {
+  // Each snapshot replaces the rows of the one before, so the guard against mass loss is off.
   await using lake = await scratchLake({ threads: 1, deletes: { maxShare: 1, minRows: 1 } });
   const truths = new Map([await publishNext(lake, 1)]);
   const reader = startReader(lake.dir);
@@ -99,7 +99,7 @@ test('catalogue and manifest never show anything but one snapshot, whole, while 
   for (const { kind, snapshot, contents, counted } of reads) {
     const truth = truths.get(snapshot);
     const rows = rowsOf(contents.events) + rowsOf(contents.metrics);
-    const told = kind === 'catalogue' ? String(rows) : undefined;
-    expect({ snapshot, contents, counted }).toEqual({ snapshot, contents: truth, counted: told });
+    const expectedCount = kind === 'catalogue' ? String(rows) : undefined;
+    expect({ snapshot, contents, counted }).toEqual({ snapshot, contents: truth, counted: expectedCount });
   }
 });

@@ -66,12 +66,12 @@ test('a catalogue that starts from a kept file equals one that is built from not
   }
   const [fromNothing, , fromKeptFile] = contents;
   expect(fromKeptFile).toEqual(fromNothing);
-  // Sixty typed views and the shared ones: the first time, once more to keep them, and then never.
+  // Sixty typed views and the shared ones are created the first time, a second time to be kept, and then never.
   expect(created.map((views) => views > 60)).toEqual([true, true, false]);
   expect(created[2]).toBe(0);
 });
 
-test('a view whose type is gone is in no later catalogue', async () => {
+test('a view disappears from the catalogue with its type', async () => {
   await using lake = await scratchLake(settings);
   const rows = TYPES.map((type) =>
     event(type, '2026-07-03T10:10:00Z', { type, properties: JSON.stringify({ [type]: 1, longer: 'x' }) }),

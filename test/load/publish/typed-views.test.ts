@@ -66,7 +66,7 @@ describe('a view per type', () => {
     ).toEqual([{ comment: 'Channel of an installation' }, { comment: 'properties: registrationSource.tags' }]);
   });
 
-  test('exists as soon as the type was seen once; spellings of one type share it', async () => {
+  test('exists as soon as the type was seen once, and is shared by spellings of one type', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('Pass:Created', 'a', { a: 1 })]);
     expect(await viewNames(lake)).toEqual(['event_pass_created']);
@@ -81,7 +81,7 @@ describe('a view per type', () => {
     ]);
   });
 
-  test('keeps its name and its columns when others would take them', async () => {
+  test('keeps its name and columns when later types would take them', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('pass-scan', 'a', { cardId: 'A' })]);
     expect(await viewNames(lake)).toEqual(['event_pass_scan']);
@@ -93,14 +93,14 @@ describe('a view per type', () => {
     ]);
     const columns = await columnsOf(lake, 'event_pass_scan');
     expect(columns.indexOf('card_id VARCHAR')).toBeLessThan(columns.indexOf('aaa BIGINT'));
-    // The first type vanishes and returns: the names are still whose they were.
+    // The first type disappears and returns; both types still have their names.
     await load(lake, DAY, [], { guard: false });
     expect(await viewNames(lake)).toEqual(['event_pass_scan_2']);
     await load(lake, DAY, [of('pass-scan', 'a', { cardId: 'A' })]);
     expect(await viewNames(lake)).toEqual(['event_pass_scan', 'event_pass_scan_2']);
   });
 
-  test('shows a promoted column in place of the one path that it stands for, and beside the paths if there are more', async () => {
+  test('has a promoted column instead of its only path, and next to the paths if there are several', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('Scan', 'a', { passId: 'A', statusCode: 'none' })]);
     await published(lake);
@@ -125,7 +125,7 @@ describe('a view per type', () => {
     expect(await read(lake.dir, 'select event from event_facts')).toEqual([{ event: 'facts' }]);
   });
 
-  test('has a safe name, whatever the source calls the type and its keys', async () => {
+  test('has a safe name for any name of the type and its keys', async () => {
     await using lake = await scratchLake();
     const long = 'x'.repeat(65_536);
     const types = [`"; drop table events; --`, `'quoted'`, 'select', '\u202Eevil', '注册', long, '1st', '', '%s\n\t'];
@@ -146,7 +146,7 @@ describe('a view per type', () => {
     expect(await read(lake.dir, 'select count(*)::integer as n from events')).toEqual([{ n: types.length }]);
   }); // prettier-ignore
 
-  test('of one tenant shows that tenant alone, its keys included', async () => {
+  test('of a tenant shows the rows and keys of that tenant only', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('Scan', 'a', { mine: 1 })]);
     await load(lake, DAY, [of('Scan', 'b', { theirs: 'x' })], { tenant: 'other' });
@@ -161,7 +161,7 @@ describe('a view per type', () => {
     ]);
   });
 
-  test('shows the value of a metric as columns too', async () => {
+  test('has columns for the value of a metric too', async () => {
     await using lake = await scratchLake();
     await load(
       lake,
@@ -185,7 +185,7 @@ describe('a view per type', () => {
 });
 
 describe('the numbers of metrics', () => {
-  test('stand one a row with the path that leads to them, members of lists with their position', async () => {
+  test('are listed one per row with their path, and list members with their position', async () => {
     await using lake = await scratchLake();
     const values = ['[{"apple":3,"by store":{"PAR":1.5,"name":"x"}}]', '[[7,"no",{"n":-8}]]', '[42]', '["5"]', '[null]', ''];
     await load(lake, DAY, values.map((value, k) => metric(`m${k}`, '2026-07-03T10:00:00Z', value)), { table: 'Metrics' });
@@ -201,7 +201,7 @@ describe('the numbers of metrics', () => {
 });
 
 describe('the catalogue for other tools', () => {
-  test('holds the shared definitions, and can be attached under any name', async () => {
+  test('has the shared definitions and can be attached under any name', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('Pass:Installed', 'a', { passId: 'A', device: 'apple' })]);
     await published(lake);
@@ -227,7 +227,7 @@ describe('the catalogue for other tools', () => {
 });
 
 describe('names', () => {
-  test('are words in lower case between underscores', () => {
+  test('are lower-case words joined by underscores', () => {
     expect(['Pass:Installed', 'HTTPError', 'passes.total', 'Ünïcode—x', 'a__b', '日本'].map(snake)).toEqual([
       'pass_installed',
       'http_error',
@@ -238,14 +238,14 @@ describe('names', () => {
     ]);
   });
 
-  test('differ where long names differ, and never pass 60 letters', () => {
+  test('differ if long names differ, and never exceed 60 characters', () => {
     const names = ['a', 'b'].map((end) => viewName('event', `${'long '.repeat(30)}${end}`, () => false));
     expect(new Set(names).size).toBe(2);
     expect(names.every((name) => name.length <= 60)).toBe(true);
     expect(columnName('properties', `/${'k'.repeat(300)}`, () => false, () => false)).toHaveLength(60); // prettier-ignore
   });
 
-  test('show foreign text without what steers a terminal or turns its direction', () => {
+  test('show text of the source without characters that control a terminal or change its direction', () => {
     expect(shown('a\u001B[31m\u202Eb')).toBe('a\\u001b[31m\\u202eb');
     expect(shown('x'.repeat(300))).toHaveLength(201);
   });

@@ -1,4 +1,4 @@
-/** Every KPI against rows counted by hand: `cases/<report>.txt`, one tenant a case, all in one lake. */
+/** Every KPI against rows counted by hand: `cases/<report>.txt`, one tenant per case, all in one lake. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -37,22 +37,22 @@ describe.each(files)('$report', ({ report, cases }) => {
 });
 
 describe('the cases', () => {
-  it('every KPI has some, and each file belongs to a KPI', async () => {
+  it('exist for every KPI, and each file belongs to one', async () => {
     const reports = (await listReports()).map(({ name }) => name);
     expect(files.map(({ report }) => report).sort()).toEqual(reports.sort());
   });
 
-  it('a tenant sees its own rows alone, and all are told without one', async () => {
+  it('with a tenant, a KPI shows only its rows; without one, those of all', async () => {
     const all = await lake.ask('gross_installs', ['grain=month']);
     const tenants = new Set(all.map((row) => shown(row['tenant_id'])));
     expect(tenants.size).toBeGreaterThan(20);
     for (const tenant of [...tenants].slice(0, 5)) {
-      const alone = await lake.ask('gross_installs', ['grain=month', `tenant=${tenant}`]);
-      expect(alone).toEqual(all.filter((row) => row['tenant_id'] === tenant));
+      const ofTenant = await lake.ask('gross_installs', ['grain=month', `tenant=${tenant}`]);
+      expect(ofTenant).toEqual(all.filter((row) => row['tenant_id'] === tenant));
     }
   });
 
-  it('every KPI tells its coverage and when it was loaded', async () => {
+  it('every KPI shows its coverage and when it was loaded', async () => {
     for (const { report } of files) {
       const [row] = await lake.ask(report, []);
       expect(Object.keys(row ?? {}).slice(-5)).toEqual([

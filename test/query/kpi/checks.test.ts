@@ -19,7 +19,7 @@ function hours(tenant: string, table: string, from: string, to: string, over: Pa
   return { tenant, table, from: `2026-03-${from}:00Z`, to: `2026-03-${to}:00Z`, state: 'verified', ...over };
 }
 
-/** Each tenant but the first has one fault, and is named for the check that finds it. */
+/** Each tenant except the first has one fault and is named after the check that finds it. */
 const ROWS = {
   happenings: [
     event('sound', '01T00:30'),
@@ -50,7 +50,7 @@ const ROWS = {
   coverage: [
     ...['events', 'logs', 'metrics'].map((table) => hours('sound', table, '01T00:00', '01T03:00')),
     hours('sound', 'events', '01T03:00', '01T04:00', { state: 'open', proven: 5 }),
-    // Rows that went, an hour that nobody knows, and a partial hour that is known to be wrong already.
+    // Deleted rows, an hour without a record, and a partial hour that is already known to be wrong.
     hours('hour_missing', 'events', '01T00:00', '01T01:00', { proven: 3 }),
     hours('hour_missing', 'events', '01T01:00', '01T02:00', { proven: 2 }),
     hours('hour_missing', 'events', '01T03:00', '01T04:00', { state: 'partial', proven: 9 }),
@@ -85,21 +85,21 @@ beforeAll(async () => {
 afterAll(() => lake[Symbol.asyncDispose]());
 
 describe('checks', () => {
-  it('each file has a severity and a fault that it finds', async () => {
+  it('each file has a severity and an example of a fault', async () => {
     const checks = await listChecks();
     expect(checks.map(({ name }) => name).sort()).toEqual(Object.keys(FOUND).sort());
     expect(checks.filter(({ severity }) => severity === undefined)).toEqual([]);
     expect(readdirSync(join(QUERIES_FOLDER, 'checks'))).toHaveLength(checks.length);
   });
 
-  it.each(Object.entries(FOUND))('%s finds its fault, and nothing in a sound lake', async (name, expected) => {
+  it.each(Object.entries(FOUND))('%s finds its fault, and nothing in a correct lake', async (name, expected) => {
     const check = (await listChecks()).find((candidate) => candidate.name === name);
     const rows = await lake.select(check?.sql ?? '', { tenant: null, from: null });
     expect(rows).toMatchObject(expected.map((row) => ({ tenant_id: name, ...row })));
     expect(rows).toHaveLength(expected.length);
   });
 
-  it('a day to begin with leaves out what lies before it', async () => {
+  it('a first day excludes earlier rows', async () => {
     for (const check of await listChecks()) {
       const rows = await lake.select(check.sql, parameterValues(check, ['from=2026-06-01']));
       expect({ check: check.name, rows }).toEqual({ check: check.name, rows: [] });
@@ -108,14 +108,14 @@ describe('checks', () => {
 });
 
 describe('the command', () => {
-  it('passes over a sound tenant', async () => {
+  it('passes for a correct tenant', async () => {
     await using stage = await openStage();
     const { code, out } = await stage.run(['check', '--tenant', 'sound', '--data-dir', lake.folder]);
     expect({ code, failures: out.split('\n').filter((line) => / (error|warning) /.test(line)) }).toEqual({ code: EXIT.ok, failures: [] }); // prettier-ignore
     expect(out).toMatch(/^hour_missing +passed +0  Hour missing inside a verified range$/m);
   });
 
-  it('a warning is told and is no failure; an error ends with its exit code', async () => {
+  it('a warning is printed and is not a failure; an error sets the exit code', async () => {
     await using stage = await openStage();
     const warned = await stage.run(['check', '--tenant', 'pass_missing', '--data-dir', lake.folder]);
     expect(warned.code).toBe(EXIT.ok);
@@ -125,7 +125,7 @@ describe('the command', () => {
     expect(failed.out).toContain('hour_missing  events      2026-03-01 02:00:00+00  unknown      null         null\n');
   });
 
-  it('as JSON: every check with its severity, count and rows', async () => {
+  it('prints every check with its severity, count and rows as JSON', async () => {
     await using stage = await openStage();
     const { code, out } = await stage.run([
       'check',

@@ -1,6 +1,6 @@
 /**
  * Every KPI over random tenants equals a second computation that shares nothing with it: no SQL, no engine, other zone
- * data. `KPI_TENANTS=200 KPI_SEED=7 npx vitest run test/query/kpi/differential.test.ts` for more of it.
+ * data. `KPI_TENANTS=200 KPI_SEED=7 npx vitest run test/query/kpi/differential.test.ts` tests more tenants.
  */
 import type { Json } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -28,7 +28,7 @@ const ranges = [
   [null, '2026-04-01'],
   ['2026-03-28', '2026-03-31'],
 ] as const;
-/** A run with more tenants takes more time anyway. */
+/** A run with more tenants needs a longer timeout. */
 const GRAINS = TENANTS > 20 ? (['day', 'week', 'hour', 'month', 'day'] as const) : (['day', 'week', 'hour'] as const);
 const choices = GRAINS.map((grain, index) => {
   const [from, to] = index === 0 ? ranges[0] : pick(ranges);
@@ -48,7 +48,7 @@ beforeAll(async () => {
 });
 afterAll(() => lake[Symbol.asyncDispose]());
 
-/** Figures are rounded to four digits by the queries. */
+/** The queries round to four digits. */
 function differs(asked: Json, reckoned: Cell): boolean {
   if (asked === null || reckoned === null || typeof reckoned === 'string') return asked !== reckoned;
   return !(Math.abs(Number(asked) - reckoned) <= 0.000_051);
@@ -89,7 +89,7 @@ for (const choice of choices)
   });
 
 describe('the second computation', () => {
-  it('knows every KPI but those that tell a state of now', async () => {
+  it('covers every KPI except those that show the present state', async () => {
     const states = ['active_passes_by_platform', 'freshness'];
     const names = (await listReports()).map(({ name }) => name).filter((name) => !states.includes(name));
     expect(Object.keys(RECKONED).sort()).toEqual(names.sort());

@@ -1,12 +1,10 @@
 /**
- * The second half of `docs/analyst.md` is generated from the heads of the queries. After a change of a head, write it
- * anew with `npx vitest run test/query/kpi/reference.test.ts -u`; the first half is written by hand.
+ * The second half of `docs/analyst.md` is generated from the headers of the queries. After a change of a header, run
+ * `npx vitest run test/query/kpi/reference.test.ts -u`. The first half is written by hand.
  */
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { format } from 'prettier';
 import { describe, expect, it } from 'vitest';
-import { QUERIES_FOLDER } from '../../../src/kernel/queries-folder.ts';
 import { listChecks, listReports, type Report } from '../../../src/query/report.ts';
 
 const LINE = '<!-- Below this line: generated';
@@ -40,7 +38,7 @@ function row(cells: readonly string[]): string {
 
 async function generated(): Promise<string> {
   const [kpis, checks] = [await listReports(), await listChecks()];
-  const views = await listReports(join(QUERIES_FOLDER, 'views'));
+  const views = await listReports('views');
   const common = COMMON.flatMap((name) => kpis.flatMap(({ parameters }) => parameters).filter((parameter) => parameter.name === name).slice(0, 1)); // prettier-ignore
   return [
     '## KPIs',
@@ -74,7 +72,7 @@ async function generated(): Promise<string> {
 const DOCUMENT = new URL('../../../docs/analyst.md', import.meta.url);
 
 describe('the reference of KPIs', () => {
-  it('docs/analyst.md says what the heads of the queries say', async () => {
+  it('docs/analyst.md matches the headers of the queries', async () => {
     const text = await readFile(DOCUMENT, 'utf8');
     const start = text.indexOf(LINE);
     expect(start).toBeGreaterThan(0);
@@ -84,7 +82,7 @@ describe('the reference of KPIs', () => {
     await expect(formatted).toMatchFileSnapshot('../../../docs/analyst.md');
   });
 
-  it('every query it names exists', async () => {
+  it('names only queries that exist', async () => {
     const text = await readFile(DOCUMENT, 'utf8');
     const names = (await listReports()).map(({ name }) => name);
     const named = [...text.matchAll(/insights-etl query (\w+)/g)].map((match) => match[1] ?? '');
@@ -93,8 +91,8 @@ describe('the reference of KPIs', () => {
   });
 });
 
-describe('the head of every KPI', () => {
-  it('tells title, description, formula, grain, unit, caveats and a chart over columns it has', async () => {
+describe('the header of every KPI', () => {
+  it('has title, description, formula, grain, unit, caveats, and a chart over existing columns', async () => {
     for (const { name, formula, unit, caveats, chart, sql } of await listReports()) {
       expect({ name, formula, unit, caveats: caveats.length > 0 }).toEqual({
         name, formula: expect.any(String), unit: expect.any(String), caveats: true,
@@ -106,7 +104,7 @@ describe('the head of every KPI', () => {
     }
   });
 
-  it('has from, to, tenant, zone and grain, but where a state of now is told', async () => {
+  it('has from, to, tenant, zone and grain, except for KPIs of the present state', async () => {
     const states = ['freshness', 'active_passes_by_platform'];
     const others = (await listReports()).filter(({ name }) => !states.includes(name));
     const first = others.map(({ name, parameters }) => [name, ...parameters.slice(0, 5).map((parameter) => parameter.name)]); // prettier-ignore

@@ -78,7 +78,7 @@ export function periodOf(at: number, options: Options): string {
 
 const spans = new WeakMap<Options, Span>();
 
-/** The instants that `from` and `to` mean. */
+/** `from` and `to` as instants. */
 export function spanOf(options: Options): Span {
   const { from, to, zone } = options;
   const span = spans.get(options) ?? {
@@ -104,7 +104,7 @@ export function hoursOf(coverage: readonly Coverage[], tenant: string, table: st
   return hours;
 }
 
-/** The periods that hold a known hour and lie in the range, in order. */
+/** The periods in the range that have a known hour, in order. */
 export function periodsOf(hours: ReadonlyMap<number, string>, options: Options): Period[] {
   const known = [...hours.keys()];
   const [first, last] = [Math.min(...known), Math.max(...known)];

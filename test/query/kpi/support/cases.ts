@@ -33,7 +33,7 @@ export interface CaseFile {
   readonly rows: LakeRows;
 }
 
-/** Reads one file; throws an Error that quotes the line it cannot read. */
+/** Reads one file. Throws an Error that quotes a line that it cannot read. */
 export function parseCases(report: string, text: string): CaseFile {
   const cases: {
     title: string;
@@ -82,7 +82,7 @@ export function parseCases(report: string, text: string): CaseFile {
       rows.coverage.push({ tenant, table: first, from: second, to: third, state: fourth ?? '' });
     else if (query && query.columns.length === 0) query.columns.push(...cells);
     else if (query) query.rows.push(cells);
-    else throw new Error(`${report}: "${line}" stands in no section`);
+    else throw new Error(`${report}: "${line}" is in no section`);
   }
   return { cases, rows };
 }

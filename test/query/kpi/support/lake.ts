@@ -1,4 +1,4 @@
-/** A published lake of plain rows, and reports asked of it through the reader that commands use. */
+/** A published lake of plain rows, and reports on it through the reader that commands use. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,9 +16,9 @@ export interface Happening {
   /** JSON text. */
   readonly properties: string;
   readonly id: string;
-  /** The tenant that the row itself carries, when it is not the usual one. */
+  /** The tenant in the row itself, if it is not the usual one. */
   readonly source?: string;
-  /** The month in whose folder the row lies, when it is not its own. */
+  /** The month of the folder with the row, if it is not the row's own month. */
   readonly month?: string;
 }
 
@@ -38,7 +38,7 @@ export interface Coverage {
   readonly from: string;
   readonly to: string;
   readonly state: string;
-  /** Rows that each hour was proven with; without it, those that it holds. */
+  /** Rows that each hour was verified with; by default those that it has. */
   readonly proven?: number;
 }
 
@@ -107,7 +107,7 @@ export async function openLake({ happenings, metrics, coverage }: LakeRows): Pro
   const folder = await mkdtemp(join(tmpdir(), 'insights-kpi-'));
   const file = join(folder, 'rows.ndjson');
   const rows = [...happenings, ...metrics, ...coverage];
-  // A line of nothing, so that a lake without rows is a lake too.
+  // An empty line, so that a lake without rows works too.
   await writeFile(file, ['{}', ...rows.map((row) => JSON.stringify(row))].join('\n'));
   const instance = await DuckDBInstance.create(join(folder, 'insights.duckdb'), { threads: '1' });
   const connection = await instance.connect();

@@ -1,4 +1,4 @@
-/** The life of each pass from its facts, one event after the other, as section "state" of docs/analyst.md tells it. */
+/** The life of each pass from its facts, one event after the other, as section "state" of docs/analyst.md describes it. */
 import type { Fact } from './random.ts';
 
 export interface Registration {
@@ -43,7 +43,7 @@ export function livesOf(facts: readonly Fact[]): Lives {
   const registrations: Registration[] = [];
   const changes: Change[] = [];
   const units = new Map<string, { isActive: boolean; hasChanged: boolean; kinds: Set<string> }>();
-  // A type is the last one told, and a copy that comes later tells it again.
+  // The last type counts, and a later copy of an event repeats its type.
   for (const { kind, pass, type } of inOrder)
     if (pass !== undefined && type !== undefined && kind !== 'notified') typeOf.set(pass, type);
   for (const fact of passEvents) {

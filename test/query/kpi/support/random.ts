@@ -1,6 +1,6 @@
 /**
- * Random tenants for the differential test: facts first, then the rows that tell them, in any spelling, at any of the
- * known paths, doubled, late and in disorder. What is computed from the facts must be what the queries find in the rows.
+ * Random tenants for the differential test: first facts, then rows that express them, in any spelling, at any of the known
+ * paths, doubled, late and out of order. The queries must find in the rows what is computed from the facts.
  */
 import type { Coverage, Happening, LakeRows, Metric } from './lake.ts';
 
@@ -76,7 +76,7 @@ export function randomWorld(tenants: number, seed: number): World {
     addMetrics(rows.metrics, tenant, hours, next);
     const own = randomFacts(tenant, hours, next);
     facts.push(...own);
-    rows.happenings.push(...shuffled(own, next).map((fact) => told(fact, next)));
+    rows.happenings.push(...shuffled(own, next).map((fact) => rowOf(fact, next)));
     for (let at = 0; at < hours; at += 1 + Math.floor(next() * 40))
       rows.happenings.push({
         table: 'logs', tenant, id: `l${at}`, time: iso(START + at * HOUR), type: next() < 0.5 ? 'Error' : 'Trace', properties: '{}',
@@ -125,8 +125,8 @@ function randomFacts(tenant: string, hours: number, next: () => number): Fact[] 
   return found.filter(({ at }) => at < START + hours * HOUR);
 }
 
-/** The row that tells a fact. */
-function told(fact: Fact, next: () => number): Happening {
+/** The row that expresses a fact. */
+function rowOf(fact: Fact, next: () => number): Happening {
   const pick = picker(next);
   const properties: Record<string, unknown> = { noise: [1, { passId: 'X' }], identifiers: { passId: 'Y' } };
   const put = (value: unknown, paths: readonly string[]): void => {

@@ -1,4 +1,4 @@
-/** Each KPI once more, from the facts and in plain TypeScript: loops and maps, nothing shared with the queries. */
+/** A second computation of each KPI from the facts, in plain TypeScript: loops and maps, nothing shared with the queries. */
 import { z } from 'zod';
 import { hoursOf, periodOf, periodsOf, spanOf, type Options, type Period } from './calendar.ts';
 import { livesOf, type Change, type Registration } from './lives.ts';
@@ -31,7 +31,7 @@ const inSpan = (at: number, options: Options): boolean => at >= spanOf(options).
 
 type Figures<T> = (isIn: (at: number) => boolean, period: Period) => T;
 
-/** Rows of the periods of a table, each with its coverage. */
+/** The periods of a table as rows, each with its coverage. */
 function rowsByPeriod(
   { world, tenant }: TenantWorld,
   options: Options,
@@ -106,8 +106,8 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const found = installs.filter(({ at }) => isIn(at));
       const platforms = [...new Set(found.map(({ platform }) => platform))].sort();
       return platforms.map((platform) => {
-        const mine = found.filter((install) => install.platform === platform);
-        return [platform, mine.length, mine.filter(({ isFirst }) => isFirst).length];
+        const ofPlatform = found.filter((install) => install.platform === platform);
+        return [platform, ofPlatform.length, ofPlatform.filter(({ isFirst }) => isFirst).length];
       });
     });
   },
