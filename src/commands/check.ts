@@ -37,7 +37,7 @@ export function checkCommand(shell: Shell): Command {
     .addHelpText(
       'after',
       `
-The exit code is ${EXIT.partial} if a check of severity error returns a row. Warnings alone give ${EXIT.ok}.
+The exit code is ${EXIT.partial} if a check of severity error returns a row. If only warnings do, it is ${EXIT.ok}.
 
 Examples:
   $ insights-etl check

@@ -15,7 +15,7 @@ const LATE_MS = 15 * 60_000;
 /** Scrapes within this time get the same answer. */
 const CACHE_MS = 5000;
 
-/** Runs the work and meanwhile serves `/healthz`, `/readyz` and `/metrics`, if `health.port` is set. */
+/** Runs the work. While it runs, serves `/healthz`, `/readyz` and `/metrics`, if `health.port` is set. */
 export async function withHealthServer(
   session: Session,
   traffic: Traffic,

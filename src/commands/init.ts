@@ -97,7 +97,7 @@ export function initCommand(shell: Shell): Command {
     .addHelpText(
       'after',
       `
-On a terminal it asks for whatever the flags leave open. Otherwise it uses the defaults, and --tenant is required.
+On a terminal it asks for everything that the flags leave open. Otherwise it uses the defaults, and --tenant is required.
 
 Examples:
   $ insights-etl init

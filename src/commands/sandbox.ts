@@ -80,7 +80,7 @@ export function sandboxCommand(shell: Shell): Command {
     .option('--logs-days <n>', 'days that Logs are kept (default: 45)', wholeNumber(0))
     .option('--internal-tenant-ids', 'rows have internal-<tenant> as tenantId instead of the tenant of the path')
     .option('--faults <file>', 'JSON file with fault rules')
-    .option('--scenario <file>', 'JSON file with actions to take after so many calls')
+    .option('--scenario <file>', 'JSON file with actions and the number of calls before each')
     .option('--calls <file>', 'append one NDJSON line per call to this file')
     .option('--memory', 'keep the rows in memory instead of a temporary file')
     .option('--memory-limit <size>', 'memory limit of DuckDB (default: 1GB)')

@@ -177,10 +177,10 @@ tenants:
   - {id: a, apiKey: {env: A}}
   - {id: b, apiKey: {env: B}, schedule: {timeZone: Asia/Tokyo}}
 `);
-    const of = (index: number, table: TableName): unknown => config.tenants[index]?.tables.get(table)?.schedule;
-    expect(of(0, 'Events')).toEqual({ cron: '0 3 * * *', timeZone: 'Europe/Paris' });
-    expect(of(0, 'Logs')).toEqual({ cron: '0 */6 * * *', timeZone: 'Europe/Paris' });
-    expect(of(1, 'Logs')).toEqual({ cron: '0 */6 * * *', timeZone: 'Asia/Tokyo' });
+    const scheduleOf = (index: number, table: TableName): unknown => config.tenants[index]?.tables.get(table)?.schedule;
+    expect(scheduleOf(0, 'Events')).toEqual({ cron: '0 3 * * *', timeZone: 'Europe/Paris' });
+    expect(scheduleOf(0, 'Logs')).toEqual({ cron: '0 */6 * * *', timeZone: 'Europe/Paris' });
+    expect(scheduleOf(1, 'Logs')).toEqual({ cron: '0 */6 * * *', timeZone: 'Asia/Tokyo' });
   });
 });
 

@@ -29,7 +29,7 @@ function instructions(text: string): { word: string; rest: string }[] {
 describe('the Dockerfile', () => {
   const steps = instructions(read('Dockerfile'));
   const last = steps.slice(steps.findLastIndex(({ word }) => word === 'FROM'));
-  const of = (word: string): string[] => last.filter((step) => step.word === word).map(({ rest }) => rest);
+  const valuesOf = (word: string): string[] => last.filter((step) => step.word === word).map(({ rest }) => rest);
 
   it('contains only instructions that Docker knows', () => {
     const known = /^(FROM|WORKDIR|COPY|RUN|ARG|ENV|USER|VOLUME|HEALTHCHECK|STOPSIGNAL|ENTRYPOINT|CMD)$/;
@@ -37,11 +37,11 @@ describe('the Dockerfile', () => {
   });
 
   it('runs as an unprivileged user, with a health check and a command that exists', () => {
-    expect(of('USER')).toEqual(['node']);
-    expect(of('HEALTHCHECK').join('')).toContain('/healthz');
+    expect(valuesOf('USER')).toEqual(['node']);
+    expect(valuesOf('HEALTHCHECK').join('')).toContain('/healthz');
     const words = z.array(z.string());
-    expect(words.parse(JSON.parse(of('ENTRYPOINT')[0] ?? ''))).toEqual(['node', '/app/dist/cli.js']);
-    expect(COMMANDS).toContain(words.parse(JSON.parse(of('CMD')[0] ?? ''))[0]);
+    expect(words.parse(JSON.parse(valuesOf('ENTRYPOINT')[0] ?? ''))).toEqual(['node', '/app/dist/cli.js']);
+    expect(COMMANDS).toContain(words.parse(JSON.parse(valuesOf('CMD')[0] ?? ''))[0]);
   });
 
   it('copies only files that exist and that its ignore file includes', () => {
@@ -64,7 +64,7 @@ describe('the Dockerfile', () => {
   });
 
   it('sets variables that the program knows', () => {
-    const pairs = [...(of('ENV')[0] ?? '').matchAll(/(\w+)=(\S+)/g)].map(
+    const pairs = [...(valuesOf('ENV')[0] ?? '').matchAll(/(\w+)=(\S+)/g)].map(
       (match) => [match[1] ?? '', match[2]] as const,
     );
     const set = environmentLayer(Object.fromEntries(pairs)).values;

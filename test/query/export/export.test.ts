@@ -86,9 +86,9 @@ describe('a table', () => {
   });
 });
 
-describe('what is told', () => {
+describe('the report about a file', () => {
   it('rows, snapshot and the checksum of the file, as JSON too', async () => {
-    const file = at('told.parquet');
+    const file = at('reported.parquet');
     const { out } = await run('events', '--out', file, '--json');
     const report = z.record(z.string(), z.unknown()).parse(JSON.parse(out));
     const sha256 = createHash('sha256').update(readFileSync(file)).digest('hex');
@@ -97,7 +97,7 @@ describe('what is told', () => {
     expect(report['snapshot']).toBe(snapshot);
   });
 
-  it('the file is for its owner alone where the program runs with its umask, and nothing is left beside it', () => {
+  it('the file is readable only by its owner under the umask of the program, and nothing else is left next to it', () => {
     expect(readdirSync(stage.folder).filter((name) => name.startsWith('.'))).toEqual([]);
   });
 });
