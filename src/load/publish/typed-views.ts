@@ -53,12 +53,28 @@ export async function nameTypes(ledger: Ledger, taken: readonly string[]): Promi
     added.push([tenant, table, type, name]);
   }
   await ledger.transaction(async () => {
-    await ledger.run(`insert into view_names select r[1], r[2], r[3], r[4] from ${BULK_SQL}`, [JSON.stringify(added)]);
+    if (added.length > 0)
+      await ledger.run(`insert into view_names select r[1], r[2], r[3], r[4] from ${BULK_SQL}`, [
+        JSON.stringify(added),
+      ]);
     await nameColumns(ledger);
   });
 }
 
 async function nameColumns(ledger: Ledger): Promise<void> {
+  const unnamed = await ledger.rows(
+    `select tenant, table_name, view_name, json_column, pointer
+     from property_counts
+     join view_names using (tenant, table_name, type)
+     anti join view_columns using (tenant, table_name, view_name, json_column, pointer)
+     where not contains(pointer || '/', '/[]/') and (pointer <> '' or json_column = 'value')
+     group by all
+     -- A path that always holds an object gets no column: its members have theirs.
+     having bool_or(kind not in ('null', 'object'))
+     order by sum(rows) desc, pointer, tenant`,
+    { tenant: asText, table_name: asTable, view_name: asText, json_column: asText, pointer: asText },
+  );
+  if (unnamed.length === 0) return;
   const keywords = await ledger.rows(
     `select keyword_name as word from duckdb_keywords() where keyword_category in ('reserved', 'type_function')`,
     { word: asText },
@@ -78,18 +94,6 @@ async function nameColumns(ledger: Ledger): Promise<void> {
     return ofView;
   };
   for (const row of known) columnsOf(row.view_name).set(row.json_column + row.pointer, row.column_name);
-  const unnamed = await ledger.rows(
-    `select tenant, table_name, view_name, json_column, pointer
-     from property_counts
-     join view_names using (tenant, table_name, type)
-     anti join view_columns using (tenant, table_name, view_name, json_column, pointer)
-     where not contains(pointer || '/', '/[]/') and (pointer <> '' or json_column = 'value')
-     group by all
-     -- A path that always holds an object gets no column: its members have theirs.
-     having bool_or(kind not in ('null', 'object'))
-     order by sum(rows) desc, pointer, tenant`,
-    { tenant: asText, table_name: asTable, view_name: asText, json_column: asText, pointer: asText },
-  );
   const added: string[][] = [];
   for (const { tenant, table_name: table, view_name: view, json_column: jsonColumn, pointer } of unnamed) {
     const ofView = columnsOf(view);
@@ -109,6 +113,7 @@ async function nameColumns(ledger: Ledger): Promise<void> {
     ofView.set(path, name);
     added.push([tenant, table, view, jsonColumn, pointer, name]);
   }
+  if (added.length === 0) return;
   await ledger.run(`insert into view_columns select r[1], r[2], r[3], r[4], r[5], r[6] from ${BULK_SQL}`, [
     JSON.stringify(added),
   ]);
