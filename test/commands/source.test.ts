@@ -19,7 +19,7 @@ beforeAll(async () => {
   const now = '2026-11-01T00:00:00Z';
   sandbox = await startSandbox({
     rows: 3000,
-    days: 5,
+    days: 3,
     seed: 3,
     tenants: ['demo', 'other'],
     now,
@@ -138,7 +138,7 @@ describe('from nothing to a report', () => {
 
   it('a backfill of a loaded range costs one call per table and changes nothing', async () => {
     const before = await publishedOf(join(stage.folder, 'data'));
-    const report = await runJson(['backfill', '--from', '2026-10-29', '--to', '2026-10-30'], env());
+    const report = await runJson(['backfill', '--from', '2026-10-30', '--to', '2026-10-31'], env());
     expect(report.tables.every(({ calls, changed }) => calls === 1 && !changed)).toBe(true);
     expect(await publishedOf(join(stage.folder, 'data'))).toEqual(before);
   });
@@ -254,14 +254,15 @@ describe('a ledger that is gone', () => {
 
 describe('a stop signal during a run', () => {
   it('the first stops it cleanly with 11, the second at once, and the next run continues', async () => {
-    const argv = ['run', '--data-dir', 'stopped'];
+    const argv = ['run', '--table', 'events', '--data-dir', 'stopped'];
     // A service that accepts the call and then says nothing.
     const silent = createServer();
     const asked = new Promise((resolve) => silent.once('request', resolve));
     await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
     const address = silent.address();
     const port = typeof address === 'object' && address !== null ? address.port : 0;
-    const running = stage.run(argv, { ...env(), INSIGHTS_BASE_URL: `http://127.0.0.1:${port}` });
+    const silence = { INSIGHTS_BASE_URL: `http://127.0.0.1:${port}`, INSIGHTS_HTTP_GRACE_SECONDS: '1' };
+    const running = stage.run(argv, { ...env(), ...silence });
     await asked;
     stage.signal('SIGTERM');
     stage.signal('SIGTERM');

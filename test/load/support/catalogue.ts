@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 
 export async function readCatalogue(dir: string, sql: string): Promise<Record<string, unknown>[]> {
-  const instance = await DuckDBInstance.create(join(dir, 'insights.duckdb'), { access_mode: 'READ_ONLY' });
+  const options = { access_mode: 'READ_ONLY', threads: '1' };
+  const instance = await DuckDBInstance.create(join(dir, 'insights.duckdb'), options);
   const connection = await instance.connect();
   try {
     await connection.run(`set TimeZone = 'UTC'`);

@@ -70,7 +70,8 @@ export async function openWorld(
     run: (request = {}, values = {}, handles = {}) =>
       runPipeline(config(values), request, { ...runtime, ...handles }, new AbortController().signal),
     async sql(query) {
-      const instance = await DuckDBInstance.create(join(dataDir, 'insights.duckdb'), { access_mode: 'READ_ONLY' });
+      const options = { access_mode: 'READ_ONLY', threads: '1' };
+      const instance = await DuckDBInstance.create(join(dataDir, 'insights.duckdb'), options);
       const connection = await instance.connect();
       try {
         return (await connection.runAndReadAll(query)).getRowObjectsJson();
