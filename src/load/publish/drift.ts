@@ -155,8 +155,3 @@ export async function recordDrift(ledger: Ledger, run: string): Promise<readonly
 }
 
 const DRIFT_CHANGES = ['new_type', 'new_path', 'new_kind', 'stopped'] as const satisfies readonly Drift['change'][];
-
-/** A change by its word in the ledger and the catalogue; `undefined` for any other word. */
-export function driftChange(word: string | undefined): Drift['change'] | undefined {
-  return DRIFT_CHANGES.find((change) => change === word);
-}
