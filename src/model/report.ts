@@ -317,3 +317,14 @@ export interface DropCount {
   /** Entries that were removed because the hour of their row is not known. */
   readonly removed: number;
 }
+
+/** What `repair` found. */
+export interface RepairReport {
+  /** Generations that are current again. */
+  readonly files: number;
+  readonly rows: number;
+  /** Files that cannot be read or that a later generation replaces; the next run removes them. */
+  readonly leftOut: number;
+  /** The file that the old ledger was renamed to, if there was one. */
+  readonly setAside: string | undefined;
+}

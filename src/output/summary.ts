@@ -5,6 +5,7 @@ import type {
   Left,
   PlanReport,
   RebuildReport,
+  RepairReport,
   ReportedError,
   RunReport,
   StatusReport,
@@ -18,13 +19,6 @@ import { driftText } from './drift.ts';
 import { bytes, count, duration, plural } from './format.ts';
 import { renderTable, type Column } from './table.ts';
 import { visibleLines } from './visible.ts';
-
-interface RepairReport {
-  readonly files: number;
-  readonly rows: number;
-  readonly leftOut: number;
-  readonly setAside: string | undefined;
-}
 
 const left = (title: string): Column => ({ title });
 const right = (title: string): Column => ({ title, align: 'right' });

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { EXIT, InsightsError } from '../../kernel/errors.ts';
 import { commitFile, systemFiles, TEMPORARY } from '../../kernel/files.ts';
+import type { RepairReport } from '../../model/report.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { asCount, asText } from '../ledger/cells.ts';
@@ -25,26 +26,16 @@ import { FILE_FINGERPRINTS, dropFileFingerprints, insertPartitions, readBack } f
 import { isRefusal } from './verify.ts';
 import { ZERO_SQL, foldSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
-export interface RepairResult {
-  /** Generations that are current again. */
-  readonly files: number;
-  readonly rows: number;
-  /** Files that cannot be read or that a later generation replaces; the next run removes them. */
-  readonly leftOut: number;
-  /** The file that the old ledger was renamed to, if there was one. */
-  readonly setAside: string | undefined;
-}
-
 const GROUP = 200;
 
 /**
  * Rebuilds the ledger of a data directory. The old one is set aside even if it can be opened: repair starts from the files.
  * The new ledger gets its name only when it is complete: with half a ledger, the next run would delete files as unknown.
  */
-export async function repair(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<RepairResult> {
+export async function repair(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<RepairReport> {
   // The old ledger is held, if it opens, so that no run changes the files that are being read.
   const old = await openUnlessDamaged(dataDir, settings, runtime);
-  let adopted: Omit<RepairResult, 'setAside'>;
+  let adopted: Omit<RepairReport, 'setAside'>;
   try {
     await removeUnfinished(dataDir, settings, runtime);
     await using ledger = await openLedger(dataDir, settings, runtime, { adopting: true });
@@ -105,7 +96,7 @@ interface Found extends GenerationName {
   readonly file: string;
 }
 
-async function adopt(ledger: Ledger): Promise<Omit<RepairResult, 'setAside'>> {
+async function adopt(ledger: Ledger): Promise<Omit<RepairReport, 'setAside'>> {
   const found = await generationsOnDisk(ledger);
   const published = await manifestFiles(ledger);
   const groups = new Map<string, Found[]>();

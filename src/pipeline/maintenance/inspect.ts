@@ -8,11 +8,10 @@ import { publish } from '../../load/publish/publish.ts';
 import { backup } from '../../load/maintenance/backup.ts';
 import type { BackupReport } from '../../load/maintenance/backup.ts';
 import { repair } from '../../load/maintenance/repair.ts';
-import type { RepairResult } from '../../load/maintenance/repair.ts';
+import type { RepairReport, VerifyReport } from '../../model/report.ts';
 import { verifyFiles, verifyMarts } from '../../load/maintenance/verify.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { exitCodeOf } from '../failure.ts';
-import type { VerifyReport } from '../../model/report.ts';
 import { eachTable } from '../each-table.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import type { RunRequest } from '../request.ts';
@@ -82,7 +81,7 @@ export async function verifyLake(
  * Rebuilds the ledger from the Parquet files alone; what they do not tell, the next run asks the source. What is there is
  * published: the old catalogue names files that may be gone, marts among them, which are made anew.
  */
-export async function repairLake(config: Config, runtime: Runtime): Promise<RepairResult> {
+export async function repairLake(config: Config, runtime: Runtime): Promise<RepairReport> {
   const settings = lakeSettings(config);
   const result = await onDisk(config.dataDir, () => repair(config.dataDir, settings, runtime));
   // An empty lake gets no catalogue: a disk that is not mounted must not take the place of one that is there.
