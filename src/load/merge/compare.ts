@@ -1,7 +1,7 @@
 /**
- * What a staged batch would change, period by period, before anything is written: the guard against mass loss looks at
- * it, and a period in which nothing differs is left alone. Ids and content are compared as 64-bit hashes, so the joins
- * never hold a row's properties.
+ * Counts what a staged batch would change in each period before anything is written. The guard against mass loss checks the
+ * counts, and a period without a difference is not rewritten. Rows are compared by id and a 64-bit hash of their content, so
+ * the joins never hold a row's properties.
  */
 import { join } from 'node:path';
 import { DAY, HOUR, floorTo } from '../../kernel/instant.ts';
@@ -10,33 +10,25 @@ import { contains, intersection } from '../../kernel/windows.ts';
 import type { Batch } from '../../model/page.ts';
 import type { Table } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
-import { big, count, text } from '../ledger/engine.ts';
-import { formOf } from '../store/form.ts';
+import { asBigInt, asCount, asFlag, asInstant, asText } from '../ledger/cells.ts';
+import { FORM_SHAPE } from '../store/form.ts';
 import type { Form } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { createEmpty, EXCESS_COPIES, ID_COLLISIONS, MOVED_OUT, STAGED } from './merge-tables.ts';
 import { dayPeriod } from '../../model/period.ts';
 import type { Period } from '../../model/period.ts';
-import {
-  contentHashSql,
-  hourNumberSql,
-  insideSql,
-  instantOf,
-  instantSql,
-  tableFilterSql,
-  parquetSql,
-} from '../ledger/sql.ts';
+import { contentHashSql, hourNumberSql, insideSql, instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
 /** The rows of one period that a batch touches, and the generation that holds the period now. */
 export interface Unit {
   readonly period: Period;
-  /** The batch's windows, clipped to the period; empty when it only adds to what is held. */
+  /** The batch's windows inside the period; empty when the batch only adds rows. */
   readonly windows: readonly Window[];
-  /** The windows leave nothing of the old generation. */
+  /** The windows cover the whole period, so that no row of the old generation is kept. */
   readonly whole: boolean;
   /** Absolute path of the current generation. */
   readonly oldFile: string | undefined;
-  /** The rules that file was written under. */
+  /** The rules under which that file was written. */
   readonly oldForm: Form;
   /** Rows of the current generation. */
   readonly held: number;
@@ -55,27 +47,43 @@ export interface Comparison {
   readonly changed: boolean;
 }
 
-/** Periods that have staged rows or an old generation below the batch's windows; days whose windows are empty need no file. */
+/**
+ * The periods that the batch's windows (or its staged rows, when it has no windows) cover and that have staged rows or a
+ * current generation. A day with neither needs no file. `days`: staged rows by UTC day.
+ */
 export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<bigint, number>): Promise<Unit[]> {
   const adds = batch.windows.length === 0;
   const spans = adds ? daySpans(days) : batch.windows;
   const [first, last] = [spans[0], spans.at(-1)];
   if (!first || !last) return [];
-  const known = await ledger.rawRows(
-    `select period, epoch_us(from_ts)::varchar as lo, epoch_us(to_ts)::varchar as hi, file, generation, rows, promotion, privacy, superseded_at is null as current
+  const known = await ledger.rows(
+    `select
+       period, epoch_us(from_ts)::varchar as "from", epoch_us(to_ts)::varchar as "to",
+       file, generation, rows, promotion, privacy, superseded_at is null as current
      from partitions
      where ${tableFilterSql(batch.tenant, batch.table)} and from_ts < ${instantSql(last.to)} and to_ts > ${instantSql(first.from)}`,
+    {
+      period: asText,
+      from: asInstant,
+      to: asInstant,
+      file: asText,
+      generation: asCount,
+      rows: asCount,
+      current: asFlag,
+      ...FORM_SHAPE,
+    },
   );
   const generations = new Map<string, number>();
   const current: { period: Period; file: string; rows: number; form: Form }[] = [];
-  for (const row of known) {
-    const name = text(row, 'period') ?? '';
-    generations.set(name, Math.max(generations.get(name) ?? 0, count(row, 'generation')));
-    if (row['current'] === true) {
-      const period = { name, from: instantOf(row, 'lo'), to: instantOf(row, 'hi') };
-      const file = join(ledger.dataDir, text(row, 'file') ?? '');
-      current.push({ period, file, rows: count(row, 'rows'), form: formOf(row) });
-    }
+  for (const { period: name, from, to, file, generation, rows, promotion, privacy, current: isCurrent } of known) {
+    generations.set(name, Math.max(generations.get(name) ?? 0, generation));
+    if (isCurrent)
+      current.push({
+        period: { name, from, to },
+        file: join(ledger.dataDir, file),
+        rows,
+        form: { promotion, privacy },
+      });
   }
   const months = current.filter(({ period }) => period.to - period.from > DAY);
   const files = new Map(current.map((partition) => [partition.period.name, partition]));
@@ -108,10 +116,11 @@ function daySpans(days: ReadonlyMap<bigint, number>): Window[] {
 }
 
 /**
- * Where windows cover only a part of an hour (or none of it, when the batch only adds), an old row outside them may bear the id of a staged one: the earlier
- * stays, as it would had the hour been loaded at once. Fills EXCESS_COPIES (staged rows) and MOVED_OUT (old rows).
+ * Finds staged rows that have the id of an old row in the same hour, where the old row lies outside the unit's windows. That
+ * happens when windows cover only part of an hour, or none of it when the batch only adds. The earlier row is kept, as it
+ * would be if the whole hour were loaded at once. Fills EXCESS_COPIES (staged rows) and MOVED_OUT (old rows).
  */
-export async function meetOldRows(
+export async function findIdCollisions(
   ledger: Ledger,
   table: Table,
   unit: Unit,
@@ -120,7 +129,7 @@ export async function meetOldRows(
   const adds = unit.windows.length === 0;
   const hours = partialHours(unit.windows);
   if (!unit.oldFile || (!adds && hours.length === 0)) return;
-  const met = adds ? `select ${hourNumberSql()} from ${STAGED} where reason is null` : hours.join(', ');
+  const affected = adds ? `select ${hourNumberSql()} from ${STAGED} where reason is null` : hours.join(', ');
   const id = lakeName(table, table.id);
   await createEmpty(ledger, ID_COLLISIONS);
   await ledger.run(
@@ -132,15 +141,15 @@ export async function meetOldRows(
      from (
        select ${hourNumberSql()} as hour, "${id}" as id, "timestamp" as moment, ${contentHashSql(table)} as content
        from ${parquetSql([unit.oldFile])}
-       where ${hourNumberSql()} in (${met})
+       where ${hourNumberSql()} in (${affected})
          and not ${insideSql(unit.windows)} and not ${insideSql(keepMissing)}
      ) as old
      join ${STAGED} as staged on "${id}" = old.id and ${hourNumberSql()} = old.hour
      where reason is null and staged.rowid not in (select row_id from ${EXCESS_COPIES})`,
   );
-  const [collisions] = await ledger.rawRows(`select count(*) as n from ${ID_COLLISIONS}`);
-  if (count(collisions, 'n') === 0) return;
-  // Staged copies of a staged row that is now a copy itself are copies of the old row.
+  const collisions = await ledger.row(`select count(*) as n from ${ID_COLLISIONS}`, { n: asCount });
+  if (collisions.n === 0) return;
+  // Where the old row is the earliest, the staged copies found before are copies of it, too.
   await ledger.run(
     `update ${EXCESS_COPIES} as copies set kept_minute = old_minute from ${ID_COLLISIONS} as collision
      where old_first and copies.id = collision.id and copies.hour = collision.hour`,
@@ -155,7 +164,7 @@ export async function meetOldRows(
   );
 }
 
-/** Old rows that one comparison may read: bounds its joins, while many small days share one. */
+/** Old rows that one comparison may read. It limits the memory of the joins and still lets many small days share one. */
 const ROWS_AT_ONCE = 2_000_000;
 
 /** Counts what the new generation of each period would change. */
@@ -198,9 +207,9 @@ async function compareTogether(
   const files = units.flatMap((unit) => unit.oldFile ?? []);
   const periods = units.map(({ period }) => period);
   const windows = units.flatMap((unit) => unit.windows);
-  const rows = await ledger.rawRows(
+  const byDay = await ledger.rows(
     `with old as (
-       select ${hourNumberSql()} as hour, "${id}" as id, ${contentHashSql(table)} as content, ${insideSql(keepMissing)} as spared
+       select ${hourNumberSql()} as hour, "${id}" as id, ${contentHashSql(table)} as content, ${insideSql(keepMissing)} as is_protected
        from ${parquetSql(files)}
        where ${insideSql(windows)}
      ),
@@ -212,52 +221,66 @@ async function compareTogether(
      pairs as (
        select
          coalesce(old.hour, fresh.hour) // 24 as day,
-         old.id is not null as was, coalesce(spared, false) as spared, fresh.id is not null as is_now, old.content = fresh.content as same
+         old.id is not null as is_old, fresh.id is not null as is_fresh,
+         coalesce(is_protected, false) as is_protected, old.content = fresh.content as same
        from old full join fresh on old.id = fresh.id and old.hour = fresh.hour
      )
      select
        day,
-       count(*) filter (where was) as inside,
-       count(*) filter (where is_now and not was) as inserted,
-       count(*) filter (where was and not is_now and not spared) as removed,
-       count(*) filter (where was and not is_now and spared) as spared,
-       count(*) filter (where was and is_now and same) as unchanged,
-       count(*) filter (where was and is_now and not same) as replaced,
-       0 as moved_out
-     from pairs group by day
-     union all by name
-     select hour // 24 as day, count(*) as moved_out from ${MOVED_OUT} group by 1`,
+       count(*) filter (where is_old) as inside,
+       count(*) filter (where is_fresh and not is_old) as inserted,
+       count(*) filter (where is_old and not is_fresh and not is_protected) as removed,
+       count(*) filter (where is_old and not is_fresh and is_protected) as kept,
+       count(*) filter (where is_old and is_fresh and same) as unchanged,
+       count(*) filter (where is_old and is_fresh and not same) as replaced
+     from pairs group by day`,
+    {
+      day: asBigInt,
+      inside: asCount,
+      inserted: asCount,
+      removed: asCount,
+      kept: asCount,
+      unchanged: asCount,
+      replaced: asCount,
+    },
   );
+  const movedByDay = await ledger.rows(`select hour // 24 as day, count(*) as rows from ${MOVED_OUT} group by day`, {
+    day: asBigInt,
+    rows: asCount,
+  });
   for (const unit of units) {
-    const days = rows.filter(
-      (row) => big(row, 'day') * DAY >= unit.period.from && big(row, 'day') * DAY < unit.period.to,
-    );
-    const sum = (name: string): number => days.reduce((total, row) => total + count(row, name), 0);
+    const days = byDay.filter(({ day }) => contains(unit.period, day * DAY));
+    const sum = (count: (day: (typeof days)[number]) => number): number =>
+      days.reduce((total, day) => total + count(day), 0);
     const [inserted, replaced, removed, unchanged] = [
-      sum('inserted'),
-      sum('replaced'),
-      sum('removed'),
-      sum('unchanged'),
+      sum((day) => day.inserted),
+      sum((day) => day.replaced),
+      sum((day) => day.removed),
+      sum((day) => day.unchanged),
     ];
-    const movedOut = sum('moved_out');
+    const movedOut = movedByDay.reduce(
+      (total, { day, rows }) => total + (contains(unit.period, day * DAY) ? rows : 0),
+      0,
+    );
+    const outside = unit.held - sum((day) => day.inside) - movedOut;
     result.set(unit, {
       inserted,
       replaced,
       removed,
       unchanged,
-      rowsAfter: unit.held - sum('inside') - movedOut + sum('spared') + unchanged + replaced + inserted,
+      rowsAfter: outside + sum((day) => day.kept) + unchanged + replaced + inserted,
       changed: inserted + replaced + removed + movedOut > 0,
     });
   }
 }
 
-/** Staged rows that go into the period's new generation. */
+/** True for a row of STAGED that goes into the unit's new generation. */
 export function loadedSql({ period }: Unit): string {
   return `reason is null and ${insideSql([period])} and rowid not in (select row_id from ${EXCESS_COPIES})`;
 }
 
-/** Rows of MOVED_OUT in the period. */
-export function hourInside({ period }: Unit): string {
+/** True for a row of MOVED_OUT in the unit's period. */
+export function movedFromSql({ period }: Unit): string {
   return `hour >= ${period.from / HOUR} and hour < ${period.to / HOUR}`;
 }
 
@@ -267,7 +290,7 @@ function sumDays({ from, to }: Period, days: ReadonlyMap<bigint, number>): numbe
   return sum;
 }
 
-/** Numbers since 1970 of the hours that the windows cover in part: only the edges of a window can. */
+/** Hours that the windows cover only in part, as numbers since 1970: such an hour is at an edge of a window. */
 function partialHours(windows: readonly Window[]): bigint[] {
   const covered = new Map<bigint, bigint>();
   for (const window of windows) {

@@ -1,18 +1,20 @@
 /**
- * One complete batch of landed pages into the lake: stage, compare, write, read back, record.
+ * Merges one complete batch of landed pages into the lake: stage, compare, write, read back, record. merge-tables.ts
+ * describes the tables that these steps share.
  *
- * New generation of a touched period = old rows outside the batch's windows ∪ staged rows, one copy of an id an hour.
- * Order of durability: every new file is flushed and named before the one ledger transaction that makes all of them
- * current; files that the ledger does not know are orphans, which `recover` removes. So a merge that is killed between
- * any two steps has either not happened or happened whole, and running it again gives the same lake.
+ * The new generation of a changed period is the old rows outside the batch's windows plus the staged rows, with one row per
+ * id and hour. Every new file is flushed and named before the one ledger transaction that makes all of them current. Files
+ * that the ledger does not know are orphans, which `recover` removes. So a merge that is killed between any two steps has
+ * happened completely or not at all, and running it again gives the same lake.
  */
 import { InsightsError, MassLossError, PartError } from '../../kernel/errors.ts';
 import type { Window } from '../../kernel/instant.ts';
 import type { Batch, LandedPage } from '../../model/page.ts';
 import { TABLES } from '../../model/tables.ts';
-import { compareUnits, meetOldRows, planUnits } from './compare.ts';
+import { compareUnits, findIdCollisions, planUnits } from './compare.ts';
 import type { Comparison, Unit } from './compare.ts';
-import { count, OutOfMemoryError } from '../ledger/engine.ts';
+import { asCount } from '../ledger/cells.ts';
+import { OutOfMemoryError } from '../ledger/engine.ts';
 import { commitGeneration } from '../store/generation.ts';
 import { copyGeneration } from './write-unit.ts';
 import type { Copied, Generation } from '../store/generation.ts';
@@ -29,33 +31,33 @@ export interface MergeOptions {
   readonly run: string;
   /** Refuse a merge that removes more than `settings.deletes` of a partition. @default true */
   readonly guard?: boolean;
-  /** Windows at or behind the retention edge: rows missing there have expired, not vanished, and are kept. */
+  /** Windows at or before the retention edge: rows missing there have expired at the source and are kept. */
   readonly keepMissing?: readonly Window[];
-  /** Called after each durable step, in order; what it throws stops the merge there (crash tests). */
+  /** Called after each durable step, in order. If it throws, the merge stops there (crash tests). */
   readonly onStep?: (step: string) => void | Promise<void>;
 }
 
 export interface MergeResult {
   readonly inserted: number;
-  /** Same id and hour, other content. */
+  /** Same id and hour, different content. */
   readonly replaced: number;
   /** Gone at the source. */
   readonly removed: number;
   readonly unchanged: number;
-  /** Copies beyond the first, left out of the lake. */
+  /** Copies beyond the first row of an id and hour, which are not in the lake. */
   readonly duplicates: number;
   readonly quarantined: number;
-  /** Periods written anew, with their bytes. */
+  /** Periods that were rewritten or became empty, and the bytes written. */
   readonly days: number;
   readonly bytes: number;
-  /** The batch had been merged by an earlier run: nothing was done. */
+  /** An earlier run had merged the batch: nothing was done. */
   readonly already: boolean;
   readonly ms: Readonly<Record<'stage' | 'compare' | 'write' | 'readBack' | 'record', number>>;
 }
 
 /**
- * Merges a batch; all of its pages must be given. Throws SourceError (a page is refused: its landed file is removed so
- * that it is asked again), MassLossError, DiskError, DamagedError; the lake is unchanged then.
+ * Merges a batch; `landed` must hold all of its pages. Throws PartError (a page was refused; its landed file is deleted so
+ * that it will be fetched again), MassLossError, DiskError or DamagedError; the lake is then unchanged.
  */
 export async function mergeBatch(
   ledger: Ledger,
@@ -68,7 +70,6 @@ export async function mergeBatch(
       return await merge(ledger, batch, landed, options);
     } catch (caught) {
       const error = giantRow(caught, ledger, batch, landed) ?? caught;
-      // What was refused is asked again.
       if (error instanceof PartError)
         await Promise.all(refusedFiles(error, landed).map((file) => ledger.files.rm(file, { force: true })));
       throw error;
@@ -85,10 +86,11 @@ async function merge(
   { run, guard = true, keepMissing = [], onStep }: MergeOptions,
 ): Promise<MergeResult> {
   const ms = { ...NO_TIME };
-  const merged = await ledger.rawRows(
+  const merged = await ledger.row(
     `select count(*) as n from batches where ${tableFilterSql(batch.tenant, batch.table)} and id = ${sqlText(batch.id)}`,
+    { n: asCount },
   );
-  if (count(merged[0], 'n') > 0) {
+  if (merged.n > 0) {
     return { ...NOTHING, already: true, ms };
   }
   requireComplete(batch, landed);
@@ -99,11 +101,11 @@ async function merge(
 
 interface ApplyOptions extends MergeOptions {
   readonly ms?: typeof NO_TIME;
-  /** Moves rows out of or into the quarantine, in place of replacing that of the windows; see `record.ts`. */
+  /** Moves rows between the lake and the quarantine, instead of replacing the quarantine of the windows; see record.ts. */
   readonly moveRows?: () => Promise<string>;
 }
 
-/** What is staged into the lake: compare, write, read back, record. Inside the ledger's exclusive turn. */
+/** Merges what is staged: compare, write, read back, record. Call it inside `ledger.exclusive`. */
 export async function applyStage(
   ledger: Ledger,
   batch: Batch,
@@ -114,7 +116,7 @@ export async function applyStage(
   const timed = timer(ledger, ms);
   const changes = await timed('compare', async () => {
     const units = await planUnits(ledger, batch, stage.days);
-    for (const unit of units) await meetOldRows(ledger, table, unit, keepMissing);
+    for (const unit of units) await findIdCollisions(ledger, table, unit, keepMissing);
     const compared = await compareUnits(ledger, table, units, keepMissing);
     for (const [unit, comparison] of compared) if (guard) refuseMassLoss(ledger, batch, unit, comparison);
     return [...compared].map(([unit, comparison]) => ({ unit, comparison }));
@@ -156,16 +158,17 @@ export async function applyStage(
 
   const total = (key: 'inserted' | 'replaced' | 'removed' | 'unchanged'): number =>
     changes.reduce((sum, { comparison }) => sum + comparison[key], 0);
-  const [left] = await ledger.rawRows(
-    `select count(*) as n
+  const skipped = await ledger.row(
+    `select count(*) as copies
      from (select 1 from ${EXCESS_COPIES} union all select 1 from ${MOVED_OUT} where kept_minute is not null)`,
+    { copies: asCount },
   );
   return {
     inserted: total('inserted'),
     replaced: total('replaced'),
     removed: total('removed'),
     unchanged: total('unchanged'),
-    duplicates: count(left, 'n'),
+    duplicates: skipped.copies,
     quarantined: stage.quarantined,
     days: changed.length,
     bytes: generations.reduce((sum, generation) => sum + generation.bytes, 0),
@@ -188,7 +191,7 @@ function timer(
   };
 }
 
-/** Files flushed at the same time: the disk orders them better than we do; 1,800 small days take half as long. */
+/** Files flushed at the same time, so that the disk can order the writes: 1,800 small days then take half as long. */
 const COMMITTED_TOGETHER = 16;
 
 const NOTHING = {
@@ -202,7 +205,7 @@ const NOTHING = {
   bytes: 0,
 } as const;
 
-/** Merging a part of a batch would remove the rows of its missing pages: a programmer's error, so refused. */
+/** Merging part of a batch would remove the rows of its missing pages. A caller that tries has a defect. */
 function requireComplete(batch: Batch, landed: readonly LandedPage[]): void {
   const have = new Set(landed.map(({ page }) => page.id));
   const missing = batch.pages.filter((page) => !have.has(page.id)).length;
@@ -213,19 +216,19 @@ function requireComplete(batch: Batch, landed: readonly LandedPage[]): void {
   );
 }
 
-/** A row from which the engine's memory can be the row's fault: measured, 384 MB suffice for one of 20 MB and not for one of 30. */
+/** From this size on, a row can exhaust the engine's memory. Measured: 384 MB are enough for a row of 20 MB, not for 30 MB. */
 const GIANT_ROW = 4 << 20;
 
-/** A value of the engine is never spilled, so that a giant row ends a merge. The page that holds it is then in the way of no other. */
+/** The engine never spills a single value, so a giant row makes a merge fail. Refusing its page lets the other pages load. */
 function giantRow(error: unknown, ledger: Ledger, batch: Batch, landed: readonly LandedPage[]): PartError | undefined {
   if (!(error instanceof OutOfMemoryError)) return undefined;
   const [page] = [...landed].sort((a, b) => b.largestRow - a.largestRow);
   if (page === undefined || page.largestRow < GIANT_ROW) return undefined;
   const megabytes = Math.round(page.largestRow / 1e6);
   return new PartError(
-    `A row of ${megabytes} MB is more than the engine can take apart within ${ledger.settings.memoryLimit}: its page was refused`,
+    `A row of ${megabytes} MB needs more memory than the engine's limit of ${ledger.settings.memoryLimit}: its page was refused`,
     {
-      hint: `Raise engine.memoryLimit to about ${megabytes * 20} MB, or drop the key that is so large (docs/privacy.md); the page is asked again by the next run.`,
+      hint: `Raise engine.memoryLimit to about ${megabytes * 20} MB, or drop the large key with a privacy rule if you do not need it (docs/privacy.md). The next run fetches the page again.`,
       where: { tenant: batch.tenant, table: batch.table },
       page: page.page.id,
     },
@@ -243,7 +246,7 @@ function refuseMassLoss(ledger: Ledger, batch: Batch, unit: Unit, { removed }: C
   throw new MassLossError(
     `${removed} of ${held} rows of ${batch.table} in ${unit.period.name} vanished at the source: nothing was changed`,
     {
-      hint: 'Check the source. If the loss is right, run again with --allow-deletes.',
+      hint: 'Check the source. If the rows were deleted there on purpose, run again with --allow-deletes.',
       where: { tenant: batch.tenant, table: batch.table, period: unit.period.name, removed, held },
     },
   );

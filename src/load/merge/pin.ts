@@ -1,16 +1,17 @@
 /**
- * The tenant id that a tenant's rows must carry, set by a person. It is pinned as first seen, so a first answer with
- * another tenant's rows pins the wrong one: then the lake holds what it must not, and the quarantine what is wanted.
+ * Sets the pinned tenant id of a tenant by hand. A merge pins the first id that it sees, so a first answer with another
+ * tenant's rows pins the wrong one: the lake then holds foreign rows, and the tenant's own rows are in quarantine.
  *
- * Rows of the lake that carry another id than the new one move into the quarantine, with a text that says the same as
- * the source's did (ids in lower case, instants to the microsecond); `replayQuarantined` brings in those that are wanted.
+ * Rows of the lake with another id than the new one move into the quarantine. Their text is written from the lake's columns
+ * and is equivalent to the source's (ids in lower case, instants to the microsecond). Afterwards `replayQuarantined` loads
+ * the tenant's own rows.
  */
 import { join } from 'node:path';
 import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
 import type { Table, TableName } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { count, text } from '../ledger/engine.ts';
+import { asBigInt, asCount, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { applyStage } from './merge.ts';
 import { updateProfile } from '../ledger/profile.ts';
@@ -18,37 +19,55 @@ import { hourNumberSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 import { createStage, MOVED_OUT } from './merge-tables.ts';
 import { dropStage } from './staging.ts';
 
-/** Pins the id and puts foreign rows of the lake into quarantine; returns how many. Again with the same id, it changes nothing. */
+/**
+ * Pins the id and moves foreign rows of the lake into the quarantine; returns their number. Calling it again with the same
+ * id changes nothing.
+ */
 export async function pinTenantId(ledger: Ledger, tenant: string, id: string, run: string): Promise<number> {
   await updateProfile(ledger, tenant, { pinnedTenantId: id });
   return ledger.exclusive(async () => {
-    let moved = 0;
+    let quarantined = 0;
     for (const table of TABLE_NAMES) {
-      const files = await ledger.rawRows(
+      const partitions = await ledger.rows(
         `select period, file from partitions where ${tableFilterSql(tenant, table)} and superseded_at is null order by period`,
+        { period: asText, file: asText },
       );
-      for (const row of files) {
-        const file = join(ledger.dataDir, text(row, 'file') ?? '');
-        const batch = `${run}-${TABLES[table].lakeName}-${text(row, 'period') ?? ''}`;
+      for (const { period, file } of partitions) {
         try {
-          moved += await expelForeign(ledger, { tenant, table }, { file, id, run: batch });
+          quarantined += await quarantineForeign(ledger, {
+            tenant,
+            table,
+            file: join(ledger.dataDir, file),
+            id,
+            batchId: `${run}-${TABLES[table].lakeName}-${period}`,
+          });
         } finally {
           await dropStage(ledger);
         }
       }
     }
-    return moved;
+    return quarantined;
   });
 }
 
-async function expelForeign(
-  ledger: Ledger,
-  { tenant, table }: { readonly tenant: string; readonly table: TableName },
-  { file, id, run }: { readonly file: string; readonly id: string; readonly run: string },
-): Promise<number> {
+interface Partition {
+  readonly tenant: string;
+  readonly table: TableName;
+  /** Absolute path. */
+  readonly file: string;
+  /** The tenant id that its rows must have. */
+  readonly id: string;
+  readonly batchId: string;
+}
+
+/** Moves the foreign rows of one file into the quarantine, as a batch without staged rows; returns their number. */
+async function quarantineForeign(ledger: Ledger, { tenant, table, file, id, batchId }: Partition): Promise<number> {
   const foreign = `from ${parquetSql([file])} where source_tenant_id <> ${sqlText(id)}`;
-  const rows = await ledger.rawRows(`select ${hourNumberSql()} // 24 as day, count(*) as n ${foreign} group by 1`);
-  if (rows.length === 0) return 0;
+  const days = await ledger.rows(`select ${hourNumberSql()} // 24 as day, count(*) as rows ${foreign} group by day`, {
+    day: asBigInt,
+    rows: asCount,
+  });
+  if (days.length === 0) return 0;
   const definition = ledger.settings.tables[table];
   const idName = lakeName(definition, definition.id);
   await createStage(ledger, definition);
@@ -61,7 +80,7 @@ async function expelForeign(
       `insert into quarantine
        select
          ${sqlText(tenant)}, ${sqlText(table)}, "timestamp", date_trunc('hour', "timestamp"), date_trunc('minute', "timestamp"),
-         'lake', ${sqlText(run)}, 'foreign_tenant', "${idName}", ${definition.privacy.length === 0 ? rawSql(definition) : 'null'}, null,
+         'lake', ${sqlText(batchId)}, 'foreign_tenant', "${idName}", ${definition.privacy.length === 0 ? rawSql(definition) : 'null'}, null,
          json_array(json_array(epoch_us(date_trunc('minute', "timestamp"))::varchar,
            (epoch_us(date_trunc('minute', "timestamp")) + 60000000)::varchar))::varchar,
          null
@@ -69,19 +88,22 @@ async function expelForeign(
     );
     return `select distinct make_timestamptz(hour * 3600000000) as hour from ${MOVED_OUT}`;
   };
-  const days = new Map(rows.map((row) => [BigInt(text(row, 'day') ?? 0), 0]));
-  const stage = { days, quarantined: 0, pin: undefined };
-  await applyStage(ledger, { id: run, tenant, table, windows: [], pages: [] }, stage, { run, moveRows });
-  return rows.reduce((sum, row) => sum + count(row, 'n'), 0);
+  await applyStage(
+    ledger,
+    { id: batchId, tenant, table, windows: [], pages: [] },
+    { days: new Map(days.map(({ day }) => [day, 0])), quarantined: 0, pin: undefined },
+    { run: batchId, moveRows },
+  );
+  return days.reduce((sum, { rows }) => sum + rows, 0);
 }
 
-/** A row of the lake as the array of cells that a page's answer holds. */
+/** A row of the lake as JSON text: the array of cells that a page's answer would hold. */
 function rawSql(table: Table): string {
   const cells = table.columns.map((column) => {
     const name = `"${column.lake}"`;
     if (column.anyJson) return `'[' || ${name}::varchar || ']'`;
     if (column.type === 'datetime') return `strftime(${name}, '%Y-%m-%dT%H:%M:%S.%fZ')`;
-    // A text that was no JSON stands in the lake as a JSON string.
+    // Text that was not JSON is a JSON string in the lake.
     if (column.type === 'dynamic')
       return `case when json_type(${name}) = 'VARCHAR' then ${name} ->> '$' else ${name}::varchar end`;
     return name;

@@ -1,6 +1,6 @@
 /**
- * The end of a merge: fingerprints read back from the written files, then one ledger transaction in which all of the
- * batch becomes true at once.
+ * The end of a merge: fingerprints are read back from the written files, then one ledger transaction records everything that
+ * the batch changed.
  */
 import { join } from 'node:path';
 import { HOUR, floorTo } from '../../kernel/instant.ts';
@@ -9,9 +9,10 @@ import type { Batch } from '../../model/page.ts';
 import { TABLES } from '../../model/tables.ts';
 import { countedSql } from '../../transform/stage.ts';
 import { lakeName } from '../../transform/lake.ts';
-import { sqlText } from '../../kernel/sql.ts';
+import { sqlText, sqlTexts } from '../../kernel/sql.ts';
+import type { Period } from '../../model/period.ts';
 import type { Unit } from './compare.ts';
-import { count } from '../ledger/engine.ts';
+import { asCount } from '../ledger/cells.ts';
 import {
   createEmpty,
   EXCESS_COPIES,
@@ -43,22 +44,23 @@ interface MergeRecord {
   readonly batch: Batch;
   readonly run: string;
   readonly keepMissing: readonly Window[];
-  /** Periods with a new generation, or with none any more. */
+  /** Periods that have a new generation or became empty. */
   readonly changed: readonly Unit[];
   readonly generations: readonly Generation[];
   readonly pin: string | undefined;
   /**
-   * Moves rows out of or into the quarantine, in place of replacing that of the windows; returns a select of the hours
-   * whose accounts it touched.
+   * Moves rows between the lake and the quarantine, instead of replacing the quarantine of the windows. Returns a select of
+   * the hours whose accounts it changed.
    */
   readonly moveRows: (() => Promise<string>) | undefined;
   readonly onStep: ((step: string) => void | Promise<void>) | undefined;
   readonly readBackMs: (spent: number) => void;
 }
 
-/** Makes a batch's new generations current, and its hours' accounts what the files on disk say. */
+/** Makes a batch's new generations current and computes its hours' accounts from the files on disk. */
 export async function recordMerge(ledger: Ledger, record: MergeRecord): Promise<void> {
   const { batch, run, changed, generations, pin, keepMissing, onStep } = record;
+  const periods = changed.map(({ period }) => period);
   const { runtime } = ledger;
   const startMs = runtime.monotonic();
   await readBack(ledger, batch, generations);
@@ -66,13 +68,14 @@ export async function recordMerge(ledger: Ledger, record: MergeRecord): Promise<
   await onStep?.('read back');
   await ledger.transaction(async () => {
     if (pin !== undefined) await learn(ledger, batch.tenant, { pinnedTenantId: pin });
-    await supersede(ledger, batch, changed);
+    await supersede(ledger, batch, periods);
     await insertPartitions(ledger, batch, generations, run);
-    await replaceDuplicates(ledger, batch, changed, generations, keepMissing);
-    const moved = await record.moveRows?.();
-    if (moved === undefined) await replaceQuarantine(ledger, batch, keepMissing, run);
-    await touchHours(ledger, batch, changed, moved, run);
-    if (moved !== undefined)
+    await replaceDuplicates(ledger, batch, periods, generations, keepMissing);
+    const movedHours = await record.moveRows?.();
+    if (movedHours === undefined) await replaceQuarantine(ledger, batch, keepMissing, run);
+    await findTouchedHours(ledger, batch, periods, movedHours);
+    await updateAccounts(ledger, batch, periods, run);
+    if (movedHours !== undefined)
       await judgeBySource(ledger, batch.tenant, batch.table, `select hour from ${TOUCHED_HOURS}`);
     await ledger.run(
       `insert into batches values ($1, ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, ${sqlText(run)}, ${ledger.nowSql()})`,
@@ -82,9 +85,9 @@ export async function recordMerge(ledger: Ledger, record: MergeRecord): Promise<
   });
 }
 
-async function supersede(ledger: Ledger, batch: Batch, changed: readonly Unit[]): Promise<void> {
-  if (changed.length === 0) return;
-  const names = changed.map(({ period }) => sqlText(period.name)).join(', ');
+async function supersede(ledger: Ledger, batch: Batch, periods: readonly Period[]): Promise<void> {
+  if (periods.length === 0) return;
+  const names = sqlTexts(periods.map(({ name }) => name));
   await ledger.run(
     `update partitions set superseded_at = ${ledger.nowSql()}
      where ${tableFilterSql(batch.tenant, batch.table)} and superseded_at is null and period in (${names})`,
@@ -92,18 +95,18 @@ async function supersede(ledger: Ledger, batch: Batch, changed: readonly Unit[])
 }
 
 /**
- * The duplicates of the windows are those just seen. Outside the windows, in the same hours, a copy that was left out
- * may have lost the row it was a copy of: it is then forgotten, so that the hour's account shows the missing row and
- * the next reconcile asks for it.
+ * Replaces the duplicates of the windows by those just found. In the rewritten periods outside the windows, a duplicate may
+ * have lost the row that was kept for it. Such a duplicate is deleted, so that the hour's account shows the missing row and
+ * the next run fetches it.
  */
 async function replaceDuplicates(
   ledger: Ledger,
   batch: Batch,
-  changed: readonly Unit[],
+  periods: readonly Window[],
   generations: readonly Generation[],
   keepMissing: readonly Window[],
 ): Promise<void> {
-  const mine = tableFilterSql(batch.tenant, batch.table);
+  const ofTable = tableFilterSql(batch.tenant, batch.table);
   const id = lakeName(TABLES[batch.table], TABLES[batch.table].id);
   const inWindows = insideSql(batch.windows, 'duplicates.minute');
   const seenAgain =
@@ -112,7 +115,7 @@ async function replaceDuplicates(
       : `and (not ${insideSql(keepMissing, 'minute')} or exists (
            select 1 from ${STAGED} as staged where reason is null and staged."${id}" = duplicates.id
            and staged."timestamp" >= duplicates.hour and staged."timestamp" < ${hourEndSql('duplicates.hour')}))`;
-  await ledger.run(`delete from duplicates where ${mine} and ${inWindows} ${seenAgain}`);
+  await ledger.run(`delete from duplicates where ${ofTable} and ${inWindows} ${seenAgain}`);
   await ledger.run(
     `insert into duplicates
      select ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, make_timestamptz(hour * 3600000000), minute, kept_minute, id, same_content
@@ -122,37 +125,36 @@ async function replaceDuplicates(
        select hour, minute, kept_minute, id, same_content from ${MOVED_OUT} where kept_minute is not null
      )`,
   );
-  if (changed.length === 0) return;
-  const periods = changed.map(({ period }) => period);
-  const orphaned = `${mine} and ${insideSql(periods, 'duplicates.hour')} and not ${inWindows}`;
-  const [row] = await ledger.rawRows(`select count(*) as n from duplicates where ${orphaned}`);
-  if (count(row, 'n') === 0) return;
+  if (periods.length === 0) return;
+  const outside = `${ofTable} and ${insideSql(periods, 'duplicates.hour')} and not ${inWindows}`;
+  const suspects = await ledger.row(`select count(*) as n from duplicates where ${outside}`, { n: asCount });
+  if (suspects.n === 0) return;
   const files = generations.map(({ file }) => join(ledger.dataDir, file));
   const kept =
     files.length === 0
       ? `select null::varchar as id, null::timestamptz as moment where false`
       : `select "${id}" as id, "timestamp" as moment from ${parquetSql(files)}`;
-  // A row that leaves for the quarantine, or has, is still in the account: its copies are copies of it.
-  const expelled = `select id, minute as moment from ${MOVED_OUT} where kept_minute is null
-    union all select id, minute as moment from quarantine where ${mine} and ${insideSql(periods, 'hour')}`;
+  // A row in quarantine, or on its way there, is still in the account, so its duplicates are kept.
+  const quarantined = `select id, minute as moment from ${MOVED_OUT} where kept_minute is null
+    union all select id, minute as moment from quarantine where ${ofTable} and ${insideSql(periods, 'hour')}`;
   await createEmpty(ledger, KEPT_ORIGINALS);
   await ledger.run(
     `insert into ${KEPT_ORIGINALS} by name
      select duplicates.hour, duplicates.id, any_value(date_trunc('minute', kept.moment)) as minute
      from duplicates
-     join (${kept} union all ${expelled}) as kept
+     join (${kept} union all ${quarantined}) as kept
        on kept.id = duplicates.id and kept.moment >= duplicates.hour and kept.moment < ${hourEndSql('duplicates.hour')}
-     where ${orphaned}
+     where ${outside}
      group by all`,
   );
   await ledger.run(
-    `delete from duplicates where ${orphaned}
+    `delete from duplicates where ${outside}
      and not exists (
        select 1 from ${KEPT_ORIGINALS} as original where original.hour = duplicates.hour and original.id = duplicates.id)`,
   );
   await ledger.run(
     `update duplicates set kept_minute = original.minute from ${KEPT_ORIGINALS} as original
-     where ${orphaned} and original.hour = duplicates.hour and original.id = duplicates.id`,
+     where ${outside} and original.hour = duplicates.hour and original.id = duplicates.id`,
   );
 }
 
@@ -162,7 +164,7 @@ async function replaceQuarantine(
   keepMissing: readonly Window[],
   run: string,
 ): Promise<void> {
-  const mine = tableFilterSql(batch.tenant, batch.table);
+  const ofTable = tableFilterSql(batch.tenant, batch.table);
   const id = lakeName(TABLES[batch.table], TABLES[batch.table].id);
   const seenAgain =
     keepMissing.length === 0
@@ -172,7 +174,7 @@ async function replaceQuarantine(
            or (raw is null and exists (
              select 1 from ${STAGED} as staged where reason is not null and staged."${id}" is not distinct from quarantine.id
              and date_trunc('minute', staged."timestamp") = quarantine.minute)))`;
-  await ledger.run(`delete from quarantine where ${mine} and ${insideSql(batch.windows, 'placed_at')} ${seenAgain}`);
+  await ledger.run(`delete from quarantine where ${ofTable} and ${insideSql(batch.windows, 'placed_at')} ${seenAgain}`);
   const counted = countedSql();
   await ledger.run(
     `insert into quarantine
@@ -188,20 +190,14 @@ async function replaceQuarantine(
   );
 }
 
-/** Accounts of every hour in the windows, in the rewritten periods and of the rows that moved. */
-async function touchHours(
+/** Fills TOUCHED_HOURS: all hours of the windows, of the rewritten periods and of `movedHours`, a select of hours. */
+async function findTouchedHours(
   ledger: Ledger,
   batch: Batch,
-  changed: readonly Unit[],
-  moved: string | undefined,
-  run: string,
+  periods: readonly Window[],
+  movedHours: string | undefined,
 ): Promise<void> {
-  const mine = tableFilterSql(batch.tenant, batch.table);
-  const periods = (expression: string): string =>
-    insideSql(
-      changed.map(({ period }) => period),
-      expression,
-    );
+  const ofTable = tableFilterSql(batch.tenant, batch.table);
   await createEmpty(ledger, TOUCHED_HOURS);
   await ledger.run(
     `insert into ${TOUCHED_HOURS} by name
@@ -210,32 +206,27 @@ async function touchHours(
        select make_timestamptz(hour) as hour, make_timestamptz(least(hour + ${HOUR_MICROSECONDS}, hi)) as covered_to
        from (select unnest(range(r[1]::bigint, r[2]::bigint, ${HOUR_MICROSECONDS})) as hour, r[2]::bigint as hi from ${BULK_SQL})
        union all select hour, hour from ${FILE_FINGERPRINTS}
-       ${moved === undefined ? '' : `union all select hour, hour from (${moved})`}
-       union all select hour, hour from hours where ${mine} and ${periods('hour')}
+       ${movedHours === undefined ? '' : `union all select hour, hour from (${movedHours})`}
+       union all select hour, hour from hours where ${ofTable} and ${insideSql(periods, 'hour')}
      )
      group by hour`,
     [JSON.stringify(batch.windows.map(({ from, to }) => [String(floorTo(from, HOUR) / 10n), String(to / 10n)]))],
   );
-  await recountHours(
-    ledger,
-    batch,
-    `case when ${periods('touched.hour')} then coalesce(files.fp, ${ZERO_SQL}) end`,
-    run,
-  );
 }
 
 /**
- * Brings the hours of TOUCHED_HOURS up to date. `lake` is an expression over `touched`
- * and `files` for the files' part; null leaves it as it is. An hour whose account changes is unchecked until the
- * source is compared again; one whose rows only moved from one part of it to another is as proven as before.
+ * Recomputes the accounts of TOUCHED_HOURS. The lake's part changes only in the rewritten periods. An hour whose account
+ * changes is unchecked until it is compared with the source again. An hour whose rows only moved from one part of its
+ * account to another keeps its state.
  */
-async function recountHours(
+async function updateAccounts(
   ledger: Ledger,
   { tenant, table }: Pick<Batch, 'tenant' | 'table'>,
-  lake: string,
+  periods: readonly Window[],
   run: string,
 ): Promise<void> {
-  const mine = tableFilterSql(tenant, table);
+  const ofTable = tableFilterSql(tenant, table);
+  const lake = `case when ${insideSql(periods, 'touched.hour')} then coalesce(files.fp, ${ZERO_SQL}) end`;
   const changedAccount = `${accountSql('hours')} is distinct from ${accountSql('now', 'coalesce(now.lake, hours.lake)')}`;
   await ledger.run(
     `merge into hours using (
@@ -244,8 +235,8 @@ async function recountHours(
          coalesce(copies.fp, ${ZERO_SQL}) as duplicates, coalesce(bad.fp, ${ZERO_SQL}) as quarantined
        from ${TOUCHED_HOURS} as touched
        left join (select hour, ${foldSql('fp')} as fp from ${FILE_FINGERPRINTS} group by hour) as files on files.hour = touched.hour
-       left join (${fingerprintsSql(`duplicates where ${mine}`, 'id', { hour: 'hour' })}) as copies on copies.hour = touched.hour
-       left join (${fingerprintsSql(`quarantine where ${mine} and hour is not null`, 'id', { hour: 'hour' })}) as bad on bad.hour = touched.hour
+       left join (${fingerprintsSql(`duplicates where ${ofTable}`, 'id', { hour: 'hour' })}) as copies on copies.hour = touched.hour
+       left join (${fingerprintsSql(`quarantine where ${ofTable} and hour is not null`, 'id', { hour: 'hour' })}) as bad on bad.hour = touched.hour
      ) as now
      on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = now.hour
      when matched then update set

@@ -1,4 +1,4 @@
-/** A batch's landed pages as temp tables of the engine, judged: what may be loaded, what not, and whose rows these are. */
+/** Stages a batch: reads its landed pages into temporary tables and decides which rows can be loaded. */
 import { join } from 'node:path';
 import { DamagedError, InsightsError, PartError } from '../../kernel/errors.ts';
 import type { Batch, LandedPage } from '../../model/page.ts';
@@ -7,7 +7,8 @@ import type { Table } from '../../model/tables.ts';
 import { disarm } from '../../transform/disarm.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { stageSql } from '../../transform/stage.ts';
-import { count, OutOfMemoryError, text } from '../ledger/engine.ts';
+import { asBigInt, asCount, asOptional, asText } from '../ledger/cells.ts';
+import { OutOfMemoryError } from '../ledger/engine.ts';
 import { dropFileFingerprints } from '../store/file-fingerprints.ts';
 import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -24,13 +25,14 @@ import {
 import { profileOf } from '../ledger/profile.ts';
 import { contentHashSql, hourNumberSql } from '../ledger/sql.ts';
 
+/** From this size of a batch's pages on, memory is given back to the system before and after staging. */
 const LARGE_BYTES = 8 << 20;
 
 export interface Stage {
-  /** UTC day number since 1970 → rows staged, copies of an id counted once. */
+  /** Rows to load by UTC day, as the day's number since 1970. */
   readonly days: ReadonlyMap<bigint, number>;
   readonly quarantined: number;
-  /** The tenant id to pin with this batch; undefined when one is pinned already or no row carries any. */
+  /** The tenant id to pin with this batch; undefined when one is pinned already or no row has one. */
   readonly pin: string | undefined;
 }
 
@@ -38,37 +40,38 @@ export interface Stage {
 export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly LandedPage[]): Promise<Stage> {
   const table = TABLES[batch.table];
   const { pinnedTenantId } = await profileOf(ledger, batch.tenant);
-  // Reading and sorting a large page is the peak of a backfill: it begins without what earlier work has freed, and what
-  // it frees itself is not there when the rows are compared and written.
+  // Staging a large page takes the most memory of a backfill. So memory that earlier work freed is given back first, and
+  // what staging freed is given back before rows are compared and written.
   const isLarge = landed.reduce((sum, page) => sum + page.bytes, 0) >= LARGE_BYTES;
   if (isLarge) await ledger.release();
   const substitutes = await stagePages(ledger, batch, landed, pinnedTenantId, new Map<string, string>());
   let pin: string | undefined;
   if (pinnedTenantId === undefined) {
-    const seen = await ledger.rawRows(
+    const seen = await ledger.rows(
       `select source_tenant_id as id from ${STAGED} where reason is null and source_tenant_id is not null
        group by 1 order by (id = $1) desc, count(*) desc, id`,
+      { id: asText },
       [batch.tenant],
     );
-    pin = seen[0] ? text(seen[0], 'id') : undefined;
+    pin = seen[0]?.id;
     if (seen.length > 1) await stagePages(ledger, batch, landed, pin, substitutes);
   }
-  const quarantined = await refusePages(ledger, batch, landed, substitutes);
+  const quarantined = await checkPages(ledger, batch, landed, substitutes);
   if (isLarge) await ledger.release();
-  return { days: await leaveOutCopies(ledger, table), quarantined, pin };
+  return { days: await findExcessCopies(ledger, table), quarantined, pin };
 }
 
-/** Fills EXCESS_COPIES from STAGED. Returns the staged rows by UTC day, copies of an id counted once. */
-export async function leaveOutCopies(ledger: Ledger, table: Table): Promise<ReadonlyMap<bigint, number>> {
+/** Fills EXCESS_COPIES from STAGED. Returns the other rows that can be loaded by UTC day, as the day's number since 1970. */
+export async function findExcessCopies(ledger: Ledger, table: Table): Promise<ReadonlyMap<bigint, number>> {
   const id = lakeName(table, table.id);
   await createEmpty(ledger, REPEATED_IDS);
   await ledger.run(
     `insert into ${REPEATED_IDS}
      select ${hourNumberSql()} as hour, "${id}" as id from ${STAGED} where reason is null group by all having count(*) > 1`,
   );
-  const [repeated] = await ledger.rawRows(`select count(*) as n from ${REPEATED_IDS}`);
-  // The window function sees only ids that occur twice: over all rows it costs as much as the whole stage.
-  if (count(repeated, 'n') > 0) {
+  const repeated = await ledger.row(`select count(*) as n from ${REPEATED_IDS}`, { n: asCount });
+  // The window function sees only repeated ids: over all rows it would take as long as the rest of staging.
+  if (repeated.n > 0) {
     const order = [`"timestamp"`, ...table.columns.map((column) => `"${column.lake}"::varchar`)].join(', ');
     await ledger.run(
       `insert into ${EXCESS_COPIES}
@@ -87,14 +90,15 @@ export async function leaveOutCopies(ledger: Ledger, table: Table): Promise<Read
        where place > 1`,
     );
   }
-  const days = await ledger.rawRows(
+  const days = await ledger.rows(
     `select epoch_us("timestamp") // 86400000000 as day, count(*) as n
      from ${STAGED} where reason is null and rowid not in (select row_id from ${EXCESS_COPIES}) group by 1`,
+    { day: asBigInt, n: asCount },
   );
-  return new Map(days.map((row) => [BigInt(text(row, 'day') ?? 0), count(row, 'n')]));
+  return new Map(days.map(({ day, n }) => [day, n]));
 }
 
-/** Frees what a batch staged: memory stays flat over any number of batches. */
+/** Drops what a merge has staged and gives its memory back. */
 export async function dropStage(ledger: Ledger): Promise<void> {
   await dropMergeTables(ledger);
   await dropFileFingerprints(ledger);
@@ -123,9 +127,10 @@ async function stagePages(
     await stage(substitutes);
     return substitutes;
   } catch (error) {
-    // The line reader refuses bytes that are not text; any other failure comes again with the copies.
-    const isOfText = error instanceof InsightsError && error.failure === 'unexpected' && !(error instanceof OutOfMemoryError); // prettier-ignore
-    if (!isOfText || substitutes.size > 0) throw error;
+    // The line reader fails on bytes that are not text, and reports no kind of error of its own. Any other failure
+    // occurs again with the disarmed copies.
+    const mayBeBytes = error instanceof InsightsError && error.failure === 'unexpected' && !(error instanceof OutOfMemoryError); // prettier-ignore
+    if (!mayBeBytes || substitutes.size > 0) throw error;
   }
   const copies = new Map<string, string>();
   for (const [index, page] of pages.entries()) {
@@ -137,43 +142,45 @@ async function stagePages(
   return copies;
 }
 
-/** Counts lines and reasons per page; refuses damaged files and pages that are mostly unusable. Returns bad rows. */
-async function refusePages(
+/**
+ * Checks every page. Throws DamagedError when its file holds fewer or more rows than recorded, and PartError when too many of
+ * its rows cannot be loaded. Returns the number of rows that cannot be loaded.
+ */
+async function checkPages(
   ledger: Ledger,
   batch: Batch,
   landed: readonly LandedPage[],
   substitutes: ReadonlyMap<string, string>,
 ): Promise<number> {
-  const rows = await ledger.rawRows(
-    `select landed, coalesce(reason, '') as reason, count(*) as n from ${STAGED} group by 1, 2 order by 1, 2`,
+  const counts = await ledger.rows(
+    `select landed, reason, count(*) as n from ${STAGED} group by 1, 2 order by landed, reason`,
+    { landed: asCount, reason: asOptional(asText), n: asCount },
   );
   let quarantined = 0;
-  for (const [place, page] of landed.entries()) {
-    const reasons = rows.filter((row) => count(row, 'landed') === place);
-    const lines = reasons.reduce((sum, row) => sum + count(row, 'n'), 0);
+  for (const [index, page] of landed.entries()) {
+    const found = counts.filter(({ landed }) => landed === index);
+    const lines = found.reduce((sum, { n }) => sum + n, 0);
     if (lines !== page.rows) {
-      throw new DamagedError(`A landed page holds ${lines} rows, its record says ${page.rows}`, {
-        hint: 'Remove the landing folder of this table; its pages are then asked again.',
+      throw new DamagedError(`The file of a landed page holds ${lines} rows, expected ${page.rows}`, {
+        hint: 'Move the landing folder of this table to another place, then run again: its pages will be fetched again.',
         where: { tenant: batch.tenant, table: batch.table, page: page.page.id },
       });
     }
-    const bad = reasons.filter((row) => text(row, 'reason') !== '');
-    const unusable = bad.reduce((sum, row) => sum + count(row, 'n'), 0);
+    const bad = found.flatMap(({ reason, n }) => (reason === undefined ? [] : [{ reason, n }]));
+    const unusable = bad.reduce((sum, { n }) => sum + n, 0);
     quarantined += unusable;
-    const foreign = bad.some((row) => text(row, 'reason') === 'foreign_tenant' && count(row, 'n') === lines);
+    const foreign = bad.some(({ reason, n }) => reason === 'foreign_tenant' && n === lines);
     const { maxShare, minRows } = guardsOf(ledger.settings, batch.tenant).quarantine;
     if (!foreign && (lines < minRows || unusable <= maxShare * lines)) continue;
-    const counts = bad
-      .map((row) => `${count(row, 'n')} ${(text(row, 'reason') ?? '').replaceAll('_', ' ')}`)
-      .join(', ');
+    const reasons = bad.map(({ reason, n }) => `${n} ${reason.replaceAll('_', ' ')}`).join(', ');
     throw new PartError(
       foreign
-        ? `A page holds only rows of another tenant (${lines}): refused`
-        : `${unusable} of ${lines} rows of a page cannot be loaded (${counts}): the page was refused`,
+        ? `A page holds only rows of another tenant (${lines}): the page was refused`
+        : `${unusable} of ${lines} rows of a page cannot be loaded (${reasons}): the page was refused`,
       {
         hint: foreign
-          ? 'Check that tenant and credential belong together; `insights-etl doctor` shows what rows carry, `tenant pin` corrects what they must.'
-          : 'Run `insights-etl doctor`; the page is asked again by the next run.',
+          ? 'Check that the credential belongs to this tenant. `insights-etl doctor` shows the tenant id of its rows; if the pinned id is wrong, correct it with `insights-etl tenant pin`.'
+          : 'Run `insights-etl doctor` to see what the source sends. The next run fetches the page again.',
         where: { tenant: batch.tenant, table: batch.table },
         page: page.page.id,
       },

@@ -14,7 +14,7 @@ import { text as textOf } from '../../../src/load/ledger/engine.ts';
 import { heldHours } from '../../../src/load/ledger/hours.ts';
 import { mergeBatch } from '../../../src/load/merge/merge.ts';
 import { updateProfile } from '../../../src/load/ledger/profile.ts';
-import { replayQuarantined } from '../../../src/load/merge/quarantine.ts';
+import { replayQuarantined } from '../../../src/load/merge/replay.ts';
 import type { LandedPage } from '../../../src/model/page.ts';
 import { scratchLake, storedRows } from '../../load/support/lake.ts';
 import { chanceOf, ROWS, SEED } from './support/chance.ts';

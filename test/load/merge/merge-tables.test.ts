@@ -5,7 +5,7 @@ import type { Engine } from '../../../src/load/ledger/engine.ts';
 import { updateProfile } from '../../../src/load/ledger/profile.ts';
 import * as tables from '../../../src/load/merge/merge-tables.ts';
 import { pinTenantId } from '../../../src/load/merge/pin.ts';
-import { replayQuarantined } from '../../../src/load/merge/quarantine.ts';
+import { replayQuarantined } from '../../../src/load/merge/replay.ts';
 import { FILE_FINGERPRINTS } from '../../../src/load/store/file-fingerprints.ts';
 import { TABLES } from '../../../src/model/tables.ts';
 import type { TableName } from '../../../src/model/tables.ts';

@@ -9,7 +9,7 @@ import { heldHours } from '../../../src/load/ledger/hours.ts';
 import { LAKE_SETTINGS } from '../support/lake.ts';
 import type { LakeSettings } from '../../../src/load/ledger/ledger.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
-import { replayQuarantined } from '../../../src/load/merge/quarantine.ts';
+import { replayQuarantined } from '../../../src/load/merge/replay.ts';
 import { forgetTexts, rebuild, rebuildDue } from '../../../src/load/maintenance/rebuild.ts';
 import { repair } from '../../../src/load/maintenance/repair.ts';
 import type { PrivacyRule } from '../../../src/model/privacy.ts';

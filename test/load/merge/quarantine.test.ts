@@ -106,7 +106,7 @@ describe('a bad page is refused whole', () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [GOOD]);
     const foreign = load(lake, DAY, [event('x', '2026-07-03T10:00:00Z', { tenant: 'else' })]);
-    await expect(foreign).rejects.toThrow('A page holds only rows of another tenant (1): refused');
+    await expect(foreign).rejects.toThrow('A page holds only rows of another tenant (1): the page was refused');
     expect((await storedRows(lake.ledger)).map((row) => row['event_id'])).toEqual(['good']);
   });
 

@@ -3,12 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
 import { pinTenantId } from '../../../src/load/merge/pin.ts';
 import { readProfile, updateProfile } from '../../../src/load/ledger/profile.ts';
-import {
-  countQuarantine,
-  dropQuarantined,
-  quarantinedRows,
-  replayQuarantined,
-} from '../../../src/load/merge/quarantine.ts';
+import { countQuarantine, dropQuarantined, quarantinedRows } from '../../../src/load/merge/quarantine.ts';
+import { replayQuarantined } from '../../../src/load/merge/replay.ts';
 import { at, event, load, metric, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
