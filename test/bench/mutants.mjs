@@ -22,7 +22,7 @@ const MUTANTS = [
   ['a full page taken for a whole one', 'src/extract/source/kql.ts', '| take ${whole(rowCap + 1)}', '| take ${whole(rowCap)}', 'test/extract/fetch/fetch.test.ts'],
   ['rows counted, not proven', 'src/load/ledger/hours.ts', "grade === 'checksum'\n      ? `${accountSql('hours')} = compared.source`", "grade === 'never'\n      ? `${accountSql('hours')} = compared.source`", 'test/load/ledger/hours.test.ts'],
   ['a landed page asked again', 'src/extract/fetch/fetch.ts', 'if (landed) return landedPages([landed]);', 'if (landed && page.id === "") return landedPages([landed]);', 'test/extract/fetch/fetch.test.ts'],
-  ['no guard against mass loss', 'src/load/merge/merge.ts', 'if (removed <= minRows || removed <= maxShare * held) return;', 'return;', 'test/load/merge/merge.test.ts'],
+  ['no guard against mass loss', 'src/load/merge/merge.ts', 'if (!isMassLoss(removed, held, guardsOf(ledger.settings, batch.tenant).deletes)) return;', 'return;', 'test/load/merge/merge.test.ts'],
   ['old files removed at once', 'src/load/publish/publish.ts', 'Math.trunc(ledger.settings.keepHours * 3600)', '0', 'test/load/publish/publish.test.ts'],
   ['redirects followed', 'src/extract/source/call.ts', "redirect: 'manual'", "redirect: 'follow'", 'test/extract/source/client.test.ts'],
   ['a page of another tenant loaded', 'src/load/merge/staging.ts', 'if (!foreign && (lines', 'if ((lines', 'test/load/merge/quarantine.test.ts'],

@@ -10,6 +10,8 @@ import type { Fingerprint } from '../../model/fingerprint.ts';
 import { DAY, HOUR, floorTo } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import { contains } from '../../kernel/windows.ts';
+import { isMassLoss } from '../../model/mass-loss.ts';
+import type { LossLimit } from '../../model/mass-loss.ts';
 import type { Cell } from '../../model/page.ts';
 import { UNIT_TICKS } from '../source/kql.ts';
 import type { SourceCell, SourceView } from './reconcile.ts';
@@ -46,12 +48,8 @@ export interface CompareOptions {
   readonly retentionEdge?: Instant;
 }
 
-export interface MassLossOptions extends CompareOptions {
-  /** Share of the loaded rows that may vanish from a day, or from the whole range. */
-  readonly maxShare: number;
-  /** Fewer vanished rows than this never count as mass loss. */
-  readonly minRows: number;
-}
+/** The limit applies to each day, and to the whole range. */
+export interface MassLossOptions extends CompareOptions, LossLimit {}
 
 /** A day, or the whole range, that lost too many rows. */
 export interface Loss extends Window {
@@ -86,7 +84,6 @@ export function massLoss(
   held: ReadonlyMap<Instant, HeldCell>,
   options: MassLossOptions,
 ): readonly Loss[] {
-  const { maxShare, minRows } = options;
   const days = new Map<Instant, { heldRows: number; lostRows: number }>();
   const all = { heldRows: 0, lostRows: 0 };
   let range: { from: Instant; to: Instant } | undefined;
@@ -102,7 +99,7 @@ export function massLoss(
     range = { from: range?.from ?? pair.from, to: pair.to };
   }
   const tooMuch = (sum: { heldRows: number; lostRows: number }): boolean =>
-    sum.lostRows >= minRows && sum.lostRows > sum.heldRows * maxShare;
+    isMassLoss(sum.lostRows, sum.heldRows, options);
   const losses = [...days].filter(([, sum]) => tooMuch(sum)).map(([from, sum]) => ({ from, to: from + DAY, ...sum }));
   return range && losses.length === 0 && tooMuch(all) ? [{ ...range, ...all }] : losses;
 }

@@ -10,6 +10,7 @@
 import { InsightsError, MassLossError, PartError } from '../../kernel/errors.ts';
 import type { Window } from '../../kernel/instant.ts';
 import type { Batch, LandedPage } from '../../model/page.ts';
+import { isMassLoss } from '../../model/mass-loss.ts';
 import { TABLES } from '../../model/tables.ts';
 import { compareUnits, findIdCollisions, planUnits } from './compare.ts';
 import type { Comparison, Unit } from './compare.ts';
@@ -241,8 +242,7 @@ function refusedFiles(error: PartError, landed: readonly LandedPage[]): string[]
 
 function refuseMassLoss(ledger: Ledger, batch: Batch, unit: Unit, { removed }: Comparison): void {
   const { held } = unit;
-  const { maxShare, minRows } = guardsOf(ledger.settings, batch.tenant).deletes;
-  if (removed <= minRows || removed <= maxShare * held) return;
+  if (!isMassLoss(removed, held, guardsOf(ledger.settings, batch.tenant).deletes)) return;
   throw new MassLossError(
     `${removed} of ${held} rows of ${batch.table} in ${unit.period.name} vanished at the source: nothing was changed`,
     {

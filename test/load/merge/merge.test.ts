@@ -233,8 +233,15 @@ describe('loss at the source', () => {
 
   test('a few erasures are no mass loss, even when they are all that a day holds', async () => {
     await using lake = await scratchLake();
+    await load(lake, DAY, rowsOf(99));
+    expect(await load(lake, DAY, [])).toMatchObject({ removed: 99 });
+  });
+
+  test('the limit of rows is the one at which a run refuses: from 100 vanished rows on', async () => {
+    await using lake = await scratchLake();
     await load(lake, DAY, rowsOf(100));
-    expect(await load(lake, DAY, [])).toMatchObject({ removed: 100 });
+    await expect(load(lake, DAY, [])).rejects.toThrow(MassLossError);
+    expect(await ids(lake)).toHaveLength(100);
   });
 });
 
