@@ -40,7 +40,7 @@ function stagedColumns(table: Table): string {
 }
 
 /**
- * One row per landed page: what the quarantine keeps of a row's page, so that the row can be judged again without it.
+ * One row per landed page: what the quarantine keeps of a row's page, so that the row can be judged again without the page.
  *
  * Filled by `stageSql`. Read by record.ts and replay.ts.
  */
@@ -60,7 +60,7 @@ export const STAGED_PAGES = declare(
  *
  * Filled and read by `stageSql`.
  */
-export const STAGED_WINDOWS = declare('staged_windows', 'landed usmallint, lo timestamptz, hi timestamptz');
+const STAGED_WINDOWS = declare('staged_windows', 'landed usmallint, lo timestamptz, hi timestamptz');
 
 /** The tables that `stageSql` fills. */
 export const STAGE: StageTables = { rows: STAGED, pages: STAGED_PAGES, windows: STAGED_WINDOWS };

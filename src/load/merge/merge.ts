@@ -42,7 +42,7 @@ export interface MergeResult {
   readonly inserted: number;
   /** Same id and hour, different content. */
   readonly replaced: number;
-  /** Gone at the source. */
+  /** Missing at the source. */
   readonly removed: number;
   readonly unchanged: number;
   /** Copies beyond the first row of an id and hour, which are not in the lake. */

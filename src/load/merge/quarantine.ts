@@ -9,7 +9,7 @@ import { asCount, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { instantSql } from '../ledger/sql.ts';
 
-/** Selects rows of the quarantine. A field that is left out selects all. */
+/** Selects rows of the quarantine. A missing field does not restrict the selection. */
 export interface QuarantineFilter {
   /** Tenants by name, `*` and `?` allowed. */
   readonly tenants?: readonly string[];

@@ -1,6 +1,6 @@
 /**
- * Bodies of answers through the real client, read at every cut of their bytes: rows are those that JSON.parse finds, or the
- * answer is refused by a typed error. Never a crash, never a page that is short without a sign.
+ * Bodies of answers through the real scanner and client, split into chunks in many ways. The rows are those that JSON.parse finds,
+ * or the answer is refused with a typed error. It never crashes and never returns fewer rows without an error.
  */
 import { describe, expect, it } from 'vitest';
 import { InsightsError } from '../../../src/kernel/errors.ts';
@@ -19,7 +19,7 @@ interface Reading {
   readonly failure: string | undefined;
 }
 
-/** How the scanner takes a body in chunks of these sizes; the fault where it refuses it. */
+/** Reads a body with the scanner in chunks of these sizes; returns the fault if it is refused. */
 function read(body: string, sizes: readonly number[]): Reading | string {
   const bytes = Buffer.from(body);
   const parts: Buffer[] = [];
@@ -52,7 +52,7 @@ const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.str
 describe(`bodies of seed ${SEED}`, () => {
   const bodies = Math.ceil(ROWS / 4);
 
-  it('are read as JSON.parse reads them, or refused; the cut of the chunks makes no difference', () => {
+  it('are read as JSON.parse reads them, or refused, for any split into chunks', () => {
     const wrong: string[] = [];
     let taken = 0;
     for (let number = 0; number < bodies; number++) {
@@ -64,7 +64,7 @@ describe(`bodies of seed ${SEED}`, () => {
       const say = (what: string): void => void wrong.push(`body ${number}, ${made}: ${what}: ${text.slice(0, 400)}`);
       const sizes = Array.from({ length: 5 }, () => 1 + chance.below(40));
       for (const cut of [[1], sizes])
-        if (!same(read(text, cut), reading)) say(`cut into ${cut.join(' ')} it is read otherwise`);
+        if (!same(read(text, cut), reading)) say(`cut into ${cut.join(' ')} it is read differently`);
       const possible = candidates(text);
       if (typeof reading === 'string' || reading.failure !== undefined) {
         if (whole) say(`refused: ${typeof reading === 'string' ? reading : reading.failure}`);
@@ -73,21 +73,21 @@ describe(`bodies of seed ${SEED}`, () => {
       taken++;
       if (reading.lines.length !== reading.rows) say(`${reading.lines.length} lines of ${reading.rows} rows`);
       const values = reading.lines.map(parsed);
-      // A row that is no JSON inside is the loader's: it goes into quarantine by itself.
+      // A row that is not valid JSON is left to the loader, which quarantines only this row.
       if (possible === undefined) {
-        if (!values.includes(undefined)) say('not JSON, and read as if it were');
+        if (!values.includes(undefined)) say('not JSON, but read as if it were');
         continue;
       }
-      // Rows may be taken from one place only, and only where no other place has any.
+      // Rows may come from one place only, and only if no other place has rows.
       const [rows, ...others] = possible.filter((list, k) => possible.findIndex((other) => same(list, other)) === k);
       if (rows === undefined || others.length > 0) say(`${possible.length} places for rows, one was taken`);
       else if (!same(values, rows)) say(`${values.length} rows read, JSON.parse finds ${rows.length}`);
     }
     expect(wrong.slice(0, 5), `${wrong.length} of ${bodies} bodies`).toEqual([]);
-    expect(taken, 'enough are answers').toBeGreaterThan(bodies / 4);
+    expect(taken, 'enough bodies are answers').toBeGreaterThan(bodies / 4);
   });
 
-  it('through the client: its rows, or a typed error that repeats none of them', async () => {
+  it('give their rows through the client, or a typed error that does not repeat a row', async () => {
     let body = '';
     let cut = 1;
     const fetch = async (): Promise<Response> => {

@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz -- --rows 100000 --seed 1`: the fuzz tests of `npm test` with as many rows, bodies and another seed as asked
- * for. A failure names its seed and page, so that it can be had again.
+ * `npm run fuzz -- --rows 100000 --seed 1`: runs the fuzz tests of `npm test` with the given number of rows and seed. A failure
+ * names its seed and page, so that it can be reproduced.
  */
 import { spawnSync } from 'node:child_process';
 import { options } from '../../bench/harness.mjs';

@@ -1,6 +1,6 @@
 /**
- * Rows damaged in every way we could think of, through the real path: landed file, stage, merge, read-back. Each row ends in
- * the lake, as a named copy or in quarantine, and the account of its hour says so, by a count that was made beforehand.
+ * Rows damaged in every way we could think of, through the real path: landed file, stage, merge, read-back. Each row ends in the
+ * lake, as a recorded duplicate or in quarantine, and the account of its hour equals a count made beforehand.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -34,7 +34,7 @@ async function land(dir: string, id: string, lines: readonly Line[]): Promise<La
   return { page, file, rows: lines.length, bytes: 0, largestRow };
 }
 
-/** What the source says of the hours: every row that has one, under its id in small letters. */
+/** The source's fingerprints by hour: every row whose hour is known, under its id in lower case. */
 function expectedHours(lines: readonly Line[]): Map<Instant, Fingerprint> {
   const hours = new Map<Instant, Fingerprint>();
   for (const { counted } of lines) {
@@ -50,7 +50,7 @@ function expectedHours(lines: readonly Line[]): Map<Instant, Fingerprint> {
 const keyOf = ({ hour, id }: { readonly hour: Instant; readonly id: string }): string => `${hour} ${id.toLowerCase()}`;
 
 describe.each(['Events', 'Metrics'] as const)('%s', (table) => {
-  it(`seed ${SEED}: rows in = lake + copies + quarantine, in all and in each hour`, async () => {
+  it(`seed ${SEED}: rows in = lake + copies + quarantine, in total and in each hour`, async () => {
     await using lake = await scratchLake({
       quarantine: { maxShare: 1, minRows: 0 },
       deletes: { maxShare: 1, minRows: 0 },
@@ -89,21 +89,21 @@ describe.each(['Events', 'Metrics'] as const)('%s', (table) => {
       expect(stored.length, `at ${where}`).toBe(inLake);
       expect(result.duplicates, `at ${where}`).toBe(loading.length - inLake);
 
-      // Judged again by the same rules, each of them stays where it is.
+      // Judged again by the same rules, each row stays in quarantine.
       const [again] = await replayQuarantined(ledger, {}, `again-${number}`);
       expect(again, `at ${where}`).toMatchObject({ judged: lines.length - loading.length, loaded: 0, copies: 0 });
       expect([...(await heldHours(ledger, TENANT, table))], `at ${where}`).toEqual([...hours]);
     }
 
-    /** Lines whose verdict differs from how they were made, by what was done to them. */
+    /** Lines with another outcome than expected, with their damage. */
     async function misjudged(lines: readonly Line[]): Promise<string[]> {
       const rows = await ledger.rawRows(`select raw, reason || ' ' || (hour is not null) as verdict from quarantine`);
-      const aside = new Map(rows.map((row) => [textOf(row, 'raw'), textOf(row, 'verdict')]));
+      const quarantined = new Map(rows.map((row) => [textOf(row, 'raw'), textOf(row, 'verdict')]));
       return lines
         .filter(({ fault }) => fault !== 'raw bytes')
         .flatMap(({ bytes, fault, counted, loads }) => {
           // The binding drops a byte order mark at the beginning of a text.
-          const verdict = aside.get(bytes.toString().replace(/^\uFEFF/, ''));
+          const verdict = quarantined.get(bytes.toString().replace(/^\uFEFF/, ''));
           const right = counted
             ? loads
               ? verdict === undefined

@@ -1,4 +1,4 @@
-/** Invariant 1: lake + duplicates + quarantined equal the source, whatever it holds and however it was asked. */
+/** Invariant 1: lake + duplicates + quarantined equal the source, for any rows and any sequence of batches. */
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EMPTY, combine } from '../../../src/model/fingerprint.ts';
@@ -11,7 +11,7 @@ import { at, event, load, scratchLake, sourceHours, storedRows, TENANT } from '.
 const START = at('2026-07-03T22:00:00Z');
 const HOURS = 4n;
 
-/** Rows over four hours around midnight, few ids so that copies abound, some empty, some foreign. */
+/** Rows in four hours around midnight. There are few ids, so that copies are common; some ids are empty, some rows foreign. */
 const sourceRow = fc
   .record({
     id: fc.oneof(
@@ -31,7 +31,7 @@ const sourceRow = fc
     event(id, formatInstant(START + tick), { type, tenant, properties }),
   );
 
-/** Borders of batches, on whole minutes: hours or parts of hours, in any order, some asked twice. */
+/** Borders of batches, on whole minutes: a batch covers one or more hours or parts of hours. */
 const borders = fc
   .uniqueArray(fc.integer({ min: 1, max: 239 }), { maxLength: 4 })
   .map((cuts) => [0, ...cuts.sort((a, b) => a - b), 240]);
@@ -56,7 +56,7 @@ for (const numRuns of [5, 25])
               .sort((a, b) => a.key - b.key);
             for (const { window } of shuffled) {
               const inside = rows.filter((row) => at(String(row[1])) >= window.from && at(String(row[1])) < window.to);
-              // A page of foreign rows alone is refused by design; the account is about pages that load.
+              // A page that holds only foreign rows is refused by design; the account covers pages that load.
               if (inside.length > 0 && inside.every((row) => row[2] === 'else')) return;
               await load(lake, window, inside, { guard: false });
             }

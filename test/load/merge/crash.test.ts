@@ -1,4 +1,4 @@
-/** Invariant 3: killed between any two steps, the next run ends in the state of an undisturbed one. */
+/** Invariant 3: after a kill between any two steps, the next run ends in the state of an undisturbed run. */
 import { createHash } from 'node:crypto';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ const SECOND = [
 
 class Killed extends Error {}
 
-/** One run over a landed batch, from recovery to the head, that may be killed at a step. Returns the steps it passed. */
+/** One run over a landed batch, from recovery to the head, optionally killed at a step. Returns the steps that it passed. */
 async function run(lake: Scratch, batch: Batch, landed: readonly LandedPage[], killAt?: number): Promise<string[]> {
   const steps: string[] = [];
   const onStep = (step: string): void => {
@@ -73,7 +73,7 @@ async function prepared(): Promise<Prepared> {
   };
 }
 
-/** Everything that a reader or the next run can see, without the names of generations. */
+/** Everything that a reader or the next run can see, without the generation numbers in file names. */
 async function state(lake: Scratch): Promise<object> {
   const names = readdirSync(lake.dir, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile() && !entry.parentPath.includes('landing'))
@@ -104,11 +104,11 @@ const REPRESENTATIVES = ['named 2', 'recorded', 'catalogue'];
 
 describe('a run killed at any step', () => {
   let steps: string[];
-  let wanted: object;
+  let expected: object;
   beforeAll(async () => {
     await using undisturbed = await prepared();
     steps = await run(undisturbed.lake, undisturbed.batch, undisturbed.landed);
-    wanted = await state(undisturbed.lake);
+    expected = await state(undisturbed.lake);
   });
 
   test('passes through these steps', () => {
@@ -126,7 +126,7 @@ describe('a run killed at any step', () => {
         expect(end).toEqual(new Killed(step));
         await lake.reopen();
         await run(lake, batch, landed);
-        expect(await state(lake)).toEqual(wanted);
+        expect(await state(lake)).toEqual(expected);
       },
     );
 });
@@ -148,7 +148,7 @@ describe('recovery', () => {
     expect(await recover(lake.ledger)).toEqual({ orphans: 0, temporary: 0, lost: 0 });
   });
 
-  test('notices a current file that is gone or cut: its hours are partial and hold nothing until they are asked again', async () => {
+  test('notices that a current file is missing or truncated: its hours are partial and empty until they are fetched again', async () => {
     await using loaded = await prepared();
     const { lake } = loaded;
     writeFileSync(join(lake.dir, 'store/events/tenant_id=acme/month=2026-07/2026-07-03.1.parquet'), 'cut');

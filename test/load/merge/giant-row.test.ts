@@ -4,7 +4,7 @@ import { mergeBatch } from '../../../src/load/merge/merge.ts';
 import type { Batch } from '../../../src/model/page.ts';
 import { event, landPage, scratchLake, span, TENANT } from '../support/lake.ts';
 
-test('a row that the engine cannot take apart ends with its page refused, the lake as it was, and the other pages loadable', async () => {
+test('a row too large for the engine gets its page refused; the lake is unchanged and the other pages load', async () => {
   await using lake = await scratchLake({ memoryLimit: '100MB' });
   const [first, second] = [span('2026-07-01T00:00:00Z', '2026-07-01T12:00:00Z'), span('2026-07-01T12:00:00Z', '2026-07-02T00:00:00Z')]; // prettier-ignore
   const giant = event('2', '2026-07-01T13:00:00Z', { properties: JSON.stringify({ note: 'x'.repeat(20_000_000) }) });

@@ -14,7 +14,7 @@ async function ids({ ledger }: Scratch): Promise<unknown[]> {
   return (await storedRows(ledger)).map((row) => row['event_id']);
 }
 
-/** `n` rows a minute apart from midnight on. */
+/** `n` rows, one per minute from midnight on. */
 function rowsOf(n: number, prefix = 'r'): unknown[][] {
   return Array.from({ length: n }, (_, index) =>
     event(`${prefix}${index}`, new Date(Date.parse('2026-07-03T00:00:00Z') + index * 60_000).toISOString()),
@@ -42,7 +42,7 @@ describe('a first load', () => {
     expect(existsSync(join(lake.dir, `${FILE}.1.parquet`))).toBe(true);
   });
 
-  test('writes no file for windows without rows, and knows that they are covered', async () => {
+  test('writes no file for windows without rows, and records that they are covered', async () => {
     await using lake = await scratchLake();
     const result = await load(lake, DAY, []);
     expect(result).toMatchObject({ inserted: 0, days: 0 });
@@ -52,7 +52,7 @@ describe('a first load', () => {
     expect(hours.get(at('2026-07-03T23:00:00Z'))).toMatchObject({ rows: 0, coveredTo: DAY.to, state: 'unchecked' });
   });
 
-  test('orders a file by type and time, so that a reader of one type skips the others', async () => {
+  test('orders a file by type and time, so that a reader of one type skips the other types', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [
       event('1', '2026-07-03T10:00:00Z', { type: 'b' }),
@@ -76,7 +76,7 @@ describe('a later merge', () => {
     expect(existsSync(join(lake.dir, `${FILE}.2.parquet`))).toBe(true);
   });
 
-  test('leaves a day alone, file and all, when nothing in it differs', async () => {
+  test('does not rewrite the file of a day in which nothing differs', async () => {
     await using lake = await scratchLake();
     const rows = [event('a', '2026-07-03T10:10:00Z'), event('b', '2026-07-03T12:10:00Z')];
     await load(lake, DAY, rows);
@@ -96,7 +96,7 @@ describe('a later merge', () => {
     expect((await storedRows(lake.ledger))[0]).toMatchObject({ properties: '{"a":2}' });
   });
 
-  test('removes a row that the source erased, and the file of a day that became empty', async () => {
+  test('removes a row that was deleted at the source, and the file of a day that became empty', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z'), event('b', '2026-07-03T10:11:00Z')]);
     expect(await load(lake, TEN, [event('b', '2026-07-03T10:11:00Z')])).toMatchObject({ removed: 1, unchanged: 1 });
@@ -108,14 +108,14 @@ describe('a later merge', () => {
     expect(existsSync(join(lake.dir, `${FILE}.3.parquet`)), 'a file name is never used twice').toBe(true);
   });
 
-  test('does nothing when the batch was merged before', async () => {
+  test('does nothing when the batch is already merged', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z')], { id: 'once' });
     expect(await load(lake, DAY, [], { id: 'once' })).toMatchObject({ already: true, removed: 0 });
     expect(await ids(lake)).toEqual(['a']);
   });
 
-  test('touches only the minutes of its windows in a big hour', async () => {
+  test('changes only the minutes of its windows in a large hour', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, rowsOf(120));
     const minute = span('2026-07-03T01:30:00Z', '2026-07-03T01:31:00Z');
@@ -129,7 +129,7 @@ describe('a later merge', () => {
     expect(hour).toMatchObject({ rows: 61, coveredTo: at('2026-07-03T02:00:00Z') });
   });
 
-  test('keeps the tenants of one directory apart', async () => {
+  test('changes only its own tenant in a directory with several', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z')]);
     await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z', { tenant: 'other' })], { tenant: 'other' });
@@ -151,7 +151,7 @@ describe('identity is the id within an hour', () => {
     ]);
   });
 
-  test('of copies that differ the earliest stays, whatever the order they come in', async () => {
+  test('of copies with different content the earliest is kept, in any order of arrival', async () => {
     const copies = [
       event('a', '2026-07-03T10:20:00Z', { properties: '{"n":1}' }),
       event('a', '2026-07-03T10:10:00Z', { properties: '{"n":3}' }),
@@ -170,7 +170,7 @@ describe('identity is the id within an hour', () => {
     expect(await ids(lake)).toEqual(['a', 'a']);
   });
 
-  test('a copy in another minute of the hour is found when only that minute is asked', async () => {
+  test('a copy in another minute of the hour is found when only that minute is fetched', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z'), event('b', '2026-07-03T10:40:00Z')]);
     const result = await load(lake, span('2026-07-03T10:30:00Z', '2026-07-03T10:31:00Z'), [
@@ -192,7 +192,7 @@ describe('identity is the id within an hour', () => {
     expect(hour).toMatchObject({ rows: 4, crossMinuteDuplicates: true });
   });
 
-  test('a copy left out is forgotten when its kept row goes, so that the account shows the gap', async () => {
+  test('a duplicate is deleted when its kept row is removed, so that the account shows the gap', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z'), event('a', '2026-07-03T10:40:00Z')]);
     await load(lake, span('2026-07-03T10:10:00Z', '2026-07-03T10:11:00Z'), []);
@@ -202,7 +202,7 @@ describe('identity is the id within an hour', () => {
 });
 
 describe('loss at the source', () => {
-  test('behind the retention edge nothing is removed, and what still arrives is added', async () => {
+  test('before the retention edge no row is removed, and rows that still arrive are added', async () => {
     await using lake = await scratchLake();
     const row = event('b', '2026-07-03T10:30:00Z');
     await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z'), row, row], { table: 'Logs' });
@@ -216,7 +216,7 @@ describe('loss at the source', () => {
     expect(await storedRows(lake.ledger, 'Logs')).toHaveLength(3);
   });
 
-  test('a mass loss is refused before anything changes, and goes through when it is allowed', async () => {
+  test('a mass loss is refused before anything changes, and is merged when deletes are allowed', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, rowsOf(1000));
     const left = rowsOf(400);
@@ -231,13 +231,13 @@ describe('loss at the source', () => {
     expect(await ids(lake)).toHaveLength(400);
   });
 
-  test('a few erasures are no mass loss, even when they are all that a day holds', async () => {
+  test('a few vanished rows are not a mass loss, even when they are all rows of a day', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, rowsOf(99));
     expect(await load(lake, DAY, [])).toMatchObject({ removed: 99 });
   });
 
-  test('the limit of rows is the one at which a run refuses: from 100 vanished rows on', async () => {
+  test('a loss of exactly minRows rows is refused', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, rowsOf(100));
     await expect(load(lake, DAY, [])).rejects.toThrow(MassLossError);
@@ -246,7 +246,7 @@ describe('loss at the source', () => {
 });
 
 describe('metrics', () => {
-  test('keep their value as JSON text, its kind, and the number when it is one', async () => {
+  test('keep their value as JSON text, its JSON type, and the number if it is one', async () => {
     await using lake = await scratchLake();
     const values = [
       '[1.0]', '[12345678901234567890123]', '["5"]', '[""]', '[true]', '[null]', '[{"a":1.10,"b":[1,2]}]', '[[1]]', '[-1e5]', '', 7, [8.5],

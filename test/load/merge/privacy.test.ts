@@ -1,4 +1,4 @@
-/** Privacy rules from the landed page to the published files: nothing that a rule speaks of is stored as the source has it. */
+/** Privacy rules from the landed page to the published files: no value that a rule covers is stored as the source sent it. */
 import { createHmac } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -52,16 +52,16 @@ async function stored(lake: Scratch): Promise<unknown[]> {
 }
 
 describe('what is loaded under rules', () => {
-  test('is hashed and dropped before it is stored, promoted columns with it', async () => {
+  test('is hashed or dropped before it is stored, in promoted columns too', async () => {
     await using lake = await scratchLake(under(HASH, DROP));
     await load(lake, DAY, [JANE]);
     await publish(lake.ledger, { run: 'r', head: true });
     expect(await stored(lake)).toEqual([{ ...PRIVATE, column: hmac('PASS-77') }]);
     const bytes = await bytesBelow(join(lake.dir, 'store'));
-    for (const told of ['jane@', 'Firefox-117', 'PASS-77']) expect(bytes).not.toContain(told);
+    for (const secret of ['jane@', 'Firefox-117', 'PASS-77']) expect(bytes).not.toContain(secret);
   });
 
-  test('is the same hash in every table: joins survive', async () => {
+  test('has the same hash in every table, so that joins still work', async () => {
     await using lake = await scratchLake(under(HASH));
     await load(lake, DAY, [JANE]);
     await load(lake, DAY, [row('l', { passId: 'PASS-77' })], { table: 'Logs' });
@@ -69,20 +69,20 @@ describe('what is loaded under rules', () => {
     expect(parsed(log?.['p'])).toEqual({ passId: hmac('PASS-77') });
   });
 
-  test('loaded again changes nothing', async () => {
+  test('changes nothing when it is loaded again', async () => {
     await using lake = await scratchLake(under(HASH, DROP));
     await load(lake, DAY, [JANE]);
     expect(await load(lake, DAY, [JANE])).toMatchObject({ unchanged: 1, replaced: 0, days: 0 });
   });
 
-  test('keeps no text of a row that cannot be loaded: it could not be made private', async () => {
+  test('has no text in quarantine: text that cannot be parsed cannot be made private', async () => {
     await using lake = await scratchLake(under(HASH));
     await load(lake, DAY, [JANE, row('', { email: 'jane@example.com' }), '["jane@example.com"']);
     const kept = await lake.ledger.rawRows('select reason, raw from quarantine order by all');
     expect(kept).toEqual([{ reason: 'malformed', raw: null }, { reason: 'no_id', raw: null }]); // prettier-ignore
   });
 
-  test('has no properties where these are nested too deep to be taken apart, and the row stays', async () => {
+  test('has null properties where they are nested too deeply to be parsed, and its row is loaded', async () => {
     await using lake = await scratchLake(under(HASH, DROP));
     const deep = `{"email":"jane@example.com","x":${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}}`;
     await load(lake, DAY, [event('d', '2026-07-03T10:00:00Z', { properties: deep })]);
@@ -90,7 +90,7 @@ describe('what is loaded under rules', () => {
     expect(await storedRows(lake.ledger, 'Events', TENANT, 'event_id, properties')).toEqual([{ event_id: 'd', properties: null }]); // prettier-ignore
   });
 
-  test('needs a key where a rule hashes, and none elsewhere', async () => {
+  test('needs a key only if a rule hashes', async () => {
     await using lake = await scratchLake({ tables: under(DROP).tables });
     await load(lake, DAY, [JANE]);
     await lake.ledger.close();
@@ -100,9 +100,9 @@ describe('what is loaded under rules', () => {
   });
 });
 
-describe('a rule that comes later', () => {
-  /** Two rows and two unloadable ones, stored before there were rules, with the day's first generation still kept. */
-  async function earlier(): Promise<Scratch> {
+describe('a rule that is added later', () => {
+  /** Two rows and one that cannot be loaded, stored before there were rules; the day's first generation is still kept. */
+  async function lakeWithoutRules(): Promise<Scratch> {
     const lake = await scratchLake({ keepHours: 24 });
     await load(lake, DAY, [JANE, '["jane@example.com"']);
     await load(lake, LATE, [row('b', { email: 'joe@example.com' }, '2026-07-03T20:30:00Z')]);
@@ -111,8 +111,8 @@ describe('a rule that comes later', () => {
     return lake;
   }
 
-  test('is applied to what is stored by a rebuild, and files of before go at once', async () => {
-    await using lake = await earlier();
+  test('is applied to stored rows by a rebuild, and older files are deleted at once', async () => {
+    await using lake = await lakeWithoutRules();
     const hours = await heldHours(lake.ledger, TENANT, 'Events');
     await lake.reopen(under(HASH, DROP));
     expect(await rebuildDue(lake.ledger)).toMatchObject([{ table: 'Events', files: 1, rows: 2 }]);
@@ -128,13 +128,13 @@ describe('a rule that comes later', () => {
     expect(await lake.ledger.rawRows('select count(*)::int as n from quarantine where raw is not null')).toEqual([{ n: 0 }]); // prettier-ignore
     for (const folder of ['store', 'lake']) {
       const bytes = await bytesBelow(join(lake.dir, folder));
-      for (const told of ['jane@', 'joe@', 'Firefox-117', 'PASS-77']) expect(bytes).not.toContain(told);
+      for (const secret of ['jane@', 'joe@', 'Firefox-117', 'PASS-77']) expect(bytes).not.toContain(secret);
     }
     expect(await rebuildDue(lake.ledger)).toEqual([]);
   });
 
-  test('is applied by a merge to the rows of its period that it leaves alone; a hash is hashed once', async () => {
-    await using lake = await earlier();
+  test('is applied by a merge to the unchanged rows of its period, and no value is hashed twice', async () => {
+    await using lake = await lakeWithoutRules();
     await lake.reopen(under(HASH));
     await load(lake, LATE, [row('b', { email: 'joe@example.com' }, '2026-07-03T20:30:00Z')]);
     expect(await stored(lake)).toMatchObject([PRIVATE, { email: hmac('joe@example.com') }]);
@@ -146,14 +146,14 @@ describe('a rule that comes later', () => {
     ]);
   });
 
-  test('lets rows of before be judged again: what still cannot be loaded stays where it is', async () => {
-    await using lake = await earlier();
+  test('lets a replay judge older rows: those that still cannot be loaded stay in quarantine', async () => {
+    await using lake = await lakeWithoutRules();
     await lake.reopen(under(HASH));
     expect(await replayQuarantined(lake.ledger, {}, 'replay')).toMatchObject([{ judged: 1, refused: 1 }]);
     expect(await lake.ledger.rawRows('select reason, count(*)::int as n from quarantine group by 1')).toEqual([{ reason: 'malformed', n: 1 }]); // prettier-ignore
   });
 
-  test('is known of each file also when the ledger is rebuilt from the files', async () => {
+  test('is recorded for each file again when the ledger is rebuilt from the files', async () => {
     await using lake = await scratchLake(under(HASH));
     await load(lake, DAY, [JANE]);
     const before = await lake.ledger.rawRows('select promotion, privacy from partitions');

@@ -1,4 +1,4 @@
-/** Lakes whose files were written with different sets of promoted columns: nothing breaks, and every row says the same. */
+/** Lakes whose files were written with different sets of promoted columns: every row reads the same. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -45,7 +45,7 @@ const ROWS = [
   pass('c', 5, { pass: { id: 'P3' }, price: 'free' }),
 ];
 
-/** A lake whose files were written one after the other with no, the default and a larger set of columns. */
+/** A lake with three files: without promoted columns, with the default set and with a larger set. */
 async function mixedLake(): Promise<Scratch> {
   const lake = await scratchLake({ tables: BEFORE, keepHours: 0 });
   await load(lake, day(3), ROWS.slice(0, 1));
@@ -56,7 +56,7 @@ async function mixedLake(): Promise<Scratch> {
   return lake;
 }
 
-/** Asks the published catalogue. */
+/** Queries the published catalogue. */
 async function ask(lake: Scratch, sql: string): Promise<Record<string, unknown>[]> {
   const instance = await DuckDBInstance.create(join(lake.dir, 'insights.duckdb'), { access_mode: 'READ_ONLY' });
   const connection = await instance.connect();
@@ -76,24 +76,24 @@ async function promotions(lake: Scratch): Promise<unknown[]> {
 }
 
 const [NONE, DEFAULTS, LARGER] = [BEFORE, TABLES, MORE].map(({ Events }) => promotionKey(Events.promoted));
-const WANTED = [
+const EXPECTED = [
   { event_id: 'a', pass_id: 'P1', tags: ['x', 'y'], price: 1.5 },
   { event_id: 'b', pass_id: 'P2', tags: ['z'], price: 2 },
   { event_id: 'c', pass_id: 'P3', tags: null, price: null },
 ];
-const ASKED = 'select event_id, pass_id, tags, price from events order by event_id';
+const QUERY = 'select event_id, pass_id, tags, price from events order by event_id';
 
 test('the catalogue shows one set of columns over files of all sets', async () => {
   await using lake = await mixedLake();
   expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
   await publish(lake.ledger, { run: 'r', head: true });
-  expect(await ask(lake, ASKED)).toEqual(WANTED);
-  expect(await ask(lake, ASKED.replace('events', 'acme.events'))).toEqual(WANTED);
+  expect(await ask(lake, QUERY)).toEqual(EXPECTED);
+  expect(await ask(lake, QUERY.replace('events', 'acme.events'))).toEqual(EXPECTED);
   expect(await ask(lake, `select count(*)::int as n from events where month = '2026-07' and pass_id = 'P1'`)).toEqual([{ n: 1 }]); // prettier-ignore
   expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
 });
 
-test('other columns in the configuration are published anew, though no file has changed', async () => {
+test('a change of the configured columns is published, although no file has changed', async () => {
   await using lake = await mixedLake();
   await publish(lake.ledger, { run: 'r', head: true });
   await lake.reopen({ tables: TABLES });
@@ -104,7 +104,7 @@ test('other columns in the configuration are published anew, though no file has 
   expect(await publish(lake.ledger, { run: 'r', head: true })).toMatchObject({ changed: false });
 });
 
-test('the manifest tells of each file which set it holds', async () => {
+test('the manifest says which set of columns each file has', async () => {
   await using lake = await mixedLake();
   await publish(lake.ledger, { run: 'r', head: true });
   const manifest: unknown = JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8'));
@@ -112,7 +112,7 @@ test('the manifest tells of each file which set it holds', async () => {
   expect(manifest).toMatchObject({ tables: { events: { promotion: LARGER, tenants: { acme: { partitions } } } } });
 });
 
-test('a merge writes its period with the set of today, rows that it leaves alone included', async () => {
+test('a merge writes its whole period with the current set, unchanged rows included', async () => {
   await using lake = await mixedLake();
   const hour = span('2026-07-03T20:00:00Z', '2026-07-03T21:00:00Z');
   const late = event('late', '2026-07-03T20:30:00Z', { properties: '{"passId":"P9"}' });
@@ -131,13 +131,13 @@ test('a merge writes its period with the set of today, rows that it leaves alone
   ]); // prettier-ignore
 });
 
-test('the same rows loaded again change nothing, whatever set their file holds', async () => {
+test('loading the same rows again changes nothing, whichever set of columns their file has', async () => {
   await using lake = await mixedLake();
   expect(await load(lake, MONTH, ROWS)).toMatchObject({ unchanged: 3, days: 0 });
   expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
 });
 
-test('a month is put together from days of different sets; its accounts stay', async () => {
+test('a month is compacted from days with different sets, and its accounts do not change', async () => {
   await using lake = await mixedLake();
   const hours = sourceHours(ROWS);
   const comparison = { at: LATER, lower: MONTH.from, upper: MONTH.to, grade: 'checksum', hours } as const;
@@ -147,10 +147,10 @@ test('a month is put together from days of different sets; its accounts stay', a
   expect(await heldHours(lake.ledger, TENANT, 'Events')).toEqual(held);
   expect(await promotions(lake)).toEqual([LARGER]);
   await publish(lake.ledger, { run: 'r', head: true });
-  expect(await ask(lake, ASKED)).toEqual(WANTED);
+  expect(await ask(lake, QUERY)).toEqual(EXPECTED);
 });
 
-test('a ledger rebuilt from the files knows which set each holds', async () => {
+test('a ledger rebuilt from the files records which set each file has', async () => {
   await using lake = await mixedLake();
   await lake.ledger.close();
   await repair(lake.dir, LAKE_SETTINGS, lake.runtime);
@@ -158,9 +158,9 @@ test('a ledger rebuilt from the files knows which set each holds', async () => {
   expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
 });
 
-test('a file from before there were promoted columns counts as holding none', async () => {
+test('a file from before promoted columns existed counts as having none', async () => {
   await using lake = await mixedLake();
   await lake.ledger.run(`update partitions set promotion = null where period = '2026-07-03'`);
   await publish(lake.ledger, { run: 'r', head: true });
-  expect(await ask(lake, ASKED)).toEqual(WANTED);
+  expect(await ask(lake, QUERY)).toEqual(EXPECTED);
 });

@@ -1,4 +1,4 @@
-/** Invariant 6: a bad row loses only itself, and is kept in quarantine; a bad page loses nothing. */
+/** Invariant 6: a bad row goes to quarantine and the other rows of its page load; a refused page changes nothing. */
 import { existsSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { DamagedError, SourceError } from '../../../src/kernel/errors.ts';
@@ -39,18 +39,21 @@ describe('each reason', () => {
     ['no_id', event('', '2026-07-03T10:00:00Z'), '10', null],
     ['foreign_tenant', event('x', '2026-07-03T10:00:00Z', { tenant: 'else' }), '10', 'x'],
   ];
-  test.each(cases)('%s: %j is set aside with its text, the rest of the page loads', async (reason, row, hour, id) => {
-    await using lake = await scratchLake();
-    expect(await load(lake, DAY, [GOOD, row])).toMatchObject({ inserted: 1, quarantined: 1 });
-    expect((await storedRows(lake.ledger)).map((stored) => stored['event_id'])).toEqual(['good']);
-    const raw = typeof row === 'string' ? row : JSON.stringify(row);
-    expect(await quarantined(lake)).toEqual([{ reason, id, hour, raw }]);
-    const account = (await heldHours(lake.ledger, TENANT, 'Events')).get(at('2026-07-03T10:00:00Z'));
-    expect(account?.rows, 'rows with a known hour are in its account').toBe(hour === null ? 1 : 2);
-  });
+  test.each(cases)(
+    '%s: %j is quarantined with its text, and the rest of the page loads',
+    async (reason, row, hour, id) => {
+      await using lake = await scratchLake();
+      expect(await load(lake, DAY, [GOOD, row])).toMatchObject({ inserted: 1, quarantined: 1 });
+      expect((await storedRows(lake.ledger)).map((stored) => stored['event_id'])).toEqual(['good']);
+      const raw = typeof row === 'string' ? row : JSON.stringify(row);
+      expect(await quarantined(lake)).toEqual([{ reason, id, hour, raw }]);
+      const account = (await heldHours(lake.ledger, TENANT, 'Events')).get(at('2026-07-03T10:00:00Z'));
+      expect(account?.rows, 'a row with a known hour is counted in its account').toBe(hour === null ? 1 : 2);
+    },
+  );
 });
 
-test('asking the windows again replaces their quarantine', async () => {
+test('fetching windows again replaces their quarantined rows', async () => {
   await using lake = await scratchLake();
   await load(lake, DAY, [GOOD, '["half', event('', '2026-07-03T10:00:00Z')]);
   expect(await quarantined(lake)).toHaveLength(2);
@@ -59,7 +62,7 @@ test('asking the windows again replaces their quarantine', async () => {
   expect(await storedRows(lake.ledger)).toHaveLength(2);
 });
 
-test('a line that is no text at all does not fail its page', async () => {
+test('a line with bytes that are not text does not fail its page', async () => {
   await using lake = await scratchLake();
   const page = await landPage(lake.dir, [DAY], [GOOD, GOOD, event('second', '2026-07-03T10:11:00Z')]);
   const lines = [
@@ -76,13 +79,13 @@ test('a line that is no text at all does not fail its page', async () => {
   expect(await quarantined(lake)).toMatchObject([{ reason: 'malformed' }]);
 });
 
-describe('a bad page is refused whole', () => {
+describe('a whole page is refused', () => {
   const bad = (n: number): unknown[] =>
     Array.from({ length: n }, (_, index) => [`x${index}`, '2026-07-03T10:00:00Z', TENANT, 't']);
   const good = (n: number): unknown[] =>
     Array.from({ length: n }, (_, index) => event(`g${index}`, '2026-07-03T10:00:00Z'));
 
-  test('when more than the allowed share of it cannot be loaded: nothing changes, and it will be asked again', async () => {
+  test('when more than the allowed share of its rows cannot be loaded: nothing changes, and it will be fetched again', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [GOOD]);
     const page = await landPage(lake.dir, [DAY], [...bad(30), ...good(90), ...Array.from({ length: 3 }, () => event('', '2026-07-03T10:00:00Z'))]); // prettier-ignore
@@ -96,13 +99,13 @@ describe('a bad page is refused whole', () => {
     expect(existsSync(page.file)).toBe(false);
   });
 
-  test('but not for a smaller share, nor for a handful of rows', async () => {
+  test('but not for a smaller share or a page of few rows', async () => {
     await using lake = await scratchLake();
     expect(await load(lake, DAY, [...bad(20), ...good(80)])).toMatchObject({ inserted: 80, quarantined: 20 });
     expect(await load(lake, DAY, [...bad(50), ...good(1)], { guard: false })).toMatchObject({ quarantined: 50 });
   });
 
-  test("when it holds another tenant's rows only", async () => {
+  test('when it holds only rows of another tenant', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [GOOD]);
     const foreign = load(lake, DAY, [event('x', '2026-07-03T10:00:00Z', { tenant: 'else' })]);
@@ -110,7 +113,7 @@ describe('a bad page is refused whole', () => {
     expect((await storedRows(lake.ledger)).map((row) => row['event_id'])).toEqual(['good']);
   });
 
-  test('when its file holds other than the rows it was recorded with', async () => {
+  test('when its file holds fewer rows than recorded', async () => {
     await using lake = await scratchLake();
     const page = await landPage(lake.dir, [DAY], [GOOD]);
     const short = { ...page, rows: 2 };
@@ -118,8 +121,8 @@ describe('a bad page is refused whole', () => {
   });
 });
 
-describe('the tenant id that rows carry', () => {
-  test('is pinned as first seen, and need not be the id in the path', async () => {
+describe('the tenant id in the rows', () => {
+  test('is pinned when it is first seen, and may differ from the id in the path', async () => {
     await using lake = await scratchLake();
     const internal = (id: string): unknown[] => event(id, '2026-07-03T10:00:00Z', { tenant: 'T-0042' });
     expect(await load(lake, DAY, [internal('a'), internal('b')])).toMatchObject({ inserted: 2 });
@@ -129,14 +132,14 @@ describe('the tenant id that rows carry', () => {
     });
   });
 
-  test("is the path's own when the first page holds several", async () => {
+  test('is pinned as the id in the path when the first page holds several', async () => {
     await using lake = await scratchLake();
     const other = (id: string): unknown[] => event(id, '2026-07-03T10:00:00Z', { tenant: 'else' });
     expect(await load(lake, DAY, [other('x'), other('y'), GOOD])).toMatchObject({ inserted: 1, quarantined: 2 });
     expect(await readProfile(lake.ledger, TENANT)).toMatchObject({ pinnedTenantId: TENANT });
   });
 
-  test("is nobody's when it is empty: such a row is loaded", async () => {
+  test('may be empty: such a row is loaded', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [GOOD, event('e', '2026-07-03T10:00:00Z', { tenant: '' })]);
     expect(await storedRows(lake.ledger, 'Events', TENANT, 'event_id, source_tenant_id')).toEqual([
@@ -146,7 +149,7 @@ describe('the tenant id that rows carry', () => {
   });
 });
 
-test('an engine error never repeats what a row says', async () => {
+test('an engine error never repeats content of a row', async () => {
   await using lake = await scratchLake();
   const error = await lake.ledger.rawRows(`select 'secret-row'::integer`).catch((thrown: unknown) => thrown);
   expect(String(error)).not.toContain('secret-row');

@@ -1,4 +1,4 @@
-/** Rows in quarantine, judged again or given up: the account of their hour stays what the source says. */
+/** Quarantined rows that are judged again or dropped: the account of their hour still equals the source. */
 import { describe, expect, test } from 'vitest';
 import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
 import { pinTenantId } from '../../../src/load/merge/pin.ts';
@@ -37,7 +37,7 @@ async function stored({ ledger }: Scratch): Promise<unknown[]> {
 const replay = (lake: Scratch, run = 'replay-1') => replayQuarantined(lake.ledger, {}, run);
 
 describe('replay', () => {
-  test('loads rows that now pass, and the hour stays verified without asking the source', async () => {
+  test('loads rows that now pass, and the hour stays verified without a query to the source', async () => {
     await using lake = await scratchLake();
     const rows = [GOOD, foreign('a'), foreign('b', '11:00:00'), foreign('c', '10:00:00', '{"k":"é\\"\\n"}')];
     await load(lake, DAY, rows);
@@ -58,7 +58,7 @@ describe('replay', () => {
     expect(await replay(lake, 'replay-3')).toEqual([]);
   });
 
-  test('a row whose id the hour holds already is a copy of it: the earlier stays', async () => {
+  test('keeps the earlier row where the hour already has a row with the same id', async () => {
     await using lake = await scratchLake();
     const rows = [GOOD, event('later', '2026-07-03T10:40:00Z'), foreign('good'), foreign('later'), foreign('later')];
     await load(lake, DAY, rows);
@@ -72,20 +72,20 @@ describe('replay', () => {
     expect(await account(lake)).toEqual({ state: 'verified', lake: 2, copies: 3, quarantined: 0, proven: true });
   });
 
-  test('rows of an unknown hour complete it when the rules of today take them', async () => {
+  test('completes an hour with rows whose hour was unknown, when they pass today', async () => {
     await using lake = await scratchLake();
-    const mended = event('mended', '2026-07-03T10:30:00Z');
+    const repaired = event('mended', '2026-07-03T10:30:00Z');
     await load(lake, DAY, [GOOD, '["mended"]', event('x', '2026-07-04T00:00:00Z')]);
-    await compare(lake, [GOOD, mended]);
+    await compare(lake, [GOOD, repaired]);
     expect(await account(lake)).toMatchObject({ state: 'partial', lake: 1, proven: false });
-    // A newer version that reads what this one refused: the same text, now with all of its cells.
-    await lake.ledger.run(`update quarantine set raw = $1 where reason = 'wrong_width'`, [JSON.stringify(mended)]);
+    // As if a newer version could read what this one refused: the text now has all of its cells.
+    await lake.ledger.run(`update quarantine set raw = $1 where reason = 'wrong_width'`, [JSON.stringify(repaired)]);
     expect(await replay(lake)).toMatchObject([{ judged: 2, loaded: 1, refused: 1 }]);
     expect(await account(lake)).toEqual({ state: 'verified', lake: 2, copies: 0, quarantined: 0, proven: true });
     expect(await countQuarantine(lake.ledger, {})).toMatchObject([{ reason: 'outside_window', rows: 1 }]);
   });
 
-  test('rows refused for another reason today are kept under that one, in or out of the account', async () => {
+  test('updates the reason of a row that is now refused for another one, and whether it counts in the account', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [GOOD, '["x"]']);
     await lake.ledger.run('update quarantine set raw = $1', [JSON.stringify(foreign('x'))]);
@@ -94,7 +94,7 @@ describe('replay', () => {
     expect(await account(lake)).toMatchObject({ lake: 1, quarantined: 1 });
   });
 
-  test('cells are read in the order in which their answer named them', async () => {
+  test('reads cells in the order in which their answer named them', async () => {
     await using lake = await scratchLake();
     const columns = ['properties', 'operationId', 'eventType', 'tenantId', 'timestamp', 'eventId'];
     await load(lake, DAY, [[...GOOD].reverse(), [...foreign('a')].reverse()], { columns });
@@ -103,7 +103,7 @@ describe('replay', () => {
     expect(await stored(lake)).toEqual(['good', 'a']);
   });
 
-  test('only what the filter means is judged', async () => {
+  test('judges only the rows that the filter selects', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [GOOD, foreign('a'), foreign('b', '12:00:00')]);
     await updateProfile(lake.ledger, TENANT, { pinnedTenantId: 'T-0042' });
@@ -115,7 +115,7 @@ describe('replay', () => {
     expect(await stored(lake)).toEqual(['good', 'a']);
   });
 
-  test('killed at any step, it is made good by asking for it again', async () => {
+  test('continues after a kill when it is run again', async () => {
     await using lake = await scratchLake();
     const rows = [GOOD, foreign('a'), foreign('b')];
     await load(lake, DAY, rows);
@@ -138,7 +138,7 @@ describe('replay', () => {
 });
 
 describe('drop', () => {
-  test('a counted row loses its text and stays in the account; one without an hour is gone', async () => {
+  test('deletes the text of a counted row and keeps it in the account; deletes a row without an hour', async () => {
     await using lake = await scratchLake();
     const rows = [GOOD, foreign('a'), event('', '2026-07-03T10:05:00Z')];
     await load(lake, DAY, [...rows, '["half"', event('x', 'yesterday')]);
@@ -156,11 +156,11 @@ describe('drop', () => {
       { reason: 'foreign_tenant', rows: 1, dropped: 1 },
       { reason: 'no_id', rows: 1, dropped: 1 },
     ]);
-    expect(await replay(lake), 'nothing is left to judge').toEqual([]);
-    expect(await dropQuarantined(ledger, {}), 'once is enough').toEqual([]);
+    expect(await replay(lake), 'no row with a text is left').toEqual([]);
+    expect(await dropQuarantined(ledger, {}), 'a second drop finds nothing').toEqual([]);
   });
 
-  test('an hour that is asked for again has its rows again, each of them once', async () => {
+  test('an hour that is fetched again has each of its rows once', async () => {
     await using lake = await scratchLake();
     const rows = [GOOD, foreign('a'), event('', '2026-07-03T10:05:00Z')];
     await load(lake, DAY, rows);
@@ -174,8 +174,8 @@ describe('drop', () => {
   });
 });
 
-describe('another tenant id is pinned', () => {
-  test('rows of the lake that carry another one leave it, and can come back unchanged', async () => {
+describe('pinning another tenant id', () => {
+  test('moves rows with another id into quarantine, from where they can come back unchanged', async () => {
     await using lake = await scratchLake();
     const odd = [
       foreign('bad-1', '10:00:00.1234567', '{"k":[1,"é"]}'),
@@ -183,12 +183,12 @@ describe('another tenant id is pinned', () => {
       foreign('bad-2', '23:59:59.999999', 'plain "text"'),
       foreign('bad-3', '12:00:00', ''),
     ];
-    const mine = [GOOD, event('mine', '2026-07-03T10:30:00Z'), event('null', '2026-07-03T10:31:00Z', { tenant: '' })];
-    // The first page ever is mostly another tenant's: the wrong id is pinned.
+    const own = [GOOD, event('mine', '2026-07-03T10:30:00Z'), event('null', '2026-07-03T10:31:00Z', { tenant: '' })];
+    // The first page holds only another tenant's rows, so the wrong id is pinned.
     await load(lake, DAY, [...odd]);
     expect(await readProfile(lake.ledger, TENANT)).toMatchObject({ pinnedTenantId: 'T-0042' });
-    await load(lake, DAY, [...odd, ...mine], { keepMissing: [DAY] });
-    await compare(lake, [...odd, ...mine]);
+    await load(lake, DAY, [...odd, ...own], { keepMissing: [DAY] });
+    await compare(lake, [...odd, ...own]);
     const wrong = await storedRows(lake.ledger);
     expect(wrong.map((row) => row['event_id'])).toEqual(['bad-1', 'null', 'bad-3', 'bad-2']);
 
@@ -198,7 +198,7 @@ describe('another tenant id is pinned', () => {
     expect(await stored(lake)).toEqual(['good', 'mine', 'null']);
     expect(await account(lake)).toEqual({ state: 'verified', lake: 3, copies: 0, quarantined: 1, proven: true });
     const states = await lake.ledger.rawRows(`select distinct state from hours where lake.n + quarantined.n > 0`);
-    expect(states, 'no hour is asked for again').toEqual([{ state: 'verified' }]);
+    expect(states, 'no hour will be fetched again').toEqual([{ state: 'verified' }]);
     expect(await pinTenantId(lake.ledger, TENANT, TENANT, 'pin-2')).toBe(0);
 
     expect(await pinTenantId(lake.ledger, TENANT, 'T-0042', 'pin-3')).toBe(2);
@@ -206,7 +206,7 @@ describe('another tenant id is pinned', () => {
     expect(await storedRows(lake.ledger)).toEqual(wrong);
   });
 
-  test('so do values of metrics of every kind', async () => {
+  test('does the same for metric values of every JSON type', async () => {
     await using lake = await scratchLake();
     const values = ['[1]', '[-0.0]', '["1"]', '["é\\n\\"]"]', '[{"a":[1.0,null]}]', '[[]]', '[null]', '[true]', '', 'x[', '[123456789012345678901234567890]']; // prettier-ignore
     const rows = values.map((value, k) => metric(`m${k}`, `2026-07-03T10:00:${10 + k}Z`, value));

@@ -1,20 +1,20 @@
 /**
- * Bodies of answers in every envelope that we know, with repeated keys, escapes, members around them and damage, and an
- * independent reading of them: JSON.parse, then the rows where the forms say they are.
+ * Bodies of answers in every known envelope, with repeated keys, escapes, other members and damage. They are also read
+ * independently of the program: with JSON.parse, then the rows at the place that the envelope defines.
  */
 import type { Chance } from './chance.ts';
 
 export interface Body {
   readonly text: string;
-  /** What was done to it, for the message of a failure. */
+  /** How it was made and damaged, for the message of a failed test. */
   readonly made: string;
-  /** As it was before any damage, it is one of the known forms and must be read. */
+  /** It is a known form without damage and must be read. */
   readonly whole: boolean;
 }
 
 const STRINGS = ['', 'a', '"', '\\', '\\"', ']', '[', '}', '{', ',', '\n', '\u0000', '\u2028', '😀', '\ud800', 'é', '"]}', 'x'.repeat(70), 'rows', '{"rows":[['] as const; // prettier-ignore
 const NUMBERS = ['0', '-0', '1e5', '1E+400', '0.1', '123456789012345678901234567890', '-1.5e-7'] as const;
-/** Members that stand around the rows in known forms; none of them holds rows or tells a failure. */
+/** Other members of the known forms; none of them holds rows or reports a failure. */
 const MEMBERS = [
   '"took":3', '"next":null', '"error":null', '"errors":[]', '"nested":{"rows":[[9]]}', '"text":"{\\"rows\\":[[9]]}"', '"a\\"b":[1]', '"rows ":[[9]]',
   '"exceptions":[]', '"row":[[9]]', '"":0', '"n":1e400', '"list":[{"rows":[[9]]}]', '"HasErrors":false', '"\\ud83d\\ude00":"\\u0000"',
@@ -37,7 +37,7 @@ function cell(chance: Chance, depth = 0): string {
   }
 }
 
-/** A JSON string, some of its characters as \u escapes. */
+/** A JSON string with some characters as \u escapes. */
 function escapes(text: string, chance: Chance): string {
   const plain = JSON.stringify(text) === `"${text}"`;
   return JSON.stringify(text).replaceAll(/[a-zé]/g, (char) =>
@@ -93,7 +93,7 @@ const FORMS: readonly [(chance: Chance) => string, ...((chance: Chance) => strin
   (chance) => `[${list(chance, 6, () => `[${list(chance, 4, () => cell(chance)).join(',')}]`).join(',')}]`,
 ];
 
-/** Things that are no known form: two sets of rows, keys in disguise, kinds that come too late. */
+/** Bodies of no known form: two sets of rows, escaped keys, a table kind after its rows. */
 const AMBIGUOUS: readonly [(chance: Chance) => string, ...((chance: Chance) => string)[]] = [
   (chance) => `{"rows":${rowsText(chance)},"rows":${rowsText(chance)}}`,
   (chance) => `{"rows":${rowsText(chance)},"ROWS":${rowsText(chance)}}`,
@@ -146,7 +146,7 @@ export function makeBody(chance: Chance): Body {
   }
 }
 
-/** Every list of rows that a reader might take for the answer, by JSON.parse; undefined: the text is not JSON. */
+/** Every list of rows that a reader could take as the answer, by JSON.parse; undefined if the text is not JSON. */
 export function candidates(text: string): readonly (readonly unknown[])[] | undefined {
   let value: unknown;
   try {

@@ -1,10 +1,10 @@
-/** Seeded chance: the same seed gives the same rows and bodies on every machine. */
+/** Seeded random numbers: the same seed gives the same rows and bodies on every machine. */
 export interface Chance {
   /** [0, 1) */
   next(): number;
   /** 0 … below − 1 */
   below(limit: number): number;
-  one<T>(of: readonly [T, ...T[]]): T;
+  one<T>(choices: readonly [T, ...T[]]): T;
   happens(share: number): boolean;
 }
 
@@ -20,11 +20,11 @@ export function chanceOf(seed: number): Chance {
   return {
     next,
     below,
-    one: (of) => of[below(of.length)] ?? of[0],
+    one: (choices) => choices[below(choices.length)] ?? choices[0],
     happens: (share) => next() < share,
   };
 }
 
-/** How much of the campaign is done: little in `npm test`, as much as asked for by `npm run fuzz`. */
+/** Size of the campaign: small in `npm test`, set by `npm run fuzz`. */
 export const ROWS = Number(process.env['FUZZ_ROWS'] ?? 3000);
 export const SEED = Number(process.env['FUZZ_SEED'] ?? 1);

@@ -1,6 +1,6 @@
 /**
- * Lines of landed pages, most of them damaged in one way, each with what must become of it: the hour whose account it
- * stands in and the id it is counted under, or none. The verdict comes from how the line was made, never from the program.
+ * Lines of landed pages, many of them damaged in one way, each with the expected outcome: the hour and the id under which it is
+ * counted, or none. The outcome follows from how the line was made, never from the program.
  */
 import { DAY, HOUR, parseInstant } from '../../../../src/kernel/instant.ts';
 import type { Instant } from '../../../../src/kernel/instant.ts';
@@ -9,11 +9,11 @@ import type { Chance } from './chance.ts';
 
 export interface Line {
   readonly bytes: Buffer;
-  /** What was done to it, for the message of a failure. */
+  /** How the line was damaged, for the message of a failed test. */
   readonly fault: string;
-  /** Where it is counted; undefined: set aside without an hour. */
+  /** Where it is counted; undefined: it is quarantined without an hour. */
   readonly counted: { readonly hour: Instant; readonly id: string } | undefined;
-  /** It goes into the lake, or is a copy of a row there. */
+  /** It goes into the lake or is a copy of a row there. */
   readonly loads: boolean;
 }
 
@@ -47,7 +47,7 @@ const COLUMNS: Readonly<Record<'Events' | 'Metrics', Columns>> = {
 
 const text = (value: string): string => JSON.stringify(value);
 
-/** Not an instant, or none that DuckDB or the source would call one. */
+/** Not an instant, or not one in the form that the source uses. */
 const NO_INSTANT = [
   'null', '""', '" "', '"yesterday"', '"2026-07-32T00:00:00Z"', '"2026-02-30T10:00:00Z"', '"2026-13-01T00:00:00Z"',
   '"0000-00-00T00:00:00Z"', '"infinity"', '"-infinity"', '"epoch"', '"now"', '"2026-07-03"', '"10:00:00"', '1783072800',
@@ -56,13 +56,13 @@ const NO_INSTANT = [
   '"99999-07-03T10:00:00Z"', '"2026/07/03T10:00:00Z"', `"${'9'.repeat(5000)}"`, '"\'); drop table hours; --"',
 ] as const; // prettier-ignore
 
-/** Instants outside of the window. */
+/** Instants outside the window. */
 const OUTSIDE = [
   '"2026-07-02T23:59:59.9999999Z"', '"2026-07-04T00:00:00Z"', '"1970-01-01T00:00:00Z"', '"9999-12-31T23:59:59.9999999Z"',
   '"0001-01-01T00:00:00Z"', '"2026-07-03T23:30:00-02:00"',
 ] as const; // prettier-ignore
 
-/** Texts that a careless reader trips over. */
+/** Texts that a careless reader gets wrong. */
 const ODD_TEXTS = [
   '', ' ', '\u0000', 'a\u0000b', '\u202eevil\u202c', '\ufeffbom', '\u2028\u2029', '\r\n', '\t', '\u0001', '\u007f', '\u0085',
   '"', "'", "'; drop table events; --", '`', '\\', '\\u0000', '../../etc/passwd', '%2e%2e%2f', '${HOME}', '{{', '[[', ']', '}',
@@ -70,7 +70,7 @@ const ODD_TEXTS = [
   'NULL', '\ud7ff', '\uffff', '\u{10ffff}', '|', '=1+1', 'a,b', '\u001b[31m',
 ] as const; // prettier-ignore
 
-/** JSON of a dynamic column as the source writes it. */
+/** Texts of a dynamic column: unusual JSON, and text that only looks like JSON. */
 const ODD_JSON = [
   '{', '[', '{"a":', '{"a":1,"a":2}', '{"":""}', '[1e999]', '{"n":123456789012345678901234567890}', '{"n":-0.0,"e":1e-400}',
   '{"s":"\\ud800"}', '{"s":"\\udc00\\ud800"}', '{"s":"\\u0000"}', '{"s":"\u0001"}', '{"s":"a\nb"}', "{'a':1}", '{"a":1,}', '[,]', '[1 2]', 'NaN',
@@ -130,7 +130,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   },
 };
 
-/** Faults of the line as a whole: none of these is a row of cells. */
+/** Damage to the whole line: none of the results is a row of cells. */
 const BROKEN: readonly [(line: string, chance: Chance) => string, ...((line: string, chance: Chance) => string)[]] = [
   (line, chance) => line.slice(0, 1 + chance.below(line.length - 2)),
   (line) => `${line}]`,
@@ -149,7 +149,7 @@ const BROKEN: readonly [(line: string, chance: Chance) => string, ...((line: str
   (line) => line.replace(/"/, '"\\ud800'),
 ];
 
-/** Bytes that no text file of JSON lines may hold: the loader must set such lines aside and go on. */
+/** Bytes that a text file of JSON lines must not contain: the loader must quarantine such lines and continue. */
 const BYTES: readonly [Buffer, ...Buffer[]] = [
   Buffer.from([0xff]),
   Buffer.from([0xc3, 0x28]),
@@ -161,7 +161,7 @@ const BYTES: readonly [Buffer, ...Buffer[]] = [
   Buffer.from([0x1f]),
 ];
 
-/** `rawBytes`: lines may hold bytes that are no text; the first one does, so that the loader's way around them is taken. */
+/** `rawBytes`: lines may contain bytes that are not text. The first one does, so that the loader has to disarm the page. */
 export function makeLines(
   table: Extract<TableName, 'Events' | 'Metrics'>,
   count: number,
@@ -174,7 +174,7 @@ export function makeLines(
 function makeLine(table: 'Events' | 'Metrics', index: number, chance: Chance, rawBytes: boolean): Line {
   const at = COLUMNS[table];
   const minute = chance.below(1440);
-  // Few ids on few hours: copies are common.
+  // Few ids in few hours, so that copies are common.
   const id = `id-${chance.below(Math.max(10, index))}`;
   const hour = FROM + BigInt(Math.floor(minute / 60)) * HOUR;
   const clock = `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`;
