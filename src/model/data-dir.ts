@@ -85,7 +85,7 @@ type Recovery =
   'compares-with-ledger' | 'deletes-unfinished' | 'deletes' | 'leaves';
 
 export interface DataEntry {
-  /** Relative to the data directory. `<tenant>` and the like stand for a part of a name; a final `**` for all that is below. */
+  /** Relative to the data directory. `<tenant>` and the like are placeholders; a final `**` means everything below. */
   readonly path: string;
   readonly holds: string;
   /** The folder or file of the source that writes it. */

@@ -7,7 +7,7 @@ import type { Period } from './period.ts';
 import { TABLE_NAMES, TABLES } from './tables.ts';
 import type { TableName } from './tables.ts';
 
-/** What may stand in a name for the `<part>` of a declared path. */
+/** What each placeholder of a declared path matches. */
 const PARTS: Readonly<Record<string, string>> = {
   batch: '[^/]+',
   generation: '\\d+',
@@ -26,7 +26,7 @@ const PARTS: Readonly<Record<string, string>> = {
 
 const EVERYTHING_BELOW = '/**';
 
-/** A file, or a folder of which everything belongs to one entry. */
+/** A file that the inventory declares. */
 export interface KnownPath {
   readonly entry: DataEntry;
   /** It has one of the names under which the entry's file is written before it gets its own. */

@@ -62,7 +62,7 @@ describe('init from flags', () => {
     const { code, out } = await stage.run(argv, { KEY_DEMO: sandbox.keyOf('demo') });
     expect(code).toBe(EXIT.ok);
     expect(out).toContain('wrote insights.yaml');
-    expect(out).toContain('the key opens tenant "demo"');
+    expect(out).toContain('the key gives access to tenant "demo"');
     const text = await written();
     expect(text).not.toContain(sandbox.keyOf('demo'));
     expect(parse(text)).toMatchObject({ tenants: [{ id: 'demo', apiKey: { env: 'KEY_DEMO' } }], baseUrl: sandbox.url });

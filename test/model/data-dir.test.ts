@@ -59,7 +59,7 @@ describe('a path', () => {
     expect(parseGenerationFile(`${file}.tmp`)).toBeUndefined();
   });
 
-  test('at which only the pipeline may write is told from one beside it', () => {
+  test('where only the pipeline may write is distinguished from one next to it', () => {
     const own = ['state.duckdb', 'outcomes.json', 'store/my.csv', 'lake/events/my.csv', 'kept/my.csv', 'work/my.csv'];
     expect(own.filter((path) => !belongsToLake(path))).toEqual([]);
     expect(['my.csv', 'exports/my.csv', 'demo/my.csv', '../my.csv'].filter(belongsToLake)).toEqual([]);
@@ -84,7 +84,7 @@ test('no other file of the source spells a name of the data directory', () => {
   expect(files.length).toBeGreaterThan(8);
   const spelled = [
     ...files.map((name) => new RegExp(`['"\`/]${name.replaceAll('.', '\\.')}['"\`]`)),
-    // A folder's name alone is also a common word: it counts in a path that is put together.
+    // The name of a folder is also a common word, so it counts only as part of a path.
     new RegExp(`\\b(?:join|resolve)\\([^)]*['"\`](?:${folders})['"\`/]`),
     new RegExp(`['"\`](?:${folders})/`),
   ];

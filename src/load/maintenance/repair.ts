@@ -180,7 +180,7 @@ async function chooseReadable(
 /** Undefined when the file cannot be read as Parquet. */
 async function rowsOf(ledger: Ledger, path: string): Promise<number | undefined> {
   try {
-    // Also asks for a column: a count alone comes from the footer.
+    // Also asks for a column: the footer is enough for a count.
     const sql = `select count(*) as rows, max("timestamp") as latest from ${parquetSql([path])}`;
     return (await ledger.row(sql, { rows: asCount })).rows;
   } catch (error) {

@@ -155,7 +155,7 @@ async function checkGroup(
     readable.push(...intact);
   } catch (error) {
     if (isRefusal(error)) throw error;
-    // The bytes are as written, and yet some file cannot be read: find it, then read the others.
+    // A file has the bytes that were written and yet cannot be read: find it, then read the others.
     for (const partition of intact) {
       try {
         await readBack(ledger, { table }, [partition]);

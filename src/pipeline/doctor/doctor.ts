@@ -1,4 +1,7 @@
-/** `doctor`: what two calls a tenant tell about address, credential, clock and proof, then what more calls tell of the endpoint. */
+/**
+ * `doctor`: checks this machine, then each tenant. Two calls settle address, credential, clock and proof; more calls, up to a
+ * limit, examine the endpoint.
+ */
 import { createHash } from 'node:crypto';
 import type { Config, TenantConfig } from '../../config/config.ts';
 import { BudgetError } from '../../kernel/errors.ts';
@@ -20,17 +23,17 @@ import type { DoctorCheck, DoctorReport } from '../../model/report.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import { openSource } from '../tenant.ts';
 
-/** Beyond this a cron job that believes in local time surprises people; loading itself follows the source's clock. */
+/** With a larger difference the schedule runs at unexpected times. Loading itself follows the source's clock. */
 const SKEW_MS = 120_000;
 
 const PROOF = 'proof';
 
 export interface DoctorOptions {
-  /** The most calls a tenant. */
+  /** Calls that it may send for each tenant. */
   readonly maxCalls: number;
 }
 
-/** Takes the data directory's lock, so that its calls and a run's share one limit. Throws as `openLedger`. */
+/** Takes the data directory's lock, so that its calls and those of a run share one rate limit. Throws what `openLedger` throws. */
 export async function doctor(
   config: Config,
   { maxCalls }: DoctorOptions,
@@ -61,14 +64,14 @@ export async function doctor(
       const { pinnedTenantId } = await readProfile(ledger, tenant.id);
       for await (const check of examine(client, tenant, pinnedTenantId, runtime, signal)) {
         add(check);
-        // What fell back to counting stays there until somebody looks: this is the look.
+        // A table that fell back to counting goes back to checksums only here.
         if (check.name === PROOF && check.ok) await updateProfile(ledger, tenant.id, { grades: {} });
       }
       for await (const check of examineEndpoint(endpoint)) add(check);
     } catch (error) {
       const { failure, message, hint } = reported(error);
-      const isEnd = error instanceof BudgetError && error.limit === 'calls';
-      if (isEnd) checks.push({ name: 'rest', ok: true, detail: `not asked: ${maxCalls} calls are used up` });
+      const isLimit = error instanceof BudgetError && error.limit === 'calls';
+      if (isLimit) checks.push({ name: 'rest', ok: true, detail: `not checked: all ${maxCalls} calls are used up` });
       else {
         failures.push(failure);
         const name = failure === 'auth' || failure === 'config' ? 'credential' : 'reachable';
@@ -80,8 +83,8 @@ export async function doctor(
     const nowMs = runtime.now();
     const rowCap = silentCap && Math.min(silentCap, learntCaps(known, nowMs).rowCap ?? Infinity);
     const lesson = capsLesson(known, { rowCap }, nowMs);
-    const told = await updateProfile(ledger, tenant.id, { ...lesson, endpoint: { ...known.endpoint, ...facts } });
-    checks.push(capsCheck(learntCaps(told, nowMs)));
+    const profile = await updateProfile(ledger, tenant.id, { ...lesson, endpoint: { ...known.endpoint, ...facts } });
+    checks.push(capsCheck(learntCaps(profile, nowMs)));
     tenants.push({ tenant: tenant.id, calls: client.stats.calls, maxCalls, checks });
   }
   return { machine, tenants, exitCode: exitCodeOf(failures) };
@@ -96,7 +99,11 @@ async function* examine(
 ): AsyncGenerator<DoctorCheck> {
   const probe = rowsOf(await client.ask(probeQuery(), PROBE_COLUMNS, signal));
   yield { name: 'reachable', ok: true, detail: 'the service answers at the configured address' };
-  yield { name: 'credential', ok: true, detail: `the key opens tenant "${tenant.id}" and has the scope` };
+  yield {
+    name: 'credential',
+    ok: true,
+    detail: `the key gives access to tenant "${tenant.id}" and has the required scope`,
+  };
   const cells = (probe?.rows[0] ?? []).map(String);
   yield clockCheck(cells[0], runtime);
   yield proofCheck(cells.slice(1));
@@ -119,7 +126,7 @@ async function* examine(
         : `${table} is empty`,
       ...(isForeign
         ? {
-            hint: `Such rows go into quarantine. If they are right, run \`insights-etl tenant pin ${tenant.id} <tenantId>\`.`,
+            hint: `Rows with this tenantId go into quarantine. If it is the right one, run \`insights-etl tenant pin ${tenant.id} <tenantId>\`.`,
           }
         : {}),
     };
@@ -132,7 +139,9 @@ function capsCheck({ rowCap, byteCap }: LearntCaps): DoctorCheck {
     ...(byteCap === undefined ? [] : [`${byteCap} bytes`]),
   ];
   const detail =
-    learnt.length === 0 ? 'no smaller one than configured was met' : `learnt: ${learnt.join(', ')} an answer`;
+    learnt.length === 0
+      ? 'the source has not shown a lower limit than configured'
+      : `the source limits an answer to ${learnt.join(' and ')}`;
   return { name: 'caps', ok: true, detail };
 }
 
@@ -142,22 +151,33 @@ function clockCheck(at: string | undefined, runtime: Runtime): DoctorCheck {
     return {
       name: 'clock',
       ok: false,
-      detail: 'the source does not tell its time',
-      hint: 'Ask the vendor whether now() is allowed.',
+      detail: 'the source does not answer what time it is',
+      hint: 'Ask the vendor whether queries may use now().',
     };
   }
   const skewMs = runtime.now() - toEpochMs(there);
-  const off = Math.abs(skewMs) > SKEW_MS;
+  const differs = Math.abs(skewMs) > SKEW_MS;
   const direction = skewMs > 0 ? 'ahead of' : 'behind';
   return {
     name: 'clock',
     ok: true,
-    detail: `the source says ${formatInstant(there).slice(0, 19)}Z; this machine is ${Math.round(Math.abs(skewMs) / 1000)} s ${direction} it`,
-    ...(off ? { hint: 'Loading follows the source and is not affected; set this clock right for the schedule.' } : {}),
+    detail: `the source's clock says ${formatInstant(there).slice(0, 19)}Z; this machine's clock is ${durationText(Math.abs(skewMs))} ${direction} it`,
+    ...(differs
+      ? { hint: "Correct this machine's clock: the schedule follows it. Loading follows the source's clock." }
+      : {}),
   };
 }
 
-/** The digest of a known text, cut the way the fingerprints cut it. */
+/** `5 seconds`, `12 minutes`, `3.5 hours`, `24.8 days`. */
+function durationText(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${seconds} second${seconds === 1 ? '' : 's'}`;
+  if (seconds < 2 * 3600) return `${Math.round(seconds / 60)} minutes`;
+  if (seconds < 48 * 3600) return `${(seconds / 3600).toFixed(1)} hours`;
+  return `${(seconds / 86_400).toFixed(1)} days`;
+}
+
+/** Compares the source's digest of a known text, split as the fingerprints split it, with our own. */
 function proofCheck([h, s, x, bucket]: readonly string[]): DoctorCheck {
   const digest = createHash('md5').update('insights').digest('hex');
   const first = BigInt(`0x${digest.slice(0, 8)}`).toString();
@@ -167,9 +187,9 @@ function proofCheck([h, s, x, bucket]: readonly string[]): DoctorCheck {
     name: PROOF,
     ok: works,
     detail: works
-      ? 'the fingerprint functions work: hours are proven by checksum'
-      : 'the fingerprint functions answer something else',
-    ...(works ? {} : { hint: 'Runs fall back to counting rows by hour and say so (grade count).' }),
+      ? 'the fingerprint functions work, so hours are proven by checksum'
+      : 'the fingerprint functions give another result than expected',
+    ...(works ? {} : { hint: 'Runs prove hours by counting rows instead, and report the grade `count`.' }),
   };
 }
 

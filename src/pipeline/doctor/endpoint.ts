@@ -1,6 +1,6 @@
 /**
- * What `doctor` finds out about an endpoint beyond address, key and clock, in a bounded number of calls. What it learns is
- * kept in the tenant's profile; where something in the configuration does not fit, the check says which key to change.
+ * What `doctor` checks of an endpoint besides address, key and clock, in a limited number of calls. The results are kept in the
+ * tenant's profile. When the configuration does not fit the endpoint, the check says which key to change.
  */
 import type { TenantConfig } from '../../config/config.ts';
 import { BudgetError, SourceError } from '../../kernel/errors.ts';
@@ -28,17 +28,17 @@ type Facts = {
 export interface Endpoint {
   readonly client: Client;
   readonly tenant: TenantConfig;
-  /** Rows that a page asks for. */
+  /** The most rows that a page may have (`page.maxRows`). */
   readonly maxRows: number;
   readonly settleMinutes: number;
   readonly signal: AbortSignal;
-  /** Filled as checks go on. */
+  /** Filled by the checks. */
   readonly facts: Facts;
-  /** The most rows that came where fewer than asked for came without a sign. */
+  /** How many rows came when the endpoint cut an answer without saying so. */
   silentCap?: number;
 }
 
-/** The most worth knowing first, for a budget that ends. */
+/** The most useful checks first: the calls may run out. */
 export async function* examineEndpoint(to: Endpoint): AsyncGenerator<DoctorCheck> {
   const tables = [...to.tenant.tables.keys()];
   for (const table of tables) yield await schemaCheck(to, table);
@@ -51,7 +51,7 @@ export async function* examineEndpoint(to: Endpoint): AsyncGenerator<DoctorCheck
   yield await orderCheck(to);
 }
 
-/** undefined where the endpoint refuses the question, which no run depends on; other failures are the caller's. */
+/** Undefined when the endpoint refuses the question, which no run depends on. Throws BudgetError and what is no SourceError. */
 async function ask({ client, signal }: Endpoint, question: Question): Promise<SmallAnswer | TooLarge | undefined> {
   try {
     return await client.ask(question.query, question.columns, signal);
@@ -69,28 +69,28 @@ async function rowsOf(to: Endpoint, question: Question): Promise<readonly (reado
 async function schemaCheck(to: Endpoint, table: TableName): Promise<DoctorCheck> {
   const name = `columns of ${table}`;
   const rows = await rowsOf(to, schemaQuestion(table));
-  if (!rows) return { name, ok: true, detail: 'the endpoint does not tell them' };
-  const there = new Map(rows.map(([column, type]) => [String(column), String(type)]));
-  const wanted = columnsOf(table);
-  const missing = [...wanted.keys()].filter((column) => !there.has(column));
-  const other = [...wanted].filter(([column, type]) => there.has(column) && there.get(column) !== type);
-  const more = [...there.keys()].filter((column) => !wanted.has(column));
+  if (!rows) return { name, ok: true, detail: 'the endpoint does not list them' };
+  const actual = new Map(rows.map(([column, type]) => [String(column), String(type)]));
+  const expected = columnsOf(table);
+  const missing = [...expected.keys()].filter((column) => !actual.has(column));
+  const other = [...expected].filter(([column, type]) => actual.has(column) && actual.get(column) !== type);
+  const extra = [...actual.keys()].filter((column) => !expected.has(column));
   const parts = [
     ...(missing.length > 0 ? [`missing: ${missing.join(', ')}`] : []),
-    ...other.map(([column, type]) => `${column} is ${there.get(column)}, not ${type}`),
-    ...(more.length > 0 ? [`not loaded: ${more.join(', ')}`] : []),
+    ...other.map(([column, type]) => `${column} is ${actual.get(column)}, expected ${type}`),
+    ...(extra.length > 0 ? [`not loaded: ${extra.join(', ')}`] : []),
   ];
   if (missing.length > 0)
     return {
       name,
       ok: false,
       detail: parts.join('; '),
-      hint: `This version cannot load ${table} as it is now: set tables.${table}.enabled to false, and look for a newer version.`,
+      hint: `This version cannot load ${table} without them. Set tables.${table}.enabled to false and look for a newer version.`,
     };
   return {
     name,
     ok: true,
-    detail: parts.length === 0 ? `the ${wanted.size} that are loaded, no other` : parts.join('; '),
+    detail: parts.length === 0 ? `all ${expected.size} are there, and no others` : parts.join('; '),
   };
 }
 
@@ -99,24 +99,24 @@ async function extentCheck(to: Endpoint, table: TableName): Promise<DoctorCheck>
   const [row] = (await rowsOf(to, extentQuestion(table))) ?? [];
   const [n, ...instants] = (row ?? []).map(String);
   const [first, last, now] = instants.map(parseInstant);
-  if (n === undefined) return { name, ok: true, detail: 'the endpoint does not count all of it at once' };
+  if (n === undefined) return { name, ok: true, detail: 'the endpoint does not count the whole table at once' };
   if (first === undefined || last === undefined) return { name, ok: true, detail: 'none' };
-  const detail = `${n}, from ${formatInstant(first).slice(0, 16)}Z to ${formatInstant(last).slice(0, 16)}Z`;
+  const detail = `${n} rows, from ${formatInstant(first).slice(0, 16)}Z to ${formatInstant(last).slice(0, 16)}Z`;
   const kept = to.tenant.tables.get(table)?.retentionDays;
-  // By the source's clock: this machine's may be wrong.
+  // By the source's clock, because this machine's clock may be wrong.
   const age = Number(((now ?? last) - first) / DAY);
-  // A day's grace: retention is applied in steps.
+  // One day of tolerance: the source deletes old rows in steps.
   if (kept !== undefined && age > kept + 1)
     return {
       name,
       ok: true,
       detail,
-      hint: `The source keeps rows for ${age} days or more: set tables.${table}.retentionDays to have all of them.`,
+      hint: `The source keeps rows for at least ${age} days. Set tables.${table}.retentionDays to load all of them.`,
     };
   return { name, ok: true, detail };
 }
 
-/** Counted as they come, not kept. */
+/** The rows are counted as they arrive and not stored. */
 async function rowsCheck(to: Endpoint): Promise<DoctorCheck> {
   const name = 'row cap';
   const { client, maxRows, signal } = to;
@@ -128,22 +128,22 @@ async function rowsCheck(to: Endpoint): Promise<DoctorCheck> {
     rows = answer.kind === 'rows' ? answer.rows : undefined;
   } catch (error) {
     if (!(error instanceof SourceError)) throw error;
-    return { name, ok: true, detail: 'the endpoint makes no rows of its own; runs find its cap' };
+    return { name, ok: true, detail: 'the endpoint refuses queries that generate rows; runs find its cap' };
   }
   if (rows === undefined)
     return {
       name,
       ok: true,
-      detail: `an answer of ${maxRows} rows is refused with a message; runs find the cap and keep it`,
+      detail: `an answer of ${maxRows} rows is refused with an error; runs find the cap and remember it`,
     };
   to.facts.rowsAnswered = rows;
-  if (rows >= maxRows) return { name, ok: true, detail: `an answer of ${maxRows} rows comes whole` };
+  if (rows >= maxRows) return { name, ok: true, detail: `an answer of ${maxRows} rows arrives complete` };
   to.silentCap = rows;
   return {
     name,
     ok: true,
-    detail: `answers are cut at ${rows} rows without a word; pages are now asked for so that none is`,
-    hint: `Set page.maxRows to ${rows}, so that a new data directory knows it too.`,
+    detail: `the endpoint cuts answers at ${rows} rows without saying so; pages are planned smaller from now on`,
+    hint: `Set page.maxRows to ${rows}: this data directory knows the cap now, a new one would not.`,
   };
 }
 
@@ -160,7 +160,7 @@ async function formsCheck(to: Endpoint): Promise<DoctorCheck> {
   const { rowForm, columnsNamed, dynamicAs, datetimeDigits } = to.facts;
   const detail =
     `rows as ${rowForm}, columns ${columnsNamed ? 'named' : 'not named'}, dynamic values as ${dynamicAs === 'json' ? 'JSON' : 'text'}, ` +
-    `${datetimeDigits} digits of a second, ids in ${String(id) === String(id).toLowerCase() ? 'lower' : 'upper'} case`;
+    `timestamps with ${datetimeDigits} fractional digits, ids in ${String(id) === String(id).toLowerCase() ? 'lower' : 'upper'} case`;
   return { name, ok: true, detail };
 }
 
@@ -168,18 +168,18 @@ async function delayCheck(to: Endpoint, table: TableName): Promise<DoctorCheck> 
   const name = 'arrival';
   const [row] = (await rowsOf(to, delayQuestion(table))) ?? [];
   to.facts.ingestionTime = row !== undefined;
-  if (!row) return { name, ok: true, detail: 'the endpoint does not tell when rows came (ingestion_time)' };
+  if (!row) return { name, ok: true, detail: 'the endpoint does not say when rows arrived (ingestion_time)' };
   const [n, seconds] = row.map(Number);
   if (!(n !== undefined && n > 0) || seconds === undefined || Number.isNaN(seconds))
-    return { name, ok: true, detail: `no row of ${table} of the last day says when it came` };
+    return { name, ok: true, detail: `no row of ${table} from the last day says when it arrived` };
   const minutes = Math.ceil(seconds / 60);
-  const detail = `rows of ${table} came at most ${minutes} min late in the last day`;
+  const detail = `rows of ${table} arrived at most ${minutes} minutes late in the last day`;
   if (minutes <= to.settleMinutes) return { name, ok: true, detail };
   return {
     name,
     ok: true,
     detail,
-    hint: `Set settleMinutes to ${minutes}: fewer hours are then asked for twice. Nothing is lost as it is.`,
+    hint: `Set settleMinutes to ${minutes}, so that fewer hours are fetched twice. No rows are lost either way.`,
   };
 }
 
@@ -187,14 +187,14 @@ async function parametersCheck(to: Endpoint): Promise<DoctorCheck> {
   const rows = await rowsOf(to, parametersQuestion());
   to.facts.parameters = rows?.[0]?.[0] === 'default';
   const detail = to.facts.parameters ? 'queries may declare parameters' : 'queries may not declare parameters';
-  return { name: 'parameters', ok: true, detail: `${detail}; no run needs them` };
+  return { name: 'parameters', ok: true, detail: `${detail}; runs do not use them` };
 }
 
 async function orderCheck(to: Endpoint): Promise<DoctorCheck> {
   const name = 'order of ids';
   const rows = await rowsOf(to, orderQuestion());
-  if (!rows) return { name, ok: true, detail: 'the endpoint does not show it; no run needs it' };
+  if (!rows) return { name, ok: true, detail: 'the endpoint does not show it; runs do not depend on it' };
   to.facts.guidOrder = String(rows[0]?.[0]).startsWith('00000002') ? 'text' : 'other';
   const detail = to.facts.guidOrder === 'text' ? 'ids sort as their text' : 'ids do not sort as their text';
-  return { name, ok: true, detail: `${detail}; no run needs it` };
+  return { name, ok: true, detail: `${detail}; runs do not depend on it` };
 }

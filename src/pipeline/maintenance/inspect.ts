@@ -1,4 +1,4 @@
-/** `verify` and `repair`: is the lake what its ledger says, and what the source says? */
+/** `verify`, `repair` and `backup`: compare the lake with its ledger and the source, rebuild the ledger, copy the lake. */
 import type { Config } from '../../config/config.ts';
 import { onDisk } from '../../kernel/files.ts';
 import { formatInstant } from '../../kernel/instant.ts';
@@ -21,9 +21,10 @@ import { compareTable, recordView } from '../sync-table.ts';
 type TableVerdict = VerifyReport['tables'][number];
 
 /**
- * Compares lake and source and fetches nothing. First sees that every file is there and has its size; `deep` also reads
- * each one again (sha256, fingerprints of every hour; of marts the sha256) and asks the source for the whole range. What differs is recorded, so that the next run mends it.
- * Exit code: damaged for a faulty file, partial for an hour that does not balance.
+ * Compares the lake with its ledger and the source, without fetching rows. Checks that every file exists and has its size;
+ * `deep` also reads each file (sha256, and the fingerprints of every hour) and compares the whole range with the source.
+ * Differences are recorded, so that the next run fetches those hours again. Exit code: damaged for a faulty file, partial for
+ * an hour that does not balance.
  */
 export async function verifyLake(
   config: Config,
@@ -53,7 +54,7 @@ export async function verifyLake(
   };
   const outcomes = await eachTable({ config, request, ledger, run: 'verify', runtime, signal }, check);
   const marts = await verifyMarts(ledger, deep);
-  // Marts at fault are made anew here: they need no call.
+  // Computes faulty marts again, which needs no call to the source.
   await publish(ledger, { run: 'verify', head: true });
   const tables = outcomes.map(({ report: { tenant, table, hours, error }, result }): TableVerdict => {
     const unchecked = { tenant, table, filesRead: 0, filesDamaged: [], hours, differing: [] };
@@ -78,20 +79,20 @@ export async function verifyLake(
 }
 
 /**
- * Rebuilds the ledger from the Parquet files alone; what they do not tell, the next run asks the source. What is there is
- * published: the old catalogue names files that may be gone, marts among them, which are made anew.
+ * Rebuilds the ledger from the Parquet files and publishes what they hold: the old catalogue may name files that are gone, such
+ * as marts, which are computed again. The next run compares every hour with the source.
  */
 export async function repairLake(config: Config, runtime: Runtime): Promise<RepairReport> {
   const settings = lakeSettings(config);
   const result = await onDisk(config.dataDir, () => repair(config.dataDir, settings, runtime));
-  // An empty lake gets no catalogue: a disk that is not mounted must not take the place of one that is there.
+  // An empty lake is not published: if its disk is not mounted, that would replace the catalogue of a full one.
   if (result.files === 0) return result;
   await using ledger = await openLedger(config.dataDir, settings, runtime);
   await publish(ledger, { run: 'repair', head: true });
   return result;
 }
 
-/** Copies the published snapshot into a folder of its own, also while a run writes. */
+/** Copies the published snapshot into another folder, also while a run writes. */
 export async function backupLake(
   config: Config,
   folder: string,

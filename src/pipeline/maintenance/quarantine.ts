@@ -1,4 +1,4 @@
-/** `quarantine` and `tenant pin`: what a person decides about rows that could not be loaded. The source is asked nothing. */
+/** `quarantine` and `tenant pin`: decisions of the operator about rows that could not be loaded. No call is sent. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
@@ -20,19 +20,19 @@ export type { DropCount, QuarantineCount, QuarantineFilter, QuarantinedRow, Repl
 
 export interface ReplayReport {
   readonly tables: readonly ReplayCount[];
-  /** Readers see something new. */
+  /** A new snapshot was published. */
   readonly published: boolean;
 }
 
 export interface PinReport extends ReplayReport {
   readonly tenant: string;
-  /** What rows must carry from now on. */
+  /** The tenant id that rows must carry from now on. */
   readonly pinned: string;
-  /** Rows of the lake that carried another id, now in quarantine. */
+  /** Rows that carried another id and were moved from the lake into quarantine. */
   readonly expelled: number;
 }
 
-/** Counts by tenant, table, day and reason. Throws ConfigError where nothing was ever loaded, and as `openLedger`. */
+/** Counts by tenant, table, day and reason. Throws ConfigError when nothing was ever loaded, and what `openLedger` throws. */
 export async function listQuarantine(
   config: Config,
   filter: QuarantineFilter,
@@ -42,7 +42,7 @@ export async function listQuarantine(
   return countQuarantine(ledger, filter);
 }
 
-/** Rows with their text, for the eyes of the operator who asks for them. Throws as `listQuarantine`. */
+/** Rows with their text, for the operator. Throws what `listQuarantine` throws. */
 export async function showQuarantine(
   config: Config,
   filter: QuarantineFilter,
@@ -53,7 +53,7 @@ export async function showQuarantine(
   return quarantinedRows(ledger, filter, limit);
 }
 
-/** Judges rows again, loads those that now pass, and publishes. Throws as `listQuarantine`. */
+/** Checks rows again, loads those that now pass, and publishes. Throws what `listQuarantine` throws. */
 export async function replayQuarantine(
   config: Config,
   filter: QuarantineFilter,
@@ -66,7 +66,7 @@ export async function replayQuarantine(
   return { tables, published: (await publish(ledger, { run, head: true })).changed };
 }
 
-/** Gives rows up, and publishes what readers see of it. Throws as `listQuarantine`. */
+/** Drops rows from quarantine and publishes the new accounts. Throws what `listQuarantine` throws. */
 export async function dropQuarantine(config: Config, filter: QuarantineFilter, runtime: Runtime): Promise<DropCount[]> {
   await using ledger = await openExisting(config, runtime);
   await recover(ledger);
@@ -76,8 +76,9 @@ export async function dropQuarantine(config: Config, filter: QuarantineFilter, r
 }
 
 /**
- * Says which tenant id a tenant's rows carry: rows of the lake with another go into quarantine, rows there with this one
- * into the lake. Also before a first load. Cut off, it is finished by asking for it again. Throws as `openLedger`.
+ * Sets the tenant id that a tenant's rows must carry. Rows of the lake with another id move into quarantine, quarantined rows
+ * with this id into the lake. Possible before the first load too. If it was cut off, the same command completes it. Throws what
+ * `openLedger` throws.
  */
 export async function pinTenant(config: Config, tenant: string, id: string, runtime: Runtime): Promise<PinReport> {
   await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
@@ -92,14 +93,14 @@ export async function pinTenant(config: Config, tenant: string, id: string, runt
 
 async function openExisting(config: Config, runtime: Runtime): Promise<Ledger> {
   if (!existsSync(join(config.dataDir, LEDGER_FILE)))
-    throw new ConfigError('Nothing was loaded into this data directory yet.', {
-      hint: 'Run `insights-etl run` first, or give the right --data-dir.',
+    throw new ConfigError('Nothing has been loaded into this data directory yet.', {
+      hint: 'Run `insights-etl run` first, or name another folder with --data-dir.',
       where: { folder: config.dataDir },
     });
   return openLedger(config.dataDir, lakeSettings(config), runtime);
 }
 
-/** Batches of it are named after it, so it must be another one each time. */
+/** Unique for each call: batches get their ids from it. */
 function runId(what: string, runtime: Runtime): string {
   return `${what}-${new Date(runtime.now()).toISOString().replaceAll(/[-:.]/g, '')}`;
 }

@@ -1,4 +1,4 @@
-/** `rebuild`: the lake's files under today's rules, from the rows that they hold; asks the source nothing. */
+/** `rebuild`: rewrites files of the lake under today's rules, from the rows that they hold and without a call to the source. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
@@ -16,29 +16,29 @@ import { lakeSettings } from '../lake-settings.ts';
 import type { RebuildReport } from '../../model/report.ts';
 import type { RunRequest } from '../request.ts';
 
-/** More often would only rewrite the catalogue. */
+/** Publishing more often would only rewrite the catalogue. */
 const PUBLISH_EVERY_MS = 30_000;
 
 type Selection = Pick<RunRequest, 'tenants' | 'tables' | 'from' | 'to'>;
 
-interface Around {
+interface Circumstances {
   readonly dryRun: boolean;
   readonly runtime: Runtime;
   readonly signal: AbortSignal;
 }
 
 /**
- * Writes every selected file that was written under other rules anew, and publishes. `dryRun` only says what is due.
- * Throws what opening a ledger throws, DamagedError for a file that is not what the ledger says, StoppedError.
+ * Rewrites every selected file that has other promoted columns or privacy rules than today's, and publishes. `dryRun` only
+ * counts them. Throws what `openLedger` throws, DamagedError for a file that differs from the ledger, StoppedError.
  */
 export async function rebuildLake(
   config: Config,
   request: Selection,
-  { dryRun, runtime, signal }: Around,
+  { dryRun, runtime, signal }: Circumstances,
 ): Promise<RebuildReport> {
   const startedMs = runtime.monotonic();
   const done = await rebuildOpened(config, request, { dryRun, runtime, signal });
-  // Also the free blocks of the ledger's file hold texts until then.
+  // Deleted texts are still in free blocks of the ledger's file.
   const files = runtime.files ?? systemFiles;
   if (done.forgotten > 0) await onDisk(config.dataDir, () => rewriteLedger(config.dataDir, files));
   return { dryRun, ...done, seconds: dryRun ? 0 : (runtime.monotonic() - startedMs) / 1000, exitCode: 0 };
@@ -47,16 +47,17 @@ export async function rebuildLake(
 async function rebuildOpened(
   config: Config,
   request: Selection,
-  { dryRun, runtime, signal }: Around,
+  { dryRun, runtime, signal }: Circumstances,
 ): Promise<Pick<RebuildReport, 'tables' | 'forgotten' | 'published'>> {
   await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
   if (dryRun) return { tables: await rebuildDue(ledger, request), forgotten: 0, published: false };
   await recover(ledger);
   const run = 'rebuild';
   let lastMs = runtime.monotonic();
-  let some = false;
+  let published = false;
   const publishNow = async (head: boolean): Promise<void> => {
-    some = (await publish(ledger, { run, head })).changed || some;
+    const { changed } = await publish(ledger, { run, head });
+    published ||= changed;
     lastMs = runtime.monotonic();
   };
   const forgotten = await forgetTexts(ledger, request);
@@ -72,15 +73,15 @@ async function rebuildOpened(
       },
     });
   } finally {
-    // What is done is right by itself: readers get it also when the rest could not be done.
+    // Files that are done are published even when the others failed.
     await publishNow(true);
   }
   for (const { tenant, table, files, rows } of tables)
-    runtime.log.info({ event: 'rebuild.end', tenant, table, files, rows }, 'files written anew');
-  return { tables, forgotten, published: some };
+    runtime.log.info({ event: 'rebuild.end', tenant, table, files, rows }, 'files rewritten');
+  return { tables, forgotten, published };
 }
 
-/** Answers kept from before a table had privacy rules. */
+/** Deletes the kept pages of tables with privacy rules: they were kept before there were rules. */
 async function removeKept(
   { dataDir, lakeTables }: Config,
   { tenants, tables = TABLE_NAMES }: Selection,

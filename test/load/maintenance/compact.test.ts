@@ -27,8 +27,8 @@ async function settled(lake: Scratch): Promise<void> {
   );
 }
 
-describe('a closed month of small days', () => {
-  test('becomes one file; rows, accounts and proofs stay as they are', async () => {
+describe('compacting a closed month of small days', () => {
+  test('gives one file, with the same rows, accounts and proofs', async () => {
     await using lake = await scratchLake({ keepHours: 0 });
     await settled(lake);
     const [rows, hours] = [await storedRows(lake.ledger), await heldHours(lake.ledger, TENANT, 'Events')];
@@ -42,7 +42,7 @@ describe('a closed month of small days', () => {
     expect(await compactMonths(lake.ledger, { run: 'run-2', at: LATER })).toEqual({ months: 0, files: 0 });
   });
 
-  test('is rewritten as a month by a late row and by an erasure', async () => {
+  test('gives a month that a late row and an erasure rewrite as a whole', async () => {
     await using lake = await scratchLake();
     await settled(lake);
     await compactMonths(lake.ledger, { run: 'run-1', at: LATER });
@@ -55,7 +55,7 @@ describe('a closed month of small days', () => {
     expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 1, rows: 4, faults: [] });
   });
 
-  test('is left alone while it is young, unsettled, or its days are not small', async () => {
+  test('does not happen while the month is recent or unsettled, or when its days are large', async () => {
     await using lake = await scratchLake();
     await load(lake, MONTH, ROWS);
     expect(await compactMonths(lake.ledger, { run: 'r', at: LATER })).toMatchObject({ months: 0 });
@@ -64,7 +64,7 @@ describe('a closed month of small days', () => {
     expect(await compactMonths(lake.ledger, { run: 'r', at: LATER, smallBytes: 100 })).toMatchObject({ months: 0 });
   });
 
-  test('killed in between: the days stay, the orphan goes, and the next run compacts', async () => {
+  test('that is killed keeps the days, removes the unknown file, and is done by the next run', async () => {
     await using lake = await scratchLake();
     await settled(lake);
     const killed = compactMonths(lake.ledger, {
@@ -81,7 +81,7 @@ describe('a closed month of small days', () => {
     expect(await compactMonths(lake.ledger, { run: 'r', at: LATER })).toMatchObject({ months: 1 });
   });
 
-  test('stands for its days when the ledger is rebuilt while both are there', async () => {
+  test('gives a file that repair uses instead of its days where both are there', async () => {
     await using lake = await scratchLake();
     await settled(lake);
     await compactMonths(lake.ledger, { run: 'r', at: LATER });
@@ -93,7 +93,7 @@ describe('a closed month of small days', () => {
   });
 });
 
-test('a big period is not sorted anew for a few late rows: nothing of it is lost or doubled', async () => {
+test('a few late rows do not sort a large period again, and no row of it is lost or duplicated', async () => {
   await using lake = await scratchLake();
   const day = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
   const many = Array.from({ length: 201_000 }, (_, index) =>

@@ -1,4 +1,4 @@
-/** Files under other rules than today's, written anew: the same rows and accounts, atomically, and only where it is due. */
+/** Rewriting files that have other rules than today's: the same rows and accounts, atomically, and only the files that are due. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -50,7 +50,7 @@ async function promotions(lake: Scratch): Promise<Record<string, string | undefi
   return Object.fromEntries(rows.map((row) => [text(row, 'period'), text(row, 'promotion')]));
 }
 
-/** What must not change: the rows as the source gave them, and what was proven of them. */
+/** What a rebuild must not change: the rows as the source sent them, and their proofs. */
 async function truth(lake: Scratch): Promise<object> {
   const given = 'event_id, "timestamp", event_type, source_tenant_id, operation_id, properties::varchar as properties';
   return {
@@ -64,7 +64,7 @@ async function truth(lake: Scratch): Promise<object> {
 }
 
 describe('a rebuild', () => {
-  test('gives every file the columns of today; rows, fingerprints and proofs stay', async () => {
+  test('gives every file the columns of today and keeps rows, fingerprints and proofs', async () => {
     await using lake = await oldLake();
     const before = await truth(lake);
     expect(await rebuildDue(lake.ledger)).toEqual([{ tenant: TENANT, table: 'Events', files: 3, rows: 3 }]);
@@ -83,14 +83,14 @@ describe('a rebuild', () => {
     expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
   });
 
-  test('is due no more when it is done: a second one writes nothing', async () => {
+  test('writes nothing the second time', async () => {
     await using lake = await oldLake();
     await rebuild(lake.ledger, { run: 'rebuild' });
     expect(await rebuildDue(lake.ledger)).toEqual([]);
     expect(await rebuild(lake.ledger, { run: 'rebuild' })).toEqual([]);
   });
 
-  test('may be of a range, a tenant or a table alone', async () => {
+  test('can be limited to a range, a tenant or a table', async () => {
     await using lake = await oldLake();
     expect(await rebuild(lake.ledger, { run: 'r', tables: ['Logs', 'Metrics'] })).toEqual([]);
     expect(await rebuild(lake.ledger, { run: 'r', tenants: ['other'] })).toEqual([]);
@@ -106,7 +106,7 @@ describe('a rebuild', () => {
   const stepsOf = (day: string): string[] =>
     ['copied', 'named', 'recording', 'recorded'].map((step) => `${step} ${day}`);
 
-  test('passes through the same steps for each file', async () => {
+  test('goes through the same steps for each file', async () => {
     await using undisturbed = await oldLake();
     const steps: string[] = [];
     await rebuild(undisturbed.ledger, { run: 'r', onStep: (step) => void steps.push(step) });
@@ -115,11 +115,11 @@ describe('a rebuild', () => {
 
   for (const killAt of stepsOf('2026-07-04'))
     test(
-      `killed at "${killAt}" leaves a right lake, and the next one does what is left`,
+      `killed at "${killAt}" leaves a correct lake, and the next one does the rest`,
       campaign(killAt.startsWith('named')),
       async () => {
         await using lake = await oldLake();
-        const wanted = await truth(lake);
+        const expected = await truth(lake);
         const killed = rebuild(lake.ledger, {
           run: 'r',
           onStep: (step) => {
@@ -129,17 +129,17 @@ describe('a rebuild', () => {
         await expect(killed).rejects.toThrow('killed');
         await lake.reopen({ tables: TABLES });
         await recover(lake.ledger);
-        expect(await truth(lake)).toEqual(wanted);
+        expect(await truth(lake)).toEqual(expected);
         expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
         const left = killAt.startsWith('recorded') ? 1 : 2;
         expect(await rebuild(lake.ledger, { run: 'r' })).toMatchObject([{ files: left }]);
-        expect(await truth(lake)).toEqual(wanted);
+        expect(await truth(lake)).toEqual(expected);
         await publish(lake.ledger, { run: 'r', head: true });
         expect(readdirSync(join(lake.dir, FOLDER))).toHaveLength(3);
       },
     );
 
-  test('stops between two files when asked to', async () => {
+  test('stops between two files when it is aborted', async () => {
     await using lake = await oldLake();
     const stop = new AbortController();
     const stopped = rebuild(lake.ledger, {
@@ -151,7 +151,7 @@ describe('a rebuild', () => {
     expect(await rebuildDue(lake.ledger)).toMatchObject([{ files: 2 }]);
   });
 
-  test('refuses a file that does not hold what the ledger says, and leaves it as it is', async () => {
+  test('refuses a file that does not hold what the ledger says, and does not change it', async () => {
     await using lake = await oldLake();
     await lake.ledger.run(
       `update hours set lake = {n: lake.n, s0: 1::hugeint, s1: lake.s1, x: lake.x} where lake.n > 0`,

@@ -37,7 +37,7 @@ function checkOf(report: DoctorReport, name: string): DoctorCheck {
   return found;
 }
 
-/** The real source, but for the queries that match: those get rows of ours. */
+/** The real source, except that queries that match get these rows. */
 function answering(match: RegExp, rows: readonly (readonly unknown[])[]): Partial<Runtime> {
   return {
     fetch: (url, init) =>
@@ -47,50 +47,50 @@ function answering(match: RegExp, rows: readonly (readonly unknown[])[]): Partia
   };
 }
 
-describe('of an endpoint', () => {
-  it('every question is settled, in the calls that it says, and nothing has to be changed', async () => {
+describe('doctor on an endpoint', () => {
+  it('answers every check in the calls that it reports, and suggests no change for a healthy endpoint', async () => {
     const report = await examine({});
     expect(report.exitCode).toBe(EXIT.ok);
     const [tenant] = report.tenants;
     expect(tenant?.checks.filter(({ ok, hint }) => !ok || hint !== undefined)).toEqual([]);
     expect(tenant?.calls).toBe(world.sandbox.calls.length);
     expect(tenant?.calls).toBeLessThanOrEqual(20);
-    expect(checkOf(report, 'columns of Metrics').detail).toBe('the 6 that are loaded, no other');
-    expect(checkOf(report, 'row cap').detail).toBe('an answer of 5000 rows comes whole');
+    expect(checkOf(report, 'columns of Metrics').detail).toBe('all 6 are there, and no others');
+    expect(checkOf(report, 'row cap').detail).toBe('an answer of 5000 rows arrives complete');
   });
 
-  it.each([1, 2, 5])('at most %i calls are sent, and what was not asked is said', async (maxCalls) => {
+  it.each([1, 2, 5])('sends at most %i calls and reports that it did not check the rest', async (maxCalls) => {
     const report = await examine({}, { maxCalls });
     expect(world.sandbox.calls).toHaveLength(maxCalls);
     expect(checkOf(report, 'rest').detail).toContain(`${maxCalls} calls`);
     expect(report.exitCode).toBe(EXIT.ok);
   });
 
-  it('a cap that cuts answers without a word is learnt: the first load then never meets it', async () => {
+  it('learns a row cap that cuts answers silently, so that the first load never reaches it', async () => {
     const report = await examine({ rowCap: 150, limitMode: 'silent' });
     expect(checkOf(report, 'row cap').hint).toContain('page.maxRows to 150');
     const events = reportOf(await world.run({ tables: ['Events'] }), 'Events');
     expect(events).toMatchObject({ outcome: 'verified', splits: 0 });
   });
 
-  it('how long rows are kept is reckoned by the clock of the source, not by that of this machine', async () => {
+  it("measures how long rows are kept by the source's clock, not by this machine's", async () => {
     const ahead = { now: () => Date.parse(SOURCE.now) + 100 * 86_400_000 };
     const report = await examine({ days: 40 }, { handles: ahead });
     expect(checkOf(report, 'rows of Logs').hint).toBeUndefined();
     await world[Symbol.asyncDispose]();
     const longer = await examine({ days: 40 }, { values: { tables: { Logs: { retentionDays: 20 } } } });
-    expect(checkOf(longer, 'rows of Logs').hint).toMatch(/keeps rows for 3[89] days or more/);
+    expect(checkOf(longer, 'rows of Logs').hint).toMatch(/keeps rows for at least 3[89] days/);
   });
 
-  it('the wire form is told as it comes', async () => {
+  it('describes the wire form as it was received', async () => {
     const wire = { shape: 'columns', row: 'object', dynamic: 'text' } as const;
     const report = await examine({ wire });
     expect(checkOf(report, 'wire form').detail).toMatch(
-      /^rows as objects, columns named, dynamic values as text, 7 digits/,
+      /^rows as objects, columns named, dynamic values as text, timestamps with 7 fractional digits/,
     );
   });
 
-  it('rows that come later than they settle, and Logs that are kept longer: it names the key to change', async () => {
+  it('names the key to change when rows arrive later than they settle and when Logs are kept longer', async () => {
     const report = await examine(
       { logsDays: 100, days: 80 },
       { handles: answering(/ingestion_time/, [['812', '2405.5']]) },
@@ -100,7 +100,7 @@ describe('of an endpoint', () => {
     expect(report.exitCode).toBe(EXIT.ok);
   });
 
-  it('a column that is gone is a failure, one that is new is named', async () => {
+  it('fails for a missing column and only names a new one', async () => {
     const columns = [
       ['eventId', 'guid'],
       ['timestamp', 'datetime'],
@@ -117,7 +117,7 @@ describe('of an endpoint', () => {
     expect(report.exitCode).toBe(EXIT.source);
   });
 
-  it('what an endpoint refuses is no failure: no run needs it', async () => {
+  it('does not fail when the endpoint refuses queries that runs do not need', async () => {
     const rules = ['getschema', 'range', 'guid\\(', 'datatable', 'declare'].map((query) => ({
       match: { query },
       times: 9,
@@ -125,12 +125,27 @@ describe('of an endpoint', () => {
     }));
     const report = await examine({ faults: rules });
     expect(report.exitCode).toBe(EXIT.ok);
-    expect(checkOf(report, 'columns of Logs').detail).toBe('the endpoint does not tell them');
+    expect(checkOf(report, 'columns of Logs').detail).toBe('the endpoint does not list them');
   });
 });
 
-describe('of this machine', () => {
-  it('leftovers and open permissions are said, and left as they are', async () => {
+describe('the clock', () => {
+  it.each([
+    [1_400, '1 second ahead of it', false],
+    [100_000, '100 seconds ahead of it', false],
+    [-5 * 60_000, '5 minutes behind it', true],
+    [3.5 * 3_600_000, '3.5 hours ahead of it', true],
+    [2_145_452_000, '24.8 days ahead of it', true],
+  ])('a difference of %i ms reads "%s"', async (differenceMs, text, hasHint) => {
+    const report = await examine({}, { maxCalls: 1, handles: { now: () => Date.parse(SOURCE.now) + differenceMs } });
+    const clock = checkOf(report, 'clock');
+    expect(clock.detail).toBe(`the source's clock says 2026-11-01T00:30:00Z; this machine's clock is ${text}`);
+    expect(clock.hint !== undefined).toBe(hasHint);
+  });
+});
+
+describe('doctor on this machine', () => {
+  it('reports leftovers and open permissions and changes nothing', async () => {
     world = await openWorld(SOURCE);
     const batch = join(world.dataDir, 'landing', 'demo', 'Events', 'b1');
     await mkdir(batch, { recursive: true });

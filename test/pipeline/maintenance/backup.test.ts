@@ -1,4 +1,4 @@
-/** Backups taken at rest and in the middle of runs; each is read as it is, and restored into a lake that loses nothing. */
+/** Backups taken while nothing runs and in the middle of runs: each can be read directly and restored without losing a row. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
@@ -50,7 +50,7 @@ async function insert(count: number): Promise<void> {
   await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows });
 }
 
-/** The source as the loaded lake has it: 20 rows over four days. */
+/** The source that the loaded lake was copied from: 20 rows over four days. */
 async function resetSource(): Promise<void> {
   await source.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
   model = new SourceModel();
@@ -61,7 +61,7 @@ async function resetSource(): Promise<void> {
 const take = (handles: Partial<Runtime> = {}, dataDir = world.dataDir): ReturnType<typeof backupLake> =>
   backupLake(world.config({ dataDir }), folder, { ...world.runtime, ...handles }, new AbortController().signal);
 
-/** The lake as another process sees it during a run: all but the ledger, whose lock is one for all of a process. */
+/** The lake as another process sees it during a run. Without the ledger: its lock is shared within a process. */
 async function seenFromOutside(): Promise<string> {
   const outside = await mkdtemp(join(folder, '..', 'insights-etl-outside-'));
   outsides.push(outside);
@@ -77,12 +77,12 @@ async function rowsNamed(): Promise<number> {
   return files.reduce((sum, { rows }) => sum + rows, 0);
 }
 
-/** Puts the backup in the place of the lake, as the guide says, and runs. */
+/** Replaces the lake with the backup, as the guide says, and runs. */
 async function restore(): Promise<void> {
   await rm(world.dataDir, { recursive: true });
   await cp(folder, world.dataDir, { recursive: true });
   if (!(await readdir(world.dataDir)).includes('state.duckdb')) await repairLake(world.config(), world.runtime);
-  // Not a file more than is named: what a repair has published is replaced, and kept for nobody.
+  // With `keepHours` 0, files that the repair published and the run replaced are removed, so that only named files remain.
   expect((await world.run(EVENTS, { lake: { keepHours: 0, marts: hasMarts } })).exitCode).toBe(EXIT.ok);
   await compareWithModel(world.dataDir, model);
 }
@@ -116,15 +116,19 @@ for (const marts of [false, true])
     afterAll(() => world[Symbol.asyncDispose]());
 
     describe('a backup', () => {
-      it('at rest has the ledger: what it restores is proven with one call and has lost nothing', options, async () => {
-        expect(await take()).toMatchObject({ withLedger: true, files, copiedFiles: files, removedFiles: 0 });
-        expect(await rowsNamed()).toBe(n);
-        const before = source.calls.length;
-        await restore();
-        expect(source.calls.length - before).toBe(1);
-      });
+      it(
+        'taken while nothing runs includes the ledger, and its restored lake needs one call to be proven complete',
+        options,
+        async () => {
+          expect(await take()).toMatchObject({ withLedger: true, files, copiedFiles: files, removedFiles: 0 });
+          expect(await rowsNamed()).toBe(n);
+          const before = source.calls.length;
+          await restore();
+          expect(source.calls.length - before).toBe(1);
+        },
+      );
 
-      it('a second time copies what is new and takes out what was replaced', async () => {
+      it('taken a second time copies new files and removes replaced ones', async () => {
         await take();
         expect(await take()).toMatchObject({ copiedFiles: 0, removedFiles: 0 });
         await insert(1);
@@ -134,7 +138,7 @@ for (const marts of [false, true])
       });
 
       it(
-        'taken after each transaction of a run is one snapshot, and restores a lake that loses and doubles nothing',
+        'taken after each transaction of a run is one whole snapshot, and restores a lake without lost or duplicated rows',
         options,
         async () => {
           await insert(4);
@@ -153,7 +157,7 @@ for (const marts of [false, true])
         },
       );
 
-      it('cut off at any file never leaves an old ledger beside new files', options, async () => {
+      it('that is cut off at any file never leaves an old ledger next to new files', options, async () => {
         await take();
         await insert(4);
         await world.run(EVENTS);
@@ -178,7 +182,7 @@ for (const marts of [false, true])
         await restore();
       });
 
-      it('follows a run that removes files under it to the next snapshot', options, async () => {
+      it('moves on to the next snapshot when a run removes files of the one being copied', options, async () => {
         const outside = await seenFromOutside();
         let first = true;
         const copyFile: typeof systemFiles.copyFile = async (...paths) => {
@@ -218,7 +222,7 @@ for (const marts of [false, true])
     });
 
     describe('a backup is refused', () => {
-      it('inside of the data directory, around it, and of a lake that was never published', options, async () => {
+      it('inside the data directory, around it, and for a lake that was never published', options, async () => {
         const unpublished = await mkdtemp(join(tmpdir(), 'insights-etl-unpublished-'));
         outsides.push(unpublished);
         await expect(take({}, unpublished)).rejects.toMatchObject({
@@ -234,19 +238,23 @@ for (const marts of [false, true])
         }
       });
 
-      it('of a file that is not what was published, and leaves the earlier one as it was', options, async () => {
-        await take();
-        await insert(1);
-        await world.run(EVENTS);
-        const [file] = (await readdir(join(world.dataDir, 'store'), { recursive: true })).filter((name) => name.endsWith('.2.parquet')); // prettier-ignore
-        await truncate(join(world.dataDir, 'store', file ?? ''), 100);
-        await expect(take()).rejects.toMatchObject({ failure: 'damaged' });
-        expect(await rowsNamed()).toBe(n - 1);
-        await writeFile(join(world.dataDir, 'manifest.json'), '{');
-        await expect(take()).rejects.toMatchObject({
-          failure: 'damaged',
-          message: expect.stringContaining('manifest'),
-        });
-      });
+      it(
+        'for a file that differs from what was published, and keeps the earlier backup as it was',
+        options,
+        async () => {
+          await take();
+          await insert(1);
+          await world.run(EVENTS);
+          const [file] = (await readdir(join(world.dataDir, 'store'), { recursive: true })).filter((name) => name.endsWith('.2.parquet')); // prettier-ignore
+          await truncate(join(world.dataDir, 'store', file ?? ''), 100);
+          await expect(take()).rejects.toMatchObject({ failure: 'damaged' });
+          expect(await rowsNamed()).toBe(n - 1);
+          await writeFile(join(world.dataDir, 'manifest.json'), '{');
+          await expect(take()).rejects.toMatchObject({
+            failure: 'damaged',
+            message: expect.stringContaining('manifest'),
+          });
+        },
+      );
     });
   });

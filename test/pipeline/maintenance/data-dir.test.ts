@@ -57,7 +57,7 @@ async function typeAtPrompt(statement: string): Promise<void> {
   expect(await main(['sql', '--data-dir', join(stage.folder, 'data')], io)).toBe(EXIT.ok);
 }
 
-/** A batch of which one page landed and one was cut off, as a killed run leaves it. */
+/** A batch with a landed page and a page that was cut off, as a killed run leaves it. */
 async function leaveLanded(dataDir: string, tenant: string): Promise<void> {
   const start = parseInstant('2026-10-31T00:00:00Z') ?? 0n;
   const window = { from: start, to: start + HOUR };

@@ -1,4 +1,4 @@
-/** A tenant that is removed leaves no byte behind, and the others as they were. */
+/** Purging a tenant leaves no byte of it and does not change the other tenants. */
 import { readdir } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
@@ -12,7 +12,7 @@ afterEach(() => world[Symbol.asyncDispose]());
 const NOW = '2026-11-01T00:30:00Z';
 
 describe('tenant remove --purge', () => {
-  it('leaves neither the name nor an id of the tenant in any byte, and every row of the others', async () => {
+  it('leaves neither the name nor an id of the tenant in any file, and every row of the others', async () => {
     const source = { rows: 600, days: 2, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] };
     world = await openWorld(source, { lake: { marts: true } });
     await world.run({}, { landing: { keep: true } });
@@ -20,7 +20,7 @@ describe('tenant remove --purge', () => {
     const canaries = ['canary-shop', ...ids.map((row) => String(row['event_id']))];
     const lyon = `select count(*)::int as n, sum(hash(event_id))::varchar as h from events where tenant_id = 'lyon'`;
     const before = await world.sql(lyon);
-    // The answers that were kept hold ids in the clear; Parquet is compressed, there the folder's name is the sign.
+    // Kept pages hold ids as plain text; Parquet is compressed, so there the folder's name shows the tenant.
     const held = await bytesBelow(world.dataDir);
     expect(canaries.filter((canary) => held.includes(canary)).length).toBeGreaterThan(20);
     const left = world.config({ tenants: [{ id: 'lyon', apiKey: { env: 'KEY_LYON' } }] });
@@ -34,7 +34,7 @@ describe('tenant remove --purge', () => {
     expect([again.exitCode, again.tables.some(({ changed }) => changed)]).toEqual([0, false]);
   });
 
-  it('stopped by the disk at any step, says so and leaves nothing when it is asked again', async () => {
+  it('fails when the disk fails at any step, and leaves nothing when it is run again', async () => {
     world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] });
     await world.run({ tables: ['Events'] });
     const left = world.config({ tenants: [{ id: 'lyon', apiKey: { env: 'KEY_LYON' } }] });
@@ -52,7 +52,7 @@ describe('tenant remove --purge', () => {
     expect((await world.run({ tenants: ['lyon'], tables: ['Events'] })).exitCode).toBe(0);
   });
 
-  it('is refused for a tenant that is configured, for a pattern, and without the word', async () => {
+  it('is refused for a configured tenant, for a pattern, and without --purge', async () => {
     world = await openWorld({ rows: 50, days: 1, now: NOW, frozen: true, tenants: ['lyon'] });
     await using stage = await openStage();
     const env = { INSIGHTS_TENANT: 'lyon', INSIGHTS_API_KEY: 'k' };
