@@ -1,6 +1,5 @@
 /** Which entry of the inventory a path in a data directory belongs to. */
-import { basename } from 'node:path';
-import { DATA_DIR, DEMO_FOLDER, OPENINGS } from './data-dir.ts';
+import { DATA_DIR, DEMO_FOLDER } from './data-dir.ts';
 import type { DataEntry } from './data-dir.ts';
 import { periodOf } from './period.ts';
 import type { Period } from './period.ts';
@@ -106,11 +105,6 @@ export function parseGenerationFile(file: string): GenerationName | undefined {
   const table = Object.values(TABLES).find((candidate) => candidate.lakeName === lakeName);
   const period = periodOf(name);
   return table && period ? { table: table.name, tenant, period, generation: Number(generation) } : undefined;
-}
-
-/** True for a path of openings, the one mart that readers do not see. */
-export function isOpeningsFile(file: string): boolean {
-  return isMartFile(file) && basename(file).startsWith(`${OPENINGS}.`);
 }
 
 /** True for a path of a mart's file in the store, relative to the data directory. */

@@ -52,7 +52,7 @@ describe('before anything is loaded', () => {
   it.each(['list', 'show', 'replay'])('%s reports that', async (verb) => {
     const { code, err } = await run('quarantine', verb);
     expect(code).toBe(EXIT.config);
-    expect(err).toContain('Nothing was loaded into this data directory yet.');
+    expect(err).toContain('Nothing has been loaded into this data directory yet.');
   });
 });
 

@@ -6,7 +6,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT, StoppedError } from '../../src/kernel/errors.ts';
-import { isOpeningsFile } from '../../src/model/data-path.ts';
+import { isOpeningsFile } from '../support/files.ts';
 import { runPipeline } from '../../src/pipeline/run.ts';
 import type { RunReport } from '../../src/model/report.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';

@@ -16,6 +16,11 @@ export async function contentsOf(folder: string): Promise<Map<string, string>> {
   return new Map((await Promise.all(hashes)).sort(([a], [b]) => a.localeCompare(b)));
 }
 
+/** True for a path of openings, the one mart that readers do not see. */
+export function isOpeningsFile(path: string): boolean {
+  return /^store\/marts\/openings\.\d+\.parquet$/.test(path);
+}
+
 /** Only the files that readers see. The ledger changes with every run and is private to the program. */
 export async function publishedOf(dataDir: string): Promise<Map<string, string>> {
   const all = await contentsOf(dataDir);

@@ -31,7 +31,6 @@ export interface MartsReport {
 export interface FilesReport {
   readonly files: number;
   readonly rows: number;
-  readonly bytes: number;
   readonly faults: readonly FileFault[];
 }
 
@@ -41,7 +40,6 @@ export interface VerifyFilesOptions {
   /** Reads each file; otherwise only its size is checked. @default true */
   readonly deep?: boolean;
   readonly signal?: AbortSignal;
-  readonly onFile?: (bytes: number) => void;
 }
 
 /** Files that are read back in one statement: bounds memory, and the search for an unreadable file. */
@@ -59,7 +57,7 @@ type Partition = RowOf<typeof PARTITION>;
  */
 export async function verifyFiles(ledger: Ledger, options: VerifyFilesOptions = {}): Promise<FilesReport> {
   const faults: FileFault[] = [];
-  let [files, rows, bytes] = [0, 0, 0];
+  let [files, rows] = [0, 0];
   for (const table of options.tables ?? TABLE_NAMES) {
     const partitions = await ledger.exclusive(() => currentPartitions(ledger, table, options.tenants));
     for (let start = 0; start < partitions.length; start += GROUP) {
@@ -77,10 +75,9 @@ export async function verifyFiles(ledger: Ledger, options: VerifyFilesOptions = 
       });
       files += group.length;
       rows += group.reduce((sum, partition) => sum + partition.rows, 0);
-      bytes += group.reduce((sum, partition) => sum + partition.bytes, 0);
     }
   }
-  return { files, rows, bytes, faults };
+  return { files, rows, faults };
 }
 
 /** The same for the files of marts: faulty ones are dropped from the ledger and the next publish computes them again. */
@@ -135,7 +132,7 @@ async function checkGroup(
   ledger: Ledger,
   table: TableName,
   group: readonly Partition[],
-  { deep = true, onFile }: VerifyFilesOptions,
+  { deep = true }: VerifyFilesOptions,
 ): Promise<FileFault[]> {
   const faults: FileFault[] = [];
   const report = ({ tenant, period, file }: Partition, fault: FileFault['fault']): void => {
@@ -146,7 +143,6 @@ async function checkGroup(
     const fault = await faultOf(ledger, partition, deep);
     if (fault === undefined) intact.push(partition);
     else report(partition, fault);
-    onFile?.(partition.bytes);
   }
   if (!deep) return faults;
   const readable: Partition[] = [];

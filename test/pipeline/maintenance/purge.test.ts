@@ -60,8 +60,8 @@ describe('tenant remove --purge', () => {
       async (words) => (await stage.run(['tenant', 'remove', ...words], env)).err.split('\n')[0],
     );
     expect(await Promise.all(asked)).toEqual([
-      'error: Tenant "lyon" is still configured: the next run would load it again.',
-      'error: "ly*" is not the id of a tenant.',
+      'error: Tenant "lyon" is still configured, so the next run would load it again.',
+      'error: "ly*" is not a tenant id.',
       expect.stringContaining('--purge'),
     ]);
   });

@@ -2,7 +2,7 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { isOpeningsFile } from '../../../../src/model/data-path.ts';
+import { isOpeningsFile } from '../../../support/files.ts';
 import { TABLE_NAMES, TABLES } from '../../../../src/model/tables.ts';
 import type { SourceModel } from './model.ts';
 
