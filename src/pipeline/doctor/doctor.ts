@@ -157,15 +157,19 @@ function clockCheck(at: string | undefined, runtime: Runtime): DoctorCheck {
   }
   const skewMs = runtime.now() - toEpochMs(there);
   const differs = Math.abs(skewMs) > SKEW_MS;
-  const direction = skewMs > 0 ? 'ahead of' : 'behind';
   return {
     name: 'clock',
     ok: true,
-    detail: `the source's clock says ${formatInstant(there).slice(0, 19)}Z; this machine's clock is ${durationText(Math.abs(skewMs))} ${direction} it`,
+    detail: `the source's clock says ${formatInstant(there).slice(0, 19)}Z; this machine's clock ${differenceText(skewMs)}`,
     ...(differs
       ? { hint: "Correct this machine's clock: the schedule follows it. Loading follows the source's clock." }
       : {}),
   };
+}
+
+function differenceText(ms: number): string {
+  if (Math.abs(ms) < 500) return 'says the same';
+  return `is ${durationText(Math.abs(ms))} ${ms > 0 ? 'ahead of' : 'behind'} it`;
 }
 
 /** `5 seconds`, `12 minutes`, `3.5 hours`, `24.8 days`. */

@@ -44,7 +44,7 @@ async function rebuildCheck(ledger: Ledger): Promise<DoctorCheck> {
   return {
     name: 'rebuild',
     ok: true,
-    detail: `${plural(files, 'file')} written under other promoted columns or privacy rules than today's`,
+    detail: `${plural(files, 'file')} with other promoted columns or privacy rules than today's`,
     hint: 'Run `insights-etl rebuild`: it rewrites them without a call to the source.',
   };
 }
