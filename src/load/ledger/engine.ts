@@ -7,8 +7,6 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBValue, Json } from '@duckdb/node-api';
 import { readRow } from './cells.ts';
 import type { RowOf, Shape } from './cells.ts';
-import { TABLE_NAMES } from '../../model/tables.ts';
-import type { TableName } from '../../model/tables.ts';
 import { DamagedError, DiskError, InsightsError, LockedError } from '../../kernel/errors.ts';
 
 /** One row of a small answer. Wide integers and timestamps come as text, which loses no digit. */
@@ -177,19 +175,6 @@ export function sparingLimit(memoryLimit: string): string {
 export function text(row: Row, name: string): string | undefined {
   const value = row[name];
   return value === null || value === undefined ? undefined : typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-/** A whole number of any width; null counts as 0. */
-export function big(row: Row, name: string): bigint {
-  return BigInt(text(row, name) ?? '0');
-}
-
-/** A cell that holds a source table's name, as the ledger writes it. */
-export function tableOf(row: Row, name = 'table_name'): TableName {
-  const table = TABLE_NAMES.find((candidate) => candidate === row[name]);
-  if (!table)
-    throw new DamagedError('The ledger names a table that does not exist', { hint: 'Run `insights-etl repair`.' });
-  return table;
 }
 
 /** A count that fits a JS number. */

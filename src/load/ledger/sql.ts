@@ -5,8 +5,6 @@ import { givenColumns, lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { joinWindows } from '../../kernel/windows.ts';
 import type { Table, TableName } from '../../model/tables.ts';
-import { big } from './engine.ts';
-import type { Row } from './engine.ts';
 
 const TICKS_PER_MICROSECOND = 10n;
 
@@ -29,10 +27,6 @@ export function hourEndSql(hour: string): string {
 
 export function instantSql(instant: Instant): string {
   return `make_timestamptz(${instant / TICKS_PER_MICROSECOND})`;
-}
-
-export function instantOf(row: Row, microsecondsColumn: string): Instant {
-  return big(row, microsecondsColumn) * TICKS_PER_MICROSECOND;
 }
 
 /** True for an instant in one of the windows. */

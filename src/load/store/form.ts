@@ -7,8 +7,6 @@ import { sqlText } from '../../kernel/sql.ts';
 import { privateJsonSql } from '../../transform/privacy.ts';
 import { promotedSql } from '../../transform/promote.ts';
 import { asOptional, asText } from '../ledger/cells.ts';
-import { text } from '../ledger/engine.ts';
-import type { Row } from '../ledger/engine.ts';
 
 export interface Form {
   /** The set of promoted columns; undefined = none. */
@@ -26,11 +24,6 @@ export function todaysForm(table: Table): Form {
 
 /** Reads the form of a row of `partitions`. */
 export const FORM_SHAPE = { promotion: asOptional(asText), privacy: asOptional(asText) } as const;
-
-/** Of a row of `partitions`. */
-export function formOf(row: Row): Form {
-  return { promotion: text(row, 'promotion'), privacy: text(row, 'privacy') };
-}
 
 /** `key: 'text'` pairs of Parquet metadata. */
 export function metadataSql({ promotion, privacy }: Form): string {
