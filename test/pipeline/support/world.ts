@@ -1,7 +1,7 @@
 /** A real source, a real data directory and the pipeline between them: the sandbox over HTTP, DuckDB and files. */
-import { cp, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { cp, link, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { pino } from 'pino';
 import { loadConfig, type Config } from '../../../src/config/config.ts';
@@ -125,10 +125,24 @@ export async function loadOnce(
   };
 }
 
-/** Makes a folder the same as another, modification times included. */
+/** Makes a folder the same as another, with its modification times and hard links: `lake/` holds links into the store. */
 async function copyFolder(from: string, to: string): Promise<void> {
   await rm(to, { recursive: true, force: true });
+  const copies = new Map<number, string>();
   await cp(from, to, { recursive: true, preserveTimestamps: true });
+  for (const entry of await readdir(from, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const original = join(entry.parentPath, entry.name);
+    const { ino, nlink } = await stat(original);
+    if (nlink === 1) continue;
+    const copy = join(to, relative(from, original));
+    const first = copies.get(ino);
+    if (first === undefined) copies.set(ino, copy);
+    else {
+      await rm(copy);
+      await link(first, copy);
+    }
+  }
 }
 
 /** Waits end at once, and the monotonic clock moves forward by their length. */
