@@ -14,8 +14,7 @@ export type ProgressEvent =
   | (At & { readonly kind: 'table'; readonly phase: Phase })
   | (At & { readonly kind: 'planned'; readonly pages: number; readonly rows: number; readonly bytes: number })
   | (At & { readonly kind: 'page'; readonly rows: number; readonly bytes: number })
-  | (At & { readonly kind: 'merged'; readonly rows: number })
-  | { readonly kind: 'waiting'; readonly tenant: string; readonly ms: number };
+  | (At & { readonly kind: 'merged'; readonly rows: number });
 
 export type ProgressListener = (event: ProgressEvent) => void;
 

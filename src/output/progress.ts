@@ -27,7 +27,7 @@ export function createProgress(
   return options.bars && terminal.isTTY === true ? bars(terminal, monotonic) : lines(log);
 }
 
-const PROGRESS = { planned: 'table.planned', merged: 'table.merged', waiting: 'limit.wait' } as const;
+const PROGRESS = { planned: 'table.planned', merged: 'table.merged' } as const;
 
 function lines(log: Logger): ProgressView {
   return {
@@ -77,21 +77,10 @@ function bars(terminal: Terminal, clock: Clock): ProgressView {
     open.set(key, fresh);
     return fresh;
   };
-  return { listen: (event) => show(event, barOf, open, clock), stop: () => multi.stop() };
+  return { listen: (event) => show(event, barOf, clock), stop: () => multi.stop() };
 }
 
-function show(
-  event: ProgressEvent,
-  barOf: (tenant: string, table: string) => Bar,
-  open: ReadonlyMap<string, Bar>,
-  clock: Clock,
-): void {
-  if (event.kind === 'waiting') {
-    for (const [key, { bar }] of open)
-      if (key.startsWith(`${event.tenant} `))
-        bar.update({ note: `waiting ${duration(event.ms / 1000)} for the call limit` });
-    return;
-  }
+function show(event: ProgressEvent, barOf: (tenant: string, table: string) => Bar, clock: Clock): void {
   const state = barOf(event.tenant, event.table);
   if (event.kind === 'planned') {
     state.startedMs = clock();

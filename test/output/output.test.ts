@@ -93,7 +93,6 @@ describe('progress', () => {
     listen({ kind: 'table', ...at, phase: 'reconcile' });
     listen({ kind: 'planned', ...at, pages: 2, rows: 1000, bytes: 200_000 });
     listen({ kind: 'page', ...at, rows: 500, bytes: 100_000 });
-    listen({ kind: 'waiting', tenant: 'demo', ms: 4000 });
     listen({ kind: 'merged', ...at, rows: 500 });
     listen({ kind: 'table', ...at, phase: 'done' });
   };
@@ -125,7 +124,7 @@ describe('progress', () => {
       .trimEnd()
       .split('\n')
       .map((line) => z.object({ msg: z.string() }).parse(JSON.parse(line)));
-    expect(lines.map(({ msg }) => msg)).toEqual(['reconcile', 'planned', 'waiting', 'merged', 'done']);
+    expect(lines.map(({ msg }) => msg)).toEqual(['reconcile', 'planned', 'merged', 'done']);
   });
 
   it('is nothing when quiet', () => {

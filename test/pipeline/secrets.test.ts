@@ -6,7 +6,7 @@ import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { expect, it } from 'vitest';
 import { z } from 'zod';
-import { text } from '../../src/load/ledger/engine.ts';
+import { text } from '../support/cells.ts';
 import { openLedger } from '../../src/load/ledger/ledger.ts';
 import { lakeSettings } from '../../src/pipeline/lake-settings.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { count, openEngine, text as cell } from '../../src/load/ledger/engine.ts';
+import { openEngine } from '../../src/load/ledger/engine.ts';
+import { count, text as cell } from '../support/cells.ts';
 import type { Engine } from '../../src/load/ledger/engine.ts';
 import { sqlText } from '../../src/kernel/sql.ts';
 import { looksSql, pointerSegments } from '../../src/transform/personal.ts';

@@ -4,7 +4,8 @@ import { array, constantFrom, letrec, oneof, record, sample, tuple, uniqueArray 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseJsonPath } from '../../src/kernel/json-path.ts';
 import type { PathSegment } from '../../src/kernel/json-path.ts';
-import { openEngine, text as cell } from '../../src/load/ledger/engine.ts';
+import { openEngine } from '../../src/load/ledger/engine.ts';
+import { text as cell } from '../support/cells.ts';
 import type { Engine } from '../../src/load/ledger/engine.ts';
 import { hmacPads, PRIVACY_ACTIONS } from '../../src/model/privacy.ts';
 import type { PrivacyAction, PrivacyRule } from '../../src/model/privacy.ts';

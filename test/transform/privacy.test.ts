@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { sample, string } from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openEngine, text as cell } from '../../src/load/ledger/engine.ts';
+import { openEngine } from '../../src/load/ledger/engine.ts';
+import { text as cell } from '../support/cells.ts';
 import type { Engine } from '../../src/load/ledger/engine.ts';
 import { hmacPads, privacyKey } from '../../src/model/privacy.ts';
 import type { PrivacyAction, PrivacyRule } from '../../src/model/privacy.ts';

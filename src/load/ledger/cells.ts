@@ -44,12 +44,6 @@ export const asCount: Cell<number> = (value, column) => {
   throw wrongKind(column, 'a whole number', value);
 };
 
-/** Any finite number. */
-export const asNumber: Cell<number> = (value, column) => {
-  if (typeof value === 'number' && Number.isFinite(value)) return value;
-  throw wrongKind(column, 'a number', value);
-};
-
 /** A whole number of any size. */
 export const asBigInt: Cell<bigint> = (value, column) => {
   if (typeof value === 'string' && /^-?\d+$/.test(value)) return BigInt(value);

@@ -34,6 +34,7 @@ export interface Engine {
   rows<S extends Shape>(sql: string, shape: S, values?: readonly DuckDBValue[]): Promise<RowOf<S>[]>;
   /** The only row of an answer. Throws when there is none, or more than one. */
   row<S extends Shape>(sql: string, shape: S, values?: readonly DuckDBValue[]): Promise<RowOf<S>>;
+  /** Rows as the binding returns them, for tests that compare whole rows. The program reads with a shape. */
   rawRows(sql: string, values?: readonly DuckDBValue[]): Promise<Row[]>;
   /** Runs `work` after all earlier exclusive work: temporary tables and transactions belong to one piece of work. */
   exclusive<T>(work: () => Promise<T>): Promise<T>;
@@ -169,17 +170,6 @@ export function sparingLimit(memoryLimit: string): string {
   const megabytes = (Number(value) * (UNITS[unit.toUpperCase()] ?? Number.NaN)) / 1e6;
   const third = Math.max(Math.floor(megabytes / 3), MINIMUM_MB);
   return third < megabytes ? `${third}MB` : memoryLimit;
-}
-
-/** A cell as text; null stays null. */
-export function text(row: Row, name: string): string | undefined {
-  const value = row[name];
-  return value === null || value === undefined ? undefined : typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-/** A count that fits a JS number. */
-export function count(row: Row | undefined, name: string): number {
-  return row ? Number(text(row, name) ?? '0') : 0;
 }
 
 function messageOf(error: unknown): string {

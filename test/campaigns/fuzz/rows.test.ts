@@ -10,7 +10,7 @@ import { EMPTY, combine } from '../../../src/model/fingerprint.ts';
 import type { Fingerprint } from '../../../src/model/fingerprint.ts';
 import { formatInstant } from '../../../src/kernel/instant.ts';
 import type { Instant } from '../../../src/kernel/instant.ts';
-import { text as textOf } from '../../../src/load/ledger/engine.ts';
+import { text as textOf } from '../../support/cells.ts';
 import { heldHours } from '../../../src/load/ledger/hours.ts';
 import { mergeBatch } from '../../../src/load/merge/merge.ts';
 import { updateProfile } from '../../../src/load/ledger/profile.ts';

@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { StoppedError } from '../../../src/kernel/errors.ts';
-import { text } from '../../../src/load/ledger/engine.ts';
+import { text } from '../../support/cells.ts';
 import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { rebuild, rebuildDue } from '../../../src/load/maintenance/rebuild.ts';

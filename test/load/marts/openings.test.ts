@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dailyMarts } from '../../../src/query/definitions.ts';
-import { text } from '../../../src/load/ledger/engine.ts';
+import { text } from '../../support/cells.ts';
 import type { Ledger } from '../../../src/load/ledger/ledger.ts';
 import { partsOf } from '../../../src/load/marts/openings.ts';
 import { publish } from '../../../src/load/publish/publish.ts';

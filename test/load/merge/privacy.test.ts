@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/kernel/errors.ts';
-import { text } from '../../../src/load/ledger/engine.ts';
+import { text } from '../../support/cells.ts';
 import { heldHours } from '../../../src/load/ledger/hours.ts';
 import { LAKE_SETTINGS } from '../support/lake.ts';
 import type { LakeSettings } from '../../../src/load/ledger/ledger.ts';

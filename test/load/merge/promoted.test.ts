@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { expect, test } from 'vitest';
 import { compactMonths } from '../../../src/load/maintenance/compact.ts';
-import { text } from '../../../src/load/ledger/engine.ts';
+import { text } from '../../support/cells.ts';
 import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
 import { LAKE_SETTINGS } from '../support/lake.ts';
 import { publish } from '../../../src/load/publish/publish.ts';

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
-import { text } from '../../../src/load/ledger/engine.ts';
+import { text } from '../../support/cells.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { contentSql, filesOf } from '../../bench/reader.mjs';
 import { event, load, metric, scratchLake, span } from '../support/lake.ts';

@@ -12,7 +12,7 @@ import { systemRuntime } from '../../../src/kernel/runtime.ts';
 import { HOUR, floorTo, parseInstant } from '../../../src/kernel/instant.ts';
 import type { Instant, Window } from '../../../src/kernel/instant.ts';
 import { openLedger } from '../../../src/load/ledger/ledger.ts';
-import { text } from '../../../src/load/ledger/engine.ts';
+import { text } from '../../support/cells.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../../../src/load/ledger/ledger.ts';
 import { mergeBatch } from '../../../src/load/merge/merge.ts';
 import type { MergeOptions, MergeResult } from '../../../src/load/merge/merge.ts';
