@@ -29,7 +29,7 @@ describe('checks after a run', () => {
     // The check returns a row for each table: events at least.
     expect(future).toMatchObject({ severity: 'error', tenant: 'paris' });
     expect(future?.failures).toBeGreaterThan(0);
-    expect(runSummary(first, false)).toMatch(/Checks that failed over what this run changed; `insights-etl check`.*:\n.*\nparis +future_timestamp +error +\d+ +in the 2 days looked at\n/); // prettier-ignore
+    expect(runSummary(first, false)).toMatch(/Checks that failed for the days that this run changed; `insights-etl check`.*:\n.*\nparis +future_timestamp +error +\d+ +in the 2 days checked\n/); // prettier-ignore
     expect(logged.find(({ event }) => event === 'run.checks')).toMatchObject({ errors: 1, notRun: 0 });
   });
 

@@ -41,7 +41,7 @@ it('verify --deep reads every mart file, names the damaged one, and computes it 
   const damaged = await verified(true);
   expect(damaged.exitCode).toBe(EXIT.damaged);
   expect(damaged.marts.filesDamaged).toEqual([{ file, problem: 'sha256' }]);
-  expect(verifySummary(damaged, false)).toContain(`damaged: ${file}: sha256; computed anew\n`);
+  expect(verifySummary(damaged, false)).toContain(`damaged: ${file}: sha256; computed again\n`);
   expect(await world.sql(MART_QUERY)).toEqual(martRows);
   expect((await verified(true)).exitCode).toBe(EXIT.ok);
 });
