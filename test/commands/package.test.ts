@@ -8,6 +8,7 @@ import { publint } from 'publint';
 import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { buildPackage, type BuiltPackage } from '../support/built.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const exec = promisify(execFile);
 
@@ -55,7 +56,7 @@ describe('the package', () => {
     expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
   });
 
-  it('passes publint', async () => {
+  it('passes publint', CAMPAIGN, async () => {
     const { messages } = await publint({ pkgDir: built.folder, pack: 'npm' });
     expect(messages).toEqual([]);
   });

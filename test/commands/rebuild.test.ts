@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { openStage, type Stage } from '../support/shell.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 let sandbox: Sandbox;
 let stage: Stage;
@@ -32,37 +33,44 @@ async function run(...words: string[]): Promise<{ out: string; json: Record<stri
 }
 
 describe('after a change of `promote`', () => {
-  it('reports give the same result at once, status and doctor show that a rebuild is due, and it changes no result', async () => {
-    await run('run');
-    const asked = ['sql', `select count(*) as n, count(pass_id) as passes, count(distinct store_id) as stores from events`, '--json']; // prettier-ignore
-    const before = (await run(...asked)).json;
-    expect((await run('status')).out).not.toContain('rebuild');
-    expect((await run('rebuild')).out).toContain('nothing to do');
+  it(
+    'reports give the same result at once, status and doctor show that a rebuild is due, and it changes no result',
+    CAMPAIGN,
+    async () => {
+      await run('run');
+      const asked = ['sql', `select count(*) as n, count(pass_id) as passes, count(distinct store_id) as stores from events`, '--json']; // prettier-ignore
+      const before = (await run(...asked)).json;
+      expect((await run('status')).out).not.toContain('rebuild');
+      expect((await run('rebuild')).out).toContain('nothing to do');
 
-    await stage.write('insights.yaml', 'promote:\n  Events: [{ name: kind_of_pass, paths: [passKind, pass.kind] }]\n');
-    expect((await run('status')).out).toMatch(
-      /[234] files written under other promoted columns or privacy rules.*insights-etl rebuild/,
-    );
-    expect((await run('doctor')).out).toMatch(
-      /rebuild: [234] files with other promoted columns or privacy rules than today's/,
-    );
-    await run('run');
-    expect((await run(...asked)).json).toEqual(before);
-    const kinds = ['sql', 'select kind_of_pass, count(*) as n from events group by 1 order by 1', '--json'];
-    const early = (await run(...kinds)).json;
+      await stage.write(
+        'insights.yaml',
+        'promote:\n  Events: [{ name: kind_of_pass, paths: [passKind, pass.kind] }]\n',
+      );
+      expect((await run('status')).out).toMatch(
+        /[234] files written under other promoted columns or privacy rules.*insights-etl rebuild/,
+      );
+      expect((await run('doctor')).out).toMatch(
+        /rebuild: [234] files with other promoted columns or privacy rules than today's/,
+      );
+      await run('run');
+      expect((await run(...asked)).json).toEqual(before);
+      const kinds = ['sql', 'select kind_of_pass, count(*) as n from events group by 1 order by 1', '--json'];
+      const early = (await run(...kinds)).json;
 
-    const callsBefore = sandbox.calls.length;
-    const due = (await run('rebuild', '--dry-run', '--json')).json;
-    expect(due).toMatchObject({ dryRun: true, tables: [{ tenant: 'demo', table: 'Events' }] });
-    expect(await run('rebuild')).toMatchObject({ out: expect.stringMatching(/demo +Events +[234] .*\n\nrewritten and published · no calls/s) }); // prettier-ignore
-    expect(sandbox.calls.length).toBe(callsBefore);
-    expect((await run(...asked)).json).toEqual(before);
-    expect((await run(...kinds)).json).toEqual(early);
-    expect((await run('rebuild', '--json')).json).toMatchObject({ dryRun: false, tables: [] });
-    expect((await run('status', '--json')).json).toMatchObject({ tables: expect.arrayContaining([expect.objectContaining({ table: 'Events', outdatedFiles: 0 })]) }); // prettier-ignore
-    expect((await run('doctor')).out).toContain('every file has the promoted columns and privacy rules of today');
-    expect((await run('run')).out).toContain('nothing new, no file changed');
-  });
+      const callsBefore = sandbox.calls.length;
+      const due = (await run('rebuild', '--dry-run', '--json')).json;
+      expect(due).toMatchObject({ dryRun: true, tables: [{ tenant: 'demo', table: 'Events' }] });
+      expect(await run('rebuild')).toMatchObject({ out: expect.stringMatching(/demo +Events +[234] .*\n\nrewritten and published · no calls/s) }); // prettier-ignore
+      expect(sandbox.calls.length).toBe(callsBefore);
+      expect((await run(...asked)).json).toEqual(before);
+      expect((await run(...kinds)).json).toEqual(early);
+      expect((await run('rebuild', '--json')).json).toMatchObject({ dryRun: false, tables: [] });
+      expect((await run('status', '--json')).json).toMatchObject({ tables: expect.arrayContaining([expect.objectContaining({ table: 'Events', outdatedFiles: 0 })]) }); // prettier-ignore
+      expect((await run('doctor')).out).toContain('every file has the promoted columns and privacy rules of today');
+      expect((await run('run')).out).toContain('nothing new, no file changed');
+    },
+  );
 
   it.each([
     ['name: timestamp, paths: [a]', 'a name that no other column of the table has'],

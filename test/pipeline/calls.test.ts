@@ -1,7 +1,7 @@
 /** Calls, counted at the source and compared with the fewest that any extractor could send. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RunReport } from '../../src/model/report.ts';
-import { campaign } from '../support/campaign.ts';
+import { CAMPAIGN, campaign } from '../support/campaign.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
@@ -89,28 +89,32 @@ describe('a hot instant', () => {
 });
 
 describe('a row cap that the source does not announce', () => {
-  it('is remembered for 30 days and then probed again, so that one bad day does not cost calls permanently', async () => {
-    world = await openWorld({ rows: 2000, days: 2, seed: 4, now: NOW, frozen: true, rowCap: 300 });
-    const events = { tables: ['Events'] } as const;
-    expect(reportOf(await world.run(events), 'Events').splits).toBeGreaterThan(0);
-    const load = async (seed: number, days: number): Promise<number> => {
-      const where = {
-        table: 'Events',
-        tenant: 'demo',
-        from: '2026-10-20T00:00:00Z',
-        to: '2026-10-27T00:00:00Z',
-      } as const;
-      await world.sandbox.apply({ action: 'generate', rows: 800, seed, ...where });
-      const now = (): number => Date.now() + days * 86_400_000;
-      const report = reportOf(await world.run(events, {}, { now }), 'Events');
-      expect(report.outcome).toBe('verified');
-      return report.splits;
-    };
-    expect(await load(9, 29)).toBe(0);
-    expect(await load(10, 31)).toBeGreaterThan(0);
-    // The cap was learnt again, so it is remembered again.
-    expect(await load(11, 60)).toBe(0);
-  });
+  it(
+    'is remembered for 30 days and then probed again, so that one bad day does not cost calls permanently',
+    CAMPAIGN,
+    async () => {
+      world = await openWorld({ rows: 2000, days: 2, seed: 4, now: NOW, frozen: true, rowCap: 300 });
+      const events = { tables: ['Events'] } as const;
+      expect(reportOf(await world.run(events), 'Events').splits).toBeGreaterThan(0);
+      const load = async (seed: number, days: number): Promise<number> => {
+        const where = {
+          table: 'Events',
+          tenant: 'demo',
+          from: '2026-10-20T00:00:00Z',
+          to: '2026-10-27T00:00:00Z',
+        } as const;
+        await world.sandbox.apply({ action: 'generate', rows: 800, seed, ...where });
+        const now = (): number => Date.now() + days * 86_400_000;
+        const report = reportOf(await world.run(events, {}, { now }), 'Events');
+        expect(report.outcome).toBe('verified');
+        return report.splits;
+      };
+      expect(await load(9, 29)).toBe(0);
+      expect(await load(10, 31)).toBeGreaterThan(0);
+      // The cap was learnt again, so it is remembered again.
+      expect(await load(11, 60)).toBe(0);
+    },
+  );
 
   for (const limitMode of ['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent'] as const) {
     it(

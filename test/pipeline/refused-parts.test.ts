@@ -7,7 +7,7 @@ import { runPipeline } from '../../src/pipeline/run.ts';
 import { withoutPage } from '../../src/pipeline/refused-parts.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
-import { campaign } from '../support/campaign.ts';
+import { CAMPAIGN, campaign } from '../support/campaign.ts';
 import { SOURCE, orderFaults } from './support/faulty.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
 
@@ -96,49 +96,62 @@ describe('a row that is larger than an answer may be', () => {
   const account = `select count(*) filter (where state = 'partial')::int as partial, sum(source_rows - lake_rows - duplicate_rows - quarantined_rows)::int as lacking
     from coverage where table_name = 'events' and state in ('verified', 'partial')`;
 
-  it('keeps no other row out of the lake; later runs fetch only its part, until the source can deliver it', async () => {
-    await using world = await openWorld({ ...SOURCE, byteCap: 40_000 });
-    const add = (row: Record<string, unknown>) =>
-      world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
-    const erase = () => world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [GIANT] });
-    await add(rowOf('x'.repeat(50_000)));
+  it(
+    'keeps no other row out of the lake; later runs fetch only its part, until the source can deliver it',
+    CAMPAIGN,
+    async () => {
+      await using world = await openWorld({ ...SOURCE, byteCap: 40_000 });
+      const add = (row: Record<string, unknown>) =>
+        world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
+      const erase = () => world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [GIANT] });
+      await add(rowOf('x'.repeat(50_000)));
 
-    const first = await world.run(EVENTS);
-    expect(first.exitCode).toBe(EXIT.source);
-    expect(reportOf(first, 'Events').error?.message).toContain(
-      'cannot deliver even a small part of Events from 2026-10-30T05:30:00',
-    );
-    expect(await world.sql(account)).toEqual([{ partial: 1, lacking: 1 }]);
+      const first = await world.run(EVENTS);
+      expect(first.exitCode).toBe(EXIT.source);
+      expect(reportOf(first, 'Events').error?.message).toContain(
+        'cannot deliver even a small part of Events from 2026-10-30T05:30:00',
+      );
+      expect(await world.sql(account)).toEqual([{ partial: 1, lacking: 1 }]);
 
-    // One comparison, and the part again. A new row elsewhere is loaded.
-    await add({
-      ...rowOf('small'),
-      eventId: '00000000-0000-4000-8000-00000000eeee',
-      timestamp: '2026-10-31T05:30:00Z',
-    });
-    const second = reportOf(await world.run(EVENTS), 'Events');
-    expect(second).toMatchObject({ outcome: 'failed', inserted: 1 });
-    expect(second.calls).toBeLessThanOrEqual(5);
-    const third = reportOf(await world.run(EVENTS), 'Events');
-    expect(third.calls).toBeLessThanOrEqual(4);
+      // One comparison, and the part again. A new row elsewhere is loaded.
+      await add({
+        ...rowOf('small'),
+        eventId: '00000000-0000-4000-8000-00000000eeee',
+        timestamp: '2026-10-31T05:30:00Z',
+      });
+      const second = reportOf(await world.run(EVENTS), 'Events');
+      expect(second).toMatchObject({ outcome: 'failed', inserted: 1 });
+      expect(second.calls).toBeLessThanOrEqual(5);
+      const third = reportOf(await world.run(EVENTS), 'Events');
+      expect(third.calls).toBeLessThanOrEqual(4);
 
-    await erase();
-    await add(rowOf('small'));
-    expect((await world.run(EVENTS)).exitCode).toBe(EXIT.ok);
-    expect(await world.sql(account)).toEqual([{ partial: 0, lacking: 0 }]);
-    expect(await bytesBelow(`${world.dataDir}/landing`)).toBe('');
-    expect(reportOf(await world.run(EVENTS), 'Events').calls).toBe(1);
-  });
+      await erase();
+      await add(rowOf('small'));
+      expect((await world.run(EVENTS)).exitCode).toBe(EXIT.ok);
+      expect(await world.sql(account)).toEqual([{ partial: 0, lacking: 0 }]);
+      expect(await bytesBelow(`${world.dataDir}/landing`)).toBe('');
+      expect(reportOf(await world.run(EVENTS), 'Events').calls).toBe(1);
+    },
+  );
 
-  it('is found with about two calls for each halving, and no cap is learnt from it that would cost calls for other rows', async () => {
-    await using world = await openWorld({ ...SOURCE, byteCap: 400_000 });
-    await world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [rowOf('x'.repeat(450_000))] });
-    // Two days are halved down to one second, then 65,536 hash buckets down to one.
-    expect(reportOf(await world.run(EVENTS), 'Events').calls).toBeLessThan(2 * (18 + 16) + 16);
-    const [from, to] = ['2026-10-20T00:00:00Z', '2026-10-27T00:00:00Z'];
-    await world.sandbox.apply({ action: 'generate', table: 'Events', tenant: 'demo', rows: 600, from, to, seed: 9 });
-    expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ inserted: 600, splits: 0 });
-  });
+  it(
+    'is found with about two calls for each halving, and no cap is learnt from it that would cost calls for other rows',
+    CAMPAIGN,
+    async () => {
+      await using world = await openWorld({ ...SOURCE, byteCap: 400_000 });
+      await world.sandbox.apply({
+        action: 'rows',
+        table: 'Events',
+        tenant: 'demo',
+        rows: [rowOf('x'.repeat(450_000))],
+      });
+      // Two days are halved down to one second, then 65,536 hash buckets down to one.
+      expect(reportOf(await world.run(EVENTS), 'Events').calls).toBeLessThan(2 * (18 + 16) + 16);
+      const [from, to] = ['2026-10-20T00:00:00Z', '2026-10-27T00:00:00Z'];
+      await world.sandbox.apply({ action: 'generate', table: 'Events', tenant: 'demo', rows: 600, from, to, seed: 9 });
+      expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ inserted: 600, splits: 0 });
+    },
+  );
 });
 
 describe('a batch without a refused page', () => {

@@ -2,6 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { loadOnce, openWorld, reportOf, sourceRows, type LoadedWorlds, type World } from './support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
 
@@ -219,7 +220,7 @@ describe('a mass disappearance at the source', () => {
     expect(await world.published()).toEqual(before);
   });
 
-  it('is mirrored with --allow-deletes', async () => {
+  it('is mirrored with --allow-deletes', CAMPAIGN, async () => {
     world = await openWorld({ rows: 7000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run(EVENTS);
     await world.sandbox.apply({
@@ -241,7 +242,7 @@ describe('a mass disappearance at the source', () => {
 });
 
 describe('the retention edge of Logs', () => {
-  it('rows that the source deletes after their retention stay in the lake and stay verified', async () => {
+  it('rows that the source deletes after their retention stay in the lake and stay verified', CAMPAIGN, async () => {
     world = await openWorld({ rows: 20_000, days: 44, now: NOW, frozen: true });
     await world.run(LOGS);
     const [before] = await world.sql('select count(*)::int as n from logs');

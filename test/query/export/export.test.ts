@@ -8,6 +8,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { event, load, scratchLake, span, type Scratch } from '../../load/support/lake.ts';
 import { openStage, type Stage } from '../../support/shell.ts';
 import { rowsOf } from './support/read.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 let lake: Scratch;
 let stage: Stage;
@@ -196,7 +197,7 @@ describe('refused, with what to do next', () => {
 });
 
 describe('while runs publish', () => {
-  it('each export is exactly one snapshot', async () => {
+  it('each export is exactly one snapshot', CAMPAIGN, async () => {
     const day = span('2026-08-01T00:00:00Z', '2026-08-02T00:00:00Z');
     // The n-th snapshot of this day has n times 10 rows.
     const batch = (n: number): unknown[][] =>
