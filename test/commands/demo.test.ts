@@ -4,8 +4,9 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
+import { CAMPAIGN } from '../support/campaign.ts';
 import { buildPackage, type BuiltPackage } from '../support/built.ts';
 import { publishedOf } from '../support/files.ts';
 
@@ -22,7 +23,12 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const demo = async (...flags: string[]) =>
   exec(process.execPath, [built.cli, 'demo', '--quiet', ...flags], { cwd: folder });
 
-describe('the demo', () => {
+test('the demo offers its data directory as an option', async () => {
+  const { stdout } = await exec(process.execPath, [built.cli, 'demo', '--help']);
+  expect(stdout).toContain('insights-etl demo --data-dir');
+});
+
+describe('the demo', CAMPAIGN, () => {
   it('shows the address, the run, the proof, three reports and the next commands', async () => {
     const { stdout } = await demo();
     expect(stdout).toMatch(/http:\/\/127\.0\.0\.1:\d+, tenant "demo"/);

@@ -47,7 +47,6 @@ const recognised: readonly (readonly [string, Reply])[] = [
 
 const REPRESENTATIVES = [
   'exceptions inside the rows',
-  'rows that stop without an error',
   'every row twice',
   'ids that come twice, with different content',
   'timestamps outside the requested window',
