@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { positiveSeconds, wholeNumber } from './numbers.ts';
-import { ConfigError, EXIT } from '../kernel/errors.ts';
+import { ConfigError, EXIT, errorCode } from '../kernel/errors.ts';
 import { formatInstant } from '../kernel/instant.ts';
 import type { LimitMode, Sandbox, SandboxOptions, Shape, WireOptions } from '#sandbox';
 import { reportError, type Shell } from './shell.ts';
@@ -136,7 +136,7 @@ docs/sandbox.md describes the formats of the files and the admin API.`,
 /** Loaded only here: a production installation may omit the sandbox. */
 async function loadSandbox(): Promise<Pick<typeof import('#sandbox'), 'startSandbox'>> {
   const { startSandbox, SandboxError } = await import('#sandbox').catch((cause: unknown) => {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND')) throw cause;
+    if (errorCode(cause) !== 'ERR_MODULE_NOT_FOUND') throw cause;
     throw new ConfigError('This installation does not include the sandbox.', {
       hint: 'Install the complete insights-etl package. Only `sandbox` and `demo` need it.',
       cause,

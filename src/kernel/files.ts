@@ -4,7 +4,7 @@
  */
 import * as promises from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { DiskError } from './errors.ts';
+import { DiskError, errorCode } from './errors.ts';
 
 export const TEMPORARY = '.tmp';
 
@@ -55,7 +55,7 @@ export async function writeDurably(path: string, content: string, files: Files =
 
 /** True for the error that a file or folder does not exist. */
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return errorCode(error) === 'ENOENT';
 }
 
 /** A file's size; undefined when it does not exist. Throws when that cannot be known, e.g. without access to its folder. */
@@ -84,7 +84,7 @@ export async function onDisk<T>(place: string, step: () => Promise<T>): Promise<
   try {
     return await step();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = errorCode(error) ?? '';
     const reason = REASONS[code];
     if (reason === undefined) throw error;
     throw new DiskError(`A file cannot be read or written: ${reason}.`, {

@@ -8,6 +8,7 @@
  * complete. After a crash the next run finds the batch, keeps the complete pages, removes the rest, and fetches only what
  * is missing. batch.json names the children of a split before they are fetched, so every child on disk is known.
  */
+import { errorCode } from '../../kernel/errors.ts';
 import { join } from 'node:path';
 import { TEMPORARY, onDisk, syncPath, systemFiles, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
@@ -167,5 +168,6 @@ async function entries(files: Files, folder: string): Promise<string[]> {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
+  const code = errorCode(error);
+  return code === 'ENOENT' || code === 'ENOTDIR';
 }

@@ -3,6 +3,7 @@
  * `lake/<table>/v<number>/tenant_id=…/month=…/<period>.parquet`. New links are first made under temporary names; then the
  * table's folder is missing for the milliseconds that it takes to rename them.
  */
+import { errorCode } from '../../kernel/errors.ts';
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { TEMPORARY, commitFile, syncPath } from '../../kernel/files.ts';
@@ -166,7 +167,7 @@ async function linkOrCopy(files: Files, file: string, name: string): Promise<boo
   try {
     await files.link(file, temporary);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    const code = errorCode(error) ?? '';
     if (!['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
     const { atime, mtime, mtimeMs, size } = await files.stat(file);
     const shown = existsSync(name) ? await files.stat(name) : undefined;
