@@ -13,8 +13,8 @@ export default defineConfig({
     // A third of all time was the loading of the same modules for every file. Tests share nothing else: the only state that a
     // module keeps is a cache of catalogue definitions by their digest, and no test mocks a module.
     isolate: false,
-    // Every worker runs its own DuckDB; two cores gain nothing from more.
-    maxWorkers: 2,
+    // Two cores are busy with three: while one waits for the disk or for another process, the others compute.
+    maxWorkers: 3,
     // test/support/campaign.ts
     tags: [{ name: 'campaign', description: 'A case that `npm test` leaves out', timeout: 600_000 }],
     hideSkippedTests: true,

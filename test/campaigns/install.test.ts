@@ -13,7 +13,7 @@ import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { buildPackage } from '../support/built.ts';
-import { campaign } from '../support/campaign.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const exec = promisify(execFile);
 const MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
@@ -68,14 +68,14 @@ let loaded: ReturnType<typeof run> | undefined;
 const load = (): ReturnType<typeof run> => (loaded ??= run('run', '--table', 'Events', '--json'));
 
 describe('the package, installed without what is optional', () => {
-  it('loads a tenant, proves it, and answers a report from its own queries', async () => {
+  it('loads a tenant, proves it, and answers a report from its own queries', CAMPAIGN, async () => {
     const { code, err } = await load();
     expect({ code, err: code === 0 ? '' : err }).toEqual({ code: EXIT.ok, err: '' });
     const reports = await run('query', 'installs_per_day', '--format', 'csv');
     expect([reports.code, reports.out.split('\n').length > 1]).toEqual([EXIT.ok, true]);
   });
 
-  it('has written the whole data directory for its owner alone, whatever the umask of who started it', async () => {
+  it('has written the whole data directory for its owner alone, whatever the umask of who started it', CAMPAIGN, async () => {
     await load();
     const data = join(folder, 'data');
     const names = await readdir(data, { recursive: true });
@@ -91,7 +91,7 @@ describe('the package, installed without what is optional', () => {
   }); // prettier-ignore
 
   for (const name of ['sandbox', 'demo'])
-    it(`${name} says which package it needs, and how to have it`, campaign(name === 'demo'), async () => {
+    it(`${name} says which package it needs, and how to have it`, CAMPAIGN, async () => {
       const { code, err } = await run(name);
       expect(code).not.toBe(EXIT.ok);
       expect(code).not.toBe(EXIT.unexpected);

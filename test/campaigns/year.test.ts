@@ -155,7 +155,7 @@ describe('a year of outages, clock steps, restarts and changes of zone', () => {
     }
   });
 
-  it('jitter delays every slot by the share of this installation, and loses none', async () => {
+  it('jitter delays every slot by the share of this installation, and loses none', CAMPAIGN, async () => {
     const { done } = await live(4, 3 * HOUR, START + 60 * DAY);
     const runs = done.filter(({ table }) => table === 'Events');
     expect(runs.filter(({ after }, index) => index > 0 && after !== runs[index - 1]?.slot)).toEqual([]);

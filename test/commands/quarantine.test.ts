@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { openStage, type Stage } from '../support/shell.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const HOSTILE = { secret: 's\u001b[31m3cret \u202etxt.exe' };
 
@@ -90,19 +91,23 @@ describe('rows of another tenant id than the pinned one', () => {
     expect(sandbox.calls.length).toBe(before);
   });
 
-  it('move into the lake when their id is pinned, and the others move out; every hour stays verified without a call', async () => {
-    const before = sandbox.calls.length;
-    const { code, out } = await run('tenant', 'pin', 'demo', 'T-0042');
-    expect(code).toBe(EXIT.ok);
-    expect(out).toMatch(/^rows of demo must have the tenantId "T-0042"; \d+ rows of the lake did not/);
-    expect(await sql(`select count(*) as n from events`)).toEqual([{ n: 2 }]);
-    expect((await run('tenant', 'pin', 'demo', 'demo')).code).toBe(EXIT.ok);
-    expect(sandbox.calls.length).toBe(before);
-    expect((await run('doctor')).out).toContain('tenantId "demo" (pinned: "demo")');
-    expect(await sql(`select distinct state from coverage where source_rows > 0`)).toEqual([{ state: 'verified' }]);
-    expect(await sql(`select count(distinct source_tenant_id) as n, sum((source_tenant_id = 'demo')::int) > 30 as most from events`)).toEqual([{ n: 1, most: true }]); // prettier-ignore
-    expect((await run('run', '--quiet', '--table', 'Events')).code, 'and the source agrees').toBe(EXIT.ok);
-  });
+  it(
+    'move into the lake when their id is pinned, and the others move out; every hour stays verified without a call',
+    CAMPAIGN,
+    async () => {
+      const before = sandbox.calls.length;
+      const { code, out } = await run('tenant', 'pin', 'demo', 'T-0042');
+      expect(code).toBe(EXIT.ok);
+      expect(out).toMatch(/^rows of demo must have the tenantId "T-0042"; \d+ rows of the lake did not/);
+      expect(await sql(`select count(*) as n from events`)).toEqual([{ n: 2 }]);
+      expect((await run('tenant', 'pin', 'demo', 'demo')).code).toBe(EXIT.ok);
+      expect(sandbox.calls.length).toBe(before);
+      expect((await run('doctor')).out).toContain('tenantId "demo" (pinned: "demo")');
+      expect(await sql(`select distinct state from coverage where source_rows > 0`)).toEqual([{ state: 'verified' }]);
+      expect(await sql(`select count(distinct source_tenant_id) as n, sum((source_tenant_id = 'demo')::int) > 30 as most from events`)).toEqual([{ n: 1, most: true }]); // prettier-ignore
+      expect((await run('run', '--quiet', '--table', 'Events')).code, 'and the source agrees').toBe(EXIT.ok);
+    },
+  );
 
   it('are dropped only with --yes; their hour stays verified, and the next run fetches no page', async () => {
     const { code, err } = await run('quarantine', 'drop');

@@ -11,6 +11,7 @@ import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { publishedOf } from '../support/files.ts';
 import { openStage, type Stage } from '../support/shell.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 let sandbox: Sandbox;
 let stage: Stage;
@@ -106,7 +107,7 @@ describe('from nothing to a report', () => {
     expect(await publishedOf(join(stage.folder, 'data'))).toEqual(before);
   });
 
-  it('status, verify and the reports work', async () => {
+  it('status, verify and the reports work', CAMPAIGN, async () => {
     for (const argv of [
       ['status'],
       ['verify'],
@@ -164,7 +165,7 @@ describe('a refused credential ends with 3, says what to check, and changes no p
 });
 
 describe('several tenants in one data directory', () => {
-  it('one tenant’s failure does not stop the other, and gives the exit code', async () => {
+  it('one tenant’s failure does not stop the other, and gives the exit code', CAMPAIGN, async () => {
     await stage.write(
       'two.yaml',
       `dataDir: two\ncallsPerMinute: 0\ntenants: [{id: demo, apiKey: {env: DEMO}}, {id: other, apiKey: {env: OTHER}}]`,
@@ -206,7 +207,7 @@ describe('a data directory that cannot be used', () => {
     }
   });
 
-  it('written by a newer version: ends with 7 and sends no calls', async () => {
+  it('written by a newer version: ends with 7 and sends no calls', CAMPAIGN, async () => {
     const dataDir = join(stage.folder, 'newer');
     await runJson(['run', '--table', 'logs', '--data-dir', dataDir], { ...env(), ...BARE });
     const instance = await DuckDBInstance.create(join(dataDir, 'state.duckdb'));
@@ -242,7 +243,7 @@ describe('schedule --once', () => {
 });
 
 describe('a ledger that is gone', () => {
-  it('ends with 9 and names repair, which rebuilds it; the next run verifies everything again', async () => {
+  it('ends with 9 and names repair, which rebuilds it; the next run verifies everything again', CAMPAIGN, async () => {
     const state = join(stage.folder, 'data', 'state.duckdb');
     await rm(state);
     await rm(`${state}.wal`, { force: true });
@@ -256,7 +257,7 @@ describe('a ledger that is gone', () => {
 });
 
 describe('a stop signal during a run', () => {
-  it('the first stops it cleanly with 11, the second at once, and the next run continues', async () => {
+  it('the first stops it cleanly with 11, the second at once, and the next run continues', CAMPAIGN, async () => {
     const argv = ['run', '--table', 'events', '--data-dir', 'stopped'];
     // A service that accepts the call and then says nothing.
     const silent = createServer();

@@ -12,6 +12,7 @@ import { z } from 'zod';
 import { environmentLayer } from '../../src/config/layers.ts';
 import { buildPackage } from '../support/built.ts';
 import { openStage } from '../support/shell.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const exec = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -183,7 +184,7 @@ describe('the package, packed and extracted into an empty folder', () => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  it('runs there, finds its reports, and prints its metrics', async () => {
+  it('runs there, finds its reports, and prints its metrics', CAMPAIGN, async () => {
     const cli = join(folder, 'package', 'dist', 'cli.js');
     const run = async (...argv: string[]): Promise<string> =>
       (await exec(process.execPath, [cli, ...argv], { cwd: join(folder, 'elsewhere'), env: {} })).stdout;

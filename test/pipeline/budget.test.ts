@@ -20,38 +20,42 @@ const isPage = (query: string): boolean => query.includes('| take ');
 const callsOf = (report: RunReport): number => report.tables.reduce((sum, { calls }) => sum + calls, 0);
 
 describe('a run with fewer calls than it needs', () => {
-  it('sends exactly the calls it may, reports what is left and when it is lost, and the next runs finish the work', async () => {
-    world = await openWorld(SOURCE);
-    const settings = { ...SMALL_PAGES, budget: { maxCalls: 6 } };
-    const queries: string[] = [];
-    const reports: RunReport[] = [];
-    const fetch: typeof globalThis.fetch = (url, init) => {
-      queries.push(typeof init?.body === 'string' ? init.body : '');
-      return globalThis.fetch(url, init);
-    };
-    for (let k = 0; k < 30 && reports.at(-1)?.exitCode !== EXIT.ok; k++)
-      reports.push(await world.run({}, settings, { fetch }));
-    const [first] = reports;
-    expect(reports.at(-1)?.exitCode).toBe(EXIT.ok);
-    expect(reports.length).toBeGreaterThan(2);
-    expect(reports.slice(0, -1).map(({ exitCode }) => exitCode)).toEqual(reports.slice(1).map(() => EXIT.budget));
-    expect(reports.filter((report) => callsOf(report) > 6)).toEqual([]);
-    expect(first && callsOf(first)).toBe(6);
-    // The table that the source deletes from first comes first. For a table that was not reached the report gives no numbers.
-    expect(first?.tables.map(({ table, outcome }) => `${table} ${outcome}`)).toEqual([
-      'Logs verified',
-      'Events unfinished',
-      'Metrics unfinished',
-    ]);
-    expect(first && reportOf(first, 'Metrics').left).toEqual({ compared: false, hours: 0, rows: 0, calls: 1 });
-    // No page is fetched twice: landed pages are kept.
-    const pages = queries.filter(isPage);
-    expect(pages.length).toBe(new Set(pages).size);
-    const content = await world.sql(CONTENT);
-    await using other = await openWorld(world.sandbox);
-    await other.run();
-    expect(content).toEqual(await other.sql(CONTENT));
-  });
+  it(
+    'sends exactly the calls it may, reports what is left and when it is lost, and the next runs finish the work',
+    CAMPAIGN,
+    async () => {
+      world = await openWorld(SOURCE);
+      const settings = { ...SMALL_PAGES, budget: { maxCalls: 6 } };
+      const queries: string[] = [];
+      const reports: RunReport[] = [];
+      const fetch: typeof globalThis.fetch = (url, init) => {
+        queries.push(typeof init?.body === 'string' ? init.body : '');
+        return globalThis.fetch(url, init);
+      };
+      for (let k = 0; k < 30 && reports.at(-1)?.exitCode !== EXIT.ok; k++)
+        reports.push(await world.run({}, settings, { fetch }));
+      const [first] = reports;
+      expect(reports.at(-1)?.exitCode).toBe(EXIT.ok);
+      expect(reports.length).toBeGreaterThan(2);
+      expect(reports.slice(0, -1).map(({ exitCode }) => exitCode)).toEqual(reports.slice(1).map(() => EXIT.budget));
+      expect(reports.filter((report) => callsOf(report) > 6)).toEqual([]);
+      expect(first && callsOf(first)).toBe(6);
+      // The table that the source deletes from first comes first. For a table that was not reached the report gives no numbers.
+      expect(first?.tables.map(({ table, outcome }) => `${table} ${outcome}`)).toEqual([
+        'Logs verified',
+        'Events unfinished',
+        'Metrics unfinished',
+      ]);
+      expect(first && reportOf(first, 'Metrics').left).toEqual({ compared: false, hours: 0, rows: 0, calls: 1 });
+      // No page is fetched twice: landed pages are kept.
+      const pages = queries.filter(isPage);
+      expect(pages.length).toBe(new Set(pages).size);
+      const content = await world.sql(CONTENT);
+      await using other = await openWorld(world.sandbox);
+      await other.run();
+      expect(content).toEqual(await other.sql(CONTENT));
+    },
+  );
 
   it('reports the rows and calls that are left and when they are lost, as `plan` predicted', async () => {
     world = await openWorld(SOURCE);
@@ -151,29 +155,33 @@ describe('quiet hours', () => {
     }
   });
 
-  it('no call is sent during them, and a run that is under way when they begin ends with what it has loaded', async () => {
-    world = await openWorld(SOURCE);
-    let nowMs = Date.parse('2026-11-02T06:50:00Z');
-    const settings = {
-      ...SMALL_PAGES,
-      inFlight: 1,
-      quiet: { hours: ['Mon-Fri 08:00-18:30'], timeZone: 'Europe/Paris' },
-    };
-    // Each call takes two minutes: the sixth would be sent at 08:00.
-    const fetch: typeof globalThis.fetch = (url, init) => {
-      nowMs += 120_000;
-      return globalThis.fetch(url, init);
-    };
-    const handles = { fetch, now: () => nowMs };
-    const cut = await world.run({}, settings, handles);
-    expect(cut.exitCode).toBe(EXIT.budget);
-    expect(world.sandbox.calls).toHaveLength(5);
-    expect(reportOf(cut, 'Events').error?.message).toContain('until 2026-11-02T17:30Z');
-    expect((await world.run({}, settings, handles)).exitCode).toBe(EXIT.budget);
-    expect(world.sandbox.calls).toHaveLength(5);
-    nowMs = Date.parse('2026-11-02T17:30:00Z');
-    expect((await world.run({}, settings, handles)).exitCode).toBe(EXIT.ok);
-  });
+  it(
+    'no call is sent during them, and a run that is under way when they begin ends with what it has loaded',
+    CAMPAIGN,
+    async () => {
+      world = await openWorld(SOURCE);
+      let nowMs = Date.parse('2026-11-02T06:50:00Z');
+      const settings = {
+        ...SMALL_PAGES,
+        inFlight: 1,
+        quiet: { hours: ['Mon-Fri 08:00-18:30'], timeZone: 'Europe/Paris' },
+      };
+      // Each call takes two minutes: the sixth would be sent at 08:00.
+      const fetch: typeof globalThis.fetch = (url, init) => {
+        nowMs += 120_000;
+        return globalThis.fetch(url, init);
+      };
+      const handles = { fetch, now: () => nowMs };
+      const cut = await world.run({}, settings, handles);
+      expect(cut.exitCode).toBe(EXIT.budget);
+      expect(world.sandbox.calls).toHaveLength(5);
+      expect(reportOf(cut, 'Events').error?.message).toContain('until 2026-11-02T17:30Z');
+      expect((await world.run({}, settings, handles)).exitCode).toBe(EXIT.budget);
+      expect(world.sandbox.calls).toHaveLength(5);
+      nowMs = Date.parse('2026-11-02T17:30:00Z');
+      expect((await world.run({}, settings, handles)).exitCode).toBe(EXIT.ok);
+    },
+  );
 
   it('postpone a slot to their end', async () => {
     world = await openWorld({ ...SOURCE, rows: 300 });

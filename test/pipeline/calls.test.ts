@@ -1,7 +1,7 @@
 /** Calls, counted at the source and compared with the fewest that any extractor could send. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RunReport } from '../../src/model/report.ts';
-import { CAMPAIGN, campaign } from '../support/campaign.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
@@ -19,7 +19,7 @@ describe('pages of an evenly filled source', () => {
     ['where an hour is 0.7 of a page, so that pages end inside hours', 298],
     ['where an hour is several pages', 60],
   ] as const) {
-    it(`are at most 1.05 times the fewest possible ${name}`, campaign(cap === 298), async () => {
+    it(`are at most 1.05 times the fewest possible ${name}`, CAMPAIGN, async () => {
       // 20,000 rows in 4 days: about 208 rows of Events an hour.
       world = await openWorld({ rows: 20_000, days: 4, shape: 'even', now: NOW, frozen: true });
       const report = await world.run({ tables: ['Events'] }, { page: { maxRows: cap } });
@@ -64,7 +64,7 @@ describe('a late row in an hour of many pages', () => {
 });
 
 describe('a hot instant', () => {
-  it('with more rows than a page is fetched by hash ranges, every row once', async () => {
+  it('with more rows than a page is fetched by hash ranges, every row once', CAMPAIGN, async () => {
     world = await openWorld({ rows: 2000, days: 2, seed: 3, now: NOW, frozen: true });
     await world.sandbox.apply({
       action: 'rows',
@@ -117,28 +117,24 @@ describe('a row cap that the source does not announce', () => {
   );
 
   for (const limitMode of ['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent'] as const) {
-    it(
-      `(${limitMode}) is learnt in the first run and remembered in the next`,
-      campaign(limitMode === 'silent'),
-      async () => {
-        world = await openWorld({ rows: 2000, days: 2, seed: 4, now: NOW, frozen: true, rowCap: 300, limitMode });
-        const first = reportOf(await world.run({ tables: ['Events'] }), 'Events');
-        expect(first.outcome).toBe('verified');
-        expect(first.splits).toBeGreaterThan(0);
-        expect(first.pages + first.splits).toBeGreaterThan(first.planned);
-        expect(first.calls).toBe(world.sandbox.calls.length);
-        await world.sandbox.apply({
-          action: 'generate',
-          table: 'Events',
-          tenant: 'demo',
-          rows: 800,
-          from: '2026-10-20T00:00:00Z',
-          to: '2026-10-27T00:00:00Z',
-          seed: 9,
-        });
-        const second = reportOf(await world.run({ tables: ['Events'] }), 'Events');
-        expect(second).toMatchObject({ outcome: 'verified', splits: 0 });
-      },
-    );
+    it(`(${limitMode}) is learnt in the first run and remembered in the next`, CAMPAIGN, async () => {
+      world = await openWorld({ rows: 2000, days: 2, seed: 4, now: NOW, frozen: true, rowCap: 300, limitMode });
+      const first = reportOf(await world.run({ tables: ['Events'] }), 'Events');
+      expect(first.outcome).toBe('verified');
+      expect(first.splits).toBeGreaterThan(0);
+      expect(first.pages + first.splits).toBeGreaterThan(first.planned);
+      expect(first.calls).toBe(world.sandbox.calls.length);
+      await world.sandbox.apply({
+        action: 'generate',
+        table: 'Events',
+        tenant: 'demo',
+        rows: 800,
+        from: '2026-10-20T00:00:00Z',
+        to: '2026-10-27T00:00:00Z',
+        seed: 9,
+      });
+      const second = reportOf(await world.run({ tables: ['Events'] }), 'Events');
+      expect(second).toMatchObject({ outcome: 'verified', splits: 0 });
+    });
   }
 });

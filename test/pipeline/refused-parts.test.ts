@@ -7,7 +7,7 @@ import { runPipeline } from '../../src/pipeline/run.ts';
 import { withoutPage } from '../../src/pipeline/refused-parts.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
-import { CAMPAIGN, campaign } from '../support/campaign.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 import { SOURCE, orderFaults } from './support/faulty.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
 
@@ -39,7 +39,7 @@ describe('a page that is refused whole', () => {
   ] as const)
     it(
       `${where}: all others are loaded and the run exits with 4 and names it; once the source is repaired, it is loaded too`,
-      campaign(batchBytes > 1000),
+      CAMPAIGN,
       async () => {
         await using world = await openWorld(sandbox);
         await orderFaults(sandbox, [BAD]);
@@ -72,7 +72,7 @@ describe('a page that is refused whole', () => {
 });
 
 describe('a part that the source cannot deliver', () => {
-  it('is skipped, and later parts are loaded', async () => {
+  it('is skipped, and later parts are loaded', CAMPAIGN, async () => {
     await using world = await openWorld(sandbox);
     await orderFaults(sandbox, [{ ...BAD, reply: { kind: 'status', status: 413 } }]);
     const report = await run(world, 1000, 150);

@@ -11,6 +11,7 @@ import { openLedger } from '../../src/load/ledger/ledger.ts';
 import { lakeSettings } from '../../src/pipeline/lake-settings.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { bytesBelow, openWorld } from './support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const VALUE = 'canary-row-value';
 const BIG = 3_000_000;
@@ -96,65 +97,69 @@ function plans(): Plan[] {
   );
 }
 
-it('no credential and no row content is in any log, error, report, name or ledger message, whatever the fault', async () => {
-  const data = await mkdtemp(join(tmpdir(), 'insights-canary-'));
-  const all = plans();
-  const rows = all.flatMap(({ id }) =>
-    Array.from({ length: 4 * (id.startsWith('rows') ? HOURS : 1) }, (_, n) => ({
-      eventId: `${VALUE}-${n}`,
-      timestamp: `2026-10-31T${10 + Math.floor(n / 4)}:${10 + (n % 4)}:00Z`,
-      tenantId: id,
-      eventType: VALUE,
-      properties: { [VALUE]: VALUE },
-    })),
-  );
-  await writeFile(join(data, 'events.ndjson'), rows.map((row) => JSON.stringify(row)).join('\n'));
-  try {
-    const tenants = all.map(({ id }) => id);
-    const source = { data, tenants, now: '2026-11-01T12:00:00Z', frozen: true, faults: all.flatMap(({ rules }) => rules) }; // prettier-ignore
-    await using world = await openWorld(source, {
-      http: { attempts: 30, maxBodyBytes: 1 << 20, timeoutSeconds: 5, stallSeconds: 1 },
-      // Each page is an hour. One wrong row in it is quarantined; three are too many.
-      page: { maxRows: 4 },
-      quarantine: { minRows: 2, maxShare: 0.5 },
-      engine: { threads: 1 },
-      tenants: all.map(({ id, credential }) => ({ id, [credential]: { env: `KEY_${id.replaceAll('-', '_').toUpperCase()}` } })), // prettier-ignore
-    });
-    // The most verbose level: the others log a part of it.
-    const output: string[] = [];
-    const write = (chunk: unknown, _: unknown, done: () => void): void => {
-      output.push(String(chunk));
-      done();
-    };
-    const log = pino({ level: 'trace' }, new Writable({ write }));
-    const report = await world.run({ tables: ['Events'] }, {}, { log, random: () => 0 });
-    output.push(JSON.stringify(report), process.title, ...(await readdir(world.dataDir, { recursive: true })));
-    {
-      await using ledger = await openLedger(world.dataDir, lakeSettings(world.config()), world.runtime);
-      const parts = ['runs', 'tenants', 'batches', 'partitions', '(select * exclude (id, raw) from quarantine)'];
-      const rows = await Promise.all(
-        parts.map((part) => ledger.rawRows(`select part::varchar as content from ${part} part`)),
-      );
-      output.push(...rows.flat().map((row) => text(row, 'content') ?? ''));
+it(
+  'no credential and no row content is in any log, error, report, name or ledger message, whatever the fault',
+  CAMPAIGN,
+  async () => {
+    const data = await mkdtemp(join(tmpdir(), 'insights-canary-'));
+    const all = plans();
+    const rows = all.flatMap(({ id }) =>
+      Array.from({ length: 4 * (id.startsWith('rows') ? HOURS : 1) }, (_, n) => ({
+        eventId: `${VALUE}-${n}`,
+        timestamp: `2026-10-31T${10 + Math.floor(n / 4)}:${10 + (n % 4)}:00Z`,
+        tenantId: id,
+        eventType: VALUE,
+        properties: { [VALUE]: VALUE },
+      })),
+    );
+    await writeFile(join(data, 'events.ndjson'), rows.map((row) => JSON.stringify(row)).join('\n'));
+    try {
+      const tenants = all.map(({ id }) => id);
+      const source = { data, tenants, now: '2026-11-01T12:00:00Z', frozen: true, faults: all.flatMap(({ rules }) => rules) }; // prettier-ignore
+      await using world = await openWorld(source, {
+        http: { attempts: 30, maxBodyBytes: 1 << 20, timeoutSeconds: 5, stallSeconds: 1 },
+        // Each page is an hour. One wrong row in it is quarantined; three are too many.
+        page: { maxRows: 4 },
+        quarantine: { minRows: 2, maxShare: 0.5 },
+        engine: { threads: 1 },
+        tenants: all.map(({ id, credential }) => ({ id, [credential]: { env: `KEY_${id.replaceAll('-', '_').toUpperCase()}` } })), // prettier-ignore
+      });
+      // The most verbose level: the others log a part of it.
+      const output: string[] = [];
+      const write = (chunk: unknown, _: unknown, done: () => void): void => {
+        output.push(String(chunk));
+        done();
+      };
+      const log = pino({ level: 'trace' }, new Writable({ write }));
+      const report = await world.run({ tables: ['Events'] }, {}, { log, random: () => 0 });
+      output.push(JSON.stringify(report), process.title, ...(await readdir(world.dataDir, { recursive: true })));
+      {
+        await using ledger = await openLedger(world.dataDir, lakeSettings(world.config()), world.runtime);
+        const parts = ['runs', 'tenants', 'batches', 'partitions', '(select * exclude (id, raw) from quarantine)'];
+        const rows = await Promise.all(
+          parts.map((part) => ledger.rawRows(`select part::varchar as content from ${part} part`)),
+        );
+        output.push(...rows.flat().map((row) => text(row, 'content') ?? ''));
+      }
+      for (const { id, rules } of all) {
+        const met = world.sandbox.calls.filter(({ tenant, fault }) => tenant === id && fault !== undefined).length;
+        expect({ id, met: met >= rules.length }).toEqual({ id, met: true });
+      }
+      const shown = output.join('\n');
+      expect(shown).toContain('[secret]');
+      expect(shown).toContain('wrong_width');
+      expect(shown).not.toContain(VALUE);
+      const bytes = await bytesBelow(world.dataDir);
+      expect(bytes).toContain(VALUE);
+      for (const id of tenants) {
+        expect(shown).not.toContain(world.sandbox.keyOf(id));
+        expect(bytes).not.toContain(world.sandbox.keyOf(id));
+      }
+    } finally {
+      await rm(data, { recursive: true, force: true });
     }
-    for (const { id, rules } of all) {
-      const met = world.sandbox.calls.filter(({ tenant, fault }) => tenant === id && fault !== undefined).length;
-      expect({ id, met: met >= rules.length }).toEqual({ id, met: true });
-    }
-    const shown = output.join('\n');
-    expect(shown).toContain('[secret]');
-    expect(shown).toContain('wrong_width');
-    expect(shown).not.toContain(VALUE);
-    const bytes = await bytesBelow(world.dataDir);
-    expect(bytes).toContain(VALUE);
-    for (const id of tenants) {
-      expect(shown).not.toContain(world.sandbox.keyOf(id));
-      expect(bytes).not.toContain(world.sandbox.keyOf(id));
-    }
-  } finally {
-    await rm(data, { recursive: true, force: true });
-  }
-});
+  },
+);
 
 const lock = z.object({
   packages: z.record(

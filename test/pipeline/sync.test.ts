@@ -60,7 +60,7 @@ describe('a first load', () => {
     );
   });
 
-  it('rows at the exact instant where two pages meet are fetched once', async () => {
+  it('rows at the exact instant where two pages meet are fetched once', CAMPAIGN, async () => {
     world = await openWorld({ rows: 1, days: 1, now: NOW });
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
     const hours = [4, 5, 6, 7];
@@ -108,7 +108,7 @@ describe('changes at the source after a load', () => {
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(1)}'`)).toEqual([{ n: 1 }]);
   });
 
-  it('late rows scattered over weeks share one page', async () => {
+  it('late rows scattered over weeks share one page', CAMPAIGN, async () => {
     world = await loaded.next();
     for (let k = 0; k < 12; k++) await addEvents(event(guid(k), `2026-10-${14 + k}T0${k % 10}:10:00Z`));
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({
@@ -138,7 +138,7 @@ describe('changes at the source after a load', () => {
     ).toEqual([{ n: 0 }]);
   });
 
-  it('a duplicate that comes later is counted and not loaded', async () => {
+  it('a duplicate that comes later is counted and not loaded', CAMPAIGN, async () => {
     world = await loaded.next();
     await addEvents(event(guid(1), '2026-10-25T10:00:00Z'));
     await world.run(EVENTS);
@@ -149,7 +149,7 @@ describe('changes at the source after a load', () => {
     expect(again).toMatchObject({ calls: 1, pages: 0 });
   });
 
-  it('the current hour is loaded again as it grows, and is verified when it is over', async () => {
+  it('the current hour is loaded again as it grows, and is verified when it is over', CAMPAIGN, async () => {
     world = await loaded.next();
     await addEvents(event(guid(1), '2026-11-01T00:28:00Z'), event(guid(2), '2026-11-01T00:40:00Z'));
     await world.sandbox.apply({ action: 'clock', advance: '20m' });
@@ -164,7 +164,7 @@ describe('changes at the source after a load', () => {
     expect(reportOf(closed, 'Events').pages).toBe(0);
   });
 
-  it('rows younger than the settle time wait for the next run', async () => {
+  it('rows younger than the settle time wait for the next run', CAMPAIGN, async () => {
     world = await loaded.next();
     await addEvents(event(guid(1), '2026-11-01T00:27:00Z'));
     await world.run(EVENTS);
@@ -183,7 +183,7 @@ describe('changes at the source after a load', () => {
     expect(await world.sql('select count(*)::int as n from events')).toEqual([before]);
   });
 
-  it('a pause that is longer than the comparison depth leaves no gap', async () => {
+  it('a pause that is longer than the comparison depth leaves no gap', CAMPAIGN, async () => {
     world = await loaded.next();
     await world.sandbox.apply({ action: 'clock', advance: '70d' });
     await addEvents(event(guid(1), '2026-11-03T10:00:00Z'), event(guid(2), '2027-01-05T10:00:00Z'));
@@ -193,7 +193,7 @@ describe('changes at the source after a load', () => {
 });
 
 describe('a mass disappearance at the source', () => {
-  it('is refused with its own exit code, and nothing changes', async () => {
+  it('is refused with its own exit code, and nothing changes', CAMPAIGN, async () => {
     world = await openWorld({ rows: 7000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run();
     const before = await world.published();
@@ -258,7 +258,7 @@ describe('the retention edge of Logs', () => {
     ).toEqual([{ n: 0 }]);
   });
 
-  it('hours that were not loaded in time are expired, not verified', async () => {
+  it('hours that were not loaded in time are expired, not verified', CAMPAIGN, async () => {
     world = await openWorld({ rows: 5000, days: 2, now: NOW, frozen: true });
     await world.run(LOGS);
     await world.sandbox.apply({ action: 'clock', advance: '60d' });
@@ -271,7 +271,7 @@ describe('the retention edge of Logs', () => {
 });
 
 describe('months that are over', () => {
-  it('are compacted into one file each, and a late row is still merged', async () => {
+  it('are compacted into one file each, and a late row is still merged', CAMPAIGN, async () => {
     world = await loaded.next();
     await world.sandbox.apply({ action: 'clock', advance: '50d' });
     const report = await world.run(EVENTS);

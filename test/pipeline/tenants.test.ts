@@ -10,7 +10,7 @@ let world: World;
 afterEach(() => world[Symbol.asyncDispose]());
 
 describe('many tenants', () => {
-  it('are loaded in parallel, each with its own schema and files', async () => {
+  it('are loaded in parallel, each with its own schema and files', CAMPAIGN, async () => {
     world = await openWorld({ rows: 300, days: 1, now: NOW, tenants: ['paris', 'lyon', 'nice'] });
     const report = await world.run();
     expect(report.exitCode).toBe(EXIT.ok);
@@ -69,7 +69,7 @@ describe('many tenants', () => {
     },
   );
 
-  it('no key is ever written to the data directory', async () => {
+  it('no key is ever written to the data directory', CAMPAIGN, async () => {
     world = await openWorld({ rows: 100, days: 1, now: NOW, tenants: ['paris'] });
     await world.run();
     expect(await bytesBelow(world.dataDir)).not.toContain(world.sandbox.keyOf('paris'));

@@ -8,6 +8,7 @@ import { hmacPads, privacyKey } from '../../src/model/privacy.ts';
 import type { PrivacyAction, PrivacyRule } from '../../src/model/privacy.ts';
 import { sqlText } from '../../src/kernel/sql.ts';
 import { HMAC_VARIABLES, hmacSql, privateJsonSql } from '../../src/transform/privacy.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const KEY = 'a key of the tests';
 let engine: Engine;
@@ -43,7 +44,7 @@ async function value(rules: readonly PrivacyRule[], json: unknown, options = {})
 }
 
 describe('the keyed hash', () => {
-  test('is HMAC-SHA-256 as node:crypto computes it, for any text and keys of any length', async () => {
+  test('is HMAC-SHA-256 as node:crypto computes it, for any text and keys of any length', CAMPAIGN, async () => {
     const keys = ['k', 'x'.repeat(64), 'x'.repeat(65), 'ключ 🔑'.repeat(20), KEY];
     const texts = sample(string({ unit: 'binary', maxLength: 200 }), { numRuns: 400, seed: 11 });
     const clean = texts.filter((text) => !text.includes('\0'));

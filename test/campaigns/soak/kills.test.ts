@@ -8,7 +8,7 @@ import type { Tree } from '../../../src/config/layers.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { Sandbox } from '../../../sandbox/sandbox.ts';
 import { openWorld, type World } from '../../pipeline/support/world.ts';
-import { campaign } from '../../support/campaign.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 import { watchedFiles, type Operation } from './support/disk.ts';
 import { openSource } from './support/history.ts';
 import { compareWithModel } from './support/judge.ts';
@@ -128,7 +128,7 @@ for (const [which, kinds] of [
   ],
   ['any step', undefined],
 ] as const)
-  describe(`a run that ends after ${which} and never comes back`, campaign(kinds !== undefined), () => {
+  describe(`a run that ends after ${which} and never comes back`, CAMPAIGN, () => {
     it('of a first load: the next run ends as an undisturbed one, and asks for no page that had landed', async () => {
       await insertFirstRows();
       const copies = await recordSteps();
@@ -151,38 +151,42 @@ for (const [which, kinds] of [
       expect(steps).toContain('rm store');
       expect(steps).toContain('rename store/marts');
       await expectRecovery(kinds ? stepsLike(copies, kinds.later) : copies, MARTS);
-    }, 600_000);
+    });
   });
 
 describe('the order of durability', () => {
-  it('no name points at bytes that may be lost, and no transaction relies on a name that may be', async () => {
-    await insertFirstRows();
-    expect((await world.run({ tables: ['Events'] }, MARTS)).exitCode).toBe(0);
-    await insert(guid(70), '2026-11-08T07:50:00Z');
-    const unsynced: string[] = [];
-    const written = new Map<string, boolean>();
-    const isDurable = (path: string): boolean => /^(store|landing|insights|manifest|last-run|calls)/.test(path);
-    const folderOf = (path: string): string => path.split('/').slice(0, -1).join('/');
-    const renamed = new Map<string, string>();
-    const files = watchedFiles(world.dataDir, {
-      before: ({ name, path, from = '' }) => {
-        if (name === 'rename' && isDurable(path) && written.get(from) !== true)
-          unsynced.push(`${from} was not flushed`);
-      },
-      after: ({ name, path }) => {
-        if (name === 'sync') {
-          written.set(path, true);
-          renamed.delete(path);
-        }
-        if (name === 'writeFile' || name === 'appendFile') written.set(path, false);
-        if (name === 'rename' && isDurable(path)) renamed.set(folderOf(path), path);
-      },
-    });
-    const onCommit = (): void => {
-      for (const path of renamed.values()) unsynced.push(`the name ${path} was not flushed`);
-    };
-    expect((await world.run({ tables: ['Events'] }, {}, { files, onCommit })).exitCode).toBe(0);
-    expect(unsynced).toEqual([]);
-    expect([...renamed.values()]).toEqual([]);
-  });
+  it(
+    'no name points at bytes that may be lost, and no transaction relies on a name that may be',
+    CAMPAIGN,
+    async () => {
+      await insertFirstRows();
+      expect((await world.run({ tables: ['Events'] }, MARTS)).exitCode).toBe(0);
+      await insert(guid(70), '2026-11-08T07:50:00Z');
+      const unsynced: string[] = [];
+      const written = new Map<string, boolean>();
+      const isDurable = (path: string): boolean => /^(store|landing|insights|manifest|last-run|calls)/.test(path);
+      const folderOf = (path: string): string => path.split('/').slice(0, -1).join('/');
+      const renamed = new Map<string, string>();
+      const files = watchedFiles(world.dataDir, {
+        before: ({ name, path, from = '' }) => {
+          if (name === 'rename' && isDurable(path) && written.get(from) !== true)
+            unsynced.push(`${from} was not flushed`);
+        },
+        after: ({ name, path }) => {
+          if (name === 'sync') {
+            written.set(path, true);
+            renamed.delete(path);
+          }
+          if (name === 'writeFile' || name === 'appendFile') written.set(path, false);
+          if (name === 'rename' && isDurable(path)) renamed.set(folderOf(path), path);
+        },
+      });
+      const onCommit = (): void => {
+        for (const path of renamed.values()) unsynced.push(`the name ${path} was not flushed`);
+      };
+      expect((await world.run({ tables: ['Events'] }, {}, { files, onCommit })).exitCode).toBe(0);
+      expect(unsynced).toEqual([]);
+      expect([...renamed.values()]).toEqual([]);
+    },
+  );
 });

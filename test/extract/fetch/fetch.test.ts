@@ -18,7 +18,7 @@ import { HOUR, SECOND, parseInstant } from '../../../src/kernel/instant.ts';
 import type { Window } from '../../../src/kernel/instant.ts';
 import type { Batch, Page } from '../../../src/model/page.ts';
 import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
-import { campaign } from '../../support/campaign.ts';
+import { CAMPAIGN, campaign } from '../../support/campaign.ts';
 import { scratchFolders } from '../support/scratch.ts';
 import { landedFingerprint, NOW, sources } from '../support/source.ts';
 import type { Source } from '../support/source.ts';
@@ -163,7 +163,7 @@ describe('fewer rows than counted', () => {
 });
 
 describe('rows that cannot be fetched cause an error, not a loop', () => {
-  test('the error for a single hash bucket over the cap names its window and no row', async () => {
+  test('the error for a single hash bucket over the cap names its window and no row', CAMPAIGN, async () => {
     const source = await start({ ...base, rows: 100 });
     const second = now - 30n * HOUR;
     const rows = Array.from({ length: 5 }, (_, k) => ({

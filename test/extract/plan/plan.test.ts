@@ -152,7 +152,7 @@ describe('the pages of any cells', () => {
 
 describe('calls: on an evenly filled source, pages are at most 1.05 times the fewest possible', () => {
   for (const share of [0.01, 0.3, 0.51, 0.7, 0.99, 1.3, 2.5])
-    test(`an hour of ${share} caps`, campaign(share !== 1.3), () => {
+    test(`an hour of ${share} caps`, campaign(share < 1), () => {
       const perHour = Math.round(share * caps.rows);
       const cells = hours(Array.from({ length: 720 }, () => perHour));
       const { pages, calls } = packWith(cells, evenly(perHour));

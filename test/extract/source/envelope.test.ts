@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { EnvelopeError } from '../../../src/extract/source/envelope-error.ts';
 import { scanEnvelope } from '../../../src/extract/source/envelope.ts';
 import type { EnvelopeResult } from '../../../src/extract/source/envelope.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 interface Scan extends EnvelopeResult {
   readonly text: string;
@@ -232,7 +233,7 @@ describe('lines are the rows, byte for byte', () => {
     for (const size of [1, 2, 3, 5]) expect(scan(body, [size])).toEqual(whole);
   });
 
-  test('200 MB of rows full of escaped quotes are scanned in a few seconds', () => {
+  test('200 MB of rows full of escaped quotes are scanned in a few seconds', CAMPAIGN, () => {
     const row = JSON.stringify([
       '0f1d2c9e',
       '2026-01-01T00:00:00Z',

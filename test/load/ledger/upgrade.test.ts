@@ -19,6 +19,7 @@ import { verifyLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import { lakeStatus } from '../../../src/pipeline/status.ts';
 import { CONTENT } from '../../pipeline/support/content.ts';
 import { openWorld, type World } from '../../pipeline/support/world.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const SOURCE = { rows: 600, days: 2, seed: 6, now: '2026-11-01T00:30:00Z', frozen: true } as const;
 const CREATE_MIGRATIONS = 'create table migrations (version integer not null, applied_at timestamptz not null)';
@@ -124,7 +125,7 @@ describe('a ledger of an earlier version', () => {
     expect(await versionsIn(file)).toEqual(VERSIONS);
   });
 
-  it('stays whole when the process is killed inside a migration and between two', async () => {
+  it('stays whole when the process is killed inside a migration and between two', CAMPAIGN, async () => {
     const file = await lakeOf(1);
     // Every migration but the last is committed, none is checkpointed. The process kills itself inside the last one.
     const script = `

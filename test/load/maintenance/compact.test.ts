@@ -10,6 +10,7 @@ import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
 import { LAKE_SETTINGS } from '../support/lake.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const MONTH = span('2026-07-01T00:00:00Z', '2026-08-01T00:00:00Z');
 const ROWS = [3, 4, 5, 30].map((day) => event(`r${day}`, `2026-07-${String(day).padStart(2, '0')}T10:00:00Z`));
@@ -42,7 +43,7 @@ describe('compacting a closed month of small days', () => {
     expect(await compactMonths(lake.ledger, { run: 'run-2', at: LATER })).toEqual({ months: 0, files: 0 });
   });
 
-  test('gives a month that a late row and an erasure rewrite as a whole', async () => {
+  test('gives a month that a late row and an erasure rewrite as a whole', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await settled(lake);
     await compactMonths(lake.ledger, { run: 'run-1', at: LATER });
@@ -93,7 +94,7 @@ describe('compacting a closed month of small days', () => {
   });
 });
 
-test('a few late rows do not sort a large period again, and no row of it is lost or duplicated', async () => {
+test('a few late rows do not sort a large period again, and no row of it is lost or duplicated', CAMPAIGN, async () => {
   await using lake = await scratchLake();
   const day = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
   const many = Array.from({ length: 201_000 }, (_, index) =>

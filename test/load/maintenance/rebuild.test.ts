@@ -12,7 +12,7 @@ import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
 import { promotionKey } from '../../../src/model/promoted.ts';
 import { TABLES } from '../../../src/model/tables.ts';
 import type { Tables } from '../../../src/model/tables.ts';
-import { campaign } from '../../support/campaign.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
@@ -90,7 +90,7 @@ describe('a rebuild', () => {
     expect(await rebuild(lake.ledger, { run: 'rebuild' })).toEqual([]);
   });
 
-  test('can be limited to a range, a tenant or a table', async () => {
+  test('can be limited to a range, a tenant or a table', CAMPAIGN, async () => {
     await using lake = await oldLake();
     expect(await rebuild(lake.ledger, { run: 'r', tables: ['Logs', 'Metrics'] })).toEqual([]);
     expect(await rebuild(lake.ledger, { run: 'r', tenants: ['other'] })).toEqual([]);
@@ -106,7 +106,7 @@ describe('a rebuild', () => {
   const stepsOf = (day: string): string[] =>
     ['copied', 'named', 'recording', 'recorded'].map((step) => `${step} ${day}`);
 
-  test('goes through the same steps for each file', async () => {
+  test('goes through the same steps for each file', CAMPAIGN, async () => {
     await using undisturbed = await oldLake();
     const steps: string[] = [];
     await rebuild(undisturbed.ledger, { run: 'r', onStep: (step) => void steps.push(step) });
@@ -114,32 +114,28 @@ describe('a rebuild', () => {
   });
 
   for (const killAt of stepsOf('2026-07-04'))
-    test(
-      `killed at "${killAt}" leaves a correct lake, and the next one does the rest`,
-      campaign(killAt.startsWith('named')),
-      async () => {
-        await using lake = await oldLake();
-        const expected = await truth(lake);
-        const killed = rebuild(lake.ledger, {
-          run: 'r',
-          onStep: (step) => {
-            if (step === killAt) throw new Error('killed');
-          },
-        });
-        await expect(killed).rejects.toThrow('killed');
-        await lake.reopen({ tables: TABLES });
-        await recover(lake.ledger);
-        expect(await truth(lake)).toEqual(expected);
-        expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
-        const left = killAt.startsWith('recorded') ? 1 : 2;
-        expect(await rebuild(lake.ledger, { run: 'r' })).toMatchObject([{ files: left }]);
-        expect(await truth(lake)).toEqual(expected);
-        await publish(lake.ledger, { run: 'r', head: true });
-        expect(readdirSync(join(lake.dir, FOLDER))).toHaveLength(3);
-      },
-    );
+    test(`killed at "${killAt}" leaves a correct lake, and the next one does the rest`, CAMPAIGN, async () => {
+      await using lake = await oldLake();
+      const expected = await truth(lake);
+      const killed = rebuild(lake.ledger, {
+        run: 'r',
+        onStep: (step) => {
+          if (step === killAt) throw new Error('killed');
+        },
+      });
+      await expect(killed).rejects.toThrow('killed');
+      await lake.reopen({ tables: TABLES });
+      await recover(lake.ledger);
+      expect(await truth(lake)).toEqual(expected);
+      expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
+      const left = killAt.startsWith('recorded') ? 1 : 2;
+      expect(await rebuild(lake.ledger, { run: 'r' })).toMatchObject([{ files: left }]);
+      expect(await truth(lake)).toEqual(expected);
+      await publish(lake.ledger, { run: 'r', head: true });
+      expect(readdirSync(join(lake.dir, FOLDER))).toHaveLength(3);
+    });
 
-  test('stops between two files when it is aborted', async () => {
+  test('stops between two files when it is aborted', CAMPAIGN, async () => {
     await using lake = await oldLake();
     const stop = new AbortController();
     const stopped = rebuild(lake.ledger, {
@@ -151,7 +147,7 @@ describe('a rebuild', () => {
     expect(await rebuildDue(lake.ledger)).toMatchObject([{ files: 2 }]);
   });
 
-  test('refuses a file that does not hold what the ledger says, and does not change it', async () => {
+  test('refuses a file that does not hold what the ledger says, and does not change it', CAMPAIGN, async () => {
     await using lake = await oldLake();
     await lake.ledger.run(
       `update hours set lake = {n: lake.n, s0: 1::hugeint, s1: lake.s1, x: lake.x} where lake.n > 0`,

@@ -5,6 +5,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { openReader, textRows } from '../../../src/query/reader.ts';
 import { event, load, metric, scratchLake, span, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 let lake: Scratch;
 beforeEach(async () => {
@@ -84,7 +85,7 @@ describe('checks after a load', () => {
     expect(await query(FAILURES)).toEqual([['unknown_type', 'warning', TENANT, '2026-07-01', '1', 'r1']]);
   });
 
-  test('drop a failure when its rows are corrected or deleted', async () => {
+  test('drop a failure when its rows are corrected or deleted', CAMPAIGN, async () => {
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
     await loadDay('2026-07-02', [unknown('v', '2026-07-02')]);
     expect((await published('r1')).reported).toEqual([['unknown_type', TENANT, 2, 2]]);
@@ -94,7 +95,7 @@ describe('checks after a load', () => {
     expect(await query(FAILURES)).toEqual([]);
   });
 
-  test('examine each day by itself, also for several tenants and in one file of a month', async () => {
+  test('examine each day by itself, also for several tenants and in one file of a month', CAMPAIGN, async () => {
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
     await loadDay(
       '2026-07-01',
@@ -120,24 +121,28 @@ describe('checks after a load', () => {
     ]);
   });
 
-  test('report a check that cannot run, retry it, and lose neither the other checks nor the snapshot', async () => {
-    const checks = [...(await lakeChecks()), { name: 'broken', severity: 'error', sql: 'select tenant_id, no_such_column from events' }] as const; // prettier-ignore
-    await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
-    const first = await publish(lake.ledger, { run: 'r1', head: true, checks });
-    expect(first.changed).toBe(true);
-    const broken = first.checks.find(({ check }) => check === 'broken');
-    expect(broken).toMatchObject({ failures: 0, error: expect.stringContaining('no_such_column') });
-    expect(await query(`select failures, error is null from check_results where check_name = 'broken'`)).toEqual([['""', 'false']]); // prettier-ignore
-    expect(await query(FAILURES)).toEqual([['unknown_type', 'warning', TENANT, '2026-07-01', '1', 'r1']]);
-    // Nothing is new at the source, but the days are checked again.
-    const second = await publish(lake.ledger, { run: 'r2', head: true, checks });
-    expect(second.checks.map(({ check, failures }) => [check, failures])).toContainEqual(['unknown_type', 1]);
-    expect((await published('r3')).reported).toEqual([['unknown_type', TENANT, 1, 1]]);
-    expect(await published('r4')).toMatchObject({ reported: [] });
-    expect(await lake.ledger.rawRows(`select check_name from check_results where check_name = 'broken'`)).toEqual([]);
-  });
+  test(
+    'report a check that cannot run, retry it, and lose neither the other checks nor the snapshot',
+    CAMPAIGN,
+    async () => {
+      const checks = [...(await lakeChecks()), { name: 'broken', severity: 'error', sql: 'select tenant_id, no_such_column from events' }] as const; // prettier-ignore
+      await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
+      const first = await publish(lake.ledger, { run: 'r1', head: true, checks });
+      expect(first.changed).toBe(true);
+      const broken = first.checks.find(({ check }) => check === 'broken');
+      expect(broken).toMatchObject({ failures: 0, error: expect.stringContaining('no_such_column') });
+      expect(await query(`select failures, error is null from check_results where check_name = 'broken'`)).toEqual([['""', 'false']]); // prettier-ignore
+      expect(await query(FAILURES)).toEqual([['unknown_type', 'warning', TENANT, '2026-07-01', '1', 'r1']]);
+      // Nothing is new at the source, but the days are checked again.
+      const second = await publish(lake.ledger, { run: 'r2', head: true, checks });
+      expect(second.checks.map(({ check, failures }) => [check, failures])).toContainEqual(['unknown_type', 1]);
+      expect((await published('r3')).reported).toEqual([['unknown_type', TENANT, 1, 1]]);
+      expect(await published('r4')).toMatchObject({ reported: [] });
+      expect(await lake.ledger.rawRows(`select check_name from check_results where check_name = 'broken'`)).toEqual([]);
+    },
+  );
 
-  test('find the same over many rows as over few', async () => {
+  test('find the same over many rows as over few', CAMPAIGN, async () => {
     const many = Array.from({ length: 21_000 }, (_, n) =>
       event(`n${n}`, `2026-07-01T0${n % 10}:00:00Z`, { type: n % 7 === 0 ? 'Privilege:Granted' : 'Customer:Upserted', properties: '' }),
     ); // prettier-ignore
@@ -148,7 +153,7 @@ describe('checks after a load', () => {
     expect(temporary).toEqual([]);
   });
 
-  test('keep the last result of each check, and older results for 90 days', async () => {
+  test('keep the last result of each check, and older results for 90 days', CAMPAIGN, async () => {
     await loadDay('2026-07-01');
     await published('r1');
     lake.clock.now += 91 * 86_400_000;
@@ -162,7 +167,7 @@ describe('checks after a load', () => {
     ]);
   });
 
-  test('leave nothing behind when they are turned off', async () => {
+  test('leave nothing behind when they are turned off', CAMPAIGN, async () => {
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
     await published('r1');
     await lake.reopen({ checks: false });

@@ -15,6 +15,7 @@ import { openReader, textRows } from '../../../src/query/reader.ts';
 import { findReport, parameterValues } from '../../../src/query/report.ts';
 import { event, load, metric, scratchLake, span, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const DAYS = ['2026-07-01', '2026-07-02', '2026-07-03', '2026-07-05'];
 
@@ -93,7 +94,7 @@ test('docs/lake.md names every report that has a mart', async () => {
 });
 
 describe('marts', () => {
-  test('have the same rows for each day as their report', async () => {
+  test('have the same rows for each day as their report', CAMPAIGN, async () => {
     await lake.reopen({ marts: true });
     for (const [n, day] of DAYS.entries()) await loadDay(day, n + 2, true);
     await lake.ledger.run(`update hours set state = 'verified'`);
@@ -109,7 +110,7 @@ describe('marts', () => {
     }
   });
 
-  test('are computed again for the days that changed, and keep the rows of the others', async () => {
+  test('are computed again for the days that changed, and keep the rows of the others', CAMPAIGN, async () => {
     for (const [n, day] of DAYS.entries()) await loadDay(day, n + 1);
     await publishAll();
     const whenBefore = new Map((await query('select day, loaded_at from mart_passes_created')).map(([day = '', at = '']) => [day, at])); // prettier-ignore
@@ -124,16 +125,20 @@ describe('marts', () => {
     expect(changed).toEqual(['2026-07-02', '2026-07-06']);
   });
 
-  test('are not touched when nothing changed, nor when a batch is published in the middle of a run', async () => {
-    await loadDay('2026-07-01', 1);
-    await publish(lake.ledger, { run: 'r', head: false });
-    expect(martFiles()).toEqual([]);
-    await publishAll();
-    const files = martFiles();
-    expect(files.length).toBe(SOME.length);
-    expect(await publish(lake.ledger, { run: 'r', head: true })).toMatchObject({ changed: false });
-    expect(martFiles()).toEqual(files);
-  });
+  test(
+    'are not touched when nothing changed, nor when a batch is published in the middle of a run',
+    CAMPAIGN,
+    async () => {
+      await loadDay('2026-07-01', 1);
+      await publish(lake.ledger, { run: 'r', head: false });
+      expect(martFiles()).toEqual([]);
+      await publishAll();
+      const files = martFiles();
+      expect(files.length).toBe(SOME.length);
+      expect(await publish(lake.ledger, { run: 'r', head: true })).toMatchObject({ changed: false });
+      expect(martFiles()).toEqual(files);
+    },
+  );
 
   test('are in the manifest with their checksums, and in the head under their names', async () => {
     await loadDay('2026-07-01', 2);
@@ -157,21 +162,25 @@ describe('marts', () => {
     expect(readFileSync(join(lake.dir, 'lake/marts/passes_created.parquet'))).toEqual(bytes);
   });
 
-  test('lose the days of an emptied day and of a removed tenant, and are removed with the setting', async () => {
-    await loadDay('2026-07-01', 2);
-    await loadDay('2026-07-02', 2);
-    await publishAll();
-    await lake.ledger.run(`delete from hours where tenant = '${TENANT}' and hour::date = '2026-07-02'`);
-    await publishAll();
-    expect(await query('select day from mart_passes_created')).toEqual([['2026-07-01']]);
-    await lake.reopen({ marts: false, keepHours: 0 });
-    await publishAll();
-    expect(martFiles()).toEqual([]);
-    expect(readdirSync(join(lake.dir, 'lake'))).not.toContain('passes_created.parquet');
-    await expect(query('select * from mart_passes_created')).rejects.toThrow('does not exist');
-  });
+  test(
+    'lose the days of an emptied day and of a removed tenant, and are removed with the setting',
+    CAMPAIGN,
+    async () => {
+      await loadDay('2026-07-01', 2);
+      await loadDay('2026-07-02', 2);
+      await publishAll();
+      await lake.ledger.run(`delete from hours where tenant = '${TENANT}' and hour::date = '2026-07-02'`);
+      await publishAll();
+      expect(await query('select day from mart_passes_created')).toEqual([['2026-07-01']]);
+      await lake.reopen({ marts: false, keepHours: 0 });
+      await publishAll();
+      expect(martFiles()).toEqual([]);
+      expect(readdirSync(join(lake.dir, 'lake'))).not.toContain('passes_created.parquet');
+      await expect(query('select * from mart_passes_created')).rejects.toThrow('does not exist');
+    },
+  );
 
-  test('are made again when a file is lost, and files left by a killed run are removed', async () => {
+  test('are made again when a file is lost, and files left by a killed run are removed', CAMPAIGN, async () => {
     await loadDay('2026-07-01', 2);
     await publishAll();
     const before = await kept('passes_created');
@@ -188,37 +197,41 @@ describe('marts', () => {
     expect(await kept('passes_created')).toEqual(before);
   });
 
-  test('that are damaged are reported by verify, by size or checksum, and made again under another name', async () => {
-    await loadDay('2026-07-01', 2);
-    await publishAll();
-    const before = await kept('passes_created');
-    const [first = '', second = '', third = ''] = martFiles();
-    const path = (name: string): string => join(lake.dir, 'store/marts', name);
-    await rm(path(first));
-    writeFileSync(path(second), 'garbage');
-    const bytes = readFileSync(path(third));
-    bytes.writeUInt8(bytes.readUInt8(10) ^ 4, 10);
-    writeFileSync(path(third), bytes);
-    expect(await verifyMarts(lake.ledger, true)).toEqual({
-      files: martFiles().length + 1,
-      faults: [
-        { file: `store/marts/${first}`, fault: 'missing' },
-        { file: `store/marts/${second}`, fault: 'size' },
-        { file: `store/marts/${third}`, fault: 'sha256' },
-      ],
-    });
-    await publishAll();
-    expect((await verifyMarts(lake.ledger, true)).faults).toEqual([]);
-    for (const name of SOME) expect(await kept(name)).toEqual(await reported(name));
-    expect(await kept('passes_created')).toEqual(before);
-    const manifest = z
-      .object({ marts: z.record(z.string(), z.object({ file: z.string() })) })
-      .parse(JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8')));
-    const named = Object.values(manifest.marts).map(({ file }) => file);
-    expect([first, second, third].filter((name) => named.includes(`store/marts/${name}`))).toEqual([]);
-  });
+  test(
+    'that are damaged are reported by verify, by size or checksum, and made again under another name',
+    CAMPAIGN,
+    async () => {
+      await loadDay('2026-07-01', 2);
+      await publishAll();
+      const before = await kept('passes_created');
+      const [first = '', second = '', third = ''] = martFiles();
+      const path = (name: string): string => join(lake.dir, 'store/marts', name);
+      await rm(path(first));
+      writeFileSync(path(second), 'garbage');
+      const bytes = readFileSync(path(third));
+      bytes.writeUInt8(bytes.readUInt8(10) ^ 4, 10);
+      writeFileSync(path(third), bytes);
+      expect(await verifyMarts(lake.ledger, true)).toEqual({
+        files: martFiles().length + 1,
+        faults: [
+          { file: `store/marts/${first}`, fault: 'missing' },
+          { file: `store/marts/${second}`, fault: 'size' },
+          { file: `store/marts/${third}`, fault: 'sha256' },
+        ],
+      });
+      await publishAll();
+      expect((await verifyMarts(lake.ledger, true)).faults).toEqual([]);
+      for (const name of SOME) expect(await kept(name)).toEqual(await reported(name));
+      expect(await kept('passes_created')).toEqual(before);
+      const manifest = z
+        .object({ marts: z.record(z.string(), z.object({ file: z.string() })) })
+        .parse(JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8')));
+      const named = Object.values(manifest.marts).map(({ file }) => file);
+      expect([first, second, third].filter((name) => named.includes(`store/marts/${name}`))).toEqual([]);
+    },
+  );
 
-  test('with the right size pass a verify that is not deep', async () => {
+  test('with the right size pass a verify that is not deep', CAMPAIGN, async () => {
     await loadDay('2026-07-01', 1);
     await publishAll();
     const [first = ''] = martFiles();
@@ -239,7 +252,7 @@ describe('a stop', () => {
     expect(martFiles().length).toBeGreaterThan(0);
   });
 
-  test('while marts are computed keeps the existing ones', async () => {
+  test('while marts are computed keeps the existing ones', CAMPAIGN, async () => {
     await loadDay('2026-07-01', 3);
     await publishAll();
     const [before, shown] = [martFiles(), await kept('passes_created')];
@@ -270,13 +283,13 @@ describe('an engine that runs out of memory while it computes the marts', () => 
     },
   });
 
-  test('is given its whole memory limit', async () => {
+  test('is given its whole memory limit', CAMPAIGN, async () => {
     await loadDay('2026-07-01', 3);
     await publish(short(1), { run: 'r', head: true });
     for (const name of ['passes_created', 'churn']) expect(await kept(name)).toEqual(await reported(name));
   });
 
-  test('publishes the rows without them and reports the error; the next run makes them', async () => {
+  test('publishes the rows without them and reports the error; the next run makes them', CAMPAIGN, async () => {
     await loadDay('2026-07-01', 3);
     await expect(publish(short(2), { run: 'r', head: true })).rejects.toThrow(OutOfMemoryError);
     expect(martFiles()).toEqual([]);

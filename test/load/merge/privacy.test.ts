@@ -17,6 +17,7 @@ import { TABLES } from '../../../src/model/tables.ts';
 import { bytesBelow } from '../../pipeline/support/world.ts';
 import { event, load, scratchLake, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
 const LATE = span('2026-07-03T20:00:00Z', '2026-07-03T21:00:00Z');
@@ -82,13 +83,17 @@ describe('what is loaded under rules', () => {
     expect(kept).toEqual([{ reason: 'malformed', raw: null }, { reason: 'no_id', raw: null }]); // prettier-ignore
   });
 
-  test('has null properties where they are nested too deeply to be parsed, and its row is loaded', async () => {
-    await using lake = await scratchLake(under(HASH, DROP));
-    const deep = `{"email":"jane@example.com","x":${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}}`;
-    await load(lake, DAY, [event('d', '2026-07-03T10:00:00Z', { properties: deep })]);
-    await publish(lake.ledger, { run: 'r', head: true });
-    expect(await storedRows(lake.ledger, 'Events', TENANT, 'event_id, properties')).toEqual([{ event_id: 'd', properties: null }]); // prettier-ignore
-  });
+  test(
+    'has null properties where they are nested too deeply to be parsed, and its row is loaded',
+    CAMPAIGN,
+    async () => {
+      await using lake = await scratchLake(under(HASH, DROP));
+      const deep = `{"email":"jane@example.com","x":${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}}`;
+      await load(lake, DAY, [event('d', '2026-07-03T10:00:00Z', { properties: deep })]);
+      await publish(lake.ledger, { run: 'r', head: true });
+      expect(await storedRows(lake.ledger, 'Events', TENANT, 'event_id, properties')).toEqual([{ event_id: 'd', properties: null }]); // prettier-ignore
+    },
+  );
 
   test('needs a key only if a rule hashes', async () => {
     await using lake = await scratchLake({ tables: under(DROP).tables });
@@ -111,7 +116,7 @@ describe('a rule that is added later', () => {
     return lake;
   }
 
-  test('is applied to stored rows by a rebuild, and older files are deleted at once', async () => {
+  test('is applied to stored rows by a rebuild, and older files are deleted at once', CAMPAIGN, async () => {
     await using lake = await lakeWithoutRules();
     const hours = await heldHours(lake.ledger, TENANT, 'Events');
     await lake.reopen(under(HASH, DROP));
@@ -146,7 +151,7 @@ describe('a rule that is added later', () => {
     ]);
   });
 
-  test('lets a replay judge older rows: those that still cannot be loaded stay in quarantine', async () => {
+  test('lets a replay judge older rows: those that still cannot be loaded stay in quarantine', CAMPAIGN, async () => {
     await using lake = await lakeWithoutRules();
     await lake.reopen(under(HASH));
     expect(await replayQuarantined(lake.ledger, {}, 'replay')).toMatchObject([{ judged: 1, refused: 1 }]);

@@ -16,6 +16,7 @@ import { TABLES } from '../../../src/model/tables.ts';
 import type { Tables } from '../../../src/model/tables.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const BEFORE = promoting([]);
 const MORE: Tables = promoting(
@@ -83,7 +84,7 @@ const EXPECTED = [
 ];
 const QUERY = 'select event_id, pass_id, tags, price from events order by event_id';
 
-test('the catalogue shows one set of columns over files of all sets', async () => {
+test('the catalogue shows one set of columns over files of all sets', CAMPAIGN, async () => {
   await using lake = await mixedLake();
   expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
   await publish(lake.ledger, { run: 'r', head: true });
@@ -93,7 +94,7 @@ test('the catalogue shows one set of columns over files of all sets', async () =
   expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
 });
 
-test('a change of the configured columns is published, although no file has changed', async () => {
+test('a change of the configured columns is published, although no file has changed', CAMPAIGN, async () => {
   await using lake = await mixedLake();
   await publish(lake.ledger, { run: 'r', head: true });
   await lake.reopen({ tables: TABLES });
@@ -131,13 +132,13 @@ test('a merge writes its whole period with the current set, unchanged rows inclu
   ]); // prettier-ignore
 });
 
-test('loading the same rows again changes nothing, whichever set of columns their file has', async () => {
+test('loading the same rows again changes nothing, whichever set of columns their file has', CAMPAIGN, async () => {
   await using lake = await mixedLake();
   expect(await load(lake, MONTH, ROWS)).toMatchObject({ unchanged: 3, days: 0 });
   expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
 });
 
-test('a month is compacted from days with different sets, and its accounts do not change', async () => {
+test('a month is compacted from days with different sets, and its accounts do not change', CAMPAIGN, async () => {
   await using lake = await mixedLake();
   const hours = sourceHours(ROWS);
   const comparison = { at: LATER, lower: MONTH.from, upper: MONTH.to, grade: 'checksum', hours } as const;
@@ -150,7 +151,7 @@ test('a month is compacted from days with different sets, and its accounts do no
   expect(await ask(lake, QUERY)).toEqual(EXPECTED);
 });
 
-test('a ledger rebuilt from the files records which set each file has', async () => {
+test('a ledger rebuilt from the files records which set each file has', CAMPAIGN, async () => {
   await using lake = await mixedLake();
   await lake.ledger.close();
   await repair(lake.dir, LAKE_SETTINGS, lake.runtime);
@@ -158,7 +159,7 @@ test('a ledger rebuilt from the files records which set each file has', async ()
   expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
 });
 
-test('a file from before promoted columns existed counts as having none', async () => {
+test('a file from before promoted columns existed counts as having none', CAMPAIGN, async () => {
   await using lake = await mixedLake();
   await lake.ledger.run(`update partitions set promotion = null where period = '2026-07-03'`);
   await publish(lake.ledger, { run: 'r', head: true });

@@ -7,6 +7,7 @@ import { countQuarantine, dropQuarantined, quarantinedRows } from '../../../src/
 import { replayQuarantined } from '../../../src/load/merge/replay.ts';
 import { at, event, load, metric, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
 const TEN = at('2026-07-03T10:00:00Z');
@@ -175,7 +176,7 @@ describe('drop', () => {
 });
 
 describe('pinning another tenant id', () => {
-  test('moves rows with another id into quarantine, from where they can come back unchanged', async () => {
+  test('moves rows with another id into quarantine, from where they can come back unchanged', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     const odd = [
       foreign('bad-1', '10:00:00.1234567', '{"k":[1,"é"]}'),

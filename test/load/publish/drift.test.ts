@@ -4,6 +4,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { readCatalogue as read } from '../support/catalogue.ts';
 import { event, load, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 /** Loads one day in a run of its own: `count` rows of type Scan, each with these properties. */
 async function day(lake: Scratch, number: number, count: number, properties: (k: number) => object, more: readonly unknown[][] = []): Promise<readonly Drift[]> {
@@ -35,7 +36,7 @@ describe('drift', () => {
     ]);
   });
 
-  test('does not report rare paths, which come and go by chance', async () => {
+  test('does not report rare paths, which come and go by chance', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await day(lake, 1, 40, (k) => ({ passId: 'A', ...(k === 0 ? { gone: 1 } : {}) }));
     expect(await day(lake, 2, 40, (k) => ({ passId: 'A', ...(k === 0 ? { rare: 1 } : {}) }))).toEqual([]);
@@ -61,7 +62,7 @@ describe('drift', () => {
     ]);
   });
 
-  test('forgets a stopped path when it is sent again, and erased ones', async () => {
+  test('forgets a stopped path when it is sent again, and erased ones', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await day(lake, 1, 40, () => ({ a: 1, b: 1 }));
     await day(lake, 2, 40, () => ({ a: 1, c: 1 }));

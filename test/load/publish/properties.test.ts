@@ -4,6 +4,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { at, event, load, metric, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 import { readCatalogue as read } from '../support/catalogue.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
 const NEXT = span('2026-07-04T00:00:00Z', '2026-07-05T00:00:00Z');
@@ -73,7 +74,7 @@ describe('the property catalogue', () => {
     ]);
   });
 
-  test('counts an hour that is loaded again once, and erased rows no more', async () => {
+  test('counts an hour that is loaded again once, and erased rows no more', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     const rows = [
       installed('a', '2026-07-03T10:00:00Z', { passId: 'A', rare: 1 }),
@@ -93,7 +94,7 @@ describe('the property catalogue', () => {
     expect(await read(lake.dir, `select count(*)::integer as n from duckdb_columns() where column_name = 'rare'`)).toEqual([{ n: 0 }]); // prettier-ignore
   });
 
-  test('is the same after days became a month, and after the ledger was lost', async () => {
+  test('is the same after days became a month, and after the ledger was lost', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [installed('a', '2026-07-03T10:00:00Z', { passId: 'A' })]);
     await load(lake, NEXT, [installed('b', '2026-07-04T10:00:00Z', { passId: 'B', extra: 1 })]);
@@ -108,7 +109,7 @@ describe('the property catalogue', () => {
     expect(await paths(lake)).toEqual(before);
   });
 
-  test('estimates the counts of a type that fills a day, and counts its rows exactly', async () => {
+  test('estimates the counts of a type that fills a day, and counts its rows exactly', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     const rows = Array.from({ length: 30_000 }, (_, k) =>
       installed(`id-${k}`, `2026-07-03T10:00:00.${String(k).padStart(7, '0')}Z`, { passId: `P${k}`, n: k % 3 === 0 ? k : null }),

@@ -8,6 +8,7 @@ import { recover } from '../../../src/load/maintenance/recover.ts';
 import { readCatalogue as read } from '../support/catalogue.ts';
 import { at, event, load, scratchLake, sourceHours, span, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const TWO_DAYS = span('2026-07-03T00:00:00Z', '2026-07-05T00:00:00Z');
 const ROWS = [
@@ -80,7 +81,7 @@ describe('the catalogue', () => {
     ]);
   });
 
-  test('shows the state of each hour and has a comment on every column', async () => {
+  test('shows the state of each hour and has a comment on every column', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -106,7 +107,7 @@ describe('the catalogue', () => {
     expect(silent).toEqual([]);
   });
 
-  test('has separate schemas for tenants whose names differ only in case, or are reserved', async () => {
+  test('has separate schemas for tenants whose names differ only in case, or are reserved', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     for (const tenant of ['main', 'Acme', 'acme']) {
       await load(lake, TWO_DAYS, [event(tenant, '2026-07-03T10:10:00Z', { tenant })], { tenant });
@@ -202,19 +203,23 @@ describe('a snapshot', () => {
     expect(readdirSync(join(lake.dir, 'lake'))).not.toContain('events');
   });
 
-  test('does not extend the grace period because the clock was a year ahead when files were replaced', async () => {
-    await using lake = await scratchLake({ keepHours: 24 });
-    await verifiedLake(lake);
-    await publish(lake.ledger, { run: 'run-1', head: true });
-    const right = lake.clock.now;
-    lake.clock.now += 365 * 86_400_000;
-    await load(lake, TWO_DAYS, []);
-    await publish(lake.ledger, { run: 'run-2', head: true });
-    lake.clock.now = right;
-    expect(await publish(lake.ledger, { run: 'run-3', head: true })).toMatchObject({ removedFiles: 0 });
-    lake.clock.now += 25 * 3_600_000;
-    expect(await publish(lake.ledger, { run: 'run-4', head: true })).toMatchObject({ removedFiles: 2 });
-  });
+  test(
+    'does not extend the grace period because the clock was a year ahead when files were replaced',
+    CAMPAIGN,
+    async () => {
+      await using lake = await scratchLake({ keepHours: 24 });
+      await verifiedLake(lake);
+      await publish(lake.ledger, { run: 'run-1', head: true });
+      const right = lake.clock.now;
+      lake.clock.now += 365 * 86_400_000;
+      await load(lake, TWO_DAYS, []);
+      await publish(lake.ledger, { run: 'run-2', head: true });
+      lake.clock.now = right;
+      expect(await publish(lake.ledger, { run: 'run-3', head: true })).toMatchObject({ removedFiles: 0 });
+      lake.clock.now += 25 * 3_600_000;
+      expect(await publish(lake.ledger, { run: 'run-4', head: true })).toMatchObject({ removedFiles: 2 });
+    },
+  );
 
   test('is published again when the catalogue is missing, under a number that was never used', async () => {
     await using lake = await scratchLake();
@@ -250,43 +255,51 @@ describe('the head', () => {
     expect(hours).toEqual([{ n: '48' }]);
   });
 
-  test('fails a reader that listed its files before a change, even unchanged ones: no read mixes two versions', async () => {
-    await using lake = await scratchLake();
-    await verifiedLake(lake);
-    await publish(lake.ledger, { run: 'run-1', head: true });
-    const listed = headFiles(lake).map((name) => join(lake.dir, 'lake/events', name));
-    expect(listed.length).toBeGreaterThan(1);
-    await load(lake, TWO_DAYS, [...ROWS, event('new', '2026-07-03T10:20:00Z')]);
-    await publish(lake.ledger, { run: 'run-2', head: true });
-    for (const file of listed) expect(existsSync(file)).toBe(false);
-  });
+  test(
+    'fails a reader that listed its files before a change, even unchanged ones: no read mixes two versions',
+    CAMPAIGN,
+    async () => {
+      await using lake = await scratchLake();
+      await verifiedLake(lake);
+      await publish(lake.ledger, { run: 'run-1', head: true });
+      const listed = headFiles(lake).map((name) => join(lake.dir, 'lake/events', name));
+      expect(listed.length).toBeGreaterThan(1);
+      await load(lake, TWO_DAYS, [...ROWS, event('new', '2026-07-03T10:20:00Z')]);
+      await publish(lake.ledger, { run: 'run-2', head: true });
+      for (const file of listed) expect(existsSync(file)).toBe(false);
+    },
+  );
 
-  test('is missing as a whole while it is changed, and made again when a change was interrupted', async () => {
-    await using lake = await scratchLake();
-    await verifiedLake(lake);
-    await publish(lake.ledger, { run: 'run-1', head: true });
-    await load(lake, TWO_DAYS, [...ROWS, event('new', '2026-07-03T10:20:00Z')]);
-    const { files } = lake.ledger;
-    const dying = {
-      ...lake.ledger,
-      files: {
-        ...files,
-        rename: async (...[from, to]: Parameters<typeof files.rename>): Promise<void> => {
-          if (String(to).endsWith('2026-07-03.parquet')) throw new Error('killed');
-          await files.rename(from, to);
+  test(
+    'is missing as a whole while it is changed, and made again when a change was interrupted',
+    CAMPAIGN,
+    async () => {
+      await using lake = await scratchLake();
+      await verifiedLake(lake);
+      await publish(lake.ledger, { run: 'run-1', head: true });
+      await load(lake, TWO_DAYS, [...ROWS, event('new', '2026-07-03T10:20:00Z')]);
+      const { files } = lake.ledger;
+      const dying = {
+        ...lake.ledger,
+        files: {
+          ...files,
+          rename: async (...[from, to]: Parameters<typeof files.rename>): Promise<void> => {
+            if (String(to).endsWith('2026-07-03.parquet')) throw new Error('killed');
+            await files.rename(from, to);
+          },
         },
-      },
-    };
-    await expect(publish(dying, { run: 'run-2', head: true })).rejects.toThrow('killed');
-    expect(existsSync(join(lake.dir, 'lake/events'))).toBe(false);
-    await recover(lake.ledger);
-    expect(readdirSync(join(lake.dir, 'work'))).toEqual([]);
-    await publish(lake.ledger, { run: 'run-3', head: true });
-    expect(headFiles(lake)).toHaveLength(2);
-    expect(await read(lake.dir, `select count(*) as n from read_parquet('${lake.dir}/lake/events/**/*.parquet')`)).toEqual([{ n: '3' }]); // prettier-ignore
-  });
+      };
+      await expect(publish(dying, { run: 'run-2', head: true })).rejects.toThrow('killed');
+      expect(existsSync(join(lake.dir, 'lake/events'))).toBe(false);
+      await recover(lake.ledger);
+      expect(readdirSync(join(lake.dir, 'work'))).toEqual([]);
+      await publish(lake.ledger, { run: 'run-3', head: true });
+      expect(headFiles(lake)).toHaveLength(2);
+      expect(await read(lake.dir, `select count(*) as n from read_parquet('${lake.dir}/lake/events/**/*.parquet')`)).toEqual([{ n: '3' }]); // prettier-ignore
+    },
+  );
 
-  test('of the layout without versions is replaced completely', async () => {
+  test('of the layout without versions is replaced completely', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });

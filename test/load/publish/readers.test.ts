@@ -11,6 +11,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { contentSql, filesOf } from '../../bench/reader.mjs';
 import { event, load, metric, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const READER = fileURLToPath(new URL('../../bench/reader.mjs', import.meta.url));
 const ALL = span('2026-06-30T00:00:00Z', '2026-07-02T00:00:00Z');
@@ -79,27 +80,31 @@ function leastSeen(reads: readonly Read[]): number {
 
 const rowsOf = (content: string): number => Number(content.split(' ')[0]);
 
-test('catalogue and manifest always show exactly one complete snapshot while newer ones are published', async () => {
-  // Each snapshot replaces the rows of the one before, so the guard against mass loss is off.
-  await using lake = await scratchLake({ threads: 1, deletes: { maxShare: 1, minRows: 1 } });
-  const truths = new Map([await publishNext(lake, 1)]);
-  const reader = startReader(lake.dir);
-  try {
-    await reader.next();
-    // However fast or slow this machine is, there are reads between, before and during publishes.
-    for (let n = 2; n <= 4 || leastSeen(readsOf(reader.lines)) < 4; n++) {
-      const [snapshot, contents] = await publishNext(lake, n);
-      truths.set(snapshot, contents);
+test(
+  'catalogue and manifest always show exactly one complete snapshot while newer ones are published',
+  CAMPAIGN,
+  async () => {
+    // Each snapshot replaces the rows of the one before, so the guard against mass loss is off.
+    await using lake = await scratchLake({ threads: 1, deletes: { maxShare: 1, minRows: 1 } });
+    const truths = new Map([await publishNext(lake, 1)]);
+    const reader = startReader(lake.dir);
+    try {
+      await reader.next();
+      // However fast or slow this machine is, there are reads between, before and during publishes.
+      for (let n = 2; n <= 4 || leastSeen(readsOf(reader.lines)) < 4; n++) {
+        const [snapshot, contents] = await publishNext(lake, n);
+        truths.set(snapshot, contents);
+      }
+    } finally {
+      await reader.stop();
     }
-  } finally {
-    await reader.stop();
-  }
-  const reads = readsOf(reader.lines);
-  expect(leastSeen(reads)).toBeGreaterThanOrEqual(4);
-  for (const { kind, snapshot, contents, counted } of reads) {
-    const truth = truths.get(snapshot);
-    const rows = rowsOf(contents.events) + rowsOf(contents.metrics);
-    const expectedCount = kind === 'catalogue' ? String(rows) : undefined;
-    expect({ snapshot, contents, counted }).toEqual({ snapshot, contents: truth, counted: expectedCount });
-  }
-});
+    const reads = readsOf(reader.lines);
+    expect(leastSeen(reads)).toBeGreaterThanOrEqual(4);
+    for (const { kind, snapshot, contents, counted } of reads) {
+      const truth = truths.get(snapshot);
+      const rows = rowsOf(contents.events) + rowsOf(contents.metrics);
+      const expectedCount = kind === 'catalogue' ? String(rows) : undefined;
+      expect({ snapshot, contents, counted }).toEqual({ snapshot, contents: truth, counted: expectedCount });
+    }
+  },
+);

@@ -6,6 +6,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { TABLES } from '../../../src/model/tables.ts';
 import { readCatalogue } from '../support/catalogue.ts';
 import { event, load, scratchLake, span } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
 const TYPES = Array.from({ length: 20 }, (_, nth) => `type.n${nth}`);
@@ -40,7 +41,7 @@ async function contentOf(dir: string): Promise<unknown> {
   return { definitions, rows };
 }
 
-test('a catalogue that starts from a kept file equals one that is built from nothing', async () => {
+test('a catalogue that starts from a kept file equals one that is built from nothing', CAMPAIGN, async () => {
   await using lake = await scratchLake(settings);
   for (const tenant of ['acme', 'other']) {
     const rows = TYPES.map((type) =>
@@ -71,7 +72,7 @@ test('a catalogue that starts from a kept file equals one that is built from not
   expect(created[2]).toBe(0);
 });
 
-test('a view disappears from the catalogue with its type', async () => {
+test('a view disappears from the catalogue with its type', CAMPAIGN, async () => {
   await using lake = await scratchLake(settings);
   const rows = TYPES.map((type) =>
     event(type, '2026-07-03T10:10:00Z', { type, properties: JSON.stringify({ [type]: 1, longer: 'x' }) }),

@@ -6,6 +6,7 @@ import { columnName, shown, snake, viewName } from '../../../src/transform/names
 import { readCatalogue as read } from '../support/catalogue.ts';
 import { event, load, metric, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
 const NEXT = span('2026-07-04T00:00:00Z', '2026-07-05T00:00:00Z');
@@ -66,7 +67,7 @@ describe('a view per type', () => {
     ).toEqual([{ comment: 'Channel of an installation' }, { comment: 'properties: registrationSource.tags' }]);
   });
 
-  test('exists as soon as the type was seen once, and is shared by spellings of one type', async () => {
+  test('exists as soon as the type was seen once, and is shared by spellings of one type', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('Pass:Created', 'a', { a: 1 })]);
     expect(await viewNames(lake)).toEqual(['event_pass_created']);
@@ -81,7 +82,7 @@ describe('a view per type', () => {
     ]);
   });
 
-  test('keeps its name and columns when later types would take them', async () => {
+  test('keeps its name and columns when later types would take them', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('pass-scan', 'a', { cardId: 'A' })]);
     expect(await viewNames(lake)).toEqual(['event_pass_scan']);
@@ -100,22 +101,26 @@ describe('a view per type', () => {
     expect(await viewNames(lake)).toEqual(['event_pass_scan', 'event_pass_scan_2']);
   });
 
-  test('has a promoted column instead of its only path, and next to the paths if there are several', async () => {
-    await using lake = await scratchLake();
-    await load(lake, DAY, [of('Scan', 'a', { passId: 'A', statusCode: 'none' })]);
-    await published(lake);
-    const own = async (): Promise<string[]> => (await columnsOf(lake, 'event_scan')).slice(7, -1);
-    expect(await own()).toEqual(['pass_id VARCHAR', 'status_code BIGINT', 'property_status_code VARCHAR']);
-    await load(lake, NEXT, [of('Scan', 'b', { pass: { id: 'B' } }, '2026-07-04T10:00:00Z')]);
-    await published(lake);
-    expect(await own()).toEqual([
+  test(
+    'has a promoted column instead of its only path, and next to the paths if there are several',
+    CAMPAIGN,
+    async () => {
+      await using lake = await scratchLake();
+      await load(lake, DAY, [of('Scan', 'a', { passId: 'A', statusCode: 'none' })]);
+      await published(lake);
+      const own = async (): Promise<string[]> => (await columnsOf(lake, 'event_scan')).slice(7, -1);
+      expect(await own()).toEqual(['pass_id VARCHAR', 'status_code BIGINT', 'property_status_code VARCHAR']);
+      await load(lake, NEXT, [of('Scan', 'b', { pass: { id: 'B' } }, '2026-07-04T10:00:00Z')]);
+      await published(lake);
+      expect(await own()).toEqual([
       'pass_id VARCHAR', 'status_code BIGINT', 'property_pass_id VARCHAR', 'property_status_code VARCHAR', 'property_pass_id_2 VARCHAR',
     ]); // prettier-ignore
-    expect(await read(lake.dir, 'select pass_id, property_pass_id_2 as nested from event_scan order by 1')).toEqual([
-      { pass_id: 'A', nested: null },
-      { pass_id: 'B', nested: 'B' },
-    ]);
-  });
+      expect(await read(lake.dir, 'select pass_id, property_pass_id_2 as nested from event_scan order by 1')).toEqual([
+        { pass_id: 'A', nested: null },
+        { pass_id: 'B', nested: 'B' },
+      ]);
+    },
+  );
 
   test('never takes the name of another table, view or macro of the catalogue', async () => {
     await using lake = await scratchLake();
@@ -146,7 +151,7 @@ describe('a view per type', () => {
     expect(await read(lake.dir, 'select count(*)::integer as n from events')).toEqual([{ n: types.length }]);
   }); // prettier-ignore
 
-  test('of a tenant shows the rows and keys of that tenant only', async () => {
+  test('of a tenant shows the rows and keys of that tenant only', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('Scan', 'a', { mine: 1 })]);
     await load(lake, DAY, [of('Scan', 'b', { theirs: 'x' })], { tenant: 'other' });
@@ -161,7 +166,7 @@ describe('a view per type', () => {
     ]);
   });
 
-  test('has columns for the value of a metric too', async () => {
+  test('has columns for the value of a metric too', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await load(
       lake,
@@ -185,7 +190,7 @@ describe('a view per type', () => {
 });
 
 describe('the numbers of metrics', () => {
-  test('are listed one per row with their path, and list members with their position', async () => {
+  test('are listed one per row with their path, and list members with their position', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     const values = ['[{"apple":3,"by store":{"PAR":1.5,"name":"x"}}]', '[[7,"no",{"n":-8}]]', '[42]', '["5"]', '[null]', ''];
     await load(lake, DAY, values.map((value, k) => metric(`m${k}`, '2026-07-03T10:00:00Z', value)), { table: 'Metrics' });
@@ -201,7 +206,7 @@ describe('the numbers of metrics', () => {
 });
 
 describe('the catalogue for other tools', () => {
-  test('has the shared definitions and can be attached under any name', async () => {
+  test('has the shared definitions and can be attached under any name', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('Pass:Installed', 'a', { passId: 'A', device: 'apple' })]);
     await published(lake);

@@ -1,5 +1,5 @@
 /** A scratch data directory, landed pages written as the extract stage writes them, and a plain reader of the store. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,6 +17,7 @@ import type { LakeRuntime, LakeSettings, Ledger } from '../../../src/load/ledger
 import { mergeBatch } from '../../../src/load/merge/merge.ts';
 import type { MergeOptions, MergeResult } from '../../../src/load/merge/merge.ts';
 import type { Batch, LandedPage } from '../../../src/model/page.ts';
+import { LEDGER_FILE } from '../../../src/model/data-dir.ts';
 import { TABLES } from '../../../src/model/tables.ts';
 import type { TableName } from '../../../src/model/tables.ts';
 
@@ -76,11 +77,26 @@ export interface Scratch extends AsyncDisposable {
   reopen(settings?: Partial<LakeSettings>): Promise<Ledger>;
 }
 
+let newLedger: Promise<Buffer> | undefined;
+
+/** The bytes of a ledger without rows, made once: a copy opens in half the time of the migrations. */
+function bytesOfNewLedger(settings: LakeSettings, runtime: LakeRuntime): Promise<Buffer> {
+  newLedger ??= (async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'lake-'));
+    await (await openLedger(dir, settings, runtime)).close();
+    const bytes = await readFile(join(dir, LEDGER_FILE));
+    await rm(dir, { recursive: true });
+    return bytes;
+  })();
+  return newLedger;
+}
+
 export async function scratchLake(settings: Partial<LakeSettings> = {}): Promise<Scratch> {
   const dir = await mkdtemp(join(tmpdir(), 'lake-'));
   const clock = { now: Date.parse('2026-11-01T00:00:00Z') };
   const runtime: LakeRuntime = { ...systemRuntime(pino({ level: 'silent' })), now: () => clock.now };
   const all: LakeSettings = { ...LAKE_SETTINGS, threads: 1, ...settings };
+  await writeFile(join(dir, LEDGER_FILE), await bytesOfNewLedger(LAKE_SETTINGS, runtime));
   const scratch: Scratch = {
     dir,
     clock,

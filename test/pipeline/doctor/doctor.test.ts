@@ -9,6 +9,7 @@ import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
 import type { Tree } from '../../../src/config/layers.ts';
 import { openWorld, reportOf, type World } from '../support/world.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const SOURCE = { rows: 600, days: 3, seed: 6, now: '2026-11-01T00:30:00Z', frozen: true } as const;
 
@@ -66,7 +67,7 @@ describe('doctor on an endpoint', () => {
     expect(report.exitCode).toBe(EXIT.ok);
   });
 
-  it('learns a row cap that cuts answers silently, so that the first load never reaches it', async () => {
+  it('learns a row cap that cuts answers silently, so that the first load never reaches it', CAMPAIGN, async () => {
     const report = await examine({ rowCap: 150, limitMode: 'silent' });
     expect(checkOf(report, 'row cap').hint).toContain('page.maxRows to 150');
     const events = reportOf(await world.run({ tables: ['Events'] }), 'Events');

@@ -11,7 +11,7 @@ import { systemFiles } from '../../../src/kernel/files.ts';
 import { backupLake, repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { Sandbox } from '../../../sandbox/sandbox.ts';
-import { campaign } from '../../support/campaign.ts';
+import { CAMPAIGN, campaign } from '../../support/campaign.ts';
 import { openWorld, type World } from '../support/world.ts';
 import { openSource } from '../../campaigns/soak/support/history.ts';
 import { compareWithModel } from '../../campaigns/soak/support/judge.ts';
@@ -128,7 +128,7 @@ for (const marts of [false, true])
         },
       );
 
-      it('taken a second time copies new files and removes replaced ones', async () => {
+      it('taken a second time copies new files and removes replaced ones', CAMPAIGN, async () => {
         await take();
         expect(await take()).toMatchObject({ copiedFiles: 0, removedFiles: 0 });
         await insert(1);
@@ -139,7 +139,7 @@ for (const marts of [false, true])
 
       it(
         'taken after each transaction of a run is one whole snapshot, and restores a lake without lost or duplicated rows',
-        options,
+        CAMPAIGN,
         async () => {
           await insert(4);
           const outside = await seenFromOutside();
@@ -157,7 +157,7 @@ for (const marts of [false, true])
         },
       );
 
-      it('that is cut off at any file never leaves an old ledger next to new files', options, async () => {
+      it('that is cut off at any file never leaves an old ledger next to new files', CAMPAIGN, async () => {
         await take();
         await insert(4);
         await world.run(EVENTS);
@@ -200,7 +200,7 @@ for (const marts of [false, true])
         expect(await rowsNamed()).toBe(n);
       });
 
-      it('leaves the ledger out while another process holds it', options, async () => {
+      it('leaves the ledger out while another process holds it', CAMPAIGN, async () => {
         const script = `import { DuckDBInstance } from '@duckdb/node-api';
       await DuckDBInstance.create(process.argv[1]); console.log('held'); setInterval(() => {}, 1000);`;
         const holder = spawn(
@@ -240,7 +240,7 @@ for (const marts of [false, true])
 
       it(
         'for a file that differs from what was published, and keeps the earlier backup as it was',
-        options,
+        CAMPAIGN,
         async () => {
           await take();
           await insert(1);

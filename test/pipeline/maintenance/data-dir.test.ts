@@ -124,28 +124,32 @@ describe('a data directory after a schedule, a repair, a run, a prompt and a kil
     expect(kinds).toEqual(new Set(DATA_DIR.filter(({ backup }) => backup === 'copies')));
   });
 
-  it('gives up every byte of a purged tenant: set-aside ledger, kept and landed pages, records and history', async () => {
-    const dataDir = await copyOfUsed();
-    const setAside = (await readdir(dataDir)).filter((name) => /^state\.duckdb\.\d/.test(name));
-    expect(setAside).toHaveLength(1);
-    expect(await readFile(join(dataDir, setAside[0] ?? ''), 'latin1')).toContain('canary-shop');
-    for (const name of ['outcomes.json', 'schedule.json', '.sql_history'])
-      expect(await readFile(join(dataDir, name), 'utf8')).toContain('canary-shop');
-    // As a kill leaves them.
-    await writeFile(join(dataDir, 'schedule.json.tmp'), '{"slots":{"canary-shop Events":');
-    await writeFile(join(dataDir, 'calls', 'canary-shop.log.tmp'), 's 1 2\n');
-    await mkdir(join(dataDir, 'insights.duckdb.tmp'));
-    await writeFile(join(dataDir, 'insights.duckdb.tmp', 'duckdb_temp_storage-0.tmp'), 'canary-shop');
-    const ofLyon = (await paths(dataDir)).filter((path) => /^(landing|kept|store)\/.*lyon/.test(path));
-    await run(['tenant', 'remove', 'canary-shop', '--purge'], dataDir, ['lyon']);
-    const left = await paths(dataDir);
-    expect(left.filter((path) => path.includes('canary-shop'))).toEqual([]);
-    expect(await bytesBelow(dataDir)).not.toContain('canary-shop');
-    expect(left.filter((path) => setAside.includes(path) || path === '.sql_history')).toEqual([]);
-    expect(ofLyon.length).toBeGreaterThan(10);
-    expect(ofLyon.filter((path) => !left.includes(path))).toEqual([]);
-    expect(await readFile(join(dataDir, 'schedule.json'), 'utf8')).toContain('lyon Events');
-  });
+  it(
+    'gives up every byte of a purged tenant: set-aside ledger, kept and landed pages, records and history',
+    CAMPAIGN,
+    async () => {
+      const dataDir = await copyOfUsed();
+      const setAside = (await readdir(dataDir)).filter((name) => /^state\.duckdb\.\d/.test(name));
+      expect(setAside).toHaveLength(1);
+      expect(await readFile(join(dataDir, setAside[0] ?? ''), 'latin1')).toContain('canary-shop');
+      for (const name of ['outcomes.json', 'schedule.json', '.sql_history'])
+        expect(await readFile(join(dataDir, name), 'utf8')).toContain('canary-shop');
+      // As a kill leaves them.
+      await writeFile(join(dataDir, 'schedule.json.tmp'), '{"slots":{"canary-shop Events":');
+      await writeFile(join(dataDir, 'calls', 'canary-shop.log.tmp'), 's 1 2\n');
+      await mkdir(join(dataDir, 'insights.duckdb.tmp'));
+      await writeFile(join(dataDir, 'insights.duckdb.tmp', 'duckdb_temp_storage-0.tmp'), 'canary-shop');
+      const ofLyon = (await paths(dataDir)).filter((path) => /^(landing|kept|store)\/.*lyon/.test(path));
+      await run(['tenant', 'remove', 'canary-shop', '--purge'], dataDir, ['lyon']);
+      const left = await paths(dataDir);
+      expect(left.filter((path) => path.includes('canary-shop'))).toEqual([]);
+      expect(await bytesBelow(dataDir)).not.toContain('canary-shop');
+      expect(left.filter((path) => setAside.includes(path) || path === '.sql_history')).toEqual([]);
+      expect(ofLyon.length).toBeGreaterThan(10);
+      expect(ofLyon.filter((path) => !left.includes(path))).toEqual([]);
+      expect(await readFile(join(dataDir, 'schedule.json'), 'utf8')).toContain('lyon Events');
+    },
+  );
 });
 
 describe('a file that the inventory does not declare', () => {

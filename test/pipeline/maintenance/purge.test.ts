@@ -13,7 +13,7 @@ afterEach(() => world[Symbol.asyncDispose]());
 const NOW = '2026-11-01T00:30:00Z';
 
 describe('tenant remove --purge', () => {
-  it('leaves neither the name nor an id of the tenant in any file, and every row of the others', async () => {
+  it('leaves neither the name nor an id of the tenant in any file, and every row of the others', CAMPAIGN, async () => {
     const source = { rows: 600, days: 2, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] };
     world = await openWorld(source, { lake: { marts: true } });
     await world.run({}, { landing: { keep: true } });

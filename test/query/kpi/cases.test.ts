@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listReports } from '../../../src/query/report.ts';
 import { parseCases, shown } from './support/cases.ts';
 import { openLake, type Lake } from './support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const FOLDER = fileURLToPath(new URL('cases', import.meta.url));
 const files = readdirSync(FOLDER).map((file) => {
@@ -52,7 +53,7 @@ describe('the cases', () => {
     }
   });
 
-  it('every KPI shows its coverage and when it was loaded', async () => {
+  it('every KPI shows its coverage and when it was loaded', CAMPAIGN, async () => {
     for (const { report } of files) {
       const [row] = await lake.ask(report, []);
       expect(Object.keys(row ?? {}).slice(-5)).toEqual([
