@@ -222,6 +222,16 @@ describe('promises', () => {
     expect(named.length).toBeGreaterThan(10);
     expect(named.filter((path) => !existsSync(join(ROOT, 'test', path)))).toEqual([]);
   });
+
+  it('test/INVARIANTS.md marks each file that `npm test` does not run whole', () => {
+    const text = readFileSync(join(ROOT, 'test/INVARIANTS.md'), 'utf8');
+    const named = [...text.matchAll(/`([\w/-]+\.test\.ts)`( \(campaign\))?/g)];
+    const wrong = named.filter(([, path = '', mark]) => {
+      const hasCampaign = readFileSync(join(ROOT, 'test', path), 'utf8').includes('support/campaign.ts');
+      return hasCampaign !== (mark !== undefined);
+    });
+    expect(wrong.map(([found]) => found)).toEqual([]);
+  });
 });
 
 describe('form', () => {

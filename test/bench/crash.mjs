@@ -1,10 +1,10 @@
 /**
  * `npm run crash -- --kills 20 --steps 0 --rows 1000000 --seed 1`: SIGKILL of the real process at random instants of a
  * backfill, and with `--steps 1` also after each of its file operations and ledger transactions (`--steps 5`: after every
- * fifth; best with few rows), a rerun after each, and the final lake compared with one that was never disturbed. From the sandbox's own call log it
- * is checked that no page that had landed whole was asked for again; from the folder, that nothing is left behind. With
- * `--signal SIGTERM` the random instants are stops instead: each must end with the exit code of a stop, and the time that it took is told by the
- * stage that it came in; `npm run stops` sends one in each stage.
+ * fifth; best with few rows), then a rerun. The final lake is compared with one that was never disturbed. The sandbox's call log must show
+ * that no landed page was fetched again, and the data directory must hold no leftover file. With `--signal SIGTERM` the process is
+ * stopped instead: each stop must end with the exit code of a stop, and its duration is printed by stage. `npm run stops` stops it
+ * once in each stage.
  */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -36,7 +36,7 @@ export async function landedQueries(dataDir) {
   return queries;
 }
 
-/** The store's own, shown to nobody. */
+/** Internal to the store: no view shows it. */
 const OPENINGS = /marts\/openings\.\d+\.parquet$/;
 
 /** Files that no run should leave: unfinished ones, landed ones, generations that the manifest does not name. */

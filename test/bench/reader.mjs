@@ -74,14 +74,14 @@ if (wanted.length > 0) {
   process.stdin.once('end', () => ended.abort()).resume();
   do {
     for (const kind of wanted) {
-      let told;
+      let found;
       try {
-        told = await READS[kind]();
+        found = await READS[kind]();
       } catch (error) {
-        told = { error: String(error.message).split('\n')[0] };
+        found = { error: String(error.message).split('\n')[0] };
       }
-      // The next read waits for the line to be taken, so that nobody reads ahead of who counts.
-      await new Promise((done) => process.stdout.write(`${JSON.stringify({ kind, ...told })}\n`, done));
+      // Wait until the line is read, so that reads never run ahead of the process that counts them.
+      await new Promise((done) => process.stdout.write(`${JSON.stringify({ kind, ...found })}\n`, done));
     }
   } while (!ended.signal.aborted);
 }

@@ -1,7 +1,7 @@
 /**
- * `npm run refresh -- --rows 10000 --days 5,20,80`: what it costs to bring the marts up to an hour of new rows in lakes of
- * different age with the same rows a day. The same run on a copy of the lake without marts is the measure; medians of
- * `--times` pairs. Also told: the rows of the openings, which grow with the passes of the lake.
+ * `npm run refresh -- --rows 10000 --days 5,20,80`: the cost of updating the marts for one hour of new rows, in lakes of
+ * different age with the same number of rows per day. It is compared with the same run on a copy of the lake without marts; medians of
+ * `--times` pairs. Also prints the rows of the openings, which grow with the number of passes.
  */
 import { cp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';

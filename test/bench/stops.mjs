@@ -1,8 +1,8 @@
 /**
- * `npm run stops -- --rows 20000 --days 60 --seed 1`: SIGTERM to the real program as it enters each of its stages, once a
- * stage; told are the exit code and the seconds from the signal to the end. Then one undisturbed run, after which the lake
- * must be the one that was never disturbed, with no page asked for twice and nothing left behind. `--only
- * <part of a stage's name>` does those alone.
+ * `npm run stops -- --rows 20000 --days 60 --seed 1`: sends SIGTERM to the real program as it enters each of its stages,
+ * and prints the exit code and the seconds from the signal to the end. An undisturbed run follows. After it the lake must equal
+ * one that was never disturbed, no page may have been fetched twice, and no file may be left behind. `--only <part of a stage's
+ * name>` selects stages.
  */
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -63,9 +63,9 @@ try {
     await cp(base, dataDir, { recursive: true, preserveTimestamps: true });
     const stopped = await run(dataDir, { stage });
     const landed = await landedQueries(dataDir);
-    const told = (await callLog()).length;
+    const sentBefore = (await callLog()).length;
     const next = await run(dataDir);
-    const again = (await callLog()).slice(told).filter(({ query }) => landed.includes(query)).length;
+    const again = (await callLog()).slice(sentBefore).filter(({ query }) => landed.includes(query)).length;
     const left = await leftBehind(dataDir);
     const faults = [
       ...(stopped.secondsToEnd === undefined ? ['the stage was not reached'] : []),

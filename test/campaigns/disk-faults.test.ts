@@ -42,10 +42,10 @@ afterAll(async () => {
 
 /** Exit code of a run, thrown or reported. */
 async function codeOf(handles: Partial<Runtime> = {}): Promise<number> {
-  return told(async () => (await world.run(EVENTS, {}, handles)).exitCode);
+  return exitCodeOf(async () => (await world.run(EVENTS, {}, handles)).exitCode);
 }
 
-async function told(step: () => Promise<number>): Promise<number> {
+async function exitCodeOf(step: () => Promise<number>): Promise<number> {
   try {
     return await step();
   } catch (error) {
@@ -55,7 +55,7 @@ async function told(step: () => Promise<number>): Promise<number> {
 }
 
 /** Exit code of a run without a fault, after which the lake is compared with the model. */
-async function mended(): Promise<number> {
+async function repairedRun(): Promise<number> {
   const code = await codeOf();
   await compareWithModel(world.dataDir, model);
   return code;
@@ -106,7 +106,7 @@ describe('a disk that refuses an operation', () => {
     const options = campaign(representatives.includes(kind));
     it(`${code} at ${kind}: exit code ${EXIT.disk}, and the next run makes it good`, options, async () => {
       expect(await codeOf(failingAt(kind, code))).toBe(EXIT.disk);
-      expect(await mended()).toBe(EXIT.ok);
+      expect(await repairedRun()).toBe(EXIT.ok);
     });
   }
 
@@ -115,7 +115,7 @@ describe('a disk that refuses an operation', () => {
     expect(await codeOf(handles)).toBe(EXIT.ok);
     expect(await codeOf(handles)).toBe(EXIT.ok);
     expect(await world.sql(`select count(*)::int as n from '${world.dataDir}/lake/events/**/*.parquet'`)).toEqual([{ n: 20 }]); // prettier-ignore
-    expect(await mended()).toBe(EXIT.ok);
+    expect(await repairedRun()).toBe(EXIT.ok);
   });
 });
 
@@ -154,8 +154,11 @@ describe('a disk that refuses under verify or repair', () => {
         const calls = source.calls.length;
         for (const [index, kind] of (isAny ? kinds : kinds.slice(2, 4)).entries()) {
           const code = ['ENOSPC', 'EACCES', 'EIO'][index % 3] ?? 'EIO';
-          expect({ kind, code: await told(() => command(failingAt(kind, code))) }).toEqual({ kind, code: EXIT.disk });
-          // Where the ledger was put aside and no new one stands yet, the way on is told.
+          expect({ kind, code: await exitCodeOf(() => command(failingAt(kind, code))) }).toEqual({
+            kind,
+            code: EXIT.disk,
+          });
+          // When the ledger was set aside and there is no new one yet, the run names `repair` as the next step.
           let next = await codeOf();
           if (next === EXIT.damaged) {
             await repairLake(world.config(), world.runtime);
@@ -165,7 +168,7 @@ describe('a disk that refuses under verify or repair', () => {
         }
         // The rows were never lost: they were compared, not fetched.
         expect(source.calls.slice(calls).filter(({ query }) => query.includes('| take'))).toEqual([]);
-        expect(await mended()).toBe(EXIT.ok);
+        expect(await repairedRun()).toBe(EXIT.ok);
       },
     );
   }
@@ -176,13 +179,13 @@ describe('a lake that was damaged', () => {
 
   it('a generation deleted: the next run fetches its rows again', CAMPAIGN, async () => {
     await rm(await generation());
-    expect(await mended()).toBe(EXIT.ok);
+    expect(await repairedRun()).toBe(EXIT.ok);
   });
 
   const damages = { garbage: 'size', 'a flipped byte': 'sha256' };
   for (const [name, problem] of Object.entries(damages)) {
     it(
-      `a generation with ${name}: verify --deep names file and fault, exit code ${EXIT.damaged}, the next run mends it`,
+      `a generation with ${name}: verify --deep names file and fault, exit code ${EXIT.damaged}, the next run repairs it`,
       CAMPAIGN,
       async () => {
         const file = await generation();
@@ -192,7 +195,7 @@ describe('a lake that was damaged', () => {
         const report = await deeply();
         expect(report.exitCode).toBe(EXIT.damaged);
         expect(report.tables[0]?.filesDamaged).toEqual([{ file: file.slice(world.dataDir.length + 1), problem }]);
-        expect(await mended()).toBe(EXIT.ok);
+        expect(await repairedRun()).toBe(EXIT.ok);
         expect((await deeply()).exitCode).toBe(EXIT.ok);
       },
     );
@@ -203,7 +206,7 @@ describe('a lake that was damaged', () => {
     ['cut short', (file: string) => truncate(file, 300)],
   ] as const) {
     it(
-      `a generation ${name}: verify says so without reading any file, exit code ${EXIT.damaged}, the next run mends it`,
+      `a generation ${name}: verify says so without reading any file, exit code ${EXIT.damaged}, the next run repairs it`,
       CAMPAIGN,
       async () => {
         const file = await generation();
@@ -211,13 +214,13 @@ describe('a lake that was damaged', () => {
         const report = await verified(false);
         expect(report.exitCode).toBe(EXIT.damaged);
         expect(report.tables[0]).toMatchObject({ filesRead: 0, filesDamaged: [{ file: file.slice(world.dataDir.length + 1) }] }); // prettier-ignore
-        expect(await mended()).toBe(EXIT.ok);
+        expect(await repairedRun()).toBe(EXIT.ok);
       },
     );
   }
 
   it(
-    'a generation whose end was overwritten: publishing it is refused with its name and the way on, which mends it',
+    'a generation whose end was overwritten: publishing it is refused with its name and the way on, which repairs it',
     CAMPAIGN,
     async () => {
       const file = await generation();
@@ -226,7 +229,7 @@ describe('a lake that was damaged', () => {
       await rm(join(world.dataDir, 'insights.duckdb'));
       await expect(world.run(EVENTS)).rejects.toMatchObject({ failure: 'damaged', where: { file }, hint: expect.stringContaining('verify --deep') }); // prettier-ignore
       expect((await deeply()).exitCode).toBe(EXIT.damaged);
-      expect(await mended()).toBe(EXIT.ok);
+      expect(await repairedRun()).toBe(EXIT.ok);
     },
   );
 
@@ -236,14 +239,14 @@ describe('a lake that was damaged', () => {
     expect(await codeOf()).toBe(EXIT.damaged);
     await rename(`${store}.away`, store);
     const calls = source.calls.length;
-    expect(await mended()).toBe(EXIT.ok);
+    expect(await repairedRun()).toBe(EXIT.ok);
     expect(source.calls.length - calls).toBe(1);
   });
 
   for (const name of ['insights.duckdb', 'manifest.json']) {
     it(`${name} deleted: published again`, campaign(name === 'insights.duckdb'), async () => {
       await rm(join(world.dataDir, name));
-      expect(await mended()).toBe(EXIT.ok);
+      expect(await repairedRun()).toBe(EXIT.ok);
     });
   }
 
@@ -259,7 +262,7 @@ describe('a lake that was damaged', () => {
         await spoil(join(world.dataDir, 'state.duckdb'));
         expect(await codeOf()).toBe(EXIT.damaged);
         expect(await repairLake(world.config(), world.runtime)).toMatchObject({ rows: 20, leftOut: 0 });
-        expect(await mended()).toBe(EXIT.ok);
+        expect(await repairedRun()).toBe(EXIT.ok);
       },
     );
   }
@@ -275,7 +278,7 @@ describe('a lake that was damaged', () => {
     await expect(repairLake(world.config(), world.runtime)).rejects.toMatchObject({ failure: 'newerState' });
   });
 
-  it('the folder copied elsewhere is published anew by a run there', async () => {
+  it('the folder copied elsewhere is published again by a run there', async () => {
     const elsewhere = join(world.dataDir, '..', `${Date.now()}-copied`);
     try {
       await mkdir(elsewhere);

@@ -1,7 +1,7 @@
 /**
  * Hourly runs over many tenants, three of them broken: a wrong key, an endless outage, rows without ids. The clock is
- * ours: it goes on while somebody sleeps and no call is under way, and only then, so that what is measured does not depend on
- * this machine.
+ * simulated: it advances only while a timer is pending and no call is in flight, so the measurement does not depend on this
+ * machine.
  * `node test/bench/week.mjs` does a whole week with twenty tenants.
  */
 import { afterEach, describe, expect, it } from 'vitest';
@@ -100,12 +100,12 @@ function busiestOf(sent: Sent, sinceMs = 0): { readonly tenant: string; readonly
   return [...sent].map(([tenant, at]) => ({ tenant, calls: busiestMinute(at, sinceMs) }));
 }
 
-let told = { wall: performance.now(), cpu: process.cpuUsage() };
+let lastReport = { wall: performance.now(), cpu: process.cpuUsage() };
 
 /** The source is in this process too, and has its share in these seconds. */
 function tell(hour: number, run: Run, healthy: readonly string[], sent: Sent): void {
-  const { user, system } = process.cpuUsage(told.cpu);
-  const wall = (performance.now() - told.wall) / 1000;
+  const { user, system } = process.cpuUsage(lastReport.cpu);
+  const wall = (performance.now() - lastReport.wall) / 1000;
   const busiest = Math.max(...busiestOf(sent, run.slot).map(({ calls }) => calls));
   const rows = run.report.tables.reduce((sum, { inserted }) => sum + inserted, 0);
   process.stderr.write(
@@ -114,7 +114,7 @@ function tell(hour: number, run: Run, healthy: readonly string[], sent: Sent): v
       `${rows} rows; here ${wall.toFixed(1)} s, ${((user + system) / 1e6).toFixed(1)} s of CPU\n`,
   );
   for (const late of lateIn(run, healthy)) process.stderr.write(`  late: ${JSON.stringify(late)}\n`);
-  told = { wall: performance.now(), cpu: process.cpuUsage() };
+  lastReport = { wall: performance.now(), cpu: process.cpuUsage() };
 }
 
 const isLoaded =

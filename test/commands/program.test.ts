@@ -148,48 +148,19 @@ describe('wrong input is reported with what, where and next, has its own exit co
   });
 });
 
+const COMMANDS = ['run', 'backfill', 'plan', 'verify', 'status', 'query', 'sql', 'schedule', 'doctor', 'init', 'sandbox', 'demo', 'repair', 'rebuild']; // prettier-ignore
+
 describe('help', () => {
   it('lists every command, with examples and exit codes, and ends with 0', async () => {
     const { code, out } = await stage.run(['--help']);
     expect(code).toBe(EXIT.ok);
-    for (const name of [
-      'run',
-      'backfill',
-      'plan',
-      'verify',
-      'status',
-      'query',
-      'sql',
-      'schedule',
-      'doctor',
-      'init',
-      'sandbox',
-      'demo',
-      'repair',
-      'rebuild',
-    ])
-      expect(out).toMatch(new RegExp(`^ {2}${name}\\b`, 'm'));
+    for (const name of COMMANDS) expect(out).toMatch(new RegExp(`^ {2}${name}\\b`, 'm'));
     for (const line of exitCodeLines()) expect(out).toContain(line);
     expect(out).toContain('Examples:');
   });
 
   it('every command has examples and shows the global options', async () => {
-    for (const name of [
-      'run',
-      'backfill',
-      'plan',
-      'verify',
-      'status',
-      'query',
-      'sql',
-      'schedule',
-      'doctor',
-      'init',
-      'sandbox',
-      'demo',
-      'repair',
-      'rebuild',
-    ]) {
+    for (const name of COMMANDS) {
       const { code, out } = await stage.run([name, '--help']);
       expect({ name, code, examples: out.includes('Examples:'), global: out.includes('--data-dir') }).toEqual({
         name,

@@ -1,5 +1,6 @@
 /** The commands against a source: a real sandbox over HTTP, a real data directory. */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -45,6 +46,11 @@ function env(tenant = 'demo', key = sandbox.keyOf(tenant)): Record<string, strin
 
 /** For data directories of one test: marts and checks are in the first load. */
 const BARE = { INSIGHTS_LAKE_MARTS: 'false', INSIGHTS_LAKE_CHECKS: 'false' };
+
+/** Loads the tenant, unless an earlier test has. */
+async function ensureLoaded(): Promise<void> {
+  if (!existsSync(join(stage.folder, 'data', 'manifest.json'))) await runJson(['run'], env());
+}
 
 const runReport = z.object({
   exitCode: z.number(),
@@ -108,6 +114,7 @@ describe('from nothing to a report', () => {
   });
 
   it('status, verify and the reports work', CAMPAIGN, async () => {
+    await ensureLoaded();
     for (const argv of [
       ['status'],
       ['verify'],
@@ -244,6 +251,7 @@ describe('schedule --once', () => {
 
 describe('a ledger that is gone', () => {
   it('ends with 9 and names repair, which rebuilds it; the next run verifies everything again', CAMPAIGN, async () => {
+    await ensureLoaded();
     const state = join(stage.folder, 'data', 'state.duckdb');
     await rm(state);
     await rm(`${state}.wal`, { force: true });

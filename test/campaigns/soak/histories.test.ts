@@ -28,7 +28,7 @@ const PROCESSES: Step[] = [
 ];
 
 describe('a random history of late rows, drift, erasures, kills, other processes, full disks, stepping clocks and damage', () => {
-  // `npm run soak -- --histories 1000 --seed 1` goes on from here; a failure prints the seed and the shortest history.
+  // `npm run soak -- --histories 1000 --seed 1` continues from here. A failure prints the seed and the shortest history.
   for (const [which, numRuns] of [
     ['with real processes', 1],
     ['and nine more', 10],

@@ -1,4 +1,4 @@
-/** The system's file functions with a watcher: told of each operation before and after it happens, free to throw. */
+/** The system's file functions with a watcher, which is called before and after each operation and may throw. */
 import { relative } from 'node:path';
 import type { FileHandle } from 'node:fs/promises';
 import { systemFiles, type Files } from '../../../../src/kernel/files.ts';
@@ -32,7 +32,7 @@ export function watchedFiles(dataDir: string, watcher: Watcher): Files {
         if (typeof member !== 'function' || typeof name !== 'string') return member;
         const call = (...given: unknown[]): unknown => Reflect.apply(member, target, given);
         if (!OF_HANDLE.includes(name)) return call;
-        // Closed whatever is told of it: the test must not run out of handles.
+        // Close it even when the watcher throws: the test must not run out of handles.
         if (name === 'close')
           return async () => {
             await call();

@@ -2,7 +2,7 @@
  * One random history: things happen at the source and to the pipeline, one after the other, and at its end one run
  * without a fault must find its way back: everything verified, the lake equal to the model, nothing left behind.
  *
- * A kill is a copy of the data directory taken at that step, which then stands in for it: byte for byte what a process
+ * A kill is a copy of the data directory taken at that step, which then replaces it: byte for byte what a process
  * leaves behind that ends there and never comes back. Where the built program is given, real processes are started and
  * killed too.
  */
@@ -349,12 +349,12 @@ class History {
 
   #failing({ at, code, goesOn }: Extract<Step, { do: 'disk' }>): Runtime {
     let operations = 0;
-    let told = false;
+    let isCounted = false;
     const before = (operation: Operation): void => {
       const n = operations++;
       if (n < at || (n > at && !goesOn)) return;
-      if (!told) this.#count('disk fault');
-      told = true;
+      if (!isCounted) this.#count('disk fault');
+      isCounted = true;
       throw diskFault(code, operation);
     };
     return this.#runtime(watchedFiles(this.#dataDir, { before }));

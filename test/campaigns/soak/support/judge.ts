@@ -67,7 +67,7 @@ async function leftOver(dataDir: string): Promise<string[]> {
   const published = [...manifest.matchAll(/"file": "(store[^"]+)"/g)].map(([, file]) => file ?? '').sort();
   const names = (await readdir(dataDir, { recursive: true })).sort();
   const files = names.filter((name) => name.startsWith('store') && name.endsWith('.parquet'));
-  // Openings are the store's own: one file, which nobody is shown.
+  // Openings are internal to the store: one file, which no view shows.
   const openings = files.filter(isOpeningsFile);
   const stored = files.filter((name) => !openings.includes(name) || openings.length > 1);
   const faults = names
