@@ -1,19 +1,22 @@
 /** Prints the result of one select on standard output. */
 import { once } from 'node:events';
 import { printRows, type Format, type Printing } from '../output/rows.ts';
+import type { Reader } from '../query/reader.ts';
 import type { Session } from './shell.ts';
 
-/** Runs one select and prints it. */
+/** Runs one select and prints it. `check` is called before with the open lake. */
 export async function answer(
   session: Session,
   sql: string,
   parameters: Readonly<Record<string, string | null>>,
   format: Format,
+  check?: (reader: Reader) => Promise<void>,
 ): Promise<number> {
   const { config, signal } = session;
   // Loaded only when needed: loading the engine takes longer than loading everything else.
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
+  await check?.(reader);
   await printRows(await reader.query(sql, parameters), format, printing(session));
   return 0;
 }

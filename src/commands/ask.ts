@@ -5,6 +5,7 @@ import { drawChart, parseChart } from '../output/chart.ts';
 import { json } from '../output/format.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
 import { findReport, listReports, parameterValues, type Report } from '../query/report.ts';
+import type { Reader } from '../query/reader.ts';
 import { printing, answer } from './answer.ts';
 import { settingsOf, writeAnswer } from './result-file.ts';
 import { act, type Session, type Shell } from './shell.ts';
@@ -49,23 +50,31 @@ Examples:
           throw new ConfigError('No report is named.', { hint: '`insights-etl query --list` shows the reports.' });
         const report = await findReport(name);
         const values = parameterValues(report, options.param ?? []);
+        const check = async (reader: Reader): Promise<void> => checkGiven(reader, values);
         if (options.chart === true) return showChart(session, report, values);
         const { out, force = false } = options;
         if (out !== undefined)
-          return writeAnswer(session, settingsOf(session, { out, format: options.format, force }), {
-            name: report.name,
-            sql: report.sql,
-            parameters: values,
-          });
+          return writeAnswer(
+            session,
+            settingsOf(session, { out, format: options.format, force }),
+            { name: report.name, sql: report.sql, parameters: values },
+            check,
+          );
         const format = session.json ? 'json' : (options.format ?? 'table');
         if (format === 'parquet' || format === 'xlsx')
           throw new ConfigError(`The format ${format} can only be written to a file.`, {
             hint: `Name the file: --out ${report.name}.${format}.`,
             where: { flag: '--format' },
           });
-        return answer(session, report.sql, values, format);
+        return answer(session, report.sql, values, format, check);
       }),
     );
+}
+
+async function checkGiven(reader: Reader, values: Readonly<Record<string, string | null>>): Promise<void> {
+  // Loaded only when needed: it loads the engine.
+  const { checkFilters } = await import('../query/filters.ts');
+  await checkFilters(reader, values, '--param');
 }
 
 async function showChart(
@@ -82,6 +91,7 @@ async function showChart(
   const { config, signal, io } = session;
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
+  await checkGiven(reader, values);
   const drawn = await drawChart(await reader.query(report.sql, values), spec, io.stdout.columns ?? 80);
   const unit = report.unit === undefined ? '' : ` (${report.unit})`;
   await printing(session).print(`${report.title}${unit}\n\n${drawn}`);

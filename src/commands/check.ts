@@ -52,6 +52,8 @@ Examples:
         const asJson = session.json || options.format === 'json';
         const { openReader } = await import('../query/reader.ts');
         await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
+        const { checkFilters } = await import('../query/filters.ts');
+        await checkFilters(reader, { tenant: options.tenant ?? null }, '--tenant');
         const outcomes: Outcome[] = [];
         for (const [index, check] of checks.entries())
           outcomes.push(await run(reader, check, values[index] ?? {}, asJson ? SHOWN.json : SHOWN.table));

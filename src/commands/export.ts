@@ -72,6 +72,7 @@ async function chooserOf(tables: readonly string[], options: ExportOptions): Pro
     );
   if (options.param !== undefined && report === undefined)
     throw new ConfigError('Only a report has parameters.', { hint: 'Add --report.', where: { flag: '--param' } });
+  const { checkFilters } = await import('../query/filters.ts');
   const { selectFrom, selectTable } = await import('../query/export/selection.ts');
   const filter: Filter = {
     ...selectRange(options.from, options.to, undefined),
@@ -84,7 +85,10 @@ async function chooserOf(tables: readonly string[], options: ExportOptions): Pro
     const bounds = [['from', options.from], ['to', options.to], ['tenant', tenant]] as const; // prettier-ignore
     const words = bounds.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
     const values = parameterValues(found, [...words, ...(options.param ?? [])]);
-    return async (reader) => [await selectFrom(reader, found.name, found.sql, values, {})];
+    return async (reader) => {
+      await checkFilters(reader, values, '--param, --tenant');
+      return [await selectFrom(reader, found.name, found.sql, values, {})];
+    };
   }
   return async (reader) => {
     const selections: Selection[] = [];

@@ -4,6 +4,7 @@ import { ConfigError } from '../kernel/errors.ts';
 import { EXPORT_FORMATS, formatOfFile, type ExportFormat, type ExportReport } from '../query/export/forms.ts';
 import type { ExportSettings } from '../query/export/write.ts';
 import { bytes, count, json, plural } from '../output/format.ts';
+import type { Reader } from '../query/reader.ts';
 import type { Session } from './shell.ts';
 
 /** Where and how to write a file, from the flags. Throws ConfigError. */
@@ -35,18 +36,22 @@ function chosenFormat(out: string, format: string | undefined): ExportFormat {
   });
 }
 
-/** Writes the result of one select to a file. */
+/** Writes the result of one select to a file. `check` is called before with the open lake. */
 export async function writeAnswer(
   session: Session,
   settings: ExportSettings,
   { name, sql, parameters }: { name: string; sql: string; parameters: Readonly<Record<string, string | null>> },
+  check: (reader: Reader) => Promise<void>,
 ): Promise<number> {
   // Loaded only when needed: it loads the engine.
   const { exportFile } = await import('../query/export/write.ts');
   const { selectFrom } = await import('../query/export/selection.ts');
   const report = await exportFile(
     settings,
-    async (reader) => [await selectFrom(reader, name, sql, parameters, {})],
+    async (reader) => {
+      await check(reader);
+      return [await selectFrom(reader, name, sql, parameters, {})];
+    },
     session.signal,
   );
   printExport(session, report);

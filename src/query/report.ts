@@ -81,7 +81,17 @@ export function parameterValues(report: Report, words: readonly string[]): Recor
     }
     values[name] = checked(parameter, rest.join('='));
   }
+  refuseEmptyRange(values);
   return values;
+}
+
+/** Days are written yyyy-mm-dd, so they compare as text. */
+function refuseEmptyRange({ from = null, to = null }: Readonly<Record<string, string | null>>): void {
+  if (from === null || to === null || from < to) return;
+  throw new ConfigError(`The range is empty: from=${from} is not before to=${to}.`, {
+    hint: 'from is inclusive, to exclusive; one day is from=2026-01-31 to=2026-02-01.',
+    where: { flag: '--param' },
+  });
 }
 
 const FORMS: Readonly<Record<Kind, { allowed: string; test: (text: string) => boolean }>> = {
