@@ -24,7 +24,7 @@ import { tenantCommand } from './tenant.ts';
 import { reportError, type Io, type Shell } from './shell.ts';
 
 const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
-  ['ok', 'success; every compared hour is verified, open or expired'],
+  ['ok', 'success; every compared hour is verified or open, or an earlier run reported it as expired'],
   ['unexpected', 'a bug in the program'],
   ['config', 'an invalid key, flag or value; nothing was changed'],
   ['auth', 'the source refused the credential, its scope or the tenant'],
@@ -38,6 +38,7 @@ const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['stopped', 'stopped by a signal; the next run continues from there'],
   ['forced', 'stopped at once by a second signal; the next run continues from the landed pages'],
   ['budget', 'the run used up its calls or minutes, or quiet hours began; the next run continues from there'],
+  ['expired', 'the source deleted hours before they were read: their rows are lost; reported once'],
 ]);
 
 /** Exit codes as lines, for `--help`. A test compares `docs/operate.md` with them. */

@@ -17,6 +17,7 @@ export const EXIT = {
   stopped: 11,
   forced: 12,
   budget: 13,
+  expired: 14,
 } as const;
 
 export type Failure = Exclude<keyof typeof EXIT, 'ok'>;

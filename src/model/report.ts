@@ -99,12 +99,22 @@ export interface Drift {
   readonly at: string;
 }
 
+/** Hours that the source deleted before they were proven. Their rows are lost. */
+export interface ExpiredHours extends At {
+  readonly hours: number;
+  /** The first and the last of these hours, ISO 8601. */
+  readonly first: string;
+  readonly last: string;
+}
+
 export interface RunReport {
   readonly run: string;
   readonly startedAt: string;
   readonly seconds: number;
   readonly tenants: readonly string[];
   readonly tables: readonly TableReport[];
+  /** Hours that this run found lost; later runs do not report them again. */
+  readonly expired: readonly ExpiredHours[];
   readonly published: boolean;
   /** Changes in the shape of the rows that this run found. */
   readonly drift: readonly Drift[];
@@ -161,6 +171,8 @@ export interface VerifyReport {
     readonly differing: readonly { readonly hour: string; readonly source: number; readonly lake: number }[];
     readonly error?: ReportedError;
   })[];
+  /** Hours that this comparison found lost; no later command reports them again. */
+  readonly expired: readonly ExpiredHours[];
   /** Files of marts. Damaged ones have been computed again. */
   readonly marts: {
     readonly filesRead: number;
@@ -183,7 +195,7 @@ export interface TableStatus extends At {
   readonly quarantined: number;
   /** Files that were written under other rules than today's: `rebuild` rewrites them. */
   readonly outdatedFiles: number;
-  /** When the source deletes the oldest hour that is not verified, ISO 8601. */
+  /** When the source deletes the oldest hour that is not verified or was never compared, ISO 8601. The past: it has begun. */
   readonly nextExpiry: string | undefined;
 }
 

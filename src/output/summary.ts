@@ -2,6 +2,7 @@
 import type {
   DoctorCheck,
   DoctorReport,
+  ExpiredHours,
   Left,
   PlanReport,
   RebuildReport,
@@ -55,11 +56,22 @@ export function runSummary(report: RunReport, colour: boolean): string {
   return (
     renderTable(columns, rows, colour) +
     leftSummary(tables, 'Left for the next run', colour) +
+    lossText(report.expired) +
     problems(tables) +
     checksText(report.checks, 'Checks that failed for the days that this run changed', colour) +
     driftText(report.drift, 'The shape of the rows has changed', colour) +
     `\n${whatHappened(report)} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
   );
+}
+
+/** Hours that nobody can load any more. */
+function lossText(expired: readonly ExpiredHours[]): string {
+  const lines = expired.map(
+    ({ tenant, table, hours, first, last }) =>
+      `${tenant} ${table}: ${plural(hours, 'hour')} expired, from ${first.slice(0, 13)}h to ${last.slice(0, 13)}h UTC\n`,
+  );
+  if (lines.length === 0) return '';
+  return `\nLost: the source deleted these hours before they were read. Their rows cannot be loaded any more.\n${lines.join('')}`;
 }
 
 /** What does not fit into the budget, and when the source starts to forget it. */
@@ -156,7 +168,13 @@ export function verifySummary(report: VerifyReport, colour: boolean): string {
     ...(filesRead === 0 ? [] : [`marts: ${plural(filesRead, 'file')} read, ${count(filesDamaged.length)} damaged\n`]),
     ...filesDamaged.map(({ file, problem }) => `damaged: ${file}: ${problem}; computed again\n`),
   ];
-  return renderTable(columns, rows, colour) + details.join('') + marts.join('') + problems(report.tables);
+  return (
+    renderTable(columns, rows, colour) +
+    details.join('') +
+    marts.join('') +
+    lossText(report.expired) +
+    problems(report.tables)
+  );
 }
 
 export function statusSummary(report: StatusReport, colour: boolean): string {

@@ -1,7 +1,9 @@
 /** Errors as reports show them, and the one exit code of many failures. */
 import { EXIT, InsightsError } from '../kernel/errors.ts';
+import { formatInstant } from '../kernel/instant.ts';
+import type { Loss } from '../load/ledger/losses.ts';
 import type { Failure } from '../kernel/errors.ts';
-import type { ReportedError } from '../model/report.ts';
+import type { ExpiredHours, ReportedError } from '../model/report.ts';
 
 /** What may be shown and stored of an error. An unexpected one shows only its class: its message could quote a row. */
 export function reported(error: unknown): ReportedError {
@@ -20,6 +22,10 @@ export function reported(error: unknown): ReportedError {
   };
 }
 
+export function reportedLoss({ tenant, table, hours, first, last }: Loss): ExpiredHours {
+  return { tenant, table, hours, first: formatInstant(first), last: formatInstant(last) };
+}
+
 /** The failure that most needs a person comes first: it decides the exit code of a run over many tables. */
 const BY_URGENCY: readonly Failure[] = [
   'damaged',
@@ -27,6 +33,8 @@ const BY_URGENCY: readonly Failure[] = [
   'newerState',
   'locked',
   'unexpected',
+  // Reported by one run only, so it must not be hidden by a failure that later runs report again.
+  'expired',
   'massLoss',
   'auth',
   'config',

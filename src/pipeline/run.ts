@@ -4,12 +4,13 @@ import type { Config } from '../config/config.ts';
 import type { Failure } from '../kernel/errors.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { openLedger } from '../load/ledger/ledger.ts';
+import { lossesOf } from '../load/ledger/losses.ts';
 import { finishRun, latestRuns, startRun } from '../load/ledger/runs.ts';
 import { recover } from '../load/maintenance/recover.ts';
 import type { CheckResult, ProgressListener, RunReport, TableReport } from '../model/report.ts';
 import { eachTable } from './each-table.ts';
 import { lakeSettings } from './lake-settings.ts';
-import { exitCodeOf } from './failure.ts';
+import { exitCodeOf, reportedLoss } from './failure.ts';
 import { writeLastRun } from './last-run.ts';
 import { createPublisher } from './publisher.ts';
 import type { RunRequest } from './request.ts';
@@ -54,7 +55,10 @@ export async function runPipeline(
       { event: 'table.end', run, tenant, table, outcome, calls, pages, inserted, removed, failure: error?.failure },
       'table done',
     );
-  const failures = tables.flatMap(failureOf);
+  const expired = (await lossesOf(ledger, run)).map(reportedLoss);
+  for (const loss of expired)
+    log.warn({ event: 'hours.expired', run, ...loss }, 'the source deleted hours before they were read');
+  const failures = [...tables.flatMap(failureOf), ...(expired.length > 0 ? (['expired'] as const) : [])];
   await finishRun(ledger, run, failures[0] ?? 'ok', { tables });
   const { published, isBehind, drift, checks } = await publisher.atEnd(tables);
   const exitCode = exitCodeOf(isBehind ? [...failures, 'stopped'] : failures);
@@ -70,6 +74,7 @@ export async function runPipeline(
     seconds,
     tenants: [...new Set(tables.map(({ tenant }) => tenant))],
     tables,
+    expired,
     published,
     drift,
     checks: failedChecks,

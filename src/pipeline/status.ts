@@ -1,6 +1,6 @@
 /** `status`: what the published lake holds and how far it is proven. Reads only the catalogue, so it never waits for a run. */
 import type { Config } from '../config/config.ts';
-import { DAY, formatInstant, parseInstant, toEpochMs } from '../kernel/instant.ts';
+import { DAY, formatInstant, fromEpochMs, parseInstant, toEpochMs } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { sqlName, sqlText, sqlTextOrNull } from '../kernel/sql.ts';
@@ -21,10 +21,11 @@ import { readLastRun } from './last-run.ts';
 export async function lakeStatus(config: Config, runtime: Runtime): Promise<StatusReport> {
   await using reader = await openReader(config.dataDir, config.engine);
   const tables = await catalogueRows(reader, tablesSql(await isOutdatedSql(reader, config)), TABLE_SHAPE);
+  const gaps = await catalogueRows(reader, GAPS_SQL, GAP_SHAPE);
   return {
     dataDir: config.dataDir,
     lastRun: await readLastRun(config.dataDir),
-    tables: tables.map((row) => tableStatus(row, config, runtime)),
+    tables: tables.map((row) => tableStatus(row, gaps, config, runtime)),
     drift: await recentDrift(reader, runtime),
     checks: await checkStatus(reader),
   };
@@ -47,9 +48,22 @@ const TABLE_SHAPE = {
   uncounted: asCount,
   duplicates: asCount,
   quarantined: asCount,
-  unproven: asOptional(asInstant),
+  unproven: asInstant,
   outdated: asCount,
 };
+
+/** Hours between two known ones that were never compared. */
+const GAPS_SQL = `
+select tenant_id, table_name, epoch_us(hour + interval '1 hour')::varchar as from_hour, epoch_us(next_hour)::varchar as to_hour
+from (
+  select tenant_id, table_name, hour, lead(hour) over (partition by tenant_id, table_name order by hour) as next_hour
+  from coverage
+)
+where next_hour > hour + interval '1 hour'`;
+
+const GAP_SHAPE = { tenant_id: asText, table_name: asLakeTable, from_hour: asInstant, to_hour: asInstant };
+
+type Gap = RowOf<typeof GAP_SHAPE>;
 
 /** One row for each tenant and table, from the small tables of the catalogue. `isOutdated`: a condition on `lake_files`. */
 function tablesSql(isOutdated: string): string {
@@ -75,7 +89,8 @@ hours as (
     count(*) filter (where grade = 'none') as uncounted,
     coalesce(sum(duplicate_rows), 0) as duplicates,
     coalesce(sum(quarantined_rows), 0) as quarantined,
-    epoch_us(min(hour) filter (where state in ('partial', 'unchecked')))::varchar as unproven
+    -- The hours after the last known one were never compared either.
+    epoch_us(least(min(hour) filter (where state in ('partial', 'unchecked', 'open')), max(hour) + interval '1 hour'))::varchar as unproven
   from coverage
   group by all
 )
@@ -103,7 +118,12 @@ async function isOutdatedSql(reader: Reader, { lakeTables }: Config): Promise<st
   return `case table_name ${cases.join(' ')} end`;
 }
 
-function tableStatus(row: RowOf<typeof TABLE_SHAPE>, config: Config, runtime: Runtime): TableStatus {
+function tableStatus(
+  row: RowOf<typeof TABLE_SHAPE>,
+  gaps: readonly Gap[],
+  config: Config,
+  runtime: Runtime,
+): TableStatus {
   const { tenant_id: tenant, table_name: table, rows, files, bytes, first, last, duplicates, quarantined } = row;
   const { verified, partial, open, expired } = row;
   const newest = last === undefined ? undefined : parseInstant(last);
@@ -121,7 +141,12 @@ function tableStatus(row: RowOf<typeof TABLE_SHAPE>, config: Config, runtime: Ru
     duplicates,
     quarantined,
     outdatedFiles: row.outdated,
-    nextExpiry: expiryOf(row.unproven, retentionOf(config, tenant, table)),
+    nextExpiry: expiryOf(
+      row.unproven,
+      gaps.filter((gap) => gap.tenant_id === tenant && gap.table_name === table),
+      retentionOf(config, tenant, table),
+      fromEpochMs(runtime.now()),
+    ),
   };
 }
 
@@ -130,9 +155,19 @@ function retentionOf(config: Config, tenant: string, table: TableName): number |
   return settings ? settings.retentionDays : TABLES[table].retentionDays;
 }
 
-function expiryOf(oldest: Instant | undefined, retentionDays: number | undefined): string | undefined {
-  if (oldest === undefined || retentionDays === undefined) return undefined;
-  return formatInstant(oldest + BigInt(retentionDays) * DAY);
+function expiryOf(
+  unproven: Instant,
+  gaps: readonly Gap[],
+  retentionDays: number | undefined,
+  now: Instant,
+): string | undefined {
+  if (retentionDays === undefined) return undefined;
+  const retention = BigInt(retentionDays) * DAY;
+  const edge = now - retention;
+  // What the source still has of the gaps: no run can load the rest.
+  const begins = gaps.filter((gap) => gap.to_hour > edge).map((gap) => (gap.from_hour > edge ? gap.from_hour : edge));
+  const oldest = begins.reduce((first, at) => (at < first ? at : first), unproven);
+  return formatInstant(oldest + retention);
 }
 
 const DRIFT_SQL = `

@@ -66,7 +66,7 @@ const FAILED: TableReport = {
 }; // prettier-ignore
 
 const report = (...tables: TableReport[]): RunReport => ({
-  run: 'r1', startedAt: '', seconds: 1, tenants: [], tables, published: false, drift: [], checks: [], isBehind: false, peakRssBytes: 0, exitCode: 4,
+  run: 'r1', startedAt: '', seconds: 1, tenants: [], tables, expired: [], published: false, drift: [], checks: [], isBehind: false, peakRssBytes: 0, exitCode: 4,
 }); // prettier-ignore
 
 function hook(more: Partial<Webhook> = {}): Webhook {

@@ -168,6 +168,7 @@ describe('the summary of a run', () => {
     seconds: 3.25,
     tenants: ['demo'],
     tables,
+    expired: [],
     published: true,
     drift: [],
     checks: [],

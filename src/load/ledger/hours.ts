@@ -174,7 +174,8 @@ async function compare(
          when hours.state = 'verified' and hours.source is not distinct from outcome.source then hours.verified_at
          else ${instantSql(at)}
        end,
-       run = case when hours.state = outcome.state and hours.source is not distinct from outcome.source then hours.run else ${sqlText(run)} end
+       -- An expired hour keeps the run that found the loss, which is reported once.
+       run = case when hours.state = outcome.state and (hours.state = 'expired' or hours.source is not distinct from outcome.source) then hours.run else ${sqlText(run)} end
      when not matched then insert values (
        ${sqlText(tenant)}, ${sqlText(table)}, outcome.hour, outcome.source, ${ZERO_SQL}, ${ZERO_SQL}, ${ZERO_SQL},
        case when ${proven} then outcome.covered_to else outcome.hour end, outcome.state, ${sqlText(grade)},
@@ -204,7 +205,7 @@ export async function judgeBySource(ledger: Ledger, tenant: string, table: Table
   );
 }
 
-/** Marks hours before the retention edge that were never proven, and adds the hours up to it that no run ever saw. */
+/** Marks hours before the retention edge that were never proven, and adds those since the first known hour that no run ever saw. */
 async function recordExpired(
   ledger: Ledger,
   tenant: string,
@@ -226,9 +227,10 @@ async function recordExpired(
        ${sqlText(tenant)}, ${sqlText(table)}, gap.hour, null, ${ZERO_SQL}, ${ZERO_SQL}, ${ZERO_SQL}, gap.hour, 'expired', 'none',
        ${instantSql(at)}, null, ${sqlText(run)}
      from (
-       select unnest(generate_series(max(hour) + interval 1 hour, ${instantSql(edge)}, interval 1 hour)) as hour
+       select unnest(generate_series(min(hour), ${instantSql(edge)}, interval 1 hour)) as hour
        from hours where ${ofTable}
      ) as gap
+     anti join (select hour from hours where ${ofTable}) as known using (hour)
      where ${isBehind}`,
   );
 }

@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts';
 import { onDisk } from '../../kernel/files.ts';
 import { formatInstant } from '../../kernel/instant.ts';
 import { countHours } from '../../load/ledger/reach.ts';
+import { lossesOf } from '../../load/ledger/losses.ts';
 import { openLedger } from '../../load/ledger/ledger.ts';
 import { publish } from '../../load/publish/publish.ts';
 import { backup } from '../../load/maintenance/backup.ts';
@@ -11,7 +12,7 @@ import { repair } from '../../load/maintenance/repair.ts';
 import type { RepairReport, VerifyReport } from '../../model/report.ts';
 import { verifyFiles, verifyMarts } from '../../load/maintenance/verify.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
-import { exitCodeOf } from '../failure.ts';
+import { exitCodeOf, reportedLoss } from '../failure.ts';
 import { eachTable } from '../each-table.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import type { RunRequest } from '../request.ts';
@@ -52,7 +53,10 @@ export async function verifyLake(
       })),
     };
   };
-  const outcomes = await eachTable({ config, request, ledger, run: 'verify', runtime, signal }, check);
+  // The ledger records which command found an hour expired.
+  const run = `verify-${new Date(runtime.now()).toISOString()}`;
+  const outcomes = await eachTable({ config, request, ledger, run, runtime, signal }, check);
+  const expired = (await lossesOf(ledger, run)).map(reportedLoss);
   const marts = await verifyMarts(ledger, deep);
   // Computes faulty marts again, which needs no call to the source.
   await publish(ledger, { run: 'verify', head: true });
@@ -66,10 +70,12 @@ export async function verifyLake(
       ? (['damaged'] as const)
       : []),
     ...(tables.some(({ differing }) => differing.length > 0) ? (['partial'] as const) : []),
+    ...(expired.length > 0 ? (['expired'] as const) : []),
   ];
   return {
     deep,
     tables,
+    expired,
     marts: {
       filesRead: deep ? marts.files : 0,
       filesDamaged: marts.faults.map(({ file, fault }) => ({ file, problem: fault })),

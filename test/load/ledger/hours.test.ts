@@ -3,6 +3,7 @@ import { EMPTY } from '../../../src/model/fingerprint.ts';
 import type { Fingerprint } from '../../../src/model/fingerprint.ts';
 import { HOUR, MINUTE } from '../../../src/kernel/instant.ts';
 import type { Instant } from '../../../src/kernel/instant.ts';
+import { lossesOf } from '../../../src/load/ledger/losses.ts';
 import { heldHours, minuteFingerprints, recordComparison } from '../../../src/load/ledger/hours.ts';
 import type { SourceComparison } from '../../../src/load/ledger/hours.ts';
 import type { TableName } from '../../../src/model/tables.ts';
@@ -152,6 +153,37 @@ describe('behind the retention edge', () => {
       4: 'expired',
       5: 'verified',
     });
+  });
+});
+
+describe('an hour that expired', () => {
+  test('is recorded too if it lies between two known hours', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS, { table: 'Logs' });
+    await compare(lake, sourceHours(ROWS), { upper: at('2026-07-03T02:00:00Z') }, 'Logs');
+    await compare(lake, sourceHours(ROWS), { lower: at('2026-07-03T05:00:00Z') }, 'Logs');
+    await lake.ledger.run(`delete from hours where state = 'unchecked'`);
+    expect(await states(lake, 'Logs')).toEqual({ 0: 'verified', 1: 'verified', 5: 'verified' });
+    const edge = at('2026-07-03T04:00:00Z');
+    await compare(lake, sourceHours(ROWS), { lower: at('2026-07-03T05:00:00Z'), retentionEdge: edge }, 'Logs');
+    // The source still has the hour that begins at the edge.
+    expect(await states(lake, 'Logs')).toEqual({ 0: 'verified', 1: 'verified', 2: 'expired', 3: 'expired', 5: 'verified' }); // prettier-ignore
+  });
+
+  test('is a loss of the run that found it, and of no later one', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS, { table: 'Logs' });
+    await compare(lake, sourceHours(ROWS.slice(0, 2)), {}, 'Logs');
+    const change = { lower: at('2026-07-03T03:00:00Z'), retentionEdge: at('2026-07-03T04:30:00Z') };
+    const hour = at('2026-07-03T03:00:00Z');
+    await compare(lake, sourceHours(ROWS.slice(0, 2)), change, 'Logs');
+    const loss = { tenant: TENANT, table: 'Logs', hours: 1, first: hour, last: hour };
+    expect(await lossesOf(lake.ledger, 'run-1')).toEqual([loss]);
+    // The source deletes more of it.
+    const later = { at: at('2026-07-05T00:00:00Z'), upper: at(TO), grade: 'checksum', hours: sourceHours([event('d', '2026-07-03T03:10:00Z')]), ...change } as const; // prettier-ignore
+    await recordComparison(lake.ledger, TENANT, 'Logs', later, 'run-2');
+    expect(await lossesOf(lake.ledger, 'run-1')).toEqual([loss]);
+    expect(await lossesOf(lake.ledger, 'run-2')).toEqual([]);
   });
 });
 
