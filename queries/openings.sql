@@ -7,7 +7,8 @@
 -- * `past`: each unit (a pass on a platform) has its state, what was first stays first, and sums over all changes stay what they are,
 --   for changes alternate: a unit's first and last one add up to what all of them do.
 -- * `all`: of each pass, what its cohorts are judged by: creations, the last installation, the state 7, 30 and 90 days after its first.
--- test/load/openings.test.ts holds every report to it.
+-- * of metrics: the first row of each type, and the last snapshot of each series of passes.installed.
+-- test/load/marts/openings.test.ts holds every report to it.
 with
 told as (
   select
@@ -106,3 +107,18 @@ from metrics
 where timestamp < $before::timestamptz
   and $part::bigint = 0
 group by tenant_id, metric_type
+union all by name
+select
+  tenant_id,
+  metric_type,
+  timestamp,
+  properties,
+  pass_type,
+  value,
+  value_number
+from metrics
+where timestamp < $before::timestamptz
+  and $part::bigint = 0
+  and value is not null
+  and replace(lower(metric_type), '.', ':') in ('passes:installed', 'pass:installed')
+qualify row_number() over (partition by tenant_id, metric_type, properties::varchar, json_structure(value)::varchar order by timestamp desc) = 1

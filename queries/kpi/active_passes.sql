@@ -9,33 +9,73 @@
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- parameter: pass_type:text=null Passes of this type alone
 -- parameter: platform:text=null This platform alone (apple, google or (unknown))
--- unit: passes, units
--- mart: past of events, day of metrics
+-- unit: passes, units, series
+-- mart: past of events, past of metrics
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound. Prefer snapshot_units where there is one.
 -- caveat: Where an event tells the number of active registrations, that number decides for its unit: 0 is inactive, more is active.
--- caveat: snapshot_units is the last snapshot of the period of the metric passes.installed, null without one: never interpolated.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: snapshot_units sums the last snapshots of the period of the metric passes.installed, one for each series (the properties of the metric) and platform: never interpolated.
+-- caveat: snapshot_units is null unless every known series has a snapshot in the period: snapshot_series of known_series have one. Known is a series with a snapshot in the period or in the 30 days before it.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=active_passes,active_units
 with
+active as materialized (
+  select *
+  from activity($tenant, $zone, $grain, $from, $to, $pass_type, $platform)
+),
+
 last_snapshots as (
   select
     tenant_id,
     date_trunc($grain, timestamp at time zone $zone) as period,
-    arg_max(units, timestamp) as units
+    series,
+    coalesce(platform, '') as platform,
+    arg_max(units, timestamp) as units,
+    max(timestamp) as last_at
   from installed_snapshots($tenant)
-  where ($pass_type is null or pass_type = $pass_type)
+  where units is not null
+    and ($pass_type is null or pass_type = $pass_type)
     and ($platform is null or platform = $platform)
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
     and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
-  group by tenant_id, period, series, platform
+  group by all
+),
+
+spine as (
+  select
+    active.tenant_id,
+    active.period,
+    active.starts_at,
+    all_series.series,
+    all_series.platform
+  from active
+  inner join (select distinct tenant_id, series, platform from last_snapshots) as all_series
+    on all_series.tenant_id = active.tenant_id
+),
+
+latest as (
+  select
+    spine.tenant_id,
+    spine.period,
+    snapshots.units,
+    -- Of a period that the range cuts, only the part inside the range counts.
+    snapshots.period = spine.period
+    and snapshots.last_at >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz) as is_in_period,
+    snapshots.last_at >= spine.starts_at - interval '720 hours' as is_known
+  from spine
+  asof inner join last_snapshots as snapshots
+    on snapshots.tenant_id = spine.tenant_id
+    and snapshots.series = spine.series
+    and snapshots.platform = spine.platform
+    and snapshots.period <= spine.period
 ),
 
 snapshots as (
   select
     tenant_id,
     period,
-    sum(units) as snapshot_units
-  from last_snapshots
+    count(*) filter (where is_in_period) as snapshot_series,
+    count(*) filter (where is_known) as known_series,
+    sum(units) filter (where is_in_period) as units
+  from latest
   group by tenant_id, period
 )
 
@@ -44,13 +84,16 @@ select
   activity.period,
   activity.active_passes,
   activity.active_units,
-  snapshots.snapshot_units,
+  case when snapshots.snapshot_series = snapshots.known_series then snapshots.units end as snapshot_units,
+  coalesce(snapshots.snapshot_series, 0) as snapshot_series,
+  coalesce(snapshots.known_series, 0) as known_series,
+  activity.is_cut,
   activity.verified_share,
   activity.partial_share,
   activity.open_share,
   activity.coverage,
   activity.loaded_at
-from activity($tenant, $zone, $grain, $from, $to, $pass_type, $platform) as activity
+from active as activity
 left join snapshots
   on snapshots.tenant_id = activity.tenant_id
   and snapshots.period = activity.period

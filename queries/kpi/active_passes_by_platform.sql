@@ -8,7 +8,7 @@
 -- unit: passes on a platform, share
 -- caveat: Events before the first loaded day are unseen, so this is a lower bound.
 -- caveat: Where an event tells the number of active registrations, that number decides: 0 is inactive, more is active.
--- caveat: coverage is that of all hours of events before that instant: verified, open (some are not over or not settled) or unverified.
+-- caveat: coverage is that of all hours of events before that instant: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- caveat: retention is active passes / passes ever installed on that platform.
 -- chart: bar x=platform y=active_passes
 with
@@ -35,21 +35,33 @@ last_states as (
   where from_last = 1
 ),
 
+counted as (
+  select
+    tenant_id,
+    -- Begun hours count.
+    (epoch_us(coalesce($at::timestamptz, last_hour + interval '1 hour')) - epoch_us(first_hour) + 3599999999) // 3600000000 as hours,
+    verified,
+    partial,
+    open
+    + greatest((epoch_us(coalesce($at::timestamptz, last_hour)) - epoch_us(last_hour) + 3599999999) // 3600000000 - 1, 0) as open
+  from hour_counts('events', $tenant)
+  where hour < $at::timestamptz
+    or $at is null
+  qualify row_number() over (partition by tenant_id order by hour desc) = 1
+),
+
 coverage_of_tenant as (
   select
     tenant_id,
-    round(count(*) filter (where state = 'verified') / count(*), 3) as verified_share,
-    round(count(*) filter (where state in ('partial', 'unchecked')) / count(*), 3) as partial_share,
-    round(count(*) filter (where state = 'open') / count(*), 3) as open_share,
+    least(round(verified / hours, 3), if(verified = hours, 1, 0.999)) as verified_share,
+    round(partial / hours, 3) as partial_share,
+    round(open / hours, 3) as open_share,
     case
-      when count(*) filter (where state = 'verified') = count(*) then 'verified'
-      when count(*) filter (where state = 'open') > 0 then 'open'
+      when verified = hours then 'verified'
+      when verified + open = hours then 'open'
       else 'unverified'
     end as coverage
-  from coverage
-  where table_name = 'events'
-    and (hour < $at::timestamptz or $at is null)
-  group by tenant_id
+  from counted
 )
 
 select

@@ -35,6 +35,7 @@ select
   coalesce(counted.errors, 0) as errors,
   coalesce(counted.without_status, 0) as without_status,
   round(counted.errors / nullif(counted.requests, 0), 4) as error_rate,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,

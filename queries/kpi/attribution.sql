@@ -14,7 +14,7 @@
 -- mart: past of events
 -- caveat: Tags are multi-valued (campaign and source are both tags, unlabelled): an install counts under each of its tags, so rows do not add up to the total.
 -- caveat: (none) where the installation tells no source; the origin is missing on installs started at a desktop.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: bar x=source y=first_installs
 with
 sourced as (
@@ -67,12 +67,13 @@ select
   counted.source,
   counted.first_installs,
   round(counted.first_installs / totals.total, 4) as share,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
 inner join totals
   on totals.tenant_id = periods.tenant_id
   and totals.period = periods.period

@@ -14,7 +14,7 @@
 -- caveat: A pass installed and removed inside the period counts as churned but not at its start: so the rate can exceed 1.
 -- caveat: A pass that lapsed and came back in the period counts as churned once.
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=churn_rate
 select
   activity.tenant_id,
@@ -22,6 +22,7 @@ select
   activity.active_passes - activity.pass_growth as active_at_start,
   activity.lapsed_passes as churned_passes,
   round(activity.lapsed_passes / nullif(activity.active_passes - activity.pass_growth, 0), 4) as churn_rate,
+  activity.is_cut,
   activity.verified_share,
   activity.partial_share,
   activity.open_share,

@@ -13,7 +13,7 @@
 -- mart: past of events
 -- caveat: A removal whose installation was never seen is still the first removal.
 -- caveat: What is first depends on the first loaded day: an earlier installation is unseen.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=first_installs,first_uninstalls
 with
 counted as (
@@ -37,12 +37,13 @@ select
   periods.period,
   coalesce(counted.first_installs, 0) as first_installs,
   coalesce(counted.first_uninstalls, 0) as first_uninstalls,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
 left join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

@@ -6,7 +6,7 @@
 -- parameter: tenant:text=null One tenant alone
 -- unit: minutes
 -- caveat: A table in which nothing happened looks old: proven_to tells up to when that is known.
--- caveat: proven_to is the end of the newest verified hour; hours before it may still be unproven, as the shares over all known hours show.
+-- caveat: proven_to is the end of the newest verified hour; hours before it may still be unproven, as the shares over all hours from the first known to the last known one show.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: bar x=table_name y=age_minutes
 with
@@ -20,22 +20,35 @@ newest as (
   group by tenant_id, table_name
 ),
 
-known as (
+counted as (
   select
     tenant_id,
     table_name,
     max(hour) filter (where state = 'verified') + interval '1 hour' as proven_to,
-    round(count(*) filter (where state = 'verified') / count(*), 3) as verified_share,
-    round(count(*) filter (where state in ('partial', 'unchecked')) / count(*), 3) as partial_share,
-    round(count(*) filter (where state = 'open') / count(*), 3) as open_share,
-    case
-      when count(*) filter (where state = 'verified') = count(*) then 'verified'
-      when count(*) filter (where state not in ('verified', 'open')) = 0 then 'open'
-      else 'unverified'
-    end as coverage
+    -- Hours between the first and the last known one that were never read count too.
+    (epoch_us(max(hour)) - epoch_us(min(hour))) // 3600000000 + 1 as hours,
+    count(*) filter (where state = 'verified') as verified,
+    count(*) filter (where state in ('partial', 'unchecked')) as partial,
+    count(*) filter (where state = 'open') as open
   from coverage
   where tenant_id = coalesce($tenant, tenant_id)
   group by tenant_id, table_name
+),
+
+known as (
+  select
+    tenant_id,
+    table_name,
+    proven_to,
+    least(round(verified / hours, 3), if(verified = hours, 1, 0.999)) as verified_share,
+    round(partial / hours, 3) as partial_share,
+    round(open / hours, 3) as open_share,
+    case
+      when verified = hours then 'verified'
+      when verified + open = hours then 'open'
+      else 'unverified'
+    end as coverage
+  from counted
 )
 
 select

@@ -35,6 +35,7 @@ select
   periods.period,
   coalesce(counted.installs, 0) as installs,
   coalesce(counted.uninstalls, 0) as uninstalls,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,

@@ -13,7 +13,7 @@
 -- mart: all of events
 -- caveat: Young cohorts still grow: compare periods of the same age. to bounds the cohorts, not their installations.
 -- caveat: Industry reference only: 0.70-0.85 on Apple, 0.55-0.75 on Google.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events from the beginning of the period on, because an installation counts whenever it comes: verified, open (hours of the period are not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=installation_rate
 with
 created as (
@@ -54,6 +54,45 @@ counted as (
     on installed.tenant_id = created.tenant_id
     and installed.pass_id = created.pass_id
   group by created.tenant_id, created.period
+),
+
+known as (
+  select
+    tenant_id,
+    max(hour) filter (where state <> 'open') + interval '1 hour' as known_to
+  from coverage
+  where table_name = 'events'
+  group by tenant_id
+),
+
+spine as (
+  select
+    periods.*,
+    -- Hours after the period that are not over yet are no gap.
+    greatest(periods.ends_at, known.known_to) as known_until
+  from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+  inner join known
+    on known.tenant_id = periods.tenant_id
+),
+
+proven as (
+  select
+    spine.tenant_id,
+    spine.period,
+    spine.is_cut,
+    spine.loaded_at,
+    (epoch_us(spine.known_until) - epoch_us(spine.starts_at)) // 3600000000 as hours,
+    coalesce(so_far.verified, 0) - coalesce(earlier.verified, 0) as verified,
+    coalesce(so_far.partial, 0) - coalesce(earlier.partial, 0) as partial,
+    coalesce(so_far.open, 0) - coalesce(earlier.open, 0)
+    + greatest(coalesce((epoch_us(spine.known_until) - epoch_us(so_far.last_hour)) // 3600000000 - 1, 0), 0) as open
+  from spine
+  asof left join hour_counts('events', $tenant) as so_far
+    on so_far.tenant_id = spine.tenant_id
+    and so_far.hour < spine.known_until
+  asof left join hour_counts('events', $tenant) as earlier
+    on earlier.tenant_id = spine.tenant_id
+    and earlier.hour < spine.starts_at
 )
 
 select
@@ -62,12 +101,17 @@ select
   coalesce(counted.created, 0) as created,
   coalesce(counted.installed_later, 0) as installed_later,
   round(counted.installed_later / nullif(counted.created, 0), 4) as installation_rate,
-  periods.verified_share,
-  periods.partial_share,
-  periods.open_share,
-  periods.coverage,
+  periods.is_cut,
+  least(round(periods.verified / periods.hours, 3), if(periods.verified = periods.hours, 1, 0.999)) as verified_share,
+  round(periods.partial / periods.hours, 3) as partial_share,
+  round(periods.open / periods.hours, 3) as open_share,
+  case
+    when periods.verified = periods.hours then 'verified'
+    when periods.verified + periods.open = periods.hours then 'open'
+    else 'unverified'
+  end as coverage,
   periods.loaded_at
-from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+from proven as periods
 left join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

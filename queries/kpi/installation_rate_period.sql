@@ -38,6 +38,7 @@ select
   coalesce(counted.created, 0) as created,
   coalesce(counted.installed, 0) as installed,
   round(counted.installed / nullif(counted.created, 0), 4) as installed_per_created,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,

@@ -13,7 +13,7 @@
 -- mart: past of events
 -- caveat: An installation can repeat (re-installs, several devices): first_installs counts each pass and platform once.
 -- caveat: A platform without installations in a period has no row: gross_installs has one row for every period.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=installs series=platform
 with
 counted as (
@@ -39,12 +39,13 @@ select
   counted.platform,
   counted.installs,
   counted.first_installs,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
 inner join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

@@ -36,6 +36,7 @@ select
   coalesce(counted.errors, 0) as errors,
   coalesce(counted.entries, 0) as entries,
   round(counted.errors / nullif(counted.entries, 0), 4) as error_share,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,

@@ -32,6 +32,7 @@ select
   periods.period,
   counted.log_type,
   counted.entries,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,

@@ -11,7 +11,7 @@
 -- mart: past of metrics
 -- caveat: Missing hours are reported and never interpolated.
 -- caveat: Only hours that are verified are expected to hold a snapshot; an hour that is not proven may still get one.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of metrics up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=completeness series=metric_type
 with
 snapshots as (
@@ -70,12 +70,13 @@ select
   counted.expected_hours,
   counted.missing_hours,
   round(1 - counted.missing_hours / counted.expected_hours, 4) as completeness,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from periods('metrics', $tenant, $zone, $grain, $from, $to) as periods
+from history('metrics', $tenant, $zone, $grain, $from, $to, [0]) as periods
 inner join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

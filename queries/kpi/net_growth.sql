@@ -12,7 +12,7 @@
 -- unit: units (passes on a platform)
 -- mart: past of events
 -- caveat: Repeated installations and removals of what was not installed change nothing, so net_growth is the change of active_units.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: bar x=period y=net_growth
 select
   activity.tenant_id,
@@ -21,6 +21,7 @@ select
   activity.reinstalled,
   activity.removed,
   activity.installed + activity.reinstalled - activity.removed as net_growth,
+  activity.is_cut,
   activity.verified_share,
   activity.partial_share,
   activity.open_share,

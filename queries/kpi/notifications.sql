@@ -32,6 +32,7 @@ select
   periods.period,
   coalesce(counted.notifications, 0) as notifications,
   coalesce(counted.notified_passes, 0) as notified_passes,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,

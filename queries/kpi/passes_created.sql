@@ -32,6 +32,7 @@ select
   periods.tenant_id,
   periods.period,
   coalesce(counted.passes_created, 0) as passes_created,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,

@@ -12,7 +12,7 @@
 -- mart: past of events
 -- caveat: A pass on two platforms counts on both.
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: area x=period y=active_units series=platform
 with
 totals as (
@@ -46,7 +46,7 @@ spine as (
   select
     periods.*,
     platforms.platform
-  from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+  from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
   inner join platforms
     on platforms.tenant_id = periods.tenant_id
 ),
@@ -68,6 +68,7 @@ select
   counted.platform,
   counted.active_units,
   round(counted.active_units / nullif(sum(counted.active_units) over (partition by counted.tenant_id, counted.period), 0), 4) as share,
+  counted.is_cut,
   counted.verified_share,
   counted.partial_share,
   counted.open_share,

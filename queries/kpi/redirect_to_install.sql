@@ -13,7 +13,7 @@
 -- caveat: A ratio of counts: no key is shared between a redirect and an installation; it can exceed 1.
 -- caveat: The store of an installation is its own, else the one its pass was created with; its code only what it tells itself. (none) where there is none.
 -- caveat: A place without redirects and installs in a period has no row.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: bar x=place y=installs_per_redirect
 with
 happened as (
@@ -60,12 +60,13 @@ select
   counted.redirects,
   counted.installs,
   round(counted.installs / nullif(counted.redirects, 0), 4) as installs_per_redirect,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
 inner join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

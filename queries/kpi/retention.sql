@@ -13,7 +13,7 @@
 -- mart: past of events
 -- caveat: retention is active passes / passes ever installed; null while none was.
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=retention
 select
   activity.tenant_id,
@@ -21,6 +21,7 @@ select
   activity.ever_installed,
   activity.active_passes,
   round(activity.active_passes / nullif(activity.ever_installed, 0), 4) as retention,
+  activity.is_cut,
   activity.verified_share,
   activity.partial_share,
   activity.open_share,

@@ -12,7 +12,7 @@
 -- mart: past of events
 -- caveat: A scan is a barcode matched to a pass: not a redemption.
 -- caveat: scan_rate can exceed 1: a pass scanned in the period may be removed before its end, or never have been seen installed.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=scans,scanning_passes
 with
 counted as (
@@ -37,6 +37,7 @@ select
   coalesce(counted.scanning_passes, 0) as scanning_passes,
   activity.active_passes,
   round(coalesce(counted.scanning_passes, 0) / nullif(activity.active_passes, 0), 4) as scan_rate,
+  activity.is_cut,
   activity.verified_share,
   activity.partial_share,
   activity.open_share,

@@ -14,7 +14,7 @@
 -- caveat: A cohort whose last day is younger than the age asked for has null: it cannot be judged yet.
 -- caveat: A pass that was removed and came back before the day counts as alive.
 -- caveat: Days are 24 hours after the first installation of each pass.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the oldest age that is shown, or to the end of the period while none is: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=survival_d7,survival_d30,survival_d90
 with
 changes as (
@@ -63,23 +63,33 @@ known as (
   from coverage
   where table_name = 'events'
   group by tenant_id
+),
+
+judged as (
+  select
+    history.*
+  from history('events', $tenant, $zone, $grain, $from, $to, [0, 7, 30, 90]) as history
+  inner join known
+    on known.tenant_id = history.tenant_id
+  where history.age_days = 0
+    or known.known_to >= history.ends_at + to_hours(24 * history.age_days)
+  qualify row_number() over (partition by history.tenant_id, history.period order by history.age_days desc) = 1
 )
 
 select
   periods.tenant_id,
   periods.period,
   coalesce(cohorts.cohort, 0) as cohort,
-  case when known.known_to >= periods.ends_at + interval '7 days' then round(cohorts.alive_d7 / cohorts.cohort, 4) end as survival_d7,
-  case when known.known_to >= periods.ends_at + interval '30 days' then round(cohorts.alive_d30 / cohorts.cohort, 4) end as survival_d30,
-  case when known.known_to >= periods.ends_at + interval '90 days' then round(cohorts.alive_d90 / cohorts.cohort, 4) end as survival_d90,
+  case when periods.age_days >= 7 then round(cohorts.alive_d7 / cohorts.cohort, 4) end as survival_d7,
+  case when periods.age_days >= 30 then round(cohorts.alive_d30 / cohorts.cohort, 4) end as survival_d30,
+  case when periods.age_days >= 90 then round(cohorts.alive_d90 / cohorts.cohort, 4) end as survival_d90,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from periods('events', $tenant, $zone, $grain, $from, $to) as periods
-inner join known
-  on known.tenant_id = periods.tenant_id
+from judged as periods
 left join cohorts
   on cohorts.tenant_id = periods.tenant_id
   and cohorts.period = periods.period

@@ -45,6 +45,7 @@ select
   coalesce(page_views.page_views, 0) as page_views,
   coalesce(installs.installs, 0) as installs,
   round(coalesce(installs.installs, 0) / nullif(page_views.page_views, 0), 4) as installs_per_view,
+  periods.is_cut,
   periods.verified_share,
   periods.partial_share,
   periods.open_share,

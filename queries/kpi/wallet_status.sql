@@ -12,7 +12,7 @@
 -- mart: past of events
 -- caveat: none holds passes that were created or seen and are in no wallet; unknown, shown when there is one, active passes whose platform no event tells.
 -- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
--- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
+-- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: area x=period y=passes_in_status series=wallet_status
 with
 changes as (
@@ -65,7 +65,7 @@ spine as (
   select
     periods.*,
     unnest(['none', 'apple', 'google', 'both', 'unknown']) as wallet_status
-  from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+  from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
 ),
 
 counted as (
@@ -87,6 +87,7 @@ select
   round(
     counted.passes_in_status / nullif(sum(counted.passes_in_status) over (partition by counted.tenant_id, counted.period), 0), 4
   ) as share,
+  counted.is_cut,
   counted.verified_share,
   counted.partial_share,
   counted.open_share,

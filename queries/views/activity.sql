@@ -2,6 +2,7 @@
 -- description: What changed in each period and what was active at its ends, for a choice of passes.
 -- grain: one row per tenant and period
 -- arguments: of_tenant, in_zone, by_grain, from_day, to_day, of_type, of_platform
+-- caveat: The coverage of a period is that of all hours up to its end.
 -- caveat: With a platform, a pass is its unit on that platform.
 with
 changes as (
@@ -71,7 +72,7 @@ select
   coalesce(running.active_google, 0)::bigint as active_google,
   coalesce(running.active_passes, 0)::bigint as active_passes,
   coalesce(running.ever_installed, 0)::bigint as ever_installed
-from periods('events', of_tenant, in_zone, by_grain, from_day, to_day) as periods
+from history('events', of_tenant, in_zone, by_grain, from_day, to_day, [0]) as periods
 asof left join running
   on running.tenant_id = periods.tenant_id
   and running.period <= periods.period

@@ -3,6 +3,7 @@
 -- grain: one row per tenant and period
 -- arguments: of_table, of_tenant, in_zone, by_grain, from_day, to_day
 -- caveat: period is wall-clock time: in the night a clock is set back, two hours have one name and are one period of grain hour.
+-- caveat: is_cut marks a period of which the range holds only a part.
 -- caveat: In zones half an hour off, an hour of coverage belongs to the period in which it begins.
 with
 known as (
@@ -71,6 +72,12 @@ states as (
 select
   tenant_id,
   period,
+  -- Of a period in local time, as the range is: an hour is never cut, because a range consists of whole days.
+  by_grain <> 'hour'
+  and (
+    coalesce(from_day::timestamp > period, false)
+    or coalesce(to_day::timestamp < period + ('1 ' || by_grain)::interval, false)
+  ) as is_cut,
   min(hour) as starts_at,
   max(hour) + interval '1 hour' as ends_at,
   count(*) as hours,

@@ -1,6 +1,6 @@
 /**
  * Draws a result as a small text chart, as the `chart:` line of the report says: columns over time, or bars. Periods that
- * are not fully verified are marked, so that an unfinished day does not look like a drop.
+ * are not fully verified, or that the range cuts, are marked, so that an unfinished day does not look like a drop.
  */
 import type { Json } from '@duckdb/node-api';
 import type { ResultRows } from '../query/reader.ts';
@@ -25,7 +25,14 @@ interface Point {
   readonly x: string;
   value: number;
   verified: boolean;
+  /** The range holds only a part of the period. */
+  cut: boolean;
 }
+
+const MARKS = [
+  { sign: '?', meaning: 'periods that are not fully verified', isOn: (point: Point) => !point.verified },
+  { sign: '~', meaning: 'periods of which the range holds only a part', isOn: (point: Point) => point.cut },
+] as const;
 
 /** Parses `line x=day y=installs,removals series=device`. Undefined if an axis is missing. */
 export function parseChart(text: string | undefined): ChartSpec | undefined {
@@ -43,28 +50,31 @@ export async function drawChart(result: ResultRows, spec: ChartSpec, width: numb
   if (panels.size === 0) return 'no rows, no chart\n';
   const draw = spec.kind === 'bar' ? drawBars : drawColumns;
   const shown = [...panels].slice(0, PANELS).map(([title, points]) => draw(title, points, width));
-  const hasUnverified = [...panels.values()].some((points) => points.some((point) => !point.verified));
+  const points = [...panels.values()].flat();
+  const marks = MARKS.filter(({ isOn }) => points.some(isOn));
   return (
     shown.join('\n') +
     (panels.size > PANELS ? `… ${panels.size - PANELS} more series; without --chart all are shown\n` : '') +
-    (hasUnverified ? '? marks periods that are not fully verified\n' : '')
+    marks.map(({ sign, meaning }) => `${sign} marks ${meaning}\n`).join('')
   );
 }
 
 /** One panel per figure and series; with several tenants, one set of panels for each. */
 async function collect({ columns, batches }: ResultRows, spec: ChartSpec): Promise<Map<string, Point[]>> {
   const at = (name: string | undefined): number => columns.findIndex((column) => column.name === name);
-  const [x, series, tenant, share] = [at(spec.x), at(spec.series), at('tenant_id'), at('verified_share')];
+  const [x, series, tenant, coverage, isCut] = [at(spec.x), at(spec.series), at('tenant_id'), at('coverage'), at('is_cut')]; // prettier-ignore
   const figures = spec.y.map((name) => ({ name, index: at(name) })).filter(({ index }) => index >= 0);
-  const found: { tenant: string; title: string; x: string; value: number; verified: boolean }[] = [];
+  const found: (Point & { tenant: string; title: string })[] = [];
   for await (const batch of batches())
     for (const row of batch)
       for (const { name, index } of figures) {
         const value = row[index];
         if (value === null || value === undefined || !Number.isFinite(Number(value))) continue;
         const title = series < 0 ? name : `${name} · ${label(row[series])}`;
-        const verified = share < 0 || row[share] === null || Number(row[share]) >= 1;
-        found.push({ tenant: label(row[tenant]), title, x: label(row[x]), value: Number(value), verified });
+        // Not the shares: they are rounded.
+        const verified = coverage < 0 || row[coverage] === null || row[coverage] === 'verified';
+        const cut = isCut >= 0 && row[isCut] === true;
+        found.push({ tenant: label(row[tenant]), title, x: label(row[x]), value: Number(value), verified, cut });
       }
   const several = new Set(found.map((point) => point.tenant)).size > 1;
   const panels = new Map<string, Map<string, Point & { rows: number }>>();
@@ -81,6 +91,7 @@ async function collect({ columns, batches }: ResultRows, spec: ChartSpec): Promi
     existing.rows++;
     existing.value += RATIO.test(title) ? (point.value - existing.value) / existing.rows : point.value;
     existing.verified &&= point.verified;
+    existing.cut ||= point.cut;
   }
   const sorted = (points: readonly Point[]): Point[] =>
     spec.kind === 'bar' ? [...points] : [...points].sort((a, b) => (a.x < b.x ? -1 : 1));
@@ -104,11 +115,12 @@ function drawColumns(title: string, all: readonly Point[], width: number): strin
     const mark = index === 0 ? axis[0] : index === HEIGHT - 1 ? axis[1] : '';
     return `${(mark ?? '').padStart(margin - 1)} │${cells.join('')}`.trimEnd();
   });
-  const marks = points.map(({ verified }) => (verified ? ' ' : '?').padEnd(step)).join('');
+  const marks = MARKS.map(({ sign, isOn }) => points.map((point) => (isOn(point) ? sign : ' ').padEnd(step)).join(''));
   const [first, last] = [points[0]?.x ?? '', points.at(-1)?.x ?? ''];
   const range = first === last ? first : `${first} … ${last}`;
   const pad = ' '.repeat(margin + 1);
-  return `${title}\n${lines.join('\n')}\n${marks.trim() === '' ? '' : `${pad}${marks.trimEnd()}\n`}${pad}${range}\n`;
+  const marked = marks.filter((line) => line.trim() !== '').map((line) => `${pad}${line.trimEnd()}\n`);
+  return `${title}\n${lines.join('\n')}\n${marked.join('')}${pad}${range}\n`;
 }
 
 /** With more points than columns, neighbours share a column that shows their mean. */
@@ -121,6 +133,7 @@ function thinned(points: readonly Point[], most: number): readonly Point[] {
       x: (index + 1) * size >= points.length ? (group.at(-1)?.x ?? '') : (group[0]?.x ?? ''),
       value: group.reduce((sum, { value }) => sum + value, 0) / group.length,
       verified: group.every(({ verified }) => verified),
+      cut: group.some(({ cut }) => cut),
     };
   });
 }
@@ -130,9 +143,11 @@ function drawBars(title: string, points: readonly Point[], width: number): strin
   const names = points.map(({ x }) => (x.length > LABEL ? `${x.slice(0, LABEL - 1)}…` : x));
   const margin = Math.max(...names.map((name) => name.length));
   const room = Math.max(8, Math.min(BARS, width - margin - 16));
-  const lines = points.map(({ value, verified }, index) => {
+  const lines = points.map((point, index) => {
+    const { value } = point;
     const bar = '█'.repeat(high === 0 ? 0 : Math.round((Math.abs(value) / high) * room));
-    return `${(names[index] ?? '').padEnd(margin)} │${bar} ${figure(value)}${verified ? '' : ' ?'}`;
+    const marks = MARKS.filter(({ isOn }) => isOn(point)).map(({ sign }) => ` ${sign}`);
+    return `${(names[index] ?? '').padEnd(margin)} │${bar} ${figure(value)}${marks.join('')}`;
   });
   return `${title}\n${lines.join('\n')}\n`;
 }

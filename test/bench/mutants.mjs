@@ -31,6 +31,7 @@ const MUTANTS = [
   ['openings without the state after a week', 'queries/openings.sql', "      max(moment) filter (where timestamp <= installed_at + interval '7 days'),\n", '', 'test/load/marts/openings.test.ts', 'many months'],
   ['a part of the openings left out', 'queries/openings.sql', 'where hash(tenant_id, pass_id) % $parts::bigint = $part::bigint\n  and (', 'where hash(tenant_id, pass_id) % $parts::bigint = 0\n  and (', 'test/load/marts/openings.test.ts', 'first load'],
   ['openings without the first removal', 'queries/openings.sql', "      min(moment) filter (where kind = 'uninstalled'),\n", '', 'test/load/marts/openings.test.ts', 'many months'],
+  ['a gap in the past not seen', 'queries/views/history.sql', "when verified = hours then 'verified'", "when verified > 0 then 'verified'", 'test/query/kpi/cases.test.ts', 'a gap in the past'],
   ['a control character behind a backslash', 'src/extract/source/envelope.ts', "if (byte < BLANK) throw new EnvelopeError('malformed', 'A string contains a control character.');", "if (byte < BLANK && !escaped) throw new EnvelopeError('malformed', 'A string contains a control character.');", 'test/extract/source/envelope.test.ts', 'is rejected'],
 ]; // prettier-ignore
 

@@ -12,14 +12,17 @@ export async function noteDays(ledger: Ledger): Promise<void> {
   await ledger.run(
     `create or replace temp table day_sources as
      with days as (
-       select tenant, table_name, hour::date as day, sum(hash(hour, state, lake))::varchar as hours, sum(hash(hour, lake))::varchar as lake, sum(lake.n)::bigint as rows
+       select tenant, table_name, hour::date as day, sum(hash(hour, state, lake))::varchar as hours, sum(hash(hour, lake))::varchar as lake, sum(lake.n)::bigint as rows,
+         max(hour) as last_hour
        from hours
        group by all
      ),
      files as (
        select tenant, table_name, period, sha256 from partitions where superseded_at is null
      )
-     select days.tenant, days.table_name, days.day, days.rows, concat_ws(' ', days.hours, by_day.sha256[:16], by_month.sha256[:16]) as source,
+     select days.tenant, days.table_name, days.day, days.rows, concat_ws(' ', days.hours, by_day.sha256[:16], by_month.sha256[:16],
+         -- The hours that follow are open, and missing once there is a later day.
+         case when days.last_hour < days.day + interval 23 hours and days.day = max(days.day) over (partition by days.tenant, days.table_name) then 'last' end) as source,
        concat_ws(' ', days.lake, by_day.sha256[:16], by_month.sha256[:16]) as content
      from days
      left join files as by_day

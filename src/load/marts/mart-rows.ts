@@ -25,7 +25,7 @@ export interface RowsSpan {
   /** yyyy-mm-dd, `to` exclusive. */
   readonly from: string;
   readonly to: string;
-  /** Coverage has the hours of all days and not only those of the span. */
+  /** Coverage has the hours of all days and not only those of the span, because figures depend on the past. */
   readonly wholeCoverage?: boolean;
   readonly tables: readonly TableName[];
   /** A select of tenants, in brackets. */
@@ -106,8 +106,9 @@ async function createRows(
 /** The rows of a table in an opening (`queries/openings.sql`). */
 function rowsOfOpening(name: TableName, opening: string): string {
   return name === 'Metrics'
-    ? `select tenant_id, metric_type, timestamp from ${opening} where metric_type is not null`
-    : `select * exclude (metric_type) from ${opening} where metric_type is null`;
+    ? `select tenant_id, metric_type, timestamp, properties::json as properties, pass_type, value::json as value, value_number
+       from ${opening} where metric_type is not null`
+    : `select * exclude (metric_type, properties, value, value_number) from ${opening} where metric_type is null`;
 }
 
 /** Always includes each table's first and last hour of all coverage: reports need them to know which periods are complete. */

@@ -104,19 +104,26 @@ async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string, 
   });
   await ledger.run(
     `create or replace temp table mart_expected as
-     with reaches as (
-       select tenant, table_name, day, 'day' as reach, source from day_sources
+     with every_day as (
+       -- Days of other tables too: a day without hours of a table still depends on the earlier days of that table.
+       select tenant, table_name, day, source, source is not null as is_known, case when source is not null then hash(day, source) end as digest
+       from (select distinct tenant, day from day_sources)
+       cross join (select distinct table_name from day_sources)
+       left join day_sources using (tenant, table_name, day)
+     ),
+     reaches as (
+       select tenant, table_name, day, is_known, 'day' as reach, source from every_day
        union all
-       select tenant, table_name, day, 'past', concat_ws(' ', source, sum(hash(day, content)) over (
+       select tenant, table_name, day, is_known, 'past', concat_ws(' ', source, sum(digest) over (
          partition by tenant, table_name order by day rows between unbounded preceding and 1 preceding))
-       from day_sources
+       from every_day
        union all
-       select tenant, table_name, day, 'all', (sum(hash(day, source)) over (partition by tenant, table_name))::varchar from day_sources
+       select tenant, table_name, day, is_known, 'all', (sum(digest) over (partition by tenant, table_name))::varchar from every_day
      )
      select rules.mart, tenant, day, concat_ws(' ', any_value(rules.digest), string_agg(source, ' ' order by nth)) as source
      from reaches
      join (values ${rules.join(', ')}) as rules(mart, nth, reach, table_name, digest) using (table_name, reach)
-     group by rules.mart, tenant, day having min(nth) = 0
+     group by rules.mart, tenant, day having bool_or(nth = 0 and is_known)
      union all from (${openingDaysSql(openings)});
      create or replace temp table mart_due as select * from mart_expected anti join mart_days using (mart, tenant, day, source)`,
   );

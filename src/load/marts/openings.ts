@@ -80,7 +80,7 @@ export async function computePast(
       await ledger.run(`create or replace temp table opening as ${startSql(group.start, tenants, kept)}`);
       for (const [nth, part] of parts.entries()) {
         const isLast = nth === parts.length - 1;
-        const span = { ...part, tables: OPENING_TABLES, tenants, opening: 'opening', wholeCoverage: isLast };
+        const span = { ...part, tables: OPENING_TABLES, tenants, opening: 'opening', wholeCoverage: true };
         await overRows(ledger, source, span, async (define) => {
           for (const mart of marts) {
             if (isStopped()) return;
@@ -128,7 +128,8 @@ function dependsOnAll({ dependsOn }: Mart): boolean {
 
 function startSql(start: string | undefined, tenants: string, file: string | undefined): string {
   if (start === undefined || file === undefined) {
-    return `select null::varchar as tenant_id, null::timestamptz as timestamp, null::varchar as metric_type where false`;
+    return `select null::varchar as tenant_id, null::timestamptz as timestamp, null::varchar as metric_type, null::json as properties,
+      null::varchar as pass_type, null::json as value, null::double as value_number where false`;
   }
   return `select * exclude (day) from read_parquet(${sqlText(file)}) where day = ${sqlText(start)}::date and tenant_id in ${tenants}`;
 }

@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { definitionsDigest, sharedDefinitions } from '../../query/definitions.ts';
 import type { Check } from '../../query/definitions.ts';
 import { writeDurably } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
@@ -135,6 +136,8 @@ async function contentKey(ledger: Ledger): Promise<string> {
   );
   const parts = [
     CATALOGUE_VERSION,
+    // Readers without this program see the shared views of the catalogue.
+    definitionsDigest(await sharedDefinitions()),
     ...Object.values(ledger.settings.tables).map(({ promoted }) => JSON.stringify(promoted)),
     ledger.dataDir,
     files,

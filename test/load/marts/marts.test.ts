@@ -125,6 +125,41 @@ describe('marts', () => {
     expect(changed).toEqual(['2026-07-02', '2026-07-06']);
   });
 
+  test('change with the coverage of an earlier day, whose rows stay the same', CAMPAIGN, async () => {
+    await lake.reopen({ marts: ['churn', 'passes_created', 'active_passes'] });
+    for (const day of DAYS.slice(0, 3)) await loadDay(day, 1, true);
+    // Every hour of a day is known, as after a comparison.
+    await lake.ledger.run(
+      `update hours set state = 'verified';
+       insert into hours select tenant, table_name, unnest(generate_series('2026-07-01T00:00:00Z'::timestamptz, '2026-07-03T23:00:00Z'::timestamptz, interval 1 hour)) as hour,
+         any_value(source), any_value(duplicates), any_value(duplicates), any_value(duplicates), any_value(covered_to), 'verified', 'checksum', null, null, 'r'
+       from hours group by tenant, table_name;
+       delete from hours where rowid not in (select min(rowid) from hours group by tenant, table_name, hour)`,
+    );
+    await publishAll();
+    const coverage = async (name: string): Promise<string[]> => (await query(`select coverage from mart_${name} order by day`)).flat(); // prettier-ignore
+    expect([await coverage('churn'), await coverage('passes_created')]).toEqual([
+      ['verified', 'verified', 'verified'],
+      ['verified', 'verified', 'verified'],
+    ]);
+    await lake.ledger.run(
+      `update hours set state = 'partial' where table_name = 'Events' and hour = '2026-07-02T05:00:00Z'`,
+    );
+    await publishAll();
+    expect([await coverage('churn'), await coverage('passes_created')]).toEqual([
+      ['verified', 'unverified', 'unverified'],
+      ['verified', 'unverified', 'verified'],
+    ]);
+    for (const name of ['churn', 'active_passes']) expect(await kept(name)).toEqual(await reported(name));
+    // Snapshots of an earlier day decide which series are known, also on a day without hours of metrics.
+    await lake.ledger.run(`delete from hours where table_name = 'Metrics' and hour >= '2026-07-03'`);
+    const snapshot = metric('late', '2026-07-01T09:00:00Z', '7', { type: 'passes.installed', properties: '{"passType":"late"}' }); // prettier-ignore
+    await load(lake, span('2026-07-01T09:00:00Z', '2026-07-01T10:00:00Z'), [snapshot], { table: 'Metrics' });
+    await publishAll();
+    expect(await kept('active_passes')).toEqual(await reported('active_passes'));
+    expect((await query('select known_series from mart_active_passes order by day')).flat()).toEqual(['2', '2', '2']);
+  });
+
   test(
     'are not touched when nothing changed, nor when a batch is published in the middle of a run',
     CAMPAIGN,

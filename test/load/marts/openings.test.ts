@@ -68,7 +68,7 @@ async function differing(ledger: Ledger = lake.ledger, ofAll = true): Promise<st
   const found: string[] = [];
   for (const name of PAST) {
     const report = await findReport(name);
-    if (!ofAll && report.sql.includes("periods('metrics'")) continue;
+    if (!ofAll && report.sql.includes("history('metrics'")) continue;
     const values = parameterValues(report, []);
     const said = `select tenant_id, period::date as day, * exclude (tenant_id, period, loaded_at) from (${report.sql.trim()}) where period::date in (select hour::date from coverage)`;
     const kept = `select * exclude (loaded_at) from mart_${name}`;

@@ -2,6 +2,9 @@
 import { HOUR } from './random.ts';
 import type { Coverage } from './lake.ts';
 
+/** One value of a report. */
+export type Cell = string | number | boolean | null;
+
 export interface Options {
   readonly zone: string;
   readonly grain: 'hour' | 'day' | 'week' | 'month';
@@ -89,10 +92,14 @@ export function spanOf(options: Options): Span {
   return span;
 }
 
+type Shares = readonly [isCut: boolean, verified: number, partial: number, open: number, mark: string];
+
 export interface Period {
   readonly period: string;
+  readonly startsAt: number;
   readonly endsAt: number;
-  readonly shares: readonly [verified: number, partial: number, open: number, mark: string];
+  /** Of the hours of the period. */
+  readonly shares: Shares;
 }
 
 /** State of each hour of one table, by its instant. */
@@ -113,19 +120,40 @@ export function periodsOf(hours: ReadonlyMap<number, string>, options: Options):
   const lower = isHour ? first : instantOf(wallPeriod(first, options), options.zone);
   const upper = isHour ? last + HOUR : instantOf(nextWallPeriod(wallPeriod(last, options), options), options.zone);
   const span = spanOf(options);
-  const found = new Map<string, { endsAt: number; states: string[] }>();
+  const found = new Map<string, { startsAt: number; endsAt: number; states: string[] }>();
   const start = Math.ceil(Math.max(lower, span.from) / HOUR) * HOUR;
   for (let hour = start; hour < Math.min(upper, span.to); hour += HOUR) {
     const period = periodOf(hour, options);
-    const entry = found.get(period) ?? { endsAt: 0, states: [] };
+    const entry = found.get(period) ?? { startsAt: hour, endsAt: 0, states: [] };
     entry.endsAt = hour + HOUR;
     entry.states.push(hours.get(hour) ?? (hour > last ? 'open' : 'unseen'));
     found.set(period, entry);
   }
-  return [...found].map(([period, { endsAt, states }]) => {
+  return [...found].map(([period, { startsAt, endsAt, states }]) => {
     const count = (...names: string[]): number => states.filter((state) => names.includes(state)).length;
     const mark = count('verified') === states.length ? 'verified' : count('open') > 0 ? 'open' : 'unverified';
     const share = (part: number): number => Math.round((part / states.length) * 1000) / 1000;
-    return { period, endsAt, shares: [share(count('verified')), share(count('partial', 'unchecked')), share(count('open')), mark] }; // prettier-ignore
+    return { period, startsAt, endsAt, shares: [isCut(period, options), share(count('verified')), share(count('partial', 'unchecked')), share(count('open')), mark] }; // prettier-ignore
   });
+}
+
+/** Whether the range holds only a part of a period. A range consists of whole days, so it cuts no hour. */
+function isCut(period: string, options: Options): boolean {
+  if (options.grain === 'hour') return false;
+  const start = Date.parse(`${period.replace(' ', 'T')}Z`);
+  const [from, to] = [options.from, options.to].map((day) => (day === null ? undefined : Date.parse(`${day}T00:00:00Z`)));
+  return (from !== undefined && from > start) || (to !== undefined && to < nextWallPeriod(start, options));
+} // prettier-ignore
+
+/** Coverage of all hours in `[from, until)`, where an hour that is over and not proven outweighs those that are not over. */
+export function sharesOf(hours: ReadonlyMap<number, string>, from: number, until: number): readonly Cell[] {
+  const last = Math.max(...hours.keys());
+  const states: string[] = [];
+  for (let hour = from; hour < until; hour += HOUR) states.push(hours.get(hour) ?? (hour > last ? 'open' : 'unseen'));
+  const count = (...names: string[]): number => states.filter((state) => names.includes(state)).length;
+  const [verified, open] = [count('verified'), count('open')];
+  const isProven = states.length > 0 && verified === states.length;
+  const mark = isProven ? 'verified' : states.length > 0 && verified + open === states.length ? 'open' : 'unverified';
+  const share = (part: number): number => (states.length === 0 ? 0 : Math.round((part / states.length) * 1000) / 1000);
+  return [isProven ? 1 : Math.min(share(verified), 0.999), share(count('partial', 'unchecked')), share(open), mark];
 }

@@ -1,12 +1,11 @@
 /** A second computation of each KPI from the facts, in plain TypeScript: loops and maps, nothing shared with the queries. */
 import { z } from 'zod';
-import { hoursOf, periodOf, periodsOf, spanOf, type Options, type Period } from './calendar.ts';
+import { hoursOf, periodOf, periodsOf, sharesOf, spanOf, type Cell, type Options, type Period } from './calendar.ts';
 import { livesOf, type Change, type Registration } from './lives.ts';
 import { HOUR, type Fact, type World } from './random.ts';
 
 const snapshot = z.record(z.string(), z.number());
 
-export type Cell = string | number | null;
 type Reckon = (tenant: TenantWorld, options: Options) => Cell[][];
 
 interface TenantWorld {
@@ -31,24 +30,38 @@ const inSpan = (at: number, options: Options): boolean => at >= spanOf(options).
 
 type Figures<T> = (isIn: (at: number) => boolean, period: Period) => T;
 
+/** The hours that the figures of a period depend on; undefined: those of the period. */
+type Depends = (
+  period: Period,
+  hours: ReadonlyMap<number, string>,
+) => { readonly from: number; readonly until: number };
+
+/** All hours from the first known one, or the beginning of the period if that is earlier, to the end of the period. */
+const onPast: Depends = ({ startsAt, endsAt }, hours) => ({ from: Math.min(startsAt, ...hours.keys()), until: endsAt });
+
 /** The periods of a table as rows, each with its coverage. */
 function rowsByPeriod(
   { world, tenant }: TenantWorld,
   options: Options,
   figures: Figures<Cell[][]>,
-  table = 'events',
+  { table = 'events', depends }: { readonly table?: string; readonly depends?: Depends } = {},
 ): Cell[][] {
-  return periodsOf(hoursOf(world.rows.coverage, tenant, table), options).flatMap((period) =>
-    figures((at) => inSpan(at, options) && periodOf(at, options) === period.period, period).map((row) => [
+  const hours = hoursOf(world.rows.coverage, tenant, table);
+  return periodsOf(hours, options).flatMap((period) => {
+    const [isCut, ...own] = period.shares;
+    const { from, until } = depends?.(period, hours) ?? { from: 0, until: 0 };
+    const shares = depends ? sharesOf(hours, from, until) : own;
+    return figures((at) => inSpan(at, options) && periodOf(at, options) === period.period, period).map((row) => [
       period.period,
       ...row,
-      ...period.shares,
-    ]),
-  );
+      isCut,
+      ...shares,
+    ]);
+  });
 }
 
-function byPeriod(tenant: TenantWorld, options: Options, figures: Figures<Cell[]>): Cell[][] {
-  return rowsByPeriod(tenant, options, (isIn, period) => [figures(isIn, period)]);
+function byPeriod(tenant: TenantWorld, options: Options, figures: Figures<Cell[]>, depends?: Depends): Cell[][] {
+  return rowsByPeriod(tenant, options, (isIn, period) => [figures(isIn, period)], depends ? { depends } : {});
 }
 
 function chosen<T extends { pass: string; platform: string }>(items: readonly T[], { typeOf }: TenantWorld, { pass_type, platform }: Options): T[] {
@@ -109,14 +122,14 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
         const ofPlatform = found.filter((install) => install.platform === platform);
         return [platform, ofPlatform.length, ofPlatform.filter(({ isFirst }) => isFirst).length];
       });
-    });
-  },
+    }, { depends: onPast });
+  }, // prettier-ignore
   first_installs: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const found = chosen(tenant.registrations, tenant, options).filter(({ at, isFirst }) => isFirst && isIn(at));
       const installs = found.filter(({ isInstall }) => isInstall).length;
       return [installs, found.length - installs];
-    }),
+    }, onPast), // prettier-ignore
   net_growth: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const found = chosen(tenant.changes, tenant, options).filter(({ at }) => isIn(at));
@@ -124,7 +137,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const again = found.filter(({ isActive, isFirst }) => isActive && !isFirst).length;
       const removed = found.filter(({ isActive }) => !isActive).length;
       return [firsts, again, removed, firsts + again - removed];
-    }),
+    }, onPast), // prettier-ignore
   active_passes: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, options);
     const snapshots = tenant.world.rows.metrics.filter(
@@ -132,12 +145,16 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
     ); // prettier-ignore
     return byPeriod(tenant, options, (isIn, period) => {
       const { units, passes } = activeAt(changes, upTo(period, options));
-      const last = snapshots.filter(({ time }) => isIn(Date.parse(time))).at(-1);
-      const values = Object.entries(snapshot.parse(last ? JSON.parse(last.value) : {}));
-      const counted = values.filter(([platform]) => options.platform === null || options.platform === platform);
-      return [passes.size, units, counted.length === 0 ? null : counted.reduce((sum, [, value]) => sum + value, 0)];
-    });
-  },
+      // Every snapshot of the random tenants names each platform.
+      const names = ['apple', 'google'].filter((name) => options.platform === null || options.platform === name);
+      const past = snapshots.filter(({ time }) => Date.parse(time) < Math.min(period.endsAt, spanOf(options).to));
+      const last = past.filter(({ time }) => isIn(Date.parse(time))).at(-1);
+      const isKnown = past.some(({ time }) => Date.parse(time) >= period.startsAt - 720 * HOUR);
+      const values = snapshot.parse(last ? JSON.parse(last.value) : {});
+      const sum = names.reduce((total, name) => total + (values[name] ?? 0), 0);
+      return [passes.size, units, last && names.length > 0 ? sum : null, last ? names.length : 0, isKnown ? names.length : 0];
+    }, onPast);
+  }, // prettier-ignore
   retention: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, options);
     return byPeriod(tenant, options, (_isIn, period) => {
@@ -145,8 +162,8 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const ever = distinct(changes.filter(({ at, isActive }) => isActive && before(at)).map(({ pass }) => pass));
       const active = activeAt(changes, before).passes.size;
       return [ever, active, ratio(active, ever)];
-    });
-  },
+    }, onPast);
+  }, // prettier-ignore
   churn: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, options);
     return byPeriod(tenant, options, (isIn, period) => {
@@ -154,8 +171,8 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const start = activeAt(changes, (at) => before(at) && !isIn(at)).passes.size;
       const gone = lapsed(changes, isIn).size;
       return [start, gone, ratio(gone, start)];
-    });
-  },
+    }, onPast);
+  }, // prettier-ignore
   wallet_status: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
     const events = tenant.passEvents.filter(({ pass }) => options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type); // prettier-ignore
@@ -172,8 +189,8 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
         const count = status.filter((each) => each === name).length;
         return name === 'unknown' && count === 0 ? [] : [[name, count, ratio(count, passes.length)]];
       });
-    });
-  },
+    }, { depends: onPast });
+  }, // prettier-ignore
   installation_rate: (tenant, options) => {
     const { passEvents, typeOf } = tenant;
     const installs = passEvents.filter(({ kind, device }) => kind === 'installed' && (options.platform === null || (device ?? '(unknown)') === options.platform)); // prettier-ignore
@@ -184,8 +201,8 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
           first.set(pass, Math.min(at, first.get(pass) ?? Infinity));
       const later = [...first].filter(([pass, created]) => installs.some((event) => event.pass === pass && event.at >= created)); // prettier-ignore
       return [first.size, later.length, ratio(later.length, first.size)];
-    });
-  },
+    }, ({ startsAt, endsAt }, hours) => ({ from: startsAt, until: Math.max(endsAt, ...[...hours].filter(([, state]) => state !== 'open').map(([hour]) => hour + HOUR)) }));
+  }, // prettier-ignore
   installation_rate_period: (tenant, options) => {
     const events = tenant.passEvents.filter(({ pass }) => options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type); // prettier-ignore
     return byPeriod(tenant, options, (isIn) => {
@@ -210,8 +227,11 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
         return cohort.filter(([pass, at]) => activeAt(changes.filter((change) => change.pass === pass), (when) => when <= at + age).units > 0).length / cohort.length; // prettier-ignore
       });
       return [cohort.length, ...alive];
+    }, (period, hours) => {
+      const oldest = [90, 30, 7].find((days) => knownTo >= period.endsAt + days * 24 * HOUR) ?? 0;
+      return { from: Math.min(period.startsAt, ...hours.keys()), until: period.endsAt + oldest * 24 * HOUR };
     });
-  },
+  }, // prettier-ignore
   view_to_install: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const views = tenant.facts.filter(({ kind, at }) => kind === 'viewed' && isIn(at)).length;
@@ -232,7 +252,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       for (const { isInstall, at, fact, passStore } of tenant.registrations)
         if (isInstall && isIn(at)) add(byStore ? (fact.store ?? passStore) : fact.redirect, 1);
       return sorted(counts).map(([place, [redirects, installs]]) => [place, redirects, installs, ratio(installs, redirects)]); // prettier-ignore
-    }),
+    }, { depends: onPast }), // prettier-ignore
   attribution: (tenant, options) =>
     rowsByPeriod(tenant, options, (isIn) => {
       const found = chosen(tenant.registrations, tenant, options).filter(({ isInstall, isFirst, at }) => isInstall && isFirst && isIn(at)); // prettier-ignore
@@ -243,7 +263,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
         for (const source of new Set(sources)) counts.set(source ?? '(none)', (counts.get(source ?? '(none)') ?? 0) + 1); // prettier-ignore
       }
       return sorted(counts).map(([source, count]) => [source, count, count / found.length]);
-    }),
+    }, { depends: onPast }), // prettier-ignore
   platform_split: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
     return rowsByPeriod(tenant, options, (_isIn, period) => {
@@ -251,16 +271,16 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const counts = platforms.sort().map((platform): [string, number] => [platform, activeAt(changes.filter((change) => change.platform === platform), upTo(period, options)).units]); // prettier-ignore
       const total = counts.reduce((sum, [, count]) => sum + count, 0);
       return counts.map(([platform, count]) => [platform, count, ratio(count, total)]);
-    });
-  },
+    }, { depends: onPast });
+  }, // prettier-ignore
   scans: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
     return byPeriod(tenant, options, (isIn, period) => {
       const scans = tenant.passEvents.filter(({ kind, at, pass }) => kind === 'scanned' && isIn(at) && (options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type)); // prettier-ignore
       const [passes, active] = [distinct(scans.map(({ pass }) => pass)), activeAt(changes, upTo(period, options)).passes.size]; // prettier-ignore
       return [scans.length, passes, active, ratio(passes, active)];
-    });
-  },
+    }, onPast);
+  }, // prettier-ignore
   notifications: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const sent = tenant.facts.filter(({ kind, at }) => kind === 'notified' && isIn(at));
@@ -279,7 +299,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const counts = new Map<string, number>();
       for (const { type, time } of logs) if (isIn(Date.parse(time))) counts.set(type, (counts.get(type) ?? 0) + 1);
       return sorted(counts).map(([type, count]) => [type, count]);
-    }, 'logs'); // prettier-ignore
+    }, { table: 'logs' }); // prettier-ignore
   },
   log_errors_per_day: (tenant, options) => {
     const logs = tenant.world.rows.happenings.filter((row) => row.tenant === tenant.tenant && row.table === 'logs');
@@ -287,7 +307,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const found = logs.filter(({ time }) => isIn(Date.parse(time)));
       const errors = found.filter(({ type }) => type === 'Error').length;
       return [[errors, found.length, ratio(errors, found.length)]];
-    }, 'logs'); // prettier-ignore
+    }, { table: 'logs' }); // prettier-ignore
   },
   metric_completeness: (tenant, options) => {
     const hours = hoursOf(tenant.world.rows.coverage, tenant.tenant, 'metrics');
@@ -301,7 +321,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
         const expected = [...hours].filter(([hour, state]) => state === 'verified' && hour >= first && isIn(hour));
         const missing = expected.filter(([hour]) => !present.has(hour)).length;
         return expected.length === 0 ? [] : [[type, expected.length, missing, 1 - missing / expected.length]];
-      }), 'metrics'); // prettier-ignore
+      }), { table: 'metrics', depends: onPast }); // prettier-ignore
   },
 };
 
