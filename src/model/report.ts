@@ -129,7 +129,7 @@ export interface RunReport {
 
 /** How near a table is to losing hours at the source. */
 export interface TableDeadline extends At {
-  /** Unverified hours that the source forgets within the next days. */
+  /** Hours that are not verified, or were never compared, and that the source forgets within the next days. */
   readonly hoursAtRisk: number;
   /** End of the last hour that was compared with the source, seconds since 1970. */
   readonly comparedUntil: number | undefined;

@@ -129,7 +129,7 @@ function lakeFamilies({ status, deadlines }: Measured): Family[] {
     ),
     gauge(
       'hours_at_risk',
-      'Unverified hours that the source forgets within 3 days.',
+      'Hours not verified or never compared that the source forgets within 3 days.',
       limits((d) => d.hoursAtRisk),
     ),
     gauge(

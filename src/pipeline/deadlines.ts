@@ -4,7 +4,7 @@ import type { Runtime } from '../kernel/runtime.ts';
 import { sqlText } from '../kernel/sql.ts';
 import { asCount, asOptional, asText } from '../load/ledger/cells.ts';
 import type { TableDeadline } from '../model/report.ts';
-import { TABLES, TABLE_NAMES, type TableName } from '../model/tables.ts';
+import { TABLES, type TableName } from '../model/tables.ts';
 import { openReader } from '../query/reader.ts';
 import { asLakeTable, catalogueRows } from './catalogue-rows.ts';
 
@@ -14,39 +14,70 @@ const DAY_SECONDS = 86_400;
 
 /** Throws ConfigError when nothing has been published yet. */
 export async function tableDeadlines(config: Config, runtime: Runtime): Promise<TableDeadline[]> {
-  const retention = new Map(TABLE_NAMES.map((table) => [table, retentionDays(config, table)]));
-  const cases = TABLE_NAMES.flatMap((table) => {
-    const days = retention.get(table);
-    if (days === undefined) return [];
-    const edge = Math.floor(runtime.now() / 1000) - (days - RISK_DAYS) * DAY_SECONDS;
-    return [`when ${sqlText(TABLES[table].lakeName)} then epoch(hour) < ${edge}`];
-  });
-  const isAtRisk = cases.length === 0 ? 'false' : `case table_name ${cases.join(' ')} else false end`;
   await using reader = await openReader(config.dataDir, config.engine);
-  const rows = await catalogueRows(
+  const tables = await catalogueRows(
     reader,
-    `select
-       tenant_id, table_name,
-       count(*) filter (where state in ('partial', 'unchecked') and ${isAtRisk}) as hours_at_risk,
-       max(epoch(hour)::bigint + 3600) filter (where state <> 'unchecked') as compared_until
+    `select tenant_id, table_name, max(epoch(hour)::bigint + 3600) filter (where state <> 'unchecked') as compared_until
      from coverage
      group by all
      order by all`,
-    { tenant_id: asText, table_name: asLakeTable, hours_at_risk: asCount, compared_until: asOptional(asCount) },
+    { tenant_id: asText, table_name: asLakeTable, compared_until: asOptional(asCount) },
   );
-  return rows.map(({ tenant_id: tenant, table_name: table, hours_at_risk, compared_until }) => {
-    const days = retention.get(table);
+  const limits = tables.flatMap(({ tenant_id: tenant, table_name: table }) => {
+    const days = retentionDays(config, tenant, table);
+    return days === undefined ? [] : [{ tenant, table, days }];
+  });
+  const atRisk = limits.length === 0 ? [] : await catalogueRows(reader, atRiskSql(limits, runtime), RISK_SHAPE);
+  return tables.map(({ tenant_id: tenant, table_name: table, compared_until }) => {
+    const days = limits.find((limit) => limit.tenant === tenant && limit.table === table)?.days;
+    const risk = atRisk.find((row) => row.tenant_id === tenant && row.table_name === table);
     return {
       tenant,
       table,
-      hoursAtRisk: hours_at_risk,
+      hoursAtRisk: risk?.hours ?? 0,
       comparedUntil: compared_until,
       retentionSeconds: days === undefined ? undefined : days * DAY_SECONDS,
     };
   });
 }
 
-function retentionDays(config: Config, table: TableName): number | undefined {
-  const settings = config.tenants.find(({ tables }) => tables.has(table))?.tables.get(table);
+const RISK_SHAPE = { tenant_id: asText, table_name: asLakeTable, hours: asCount };
+
+interface Limit {
+  readonly tenant: string;
+  readonly table: TableName;
+  /** How long the source keeps a row. */
+  readonly days: number;
+}
+
+/**
+ * The hours of each table that are not verified, or were never compared, and that the source deletes within the next days. Hours
+ * that it has deleted already count as long as they are known and not yet recorded as expired.
+ */
+function atRiskSql(limits: readonly Limit[], runtime: Runtime): string {
+  const now = Math.floor(runtime.now() / 1000);
+  const rows = limits.map(
+    ({ tenant, table, days }) =>
+      `(${sqlText(tenant)}, ${sqlText(TABLES[table].lakeName)}, ${now - days * DAY_SECONDS}::bigint, ${now - (days - RISK_DAYS) * DAY_SECONDS}::bigint)`,
+  );
+  return `
+with limits(tenant_id, table_name, edge, risk_edge) as (values ${rows.join(', ')}),
+known as (
+  select
+    tenant_id, table_name, edge, risk_edge, state, epoch(hour)::bigint as begins_at,
+    -- The time after the last known hour was never compared either.
+    coalesce(lead(epoch(hour)::bigint) over (partition by tenant_id, table_name order by hour), ${now}) as next_at
+  from coverage join limits using (tenant_id, table_name)
+)
+select
+  tenant_id, table_name,
+  (count(*) filter (where state in ('partial', 'unchecked', 'open') and begins_at < risk_edge)
+    + sum(greatest(least(next_at, risk_edge) - greatest(begins_at + 3600, edge) + 3599, 0) // 3600))::bigint as hours
+from known
+group by all`;
+}
+
+function retentionDays(config: Config, tenant: string, table: TableName): number | undefined {
+  const settings = config.tenants.find(({ id }) => id === tenant)?.tables.get(table);
   return settings ? settings.retentionDays : TABLES[table].retentionDays;
 }

@@ -89,24 +89,54 @@ describe('the server', () => {
 });
 
 describe('hours at risk', () => {
+  const config = () =>
+    loadConfig({ file: false, env: {}, cwd: folder, flags: { values: { dataDir: folder }, names: {} } });
+  const deadlines = async (now: string) =>
+    tableDeadlines(config(), { ...systemRuntime(pino({ level: 'silent' })), now: () => Date.parse(now) });
+  /** Every hour of a range, one a line. */
+  const hours = (from: string, to: string, state: string): string => {
+    const lines: string[] = [];
+    for (let at = Date.parse(from); at < Date.parse(to); at += 3_600_000)
+      lines.push(`${new Date(at).toISOString()} | ${state} | logs`);
+    return lines.join('\n');
+  };
+
   it('are unverified hours of tables with a retention that the source forgets within three days', async () => {
     await writeLake(folder, {
-      coverage: `2026-09-16T00:00:00Z | verified | logs
-        2026-09-17T20:00:00Z | partial  | logs
-        2026-09-18T20:00:00Z | partial  | logs
-        2026-09-28T00:00:00Z | partial  | logs
-        2026-10-31T22:00:00Z | verified | logs
-        2026-09-17T20:00:00Z | partial  | events`,
+      coverage: [
+        hours('2026-09-16T00:00:00Z', '2026-09-17T20:00:00Z', 'verified'),
+        hours('2026-09-17T20:00:00Z', '2026-09-17T21:00:00Z', 'partial'),
+        hours('2026-09-17T21:00:00Z', '2026-09-18T20:00:00Z', 'verified'),
+        hours('2026-09-18T20:00:00Z', '2026-09-18T21:00:00Z', 'partial'),
+        hours('2026-09-18T21:00:00Z', '2026-09-28T00:00:00Z', 'verified'),
+        hours('2026-09-28T00:00:00Z', '2026-09-28T01:00:00Z', 'partial'),
+        '2026-10-31T22:00:00Z | verified | logs',
+        '2026-09-17T20:00:00Z | partial  | events',
+      ].join('\n'),
     });
-    const config = loadConfig({ file: false, env: {}, cwd: folder, flags: { values: { dataDir: folder }, names: {} } });
     // 45 days before this is 2026-09-16T12:00Z.
-    const now = Date.parse('2026-10-31T12:00:00Z');
-    const found = await tableDeadlines(config, { ...systemRuntime(pino({ level: 'silent' })), now: () => now });
+    const found = await deadlines('2026-10-31T12:00:00Z');
     expect(found.map(({ table, hoursAtRisk }) => [table, hoursAtRisk])).toEqual([
       ['Events', 0],
       ['Logs', 2],
     ]);
     expect(found[1]?.comparedUntil).toBe(Date.parse('2026-10-31T23:00:00Z') / 1000);
+  });
+
+  it('are also hours that were never compared: between two ranges, and after the last one', async () => {
+    await writeLake(folder, {
+      coverage: [
+        hours('2026-10-01T00:00:00Z', '2026-10-02T00:00:00Z', 'verified'),
+        hours('2026-10-02T10:00:00Z', '2026-10-03T00:00:00Z', 'verified'),
+      ].join('\n'),
+    });
+    const atRisk = async (now: string) => (await deadlines(now)).find(({ table }) => table === 'Logs')?.hoursAtRisk;
+    // What the source deletes within three days ends with 2 October, 00:00; 05:00; and 4 October, 00:00.
+    expect(await atRisk('2026-11-13T00:00:00Z')).toBe(0);
+    expect(await atRisk('2026-11-13T05:00:00Z')).toBe(5);
+    expect(await atRisk('2026-11-15T00:00:00Z')).toBe(34);
+    // The source has deleted six of the ten hours of the gap.
+    expect(await atRisk('2026-11-16T06:00:00Z')).toBe(4 + 54);
   });
 });
 
