@@ -1,6 +1,7 @@
 /**
  * Durable file steps: bytes reach the disk before a name points at them, and the name reaches the disk before anything relies
- * on it. Temporary files are in the folder of their target (a rename must not cross file systems) and end in `.tmp`.
+ * on it. Temporary files end in `.tmp`. They are on the file system of their target, which a rename must not leave: in its
+ * folder, or in the work folder where readers list the target's.
  */
 import * as promises from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -46,9 +47,13 @@ export async function commitFile(temporary: string, path: string, files: Files =
 }
 
 /** Writes a small file so that a reader sees either the old content or the new, never a part of it. */
-export async function writeDurably(path: string, content: string, files: Files = systemFiles): Promise<void> {
+export async function writeDurably(
+  path: string,
+  content: string,
+  files: Files = systemFiles,
+  temporary = `${path}${TEMPORARY}`,
+): Promise<void> {
   await files.mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}${TEMPORARY}`;
   await files.writeFile(temporary, content);
   await commitFile(temporary, path, files);
 }

@@ -3,7 +3,7 @@
  * The names are spelled here and nowhere else. `purge`, `backup`, recovery and `doctor` iterate over the inventory, and its
  * tests fail when a run writes a file that is not declared here.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { TEMPORARY } from '../kernel/files.ts';
 import { TABLES } from './tables.ts';
 import type { TableName } from './tables.ts';
@@ -56,6 +56,14 @@ export function generationFile(table: TableName, tenant: string, period: string,
 /** Path of a tenant's record of calls, relative to the data directory. */
 export function callsFile(tenant: string): string {
   return join(CALLS_FOLDER, `${tenant}.log`);
+}
+
+/**
+ * Where a file that readers list or open is written before it gets its name: in the work folder, which no reader looks at and
+ * every run empties.
+ */
+export function unfinishedPath(dataDir: string, file: string): string {
+  return join(dataDir, WORK_FOLDER, basename(file) + TEMPORARY);
 }
 
 /** Name of the ledger that `repair` sets aside. */

@@ -35,7 +35,7 @@ export const STAGES = {
   'naming the catalogue': { file: /^rename .*insights\.duckdb$/ },
   'naming the manifest': { file: /^rename .*manifest\.json$/ },
   'recording the snapshot': { sql: /^insert into snapshots/ },
-  'linking the head': { file: /^link .*lake/ },
+  'linking the head': { file: /^link .*work/ },
   'writing the coverage': { sql: /^copy .*coverage\.parquet\.tmp/s },
   'sweeping old generations': { file: /^rm .*store.*\.parquet$/ },
   'writing the report': { file: /^rename .*last-run\.json$/ },

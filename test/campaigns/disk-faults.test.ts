@@ -97,8 +97,8 @@ describe('a disk that refuses an operation', () => {
 
   const kinds = [
     'mkdir work', 'realpath ', 'mkdir landing', 'writeFile landing', 'open landing', 'sync landing', 'rename landing', 'rm landing', 'mkdir store',
-    'sync store', 'rename store', 'sync insights.duckdb.tmp', 'rename insights.duckdb', 'writeFile manifest.json.tmp',
-    'rename manifest.json', 'link lake', 'rename lake', 'rename last-run.json', 'appendFile calls', 'rename calls',
+    'sync store', 'rename store', 'sync work', 'rename insights.duckdb', 'writeFile work',
+    'rename manifest.json', 'link work', 'rename lake', 'rename last-run.json', 'appendFile calls', 'rename calls',
   ]; // prettier-ignore
   const representatives = ['sync store'];
   for (const [index, kind] of kinds.entries()) {
@@ -111,7 +111,7 @@ describe('a disk that refuses an operation', () => {
   }
 
   it('without hard links the head holds copies, which follow the store', CAMPAIGN, async () => {
-    const handles = failingAt('link lake', 'EPERM');
+    const handles = failingAt('link work', 'EPERM');
     expect(await codeOf(handles)).toBe(EXIT.ok);
     expect(await codeOf(handles)).toBe(EXIT.ok);
     expect(await world.sql(`select count(*)::int as n from '${world.dataDir}/lake/events/**/*.parquet'`)).toEqual([{ n: 20 }]); // prettier-ignore

@@ -1,10 +1,11 @@
 /**
  * `insights.duckdb`, the file that analysts open. It has views over exactly the files of the snapshot, and small tables. Views name
  * files by absolute path with the hive keys in it, so that a filter on tenant or month skips files without opening them. The
- * file is written under a temporary name and renamed: a reader that has the old one open still sees the old snapshot.
+ * file is written in the work folder and moved here: a reader that has the old one open still sees the old snapshot. DuckDB
+ * itself may make a folder `insights.duckdb.tmp`, where readers spill.
  */
 import { join } from 'node:path';
-import { TEMPORARY, commitFile } from '../../kernel/files.ts';
+import { commitFile } from '../../kernel/files.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
@@ -16,7 +17,7 @@ import { COVERAGE_SQL } from '../ledger/coverage.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { currentFiles, rowsOf } from '../store/current-files.ts';
 import type { CurrentFile } from '../store/current-files.ts';
-import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL, WAL } from '../../model/data-dir.ts';
+import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL, WAL, unfinishedPath } from '../../model/data-dir.ts';
 import { PROPERTIES_SQL, pathSql } from './properties.ts';
 import { buildCatalogue } from './reuse.ts';
 import type { Layer } from './reuse.ts';
@@ -105,7 +106,7 @@ const MOST_COMMENTS = 3_000;
 /** Writes the catalogue of everything current in the ledger. Call it inside the ledger's exclusive turn. */
 export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<void> {
   const path = join(ledger.dataDir, CATALOGUE_FILE);
-  const temporary = `${path}${TEMPORARY}`;
+  const temporary = unfinishedPath(ledger.dataDir, CATALOGUE_FILE);
   await ledger.files.rm(temporary, { force: true });
   await ledger.files.rm(temporary + WAL, { force: true });
   const files = await currentFiles(ledger);

@@ -1,12 +1,13 @@
 /**
  * The head, `lake/`: the current generations as hard links, for readers that glob (Spark, pandas, polars):
- * `lake/<table>/v<number>/tenant_id=…/month=…/<period>.parquet`. New links are first made under temporary names; then the
- * table's folder is missing for the milliseconds that it takes to rename them.
+ * `lake/<table>/v<number>/tenant_id=…/month=…/<period>.parquet`. New links are first made in the work folder, because some
+ * readers open every file that they list, whatever its name; then the table's folder is missing for the milliseconds that it
+ * takes to rename them.
  */
 import { errorCode } from '../../kernel/errors.ts';
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { TEMPORARY, commitFile, syncPath } from '../../kernel/files.ts';
+import { commitFile, syncPath } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
@@ -20,6 +21,7 @@ import {
   HEAD_MARTS_FOLDER,
   PUBLISHED_MARTS_SQL,
   partitionFolder,
+  unfinishedPath,
   WORK_FOLDER,
 } from '../../model/data-dir.ts';
 
@@ -64,21 +66,22 @@ async function syncTable(
   const shown = join(root, versionName(number));
   const names = await filesBelow(files, shown);
   const stale = names.map((name) => relative(shown, name)).filter((name) => !expected.has(name));
+  const links = await emptyFolder(ledger, `head-${lakeName}-links`);
   const fresh: string[] = [];
-  for (const [name, file] of expected) {
-    const path = join(shown, name);
-    if (await sameFile(files, path, file)) continue;
-    await files.mkdir(dirname(path), { recursive: true });
-    if (await linkOrCopy(files, file, path)) fresh.push(name);
-  }
-  if (fresh.length === 0 && stale.length === 0 && versions.length <= 1) return;
+  for (const [name, file] of expected)
+    if (await linkOrCopy(files, file, join(shown, name), join(links, String(fresh.length)))) fresh.push(name);
+  if (fresh.length === 0 && stale.length === 0 && versions.length <= 1) return files.rmdir(links);
 
   const aside = join(dataDir, WORK_FOLDER, `head-${lakeName}`);
-  await files.rm(aside, { recursive: true, force: true });
-  await files.mkdir(dirname(aside), { recursive: true });
-  await files.rename(root, aside);
   const before = join(aside, versionName(number));
-  for (const name of fresh) await files.rename(join(before, `${name}${TEMPORARY}`), join(before, name));
+  await files.rm(aside, { recursive: true, force: true });
+  await files.mkdir(dirname(root), { recursive: true });
+  if (existsSync(root)) await files.rename(root, aside);
+  for (const [nth, name] of fresh.entries()) {
+    await files.mkdir(dirname(join(before, name)), { recursive: true });
+    await files.rename(join(links, String(nth)), join(before, name));
+  }
+  await files.rmdir(links);
   for (const name of stale) await files.rm(join(before, name), { force: true });
   const changed = [...new Set([...fresh, ...stale].map((name) => dirname(name)))];
   for (const folder of changed) await removeIfEmpty(files, join(before, folder));
@@ -93,6 +96,14 @@ async function syncTable(
     await syncPath(root, files);
   } else await files.rm(aside, { recursive: true, force: true });
   await syncPath(dirname(root), files);
+}
+
+/** An empty folder below the work folder. */
+async function emptyFolder({ files, dataDir }: Ledger, name: string): Promise<string> {
+  const folder = join(dataDir, WORK_FOLDER, name);
+  await files.rm(folder, { recursive: true, force: true });
+  await files.mkdir(folder, { recursive: true });
+  return folder;
 }
 
 const versionName = (number: number): string => `v${number}`;
@@ -118,11 +129,11 @@ async function syncMarts(ledger: Ledger): Promise<void> {
   });
   const expected = new Map(marts.map(({ mart, file }) => [join(root, `${mart}.parquet`), join(dataDir, file)]));
   let changed = false;
+  const link = unfinishedPath(dataDir, HEAD_MARTS_FOLDER);
   for (const [name, file] of expected) {
-    if (await sameFile(files, name, file)) continue;
+    if (!(await linkOrCopy(files, file, name, link))) continue;
     await files.mkdir(root, { recursive: true });
-    if (!(await linkOrCopy(files, file, name))) continue;
-    await files.rename(`${name}${TEMPORARY}`, name);
+    await files.rename(link, name);
     changed = true;
   }
   for (const name of await filesBelow(files, root)) {
@@ -143,8 +154,9 @@ export async function writeCoverage(ledger: Ledger, content: string): Promise<vo
   const written = existsSync(path) && existsSync(mark) ? await files.readFile(mark, 'utf8') : '';
   if (written === content) return;
   await files.mkdir(dirname(path), { recursive: true });
-  await ledger.run(`copy (${COVERAGE_SQL}) to ${sqlText(`${path}${TEMPORARY}`)} (format parquet, compression zstd)`);
-  await commitFile(`${path}${TEMPORARY}`, path, files);
+  const temporary = unfinishedPath(ledger.dataDir, HEAD_COVERAGE_FILE);
+  await ledger.run(`copy (${COVERAGE_SQL}) to ${sqlText(temporary)} (format parquet, compression zstd)`);
+  await commitFile(temporary, path, files);
   await files.writeFile(mark, content);
 }
 
@@ -160,9 +172,12 @@ async function sameFile(files: Files, name: string, file: string): Promise<boole
   return shown.ino === original.ino && shown.dev === original.dev;
 }
 
-/** Makes `name.tmp` from `file`. False if links are not supported and `name` is already a copy of this file. */
-async function linkOrCopy(files: Files, file: string, name: string): Promise<boolean> {
-  const temporary = `${name}${TEMPORARY}`;
+/**
+ * Makes `temporary`, which is to become `name`, from `file`. False if `name` shows this file already: it is a link to it or,
+ * where links are not supported, a copy of it.
+ */
+async function linkOrCopy(files: Files, file: string, name: string, temporary: string): Promise<boolean> {
+  if (await sameFile(files, name, file)) return false;
   await files.rm(temporary, { force: true });
   try {
     await files.link(file, temporary);

@@ -21,7 +21,7 @@ import type { Drift } from '../../model/report.ts';
 import { syncHead, writeCoverage } from './head.ts';
 import { otherPrivacySql } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { CATALOGUE_FILE, MANIFEST_FILE } from '../../model/data-dir.ts';
+import { CATALOGUE_FILE, MANIFEST_FILE, unfinishedPath } from '../../model/data-dir.ts';
 import { snapshotNumber } from '../../model/manifest.ts';
 import { refreshMarts, sweepMarts } from '../marts/marts.ts';
 import { runChecks } from '../marts/checks.ts';
@@ -97,7 +97,9 @@ export async function publish(
       await writeCatalogue(ledger, snapshot);
       await onStep?.('catalogue');
       const manifest = await buildManifest(ledger, snapshot, run);
-      await writeDurably(join(ledger.dataDir, MANIFEST_FILE), `${JSON.stringify(manifest, null, 1)}\n`, ledger.files);
+      const temporary = unfinishedPath(ledger.dataDir, MANIFEST_FILE);
+      const json = `${JSON.stringify(manifest, null, 1)}\n`;
+      await writeDurably(join(ledger.dataDir, MANIFEST_FILE), json, ledger.files, temporary);
       await onStep?.('manifest');
       await ledger.transaction(async () => {
         await ledger.run(`insert into snapshots values (${snapshot}, $1, $2, ${ledger.nowSql()})`, [content, run]);
