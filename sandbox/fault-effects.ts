@@ -59,7 +59,7 @@ const EFFECTS: Effects = {
   encoding: ({ form }) => ({ delivery: { how: 'encoded', form } }),
   'silent-truncation': ({ rows }) => ({ limits: { rows, mode: 'silent' } }),
   'error-in-rows': ({ form }) => ({ failure: { where: 'rows', json: midwayFailure(form) } }),
-  'top-level-error': ({ member }) => ({ failure: { where: 'beside', json: besideFailure(member) } }),
+  'top-level-error': ({ member, message }) => ({ failure: { where: 'beside', json: besideFailure(member, message) } }),
   'deferred-failure': ({ form }) =>
     form === 'v2'
       ? { wire: { shape: 'v2' }, failure: { where: 'beside', json: besideFailure('OneApiErrors') } }
@@ -92,7 +92,7 @@ export function effect(reply: Reply, call: FaultyCall): Fault {
 }
 
 function statusAnswer(
-  { status, retryAfter, body }: Extract<Reply, { kind: 'status' }>,
+  { status, retryAfter, body, detail }: Extract<Reply, { kind: 'status' }>,
   { now, credential }: FaultyCall,
 ): Answer {
   const later = {
@@ -101,7 +101,7 @@ function statusAnswer(
   };
   const value = typeof retryAfter === 'string' ? later[retryAfter] : retryAfter?.toString();
   const headers = value === undefined ? {} : { 'retry-after': value };
-  const answer = problem(status, 'This answer comes from a fault rule.', { headers });
+  const answer = problem(status, detail, { headers });
   switch (body) {
     case 'problem':
       return answer;
@@ -136,9 +136,10 @@ function midwayFailure(form: 'one-api-errors' | 'exceptions'): string {
   return JSON.stringify({ OneApiErrors: [{ error }] });
 }
 
-function besideFailure(member: string): string {
-  const error = { code: 'LowMemoryCondition', message: LOW_MEMORY };
-  const value = { error, errors: { query: [LOW_MEMORY] }, exceptions: [LOW_MEMORY] }[member] ?? [{ error }];
+function besideFailure(member: string, message?: string): string {
+  const text = message ?? LOW_MEMORY;
+  const error = { code: message === undefined ? 'LowMemoryCondition' : 'BadRequest', message: text };
+  const value = { error, errors: { query: [text] }, exceptions: [text] }[member] ?? [{ error }];
   return `${JSON.stringify(member)}:${JSON.stringify(value)}`;
 }
 

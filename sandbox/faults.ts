@@ -27,6 +27,8 @@ const reply = z.discriminatedUnion('kind', [
     retryAfter: z.union([z.number().min(0), z.enum(['date', 'nonsense'])]).optional(),
     /** `problem-text`: a problem document as text/plain; `echo`: one whose detail repeats the credential. */
     body: z.enum(['problem', 'problem-text', 'echo', 'html', 'text', 'empty']).default('problem'),
+    /** The detail of the problem document, for example an engine message. */
+    detail: z.string().default('This answer comes from a fault rule.'),
   }),
   z.strictObject({ kind: z.literal('html'), status: z.int().min(200).max(599).default(200) }),
   z.strictObject({
@@ -77,6 +79,8 @@ const reply = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('top-level-error'),
     member: z.enum(['error', 'errors', 'exceptions', 'OneApiErrors']).default('error'),
+    /** The engine's message. @default one about low memory */
+    message: z.string().optional(),
   }),
   z.strictObject({
     kind: z.literal('deferred-failure'),

@@ -56,6 +56,9 @@ export class ConfigError extends InsightsError {
   }
 }
 
+/** A setting of one table is missing or cannot be used. The tenant's other tables are loaded. */
+export class TableConfigError extends ConfigError {}
+
 /** The source refused the credential, its scope or the tenant (401, 403, 404). Stops this tenant, not the others. */
 export class AuthError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {
@@ -64,10 +67,10 @@ export class AuthError extends InsightsError {
 }
 
 /**
- * spent: all retries failed. refused: the source rejected the query itself. unexpected: the answer cannot be read.
- * certificate: the source's certificate cannot be verified.
+ * spent: all retries failed. refused: the engine rejected the query itself, and its error names a part of it. unusable: any other
+ * answer that is a failure. unexpected: the answer cannot be read. certificate: the source's certificate cannot be verified.
  */
-export type SourceFailure = 'spent' | 'refused' | 'unexpected' | 'certificate';
+export type SourceFailure = 'spent' | 'refused' | 'unusable' | 'unexpected' | 'certificate';
 
 /** The source gave no usable answer: all retries failed, or the answer cannot be read. Stops this table. */
 export class SourceError extends InsightsError {
@@ -89,7 +92,7 @@ export class PartError extends SourceError {
   }
 }
 
-/** True when the source rejected the query itself, so that another query may get an answer. */
+/** True when the engine rejected the query itself, so that another query may get an answer. */
 export function isRefusedQuery(error: unknown): boolean {
   return error instanceof SourceError && error.reason === 'refused';
 }

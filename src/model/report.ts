@@ -227,6 +227,8 @@ export interface StatusReport {
         readonly startedAt: string;
         readonly finishedAt: string | undefined;
         readonly exitCode: number | undefined;
+        /** Tables that it compared with a weaker proof than the best one. */
+        readonly lowered: readonly (At & { readonly grade: Grade })[];
       }
     | undefined;
   readonly tables: readonly TableStatus[];

@@ -165,5 +165,10 @@ function outcomeFamilies({ tables }: Outcomes): Family[] {
       '1 if the last run of the table did not verify it, otherwise 0.',
       labelled.map(({ labels, verified }) => ({ labels, value: verified ? 0 : 1 })),
     ),
+    gauge(
+      'last_run_proof_lowered',
+      '1 if the source rejected the best proof in the last run of the table, otherwise 0.',
+      labelled.map(({ labels, lowered }) => ({ labels, value: Number(lowered) })),
+    ),
   ];
 }

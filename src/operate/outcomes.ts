@@ -5,13 +5,23 @@ import { z } from 'zod';
 import { writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { OUTCOMES_FILE } from '../model/data-dir.ts';
+import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { RunReport } from '../model/report.ts';
 import type { CallCounts } from './traffic.ts';
 
 const outcomesSchema = z.object({
   last: z.object({ finishedMs: z.number(), exitCode: z.int(), seconds: z.number() }).optional(),
   tables: z
-    .array(z.object({ tenant: z.string(), table: z.string(), verified: z.boolean(), successMs: z.number().optional() }))
+    .array(
+      z.object({
+        tenant: z.string(),
+        table: z.string(),
+        verified: z.boolean(),
+        successMs: z.number().optional(),
+        /** The run compared with a weaker proof than the best one. Records of older versions lack it. */
+        lowered: z.boolean().default(false),
+      }),
+    )
     .default([]),
   /** Since the data directory was created, by tenant and status. */
   calls: z.record(z.string(), z.record(z.string(), z.number())).default({}),
@@ -38,10 +48,17 @@ export async function recordOutcome(
 ): Promise<void> {
   const before = await readOutcomes(dataDir);
   const tables = new Map(before.tables.map((entry) => [`${entry.tenant} ${entry.table}`, entry]));
-  for (const { tenant, table, outcome } of report?.tables ?? []) {
+  for (const { tenant, table, outcome, grade } of report?.tables ?? []) {
+    const lowered = isWeaker(grade, BEST_GRADE);
     const verified = outcome === 'verified';
     const successMs = verified ? ended.finishedMs : tables.get(`${tenant} ${table}`)?.successMs;
-    tables.set(`${tenant} ${table}`, { tenant, table, verified, ...(successMs === undefined ? {} : { successMs }) });
+    tables.set(`${tenant} ${table}`, {
+      tenant,
+      table,
+      verified,
+      lowered,
+      ...(successMs === undefined ? {} : { successMs }),
+    });
   }
   const after: Outcomes = { last: ended, tables: [...tables.values()], calls: addCalls(before.calls, calls) };
   await writeDurably(join(dataDir, OUTCOMES_FILE), `${JSON.stringify(after)}\n`, files);

@@ -13,7 +13,8 @@ import type {
   TableReport,
   VerifyReport,
 } from '../model/report.ts';
-import type { HourCounts } from '../model/coverage.ts';
+import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
+import type { Grade, HourCounts } from '../model/coverage.ts';
 import { DRIFT_DAYS } from '../model/report.ts';
 import { checksText } from './checks.ts';
 import { driftText } from './drift.ts';
@@ -48,7 +49,7 @@ export function runSummary(report: RunReport, colour: boolean): string {
   const rows = tables.map((table) => [
     table.tenant,
     table.table,
-    table.grade === 'checksum' ? table.outcome : `${table.outcome} (${table.grade})`,
+    table.grade === BEST_GRADE ? table.outcome : `${table.outcome} (${table.grade})`,
     hoursText(table.hours),
     ...shown.map(({ valueOf }) => count(valueOf(table))),
   ]);
@@ -57,6 +58,7 @@ export function runSummary(report: RunReport, colour: boolean): string {
     renderTable(columns, rows, colour) +
     leftSummary(tables, 'Left for the next run', colour) +
     lossText(report.expired) +
+    loweredText(tables, 'This run') +
     problems(tables) +
     checksText(report.checks, 'Checks that failed for the days that this run changed', colour) +
     driftText(report.drift, 'The shape of the rows has changed', colour) +
@@ -72,6 +74,19 @@ function lossText(expired: readonly ExpiredHours[]): string {
   );
   if (lines.length === 0) return '';
   return `\nLost: the source deleted these hours before they were read. Their rows cannot be loaded any more.\n${lines.join('')}`;
+}
+
+/** Tables that were compared with a weaker proof than the best one. */
+function loweredText(
+  tables: readonly { readonly tenant: string; readonly table: string; readonly grade: Grade }[],
+  run: string,
+): string {
+  const lowered = tables.filter(({ grade }) => isWeaker(grade, BEST_GRADE));
+  if (lowered.length === 0) return '';
+  const names = lowered.map(({ tenant, table, grade }) => `${tenant} ${table} (${grade})`).join(', ');
+  return visibleLines(
+    `\n${run} had a weaker proof than ${BEST_GRADE} for ${names}: the source rejected the better one.\n  next:  \`insights-etl doctor\` shows what the source supports; every run asks for the better proof again.\n`,
+  );
 }
 
 /** What does not fit into the budget, and when the source starts to forget it. */
@@ -206,6 +221,7 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
   return (
     renderTable(columns, rows, colour) +
     rebuildLine(report) +
+    loweredText(last?.lowered ?? [], 'The last run') +
     checksText(report.checks, 'Checks that fail', colour) +
     driftText(report.drift, `Changes in the shape of the rows in the last ${DRIFT_DAYS} days`, colour) +
     `\nlast run: ${last === undefined ? 'none' : `${last.run}, started ${toSecond(last.startedAt)}, ${ended}`}\ndata: ${report.dataDir}\n`

@@ -1,7 +1,7 @@
 /** The loop over tenants and tables that all commands share. A failure stays within its table or its tenant. */
 import pLimit from 'p-limit';
 import type { TableConfig, TenantConfig } from '../config/config.ts';
-import { InsightsError, StoppedError } from '../kernel/errors.ts';
+import { InsightsError, StoppedError, TableConfigError } from '../kernel/errors.ts';
 import type { ProgressListener, TableReport } from '../model/report.ts';
 import type { TableName } from '../model/tables.ts';
 import { reported } from './failure.ts';
@@ -85,8 +85,9 @@ async function eachTableOf<T>(
     } catch (error) {
       const failed = reported(error);
       record({ kind: 'failed', error: failed });
-      // A missing or refused credential fails every table of the tenant.
-      if (failed.failure === 'auth' || failed.failure === 'config') stop = error;
+      // A missing or refused credential fails every table of the tenant, and so does any other general setting.
+      const isOfTable = error instanceof TableConfigError;
+      if (failed.failure === 'auth' || (failed.failure === 'config' && !isOfTable)) stop = error;
       if (failed.failure === 'disk' && error instanceof InsightsError) stops.disk = error;
       if (failed.failure === 'budget')
         runtime.log.warn(

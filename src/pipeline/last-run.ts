@@ -5,24 +5,31 @@ import { z } from 'zod';
 import { onDisk, writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { LAST_RUN_FILE } from '../model/data-dir.ts';
+import { BEST_GRADE, GRADES, isWeaker } from '../model/coverage.ts';
 import type { RunReport, StatusReport } from '../model/report.ts';
+import { TABLE_NAMES } from '../model/tables.ts';
 
 const lastRunSchema = z.object({
   run: z.string(),
   startedAt: z.string(),
   finishedAt: z.string(),
   exitCode: z.int(),
+  /** Tables that it compared with a weaker proof than the best one. Records of older versions lack it. */
+  lowered: z.array(z.object({ tenant: z.string(), table: z.enum(TABLE_NAMES), grade: z.enum(GRADES) })).default([]),
 });
 
 export async function writeLastRun(
   dataDir: string,
-  { run, startedAt, exitCode }: RunReport,
+  { run, startedAt, exitCode, tables }: RunReport,
   finishedMs: number,
   files: Files,
 ): Promise<void> {
+  const lowered = tables
+    .filter(({ grade }) => isWeaker(grade, BEST_GRADE))
+    .map(({ tenant, table, grade }) => ({ tenant, table, grade }));
   const finishedAt = new Date(finishedMs).toISOString();
   const path = join(dataDir, LAST_RUN_FILE);
-  const text = `${JSON.stringify({ run, startedAt, finishedAt, exitCode })}\n`;
+  const text = `${JSON.stringify({ run, startedAt, finishedAt, exitCode, lowered })}\n`;
   await onDisk(path, () => writeDurably(path, text, files));
 }
 

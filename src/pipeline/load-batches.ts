@@ -192,7 +192,7 @@ async function merge(work: TableWork, view: SourceView, { batch, landed }: Loada
   if (view.grade === 'none') return;
   await timed(work, 'verify', async () => {
     const [lower, upper] = hoursAround(batch.windows);
-    const comparison = comparisonOf(view, { lower, upper }, settings.retentionDays);
+    const comparison = comparisonOf(work, view, { lower, upper });
     await recordComparison(ledger, tenant, table, comparison, run);
   });
 }

@@ -10,6 +10,7 @@ import type { Instant } from '../kernel/instant.ts';
 import { minuteFingerprints } from '../load/ledger/hours.ts';
 import type { HeldHour } from '../load/ledger/hours.ts';
 import type { Batch, Page } from '../model/page.ts';
+import { isWeaker } from '../model/coverage.ts';
 import type { Grade } from '../model/coverage.ts';
 import { capsOf } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
@@ -78,6 +79,8 @@ async function byMinutes(
       },
       signal,
     );
+    // A weaker answer would show fewer differences than the hours have, or none: such hours are fetched whole.
+    if (isWeaker(view.grade, grade)) continue;
     const local = await minuteFingerprints(
       ledger,
       tenant,

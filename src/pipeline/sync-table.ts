@@ -18,10 +18,11 @@ import type { SourceView } from '../extract/compare/reconcile.ts';
 import { HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
 import { heldHours, recordComparison } from '../load/ledger/hours.ts';
-import type { HeldHour } from '../load/ledger/hours.ts';
+import type { HeldHour, SourceComparison } from '../load/ledger/hours.ts';
 import { guardsOf } from '../load/ledger/ledger.ts';
 import { readProfile, updateProfile } from '../load/ledger/profile.ts';
 import { countHours, firstHour, unprovenFrom } from '../load/ledger/reach.ts';
+import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
 import { LANDING_FOLDER } from '../model/data-dir.ts';
 import { loadBatches } from './load-batches.ts';
@@ -84,7 +85,9 @@ async function loadUntilEqual(work: TableWork, first: SourceView, resumed: reado
     record({ kind: 'hours', hours });
     if (hours.partial === 0 || pass > MAX_PASSES) return loaded(hours);
     const before = view;
-    view = await look(work, before.grade);
+    view = await look(work, before.grade, before.grade);
+    // It counts no longer: nothing more can be proven, and what the first comparison found holds.
+    if (view.grade === 'none') return loaded(hours);
     if (changedSince(before, view, missing)) continue;
     hours = await recordView(work, view, held);
     record({ kind: 'hours', hours });
@@ -126,26 +129,28 @@ export async function compareTable(
   return { view, held, found: compareWith(view, held, work.settings) };
 }
 
-/** Asks for the grade of proof that the source gave the last time. */
+/** Asks for the best proof, whatever the source gave the last time: a weaker proof holds for one run. */
 async function firstLook(work: TableWork): Promise<SourceView> {
-  const { ledger, tenant, table, record } = work;
-  const grade = await timed(work, 'reconcile', async () => {
-    const { grades } = await readProfile(ledger, tenant);
-    return grades?.[table] ?? 'checksum';
-  });
-  record({ kind: 'grade', grade });
-  return look(work, grade);
+  const { ledger, tenant, table } = work;
+  const { grades } = await timed(work, 'reconcile', () => readProfile(ledger, tenant));
+  return look(work, BEST_GRADE, grades?.[table] ?? BEST_GRADE);
 }
 
-/** Asks the source for the fingerprints of the range, in one call. */
-async function look(work: TableWork, grade: Grade): Promise<SourceView> {
-  const { ledger, client, tenant, table, settings, signal, record } = work;
+/** Asks the source for the fingerprints of the range, in one call. `lastGrade`: the proof that it gave the last time. */
+async function look(work: TableWork, grade: Grade, lastGrade: Grade): Promise<SourceView> {
+  const { ledger, client, tenant, table, settings, signal, runtime, record } = work;
   record({ kind: 'phase', phase: 'reconcile' });
   return timed(work, 'reconcile', async () => {
     const range = await rangeOf(work);
-    const view = await readSource(client, { table, unit: 'hour', range, grade, dropKeys: settings.drop }, signal);
+    const request = { table, unit: 'hour', range, grade, lastGrade, dropKeys: settings.drop } as const;
+    const view = await readSource(client, request, signal);
     record({ kind: 'compared', grade: view.grade, at: view.at });
-    if (view.grade !== grade) {
+    if (isWeaker(view.grade, grade))
+      runtime.log.warn(
+        { event: 'proof.lowered', tenant, table, grade: view.grade, rejected: grade },
+        'the source rejects the better proof: this run compares with a weaker one',
+      );
+    if (view.grade !== lastGrade) {
       const { grades } = await readProfile(ledger, tenant);
       await updateProfile(ledger, tenant, { grades: { ...grades, [table]: view.grade } });
     }
@@ -188,8 +193,6 @@ async function resume(work: TableWork, view: SourceView): Promise<readonly Refus
 }
 
 function compareWith(view: SourceView, held: ReadonlyMap<Instant, HeldHour>, { retentionDays }: TableConfig): Diff {
-  // Without counts there are no cells, which does not mean that the source is empty.
-  if (view.grade === 'none') return { stale: [], balanced: [], notComparable: [], emptyGaps: [] };
   return diff(view, held, edgeOf(view, retentionDays));
 }
 
@@ -229,12 +232,13 @@ export async function recordView(
   work: TableWork,
   view: SourceView,
   held: ReadonlyMap<Instant, HeldHour>,
+  options: Pick<SourceComparison, 'onlyCompares'> = {},
 ): Promise<HourCounts> {
-  const { ledger, tenant, table, settings, run } = work;
+  const { ledger, tenant, table, run } = work;
   if (view.grade === 'none') return NO_HOURS;
   const lower = await lowerOf(work, view, held);
   if (lower === undefined || lower >= view.upper) return NO_HOURS;
-  return recordComparison(ledger, tenant, table, comparisonOf(view, { lower }, settings.retentionDays), run);
+  return recordComparison(ledger, tenant, table, { ...comparisonOf(work, view, { lower }), ...options }, run);
 }
 
 /**

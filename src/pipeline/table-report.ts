@@ -6,6 +6,7 @@ import type { Failure } from '../kernel/errors.ts';
 import { formatInstant } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { MergeResult } from '../load/merge/merge.ts';
+import { BEST_GRADE } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
 import type { Left, Phase, ProgressEvent, ReportedError, TableReport } from '../model/report.ts';
 import type { TableName } from '../model/tables.ts';
@@ -14,8 +15,6 @@ import type { TableName } from '../model/tables.ts';
 export type TableFact =
   | { readonly kind: 'phase'; readonly phase: Phase }
   | { readonly kind: 'timed'; readonly step: string; readonly seconds: number }
-  /** The grade that the source is asked for: the one of the last comparison. */
-  | { readonly kind: 'grade'; readonly grade: Grade }
   | { readonly kind: 'compared'; readonly grade: Grade; readonly at: Instant }
   | { readonly kind: 'planned'; readonly pages: number; readonly rows: number; readonly bytes: number }
   /** Pages of an earlier run's batch that are still to be fetched. */
@@ -39,7 +38,7 @@ export function emptyReport(tenant: string, table: TableName): TableReport {
     tenant,
     table,
     outcome: 'failed',
-    grade: 'checksum',
+    grade: BEST_GRADE,
     calls: 0,
     retries: 0,
     waitedMs: 0,
@@ -63,8 +62,6 @@ export function addTo(report: TableReport, fact: TableFact): TableReport {
   switch (fact.kind) {
     case 'timed':
       return { ...report, seconds: addSeconds(report.seconds, { [fact.step]: fact.seconds }) };
-    case 'grade':
-      return { ...report, grade: fact.grade };
     case 'compared':
       return { ...report, grade: fact.grade, sourceAt: formatInstant(fact.at) };
     case 'planned':

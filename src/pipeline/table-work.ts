@@ -3,7 +3,7 @@ import type { Config, TableConfig } from '../config/config.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
 import type { Caps } from '../extract/plan/plan.ts';
 import type { Client } from '../extract/source/client.ts';
-import { DAY } from '../kernel/instant.ts';
+import { DAY, HOUR, floorTo, fromEpochMs } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import type { SourceComparison } from '../load/ledger/hours.ts';
@@ -59,13 +59,15 @@ export async function capsOf({ settings: { page }, ledger, runtime, tenant, tabl
 
 /** The part of a view that the ledger records: the fingerprints of `[lower, upper)`, as far as the view reaches. */
 export function comparisonOf(
+  { settings, runtime }: Pick<TableWork, 'settings' | 'runtime'>,
   view: SourceView,
   range: { readonly lower: Instant; readonly upper?: Instant },
-  retentionDays: number | undefined,
 ): SourceComparison {
   if (view.grade === 'none') throw new RangeError('A source that refuses to count gives nothing to record.');
   const { lower } = range;
-  const upper = range.upper !== undefined && range.upper < view.upper ? range.upper : view.upper;
+  const last = lastProof(view, runtime.now());
+  const bounds = [view.upper, floorTo(last, HOUR) + HOUR, ...(range.upper === undefined ? [] : [range.upper])];
+  const upper = bounds.reduce((least, bound) => (bound < least ? bound : least));
   const hours = new Map<Instant, Fingerprint>();
   for (const [hour, cell] of view.cells) if (hour >= lower && hour < upper) hours.set(hour, cell.fingerprint);
   return {
@@ -74,8 +76,25 @@ export function comparisonOf(
     upper,
     grade: view.grade,
     hours,
-    ...edgeOf(view, retentionDays),
+    overTo: overTo(view, runtime.now()),
+    ...edgeOf(view, settings.retentionDays),
   };
+}
+
+/**
+ * An hour that ends later than this is not over. The source's clock must say that it is, and so must this machine's clock or a row of
+ * a later hour: a clock that is wrong for one run would prove hours that are still to come.
+ */
+export function overTo(view: SourceView, nowMs: number): Instant {
+  const last = lastProof(view, nowMs);
+  return last < view.upper ? last : view.upper;
+}
+
+/** The latest instant of which something else than the source's clock says that it has come. */
+function lastProof(view: SourceView, nowMs: number): Instant {
+  let last = fromEpochMs(nowMs);
+  for (const hour of view.cells.keys()) if (hour > last) last = hour;
+  return last;
 }
 
 /** The instant before which the source has deleted its rows, by the source's own clock. */

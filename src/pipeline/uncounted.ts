@@ -2,7 +2,7 @@
  * A source that refuses to count: nothing can be compared, so nothing is proven. Each run fetches the days that are not
  * loaded and the last day again, for late data. Coverage has state `unchecked` and grade `none`.
  */
-import { ConfigError } from '../kernel/errors.ts';
+import { TableConfigError } from '../kernel/errors.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
 import { DAY, HOUR, floorTo } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
@@ -13,7 +13,7 @@ import type { TableWork } from './table-work.ts';
 /** How much of the loaded range is fetched again. */
 const OVERLAP = DAY;
 
-/** A page for each UTC day that is not loaded, and for the overlap. Throws ConfigError when no first day is known. */
+/** A page for each UTC day that is not loaded, and for the overlap. Throws TableConfigError when no first day is known. */
 export async function uncountedPages(work: TableWork, view: SourceView): Promise<readonly Page[]> {
   const from = await firstInstant(work, view);
   const pages: Page[] = [];
@@ -37,7 +37,7 @@ async function firstInstant({ request, ledger, tenant, table }: TableWork, view:
   const overlap = loaded === undefined ? undefined : floorTo(loaded - OVERLAP, HOUR);
   const from = overlap !== undefined && (view.lower === undefined || overlap > view.lower) ? overlap : view.lower;
   if (from !== undefined) return from;
-  throw new ConfigError(`The source refuses to count ${table}, so it is not known where its rows begin.`, {
+  throw new TableConfigError(`The source refuses to count ${table}, so it is not known where its rows begin.`, {
     hint: `Set tables.${table}.start (or start) to the first day to load.`,
     where: { tenant, table },
   });

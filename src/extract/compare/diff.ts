@@ -10,6 +10,7 @@ import type { Fingerprint } from '../../model/fingerprint.ts';
 import { DAY, HOUR, floorTo } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import { contains } from '../../kernel/windows.ts';
+import { isWeaker } from '../../model/coverage.ts';
 import { isMassLoss } from '../../model/mass-loss.ts';
 import type { LossLimit } from '../../model/mass-loss.ts';
 import type { Cell } from '../../model/page.ts';
@@ -59,6 +60,8 @@ export interface Loss extends Window {
 
 /** `held` is keyed by the start of the cell; cells outside the range of the view are ignored. */
 export function diff(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, options: CompareOptions = {}): Diff {
+  // Without counts there are no cells, which does not mean that the source is empty.
+  if (view.grade === 'none') return { stale: [], balanced: [], notComparable: [], emptyGaps: [] };
   const stale: StaleCell[] = [];
   const balanced: Instant[] = [];
   const notComparable: Instant[] = [];
@@ -78,7 +81,10 @@ export function diff(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, opt
   return { stale, balanced, notComparable, emptyGaps };
 }
 
-/** The days from which too many rows vanished at the source, or the whole range when only the total is too high. */
+/**
+ * The days from which too many rows vanished at the source, or the whole range when only the total is too high. A source that has no
+ * row in any hour where the lake has rows is a mass loss however few they are: it may have lost the table, or answered for another.
+ */
 export function massLoss(
   view: SourceView,
   held: ReadonlyMap<Instant, HeldCell>,
@@ -101,7 +107,8 @@ export function massLoss(
   const tooMuch = (sum: { heldRows: number; lostRows: number }): boolean =>
     isMassLoss(sum.lostRows, sum.heldRows, options);
   const losses = [...days].filter(([, sum]) => tooMuch(sum)).map(([from, sum]) => ({ from, to: from + DAY, ...sum }));
-  return range && losses.length === 0 && tooMuch(all) ? [{ ...range, ...all }] : losses;
+  const isEmptied = all.heldRows > 0 && all.lostRows === all.heldRows;
+  return range && losses.length === 0 && (isEmptied || tooMuch(all)) ? [{ ...range, ...all }] : losses;
 }
 
 interface Pair {
@@ -135,8 +142,10 @@ function judge({ source, held, atEdge }: Pair, view: SourceView): StaleCell['rea
   const there = source?.fingerprint ?? EMPTY;
   const here = held?.account ?? EMPTY;
   if (held && held.coveredTo > view.upper) return 'not comparable';
-  if (view.grade === 'checksum' ? sameRows(there, here) : there.rows === here.rows && sameEnds(source, held))
-    return 'balanced';
+  const isEqual = isWeaker(view.grade, 'checksum')
+    ? there.rows === here.rows && sameEnds(source, held)
+    : sameRows(there, here);
+  if (isEqual) return 'balanced';
   if (here.rows === 0n) return 'new';
   if (atEdge && there.rows <= here.rows) return 'not comparable';
   return there.rows === 0n ? 'vanished' : 'changed';

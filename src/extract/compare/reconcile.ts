@@ -12,6 +12,7 @@ import type { TableName } from '../../model/tables.ts';
 import type { Client } from '../source/client.ts';
 import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery, clockQuery } from '../source/kql.ts';
 import type { CellQuery, ClockRange } from '../source/kql.ts';
+import { GRADES, isWeaker } from '../../model/coverage.ts';
 import type { Grade } from '../../model/coverage.ts';
 import { readPacked } from '../source/packed-answer.ts';
 import type { Packed } from '../source/packed-answer.ts';
@@ -22,8 +23,10 @@ export interface SourceRequest {
   /** Hours of a range whose bounds depend on the source's clock, or minutes of given windows. */
   readonly range: ClockRange | { readonly windows: readonly Window[] };
   readonly unit: 'hour' | 'minute';
-  /** The proof to request first; a weaker one is used where the source rejects it. */
+  /** The proof to request first; a weaker one is used where the source rejects it twice. */
   readonly grade: Grade;
+  /** The proof that the last run obtained. One more rejection of a better one confirms what that run met. */
+  readonly lastGrade?: Grade;
   readonly dropKeys?: readonly SourceDrop[];
 }
 
@@ -55,36 +58,52 @@ export interface SourceView {
   readonly calls: number;
 }
 
-/** Throws SourceError when the source cannot count even one cell, and what the client throws. */
+/**
+ * A proof is given up only after the engine has rejected the same query twice, naming a function of it or quoting it: in this run, or
+ * now and in the last run. The same query is the control, since a smaller one would not show that this one cannot be answered. Any
+ * other failure is thrown, so that one odd answer of a proxy never weakens a proof.
+ *
+ * Throws SourceError when the source cannot count even one cell, and what the client throws.
+ */
 export async function readSource(client: Client, request: SourceRequest, signal?: AbortSignal): Promise<SourceView> {
   const { table, unit, dropKeys } = request;
   const range = 'windows' in request.range ? request.range : onHours(request.range);
   const query = (proof: Grade): CellQuery => ({ table, unit, range, proof, ...(dropKeys ? { dropKeys } : {}) });
-  let refused = 0;
-  let gathered: Gathered | undefined;
-  let grade = request.grade;
-  if (grade === 'checksum') {
-    gathered = await unlessRefused(() => gather(client, query('checksum'), signal));
-    if (!gathered) refused++;
-    // Null sums: the source accepts the functions without computing them. The counts are still valid.
-    if (!gathered?.items.every(hasChecksums)) grade = 'count';
+  let spent = 0;
+  let uncomputed: Gathered | undefined;
+  const viewOf = ({ at, lower, upper, items }: Gathered, grade: Grade): SourceView => {
+    const cells = new Map(items.map((item) => sourceCell(item, UNIT_TICKS[unit], grade)));
+    return {
+      at,
+      lower,
+      upper,
+      windows: 'windows' in range ? range.windows : undefined,
+      unit,
+      grade,
+      cells,
+      calls: spent,
+    };
+  };
+  for (const grade of GRADES.slice(GRADES.indexOf(request.grade))) {
+    if (grade === 'none') break;
+    // The counts of a better answer are valid, though its proof was not computed.
+    if (grade === 'count' && uncomputed) return viewOf(uncomputed, grade);
+    const tries = isWeaker(request.lastGrade ?? request.grade, grade) ? 1 : 2;
+    for (let attempt = 1; attempt <= tries; attempt++) {
+      const gathered = await unlessRejected(() => gather(client, query(grade), signal));
+      spent += gathered?.calls ?? 1;
+      if (gathered?.items.every(PROVEN_BY[grade])) return viewOf(gathered, grade);
+      uncomputed = gathered ?? uncomputed;
+    }
   }
-  if (grade === 'count') {
-    gathered ??= await unlessRefused(() => gather(client, query('count'), signal));
-    if (!gathered) refused++;
-  }
-  if (!gathered) return uncounted(client, request, refused, signal);
-  const { at, lower, upper, items, calls } = gathered;
-  const windows = 'windows' in range ? range.windows : undefined;
-  const cells = new Map(items.map((item) => sourceCell(item, UNIT_TICKS[unit], grade)));
-  return { at, lower, upper, windows, unit, grade, cells, calls: calls + refused };
+  return uncounted(client, request, spent, signal);
 }
 
 /** The view when the source rejects counting: only its clock. There are no cells, so nothing can be compared. */
 async function uncounted(
   client: Client,
   { table, range, unit }: SourceRequest,
-  refused: number,
+  spent: number,
   signal: AbortSignal | undefined,
 ): Promise<SourceView> {
   const outcome = await client.ask(clockQuery(), ['at'], signal);
@@ -96,7 +115,7 @@ async function uncounted(
       where: { tenant: client.tenant, table },
     });
   }
-  const base = { at, unit, grade: 'none', cells: new Map<Instant, SourceCell>(), calls: refused + 1 } as const;
+  const base = { at, unit, grade: 'none', cells: new Map<Instant, SourceCell>(), calls: spent + 1 } as const;
   if ('windows' in range) return { ...base, lower: undefined, upper: at, windows: range.windows };
   const { settleMs, lower, upper, retentionDays } = range;
   const settled = floorTo(at - BigInt(Math.ceil(settleMs / 1000)) * SECOND, MINUTE);
@@ -121,10 +140,15 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
   const outcome = await client.ask(cellQuery(query), PACKED_COLUMNS, signal);
   const packed = outcome.kind === 'rows' ? readPacked(outcome.rows) : undefined;
   if (packed) return { ...packed, calls: 1 };
+  if (outcome.kind === 'rows' && outcome.rows.length === 0) throw incomplete(client, query);
   if ('windows' in query.range) return gatherHalves(client, query, query.range.windows, signal);
   const bounds = await readBounds(client, query.table, query.range, signal);
   const whole = { ...bounds, items: [], calls: 2 };
-  if (bounds.firstRow === undefined) return whole;
+  if (bounds.firstRow === undefined) {
+    // A count of nothing is a single row, which no cap cuts: an answer that lacks it says nothing about the rows.
+    if (outcome.kind === 'rows') throw incomplete(client, query);
+    return whole;
+  }
   const from = floorTo(bounds.firstRow, HOUR);
   const { items, calls } = await gatherHalves(client, query, [{ from, to: bounds.upper }], signal);
   return { ...whole, items, calls: calls + 1 };
@@ -169,7 +193,7 @@ function onHours(range: ClockRange): ClockRange {
   return range.lower === undefined ? range : { ...range, lower: floorTo(range.lower, HOUR) };
 }
 
-async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
+async function unlessRejected<T>(ask: () => Promise<T>): Promise<T | undefined> {
   try {
     return await ask();
   } catch (error) {
@@ -177,6 +201,12 @@ async function unlessRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
     throw error;
   }
 }
+
+/** Whether a cell holds the proof that was requested: an engine may accept a function without computing it. */
+const PROVEN_BY: Readonly<Record<Exclude<Grade, 'none'>, (item: readonly string[]) => boolean>> = {
+  checksum: hasChecksums,
+  count: () => true,
+};
 
 function hasChecksums([, n, , s0, s1, x]: readonly string[]): boolean {
   if (!isNumber(s0) || !isNumber(s1) || !isNumber(x)) return false;
@@ -199,6 +229,18 @@ function sourceCell(item: readonly string[], unit: bigint, grade: Grade): readon
 
 function isNumber(text: string | undefined): boolean {
   return text !== undefined && /^-?\d+$/.test(text);
+}
+
+/** Every answer to a count ends with a row that has its total and the time; without it, missing hours would look deleted. */
+function incomplete(client: Client, query: CellQuery): SourceError {
+  return new SourceError(
+    `The source answered a count of ${query.table} without its total: the answer is not complete.`,
+    {
+      hint: 'Run again later. If the error persists, run `insights-etl doctor` and ask the vendor about the query endpoint.',
+      where: { tenant: client.tenant, table: query.table },
+      reason: 'unexpected',
+    },
+  );
 }
 
 function tooMuch(client: Client, query: CellQuery): SourceError {

@@ -7,6 +7,7 @@ import { scanEnvelope } from './envelope.ts';
 import type { EnvelopeResult } from './envelope.ts';
 import { parseRetryAfter } from './retry.ts';
 import type { Trouble } from './retry.ts';
+import { meaningOf } from './statuses.ts';
 
 export interface Credential {
   readonly header: 'X-API-KEY' | 'Authorization';
@@ -59,7 +60,7 @@ export async function sendOnce(call: Call): Promise<CallOutcome> {
   try {
     const response = await send(call, timer.signal).finally(call.onHead);
     timer.headArrived();
-    if (!response.ok) return failed(await readRefusal(call, response, timer.signal), seen);
+    if (meaningOf(response.status) !== 'answer') return failed(await readRefusal(call, response, timer.signal), seen);
     return await readAnswer(call, response, timer, seen);
   } catch (error) {
     timer.throwIfStopped();

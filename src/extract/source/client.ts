@@ -171,6 +171,7 @@ export function createClient(options: ClientOptions): Client {
         continue;
       }
       const state = {
+        query: job.query,
         attempt,
         attempts: settings.attempts,
         leftMs: deadline.leftMs(),

@@ -51,6 +51,12 @@ export function refusal(decision: Decision & { readonly why: string }, trouble: 
         where,
         reason: 'unexpected',
       });
+    case 'unusable':
+      return new SourceError(`The source gave no usable answer: ${describe(trouble)}.`, {
+        hint: 'Run again later. If the error persists, check the base URL with `insights-etl doctor`, and ask the vendor what the answer means.',
+        where,
+        reason: 'unusable',
+      });
     default:
       return new SourceError(`The source rejected the query: ${describe(trouble)}.`, {
         hint: 'Run `insights-etl doctor` to see what the source supports.',

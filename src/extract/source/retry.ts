@@ -2,6 +2,7 @@
  * Decides what to do about a failed call. Pure. There are four outcomes: retry after a wait, split the request, stop this
  * table, or stop this tenant.
  */
+import { meaningOf } from './statuses.ts';
 
 /** What went wrong with one call, as the client saw it. */
 export type Trouble =
@@ -25,6 +26,8 @@ export type Trouble =
   | { readonly kind: 'unexpected'; readonly reason: string };
 
 export interface RetryState {
+  /** The text of the query: a rejection counts only if it names a part of it. */
+  readonly query: string;
   /** Calls made, including the failed one. */
   readonly attempt: number;
   /** Calls that one query may take. */
@@ -44,14 +47,18 @@ export type Decision =
       /** All calls of the tenant wait. */ readonly throttled: boolean;
     }
   | { readonly next: 'split'; readonly by: 'rows' | 'bytes' | 'timeout' }
-  | { readonly next: 'stop-table'; readonly why: 'spent' | 'refused' | 'unexpected' | 'certificate' }
+  | { readonly next: 'stop-table'; readonly why: 'spent' | 'refused' | 'unusable' | 'unexpected' | 'certificate' }
   | { readonly next: 'stop-tenant'; readonly why: 'key' | 'scope' | 'tenant' };
 
 const TOO_LARGE = /E_QUERY_RESULT_SET_TOO_LARGE|80DA0003|-2133196797|E_RUNAWAY_QUERY|80DA0001/i;
 const DATA_SIZE = /data size/i;
 const LOW_MEMORY = /80DA0007|E_LOW_MEMORY_CONDITION/i;
-const REJECTED_QUERY = /BadRequest_|\bSYN\d|\bSEM\d|Syntax error|Semantic error/i;
-const RETRYABLE = new Set([408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524]);
+/** The engine could not parse the query, or knows a name in it as something else or not at all. */
+const REJECTION = /\b(?:SYN|SEM)\d{4}\b|\b(?:syntax|semantic) error\b/i;
+/** The engine's word for a request that it will never answer. */
+const BAD_REQUEST = /\bBad ?Request/i;
+/** A line of a query is recognised from this length on. */
+const LEAST_LINE = 12;
 
 const FIRST_WAIT_MS = 1000;
 /** The limit of our own back-off. The server may ask for a longer wait. */
@@ -75,25 +82,37 @@ export function decide(trouble: Trouble, state: RetryState): Decision {
     case 'engine':
       break;
   }
-  return byText(trouble.text, state) ?? retry(state, 0);
+  const decision = byText(trouble.text, state);
+  if (decision) return decision;
+  // A retry of what the engine calls a bad request would only repeat it.
+  return REJECTION.test(trouble.text) || BAD_REQUEST.test(trouble.text) ? UNUSABLE : retry(state, 0);
 }
 
 function byStatus(trouble: Trouble & { kind: 'status' }, state: RetryState): Decision {
   const { status, text, retryAfterMs } = trouble;
-  if (status === 401) return { next: 'stop-tenant', why: 'key' };
-  if (status === 403) return { next: 'stop-tenant', why: 'scope' };
-  if (status === 404) return { next: 'stop-tenant', why: 'tenant' };
-  if (status === 413) return { next: 'split', by: 'bytes' };
-  if (status === 504) return { next: 'split', by: 'timeout' };
-  if (status === 429) {
-    const wait = retryAfterMs ?? state.toNextMinuteMs;
-    return retry(state, wait, true);
+  const meaning = meaningOf(status);
+  switch (meaning) {
+    case 'key':
+    case 'scope':
+    case 'tenant':
+      return { next: 'stop-tenant', why: meaning };
+    case 'oversized':
+      return { next: 'split', by: 'bytes' };
+    case 'timeout':
+      return { next: 'split', by: 'timeout' };
+    case 'throttled':
+      return retry(state, retryAfterMs ?? state.toNextMinuteMs, true);
+    case 'answer':
+    case 'retry':
+    case 'failure':
+      break;
   }
   const decision = byText(text, state);
   if (decision) return decision;
-  if (RETRYABLE.has(status)) return retry(state, retryAfterMs ?? 0);
-  return { next: 'stop-table', why: 'refused' };
+  return meaning === 'retry' ? retry(state, retryAfterMs ?? 0) : UNUSABLE;
 }
+
+const UNUSABLE: Decision = { next: 'stop-table', why: 'unusable' };
 
 function byText(text: string, state: RetryState): Decision | undefined {
   if (TOO_LARGE.test(text)) return { next: 'split', by: DATA_SIZE.test(text) ? 'bytes' : 'rows' };
@@ -102,8 +121,22 @@ function byText(text: string, state: RetryState): Decision | undefined {
     const waited = retry(state, FIRST_WAIT_MS);
     return state.attempt > 1 || waited.next !== 'retry' ? { next: 'split', by: 'bytes' } : waited;
   }
-  if (REJECTED_QUERY.test(text)) return { next: 'stop-table', why: 'refused' };
+  if (isRejection(text, state.query)) return { next: 'stop-table', why: 'refused' };
   return undefined;
+}
+
+/**
+ * True when the engine says that it cannot run this very query: a syntax or semantic error that names one of its functions or
+ * quotes one of its lines. Any other text may be about something else, such as a proxy or another request.
+ */
+function isRejection(text: string, query: string): boolean {
+  if (!REJECTION.test(text)) return false;
+  const words = new Set(text.match(/\w+/g));
+  const functions = [...query.matchAll(/\b([a-z_]\w*)\(/gi)].map(([, name = '']) => name);
+  return (
+    functions.some((name) => words.has(name)) ||
+    query.split('\n').some((line) => line.length >= LEAST_LINE && text.includes(line))
+  );
 }
 
 /** Backs off with full jitter, but not for less than the server asks. Stops when attempts or time are used up. */

@@ -9,10 +9,10 @@ import type { Instant } from '../../kernel/instant.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
-import { sqlText } from '../../kernel/sql.ts';
+import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { asCount, asFingerprint, asFlag, asInstant, asOneOf, asText } from './cells.ts';
 import type { Ledger } from './ledger.ts';
-import { HOUR_STATES } from '../../model/coverage.ts';
+import { HOUR_STATES, betterGrades } from '../../model/coverage.ts';
 import type { Grade, HourState } from '../../model/coverage.ts';
 import {
   BULK_SQL,
@@ -51,6 +51,10 @@ export interface SourceComparison {
   readonly hours: ReadonlyMap<Instant, Fingerprint>;
   /** The source deletes rows older than this, so nothing can be proven or disproven before it. */
   readonly retentionEdge?: Instant;
+  /** An hour that ends later is not over, even if `upper` is later. @default `upper` */
+  readonly overTo?: Instant;
+  /** An hour that is not over is `open` even if it differs: nothing was loaded before this comparison. @default false */
+  readonly onlyCompares?: boolean;
 }
 
 /** Hours by state. */
@@ -92,8 +96,9 @@ export async function heldHours(
 
 /**
  * Records a comparison for every hour of `[lower, upper)`, including the empty ones. An hour is `verified` only when its account
- * equals the source's fingerprint (grade `count`: its row count). An hour that was covered beyond `upper` is not changed: the
- * source's clock stepped back. Returns how many of the compared hours are in each state, plus all expired hours of the table.
+ * equals the source's fingerprint (grade `count`: its row count), and when it is over. An hour that was covered beyond `upper` is
+ * not changed: the source's clock stepped back. Nor is an hour that was verified with a better grade, unless this comparison
+ * contradicts it: its grade and its date stay until it is compared with that grade again. Returns how many of the compared hours are in each state, plus all expired hours of the table.
  */
 export async function recordComparison(
   ledger: Ledger,
@@ -109,7 +114,7 @@ async function compare(
   ledger: Ledger,
   tenant: string,
   table: TableName,
-  { at, lower, upper, grade, hours, retentionEdge }: SourceComparison,
+  { at, lower, upper, grade, hours, retentionEdge, overTo = upper, onlyCompares = false }: SourceComparison,
   run: string,
 ): Promise<StateCounts> {
   const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
@@ -143,23 +148,26 @@ async function compare(
     `create or replace temp table outcome as
      select
        hour, covered_to, source,
-       -- It was proven, and the source is now deleting its rows: the proof is still valid.
-       coalesce(was = 'verified' and hour < ${edge} and not is_equal, false) as keeps_proof,
+       coalesce(is_equal, ${isEmpty}) as is_proven,
+       -- It was proven, and the source is now deleting its rows: the proof is still valid. So is a better proof that agrees.
+       coalesce(was = 'verified' and hour < ${edge} and not is_equal, false)
+         or coalesce(was = 'verified' and was_grade in (${sqlTexts(betterGrades(grade))}) and is_equal, false) as keeps_proof,
        case
-         when coalesce(is_equal, ${isEmpty}) then case when covered_to < ends_at then 'open' else 'verified' end
+         when is_proven then case when covered_to < ends_at or ends_at > ${instantSql(overTo)} then 'open' else 'verified' end
+         when ${onlyCompares} and (covered_to < ends_at or ends_at > ${instantSql(overTo)}) then 'open'
          when ends_at <= ${edge} then 'expired'
          else 'partial'
        end as state
      from (
        select
-         compared.*, ${hourEndSql('compared.hour')} as ends_at, hours.state as was,
+         compared.*, ${hourEndSql('compared.hour')} as ends_at, hours.state as was, hours.grade as was_grade,
          case when hours.hour is not null then ${isEqual} end as is_equal
        from compared
        left join hours on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = compared.hour
        where hours.covered_to is null or hours.covered_to <= compared.covered_to
      )`,
   );
-  const proven = `outcome.state in ('verified', 'open')`;
+  const proven = `outcome.is_proven`;
   await ledger.run(
     `merge into hours using (select * from outcome where not keeps_proof) as outcome
      on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = outcome.hour
@@ -171,7 +179,8 @@ async function compare(
        checked_at = ${instantSql(at)},
        verified_at = case
          when outcome.state <> 'verified' then null
-         when hours.state = 'verified' and hours.source is not distinct from outcome.source then hours.verified_at
+         when hours.state = 'verified' and hours.grade = ${sqlText(grade)} and hours.source is not distinct from outcome.source
+           then hours.verified_at
          else ${instantSql(at)}
        end,
        -- An expired hour keeps the run that found the loss, which is reported once.
@@ -195,10 +204,11 @@ async function compare(
  * that now equals that answer is proven. `hours` is a select of them. Runs inside the caller's transaction.
  */
 export async function judgeBySource(ledger: Ledger, tenant: string, table: TableName, hours: string): Promise<void> {
+  const isOpen = `(covered_to < ${hourEndSql('hour')} or ${hourEndSql('hour')} > ${ledger.nowSql()})`;
   await ledger.run(
     `update hours set
-       state = case when covered_to < ${hourEndSql('hour')} then 'open' else 'verified' end,
-       verified_at = case when covered_to < ${hourEndSql('hour')} then null else coalesce(verified_at, checked_at) end
+       state = case when ${isOpen} then 'open' else 'verified' end,
+       verified_at = case when ${isOpen} then null else coalesce(verified_at, checked_at) end
      where ${tableFilterSql(tenant, table)} and hour in (${hours}) and state in ('unchecked', 'partial')
        and source is not null
        and case grade when 'checksum' then ${accountSql('hours')} = source when 'count' then ${accountRowsSql('hours')} = source.n else false end`,

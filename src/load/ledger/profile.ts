@@ -16,7 +16,7 @@ const PROFILE = z.object({
   byteCap: z.number().optional(),
   /** When a cap was last learnt. */
   capsAt: z.string().optional(),
-  /** The best grade that the endpoint allows, per table. */
+  /** The grade of the last comparison, per table. Every run asks for the best one; a rejection that repeats this is believed at once. */
   grades: perTable(z.enum(GRADES)),
   /** Bytes received ÷ bytes estimated, per table. */
   wireRatios: perTable(z.number()),

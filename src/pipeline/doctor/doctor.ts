@@ -26,8 +26,6 @@ import { openSource } from '../tenant.ts';
 /** With a larger difference the schedule runs at unexpected times. Loading itself follows the source's clock. */
 const SKEW_MS = 120_000;
 
-const PROOF = 'proof';
-
 export interface DoctorOptions {
   /** Calls that it may send for each tenant. */
   readonly maxCalls: number;
@@ -62,11 +60,7 @@ export async function doctor(
     const endpoint: Endpoint = { client, tenant, maxRows: page.maxRows, settleMinutes, signal, facts };
     try {
       const { pinnedTenantId } = await readProfile(ledger, tenant.id);
-      for await (const check of examine(client, tenant, pinnedTenantId, runtime, signal)) {
-        add(check);
-        // A table that fell back to counting goes back to checksums only here.
-        if (check.name === PROOF && check.ok) await updateProfile(ledger, tenant.id, { grades: {} });
-      }
+      for await (const check of examine(client, tenant, pinnedTenantId, runtime, signal)) add(check);
       for await (const check of examineEndpoint(endpoint)) add(check);
     } catch (error) {
       const { failure, message, hint } = reported(error);
@@ -188,12 +182,14 @@ function proofCheck([h, s, x, bucket]: readonly string[]): DoctorCheck {
   const expected = Number.parseInt(digest.slice(0, 4), 16) % HASH_BUCKETS;
   const works = h === digest && s === first && x === first && bucket === String(expected);
   return {
-    name: PROOF,
+    name: 'proof',
     ok: works,
     detail: works
       ? 'the fingerprint functions work, so hours are proven by checksum'
       : 'the fingerprint functions give another result than expected',
-    ...(works ? {} : { hint: 'Runs prove hours by counting rows instead, and report the grade `count`.' }),
+    ...(works
+      ? {}
+      : { hint: 'If the source rejects these functions, runs count rows instead and report the grade `count`.' }),
   };
 }
 

@@ -1,7 +1,7 @@
 /** `verify`, `repair` and `backup`: compare the lake with its ledger and the source, rebuild the ledger, copy the lake. */
 import type { Config } from '../../config/config.ts';
 import { onDisk } from '../../kernel/files.ts';
-import { formatInstant } from '../../kernel/instant.ts';
+import { HOUR, formatInstant } from '../../kernel/instant.ts';
 import { countHours } from '../../load/ledger/reach.ts';
 import { lossesOf } from '../../load/ledger/losses.ts';
 import { openLedger } from '../../load/ledger/ledger.ts';
@@ -16,6 +16,7 @@ import { exitCodeOf, reportedLoss } from '../failure.ts';
 import { eachTable } from '../each-table.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import type { RunRequest } from '../request.ts';
+import { overTo } from '../table-work.ts';
 import type { TableWork } from '../table-work.ts';
 import { compareTable, recordView } from '../sync-table.ts';
 
@@ -39,18 +40,22 @@ export async function verifyLake(
     const { tenant, table } = work;
     const files = await verifyFiles(ledger, { tenants: [tenant], tables: [table], deep, signal });
     const { view, held, found } = await compareTable(work);
-    await recordView(work, view, held);
+    await recordView(work, view, held, { onlyCompares: true });
+    // The running hour goes on: what came since the last run is no difference yet.
+    const over = overTo(view, runtime.now());
     return {
       tenant,
       table,
       filesRead: deep ? files.files : 0,
       filesDamaged: files.faults.map(({ file, fault }) => ({ file, problem: fault })),
       hours: await countHours(ledger, tenant, table),
-      differing: found.stale.map(({ from, rows, heldRows }) => ({
-        hour: formatInstant(from),
-        source: rows,
-        lake: heldRows,
-      })),
+      differing: found.stale
+        .filter(({ from }) => from + HOUR <= over)
+        .map(({ from, rows, heldRows }) => ({
+          hour: formatInstant(from),
+          source: rows,
+          lake: heldRows,
+        })),
     };
   };
   // The ledger records which command found an hour expired.

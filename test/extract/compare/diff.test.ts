@@ -80,6 +80,15 @@ describe('an hour is stale when source and account differ', () => {
     expect(found.stale).toMatchObject([{ from: start + 3n * MINUTE, to: start + 4n * MINUTE, reason: 'new' }]);
   });
 
+  test('never when the source does not count: that does not mean that it is empty', () => {
+    expect(diff(view({}, { grade: 'none' }), held({ 0: [5] }))).toEqual({
+      stale: [],
+      balanced: [],
+      notComparable: [],
+      emptyGaps: [],
+    });
+  });
+
   test('not when neither side has a row', () => {
     expect(diff(view({}), held({ 3: [0] }))).toMatchObject({ stale: [], balanced: [hour(3)] });
   });
@@ -143,8 +152,17 @@ describe('mass loss is detected', () => {
     expect(massLoss(view({ 0: [0], 1: [900] }), held({ 0: [300], 1: [600] }), limits)).toHaveLength(1);
   });
 
+  test('however few the rows are, when the source has none in any hour where the lake has some', () => {
+    const lost = [{ from: start, to: hour(31), heldRows: 3, lostRows: 3 }];
+    expect(massLoss(view({}), held({ 0: [1], 30: [2], 12: [0] }), limits)).toEqual(lost);
+    expect(massLoss(view({ 5: [900] }), held({ 0: [1], 30: [2] }), limits)).toEqual(lost);
+    expect(massLoss(view({ 30: [1] }), held({ 0: [1], 30: [2] }), limits)).toEqual([]);
+    expect(massLoss(view({}), held({ 0: [0] }), limits)).toEqual([]);
+    expect(massLoss(view({}), held({ 0: [3] }), { ...limits, retentionEdge: hour(1) })).toEqual([]);
+  });
+
   test('but not for few rows, a small share, new hours, or expired rows', () => {
-    expect(massLoss(view({}), held({ 0: [99] }), limits)).toEqual([]);
+    expect(massLoss(view({ 1: [9] }), held({ 0: [99], 1: [9] }), limits)).toEqual([]);
     expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }), limits)).toEqual([]);
     expect(massLoss(view({ 0: [900] }), held({ 0: [1000] }), { ...limits, maxShare: 0.05 })).toHaveLength(1);
     expect(massLoss(view({ 0: [900] }), new Map(), limits)).toEqual([]);

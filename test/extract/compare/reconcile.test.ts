@@ -116,6 +116,15 @@ describe('a cut answer is never mistaken for a smaller source', () => {
     },
   );
 
+  test('an answer without any row is refused at once: a count of nothing has a row too', async () => {
+    const empty = await start({
+      ...base,
+      faults: [{ match: { kind: 'summary' }, times: null, reply: { kind: 'silent-truncation', rows: 0 } }],
+    });
+    await expect(readSource(empty.client, everything)).rejects.toThrow(/count of Events without its total/);
+    expect(empty.calls()).toBe(1);
+  });
+
   test('under a byte cap the range is halved', async () => {
     const capped = await start({ ...base, byteCap: 8000 });
     const view = await readSource(capped.client, everything);
@@ -144,14 +153,42 @@ describe('without checksums', () => {
       faults: [{ times: null, reply: { kind: 'refused-function', name: 'binary_all_xor' } }],
     });
     const view = await readSource(refusing.client, everything);
-    expect(view).toMatchObject({ grade: 'count', calls: 2 });
+    expect(view).toMatchObject({ grade: 'count', calls: 3 });
     for (const [hour, { rows, first = 0n, last = 0n, fingerprint }] of view.cells) {
       expect(rows).toBe(truth.cells.get(hour)?.rows);
       expect(first >= hour && first <= last && last < hour + HOUR).toBe(true);
       expect(fingerprint).toEqual({ ...EMPTY, rows: BigInt(rows) });
     }
-    const again = await readSource(refusing.client, { ...everything, grade: 'count' });
-    expect(again.calls).toBe(1);
+    const again = await readSource(refusing.client, { ...everything, lastGrade: 'count' });
+    expect(again).toMatchObject({ grade: 'count', calls: 2 });
+  });
+
+  test('a rejection that the engine does not repeat weakens nothing', async () => {
+    const once = await start({ ...base, faults: [{ reply: { kind: 'refused-function', name: 'binary_all_xor' } }] });
+    expect(await readSource(once.client, everything)).toMatchObject({
+      grade: 'checksum',
+      cells: truth.cells,
+      calls: 2,
+    });
+  });
+
+  test('where counting is rejected too, only the clock is known, and no hour is compared', async () => {
+    const refusing = await start({
+      ...base,
+      faults: [{ match: { query: 'summarize' }, times: null, reply: { kind: 'refused-function', name: 'count' } }],
+    });
+    const view = await readSource(refusing.client, everything);
+    expect(view).toMatchObject({ grade: 'none', at: now, calls: 5 });
+    expect(view.cells.size).toBe(0);
+    expect((await readSource(refusing.client, { ...everything, lastGrade: 'none' })).calls).toBe(3);
+  });
+
+  test('any other failure is thrown: it says nothing about the functions', async () => {
+    for (const status of [400, 402, 405, 409, 410, 415, 422, 451, 501, 505, 508]) {
+      const failing = await start({ rows: 1, days: 1, faults: [{ times: null, reply: { kind: 'status', status } }] });
+      await expect(readSource(failing.client, everything)).rejects.toMatchObject({ reason: 'unusable' });
+      expect(failing.calls()).toBe(1);
+    }
   });
 });
 

@@ -255,8 +255,8 @@ describe('an error says what happened, where, and what to do next', () => {
     [401, 'auth', /rejected the key/],
     [403, 'auth', /lacks a scope/],
     [404, 'auth', /does not know tenant "demo"/],
-    [400, 'source', /rejected the query: status 400, SEM0100: unknown function/],
-    [302, 'source', /rejected the query: status 302/],
+    [400, 'source', /gave no usable answer: status 400, SEM0100: unknown function/],
+    [302, 'source', /gave no usable answer: status 302/],
   ])('status %i', async (status, kind, message) => {
     const { client, server } = await bench([
       json({ title: 'SEM0100', detail: 'unknown function' }, status, { location: 'http://127.0.0.1:9/' }),

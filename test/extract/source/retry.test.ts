@@ -2,7 +2,15 @@ import { describe, expect, test } from 'vitest';
 import { decide, parseRetryAfter } from '../../../src/extract/source/retry.ts';
 import type { Decision, RetryState, Trouble } from '../../../src/extract/source/retry.ts';
 
-const first: RetryState = { attempt: 1, attempts: 8, leftMs: 1_800_000, random: 0.5, toNextMinuteMs: 20_000 };
+const QUERY = 'Events\n| extend h = hash_md5(tolower(eventId))\n| summarize n = count(), x = binary_all_xor(h)';
+const first: RetryState = {
+  query: QUERY,
+  attempt: 1,
+  attempts: 8,
+  leftMs: 1_800_000,
+  random: 0.5,
+  toNextMinuteMs: 20_000,
+};
 
 function status(code: number, text = '', retryAfterMs?: number): Trouble {
   return { kind: 'status', status: code, text, retryAfterMs };
@@ -13,7 +21,7 @@ function after(trouble: Trouble, state: Partial<RetryState> = {}): Decision {
 }
 
 describe('retries', () => {
-  test.each([408, 500, 502, 503, 520, 521, 522, 523, 524])('after a %i with any body', (code) => {
+  test.each([408, 425, 499, 500, 502, 503, 507, 520, 524, 525, 530, 598])('after a %i with any body', (code) => {
     expect(after(status(code, '<html>'))).toEqual({ next: 'retry', afterMs: 500, throttled: false });
   });
 
@@ -76,11 +84,35 @@ describe('gives up', () => {
     expect(after(status(404))).toEqual({ next: 'stop-tenant', why: 'tenant' });
   });
 
-  test('the table, when the query is rejected, even if the engine reports it with a 200 or a 500', () => {
-    expect(after(status(400))).toEqual({ next: 'stop-table', why: 'refused' });
-    expect(after(status(302))).toEqual({ next: 'stop-table', why: 'refused' });
-    expect(after(status(500, 'Semantic error: SEM0100'))).toEqual({ next: 'stop-table', why: 'refused' });
-    expect(after({ kind: 'engine', text: 'SYN0002' })).toEqual({ next: 'stop-table', why: 'refused' });
+  const refused = { next: 'stop-table', why: 'refused' };
+  const unusable = { next: 'stop-table', why: 'unusable' };
+
+  test.each([
+    "BadRequest_SemanticError: Semantic error: SEM0260: Unknown function: 'binary_all_xor'.",
+    'SEM0219: hash_md5() is not supported here',
+    'Syntax error: SYN0002: A recognition error occurred in | extend h = hash_md5(tolower(eventId))',
+    'Syntax error in the query: | summarize n = count(), x = binary_all_xor(h)',
+  ])('the query, when the engine rejects it and names a part of it, in whatever status: %s', (text) => {
+    for (const code of [400, 422, 500, 501]) expect(after(status(code, text))).toEqual(refused);
+    expect(after({ kind: 'engine', text })).toEqual(refused);
+  });
+
+  test.each([
+    '',
+    'Semantic error',
+    'Semantic error: SEM0100',
+    "SEM0260: Unknown function: 'another_function'.",
+    'BadRequest: the request is invalid',
+    'binary_all_xor and hash_md5 are unavailable, said a proxy',
+  ])('the table, when a rejection does not name a part of the query: %s', (text) => {
+    for (const code of [400, 422]) expect(after(status(code, text))).toEqual(unusable);
+    expect(after(status(500, text)).next).toBe('retry');
+  });
+
+  test('the table, when the engine calls the request bad in a 200, or the answer cannot be understood', () => {
+    expect(after({ kind: 'engine', text: '{"error":{"code":"BadRequest","message":"invalid"}}' })).toEqual(unusable);
+    expect(after({ kind: 'engine', text: 'BadRequest_SemanticError' })).toEqual(unusable);
+    expect(after({ kind: 'engine', text: 'SYN0002' })).toEqual(unusable);
     expect(after({ kind: 'unexpected', reason: 'no rows' })).toEqual({ next: 'stop-table', why: 'unexpected' });
   });
 });

@@ -112,6 +112,64 @@ describe('a comparison with the source', () => {
   });
 });
 
+describe('a proof that was obtained with a better grade', () => {
+  const proofs = ({ ledger }: Scratch) =>
+    ledger.rawRows(`select state, grade, verified_at::varchar as at from hours where hour = '2026-07-03T01:00:00Z'`);
+  const kept = [{ state: 'verified', grade: 'checksum', at: '2026-07-04 00:00:00+00' }];
+  const later = { at: at('2026-07-09T00:00:00Z') };
+
+  test('stays, with its date, when a weaker comparison agrees', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS);
+    await compare(lake, sourceHours(ROWS));
+    const counts = await compare(lake, sourceHours(ROWS), { ...later, grade: 'count' });
+    expect(counts).toMatchObject({ verified: 6 });
+    expect(await proofs(lake)).toEqual(kept);
+    await compare(lake, sourceHours(ROWS), { ...later, grade: 'checksum' });
+    expect(await proofs(lake)).toEqual(kept);
+  });
+
+  test('ends when a weaker comparison contradicts it, and comes back with the better one', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS);
+    await compare(lake, sourceHours(ROWS));
+    await compare(lake, sourceHours(ROWS.slice(1)), { ...later, grade: 'count' });
+    expect(await proofs(lake)).toEqual([{ state: 'partial', grade: 'count', at: null }]);
+    await compare(lake, sourceHours(ROWS), { ...later, grade: 'count' });
+    expect(await proofs(lake)).toEqual([{ state: 'verified', grade: 'count', at: '2026-07-09 00:00:00+00' }]);
+    await compare(lake, sourceHours(ROWS), { at: at('2026-07-10T00:00:00Z') });
+    expect(await proofs(lake)).toEqual([{ state: 'verified', grade: 'checksum', at: '2026-07-10 00:00:00+00' }]);
+  });
+});
+
+describe('an hour that is not over', () => {
+  const overTo = at('2026-07-03T05:30:00Z');
+
+  test('is open, whatever the end of the comparison', async () => {
+    await using lake = await scratchLake();
+    await load(lake, span(FROM, TO), ROWS);
+    expect(await compare(lake, sourceHours(ROWS), { overTo })).toMatchObject({ verified: 5, open: 1 });
+    expect(await states(lake)).toMatchObject({ 4: 'verified', 5: 'open' });
+    expect(await compare(lake, sourceHours(ROWS))).toMatchObject({ verified: 6, open: 0 });
+  });
+
+  test('is open and not partial where it differs, for a caller that loads nothing', async () => {
+    await using lake = await scratchLake();
+    const late = [...ROWS, event('d', '2026-07-03T05:10:00Z')];
+    await load(lake, span(FROM, '2026-07-03T05:05:00Z'), ROWS);
+    const upper = at('2026-07-03T05:20:00Z');
+    expect(await compare(lake, sourceHours(late), { upper, overTo: upper, onlyCompares: true })).toMatchObject({
+      verified: 5,
+      partial: 0,
+      open: 1,
+    });
+    // What was not loaded is not covered: a later comparison finds it.
+    const hour = (await heldHours(lake.ledger, TENANT, 'Events')).get(at('2026-07-03T05:00:00Z'));
+    expect(hour?.coveredTo).toBe(at('2026-07-03T05:05:00Z'));
+    expect(await compare(lake, sourceHours(late), { upper, overTo: upper })).toMatchObject({ verified: 5, partial: 1 });
+  });
+});
+
 describe('behind the retention edge', () => {
   test('a proof stays valid, and an hour that was never proven is expired', async () => {
     await using lake = await scratchLake();
