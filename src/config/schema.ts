@@ -96,7 +96,12 @@ const deletes = {
   maxShare: share.describe(
     'Share of the compared rows that may vanish in one run. Beyond it, the table is not changed and the run fails.',
   ),
-  minRows: z.int().min(0).describe('Fewer vanished rows than this are never treated as a mass loss.'),
+  minRows: z
+    .int()
+    .min(0)
+    .describe(
+      'Fewer vanished rows than this are not treated as a mass loss, unless the source has no row left in any compared hour.',
+    ),
 };
 const quarantine = {
   maxShare: share.describe('Share of unloadable rows beyond which a whole page is refused.'),

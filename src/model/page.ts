@@ -25,6 +25,8 @@ export interface Page {
   readonly rows: number | undefined;
   /** Estimated bytes of the answer. */
   readonly bytes: number;
+  /** The counted page that this one is a part of, and the rows that the source counted in it. */
+  readonly counted?: { readonly id: string; readonly rows: number };
   /** Contains an hour whose rows the source is deleting: fewer rows than counted do not mean that the answer was cut off. */
   readonly atRetentionEdge?: boolean;
 }

@@ -37,7 +37,7 @@ export function pageText(page: Page): PageText {
 
 function readPage(value: unknown): Page | undefined {
   if (!isJsonObject(value)) return undefined;
-  const { id, rows, bytes, hash, atRetentionEdge } = value;
+  const { id, rows, bytes, hash, counted, atRetentionEdge } = value;
   const windows = readWindows(value['windows']);
   if (typeof id !== 'string' || typeof bytes !== 'number' || !windows) return undefined;
   const range = isJsonObject(hash) ? { from: Number(hash['from']), to: Number(hash['to']) } : undefined;
@@ -47,6 +47,7 @@ function readPage(value: unknown): Page | undefined {
     rows: typeof rows === 'number' ? rows : undefined,
     bytes,
     ...(range ? { hash: range } : {}),
+    ...(isJsonObject(counted) ? { counted: { id: String(counted['id']), rows: Number(counted['rows']) } } : {}),
     ...(atRetentionEdge === true ? { atRetentionEdge } : {}),
   };
 }

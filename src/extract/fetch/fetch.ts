@@ -20,6 +20,7 @@ import type { PageWriter } from './page-file.ts';
 import { planPages } from '../plan/plan.ts';
 import type { Caps } from '../plan/plan.ts';
 import { labelled, splitPage } from '../plan/split.ts';
+import { refuseShortPages } from './recount.ts';
 
 export interface FetchOptions {
   readonly client: Client;
@@ -72,7 +73,7 @@ export async function fetchBatch(landing: Landing, options: FetchOptions): Promi
   try {
     const job = new FetchJob(landing, options, stop);
     const planned = landing.batch.pages.filter((page) => !landing.landed.has(page.id)).length;
-    const outcome = await job.fetchAll(landing.batch.pages, 0);
+    const outcome = await job.fetchWhole();
     if (outcome.refused[0] && outcome.landed.length === 0) throw outcome.refused[0];
     return { ...outcome, batch: landing.batch, planned, caps: job.caps };
   } catch (error) {
@@ -111,6 +112,14 @@ class FetchJob {
 
   get caps(): Caps {
     return this.#learner.caps;
+  }
+
+  /** Fetches all pages, and refuses those that have fewer rows than the source counts. */
+  async fetchWhole(): Promise<Outcome> {
+    const outcome = await this.fetchAll(this.#landing.batch.pages, 0);
+    const failed = new Set(outcome.refused.map(({ page }) => page));
+    const { landed, refused, calls } = await refuseShortPages(this.#counting, this.#landing, outcome.landed, failed);
+    return { landed, refused: [...outcome.refused, ...refused], splits: outcome.splits + calls };
   }
 
   /** The first failure stops the other pages. It is thrown when all of them have ended. */

@@ -31,6 +31,8 @@ export interface Landing {
   commit(page: Page, writer: PageWriter, answer: PageAnswer): Promise<LandedPage>;
   /** Replaces a page by its children, durably, and removes its file if it had landed. */
   replace(page: Page, children: readonly Page[]): Promise<void>;
+  /** Replaces landed pages whose answers will not be used by others that are to be fetched, durably, and removes their files. */
+  takeBack(pages: readonly Page[], instead: readonly Page[]): Promise<void>;
   /** Reduces the batch to this part of it, durably, and removes the files of all other pages, which are merged. */
   narrow(remainder: Batch): Promise<void>;
   /** Removes the folder, because the batch is merged or given up. */
@@ -129,6 +131,24 @@ function landing(files: Files, folder: string, start: Batch, run: string, landed
       const step = replaceAfter(last, page, children);
       last = step.catch(() => {});
       return step;
+    },
+    async takeBack(pages, instead) {
+      const ids = new Set(pages.map(({ id }) => id));
+      const [first] = pages;
+      await rewrite({
+        ...batch,
+        pages: batch.pages.flatMap((page) => {
+          if (!ids.has(page.id)) return [page];
+          return page.id === first?.id ? instead : [];
+        }),
+      });
+      // A page that takes its own place is still named in batch.json.
+      for (const id of ids) {
+        const file = landed.get(id)?.file;
+        if (file === undefined) continue;
+        landed.delete(id);
+        await onDisk(folder, () => files.rm(file, { force: true }));
+      }
     },
     narrow: rewrite,
     remove: () => onDisk(folder, () => files.rm(folder, { recursive: true, force: true })),

@@ -22,10 +22,12 @@ export function splitPage(page: Page, parts = 2): Page[] | undefined {
   );
 }
 
-/** Names children after their parent. */
+/** Names children after their parent. They keep its count, so that they can be checked together. */
 export function labelled(parent: Page, children: readonly Omit<Page, 'id'>[]): Page[] {
   const edge = parent.atRetentionEdge ? { atRetentionEdge: true } : {};
-  return children.map((child, k) => ({ ...child, ...edge, id: `${parent.id}.${k}` }));
+  const counted = parent.counted ?? (parent.rows === undefined ? undefined : { id: parent.id, rows: parent.rows });
+  const origin = counted ? { counted } : {};
+  return children.map((child, k) => ({ ...child, ...edge, ...origin, id: `${parent.id}.${k}` }));
 }
 
 function byHash(page: Page, range: HashRange, parts: number): Page[] | undefined {

@@ -128,6 +128,25 @@ export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys
   return lines.join('\n');
 }
 
+/** Columns of `countQuery`'s one row, in order. */
+export const COUNT_COLUMNS = ['n', 'at'] as const;
+
+/** Counts the rows that the queries of some pages select. Answer: `COUNT_COLUMNS`. */
+export function countQuery(table: TableName, pages: readonly Page[]): string {
+  const conditions = pages.map(({ windows, hash }) => {
+    const inside = windows.map(windowKql).join(' or ');
+    return hash ? `((${inside}) and bucket >= ${whole(hash.from)} and bucket < ${whole(hash.to)})` : inside;
+  });
+  const isHashed = pages.some(({ hash }) => hash !== undefined);
+  return [
+    table,
+    ...(isHashed ? [`| extend bucket = ${bucketKql(table)}`] : []),
+    `| where ${conditions.join(' or ')}`,
+    '| summarize n = count()',
+    '| project n = tostring(n), at = tostring(now())',
+  ].join('\n');
+}
+
 /** Only the source's clock. Answer: `at`. */
 export function clockQuery(): string {
   return 'print at = tostring(now())';

@@ -11,19 +11,36 @@ export interface Packed {
   readonly items: readonly (readonly string[])[];
 }
 
-/** `undefined` when cells or the meta row are missing, because the answer was cut. */
+/** Every cell begins with three whole numbers: cell, rows and bytes, or cell, bucket and rows. */
+const NUMBERS_OF_A_CELL = 3;
+
+/**
+ * `undefined` when the answer is not complete, because it was cut or is not an answer to the query: it must have exactly one meta
+ * row, and as many readable cells as that row says.
+ */
 export function readPacked(rows: readonly (readonly unknown[])[]): Packed | undefined {
   const items: string[][] = [];
   let meta: Omit<Packed, 'items'> | undefined;
-  let total = -1;
+  let total: number | undefined;
   for (const [part, at, lower, upper, count] of rows) {
-    if (typeof part === 'string' && part !== '') for (const item of part.split(';')) items.push(item.split(' '));
+    if (typeof part === 'string' && part !== '') {
+      for (const item of part.split(';')) items.push(item.split(' '));
+      continue;
+    }
     const [now, to] = [instantOf(at), instantOf(upper)];
-    if (now === undefined || to === undefined) continue;
+    if (meta || now === undefined || to === undefined) return undefined;
     meta = { at: now, lower: instantOf(lower), upper: to };
-    total = Number(count);
+    total = isWhole(String(count)) ? Number(count) : undefined;
   }
-  return meta && items.length === total ? { ...meta, items } : undefined;
+  const isReadable = items.every((item) => {
+    const numbers = item.slice(0, NUMBERS_OF_A_CELL);
+    return numbers.length === NUMBERS_OF_A_CELL && numbers.every(isWhole);
+  });
+  return meta && isReadable && items.length === total ? { ...meta, items } : undefined;
+}
+
+function isWhole(text: string): boolean {
+  return /^-?\d+$/.test(text);
 }
 
 function instantOf(cell: unknown): Instant | undefined {

@@ -143,14 +143,56 @@ describe('every counted row lands', () => {
 });
 
 describe('fewer rows than counted', () => {
-  test('are accepted when the parts have no more rows, because rows vanished in the meantime', async () => {
+  test('are accepted when the parts have no more rows and the source now counts no more, because rows vanished', async () => {
     const source = await start(base);
     const windows = [{ from: now - 100n * HOUR, to: now - 50n * HOUR }];
     const landing = await createLanding(await scratch(), onePage(windows, 10_000), 'r');
     const fetched = await fetchBatch(landing, source.options());
-    expect(fetched).toMatchObject({ planned: 1, splits: 2 });
+    expect(fetched).toMatchObject({ planned: 1, splits: 3, refused: [] });
     expect(fetched.landed).toHaveLength(2);
-    expect(source.calls()).toBe(3);
+    expect(source.calls()).toBe(4);
+  });
+
+  test('are refused when the source still counts more, and the page is fetched whole the next time', async () => {
+    const source = await start({
+      ...base,
+      faults: [{ match: { kind: 'page' }, times: 3, reply: { kind: 'stale-replica', share: 0.5 } }],
+    });
+    const windows = [{ from: now - 100n * HOUR, to: now - 50n * HOUR }];
+    const { landed: whole } = await fetchBatch(
+      await createLanding(await scratch(), onePage(windows, undefined), 'r'),
+      (await start(base)).options(),
+    );
+    const rows = whole[0]?.rows ?? 0;
+    const landing = await createLanding(await scratch(), onePage(windows, rows), 'r');
+    await expect(fetchBatch(landing, source.options())).rejects.toThrow(
+      new RegExp(`fewer than it had counted, and counts ${rows} there`),
+    );
+    expect(landing.batch.pages).toMatchObject([{ id: 'p1', windows, rows }]);
+    expect(await readdir(landing.folder)).toEqual(['batch.json']);
+    expect(await fetchBatch(landing, source.options())).toMatchObject({ landed: [{ rows }], refused: [], splits: 0 });
+  });
+
+  test('in hash parts are refused too, together', async () => {
+    const source = await start({
+      ...base,
+      faults: [{ match: { kind: 'page' }, times: null, reply: { kind: 'stale-replica', share: 0.5 } }],
+    });
+    const second = now - 30n * HOUR;
+    const rows = Array.from({ length: 40 }, (_, k) => ({
+      eventId: `a0000000-0000-4000-8000-0000000000${k + 10}`,
+      timestamp: '2026-03-19T04:30:00.5Z',
+      tenantId: 'demo',
+      eventType: 'x',
+      operationId: 'o',
+      properties: {},
+    }));
+    await source.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows });
+    const landing = await createLanding(await scratch(), onePage([{ from: second, to: second + SECOND }], 40), 'r');
+    await expect(fetchBatch(landing, source.options())).rejects.toThrow(
+      /fewer than it had counted, and counts 40 there/,
+    );
+    expect(landing.batch.pages).toMatchObject([{ id: 'p1', rows: 40 }]);
   });
 
   test('are accepted at once at the retention edge', async () => {

@@ -48,6 +48,7 @@ describe('the parts of a page', () => {
       bytes: 10,
       atRetentionEdge: true,
     };
+    const counted = { id: 'p', rows: 5 };
     expect(splitPage(page)).toEqual([
       {
         id: 'p.0',
@@ -55,6 +56,7 @@ describe('the parts of a page', () => {
         rows: undefined,
         bytes: 5,
         atRetentionEdge: true,
+        counted,
       },
       {
         id: 'p.1',
@@ -62,6 +64,7 @@ describe('the parts of a page', () => {
         rows: undefined,
         bytes: 5,
         atRetentionEdge: true,
+        counted,
       },
     ]);
     let small: Page = page;

@@ -5,6 +5,7 @@ import {
   bucketQuery,
   cellQuery,
   clockQuery,
+  countQuery,
   pageQuery,
   probeQuery,
 } from '../../../src/extract/source/kql.ts';
@@ -73,6 +74,7 @@ function* queriesOf(table: TableName): Generator<Query> {
       const columns = TABLES[table].columns.map(({ name }) => `${name}: string`);
       yield [`page of ${table}`, pageQuery(table, page, 500_000, dropKeys), columns];
       const part: Page = { ...page, windows: list.slice(0, 1), hash: { from: 0, to: 32_768 } };
+      yield [`recount of ${table}`, countQuery(table, [page, part]), ['n: string', 'at: string']];
       yield [`hash part of ${table}`, pageQuery(table, part, 1, dropKeys), columns];
     }
   }
