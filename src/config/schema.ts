@@ -76,7 +76,7 @@ const page = {
     .min(1)
     .max(500_000)
     .describe(
-      'Most rows requested in one call. A smaller row cap of the service is detected and rechecked after 30 days.',
+      'Most rows requested in one call. A smaller row cap of the service is detected (never below 10 rows) and rechecked after 30 days.',
     ),
   maxBytes: z.int().min(10_000).max(64_000_000).describe('Most bytes, estimated, requested in one call.'),
 };

@@ -62,6 +62,12 @@ export interface LandedPage {
   readonly columns?: readonly string[];
 }
 
+/**
+ * No smaller row cap is learnt or remembered: no source has one, while a page of two rows that lacks one looks like a cap of one
+ * row, which would cost a call for each row.
+ */
+export const LEAST_ROW_CAP = 10;
+
 /** Why a row is quarantined, in the order in which rows are checked; `stage.ts` explains each. */
 export const REASONS = [
   'malformed',

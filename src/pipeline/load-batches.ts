@@ -113,7 +113,8 @@ function createFetcher(
       ? batch
       : await createLanding(join(config.dataDir, LANDING_FOLDER), batch, run, ledger.files);
     const before = (caps ??= await capsOf(work));
-    const options = { client, caps, limit, dropKeys: settings.drop, onPage, signal };
+    const { maxRows } = settings.page;
+    const options = { client, caps, maxRows, limit, dropKeys: settings.drop, onPage, signal };
     const fetched = await fetchBatch(landing, options).catch(async (error: unknown) => {
       // Nothing is landed: the next run plans the batch again, without the small parts that this one tried in vain.
       if (landing.landed.size === 0 && !landing.batch.isRemainder) await landing.remove();
@@ -130,16 +131,16 @@ function createFetcher(
 /** Below this many bytes received, the ratio of bytes received to bytes estimated is left to chance. */
 const MIN_SAMPLE_BYTES = 1_000_000;
 
-/** Stores for later runs what fetching taught about the source: smaller caps, and how large its answers are. */
+/** Stores for later runs what fetching taught about the source: its caps, and how large its answers are. */
 async function keepLessons(
-  { ledger, tenant, table, runtime }: TableWork,
+  { ledger, tenant, table, runtime, settings }: TableWork,
   before: SizedCaps,
   after: SizedCaps,
   { estimated, received }: { readonly estimated: number; readonly received: number },
 ): Promise<void> {
   const known = await readProfile(ledger, tenant);
   const met = {
-    rowCap: after.rows < before.rows ? after.rows : undefined,
+    rowCap: after.rows === before.rows ? undefined : after.rows < settings.page.maxRows ? after.rows : Infinity,
     byteCap: after.bytes < before.bytes ? Math.round(after.bytes * after.wireRatio) : undefined,
   };
   // The ratio rises at once and falls slowly: a page that is too large costs calls, one that is too small costs little.

@@ -116,6 +116,37 @@ describe('a row cap that the source does not announce', () => {
     },
   );
 
+  it(
+    'is found by the run itself when it cuts a burst silently: 2,500 rows in ten minutes under a cap of 1,000',
+    CAMPAIGN,
+    async () => {
+      world = await openWorld({
+        rows: 50,
+        days: 2,
+        seed: 4,
+        now: NOW,
+        frozen: true,
+        rowCap: 1000,
+        limitMode: 'silent',
+      });
+      const start = Date.parse('2026-10-31T12:20:00Z');
+      const burst = Array.from({ length: 2500 }, (_, n) => ({
+        eventId: `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`,
+        timestamp: new Date(start + (n * 600_000) / 2500).toISOString(),
+        tenantId: 'demo',
+        eventType: 'Pass:Updated',
+        operationId: '',
+        properties: {},
+      }));
+      await world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: burst });
+      const events = reportOf(await world.run({ tables: ['Events'] }), 'Events');
+      expect(events).toMatchObject({ outcome: 'verified', hours: { partial: 0 } });
+      expect(events.calls).toBeLessThan(20);
+      const ids = `event_id like '00000000-0000-4000-8000-%'`;
+      expect(await world.sql(`select count(*)::int as n from events where ${ids}`)).toEqual([{ n: 2500 }]);
+    },
+  );
+
   for (const limitMode of ['one-api-errors', 'exceptions', 'top-level', 'error-400', 'silent'] as const) {
     it(`(${limitMode}) is learnt in the first run and remembered in the next`, CAMPAIGN, async () => {
       world = await openWorld({ rows: 2000, days: 2, seed: 4, now: NOW, frozen: true, rowCap: 300, limitMode });

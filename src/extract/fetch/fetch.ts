@@ -7,7 +7,7 @@ import type { LimitFunction } from 'p-limit';
 import { BudgetError, InsightsError, PartError, StoppedError } from '../../kernel/errors.ts';
 import { formatInstant } from '../../kernel/instant.ts';
 import { overlaps } from '../../kernel/windows.ts';
-import type { Batch, LandedPage, Page } from '../../model/page.ts';
+import type { Batch, Cell, LandedPage, Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { Client, Downloaded, TooLarge } from '../source/client.ts';
@@ -25,10 +25,12 @@ import { refuseShortPages } from './recount.ts';
 export interface FetchOptions {
   readonly client: Client;
   readonly caps: Caps;
+  /** The configured row cap, if `caps` has a smaller one that was learnt. @default the rows of `caps` */
+  readonly maxRows?: number;
   /** Limits the calls in flight; shared by everything that queries the same tenant. */
   readonly limit: LimitFunction;
   readonly dropKeys?: readonly SourceDrop[];
-  /** Called when smaller caps were learnt, so that they can be stored for the tenant. */
+  /** Called when caps were learnt or disproved, so that they can be stored for the tenant. */
   readonly onLearn?: (caps: Caps) => void;
   readonly onPage?: (page: LandedPage) => void;
   readonly signal?: AbortSignal;
@@ -87,10 +89,18 @@ export async function fetchBatch(landing: Landing, options: FetchOptions): Promi
 /** `outgrown`: while the page waited for its turn, a cap was learnt that it exceeds. It was not requested. */
 type Answer = { readonly kind: 'outgrown' } | ((Downloaded<PageWriter> | TooLarge) & { readonly cap: number });
 
+/** A page whose answer had fewer rows than there are, and the pages that replace it. */
+interface CutPage {
+  readonly page: Page;
+  readonly rows: number;
+  readonly children: readonly Page[];
+}
+
 class FetchJob {
   readonly #landing: Landing;
   readonly #options: FetchOptions;
   readonly #stop: AbortController;
+  readonly #maxRows: number;
   readonly #learner: CapsLearner;
   readonly #counting: Counting;
   readonly #rowBytes: number;
@@ -100,12 +110,13 @@ class FetchJob {
   #failure: { readonly error: unknown } | undefined;
 
   constructor(landing: Landing, options: FetchOptions, stop: AbortController) {
-    const { client, limit, dropKeys = [] } = options;
+    const { client, limit, dropKeys = [], caps, maxRows = caps.rows } = options;
     const { batch } = landing;
+    this.#maxRows = maxRows;
     this.#landing = landing;
     this.#options = options;
     this.#stop = stop;
-    this.#learner = new CapsLearner(options.caps, (caps) => options.onLearn?.(caps));
+    this.#learner = new CapsLearner(options.caps, this.#maxRows, (caps) => options.onLearn?.(caps));
     this.#counting = { client, limit, dropKeys, table: batch.table, signal: stop.signal };
     this.#rowBytes = bytesPerRow(batch.pages);
   }
@@ -156,13 +167,15 @@ class FetchJob {
   async #settle(page: Page, answer: Answer, timeouts: number): Promise<Outcome> {
     if (answer.kind === 'outgrown') return this.#fetchPage(page, timeouts);
     if (answer.kind === 'too-large') {
+      if (this.#learner.isDoubtful(answer))
+        return withSplits(1, await this.#settle(page, await this.#request(page, false), timeouts));
       this.#learnFromRefusal(page, answer);
       if (answer.by === 'timeout') return this.#afterTimeout(page, timeouts + 1);
       if (answer.by === 'rows' && answer.rowsSeen === 0) return this.#searchCap(page, timeouts);
       return this.#fetchInParts(page, answer.by, timeouts);
     }
     this.#timeoutsInARow = this.#refusalsInARow = this.#refusedBytes = 0;
-    if (answer.rows > answer.cap) {
+    if (this.#isFull(page, answer)) {
       await answer.sink.discard();
       return this.#fetchInParts(page, 'rows', timeouts);
     }
@@ -172,6 +185,11 @@ class FetchJob {
     if (!halves) return landedPages([await this.#commit(page, answer)]);
     await answer.sink.discard();
     return this.#confirmShortAnswer(page, halves, answer.rows);
+  }
+
+  /** There may be more rows than in the answer: it has more than the cap, or ends where earlier ones were cut. */
+  #isFull(page: Page, { rows, cap }: Downloaded<PageWriter> & { readonly cap: number }): boolean {
+    return rows > cap || (rows === this.caps.rows + 1 && rows < (page.rows ?? Infinity));
   }
 
   /** Gives up when smaller and smaller parts are still refused. */
@@ -227,32 +245,85 @@ class FetchJob {
 
   /**
    * An answer had fewer rows than were just counted. Either rows vanished in the meantime, or the source cuts answers at
-   * a cap without saying so. Fetches the page in parts: when they bring no more than the whole did, rows have vanished;
-   * as long as they bring more, they are split further.
+   * a cap without saying so. Fetches the page in parts. As long as they bring more than the whole did, they are split
+   * further.
    */
   async #confirmShortAnswer(page: Page, halves: readonly Page[], rows: number): Promise<Outcome> {
-    await this.#replace([page], halves);
-    let outcome = withSplits(halves.length, await this.fetchAll(halves, 0));
-    let total = rows;
-    for (;;) {
-      const { landed } = outcome;
-      const sum = landed.reduce((all, part) => all + part.rows, 0);
-      if (sum <= total) return outcome;
-      this.#learner.cutShort(
-        rows,
-        landed.some((part) => part.rows === rows),
-      );
-      const cut = landed.filter((part) => part.rows > this.caps.rows);
-      if (cut.length === 0 && sum >= (page.rows ?? 0)) return outcome;
-      const suspects = (cut.length > 0 ? cut : landed).map((part) => part.page);
-      const parents = suspects.filter((parent) => splitPage(parent) !== undefined);
-      const children = parents.flatMap((parent) => splitPage(parent) ?? []);
-      if (children.length === 0) return outcome;
-      const kept = { ...outcome, landed: landed.filter((part) => !parents.includes(part.page)) };
+    let outcome = landedPages([]);
+    let cut: readonly CutPage[] = [{ page, rows, children: halves }];
+    while (cut.length > 0) {
+      const parents = cut.map((parent) => parent.page);
+      const children = cut.flatMap((parent) => parent.children);
       await this.#replace(parents, children);
+      const kept = { ...outcome, landed: outcome.landed.filter((part) => !parents.includes(part.page)) };
       outcome = withSplits(children.length, combined([kept, await this.fetchAll(children, 0)]));
-      total = sum;
+      const isWhole = rowsIn(outcome.landed) >= (page.rows ?? 0);
+      const next: CutPage[] = [];
+      for (const parent of cut) {
+        const parts = outcome.landed.filter((part) => part.page.id.startsWith(`${parent.page.id}.`));
+        const found = await this.#cutParts(parent, parts, isWhole);
+        next.push(...found.cut);
+        outcome = withSplits(found.calls, outcome);
+      }
+      cut = next;
     }
+    return outcome;
+  }
+
+  /** The parts of a page that may have been cut themselves. */
+  async #cutParts(
+    parent: CutPage,
+    parts: readonly LandedPage[],
+    isWhole: boolean,
+  ): Promise<{ readonly cut: readonly CutPage[]; readonly calls: number }> {
+    if (rowsIn(parts) <= parent.rows) return this.#cutTwins(parent, parts);
+    let calls = await this.#confirmCap(parent);
+    const over = parts.filter((part) => part.rows > this.caps.rows);
+    if (over.length === 0 && isWhole) return { cut: [], calls };
+    const cut: CutPage[] = [];
+    for (const { page, rows } of over.length > 0 ? over : parts) {
+      // With a known cap, one count replaces many halvings of a part whose rows are close together.
+      const counted = over.length > 0 ? await countCells(this.#counting, page) : NOT_COUNTED;
+      calls += counted.calls;
+      const children = this.#partsOf(page, counted.cells);
+      if (children) cut.push({ page, rows, children });
+    }
+    return { cut, calls };
+  }
+
+  /** Parts brought more rows than the whole. If the whole, requested again, ends at the same number, that is a cap. */
+  async #confirmCap({ page, rows }: CutPage): Promise<number> {
+    if (!this.#learner.isNewCap(rows)) return 0;
+    const answer = await this.#request(page, false);
+    if (answer.kind === 'rows') {
+      await answer.sink.discard();
+      if (answer.rows === rows) this.#learner.cutShort(rows);
+    }
+    return 1;
+  }
+
+  /**
+   * The parts brought no more rows than the whole. That is so when rows vanished, and also when all rows are in one part,
+   * which was cut like the whole: then it has just as many rows, and a new count says which it is.
+   */
+  async #cutTwins(
+    parent: CutPage,
+    parts: readonly LandedPage[],
+  ): Promise<{ readonly cut: readonly CutPage[]; readonly calls: number }> {
+    const twin = parts.find((part) => part.rows > 0 && part.rows === parent.rows);
+    if (!twin) return { cut: [], calls: 0 };
+    const { page, rows } = twin;
+    const { cells, calls } = await countCells(this.#counting, page);
+    const counted = cells?.reduce((sum, cell) => sum + cell.rows, 0);
+    if (counted !== undefined && counted <= rows) return { cut: [], calls };
+    if (counted !== undefined) this.#learner.cutShort(rows);
+    const children = this.#partsOf(page, cells);
+    return { cut: children ? [{ page, rows, children }] : [], calls };
+  }
+
+  #partsOf(page: Page, cells: readonly Cell[] = []): readonly Page[] | undefined {
+    const planned = planPages(cells, this.caps);
+    return planned.length > 1 ? labelled(page, planned) : splitPage(page);
   }
 
   #divide(page: Page): ReturnType<typeof divide> {
@@ -273,8 +344,11 @@ class FetchJob {
     const columns = TABLES[table].columns.map(({ name }) => name);
     return limit(async () => {
       this.#stop.signal.throwIfAborted();
-      if (isSplittable && capsFilled(page, this.caps, this.#rowBytes) > 1) return { kind: 'outgrown' };
-      const cap = this.caps.rows;
+      const isOver = isSplittable && capsFilled(page, this.caps, this.#rowBytes) > 1;
+      const isProbe = isOver && page.rows !== undefined && page.bytes <= this.caps.bytes && this.#learner.takeProbe();
+      if (isOver && !isProbe) return { kind: 'outgrown' };
+      // A learnt cap does not limit what cannot be requested in smaller parts, such as copies of one row.
+      const cap = isProbe || splitPage(page) === undefined ? this.#maxRows : this.caps.rows;
       const query = pageQuery(table, page, cap, dropKeys);
       const answer = await client.download(query, columns, () => this.#landing.open(page, query), this.#stop.signal);
       return { ...answer, cap };
@@ -307,6 +381,10 @@ class FetchJob {
 
 function landedPages(landed: readonly LandedPage[]): Outcome {
   return { landed, refused: [], splits: 0 };
+}
+
+function rowsIn(landed: readonly LandedPage[]): number {
+  return landed.reduce((sum, { rows }) => sum + rows, 0);
 }
 
 function withSplits(splits: number, outcome: Outcome): Outcome {

@@ -1,6 +1,7 @@
 /** What runs have learnt about a tenant: one JSON object per tenant, so that a new field needs no migration. */
 import { sqlText } from '../../kernel/sql.ts';
 import { GRADES } from '../../model/coverage.ts';
+import { LEAST_ROW_CAP } from '../../model/page.ts';
 import { z } from 'zod';
 import { asText } from './cells.ts';
 import type { Engine } from './engine.ts';
@@ -48,16 +49,22 @@ const CAPS_VALID_MS = 30 * 86_400_000;
 /** The caps that are still valid. `nowMs`: the wall clock. Caps dated too far in the future, by a wrong clock, are invalid too. */
 export function learntCaps({ rowCap, byteCap, capsAt }: TenantProfile, nowMs: number): LearntCaps {
   const isValid = capsAt !== undefined && Math.abs(nowMs - Date.parse(capsAt)) <= CAPS_VALID_MS;
-  return isValid ? { rowCap, byteCap } : {};
+  if (!isValid) return {};
+  // Earlier versions learnt smaller ones by mistake.
+  return { rowCap: rowCap !== undefined && rowCap < LEAST_ROW_CAP ? undefined : rowCap, byteCap };
 }
 
-/** The changes to a profile after a run met smaller caps; empty when it met none. */
+/**
+ * The changes to a profile after a run met other caps; empty when it met none. A cap of Infinity: the source delivered more
+ * than the known one, which is dropped.
+ */
 export function capsLesson(known: TenantProfile, met: LearntCaps, nowMs: number): TenantProfile {
   if (met.rowCap === undefined && met.byteCap === undefined) return {};
   const { rowCap, byteCap } = learntCaps(known, nowMs);
+  const finite = (cap: number | undefined): number | undefined => (cap === Infinity ? undefined : cap);
   return {
-    rowCap: met.rowCap ?? rowCap,
-    byteCap: met.byteCap ?? byteCap,
+    rowCap: finite(met.rowCap ?? rowCap),
+    byteCap: finite(met.byteCap ?? byteCap),
     capsAt: new Date(nowMs).toISOString(),
   };
 }

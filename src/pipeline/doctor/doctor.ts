@@ -73,12 +73,11 @@ export async function doctor(
       }
     }
     const known = await readProfile(ledger, tenant.id);
-    const { silentCap } = endpoint;
     const nowMs = runtime.now();
-    const rowCap = silentCap && Math.min(silentCap, learntCaps(known, nowMs).rowCap ?? Infinity);
-    const lesson = capsLesson(known, { rowCap }, nowMs);
+    const before = learntCaps(known, nowMs);
+    const lesson = capsLesson(known, { rowCap: shownCapOf(endpoint, before) }, nowMs);
     const profile = await updateProfile(ledger, tenant.id, { ...lesson, endpoint: { ...known.endpoint, ...facts } });
-    checks.push(capsCheck(learntCaps(profile, nowMs)));
+    checks.push(capsCheck(learntCaps(profile, nowMs), before));
     tenants.push({ tenant: tenant.id, calls: client.stats.calls, maxCalls, checks });
   }
   return { machine, tenants, exitCode: exitCodeOf(failures) };
@@ -127,7 +126,13 @@ async function* examine(
   }
 }
 
-function capsCheck({ rowCap, byteCap }: LearntCaps): DoctorCheck {
+/** The row cap to remember; Infinity drops a cap that runs have learnt. Undefined: nothing changes. */
+function shownCapOf({ shownCap }: Endpoint, { rowCap }: LearntCaps): number | undefined {
+  if (shownCap === Infinity) return rowCap === undefined ? undefined : Infinity;
+  return shownCap && Math.min(shownCap, rowCap ?? Infinity);
+}
+
+function capsCheck({ rowCap, byteCap }: LearntCaps, before: LearntCaps): DoctorCheck {
   const learnt = [
     ...(rowCap === undefined ? [] : [`${rowCap} rows`]),
     ...(byteCap === undefined ? [] : [`${byteCap} bytes`]),
@@ -136,7 +141,9 @@ function capsCheck({ rowCap, byteCap }: LearntCaps): DoctorCheck {
     learnt.length === 0
       ? 'the source has not shown a lower limit than configured'
       : `the source limits an answer to ${learnt.join(' and ')}`;
-  return { name: 'caps', ok: true, detail };
+  const isDropped = rowCap === undefined && before.rowCap !== undefined;
+  const dropped = isDropped ? `; the cap of ${before.rowCap} rows that runs had learnt is dropped` : '';
+  return { name: 'caps', ok: true, detail: detail + dropped };
 }
 
 function clockCheck(at: string | undefined, runtime: Runtime): DoctorCheck {

@@ -34,8 +34,8 @@ export interface Endpoint {
   readonly signal: AbortSignal;
   /** Filled by the checks. */
   readonly facts: Facts;
-  /** How many rows came when the endpoint cut an answer without saying so. */
-  silentCap?: number;
+  /** How many rows came when the endpoint cut an answer without saying so. Infinity: a whole page came. */
+  shownCap?: number;
 }
 
 /** The most useful checks first: the calls may run out. */
@@ -137,8 +137,8 @@ async function rowsCheck(to: Endpoint): Promise<DoctorCheck> {
       detail: `an answer of ${maxRows} rows is refused with an error; runs find the cap and remember it`,
     };
   to.facts.rowsAnswered = rows;
+  to.shownCap = rows < maxRows ? rows : Infinity;
   if (rows >= maxRows) return { name, ok: true, detail: `an answer of ${maxRows} rows arrives complete` };
-  to.silentCap = rows;
   return {
     name,
     ok: true,

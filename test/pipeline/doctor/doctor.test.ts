@@ -3,7 +3,10 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../../src/kernel/errors.ts';
+import { openLedger } from '../../../src/load/ledger/ledger.ts';
+import { updateProfile } from '../../../src/load/ledger/profile.ts';
 import { doctor } from '../../../src/pipeline/doctor/doctor.ts';
+import { lakeSettings } from '../../../src/pipeline/lake-settings.ts';
 import type { DoctorCheck, DoctorReport } from '../../../src/model/report.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
@@ -72,6 +75,29 @@ describe('doctor on an endpoint', () => {
     expect(checkOf(report, 'row cap').hint).toContain('page.maxRows to 150');
     const events = reportOf(await world.run({ tables: ['Events'] }), 'Events');
     expect(events).toMatchObject({ outcome: 'verified', splits: 0 });
+  });
+
+  it('drops a row cap that runs had learnt when a whole page arrives, and says so', async () => {
+    await examine({});
+    const config = world.config({ page: { maxRows: 5000 } });
+    const now = (): number => Date.parse(SOURCE.now);
+    const runtime = { ...world.runtime, now };
+    const learn = async (rowCap: number): Promise<void> => {
+      await using ledger = await openLedger(world.dataDir, lakeSettings(config), runtime);
+      await updateProfile(ledger, 'demo', { rowCap, capsAt: SOURCE.now });
+    };
+    const capsOf = async (): Promise<string> => {
+      const report = await doctor(config, { maxCalls: 20 }, runtime, new AbortController().signal);
+      return checkOf(report, 'caps').detail;
+    };
+    await learn(120);
+    expect(await capsOf()).toBe(
+      'the source has not shown a lower limit than configured; the cap of 120 rows that runs had learnt is dropped',
+    );
+    expect(await capsOf()).toBe('the source has not shown a lower limit than configured');
+    // Learnt by an earlier version from a page of two rows that lacked one.
+    await learn(1);
+    expect(await capsOf()).toBe('the source has not shown a lower limit than configured');
   });
 
   it("measures how long rows are kept by the source's clock, not by this machine's", async () => {

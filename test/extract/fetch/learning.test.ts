@@ -1,0 +1,135 @@
+/** Caps are learnt from evidence only: an accident of the source teaches none, and a cap that is wrong is given up. */
+import pLimit from 'p-limit';
+import { describe, expect, test } from 'vitest';
+import { fetchBatch } from '../../../src/extract/fetch/fetch.ts';
+import type { Fetched, FetchOptions } from '../../../src/extract/fetch/fetch.ts';
+import { createLanding } from '../../../src/extract/fetch/land.ts';
+import type { Caps } from '../../../src/extract/plan/plan.ts';
+import { HOUR, MINUTE, SECOND, parseInstant } from '../../../src/kernel/instant.ts';
+import { LEAST_ROW_CAP } from '../../../src/model/page.ts';
+import type { Page } from '../../../src/model/page.ts';
+import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
+import { scratchFolders } from '../support/scratch.ts';
+import { sources } from '../support/source.ts';
+import type { Source } from '../support/source.ts';
+
+const scratch = scratchFolders();
+const start = sources();
+const WIDE: Caps = { rows: 500_000, bytes: 60_000_000 };
+const FROM = parseInstant('2026-03-19T04:00:00Z') ?? 0n;
+const HOUR_LONG = [{ from: FROM, to: FROM + HOUR }];
+
+/** An event `n` seconds after 04:00. */
+function row(n: number, id = n): Record<string, unknown> {
+  const at = new Date(Date.parse('2026-03-19T04:00:00Z') + n * 1000).toISOString();
+  const eventId = `a0000000-0000-4000-8000-${id.toString(16).padStart(12, '0')}`;
+  return { eventId, timestamp: at, tenantId: 'demo', eventType: 'x', operationId: 'o', properties: {} };
+}
+
+/** A source that has only these rows of Events. */
+async function sourceOf(rows: readonly Record<string, unknown>[], options: SandboxOptions = {}): Promise<Source> {
+  const source = await start({ rows: 100, days: 1, frozen: true, ...options });
+  await source.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
+  await source.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [...rows] });
+  return source;
+}
+
+function page(rows: number | undefined, more: Partial<Page> = {}): Page {
+  return { id: 'p1', windows: HOUR_LONG, rows, bytes: 1000, ...more };
+}
+
+interface Result extends Fetched {
+  readonly rows: number;
+  readonly learnt: readonly Caps[];
+}
+
+async function fetchPages(
+  source: Source,
+  pages: readonly Page[],
+  options: Partial<FetchOptions> = {},
+): Promise<Result> {
+  const windows = [{ from: FROM, to: pages.at(-1)?.windows[0]?.to ?? FROM + HOUR }];
+  const landing = await createLanding(
+    await scratch(),
+    { id: 'b', tenant: 'demo', table: 'Events', windows, pages },
+    'r',
+  );
+  const learnt: Caps[] = [];
+  const all = source.options({ caps: WIDE, limit: pLimit(1), onLearn: (caps) => learnt.push(caps), ...options });
+  const fetched = await fetchBatch(landing, all);
+  expect(source.calls()).toBe(fetched.planned + fetched.splits);
+  return { ...fetched, rows: fetched.landed.reduce((sum, part) => sum + part.rows, 0), learnt };
+}
+
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
+
+describe('no cap is learnt', () => {
+  test('from a page of two rows that lacked one, however often', async () => {
+    const source = await sourceOf([row(10), row(3000)], {
+      faults: [{ match: { kind: 'page' }, times: 3, reply: { kind: 'silent-truncation', rows: 1 } }],
+    });
+    const fetched = await fetchPages(source, [page(2)]);
+    expect(fetched).toMatchObject({ rows: 2, caps: WIDE, learnt: [] });
+  });
+
+  test('from an answer that lacked rows once: the whole, requested again, has them', async () => {
+    const source = await sourceOf(numbers(60).map((n) => row(n * 60)), {
+      faults: [{ match: { kind: 'page' }, reply: { kind: 'silent-truncation', rows: 30 } }],
+    }); // prettier-ignore
+    const fetched = await fetchPages(source, [page(60)]);
+    // Two halves of 30 rows: as many as the answer that lacked rows, and no cap.
+    expect(fetched).toMatchObject({ rows: 60, splits: 3, caps: WIDE, learnt: [] });
+  });
+
+  test('from a single refusal without a number of rows', async () => {
+    const source = await sourceOf(numbers(60).map((n) => row(n * 60)), {
+      faults: [{ match: { kind: 'page' }, reply: { kind: 'too-large', by: 'rows', mode: 'error-400' } }],
+    }); // prettier-ignore
+    const fetched = await fetchPages(source, [page(60)]);
+    expect(fetched).toMatchObject({ rows: 60, splits: 1, caps: WIDE, learnt: [] });
+  });
+
+  test('below the least that a source may have', async () => {
+    const source = await sourceOf(numbers(16).map((n) => row(n * 200)), {
+      faults: [{ match: { kind: 'page' }, times: 6, reply: { kind: 'too-large', by: 'rows', mode: 'error-400' } }],
+    }); // prettier-ignore
+    const fetched = await fetchPages(source, [page(16)]);
+    expect(fetched.rows).toBe(16);
+    expect(fetched.caps.rows).toBeGreaterThanOrEqual(LEAST_ROW_CAP);
+  });
+});
+
+test('a cap that was learnt from refusals is given up when a larger page is answered', async () => {
+  const rows = numbers(4).flatMap((hour) => numbers(100).map((n) => row(hour * 3600 + n * 30)));
+  const source = await sourceOf(rows, {
+    faults: [{ match: { kind: 'page' }, times: 2, reply: { kind: 'too-large', by: 'rows', mode: 'error-400' } }],
+  });
+  const pages = numbers(4).map((hour): Page => {
+    const from = FROM + BigInt(hour) * HOUR;
+    return { id: `p${hour}`, windows: [{ from, to: from + HOUR }], rows: 100, bytes: 1000 };
+  });
+  const fetched = await fetchPages(source, pages);
+  expect(fetched.rows).toBe(400);
+  expect(fetched.learnt[0]?.rows).toBe(50);
+  expect(fetched.caps).toEqual(WIDE);
+});
+
+test('copies of one row are read even if there are more of them than a learnt cap allows', async () => {
+  const source = await sourceOf(numbers(25).map(() => row(7, 1)));
+  const windows = [{ from: FROM + 7n * SECOND, to: FROM + 8n * SECOND }];
+  const fetched = await fetchPages(source, [page(undefined, { windows })], {
+    caps: { ...WIDE, rows: LEAST_ROW_CAP },
+    maxRows: 500,
+  });
+  expect(fetched).toMatchObject({ rows: 25, refused: [] });
+});
+
+test('a silent cap is found under a burst that fills one part of a page: 2,500 rows in ten minutes', async () => {
+  const burst = numbers(2500).map((n) => row(1200 + (n * 600) / 2500, n));
+  const source = await sourceOf(burst, { rowCap: 1000, limitMode: 'silent' });
+  const day = [{ from: FROM, to: FROM + 20n * HOUR + 10n * MINUTE }];
+  const fetched = await fetchPages(source, [page(2500, { windows: day })]);
+  expect(fetched).toMatchObject({ rows: 2500, refused: [] });
+  expect(fetched.caps.rows).toBe(999);
+  expect(source.calls()).toBeLessThan(12);
+});
