@@ -20,6 +20,8 @@ import type { PageWriter } from './page-file.ts';
 import { planPages } from '../plan/plan.ts';
 import type { Caps } from '../plan/plan.ts';
 import { labelled, splitPage } from '../plan/split.ts';
+import { combined, landedPages, rowsIn, withSplits } from './outcome.ts';
+import type { Outcome } from './outcome.ts';
 import { refuseShortPages } from './recount.ts';
 
 export interface FetchOptions {
@@ -34,15 +36,6 @@ export interface FetchOptions {
   readonly onLearn?: (caps: Caps) => void;
   readonly onPage?: (page: LandedPage) => void;
   readonly signal?: AbortSignal;
-}
-
-/** The result of fetching some pages. */
-interface Outcome {
-  readonly landed: readonly LandedPage[];
-  /** One error for each page that the source cannot deliver. */
-  readonly refused: readonly PartError[];
-  /** Calls beyond the planned ones, caused by splits. */
-  readonly splits: number;
 }
 
 export interface Fetched extends Outcome {
@@ -377,24 +370,4 @@ class FetchJob {
       page: page.id,
     });
   }
-}
-
-function landedPages(landed: readonly LandedPage[]): Outcome {
-  return { landed, refused: [], splits: 0 };
-}
-
-function rowsIn(landed: readonly LandedPage[]): number {
-  return landed.reduce((sum, { rows }) => sum + rows, 0);
-}
-
-function withSplits(splits: number, outcome: Outcome): Outcome {
-  return { ...outcome, splits: outcome.splits + splits };
-}
-
-function combined(outcomes: readonly Outcome[]): Outcome {
-  return {
-    landed: outcomes.flatMap(({ landed }) => landed),
-    refused: outcomes.flatMap(({ refused }) => refused),
-    splits: outcomes.reduce((sum, { splits }) => sum + splits, 0),
-  };
 }
