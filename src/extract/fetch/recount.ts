@@ -1,7 +1,7 @@
 /**
  * Checks landed pages against what the source had counted before they were merged: a page with fewer rows than that would remove rows
- * of the lake. Such a page is counted again. If the source now counts no more than it delivered, rows have vanished in the meantime.
- * Otherwise the answer was not complete, and the page is refused.
+ * of the lake. Such a page is counted again. If the source now counts no more than it delivered, rows have vanished or expired in the
+ * meantime. Otherwise the answer was not complete, and the page is refused.
  */
 import { PartError } from '../../kernel/errors.ts';
 import { formatInstant } from '../../kernel/instant.ts';
@@ -69,7 +69,7 @@ function originOf(page: Page): string {
 /** The rows that the parts should have at least. `isIncomplete`: other parts of the page are missing, so its count says nothing. */
 function expectedRows(parts: readonly LandedPage[], isIncomplete: boolean): number {
   const [first] = parts;
-  if (!first || parts.some(({ page }) => page.atRetentionEdge)) return 0;
+  if (!first) return 0;
   const { counted, rows = 0 } = first.page;
   if (!counted) return rows;
   return isIncomplete ? Infinity : counted.rows;

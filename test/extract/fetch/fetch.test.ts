@@ -195,12 +195,18 @@ describe('fewer rows than counted', () => {
     expect(landing.batch.pages).toMatchObject([{ id: 'p1', rows: 40 }]);
   });
 
-  test('are accepted at once at the retention edge', async () => {
-    const source = await start(base);
+  test('are counted again at the retention edge too, without splitting the page: its other hours do not expire', async () => {
+    const source = await start({
+      ...base,
+      faults: [{ match: { kind: 'page' }, reply: { kind: 'silent-truncation', rows: 0 }, after: 1 }],
+    });
     const windows = [{ from: now - 100n * HOUR, to: now - 50n * HOUR }];
-    const landing = await createLanding(await scratch(), onePage(windows, 1000, { atRetentionEdge: true }), 'r');
-    expect(await fetchBatch(landing, source.options())).toMatchObject({ planned: 1, splits: 0 });
-    expect(source.calls()).toBe(1);
+    const page = onePage(windows, 1000, { atRetentionEdge: true });
+    const fetched = await fetchBatch(await createLanding(await scratch(), page, 'r'), source.options());
+    expect(fetched).toMatchObject({ planned: 1, splits: 1, refused: [], landed: [{}] });
+    expect(source.calls()).toBe(2);
+    const again = fetchBatch(await createLanding(await scratch(), page, 'r'), source.options());
+    await expect(again).rejects.toThrow(/delivered 0 rows of Events .*fewer than it had counted/);
   });
 });
 
