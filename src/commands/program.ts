@@ -38,7 +38,7 @@ const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['stopped', 'stopped by a signal; the next run continues from there'],
   ['forced', 'stopped at once by a second signal; the next run continues from the landed pages'],
   ['budget', 'the run used up its calls or minutes, or quiet hours began; the next run continues from there'],
-  ['expired', 'the source deleted hours before they were read: their rows are lost; reported once'],
+  ['expired', 'the source deleted hours before they were proven: what the lake lacks of them is lost; reported once'],
 ]);
 
 /** Exit codes as lines, for `--help`. A test compares `docs/operate.md` with them. */

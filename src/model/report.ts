@@ -99,7 +99,7 @@ export interface Drift {
   readonly at: string;
 }
 
-/** Hours that the source deleted before they were proven. Their rows are lost. */
+/** Hours that the source deleted before they were proven: what the lake lacks of them is lost. */
 export interface ExpiredHours extends At {
   readonly hours: number;
   /** The first and the last of these hours, ISO 8601. */

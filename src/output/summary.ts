@@ -73,7 +73,7 @@ function lossText(expired: readonly ExpiredHours[]): string {
       `${tenant} ${table}: ${plural(hours, 'hour')} expired, from ${first.slice(0, 13)}h to ${last.slice(0, 13)}h UTC\n`,
   );
   if (lines.length === 0) return '';
-  return `\nLost: the source deleted these hours before they were read. Their rows cannot be loaded any more.\n${lines.join('')}`;
+  return `\nLost: the source deleted these hours before they were proven. What the lake lacks of them cannot be loaded any more.\n${lines.join('')}`;
 }
 
 /** Tables that were compared with a weaker proof than the best one. */

@@ -57,7 +57,7 @@ export async function runPipeline(
     );
   const expired = (await lossesOf(ledger, run)).map(reportedLoss);
   for (const loss of expired)
-    log.warn({ event: 'hours.expired', run, ...loss }, 'the source deleted hours before they were read');
+    log.warn({ event: 'hours.expired', run, ...loss }, 'the source deleted hours before they were proven');
   const failures = [...tables.flatMap(failureOf), ...(expired.length > 0 ? (['expired'] as const) : [])];
   await finishRun(ledger, run, failures[0] ?? 'ok', { tables });
   const { published, isBehind, drift, checks } = await publisher.atEnd(tables);

@@ -1,4 +1,4 @@
-/** Hours that the source deleted before they were proven: their rows cannot be loaded any more. */
+/** Hours that the source deleted before they were proven: what the lake lacks of them cannot be loaded any more. */
 import type { Instant } from '../../kernel/instant.ts';
 import type { TableName } from '../../model/tables.ts';
 import { asCount, asInstant, asTable, asText } from './cells.ts';
