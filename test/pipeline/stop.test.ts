@@ -84,7 +84,7 @@ describe('a stop while', () => {
     ['a mart is named', /^rename store.marts.*\.parquet$/, EXIT.stopped],
     ['the catalogue is named', /^rename insights\.duckdb$/, EXIT.ok],
     ['the manifest is named', /^rename manifest\.json$/, EXIT.ok],
-    ['the head is linked', /^link lake.events/, EXIT.ok],
+    ['the head is linked', /^link work.head-events-links/, EXIT.ok],
   ];
   const representatives = ['the catalogue is named'];
   for (const [name, stage, exitCode] of stages)
