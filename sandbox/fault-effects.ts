@@ -75,6 +75,7 @@ const EFFECTS: Effects = {
     editRow: (row, index, columns) =>
       index < rows ? `${row},${edited(row, columns, isProperties, '{"copy":"of another content"}')}` : row,
   }),
+  'altered-text': ({ rows }) => ({ editRow: first(rows, isProperties, '{"altered":"on the way"}') }),
   'null-id': ({ rows }) => ({ editRow: first(rows, isId, '') }),
   'bad-datetime': ({ rows }) => ({ editRow: first(rows, isTime, '2026-02-30T25:61:00Z') }),
   'outside-window': ({ rows }) => ({ editRow: first(rows, isTime, '1999-12-31T23:59:59.0000000Z') }),

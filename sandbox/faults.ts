@@ -101,6 +101,7 @@ const reply = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('wrong-tenant'), tenant: z.string().default('somebody-else') }),
   z.strictObject({ kind: z.literal('duplicate-rows') }),
   z.strictObject({ kind: z.literal('duplicate-ids'), rows }),
+  z.strictObject({ kind: z.literal('altered-text'), rows }),
   z.strictObject({ kind: z.literal('null-id'), rows }),
   z.strictObject({ kind: z.literal('bad-datetime'), rows }),
   z.strictObject({ kind: z.literal('outside-window'), rows }),

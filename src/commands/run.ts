@@ -16,6 +16,8 @@ interface Selection {
   readonly from?: string;
   readonly to?: string;
   readonly deep?: boolean;
+  readonly proveContent?: boolean;
+  readonly refetch?: boolean;
   readonly allowDeletes?: boolean;
   readonly maxCalls?: string;
   readonly maxMinutes?: string;
@@ -28,6 +30,11 @@ export const tableOption = (): Option =>
 
 const ALLOW_DELETES = 'remove rows from the lake even if the source lost a large share of them at once';
 
+const proveContentOption = (): Option =>
+  new Option(
+    '--prove-content',
+    'also fetch the hours whose content was never compared, such as those of older versions',
+  );
 const maxCallsOption = (): Option =>
   new Option('--max-calls <n>', 'most calls that this run may send for each tenant (default: `budget.maxCalls`)');
 const maxMinutesOption = (): Option =>
@@ -51,6 +58,7 @@ export function runCommand(shell: Shell): Command {
     .addOption(tenantOption())
     .addOption(tableOption())
     .option('--deep', 'compare the whole range, not only the last `reconcile.depthDays` days')
+    .addOption(proveContentOption())
     .addOption(maxCallsOption())
     .addOption(maxMinutesOption())
     .option('--allow-deletes', ALLOW_DELETES)
@@ -67,6 +75,8 @@ export function backfillCommand(shell: Shell): Command {
     .requiredOption('--to <instant>', 'end of the range, exclusive, UTC')
     .addOption(tenantOption())
     .addOption(tableOption())
+    .addOption(proveContentOption())
+    .option('--refetch', 'fetch every hour of the range again, even where nothing differs')
     .addOption(maxCallsOption())
     .addOption(maxMinutesOption())
     .option('--allow-deletes', ALLOW_DELETES)
@@ -84,6 +94,7 @@ export function planCommand(shell: Shell): Command {
     .option('--from <instant>', 'plan a backfill from this instant, inclusive, UTC')
     .option('--to <instant>', 'plan a backfill up to this instant, exclusive, UTC')
     .option('--deep', 'compare the whole range, not only the last `reconcile.depthDays` days')
+    .addOption(proveContentOption())
     .addOption(maxCallsOption())
     .addOption(maxMinutesOption())
     .addHelpText('after', EXAMPLES.plan)
@@ -124,6 +135,8 @@ export function requestOf(session: Session, options: Selection): RunRequest {
     ...(options.table ? { tables: selectTables(config, options.table) } : {}),
     ...selectRange(options.from, options.to, nowMs),
     ...(options.deep === true ? { deep: true } : {}),
+    ...(options.proveContent === true ? { proveContent: true } : {}),
+    ...(options.refetch === true ? { refetch: true } : {}),
     ...(options.allowDeletes === true ? { allowDeletes: true } : {}),
   };
 }
@@ -134,11 +147,13 @@ Examples:
   $ insights-etl run
   $ insights-etl run --tenant 'riviera-*' --table Events Logs
   $ insights-etl run --max-calls 200 --max-minutes 30
+  $ insights-etl run --prove-content --max-calls 200
   $ insights-etl run --json > run.json`,
   backfill: `
 Examples:
   $ insights-etl backfill --from 2026-01-01 --to 2026-02-01
-  $ insights-etl backfill --from 2026-01-31T06:00:00Z --to 2026-01-31T07:00:00Z --table Events`,
+  $ insights-etl backfill --from 2026-01-31T06:00:00Z --to 2026-01-31T07:00:00Z --table Events
+  $ insights-etl backfill --from 2026-01-01 --to 2026-02-01 --refetch   load it again, e.g. under other privacy rules`,
   plan: `
 Examples:
   $ insights-etl plan

@@ -92,6 +92,9 @@ export class PartError extends SourceError {
   }
 }
 
+/** The rows of a page do not match the digests that came with them. Fetching the page again may help. */
+export class AlteredPageError extends PartError {}
+
 /** True when the engine rejected the query itself, so that another query may get an answer. */
 export function isRefusedQuery(error: unknown): boolean {
   return error instanceof SourceError && error.reason === 'refused';

@@ -10,8 +10,11 @@ export type HourState = (typeof HOUR_STATES)[number];
 /** Hours of one table by state, as reports show them: unchecked hours count as partial. */
 export type HourCounts = Readonly<Record<Exclude<HourState, 'unchecked'>, number>>;
 
-/** checksum: rows and ids are compared. count: rows only. none: the source refuses to count, so nothing is proven. */
-export const GRADES = ['checksum', 'count', 'none'] as const;
+/**
+ * How far a comparison reaches, best first. content: each row's content. checksum: the rows' ids. count: the number of rows. none:
+ * the source refuses to count, so nothing is proven.
+ */
+export const GRADES = ['content', 'checksum', 'count', 'none'] as const;
 export type Grade = (typeof GRADES)[number];
 
 /** The proof that every run asks for first. */
@@ -26,3 +29,9 @@ export function isWeaker(grade: Grade, other: Grade): boolean {
 export function betterGrades(grade: Grade): readonly Grade[] {
   return GRADES.slice(0, GRADES.indexOf(grade));
 }
+
+/**
+ * Why a cell is fetched. new: nothing is loaded. changed: other rows. content: the same ids, other content. unproven: nothing differs, but the
+ * content was never compared, or the cell is to be fetched again. vanished: the source has no rows.
+ */
+export type StaleReason = 'new' | 'changed' | 'content' | 'unproven' | 'vanished';

@@ -9,7 +9,13 @@ const PARTITION = FILE.extend({
   /** The set of promoted columns in the file, `null` for none. If it differs from the table's, `rebuild` is due. */
   promotion: z.string().nullable().default(null),
   /** Whole numbers as text: they can exceed 2^53. */
-  fingerprint: z.object({ rows: z.string(), sum0: z.string(), sum1: z.string(), xor: z.string() }),
+  fingerprint: z.object({
+    rows: z.string(),
+    sum0: z.string(),
+    sum1: z.string(),
+    xor: z.string(),
+    content: z.string().optional(),
+  }),
   minTimestamp: z.string(),
   maxTimestamp: z.string(),
 });

@@ -1,6 +1,6 @@
 /** What the pipeline reports: the events of a run as they happen, and the result of each command. Plain data, safe for JSON. */
 import type { Failure } from '../kernel/errors.ts';
-import type { Grade, HourCounts } from './coverage.ts';
+import type { Grade, HourCounts, StaleReason } from './coverage.ts';
 import type { TableName } from './tables.ts';
 
 interface At {
@@ -149,7 +149,7 @@ export interface TablePlan extends At {
   /** Minutes that the calls take at the configured rate; 0 without a limit. */
   readonly minutes: number;
   /** Hours by reason. */
-  readonly reasons: { readonly new: number; readonly changed: number; readonly vanished: number };
+  readonly reasons: Readonly<Record<StaleReason, number>>;
   /** What a run with the configured budget would leave for the next one. */
   readonly left?: Left;
   readonly error?: ReportedError;

@@ -136,7 +136,7 @@ export function planSummary(report: PlanReport, colour: boolean): string {
     table.table,
     count(table.staleHours),
     count(table.reasons.new),
-    count(table.reasons.changed),
+    count(table.reasons.changed + table.reasons.content + table.reasons.unproven),
     count(table.reasons.vanished),
     count(table.rows),
     bytes(table.bytes),

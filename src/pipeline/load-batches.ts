@@ -9,7 +9,7 @@ import type { Fetched } from '../extract/fetch/fetch.ts';
 import { createLanding } from '../extract/fetch/land.ts';
 import type { Landing } from '../extract/fetch/land.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
-import { PartError } from '../kernel/errors.ts';
+import { AlteredPageError, PartError } from '../kernel/errors.ts';
 import { onDisk } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { HOUR, ceilTo, floorTo } from '../kernel/instant.ts';
@@ -36,6 +36,11 @@ interface FetchedBatch {
  */
 const MAX_FRUITLESS_BATCHES = 3;
 
+/** `acceptAltered`: load rows that do not match their digests, without proof of their content. @default false */
+export interface MergeChoice {
+  readonly acceptAltered?: boolean;
+}
+
 /**
  * Loads batches in order; a batch that an earlier run left comes as its landing. A part that cannot be delivered or loaded
  * is skipped, so that it does not block the others, and returned. Throws what else the stages throw.
@@ -44,12 +49,13 @@ export async function loadBatches(
   work: TableWork,
   view: SourceView,
   batches: readonly (Batch | Landing)[],
+  options: MergeChoice = {},
 ): Promise<readonly RefusedPart[]> {
   if (batches.length === 0) return [];
   work.record({ kind: 'phase', phase: 'fetch' });
   const stop = new AbortController();
   const signal = AbortSignal.any([work.signal, stop.signal]);
-  const fetchNext = createFetcher(work, signal);
+  const fetchNext = createFetcher(work, view.grade === 'content', signal);
   const refused: RefusedPart[] = [];
   let fruitless = 0;
   let next = fetchNext(batches[0]);
@@ -70,11 +76,11 @@ export async function loadBatches(
     next.catch(() => {});
     try {
       if (!current) continue;
-      const { parts, isLoaded } = await load(work, view, current);
+      const { parts, isLoaded } = await load(work, view, current, options);
       refused.push(...parts);
       fruitless = isLoaded ? 0 : fruitless + counted;
       const [part] = parts;
-      if (part && fruitless >= MAX_FRUITLESS_BATCHES) throw part.error;
+      if (part && !isAltered(part) && fruitless >= MAX_FRUITLESS_BATCHES) throw part.error;
     } catch (error) {
       stop.abort(error);
       await next.catch(() => {});
@@ -82,6 +88,11 @@ export async function loadBatches(
     }
   }
   return refused;
+}
+
+/** True for a part that may be intact when it is fetched again. */
+export function isAltered({ error }: RefusedPart): boolean {
+  return error instanceof AlteredPageError;
 }
 
 function logRefused({ tenant, table, runtime }: TableWork, error: PartError, windows: readonly Window[]): RefusedPart {
@@ -93,6 +104,7 @@ function logRefused({ tenant, table, runtime }: TableWork, error: PartError, win
 /** Fetches batches one by one. What one batch teaches about the source's caps holds for the next. */
 function createFetcher(
   work: TableWork,
+  digests: boolean,
   signal: AbortSignal,
 ): (batch: Batch | Landing | undefined) => Promise<FetchedBatch | undefined> {
   const { config, client, ledger, settings, run, record } = work;
@@ -114,7 +126,7 @@ function createFetcher(
       : await createLanding(join(config.dataDir, LANDING_FOLDER), batch, run, ledger.files);
     const before = (caps ??= await capsOf(work));
     const { maxRows } = settings.page;
-    const options = { client, caps, maxRows, limit, dropKeys: settings.drop, onPage, signal };
+    const options = { client, caps, maxRows, limit, dropKeys: settings.drop, digests, onPage, signal };
     const fetched = await fetchBatch(landing, options).catch(async (error: unknown) => {
       // Nothing is landed: the next run plans the batch again, without the small parts that this one tried in vain.
       if (landing.landed.size === 0 && !landing.batch.isRemainder) await landing.remove();
@@ -157,6 +169,7 @@ async function load(
   work: TableWork,
   view: SourceView,
   { landing, fetched }: FetchedBatch,
+  choice: MergeChoice,
 ): Promise<{ readonly parts: readonly RefusedPart[]; readonly isLoaded: boolean }> {
   const parts: RefusedPart[] = [];
   const without = (whole: Loadable, error: PartError): Loadable | undefined => {
@@ -169,7 +182,7 @@ async function load(
   const remainder = fetched.refused.length > 0 ? remainderOf(fetched.batch, rest?.batch) : undefined;
   while (rest) {
     try {
-      await merge(work, view, rest);
+      await merge(work, view, rest, choice);
       break;
     } catch (error) {
       if (!(error instanceof PartError)) throw error;
@@ -185,10 +198,16 @@ async function load(
   return { parts, isLoaded: rest !== undefined };
 }
 
-async function merge(work: TableWork, view: SourceView, { batch, landed }: Loadable): Promise<void> {
+async function merge(
+  work: TableWork,
+  view: SourceView,
+  { batch, landed }: Loadable,
+  { acceptAltered = false }: MergeChoice,
+): Promise<void> {
   const { ledger, tenant, table, settings, run, request, record } = work;
   const keepMissing = windowsAtEdge(batch.windows, view, settings.retentionDays);
-  const result = await mergeBatch(ledger, batch, landed, { run, guard: request.allowDeletes !== true, keepMissing });
+  const guard = request.allowDeletes !== true;
+  const result = await mergeBatch(ledger, batch, landed, { run, guard, keepMissing, acceptAltered });
   record({ kind: 'merged', result });
   if (view.grade === 'none') return;
   await timed(work, 'verify', async () => {

@@ -11,6 +11,7 @@ import { pagesOf } from './plan-pages.ts';
 import type { RunRequest } from './request.ts';
 import type { PlanReport, TablePlan } from '../model/report.ts';
 import { compareTable } from './sync-table.ts';
+import type { StaleReason } from '../model/coverage.ts';
 
 /** Compares and counts at the source; fetches no page and changes no row. */
 export async function planRun(
@@ -32,7 +33,7 @@ export async function planRun(
       maxMinutes = Infinity,
     } = config.tenants.find(({ id }) => id === tenant) ?? {};
     const { calls, rows, bytes, minutes } = costOf(pages, callsPerMinute);
-    const reasons = { new: 0, changed: 0, vanished: 0 };
+    const reasons = noReasons();
     for (const { reason } of found.stale) reasons[reason]++;
     // A run spends its budget on the same comparisons and counts, and on the pages of the tables before this one.
     const before = (plannedPages.get(tenant) ?? 0) + client.stats.calls;
@@ -64,6 +65,10 @@ export async function planRun(
   };
 }
 
+function noReasons(): Record<StaleReason, number> {
+  return { new: 0, changed: 0, content: 0, unproven: 0, vanished: 0 };
+}
+
 const NOTHING = {
   staleHours: 0,
   rows: 0,
@@ -71,5 +76,5 @@ const NOTHING = {
   pages: 0,
   calls: 0,
   minutes: 0,
-  reasons: { new: 0, changed: 0, vanished: 0 },
+  reasons: noReasons(),
 } as const;

@@ -9,6 +9,10 @@ export interface TableRequest {
   readonly to?: Instant;
   /** Compare the whole range of the source. */
   readonly deep?: boolean;
+  /** Also fetch the hours whose content was never compared; compares the whole range of the source, unless `from` or `to` is set. */
+  readonly proveContent?: boolean;
+  /** Fetch every hour of the range again, even where nothing differs. */
+  readonly refetch?: boolean;
   /** Remove rows that vanished at the source even if they are so many that a run refuses by default. */
   readonly allowDeletes?: boolean;
 }

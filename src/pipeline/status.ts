@@ -43,6 +43,7 @@ const TABLE_SHAPE = {
   partial: asCount,
   open: asCount,
   expired: asCount,
+  content: asCount,
   checksum: asCount,
   counted: asCount,
   uncounted: asCount,
@@ -84,6 +85,7 @@ hours as (
     count(*) filter (where state in ('partial', 'unchecked')) as partial,
     count(*) filter (where state = 'open') as open,
     count(*) filter (where state = 'expired') as expired,
+    count(*) filter (where state = 'verified' and grade = 'content') as content,
     count(*) filter (where state = 'verified' and grade = 'checksum') as checksum,
     count(*) filter (where state = 'verified' and grade = 'count') as counted,
     count(*) filter (where grade = 'none') as uncounted,
@@ -96,7 +98,7 @@ hours as (
 )
 select
   tenant_id, table_name, coalesce(rows, 0) as rows, coalesce(files, 0) as files, coalesce(bytes, 0) as bytes,
-  first, last, verified, partial, open, expired, checksum, counted, uncounted, duplicates, quarantined, unproven,
+  first, last, verified, partial, open, expired, content, checksum, counted, uncounted, duplicates, quarantined, unproven,
   coalesce(outdated, 0) as outdated
 from hours
 left join files using (tenant_id, table_name)
@@ -137,7 +139,7 @@ function tableStatus(
     last,
     freshnessSeconds: newest === undefined ? undefined : Math.round((runtime.now() - toEpochMs(newest)) / 1000),
     hours: { verified, partial, open, expired },
-    grades: { checksum: row.checksum, count: row.counted, none: row.uncounted },
+    grades: { content: row.content, checksum: row.checksum, count: row.counted, none: row.uncounted },
     duplicates,
     quarantined,
     outdatedFiles: row.outdated,

@@ -6,7 +6,6 @@
  * against the first, because rows came or went in the meantime; an hour that balances against the first is proven already.
  */
 import { join } from 'node:path';
-import type { TableConfig } from '../config/config.ts';
 import { BudgetError, ConfigError, MassLossError } from '../kernel/errors.ts';
 import { sameRows } from '../model/fingerprint.ts';
 import { diff, massLoss } from '../extract/compare/diff.ts';
@@ -25,7 +24,7 @@ import { countHours, firstHour, unprovenFrom } from '../load/ledger/reach.ts';
 import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
 import { LANDING_FOLDER } from '../model/data-dir.ts';
-import { loadBatches } from './load-batches.ts';
+import { isAltered, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
 import { leftOf, leftUncompared } from './left.ts';
 import { withoutParts } from './refused-parts.ts';
@@ -52,7 +51,7 @@ export async function syncTable(work: TableWork): Promise<void> {
 
 async function loadTable(work: TableWork, view: SourceView): Promise<void> {
   refuseFuture(work, view);
-  const resumed = await resume(work, view);
+  const resumed = (await resume(work, view)).filter((part) => !isAltered(part));
   const { refused, outcome } =
     view.grade === 'none' ? await loadUncounted(work, view) : await loadUntilEqual(work, view, resumed);
   // Everything that can be loaded is: now the table fails with the first part that cannot.
@@ -73,26 +72,46 @@ async function loadUntilEqual(work: TableWork, first: SourceView, resumed: reado
   let view = first;
   for (let pass = 1; ; pass++) {
     const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
-    const found = compareWith(view, held, work.settings);
+    const found = compareWith(work, view, held, pass === 1);
     if (found.stale.length > 0) refuseMassLoss(work, view, held);
     let hours = await recordView(work, view, held);
+    let isAgain = false;
     const missing = withoutParts(found, [...resumed, ...refused]);
     if (missing.stale.length > 0 && pass <= MAX_PASSES) {
       const pages = await timed(work, 'plan', () => pagesOf(work, missing, held, view.grade));
-      refused.push(...(await loadBatches(work, view, batchesOf(work, pages, `${run}-${pass}`))));
+      // A page that does not match its digests is fetched once more, and then loaded without proof of its content.
+      const parts = await loadBatches(work, view, batchesOf(work, pages, `${run}-${pass}`), {
+        acceptAltered: pass > 1,
+      });
+      isAgain = parts.some(isAltered);
+      refused.push(...parts.filter((part) => !isAltered(part)));
       hours = await timed(work, 'verify', () => recordView(work, view, held));
     }
     record({ kind: 'hours', hours });
     if (hours.partial === 0 || pass > MAX_PASSES) return loaded(hours);
+    const onlyContent = await differsOnlyInContent(work, view);
+    // Fetched twice, and the ids are equal: the source gives other text each time.
+    if (onlyContent && pass > 1) {
+      hours = await recordView(work, view, held, { acceptContent: true });
+      record({ kind: 'hours', hours });
+      return loaded(hours);
+    }
     const before = view;
     view = await look(work, before.grade, before.grade);
     // It counts no longer: nothing more can be proven, and what the first comparison found holds.
     if (view.grade === 'none') return loaded(hours);
-    if (changedSince(before, view, missing)) continue;
+    if (isAgain || onlyContent || changedSince(before, view, missing)) continue;
     hours = await recordView(work, view, held);
     record({ kind: 'hours', hours });
     return loaded(hours);
   }
+}
+
+/** Whether the lake, as it is now, has the ids of the view in every hour, and other content in some. */
+async function differsOnlyInContent(work: TableWork, view: SourceView): Promise<boolean> {
+  const held = await heldHours(work.ledger, work.tenant, work.table, view.lower, view.upper);
+  const { stale } = compareWith(work, view, held);
+  return stale.length > 0 && stale.every(({ reason }) => reason === 'content');
 }
 
 /** Loads without comparing; every hour stays unproven. */
@@ -115,7 +134,7 @@ async function recordLeft(work: TableWork, view: SourceView | undefined): Promis
   }
   const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
   record({ kind: 'hours', hours: await recordView(work, view, held) });
-  const left = leftOf(compareWith(view, held, settings).stale, await capsOf(work), settings.retentionDays);
+  const left = leftOf(compareWith(work, view, held, true).stale, await capsOf(work), settings.retentionDays);
   if (left) record({ kind: 'left', left });
 }
 
@@ -126,7 +145,7 @@ export async function compareTable(
   const { ledger, tenant, table } = work;
   const view = await firstLook(work);
   const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
-  return { view, held, found: compareWith(view, held, work.settings) };
+  return { view, held, found: compareWith(work, view, held, true) };
 }
 
 /** Asks for the best proof, whatever the source gave the last time: a weaker proof holds for one run. */
@@ -177,7 +196,7 @@ async function rangeOf({ request, ledger, tenant, table, settings }: TableWork):
     };
   }
   const whole = { ...base, ...(start === undefined ? {} : { lower: start }) };
-  if (request.deep === true) return whole;
+  if (request.deep === true || request.proveContent === true) return whole;
   const unproven = await unprovenFrom(ledger, tenant, table);
   if (unproven === undefined) return whole;
   return { ...whole, depthDays: settings.depthDays, depthFrom: floorTo(unproven, HOUR) };
@@ -192,8 +211,15 @@ async function resume(work: TableWork, view: SourceView): Promise<readonly Refus
   return loadBatches(work, view, landings);
 }
 
-function compareWith(view: SourceView, held: ReadonlyMap<Instant, HeldHour>, { retentionDays }: TableConfig): Diff {
-  return diff(view, held, edgeOf(view, retentionDays));
+/** `isFirst`: before anything was fetched, so that hours without a difference may be fetched too, if requested. */
+function compareWith(
+  { request, settings }: TableWork,
+  view: SourceView,
+  held: ReadonlyMap<Instant, HeldHour>,
+  isFirst = false,
+): Diff {
+  const { proveContent, refetch } = isFirst ? request : {};
+  return diff(view, held, { ...edgeOf(view, settings.retentionDays), proveContent, refetch });
 }
 
 /** Compares with the source's clock: this machine's may be wrong. */
@@ -232,7 +258,7 @@ export async function recordView(
   work: TableWork,
   view: SourceView,
   held: ReadonlyMap<Instant, HeldHour>,
-  options: Pick<SourceComparison, 'onlyCompares'> = {},
+  options: Pick<SourceComparison, 'onlyCompares' | 'acceptContent'> = {},
 ): Promise<HourCounts> {
   const { ledger, tenant, table, run } = work;
   if (view.grade === 'none') return NO_HOURS;

@@ -17,6 +17,7 @@
 import type { LandedPage, REASONS } from '../model/page.ts';
 import type { Table } from '../model/tables.ts';
 import { SourceError } from '../kernel/errors.ts';
+import { DIGEST_CELL, DIGEST_COLUMN, digestSql, expectedDigestSql } from '../model/fingerprint.ts';
 import { privateJsonSql } from './privacy.ts';
 import { givenColumns, lakeName } from './lake.ts';
 import { sqlText, sqlTexts } from '../kernel/sql.ts';
@@ -31,7 +32,7 @@ export function countedSql(reason = 'reason'): string {
 
 /** Names of the temporary tables that `stageSql` fills; load/merge/merge-tables.ts declares them. */
 export interface StageTables {
-  /** Rows: landed (the page's index in `pages`), reason, raw, then the columns that the source sends. */
+  /** Rows: landed (the page's index in `pages`), reason, raw, the columns that the source sends, and the row's digest. */
   readonly rows: string;
   /** The pages, by `landed`. */
   readonly pages: string;
@@ -104,7 +105,9 @@ select
   landed,
   reason,
   ${keepsText ? 'case when reason is not null then line end' : 'null::varchar'} as raw,
-  ${columns.map((name) => (name === 'properties' ? `${privateSql(table)} as "properties"` : `"${name}"`)).join(',\n  ')}
+  ${columns.map((name) => (name === 'properties' ? `${privateSql(table)} as "properties"` : `"${name}"`)).join(',\n  ')},
+  "${DIGEST_COLUMN}",
+  altered
 from judged
 order by epoch_us("timestamp") // 86400000000, "${lakeName(table, table.typeColumn)}", "timestamp"`,
   ];
@@ -147,13 +150,22 @@ function typedRows(table: Table, pages: readonly LandedPage[], { names, fileOf, 
       ? lineReader(files, pages)
       : `(select file as filename, line from (${lines}) where file in (${files}))`;
   const paths = order.map((name) => sqlText(`$."${name}"`)).join(', ');
-  const cells = table.columns.map((column) => ({ column, cell: `c[${order.indexOf(column.name) + 1}]` }));
+  const digest = order.indexOf(DIGEST_CELL);
+  const cellOf = (name: string): string => `c[${order.indexOf(name) + 1}]`;
+  // Where rules can drop keys at the source, the text is not what the digest was computed from.
+  const isAltered =
+    table.privacy.length > 0
+      ? 'false'
+      : `coalesce(${digestSql(cellOf(DIGEST_CELL))} <> ${expectedDigestSql(table, cellOf)}, false)`;
+  const cells = table.columns.map((column) => ({ column, cell: cellOf(column.name) }));
   return `  select
     (list_position([${names.map(sqlText).join(', ')}], file) - 1)::usmallint as landed,
     line,
     len(c) as width,
     fits,
-    ${cells.map(({ column, cell }) => typedCell(column, cell, table)).join(',\n    ')}
+    ${cells.map(({ column, cell }) => typedCell(column, cell, table)).join(',\n    ')},
+    ${digest < 0 ? 'null::bigint' : digestSql(`c[${digest + 1}]`)} as "${DIGEST_COLUMN}",
+    ${digest < 0 ? 'false' : isAltered} as altered
   from (
     select
       file,

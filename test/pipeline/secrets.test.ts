@@ -54,6 +54,7 @@ const FORMS: Forms = {
   'wrong-tenant': [{ kind: 'wrong-tenant' }],
   'duplicate-rows': [{ kind: 'duplicate-rows' }],
   'duplicate-ids': [{ kind: 'duplicate-ids' }],
+  'altered-text': [{ kind: 'altered-text' }],
   'null-id': [{ kind: 'null-id' }],
   'bad-datetime': [{ kind: 'bad-datetime' }],
   'outside-window': [{ kind: 'outside-window' }],
@@ -66,7 +67,7 @@ const isFinal = (reply: Reply): boolean =>
     ? [400, 401, 403, 404].includes(reply.status)
     : reply.kind === 'redirect' || reply.kind === 'refused-function';
 /** Complete answers with wrong rows. */
-const ROWS: readonly Reply['kind'][] = ['malformed-rows', 'reordered-columns', 'wrong-tenant', 'duplicate-rows', 'duplicate-ids', 'null-id', 'bad-datetime', 'outside-window']; // prettier-ignore
+const ROWS: readonly Reply['kind'][] = ['malformed-rows', 'reordered-columns', 'wrong-tenant', 'duplicate-rows', 'duplicate-ids', 'altered-text', 'null-id', 'bad-datetime', 'outside-window']; // prettier-ignore
 const HOURS = 12;
 
 interface Plan {

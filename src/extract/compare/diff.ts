@@ -5,12 +5,13 @@
  * Two rules protect loaded data. Rows that the source drops at its retention edge were not erased. And a cell that was
  * loaded further than the source's clock now reaches (the clock stepped back) cannot be compared.
  */
-import { EMPTY, sameRows } from '../../model/fingerprint.ts';
+import { EMPTY, sameIds, sameRows } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
 import { DAY, HOUR, floorTo } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import { contains } from '../../kernel/windows.ts';
 import { isWeaker } from '../../model/coverage.ts';
+import type { StaleReason } from '../../model/coverage.ts';
 import { isMassLoss } from '../../model/mass-loss.ts';
 import type { LossLimit } from '../../model/mass-loss.ts';
 import type { Cell } from '../../model/page.ts';
@@ -22,14 +23,11 @@ export interface HeldCell {
   readonly account: Fingerprint;
   /** The cell was loaded up to this instant. */
   readonly coveredTo: Instant;
-  /** First and last timestamp loaded; compared where the source gives only counts. */
-  readonly first?: Instant;
-  readonly last?: Instant;
 }
 
 export interface StaleCell extends Cell {
   readonly heldRows: number;
-  readonly reason: 'new' | 'changed' | 'vanished';
+  readonly reason: StaleReason;
   /** Its rows are expiring at the source. */
   readonly atRetentionEdge: boolean;
 }
@@ -45,6 +43,10 @@ export interface Diff {
 }
 
 export interface CompareOptions {
+  /** Cells whose content was never compared are stale. @default false */
+  readonly proveContent?: boolean | undefined;
+  /** Every cell with rows is stale. @default false */
+  readonly refetch?: boolean | undefined;
   /** The source's clock minus its retention: older rows are expiring. */
   readonly retentionEdge?: Instant;
 }
@@ -68,7 +70,7 @@ export function diff(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, opt
   const emptyGaps: Window[] = [];
   let previous: StaleCell | undefined;
   for (const pair of compared(view, held, options)) {
-    const verdict = judge(pair, view);
+    const verdict = judge(pair, view, options);
     const cell = verdict === 'balanced' || verdict === 'not comparable' ? undefined : staleCell(pair, verdict);
     if (cell) {
       if (previous && previous.to < cell.from) emptyGaps.push({ from: previous.to, to: cell.from });
@@ -94,7 +96,7 @@ export function massLoss(
   const all = { heldRows: 0, lostRows: 0 };
   let range: { from: Instant; to: Instant } | undefined;
   for (const pair of compared(view, held, options)) {
-    if (!pair.held || judge(pair, view) === 'not comparable') continue;
+    if (!pair.held || judge(pair, view, options) === 'not comparable') continue;
     const day = days.get(floorTo(pair.from, DAY)) ?? { heldRows: 0, lostRows: 0 };
     days.set(floorTo(pair.from, DAY), day);
     const heldRows = Number(pair.held.account.rows);
@@ -138,27 +140,24 @@ function isCovered(view: SourceView, from: Instant): boolean {
   return from < view.upper && (view.lower === undefined || from >= view.lower);
 }
 
-function judge({ source, held, atEdge }: Pair, view: SourceView): StaleCell['reason'] | 'balanced' | 'not comparable' {
+function judge(
+  { source, held, atEdge }: Pair,
+  view: SourceView,
+  { proveContent = false, refetch = false }: CompareOptions,
+): StaleReason | 'balanced' | 'not comparable' {
   const there = source?.fingerprint ?? EMPTY;
   const here = held?.account ?? EMPTY;
   if (held && held.coveredTo > view.upper) return 'not comparable';
-  const isEqual = isWeaker(view.grade, 'checksum')
-    ? there.rows === here.rows && sameEnds(source, held)
-    : sameRows(there, here);
-  if (isEqual) return 'balanced';
+  const byIds = !isWeaker(view.grade, 'checksum');
+  if (byIds ? sameRows(there, here) : there.rows === here.rows) {
+    const isUnproven = there.content !== undefined && here.content === undefined;
+    const isWanted = there.rows > 0n && (refetch || (proveContent && isUnproven));
+    return isWanted && !atEdge ? 'unproven' : 'balanced';
+  }
   if (here.rows === 0n) return 'new';
   if (atEdge && there.rows <= here.rows) return 'not comparable';
+  if (byIds && sameIds(there, here)) return 'content';
   return there.rows === 0n ? 'vanished' : 'changed';
-}
-
-function sameEnds(source: SourceCell | undefined, held: HeldCell | undefined): boolean {
-  const known = source?.first !== undefined && held?.first !== undefined;
-  return !known || (sameMicrosecond(source.first, held.first) && sameMicrosecond(source.last, held.last));
-}
-
-/** The lake stores microseconds, the source ticks of 100 ns. */
-function sameMicrosecond(a: Instant | undefined, b: Instant | undefined): boolean {
-  return a === b || (a !== undefined && b !== undefined && floorTo(a, 10n) === floorTo(b, 10n));
 }
 
 function staleCell({ from, to, source, held, atEdge }: Pair, reason: StaleCell['reason']): StaleCell {

@@ -3,7 +3,7 @@
  * one call if the source can answer it; otherwise the range is halved.
  */
 import { SourceError, isRefusedQuery } from '../../kernel/errors.ts';
-import { EMPTY } from '../../model/fingerprint.ts';
+import { EMPTY, contentOf } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
 import { DAY, HOUR, MINUTE, SECOND, floorTo, parseInstant } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
@@ -36,9 +36,6 @@ export interface SourceCell {
   readonly rows: number;
   /** Estimated size of the rows in an answer. */
   readonly bytes: number;
-  /** First and last timestamp, only with grade `count`. */
-  readonly first?: Instant;
-  readonly last?: Instant;
 }
 
 export interface SourceView {
@@ -204,9 +201,15 @@ async function unlessRejected<T>(ask: () => Promise<T>): Promise<T | undefined> 
 
 /** Whether a cell holds the proof that was requested: an engine may accept a function without computing it. */
 const PROVEN_BY: Readonly<Record<Exclude<Grade, 'none'>, (item: readonly string[]) => boolean>> = {
+  content: hasContent,
   checksum: hasChecksums,
   count: () => true,
 };
+
+function hasContent(item: readonly string[]): boolean {
+  const [, , , , , , high, low] = item;
+  return hasChecksums(item) && isNumber(high) && isNumber(low);
+}
 
 function hasChecksums([, n, , s0, s1, x]: readonly string[]): boolean {
   if (!isNumber(s0) || !isNumber(s1) || !isNumber(x)) return false;
@@ -214,17 +217,16 @@ function hasChecksums([, n, , s0, s1, x]: readonly string[]): boolean {
 }
 
 function sourceCell(item: readonly string[], unit: bigint, grade: Grade): readonly [Instant, SourceCell] {
-  const [cell = '', n = '', b = '', third, fourth, fifth] = item;
+  const [cell = '', n = '', b = '', third, fourth, fifth, high, low] = item;
   const rows = BigInt(n);
   const base = { rows: Number(n), bytes: Number(b) };
   const from = BigInt(cell) * unit;
-  if (grade === 'checksum') {
-    const fingerprint = { rows, sum0: BigInt(third ?? 0), sum1: BigInt(fourth ?? 0), xor: BigInt(fifth ?? 0) };
-    return [from, { ...base, fingerprint }];
+  if (grade === 'content' || grade === 'checksum') {
+    const [sum0, sum1, xor] = [BigInt(third ?? 0), BigInt(fourth ?? 0), BigInt(fifth ?? 0)];
+    const content = grade === 'content' ? contentOf(BigInt(high ?? 0), BigInt(low ?? 0)) : undefined;
+    return [from, { ...base, fingerprint: { rows, sum0, sum1, xor, content } }];
   }
-  const [first, last] = [parseInstant(third ?? ''), parseInstant(fourth ?? '')];
-  const seen = first !== undefined && last !== undefined ? { first, last } : {};
-  return [from, { ...base, fingerprint: { ...EMPTY, rows }, ...seen }];
+  return [from, { ...base, fingerprint: { ...EMPTY, rows, content: undefined } }];
 }
 
 function isNumber(text: string | undefined): boolean {

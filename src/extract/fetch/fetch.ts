@@ -9,11 +9,10 @@ import { formatInstant } from '../../kernel/instant.ts';
 import { overlaps } from '../../kernel/windows.ts';
 import type { Batch, Cell, LandedPage, Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
-import { TABLES } from '../../model/tables.ts';
 import type { Client, Downloaded, TooLarge } from '../source/client.ts';
 import { bytesPerRow, capsFilled, countCells, divide, NOT_COUNTED } from './divide.ts';
 import type { Counting } from './divide.ts';
-import { pageQuery } from '../source/kql.ts';
+import { pageColumns, pageQuery } from '../source/kql.ts';
 import type { Landing } from './land.ts';
 import { CapsLearner } from './learning.ts';
 import type { PageWriter } from './page-file.ts';
@@ -32,6 +31,8 @@ export interface FetchOptions {
   /** Limits the calls in flight; shared by everything that queries the same tenant. */
   readonly limit: LimitFunction;
   readonly dropKeys?: readonly SourceDrop[];
+  /** Request each row's digest: the source computes them. */
+  readonly digests?: boolean;
   /** Called when caps were learnt or disproved, so that they can be stored for the tenant. */
   readonly onLearn?: (caps: Caps) => void;
   readonly onPage?: (page: LandedPage) => void;
@@ -332,9 +333,9 @@ class FetchJob {
   }
 
   async #request(page: Page, isSplittable: boolean): Promise<Answer> {
-    const { client, limit, dropKeys } = this.#options;
+    const { client, limit, dropKeys, digests } = this.#options;
     const { table } = this.#landing.batch;
-    const columns = TABLES[table].columns.map(({ name }) => name);
+    const columns = pageColumns(table, { digests });
     return limit(async () => {
       this.#stop.signal.throwIfAborted();
       const isOver = isSplittable && capsFilled(page, this.caps, this.#rowBytes) > 1;
@@ -342,14 +343,17 @@ class FetchJob {
       if (isOver && !isProbe) return { kind: 'outgrown' };
       // A learnt cap does not limit what cannot be requested in smaller parts, such as copies of one row.
       const cap = isProbe || splitPage(page) === undefined ? this.#maxRows : this.caps.rows;
-      const query = pageQuery(table, page, cap, dropKeys);
+      const query = pageQuery(table, page, cap, { dropKeys, digests });
       const answer = await client.download(query, columns, () => this.#landing.open(page, query), this.#stop.signal);
       return { ...answer, cap };
     });
   }
 
   async #commit(page: Page, answer: Downloaded<PageWriter>): Promise<LandedPage> {
-    const { sink, rows, bytes, largestRow, columns } = answer;
+    const { sink, rows, bytes, largestRow } = answer;
+    // With digests the cells are not those of the table, so the file names them even where the answer does not.
+    const requested = pageColumns(this.#landing.batch.table, this.#options);
+    const columns = answer.columns ?? (this.#options.digests === true ? requested : undefined);
     const landed = await this.#landing.commit(page, sink, { rows, bytes, largestRow, columns });
     this.#options.onPage?.(landed);
     return landed;

@@ -8,7 +8,7 @@
  * noticed.
  */
 import { globPattern } from '../../kernel/glob.ts';
-import { FINGERPRINT_KQL, fingerprintHashKql } from '../../model/fingerprint.ts';
+import { CONTENT_KQL, DIGEST_CELL, FINGERPRINT_KQL, digestKql, fingerprintHashKql } from '../../model/fingerprint.ts';
 import { HOUR, MINUTE, SECOND, formatInstant } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import { HASH_BUCKETS } from '../../model/page.ts';
@@ -37,7 +37,10 @@ export interface CellQuery {
   readonly table: TableName;
   readonly unit: CellUnit;
   readonly range: ClockRange | { readonly windows: readonly Window[] };
-  /** `checksum`: fingerprints; `count`: rows with first and last timestamp; `none`: rows and bytes, only for planning. */
+  /**
+   * `content`: fingerprints of ids and content; `checksum`: of ids; `count` and `none`: rows, for comparing them
+   * or only for planning.
+   */
   readonly proof: Grade;
   readonly dropKeys?: readonly SourceDrop[];
 }
@@ -53,11 +56,12 @@ const CHUNK: Readonly<Record<CellUnit, string>> = { hour: '64d', minute: '1d', s
 const BUCKETS_A_PART = 4096;
 
 const PROOFS: Readonly<Record<CellQuery['proof'], { aggregates: string; packed: string }>> = {
-  checksum: { aggregates: FINGERPRINT_KQL, packed: ", ' ', s0, ' ', s1, ' ', x" },
-  count: {
-    aggregates: 'n = count(), lo = min(timestamp), hi = max(timestamp)',
-    packed: ", ' ', tostring(lo), ' ', tostring(hi)",
+  content: {
+    aggregates: `${FINGERPRINT_KQL}, ${CONTENT_KQL}`,
+    packed: ", ' ', s0, ' ', s1, ' ', x, ' ', c0, ' ', c1",
   },
+  checksum: { aggregates: FINGERPRINT_KQL, packed: ", ' ', s0, ' ', s1, ' ', x" },
+  count: { aggregates: 'n = count()', packed: '' },
   none: { aggregates: 'n = count()', packed: '' },
 };
 
@@ -66,7 +70,9 @@ export function cellQuery(query: CellQuery): string {
   const { table, unit, range, proof } = query;
   const bounds = 'windows' in range ? fixedBounds(range.windows) : clockBounds(range);
   const lines = [...bounds.lets, `let cells = materialize(${table}`, `| where ${bounds.where}`];
-  if (proof === 'checksum') lines.push(`| extend h = ${fingerprintHashKql(TABLES[table].id)}`);
+  const digest = proof === 'content' ? `, d = ${digestKql(TABLES[table])}` : '';
+  if (proof === 'content' || proof === 'checksum')
+    lines.push(`| extend h = ${fingerprintHashKql(TABLES[table].id)}${digest}`);
   const { aggregates, packed } = PROOFS[proof];
   lines.push(
     `| summarize ${aggregates}, b = ${bytesKql(table, query.dropKeys)} by cell = bin(timestamp, 1${unit.slice(0, 1)}));`,
@@ -117,14 +123,31 @@ export function boundsQuery(table: TableName, range: ClockRange): string {
   ].join('\n');
 }
 
+export interface PageOptions {
+  readonly dropKeys?: readonly SourceDrop[] | undefined;
+  /** Each row carries its digest, in a last cell. */
+  readonly digests?: boolean | undefined;
+}
+
+/** The cells of a page's rows, in their order. */
+export function pageColumns(table: TableName, { digests = false }: PageOptions): readonly string[] {
+  const names = TABLES[table].columns.map(({ name }) => name);
+  return digests ? [...names, DIGEST_CELL] : names;
+}
+
 /** The rows of a page: unsorted, every cell as text, and one row more than the cap, which shows that the page is full. */
-export function pageQuery(table: TableName, page: Page, rowCap: number, dropKeys: readonly SourceDrop[] = []): string {
+export function pageQuery(table: TableName, page: Page, rowCap: number, options: PageOptions = {}): string {
+  const { dropKeys = [], digests = false } = options;
   const lines: string[] = [table, `| where ${page.windows.map(windowKql).join(' or ')}`];
   if (page.hash) {
     const { from, to } = page.hash;
     lines.push(`| extend bucket = ${bucketKql(table)}`, `| where bucket >= ${whole(from)} and bucket < ${whole(to)}`);
   }
-  lines.push(`| take ${whole(rowCap + 1)}`, ...typedDrops(table, dropKeys), `| project ${projection(table, dropKeys)}`);
+  lines.push(`| take ${whole(rowCap + 1)}`);
+  // Before any key is dropped: the digest covers what the source holds.
+  if (digests) lines.push(`| extend ${DIGEST_CELL} = ${digestKql(TABLES[table])}`);
+  const cells = projection(table, dropKeys);
+  lines.push(...typedDrops(table, dropKeys), `| project ${digests ? `${cells}, ${DIGEST_CELL}` : cells}`);
   return lines.join('\n');
 }
 

@@ -59,12 +59,13 @@ export const asFlag: Cell<boolean> = (value, column) => {
 /** An instant, selected as microseconds: `epoch_us(hour)::varchar as hour`. */
 export const asInstant: Cell<Instant> = (value, column) => asBigInt(value, column) * 10n;
 
-/** A fingerprint, as the struct (n, s0, s1, x) that the ledger keeps. */
+/** A fingerprint, as the struct (n, s0, s1, x, c) that the ledger keeps. */
 export const asFingerprint: Cell<Fingerprint> = (value, column) => {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw wrongKind(column, 'a fingerprint', value);
-  const { n, s0, s1, x } = readRow({ n: asBigInt, s0: asBigInt, s1: asBigInt, x: asBigInt }, value);
-  return { rows: n, sum0: s0, sum1: s1, xor: x };
+  const shape = { n: asBigInt, s0: asBigInt, s1: asBigInt, x: asBigInt, c: asOptional(asBigInt) };
+  const { n, s0, s1, x, c } = readRow(shape, value);
+  return { rows: n, sum0: s0, sum1: s1, xor: x, content: c };
 };
 
 /** A source table's name, as the ledger writes it. Throws DamagedError for any other text. */

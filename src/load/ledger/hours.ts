@@ -3,6 +3,7 @@
  * anything, and what it writes after a comparison.
  */
 import { join } from 'node:path';
+import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
 import { HOUR, floorTo } from '../../kernel/instant.ts';
 import type { Instant } from '../../kernel/instant.ts';
@@ -10,7 +11,7 @@ import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
-import { asCount, asFingerprint, asFlag, asInstant, asOneOf, asText } from './cells.ts';
+import { asCount, asFingerprint, asFlag, asInstant, asOneOf, asOptional, asText } from './cells.ts';
 import type { Ledger } from './ledger.ts';
 import { HOUR_STATES, betterGrades } from '../../model/coverage.ts';
 import type { Grade, HourState } from '../../model/coverage.ts';
@@ -20,12 +21,14 @@ import {
   ZERO_SQL,
   accountRowsSql,
   accountSql,
+  digestedSql,
   fingerprintsSql,
   hourEndSql,
   insideSql,
   instantSql,
+  sameIdsSql,
+  sameRowsSql,
   tableFilterSql,
-  parquetSql,
 } from './sql.ts';
 
 const asState = asOneOf(HOUR_STATES);
@@ -55,6 +58,11 @@ export interface SourceComparison {
   readonly overTo?: Instant;
   /** An hour that is not over is `open` even if it differs: nothing was loaded before this comparison. @default false */
   readonly onlyCompares?: boolean;
+  /**
+   * Accept hours whose ids are equal and whose content differs: the source gives the same value as another text each time, so that
+   * only ids can be proven. @default false
+   */
+  readonly acceptContent?: boolean;
 }
 
 /** Hours by state. */
@@ -114,7 +122,17 @@ async function compare(
   ledger: Ledger,
   tenant: string,
   table: TableName,
-  { at, lower, upper, grade, hours, retentionEdge, overTo = upper, onlyCompares = false }: SourceComparison,
+  {
+    at,
+    lower,
+    upper,
+    grade,
+    hours,
+    retentionEdge,
+    overTo = upper,
+    onlyCompares = false,
+    acceptContent = false,
+  }: SourceComparison,
   run: string,
 ): Promise<StateCounts> {
   const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
@@ -129,26 +147,31 @@ async function compare(
        coalesce(seen.source, ${ZERO_SQL}) as source
      from ${span} as span(hour)
      left join (
-       select r[1]::bigint as hour, {n: r[2]::hugeint, s0: r[3]::hugeint, s1: r[4]::hugeint, x: r[5]::bigint} as source
+       select r[1]::bigint as hour, {n: r[2]::hugeint, s0: r[3]::hugeint, s1: r[4]::hugeint, x: r[5]::bigint, c: r[6]::hugeint} as source
        from ${BULK_SQL}
      ) as seen on seen.hour = span.hour`,
     [
       JSON.stringify(
-        [...hours].map(([hour, { rows, sum0, sum1, xor }]) => [hour / 10n, rows, sum0, sum1, xor].map(String)),
+        [...hours].map(([hour, { rows, sum0, sum1, xor, content }]) => [
+          ...[hour / 10n, rows, sum0, sum1, xor].map(String),
+          content === undefined ? null : String(content),
+        ]),
       ),
     ],
   );
   // Struct arithmetic once, in SQL: 43,800 hours in one statement.
   const isEqual =
-    grade === 'checksum'
-      ? `${accountSql('hours')} = compared.source`
-      : `${accountRowsSql('hours')} = compared.source.n`;
-  const isEmpty = grade === 'checksum' ? `source = ${ZERO_SQL}` : 'source.n = 0';
+    grade === 'count' ? 'account.n = source.n' : (acceptContent ? sameIdsSql : sameRowsSql)('account', 'source');
+  // Rows that were loaded without digests are proven by their ids until they are loaded again.
+  const reached =
+    grade === 'content'
+      ? `case when coalesce(coalesce(account, ${ZERO_SQL}).c = source.c, ${acceptContent ? 'false' : 'account.c is not null'}) then 'content' else 'checksum' end`
+      : sqlText(grade);
   await ledger.run(
     `create or replace temp table outcome as
      select
-       hour, covered_to, source,
-       coalesce(is_equal, ${isEmpty}) as is_proven,
+       hour, covered_to, source, ${reached} as grade,
+       coalesce(is_equal, source.n = 0) as is_proven,
        -- It was proven, and the source is now deleting its rows: the proof is still valid. So is a better proof that agrees.
        coalesce(was = 'verified' and hour < ${edge} and not is_equal, false)
          or coalesce(was = 'verified' and was_grade in (${sqlTexts(betterGrades(grade))}) and is_equal, false) as keeps_proof,
@@ -159,12 +182,15 @@ async function compare(
          else 'partial'
        end as state
      from (
-       select
-         compared.*, ${hourEndSql('compared.hour')} as ends_at, hours.state as was, hours.grade as was_grade,
-         case when hours.hour is not null then ${isEqual} end as is_equal
-       from compared
-       left join hours on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = compared.hour
-       where hours.covered_to is null or hours.covered_to <= compared.covered_to
+       select *, case when account is not null then ${isEqual} end as is_equal
+       from (
+         select
+           compared.*, ${hourEndSql('compared.hour')} as ends_at, hours.state as was, hours.grade as was_grade,
+           case when hours.hour is not null then ${accountSql('hours')} end as account
+         from compared
+         left join hours on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = compared.hour
+         where hours.covered_to is null or hours.covered_to <= compared.covered_to
+       )
      )`,
   );
   const proven = `outcome.is_proven`;
@@ -174,12 +200,12 @@ async function compare(
      when matched then update set
        source = outcome.source,
        state = outcome.state,
-       grade = ${sqlText(grade)},
+       grade = outcome.grade,
        covered_to = case when ${proven} then outcome.covered_to else hours.covered_to end,
        checked_at = ${instantSql(at)},
        verified_at = case
          when outcome.state <> 'verified' then null
-         when hours.state = 'verified' and hours.grade = ${sqlText(grade)} and hours.source is not distinct from outcome.source
+         when hours.state = 'verified' and hours.grade = outcome.grade and hours.source is not distinct from outcome.source
            then hours.verified_at
          else ${instantSql(at)}
        end,
@@ -187,7 +213,7 @@ async function compare(
        run = case when hours.state = outcome.state and (hours.state = 'expired' or hours.source is not distinct from outcome.source) then hours.run else ${sqlText(run)} end
      when not matched then insert values (
        ${sqlText(tenant)}, ${sqlText(table)}, outcome.hour, outcome.source, ${ZERO_SQL}, ${ZERO_SQL}, ${ZERO_SQL},
-       case when ${proven} then outcome.covered_to else outcome.hour end, outcome.state, ${sqlText(grade)},
+       case when ${proven} then outcome.covered_to else outcome.hour end, outcome.state, outcome.grade,
        ${instantSql(at)}, case when outcome.state = 'verified' then ${instantSql(at)} end, ${sqlText(run)}
      )`,
   );
@@ -211,7 +237,11 @@ export async function judgeBySource(ledger: Ledger, tenant: string, table: Table
        verified_at = case when ${isOpen} then null else coalesce(verified_at, checked_at) end
      where ${tableFilterSql(tenant, table)} and hour in (${hours}) and state in ('unchecked', 'partial')
        and source is not null
-       and case grade when 'checksum' then ${accountSql('hours')} = source when 'count' then ${accountRowsSql('hours')} = source.n else false end`,
+       and case
+         when grade in ('content', 'checksum') then ${sameRowsSql(accountSql('hours'), 'source')}
+         when grade = 'count' then ${accountRowsSql('hours')} = source.n
+         else false
+       end`,
   );
 }
 
@@ -256,22 +286,24 @@ export async function minuteFingerprints(
   return ledger.exclusive(async () => {
     const spans = hours.map((hour) => ({ from: hour, to: hour + HOUR }));
     const files = await ledger.rows(
-      `select distinct file from partitions
+      `select distinct file, digests from partitions
        where ${tableFilterSql(tenant, table)} and superseded_at is null
          and exists (select 1 from ${BULK_SQL} where from_ts <= make_timestamptz(r[1]::bigint) and make_timestamptz(r[1]::bigint) < to_ts)`,
-      { file: asText },
+      { file: asText, digests: asOptional(asText) },
       [JSON.stringify(hours.map((hour) => [String(hour / 10n)]))],
     );
-    const paths = files.map(({ file }) => join(ledger.dataDir, file));
+    const stored = files.map(({ file, digests }) => ({ path: join(ledger.dataDir, file), digests }));
     const id = lakeName(TABLES[table], TABLES[table].id);
     const sources = [
-      ...(paths.length === 0 ? [] : [`select "timestamp" as moment, "${id}" as id from ${parquetSql(paths)}`]),
-      `select minute as moment, id from duplicates where ${tableFilterSql(tenant, table)}`,
-      `select minute as moment, id from quarantine where ${tableFilterSql(tenant, table)} and minute is not null`,
+      ...(stored.length === 0
+        ? []
+        : [`select "timestamp" as moment, "${id}" as id, ${DIGEST_COLUMN} as digest from ${digestedSql(stored)}`]),
+      `select minute as moment, id, digest from duplicates where ${tableFilterSql(tenant, table)}`,
+      `select minute as moment, id, digest from quarantine where ${tableFilterSql(tenant, table)} and minute is not null`,
     ];
     const rows = await ledger.rows(
       `select (minute * 60000000)::varchar as minute, fp
-       from (${fingerprintsSql(`(${sources.join(' union all ')}) where ${insideSql(spans, 'moment')}`, 'id', {
+       from (${fingerprintsSql(`(${sources.join(' union all ')}) where ${insideSql(spans, 'moment')}`, 'id', 'digest', {
          minute: 'epoch_us(moment) // 60000000',
        })})
        order by 1`,

@@ -1,5 +1,5 @@
 /** SQL fragments that the statements of the load stage share. */
-import { fingerprintSql } from '../../model/fingerprint.ts';
+import { DIGEST_COLUMN, fingerprintSql } from '../../model/fingerprint.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import { givenColumns, lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
@@ -11,7 +11,10 @@ const TICKS_PER_MICROSECOND = 10n;
 /** The column of every lake table that says when a row happened. */
 const TIMESTAMP = sqlName('timestamp');
 
-export const ZERO_SQL = '{n: 0::hugeint, s0: 0::hugeint, s1: 0::hugeint, x: 0::bigint}';
+/** The columns of a fingerprint; see `Fingerprint` in model/fingerprint.ts. `c` is null when some row has no digest. */
+export const FINGERPRINT_TYPE = 'struct(n hugeint, s0 hugeint, s1 hugeint, x bigint, c hugeint)';
+
+export const ZERO_SQL = '{n: 0::hugeint, s0: 0::hugeint, s1: 0::hugeint, x: 0::bigint, c: 0::hugeint}';
 
 export const HOUR_MICROSECONDS = 3_600_000_000;
 
@@ -40,11 +43,16 @@ export function insideSql(windows: readonly Window[], moment = TIMESTAMP): strin
 }
 
 /** `<keys>, fp`: one fingerprint struct per group of `source`. `keys`: what to group by, as the expression of each name. */
-export function fingerprintsSql(source: string, id: string, keys: Readonly<Record<string, string>>): string {
+export function fingerprintsSql(
+  source: string,
+  id: string,
+  digest: string,
+  keys: Readonly<Record<string, string>>,
+): string {
   const names = Object.keys(keys).map(sqlName);
   const groups = Object.entries(keys).map(([name, expression]) => `${expression} as ${sqlName(name)}`);
-  return `select ${[...names, '{n: n, s0: s0, s1: s1, x: x} as fp'].join(', ')}
-from (select ${[...groups, fingerprintSql(id)].join(', ')} from ${source} group by all)`;
+  return `select ${[...names, '{n: n, s0: s0, s1: s1, x: x, c: c} as fp'].join(', ')}
+from (select ${[...groups, fingerprintSql(id, digest)].join(', ')} from ${source} group by all)`;
 }
 
 /** The account of an hour as one fingerprint: lake + duplicates + quarantined. `alias`: of the ledger's table. */
@@ -52,7 +60,17 @@ export function accountSql(alias: string, lake = `${alias}.lake`): string {
   const sum = (part: string): string =>
     `(${lake}).${part} + ${alias}.duplicates.${part} + ${alias}.quarantined.${part}`;
   return `{n: ${sum('n')}, s0: ${sum('s0')}, s1: ${sum('s1')},
-      x: xor(xor((${lake}).x, ${alias}.duplicates.x), ${alias}.quarantined.x)}`;
+      x: xor(xor((${lake}).x, ${alias}.duplicates.x), ${alias}.quarantined.x), c: ${sum('c')}}`;
+}
+
+/** True when two fingerprints have the same ids, and the same content as far as both know it (`sameRows`). */
+export function sameRowsSql(a: string, b: string): string {
+  return `(${sameIdsSql(a, b)} and coalesce(${a}.c = ${b}.c, true))`;
+}
+
+/** True when two fingerprints have the same ids (`sameIds`). */
+export function sameIdsSql(a: string, b: string): string {
+  return ['n', 's0', 's1', 'x'].map((part) => `${a}.${part} = ${b}.${part}`).join(' and ');
 }
 
 /** The row count of an account, for a source that only counts. */
@@ -62,12 +80,46 @@ export function accountRowsSql(alias: string): string {
 
 /** Aggregate: the fingerprints of disjoint sets of rows as one; the empty fingerprint when there are none. */
 export function foldSql(expression: string): string {
-  return `struct_pack(n := coalesce(sum(${expression}.n), 0)::hugeint, s0 := coalesce(sum(${expression}.s0), 0)::hugeint, s1 := coalesce(sum(${expression}.s1), 0)::hugeint, x := coalesce(bit_xor(${expression}.x), 0)::bigint)`;
+  return `struct_pack(n := coalesce(sum(${expression}.n), 0)::hugeint, s0 := coalesce(sum(${expression}.s0), 0)::hugeint, s1 := coalesce(sum(${expression}.s1), 0)::hugeint, x := coalesce(bit_xor(${expression}.x), 0)::bigint, c := case when count(${expression}.n) = count(${expression}.c) then coalesce(sum(${expression}.c), 0)::hugeint end)`;
 }
 
 /** Reads Parquet files; the keys in their paths do not become columns. */
 export function parquetSql(files: readonly string[], options = ''): string {
   return `read_parquet([${files.map(sqlText).join(', ')}], hive_partitioning = false${options})`;
+}
+
+/** Whether rows of files have digests: `digests` is their version (store/form.ts), undefined where the files have no such column. */
+interface Digested {
+  readonly digests: string | undefined;
+}
+
+/** A file of the lake by its absolute path. */
+export interface StoredRows extends Digested {
+  readonly path: string;
+}
+
+/** The digest of a row of a file: null in files that have no digests. */
+export function storedDigestSql({ digests }: Digested): string {
+  return digests === undefined ? 'null::bigint' : sqlName(DIGEST_COLUMN);
+}
+
+/** Rows of files as a table with a digest column, whether the files have one or not.  */
+export function digestedSql(files: readonly StoredRows[]): string {
+  const groups = [
+    files.filter(({ digests }) => digests !== undefined),
+    files.filter(({ digests }) => digests === undefined),
+  ];
+  const selects = groups.flatMap((group) => {
+    const [first] = group;
+    if (!first) return [];
+    const source = parquetSql(group.map(({ path }) => path));
+    return [
+      first.digests === undefined
+        ? `select *, ${storedDigestSql(first)} as ${sqlName(DIGEST_COLUMN)} from ${source}`
+        : `select * from ${source}`,
+    ];
+  });
+  return `(${selects.join(' union all by name ')})`;
 }
 
 /**
@@ -76,11 +128,9 @@ export function parquetSql(files: readonly string[], options = ''): string {
  */
 export const BULK_SQL = `(select unnest(from_json(given, '[["VARCHAR"]]')) as r from (values ($1::json)) as bulk(given))`;
 
-/** The names of a lake table's columns, in file order. */
+/** The names of the columns of a lake table's files, in file order. */
 export function columnListSql(table: Table): string {
-  return lakeColumns(table)
-    .map(({ name }) => sqlName(name))
-    .join(', ');
+  return [...lakeColumns(table).map(({ name }) => name), DIGEST_COLUMN].map(sqlName).join(', ');
 }
 
 /**

@@ -36,6 +36,7 @@ const CLOSED_MONTH = {
   files: asList(asText),
   promotions: asList(asOptional(asText)),
   privacies: asList(asOptional(asText)),
+  digests: asList(asOptional(asText)),
 };
 
 /** Late rows come within days, so a month older than this is rarely rewritten. */
@@ -56,7 +57,8 @@ export async function compactMonths(
          select
            tenant, table_name, period[:7] as month, sum(rows)::bigint as rows,
            list(file order by period) as files,
-           list(promotion order by period) as promotions, list(privacy order by period) as privacies
+           list(promotion order by period) as promotions, list(privacy order by period) as privacies,
+           list(digests order by period) as digests
          from partitions
          where superseded_at is null and length(period) = 10
          group by all
@@ -82,21 +84,36 @@ export async function compactMonths(
 
 async function compactMonth(
   ledger: Ledger,
-  { tenant, table_name: table, month, rows, files, promotions, privacies }: RowOf<typeof CLOSED_MONTH>,
+  { tenant, table_name: table, month, rows, files, promotions, privacies, digests }: RowOf<typeof CLOSED_MONTH>,
   run: string,
   onStep: CompactOptions['onStep'],
 ): Promise<void> {
   const period = periodOf(month);
   if (!period) throw new Error(`not a month: ${month}`);
   const ofMonth = `${tableFilterSql(tenant, table)} and superseded_at is null and length(period) = 10 and period[:7] = ${sqlText(month)}`;
-  const forms = promotions.map((promotion, index) => ({ promotion, privacy: privacies[index] }));
+  const days = files.map((file, index) => ({
+    path: join(ledger.dataDir, file),
+    form: { promotion: promotions[index], privacy: privacies[index], digests: digests[index] },
+  }));
+  // Files without digests are read in another way.
+  const groups = [
+    days.filter(({ form }) => form.digests !== undefined),
+    days.filter(({ form }) => form.digests === undefined),
+  ];
   const { last } = await ledger.row(
     `select coalesce(max(generation), 0) as last from partitions where ${tableFilterSql(tenant, table)} and period = ${sqlText(month)}`,
     { last: asCount },
   );
-  const paths = files.map((file) => join(ledger.dataDir, file));
   const copied = await copyRows(ledger, { tenant, table }, period, last + 1, {
-    sources: [heldRows(ledger.settings.tables[table], `from ${parquetSql(paths)} where true`, forms)],
+    sources: groups.flatMap((group) =>
+      group.length === 0
+        ? []
+        : heldRows(
+            ledger.settings.tables[table],
+            `from ${parquetSql(group.map(({ path }) => path))} where true`,
+            group.map(({ form }) => form),
+          ),
+    ),
     inOrder: false,
     rows,
   });

@@ -55,6 +55,7 @@ const DUE_FILE = {
   rows: asCount,
   promotion: asOptional(asText),
   privacy: asOptional(asText),
+  digests: asOptional(asText),
 };
 
 /** Counts the files that are due by tenant and table; those without any are not listed. */
@@ -72,7 +73,7 @@ export async function rebuildDue(ledger: Ledger, selection: RebuildSelection = {
 export async function rebuild(ledger: Ledger, options: RebuildOptions): Promise<RebuildCount[]> {
   const due = await ledger.exclusive(() =>
     ledger.rows(
-      `select tenant, table_name as "table", period, file, rows, promotion, privacy
+      `select tenant, table_name as "table", period, file, rows, promotion, privacy, digests
        from partitions where ${dueSql(ledger, options)} order by table_name, tenant, period`,
       DUE_FILE,
     ),

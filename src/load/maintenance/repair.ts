@@ -201,7 +201,11 @@ async function writtenForm(ledger: Ledger, path: string): Promise<Form> {
     { key: asText, value: asText },
   );
   const metadata = new Map(rows.map(({ key, value }) => [key, value]));
-  return { promotion: metadata.get(FORM_METADATA.promotion), privacy: metadata.get(FORM_METADATA.privacy) };
+  return {
+    promotion: metadata.get(FORM_METADATA.promotion),
+    privacy: metadata.get(FORM_METADATA.privacy),
+    digests: metadata.get(FORM_METADATA.digests),
+  };
 }
 
 /** The files that the manifest names. Without a readable manifest there are none, and the newest generations are taken. */

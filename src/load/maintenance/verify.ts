@@ -4,7 +4,7 @@ import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { DiskError } from '../../kernel/errors.ts';
-import { asCount, asText } from '../ledger/cells.ts';
+import { asCount, asOptional, asText } from '../ledger/cells.ts';
 import type { RowOf } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import { sizeOf } from '../../kernel/files.ts';
@@ -12,6 +12,7 @@ import { forgetMarts } from '../marts/marts.ts';
 import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { FILE_FINGERPRINTS, dropFileFingerprints, readBack } from '../store/file-fingerprints.ts';
+import type { BackedFile } from '../store/file-fingerprints.ts';
 import { dropPartitions } from './recover.ts';
 
 interface FileFault {
@@ -46,7 +47,7 @@ export interface VerifyFilesOptions {
 const GROUP = 200;
 
 const STORED_FILE = { file: asText, bytes: asCount, sha256: asText };
-const PARTITION = { ...STORED_FILE, tenant: asText, period: asText, rows: asCount };
+const PARTITION = { ...STORED_FILE, tenant: asText, period: asText, rows: asCount, digests: asOptional(asText) };
 
 type StoredFile = RowOf<typeof STORED_FILE>;
 type Partition = RowOf<typeof PARTITION>;
@@ -121,7 +122,7 @@ async function currentPartitions(
 ): Promise<Partition[]> {
   const ofTenants = tenants ? `and tenant in (${sqlTexts(tenants)})` : '';
   return ledger.rows(
-    `select tenant, period, file, rows, bytes, sha256 from partitions
+    `select tenant, period, file, rows, bytes, sha256, digests from partitions
      where superseded_at is null and table_name = $1 ${ofTenants} order by tenant, period`,
     PARTITION,
     [table],
@@ -147,21 +148,21 @@ async function checkGroup(
   if (!deep) return faults;
   const readable: Partition[] = [];
   try {
-    await readBack(ledger, { table }, intact);
+    await readBack(ledger, { table }, intact.map(asStored));
     readable.push(...intact);
   } catch (error) {
     if (isRefusal(error)) throw error;
     // A file has the bytes that were written and yet cannot be read: find it, then read the others.
     for (const partition of intact) {
       try {
-        await readBack(ledger, { table }, [partition]);
+        await readBack(ledger, { table }, [asStored(partition)]);
         readable.push(partition);
       } catch (fault) {
         if (isRefusal(fault)) throw fault;
         report(partition, 'unreadable');
       }
     }
-    await readBack(ledger, { table }, readable);
+    await readBack(ledger, { table }, readable.map(asStored));
   }
   const differing = await ledger.rows(
     `select distinct coalesce(found.file, held.file) as file
@@ -181,6 +182,10 @@ async function checkGroup(
   for (const partition of readable)
     if (differing.some(({ file }) => file === partition.file)) report(partition, 'fingerprint');
   return faults;
+}
+
+function asStored({ file, rows, digests }: Partition): BackedFile {
+  return { file, rows, form: { digests } };
 }
 
 /** True when the disk or the memory failed: that says nothing about the file, which must not be dropped for it. */

@@ -11,13 +11,23 @@ import type { Batch } from '../../model/page.ts';
 import type { Table } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { asBigInt, asCount, asFlag, asInstant, asText } from '../ledger/cells.ts';
+import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import { FORM_SHAPE } from '../store/form.ts';
 import type { Form } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { createEmpty, EXCESS_COPIES, ID_COLLISIONS, MOVED_OUT, STAGED } from './merge-tables.ts';
 import { dayPeriod } from '../../model/period.ts';
 import type { Period } from '../../model/period.ts';
-import { contentHashSql, hourNumberSql, insideSql, instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
+import {
+  contentHashSql,
+  digestedSql,
+  hourNumberSql,
+  insideSql,
+  instantSql,
+  parquetSql,
+  storedDigestSql,
+  tableFilterSql,
+} from '../ledger/sql.ts';
 
 /** The rows of one period that a batch touches, and the generation that holds the period now. */
 export interface Unit {
@@ -59,7 +69,7 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   const known = await ledger.rows(
     `select
        period, epoch_us(from_ts)::varchar as "from", epoch_us(to_ts)::varchar as "to",
-       file, generation, rows, promotion, privacy, superseded_at is null as current
+       file, generation, rows, promotion, privacy, digests, superseded_at is null as current
      from partitions
      where ${tableFilterSql(batch.tenant, batch.table)} and from_ts < ${instantSql(last.to)} and to_ts > ${instantSql(first.from)}`,
     {
@@ -75,14 +85,25 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   );
   const generations = new Map<string, number>();
   const current: { period: Period; file: string; rows: number; form: Form }[] = [];
-  for (const { period: name, from, to, file, generation, rows, promotion, privacy, current: isCurrent } of known) {
+  for (const {
+    period: name,
+    from,
+    to,
+    file,
+    generation,
+    rows,
+    promotion,
+    privacy,
+    digests,
+    current: isCurrent,
+  } of known) {
     generations.set(name, Math.max(generations.get(name) ?? 0, generation));
     if (isCurrent)
       current.push({
         period: { name, from, to },
         file: join(ledger.dataDir, file),
         rows,
-        form: { promotion, privacy },
+        form: { promotion, privacy, digests },
       });
   }
   const months = current.filter(({ period }) => period.to - period.from > DAY);
@@ -104,7 +125,7 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
     windows: adds ? [] : windows,
     whole: !adds && windows.length === 1 && windows[0]?.from === period.from && windows[0].to === period.to,
     oldFile: files.get(period.name)?.file,
-    oldForm: files.get(period.name)?.form ?? { promotion: undefined, privacy: undefined },
+    oldForm: files.get(period.name)?.form ?? { promotion: undefined, privacy: undefined, digests: undefined },
     held: files.get(period.name)?.rows ?? 0,
     staged: sumDays(period, days),
     nextGeneration: (generations.get(period.name) ?? 0) + 1,
@@ -137,9 +158,10 @@ export async function findIdCollisions(
      select
        staged.rowid as row_id, old.hour, old.id,
        date_trunc('minute', old.moment) as old_minute, date_trunc('minute', "timestamp") as new_minute,
+       old.digest as old_digest, ${DIGEST_COLUMN} as new_digest,
        old.moment <= "timestamp" as old_first, old.content = ${contentHashSql(table)} as same_content
      from (
-       select ${hourNumberSql()} as hour, "${id}" as id, "timestamp" as moment, ${contentHashSql(table)} as content
+       select ${hourNumberSql()} as hour, "${id}" as id, "timestamp" as moment, ${storedDigestSql(unit.oldForm)} as digest, ${contentHashSql(table)} as content
        from ${parquetSql([unit.oldFile])}
        where ${hourNumberSql()} in (${affected})
          and not ${insideSql(unit.windows)} and not ${insideSql(keepMissing)}
@@ -155,12 +177,12 @@ export async function findIdCollisions(
      where old_first and copies.id = collision.id and copies.hour = collision.hour`,
   );
   await ledger.run(
-    `insert into ${EXCESS_COPIES} (row_id, hour, id, minute, kept_minute, same_content)
-     select row_id, hour, id, new_minute, old_minute, same_content from ${ID_COLLISIONS} where old_first`,
+    `insert into ${EXCESS_COPIES} (row_id, hour, id, minute, digest, kept_minute, same_content)
+     select row_id, hour, id, new_minute, new_digest, old_minute, same_content from ${ID_COLLISIONS} where old_first`,
   );
   await ledger.run(
-    `insert into ${MOVED_OUT} (hour, id, minute, kept_minute, same_content)
-     select hour, id, old_minute, new_minute, same_content from ${ID_COLLISIONS} where not old_first`,
+    `insert into ${MOVED_OUT} (hour, id, minute, digest, kept_minute, same_content)
+     select hour, id, old_minute, old_digest, new_minute, same_content from ${ID_COLLISIONS} where not old_first`,
   );
 }
 
@@ -204,17 +226,19 @@ async function compareTogether(
   result: Map<Unit, Comparison>,
 ): Promise<void> {
   const id = lakeName(table, table.id);
-  const files = units.flatMap((unit) => unit.oldFile ?? []);
+  const files = units.flatMap(({ oldFile, oldForm: { digests } }) =>
+    oldFile === undefined ? [] : [{ path: oldFile, digests }],
+  );
   const periods = units.map(({ period }) => period);
   const windows = units.flatMap((unit) => unit.windows);
   const byDay = await ledger.rows(
     `with old as (
-       select ${hourNumberSql()} as hour, "${id}" as id, ${contentHashSql(table)} as content, ${insideSql(keepMissing)} as is_protected
-       from ${parquetSql(files)}
+       select ${hourNumberSql()} as hour, "${id}" as id, ${DIGEST_COLUMN} as digest, ${contentHashSql(table)} as content, ${insideSql(keepMissing)} as is_protected
+       from ${digestedSql(files)}
        where ${insideSql(windows)}
      ),
      fresh as (
-       select ${hourNumberSql()} as hour, "${id}" as id, ${contentHashSql(table)} as content
+       select ${hourNumberSql()} as hour, "${id}" as id, ${DIGEST_COLUMN} as digest, ${contentHashSql(table)} as content
        from ${STAGED}
        where reason is null and ${insideSql(periods)} and rowid not in (select row_id from ${EXCESS_COPIES})
      ),
@@ -222,7 +246,8 @@ async function compareTogether(
        select
          coalesce(old.hour, fresh.hour) // 24 as day,
          old.id is not null as is_old, fresh.id is not null as is_fresh,
-         coalesce(is_protected, false) as is_protected, old.content = fresh.content as same
+         coalesce(is_protected, false) as is_protected, old.content = fresh.content as same,
+         fresh.digest is not null and old.digest is distinct from fresh.digest as is_other_digest
        from old full join fresh on old.id = fresh.id and old.hour = fresh.hour
      )
      select
@@ -232,7 +257,8 @@ async function compareTogether(
        count(*) filter (where is_old and not is_fresh and not is_protected) as removed,
        count(*) filter (where is_old and not is_fresh and is_protected) as kept,
        count(*) filter (where is_old and is_fresh and same) as unchanged,
-       count(*) filter (where is_old and is_fresh and not same) as replaced
+       count(*) filter (where is_old and is_fresh and not same) as replaced,
+       count(*) filter (where is_old and is_fresh and same and is_other_digest) as redigested
      from pairs group by day`,
     {
       day: asBigInt,
@@ -242,6 +268,7 @@ async function compareTogether(
       kept: asCount,
       unchanged: asCount,
       replaced: asCount,
+      redigested: asCount,
     },
   );
   const movedByDay = await ledger.rows(`select hour // 24 as day, count(*) as rows from ${MOVED_OUT} group by day`, {
@@ -269,7 +296,8 @@ async function compareTogether(
       removed,
       unchanged,
       rowsAfter: outside + sum((day) => day.kept) + unchanged + replaced + inserted,
-      changed: inserted + replaced + removed + movedOut > 0,
+      // The same row with a new digest: loaded before there were digests, or changed in what the lake does not store.
+      changed: inserted + replaced + removed + movedOut + sum((day) => day.redigested) > 0,
     });
   }
 }

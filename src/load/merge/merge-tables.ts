@@ -6,6 +6,7 @@
  * A merge also uses FILE_FINGERPRINTS (store/file-fingerprints.ts), which it shares with maintenance.
  */
 import { sqlName } from '../../kernel/sql.ts';
+import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { Table } from '../../model/tables.ts';
 import { givenColumns } from '../../transform/lake.ts';
 import type { StageTables } from '../../transform/stage.ts';
@@ -36,7 +37,9 @@ function stagedColumns(table: Table): string {
     -- then what the source sent
     ${givenColumns(table)
       .map(({ name, type }) => `${sqlName(name)} ${type}`)
-      .join(', ')}`;
+      .join(', ')},
+    ${sqlName(DIGEST_COLUMN)} bigint, -- null: the page carries no digests
+    altered boolean -- the row's text does not match its digest`;
 }
 
 /**
@@ -85,6 +88,7 @@ export const EXCESS_COPIES = declare(
     hour bigint,             -- hours since 1970
     id varchar,
     minute timestamptz,      -- minute of the copy
+    digest bigint,           -- digest of the copy
     kept_minute timestamptz, -- minute of the earlier row
     same_content boolean     -- both rows have the same content`,
 );
@@ -102,6 +106,7 @@ export const MOVED_OUT = declare(
     hour bigint,             -- hours since 1970
     id varchar,
     minute timestamptz,      -- minute of the row
+    digest bigint,           -- digest of the row
     kept_minute timestamptz, -- minute of the staged row that replaces it; null: it moves into the quarantine
     same_content boolean     -- both rows have the same content; null: it moves into the quarantine`,
 );
@@ -120,6 +125,8 @@ export const ID_COLLISIONS = declare(
     id varchar,
     old_minute timestamptz,
     new_minute timestamptz,
+    old_digest bigint,
+    new_digest bigint,
     old_first boolean,
     same_content boolean`,
 );

@@ -34,6 +34,8 @@ export interface MergeOptions {
   readonly guard?: boolean;
   /** Windows at or before the retention edge: rows missing there have expired at the source and are kept. */
   readonly keepMissing?: readonly Window[];
+  /** Load rows whose text does not match their digests, without the digests. @default false */
+  readonly acceptAltered?: boolean;
   /** Called after each durable step, in order. If it throws, the merge stops there (crash tests). */
   readonly onStep?: (step: string) => void | Promise<void>;
 }
@@ -84,7 +86,7 @@ async function merge(
   ledger: Ledger,
   batch: Batch,
   landed: readonly LandedPage[],
-  { run, guard = true, keepMissing = [], onStep }: MergeOptions,
+  { run, guard = true, keepMissing = [], acceptAltered = false, onStep }: MergeOptions,
 ): Promise<MergeResult> {
   const ms = { ...NO_TIME };
   const merged = await ledger.row(
@@ -95,7 +97,7 @@ async function merge(
     return { ...NOTHING, already: true, ms };
   }
   requireComplete(batch, landed);
-  const stage = await timer(ledger, ms)('stage', () => stageBatch(ledger, batch, landed));
+  const stage = await timer(ledger, ms)('stage', () => stageBatch(ledger, batch, landed, { acceptAltered }));
   await onStep?.('staged');
   return applyStage(ledger, batch, stage, { run, guard, keepMissing, ms, ...(onStep ? { onStep } : {}) });
 }

@@ -11,11 +11,13 @@ import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
 import type { Table, TableName } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { asBigInt, asCount, asText } from '../ledger/cells.ts';
+import { DIGEST_CELL, DIGEST_COLUMN } from '../../model/fingerprint.ts';
+import { asBigInt, asCount, asOptional, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { applyStage } from './merge.ts';
 import { updateProfile } from '../ledger/profile.ts';
-import { hourNumberSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
+import { digestedSql, hourNumberSql, tableFilterSql } from '../ledger/sql.ts';
+import type { StoredRows } from '../ledger/sql.ts';
 import { createStage, MOVED_OUT } from './merge-tables.ts';
 import { dropStage } from './staging.ts';
 
@@ -29,15 +31,15 @@ export async function pinTenantId(ledger: Ledger, tenant: string, id: string, ru
     let quarantined = 0;
     for (const table of TABLE_NAMES) {
       const partitions = await ledger.rows(
-        `select period, file from partitions where ${tableFilterSql(tenant, table)} and superseded_at is null order by period`,
-        { period: asText, file: asText },
+        `select period, file, digests from partitions where ${tableFilterSql(tenant, table)} and superseded_at is null order by period`,
+        { period: asText, file: asText, digests: asOptional(asText) },
       );
-      for (const { period, file } of partitions) {
+      for (const { period, file, digests } of partitions) {
         try {
           quarantined += await quarantineForeign(ledger, {
             tenant,
             table,
-            file: join(ledger.dataDir, file),
+            file: { path: join(ledger.dataDir, file), digests },
             id,
             batchId: `${run}-${TABLES[table].lakeName}-${period}`,
           });
@@ -53,8 +55,7 @@ export async function pinTenantId(ledger: Ledger, tenant: string, id: string, ru
 interface Partition {
   readonly tenant: string;
   readonly table: TableName;
-  /** Absolute path. */
-  readonly file: string;
+  readonly file: StoredRows;
   /** The tenant id that its rows must have. */
   readonly id: string;
   readonly batchId: string;
@@ -62,7 +63,7 @@ interface Partition {
 
 /** Moves the foreign rows of one file into the quarantine, as a batch without staged rows; returns their number. */
 async function quarantineForeign(ledger: Ledger, { tenant, table, file, id, batchId }: Partition): Promise<number> {
-  const foreign = `from ${parquetSql([file])} where source_tenant_id <> ${sqlText(id)}`;
+  const foreign = `from ${digestedSql([file])} where source_tenant_id <> ${sqlText(id)}`;
   const days = await ledger.rows(`select ${hourNumberSql()} // 24 as day, count(*) as rows ${foreign} group by day`, {
     day: asBigInt,
     rows: asCount,
@@ -72,18 +73,18 @@ async function quarantineForeign(ledger: Ledger, { tenant, table, file, id, batc
   const idName = lakeName(definition, definition.id);
   await createStage(ledger, definition);
   await ledger.run(
-    `insert into ${MOVED_OUT} (hour, id, minute)
-     select ${hourNumberSql()}, "${idName}", date_trunc('minute', "timestamp") ${foreign}`,
+    `insert into ${MOVED_OUT} (hour, id, minute, digest)
+     select ${hourNumberSql()}, "${idName}", date_trunc('minute', "timestamp"), ${DIGEST_COLUMN} ${foreign}`,
   );
   const moveRows = async (): Promise<string> => {
     await ledger.run(
       `insert into quarantine
        select
          ${sqlText(tenant)}, ${sqlText(table)}, "timestamp", date_trunc('hour', "timestamp"), date_trunc('minute', "timestamp"),
-         'lake', ${sqlText(batchId)}, 'foreign_tenant', "${idName}", ${definition.privacy.length === 0 ? rawSql(definition) : 'null'}, null,
+         'lake', ${sqlText(batchId)}, 'foreign_tenant', "${idName}", ${definition.privacy.length === 0 ? rawSql(definition) : 'null'}, ${sqlText(JSON.stringify(cellNames(definition)))},
          json_array(json_array(epoch_us(date_trunc('minute', "timestamp"))::varchar,
            (epoch_us(date_trunc('minute', "timestamp")) + 60000000)::varchar))::varchar,
-         null
+         null, ${DIGEST_COLUMN}
        ${foreign}`,
     );
     return `select distinct make_timestamptz(hour * 3600000000) as hour from ${MOVED_OUT}`;
@@ -97,6 +98,11 @@ async function quarantineForeign(ledger: Ledger, { tenant, table, file, id, batc
   return days.reduce((sum, { rows }) => sum + rows, 0);
 }
 
+/** The cells of `rawSql`. */
+function cellNames(table: Table): readonly string[] {
+  return [...table.columns.map(({ name }) => name), DIGEST_CELL];
+}
+
 /** A row of the lake as JSON text: the array of cells that a page's answer would hold. */
 function rawSql(table: Table): string {
   const cells = table.columns.map((column) => {
@@ -108,5 +114,5 @@ function rawSql(table: Table): string {
       return `case when json_type(${name}) = 'VARCHAR' then ${name} ->> '$' else ${name}::varchar end`;
     return name;
   });
-  return `to_json([${cells.join(', ')}])::varchar`;
+  return `to_json([${cells.join(', ')}, printf('%015x', ${DIGEST_COLUMN})])::varchar`;
 }

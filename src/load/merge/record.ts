@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { HOUR, floorTo } from '../../kernel/instant.ts';
+import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { Window } from '../../kernel/instant.ts';
 import type { Batch } from '../../model/page.ts';
 import { TABLES } from '../../model/tables.ts';
@@ -118,11 +119,11 @@ async function replaceDuplicates(
   await ledger.run(`delete from duplicates where ${ofTable} and ${inWindows} ${seenAgain}`);
   await ledger.run(
     `insert into duplicates
-     select ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, make_timestamptz(hour * 3600000000), minute, kept_minute, id, same_content
+     select ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, make_timestamptz(hour * 3600000000), minute, kept_minute, id, same_content, digest
      from (
-       select hour, minute, kept_minute, id, same_content from ${EXCESS_COPIES}
+       select hour, minute, kept_minute, id, same_content, digest from ${EXCESS_COPIES}
        union all by name
-       select hour, minute, kept_minute, id, same_content from ${MOVED_OUT} where kept_minute is not null
+       select hour, minute, kept_minute, id, same_content, digest from ${MOVED_OUT} where kept_minute is not null
      )`,
   );
   if (periods.length === 0) return;
@@ -183,7 +184,7 @@ async function replaceQuarantine(
        case when ${counted} then "timestamp" else starts_at end,
        case when ${counted} then date_trunc('hour', "timestamp") end,
        case when ${counted} then date_trunc('minute', "timestamp") end,
-       page, ${sqlText(run)}, reason, "${id}", raw, cells, windows, null
+       page, ${sqlText(run)}, reason, "${id}", raw, cells, windows, null, ${DIGEST_COLUMN}
      from ${STAGED}
      join ${STAGED_PAGES} using (landed)
      where reason is not null`,
@@ -235,8 +236,8 @@ async function updateAccounts(
          coalesce(copies.fp, ${ZERO_SQL}) as duplicates, coalesce(bad.fp, ${ZERO_SQL}) as quarantined
        from ${TOUCHED_HOURS} as touched
        left join (select hour, ${foldSql('fp')} as fp from ${FILE_FINGERPRINTS} group by hour) as files on files.hour = touched.hour
-       left join (${fingerprintsSql(`duplicates where ${ofTable}`, 'id', { hour: 'hour' })}) as copies on copies.hour = touched.hour
-       left join (${fingerprintsSql(`quarantine where ${ofTable} and hour is not null`, 'id', { hour: 'hour' })}) as bad on bad.hour = touched.hour
+       left join (${fingerprintsSql(`duplicates where ${ofTable}`, 'id', 'digest', { hour: 'hour' })}) as copies on copies.hour = touched.hour
+       left join (${fingerprintsSql(`quarantine where ${ofTable} and hour is not null`, 'id', 'digest', { hour: 'hour' })}) as bad on bad.hour = touched.hour
      ) as now
      on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = now.hour
      when matched then update set

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { sqlText } from '../../kernel/sql.ts';
+import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { LandedPage } from '../../model/page.ts';
 import type { ReplayCount } from '../../model/report.ts';
 import { TABLES } from '../../model/tables.ts';
@@ -112,9 +113,10 @@ async function updateQuarantine(ledger: Ledger, tenant: string, table: TableName
   const id = lakeName(TABLES[table], TABLES[table].id);
   // A text that occurs several times in a page is judged the same each time. `reason` is null for a row that passed.
   const verdicts = `(
-    select distinct replayed.placed_at, replayed.page, replayed.run, replayed.raw, refused.reason, refused."timestamp", refused."${id}" as id
+    select distinct replayed.placed_at, replayed.page, replayed.run, replayed.raw, refused.reason, refused."timestamp", refused."${id}" as id,
+      refused.${DIGEST_COLUMN} as digest
     from ${REPLAYED_ROWS} as replayed left join (
-      select distinct file, raw, reason, "timestamp", "${id}"
+      select distinct file, raw, reason, "timestamp", "${id}", ${DIGEST_COLUMN}
       from ${STAGED} join ${STAGED_PAGES} using (landed) where reason is not null
     ) as refused
       on refused.file = replayed.file and refused.raw = replayed.raw
@@ -128,7 +130,7 @@ async function updateQuarantine(ledger: Ledger, tenant: string, table: TableName
   );
   await ledger.run(
     `update quarantine set
-       reason = verdict.reason, id = verdict.id,
+       reason = verdict.reason, id = verdict.id, digest = verdict.digest,
        placed_at = case when ${isCounted} then verdict."timestamp" else quarantine.placed_at end,
        hour = case when ${isCounted} then date_trunc('hour', verdict."timestamp") end,
        minute = case when ${isCounted} then date_trunc('minute', verdict."timestamp") end

@@ -1,6 +1,7 @@
 /** Stages a batch: reads its landed pages into temporary tables and decides which rows can be loaded. */
 import { join } from 'node:path';
-import { DamagedError, InsightsError, PartError } from '../../kernel/errors.ts';
+import { AlteredPageError, DamagedError, InsightsError, PartError } from '../../kernel/errors.ts';
+import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { Batch, LandedPage } from '../../model/page.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { Table } from '../../model/tables.ts';
@@ -37,7 +38,12 @@ export interface Stage {
 }
 
 /** Fills STAGE and EXCESS_COPIES; MOVED_OUT is left empty. Throws PartError when a whole page is refused. */
-export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly LandedPage[]): Promise<Stage> {
+export async function stageBatch(
+  ledger: Ledger,
+  batch: Batch,
+  landed: readonly LandedPage[],
+  { acceptAltered = false }: { readonly acceptAltered?: boolean } = {},
+): Promise<Stage> {
   const table = TABLES[batch.table];
   const { pinnedTenantId } = await profileOf(ledger, batch.tenant);
   // Staging a large page takes the most memory of a backfill. So memory that earlier work freed is given back first, and
@@ -56,6 +62,7 @@ export async function stageBatch(ledger: Ledger, batch: Batch, landed: readonly 
     pin = seen[0]?.id;
     if (seen.length > 1) await stagePages(ledger, batch, landed, pin, substitutes);
   }
+  await checkDigests(ledger, batch, landed, acceptAltered);
   const quarantined = await checkPages(ledger, batch, landed, substitutes);
   if (isLarge) await ledger.release();
   return { days: await findExcessCopies(ledger, table), quarantined, pin };
@@ -75,10 +82,10 @@ export async function findExcessCopies(ledger: Ledger, table: Table): Promise<Re
     const order = [`"timestamp"`, ...table.columns.map((column) => `"${column.lake}"::varchar`)].join(', ');
     await ledger.run(
       `insert into ${EXCESS_COPIES}
-       select row_id, hour, id, date_trunc('minute', moment), date_trunc('minute', kept_moment), content = kept_content
+       select row_id, hour, id, date_trunc('minute', moment), ${DIGEST_COLUMN}, date_trunc('minute', kept_moment), content = kept_content
        from (
          select
-           staged.rowid as row_id, repeated.hour, repeated.id, "timestamp" as moment, ${contentHashSql(table)} as content,
+           staged.rowid as row_id, repeated.hour, repeated.id, "timestamp" as moment, ${DIGEST_COLUMN}, ${contentHashSql(table)} as content,
            row_number() over copies as place,
            first_value("timestamp") over copies as kept_moment,
            first_value(${contentHashSql(table)}) over copies as kept_content
@@ -140,6 +147,42 @@ async function stagePages(
   }
   await stage(copies);
   return copies;
+}
+
+/**
+ * Compares the rows' text with their digests. Throws AlteredPageError when they differ: the page was changed on its way, or the
+ * source writes the same value in another way each time. If `acceptAltered`, such rows are loaded without their digests, and the
+ * content of their hours is not proven.
+ */
+async function checkDigests(
+  ledger: Ledger,
+  batch: Batch,
+  landed: readonly LandedPage[],
+  acceptAltered: boolean,
+): Promise<void> {
+  const altered = await ledger.rows(`select landed, count(*) as n from ${STAGED} where altered group by 1 order by 1`, {
+    landed: asCount,
+    n: asCount,
+  });
+  const [first] = altered;
+  if (!first) return;
+  const rows = altered.reduce((sum, { n }) => sum + n, 0);
+  const where = { tenant: batch.tenant, table: batch.table, rows };
+  if (!acceptAltered) {
+    throw new AlteredPageError(
+      `${rows} rows of a page do not match the digests that the source computed: the page was refused`,
+      {
+        hint: 'The run fetches the page once more.',
+        where,
+        page: landed[first.landed]?.page.id ?? '',
+      },
+    );
+  }
+  ledger.runtime.log.warn(
+    { event: 'page.altered', ...where },
+    'rows do not match their digests: loaded, their content is not proven',
+  );
+  await ledger.run(`update ${STAGED} set ${DIGEST_COLUMN} = null where altered`);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Writes the new generation of a unit: the old rows that are kept, and the staged rows. */
 import { InsightsError } from '../../kernel/errors.ts';
+import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { Window } from '../../kernel/instant.ts';
 import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
@@ -40,7 +41,7 @@ export async function copyGeneration(
          and ${identity} not in (select id, hour from ${MOVED_OUT} where ${movedFromSql(unit)})`,
           [unit.oldForm],
         );
-  const fresh = `from (${promotedSql(table, `from ${STAGED} where ${loadedSql(unit)}`)})`;
+  const fresh = `from (${promotedSql(table, `from ${STAGED} where ${loadedSql(unit)}`, [DIGEST_COLUMN])})`;
   const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, {
     sources: old === undefined ? [fresh] : [old, fresh],
     inOrder: true,

@@ -77,7 +77,7 @@ async function tenantsByTable(ledger: Ledger): Promise<Record<TableName, Tenants
     },
   );
   for (const { table_name: table, tenant, fingerprint, ...row } of partitions) {
-    const { rows, sum0, sum1, xor } = fingerprint;
+    const { rows, sum0, sum1, xor, content } = fingerprint;
     entryOf(table, tenant).partitions.push({
       period: row.period,
       file: row.file,
@@ -85,7 +85,13 @@ async function tenantsByTable(ledger: Ledger): Promise<Record<TableName, Tenants
       bytes: row.bytes,
       sha256: row.sha256,
       promotion: row.promotion ?? null,
-      fingerprint: { rows: String(rows), sum0: String(sum0), sum1: String(sum1), xor: String(xor) },
+      fingerprint: {
+        rows: String(rows),
+        sum0: String(sum0),
+        sum1: String(sum1),
+        xor: String(xor),
+        ...(content === undefined ? {} : { content: String(content) }),
+      },
       minTimestamp: row.min_timestamp,
       maxTimestamp: row.max_timestamp,
     });

@@ -11,7 +11,8 @@ import { TABLES } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { asCount } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { BULK_SQL, foldSql, hourNumberSql, parquetSql } from '../ledger/sql.ts';
+import { BULK_SQL, FINGERPRINT_TYPE, foldSql, hourNumberSql, parquetSql, storedDigestSql } from '../ledger/sql.ts';
+import type { Form } from './form.ts';
 import type { Generation } from './generation.ts';
 
 /** Temporary table: one row per file and hour in it. Filled by `readBack`, dropped by `dropFileFingerprints`. */
@@ -20,34 +21,39 @@ export const FILE_FINGERPRINTS = 'file_fingerprints';
 const COLUMNS = `
   file varchar,        -- relative to the data directory
   hour timestamptz,
-  fp struct(n hugeint, s0 hugeint, s1 hugeint, x bigint), -- fingerprint of the hour's rows
+  fp ${FINGERPRINT_TYPE}, -- fingerprint of the hour's rows
   min_ts timestamptz,  -- first and last instant of the hour's rows
   max_ts timestamptz
 `;
+
+/** A file of the store, as far as reading it back needs it. */
+export type BackedFile = Pick<Generation, 'file' | 'rows'> & { readonly form: Pick<Form, 'digests'> };
 
 /** Fills FILE_FINGERPRINTS from the files of one table. Throws DamagedError when they hold fewer or more rows than recorded. */
 export async function readBack(
   ledger: Ledger,
   { table }: Pick<Batch, 'table'>,
-  generations: readonly Pick<Generation, 'file' | 'rows'>[],
+  generations: readonly BackedFile[],
 ): Promise<void> {
   await ledger.run(`create or replace temp table ${FILE_FINGERPRINTS} (${COLUMNS})`);
-  if (generations.length === 0) return;
   const id = lakeName(TABLES[table], TABLES[table].id);
-  await ledger.run(
-    `insert into ${FILE_FINGERPRINTS}
-     select file[${ledger.dataDir.length + 2}:], make_timestamptz(hour * 3600000000), {n: n, s0: s0, s1: s1, x: x}, min_ts, max_ts
-     from (
-       select
-         filename as file, ${hourNumberSql()} as hour, ${fingerprintSql(`"${id}"`)},
-         min("timestamp") as min_ts, max("timestamp") as max_ts
-       from ${parquetSql(
-         generations.map(({ file }) => join(ledger.dataDir, file)),
-         ', filename = true',
-       )}
-       group by all
-     )`,
-  );
+  for (const digests of new Set(generations.map(({ form }) => form.digests))) {
+    const paths = generations
+      .filter(({ form }) => form.digests === digests)
+      .map(({ file }) => join(ledger.dataDir, file));
+    await ledger.run(
+      `insert into ${FILE_FINGERPRINTS}
+       select file[${ledger.dataDir.length + 2}:], make_timestamptz(hour * 3600000000), {n: n, s0: s0, s1: s1, x: x, c: c}, min_ts, max_ts
+       from (
+         select
+           filename as file, ${hourNumberSql()} as hour, ${fingerprintSql(`"${id}"`, storedDigestSql({ digests }))},
+           min("timestamp") as min_ts, max("timestamp") as max_ts
+         from ${parquetSql(paths, ', filename = true')}
+         group by all
+       )`,
+    );
+  }
+  if (generations.length === 0) return;
   const read = await ledger.row(`select coalesce(sum(fp.n), 0)::bigint as rows from ${FILE_FINGERPRINTS}`, {
     rows: asCount,
   });
@@ -72,7 +78,7 @@ export async function insertPartitions(
      select
        ${sqlText(tenant)}, ${sqlText(table)}, r[1], make_timestamptz(r[2]::bigint), make_timestamptz(r[3]::bigint),
        r[4]::integer, r[5], r[6]::bigint, r[7]::bigint, r[8], whole.fp, whole.min_ts, whole.max_ts,
-       ${sqlTextOrNull(run)}, ${ledger.nowSql()}, null, null, null, r[9], r[10]
+       ${sqlTextOrNull(run)}, ${ledger.nowSql()}, null, null, null, r[9], r[10], r[11]
      from ${BULK_SQL}
      join (
        select file, ${foldSql('fp')} as fp, min(min_ts) as min_ts, max(max_ts) as max_ts
@@ -91,6 +97,7 @@ export async function insertPartitions(
           sha256,
           form.promotion ?? null,
           form.privacy ?? null,
+          form.digests ?? null,
         ]),
       ),
     ],

@@ -41,7 +41,7 @@ function expectedHours(lines: readonly Line[]): Map<Instant, Fingerprint> {
     if (!counted) continue;
     const hex = createHash('md5').update(counted.id.toLowerCase()).digest('hex');
     const part = (from: number, to: number): bigint => BigInt(`0x${hex.slice(from, to)}`);
-    const own = { rows: 1n, sum0: part(0, 8), sum1: part(8, 16), xor: part(16, 31) };
+    const own = { rows: 1n, sum0: part(0, 8), sum1: part(8, 16), xor: part(16, 31), content: undefined };
     hours.set(counted.hour, combine(hours.get(counted.hour) ?? EMPTY, own));
   }
   return hours;

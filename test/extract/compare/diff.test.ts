@@ -10,7 +10,13 @@ const hour = (k: number): Instant => start + BigInt(k) * HOUR;
 
 /** A fingerprint of `rows` rows. Different marks give different fingerprints. */
 function print(rows: number, mark = 1): SourceCell['fingerprint'] {
-  return { rows: BigInt(rows), sum0: BigInt(rows * mark), sum1: BigInt(rows + mark), xor: BigInt(mark) };
+  return {
+    rows: BigInt(rows),
+    sum0: BigInt(rows * mark),
+    sum1: BigInt(rows + mark),
+    xor: BigInt(mark),
+    content: undefined,
+  };
 }
 
 function view(
@@ -44,7 +50,7 @@ function held(
     Object.entries(rows).map(([k, [count, mark]]) => [
       hour(Number(k)),
       {
-        account: count === 0 ? { rows: 0n, sum0: 0n, sum1: 0n, xor: 0n } : print(count, mark),
+        account: count === 0 ? { rows: 0n, sum0: 0n, sum1: 0n, xor: 0n, content: 0n } : print(count, mark),
         coveredTo: coveredTo ?? hour(Number(k) + 1),
       },
     ]),
@@ -93,15 +99,29 @@ describe('an hour is stale when source and account differ', () => {
     expect(diff(view({}), held({ 3: [0] }))).toMatchObject({ stale: [], balanced: [hour(3)] });
   });
 
-  test('by count, and by first and last timestamp where known, when the source gives no checksums', () => {
+  test('by count only, when the source gives no checksums', () => {
     const counted = view({ 0: [5, 2], 1: [6, 2] }, { grade: 'count' });
     expect(diff(counted, held({ 0: [5], 1: [5] })).stale).toMatchObject([{ from: hour(1), reason: 'changed' }]);
-    const ends = { first: hour(0) + 7n, last: hour(0) + 99n };
-    const cell = { fingerprint: print(5), rows: 5, bytes: 1, ...ends };
-    const withEnds = view({}, { grade: 'count', cells: new Map([[hour(0), cell]]) });
-    const same = { account: print(5, 3), coveredTo: hour(1), first: hour(0), last: hour(0) + 90n };
-    expect(diff(withEnds, new Map([[hour(0), same]])).stale).toEqual([]);
-    expect(diff(withEnds, new Map([[hour(0), { ...same, last: hour(0) + 80n }]])).stale).toHaveLength(1);
+  });
+
+  test('by content where both sides know it, and by ids otherwise', () => {
+    const cellOf = (content: bigint | undefined): SourceCell => ({
+      fingerprint: { ...print(5), content },
+      rows: 5,
+      bytes: 1,
+    });
+    const cells = new Map([9n, 9n, 9n, undefined].map((content, k) => [hour(k), cellOf(content)]));
+    const accounts = [9n, 8n, undefined, 8n].map((content, k): [Instant, HeldCell] => [
+      hour(k),
+      { account: { ...print(5), content }, coveredTo: hour(k + 1) },
+    ]);
+    const byContent = view({}, { grade: 'content', cells });
+    expect(diff(byContent, new Map(accounts)).stale).toMatchObject([{ from: hour(1), reason: 'content' }]);
+    expect(diff(byContent, new Map(accounts), { proveContent: true }).stale).toMatchObject([
+      { from: hour(1), reason: 'content' },
+      { from: hour(2), reason: 'unproven' },
+    ]);
+    expect(diff(byContent, new Map(accounts), { refetch: true }).stale).toHaveLength(4);
   });
 });
 

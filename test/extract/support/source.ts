@@ -54,7 +54,7 @@ export function sources(): (options: SandboxOptions, settings?: Partial<ClientSe
 export function fingerprintOf(id: string): Fingerprint {
   const h = createHash('md5').update(id.toLowerCase()).digest('hex');
   const part = (from: number, length: number): bigint => BigInt(`0x${h.slice(from, from + length)}`);
-  return { rows: 1n, sum0: part(0, 8), sum1: part(8, 8), xor: part(16, 15) };
+  return { rows: 1n, sum0: part(0, 8), sum1: part(8, 8), xor: part(16, 15), content: undefined };
 }
 
 /** The fingerprint of the rows in landed files, from the ids in their first cells. */

@@ -249,7 +249,7 @@ test('five years of hours are recorded and read back in a few statements', async
   await using lake = await scratchLake();
   const lower = at('2021-01-01T00:00:00Z');
   const upper = at('2026-01-01T00:00:00Z');
-  const one: Fingerprint = { rows: 1n, sum0: 2n ** 32n - 1n, sum1: 3n, xor: 2n ** 60n - 1n };
+  const one: Fingerprint = { rows: 1n, sum0: 2n ** 32n - 1n, sum1: 3n, xor: 2n ** 60n - 1n, content: 2n ** 60n };
   const hours = new Map<Instant, Fingerprint>();
   for (let hour = lower; hour < upper; hour += HOUR) hours.set(hour, one);
   const start = process.cpuUsage();

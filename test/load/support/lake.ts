@@ -197,5 +197,5 @@ export function sourceHours(
 function fingerprintOfId(id: string): Fingerprint {
   const hex = createHash('md5').update(id.toLowerCase()).digest('hex');
   const part = (from: number, to: number): bigint => BigInt(`0x${hex.slice(from, to)}`);
-  return { rows: 1n, sum0: part(0, 8), sum1: part(8, 16), xor: part(16, 31) };
+  return { rows: 1n, sum0: part(0, 8), sum1: part(8, 16), xor: part(16, 31), content: undefined };
 }
