@@ -53,7 +53,7 @@ describe('checks after a run', () => {
 
   it('do not run when nothing is new, and their last results stay', async () => {
     const before = await lakeStatus(world.config(), world.runtime);
-    const second = await world.run();
+    const second = await world.run({}, {}, { now: () => LATE });
     expect({ published: second.published, checks: second.checks }).toEqual({ published: false, checks: [] });
     expect(runSummary(second, false)).not.toContain('Checks');
     expect((await lakeStatus(world.config(), world.runtime)).checks).toEqual(before.checks);
