@@ -13,4 +13,4 @@ select
   case when node.fullkey[-1] = ']' then try_cast(node.key as bigint) end as position,
   try_cast(node.atom as double) as value_number
 from metrics, json_tree(metrics.value) as node
-where node.type in ('BIGINT', 'UBIGINT', 'HUGEINT', 'DOUBLE')
+where node.type in ('BIGINT', 'UBIGINT', 'HUGEINT', 'DOUBLE') and isfinite(try_cast(node.atom as double))

@@ -10,6 +10,7 @@ import type { PathSegment } from '../kernel/json-path.ts';
 import { HASH_MARK } from '../model/privacy.ts';
 import type { PrivacyAction, PrivacyRule } from '../model/privacy.ts';
 import { shallowSql } from './depth.ts';
+import { mendedJsonSql } from './mend.ts';
 import { sqlText } from '../kernel/sql.ts';
 
 /** Session variables with the padded keys of the action `hash`. */
@@ -36,9 +37,15 @@ export interface PrivacyInput {
 
 /**
  * The JSON with every rule applied: drops first, then hashes, then masks. Null for JSON that cannot be processed: it is nested too
- * deeply, or it is a string that looks like an object or list but cannot be parsed.
+ * deeply, or it is a string that looks like an object or list but cannot be parsed. JSON that arrives is mended first.
  */
-export function privateJsonSql({ rules, json, type, stored }: PrivacyInput): string {
+export function privateJsonSql(input: PrivacyInput): string {
+  if (input.stored) return withRulesSql(input);
+  const mended = mendedJsonSql(input.json);
+  return input.rules.length === 0 ? mended : bind(mended, 'mended', withRulesSql({ ...input, json: 'mended' }));
+}
+
+function withRulesSql({ rules, json, type, stored }: PrivacyInput): string {
   if (rules.length === 0) return json;
   const hashes = stepsOf(rules, 'hash');
   const marked = !stored && hashes.length > 1;

@@ -30,6 +30,12 @@ function pathSql(path: string): string {
   return sqlText(duckdbPath(segments));
 }
 
+/** A text as a number. A number that no double can hold, such as `1e400`, is null and not infinity. */
+export function finiteSql(text: string): string {
+  const number = `try_cast(${text} as double)`;
+  return `case when isfinite(${number}) then ${number} end`;
+}
+
 /** Text that is not a value of the type becomes null; the JSON still holds what was sent. */
 function typedSql({ type }: PromotedColumn, value: string): string {
   switch (type) {
@@ -38,7 +44,7 @@ function typedSql({ type }: PromotedColumn, value: string): string {
     case 'integer':
       return `try_cast(${value} as bigint)`;
     case 'number':
-      return `try_cast(${value} as double)`;
+      return finiteSql(value);
     case 'boolean':
       return `try_cast(${value} as boolean)`;
     case 'timestamp':

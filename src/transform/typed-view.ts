@@ -4,6 +4,7 @@ import { parseJsonPath } from '../kernel/json-path.ts';
 import type { PromotedColumn } from '../model/promoted.ts';
 import { givenColumns, lakeColumns, lakeName } from './lake.ts';
 import { sqlName, sqlText, sqlTexts } from '../kernel/sql.ts';
+import { finiteSql } from './promote.ts';
 import { jsonColumns } from './shapes.ts';
 
 export interface TypedColumn {
@@ -71,6 +72,11 @@ function pointerOf(path: string): string {
   return steps.map(({ text }) => `/${text.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
+function typedSql(type: ColumnType, cell: string): string {
+  if (type === 'VARCHAR') return cell;
+  return type === 'DOUBLE' ? finiteSql(cell) : `try_cast(${cell} as ${type})`;
+}
+
 /** `types`: all spellings of the view's type. The JSON of a row is parsed once for any number of columns. */
 export function typedViewSql(table: Table, types: readonly string[], all: readonly TypedColumn[]): string {
   const { promoted, parsed: columns } = splitPromoted(table, all);
@@ -88,7 +94,7 @@ export function typedViewSql(table: Table, types: readonly string[], all: readon
   const cells = jsons.flatMap(({ name, paths }) =>
     paths.map((column, index) => {
       const cell = `"found in ${name}"[${index + 1}]`;
-      return `${column.type === 'VARCHAR' ? cell : `try_cast(${cell} as ${column.type})`} as ${sqlName(column.name)}`;
+      return `${typedSql(column.type, cell)} as ${sqlName(column.name)}`;
     }),
   );
   const isJson = (name: string): boolean => jsons.some((json) => json.name === name);

@@ -126,7 +126,7 @@ describe('configured drop, hash and mask rules', () => {
 
     for (const value of DROPPED) expect(answers).not.toContain(value);
     for (const value of [DROPPED_HERE, ...HASHED, MASKED]) expect(answers).toContain(value);
-    const pages = world.sandbox.calls.filter(({ query }) => query.includes('properties = tostring('));
+    const pages = world.sandbox.calls.filter(({ query }) => query.includes('properties = iff('));
     expect(pages.length).toBeGreaterThanOrEqual(3);
     for (const { query } of pages) expect(query).toMatch(/bag_remove_keys\(properties, dynamic\(\['\$\.registrationSource\.userAgent', ?'note'\]\)\)/); // prettier-ignore
     const [agents] = await world.sql(

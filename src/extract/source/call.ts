@@ -179,7 +179,7 @@ const CERTIFICATE_CODE = /CERT|^UNABLE_TO_(?:VERIFY|GET_ISSUER)|^HOSTNAME_MISMAT
 
 function troubleOf(error: unknown): Trouble {
   if (error instanceof EnvelopeError) {
-    if (error.fault === 'unexpected') return { kind: 'unexpected', reason: error.message };
+    if (error.fault === 'unexpected') return { kind: 'unexpected', reason: error.message, hint: error.hint };
     return { kind: 'broken', reason: error.message };
   }
   // fetch reports every network failure as a TypeError whose cause has a code. Its messages may quote a header, so only

@@ -6,8 +6,11 @@ export type EnvelopeFault = 'truncated' | 'malformed' | 'unexpected';
  */
 export class EnvelopeError extends Error {
   readonly fault: EnvelopeFault;
-  constructor(fault: EnvelopeFault, message: string) {
+  /** What to do about it, where that is known. */
+  readonly hint: string | undefined;
+  constructor(fault: EnvelopeFault, message: string, hint?: string) {
     super(message);
+    this.hint = hint;
     this.name = 'EnvelopeError';
     this.fault = fault;
   }

@@ -165,8 +165,12 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
         return at;
       } else if (byte <= BLANK) {
         chunk[at] = blankOf(byte);
-        // Blanks after a row belong to its line, wherever the chunk was cut.
-        if (from < 0 && expect !== 'first') from = at;
+        // Blanks after a row belong to its line, wherever the chunk was cut. Those before a row are left out, because the
+        // first byte of a line says whether it is an array or an object.
+        if (expect === 'row' && from >= 0) {
+          emitUtf8(chunk.subarray(from, at));
+          from = -1;
+        } else if (expect === 'comma' && from < 0) from = at;
       } else {
         startRow(byte);
         rowFrom = at;

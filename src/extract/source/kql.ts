@@ -191,7 +191,7 @@ export function probeQuery(): string {
 function projection(table: TableName, dropKeys: readonly SourceDrop[]): string {
   const columns = TABLES[table].columns.map(({ name, ...column }) => {
     if ('anyJson' in column) return `${name} = tostring(pack_array(${name}))`;
-    return `${name} = tostring(${name === 'properties' ? propertiesKql(dropKeys) : name})`;
+    return `${name} = ${name === 'properties' ? propertiesTextKql(dropKeys) : `tostring(${name})`}`;
   });
   return columns.join(', ');
 }
@@ -200,6 +200,13 @@ function projection(table: TableName, dropKeys: readonly SourceDrop[]): string {
 function propertiesKql(drops: readonly SourceDrop[] = []): string {
   const keys = drops.flatMap((drop) => (drop.types === undefined ? drop.keys : []));
   return keys.length === 0 ? 'properties' : `iff(gettype(properties) == 'dictionary', ${removedKql(keys)}, properties)`;
+}
+
+/** Properties as JSON text. `tostring` of a dynamic text has no quotes, so that "5" could not be told from 5. */
+function propertiesTextKql(drops: readonly SourceDrop[]): string {
+  const packed = 'tostring(pack_array(properties))';
+  const quoted = `substring(${packed}, 1, strlen(${packed}) - 2)`;
+  return `iff(gettype(properties) == 'string', ${quoted}, tostring(${propertiesKql(drops)}))`;
 }
 
 /** One line for each set of keys that is dropped only from some types. */

@@ -47,7 +47,9 @@ export function refusal(decision: Decision & { readonly why: string }, trouble: 
       });
     case 'unexpected':
       return new SourceError(`The answer of the source cannot be understood: ${describe(trouble)}.`, {
-        hint: 'Run `insights-etl doctor`, and check that the base URL is that of the Insights API.',
+        hint:
+          (trouble.kind === 'unexpected' ? trouble.hint : undefined) ??
+          'Run `insights-etl doctor`, and check that the base URL is that of the Insights API.',
         where,
         reason: 'unexpected',
       });

@@ -23,7 +23,7 @@ export type Trouble =
   /** The server's certificate was rejected; `reason` is Node's code. */
   | { readonly kind: 'certificate'; readonly reason: string }
   /** The answer is complete but cannot be understood. A retry would not change that. */
-  | { readonly kind: 'unexpected'; readonly reason: string };
+  | { readonly kind: 'unexpected'; readonly reason: string; readonly hint?: string | undefined };
 
 export interface RetryState {
   /** The text of the query: a rejection counts only if it names a part of it. */

@@ -103,6 +103,8 @@ export class SkeletonReader {
       const word = wordOf(text.join(''));
       if (level?.expectsKey) level.key = word;
       else if (level?.key === 'tablekind') level.tableKind = word;
+      else if (level?.key === 'frametype' && this.#levels.length === 2 && this.#levels[0]?.array && FRAGMENTS.has(word))
+        throw fragmented(text.join(''));
       this.#text = undefined;
       return;
     }
@@ -167,6 +169,17 @@ export class SkeletonReader {
     this.#tables = inTables ? second : undefined;
     return true;
   }
+}
+
+/** The frames of the engine's v2 form that hold a table in pieces. Their rows may also replace earlier ones. */
+const FRAGMENTS = new Set(['tableheader', 'tablefragment', 'tableprogress', 'tablecompletion']);
+
+function fragmented(frame: string): EnvelopeError {
+  return new EnvelopeError(
+    'unexpected',
+    `The answer holds its rows in fragments (frame ${frame}), which this program does not read.`,
+    'Ask the vendor to switch off progressive and fragmented results for this endpoint: the request options results_progressive_enabled and results_v2_fragment_primary_tables.',
+  );
 }
 
 /** A key in lower case, with its escapes resolved. */

@@ -21,7 +21,7 @@ import { applyStage } from './merge.ts';
 import { createEmpty, createStage, REPLAYED_ROWS, STAGE, STAGED, STAGED_PAGES } from './merge-tables.ts';
 import { filterSql } from './quarantine.ts';
 import type { QuarantineFilter } from './quarantine.ts';
-import { dropStage, findExcessCopies } from './staging.ts';
+import { dropStage, findExcessCopies, finiteNumbersSql } from './staging.ts';
 
 /** A row cannot be judged again without its text, or without the windows of its page (an entry of an older version). */
 const REPLAYABLE = 'raw is not null and coalesce(windows, minute::varchar) is not null';
@@ -93,7 +93,7 @@ async function replayDay(
     into: STAGE,
     lines: `select file, raw as line from ${REPLAYED_ROWS}`,
   });
-  for (const sql of statements) await ledger.run(sql);
+  for (const sql of [...statements, ...finiteNumbersSql(definition)]) await ledger.run(sql);
   const days = await findExcessCopies(ledger, TABLES[table]);
   const { judged, refused } = await ledger.row(`select count(*) as judged, count(reason) as refused from ${STAGED}`, {
     judged: asCount,

@@ -105,6 +105,14 @@ export async function findExcessCopies(ledger: Ledger, table: Table): Promise<Re
   return new Map(days.map(({ day, n }) => [day, n]));
 }
 
+/** Statements after `stageSql`: a value that no double can hold, such as `1e400`, is no number; its text is kept. */
+export function finiteNumbersSql({ columns }: Table): string[] {
+  return columns
+    .filter(({ anyJson }) => anyJson === true)
+    .map(({ lake }) => `"${lake}_number"`)
+    .map((number) => `update ${STAGED} set ${number} = null where not isfinite(${number})`);
+}
+
 /** Drops what a merge has staged and gives its memory back. */
 export async function dropStage(ledger: Ledger): Promise<void> {
   await dropMergeTables(ledger);
@@ -119,20 +127,26 @@ async function stagePages(
   pinned: string | undefined,
   substitutes: ReadonlyMap<string, string>,
 ): Promise<ReadonlyMap<string, string>> {
+  const table = ledger.settings.tables[batch.table];
   const stage = async (substitutes: ReadonlyMap<string, string>): Promise<void> => {
     const statements = stageSql({
-      table: ledger.settings.tables[batch.table],
+      table,
       pages,
       pinned,
       into: STAGE,
       substitutes,
     });
-    await createStage(ledger, ledger.settings.tables[batch.table]);
-    for (const sql of statements) await ledger.run(sql);
+    await createStage(ledger, table);
+    for (const sql of [...statements, ...finiteNumbersSql(table)]) await ledger.run(sql);
   };
+  let suspects = pages;
   try {
     await stage(substitutes);
-    return substitutes;
+    if (substitutes.size > 0) return substitutes;
+    const malformed = await ledger.rows(`select distinct landed from ${STAGED} where reason = 'malformed'`, {
+      landed: asCount,
+    });
+    suspects = pages.filter((_, index) => malformed.some(({ landed }) => landed === index));
   } catch (error) {
     // The line reader fails on bytes that are not text, and reports no kind of error of its own. Any other failure
     // occurs again with the disarmed copies.
@@ -140,12 +154,13 @@ async function stagePages(
     if (!mayBeBytes || substitutes.size > 0) throw error;
   }
   const copies = new Map<string, string>();
-  for (const [index, page] of pages.entries()) {
-    const copy = join(ledger.dataDir, WORK_FOLDER, `page-${index}.ndjson`);
-    await disarm(page.file, copy);
-    copies.set(page.file, copy);
+  for (const page of suspects) {
+    const copy = join(ledger.dataDir, WORK_FOLDER, `page-${pages.indexOf(page)}.ndjson`);
+    const cells = { order: page.columns ?? table.columns.map(({ name }) => name), id: table.id };
+    if ((await disarm(page.file, copy, cells)) > 0) copies.set(page.file, copy);
+    else await ledger.files.rm(copy, { force: true });
   }
-  await stage(copies);
+  if (copies.size > 0 || suspects === pages) await stage(copies);
   return copies;
 }
 

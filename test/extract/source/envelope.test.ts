@@ -113,6 +113,15 @@ describe('rows are found in every known envelope', () => {
     expect(found.lines).toEqual(['{"id":1,"OneApiErrorsCount":0}', '{"id":2}']);
   });
 
+  test('rows that are objects over several lines: each line begins with its bracket, wherever the chunk is cut', () => {
+    const objects = [{ id: 1, list: [1, 2] }, { id: 2, text: 'a  b' }, { id: 3 }];
+    const body = JSON.stringify({ rows: objects }, null, 2).replaceAll('\n', '\r\n');
+    const whole = scan(body);
+    expect(whole.lines.map((line) => line[0])).toEqual(['{', '{', '{']);
+    expect(whole.lines.map((line) => JSON.parse(line) as unknown)).toEqual(objects);
+    for (const size of [1, 2, 3, 7]) expect(scan(body, [size])).toEqual(whole);
+  });
+
   test('no rows, with a byte order mark', () => {
     expect(scan('\uFEFF{"rows": [ \n ]}')).toMatchObject({ rows: 0, text: '', largestRow: 0 });
   });
@@ -187,6 +196,15 @@ describe('a body that is not a complete answer is rejected', () => {
   test.each(Object.entries(unexpected))('%s', (_, body) => {
     expect(faultOf(body)).toBe('unexpected');
   });
+
+  test.each(['TableHeader', 'TableFragment', 'TableProgress'])(
+    'rows in fragments (%s), and the error says so',
+    (frame) => {
+      const body = JSON.stringify([{ FrameType: 'DataSetHeader', IsProgressive: true }, { FrameType: frame, Rows: [['a']] }]); // prettier-ignore
+      for (const sizes of [[1 << 20], [1]]) expect(faultOf(body, sizes)).toBe('unexpected');
+      expect(() => scan(body)).toThrow(`fragments (frame ${frame})`);
+    },
+  );
 
   test('a control character that JSON does not allow, wherever the chunk is cut: it could end a line, or hide in it', () => {
     for (const body of [
