@@ -62,12 +62,12 @@ const LONG_BYTES = 1000;
 const LOW_DIGITS = 7;
 
 /**
- * KQL expression of a row's digest, as hexadecimal text. The text of the dynamic columns is hashed first and so is any other long
- * text, because a KQL string ends at 1 MB. Use it before any key is dropped from `properties`.
+ * KQL expression of a row's digest, as hexadecimal text. `textOf` gives the KQL text of a column as a page has it, before any key is
+ * dropped. The text of the dynamic columns is hashed first and so is any other long text, because a KQL string ends at 1 MB.
  */
-export function digestKql(table: Table): string {
+export function digestKql(table: Table, textOf: (column: Table['columns'][number]) => string): string {
   const parts = table.columns.map((column) => {
-    const text = `tostring(${column.anyJson ? `pack_array(${column.name})` : column.name})`;
+    const text = textOf(column);
     if (column.type === 'dynamic') return `hash_md5(${text})`;
     return column.type === 'string' ? `iff(string_size(${text}) > ${LONG_BYTES}, hash_md5(${text}), ${text})` : text;
   });

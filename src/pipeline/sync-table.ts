@@ -93,6 +93,10 @@ async function loadUntilEqual(work: TableWork, first: SourceView, resumed: reado
     // Fetched twice, and the ids are equal: the source gives other text each time.
     if (onlyContent && pass > 1) {
       hours = await recordView(work, view, held, { acceptContent: true });
+      work.runtime.log.warn(
+        { event: 'content.unstable', tenant, table },
+        'the source writes the same values as other text each time: some hours are proven by ids only',
+      );
       record({ kind: 'hours', hours });
       return loaded(hours);
     }

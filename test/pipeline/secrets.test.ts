@@ -148,7 +148,7 @@ it(
       }
       const shown = output.join('\n');
       expect(shown).toContain('[secret]');
-      expect(shown).toContain('wrong_width');
+      expect(shown).toContain('wrong width');
       expect(shown).not.toContain(VALUE);
       const bytes = await bytesBelow(world.dataDir);
       expect(bytes).toContain(VALUE);

@@ -16,7 +16,7 @@ import type { Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import type { Grade } from '../../model/coverage.ts';
 import { TABLES } from '../../model/tables.ts';
-import type { TableName } from '../../model/tables.ts';
+import type { Table, TableName } from '../../model/tables.ts';
 
 export type CellUnit = 'hour' | 'minute' | 'second';
 
@@ -70,7 +70,7 @@ export function cellQuery(query: CellQuery): string {
   const { table, unit, range, proof } = query;
   const bounds = 'windows' in range ? fixedBounds(range.windows) : clockBounds(range);
   const lines = [...bounds.lets, `let cells = materialize(${table}`, `| where ${bounds.where}`];
-  const digest = proof === 'content' ? `, d = ${digestKql(TABLES[table])}` : '';
+  const digest = proof === 'content' ? `, d = ${digestOf(table)}` : '';
   if (proof === 'content' || proof === 'checksum')
     lines.push(`| extend h = ${fingerprintHashKql(TABLES[table].id)}${digest}`);
   const { aggregates, packed } = PROOFS[proof];
@@ -145,7 +145,7 @@ export function pageQuery(table: TableName, page: Page, rowCap: number, options:
   }
   lines.push(`| take ${whole(rowCap + 1)}`);
   // Before any key is dropped: the digest covers what the source holds.
-  if (digests) lines.push(`| extend ${DIGEST_CELL} = ${digestKql(TABLES[table])}`);
+  if (digests) lines.push(`| extend ${DIGEST_CELL} = ${digestOf(table)}`);
   const cells = projection(table, dropKeys);
   lines.push(...typedDrops(table, dropKeys), `| project ${digests ? `${cells}, ${DIGEST_CELL}` : cells}`);
   return lines.join('\n');
@@ -189,11 +189,18 @@ export function probeQuery(): string {
 }
 
 function projection(table: TableName, dropKeys: readonly SourceDrop[]): string {
-  const columns = TABLES[table].columns.map(({ name, ...column }) => {
-    if ('anyJson' in column) return `${name} = tostring(pack_array(${name}))`;
-    return `${name} = ${name === 'properties' ? propertiesTextKql(dropKeys) : `tostring(${name})`}`;
-  });
-  return columns.join(', ');
+  return TABLES[table].columns.map((column) => `${column.name} = ${cellKql(column, dropKeys)}`).join(', ');
+}
+
+/** The text of a row's column, as a page has it. */
+function cellKql({ name, anyJson }: Table['columns'][number], dropKeys: readonly SourceDrop[]): string {
+  if (anyJson) return `tostring(pack_array(${name}))`;
+  return name === 'properties' ? propertiesTextKql(dropKeys) : `tostring(${name})`;
+}
+
+/** A row's digest covers what the source holds, also the keys that it is asked to drop. */
+function digestOf(table: TableName): string {
+  return digestKql(TABLES[table], (column) => cellKql(column, []));
 }
 
 /** Properties without the keys that are dropped from every type. `bag_remove_keys` gives null for anything but a bag. */
