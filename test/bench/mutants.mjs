@@ -19,6 +19,8 @@ const MUTANTS = [
   ['a name that was not flushed', 'src/kernel/files.ts', '  await syncPath(dirname(path), files);\n}\n\n/** Writes a small', '}\n\n/** Writes a small', 'test/campaigns/soak/kills.test.ts', 'order of durability'],
   ['copies of a page stay', 'src/load/merge/staging.ts', 'where place > 1', 'where place > 2', 'test/load/merge/merge.test.ts'],
   ['copies across batches stay', 'src/load/merge/compare.ts', "const hours = partialHours(unit.windows);\n  if (", 'const hours = partialHours(unit.windows);\n  if (true || ', 'test/load/merge/merge.test.ts'],
+  ['content not compared', 'src/model/fingerprint.ts', '|| a.content === b.content)', '|| a.rows === b.rows)', 'test/pipeline/content.test.ts'],
+  ['content of a page not checked', 'src/load/merge/staging.ts', '  if (!acceptAltered) {', '  if (!acceptAltered && rows < 0) {', 'test/pipeline/content.test.ts'],
   ['a full page taken for a whole one', 'src/extract/source/kql.ts', '| take ${whole(rowCap + 1)}', '| take ${whole(rowCap)}', 'test/extract/fetch/fetch.test.ts'],
   ['rows counted, not proven', 'src/load/ledger/hours.ts', "grade === 'checksum'\n      ? `${accountSql('hours')} = compared.source`", "grade === 'never'\n      ? `${accountSql('hours')} = compared.source`", 'test/load/ledger/hours.test.ts'],
   ['a landed page asked again', 'src/extract/fetch/fetch.ts', 'if (landed) return landedPages([landed]);', 'if (landed && page.id === "") return landedPages([landed]);', 'test/extract/fetch/fetch.test.ts'],
