@@ -20,12 +20,15 @@ const sources = ['test', 'sandbox/test'].flatMap((folder) =>
 );
 /** Campaigns without a case in `npm test`, and the file of `npm test` that tries the same on a smaller scale. */
 const REPRESENTED_BY: Readonly<Record<string, string>> = {
-  'test/campaigns/soak/kills.test.ts': 'test/campaigns/soak/histories.test.ts',
+  'test/campaigns/soak/histories.test.ts': 'test/load/merge/crash.test.ts',
+  'test/campaigns/soak/kills.test.ts': 'test/load/merge/crash.test.ts',
   'test/campaigns/week.test.ts': 'test/pipeline/tenants.test.ts',
   'test/campaigns/year.test.ts': 'test/schedule/daemon.test.ts',
   'test/load/publish/readers.test.ts': 'test/load/publish/publish.test.ts',
   'test/load/publish/reuse.test.ts': 'test/load/publish/publish.test.ts',
   'test/operate/scrape.test.ts': 'test/commands/schedule.test.ts',
+  'test/pipeline/calls.test.ts': 'test/extract/plan/plan.test.ts',
+  'test/pipeline/gaps.test.ts': 'test/query/kpi/cases.test.ts',
   'test/pipeline/marts.test.ts': 'test/load/marts/marts.test.ts',
 };
 const campaigns = sources.filter(({ path, text }) => path.endsWith('.test.ts') && text.includes(HELPER));

@@ -36,7 +36,7 @@ describe('pages of an evenly filled source', () => {
 });
 
 describe('a late row in an hour of many pages', () => {
-  it('costs at most four calls: a comparison by hours, one by minutes, and a small page', async () => {
+  it('costs at most four calls: a comparison by hours, one by minutes, and a small page', CAMPAIGN, async () => {
     world = await openWorld({ rows: 20_000, days: 1, shape: 'even', now: NOW, frozen: true });
     await world.run({ tables: ['Events'] });
     await world.sandbox.apply({

@@ -72,7 +72,7 @@ describe('the clock of the source is wrong for one run', () => {
   const newest = `select max(hour)::varchar as hour from coverage where table_name = 'events' and state = 'verified'`;
   const run = (world: World) => world.run({}, {}, { now: () => Date.parse(NOW) });
 
-  it('three hours ahead: no hour is verified that has not passed here', async () => {
+  it('three hours ahead: no hour is verified that has not passed here', CAMPAIGN, async () => {
     await using world = await openWorld(sandbox);
     await run(world);
     const before = [await world.sql(newest), await world.sql(COVERAGE)];
@@ -112,29 +112,33 @@ describe('verify', () => {
     return eventId;
   };
 
-  it('reports the running hour as open when rows have come since the run, and any other hour that differs as different', async () => {
-    await using world = await openWorld(sandbox);
-    await world.run({}, {}, { now: () => Date.parse(NOW) });
-    await sandbox.apply({ action: 'clock', advance: '10m' });
-    const ids = [await addRow('2026-10-25T03:27:00Z')];
-    try {
-      const running = await verify(world);
-      expect(running).toMatchObject({ exitCode: 0, tables: [{ differing: [], hours: { partial: 0, open: 1 } }] });
-      expect(
-        await world.sql(`select state from coverage where table_name = 'events' and hour = '2026-10-25T03:00:00Z'`),
-      ).toEqual([{ state: 'open' }]);
-      ids.push(await addRow('2026-10-25T02:27:00Z'));
-      const late = await verify(world);
-      expect(late.exitCode).toBe(5);
-      expect(late.tables[0]).toMatchObject({ hours: { partial: 1, open: 1 } });
-      expect(late.tables[0]?.differing.map(({ hour }) => hour)).toEqual(['2026-10-25T02:00:00.0000000Z']);
-      const report = await world.run({ tables: ['Events'] }, {}, { now: () => Date.parse(NOW) + 600_000 });
-      expect(report.tables[0]).toMatchObject({ outcome: 'verified', removed: 0 });
-      const loaded = `select count(*)::int as n from events where event_id in ('${ids.join(`', '`)}')`;
-      expect(await world.sql(loaded)).toEqual([{ n: 2 }]);
-    } finally {
-      await sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids });
-      await sandbox.apply({ action: 'clock', advance: '-10m' });
-    }
-  });
+  it(
+    'reports the running hour as open when rows have come since the run, and any other hour that differs as different',
+    CAMPAIGN,
+    async () => {
+      await using world = await openWorld(sandbox);
+      await world.run({}, {}, { now: () => Date.parse(NOW) });
+      await sandbox.apply({ action: 'clock', advance: '10m' });
+      const ids = [await addRow('2026-10-25T03:27:00Z')];
+      try {
+        const running = await verify(world);
+        expect(running).toMatchObject({ exitCode: 0, tables: [{ differing: [], hours: { partial: 0, open: 1 } }] });
+        expect(
+          await world.sql(`select state from coverage where table_name = 'events' and hour = '2026-10-25T03:00:00Z'`),
+        ).toEqual([{ state: 'open' }]);
+        ids.push(await addRow('2026-10-25T02:27:00Z'));
+        const late = await verify(world);
+        expect(late.exitCode).toBe(5);
+        expect(late.tables[0]).toMatchObject({ hours: { partial: 1, open: 1 } });
+        expect(late.tables[0]?.differing.map(({ hour }) => hour)).toEqual(['2026-10-25T02:00:00.0000000Z']);
+        const report = await world.run({ tables: ['Events'] }, {}, { now: () => Date.parse(NOW) + 600_000 });
+        expect(report.tables[0]).toMatchObject({ outcome: 'verified', removed: 0 });
+        const loaded = `select count(*)::int as n from events where event_id in ('${ids.join(`', '`)}')`;
+        expect(await world.sql(loaded)).toEqual([{ n: 2 }]);
+      } finally {
+        await sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids });
+        await sandbox.apply({ action: 'clock', advance: '-10m' });
+      }
+    },
+  );
 });

@@ -7,6 +7,7 @@ import { runSummary } from '../../src/output/summary.ts';
 import { verifyLake } from '../../src/pipeline/maintenance/inspect.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import { loadOnce, type LoadedWorlds, type World } from './support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
 const LOGS = { tables: ['Logs'] } as const;
@@ -50,7 +51,7 @@ describe('hours that the source deleted unread', () => {
     expect(again.tables[0]?.hours.expired).toBe(24);
   });
 
-  it('are reported by `verify` if that finds them first, and then by no run', async () => {
+  it('are reported by `verify` if that finds them first, and then by no run', CAMPAIGN, async () => {
     await world.sandbox.apply({ action: 'clock', advance: '46d' });
     const verdict = await verifyLake(world.config(), LOGS, world.runtime, new AbortController().signal);
     expect(verdict.expired).toMatchObject([{ table: 'Logs', hours: 24 }]);
@@ -68,7 +69,7 @@ describe('the next expiry', () => {
     expect(await nextExpiry('2026-12-20T00:00:00Z')).toBe('2026-12-16T00:00:00.0000000Z');
   });
 
-  it('is that of a gap between two loaded ranges, as far as the source still has it', async () => {
+  it('is that of a gap between two loaded ranges, as far as the source still has it', CAMPAIGN, async () => {
     await world.sandbox.apply({ action: 'clock', advance: '10d' });
     for (const day of ['2026-11-01', '2026-11-08']) {
       const from = fromEpochMs(Date.parse(day));

@@ -71,7 +71,7 @@ const passing: readonly (readonly [string, Reply])[] = [
 ];
 
 /** A refusal that names a wait, a proxy's page, a broken and a hostile body. */
-const REPRESENTATIVES = ['429 with Retry-After in seconds', 'a reset inside the answer'];
+const REPRESENTATIVES = ['a reset inside the answer'];
 
 describe('a delivery that fails once', () => {
   for (const [name, reply] of passing) {

@@ -28,7 +28,7 @@ async function report(name: string, figure: string, day: string): Promise<string
 }
 
 describe('a day after a gap', () => {
-  it('is verified in reports of the day, and not in those that depend on the past', async () => {
+  it('is verified in reports of the day, and not in those that depend on the past', CAMPAIGN, async () => {
     world = await openWorld(SOURCE);
     await load('2026-10-01', '2026-10-06');
     await load('2026-10-20', '2026-10-26');

@@ -6,6 +6,7 @@ import { EXIT } from '../../src/kernel/errors.ts';
 import type { Runtime } from '../../src/kernel/runtime.ts';
 import type { SandboxOptions } from '../../sandbox/sandbox.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const SOURCE: SandboxOptions = { rows: 60, days: 1, seed: 2, now: '2026-11-01T00:30:00Z', frozen: true };
 const AT = '2026-10-31T12:00:00Z';
@@ -67,7 +68,7 @@ describe('half a surrogate pair', () => {
     expect(await readdir(join(world.dataDir, 'work'))).toEqual([]);
   });
 
-  it('leaves the rest of its row to the privacy rules', async () => {
+  it('leaves the rest of its row to the privacy rules', CAMPAIGN, async () => {
     world = await openWorld(SOURCE);
     await insertEvents([{ properties: { half: 'INNER', secret: 'a name', kept: 2 } }]);
     const halved = (body: string): string => body.replaceAll('INNER', '\\\\ud83d');
@@ -81,7 +82,7 @@ describe('half a surrogate pair', () => {
 });
 
 describe('dynamic text', () => {
-  it('keeps its kind when it is no object', async () => {
+  it('keeps its kind when it is no object', CAMPAIGN, async () => {
     world = await openWorld(SOURCE);
     const values: readonly unknown[] = [
       5,
@@ -108,7 +109,7 @@ describe('dynamic text', () => {
 });
 
 describe('a number that no double can hold', () => {
-  it('is no number, and its text is kept', async () => {
+  it('is no number, and its text is kept', CAMPAIGN, async () => {
     world = await openWorld(SOURCE);
     await world.sandbox.apply({
       action: 'rows',
@@ -135,7 +136,7 @@ describe('a number that no double can hold', () => {
     expect(await world.sql(`select value_number as n from metric_values where metric_type = 'odd'`)).toEqual([{ n: 1e40 }]); // prettier-ignore
   });
 
-  it('is null in a promoted column and in a typed view', async () => {
+  it('is null in a promoted column and in a typed view', CAMPAIGN, async () => {
     world = await openWorld(SOURCE);
     await insertEvents([{ properties: { share: 'HUGE', part: 'HUGE' } }, { properties: { share: 0.5, part: 0.5 } }]);
     const numbers = (body: string): string => body.replaceAll('\\"HUGE\\"', '1e400');

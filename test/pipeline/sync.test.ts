@@ -119,7 +119,7 @@ describe('changes at the source after a load', () => {
     });
   });
 
-  it('an erased row leaves every published file', async () => {
+  it('an erased row leaves every published file', CAMPAIGN, async () => {
     world = await loaded.next();
     await addEvents(event(guid(7), '2026-10-20T10:00:00Z', { properties: { secretWord: 'erase-me-7' } }));
     await world.run(EVENTS);

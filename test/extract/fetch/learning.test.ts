@@ -12,6 +12,7 @@ import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
 import { scratchFolders } from '../support/scratch.ts';
 import { sources } from '../support/source.ts';
 import type { Source } from '../support/source.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const scratch = scratchFolders();
 const start = sources();
@@ -99,7 +100,7 @@ describe('no cap is learnt', () => {
   });
 });
 
-test('a cap that was learnt from refusals is given up when a larger page is answered', async () => {
+test('a cap that was learnt from refusals is given up when a larger page is answered', CAMPAIGN, async () => {
   const rows = numbers(4).flatMap((hour) => numbers(100).map((n) => row(hour * 3600 + n * 30)));
   const source = await sourceOf(rows, {
     faults: [{ match: { kind: 'page' }, times: 2, reply: { kind: 'too-large', by: 'rows', mode: 'error-400' } }],
@@ -124,12 +125,16 @@ test('copies of one row are read even if there are more of them than a learnt ca
   expect(fetched).toMatchObject({ rows: 25, refused: [] });
 });
 
-test('a silent cap is found under a burst that fills one part of a page: 2,500 rows in ten minutes', async () => {
-  const burst = numbers(2500).map((n) => row(1200 + (n * 600) / 2500, n));
-  const source = await sourceOf(burst, { rowCap: 1000, limitMode: 'silent' });
-  const day = [{ from: FROM, to: FROM + 20n * HOUR + 10n * MINUTE }];
-  const fetched = await fetchPages(source, [page(2500, { windows: day })]);
-  expect(fetched).toMatchObject({ rows: 2500, refused: [] });
-  expect(fetched.caps.rows).toBe(999);
-  expect(source.calls()).toBeLessThan(12);
-});
+test(
+  'a silent cap is found under a burst that fills one part of a page: 2,500 rows in ten minutes',
+  CAMPAIGN,
+  async () => {
+    const burst = numbers(2500).map((n) => row(1200 + (n * 600) / 2500, n));
+    const source = await sourceOf(burst, { rowCap: 1000, limitMode: 'silent' });
+    const day = [{ from: FROM, to: FROM + 20n * HOUR + 10n * MINUTE }];
+    const fetched = await fetchPages(source, [page(2500, { windows: day })]);
+    expect(fetched).toMatchObject({ rows: 2500, refused: [] });
+    expect(fetched.caps.rows).toBe(999);
+    expect(source.calls()).toBeLessThan(12);
+  },
+);

@@ -175,7 +175,7 @@ describe('marts', () => {
     },
   );
 
-  test('are in the manifest with their checksums, and in the head under their names', async () => {
+  test('are in the manifest with their checksums, and in the head under their names', CAMPAIGN, async () => {
     await loadDay('2026-07-01', 2);
     await publishAll();
     const manifest: unknown = JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8'));
@@ -278,14 +278,18 @@ describe('marts', () => {
 });
 
 describe('a stop', () => {
-  test('leaves marts to the next run: this run publishes the rows without them, the next one with them', async () => {
-    await loadDay('2026-07-01', 3);
-    await publish(lake.ledger, { run: 'r', head: true, signal: AbortSignal.abort() });
-    expect(martFiles()).toEqual([]);
-    expect(await query('select count(*)::varchar from events')).toEqual([['21']]);
-    await publishAll();
-    expect(martFiles().length).toBeGreaterThan(0);
-  });
+  test(
+    'leaves marts to the next run: this run publishes the rows without them, the next one with them',
+    CAMPAIGN,
+    async () => {
+      await loadDay('2026-07-01', 3);
+      await publish(lake.ledger, { run: 'r', head: true, signal: AbortSignal.abort() });
+      expect(martFiles()).toEqual([]);
+      expect(await query('select count(*)::varchar from events')).toEqual([['21']]);
+      await publishAll();
+      expect(martFiles().length).toBeGreaterThan(0);
+    },
+  );
 
   test('while marts are computed keeps the existing ones', CAMPAIGN, async () => {
     await loadDay('2026-07-01', 3);

@@ -42,7 +42,7 @@ describe('drift', () => {
     expect(await day(lake, 2, 40, (k) => ({ passId: 'A', ...(k === 0 ? { rare: 1 } : {}) }))).toEqual([]);
   });
 
-  test('reports a new type without its paths', async () => {
+  test('reports a new type without its paths', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await day(lake, 1, 40, () => ({ a: 1 }));
     const fresh = Array.from({ length: 40 }, (_, k) =>
