@@ -209,7 +209,7 @@ function propertiesKql(drops: readonly SourceDrop[] = []): string {
   return keys.length === 0 ? 'properties' : `iff(gettype(properties) == 'dictionary', ${removedKql(keys)}, properties)`;
 }
 
-/** Properties as JSON text. `tostring` of a dynamic text has no quotes, so that "5" could not be told from 5. */
+/** Properties as JSON text. `tostring` returns a dynamic text without quotes, which makes "5" and 5 the same. */
 function propertiesTextKql(drops: readonly SourceDrop[]): string {
   const packed = 'tostring(pack_array(properties))';
   const quoted = `substring(${packed}, 1, strlen(${packed}) - 2)`;

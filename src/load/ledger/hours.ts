@@ -105,8 +105,8 @@ export async function heldHours(
 /**
  * Records a comparison for every hour of `[lower, upper)`, including the empty ones. An hour is `verified` only when its account
  * equals the source's fingerprint (grade `count`: its row count), and when it is over. An hour that was covered beyond `upper` is
- * not changed: the source's clock stepped back. Nor is an hour that was verified with a better grade, unless this comparison
- * contradicts it: its grade and its date stay until it is compared with that grade again. Returns how many of the compared hours are in each state, plus all expired hours of the table.
+ * not changed: the source's clock stepped back. An hour that was verified with a better grade keeps that grade and its date, unless
+ * this comparison contradicts it. Returns how many of the compared hours are in each state, plus all expired hours of the table.
  */
 export async function recordComparison(
   ledger: Ledger,

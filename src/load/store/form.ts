@@ -8,6 +8,7 @@ import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import { privateJsonSql } from '../../transform/privacy.ts';
 import { promotedSql } from '../../transform/promote.ts';
 import { asOptional, asText } from '../ledger/cells.ts';
+import { storedDigestSql } from '../ledger/sql.ts';
 
 export interface Form {
   /** The set of promoted columns; undefined = none. */
@@ -63,7 +64,7 @@ export function heldRows(table: Table, from: string, forms: readonly Form[]): st
   const today = todaysForm(table);
   const isPrivate = forms.every(({ privacy }) => privacy === today.privacy);
   if (forms.some(({ digests }) => digests === undefined))
-    from = `from (select *, null::bigint as ${sqlName(DIGEST_COLUMN)} ${from})`;
+    from = `from (select *, ${storedDigestSql({ digests: undefined })} as ${sqlName(DIGEST_COLUMN)} ${from})`;
   if (isPrivate && forms.every(({ promotion }) => promotion === today.promotion)) return from;
   if (isPrivate || table.privacy.length === 0) return `from (${promotedSql(table, from, [DIGEST_COLUMN])})`;
   const type = `"${lakeName(table, table.typeColumn)}"`;
