@@ -15,6 +15,9 @@ export const MINUTE = 60n * SECOND;
 export const HOUR = 60n * MINUTE;
 export const DAY = 24n * HOUR;
 
+/** `0001-01-01`, the earliest instant that the source can hold. */
+export const BEGINNING: Instant = -719_162n * DAY;
+
 const TICKS_PER_MS = 10_000n;
 const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,7}))?)?)?(Z|[+-]\d\d:\d\d)?$/;
 

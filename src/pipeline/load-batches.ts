@@ -13,7 +13,7 @@ import { AlteredPageError, PartError } from '../kernel/errors.ts';
 import { onDisk } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { HOUR, ceilTo, floorTo } from '../kernel/instant.ts';
-import type { Instant, Window } from '../kernel/instant.ts';
+import type { Window } from '../kernel/instant.ts';
 import { recordComparison } from '../load/ledger/hours.ts';
 import { mergeBatch } from '../load/merge/merge.ts';
 import { capsLesson, readProfile, updateProfile } from '../load/ledger/profile.ts';
@@ -211,8 +211,7 @@ async function merge(
   record({ kind: 'merged', result });
   if (view.grade === 'none') return;
   await timed(work, 'verify', async () => {
-    const [lower, upper] = hoursAround(batch.windows);
-    const comparison = comparisonOf(work, view, { lower, upper });
+    const comparison = comparisonOf(work, view, hoursAround(batch.windows));
     await recordComparison(ledger, tenant, table, comparison, run);
   });
 }
@@ -226,9 +225,9 @@ function windowsAtEdge(windows: readonly Window[], view: SourceView, retentionDa
   return windows.flatMap(({ from, to }) => (from < edge ? [{ from, to: to < edge ? to : edge }] : []));
 }
 
-function hoursAround(windows: readonly Window[]): [Instant, Instant] {
+function hoursAround(windows: readonly Window[]): Window {
   const [first, last] = [windows[0], windows.at(-1)];
-  return [floorTo(first?.from ?? 0n, HOUR), ceilTo(last?.to ?? 0n, HOUR)];
+  return { from: floorTo(first?.from ?? 0n, HOUR), to: ceilTo(last?.to ?? 0n, HOUR) };
 }
 
 async function keep(files: Files, dataDir: string, landing: Landing): Promise<void> {

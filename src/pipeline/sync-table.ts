@@ -71,7 +71,7 @@ async function loadUntilEqual(work: TableWork, first: SourceView, resumed: reado
   const loaded = ({ partial }: HourCounts): Loaded => ({ refused, outcome: partial > 0 ? 'partial' : 'verified' });
   let view = first;
   for (let pass = 1; ; pass++) {
-    const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
+    const held = await heldHours(ledger, tenant, table, view.covers);
     const found = compareWith(work, view, held, pass === 1);
     if (found.stale.length > 0) refuseMassLoss(work, view, held);
     let hours = await recordView(work, view, held);
@@ -113,7 +113,7 @@ async function loadUntilEqual(work: TableWork, first: SourceView, resumed: reado
 
 /** Whether the lake, as it is now, has the ids of the view in every hour, and other content in some. */
 async function differsOnlyInContent(work: TableWork, view: SourceView): Promise<boolean> {
-  const held = await heldHours(work.ledger, work.tenant, work.table, view.lower, view.upper);
+  const held = await heldHours(work.ledger, work.tenant, work.table, view.covers);
   const { stale } = compareWith(work, view, held);
   return stale.length > 0 && stale.every(({ reason }) => reason === 'content');
 }
@@ -136,7 +136,7 @@ async function recordLeft(work: TableWork, view: SourceView | undefined): Promis
     record({ kind: 'left', left: await leftUncompared(work) });
     return;
   }
-  const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
+  const held = await heldHours(ledger, tenant, table, view.covers);
   record({ kind: 'hours', hours: await recordView(work, view, held) });
   const left = leftOf(compareWith(work, view, held, true).stale, await capsOf(work), settings.retentionDays);
   if (left) record({ kind: 'left', left });
@@ -148,7 +148,7 @@ export async function compareTable(
 ): Promise<{ view: SourceView; held: ReadonlyMap<Instant, HeldHour>; found: Diff }> {
   const { ledger, tenant, table } = work;
   const view = await firstLook(work);
-  const held = await heldHours(ledger, tenant, table, view.lower, view.upper);
+  const held = await heldHours(ledger, tenant, table, view.covers);
   return { view, held, found: compareWith(work, view, held, true) };
 }
 
@@ -257,7 +257,7 @@ function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Ins
   );
 }
 
-/** Records for every hour of the view's range whether the lake, as it is now, balances with the source. */
+/** Records for every hour that the view covers whether the lake, as it is now, balances with the source. */
 export async function recordView(
   work: TableWork,
   view: SourceView,
@@ -266,24 +266,24 @@ export async function recordView(
 ): Promise<HourCounts> {
   const { ledger, tenant, table, run } = work;
   if (view.grade === 'none') return NO_HOURS;
-  const lower = await lowerOf(work, view, held);
-  if (lower === undefined || lower >= view.upper) return NO_HOURS;
-  return recordComparison(ledger, tenant, table, { ...comparisonOf(work, view, { lower }), ...options }, run);
+  const from = await firstRecorded(work, view, held);
+  if (from === undefined || from >= view.upper) return NO_HOURS;
+  const comparison = comparisonOf(work, view, { from, to: view.upper });
+  return recordComparison(ledger, tenant, table, { ...comparison, ...options }, run);
 }
 
 /**
- * The first hour that is recorded: the view's own bound where a backfill set it or coverage reaches back beyond it, else the
+ * The first hour that is recorded: where the view begins, if a backfill set it or coverage reaches back beyond it, else the
  * first hour in which either side has rows, since the empty hours before it say nothing. `undefined`: record no hour.
  */
-async function lowerOf(
+async function firstRecorded(
   { request, ledger, tenant, table }: TableWork,
   view: SourceView,
   held: ReadonlyMap<Instant, HeldHour>,
 ): Promise<Instant | undefined> {
-  if (view.lower !== undefined) {
-    const start = request.from ?? (await firstHour(ledger, tenant, table));
-    if (start !== undefined && start <= view.lower) return floorTo(view.lower, HOUR);
-  }
+  const [covered] = view.covers;
+  const start = request.from ?? (await firstHour(ledger, tenant, table));
+  if (covered && start !== undefined && start <= covered.from) return floorTo(covered.from, HOUR);
   let first: Instant | undefined;
   for (const hours of [view.cells, held]) {
     for (const hour of hours.keys()) if (first === undefined || hour < first) first = hour;

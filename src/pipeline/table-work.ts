@@ -4,8 +4,9 @@ import type { SourceView } from '../extract/compare/reconcile.ts';
 import type { Caps } from '../extract/plan/plan.ts';
 import type { Client } from '../extract/source/client.ts';
 import { DAY, HOUR, floorTo, fromEpochMs } from '../kernel/instant.ts';
-import type { Instant } from '../kernel/instant.ts';
+import type { Instant, Window } from '../kernel/instant.ts';
 import type { Runtime } from '../kernel/runtime.ts';
+import { contains, intersection } from '../kernel/windows.ts';
 import type { SourceComparison } from '../load/ledger/hours.ts';
 import type { Ledger } from '../load/ledger/ledger.ts';
 import { learntCaps, readProfile } from '../load/ledger/profile.ts';
@@ -57,23 +58,22 @@ export async function capsOf({ settings: { page }, ledger, runtime, tenant, tabl
   };
 }
 
-/** The part of a view that the ledger records: the fingerprints of `[lower, upper)`, as far as the view reaches. */
+/** The part of a view that the ledger records: the fingerprints of the hours that lie in `range`. */
 export function comparisonOf(
   { settings, runtime }: Pick<TableWork, 'settings' | 'runtime'>,
   view: SourceView,
-  range: { readonly lower: Instant; readonly upper?: Instant },
+  range: Window,
 ): SourceComparison {
   if (view.grade === 'none') throw new RangeError('A source that refuses to count gives nothing to record.');
-  const { lower } = range;
-  const last = lastProof(view, runtime.now());
-  const bounds = [view.upper, floorTo(last, HOUR) + HOUR, ...(range.upper === undefined ? [] : [range.upper])];
-  const upper = bounds.reduce((least, bound) => (bound < least ? bound : least));
+  const current = floorTo(lastProof(view, runtime.now()), HOUR) + HOUR;
+  const to = range.to < current ? range.to : current;
+  const spans = view.covers.flatMap((window) => intersection(window, { from: range.from, to }) ?? []);
   const hours = new Map<Instant, Fingerprint>();
-  for (const [hour, cell] of view.cells) if (hour >= lower && hour < upper) hours.set(hour, cell.fingerprint);
+  for (const [hour, cell] of view.cells)
+    if (spans.some((span) => contains(span, hour))) hours.set(hour, cell.fingerprint);
   return {
     at: view.at,
-    lower,
-    upper,
+    spans,
     grade: view.grade,
     hours,
     overTo: overTo(view, runtime.now()),

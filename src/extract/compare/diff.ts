@@ -136,8 +136,7 @@ function* compared(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, optio
 }
 
 function isCovered(view: SourceView, from: Instant): boolean {
-  if (view.windows) return view.windows.some((window) => contains(window, from));
-  return from < view.upper && (view.lower === undefined || from >= view.lower);
+  return view.covers.some((window) => contains(window, from));
 }
 
 function judge(

@@ -5,7 +5,7 @@
 import { SourceError, isRefusedQuery } from '../../kernel/errors.ts';
 import { EMPTY, contentOf } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
-import { DAY, HOUR, MINUTE, SECOND, floorTo, parseInstant } from '../../kernel/instant.ts';
+import { BEGINNING, DAY, HOUR, MINUTE, SECOND, floorTo, parseInstant } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import type { TableName } from '../../model/tables.ts';
@@ -44,8 +44,8 @@ export interface SourceView {
   /** Start of the range; `undefined` = no lower bound. */
   readonly lower: Instant | undefined;
   readonly upper: Instant;
-  /** The windows requested; `undefined` for a range. */
-  readonly windows: readonly Window[] | undefined;
+  /** What was counted, in time order: a cell that is absent in one of these is empty at the source. */
+  readonly covers: readonly Window[];
   readonly unit: 'hour' | 'minute';
   /** The proof obtained: `count` where the source rejects the checksum functions, `none` where it rejects counting. */
   readonly grade: Grade;
@@ -74,7 +74,7 @@ export async function readSource(client: Client, request: SourceRequest, signal?
       at,
       lower,
       upper,
-      windows: 'windows' in range ? range.windows : undefined,
+      covers: 'windows' in range ? range.windows : [{ from: lower ?? BEGINNING, to: upper }],
       unit,
       grade,
       cells,
@@ -113,16 +113,13 @@ async function uncounted(
     });
   }
   const base = { at, unit, grade: 'none', cells: new Map<Instant, SourceCell>(), calls: spent + 1 } as const;
-  if ('windows' in range) return { ...base, lower: undefined, upper: at, windows: range.windows };
+  if ('windows' in range) return { ...base, lower: undefined, upper: at, covers: range.windows };
   const { settleMs, lower, upper, retentionDays } = range;
   const settled = floorTo(at - BigInt(Math.ceil(settleMs / 1000)) * SECOND, MINUTE);
   const edge = retentionDays === undefined ? undefined : floorTo(at - BigInt(retentionDays) * DAY, HOUR);
-  return {
-    ...base,
-    lower: lower !== undefined && (edge === undefined || lower > edge) ? floorTo(lower, HOUR) : edge,
-    upper: upper !== undefined && upper < settled ? upper : settled,
-    windows: undefined,
-  };
+  const from = lower !== undefined && (edge === undefined || lower > edge) ? floorTo(lower, HOUR) : edge;
+  const to = upper !== undefined && upper < settled ? upper : settled;
+  return { ...base, lower: from, upper: to, covers: [{ from: from ?? BEGINNING, to }] };
 }
 
 export interface Gathered extends Packed {

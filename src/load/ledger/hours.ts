@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
 import { HOUR, floorTo } from '../../kernel/instant.ts';
-import type { Instant } from '../../kernel/instant.ts';
+import type { Instant, Window } from '../../kernel/instant.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
@@ -44,17 +44,17 @@ export interface HeldHour {
   readonly crossMinuteDuplicates: boolean;
 }
 
-/** What the source reports for `[lower, upper)`; an hour that is missing in `hours` is empty there. */
+/** What the source reports for some spans of time; an hour that is missing in `hours` is empty there. */
 export interface SourceComparison {
   /** The source's own clock. */
   readonly at: Instant;
-  readonly lower: Instant;
-  readonly upper: Instant;
+  /** What was compared, in time order; each begins on the hour. An hour is covered as far as its span reaches into it. */
+  readonly spans: readonly Window[];
   readonly grade: Exclude<Grade, 'none'>;
   readonly hours: ReadonlyMap<Instant, Fingerprint>;
   /** The source deletes rows older than this, so nothing can be proven or disproven before it. */
   readonly retentionEdge?: Instant;
-  /** An hour that ends later is not over, even if `upper` is later. @default `upper` */
+  /** An hour that ends later is not over, even if its span ends later. @default the end of the last span */
   readonly overTo?: Instant;
   /** An hour that is not over is `open` even if it differs: nothing was loaded before this comparison. @default false */
   readonly onlyCompares?: boolean;
@@ -68,18 +68,14 @@ export interface SourceComparison {
 /** Hours by state. */
 export type StateCounts = Readonly<Record<HourState, number>>;
 
-/** Every hour known to the ledger in `[from, to)`, in time order, empty ones included. */
+/** Every hour known to the ledger, or only those in the windows; in time order, empty ones included. */
 export async function heldHours(
   ledger: Ledger,
   tenant: string,
   table: TableName,
-  from?: Instant,
-  to?: Instant,
+  windows?: readonly Window[],
 ): Promise<Map<Instant, HeldHour>> {
-  const bounds = [
-    from === undefined ? '' : `and hours.hour >= ${instantSql(from)}`,
-    to === undefined ? '' : `and hours.hour < ${instantSql(to)}`,
-  ].join(' ');
+  const bounds = windows === undefined ? '' : `and ${insideSql(windows, 'hours.hour')}`;
   const rows = await ledger.exclusive(() =>
     ledger.rows(
       `with crossing as (
@@ -103,9 +99,9 @@ export async function heldHours(
 }
 
 /**
- * Records a comparison for every hour of `[lower, upper)`, including the empty ones. An hour is `verified` only when its account
- * equals the source's fingerprint (grade `count`: its row count), and when it is over. An hour that was covered beyond `upper` is
- * not changed: the source's clock stepped back. An hour that was verified with a better grade keeps that grade and its date, unless
+ * Records a comparison for every hour of its spans, including the empty ones. An hour is `verified` only when its account equals
+ * the source's fingerprint (grade `count`: its row count), and when it is over. An hour that was covered beyond the end of its span
+ * is not changed: the source's clock stepped back. An hour that was verified with a better grade keeps that grade and its date, unless
  * this comparison contradicts it. Returns how many of the compared hours are in each state, plus all expired hours of the table.
  */
 export async function recordComparison(
@@ -124,28 +120,32 @@ async function compare(
   table: TableName,
   {
     at,
-    lower,
-    upper,
+    spans,
     grade,
     hours,
     retentionEdge,
-    overTo = upper,
+    overTo = spans.at(-1)?.to ?? at,
     onlyCompares = false,
     acceptContent = false,
   }: SourceComparison,
   run: string,
 ): Promise<StateCounts> {
   const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
-  if (retentionEdge !== undefined) await recordExpired(ledger, tenant, table, lower, retentionEdge, at, run);
+  if (retentionEdge !== undefined)
+    await recordExpired(ledger, tenant, table, spans[0]?.from ?? at, retentionEdge, at, run);
+  await ledger.run(
+    `create or replace temp table compared_spans as
+     select r[1]::bigint as lower, r[2]::bigint as upper from ${BULK_SQL}`,
+    [JSON.stringify(spans.map(({ from, to }) => [String(floorTo(from, HOUR) / 10n), String(to / 10n)]))],
+  );
   // A range of numbers instead of `generate_series`: the planner would evaluate a series of constants.
-  const span = `range(${floorTo(lower, HOUR) / 10n}, ${upper / 10n}, ${HOUR_MICROSECONDS})`;
   await ledger.run(
     `create or replace temp table compared as
      select
        make_timestamptz(span.hour) as hour,
-       make_timestamptz(least(span.hour + ${HOUR_MICROSECONDS}, ${upper / 10n})) as covered_to,
+       make_timestamptz(least(span.hour + ${HOUR_MICROSECONDS}, span.upper)) as covered_to,
        coalesce(seen.source, ${ZERO_SQL}) as source
-     from ${span} as span(hour)
+     from (select unnest(range(lower, upper, ${HOUR_MICROSECONDS})) as hour, upper from compared_spans) as span
      left join (
        select r[1]::bigint as hour, {n: r[2]::hugeint, s0: r[3]::hugeint, s1: r[4]::hugeint, x: r[5]::bigint, c: r[6]::hugeint} as source
        from ${BULK_SQL}
@@ -221,7 +221,7 @@ async function compare(
     ledger,
     `${tableFilterSql(tenant, table)} and (hour in (select hour from compared) or state = 'expired')`,
   );
-  await ledger.run('drop table compared; drop table outcome');
+  await ledger.run('drop table compared_spans; drop table compared; drop table outcome');
   return counts;
 }
 

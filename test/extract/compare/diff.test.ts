@@ -33,7 +33,7 @@ function view(
     at: hour(48),
     lower: undefined,
     upper: hour(48),
-    windows: undefined,
+    covers: [{ from: more.lower ?? 0n, to: more.upper ?? hour(48) }],
     unit: 'hour',
     grade: 'checksum',
     cells,
@@ -77,7 +77,7 @@ describe('an hour is stale when source and account differ', () => {
     const all = held({ 0: [1], 5: [1], 9: [1] });
     expect(diff(view({}, { lower: hour(2), upper: hour(9) }), all).stale.map(({ from }) => from)).toEqual([hour(5)]);
     const windows = [{ from: hour(9), to: hour(10) }];
-    expect(diff(view({}, { windows }), all).stale.map(({ from }) => from)).toEqual([hour(9)]);
+    expect(diff(view({}, { covers: windows }), all).stale.map(({ from }) => from)).toEqual([hour(9)]);
   });
 
   test('by minutes in a view of minutes', () => {

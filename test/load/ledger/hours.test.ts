@@ -21,14 +21,18 @@ const ROWS = [
 async function compare(
   { ledger }: Scratch,
   hours: ReadonlyMap<Instant, Fingerprint>,
-  change: Partial<SourceComparison> = {},
+  {
+    lower = at(FROM),
+    upper = at(TO),
+    ...change
+  }: Partial<SourceComparison> & { lower?: Instant; upper?: Instant } = {},
   table: TableName = 'Events',
 ) {
   return recordComparison(
     ledger,
     TENANT,
     table,
-    { at: at('2026-07-04T00:00:00Z'), lower: at(FROM), upper: at(TO), grade: 'checksum', hours, ...change },
+    { at: at('2026-07-04T00:00:00Z'), spans: [{ from: lower, to: upper }], grade: 'checksum', hours, ...change },
     'run-1',
   );
 }
@@ -232,17 +236,32 @@ describe('an hour that expired', () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, TO), ROWS, { table: 'Logs' });
     await compare(lake, sourceHours(ROWS.slice(0, 2)), {}, 'Logs');
-    const change = { lower: at('2026-07-03T03:00:00Z'), retentionEdge: at('2026-07-03T04:30:00Z') };
+    const retentionEdge = at('2026-07-03T04:30:00Z');
     const hour = at('2026-07-03T03:00:00Z');
-    await compare(lake, sourceHours(ROWS.slice(0, 2)), change, 'Logs');
+    await compare(lake, sourceHours(ROWS.slice(0, 2)), { lower: hour, retentionEdge }, 'Logs');
     const loss = { tenant: TENANT, table: 'Logs', hours: 1, first: hour, last: hour };
     expect(await lossesOf(lake.ledger, 'run-1')).toEqual([loss]);
     // The source deletes more of it.
-    const later = { at: at('2026-07-05T00:00:00Z'), upper: at(TO), grade: 'checksum', hours: sourceHours([event('d', '2026-07-03T03:10:00Z')]), ...change } as const; // prettier-ignore
+    const later = { at: at('2026-07-05T00:00:00Z'), spans: [{ from: hour, to: at(TO) }], grade: 'checksum', hours: sourceHours([event('d', '2026-07-03T03:10:00Z')]), retentionEdge } as const; // prettier-ignore
     await recordComparison(lake.ledger, TENANT, 'Logs', later, 'run-2');
     expect(await lossesOf(lake.ledger, 'run-1')).toEqual([loss]);
     expect(await lossesOf(lake.ledger, 'run-2')).toEqual([]);
   });
+});
+
+test('records the spans that were compared, and leaves the hours between them unchanged', async () => {
+  await using lake = await scratchLake();
+  await load(lake, span(FROM, '2026-07-03T03:30:00Z'), ROWS);
+  const spans = [
+    { from: at(FROM), to: at('2026-07-03T01:00:00Z') },
+    { from: at('2026-07-03T02:00:00Z'), to: at('2026-07-03T03:30:00Z') },
+  ];
+  expect(await compare(lake, sourceHours(ROWS), { spans })).toMatchObject({ verified: 2, open: 1 });
+  expect(await states(lake)).toEqual({ 0: 'verified', 1: 'unchecked', 2: 'verified', 3: 'open' });
+  const held = await heldHours(lake.ledger, TENANT, 'Events', spans);
+  expect([...held.keys()].map((hour) => Number((hour - at(FROM)) / HOUR))).toEqual([0, 2, 3]);
+  // Nothing was compared, so nothing is recorded.
+  expect(await compare(lake, new Map(), { spans: [] })).toMatchObject({ verified: 0, partial: 0 });
 });
 
 test('five years of hours are recorded and read back in a few statements', async () => {

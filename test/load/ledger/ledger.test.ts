@@ -30,7 +30,7 @@ async function verified(lake: Scratch): Promise<number> {
     lake.ledger,
     TENANT,
     'Events',
-    { at: at('2026-08-01T00:00:00Z'), lower: DAYS.from, upper: DAYS.to, grade: 'checksum', hours: sourceHours(ROWS) },
+    { at: at('2026-08-01T00:00:00Z'), spans: [DAYS], grade: 'checksum', hours: sourceHours(ROWS) },
     'run-1',
   );
   return counts.verified;

@@ -23,7 +23,7 @@ async function settled(lake: Scratch): Promise<void> {
     lake.ledger,
     TENANT,
     'Events',
-    { at: LATER, lower: MONTH.from, upper: MONTH.to, grade: 'checksum', hours: sourceHours(ROWS) },
+    { at: LATER, spans: [MONTH], grade: 'checksum', hours: sourceHours(ROWS) },
     'run-1',
   );
 }

@@ -32,8 +32,7 @@ async function oldLake(): Promise<Scratch> {
   const hours = sourceHours(COPIES);
   const comparison = {
     at: at('2026-08-01T00:00:00Z'),
-    lower: DAYS.from,
-    upper: DAYS.to,
+    spans: [DAYS],
     grade: 'checksum',
     hours,
   } as const;

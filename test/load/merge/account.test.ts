@@ -62,7 +62,7 @@ for (const numRuns of [2, 25])
             }
 
             const source = sourceHours(rows);
-            const held = await heldHours(lake.ledger, TENANT, 'Events', START);
+            const held = await heldHours(lake.ledger, TENANT, 'Events', [{ from: START, to: START + HOURS * HOUR }]);
             for (const [hour, { account }] of held) {
               expect({ hour, ...account }).toEqual({ hour, ...(source.get(hour) ?? EMPTY) });
             }
@@ -73,7 +73,7 @@ for (const numRuns of [2, 25])
             for (const fingerprint of minutes.values()) all = combine(all, fingerprint);
             expect(all).toEqual([...source.values()].reduce(combine, EMPTY));
 
-            const { verified } = await recordComparison(lake.ledger, TENANT, 'Events', { at: START + 9n * HOUR, lower: START, upper: START + HOURS * HOUR, grade: 'checksum', hours: source }, 'run'); // prettier-ignore
+            const { verified } = await recordComparison(lake.ledger, TENANT, 'Events', { at: START + 9n * HOUR, spans: [{ from: START, to: START + HOURS * HOUR }], grade: 'checksum', hours: source }, 'run'); // prettier-ignore
             expect(verified).toBe(4);
 
             const stored = await storedRows(

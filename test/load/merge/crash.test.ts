@@ -43,8 +43,7 @@ async function run(lake: Scratch, batch: Batch, landed: readonly LandedPage[], k
     'Events',
     {
       at: at('2026-08-01T00:00:00Z'),
-      lower: WINDOW.from,
-      upper: WINDOW.to,
+      spans: [WINDOW],
       grade: 'checksum',
       hours: sourceHours(SECOND),
     },

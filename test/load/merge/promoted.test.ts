@@ -141,7 +141,7 @@ test('loading the same rows again changes nothing, whichever set of columns thei
 test('a month is compacted from days with different sets, and its accounts do not change', CAMPAIGN, async () => {
   await using lake = await mixedLake();
   const hours = sourceHours(ROWS);
-  const comparison = { at: LATER, lower: MONTH.from, upper: MONTH.to, grade: 'checksum', hours } as const;
+  const comparison = { at: LATER, spans: [MONTH], grade: 'checksum', hours } as const;
   await recordComparison(lake.ledger, TENANT, 'Events', comparison, 'r');
   const held = await heldHours(lake.ledger, TENANT, 'Events');
   expect(await compactMonths(lake.ledger, { run: 'r', at: LATER })).toEqual({ months: 1, files: 3 });

@@ -18,7 +18,7 @@ const foreign = (id: string, time = '10:20:00', properties = '{"a":1}'): unknown
 /** Compares with a source that holds these rows. */
 async function compare({ ledger }: Scratch, rows: readonly (readonly unknown[])[]): Promise<void> {
   const hours = sourceHours(rows);
-  const comparison = { at: DAY.to, lower: DAY.from, upper: DAY.to, grade: 'checksum', hours } as const;
+  const comparison = { at: DAY.to, spans: [DAY], grade: 'checksum', hours } as const;
   await recordComparison(ledger, TENANT, 'Events', comparison, 'run-1');
 }
 

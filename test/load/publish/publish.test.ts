@@ -37,8 +37,7 @@ async function verifiedLake(lake: Scratch): Promise<void> {
     'Events',
     {
       at: at('2026-08-01T00:00:00Z'),
-      lower: TWO_DAYS.from,
-      upper: TWO_DAYS.to,
+      spans: [TWO_DAYS],
       grade: 'checksum',
       hours: sourceHours(ROWS),
     },
