@@ -30,6 +30,8 @@ export interface TableConfig {
   readonly settleMinutes: number;
   /** Past days that a run compares hour by hour. */
   readonly depthDays: number;
+  /** Days within which all older days are compared again; 0 = never. */
+  readonly rotationDays: number;
   /** Limits of one call. */
   readonly page: Settings['page'];
   /** Landed pages are kept after they are verified. */
@@ -194,6 +196,7 @@ function resolveSettings(settings: Settings, context: Context): Config {
               inFlight: tenant.inFlight ?? sections.inFlight,
               settleMinutes: tenant.settleMinutes ?? sections.settleMinutes,
               depthDays: tenant.depthDays ?? sections.reconcile.depthDays,
+              rotationDays: sections.reconcile.rotationDays,
               page: override(sections.page, tenant.page),
               keepsAnswers: tenant.landing?.keep ?? sections.landing.keep,
               drop: Object.freeze(dropAtSource(privacy, name)),

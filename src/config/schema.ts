@@ -248,7 +248,17 @@ const settings = z.strictObject({
     .strictObject({
       depthDays: manyDays
         .default(45)
-        .describe('Past days that a run compares hour by hour. Older days are compared only with `--deep`.'),
+        .describe(
+          'Past days that every run compares hour by hour. Older days are compared in rotation, and by `--deep`.',
+        ),
+      rotationDays: z
+        .int()
+        .min(0)
+        .max(36_500)
+        .default(30)
+        .describe(
+          'Days within which every older day is compared again, a share in each run. 0 = older days are compared only with `--deep`.',
+        ),
       batchBytes: z
         .int()
         .min(MIB)

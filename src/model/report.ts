@@ -63,6 +63,8 @@ export interface TableReport extends At {
   readonly duplicates: number;
   readonly quarantined: number;
   readonly hours: HourCounts;
+  /** Hours before the last `reconcile.depthDays` days that were compared again, in rotation. */
+  readonly olderHours: number;
   /** A file of the lake changed. */
   readonly changed: boolean;
   readonly seconds: Readonly<Record<string, number>>;
@@ -139,6 +141,8 @@ export interface TableDeadline extends At {
 
 export interface TablePlan extends At {
   readonly grade: Grade;
+  /** Hours before the last `reconcile.depthDays` days that were compared in rotation, in the same call. */
+  readonly olderHours: number;
   readonly staleHours: number;
   readonly rows: number;
   readonly bytes: number;

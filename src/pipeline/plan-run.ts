@@ -4,6 +4,7 @@ import { costOf } from '../extract/plan/batch.ts';
 import { openLedger } from '../load/ledger/ledger.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { eachTable } from './each-table.ts';
+import { olderHours } from './history.ts';
 import { lakeSettings } from './lake-settings.ts';
 import { exitCodeOf } from './failure.ts';
 import { leftOfPages } from './left.ts';
@@ -44,6 +45,7 @@ export async function planRun(
       tenant,
       table,
       grade: view.grade,
+      olderHours: olderHours(view),
       staleHours: found.stale.length,
       rows,
       bytes,
@@ -70,6 +72,7 @@ function noReasons(): Record<StaleReason, number> {
 }
 
 const NOTHING = {
+  olderHours: 0,
   staleHours: 0,
   rows: 0,
   bytes: 0,

@@ -15,7 +15,7 @@ import { openLandings } from '../extract/fetch/land.ts';
 import { readSource } from '../extract/compare/reconcile.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
 import { HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
-import type { Instant } from '../kernel/instant.ts';
+import type { Instant, Window } from '../kernel/instant.ts';
 import { heldHours, recordComparison } from '../load/ledger/hours.ts';
 import type { HeldHour, SourceComparison } from '../load/ledger/hours.ts';
 import { guardsOf } from '../load/ledger/ledger.ts';
@@ -26,6 +26,7 @@ import type { Grade, HourCounts } from '../model/coverage.ts';
 import { LANDING_FOLDER } from '../model/data-dir.ts';
 import { isAltered, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
+import { dueHistory, historyOf, olderHours, recentOf } from './history.ts';
 import { leftOf, leftUncompared } from './left.ts';
 import { withoutParts } from './refused-parts.ts';
 import type { RefusedPart } from './refused-parts.ts';
@@ -42,7 +43,10 @@ export async function syncTable(work: TableWork): Promise<void> {
   let view: SourceView | undefined;
   try {
     view = await firstLook(work);
+    const lost = await lossOfHistory(work, view);
+    if (lost) view = recentOf(view);
     await loadTable(work, view);
+    if (lost) throw lost;
   } catch (error) {
     if (error instanceof BudgetError) await recordLeft(work, view);
     throw error;
@@ -101,7 +105,7 @@ async function loadUntilEqual(work: TableWork, first: SourceView, resumed: reado
       return loaded(hours);
     }
     const before = view;
-    view = await look(work, before.grade, before.grade);
+    view = await look(work, before.grade, before.grade, historyOf(before));
     // It counts no longer: nothing more can be proven, and what the first comparison found holds.
     if (view.grade === 'none') return loaded(hours);
     if (isAgain || onlyContent || changedSince(before, view, missing)) continue;
@@ -159,15 +163,24 @@ async function firstLook(work: TableWork): Promise<SourceView> {
   return look(work, BEST_GRADE, grades?.[table] ?? BEST_GRADE);
 }
 
-/** Asks the source for the fingerprints of the range, in one call. `lastGrade`: the proof that it gave the last time. */
-async function look(work: TableWork, grade: Grade, lastGrade: Grade): Promise<SourceView> {
+/**
+ * Asks the source for the fingerprints of the range, in one call. `lastGrade`: the proof that it gave the last time. `older`: what to
+ * compare before the range. @default the part of older history that is due
+ */
+async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: readonly Window[]): Promise<SourceView> {
   const { ledger, client, tenant, table, settings, signal, runtime, record } = work;
   record({ kind: 'phase', phase: 'reconcile' });
   return timed(work, 'reconcile', async () => {
-    const range = await rangeOf(work);
+    const recent = await rangeOf(work);
+    const range = { ...recent, older: older ?? (await dueHistory(work, recent)) };
     const request = { table, unit: 'hour', range, grade, lastGrade, dropKeys: settings.drop } as const;
     const view = await readSource(client, request, signal);
-    record({ kind: 'compared', grade: view.grade, at: view.at });
+    record({ kind: 'compared', grade: view.grade, at: view.at, olderHours: olderHours(view) });
+    if (range.older.length > 0 && historyOf(view).length === 0)
+      runtime.log.warn(
+        { event: 'rotation.skipped', tenant, table, windows: range.older.length },
+        'the source did not compare the share of older history that is due: the next run tries again',
+      );
     if (isWeaker(view.grade, grade))
       runtime.log.warn(
         { event: 'proof.lowered', tenant, table, grade: view.grade, rejected: grade },
@@ -239,19 +252,37 @@ function refuseFuture({ request, tenant, table }: TableWork, view: SourceView): 
 }
 
 function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Instant, HeldHour>): void {
+  const lost = massLossOf(work, view, held);
+  if (lost) throw lost;
+}
+
+/** Older history that vanished must not keep new rows from being loaded: it is left as it is, and the table fails at its end. */
+async function lossOfHistory(work: TableWork, view: SourceView): Promise<MassLossError | undefined> {
+  if (historyOf(view).length === 0 || view.grade === 'none') return undefined;
+  const held = await heldHours(work.ledger, work.tenant, work.table, view.covers);
+  const lost = massLossOf(work, view, held);
+  return lost && !massLossOf(work, recentOf(view), held) ? lost : undefined;
+}
+
+function massLossOf(
+  work: TableWork,
+  view: SourceView,
+  held: ReadonlyMap<Instant, HeldHour>,
+): MassLossError | undefined {
   const { ledger, request, tenant, table, settings } = work;
-  if (request.allowDeletes === true) return;
+  if (request.allowDeletes === true) return undefined;
   const losses = massLoss(view, held, {
     ...guardsOf(ledger.settings, tenant).deletes,
     ...edgeOf(view, settings.retentionDays),
   });
   const [first] = losses;
-  if (!first) return;
+  if (!first) return undefined;
+  const isOld = view.lower !== undefined && first.from < view.lower;
   const span = losses.length > 1 ? `${losses.length} days from ${formatDay(first.from)} on` : formatDay(first.from);
-  throw new MassLossError(
+  return new MassLossError(
     `${first.lostRows} of ${first.heldRows} rows of ${table} vanished at the source (${span}); nothing was changed.`,
     {
-      hint: 'Ask the vendor what happened. If the rows were deleted on purpose, run again with --allow-deletes.',
+      hint: `Ask the vendor what happened. ${isOld ? `If the source keeps rows only for a time, set retentionDays of ${table}. ` : ''}If the rows were deleted on purpose, run again with --allow-deletes.`,
       where: { tenant, table, from: formatDay(first.from) },
     },
   );

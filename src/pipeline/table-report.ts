@@ -15,7 +15,7 @@ import type { TableName } from '../model/tables.ts';
 export type TableFact =
   | { readonly kind: 'phase'; readonly phase: Phase }
   | { readonly kind: 'timed'; readonly step: string; readonly seconds: number }
-  | { readonly kind: 'compared'; readonly grade: Grade; readonly at: Instant }
+  | { readonly kind: 'compared'; readonly grade: Grade; readonly at: Instant; readonly olderHours: number }
   | { readonly kind: 'planned'; readonly pages: number; readonly rows: number; readonly bytes: number }
   /** Pages of an earlier run's batch that are still to be fetched. */
   | { readonly kind: 'resumed'; readonly pages: number }
@@ -53,6 +53,7 @@ export function emptyReport(tenant: string, table: TableName): TableReport {
     duplicates: 0,
     quarantined: 0,
     hours: NO_HOURS,
+    olderHours: 0,
     changed: false,
     seconds: {},
   };
@@ -63,7 +64,7 @@ export function addTo(report: TableReport, fact: TableFact): TableReport {
     case 'timed':
       return { ...report, seconds: addSeconds(report.seconds, { [fact.step]: fact.seconds }) };
     case 'compared':
-      return { ...report, grade: fact.grade, sourceAt: formatInstant(fact.at) };
+      return { ...report, grade: fact.grade, sourceAt: formatInstant(fact.at), olderHours: fact.olderHours };
     case 'planned':
     case 'resumed':
       return { ...report, planned: report.planned + fact.pages };

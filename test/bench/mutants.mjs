@@ -31,6 +31,7 @@ const MUTANTS = [
   ['a short page merged without a second count', 'src/extract/fetch/recount.ts', 'if (rows >= expected) continue;', 'if (rows >= 0) continue;', 'test/pipeline/missing-rows.test.ts'],
   ['an empty source taken for erasures', 'src/extract/compare/diff.ts', '(isEmptied || tooMuch(all))', 'tooMuch(all)', 'test/pipeline/missing-rows.test.ts'],
   ['the clock of the source believed alone', 'src/pipeline/table-work.ts', 'let last = fromEpochMs(nowMs);', 'let last = view.upper;', 'test/pipeline/clocks.test.ts'],
+  ['older history not compared again', 'src/pipeline/history.ts', 'if (rotationDays === 0 || ', 'if (rotationDays >= 0 || ', 'test/pipeline/rotation.test.ts'],
   ['old files removed at once', 'src/load/publish/publish.ts', 'Math.trunc(ledger.settings.keepHours * 3600)', '0', 'test/load/publish/publish.test.ts'],
   ['redirects followed', 'src/extract/source/call.ts', "redirect: 'manual'", "redirect: 'follow'", 'test/extract/source/client.test.ts'],
   ['a page of another tenant loaded', 'src/load/merge/staging.ts', 'if (!foreign && (lines', 'if ((lines', 'test/load/merge/quarantine.test.ts'],

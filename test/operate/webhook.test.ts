@@ -60,6 +60,7 @@ const FAILED: TableReport = {
   table: 'Logs',
   outcome: 'failed',
   hours: { verified: 1, partial: 2, open: 0, expired: 0 },
+  olderHours: 0,
   error: { failure: 'source', message: 'a message with row content', where: { file: '/secret/path' } },
   grade: 'checksum', calls: 1, retries: 0, waitedMs: 0, planned: 0, pages: 0, splits: 0, rowsFetched: 0, bytes: 0,
   inserted: 0, replaced: 0, removed: 0, duplicates: 0, quarantined: 0, changed: false, seconds: {},

@@ -159,6 +159,7 @@ describe('the summary of a run', () => {
     duplicates: 2,
     quarantined: 0,
     hours: { verified: 24, partial: 1, open: 0, expired: 2 },
+    olderHours: 0,
     changed: true,
     seconds: {},
   };

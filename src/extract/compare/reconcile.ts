@@ -2,7 +2,7 @@
  * Reads what the source has: counts and fingerprints of a range by hour or minute, with the source's own clock. Takes
  * one call if the source can answer it; otherwise the range is halved.
  */
-import { SourceError, isRefusedQuery } from '../../kernel/errors.ts';
+import { BudgetError, SourceError, isRefusedQuery } from '../../kernel/errors.ts';
 import { EMPTY, contentOf } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
 import { BEGINNING, DAY, HOUR, MINUTE, SECOND, floorTo, parseInstant } from '../../kernel/instant.ts';
@@ -16,7 +16,7 @@ import { GRADES, isWeaker } from '../../model/coverage.ts';
 import type { Grade } from '../../model/coverage.ts';
 import { readPacked } from '../source/packed-answer.ts';
 import type { Packed } from '../source/packed-answer.ts';
-import { halve } from '../../kernel/windows.ts';
+import { halve, intersection, joinWindows } from '../../kernel/windows.ts';
 
 export interface SourceRequest {
   readonly table: TableName;
@@ -66,15 +66,16 @@ export async function readSource(client: Client, request: SourceRequest, signal?
   const { table, unit, dropKeys } = request;
   const range = 'windows' in request.range ? request.range : onHours(request.range);
   const query = (proof: Grade): CellQuery => ({ table, unit, range, proof, ...(dropKeys ? { dropKeys } : {}) });
+  const hasOlder = olderOf(range).length > 0;
   let spent = 0;
   let uncomputed: Gathered | undefined;
-  const viewOf = ({ at, lower, upper, items }: Gathered, grade: Grade): SourceView => {
+  const viewOf = ({ at, lower, upper, items, older }: Gathered, grade: Grade): SourceView => {
     const cells = new Map(items.map((item) => sourceCell(item, UNIT_TICKS[unit], grade)));
     return {
       at,
       lower,
       upper,
-      covers: 'windows' in range ? range.windows : [{ from: lower ?? BEGINNING, to: upper }],
+      covers: 'windows' in range ? range.windows : joinWindows([...older, { from: lower ?? BEGINNING, to: upper }]),
       unit,
       grade,
       cells,
@@ -87,11 +88,18 @@ export async function readSource(client: Client, request: SourceRequest, signal?
     if (grade === 'count' && uncomputed) return viewOf(uncomputed, grade);
     const tries = isWeaker(request.lastGrade ?? request.grade, grade) ? 1 : 2;
     for (let attempt = 1; attempt <= tries; attempt++) {
-      const gathered = await unlessRejected(() => gather(client, query(grade), signal));
+      const gathered = await unlessRejected(() => gatherAll(client, query(grade), signal));
       spent += gathered?.calls ?? 1;
       if (gathered?.items.every(PROVEN_BY[grade])) return viewOf(gathered, grade);
       uncomputed = gathered ?? uncomputed;
     }
+    // Older history must not lower the proof: the engine may have rejected the query for its length.
+    const recent =
+      hasOlder && !uncomputed
+        ? await unlessRejected(() => gather(client, recentOnly(query(grade)), signal))
+        : undefined;
+    if (hasOlder && !uncomputed) spent += recent?.calls ?? 1;
+    if (recent?.items.every(PROVEN_BY[grade])) return viewOf(recent, grade);
   }
   return uncounted(client, request, spent, signal);
 }
@@ -123,7 +131,21 @@ async function uncounted(
 }
 
 export interface Gathered extends Packed {
+  /** The older windows of the range that were counted too. */
+  readonly older: readonly Window[];
   readonly calls: number;
+}
+
+/** Like `gather`. Older windows must not make a comparison fail that succeeds without them: they are left for the next run. */
+async function gatherAll(client: Client, query: CellQuery, signal: AbortSignal | undefined): Promise<Gathered> {
+  try {
+    return await gather(client, query, signal);
+  } catch (error) {
+    const mayBeOlder = error instanceof SourceError && error.reason !== 'refused' && error.reason !== 'certificate';
+    if (!mayBeOlder || olderOf(query.range).length === 0) throw error;
+    const recent = await gather(client, recentOnly(query), signal);
+    return { ...recent, calls: recent.calls + 1 };
+  }
 }
 
 /**
@@ -133,11 +155,12 @@ export interface Gathered extends Packed {
 export async function gather(client: Client, query: CellQuery, signal?: AbortSignal): Promise<Gathered> {
   const outcome = await client.ask(cellQuery(query), PACKED_COLUMNS, signal);
   const packed = outcome.kind === 'rows' ? readPacked(outcome.rows) : undefined;
-  if (packed) return { ...packed, calls: 1 };
+  if (packed) return { ...packed, older: olderWithin(query.range, packed), calls: 1 };
   if (outcome.kind === 'rows' && outcome.rows.length === 0) throw incomplete(client, query);
   if ('windows' in query.range) return gatherHalves(client, query, query.range.windows, signal);
+  if (olderOf(query.range).length > 0) return gatherApart(client, query, query.range, signal);
   const bounds = await readBounds(client, query.table, query.range, signal);
-  const whole = { ...bounds, items: [], calls: 2 };
+  const whole = { ...bounds, items: [], older: [], calls: 2 };
   if (bounds.firstRow === undefined) {
     // A count of nothing is a single row, which no cap cuts: an answer that lacks it says nothing about the rows.
     if (outcome.kind === 'rows') throw incomplete(client, query);
@@ -146,6 +169,42 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
   const from = floorTo(bounds.firstRow, HOUR);
   const { items, calls } = await gatherHalves(client, query, [{ from, to: bounds.upper }], signal);
   return { ...whole, items, calls: calls + 1 };
+}
+
+/** The range without its older windows first; then these, if the source and the budget allow. */
+async function gatherApart(
+  client: Client,
+  query: CellQuery,
+  range: ClockRange,
+  signal: AbortSignal | undefined,
+): Promise<Gathered> {
+  const recent = await gather(client, recentOnly(query), signal);
+  const windows = olderWithin(range, recent);
+  try {
+    const older = windows.length === 0 ? undefined : await gather(client, { ...query, range: { windows } }, signal);
+    const items = [...(older?.items ?? []), ...recent.items];
+    return { ...recent, items, older: windows, calls: 1 + recent.calls + (older?.calls ?? 0) };
+  } catch (error) {
+    if (!(error instanceof SourceError || error instanceof BudgetError)) throw error;
+    return { ...recent, calls: 2 + recent.calls };
+  }
+}
+
+function olderOf(range: CellQuery['range']): readonly Window[] {
+  return 'windows' in range ? [] : (range.older ?? []);
+}
+
+/** The older windows as far as the query counts them: within the source's retention, and before the range. */
+function olderWithin(range: CellQuery['range'], { at, lower, upper }: Omit<Packed, 'items'>): readonly Window[] {
+  if ('windows' in range || lower === undefined) return [];
+  const { retentionDays } = range;
+  const edge = retentionDays === undefined ? BEGINNING : floorTo(at - BigInt(retentionDays) * DAY, HOUR);
+  const within = { from: edge, to: lower < upper ? lower : upper };
+  return olderOf(range).flatMap((window) => intersection(window, within) ?? []);
+}
+
+function recentOnly(query: CellQuery): CellQuery {
+  return 'windows' in query.range ? query : { ...query, range: { ...query.range, older: [] } };
 }
 
 async function gatherHalves(

@@ -31,6 +31,8 @@ export interface ClockRange {
   /** `depthDays` reaches back at least to this instant. */
   readonly depthFrom?: Instant;
   readonly retentionDays?: number;
+  /** Windows before the range that are counted in the same query, as far as the source still has their rows. */
+  readonly older?: readonly Window[];
 }
 
 export interface CellQuery {
@@ -268,9 +270,15 @@ function clockBounds(range: ClockRange): Bounds {
   const lets = [`let upper = ${upper};`];
   if (lowers.length === 0) return { lets, where: 'timestamp < upper', lower: `''`, upper: 'tostring(upper)' };
   lets.push(`let lower = ${lowers.length === 1 ? lowers[0] : `max_of(${lowers.join(', ')})`};`);
+  const { older = [] } = range;
+  const kept =
+    range.retentionDays === undefined ? '' : `timestamp >= bin(now() - ${whole(range.retentionDays)}d, 1h) and `;
   return {
     lets,
-    where: 'timestamp >= lower and timestamp < upper',
+    where:
+      older.length === 0
+        ? 'timestamp >= lower and timestamp < upper'
+        : `${kept}timestamp < upper and (timestamp >= lower or ${older.map(windowKql).join(' or ')})`,
     lower: 'tostring(lower)',
     upper: 'tostring(upper)',
   };

@@ -1,11 +1,12 @@
 /** What the hours of a table say about its reach: where coverage begins and ends, and how far back it is unproven. */
-import type { Instant } from '../../kernel/instant.ts';
+import { DAY, HOUR } from '../../kernel/instant.ts';
+import type { Instant, Window } from '../../kernel/instant.ts';
 import type { TableName } from '../../model/tables.ts';
 import { asInstant, asOptional } from './cells.ts';
 import { countStates } from './hours.ts';
 import type { HourCounts } from '../../model/coverage.ts';
 import type { Ledger } from './ledger.ts';
-import { tableFilterSql } from './sql.ts';
+import { insideSql, tableFilterSql } from './sql.ts';
 
 /**
  * The oldest hour that is not proven, else the end of the proven ones. `undefined` when nothing of the table was ever compared.
@@ -24,6 +25,27 @@ export async function coveredTo(ledger: Ledger, tenant: string, table: TableName
 /** Where coverage begins; `undefined` when nothing of the table was ever compared. */
 export async function firstHour(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
   return instantOfHours(ledger, tenant, table, 'min(hour)');
+}
+
+/** The proven hours of the window by UTC day, with the time of their oldest comparison. */
+export async function provenDays(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+  { from, to }: Window,
+): Promise<{ from: Instant; to: Instant; checkedAt: Instant }[]> {
+  const days = await ledger.exclusive(() =>
+    ledger.rows(
+      `select
+         epoch_us(min(hour))::varchar as first, epoch_us(max(hour))::varchar as last, epoch_us(min(checked_at))::varchar as checked_at
+       from hours
+       where ${tableFilterSql(tenant, table)} and state = 'verified' and ${insideSql([{ from, to }], 'hour')}
+       group by epoch_us(hour) // ${DAY / 10n}
+       order by 1`,
+      { first: asInstant, last: asInstant, checked_at: asInstant },
+    ),
+  );
+  return days.map(({ first, last, checked_at: checkedAt }) => ({ from: first, to: last + HOUR, checkedAt }));
 }
 
 /** An aggregate over the table's hours; `undefined` when there are none. */

@@ -1,0 +1,51 @@
+/** The share of older history that a run compares in rotation, in the same call as the last `reconcile.depthDays` days. */
+import { dueDays } from '../extract/plan/rotation.ts';
+import type { SourceView } from '../extract/compare/reconcile.ts';
+import type { ClockRange } from '../extract/source/kql.ts';
+import { BEGINNING, DAY, HOUR, ceilTo, floorTo, fromEpochMs } from '../kernel/instant.ts';
+import type { Instant, Window } from '../kernel/instant.ts';
+import { intersection, totalLength } from '../kernel/windows.ts';
+import { provenDays } from '../load/ledger/reach.ts';
+import type { TableWork } from './table-work.ts';
+
+/** What is due before the range of a run; nothing where the range has no depth, because it was chosen or is everything. */
+export async function dueHistory(work: TableWork, { lower, depthDays, depthFrom }: ClockRange): Promise<Window[]> {
+  const { ledger, tenant, table, settings, runtime } = work;
+  const { rotationDays, retentionDays } = settings;
+  if (rotationDays === 0 || depthDays === undefined) return [];
+  const now = fromEpochMs(runtime.now());
+  const depth = floorTo(now - BigInt(depthDays) * DAY, DAY);
+  const edge = retentionDays === undefined ? BEGINNING : ceilTo(now - BigInt(retentionDays) * DAY, HOUR);
+  const older = {
+    from: lower === undefined ? edge : latest(edge, ceilTo(lower, HOUR)),
+    to: depthFrom !== undefined && depthFrom < depth ? depthFrom : depth,
+  };
+  if (older.from >= older.to) return [];
+  return dueDays(await provenDays(ledger, tenant, table, older), now, rotationDays);
+}
+
+/** What a view covers before its range. */
+export function historyOf({ covers, lower }: SourceView): Window[] {
+  if (lower === undefined) return [];
+  return covers.flatMap((window) => intersection(window, { from: BEGINNING, to: lower }) ?? []);
+}
+
+/** Hours of older history that a view covers. */
+export function olderHours(view: SourceView): number {
+  return Math.ceil(Number(totalLength(historyOf(view))) / Number(HOUR));
+}
+
+/** The view without older history. */
+export function recentOf(view: SourceView): SourceView {
+  const { lower, upper } = view;
+  if (lower === undefined) return view;
+  return {
+    ...view,
+    covers: [{ from: lower, to: upper }],
+    cells: new Map([...view.cells].filter(([from]) => from >= lower)),
+  };
+}
+
+function latest(a: Instant, b: Instant): Instant {
+  return a > b ? a : b;
+}

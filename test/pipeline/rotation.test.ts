@@ -1,0 +1,129 @@
+/** History before the days that every run compares is compared in rotation: a share in each run, in the same call. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { Tree } from '../../src/config/layers.ts';
+import { planRun } from '../../src/pipeline/plan-run.ts';
+import type { TableReport } from '../../src/model/report.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
+import { loadOnce, reportOf, type LoadedWorlds, type World } from './support/world.ts';
+
+const NOW = '2026-11-01T00:30:00Z';
+const EVENTS = { tables: ['Events'] } as const;
+/** Ten older days at first, of which each is due after 3 days. */
+const ROTATION = { depthDays: 2, rotationDays: 4 };
+const LATE = {
+  eventId: 'aaaaaaaa-0000-4000-8000-000000000001',
+  timestamp: '2026-10-22T10:20:30.1234567Z',
+  eventType: 'wallet.changed',
+  operationId: 'op-1',
+  properties: { n: 1 },
+};
+
+let loaded: LoadedWorlds;
+let world: World;
+let days: number;
+beforeAll(async () => {
+  loaded = await loadOnce({ rows: 300, days: 12, seed: 9, now: NOW, frozen: true }, EVENTS, { reconcile: ROTATION });
+});
+afterAll(() => loaded[Symbol.asyncDispose]());
+beforeEach(async () => {
+  world = await loaded.next();
+  days = 0;
+  return () => world[Symbol.asyncDispose]();
+});
+
+const now = (): number => Date.parse(NOW) + days * 86_400_000;
+
+/** A run on the next day. */
+async function nextDay(settings: Tree = {}): Promise<TableReport> {
+  days++;
+  await world.sandbox.apply({ action: 'clock', advance: '1d' });
+  return reportOf(await world.run(EVENTS, settings, { now }), 'Events');
+}
+
+/** The runs of the next days. */
+async function nextDays(count: number, settings: Tree = {}): Promise<TableReport[]> {
+  const reports: TableReport[] = [];
+  while (reports.length < count) reports.push(await nextDay(settings));
+  return reports;
+}
+
+const add = (row: Record<string, unknown>) =>
+  world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows: [row] });
+const erase = (id: string) => world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [id] });
+const rowsOf = (id: string) =>
+  world.sql(`select properties::varchar as properties from events where event_id = '${id}'`);
+
+/** The ids of the first two rows of the lake. */
+async function firstIds(): Promise<[string, string]> {
+  const rows = await world.sql('select event_id as id from events order by timestamp limit 2');
+  return [String(rows[0]?.['id']), String(rows[1]?.['id'])];
+}
+
+describe('older history', () => {
+  it('is compared within the period, in the one call of each run: late, changed and deleted rows are found', async () => {
+    const [erased, changed] = await firstIds();
+    await add(LATE);
+    await erase(erased);
+    await erase(changed);
+    await add({ ...LATE, eventId: changed, timestamp: '2026-10-21T10:20:30.1234567Z' });
+    const off = await nextDay({ reconcile: { ...ROTATION, rotationDays: 0 } });
+    expect(off).toMatchObject({ outcome: 'verified', calls: 1, rowsFetched: 0, olderHours: 0 });
+    const reports = await nextDays(3);
+    expect(reports.every(({ outcome }) => outcome === 'verified')).toBe(true);
+    for (const { calls, pages } of reports) expect(calls).toBe(1 + pages);
+    expect([await rowsOf(LATE.eventId), await rowsOf(changed), await rowsOf(erased)]).toEqual([
+      [{ properties: '{"n":1}' }],
+      [{ properties: '{"n":1}' }],
+      [],
+    ]);
+    expect(reports.reduce((sum, report) => sum + report.olderHours, 0)).toBeGreaterThanOrEqual(10 * 24);
+
+    days++;
+    await world.sandbox.apply({ action: 'clock', advance: '1d' });
+    const plan = await planRun(world.config(), EVENTS, { ...world.runtime, now }, new AbortController().signal);
+    expect(plan).toMatchObject({ callsUsed: 1, tables: [{ staleHours: 0, calls: 0 }] });
+    expect(plan.tables[0]?.olderHours).toBeGreaterThan(0);
+  });
+
+  it('is compared a share at a time', CAMPAIGN, async () => {
+    const reports = await nextDays(8);
+    for (const report of reports) expect(report).toMatchObject({ outcome: 'verified', calls: 1, rowsFetched: 0 });
+    const hours = reports.map(({ olderHours }) => olderHours);
+    expect(hours.reduce((sum, n) => sum + n, 0)).toBeGreaterThanOrEqual(2 * 10 * 24);
+    expect(Math.max(...hours)).toBeLessThanOrEqual(6 * 24);
+  });
+
+  it('that vanished at the source is kept and reported, and new rows are loaded all the same', CAMPAIGN, async () => {
+    await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', to: '2026-10-28T00:00:00Z' });
+    const held = () => world.sql(`select count(*)::int as n from events where timestamp < '2026-10-28'`);
+    const before = await held();
+    await add({ ...LATE, timestamp: '2026-11-01T10:20:30.1234567Z' });
+    const settings = { reconcile: { ...ROTATION, rotationDays: 1 }, deletes: { minRows: 2 } };
+    const refused = await nextDay(settings);
+    expect(refused).toMatchObject({ outcome: 'refused', error: { failure: 'massLoss' }, inserted: 1 });
+    expect(refused.error?.hint).toContain('retentionDays');
+    expect(await held()).toEqual(before);
+    days++;
+    const accepted = reportOf(await world.run({ ...EVENTS, allowDeletes: true }, settings, { now }), 'Events');
+    expect(accepted).toMatchObject({ outcome: 'verified', removed: before[0]?.['n'] });
+    expect(await held()).toEqual([{ n: 0 }]);
+  });
+
+  it(
+    'never makes a run fail or lowers its proof: it is counted apart, or left for the next run',
+    CAMPAIGN,
+    async () => {
+      const replies = [
+        { kind: 'too-large' },
+        { kind: 'status', status: 400 },
+        { kind: 'refused-function', name: 'hash_md5' },
+      ] as const;
+      for (const [k, reply] of replies.entries()) {
+        await world.sandbox.apply({ action: 'faults', rules: [{ match: { query: 'lower or' }, times: null, reply }] });
+        const report = await nextDay({ reconcile: { ...ROTATION, rotationDays: 1 } });
+        expect(report).toMatchObject({ outcome: 'verified', grade: 'content', hours: { partial: 0 } });
+        expect([reply.kind, report.olderHours > 0]).toEqual([reply.kind, k === 0]);
+      }
+    },
+  );
+});
