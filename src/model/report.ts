@@ -137,6 +137,13 @@ export interface TableDeadline extends At {
   readonly comparedUntil: number | undefined;
   /** Seconds that the source keeps a row; undefined = forever. */
   readonly retentionSeconds: number | undefined;
+  /** Seconds within which all older days are compared again; undefined = never. */
+  readonly rotationSeconds: number | undefined;
+}
+
+export interface TableProof extends At {
+  /** When the verified hour was compared that was not compared for the longest time, ISO 8601. */
+  readonly oldest: string;
 }
 
 export interface TablePlan extends At {
@@ -201,6 +208,8 @@ export interface TableStatus extends At {
   readonly outdatedFiles: number;
   /** When the source deletes the oldest hour that is not verified or was never compared, ISO 8601. The past: it has begun. */
   readonly nextExpiry: string | undefined;
+  /** When the verified hour was compared that was not compared for the longest time, ISO 8601. */
+  readonly oldestProof: string | undefined;
 }
 
 /** For this many days `status` lists a change in the shape of the rows. */
@@ -233,6 +242,8 @@ export interface StatusReport {
         readonly exitCode: number | undefined;
         /** Tables that it compared with a weaker proof than the best one. */
         readonly lowered: readonly (At & { readonly grade: Grade })[];
+        /** How old the proofs of each table of the lake were when it ended. */
+        readonly proofs: readonly TableProof[];
       }
     | undefined;
   readonly tables: readonly TableStatus[];

@@ -143,6 +143,16 @@ function lakeFamilies({ status, deadlines }: Measured): Family[] {
       limits((d) => d.retentionSeconds),
     ),
     gauge(
+      'oldest_proof_timestamp_seconds',
+      'When the verified hour was compared that was not compared for the longest time, seconds since 1970.',
+      each(({ oldestProof }) => (oldestProof === undefined ? undefined : Date.parse(oldestProof) / 1000)),
+    ),
+    gauge(
+      'rotation_seconds',
+      'Time within which all older days are compared again.',
+      limits((d) => d.rotationSeconds),
+    ),
+    gauge(
       'quarantined_rows',
       'Rows in quarantine.',
       each(({ quarantined }) => quarantined),

@@ -148,8 +148,16 @@ export function planSummary(report: PlanReport, colour: boolean): string {
     renderTable(columns, rows, colour) +
     leftSummary(report.tables, 'Beyond the budget of one run, left for later runs', colour) +
     problems(report.tables) +
+    olderText(report) +
     `\nThe plan took ${plural(report.callsUsed, 'call')} and fetched no page. \`insights-etl run\` carries it out.\n`
   );
+}
+
+/** Older history that was compared in the calls of the plan, as a run does. */
+function olderText({ tables }: PlanReport): string {
+  const hours = tables.reduce((sum, table) => sum + table.olderHours, 0);
+  if (hours === 0) return '';
+  return `\nIn the same calls ${plural(hours, 'older hour')} were compared again, a share of history (reconcile.rotationDays).\n`;
 }
 
 export function verifySummary(report: VerifyReport, colour: boolean): string {
@@ -195,7 +203,7 @@ export function verifySummary(report: VerifyReport, colour: boolean): string {
 export function statusSummary(report: StatusReport, colour: boolean): string {
   const columns = [
     left('tenant'), left('table'), right('rows'), right('files'), right('bytes'), left('first'), left('last'),
-    right('age of newest'), right('hours verified'), left('grades'), left('next expiry'),
+    right('age of newest'), right('hours verified'), left('grades'), left('oldest proof'), left('next expiry'),
   ]; // prettier-ignore
   const rows = report.tables.map((table) => [
     table.tenant,
@@ -211,6 +219,7 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
       .filter(([, hours]) => hours > 0)
       .map(([grade, hours]) => `${grade} ${count(hours)}`)
       .join(', '),
+    table.oldestProof?.slice(0, 16) ?? '',
     table.nextExpiry?.slice(0, 16) ?? '',
   ]);
   const last = report.lastRun;

@@ -37,6 +37,7 @@ export async function tableDeadlines(config: Config, runtime: Runtime): Promise<
       hoursAtRisk: risk?.hours ?? 0,
       comparedUntil: compared_until,
       retentionSeconds: days === undefined ? undefined : days * DAY_SECONDS,
+      rotationSeconds: rotationSeconds(config, tenant, table),
     };
   });
 }
@@ -75,6 +76,11 @@ select
     + sum(greatest(least(next_at, risk_edge) - greatest(begins_at + 3600, edge) + 3599, 0) // 3600))::bigint as hours
 from known
 group by all`;
+}
+
+function rotationSeconds(config: Config, tenant: string, table: TableName): number | undefined {
+  const days = config.tenants.find(({ id }) => id === tenant)?.tables.get(table)?.rotationDays ?? 0;
+  return days === 0 ? undefined : days * DAY_SECONDS;
 }
 
 function retentionDays(config: Config, tenant: string, table: TableName): number | undefined {

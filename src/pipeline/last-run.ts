@@ -6,7 +6,7 @@ import { onDisk, writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { LAST_RUN_FILE } from '../model/data-dir.ts';
 import { BEST_GRADE, GRADES, isWeaker } from '../model/coverage.ts';
-import type { RunReport, StatusReport } from '../model/report.ts';
+import type { RunReport, StatusReport, TableProof } from '../model/report.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
 
 const lastRunSchema = z.object({
@@ -16,11 +16,14 @@ const lastRunSchema = z.object({
   exitCode: z.int(),
   /** Tables that it compared with a weaker proof than the best one. Records of older versions lack it. */
   lowered: z.array(z.object({ tenant: z.string(), table: z.enum(TABLE_NAMES), grade: z.enum(GRADES) })).default([]),
+  /** How old the proofs of the lake were. Records of older versions lack it. */
+  proofs: z.array(z.object({ tenant: z.string(), table: z.enum(TABLE_NAMES), oldest: z.string() })).default([]),
 });
 
 export async function writeLastRun(
   dataDir: string,
   { run, startedAt, exitCode, tables }: RunReport,
+  proofs: readonly TableProof[],
   finishedMs: number,
   files: Files,
 ): Promise<void> {
@@ -29,7 +32,7 @@ export async function writeLastRun(
     .map(({ tenant, table, grade }) => ({ tenant, table, grade }));
   const finishedAt = new Date(finishedMs).toISOString();
   const path = join(dataDir, LAST_RUN_FILE);
-  const text = `${JSON.stringify({ run, startedAt, finishedAt, exitCode, lowered })}\n`;
+  const text = `${JSON.stringify({ run, startedAt, finishedAt, exitCode, lowered, proofs })}\n`;
   await onDisk(path, () => writeDurably(path, text, files));
 }
 

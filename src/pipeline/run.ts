@@ -12,6 +12,7 @@ import { eachTable } from './each-table.ts';
 import { lakeSettings } from './lake-settings.ts';
 import { exitCodeOf, reportedLoss } from './failure.ts';
 import { writeLastRun } from './last-run.ts';
+import { oldestProofs } from './proofs.ts';
 import { createPublisher } from './publisher.ts';
 import type { RunRequest } from './request.ts';
 import { syncTable } from './sync-table.ts';
@@ -82,7 +83,8 @@ export async function runPipeline(
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     exitCode,
   };
-  await writeLastRun(config.dataDir, report, runtime.now(), ledger.files);
+  const proofs = await oldestProofs(config, ledger, runtime);
+  await writeLastRun(config.dataDir, report, proofs, runtime.now(), ledger.files);
   return report;
 }
 

@@ -9,7 +9,7 @@ import type { RowOf } from '../load/ledger/cells.ts';
 import { privacyKey } from '../model/privacy.ts';
 import { promotionKey } from '../model/promoted.ts';
 import { DRIFT_CHANGES, DRIFT_DAYS } from '../model/report.ts';
-import type { StatusReport, TableStatus } from '../model/report.ts';
+import type { StatusReport, TableProof, TableStatus } from '../model/report.ts';
 import { TABLES } from '../model/tables.ts';
 import type { TableName } from '../model/tables.ts';
 import { openReader } from '../query/reader.ts';
@@ -22,10 +22,11 @@ export async function lakeStatus(config: Config, runtime: Runtime): Promise<Stat
   await using reader = await openReader(config.dataDir, config.engine);
   const tables = await catalogueRows(reader, tablesSql(await isOutdatedSql(reader, config)), TABLE_SHAPE);
   const gaps = await catalogueRows(reader, GAPS_SQL, GAP_SHAPE);
+  const lastRun = await readLastRun(config.dataDir);
   return {
     dataDir: config.dataDir,
-    lastRun: await readLastRun(config.dataDir),
-    tables: tables.map((row) => tableStatus(row, gaps, config, runtime)),
+    lastRun,
+    tables: tables.map((row) => tableStatus(row, gaps, lastRun?.proofs ?? [], config, runtime)),
     drift: await recentDrift(reader, runtime),
     checks: await checkStatus(reader),
   };
@@ -123,6 +124,7 @@ async function isOutdatedSql(reader: Reader, { lakeTables }: Config): Promise<st
 function tableStatus(
   row: RowOf<typeof TABLE_SHAPE>,
   gaps: readonly Gap[],
+  proofs: readonly TableProof[],
   config: Config,
   runtime: Runtime,
 ): TableStatus {
@@ -149,6 +151,7 @@ function tableStatus(
       retentionOf(config, tenant, table),
       fromEpochMs(runtime.now()),
     ),
+    oldestProof: proofs.find((proof) => proof.tenant === tenant && proof.table === table)?.oldest,
   };
 }
 

@@ -72,6 +72,9 @@ describe('the metrics', () => {
     expect(samples('insights_etl_last_run_exit_code').get('')).toBe(0);
     const until = samples('insights_etl_compared_until_timestamp_seconds').get(at) ?? 0;
     expect(Math.abs(NOW / 1000 - until)).toBeLessThan(2 * 3600);
+    const proven = samples('insights_etl_oldest_proof_timestamp_seconds').get(at) ?? 0;
+    expect(Math.abs(NOW / 1000 - proven)).toBeLessThan(60);
+    expect(samples('insights_etl_rotation_seconds').get(at)).toBe(30 * 86_400);
     expect([...samples('insights_etl_retention_seconds')]).toEqual([['{tenant="paris",table="Logs"}', 45 * 86_400]]);
   });
 

@@ -1,8 +1,11 @@
 /** History before the days that every run compares is compared in rotation: a share in each run, in the same call. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Tree } from '../../src/config/layers.ts';
+import { doctor } from '../../src/pipeline/doctor/doctor.ts';
+import { planSummary } from '../../src/output/summary.ts';
 import { planRun } from '../../src/pipeline/plan-run.ts';
-import type { TableReport } from '../../src/model/report.ts';
+import { lakeStatus } from '../../src/pipeline/status.ts';
+import type { DoctorCheck, TableReport } from '../../src/model/report.ts';
 import { CAMPAIGN } from '../support/campaign.ts';
 import { loadOnce, reportOf, type LoadedWorlds, type World } from './support/world.ts';
 
@@ -59,6 +62,13 @@ async function firstIds(): Promise<[string, string]> {
   return [String(rows[0]?.['id']), String(rows[1]?.['id'])];
 }
 
+/** What `doctor` says about the age of the proofs. */
+async function ageOfProofs(): Promise<DoctorCheck | undefined> {
+  const today = { ...world.runtime, now };
+  const { machine } = await doctor(world.config(), { maxCalls: 1 }, today, new AbortController().signal);
+  return machine.find(({ name }) => name === 'age of proofs');
+}
+
 describe('older history', () => {
   it('is compared within the period, in the one call of each run: late, changed and deleted rows are found', async () => {
     const [erased, changed] = await firstIds();
@@ -78,11 +88,18 @@ describe('older history', () => {
     ]);
     expect(reports.reduce((sum, report) => sum + report.olderHours, 0)).toBeGreaterThanOrEqual(10 * 24);
 
+    const today = { ...world.runtime, now };
+    const { tables } = await lakeStatus(world.config(), today);
+    const oldest = tables.find(({ table }) => table === 'Events')?.oldestProof ?? '';
+    expect((now() - Date.parse(oldest)) / 86_400_000).toBeLessThanOrEqual(ROTATION.rotationDays - 1);
+
     days++;
     await world.sandbox.apply({ action: 'clock', advance: '1d' });
-    const plan = await planRun(world.config(), EVENTS, { ...world.runtime, now }, new AbortController().signal);
+    const plan = await planRun(world.config(), EVENTS, today, new AbortController().signal);
     expect(plan).toMatchObject({ callsUsed: 1, tables: [{ staleHours: 0, calls: 0 }] });
-    expect(plan.tables[0]?.olderHours).toBeGreaterThan(0);
+    const older = plan.tables[0]?.olderHours ?? 0;
+    expect(older).toBeGreaterThan(0);
+    expect(planSummary(plan, false)).toContain(`\nIn the same calls ${older} older hours were compared again`);
   });
 
   it('is compared a share at a time', CAMPAIGN, async () => {
@@ -91,6 +108,9 @@ describe('older history', () => {
     const hours = reports.map(({ olderHours }) => olderHours);
     expect(hours.reduce((sum, n) => sum + n, 0)).toBeGreaterThanOrEqual(2 * 10 * 24);
     expect(Math.max(...hours)).toBeLessThanOrEqual(6 * 24);
+    expect(await ageOfProofs()).toMatchObject({ ok: true, detail: 'the oldest is 2.0 days old (demo Events)' });
+    days += 8;
+    expect((await ageOfProofs())?.hint).toContain('run --deep');
   });
 
   it('that vanished at the source is kept and reported, and new rows are loaded all the same', CAMPAIGN, async () => {

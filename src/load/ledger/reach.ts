@@ -1,12 +1,13 @@
 /** What the hours of a table say about its reach: where coverage begins and ends, and how far back it is unproven. */
 import { DAY, HOUR } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
+import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
-import { asInstant, asOptional } from './cells.ts';
+import { asInstant, asOneOf, asOptional, asText } from './cells.ts';
 import { countStates } from './hours.ts';
 import type { HourCounts } from '../../model/coverage.ts';
 import type { Ledger } from './ledger.ts';
-import { insideSql, tableFilterSql } from './sql.ts';
+import { insideSql, instantSql, tableFilterSql } from './sql.ts';
 
 /**
  * The oldest hour that is not proven, else the end of the proven ones. `undefined` when nothing of the table was ever compared.
@@ -46,6 +47,27 @@ export async function provenDays(
     ),
   );
   return days.map(({ first, last, checked_at: checkedAt }) => ({ from: first, to: last + HOUR, checkedAt }));
+}
+
+/** When the verified hour of each table was compared that was not compared for the longest time, from an instant on. */
+export async function oldestComparisons(
+  ledger: Ledger,
+  tables: readonly { readonly tenant: string; readonly table: TableName; readonly from: Instant }[],
+): Promise<{ tenant: string; table: TableName; at: Instant }[]> {
+  if (tables.length === 0) return [];
+  const each = tables.map(
+    ({ tenant, table, from }) => `(${tableFilterSql(tenant, table)} and hour >= ${instantSql(from)})`,
+  );
+  return ledger.exclusive(() =>
+    ledger.rows(
+      `select tenant, table_name as "table", epoch_us(min(checked_at))::varchar as at
+       from hours
+       where state = 'verified' and checked_at is not null and (${each.join(' or ')})
+       group by all
+       order by all`,
+      { tenant: asText, table: asOneOf(TABLE_NAMES), at: asInstant },
+    ),
+  );
 }
 
 /** An aggregate over the table's hours; `undefined` when there are none. */

@@ -41,7 +41,7 @@ export async function doctor(
   await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
   const failures: Failure[] = [];
   const machine: DoctorCheck[] = [];
-  for await (const check of examineMachine(config, ledger)) {
+  for await (const check of examineMachine(config, ledger, runtime)) {
     machine.push(check);
     if (!check.ok) failures.push('disk');
   }

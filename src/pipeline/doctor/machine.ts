@@ -10,16 +10,20 @@ import type { DataFile } from '../../load/maintenance/list-data-dir.ts';
 import { rebuildDue } from '../../load/maintenance/rebuild.ts';
 import { HEAD_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
 import type { DoctorCheck } from '../../model/report.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { oldestProofs } from '../proofs.ts';
 
 const GIB = 1024 ** 3;
 /** With less free space, a merge of usual size may fail. */
 const LITTLE_DISK = GIB;
 const NO_DISK = GIB / 10;
+/** A proof that is older than so many times `reconcile.rotationDays` is too old. */
+const LATE_PERIODS = 2;
 /** Names listed in one line. */
 const MOST_NAMES = 5;
 
 /** `ledger` is open, so this process holds the lock and knows the schema. */
-export async function* examineMachine(config: Config, ledger: Ledger): AsyncGenerator<DoctorCheck> {
+export async function* examineMachine(config: Config, ledger: Ledger, runtime: Runtime): AsyncGenerator<DoctorCheck> {
   const { version } = await ledger.exclusive(() => ledger.row('select version() as version', { version: asText }));
   yield {
     name: 'versions',
@@ -35,6 +39,28 @@ export async function* examineMachine(config: Config, ledger: Ledger): AsyncGene
   yield leftoversCheck(files);
   yield unknownCheck(files);
   yield await rebuildCheck(ledger);
+  yield await proofsCheck(config, ledger, runtime);
+}
+
+/** The table whose oldest proof is the oldest, and whether that is much older than rotation allows. */
+async function proofsCheck(config: Config, ledger: Ledger, runtime: Runtime): Promise<DoctorCheck> {
+  const name = 'age of proofs';
+  const proofs = (await oldestProofs(config, ledger, runtime)).toSorted((a, b) => a.oldest.localeCompare(b.oldest));
+  const [oldest] = proofs;
+  if (!oldest) return { name, ok: true, detail: 'no hour is verified yet' };
+  const daysOf = (instant: string): number => Math.max(0, (runtime.now() - Date.parse(instant)) / 86_400_000);
+  const detail = `the oldest is ${daysOf(oldest.oldest).toFixed(1)} days old (${oldest.tenant} ${oldest.table})`;
+  const late = proofs.filter(({ tenant, table, oldest: at }) => {
+    const days = config.tenants.find(({ id }) => id === tenant)?.tables.get(table)?.rotationDays ?? 0;
+    return days > 0 && daysOf(at) > LATE_PERIODS * days;
+  });
+  if (late.length === 0) return { name, ok: true, detail };
+  return {
+    name,
+    ok: true,
+    detail,
+    hint: 'Run `insights-etl run --deep`: it compares everything that the source has. reconcile.rotationDays does so bit by bit in nightly runs.',
+  };
 }
 
 async function rebuildCheck(ledger: Ledger): Promise<DoctorCheck> {
