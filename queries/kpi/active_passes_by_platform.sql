@@ -39,7 +39,11 @@ counted as (
   select
     tenant_id,
     -- Begun hours count.
-    (epoch_us(coalesce($at::timestamptz, last_hour + interval '1 hour')) - epoch_us(first_hour) + 3599999999) // 3600000000 as hours,
+    if(
+      coalesce($at::timestamptz > first_hour, true),
+      (epoch_us(coalesce($at::timestamptz, last_hour + interval '1 hour')) - epoch_us(first_hour) + 3599999999) // 3600000000 + earlier,
+      known
+    ) as hours,
     verified,
     partial,
     open

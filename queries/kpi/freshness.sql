@@ -22,17 +22,20 @@ newest as (
 
 counted as (
   select
-    tenant_id,
-    table_name,
-    max(hour) filter (where state = 'verified') + interval '1 hour' as proven_to,
-    -- Hours between the first and the last known one that were never read count too.
-    (epoch_us(max(hour)) - epoch_us(min(hour))) // 3600000000 + 1 as hours,
-    count(*) filter (where state = 'verified') as verified,
-    count(*) filter (where state in ('partial', 'unchecked')) as partial,
-    count(*) filter (where state = 'open') as open
+    coverage.tenant_id,
+    coverage.table_name,
+    max(coverage.hour) filter (where coverage.state = 'verified') + interval '1 hour' as proven_to,
+    -- Hours between the beginning of coverage and the last known one that were never read count too.
+    (epoch_us(beginnings.last_hour) - epoch_us(beginnings.first_hour)) // 3600000000 + 1
+    + count(*) filter (where coverage.hour < beginnings.first_hour) as hours,
+    count(*) filter (where coverage.state = 'verified') as verified,
+    count(*) filter (where coverage.state in ('partial', 'unchecked')) as partial,
+    count(*) filter (where coverage.state = 'open') as open
   from coverage
-  where tenant_id = coalesce($tenant, tenant_id)
-  group by tenant_id, table_name
+  inner join beginnings(null, $tenant) as beginnings
+    on beginnings.tenant_id = coverage.tenant_id
+    and beginnings.table_name = coverage.table_name
+  group by coverage.tenant_id, coverage.table_name, beginnings.first_hour, beginnings.last_hour
 ),
 
 known as (

@@ -81,7 +81,12 @@ proven as (
     spine.period,
     spine.is_cut,
     spine.loaded_at,
-    (epoch_us(spine.known_until) - epoch_us(spine.starts_at)) // 3600000000 as hours,
+    if(
+      spine.ends_at > so_far.first_hour,
+      (epoch_us(spine.known_until) - epoch_us(spine.starts_at)) // 3600000000,
+      -- The cohort is older than continuous coverage: of the time before that, the known hours count.
+      so_far.earlier - coalesce(earlier.known, 0) + (epoch_us(spine.known_until) - epoch_us(so_far.first_hour)) // 3600000000
+    ) as hours,
     coalesce(so_far.verified, 0) - coalesce(earlier.verified, 0) as verified,
     coalesce(so_far.partial, 0) - coalesce(earlier.partial, 0) as partial,
     coalesce(so_far.open, 0) - coalesce(earlier.open, 0)

@@ -27,7 +27,11 @@ counted as (
     spine.age_days,
     spine.loaded_at,
     -- In the first period the hours before the first known one are missing, as in `periods`.
-    (epoch_us(spine.known_until) - epoch_us(least(spine.starts_at, counts.first_hour))) // 3600000000 as hours,
+    if(
+      spine.known_until > counts.first_hour,
+      (epoch_us(spine.known_until) - epoch_us(least(spine.starts_at, counts.first_hour))) // 3600000000 + counts.earlier,
+      counts.known
+    ) as hours,
     coalesce(counts.verified, 0) as verified,
     coalesce(counts.partial, 0) as partial,
     -- The hours after the last known one are not read yet.

@@ -2,15 +2,19 @@
 -- description: For each known hour of a table, how many hours up to and including it are in which state, and where coverage begins and ends.
 -- grain: one row per tenant and hour
 -- arguments: of_table, of_tenant
+-- caveat: earlier is the number of hours before the beginning, which continuous coverage does not reach (see beginnings).
 -- caveat: Hours between two known hours that were never read are in none of the counts.
 select
-  tenant_id,
-  hour,
-  min(hour) over (partition by tenant_id) as first_hour,
-  max(hour) over (partition by tenant_id) as last_hour,
-  count(*) filter (where state = 'verified') over (partition by tenant_id order by hour) as verified,
-  count(*) filter (where state in ('partial', 'unchecked')) over (partition by tenant_id order by hour) as partial,
-  count(*) filter (where state = 'open') over (partition by tenant_id order by hour) as open
+  coverage.tenant_id,
+  coverage.hour,
+  beginnings.first_hour,
+  beginnings.last_hour,
+  count(*) filter (where coverage.hour < beginnings.first_hour) over (partition by coverage.tenant_id) as earlier,
+  count(*) over (partition by coverage.tenant_id order by coverage.hour) as known,
+  count(*) filter (where coverage.state = 'verified') over (partition by coverage.tenant_id order by coverage.hour) as verified,
+  count(*) filter (where coverage.state in ('partial', 'unchecked')) over (partition by coverage.tenant_id order by coverage.hour) as partial,
+  count(*) filter (where coverage.state = 'open') over (partition by coverage.tenant_id order by coverage.hour) as open
 from coverage
-where table_name = of_table
-  and (of_tenant is null or tenant_id = of_tenant)
+inner join beginnings(of_table, of_tenant) as beginnings
+  on beginnings.tenant_id = coverage.tenant_id
+where coverage.table_name = of_table

@@ -9,12 +9,9 @@ with
 known as (
   select
     tenant_id,
-    min(hour) as first_hour,
-    max(hour) as last_hour
-  from coverage
-  where table_name = of_table
-    and (of_tenant is null or tenant_id = of_tenant)
-  group by tenant_id
+    first_hour,
+    last_hour
+  from beginnings(of_table, of_tenant)
 ),
 
 bounds as (
@@ -50,6 +47,20 @@ hours as (
       )
     ) as hour
   from bounds
+  union all
+  -- Of the time before the beginning, the known hours and not the empty years between them.
+  select
+    bounds.tenant_id,
+    bounds.first_hour,
+    bounds.last_hour,
+    coverage.hour
+  from bounds
+  inner join coverage
+    on coverage.tenant_id = bounds.tenant_id
+    and coverage.table_name = of_table
+    and coverage.hour < bounds.first_hour
+    and coverage.hour >= coalesce(from_day::timestamp at time zone in_zone, '-infinity'::timestamptz)
+    and coverage.hour < coalesce(to_day::timestamp at time zone in_zone, 'infinity'::timestamptz)
 ),
 
 states as (

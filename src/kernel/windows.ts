@@ -6,6 +6,17 @@ export function contains({ from, to }: Window, instant: Instant): boolean {
   return instant >= from && instant < to;
 }
 
+/** True when one of the windows contains the instant; they are sorted and disjoint. */
+export function isInside(windows: readonly Window[], instant: Instant): boolean {
+  let [low, high] = [0, windows.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((windows[middle]?.to ?? 0n) <= instant) low = middle + 1;
+    else high = middle;
+  }
+  return instant >= (windows[low]?.from ?? instant + 1n);
+}
+
 /** True when the window shares an instant with one of the others, which may be in any order. */
 export function overlaps({ from, to }: Window, others: readonly Window[]): boolean {
   return others.some((other) => other.from < to && from < other.to);

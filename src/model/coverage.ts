@@ -1,4 +1,6 @@
 /** What is known of each hour of a table, and how far it is proven. */
+import { DAY } from '../kernel/instant.ts';
+import type { Instant } from '../kernel/instant.ts';
 
 /**
  * verified: the account equals the source · partial: it does not · open: the hour is not over · expired: the
@@ -35,3 +37,6 @@ export function betterGrades(grade: Grade): readonly Grade[] {
  * differs, but the content was never compared, or the cell is to be fetched again. vanished: the source has no rows.
  */
 export type StaleReason = 'new' | 'changed' | 'content' | 'unproven' | 'vanished';
+
+/** Coverage begins after the newest gap that is longer than this (`queries/views/beginnings.sql`). */
+export const LONGEST_GAP: Instant = 400n * DAY;

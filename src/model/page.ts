@@ -1,5 +1,6 @@
 /** What is passed from plan to fetch to load: plain data, shared by extract and load, which never import each other. */
 import type { Instant, Window } from '../kernel/instant.ts';
+import { TIMELESS_REASONS } from './outside.ts';
 import type { TableName } from './tables.ts';
 
 /** Rows are spread over 65,536 hash buckets by the first four hex digits of `md5(lower(id))`. */
@@ -76,6 +77,7 @@ export const REASONS = [
   'outside_window',
   'no_id',
   'foreign_tenant',
+  ...TIMELESS_REASONS,
 ] as const;
 
 /** Rows and bytes that the source counted in one hour, or in a part of an hour. */

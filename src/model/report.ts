@@ -1,6 +1,7 @@
 /** What the pipeline reports: the events of a run as they happen, and the result of each command. Plain data, safe for JSON. */
 import type { Failure } from '../kernel/errors.ts';
 import type { Grade, HourCounts, StaleReason } from './coverage.ts';
+import type { OutsideCounts } from './outside.ts';
 import type { TableName } from './tables.ts';
 
 interface At {
@@ -65,6 +66,8 @@ export interface TableReport extends At {
   readonly hours: HourCounts;
   /** Hours before the last `reconcile.depthDays` days that were compared again, in rotation. */
   readonly olderHours: number;
+  /** Rows at the source that lie in no hour that can be compared; absent where they were not counted. */
+  readonly outside?: OutsideCounts;
   /** A file of the lake changed. */
   readonly changed: boolean;
   readonly seconds: Readonly<Record<string, number>>;
@@ -155,7 +158,7 @@ export interface TablePlan extends At {
   readonly bytes: number;
   /** Pages to fetch. */
   readonly pages: number;
-  /** Calls that the run would send after planning: one for each page, and one more comparison if the source changes in the meantime. */
+  /** Calls that the run would send after planning: one for each page, one for rows without a possible time that are to be quarantined, and one more comparison if the source changes in the meantime. */
   readonly calls: number;
   /** Minutes that the calls take at the configured rate; 0 without a limit. */
   readonly minutes: number;
@@ -244,6 +247,8 @@ export interface StatusReport {
         readonly lowered: readonly (At & { readonly grade: Grade })[];
         /** How old the proofs of each table of the lake were when it ended. */
         readonly proofs: readonly TableProof[];
+        /** Tables that had rows outside of all hours when they were last compared. */
+        readonly outside: readonly (At & OutsideCounts)[];
       }
     | undefined;
   readonly tables: readonly TableStatus[];
@@ -304,7 +309,7 @@ export interface DoctorReport {
 export interface QuarantineCount {
   readonly tenant: string;
   readonly table: TableName;
-  /** UTC day, `yyyy-mm-dd`; the page's day where the row has no valid timestamp. */
+  /** UTC day, `yyyy-mm-dd`; the page's day where the row has no valid timestamp; `none` for reason no_timestamp. */
   readonly day: string;
   readonly reason: string;
   readonly rows: number;

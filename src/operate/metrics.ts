@@ -83,6 +83,12 @@ function lakeFamilies({ status, deadlines }: Measured): Family[] {
       const value = valueOf(deadline);
       return value === undefined ? [] : [{ labels: { tenant: deadline.tenant, table: deadline.table }, value }];
     });
+  const lost = status?.lastRun?.outside ?? [];
+  const outside = tables.flatMap(({ labels, tenant, table }) => {
+    const counts = lost.find((other) => other.tenant === tenant && other.table === table);
+    const kinds = { no_timestamp: counts?.noTimestamp, impossible: counts?.impossible, future: counts?.future };
+    return Object.entries(kinds).map(([kind, value = 0]) => ({ labels: { ...labels, kind }, value }));
+  });
   const hours = tables.flatMap(({ labels, hours: states }) =>
     Object.entries(states).map(([state, value]) => ({ labels: { ...labels, state }, value })),
   );
@@ -157,6 +163,7 @@ function lakeFamilies({ status, deadlines }: Measured): Family[] {
       'Rows in quarantine.',
       each(({ quarantined }) => quarantined),
     ),
+    gauge('rows_outside_hours', 'Rows at the source that lie in no hour: no_timestamp, impossible or future.', outside),
   ];
 }
 

@@ -15,6 +15,8 @@ import type {
 } from '../model/report.ts';
 import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
+import { hasOutside } from '../model/outside.ts';
+import type { OutsideCounts } from '../model/outside.ts';
 import { DRIFT_DAYS } from '../model/report.ts';
 import { checksText } from './checks.ts';
 import { driftText } from './drift.ts';
@@ -58,6 +60,7 @@ export function runSummary(report: RunReport, colour: boolean): string {
     renderTable(columns, rows, colour) +
     leftSummary(tables, 'Left for the next run', colour) +
     lossText(report.expired) +
+    outsideText(tables.flatMap(({ tenant, table, outside }) => (outside ? [{ tenant, table, ...outside }] : []))) +
     loweredText(tables, 'This run') +
     problems(tables) +
     checksText(report.checks, 'Checks that failed for the days that this run changed', colour) +
@@ -74,6 +77,22 @@ function lossText(expired: readonly ExpiredHours[]): string {
   );
   if (lines.length === 0) return '';
   return `\nLost: the source deleted these hours before they were proven. What the lake lacks of them cannot be loaded any more.\n${lines.join('')}`;
+}
+
+/** Rows that lie in no hour: where they are, and what happens to them. */
+function outsideText(tables: readonly ({ readonly tenant: string; readonly table: string } & OutsideCounts)[]): string {
+  const lines = tables.filter(hasOutside).map(({ tenant, table, noTimestamp, impossible, future }) => {
+    const parts = [
+      ...(noTimestamp > 0 ? [`${count(noTimestamp)} without a timestamp`] : []),
+      ...(impossible > 0 ? [`${count(impossible)} at year 1`] : []),
+      ...(future > 0 ? [`${count(future)} in the future`] : []),
+    ];
+    return `${tenant} ${table}: ${parts.join(', ')}\n`;
+  });
+  if (lines.length === 0) return '';
+  return visibleLines(
+    `\nRows at the source that lie in no hour: those without a possible time go to quarantine, those in the future are loaded once their hour is over.\n${lines.join('')}`,
+  );
 }
 
 /** Tables that were compared with a weaker proof than the best one. */
@@ -230,6 +249,7 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
   return (
     renderTable(columns, rows, colour) +
     rebuildLine(report) +
+    outsideText(last?.outside ?? []) +
     loweredText(last?.lowered ?? [], 'The last run') +
     checksText(report.checks, 'Checks that fail', colour) +
     driftText(report.drift, `Changes in the shape of the rows in the last ${DRIFT_DAYS} days`, colour) +

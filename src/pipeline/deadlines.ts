@@ -67,8 +67,14 @@ known as (
   select
     tenant_id, table_name, edge, risk_edge, state, epoch(hour)::bigint as begins_at,
     -- The time after the last known hour was never compared either.
-    coalesce(lead(epoch(hour)::bigint) over (partition by tenant_id, table_name order by hour), ${now}) as next_at
-  from coverage join limits using (tenant_id, table_name)
+    case
+      -- Before the beginning only days with rows are known, and there is nothing between them.
+      when hour < beginnings.first_hour then epoch(hour)::bigint + 3600
+      else coalesce(lead(epoch(hour)::bigint) over (partition by tenant_id, table_name order by hour), ${now})
+    end as next_at
+  from coverage
+  join limits using (tenant_id, table_name)
+  join beginnings(null, null) as beginnings using (tenant_id, table_name)
 )
 select
   tenant_id, table_name,

@@ -6,6 +6,7 @@ import { onDisk, writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { LAST_RUN_FILE } from '../model/data-dir.ts';
 import { BEST_GRADE, GRADES, isWeaker } from '../model/coverage.ts';
+import { hasOutside } from '../model/outside.ts';
 import type { RunReport, StatusReport, TableProof } from '../model/report.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
 
@@ -18,6 +19,18 @@ const lastRunSchema = z.object({
   lowered: z.array(z.object({ tenant: z.string(), table: z.enum(TABLE_NAMES), grade: z.enum(GRADES) })).default([]),
   /** How old the proofs of the lake were. Records of older versions lack it. */
   proofs: z.array(z.object({ tenant: z.string(), table: z.enum(TABLE_NAMES), oldest: z.string() })).default([]),
+  /** Tables with rows outside of all hours, at their last comparison. Records of older versions lack it. */
+  outside: z
+    .array(
+      z.object({
+        tenant: z.string(),
+        table: z.enum(TABLE_NAMES),
+        noTimestamp: z.int(),
+        impossible: z.int(),
+        future: z.int(),
+      }),
+    )
+    .default([]),
 });
 
 export async function writeLastRun(
@@ -30,9 +43,19 @@ export async function writeLastRun(
   const lowered = tables
     .filter(({ grade }) => isWeaker(grade, BEST_GRADE))
     .map(({ tenant, table, grade }) => ({ tenant, table, grade }));
+  // Tables that were not compared keep their figures.
+  const before = (await readLastRun(dataDir))?.outside ?? [];
+  const isCounted = ({ tenant, table }: { readonly tenant: string; readonly table: string }): boolean =>
+    tables.some((other) => other.tenant === tenant && other.table === table && other.outside !== undefined);
+  const outside = [
+    ...before.filter((other) => !isCounted(other)),
+    ...tables.flatMap(({ tenant, table, outside: counts }) =>
+      counts && hasOutside(counts) ? [{ tenant, table, ...counts }] : [],
+    ),
+  ];
   const finishedAt = new Date(finishedMs).toISOString();
   const path = join(dataDir, LAST_RUN_FILE);
-  const text = `${JSON.stringify({ run, startedAt, finishedAt, exitCode, lowered, proofs })}\n`;
+  const text = `${JSON.stringify({ run, startedAt, finishedAt, exitCode, lowered, proofs, outside })}\n`;
   await onDisk(path, () => writeDurably(path, text, files));
 }
 

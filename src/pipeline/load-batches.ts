@@ -14,6 +14,7 @@ import { onDisk } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { HOUR, ceilTo, floorTo } from '../kernel/instant.ts';
 import type { Window } from '../kernel/instant.ts';
+import { joinWindows } from '../kernel/windows.ts';
 import { recordComparison } from '../load/ledger/hours.ts';
 import { mergeBatch } from '../load/merge/merge.ts';
 import { capsLesson, readProfile, updateProfile } from '../load/ledger/profile.ts';
@@ -211,7 +212,7 @@ async function merge(
   record({ kind: 'merged', result });
   if (view.grade === 'none') return;
   await timed(work, 'verify', async () => {
-    const comparison = comparisonOf(work, view, hoursAround(batch.windows));
+    const comparison = comparisonOf(work, view, wholeHours(batch.windows));
     await recordComparison(ledger, tenant, table, comparison, run);
   });
 }
@@ -225,9 +226,8 @@ function windowsAtEdge(windows: readonly Window[], view: SourceView, retentionDa
   return windows.flatMap(({ from, to }) => (from < edge ? [{ from, to: to < edge ? to : edge }] : []));
 }
 
-function hoursAround(windows: readonly Window[]): Window {
-  const [first, last] = [windows[0], windows.at(-1)];
-  return { from: floorTo(first?.from ?? 0n, HOUR), to: ceilTo(last?.to ?? 0n, HOUR) };
+function wholeHours(windows: readonly Window[]): Window[] {
+  return joinWindows(windows.map(({ from, to }) => ({ from: floorTo(from, HOUR), to: ceilTo(to, HOUR) })));
 }
 
 async function keep(files: Files, dataDir: string, landing: Landing): Promise<void> {

@@ -12,6 +12,7 @@ import { pagesOf } from './plan-pages.ts';
 import type { RunRequest } from './request.ts';
 import type { PlanReport, TablePlan } from '../model/report.ts';
 import { compareTable } from './sync-table.ts';
+import { isTimelessChanged } from './timeless.ts';
 import type { StaleReason } from '../model/coverage.ts';
 
 /** Compares and counts at the source; fetches no page and changes no row. */
@@ -33,7 +34,10 @@ export async function planRun(
       maxCalls = Infinity,
       maxMinutes = Infinity,
     } = config.tenants.find(({ id }) => id === tenant) ?? {};
-    const { calls, rows, bytes, minutes } = costOf(pages, callsPerMinute);
+    const { rows, bytes, minutes, ...cost } = costOf(pages, callsPerMinute);
+    const { outside } = view;
+    const hasTimeless = outside && outside.key !== '' && (await isTimelessChanged(work, outside));
+    const calls = cost.calls + (hasTimeless ? 1 : 0);
     const reasons = noReasons();
     for (const { reason } of found.stale) reasons[reason]++;
     // A run spends its budget on the same comparisons and counts, and on the pages of the tables before this one.

@@ -7,6 +7,7 @@ import { openLedger } from '../load/ledger/ledger.ts';
 import { lossesOf } from '../load/ledger/losses.ts';
 import { finishRun, latestRuns, startRun } from '../load/ledger/runs.ts';
 import { recover } from '../load/maintenance/recover.ts';
+import { hasOutside } from '../model/outside.ts';
 import type { CheckResult, ProgressListener, RunReport, TableReport } from '../model/report.ts';
 import { eachTable } from './each-table.ts';
 import { lakeSettings } from './lake-settings.ts';
@@ -56,6 +57,9 @@ export async function runPipeline(
       { event: 'table.end', run, tenant, table, outcome, calls, pages, inserted, removed, failure: error?.failure },
       'table done',
     );
+  for (const { tenant, table, outside } of tables)
+    if (outside && hasOutside(outside))
+      log.warn({ event: 'rows.outside', run, tenant, table, ...outside }, 'rows at the source lie in no hour');
   const expired = (await lossesOf(ledger, run)).map(reportedLoss);
   for (const loss of expired)
     log.warn({ event: 'hours.expired', run, ...loss }, 'the source deleted hours before they were proven');

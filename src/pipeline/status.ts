@@ -60,6 +60,9 @@ select tenant_id, table_name, epoch_us(hour + interval '1 hour')::varchar as fro
 from (
   select tenant_id, table_name, hour, lead(hour) over (partition by tenant_id, table_name order by hour) as next_hour
   from coverage
+  join beginnings(null, null) as beginnings using (tenant_id, table_name)
+  -- Before the beginning only days with rows are known: what is between them has no rows.
+  where hour >= beginnings.first_hour
 )
 where next_hour > hour + interval '1 hour'`;
 

@@ -20,7 +20,7 @@ import { heldHours, recordComparison } from '../load/ledger/hours.ts';
 import type { HeldHour, SourceComparison } from '../load/ledger/hours.ts';
 import { guardsOf } from '../load/ledger/ledger.ts';
 import { readProfile, updateProfile } from '../load/ledger/profile.ts';
-import { countHours, firstHour, unprovenFrom } from '../load/ledger/reach.ts';
+import { beginningOf, countHours, unprovenFrom } from '../load/ledger/reach.ts';
 import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
 import { LANDING_FOLDER } from '../model/data-dir.ts';
@@ -28,12 +28,14 @@ import { isAltered, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
 import { dueHistory, historyOf, olderHours, recentOf } from './history.ts';
 import { leftOf, leftUncompared } from './left.ts';
+import { recordedWindows } from './recorded.ts';
 import { withoutParts } from './refused-parts.ts';
 import type { RefusedPart } from './refused-parts.ts';
 import { NO_HOURS } from './table-report.ts';
 import { uncountedPages } from './uncounted.ts';
 import { capsOf, comparisonOf, edgeOf, timed } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
+import { quarantineTimeless } from './timeless.ts';
 
 /** Fetching again helps where rows came in the meantime, never where rows cannot be loaded. */
 const MAX_PASSES = 3;
@@ -58,6 +60,7 @@ async function loadTable(work: TableWork, view: SourceView): Promise<void> {
   const resumed = (await resume(work, view)).filter((part) => !isAltered(part));
   const { refused, outcome } =
     view.grade === 'none' ? await loadUncounted(work, view) : await loadUntilEqual(work, view, resumed);
+  await quarantineTimeless(work, view);
   // Everything that can be loaded is: now the table fails with the first part that cannot.
   const [part] = [...resumed, ...refused];
   if (part) throw part.error;
@@ -175,7 +178,13 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: rea
     const range = { ...recent, older: older ?? (await dueHistory(work, recent)) };
     const request = { table, unit: 'hour', range, grade, lastGrade, dropKeys: settings.drop } as const;
     const view = await readSource(client, request, signal);
-    record({ kind: 'compared', grade: view.grade, at: view.at, olderHours: olderHours(view) });
+    record({
+      kind: 'compared',
+      grade: view.grade,
+      at: view.at,
+      olderHours: olderHours(view),
+      outside: view.outside,
+    });
     if (range.older.length > 0 && historyOf(view).length === 0)
       runtime.log.warn(
         { event: 'rotation.skipped', tenant, table, windows: range.older.length },
@@ -288,7 +297,7 @@ function massLossOf(
   );
 }
 
-/** Records for every hour that the view covers whether the lake, as it is now, balances with the source. */
+/** Records for the hours that the view covers (recorded.ts) whether the lake, as it is now, balances with the source. */
 export async function recordView(
   work: TableWork,
   view: SourceView,
@@ -297,29 +306,15 @@ export async function recordView(
 ): Promise<HourCounts> {
   const { ledger, tenant, table, run } = work;
   if (view.grade === 'none') return NO_HOURS;
-  const from = await firstRecorded(work, view, held);
-  if (from === undefined || from >= view.upper) return NO_HOURS;
-  const comparison = comparisonOf(work, view, { from, to: view.upper });
+  const windows = recordedWindows({
+    covers: view.covers,
+    hours: [...view.cells.keys(), ...held.keys()],
+    begins: await beginningOf(ledger, tenant, table),
+    isNamed: work.request.from !== undefined,
+  });
+  if (windows.length === 0) return NO_HOURS;
+  const comparison = comparisonOf(work, view, windows);
   return recordComparison(ledger, tenant, table, { ...comparison, ...options }, run);
-}
-
-/**
- * The first hour that is recorded: where the view begins, if a backfill set it or coverage reaches back beyond it, else the
- * first hour in which either side has rows, since the empty hours before it say nothing. `undefined`: record no hour.
- */
-async function firstRecorded(
-  { request, ledger, tenant, table }: TableWork,
-  view: SourceView,
-  held: ReadonlyMap<Instant, HeldHour>,
-): Promise<Instant | undefined> {
-  const [covered] = view.covers;
-  const start = request.from ?? (await firstHour(ledger, tenant, table));
-  if (covered && start !== undefined && start <= covered.from) return floorTo(covered.from, HOUR);
-  let first: Instant | undefined;
-  for (const hours of [view.cells, held]) {
-    for (const hour of hours.keys()) if (first === undefined || hour < first) first = hour;
-  }
-  return first;
 }
 
 /** Whether the source has changed in the hours that were fetched, or has new hours: else fetching again changes nothing. */

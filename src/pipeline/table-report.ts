@@ -8,6 +8,7 @@ import type { Instant } from '../kernel/instant.ts';
 import type { MergeResult } from '../load/merge/merge.ts';
 import { BEST_GRADE } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
+import type { OutsideCounts } from '../model/outside.ts';
 import type { Left, Phase, ProgressEvent, ReportedError, TableReport } from '../model/report.ts';
 import type { TableName } from '../model/tables.ts';
 
@@ -15,12 +16,20 @@ import type { TableName } from '../model/tables.ts';
 export type TableFact =
   | { readonly kind: 'phase'; readonly phase: Phase }
   | { readonly kind: 'timed'; readonly step: string; readonly seconds: number }
-  | { readonly kind: 'compared'; readonly grade: Grade; readonly at: Instant; readonly olderHours: number }
+  | {
+      readonly kind: 'compared';
+      readonly grade: Grade;
+      readonly at: Instant;
+      readonly olderHours: number;
+      readonly outside: OutsideCounts | undefined;
+    }
   | { readonly kind: 'planned'; readonly pages: number; readonly rows: number; readonly bytes: number }
   /** Pages of an earlier run's batch that are still to be fetched. */
   | { readonly kind: 'resumed'; readonly pages: number }
   | { readonly kind: 'page'; readonly rows: number; readonly bytes: number }
   | { readonly kind: 'split'; readonly splits: number }
+  /** Rows without a possible time that were fetched into quarantine. */
+  | { readonly kind: 'timeless'; readonly rows: number }
   | { readonly kind: 'merged'; readonly result: MergeResult }
   /** The state of the hours by now; a later fact replaces an earlier one. */
   | { readonly kind: 'hours'; readonly hours: HourCounts }
@@ -64,7 +73,13 @@ export function addTo(report: TableReport, fact: TableFact): TableReport {
     case 'timed':
       return { ...report, seconds: addSeconds(report.seconds, { [fact.step]: fact.seconds }) };
     case 'compared':
-      return { ...report, grade: fact.grade, sourceAt: formatInstant(fact.at), olderHours: fact.olderHours };
+      return {
+        ...report,
+        grade: fact.grade,
+        sourceAt: formatInstant(fact.at),
+        olderHours: fact.olderHours,
+        ...(fact.outside ? { outside: countsOf(fact.outside) } : {}),
+      };
     case 'planned':
     case 'resumed':
       return { ...report, planned: report.planned + fact.pages };
@@ -77,6 +92,12 @@ export function addTo(report: TableReport, fact: TableFact): TableReport {
       };
     case 'split':
       return { ...report, splits: report.splits + fact.splits };
+    case 'timeless':
+      return {
+        ...report,
+        rowsFetched: report.rowsFetched + fact.rows,
+        quarantined: report.quarantined + fact.rows,
+      };
     case 'merged':
       return addMerge(report, fact.result);
     case 'hours': {
@@ -95,6 +116,10 @@ export function addTo(report: TableReport, fact: TableFact): TableReport {
       break;
   }
   return report;
+}
+
+function countsOf({ noTimestamp, impossible, future }: OutsideCounts): OutsideCounts {
+  return { noTimestamp, impossible, future };
 }
 
 const OUTCOMES: Partial<Record<Failure, TableReport['outcome']>> = {

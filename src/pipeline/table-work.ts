@@ -6,7 +6,7 @@ import type { Client } from '../extract/source/client.ts';
 import { DAY, HOUR, floorTo, fromEpochMs } from '../kernel/instant.ts';
 import type { Instant, Window } from '../kernel/instant.ts';
 import type { Runtime } from '../kernel/runtime.ts';
-import { contains, intersection } from '../kernel/windows.ts';
+import { intersection, isInside } from '../kernel/windows.ts';
 import type { SourceComparison } from '../load/ledger/hours.ts';
 import type { Ledger } from '../load/ledger/ledger.ts';
 import { learntCaps, readProfile } from '../load/ledger/profile.ts';
@@ -58,19 +58,20 @@ export async function capsOf({ settings: { page }, ledger, runtime, tenant, tabl
   };
 }
 
-/** The part of a view that the ledger records: the fingerprints of the hours that lie in `range`. */
+/** The part of a view that the ledger records: the fingerprints of the hours that lie in the windows, which begin on the hour. */
 export function comparisonOf(
   { settings, runtime }: Pick<TableWork, 'settings' | 'runtime'>,
   view: SourceView,
-  range: Window,
+  windows: readonly Window[],
 ): SourceComparison {
   if (view.grade === 'none') throw new RangeError('A source that refuses to count gives nothing to record.');
   const current = floorTo(lastProof(view, runtime.now()), HOUR) + HOUR;
-  const to = range.to < current ? range.to : current;
-  const spans = view.covers.flatMap((window) => intersection(window, { from: range.from, to }) ?? []);
+  const spans = view.covers.flatMap((covered) => {
+    const begun = { from: covered.from, to: covered.to < current ? covered.to : current };
+    return windows.flatMap((window) => intersection(window, begun) ?? []);
+  });
   const hours = new Map<Instant, Fingerprint>();
-  for (const [hour, cell] of view.cells)
-    if (spans.some((span) => contains(span, hour))) hours.set(hour, cell.fingerprint);
+  for (const [hour, cell] of view.cells) if (isInside(spans, hour)) hours.set(hour, cell.fingerprint);
   return {
     at: view.at,
     spans,

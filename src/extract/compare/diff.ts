@@ -18,6 +18,9 @@ import type { Cell } from '../../model/page.ts';
 import { UNIT_TICKS } from '../source/kql.ts';
 import type { SourceCell, SourceView } from './reconcile.ts';
 
+/** The hours of a bridged gap are recorded, so a gap between two rows with wrong times, centuries apart, is none to bridge. */
+const LONGEST_BRIDGE = 31n * DAY;
+
 /** What has been loaded of one cell: lake + duplicates + quarantined. */
 export interface HeldCell {
   readonly account: Fingerprint;
@@ -38,7 +41,7 @@ export interface Diff {
   readonly balanced: readonly Instant[];
   /** Starts of the cells that cannot be compared now and are left unchanged. */
   readonly notComparable: readonly Instant[];
-  /** Stretches between stale cells where neither side has rows: a page may extend across them at no cost. */
+  /** Stretches between stale cells where neither side has rows, none of them long: a page may extend across them at no cost. */
   readonly emptyGaps: readonly Window[];
 }
 
@@ -73,7 +76,8 @@ export function diff(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, opt
     const verdict = judge(pair, view, options);
     const cell = verdict === 'balanced' || verdict === 'not comparable' ? undefined : staleCell(pair, verdict);
     if (cell) {
-      if (previous && previous.to < cell.from) emptyGaps.push({ from: previous.to, to: cell.from });
+      if (previous && previous.to < cell.from && cell.from - previous.to <= LONGEST_BRIDGE)
+        emptyGaps.push({ from: previous.to, to: cell.from });
       stale.push(cell);
     } else if (verdict === 'balanced') balanced.push(pair.from);
     else notComparable.push(pair.from);

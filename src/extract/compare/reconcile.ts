@@ -13,8 +13,9 @@ import type { Client } from '../source/client.ts';
 import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery, clockQuery } from '../source/kql.ts';
 import type { CellQuery, ClockRange } from '../source/kql.ts';
 import { GRADES, isWeaker } from '../../model/coverage.ts';
+import type { OutsideRows } from '../../model/outside.ts';
 import type { Grade } from '../../model/coverage.ts';
-import { readPacked } from '../source/packed-answer.ts';
+import { readOutside, readPacked } from '../source/packed-answer.ts';
 import type { Packed } from '../source/packed-answer.ts';
 import { halve, intersection, joinWindows } from '../../kernel/windows.ts';
 
@@ -53,6 +54,8 @@ export interface SourceView {
   readonly cells: ReadonlyMap<Instant, SourceCell>;
   /** Calls it took. */
   readonly calls: number;
+  /** The rows that lie in no hour; undefined where they were not counted. */
+  readonly outside?: OutsideRows | undefined;
 }
 
 /**
@@ -60,16 +63,26 @@ export interface SourceView {
  * now and in the last run. The same query is the control, since a smaller one would not show that this one cannot be answered. Any
  * other failure is thrown, so that one odd answer of a proxy never weakens a proof.
  *
+ * The rows outside of all hours are counted in the same call. The second try does without, as does a proof that was rejected in the
+ * last run: an engine that rejects this count gives up no proof.
+ *
  * Throws SourceError when the source cannot count even one cell, and what the client throws.
  */
 export async function readSource(client: Client, request: SourceRequest, signal?: AbortSignal): Promise<SourceView> {
   const { table, unit, dropKeys } = request;
   const range = 'windows' in request.range ? request.range : onHours(request.range);
-  const query = (proof: Grade): CellQuery => ({ table, unit, range, proof, ...(dropKeys ? { dropKeys } : {}) });
+  const query = (proof: Grade, countsOutside: boolean): CellQuery => ({
+    table,
+    unit,
+    range,
+    proof,
+    countsOutside,
+    ...(dropKeys ? { dropKeys } : {}),
+  });
   const hasOlder = olderOf(range).length > 0;
   let spent = 0;
   let uncomputed: Gathered | undefined;
-  const viewOf = ({ at, lower, upper, items, older }: Gathered, grade: Grade): SourceView => {
+  const viewOf = ({ at, lower, upper, items, older, outside }: Gathered, grade: Grade): SourceView => {
     const cells = new Map(items.map((item) => sourceCell(item, UNIT_TICKS[unit], grade)));
     return {
       at,
@@ -80,6 +93,7 @@ export async function readSource(client: Client, request: SourceRequest, signal?
       grade,
       cells,
       calls: spent,
+      outside,
     };
   };
   for (const grade of GRADES.slice(GRADES.indexOf(request.grade))) {
@@ -88,7 +102,8 @@ export async function readSource(client: Client, request: SourceRequest, signal?
     if (grade === 'count' && uncomputed) return viewOf(uncomputed, grade);
     const tries = isWeaker(request.lastGrade ?? request.grade, grade) ? 1 : 2;
     for (let attempt = 1; attempt <= tries; attempt++) {
-      const gathered = await unlessRejected(() => gatherAll(client, query(grade), signal));
+      const countsOutside = !('windows' in range) && tries > 1 && attempt === 1;
+      const gathered = await unlessRejected(() => gatherAll(client, query(grade, countsOutside), signal));
       spent += gathered?.calls ?? 1;
       if (gathered?.items.every(PROVEN_BY[grade])) return viewOf(gathered, grade);
       uncomputed = gathered ?? uncomputed;
@@ -96,7 +111,7 @@ export async function readSource(client: Client, request: SourceRequest, signal?
     // Older history must not lower the proof: the engine may have rejected the query for its length.
     const recent =
       hasOlder && !uncomputed
-        ? await unlessRejected(() => gather(client, recentOnly(query(grade)), signal))
+        ? await unlessRejected(() => gather(client, recentOnly(query(grade, false)), signal))
         : undefined;
     if (hasOlder && !uncomputed) spent += recent?.calls ?? 1;
     if (recent?.items.every(PROVEN_BY[grade])) return viewOf(recent, grade);
@@ -159,7 +174,7 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
   if (outcome.kind === 'rows' && outcome.rows.length === 0) throw incomplete(client, query);
   if ('windows' in query.range) return gatherHalves(client, query, query.range.windows, signal);
   if (olderOf(query.range).length > 0) return gatherApart(client, query, query.range, signal);
-  const bounds = await readBounds(client, query.table, query.range, signal);
+  const bounds = await readBounds(client, { ...query, range: query.range }, signal);
   const whole = { ...bounds, items: [], older: [], calls: 2 };
   if (bounds.firstRow === undefined) {
     // A count of nothing is a single row, which no cap cuts: an answer that lacks it says nothing about the rows.
@@ -167,8 +182,12 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
     return whole;
   }
   const from = floorTo(bounds.firstRow, HOUR);
-  const { items, calls } = await gatherHalves(client, query, [{ from, to: bounds.upper }], signal);
-  return { ...whole, items, calls: calls + 1 };
+  const recent = floorTo(bounds.recentRow ?? bounds.firstRow, HOUR);
+  const part = { ...query, countsOutside: false };
+  const { items, calls } = await gatherHalves(client, part, [{ from: recent, to: bounds.upper }], signal);
+  if (from >= recent) return { ...whole, items, calls: calls + 1 };
+  const old = await gather(client, { ...part, range: { windows: [{ from, to: recent }] } }, signal);
+  return { ...whole, items: [...old.items, ...items], calls: calls + old.calls + 1 };
 }
 
 /** The range without its older windows first; then these, if the source and the budget allow. */
@@ -225,16 +244,22 @@ async function gatherHalves(
   };
 }
 
+interface RangeBounds extends Omit<Packed, 'items'> {
+  readonly firstRow: Instant | undefined;
+  readonly recentRow: Instant | undefined;
+}
+
 async function readBounds(
   client: Client,
-  table: TableName,
-  range: ClockRange,
+  query: CellQuery & { readonly range: ClockRange },
   signal: AbortSignal | undefined,
-): Promise<{ at: Instant; lower: Instant | undefined; upper: Instant; firstRow: Instant | undefined }> {
-  const outcome = await client.ask(boundsQuery(table, range), BOUNDS_COLUMNS, signal);
-  const cells = outcome.kind === 'rows' ? outcome.rows[0] : undefined;
-  const [at, lower, upper, firstRow] = (cells ?? []).map((cell) => parseInstant(String(cell)));
-  if (at !== undefined && upper !== undefined) return { at, lower, upper, firstRow };
+): Promise<RangeBounds> {
+  const outcome = await client.ask(boundsQuery(query), BOUNDS_COLUMNS, signal);
+  const cells = outcome.kind === 'rows' ? (outcome.rows[0] ?? []) : [];
+  const [at, lower, upper, firstRow, recentRow] = cells.slice(0, 5).map((cell) => parseInstant(String(cell)));
+  if (at !== undefined && upper !== undefined)
+    return { at, lower, upper, firstRow, recentRow, outside: readOutside(cells[5]) };
+  const { table } = query;
   throw new SourceError(`The source cannot determine the time range of ${table}.`, {
     hint: 'Set a later `start` for the table, so that a shorter range is compared.',
     where: { tenant: client.tenant, table },

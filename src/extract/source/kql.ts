@@ -11,6 +11,7 @@ import { globPattern } from '../../kernel/glob.ts';
 import { CONTENT_KQL, DIGEST_CELL, FINGERPRINT_KQL, digestKql, fingerprintHashKql } from '../../model/fingerprint.ts';
 import { HOUR, MINUTE, SECOND, formatInstant } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
+import { FIRST_POSSIBLE } from '../../model/outside.ts';
 import { HASH_BUCKETS } from '../../model/page.ts';
 import type { Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
@@ -45,17 +46,20 @@ export interface CellQuery {
    */
   readonly proof: Grade;
   readonly dropKeys?: readonly SourceDrop[];
+  /** Also count the rows that lie in no hour, with a `ClockRange`. @default false */
+  readonly countsOutside?: boolean;
 }
 
 export const UNIT_TICKS: Readonly<Record<CellUnit, bigint>> = { hour: HOUR, minute: MINUTE, second: SECOND };
 
 /** Columns of the answers, in their order. */
-export const BOUNDS_COLUMNS = ['at', 'lower', 'upper', 'first_row'] as const;
-export const PACKED_COLUMNS = ['part', 'at', 'lower', 'upper', 'total'] as const;
+export const BOUNDS_COLUMNS = ['at', 'lower', 'upper', 'first_row', 'recent_row', 'outside'] as const;
+export const PACKED_COLUMNS = ['part', 'at', 'lower', 'upper', 'total', 'outside'] as const;
 
 // A part is about 100 kB of text: 64 days of hours, a day of minutes or an hour of seconds.
 const CHUNK: Readonly<Record<CellUnit, string>> = { hour: '64d', minute: '1d', second: '1h' };
 const BUCKETS_A_PART = 4096;
+const RECENT_DAYS = 3650;
 
 const PROOFS: Readonly<Record<CellQuery['proof'], { aggregates: string; packed: string }>> = {
   content: {
@@ -71,7 +75,8 @@ const PROOFS: Readonly<Record<CellQuery['proof'], { aggregates: string; packed: 
 export function cellQuery(query: CellQuery): string {
   const { table, unit, range, proof } = query;
   const bounds = 'windows' in range ? fixedBounds(range.windows) : clockBounds(range);
-  const lines = [...bounds.lets, `let cells = materialize(${table}`, `| where ${bounds.where}`];
+  const outside = outsideOf(query);
+  const lines = [...bounds.lets, ...outside.lets, `let cells = materialize(${table}`, `| where ${bounds.where}`];
   const digest = proof === 'content' ? `, d = ${digestOf(table)}` : '';
   if (proof === 'content' || proof === 'checksum')
     lines.push(`| extend h = ${fingerprintHashKql(TABLES[table].id)}${digest}`);
@@ -81,8 +86,8 @@ export function cellQuery(query: CellQuery): string {
     `cells`,
     `| extend item = strcat(datetime_diff('${unit}', cell, datetime(1970-01-01)), ' ', n, ' ', b${packed})`,
     `| summarize part = strcat_array(make_list(item), ';') by chunk = bin(cell, ${CHUNK[unit]})`,
-    `| project part, at = '', lower = '', upper = '', total = ''`,
-    metaRow(bounds.lower, bounds.upper),
+    PART_ROW,
+    metaRow(bounds, outside.text),
   );
   return lines.join('\n');
 }
@@ -108,20 +113,27 @@ export function bucketQuery(
     `cells`,
     `| extend item = strcat(cell, ' ', bucket, ' ', n, ' ', b)`,
     `| summarize part = strcat_array(make_list(item), ';') by chunk = bin(bucket, ${width})`,
-    `| project part, at = '', lower = '', upper = '', total = ''`,
-    metaRow(bounds.lower, bounds.upper),
+    PART_ROW,
+    metaRow(bounds, "''"),
   ].join('\n');
 }
 
-/** The bounds as the source computes them, and the first row between them; for ranges too large for one histogram. */
-export function boundsQuery(table: TableName, range: ClockRange): string {
+/**
+ * The bounds as the source computes them, the first row between them, and the first one of the last RECENT_DAYS; for ranges too large
+ * for one histogram. So the empty centuries after a row with an old default as its time are not searched.
+ */
+export function boundsQuery(query: CellQuery & { readonly range: ClockRange }): string {
+  const { table, range } = query;
   const bounds = clockBounds(range);
+  const outside = outsideOf(query);
+  const isRecent = `timestamp >= upper - ${RECENT_DAYS}d`;
   return [
     ...bounds.lets,
+    ...outside.lets,
     table,
     `| where ${bounds.where}`,
-    `| summarize lo = min(timestamp)`,
-    `| project at = tostring(now()), lower = ${bounds.lower}, upper = tostring(upper), first_row = tostring(lo)`,
+    `| summarize lo = min(timestamp), recent = min(iff(${isRecent}, timestamp, datetime(null)))`,
+    `| project at = tostring(now()), lower = ${bounds.lower}, upper = tostring(upper), first_row = tostring(lo), recent_row = tostring(recent), outside = ${outside.text}`,
   ].join('\n');
 }
 
@@ -139,18 +151,27 @@ export function pageColumns(table: TableName, { digests = false }: PageOptions):
 
 /** The rows of a page: unsorted, every cell as text, and one row more than the cap, which shows that the page is full. */
 export function pageQuery(table: TableName, page: Page, rowCap: number, options: PageOptions = {}): string {
-  const { dropKeys = [], digests = false } = options;
-  const lines: string[] = [table, `| where ${page.windows.map(windowKql).join(' or ')}`];
+  const lines = [`| where ${page.windows.map(windowKql).join(' or ')}`];
   if (page.hash) {
     const { from, to } = page.hash;
     lines.push(`| extend bucket = ${bucketKql(table)}`, `| where bucket >= ${whole(from)} and bucket < ${whole(to)}`);
   }
-  lines.push(`| take ${whole(rowCap + 1)}`);
+  return rowsQuery(table, lines, rowCap + 1, options);
+}
+
+function rowsQuery(table: TableName, filters: readonly string[], most: number, options: PageOptions): string {
+  const { dropKeys = [], digests = false } = options;
+  const lines: string[] = [table, ...filters, `| take ${whole(most)}`];
   // Before any key is dropped: the digest covers what the source holds.
   if (digests) lines.push(`| extend ${DIGEST_CELL} = ${digestOf(table)}`);
   const cells = projection(table, dropKeys);
   lines.push(...typedDrops(table, dropKeys), `| project ${digests ? `${cells}, ${DIGEST_CELL}` : cells}`);
   return lines.join('\n');
+}
+
+/** The rows without a possible time, as `pageQuery` gives rows: at most `most` of them. */
+export function timelessQuery(table: TableName, most: number, { dropKeys = [], digests = false }: PageOptions): string {
+  return rowsQuery(table, [`| where ${TIMELESS}`], most, { dropKeys, digests });
 }
 
 /** Columns of `countQuery`'s one row, in order. */
@@ -260,7 +281,8 @@ function clockBounds(range: ClockRange): Bounds {
   const settled = `bin(now() - ${whole(Math.ceil(range.settleMs / 1000))}s, 1m)`;
   const upper = range.upper === undefined ? settled : `min_of(${settled}, ${datetimeLiteral(range.upper)})`;
   const lowers: string[] = [];
-  if (range.lower !== undefined) lowers.push(datetimeLiteral(range.lower));
+  if (range.lower !== undefined)
+    lowers.push(datetimeLiteral(range.lower < FIRST_POSSIBLE ? FIRST_POSSIBLE : range.lower));
   if (range.depthDays !== undefined) {
     const depth = `bin(now() - ${whole(range.depthDays)}d, 1d)`;
     lowers.push(range.depthFrom === undefined ? depth : `min_of(${depth}, ${datetimeLiteral(range.depthFrom)})`);
@@ -268,7 +290,10 @@ function clockBounds(range: ClockRange): Bounds {
   // Includes the hour that is expiring right now, whose remaining rows can still be saved.
   if (range.retentionDays !== undefined) lowers.push(`bin(now() - ${whole(range.retentionDays)}d, 1h)`);
   const lets = [`let upper = ${upper};`];
-  if (lowers.length === 0) return { lets, where: 'timestamp < upper', lower: `''`, upper: 'tostring(upper)' };
+  if (lowers.length === 0) {
+    const where = `timestamp >= ${datetimeLiteral(FIRST_POSSIBLE)} and timestamp < upper`;
+    return { lets, where, lower: `''`, upper: 'tostring(upper)' };
+  }
   lets.push(`let lower = ${lowers.length === 1 ? lowers[0] : `max_of(${lowers.join(', ')})`};`);
   const { older = [] } = range;
   const kept =
@@ -295,9 +320,38 @@ function fixedBounds(windows: readonly Window[]): Bounds {
   };
 }
 
-function metaRow(lower: string, upper: string): string {
+const PART_ROW = `| project part, at = '', lower = '', upper = '', total = '', outside = ''`;
+
+function metaRow({ lower, upper }: Bounds, outside: string): string {
   const total = 'tostring(toscalar(cells | count))';
-  return `| union (print part = '', at = tostring(now()), lower = ${lower}, upper = ${upper}, total = ${total})`;
+  return `| union (print part = '', at = tostring(now()), lower = ${lower}, upper = ${upper}, total = ${total}, outside = ${outside})`;
+}
+
+const TIMELESS = `isnull(timestamp) or timestamp < ${datetimeLiteral(FIRST_POSSIBLE)}`;
+
+/**
+ * Counts the rows outside of all hours, as `future no_timestamp timeless` and the fingerprint of the timeless ones, those without a
+ * possible time. `text` is an expression of the source's own text type.
+ */
+function outsideOf({ table, range, proof, countsOutside = false }: CellQuery): {
+  lets: readonly string[];
+  text: string;
+} {
+  if (!countsOutside || 'windows' in range) return { lets: [], text: "''" };
+  const { aggregates, packed } = PROOFS[proof];
+  const digest = proof === 'content' ? `, d = ${digestOf(table)}` : '';
+  const isHashed = proof === 'content' || proof === 'checksum';
+  return {
+    lets: [
+      `let future = toscalar(${table} | where timestamp > now() | count);`,
+      `let timeless = toscalar(${table}`,
+      `| where ${TIMELESS}`,
+      ...(isHashed ? [`| extend h = ${fingerprintHashKql(TABLES[table].id)}${digest}`] : []),
+      `| summarize ${aggregates}, unknown = countif(isnull(timestamp))`,
+      `| project strcat(unknown, ' ', n${packed}));`,
+    ],
+    text: `strcat(future, ' ', timeless)`,
+  };
 }
 
 function windowKql({ from, to }: Window): string {

@@ -1,6 +1,7 @@
 /** Reads packed answers (`kql.ts`). Pure, and strict: an incomplete histogram would look like deleted rows. */
 import { parseInstant } from '../../kernel/instant.ts';
 import type { Instant } from '../../kernel/instant.ts';
+import type { OutsideRows } from '../../model/outside.ts';
 
 export interface Packed {
   /** The source's clock. */
@@ -9,6 +10,8 @@ export interface Packed {
   readonly upper: Instant;
   /** The fields of each cell. */
   readonly items: readonly (readonly string[])[];
+  /** The rows that lie in no hour; undefined where they were not counted. */
+  readonly outside: OutsideRows | undefined;
 }
 
 /** Every cell begins with three whole numbers: cell, rows and bytes, or cell, bucket and rows. */
@@ -22,14 +25,14 @@ export function readPacked(rows: readonly (readonly unknown[])[]): Packed | unde
   const items: string[][] = [];
   let meta: Omit<Packed, 'items'> | undefined;
   let total: number | undefined;
-  for (const [part, at, lower, upper, count] of rows) {
+  for (const [part, at, lower, upper, count, outside] of rows) {
     if (typeof part === 'string' && part !== '') {
       for (const item of part.split(';')) items.push(item.split(' '));
       continue;
     }
     const [now, to] = [instantOf(at), instantOf(upper)];
     if (meta || now === undefined || to === undefined) return undefined;
-    meta = { at: now, lower: instantOf(lower), upper: to };
+    meta = { at: now, lower: instantOf(lower), upper: to, outside: readOutside(outside) };
     total = isWhole(String(count)) ? Number(count) : undefined;
   }
   const isReadable = items.every((item) => {
@@ -37,6 +40,15 @@ export function readPacked(rows: readonly (readonly unknown[])[]): Packed | unde
     return numbers.length === NUMBERS_OF_A_CELL && numbers.every(isWhole);
   });
   return meta && isReadable && items.length === total ? { ...meta, items } : undefined;
+}
+
+/** `undefined` for a text that does not count them: the hours are proven without it. */
+export function readOutside(cell: unknown): OutsideRows | undefined {
+  const [future = '', unknown = '', timeless = '', ...rest] = typeof cell === 'string' ? cell.split(' ') : [];
+  if (![future, unknown, timeless].every((text) => /^\d+$/.test(text))) return undefined;
+  const key = timeless === '0' ? '' : [unknown, timeless, ...rest].join(' ');
+  const noTimestamp = Number(unknown);
+  return { future: Number(future), noTimestamp, impossible: Number(timeless) - noTimestamp, key };
 }
 
 function isWhole(text: string): boolean {

@@ -2,6 +2,8 @@
  * The queries that `doctor` runs beyond the probe, one call each. They show shapes, limits and functions that the
  * vendor's documentation does not describe. Loading needs none of them; an endpoint may reject any.
  */
+import { formatInstant } from '../../kernel/instant.ts';
+import { FIRST_POSSIBLE } from '../../model/outside.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 
@@ -26,11 +28,16 @@ export function schemaQuestion(table: TableName): Question {
   return { query: `${table}\n| getschema\n| project ColumnName, ColumnType`, columns: ['ColumnName', 'ColumnType'] };
 }
 
-/** How many rows a table has, from when to when, and the source's clock. */
+/** How many rows a table has, from when to when, how many have no possible time or one in the future, and the source's clock. */
 export function extentQuestion(table: TableName): Question {
   return {
-    query: `${table}\n| summarize n = count(), lo = min(timestamp), hi = max(timestamp)\n| project n = tostring(n), lo = tostring(lo), hi = tostring(hi), at = tostring(now())`,
-    columns: ['n', 'lo', 'hi', 'at'],
+    query: [
+      table,
+      `| extend t = iff(timestamp < datetime(${formatInstant(FIRST_POSSIBLE)}), datetime(null), timestamp)`,
+      '| summarize n = count(), lo = min(t), hi = max(t), lost = countif(isnull(t)), future = countif(t > now())',
+      '| project n = tostring(n), lo = tostring(lo), hi = tostring(hi), at = tostring(now()), lost = tostring(lost), future = tostring(future)',
+    ].join('\n'),
+    columns: ['n', 'lo', 'hi', 'at', 'lost', 'future'],
   };
 }
 

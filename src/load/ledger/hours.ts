@@ -21,6 +21,7 @@ import {
   ZERO_SQL,
   accountRowsSql,
   accountSql,
+  beginningSql,
   digestedSql,
   fingerprintsSql,
   hourEndSql,
@@ -29,6 +30,7 @@ import {
   sameIdsSql,
   sameRowsSql,
   tableFilterSql,
+  unitNumberSql,
 } from './sql.ts';
 
 const asState = asOneOf(HOUR_STATES);
@@ -245,7 +247,7 @@ export async function judgeBySource(ledger: Ledger, tenant: string, table: Table
   );
 }
 
-/** Marks hours before the retention edge that were never proven, and adds those since the first known hour that no run ever saw. */
+/** Marks hours before the retention edge that were never proven, and adds those since the beginning of coverage that no run ever saw. */
 async function recordExpired(
   ledger: Ledger,
   tenant: string,
@@ -267,8 +269,7 @@ async function recordExpired(
        ${sqlText(tenant)}, ${sqlText(table)}, gap.hour, null, ${ZERO_SQL}, ${ZERO_SQL}, ${ZERO_SQL}, gap.hour, 'expired', 'none',
        ${instantSql(at)}, null, ${sqlText(run)}
      from (
-       select unnest(generate_series(min(hour), ${instantSql(edge)}, interval 1 hour)) as hour
-       from hours where ${ofTable}
+       select unnest(generate_series(hour, ${instantSql(edge)}, interval 1 hour)) as hour from ${beginningSql(tenant, table)}
      ) as gap
      anti join (select hour from hours where ${ofTable}) as known using (hour)
      where ${isBehind}`,
@@ -304,7 +305,7 @@ export async function minuteFingerprints(
     const rows = await ledger.rows(
       `select (minute * 60000000)::varchar as minute, fp
        from (${fingerprintsSql(`(${sources.join(' union all ')}) where ${insideSql(spans, 'moment')}`, 'id', 'digest', {
-         minute: 'epoch_us(moment) // 60000000',
+         minute: unitNumberSql('moment', 60_000_000),
        })})
        order by 1`,
       { minute: asInstant, fp: asFingerprint },

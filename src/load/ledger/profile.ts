@@ -19,6 +19,8 @@ const PROFILE = z.object({
   capsAt: z.string().optional(),
   /** The grade of the last comparison, per table. Every run asks for the best one; a rejection that repeats this is believed at once. */
   grades: perTable(z.enum(GRADES)),
+  /** What the source had when its rows without a possible time were last quarantined (`OutsideRows.key`), per table. */
+  timeless: perTable(z.string()),
   /** Bytes received ÷ bytes estimated, per table. */
   wireRatios: perTable(z.number()),
   /** What `doctor` found out; for information only. */

@@ -7,7 +7,7 @@ import { asInstant, asOneOf, asOptional, asText } from './cells.ts';
 import { countStates } from './hours.ts';
 import type { HourCounts } from '../../model/coverage.ts';
 import type { Ledger } from './ledger.ts';
-import { insideSql, instantSql, tableFilterSql } from './sql.ts';
+import { beginningSql, insideSql, instantSql, tableFilterSql } from './sql.ts';
 
 /**
  * The oldest hour that is not proven, else the end of the proven ones. `undefined` when nothing of the table was ever compared.
@@ -23,9 +23,14 @@ export async function coveredTo(ledger: Ledger, tenant: string, table: TableName
   return instantOfHours(ledger, tenant, table, 'max(covered_to)');
 }
 
-/** Where coverage begins; `undefined` when nothing of the table was ever compared. */
-export async function firstHour(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
-  return instantOfHours(ledger, tenant, table, 'min(hour)');
+/** Where coverage begins (`beginningSql`); `undefined` when nothing of the table was ever compared. */
+export async function beginningOf(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
+  const { instant } = await ledger.exclusive(() =>
+    ledger.row(`select epoch_us(hour)::varchar as instant from ${beginningSql(tenant, table)}`, {
+      instant: asOptional(asInstant),
+    }),
+  );
+  return instant;
 }
 
 /** The proven hours of the window by UTC day, with the time of their oldest comparison. */

@@ -4,6 +4,7 @@ import type { Instant, Window } from '../../kernel/instant.ts';
 import { givenColumns, lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { joinWindows } from '../../kernel/windows.ts';
+import { LONGEST_GAP } from '../../model/coverage.ts';
 import type { Table, TableName } from '../../model/tables.ts';
 
 const TICKS_PER_MICROSECOND = 10n;
@@ -17,10 +18,28 @@ export const FINGERPRINT_TYPE = 'struct(n hugeint, s0 hugeint, s1 hugeint, x big
 export const ZERO_SQL = '{n: 0::hugeint, s0: 0::hugeint, s1: 0::hugeint, x: 0::bigint, c: 0::hugeint}';
 
 export const HOUR_MICROSECONDS = 3_600_000_000;
+export const DAY_MICROSECONDS = 24 * HOUR_MICROSECONDS;
 
 /** The number of an instant's hour since 1970. Cheap to group by: `date_trunc` of a timestamptz calls ICU for every row. */
 export function hourNumberSql(moment = TIMESTAMP): string {
-  return `(epoch_us(${moment}) // ${HOUR_MICROSECONDS})`;
+  return unitNumberSql(moment, HOUR_MICROSECONDS);
+}
+
+/** The number of the day since 1970 that an hour number lies in. */
+export function dayOfHourSql(hour: string): string {
+  return `((${hour} + ${DAYS_BEFORE_1970 * 24}) // 24 - ${DAYS_BEFORE_1970})`;
+}
+
+/** Days from the first instant that a timestamp can hold to 1970. */
+const DAYS_BEFORE_1970 = 719_162;
+
+/**
+ * The number of the unit of time since 1970 that an instant lies in; units divide a day. Counted from year 1, because `//` cuts towards
+ * zero: the hour before 1970 would be hour 0, too.
+ */
+export function unitNumberSql(moment: string, unitMicroseconds: number): string {
+  const first = DAYS_BEFORE_1970 * DAY_MICROSECONDS;
+  return `((epoch_us(${moment}) + ${first}) // ${unitMicroseconds} - ${first / unitMicroseconds})`;
 }
 
 /** The end of an hour. Adding an interval to a timestamptz would call ICU for every row. */
@@ -61,6 +80,23 @@ export function accountSql(alias: string, lake = `${alias}.lake`): string {
     `(${lake}).${part} + ${alias}.duplicates.${part} + ${alias}.quarantined.${part}`;
   return `{n: ${sum('n')}, s0: ${sum('s0')}, s1: ${sum('s1')},
       x: xor(xor((${lake}).x, ${alias}.duplicates.x), ${alias}.quarantined.x), c: ${sum('c')}}`;
+}
+
+/**
+ * One row with `hour`: the first hour of the table's newest stretch of hours without a gap of more than `LONGEST_GAP`; null when no hour
+ * is known. Such a gap never lies inside half its length, so the ends of such parts are enough to find it.
+ */
+export function beginningSql(tenant: string, table: TableName): string {
+  const longest = LONGEST_GAP / TICKS_PER_MICROSECOND;
+  return `(
+    select max(first) filter (where begins) as hour from (
+      select first, coalesce(epoch_us(first) - epoch_us(lag(last) over (order by first)) > ${longest}, true) as begins
+      from (
+        select min(hour) as first, max(hour) as last from hours where ${tableFilterSql(tenant, table)}
+        group by epoch_us(hour) // ${longest / 2n}
+      )
+    )
+  )`;
 }
 
 /** True when two fingerprints have the same ids, and the same content as far as both know it (`sameRows`). */

@@ -111,9 +111,12 @@ function rowsOfOpening(name: TableName, opening: string): string {
     : `select * exclude (metric_type, properties, value, value_number) from ${opening} where metric_type is null`;
 }
 
-/** Always includes each table's first and last hour of all coverage: reports need them to know which periods are complete. */
+/**
+ * Always includes each table's first and last hour of all coverage: reports need them to know which periods are complete. The ends of
+ * each stretch show where coverage begins (`queries/views/beginnings.sql`, whose stretches are as long).
+ */
 async function createCoverage(ledger: Ledger, { from, to, tenants, wholeCoverage }: RowsSpan): Promise<void> {
-  const part = `window ends as (partition by tenant_id, table_name)
+  const part = `window ends as (partition by tenant_id, table_name, epoch_us(hour) // 17280000000000)
      qualify (hour >= ${sqlText(from)}::timestamptz and hour < ${sqlText(to)}::timestamptz)
        or hour in (min(hour) over ends, max(hour) over ends)`;
   await ledger.run(

@@ -20,6 +20,7 @@ import { dayPeriod } from '../../model/period.ts';
 import type { Period } from '../../model/period.ts';
 import {
   contentHashSql,
+  dayOfHourSql,
   digestedSql,
   hourNumberSql,
   insideSql,
@@ -244,7 +245,7 @@ async function compareTogether(
      ),
      pairs as (
        select
-         coalesce(old.hour, fresh.hour) // 24 as day,
+         ${dayOfHourSql('coalesce(old.hour, fresh.hour)')} as day,
          old.id is not null as is_old, fresh.id is not null as is_fresh,
          coalesce(is_protected, false) as is_protected, old.content = fresh.content as same,
          fresh.digest is not null and old.digest is distinct from fresh.digest as is_other_digest
@@ -271,10 +272,13 @@ async function compareTogether(
       redigested: asCount,
     },
   );
-  const movedByDay = await ledger.rows(`select hour // 24 as day, count(*) as rows from ${MOVED_OUT} group by day`, {
-    day: asBigInt,
-    rows: asCount,
-  });
+  const movedByDay = await ledger.rows(
+    `select ${dayOfHourSql('hour')} as day, count(*) as rows from ${MOVED_OUT} group by day`,
+    {
+      day: asBigInt,
+      rows: asCount,
+    },
+  );
   for (const unit of units) {
     const days = byDay.filter(({ day }) => contains(unit.period, day * DAY));
     const sum = (count: (day: (typeof days)[number]) => number): number =>

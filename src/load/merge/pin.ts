@@ -16,7 +16,7 @@ import { asBigInt, asCount, asOptional, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { applyStage } from './merge.ts';
 import { updateProfile } from '../ledger/profile.ts';
-import { digestedSql, hourNumberSql, tableFilterSql } from '../ledger/sql.ts';
+import { dayOfHourSql, digestedSql, hourNumberSql, tableFilterSql } from '../ledger/sql.ts';
 import type { StoredRows } from '../ledger/sql.ts';
 import { createStage, MOVED_OUT } from './merge-tables.ts';
 import { dropStage } from './staging.ts';
@@ -64,10 +64,13 @@ interface Partition {
 /** Moves the foreign rows of one file into the quarantine, as a batch without staged rows; returns their number. */
 async function quarantineForeign(ledger: Ledger, { tenant, table, file, id, batchId }: Partition): Promise<number> {
   const foreign = `from ${digestedSql([file])} where source_tenant_id <> ${sqlText(id)}`;
-  const days = await ledger.rows(`select ${hourNumberSql()} // 24 as day, count(*) as rows ${foreign} group by day`, {
-    day: asBigInt,
-    rows: asCount,
-  });
+  const days = await ledger.rows(
+    `select ${dayOfHourSql(hourNumberSql())} as day, count(*) as rows ${foreign} group by day`,
+    {
+      day: asBigInt,
+      rows: asCount,
+    },
+  );
   if (days.length === 0) return 0;
   const definition = ledger.settings.tables[table];
   const idName = lakeName(definition, definition.id);

@@ -3,6 +3,7 @@ import { globDuckDb } from '../../kernel/glob.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import type { Instant } from '../../kernel/instant.ts';
 import type { DropCount, QuarantineCount, QuarantinedRow } from '../../model/report.ts';
+import { NO_TIMESTAMP } from '../../model/outside.ts';
 import type { TableName } from '../../model/tables.ts';
 import { countedSql } from '../../transform/stage.ts';
 import { asCount, asOptional, asTable, asText } from '../ledger/cells.ts';
@@ -24,7 +25,8 @@ export async function countQuarantine(ledger: Ledger, filter: QuarantineFilter):
   return ledger.exclusive(() =>
     ledger.rows(
       `select
-         tenant, table_name as "table", strftime(placed_at, '%Y-%m-%d') as day, reason,
+         tenant, table_name as "table",
+         case when reason = ${sqlText(NO_TIMESTAMP)} then 'none' else strftime(placed_at, '%Y-%m-%d') end as day, reason,
          count(*) as rows, count(dropped_at) as dropped
        from quarantine where ${filterSql(filter)} group by all order by all`,
       { tenant: asText, table: asTable, day: asText, reason: asText, rows: asCount, dropped: asCount },

@@ -24,7 +24,7 @@ import {
   STAGED,
 } from './merge-tables.ts';
 import { profileOf } from '../ledger/profile.ts';
-import { contentHashSql, hourNumberSql } from '../ledger/sql.ts';
+import { DAY_MICROSECONDS, contentHashSql, hourNumberSql, unitNumberSql } from '../ledger/sql.ts';
 
 /** From this size of a batch's pages on, memory is given back to the system before and after staging. */
 const LARGE_BYTES = 8 << 20;
@@ -98,7 +98,7 @@ export async function findExcessCopies(ledger: Ledger, table: Table): Promise<Re
     );
   }
   const days = await ledger.rows(
-    `select epoch_us("timestamp") // 86400000000 as day, count(*) as n
+    `select ${unitNumberSql('"timestamp"', DAY_MICROSECONDS)} as day, count(*) as n
      from ${STAGED} where reason is null and rowid not in (select row_id from ${EXCESS_COPIES}) group by 1`,
     { day: asBigInt, n: asCount },
   );

@@ -116,6 +116,17 @@ describe('a cut answer is never mistaken for a smaller source', () => {
     },
   );
 
+  test('one row of an old default costs one call more, and not one for each halving of the empty centuries', async () => {
+    const capped = await start({ rows: 60, days: 200, frozen: true, rowCap: 2 });
+    const usual = await readSource(capped.client, everything);
+    const rows = [{ eventId: '1', timestamp: '1600-02-29T12:00:00Z' }];
+    await capped.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows });
+    const view = await readSource(capped.client, everything);
+    expect(usual.calls).toBeGreaterThan(4);
+    expect(view.calls).toBe(usual.calls + 1);
+    expect(view.cells.size).toBe(usual.cells.size + 1);
+  });
+
   test('an answer without any row is refused at once: a count of nothing has a row too', async () => {
     const empty = await start({
       ...base,

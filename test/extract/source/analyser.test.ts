@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
+  BOUNDS_COLUMNS,
   PACKED_COLUMNS,
   boundsQuery,
   bucketQuery,
@@ -8,6 +9,7 @@ import {
   countQuery,
   pageQuery,
   probeQuery,
+  timelessQuery,
 } from '../../../src/extract/source/kql.ts';
 import {
   delayQuestion,
@@ -78,7 +80,14 @@ function* queriesOf(table: TableName): Generator<Query> {
       yield [`hash part of ${table}`, pageQuery(table, part, 1, { dropKeys }), columns];
     }
   }
-  for (const range of ranges) yield [`bounds of ${table}`, boundsQuery(table, range), undefined];
+  for (const proof of ['content', 'checksum', 'count'] as const) {
+    const query = { table, unit: 'hour', proof, range: { settleMs: 1 }, countsOutside: true } as const;
+    yield [`cells and rows outside of ${table}, ${proof}`, cellQuery(query), packed];
+    for (const range of ranges)
+      yield [`bounds of ${table}`, boundsQuery({ ...query, range }), BOUNDS_COLUMNS.map((name) => `${name}: string`)];
+  }
+  const cells = TABLES[table].columns.map(({ name }) => `${name}: string`);
+  yield [`timeless rows of ${table}`, timelessQuery(table, 10, { digests: true }), [...cells, 'digest: string']];
   for (const question of [delayQuestion, extentQuestion, schemaQuestion])
     yield [
       `${question.name} of ${table}`,
