@@ -97,6 +97,7 @@ describe('the catalogue', () => {
         duplicate_rows: '1',
         quarantined_rows: '0',
         verified_at: '2026-08-01 00:00:00+00',
+        checked_at: '2026-08-01 00:00:00+00',
       },
     ]);
     const silent = await read(
