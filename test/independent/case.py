@@ -59,6 +59,8 @@ class Case:
     expected_failure: str | None = None
     # True: it gets a lake of its own.
     alone: bool = False
+    # Seconds that one command may take.
+    limit: float = 300
     shifts: list[timedelta] | None = None
     settings: dict = field(default_factory=dict)
     # Rows that belong to no hour of the lake.

@@ -28,15 +28,14 @@ from server import KEY, Server
 
 HERE = Path(__file__).resolve().parent
 # How far the clocks of the machine and the sources have moved in each round.
-LIMIT_SECONDS = 120
 ROUNDS = [timedelta(0), timedelta(minutes=1), *(timedelta(hours=5, minutes=at) for at in range(5))]
 
 
 class Program:
     """The built command line, run as a user would."""
 
-    def __init__(self, cli: Path, folder: Path, config: dict) -> None:
-        self.cli, self.folder = cli, folder
+    def __init__(self, cli: Path, folder: Path, config: dict, limit: float = 300) -> None:
+        self.cli, self.folder, self.limit = cli, folder, limit
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "insights.json").write_text(json.dumps(config))
         self.seconds = 0.0
@@ -49,7 +48,7 @@ class Program:
         }  # fmt: skip
         began = time.monotonic()
         done = subprocess.run(
-            ["node", str(self.cli), *args], cwd=self.folder, env=env, capture_output=True, text=True, timeout=LIMIT_SECONDS
+            ["node", str(self.cli), *args], cwd=self.folder, env=env, capture_output=True, text=True, timeout=self.limit
         )
         self.seconds += time.monotonic() - began
         self.runs += 1
@@ -76,7 +75,7 @@ def judge_group(cases: list[Case], server: Server, cli: Path, folder: Path, bega
         "engine": {"threads": 1},
         "tenants": [{"id": case.name, "apiKey": {"env": "JUDGE_KEY"}, "tables": [case.table]} for case in cases],
         **settings,
-    })  # fmt: skip
+    }, cases[0].limit)  # fmt: skip
     proven = {case.name: [] for case in cases}
     for at, shift in enumerate(cases[0].shifts or ROUNDS):
         live = [case for case in cases if at < len(case.steps)]
@@ -289,7 +288,7 @@ class Verdict:
     def state(self) -> str:
         if self.expected_failure is None:
             return "FAILED" if self.faults else "ok"
-        return "expected failure" if self.faults else "UNEXPECTED SUCCESS"
+        return "expected failure" if self.faults else "ok, unexpectedly"
 
 
 def judged(flags: argparse.Namespace) -> list[Verdict]:
@@ -348,12 +347,12 @@ def main() -> int:
     for verdict in verdicts:
         print(f"{verdict.state:17} {verdict.name}: {verdict.title} [{verdict.seen}]")
         if verdict.expected_failure:
-            print(f"{'':18}{verdict.expected_failure}")
+            print(f"{'':18}expected: {verdict.expected_failure}")
         for fault in verdict.faults[:6]:
             print(f"{'':18}{fault[:400]}")
     if flags.write_table:
         write_table(verdicts)
-    failed = sum(verdict.state in ("FAILED", "UNEXPECTED SUCCESS") for verdict in verdicts)
+    failed = sum(verdict.state == "FAILED" for verdict in verdicts)
     print(f"judge: {time.monotonic() - clock:.0f} s")
     print(f"{len(verdicts) - failed} passed, {failed} failed")
     return 1 if failed else 0
