@@ -127,7 +127,7 @@ def both(*checks: Check) -> Check:
 
 
 def grades(result: Result) -> Iterable[str]:
-    lowered = sorted({hour.grade for hour in result.hours.values() if hour.state == "verified"} - {"content"})
+    lowered = sorted({hour.grade for hour in result.hours.values() if hour.state == "verified" and hour.source} - {"content"})
     return [f"verified hours with grade {', '.join(lowered)}"] if lowered else []
 
 

@@ -27,7 +27,9 @@ from lake import Hour, Lake, content, faults_of, hour_of, unproven
 from server import KEY, Server
 
 HERE = Path(__file__).resolve().parent
-# How far the clocks of the machine and the sources have moved in each round.
+# The first round is at twenty past an hour, so that no hour ends where a case does not expect it.
+START = (datetime.now(UTC).replace(minute=20, second=0, microsecond=0) + timedelta(hours=1)) - datetime.now(UTC)
+# How far the clocks of the machine and the sources have moved since then in each round.
 ROUNDS = [timedelta(0), timedelta(minutes=1), *(timedelta(hours=5, minutes=at) for at in range(5))]
 
 
@@ -41,7 +43,7 @@ class Program:
         self.seconds = 0.0
         self.runs = 0
 
-    def __call__(self, *args: str, shift: timedelta = timedelta(0), key: str = KEY) -> tuple[int, dict | str]:
+    def __call__(self, *args: str, shift: timedelta = START, key: str = KEY) -> tuple[int, dict | str]:
         env = {
             **os.environ, "JUDGE_KEY": key, "JUDGE_SHIFT_MS": str(shift // timedelta(milliseconds=1)),
             "NODE_OPTIONS": f"--import={(HERE / 'shift.mjs').as_uri()}",
@@ -77,7 +79,8 @@ def judge_group(cases: list[Case], server: Server, cli: Path, folder: Path, bega
         **settings,
     }, cases[0].limit)  # fmt: skip
     proven = {case.name: [] for case in cases}
-    for at, shift in enumerate(cases[0].shifts or ROUNDS):
+    for at, moved in enumerate(cases[0].shifts or ROUNDS):
+        shift = START + moved
         live = [case for case in cases if at < len(case.steps)]
         if not live:
             break
@@ -141,6 +144,7 @@ def as_a_user(server: Server, cli: Path, folder: Path) -> list[str]:
     """One tenant with the default settings: exit codes, calls, texts and figures of the commands."""
     name = "user"
     tenant = server.tenant(name)
+    tenant.shift = START
     makers = {table: Case(name, "", lambda case: [], [], table, random=random.Random(table)) for table in tenant.tables}
     base = ticks_of(datetime.now(UTC)) // HOUR * HOUR - 3 * DAY
     for table, maker in makers.items():
@@ -161,7 +165,7 @@ def as_a_user(server: Server, cli: Path, folder: Path) -> list[str]:
     lake = Lake(folder / "data")
     for table, rows in tenant.tables.items():
         faults += faults_of(rows, lake.rows(name, table), lake.coverage(name, table), name)
-        faults += unproven(rows, lake.coverage(name, table), ticks_of(datetime.now(UTC)) - 10 * MINUTE)
+        faults += unproven(rows, lake.coverage(name, table), ticks_of(tenant.now()) - 10 * MINUTE)
     before = len(tenant.queries)
     code, text = program("run")
     expect(f"the second run ends with {code}: {text[-300:]}", code == 0)
@@ -293,7 +297,7 @@ class Verdict:
 
 def judged(flags: argparse.Namespace) -> list[Verdict]:
     cases = [case for case in all_cases() if fnmatch.fnmatch(case.name, flags.only)]
-    began = datetime.now(UTC)
+    began = datetime.now(UTC) + START
     server = Server()
     cli = flags.cli.resolve()
     shared = [case for case in cases if not case.alone]
