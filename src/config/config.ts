@@ -196,7 +196,7 @@ function resolveSettings(settings: Settings, context: Context): Config {
               inFlight: tenant.inFlight ?? sections.inFlight,
               settleMinutes: tenant.settleMinutes ?? sections.settleMinutes,
               depthDays: tenant.depthDays ?? sections.reconcile.depthDays,
-              rotationDays: sections.reconcile.rotationDays,
+              rotationDays: tenant.rotationDays ?? sections.reconcile.rotationDays,
               page: override(sections.page, tenant.page),
               keepsAnswers: tenant.landing?.keep ?? sections.landing.keep,
               drop: Object.freeze(dropAtSource(privacy, name)),

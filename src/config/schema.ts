@@ -46,6 +46,7 @@ const settleMinutes = z.number().min(0).max(1440);
 const maxCalls = z.int().min(1).max(1_000_000);
 const maxMinutes = z.number().min(0.1).max(100_000);
 const manyDays = z.int().min(1).max(36_500);
+const rotationDays = z.int().min(0).max(36_500);
 const ownRetention = manyDays.optional().describe('Overrides `retentionDays` of the table for this tenant.');
 const quietHours = () =>
   z
@@ -138,6 +139,7 @@ const tenant = z
     maxCalls: maxCalls.optional().describe('Overrides `budget.maxCalls` for this tenant.'),
     maxMinutes: maxMinutes.optional().describe('Overrides `budget.maxMinutes` for this tenant.'),
     depthDays: manyDays.optional().describe('Overrides `reconcile.depthDays` for this tenant.'),
+    rotationDays: rotationDays.optional().describe('Overrides `reconcile.rotationDays` for this tenant.'),
     retentionDays: z
       .strictObject({ Logs: ownRetention, Events: ownRetention, Metrics: ownRetention })
       .optional()
@@ -251,10 +253,7 @@ const settings = z.strictObject({
         .describe(
           'Past days that every run compares hour by hour. Older days are compared in rotation, and by `--deep`.',
         ),
-      rotationDays: z
-        .int()
-        .min(0)
-        .max(36_500)
+      rotationDays: rotationDays
         .default(30)
         .describe(
           'Days within which every older day is compared again, a share in each run. 0 = older days are compared only with `--deep`.',

@@ -35,14 +35,13 @@ export function olderHours(view: SourceView): number {
   return Math.ceil(Number(totalLength(historyOf(view))) / Number(HOUR));
 }
 
-/** The view without older history. */
-export function recentOf(view: SourceView): SourceView {
-  const { lower, upper } = view;
-  if (lower === undefined) return view;
+/** The view of the last `depthDays` days, also where it reaches further back than that without a gap. */
+export function recentOf(view: SourceView, depthDays: number): SourceView {
+  const from = floorTo(view.at - BigInt(depthDays) * DAY, DAY);
   return {
     ...view,
-    covers: [{ from: lower, to: upper }],
-    cells: new Map([...view.cells].filter(([from]) => from >= lower)),
+    covers: view.covers.flatMap((window) => intersection(window, { from, to: view.upper }) ?? []),
+    cells: new Map([...view.cells].filter(([cell]) => cell >= from)),
   };
 }
 

@@ -14,8 +14,9 @@ import type { ClockRange } from '../extract/source/kql.ts';
 import { openLandings } from '../extract/fetch/land.ts';
 import { readSource } from '../extract/compare/reconcile.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
-import { HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
+import { DAY, HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
 import type { Instant, Window } from '../kernel/instant.ts';
+import { totalLength } from '../kernel/windows.ts';
 import { heldHours, recordComparison } from '../load/ledger/hours.ts';
 import type { HeldHour, SourceComparison } from '../load/ledger/hours.ts';
 import { guardsOf } from '../load/ledger/ledger.ts';
@@ -46,7 +47,7 @@ export async function syncTable(work: TableWork): Promise<void> {
   try {
     view = await firstLook(work);
     const lost = await lossOfHistory(work, view);
-    if (lost) view = recentOf(view);
+    if (lost) view = recentOf(view, work.settings.depthDays);
     await loadTable(work, view);
     if (lost) throw lost;
   } catch (error) {
@@ -267,10 +268,13 @@ function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Ins
 
 /** Older history that vanished must not keep new rows from being loaded: it is left as it is, and the table fails at its end. */
 async function lossOfHistory(work: TableWork, view: SourceView): Promise<MassLossError | undefined> {
-  if (historyOf(view).length === 0 || view.grade === 'none') return undefined;
+  const { request, settings } = work;
+  const isNamed = request.from !== undefined || request.to !== undefined;
+  const recent = recentOf(view, settings.depthDays);
+  if (isNamed || view.grade === 'none' || totalLength(recent.covers) === totalLength(view.covers)) return undefined;
   const held = await heldHours(work.ledger, work.tenant, work.table, view.covers);
   const lost = massLossOf(work, view, held);
-  return lost && !massLossOf(work, recentOf(view), held) ? lost : undefined;
+  return lost && !massLossOf(work, recent, held) ? lost : undefined;
 }
 
 function massLossOf(
@@ -286,10 +290,10 @@ function massLossOf(
   });
   const [first] = losses;
   if (!first) return undefined;
-  const isOld = view.lower !== undefined && first.from < view.lower;
+  const isOld = first.from < view.at - BigInt(settings.depthDays) * DAY;
   const span = losses.length > 1 ? `${losses.length} days from ${formatDay(first.from)} on` : formatDay(first.from);
   return new MassLossError(
-    `${first.lostRows} of ${first.heldRows} rows of ${table} vanished at the source (${span}); nothing was changed.`,
+    `${first.lostRows} of ${first.heldRows} rows of ${table} vanished at the source (${span}); ${isOld ? 'the lake keeps them' : 'nothing was changed'}.`,
     {
       hint: `Ask the vendor what happened. ${isOld ? `If the source keeps rows only for a time, set retentionDays of ${table}. ` : ''}If the rows were deleted on purpose, run again with --allow-deletes.`,
       where: { tenant, table, from: formatDay(first.from) },

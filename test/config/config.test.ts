@@ -194,7 +194,7 @@ describe('a refused value is reported with key, value, what is allowed and where
     {
       name: 'an unknown key of a tenant',
       yaml: 'tenants:\n  - id: a\n    apiKey: {env: A}\n    rate: 5',
-      text: 'Unknown key "tenants[0].rate".\nfile /insights.yaml, line 4\nAllowed here: id, apiKey, token, baseUrl, callsPerMinute, inFlight, settleMinutes, maxCalls, maxMinutes, depthDays, retentionDays, page, http, deletes, quarantine, landing, quiet, start, tables, schedule.',
+      text: 'Unknown key "tenants[0].rate".\nfile /insights.yaml, line 4\nAllowed here: id, apiKey, token, baseUrl, callsPerMinute, inFlight, settleMinutes, maxCalls, maxMinutes, depthDays, rotationDays, retentionDays, page, http, deletes, quarantine, landing, quiet, start, tables, schedule.',
     },
     {
       name: 'a bad date',

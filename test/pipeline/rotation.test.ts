@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Tree } from '../../src/config/layers.ts';
 import { doctor } from '../../src/pipeline/doctor/doctor.ts';
 import { planSummary } from '../../src/output/summary.ts';
+import { verifyLake } from '../../src/pipeline/maintenance/inspect.ts';
 import { planRun } from '../../src/pipeline/plan-run.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import type { DoctorCheck, TableReport } from '../../src/model/report.ts';
@@ -122,6 +123,11 @@ describe('older history', () => {
     const refused = await nextDay(settings);
     expect(refused).toMatchObject({ outcome: 'refused', error: { failure: 'massLoss' }, inserted: 1 });
     expect(refused.error?.hint).toContain('retentionDays');
+    expect(await held()).toEqual(before);
+    // Now the hours are known to differ, so that they belong to the range of each run.
+    await verifyLake(world.config(settings), EVENTS, { ...world.runtime, now }, new AbortController().signal);
+    await add({ ...LATE, eventId: 'aaaaaaaa-0000-4000-8000-000000000002', timestamp: '2026-11-02T10:20:30.1234567Z' });
+    expect(await nextDay(settings)).toMatchObject({ outcome: 'refused', inserted: 1 });
     expect(await held()).toEqual(before);
     days++;
     const accepted = reportOf(await world.run({ ...EVENTS, allowDeletes: true }, settings, { now }), 'Events');

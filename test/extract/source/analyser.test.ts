@@ -56,6 +56,12 @@ const ranges: readonly ClockRange[] = [
   { settleMs: 0, depthDays: 45 },
   { settleMs: 300_000, lower: start, upper: start + DAY, depthDays: 45, retentionDays: 45 },
   { settleMs: 300_000, depthDays: 45, depthFrom: start },
+  { settleMs: 300_000, depthDays: 45, retentionDays: 90, older: [{ from: start - DAY, to: start }] },
+  {
+    settleMs: 300_000,
+    depthDays: 45,
+    older: [4n, 2n].map((k) => ({ from: start - k * DAY, to: start - k * DAY + HOUR })),
+  },
 ];
 
 type Query = readonly [name: string, query: string, columns: readonly string[] | undefined];
