@@ -8,6 +8,12 @@ import type { Instant } from '../kernel/instant.ts';
 /** 0002-01-01: a timestamp before it is impossible; all later ones are loaded like others. */
 export const FIRST_POSSIBLE: Instant = BEGINNING + 365n * DAY;
 
+/**
+ * 2002-01-01: the time of an older row is the default of some program (1600, 1899, 1970, 2001), for no wallet is that old. Such rows can
+ * come at any time, so every comparison covers them, however far back it reaches.
+ */
+export const DEFAULTS_END: Instant = 11_688n * DAY;
+
 export const NO_TIMESTAMP = 'no_timestamp';
 
 /** Why such a row is quarantined. Rows in the future are not: they are loaded once their hour is over. */

@@ -6,10 +6,14 @@ import { BEGINNING, DAY, HOUR, ceilTo, floorTo, fromEpochMs } from '../kernel/in
 import type { Instant, Window } from '../kernel/instant.ts';
 import { intersection, totalLength } from '../kernel/windows.ts';
 import { provenDays } from '../load/ledger/reach.ts';
+import { DEFAULTS_END } from '../model/outside.ts';
 import type { TableWork } from './table-work.ts';
 
 /** What is due before the range of a run; nothing where the range has no depth, because it was chosen or is everything. */
-export async function dueHistory(work: TableWork, { lower, depthDays, depthFrom }: ClockRange): Promise<Window[]> {
+export async function dueHistory(
+  work: TableWork,
+  { lower, early = BEGINNING, depthDays, depthFrom }: ClockRange,
+): Promise<Window[]> {
   const { ledger, tenant, table, settings, runtime } = work;
   const { rotationDays, retentionDays } = settings;
   if (rotationDays === 0 || depthDays === undefined) return [];
@@ -17,17 +21,17 @@ export async function dueHistory(work: TableWork, { lower, depthDays, depthFrom 
   const depth = floorTo(now - BigInt(depthDays) * DAY, DAY);
   const edge = retentionDays === undefined ? BEGINNING : ceilTo(now - BigInt(retentionDays) * DAY, HOUR);
   const older = {
-    from: lower === undefined ? edge : latest(edge, ceilTo(lower, HOUR)),
+    from: latest(early, lower === undefined ? edge : latest(edge, ceilTo(lower, HOUR))),
     to: depthFrom !== undefined && depthFrom < depth ? depthFrom : depth,
   };
   if (older.from >= older.to) return [];
   return dueDays(await provenDays(ledger, tenant, table, older), now, rotationDays);
 }
 
-/** What a view covers before its range. */
+/** What a view covers before its range, without the rows with old defaults as their time, which every view covers. */
 export function historyOf({ covers, lower }: SourceView): Window[] {
   if (lower === undefined) return [];
-  return covers.flatMap((window) => intersection(window, { from: BEGINNING, to: lower }) ?? []);
+  return covers.flatMap((window) => intersection(window, { from: DEFAULTS_END, to: lower }) ?? []);
 }
 
 /** Hours of older history that a view covers. */

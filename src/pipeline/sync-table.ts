@@ -24,6 +24,7 @@ import { readProfile, updateProfile } from '../load/ledger/profile.ts';
 import { beginningOf, countHours, unprovenFrom } from '../load/ledger/reach.ts';
 import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
+import { DEFAULTS_END } from '../model/outside.ts';
 import { LANDING_FOLDER } from '../model/data-dir.ts';
 import { isAltered, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
@@ -205,8 +206,8 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: rea
 }
 
 /**
- * A first load and a deep run compare everything. Any other run compares the last `reconcile.depthDays` days, and further
- * back if there is an hour that was never proven.
+ * A first load and a deep run compare everything. Any other run compares the last `reconcile.depthDays` days, further back if there is
+ * an hour that was never proven, and the rows with old defaults as their time.
  */
 async function rangeOf({ request, ledger, tenant, table, settings }: TableWork): Promise<ClockRange> {
   const { start, retentionDays } = settings;
@@ -226,7 +227,8 @@ async function rangeOf({ request, ledger, tenant, table, settings }: TableWork):
   if (request.deep === true || request.proveContent === true) return whole;
   const unproven = await unprovenFrom(ledger, tenant, table);
   if (unproven === undefined) return whole;
-  return { ...whole, depthDays: settings.depthDays, depthFrom: floorTo(unproven, HOUR) };
+  const early = start === undefined && retentionDays === undefined ? { early: DEFAULTS_END } : {};
+  return { ...whole, ...early, depthDays: settings.depthDays, depthFrom: floorTo(unproven, HOUR) };
 }
 
 /** Finishes the batches that an earlier run left: landed pages are never fetched again. */

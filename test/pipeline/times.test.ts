@@ -164,6 +164,16 @@ describe('rows without a possible time, in the future, and at old defaults', () 
     }
   });
 
+  it('at an old default are loaded by the next run, also if they come late', async () => {
+    await addRows(OLD.slice(0, 2));
+    expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 2, inserted: 2, hours: { partial: 0 } });
+    await addRows(OLD.slice(2));
+    expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 2, inserted: 2, hours: { partial: 0 } });
+    await erase(OLD[3] ?? '');
+    expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 1, removed: 1, olderHours: 0 });
+    expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 1, changed: false });
+  });
+
   it('before a configured start are neither loaded nor missed', CAMPAIGN, async () => {
     await addRows([...OLD, YEAR_1]);
     await using other = await openWorld(world.sandbox, { start: '2026-10-01' });

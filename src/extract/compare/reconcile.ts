@@ -13,6 +13,7 @@ import type { Client } from '../source/client.ts';
 import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery, clockQuery } from '../source/kql.ts';
 import type { CellQuery, ClockRange } from '../source/kql.ts';
 import { GRADES, isWeaker } from '../../model/coverage.ts';
+import { FIRST_POSSIBLE } from '../../model/outside.ts';
 import type { OutsideRows } from '../../model/outside.ts';
 import type { Grade } from '../../model/coverage.ts';
 import { readOutside, readPacked } from '../source/packed-answer.ts';
@@ -88,7 +89,10 @@ export async function readSource(client: Client, request: SourceRequest, signal?
       at,
       lower,
       upper,
-      covers: 'windows' in range ? range.windows : joinWindows([...older, { from: lower ?? BEGINNING, to: upper }]),
+      covers:
+        'windows' in range
+          ? range.windows
+          : joinWindows([...earlyOf(range, lower), ...older, { from: lower ?? BEGINNING, to: upper }]),
       unit,
       grade,
       cells,
@@ -182,11 +186,15 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
     return whole;
   }
   const from = floorTo(bounds.firstRow, HOUR);
-  const recent = floorTo(bounds.recentRow ?? bounds.firstRow, HOUR);
+  const { early } = query.range;
+  const first = floorTo(bounds.recentRow ?? bounds.firstRow, HOUR);
+  // What lies between the early rows and the range is no part of it.
+  const recent = early !== undefined && bounds.lower !== undefined && first < bounds.lower ? bounds.lower : first;
+  const to = early !== undefined && early < recent ? early : recent;
   const part = { ...query, countsOutside: false };
   const { items, calls } = await gatherHalves(client, part, [{ from: recent, to: bounds.upper }], signal);
   if (from >= recent) return { ...whole, items, calls: calls + 1 };
-  const old = await gather(client, { ...part, range: { windows: [{ from, to: recent }] } }, signal);
+  const old = await gather(client, { ...part, range: { windows: [{ from, to }] } }, signal);
   return { ...whole, items: [...old.items, ...items], calls: calls + old.calls + 1 };
 }
 
@@ -207,6 +215,13 @@ async function gatherApart(
     if (!(error instanceof SourceError || error instanceof BudgetError)) throw error;
     return { ...recent, calls: 2 + recent.calls };
   }
+}
+
+/** The window of the early rows, as far as it lies before the range. */
+function earlyOf({ early }: ClockRange, lower: Instant | undefined): Window[] {
+  if (early === undefined || lower === undefined) return [];
+  const window = intersection({ from: BEGINNING, to: early }, { from: FIRST_POSSIBLE, to: lower });
+  return window ? [window] : [];
 }
 
 function olderOf(range: CellQuery['range']): readonly Window[] {

@@ -32,6 +32,8 @@ export interface ClockRange {
   /** `depthDays` reaches back at least to this instant. */
   readonly depthFrom?: Instant;
   readonly retentionDays?: number;
+  /** All rows before this instant are counted too, in any range without `retentionDays`. */
+  readonly early?: Instant;
   /** Windows before the range that are counted in the same query, as far as the source still has their rows. */
   readonly older?: readonly Window[];
 }
@@ -295,15 +297,16 @@ function clockBounds(range: ClockRange): Bounds {
     return { lets, where, lower: `''`, upper: 'tostring(upper)' };
   }
   lets.push(`let lower = ${lowers.length === 1 ? lowers[0] : `max_of(${lowers.join(', ')})`};`);
-  const { older = [] } = range;
+  const { older = [], early } = range;
+  const others = [...(early === undefined ? [] : [{ from: FIRST_POSSIBLE, to: early }]), ...older];
   const kept =
     range.retentionDays === undefined ? '' : `timestamp >= bin(now() - ${whole(range.retentionDays)}d, 1h) and `;
   return {
     lets,
     where:
-      older.length === 0
+      others.length === 0
         ? 'timestamp >= lower and timestamp < upper'
-        : `${kept}timestamp < upper and (timestamp >= lower or ${older.map(windowKql).join(' or ')})`,
+        : `${kept}timestamp < upper and (timestamp >= lower or ${others.map(windowKql).join(' or ')})`,
     lower: 'tostring(lower)',
     upper: 'tostring(upper)',
   };

@@ -125,6 +125,15 @@ describe('a cut answer is never mistaken for a smaller source', () => {
     expect(usual.calls).toBeGreaterThan(4);
     expect(view.calls).toBe(usual.calls + 1);
     expect(view.cells.size).toBe(usual.cells.size + 1);
+    // A range of a few days covers it too, and nothing of the time between.
+    const range = { settleMs: 300_000, depthDays: 20, early: 0n };
+    const recent = await readSource(capped.client, { ...everything, range });
+    expect(recent.calls).toBeGreaterThan(2);
+    expect(recent.covers).toHaveLength(2);
+    const hours = [...recent.cells.keys()];
+    expect(hours.filter((hour) => hour < 0n)).toHaveLength(1);
+    expect(hours.filter((hour) => hour >= 0n && hour < (recent.lower ?? 0n))).toEqual([]);
+    expect(hours.length).toBeGreaterThan(2);
   });
 
   test('an answer without any row is refused at once: a count of nothing has a row too', async () => {
