@@ -26,6 +26,7 @@ told as (
 passes_told as (
   select
     tenant_id,
+    pass_id,
     [
       min(moment),
       min(moment) filter (where has_store),
@@ -61,6 +62,7 @@ lives as (
 units_told as (
   select
     registered.tenant_id,
+    registered.pass_id,
     [
       min(moment) filter (where kind = 'installed'),
       min(moment) filter (where kind = 'uninstalled'),
@@ -80,6 +82,7 @@ units_told as (
 creations_told as (
   select
     tenant_id,
+    pass_id,
     [min(moment)] as moments
   from told
   where kind = 'created'
@@ -87,17 +90,19 @@ creations_told as (
 ),
 
 decisive as (
-  select tenant_id, unnest(moments) as moment from passes_told
+  select tenant_id, pass_id, unnest(moments) as moment from passes_told
   union
-  select tenant_id, unnest(moments) as moment from units_told
+  select tenant_id, pass_id, unnest(moments) as moment from units_told
   union
-  select tenant_id, unnest(moments) as moment from creations_told
+  select tenant_id, pass_id, unnest(moments) as moment from creations_told
 )
 
 select * exclude (event, kind, platform, pass_store_id, status_code)
 from pass_events
 where hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
-  and (tenant_id, timestamp, event_id) in (select (tenant_id, moment.timestamp, moment.event_id) from decisive where moment is not null)
+  and (tenant_id, pass_id, timestamp, event_id) in (
+    select (tenant_id, pass_id, moment.timestamp, moment.event_id) from decisive where moment is not null
+  )
 union all by name
 select
   tenant_id,

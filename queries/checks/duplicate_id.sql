@@ -1,5 +1,5 @@
 -- title: Id in more than one hour
--- description: The source holds one id at two times: both rows are kept, and the state of passes counts the earliest.
+-- description: The source holds one id in two hours: both rows are kept, and the state of passes counts the earliest. The empty guid is no id.
 -- grain: one row per tenant and table
 -- severity: warning
 -- parameter: tenant:text=null One tenant alone
@@ -22,7 +22,8 @@ repeated as (
     min(timestamp) as first_at,
     max(timestamp) as last_at
   from ids
-  where tenant_id = coalesce($tenant, tenant_id)
+  where id <> '00000000-0000-0000-0000-000000000000'
+    and tenant_id = coalesce($tenant, tenant_id)
     and timestamp >= coalesce($from::timestamptz, '-infinity'::timestamptz)
   group by tenant_id, table_name, id
   having date_trunc('hour', min(timestamp)) < date_trunc('hour', max(timestamp))

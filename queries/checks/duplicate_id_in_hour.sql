@@ -1,7 +1,7 @@
 -- title: Id twice in one hour
--- description: A row's id is its identity within an hour: the loader keeps one copy, so a second one is a defect.
+-- description: Different rows of one hour share an id. All are kept (only rows that are equal in every cell are copies); the state of passes counts the earliest.
 -- grain: one row per tenant, table and hour
--- severity: error
+-- severity: warning
 -- parameter: tenant:text=null One tenant alone
 -- parameter: from:date=null Rows from this UTC day on
 with

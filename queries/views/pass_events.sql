@@ -1,7 +1,7 @@
 -- title: Events of wallet passes
 -- description: The events that name a pass, each event id once, with the type and the store of its pass.
 -- grain: one row per tenant, event and event id
--- caveat: An id that returns in another hour is the same event: its earliest copy counts.
+-- caveat: An id that occurs again is the same event: its earliest row counts. The empty guid is no id: each of its rows counts.
 -- caveat: pass_type is the type that the pass carried last, on any of its events; pass_store_id the store it was first created or installed with until then.
 select
   * exclude (pass_type),
@@ -22,4 +22,8 @@ window
     order by timestamp, event_id
     rows between unbounded preceding and current row
   )
-qualify row_number() over (partition by tenant_id, event, event_id order by timestamp) = 1
+qualify event_id = '00000000-0000-0000-0000-000000000000'
+  or row_number() over (
+    partition by tenant_id, event, event_id
+    order by timestamp, pass_id, device, active_registrations, store_id
+  ) = 1

@@ -3,6 +3,7 @@ import type { TableName } from '../tables.ts';
 import { KqlError, unsupported } from './error.ts';
 import { scalar } from './expressions.ts';
 import { callFunction } from './function-calls.ts';
+import { asWritten, withInstants, withoutInstants } from './instants.ts';
 import { loadLanguage } from './language.ts';
 import { sqlName, sqlValue } from './literals.ts';
 import { tabular } from './pipeline.ts';
@@ -40,7 +41,16 @@ export interface CompiledQuery {
  */
 export async function loadKql(): Promise<(query: string, context: CompileContext) => CompiledQuery> {
   const analyse = await loadLanguage();
-  return (query, context) => compile(analyse(query), context);
+  return (query, context) => {
+    const { query: text, instants } = withoutInstants(query);
+    try {
+      return withInstants(instants, () => compile(analyse(text), context));
+    } catch (error) {
+      if (instants.size === 0 || !(error instanceof KqlError)) throw error;
+      // Again, so that the message quotes the query as it was sent.
+      return compile(analyse(query), context);
+    }
+  };
 }
 
 function compile(block: SyntaxNode, context: CompileContext): CompiledQuery {
@@ -145,5 +155,6 @@ function withParameter(scope: Scope, parameter: SyntaxNode, context: CompileCont
 }
 
 function optionText(node: SyntaxNode): string {
-  return typeof node.LiteralValue === 'string' ? node.LiteralValue : textOf(node);
+  const text = asWritten(node.LiteralValue);
+  return typeof text === 'string' ? text : textOf(node);
 }

@@ -3,6 +3,7 @@ import { binary } from './binary-operators.ts';
 import { toJson } from './convert.ts';
 import { accessPath } from './dynamic-access.ts';
 import { KqlError, unsupported } from './error.ts';
+import { asWritten } from './instants.ts';
 import { callAggregate, isAggregate } from './aggregates.ts';
 import { callScalar } from './functions.ts';
 import { parseDatetime, sqlString, sqlValue } from './literals.ts';
@@ -77,11 +78,11 @@ function literal(node: SyntaxNode, type: KqlScalarType): Value {
 /** The text between the brackets of `datetime(…)`, or the plain literal. */
 function contentOf(node: SyntaxNode): string {
   const text = textOf(node);
-  return /^[a-z]+\s*\((.*)\)$/is.exec(text)?.[1]?.trim() ?? text;
+  return asWritten(/^[a-z]+\s*\((.*)\)$/is.exec(text)?.[1]?.trim() ?? text);
 }
 
 function stringLiteral(node: SyntaxNode): Value {
-  const text = node.LiteralValue;
+  const text = asWritten(node.LiteralValue);
   if (typeof text !== 'string') return unsupported(`string literal ${textOf(node)}`);
   return { sql: sqlString(text), type: 'string', known: true, literal: text };
 }
@@ -106,7 +107,7 @@ function jsonOf(node: SyntaxNode): string {
       return `[${list(node, 'Values').map(jsonOf).join(',')}]`;
     case 'StringLiteralExpression':
     case 'CompoundStringLiteralExpression':
-      return JSON.stringify(node.LiteralValue);
+      return JSON.stringify(asWritten(node.LiteralValue));
     case 'NullLiteralExpression':
       return 'null';
     case 'LongLiteralExpression':

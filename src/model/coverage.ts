@@ -34,7 +34,7 @@ export function betterGrades(grade: Grade): readonly Grade[] {
 
 /**
  * Why a cell is fetched. new: nothing is loaded. changed: other rows. content: the same ids, other content. unproven: nothing
- * differs, but the content was never compared, or the cell is to be fetched again. vanished: the source has no rows.
+ * differs, but the content was never compared, an older version left out rows, or the cell is to be fetched again. vanished: the source has no rows.
  */
 export type StaleReason = 'new' | 'changed' | 'content' | 'unproven' | 'vanished';
 

@@ -50,7 +50,7 @@ export function batchesOf(work: TableWork, pages: readonly Page[], prefix: strin
 
 /**
  * Compares hours that are loaded and larger than a page minute by minute: one late row in a million then costs one count
- * and one small page. An hour in which a duplicate and the row kept in its place lie in different minutes is fetched whole.
+ * and one small page. An hour that lacks rows is fetched whole.
  */
 async function byMinutes(
   work: TableWork,
@@ -63,7 +63,7 @@ async function byMinutes(
   const large = stale.filter((cell) => {
     const hour = held.get(cell.from);
     const isLarge = cell.rows > caps.rows || cell.bytes > caps.bytes;
-    return isLarge && cell.heldRows > 0 && !cell.atRetentionEdge && hour?.crossMinuteDuplicates === false;
+    return isLarge && cell.heldRows > 0 && !cell.atRetentionEdge && hour?.lacksRows === false;
   });
   const minutes = new Map<Instant, readonly StaleCell[]>();
   for (let start = 0; start < large.length; start += MAX_WINDOWS) {

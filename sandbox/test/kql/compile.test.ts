@@ -28,6 +28,26 @@ const rows = async (query: string): Promise<(string | null)[][]> => (await run(q
 /** The values of a `print`. */
 const row = async (expressions: string): Promise<(string | null)[]> => (await rows(`print ${expressions}`))[0] ?? [];
 
+describe('a query that was seen before with other instants', () => {
+  const query = (from: string, text: string): string =>
+    `Events | where timestamp >= datetime(${from}) | summarize n = count() | project n, at = '${text}', d = dynamic(['${text}'])`;
+
+  test('has its own instants, in datetimes and in texts', async () => {
+    const all = await rows(query('2025-03-01T00:00:00Z', '2025-03-01T00:00:00Z'));
+    const none = await rows(query('2036-02-29T00:00:00Z', '2036-02-29T00:00:00Z'));
+    expect([all, none]).toEqual([
+      [['21', '2025-03-01T00:00:00Z', '["2025-03-01T00:00:00Z"]']],
+      [['0', '2036-02-29T00:00:00Z', '["2036-02-29T00:00:00Z"]']],
+    ]);
+  });
+
+  test('is rejected when one of them does not exist, and the message quotes the query as it was sent', async () => {
+    await expect(rows(query('2035-02-29T00:00:00Z', ''))).rejects.toThrow();
+    const wrong = `print datetime(2025-03-01T00:00:00Z) + '2025-03-01T00:00:00Z'`;
+    await expect(rows(wrong)).rejects.toThrow(/^(?!.*1871)/s);
+  });
+});
+
 describe('queries of the pipeline', () => {
   const fingerprints = `
     let upper = bin(now() - 5m, 1m);

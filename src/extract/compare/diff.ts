@@ -26,6 +26,8 @@ export interface HeldCell {
   readonly account: Fingerprint;
   /** The cell was loaded up to this instant. */
   readonly coveredTo: Instant;
+  /** Rows were left out, although the account has them: the cell is stale. @default false */
+  readonly lacksRows?: boolean;
 }
 
 export interface StaleCell extends Cell {
@@ -154,7 +156,7 @@ function judge(
   const byIds = !isWeaker(view.grade, 'checksum');
   if (byIds ? sameRows(there, here) : there.rows === here.rows) {
     const isUnproven = there.content !== undefined && here.content === undefined;
-    const isWanted = there.rows > 0n && (refetch || (proveContent && isUnproven));
+    const isWanted = there.rows > 0n && (refetch || (proveContent && isUnproven) || held?.lacksRows === true);
     return isWanted && !atEdge ? 'unproven' : 'balanced';
   }
   if (here.rows === 0n) return 'new';

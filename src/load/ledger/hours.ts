@@ -42,8 +42,11 @@ export interface HeldHour {
   /** How far into the hour the source was loaded or compared. */
   readonly coveredTo: Instant;
   readonly state: HourState;
-  /** Some copy was left out whose kept row is in another minute. Such an hour is fetched as a whole, never by minutes. */
-  readonly crossMinuteDuplicates: boolean;
+  /**
+   * An older version left out a row that has the id of another row of the hour and other content. The hour is fetched again, as a
+   * whole: the row may be in another minute.
+   */
+  readonly lacksRows: boolean;
 }
 
 /** What the source reports for some spans of time; an hour that is missing in `hours` is empty there. */
@@ -80,22 +83,22 @@ export async function heldHours(
   const bounds = windows === undefined ? '' : `and ${insideSql(windows, 'hours.hour')}`;
   const rows = await ledger.exclusive(() =>
     ledger.rows(
-      `with crossing as (
-         select distinct hour from duplicates where ${tableFilterSql(tenant, table)} and minute <> kept_minute
+      `with incomplete as (
+         select distinct hour from duplicates where ${tableFilterSql(tenant, table)} and not same_content
        )
        select
          epoch_us(hours.hour)::varchar as hour, epoch_us(covered_to)::varchar as covered_to, state,
-         crossing.hour is not null as crosses, ${accountSql('hours')} as account
-       from hours left join crossing on crossing.hour = hours.hour
+         incomplete.hour is not null as lacks_rows, ${accountSql('hours')} as account
+       from hours left join incomplete on incomplete.hour = hours.hour
        where ${tableFilterSql(tenant, table)} ${bounds}
        order by hours.hour`,
-      { hour: asInstant, covered_to: asInstant, state: asState, crosses: asFlag, account: asFingerprint },
+      { hour: asInstant, covered_to: asInstant, state: asState, lacks_rows: asFlag, account: asFingerprint },
     ),
   );
   return new Map(
-    rows.map(({ hour, covered_to: coveredTo, state, crosses: crossMinuteDuplicates, account }) => [
+    rows.map(({ hour, covered_to: coveredTo, state, lacks_rows: lacksRows, account }) => [
       hour,
-      { account, rows: Number(account.rows), coveredTo, state, crossMinuteDuplicates },
+      { account, rows: Number(account.rows), coveredTo, state, lacksRows },
     ]),
   );
 }

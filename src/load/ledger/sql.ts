@@ -170,14 +170,14 @@ export function columnListSql(table: Table): string {
 }
 
 /**
- * A 64-bit hash of everything the source sent in a row: copies of an id with the same hash are the same row. Promoted columns
- * are left out: they follow from the JSON, and files may hold different sets of them.
+ * A 64-bit hash of everything the source sent in a row: rows of one id with the same hash are the same row. Promoted columns
+ * are left out: they follow from the JSON, and files may hold different sets of them. `more`: further expressions to hash.
  */
-export function contentHashSql(table: Table): string {
+export function contentHashSql(table: Table, more: readonly string[] = []): string {
   const parts = givenColumns(table).map(({ name, type }) =>
     type === 'JSON' ? `${sqlName(name)}::varchar` : sqlName(name),
   );
-  return `hash(${parts.join(', ')})`;
+  return `hash(${[...parts, ...more].join(', ')})`;
 }
 
 /** True for a ledger row of one table of a tenant. `alias`: of the ledger's table, where a statement reads several. */

@@ -1,34 +1,25 @@
 /**
  * Counts what a staged batch would change in each period before anything is written. The guard against mass loss checks the
- * counts, and a period without a difference is not rewritten. Rows are compared by id and a 64-bit hash of their content, so
+ * counts, and a period without a difference is not rewritten. Rows are compared by id, hour and a 64-bit hash of their content, so
  * the joins never hold a row's properties.
  */
 import { join } from 'node:path';
-import { DAY, HOUR, floorTo } from '../../kernel/instant.ts';
+import { DAY, floorTo } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
 import { contains, intersection } from '../../kernel/windows.ts';
 import type { Batch } from '../../model/page.ts';
 import type { Table } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
+import { sqlName } from '../../kernel/sql.ts';
 import { asBigInt, asCount, asFlag, asInstant, asText } from '../ledger/cells.ts';
 import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import { FORM_SHAPE } from '../store/form.ts';
 import type { Form } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { createEmpty, EXCESS_COPIES, ID_COLLISIONS, MOVED_OUT, STAGED } from './merge-tables.ts';
+import { EXCESS_COPIES, MOVED_OUT, STAGED } from './merge-tables.ts';
 import { dayPeriod } from '../../model/period.ts';
 import type { Period } from '../../model/period.ts';
-import {
-  contentHashSql,
-  dayOfHourSql,
-  digestedSql,
-  hourNumberSql,
-  insideSql,
-  instantSql,
-  parquetSql,
-  storedDigestSql,
-  tableFilterSql,
-} from '../ledger/sql.ts';
+import { contentHashSql, digestedSql, hourNumberSql, insideSql, instantSql, tableFilterSql } from '../ledger/sql.ts';
 
 /** The rows of one period that a batch touches, and the generation that holds the period now. */
 export interface Unit {
@@ -43,7 +34,7 @@ export interface Unit {
   readonly oldForm: Form;
   /** Rows of the current generation. */
   readonly held: number;
-  /** Rows staged for the period, copies of an id counted once. */
+  /** Rows staged for the period, without excess copies. */
   readonly staged: number;
   readonly nextGeneration: number;
 }
@@ -53,6 +44,8 @@ export interface Comparison {
   readonly replaced: number;
   readonly removed: number;
   readonly unchanged: number;
+  /** Rows that move into the quarantine. */
+  readonly movedOut: number;
   /** Rows of the new generation. */
   readonly rowsAfter: number;
   readonly changed: boolean;
@@ -137,56 +130,6 @@ function daySpans(days: ReadonlyMap<bigint, number>): Window[] {
   return [...days.keys()].sort((a, b) => (a < b ? -1 : 1)).map((day) => ({ from: day * DAY, to: (day + 1n) * DAY }));
 }
 
-/**
- * Finds staged rows that have the id of an old row in the same hour, where the old row lies outside the unit's windows. That
- * happens when windows cover only part of an hour, or none of it when the batch only adds. The earlier row is kept, as it
- * would be if the whole hour were loaded at once. Fills EXCESS_COPIES (staged rows) and MOVED_OUT (old rows).
- */
-export async function findIdCollisions(
-  ledger: Ledger,
-  table: Table,
-  unit: Unit,
-  keepMissing: readonly Window[],
-): Promise<void> {
-  const adds = unit.windows.length === 0;
-  const hours = partialHours(unit.windows);
-  if (!unit.oldFile || (!adds && hours.length === 0)) return;
-  const affected = adds ? `select ${hourNumberSql()} from ${STAGED} where reason is null` : hours.join(', ');
-  const id = lakeName(table, table.id);
-  await createEmpty(ledger, ID_COLLISIONS);
-  await ledger.run(
-    `insert into ${ID_COLLISIONS} by name
-     select
-       staged.rowid as row_id, old.hour, old.id,
-       date_trunc('minute', old.moment) as old_minute, date_trunc('minute', "timestamp") as new_minute,
-       old.digest as old_digest, ${DIGEST_COLUMN} as new_digest,
-       old.moment <= "timestamp" as old_first, old.content = ${contentHashSql(table)} as same_content
-     from (
-       select ${hourNumberSql()} as hour, "${id}" as id, "timestamp" as moment, ${storedDigestSql(unit.oldForm)} as digest, ${contentHashSql(table)} as content
-       from ${parquetSql([unit.oldFile])}
-       where ${hourNumberSql()} in (${affected})
-         and not ${insideSql(unit.windows)} and not ${insideSql(keepMissing)}
-     ) as old
-     join ${STAGED} as staged on "${id}" = old.id and ${hourNumberSql()} = old.hour
-     where reason is null and staged.rowid not in (select row_id from ${EXCESS_COPIES})`,
-  );
-  const collisions = await ledger.row(`select count(*) as n from ${ID_COLLISIONS}`, { n: asCount });
-  if (collisions.n === 0) return;
-  // Where the old row is the earliest, the staged copies found before are copies of it, too.
-  await ledger.run(
-    `update ${EXCESS_COPIES} as copies set kept_minute = old_minute from ${ID_COLLISIONS} as collision
-     where old_first and copies.id = collision.id and copies.hour = collision.hour`,
-  );
-  await ledger.run(
-    `insert into ${EXCESS_COPIES} (row_id, hour, id, minute, digest, kept_minute, same_content)
-     select row_id, hour, id, new_minute, new_digest, old_minute, same_content from ${ID_COLLISIONS} where old_first`,
-  );
-  await ledger.run(
-    `insert into ${MOVED_OUT} (hour, id, minute, digest, kept_minute, same_content)
-     select hour, id, old_minute, old_digest, new_minute, same_content from ${ID_COLLISIONS} where not old_first`,
-  );
-}
-
 /** Old rows that one comparison may read. It limits the memory of the joins and still lets many small days share one. */
 const ROWS_AT_ONCE = 2_000_000;
 
@@ -208,7 +151,8 @@ export async function compareUnits(
   for (const unit of units) {
     if (unit.oldFile === undefined) {
       const inserted = unit.staged;
-      result.set(unit, { inserted, replaced: 0, removed: 0, unchanged: 0, rowsAfter: inserted, changed: inserted > 0 });
+      const changed = inserted > 0;
+      result.set(unit, { inserted, replaced: 0, removed: 0, unchanged: 0, movedOut: 0, rowsAfter: inserted, changed });
       continue;
     }
     if (rows + unit.held > ROWS_AT_ONCE) await compareGroup();
@@ -226,50 +170,63 @@ async function compareTogether(
   keepMissing: readonly Window[],
   result: Map<Unit, Comparison>,
 ): Promise<void> {
-  const id = lakeName(table, table.id);
+  const id = sqlName(lakeName(table, table.id));
   const files = units.flatMap(({ oldFile, oldForm: { digests } }) =>
     oldFile === undefined ? [] : [{ path: oldFile, digests }],
   );
+  const content = contentHashSql(table, (await haveDigests(ledger, units)) ? [DIGEST_COLUMN] : []);
   const periods = units.map(({ period }) => period);
   const windows = units.flatMap((unit) => unit.windows);
   const byDay = await ledger.rows(
-    `with old as (
-       select ${hourNumberSql()} as hour, "${id}" as id, ${DIGEST_COLUMN} as digest, ${contentHashSql(table)} as content, ${insideSql(keepMissing)} as is_protected
+    `with old as materialized (
+       select ${hourNumberSql()} as hour, ${id} as id, ${DIGEST_COLUMN} as digest, ${content} as content, ${missingButKeptSql(table, keepMissing)} as is_kept
        from ${digestedSql(files)}
        where ${insideSql(windows)}
      ),
      fresh as (
-       select ${hourNumberSql()} as hour, "${id}" as id, ${DIGEST_COLUMN} as digest, ${contentHashSql(table)} as content
+       select ${hourNumberSql()} as hour, ${id} as id, ${DIGEST_COLUMN} as digest, ${content} as content
        from ${STAGED}
        where reason is null and ${insideSql(periods)} and rowid not in (select row_id from ${EXCESS_COPIES})
      ),
      pairs as (
        select
-         ${dayOfHourSql('coalesce(old.hour, fresh.hour)')} as day,
-         old.id is not null as is_old, fresh.id is not null as is_fresh,
-         coalesce(is_protected, false) as is_protected, old.content = fresh.content as same,
+         coalesce(old.hour, fresh.hour) as hour, coalesce(old.id, fresh.id) as id,
+         old.id is not null and fresh.id is not null as is_same, fresh.id is not null as is_fresh, coalesce(is_kept, false) as is_kept,
          fresh.digest is not null and old.digest is distinct from fresh.digest as is_other_digest
-       from old full join fresh on old.id = fresh.id and old.hour = fresh.hour
-     )
+       from old full join fresh on old.id = fresh.id and old.hour = fresh.hour and old.content = fresh.content
+     ),
+     by_id as (
+       select
+         ${dayOfHourSql('hour')} as day,
+         count(*) filter (where is_same) as unchanged,
+         count(*) filter (where is_same and is_other_digest) as redigested,
+         count(*) filter (where is_fresh and not is_same) as added,
+         count(*) filter (where not is_fresh and not is_kept) as gone
+       from pairs
+       -- Equal rows are one group per day: only ids with a difference need their own.
+       group by day, case when not is_same then hour end, case when not is_same then id end
+     ),
+     changes as (
+       select
+         day, sum(unchanged) as unchanged, sum(redigested) as redigested, sum(least(added, gone)) as replaced,
+         sum(added - least(added, gone)) as inserted, sum(gone - least(added, gone)) as removed
+       from by_id group by day
+     ),
+     stock as (select ${dayOfHourSql('hour')} as day, count(*) as inside, count(*) filter (where is_kept) as kept from old group by day)
      select
-       day,
-       count(*) filter (where is_old) as inside,
-       count(*) filter (where is_fresh and not is_old) as inserted,
-       count(*) filter (where is_old and not is_fresh and not is_protected) as removed,
-       count(*) filter (where is_old and not is_fresh and is_protected) as kept,
-       count(*) filter (where is_old and is_fresh and same) as unchanged,
-       count(*) filter (where is_old and is_fresh and not same) as replaced,
-       count(*) filter (where is_old and is_fresh and same and is_other_digest) as redigested
-     from pairs group by day`,
+       day, coalesce(inside, 0) as inside, coalesce(kept, 0) as kept,
+       unchanged::bigint as unchanged, redigested::bigint as redigested, replaced::bigint as replaced,
+       inserted::bigint as inserted, removed::bigint as removed
+     from changes left join stock using (day)`,
     {
       day: asBigInt,
       inside: asCount,
-      inserted: asCount,
-      removed: asCount,
       kept: asCount,
       unchanged: asCount,
-      replaced: asCount,
       redigested: asCount,
+      replaced: asCount,
+      inserted: asCount,
+      removed: asCount,
     },
   );
   const movedByDay = await ledger.rows(
@@ -299,11 +256,35 @@ async function compareTogether(
       replaced,
       removed,
       unchanged,
-      rowsAfter: outside + sum((day) => day.kept) + unchanged + replaced + inserted,
-      // The same row with a new digest: loaded before there were digests, or changed in what the lake does not store.
+      movedOut,
+      rowsAfter: outside + sum((day) => day.kept) + unit.staged,
+      // The same row with a new digest: loaded before there were digests.
       changed: inserted + replaced + removed + movedOut + sum((day) => day.redigested) > 0,
     });
   }
+}
+
+/** Whether every row on both sides has a digest. Otherwise rows are compared by what the lake stores. */
+async function haveDigests(ledger: Ledger, units: readonly Unit[]): Promise<boolean> {
+  if (units.some(({ oldForm }) => oldForm.digests === undefined)) return false;
+  const { n } = await ledger.row(
+    `select count(*) as n from ${STAGED} where reason is null and ${DIGEST_COLUMN} is null`,
+    { n: asCount },
+  );
+  return n === 0;
+}
+
+/**
+ * True for a row of a current file in `keepMissing` that the batch lacks: no staged row has its id at its time. `alias`: of the file's
+ * rows. Over tuples: with a correlated `exists` the engine would hold every old row until the join is done.
+ */
+export function missingButKeptSql(table: Table, keepMissing: readonly Window[], alias?: string): string {
+  if (keepMissing.length === 0) return 'false';
+  const id = sqlName(lakeName(table, table.id));
+  const prefix = alias === undefined ? '' : `${alias}.`;
+  const moment = `${prefix}"timestamp"`;
+  return `(${insideSql(keepMissing, moment)} and (${prefix}${id}, ${moment}) not in (
+    select (${id}, "timestamp") from ${STAGED} where reason is null))`;
 }
 
 /** True for a row of STAGED that goes into the unit's new generation. */
@@ -311,25 +292,9 @@ export function loadedSql({ period }: Unit): string {
   return `reason is null and ${insideSql([period])} and rowid not in (select row_id from ${EXCESS_COPIES})`;
 }
 
-/** True for a row of MOVED_OUT in the unit's period. */
-export function movedFromSql({ period }: Unit): string {
-  return `hour >= ${period.from / HOUR} and hour < ${period.to / HOUR}`;
-}
-
-function sumDays({ from, to }: Period, days: ReadonlyMap<bigint, number>): number {
+/** The rows of a period. */
+export function sumDays({ from, to }: Period, days: ReadonlyMap<bigint, number>): number {
   let sum = 0;
   for (let day = from / DAY; day < to / DAY; day += 1n) sum += days.get(day) ?? 0;
   return sum;
-}
-
-/** Hours that the windows cover only in part, as numbers since 1970: such an hour is at an edge of a window. */
-function partialHours(windows: readonly Window[]): bigint[] {
-  const covered = new Map<bigint, bigint>();
-  for (const window of windows) {
-    for (const hour of new Set([floorTo(window.from, HOUR), floorTo(window.to - 1n, HOUR)])) {
-      const inside = intersection(window, { from: hour, to: hour + HOUR });
-      covered.set(hour, (covered.get(hour) ?? 0n) + (inside ? inside.to - inside.from : 0n));
-    }
-  }
-  return [...covered].filter(([, ticks]) => ticks < HOUR).map(([hour]) => hour / HOUR);
 }

@@ -71,77 +71,37 @@ export const STAGE: StageTables = { rows: STAGED, pages: STAGED_PAGES, windows: 
 /**
  * One row per id that occurs more than once in an hour of STAGED.
  *
- * Filled and read by staging.ts.
+ * Filled and read by copies.ts.
  */
 export const REPEATED_IDS = declare('repeated_ids', 'hour bigint, id varchar');
 
 /**
- * One row per staged row that is not loaded, because an earlier row of the same hour has its id.
+ * One row per staged row that is not loaded, because another row of the same id is equal in every cell.
  *
- * Filled by staging.ts (the earlier row is staged too) and compare.ts (it is in the current file). Read by compare.ts and
- * write-unit.ts, which leave these rows out, and by record.ts, which records them as duplicates.
+ * Filled by copies.ts. Read by compare.ts and write-unit.ts, which leave these rows out, and by record.ts, which records
+ * them as duplicates.
  */
 export const EXCESS_COPIES = declare(
   'excess_copies',
   `
-    row_id bigint,           -- rowid in STAGED
-    hour bigint,             -- hours since 1970
+    row_id bigint, -- rowid in STAGED
+    hour bigint,   -- hours since 1970
     id varchar,
-    minute timestamptz,      -- minute of the copy
-    digest bigint,           -- digest of the copy
-    kept_minute timestamptz, -- minute of the earlier row
-    same_content boolean     -- both rows have the same content`,
+    minute timestamptz,
+    digest bigint`,
 );
 
 /**
- * One row per row of a current file that leaves the lake, although no window of the batch covers it: it is a later copy of
- * a staged row, or it moves into the quarantine.
+ * One row per row of a current file that moves into the quarantine, although no window of the batch covers it.
  *
- * Filled by compare.ts (copies) and pin.ts (rows of another tenant). Read by compare.ts and write-unit.ts, which leave
- * these rows out, and by record.ts, which records the copies as duplicates.
+ * Filled by pin.ts (rows of another tenant). Read by compare.ts and write-unit.ts, which leave these rows out.
  */
 export const MOVED_OUT = declare(
   'moved_out',
   `
-    hour bigint,             -- hours since 1970
+    hour bigint,    -- hours since 1970
     id varchar,
-    minute timestamptz,      -- minute of the row
-    digest bigint,           -- digest of the row
-    kept_minute timestamptz, -- minute of the staged row that replaces it; null: it moves into the quarantine
-    same_content boolean     -- both rows have the same content; null: it moves into the quarantine`,
-);
-
-/**
- * One row per pair of a staged row and an old row that have the same id in the same hour, where the old row lies outside
- * the windows of the batch. The earlier of the two is kept.
- *
- * Filled and read by compare.ts.
- */
-export const ID_COLLISIONS = declare(
-  'id_collisions',
-  `
-    row_id bigint, -- rowid in STAGED
-    hour bigint,   -- hours since 1970
-    id varchar,
-    old_minute timestamptz,
-    new_minute timestamptz,
-    old_digest bigint,
-    new_digest bigint,
-    old_first boolean,
-    same_content boolean`,
-);
-
-/**
- * One row per id and hour of `duplicates` whose kept row still exists, in the new files or in the quarantine.
- *
- * Filled and read by record.ts.
- */
-export const KEPT_ORIGINALS = declare(
-  'kept_originals',
-  `
-    hour timestamptz,
-    id varchar,
-    minute timestamptz -- minute of the kept row`,
+    content ubigint -- hash of its content`,
 );
 
 /**

@@ -2,8 +2,8 @@
  * Merges one complete batch of landed pages into the lake: stage, compare, write, read back, record. merge-tables.ts
  * describes the tables that these steps share.
  *
- * The new generation of a changed period is the old rows outside the batch's windows plus the staged rows, with one row per
- * id and hour. Every new file is flushed and named before the one ledger transaction that makes all of them current. Files
+ * The new generation of a changed period is the old rows outside the batch's windows plus the staged rows, without copies
+ * that are equal in every cell. Every new file is flushed and named before the one ledger transaction that makes all of them current. Files
  * that the ledger does not know are orphans, which `recover` removes. So a merge that is killed between any two steps has
  * happened completely or not at all, and running it again gives the same lake.
  */
@@ -12,7 +12,8 @@ import type { Window } from '../../kernel/instant.ts';
 import type { Batch, LandedPage } from '../../model/page.ts';
 import { isMassLoss } from '../../model/mass-loss.ts';
 import { TABLES } from '../../model/tables.ts';
-import { compareUnits, findIdCollisions, planUnits } from './compare.ts';
+import { compareUnits, planUnits } from './compare.ts';
+import { findHeldCopies } from './copies.ts';
 import type { Comparison, Unit } from './compare.ts';
 import { asCount } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
@@ -21,7 +22,7 @@ import { copyGeneration } from './write-unit.ts';
 import type { Copied, Generation } from '../store/generation.ts';
 import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { EXCESS_COPIES, MOVED_OUT } from './merge-tables.ts';
+import { EXCESS_COPIES } from './merge-tables.ts';
 import { recordMerge } from './record.ts';
 import { tableFilterSql } from '../ledger/sql.ts';
 import { sqlText } from '../../kernel/sql.ts';
@@ -42,12 +43,12 @@ export interface MergeOptions {
 
 export interface MergeResult {
   readonly inserted: number;
-  /** Same id and hour, different content. */
+  /** Rows with other content than the lake's row of the same id and hour. */
   readonly replaced: number;
   /** Missing at the source. */
   readonly removed: number;
   readonly unchanged: number;
-  /** Copies beyond the first row of an id and hour, which are not in the lake. */
+  /** Copies of a loaded row, equal in every cell, which are not in the lake. */
   readonly duplicates: number;
   readonly quarantined: number;
   /** Periods that were rewritten or became empty, and the bytes written. */
@@ -118,8 +119,8 @@ export async function applyStage(
   const table = TABLES[batch.table];
   const timed = timer(ledger, ms);
   const changes = await timed('compare', async () => {
-    const units = await planUnits(ledger, batch, stage.days);
-    for (const unit of units) await findIdCollisions(ledger, table, unit, keepMissing);
+    const planned = await planUnits(ledger, batch, stage.days);
+    const units = batch.windows.length === 0 ? await findHeldCopies(ledger, table, planned) : planned;
     const compared = await compareUnits(ledger, table, units, keepMissing);
     for (const [unit, comparison] of compared) if (guard) refuseMassLoss(ledger, batch, unit, comparison);
     return [...compared].map(([unit, comparison]) => ({ unit, comparison }));
@@ -133,7 +134,7 @@ export async function applyStage(
     for (let start = 0; start < kept.length; start += COMMITTED_TOGETHER) {
       const copies: Copied[] = [];
       for (const { unit, comparison } of kept.slice(start, start + COMMITTED_TOGETHER)) {
-        copies.push(await copyGeneration(ledger, batch, unit, comparison.rowsAfter, keepMissing));
+        copies.push(await copyGeneration(ledger, batch, unit, comparison, keepMissing));
         await onStep?.(`copied ${unit.period.name}`);
       }
       generations.push(...(await Promise.all(copies.map((copy) => commitGeneration(ledger, copy)))));
@@ -161,11 +162,7 @@ export async function applyStage(
 
   const total = (key: 'inserted' | 'replaced' | 'removed' | 'unchanged'): number =>
     changes.reduce((sum, { comparison }) => sum + comparison[key], 0);
-  const skipped = await ledger.row(
-    `select count(*) as copies
-     from (select 1 from ${EXCESS_COPIES} union all select 1 from ${MOVED_OUT} where kept_minute is not null)`,
-    { copies: asCount },
-  );
+  const skipped = await ledger.row(`select count(*) as copies from ${EXCESS_COPIES}`, { copies: asCount });
   return {
     inserted: total('inserted'),
     replaced: total('replaced'),

@@ -16,7 +16,7 @@ import { asBigInt, asCount, asOptional, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { applyStage } from './merge.ts';
 import { updateProfile } from '../ledger/profile.ts';
-import { dayOfHourSql, digestedSql, hourNumberSql, tableFilterSql } from '../ledger/sql.ts';
+import { contentHashSql, dayOfHourSql, digestedSql, hourNumberSql, tableFilterSql } from '../ledger/sql.ts';
 import type { StoredRows } from '../ledger/sql.ts';
 import { createStage, MOVED_OUT } from './merge-tables.ts';
 import { dropStage } from './staging.ts';
@@ -76,8 +76,8 @@ async function quarantineForeign(ledger: Ledger, { tenant, table, file, id, batc
   const idName = lakeName(definition, definition.id);
   await createStage(ledger, definition);
   await ledger.run(
-    `insert into ${MOVED_OUT} (hour, id, minute, digest)
-     select ${hourNumberSql()}, "${idName}", date_trunc('minute', "timestamp"), ${DIGEST_COLUMN} ${foreign}`,
+    `insert into ${MOVED_OUT} (hour, id, content)
+     select ${hourNumberSql()}, "${idName}", ${contentHashSql(definition)} ${foreign}`,
   );
   const moveRows = async (): Promise<string> => {
     await ledger.run(

@@ -2,7 +2,6 @@
  * The end of a merge: fingerprints are read back from the written files, then one ledger transaction records everything that
  * the batch changed.
  */
-import { join } from 'node:path';
 import { HOUR, floorTo } from '../../kernel/instant.ts';
 import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { Window } from '../../kernel/instant.ts';
@@ -13,16 +12,7 @@ import { lakeName } from '../../transform/lake.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import type { Period } from '../../model/period.ts';
 import type { Unit } from './compare.ts';
-import { asCount } from '../ledger/cells.ts';
-import {
-  createEmpty,
-  EXCESS_COPIES,
-  KEPT_ORIGINALS,
-  MOVED_OUT,
-  STAGED,
-  STAGED_PAGES,
-  TOUCHED_HOURS,
-} from './merge-tables.ts';
+import { createEmpty, EXCESS_COPIES, STAGED, STAGED_PAGES, TOUCHED_HOURS } from './merge-tables.ts';
 import { judgeBySource } from '../ledger/hours.ts';
 import { FILE_FINGERPRINTS, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import type { Generation } from '../store/generation.ts';
@@ -35,10 +25,8 @@ import {
   accountSql,
   fingerprintsSql,
   foldSql,
-  hourEndSql,
   insideSql,
   tableFilterSql,
-  parquetSql,
 } from '../ledger/sql.ts';
 
 interface MergeRecord {
@@ -71,7 +59,7 @@ export async function recordMerge(ledger: Ledger, record: MergeRecord): Promise<
     if (pin !== undefined) await learn(ledger, batch.tenant, { pinnedTenantId: pin });
     await supersede(ledger, batch, periods);
     await insertPartitions(ledger, batch, generations, run);
-    await replaceDuplicates(ledger, batch, periods, generations, keepMissing);
+    await replaceDuplicates(ledger, batch, keepMissing);
     const movedHours = await record.moveRows?.();
     if (movedHours === undefined) await replaceQuarantine(ledger, batch, keepMissing, run);
     await findTouchedHours(ledger, batch, periods, movedHours);
@@ -95,67 +83,24 @@ async function supersede(ledger: Ledger, batch: Batch, periods: readonly Period[
   );
 }
 
-/**
- * Replaces the duplicates of the windows by those just found. In the rewritten periods outside the windows, a duplicate may
- * have lost the row that was kept for it. Such a duplicate is deleted, so that the hour's account shows the missing row and
- * the next run fetches it.
- */
-async function replaceDuplicates(
-  ledger: Ledger,
-  batch: Batch,
-  periods: readonly Window[],
-  generations: readonly Generation[],
-  keepMissing: readonly Window[],
-): Promise<void> {
+/** Replaces the duplicates of the windows by those just found. */
+async function replaceDuplicates(ledger: Ledger, batch: Batch, keepMissing: readonly Window[]): Promise<void> {
   const ofTable = tableFilterSql(batch.tenant, batch.table);
   const id = lakeName(TABLES[batch.table], TABLES[batch.table].id);
-  const inWindows = insideSql(batch.windows, 'duplicates.minute');
   const seenAgain =
     keepMissing.length === 0
       ? ''
       : `and (not ${insideSql(keepMissing, 'minute')} or exists (
            select 1 from ${STAGED} as staged where reason is null and staged."${id}" = duplicates.id
-           and staged."timestamp" >= duplicates.hour and staged."timestamp" < ${hourEndSql('duplicates.hour')}))`;
-  await ledger.run(`delete from duplicates where ${ofTable} and ${inWindows} ${seenAgain}`);
+           and date_trunc('minute', staged."timestamp") = duplicates.minute
+           and coalesce(staged.${DIGEST_COLUMN} = duplicates.digest, true)))`;
+  await ledger.run(
+    `delete from duplicates where ${ofTable} and ${insideSql(batch.windows, 'duplicates.minute')} ${seenAgain}`,
+  );
   await ledger.run(
     `insert into duplicates
-     select ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, make_timestamptz(hour * 3600000000), minute, kept_minute, id, same_content, digest
-     from (
-       select hour, minute, kept_minute, id, same_content, digest from ${EXCESS_COPIES}
-       union all by name
-       select hour, minute, kept_minute, id, same_content, digest from ${MOVED_OUT} where kept_minute is not null
-     )`,
-  );
-  if (periods.length === 0) return;
-  const outside = `${ofTable} and ${insideSql(periods, 'duplicates.hour')} and not ${inWindows}`;
-  const suspects = await ledger.row(`select count(*) as n from duplicates where ${outside}`, { n: asCount });
-  if (suspects.n === 0) return;
-  const files = generations.map(({ file }) => join(ledger.dataDir, file));
-  const kept =
-    files.length === 0
-      ? `select null::varchar as id, null::timestamptz as moment where false`
-      : `select "${id}" as id, "timestamp" as moment from ${parquetSql(files)}`;
-  // A row in quarantine, or on its way there, is still in the account, so its duplicates are kept.
-  const quarantined = `select id, minute as moment from ${MOVED_OUT} where kept_minute is null
-    union all select id, minute as moment from quarantine where ${ofTable} and ${insideSql(periods, 'hour')}`;
-  await createEmpty(ledger, KEPT_ORIGINALS);
-  await ledger.run(
-    `insert into ${KEPT_ORIGINALS} by name
-     select duplicates.hour, duplicates.id, any_value(date_trunc('minute', kept.moment)) as minute
-     from duplicates
-     join (${kept} union all ${quarantined}) as kept
-       on kept.id = duplicates.id and kept.moment >= duplicates.hour and kept.moment < ${hourEndSql('duplicates.hour')}
-     where ${outside}
-     group by all`,
-  );
-  await ledger.run(
-    `delete from duplicates where ${outside}
-     and not exists (
-       select 1 from ${KEPT_ORIGINALS} as original where original.hour = duplicates.hour and original.id = duplicates.id)`,
-  );
-  await ledger.run(
-    `update duplicates set kept_minute = original.minute from ${KEPT_ORIGINALS} as original
-     where ${outside} and original.hour = duplicates.hour and original.id = duplicates.id`,
+     select ${sqlText(batch.tenant)}, ${sqlText(batch.table)}, make_timestamptz(hour * 3600000000), minute, minute, id, true, digest
+     from ${EXCESS_COPIES}`,
   );
 }
 

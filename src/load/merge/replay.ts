@@ -21,7 +21,8 @@ import { applyStage } from './merge.ts';
 import { createEmpty, createStage, REPLAYED_ROWS, STAGE, STAGED, STAGED_PAGES } from './merge-tables.ts';
 import { filterSql } from './quarantine.ts';
 import type { QuarantineFilter } from './quarantine.ts';
-import { dropStage, findExcessCopies, finiteNumbersSql } from './staging.ts';
+import { findExcessCopies } from './copies.ts';
+import { dropStage, finiteNumbersSql } from './staging.ts';
 
 /** A row cannot be judged again without its text, or without the windows of its page (an entry of an older version). */
 const REPLAYABLE = 'raw is not null and coalesce(windows, minute::varchar) is not null';

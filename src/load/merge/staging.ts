@@ -6,25 +6,16 @@ import type { Batch, LandedPage } from '../../model/page.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { Table } from '../../model/tables.ts';
 import { disarm } from '../../transform/disarm.ts';
-import { lakeName } from '../../transform/lake.ts';
 import { stageSql } from '../../transform/stage.ts';
-import { asBigInt, asCount, asOptional, asText } from '../ledger/cells.ts';
+import { asCount, asOptional, asText } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import { dropFileFingerprints } from '../store/file-fingerprints.ts';
 import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { WORK_FOLDER } from '../../model/data-dir.ts';
-import {
-  createEmpty,
-  createStage,
-  dropMergeTables,
-  EXCESS_COPIES,
-  REPEATED_IDS,
-  STAGE,
-  STAGED,
-} from './merge-tables.ts';
+import { createStage, dropMergeTables, STAGE, STAGED } from './merge-tables.ts';
+import { findExcessCopies } from './copies.ts';
 import { profileOf } from '../ledger/profile.ts';
-import { DAY_MICROSECONDS, contentHashSql, hourNumberSql, unitNumberSql } from '../ledger/sql.ts';
 
 /** From this size of a batch's pages on, memory is given back to the system before and after staging. */
 const LARGE_BYTES = 8 << 20;
@@ -66,43 +57,6 @@ export async function stageBatch(
   const quarantined = await checkPages(ledger, batch, landed, substitutes);
   if (isLarge) await ledger.release();
   return { days: await findExcessCopies(ledger, table), quarantined, pin };
-}
-
-/** Fills EXCESS_COPIES from STAGED. Returns the other rows that can be loaded by UTC day, as the day's number since 1970. */
-export async function findExcessCopies(ledger: Ledger, table: Table): Promise<ReadonlyMap<bigint, number>> {
-  const id = lakeName(table, table.id);
-  await createEmpty(ledger, REPEATED_IDS);
-  await ledger.run(
-    `insert into ${REPEATED_IDS}
-     select ${hourNumberSql()} as hour, "${id}" as id from ${STAGED} where reason is null group by all having count(*) > 1`,
-  );
-  const repeated = await ledger.row(`select count(*) as n from ${REPEATED_IDS}`, { n: asCount });
-  // The window function sees only repeated ids: over all rows it would take as long as the rest of staging.
-  if (repeated.n > 0) {
-    const order = [`"timestamp"`, ...table.columns.map((column) => `"${column.lake}"::varchar`)].join(', ');
-    await ledger.run(
-      `insert into ${EXCESS_COPIES}
-       select row_id, hour, id, date_trunc('minute', moment), ${DIGEST_COLUMN}, date_trunc('minute', kept_moment), content = kept_content
-       from (
-         select
-           staged.rowid as row_id, repeated.hour, repeated.id, "timestamp" as moment, ${DIGEST_COLUMN}, ${contentHashSql(table)} as content,
-           row_number() over copies as place,
-           first_value("timestamp") over copies as kept_moment,
-           first_value(${contentHashSql(table)}) over copies as kept_content
-         from ${STAGED} as staged
-         join ${REPEATED_IDS} as repeated on "${id}" = repeated.id and ${hourNumberSql()} = repeated.hour
-         where reason is null
-         window copies as (partition by repeated.hour, repeated.id order by ${order} rows between unbounded preceding and unbounded following)
-       )
-       where place > 1`,
-    );
-  }
-  const days = await ledger.rows(
-    `select ${unitNumberSql('"timestamp"', DAY_MICROSECONDS)} as day, count(*) as n
-     from ${STAGED} where reason is null and rowid not in (select row_id from ${EXCESS_COPIES}) group by 1`,
-    { day: asBigInt, n: asCount },
-  );
-  return new Map(days.map(({ day, n }) => [day, n]));
 }
 
 /** Statements after `stageSql`: a value that no double can hold, such as `1e400`, is no number; its text is kept. */

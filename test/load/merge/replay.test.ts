@@ -59,18 +59,26 @@ describe('replay', () => {
     expect(await replay(lake, 'replay-3')).toEqual([]);
   });
 
-  test('keeps the earlier row where the hour already has a row with the same id', async () => {
+  test('loads a row whose id the hour already has, and counts what is equal in every cell as a copy', async () => {
     await using lake = await scratchLake();
     const rows = [GOOD, event('later', '2026-07-03T10:40:00Z'), foreign('good'), foreign('later'), foreign('later')];
     await load(lake, DAY, rows);
     await compare(lake, rows);
     await updateProfile(lake.ledger, TENANT, { pinnedTenantId: 'T-0042' });
-    expect(await replay(lake)).toMatchObject([{ judged: 3, refused: 0 }]);
-    expect(await storedRows(lake.ledger, 'Events', TENANT, 'event_id, source_tenant_id')).toEqual([
-      { event_id: 'good', source_tenant_id: TENANT },
-      { event_id: 'later', source_tenant_id: 'T-0042' },
-    ]);
-    expect(await account(lake)).toEqual({ state: 'verified', lake: 2, copies: 3, quarantined: 0, proven: true });
+    await lake.ledger.run(`create temp table kept as select * from quarantine where id = 'good'`);
+    expect(await replay(lake)).toMatchObject([{ judged: 3, loaded: 2, copies: 1, refused: 0 }]);
+    const stored = await storedRows(lake.ledger, 'Events', TENANT, 'event_id, source_tenant_id');
+    expect(stored.map(({ event_id: id, source_tenant_id: tenant }) => `${String(id)} ${String(tenant)}`).sort()).toEqual([
+      `good ${TENANT}`,
+      'good T-0042',
+      `later ${TENANT}`,
+      'later T-0042',
+    ].sort()); // prettier-ignore
+    expect(await account(lake)).toEqual({ state: 'verified', lake: 4, copies: 1, quarantined: 0, proven: true });
+
+    await lake.ledger.run('insert into quarantine from kept');
+    expect(await replay(lake), 'a copy of a loaded row').toMatchObject([{ judged: 1, loaded: 0, copies: 1 }]);
+    expect(await storedRows(lake.ledger)).toHaveLength(4);
   });
 
   test('completes an hour with rows whose hour was unknown, when they pass today', async () => {

@@ -168,13 +168,18 @@ export function makeLines(
   chance: Chance,
   rawBytes: boolean,
 ): Line[] {
-  return Array.from({ length: count }, (_, index) => makeLine(table, index, chance, rawBytes));
+  const lines: Line[] = [];
+  for (let index = 0; index < count; index++) {
+    const copied = chance.happens(0.05) ? lines[chance.below(Math.max(1, index))] : undefined;
+    lines.push(copied ?? makeLine(table, index, chance, rawBytes));
+  }
+  return lines;
 }
 
 function makeLine(table: 'Events' | 'Metrics', index: number, chance: Chance, rawBytes: boolean): Line {
   const at = COLUMNS[table];
   const minute = chance.below(1440);
-  // Few ids in few hours, so that copies are common.
+  // Few ids in few hours, so that different rows often share an id.
   const id = `id-${chance.below(Math.max(10, index))}`;
   const hour = FROM + BigInt(Math.floor(minute / 60)) * HOUR;
   const clock = `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`;

@@ -26,7 +26,8 @@ import { diskFault, watchedFiles, type Operation } from './disk.ts';
 import { compareWithModel } from './judge.ts';
 import { lineOf, SourceModel, type ModelRow } from './model.ts';
 import { runProcess, type Kill } from './process.ts';
-import { FAULTS, PROPERTIES, SHAPES, type Step } from './steps.ts';
+import { changeInPlace, newRow, repeatedRow } from './rows.ts';
+import { FAULTS, SHAPES, type Step } from './steps.ts';
 
 const START = Date.parse('2026-11-10T12:00:00Z');
 const DAY_MS = 86_400_000;
@@ -113,6 +114,12 @@ class History {
         await this.#sandbox.apply({ action: 'erase', table: step.table, tenant: 'demo', ids: [id] });
         break;
       }
+      case 'change in place':
+        await this.#change(step);
+        break;
+      case 'clock jump':
+        await this.#jump(step.hours);
+        break;
       case 'drift':
         this.#shape = SHAPES[step.shape];
         break;
@@ -201,9 +208,7 @@ class History {
   }
 
   #newRow(ms: number, kind: number): ModelRow {
-    const id = kind === 7 ? undefined : `00000000-0000-4000-8000-${(++this.#ids).toString(16).padStart(12, '0')}`;
-    const properties = PROPERTIES[kind % PROPERTIES.length] ?? '{}';
-    return { id, timestamp: `${new Date(ms).toISOString().slice(0, 19)}Z`, properties, ...this.#shape };
+    return newRow(++this.#ids, ms, kind, this.#shape);
   }
 
   async #insert(table: TableName, ...added: readonly ModelRow[]): Promise<void> {
@@ -218,17 +223,34 @@ class History {
       index,
     );
     if (!row) return;
-    const hour = row.timestamp.slice(0, 14);
-    const hourAway = new Date(Date.parse(row.timestamp) + 3_600_000).toISOString();
-    const again: Record<typeof how, Partial<ModelRow>> = {
-      copy: {},
-      content: { properties: '{"changed":true}' },
-      minute: { timestamp: `${hour}${String(index % 60).padStart(2, '0')}:00Z` },
-      hour: { timestamp: `${hourAway.slice(0, 19)}Z` },
-    };
     // Logs keep out of the hours that the source is forgetting just now.
     if (how === 'hour' && table === 'Logs') return;
-    await this.#insert(table, { ...row, ...again[how] });
+    await this.#insert(table, repeatedRow(row, index, how));
+  }
+
+  /** A row changes under its id. */
+  async #change({ table, pick: index, what }: Extract<Step, { do: 'change in place' }>): Promise<void> {
+    const row = pick(
+      this.#model.rows(table).filter(({ id }) => id !== undefined),
+      index,
+    );
+    if (row?.id === undefined) return;
+    const rows = this.#model
+      .change(table, row, changeInPlace(row, index, what))
+      .map((changed) => lineOf(table, changed));
+    await this.#sandbox.apply({ action: 'erase', table, tenant: 'demo', ids: [row.id] });
+    await this.#sandbox.apply({ action: 'rows', table, tenant: 'demo', rows });
+  }
+
+  /** The source's clock is ahead for one run. */
+  async #jump(hours: number): Promise<void> {
+    const edge = this.#nowMs - 45 * DAY_MS;
+    const expires = ({ timestamp }: ModelRow): boolean => Date.parse(timestamp) < edge + (hours + 1) * 3_600_000;
+    // A run that takes rows for expired which are not leaves them as they are: the model cannot say which.
+    if (this.#model.rows('Logs').some(expires)) return;
+    await this.#sandbox.apply({ action: 'clock', set: new Date(this.#nowMs + hours * 3_600_000).toISOString() });
+    await this.#run({});
+    await this.#sandbox.apply({ action: 'clock', set: new Date(this.#nowMs).toISOString() });
   }
 
   get #values() {

@@ -28,19 +28,17 @@ export async function compareWithModel(dataDir: string, model: SourceModel): Pro
       const lake = new Map<string, string>();
       for (const row of await rows(
         `select ${id} || ' ' || strftime("timestamp", '%Y-%m-%dT%H') as key,
-           concat_ws(' ', strftime("timestamp", '%Y-%m-%dT%H:%M:%SZ'), properties::varchar, ${more}) as content
+           concat_ws(' ', strftime("timestamp", '%Y-%m-%dT%H:%M:%SZ'), ${id}, properties::varchar, ${more}) as content
          from ${TABLES[name].lakeName}`,
       )) {
-        const key = String(row['key']);
-        if (lake.has(key)) faults.push(`${name}: doubled ${key}`);
-        lake.set(key, String(row['content']));
+        const content = String(row['content']);
+        if (lake.has(content)) faults.push(`${name}: doubled ${content}`);
+        lake.set(content, String(row['key']));
       }
-      for (const [key, content] of expected.rows) {
-        if (lake.get(key) !== content && !isUnsure(key))
-          faults.push(`${name}: ${lake.has(key) ? `differs: ${lake.get(key)} is not ${content}` : `lost ${key}`}`);
-      }
-      for (const key of lake.keys())
-        if (!expected.rows.has(key) && !isUnsure(key)) faults.push(`${name}: too much: ${key}`);
+      for (const [content, key] of expected.rows)
+        if (!lake.has(content) && !isUnsure(key)) faults.push(`${name}: lost ${content}`);
+      for (const [content, key] of lake)
+        if (!expected.rows.has(content) && !isUnsure(key)) faults.push(`${name}: too much: ${content}`);
       const [sums] = await rows(
         `select coalesce(sum(duplicate_rows), 0)::integer as duplicates, coalesce(sum(quarantined_rows), 0)::integer as quarantined,
            count(*) filter (where state in ('partial', 'unchecked'))::integer as unproven

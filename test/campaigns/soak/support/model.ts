@@ -15,7 +15,7 @@ export interface ModelRow {
 }
 
 export interface Expected {
-  /** `id hour` → `timestamp properties type` (and a metric's value) of the copy that the lake keeps. */
+  /** Each row as text, all cells of it, with its `id hour`. Rows that are equal in every cell are one row. */
   readonly rows: ReadonlyMap<string, string>;
   readonly duplicates: number;
   readonly quarantined: number;
@@ -26,11 +26,11 @@ const LOGS_DAYS = 45;
 
 export class SourceModel {
   readonly #rows = new Map<TableName, ModelRow[]>();
-  /** Logs that the source forgot after they were loaded, by what the lake must go on showing. */
+  /** Logs that the source forgot after they were loaded: what the lake must go on showing. */
   readonly #forgotten = new Map<string, string>();
-  /** Logs that were forgotten before it was certain that they had been loaded: both are right. */
+  /** `id hour` of Logs that were forgotten before it was certain that they had been loaded: both are right. */
   readonly unsure = new Set<string>();
-  /** Logs of which some were erased since: the lake may or may not have followed when they are forgotten. */
+  /** `id hour` of Logs that may have been erased since: the lake may or may not have followed when they are forgotten. */
   readonly #erasing = new Set<string>();
   /** Logs as they were when a run had last proven everything. */
   #proven: ReadonlyMap<string, string> = new Map();
@@ -47,11 +47,19 @@ export class SourceModel {
   }
 
   erase(table: TableName, id: string): void {
-    if (table === 'Logs') for (const key of this.expected(table).rows.keys()) this.#erasing.add(key);
+    if (table === 'Logs') for (const key of this.expected(table).rows.values()) this.#erasing.add(key);
     this.#rows.set(
       table,
       this.rows(table).filter((row) => row.id !== id),
     );
+  }
+
+  /** Changes one row in place; returns all rows of its id. */
+  change(table: TableName, row: ModelRow, changes: Partial<ModelRow>): readonly ModelRow[] {
+    const rows = this.rows(table).map((other) => (other === row ? { ...row, ...changes } : other));
+    if (row.id !== undefined) this.erase(table, row.id);
+    this.#rows.set(table, rows);
+    return rows.filter(({ id }) => id === row.id);
   }
 
   /** A run has ended without a fault: what it could see is in the lake. */
@@ -65,14 +73,17 @@ export class SourceModel {
     const edge = nowMs - LOGS_DAYS * 86_400_000;
     const going = this.rows('Logs').filter(({ timestamp }) => Date.parse(timestamp) < edge);
     for (const row of going) if (row.id !== undefined) this.unsure.add(keyOf(row));
-    for (const [key, text] of this.#proven) {
+    const { rows } = this.expected('Logs');
+    for (const [text, key] of this.#proven) {
       if (Date.parse(text.slice(0, 20)) >= edge) continue;
-      if (this.#erasing.has(key) || this.expected('Logs').rows.get(key) !== text) this.unsure.add(key);
-      else {
-        this.#forgotten.set(key, text);
-        this.unsure.delete(key);
-      }
+      if (this.#erasing.has(key) || !rows.has(text)) this.unsure.add(key);
+      else this.#forgotten.set(text, key);
     }
+    // Rows that were loaded are certain again, unless others of the same id and hour are not.
+    const certain = new Set(this.#forgotten.values());
+    for (const row of going)
+      if (row.id !== undefined && !this.#proven.has(textOf('Logs', row))) certain.delete(keyOf(row));
+    for (const key of certain) if (!this.#erasing.has(key)) this.unsure.delete(key);
     this.hasForgotten ||= going.length > 0;
     this.#rows.set(
       'Logs',
@@ -82,7 +93,7 @@ export class SourceModel {
 
   /** A file of Logs was damaged: what the source has forgotten may be gone with it. */
   lostLogs(): void {
-    for (const key of this.#forgotten.keys()) this.unsure.add(key);
+    for (const key of this.#forgotten.values()) this.unsure.add(key);
     this.#forgotten.clear();
     this.#proven = new Map();
   }
@@ -95,13 +106,9 @@ export class SourceModel {
         quarantined++;
         continue;
       }
-      const key = keyOf(row);
-      const { type = 't', value = '1.0' } = row;
-      const text = `${row.timestamp} ${row.properties} ${type}${table === 'Metrics' ? ` ${value}` : ''}`;
-      const kept = rows.get(key);
-      if (kept !== undefined) duplicates++;
-      // The earliest, then the smallest content: as text both compare alike here.
-      if (kept === undefined || text < kept) rows.set(key, text);
+      const text = textOf(table, row);
+      if (rows.has(text)) duplicates++;
+      rows.set(text, keyOf(row));
     }
     return { rows, duplicates, quarantined };
   }
@@ -114,6 +121,10 @@ export function lineOf(table: TableName, { id, timestamp, properties, type = 't'
   cells.push(`"${typeColumn}":${JSON.stringify(type)}`, `"properties":${properties}`);
   if (table === 'Metrics') cells.push(`"value":${value}`);
   return `{${cells.join(',')}}`;
+}
+
+function textOf(table: TableName, { id = '', timestamp, properties, type = 't', value = '1.0' }: ModelRow): string {
+  return `${timestamp} ${id} ${properties} ${type}${table === 'Metrics' ? ` ${value}` : ''}`;
 }
 
 function keyOf({ id = '', timestamp }: ModelRow): string {

@@ -39,6 +39,33 @@ export const FAULTS = [
     reply: { kind: 'duplicate-rows' as const },
   }),
   (after: number) => ({ match: { kind: 'page' as const }, after, times: 2, reply: { kind: 'too-large' as const } }),
+  (after: number) => ({ after, times: 1, reply: { kind: 'status' as const, status: 402 } }),
+  (after: number) => ({ after, times: 1, reply: { kind: 'status' as const, status: 530 } }),
+  (after: number) => ({
+    after,
+    times: 1,
+    reply: { kind: 'status' as const, status: 500, detail: 'Semantic error: SEM0100' },
+  }),
+  (after: number) => ({ after, times: 1, reply: { kind: 'top-level-error' as const } }),
+  (after: number) => ({
+    match: { kind: 'page' as const },
+    after,
+    times: 1,
+    reply: { kind: 'silent-truncation' as const, rows: 0 },
+  }),
+  (after: number) => ({
+    match: { kind: 'summary' as const },
+    after,
+    times: 1,
+    reply: { kind: 'silent-truncation' as const, rows: 0 },
+  }),
+  (after: number) => ({ after, times: 3, reply: { kind: 'silent-truncation' as const, rows: 2 } }),
+  (after: number) => ({
+    match: { kind: 'page' as const },
+    after,
+    times: 1,
+    reply: { kind: 'altered-text' as const },
+  }),
 ];
 
 /** What may happen. Numbers are taken modulo what there is. */
@@ -47,6 +74,8 @@ export type Step =
   | { do: 'fresh'; table: 'Events' | 'Metrics'; minutes: number }
   | { do: 'repeat'; table: TableName; pick: number; how: 'copy' | 'content' | 'minute' | 'hour' }
   | { do: 'erase'; table: TableName; pick: number }
+  | { do: 'change in place'; table: TableName; pick: number; what: 'properties' | 'type' | 'time' }
+  | { do: 'clock jump'; hours: number }
   | { do: 'drift'; shape: number }
   | { do: 'clock'; days: number; minutes: number }
   | { do: 'machine clock'; hours: number }
@@ -67,7 +96,7 @@ const table = fc.constantFrom(...TABLE_NAMES);
 const nat = (max: number): fc.Arbitrary<number> => fc.integer({ min: 0, max });
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('insert' as const), table, days: nat(3), hour: nat(3), second: nat(3599), kind: nat(7), rows: fc.integer({ min: 1, max: 30 }) }) }, // prettier-ignore
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('insert' as const), table, days: nat(3), hour: nat(3), second: nat(3599), kind: nat(8), rows: fc.integer({ min: 1, max: 30 }) }) }, // prettier-ignore
   {
     weight: 1,
     arbitrary: fc.record({
@@ -78,6 +107,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('repeat' as const), table, pick: nat(999), how: fc.constantFrom('copy' as const, 'content' as const, 'minute' as const, 'hour' as const) }) }, // prettier-ignore
   { weight: 2, arbitrary: fc.record({ do: fc.constant('erase' as const), table, pick: nat(999) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('change in place' as const), table, pick: nat(999), what: fc.constantFrom('properties' as const, 'type' as const, 'time' as const) }) }, // prettier-ignore
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('clock jump' as const), hours: fc.integer({ min: 1, max: 5 }) }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -94,7 +128,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       hours: fc.constantFrom(-9000, -26, -1, 0, 1, 50),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('faults' as const), kind: nat(6), after: nat(4) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('faults' as const), kind: nat(14), after: nat(4) }) },
   {
     weight: 4,
     arbitrary: fc.record({ do: fc.constant('run' as const), deep: fc.boolean(), allowDeletes: fc.boolean() }),
