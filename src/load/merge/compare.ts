@@ -19,7 +19,15 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { EXCESS_COPIES, MOVED_OUT, STAGED } from './merge-tables.ts';
 import { dayPeriod } from '../../model/period.ts';
 import type { Period } from '../../model/period.ts';
-import { contentHashSql, digestedSql, hourNumberSql, insideSql, instantSql, tableFilterSql } from '../ledger/sql.ts';
+import {
+  contentHashSql,
+  dayOfHourSql,
+  digestedSql,
+  hourNumberSql,
+  insideSql,
+  instantSql,
+  tableFilterSql,
+} from '../ledger/sql.ts';
 
 /** The rows of one period that a batch touches, and the generation that holds the period now. */
 export interface Unit {

@@ -7,7 +7,7 @@
  * killed too.
  */
 import { cpSync, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -22,12 +22,13 @@ import { systemRuntime, type Runtime } from '../../../../src/kernel/runtime.ts';
 import { startSandbox, type Sandbox } from '../../../../sandbox/sandbox.ts';
 import { TABLE_NAMES, type TableName } from '../../../../src/model/tables.ts';
 import { skippedTime } from '../../../pipeline/support/world.ts';
+import { damage, STORED, type Damage } from './damage.ts';
 import { diskFault, watchedFiles, type Operation } from './disk.ts';
 import { compareWithModel } from './judge.ts';
 import { lineOf, SourceModel, type ModelRow } from './model.ts';
 import { runProcess, type Kill } from './process.ts';
 import { changeInPlace, newRow, repeatedRow } from './rows.ts';
-import { FAULTS, SHAPES, type Step } from './steps.ts';
+import { FAULTS, SETTINGS, SHAPES, type Step } from './steps.ts';
 
 const START = Date.parse('2026-11-10T12:00:00Z');
 const DAY_MS = 86_400_000;
@@ -254,19 +255,7 @@ class History {
   }
 
   get #values() {
-    return {
-      baseUrl: this.#sandbox.url,
-      dataDir: this.#dataDir,
-      callsPerMinute: 0,
-      tenants: [{ id: 'demo', apiKey: { env: 'KEY' } }],
-      page: { maxRows: 25 },
-      deletes: { maxShare: 0.5, minRows: 4 },
-      quarantine: { maxShare: 1 },
-      // Marts are recovered in kills.test.ts; here they would be a fifth of all work.
-      lake: { keepHours: 0, marts: false },
-      engine: { threads: 1 },
-      http: { attempts: 3 },
-    };
+    return { ...SETTINGS, baseUrl: this.#sandbox.url, dataDir: this.#dataDir };
   }
 
   get #env() {
@@ -382,28 +371,16 @@ class History {
     return this.#runtime(watchedFiles(this.#dataDir, { before }));
   }
 
-  async #damage(what: number, index: number): Promise<void> {
-    const names = existsSync(this.#dataDir) ? (await readdir(this.#dataDir, { recursive: true })).sort() : [];
-    const below = (pattern: RegExp): string[] => names.filter((name) => pattern.test(name));
-    const generations = below(/^store.*\.parquet$/);
-    const wanted = [generations, generations, generations, below(/^landing.*\.ndjson$/), below(/^insights\.duckdb$/), below(/^manifest\.json$/), below(/^state\.duckdb$/)]; // prettier-ignore
-    const name = pick(wanted[what] ?? [], index);
+  async #damage(what: Damage, index: number): Promise<void> {
+    const name = await damage(this.#dataDir, what, index);
     if (name === undefined) return;
-    const path = join(this.#dataDir, name);
     if (what <= 2 && name.includes('logs')) this.#model.lostLogs();
-    const bytes = await readFile(path);
-    if (what === 0 || what >= 4) await rm(path);
-    else if (what === 1 || what === 3) await truncate(path, Math.floor((bytes.length * (index % 100)) / 100));
-    else {
-      const place = index % bytes.length;
-      bytes.writeUInt8(bytes.readUInt8(place) ^ (1 << (index % 8)), place);
-      await writeFile(path, bytes);
-      await this.#verify(true);
-    }
+    if (what === 2) await this.#verify(true);
     // Without a ledger there is one way on.
     if (what === 6) {
-      await rm(`${path}.wal`, { force: true });
-      if (generations.length > 0) await repairLake(this.#config(), this.#runtime());
+      await rm(join(this.#dataDir, `${name}.wal`), { force: true });
+      const names = await readdir(this.#dataDir, { recursive: true });
+      if (names.some((other) => STORED.test(other))) await repairLake(this.#config(), this.#runtime());
     }
     this.#count(`damage ${what}`);
   }
