@@ -34,6 +34,7 @@ const MUTANTS = [
   ['older history not compared again', 'src/pipeline/history.ts', 'if (rotationDays === 0 || ', 'if (rotationDays >= 0 || ', 'test/pipeline/rotation.test.ts'],
   ['the centuries after an old default recorded', 'src/pipeline/recorded.ts', 'if (first - hour > LONGEST_GAP) break;', '', 'test/pipeline/recorded.test.ts'],
   ['rows without a possible time fetched only once', 'src/pipeline/timeless.ts', "return key !== (timeless?.[table] ?? '');", 'return key !== "" && timeless?.[table] === undefined;', 'test/pipeline/times.test.ts'],
+  ['late rows with old defaults not found', 'src/pipeline/sync-table.ts', '? { early: DEFAULTS_END } : {}', '? {} : {}', 'test/pipeline/times.test.ts'],
   ['the hour before 1970 taken for the first of 1970', 'src/load/ledger/sql.ts', 'const first = DAYS_BEFORE_1970 * DAY_MICROSECONDS;', 'const first = 0 * DAYS_BEFORE_1970;', 'test/pipeline/times.test.ts'],
   ['old files removed at once', 'src/load/publish/publish.ts', 'Math.trunc(ledger.settings.keepHours * 3600)', '0', 'test/load/publish/publish.test.ts'],
   ['redirects followed', 'src/extract/source/call.ts', "redirect: 'manual'", "redirect: 'follow'", 'test/extract/source/client.test.ts'],

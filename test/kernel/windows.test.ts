@@ -1,7 +1,15 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Window } from '../../src/kernel/instant.ts';
-import { contains, intersection, joinWindows, overlaps, subtract, totalLength } from '../../src/kernel/windows.ts';
+import {
+  contains,
+  intersection,
+  isInside,
+  joinWindows,
+  overlaps,
+  subtract,
+  totalLength,
+} from '../../src/kernel/windows.ts';
 
 const window = fc
   .tuple(fc.bigInt({ min: 0n, max: 40n }), fc.bigInt({ min: 1n, max: 10n }))
@@ -21,6 +29,16 @@ describe('windows behave as sets of ticks', () => {
         expect(ticksOf(joined)).toEqual(ticksOf(list));
         expect(totalLength(joined)).toBe(BigInt(ticksOf(list).length));
         expect(joined.slice(1).every(({ from }, k) => (joined[k]?.to ?? from) < from)).toBe(true);
+      }),
+      { seed: 31 },
+    );
+  });
+
+  test('an instant is inside a sorted list if one of its windows contains it', () => {
+    fc.assert(
+      fc.property(windows, (list) => {
+        const sorted = joinWindows(list);
+        expect(TICKS.filter((tick) => isInside(sorted, tick))).toEqual(ticksOf(list));
       }),
       { seed: 31 },
     );

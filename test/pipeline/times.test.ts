@@ -164,7 +164,7 @@ describe('rows without a possible time, in the future, and at old defaults', () 
     }
   });
 
-  it('at an old default are loaded by the next run, also if they come late', async () => {
+  it('at an old default are loaded by the next run, also if they come late', CAMPAIGN, async () => {
     await addRows(OLD.slice(0, 2));
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 2, inserted: 2, hours: { partial: 0 } });
     await addRows(OLD.slice(2));
