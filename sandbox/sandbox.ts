@@ -104,12 +104,16 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     throw new SandboxError(`now: "${options.now}" is not an instant.`, { hint: 'Write it as 2026-11-01T00:00:00Z.' });
   }
   const clock = createClock({ ...(start === undefined ? {} : { start }), frozen: options.frozen ?? false });
-  const store = await openStore({
-    memory: options.memory ?? false,
-    memoryLimit: options.memoryLimit ?? '1GB',
-    // With few rows, coordinating threads costs more than it saves.
-    threads: options.rows !== undefined && options.rows <= FEW_ROWS ? 1 : undefined,
-  });
+  const { KQL_MACROS } = await import('./kql/macros.ts');
+  const store = await openStore(
+    {
+      memory: options.memory ?? false,
+      memoryLimit: options.memoryLimit ?? '1GB',
+      // With few rows, coordinating threads costs more than it saves.
+      threads: options.rows !== undefined && options.rows <= FEW_ROWS ? 1 : undefined,
+    },
+    KQL_MACROS,
+  );
   const log = createCallLog(options.calls);
   const servers: Server[] = [];
   let stopScenario = (): void => undefined;
@@ -123,7 +127,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   try {
     options.signal?.throwIfAborted();
     // The parser takes a second to load, while DuckDB loads the data.
-    const [compile] = await Promise.all([loadEngine(store), loadData(store, options, clock.now())]);
+    const [compile] = await Promise.all([loadEngine(), loadData(store, options, clock.now())]);
     options.signal?.throwIfAborted();
     // Loading takes a while. The sandbox's time starts when it begins to serve, so that runs are repeatable.
     if (start !== undefined) clock.set(start);
@@ -184,10 +188,9 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
   }
 }
 
-async function loadEngine(store: Store): Promise<Service['compile']> {
-  const [{ loadKql }, { KQL_MACROS }] = await Promise.all([import('./kql/compile.ts'), import('./kql/macros.ts')]);
-  await store.run(KQL_MACROS);
-  const compile = await loadKql();
+async function loadEngine(): Promise<Service['compile']> {
+  const { loadKql } = await import('./kql/compile.ts');
+  const compile = loadKql();
   // The first analysis takes a second. Doing it here keeps it out of the time of the first call.
   compile('print now()', { nowTicks: 0n, parameters: {}, relations: { Logs: '', Events: '', Metrics: '' } });
   return compile;

@@ -59,22 +59,20 @@ const CONNECTIONS = 4;
 
 export type Store = Awaited<ReturnType<typeof openStore>>;
 
-/** Opens an empty store. `close` (or `await using`) closes its connections and removes its files. */
-export async function openStore(options: StoreOptions = {}) {
+/**
+ * Opens an empty store. `definitions`: statements that create macros, which all queries may use. `close` (or `await using`) closes its
+ * connections and removes its files.
+ */
+export async function openStore(options: StoreOptions = {}, definitions = '') {
   await removeAbandoned();
   const folder = options.memory ? undefined : await mkdtemp(path.join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
-  const instance = await DuckDBInstance.create(folder ? path.join(folder, 'sandbox.duckdb') : ':memory:', {
-    memory_limit: options.memoryLimit ?? '1GB',
-    ...(folder ? { temp_directory: path.join(folder, 'spill') } : {}),
-    ...(options.threads === undefined ? {} : { threads: String(options.threads) }),
-    // A query must never try to download an extension.
-    autoinstall_known_extensions: 'false',
-    autoload_known_extensions: 'false',
-  });
+  const { connect, end } = folder
+    ? await ownInstance(folder, options, definitions)
+    : await partOfInstance(options, definitions);
   const tenants = new Set<string>();
   const idle: DuckDBConnection[] = [];
   const waiting: ((connection: DuckDBConnection) => void)[] = [];
-  for (let n = 0; n < CONNECTIONS; n++) idle.push(await instance.connect());
+  for (let n = 0; n < CONNECTIONS; n++) idle.push(await connect());
   const all = [...idle];
 
   let closing: Promise<void> | undefined;
@@ -113,7 +111,7 @@ export async function openStore(options: StoreOptions = {}) {
     await Promise.all(all.map(take));
     clearInterval(interrupting);
     for (const connection of all) connection.closeSync();
-    instance.closeSync();
+    await end();
     if (folder) await rm(folder, { recursive: true, force: true });
   }
   async function close(): Promise<void> {
@@ -256,6 +254,64 @@ export async function openStore(options: StoreOptions = {}) {
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** Where a store keeps its tables. */
+interface Place {
+  /** Opens a connection. */
+  readonly connect: () => Promise<DuckDBConnection>;
+  readonly end: () => Promise<void>;
+}
+
+async function ownInstance(folder: string, options: StoreOptions, definitions: string): Promise<Place> {
+  const spill = { temp_directory: path.join(folder, 'spill') };
+  const instance = await createInstance(path.join(folder, 'sandbox.duckdb'), options, spill, definitions);
+  return { connect: async () => instance.connect(), end: async () => instance.closeSync() };
+}
+
+/** Instances in memory, by their options. They stay open until the process ends. */
+const shared = new Map<string, Promise<DuckDBInstance>>();
+let parts = 0;
+
+/** A database in an instance that all stores in memory share: creating the macros takes longer than filling a small store. */
+async function partOfInstance(options: StoreOptions, definitions: string): Promise<Place> {
+  const key = JSON.stringify([options.memoryLimit, options.threads, definitions]);
+  const creating = shared.get(key) ?? createInstance(':memory:', options, {}, definitions);
+  shared.set(key, creating);
+  const instance = await creating;
+  const name = `sandbox${++parts}`;
+  const run = async (sql: string): Promise<void> => {
+    const connection = await instance.connect();
+    await connection.run(sql);
+    connection.closeSync();
+  };
+  await run(`attach ':memory:' as ${name}`);
+  const connect = async (): Promise<DuckDBConnection> => {
+    const connection = await instance.connect();
+    await connection.run(`set search_path = '${name}.main,memory.main'`);
+    return connection;
+  };
+  return { connect, end: async () => run(`detach ${name}`) };
+}
+
+async function createInstance(
+  file: string,
+  { memoryLimit = '1GB', threads }: StoreOptions,
+  more: Readonly<Record<string, string>>,
+  definitions: string,
+): Promise<DuckDBInstance> {
+  const instance = await DuckDBInstance.create(file, {
+    memory_limit: memoryLimit,
+    ...more,
+    ...(threads === undefined ? {} : { threads: String(threads) }),
+    // A query must never try to download an extension.
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+  });
+  const connection = await instance.connect();
+  if (definitions !== '') await connection.run(definitions);
+  connection.closeSync();
+  return instance;
 }
 
 /** An SQL identifier. */

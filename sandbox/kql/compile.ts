@@ -39,8 +39,8 @@ export interface CompiledQuery {
  * in the connection that executes the SQL. The compiler throws `KqlError` for queries that the engine would reject and for
  * constructs that have no translation here.
  */
-export async function loadKql(): Promise<(query: string, context: CompileContext) => CompiledQuery> {
-  const analyse = await loadLanguage();
+export function loadKql(): (query: string, context: CompileContext) => CompiledQuery {
+  const analyse = loadLanguage();
   return (query, context) => {
     const { query: text, instants } = withoutInstants(query);
     try {

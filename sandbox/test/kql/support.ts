@@ -36,7 +36,7 @@ export async function openEngine(setup = ''): Promise<Engine> {
     'create table "Metrics" ("metricId" varchar, "tenantId" varchar, "metricType" varchar, "value" varchar, "properties" varchar, "timestamp" bigint)',
   );
   if (setup !== '') await connection.run(setup);
-  const kql = await loadKql();
+  const kql = loadKql();
   const relations = { Logs: '"Logs"', Events: '"Events"', Metrics: '"Metrics"' };
   const compile = (query: string, context: Partial<CompileContext> = {}): CompiledQuery =>
     kql(query, { nowTicks: NOW_TICKS, parameters: {}, relations, ...context });
