@@ -223,6 +223,7 @@ def real_data(server: Server, cli: Path, folder: Path, source: Path) -> list[str
             tenant.set(table, [row for row in rows if row.tenant == name])
     program = Program(cli, folder, {
         "baseUrl": server.url, "dataDir": "./data", "callsPerMinute": 0, "tables": {"Logs": {"retentionDays": 36500}},
+        "lake": {"marts": False, "checks": False},
         "tenants": [{"id": name, "apiKey": {"env": "JUDGE_KEY"}} for name in names],
     })  # fmt: skip
     faults = []
