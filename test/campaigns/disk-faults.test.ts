@@ -278,7 +278,7 @@ describe('a lake that was damaged', () => {
     await expect(repairLake(world.config(), world.runtime)).rejects.toMatchObject({ failure: 'newerState' });
   });
 
-  it('the folder copied elsewhere is published again by a run there', async () => {
+  it('the folder copied elsewhere is published again by a run there', CAMPAIGN, async () => {
     const elsewhere = join(world.dataDir, '..', `${Date.now()}-copied`);
     try {
       await mkdir(elsewhere);

@@ -13,6 +13,7 @@ import { tableDeadlines } from '../../src/pipeline/deadlines.ts';
 import { systemRuntime } from '../../src/kernel/runtime.ts';
 import { writeLake } from '../support/lake.ts';
 import { openStage } from '../support/shell.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 let folder: string;
 beforeEach(async () => {
@@ -101,27 +102,31 @@ describe('hours at risk', () => {
     return lines.join('\n');
   };
 
-  it('are unverified hours of tables with a retention that the source forgets within three days', async () => {
-    await writeLake(folder, {
-      coverage: [
-        hours('2026-09-16T00:00:00Z', '2026-09-17T20:00:00Z', 'verified'),
-        hours('2026-09-17T20:00:00Z', '2026-09-17T21:00:00Z', 'partial'),
-        hours('2026-09-17T21:00:00Z', '2026-09-18T20:00:00Z', 'verified'),
-        hours('2026-09-18T20:00:00Z', '2026-09-18T21:00:00Z', 'partial'),
-        hours('2026-09-18T21:00:00Z', '2026-09-28T00:00:00Z', 'verified'),
-        hours('2026-09-28T00:00:00Z', '2026-09-28T01:00:00Z', 'partial'),
-        '2026-10-31T22:00:00Z | verified | logs',
-        '2026-09-17T20:00:00Z | partial  | events',
-      ].join('\n'),
-    });
-    // 45 days before this is 2026-09-16T12:00Z.
-    const found = await deadlines('2026-10-31T12:00:00Z');
-    expect(found.map(({ table, hoursAtRisk }) => [table, hoursAtRisk])).toEqual([
-      ['Events', 0],
-      ['Logs', 2],
-    ]);
-    expect(found[1]?.comparedUntil).toBe(Date.parse('2026-10-31T23:00:00Z') / 1000);
-  });
+  it(
+    'are unverified hours of tables with a retention that the source forgets within three days',
+    CAMPAIGN,
+    async () => {
+      await writeLake(folder, {
+        coverage: [
+          hours('2026-09-16T00:00:00Z', '2026-09-17T20:00:00Z', 'verified'),
+          hours('2026-09-17T20:00:00Z', '2026-09-17T21:00:00Z', 'partial'),
+          hours('2026-09-17T21:00:00Z', '2026-09-18T20:00:00Z', 'verified'),
+          hours('2026-09-18T20:00:00Z', '2026-09-18T21:00:00Z', 'partial'),
+          hours('2026-09-18T21:00:00Z', '2026-09-28T00:00:00Z', 'verified'),
+          hours('2026-09-28T00:00:00Z', '2026-09-28T01:00:00Z', 'partial'),
+          '2026-10-31T22:00:00Z | verified | logs',
+          '2026-09-17T20:00:00Z | partial  | events',
+        ].join('\n'),
+      });
+      // 45 days before this is 2026-09-16T12:00Z.
+      const found = await deadlines('2026-10-31T12:00:00Z');
+      expect(found.map(({ table, hoursAtRisk }) => [table, hoursAtRisk])).toEqual([
+        ['Events', 0],
+        ['Logs', 2],
+      ]);
+      expect(found[1]?.comparedUntil).toBe(Date.parse('2026-10-31T23:00:00Z') / 1000);
+    },
+  );
 
   it('are also hours that were never compared: between two ranges, and after the last one', async () => {
     await writeLake(folder, {

@@ -181,7 +181,7 @@ describe('a comparison that finds nothing at the source', () => {
     expect((await world.run(EVENTS)).exitCode).toBe(EXIT.ok);
   });
 
-  it('is refused for a lake of eight rows too', async () => {
+  it('is refused for a lake of eight rows too', CAMPAIGN, async () => {
     await using small = await openWorld({ rows: 1, days: 1, now: SOURCE.now, frozen: true });
     await small.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
     for (let n = 1; n <= 8; n++) await addRow(small, n);

@@ -60,7 +60,7 @@ describe('a page that is refused whole', () => {
       },
     );
 
-  it('when every page is refused, the run stops after a few of them', async () => {
+  it('when every page is refused, the run stops after a few of them', CAMPAIGN, async () => {
     await using world = await openWorld(sandbox);
     await orderFaults(sandbox, [{ ...BAD, match: { table: 'Events', kind: 'page' } }]);
     const before = sandbox.calls.length;

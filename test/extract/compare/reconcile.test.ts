@@ -7,6 +7,7 @@ import { DAY, HOUR, MINUTE, floorTo, parseInstant } from '../../../src/kernel/in
 import type { Instant } from '../../../src/kernel/instant.ts';
 import { fingerprintOf, NOW, sources } from '../support/source.ts';
 import type { Source } from '../support/source.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const start = sources();
 const now = parseInstant(NOW) ?? 0n;
@@ -202,7 +203,7 @@ describe('without checksums', () => {
     expect((await readSource(refusing.client, { ...everything, lastGrade: 'none' })).calls).toBe(3);
   });
 
-  test('any other failure is thrown: it says nothing about the functions', async () => {
+  test('any other failure is thrown: it says nothing about the functions', CAMPAIGN, async () => {
     for (const status of [400, 402, 405, 409, 410, 415, 422, 451, 501, 505, 508]) {
       const failing = await start({ rows: 1, days: 1, faults: [{ times: null, reply: { kind: 'status', status } }] });
       await expect(readSource(failing.client, everything)).rejects.toMatchObject({ reason: 'unusable' });

@@ -115,7 +115,7 @@ test('a cap that was learnt from refusals is given up when a larger page is answ
   expect(fetched.caps).toEqual(WIDE);
 });
 
-test('copies of one row are read even if there are more of them than a learnt cap allows', async () => {
+test('copies of one row are read even if there are more of them than a learnt cap allows', CAMPAIGN, async () => {
   const source = await sourceOf(numbers(25).map(() => row(7, 1)));
   const windows = [{ from: FROM + 7n * SECOND, to: FROM + 8n * SECOND }];
   const fetched = await fetchPages(source, [page(undefined, { windows })], {

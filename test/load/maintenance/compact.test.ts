@@ -82,7 +82,7 @@ describe('compacting a closed month of small days', () => {
     expect(await compactMonths(lake.ledger, { run: 'r', at: LATER })).toMatchObject({ months: 1 });
   });
 
-  test('gives a file that repair uses instead of its days where both are there', async () => {
+  test('gives a file that repair uses instead of its days where both are there', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await settled(lake);
     await compactMonths(lake.ledger, { run: 'r', at: LATER });

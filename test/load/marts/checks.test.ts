@@ -75,7 +75,7 @@ describe('checks after a load', () => {
     ]);
   });
 
-  test('do not run when nothing is new, and their last results remain', async () => {
+  test('do not run when nothing is new, and their last results remain', CAMPAIGN, async () => {
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
     expect((await published('r1')).reported).toEqual([['unknown_type', TENANT, 1, 1]]);
     const before = await query('from check_results');

@@ -124,7 +124,7 @@ describe('replay', () => {
     expect(await stored(lake)).toEqual(['good', 'a']);
   });
 
-  test('continues after a kill when it is run again', async () => {
+  test('continues after a kill when it is run again', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     const rows = [GOOD, foreign('a'), foreign('b')];
     await load(lake, DAY, rows);
@@ -215,7 +215,7 @@ describe('pinning another tenant id', () => {
     expect(await storedRows(lake.ledger)).toEqual(wrong);
   });
 
-  test('does the same for metric values of every JSON type', async () => {
+  test('does the same for metric values of every JSON type', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     const values = ['[1]', '[-0.0]', '["1"]', '["é\\n\\"]"]', '[{"a":[1.0,null]}]', '[[]]', '[null]', '[true]', '', 'x[', '[123456789012345678901234567890]']; // prettier-ignore
     const rows = values.map((value, k) => metric(`m${k}`, `2026-07-03T10:00:${10 + k}Z`, value));

@@ -169,7 +169,7 @@ describe('a snapshot', () => {
     ]);
   });
 
-  test('stays readable for a reader that has it open while newer ones are published', async () => {
+  test('stays readable for a reader that has it open while newer ones are published', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -187,7 +187,7 @@ describe('a snapshot', () => {
     }
   });
 
-  test('keeps superseded files for the grace period, then removes them with all erased rows', async () => {
+  test('keeps superseded files for the grace period, then removes them with all erased rows', CAMPAIGN, async () => {
     await using lake = await scratchLake({ keepHours: 24 });
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });

@@ -122,7 +122,7 @@ describe('a view per type', () => {
     },
   );
 
-  test('never takes the name of another table, view or macro of the catalogue', async () => {
+  test('never takes the name of another table, view or macro of the catalogue', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [of('facts', 'a', { a: 1 })]);
     await load(lake, DAY, [metric('m', '2026-07-03T10:00:00Z', '[1]', { type: 'values' })], { table: 'Metrics' });

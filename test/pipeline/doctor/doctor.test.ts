@@ -77,7 +77,7 @@ describe('doctor on an endpoint', () => {
     expect(events).toMatchObject({ outcome: 'verified', splits: 0 });
   });
 
-  it('drops a row cap that runs had learnt when a whole page arrives, and says so', async () => {
+  it('drops a row cap that runs had learnt when a whole page arrives, and says so', CAMPAIGN, async () => {
     await examine({});
     const config = world.config({ page: { maxRows: 5000 } });
     const now = (): number => Date.parse(SOURCE.now);
@@ -100,7 +100,7 @@ describe('doctor on an endpoint', () => {
     expect(await capsOf()).toBe('the source has not shown a lower limit than configured');
   });
 
-  it("measures how long rows are kept by the source's clock, not by this machine's", async () => {
+  it("measures how long rows are kept by the source's clock, not by this machine's", CAMPAIGN, async () => {
     const ahead = { now: () => Date.parse(SOURCE.now) + 100 * 86_400_000 };
     const report = await examine({ days: 40 }, { handles: ahead });
     expect(checkOf(report, 'rows of Logs').hint).toBeUndefined();
