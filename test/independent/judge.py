@@ -225,7 +225,7 @@ def real_data(server: Server, cli: Path, folder: Path, source: Path) -> list[str
         "baseUrl": server.url, "dataDir": "./data", "callsPerMinute": 0, "tables": {"Logs": {"retentionDays": 36500}},
         "lake": {"marts": False, "checks": False},
         "tenants": [{"id": name, "apiKey": {"env": "JUDGE_KEY"}} for name in names],
-    })  # fmt: skip
+    }, limit=1800)  # fmt: skip
     faults = []
     code, _ = program("run", "--json", "--quiet", shift=shift)
     if code != 0:

@@ -104,6 +104,11 @@ def ids() -> list[Case]:
             rows[at] = replace(rows[at], id=id)
         return rows
 
+    def among(case: Case) -> list[Row]:
+        rows = case.spread()
+        rows[3] = replace(rows[3], id=None, ticks=rows[0].ticks + 5)
+        return rows
+
     def hashed(tenant: Tenant, case: Case) -> None:
         tenant.engine.hash_of_nothing(False)
 
@@ -120,6 +125,9 @@ def ids() -> list[Case]:
         Case("null-ids", "null and empty ids, hash_md5('') is ''", nulls,
              [Step(check=both(grades, counted)), NOTHING_NEW, Step(add(HOUR), counted)],
              expected_failure="The run takes the sums 0 of an hour that holds only a null id for a rejected proof, and compares by count."),
+        Case("null-id-among-others", "a null id in an hour with other rows, hash_md5('') is ''", among,
+             [Step(check=grades), NOTHING_NEW, Step(add(HOUR))],
+             expected_failure="The program counts the MD5 of an empty text for the null id, the source counts nothing: the hour stays partial."),
         Case("null-ids-hashed", "null and empty ids, hash_md5('') is a hash", nulls,
              [Step(hashed, both(grades, counted)), NOTHING_NEW, Step(add(HOUR), counted)]),
         Case("foreign-row", "a row of another tenant", foreign, [Step(check=grades), NOTHING_NEW]),
