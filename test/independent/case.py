@@ -26,7 +26,6 @@ class Result:
     report: dict
     hours: dict[int, Hour]
     held: list[tuple]
-    status: dict
     calls: int
 
     @property

@@ -92,8 +92,6 @@ def judge_group(cases: list[Case], server: Server, cli: Path, folder: Path, bega
         started = datetime.now(UTC) + shift
         try:
             code, report = program("run", "--json", "--quiet", "--tenant", *[case.name for case in live], shift=shift)
-            asked = any(case.alone for case in live)
-            status = program("status", "--json", shift=shift)[1] if asked else {}
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             for case in live:
                 case.faults.append(f"run {at + 1}: {str(error)[-300:]}")
@@ -102,14 +100,13 @@ def judge_group(cases: list[Case], server: Server, cli: Path, folder: Path, bega
             live[0].faults.append(f"run {at + 1}: exit code {code}, the report says {report.get('exitCode')}")
         lake = Lake(folder / "data")
         tables = {entry["tenant"]: entry for entry in report.get("tables", [])}
-        known = {entry["tenant"]: entry for entry in status.get("tables", [])}
         for case in live:
-            for fault in check(case, at, server, lake, tables.get(case.name), known.get(case.name, {}), started, proven):
+            for fault in check(case, at, server, lake, tables.get(case.name), started, proven):
                 case.faults.append(f"run {at + 1}: {fault}")
     return program
 
 
-def check(case, at, server, lake, entry, status, started, proven) -> list[str]:
+def check(case, at, server, lake, entry, started, proven) -> list[str]:
     tenant = server.tenant(case.name)
     if entry is None:
         return ["the report does not mention it"]
@@ -118,7 +115,7 @@ def check(case, at, server, lake, entry, status, started, proven) -> list[str]:
     hours = lake.coverage(case.name, case.table)
     held = lake.rows(case.name, case.table)
     entry = {**entry, "startedTicks": ticks_of(started)}
-    result = Result(entry, hours, held, status, len(tenant.queries) - tenant.seen)
+    result = Result(entry, hours, held, len(tenant.queries) - tenant.seen)
     is_verified = entry["outcome"] == "verified"
     faults = [f"the engine refused a query: {refusal.splitlines()[0]}" for refusal in tenant.refusals[:1]]
     if step.verified and not is_verified:
