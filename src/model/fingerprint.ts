@@ -47,7 +47,7 @@ export const FINGERPRINT_KQL =
 
 /** KQL expression of a row's hash; `idColumn` is a column name from `tables.ts`. */
 export function fingerprintHashKql(idColumn: string): string {
-  return `hash_md5(tolower(tostring(${idColumn})))`;
+  return md5Kql(`tolower(tostring(${idColumn}))`);
 }
 
 /** Name of the digest in a page's answer, and in the files of the lake. */
@@ -61,6 +61,14 @@ const LONG_BYTES = 1000;
 /** The source adds up two parts of a digest, so that the sums of billions of rows fit its 64-bit integers. */
 const LOW_DIGITS = 7;
 
+/** The MD5 of the empty text. */
+const MD5_OF_EMPTY = 'd41d8cd98f00b204e9800998ecf8427e';
+
+/** KQL expression of the MD5 of a text that may be empty. Some engines give no MD5 for it but the empty text. */
+function md5Kql(text: string): string {
+  return `iff(isempty(${text}), '${MD5_OF_EMPTY}', hash_md5(${text}))`;
+}
+
 /**
  * KQL expression of a row's digest, as hexadecimal text. `textOf` gives the KQL text of a column as a page has it, before any key is
  * dropped. The text of the dynamic columns is hashed first and so is any other long text, because a KQL string ends at 1 MB.
@@ -68,7 +76,8 @@ const LOW_DIGITS = 7;
 export function digestKql(table: Table, textOf: (column: Table['columns'][number]) => string): string {
   const parts = table.columns.map((column) => {
     const text = textOf(column);
-    if (column.type === 'dynamic') return `hash_md5(${text})`;
+    // The text of a value in brackets is never empty.
+    if (column.type === 'dynamic') return column.anyJson ? `hash_md5(${text})` : md5Kql(text);
     return column.type === 'string' ? `iff(string_size(${text}) > ${LONG_BYTES}, hash_md5(${text}), ${text})` : text;
   });
   return `substring(hash_md5(strcat(${parts.join(", '|', ")})), 0, ${DIGEST_DIGITS})`;
