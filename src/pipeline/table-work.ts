@@ -72,14 +72,13 @@ export function comparisonOf(
   });
   const hours = new Map<Instant, Fingerprint>();
   for (const [hour, cell] of view.cells) if (isInside(spans, hour)) hours.set(hour, cell.fingerprint);
-  const { retentionEdge } = edgeOf(view, settings.retentionDays);
   return {
     at: view.at,
     spans,
     grade: view.grade,
     hours,
     overTo: overTo(view, runtime.now()),
-    ...(retentionEdge === undefined ? {} : { retentionEdge, lostTo: lostTo(view, runtime.now(), retentionEdge) }),
+    ...edgeOf(view, settings.retentionDays),
   };
 }
 
@@ -90,12 +89,6 @@ export function comparisonOf(
 export function overTo(view: SourceView, nowMs: number): Instant {
   const last = lastProof(view, nowMs);
   return last < view.upper ? last : view.upper;
-}
-
-/** Where the retention ends by both clocks: hours that a wrong clock calls lost would never be fetched again. */
-function lostTo(view: SourceView, nowMs: number, edge: Instant): Instant {
-  const last = lastProof(view, nowMs);
-  return last < view.at ? edge - (view.at - last) : edge;
 }
 
 /** The latest instant of which something else than the source's clock says that it has come. */

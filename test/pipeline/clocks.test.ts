@@ -89,23 +89,6 @@ describe('the clock of the source is wrong for one run', () => {
     expect([await world.sql(newest), await world.sql(COVERAGE)]).toEqual(before);
   });
 
-  it('ten days ahead: no hour is lost that the source still has', async () => {
-    const rows = { rows: 300, days: 44, seed: 8, now: NOW, frozen: true, rate: 0, memory: true };
-    await using world = await openWorld(rows);
-    const logs = { tables: ['Logs'] as const };
-    const clock = { now: () => Date.parse(NOW) };
-    // Compared, and nothing fetched.
-    await world.run(logs, { budget: { maxCalls: 1 } }, clock);
-    await world.sandbox.apply({ action: 'clock', advance: '240h' });
-    await world.run(logs, { budget: { maxCalls: 1 } }, clock);
-    const expired = `select count(*)::int as n from coverage where state = 'expired'`;
-    expect(await world.sql(expired)).toEqual([{ n: 0 }]);
-    await world.sandbox.apply({ action: 'clock', advance: '-240h' });
-    expect((await world.run(logs, {}, clock)).exitCode).toBe(0);
-    const states = `select state, bool_or(source_rows > 0) as has_rows from coverage where table_name = 'logs' and state <> 'open' group by 1`;
-    expect(await world.sql(states)).toEqual([{ state: 'verified', has_rows: true }]);
-  });
-
   it('rows of a later hour show that an hour is over, when the clock of this machine is slow', async () => {
     await using world = await openWorld(sandbox);
     await world.run({}, {}, { now: () => Date.parse(NOW) - 30 * DAY_MS });

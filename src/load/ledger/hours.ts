@@ -59,8 +59,6 @@ export interface SourceComparison {
   readonly hours: ReadonlyMap<Instant, Fingerprint>;
   /** The source deletes rows older than this, so nothing can be proven or disproven before it. */
   readonly retentionEdge?: Instant;
-  /** What ends before this and was never proven is lost. @default `retentionEdge` */
-  readonly lostTo?: Instant;
   /** An hour that ends later is not over, even if its span ends later. @default the end of the last span */
   readonly overTo?: Instant;
   /** An hour that is not over is `open` even if it differs: nothing was loaded before this comparison. @default false */
@@ -131,7 +129,6 @@ async function compare(
     grade,
     hours,
     retentionEdge,
-    lostTo = retentionEdge,
     overTo = spans.at(-1)?.to ?? at,
     onlyCompares = false,
     acceptContent = false,
@@ -139,8 +136,8 @@ async function compare(
   run: string,
 ): Promise<StateCounts> {
   const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
-  const lost = lostTo === undefined ? 'null::timestamptz' : instantSql(lostTo);
-  if (lostTo !== undefined) await recordExpired(ledger, tenant, table, spans[0]?.from ?? at, lostTo, at, run);
+  if (retentionEdge !== undefined)
+    await recordExpired(ledger, tenant, table, spans[0]?.from ?? at, retentionEdge, at, run);
   await ledger.run(
     `create or replace temp table compared_spans as
      select r[1]::bigint as lower, r[2]::bigint as upper from ${BULK_SQL}`,
@@ -186,7 +183,7 @@ async function compare(
        case
          when is_proven then case when covered_to < ends_at or ends_at > ${instantSql(overTo)} then 'open' else 'verified' end
          when ${onlyCompares} and (covered_to < ends_at or ends_at > ${instantSql(overTo)}) then 'open'
-         when ends_at <= ${lost} then 'expired'
+         when ends_at <= ${edge} then 'expired'
          else 'partial'
        end as state
      from (
