@@ -16,7 +16,10 @@ export default defineConfig({
     // Two cores are busy with three: while one waits for the disk or for another process, the others compute.
     maxWorkers: 3,
     // test/support/campaign.ts
-    tags: [{ name: 'campaign', description: 'A case that `npm test` leaves out', timeout: 600_000 }],
+    tags: [
+      { name: 'campaign', description: 'A case that `npm test` leaves out', timeout: 600_000 },
+      { name: 'long', description: 'A case of a campaign that CI leaves out', timeout: 600_000 },
+    ],
     hideSkippedTests: true,
   },
 });

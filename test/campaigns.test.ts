@@ -1,4 +1,4 @@
-/** `npm test` and `npm run test:rest` run every test once between them, and every campaign has a representative. */
+/** `npm test`, `npm run test:rest` and `npm run test:long` run every test once between them, and every campaign has a representative. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { CAMPAIGN } from './support/campaign.ts';
+import { LONG } from './support/campaign.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const HELPER = 'support/campaign.ts';
@@ -30,6 +30,7 @@ const REPRESENTED_BY: Readonly<Record<string, string>> = {
   'test/pipeline/calls.test.ts': 'test/extract/plan/plan.test.ts',
   'test/pipeline/gaps.test.ts': 'test/query/kpi/cases.test.ts',
   'test/pipeline/marts.test.ts': 'test/load/marts/marts.test.ts',
+  'test/pipeline/rotation.test.ts': 'test/extract/plan/rotation.test.ts',
 };
 const campaigns = sources.filter(({ path, text }) => path.endsWith('.test.ts') && text.includes(HELPER));
 
@@ -49,12 +50,13 @@ async function listed(...flags: string[]): Promise<string[]> {
 }
 
 describe('the tests', () => {
-  test('of `npm test` and `npm run test:rest` complement each other, and CI runs both', () => {
+  test('of `npm test`, `npm run test:rest` and `npm run test:long` complement each other, and CI runs the first two', () => {
     const { scripts } = z
       .object({ scripts: z.record(z.string(), z.string()) })
       .parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')));
     expect(scripts['test']).toBe('vitest run --tags-filter=!campaign');
-    expect(scripts['test:rest']).toBe('vitest run --tags-filter=campaign');
+    expect(scripts['test:rest']).toBe('vitest run --tags-filter=campaign --tags-filter=!long');
+    expect(scripts['test:long']).toBe('vitest run --tags-filter=long');
     expect(scripts['test:all']).toBe('vitest run');
     const commands = readFileSync(join(ROOT, '.ci/run'), 'utf8').split('\n');
     expect(commands).toEqual(expect.arrayContaining(['npm test', 'npm run test:rest']));
@@ -67,19 +69,18 @@ describe('the tests', () => {
   });
 
   test(
-    'of a file with a campaign are split into two parts; where the first is empty, another file represents it',
-    CAMPAIGN,
+    'of a file with a campaign are split into parts; where the first is empty, another file represents it',
+    LONG,
     async () => {
       const all = await listed();
       const quick = await listed('--tags-filter=!campaign');
-      const rest = await listed('--tags-filter=campaign');
-      expect(quick.concat(rest).toSorted()).toEqual(all.toSorted());
+      const rest = await listed('--tags-filter=campaign', '--tags-filter=!long');
+      const long = await listed('--tags-filter=long');
+      expect([...quick, ...rest, ...long].toSorted()).toEqual(all.toSorted());
       const without = (part: readonly string[]) =>
         campaigns.filter(({ path }) => !part.some((name) => name.startsWith(join(ROOT, path)))).map(({ path }) => path);
-      expect({ quick: without(quick).toSorted(), rest: without(rest) }).toEqual({
-        quick: Object.keys(REPRESENTED_BY).toSorted(),
-        rest: [],
-      });
+      expect(without(quick).toSorted()).toEqual(Object.keys(REPRESENTED_BY).toSorted());
+      expect(without([...rest, ...long])).toEqual([]);
       const represented = sources
         .map(({ path }) => path)
         .filter((path) => Object.values(REPRESENTED_BY).includes(path));

@@ -9,7 +9,7 @@ import type { VerifyReport } from '../../src/model/report.ts';
 import type { Runtime } from '../../src/kernel/runtime.ts';
 import type { Sandbox } from '../../sandbox/sandbox.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
-import { CAMPAIGN, campaign } from '../support/campaign.ts';
+import { CAMPAIGN, LONG, campaign, caseOfMany } from '../support/campaign.ts';
 import { diskFault, watchedFiles, type Operation } from './soak/support/disk.ts';
 import { openSource } from './soak/support/history.ts';
 import { compareWithModel } from './soak/support/judge.ts';
@@ -103,7 +103,7 @@ describe('a disk that refuses an operation', () => {
   const representatives = ['sync store'];
   for (const [index, kind] of kinds.entries()) {
     const code = ['ENOSPC', 'EACCES', 'EIO', 'EROFS', 'EFBIG'][index % 5] ?? 'EIO';
-    const options = campaign(representatives.includes(kind));
+    const options = caseOfMany(index, representatives.includes(kind));
     it(`${code} at ${kind}: exit code ${EXIT.disk}, and the next run makes it good`, options, async () => {
       expect(await codeOf(failingAt(kind, code))).toBe(EXIT.disk);
       expect(await repairedRun()).toBe(EXIT.ok);
@@ -147,7 +147,7 @@ describe('a disk that refuses under verify or repair', () => {
   for (const { name, command, where, isAny } of loops) {
     it(
       `${name}: at ${where} it says so, gives no file up for it, and the next run ends verified`,
-      campaign(!isAny && name === 'repair'),
+      isAny ? LONG : CAMPAIGN,
       async () => {
         const kinds = await operationsOf(command);
         expect(kinds.length).toBeGreaterThan(4);
@@ -255,16 +255,12 @@ describe('a lake that was damaged', () => {
     ['cut short', (file: string) => truncate(file, 5000)],
     ['replaced by garbage', (file: string) => writeFile(file, 'garbage'.repeat(2000))],
   ] as const) {
-    it(
-      `the ledger ${name}: refused with the way on, repair rebuilds it without a row lost`,
-      campaign(name === 'cut short'),
-      async () => {
-        await spoil(join(world.dataDir, 'state.duckdb'));
-        expect(await codeOf()).toBe(EXIT.damaged);
-        expect(await repairLake(world.config(), world.runtime)).toMatchObject({ rows: 20, leftOut: 0 });
-        expect(await repairedRun()).toBe(EXIT.ok);
-      },
-    );
+    it(`the ledger ${name}: refused with the way on, repair rebuilds it without a row lost`, CAMPAIGN, async () => {
+      await spoil(join(world.dataDir, 'state.duckdb'));
+      expect(await codeOf()).toBe(EXIT.damaged);
+      expect(await repairLake(world.config(), world.runtime)).toMatchObject({ rows: 20, leftOut: 0 });
+      expect(await repairedRun()).toBe(EXIT.ok);
+    });
   }
 
   it('a ledger of a newer version is refused by run and by repair, and stays as it is', async () => {

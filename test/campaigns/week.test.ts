@@ -12,7 +12,7 @@ import type { RunReport, TableReport } from '../../src/model/report.ts';
 import type { Runtime } from '../../src/kernel/runtime.ts';
 import { TABLE_NAMES } from '../../src/model/tables.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { LONG } from '../support/campaign.ts';
 
 const HOURS = Number(process.env['WEEK_HOURS'] ?? 2);
 const TENANTS = Number(process.env['WEEK_TENANTS'] ?? 5);
@@ -125,7 +125,7 @@ const isLoaded =
 describe(`${HOURS} hours of hourly runs with ${TENANTS} tenants, ${BROKEN.length} of them broken`, () => {
   it(
     'the others are verified in every interval, and no tenant is asked more often than it may be',
-    { ...CAMPAIGN, timeout: 300_000 + HOURS * TENANTS * 3000 },
+    { ...LONG, timeout: 300_000 + HOURS * TENANTS * 3000 },
     async () => {
       const healthy = Array.from({ length: TENANTS - BROKEN.length }, (_, k) => `t${String(k).padStart(2, '0')}`);
       const tenants = [...BROKEN, ...healthy];

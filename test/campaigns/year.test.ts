@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 import type { Due, Planned } from '../../src/schedule/agenda.ts';
 import { runDaemon } from '../../src/schedule/daemon.ts';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -130,7 +130,7 @@ async function live(seed: number, jitterMs: number, end: number) {
 }
 
 describe('a year of outages, clock steps, restarts and changes of zone', () => {
-  it('accounts for each slot of each table exactly once', CAMPAIGN, async () => {
+  it('accounts for each slot of each table exactly once', LONG, async () => {
     const { done, zones, counts } = await live(1, 0, END);
     expect(zones.length).toBe(ZONES.length);
     expect(Math.min(...Object.values(counts))).toBeGreaterThan(0);

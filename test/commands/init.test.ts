@@ -10,6 +10,7 @@ import { loadConfig } from '../../src/config/config.ts';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { Collector, openStage, type Stage } from '../support/shell.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 let sandbox: Sandbox;
 beforeAll(async () => {
@@ -126,7 +127,7 @@ describe('init from flags', () => {
 });
 
 describe('init on a terminal', () => {
-  it('asks for what the flags leave open, and asks again after an invalid answer', async () => {
+  it('asks for what the flags leave open, and asks again after an invalid answer', CAMPAIGN, async () => {
     const { code, asked } = await answer(
       ['not a tenant', 'demo', 'the-key-itself', 'env:KEY_DEMO', '2026-10-01', '', 'Europe/Oslo'],
       ['--base-url', sandbox.url],

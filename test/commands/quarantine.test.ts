@@ -111,7 +111,7 @@ describe('rows of another tenant id than the pinned one', () => {
     },
   );
 
-  it('are dropped only with --yes; their hour stays verified, and the next run fetches no page', async () => {
+  it('are dropped only with --yes; their hour stays verified, and the next run fetches no page', CAMPAIGN, async () => {
     const { code, err } = await run('quarantine', 'drop');
     expect(code).toBe(EXIT.config);
     expect(err).toContain('--yes');

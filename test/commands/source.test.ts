@@ -238,7 +238,7 @@ describe('a data directory that cannot be used', () => {
 });
 
 describe('schedule --once', () => {
-  it('runs what is due and then finds nothing due', async () => {
+  it('runs what is due and then finds nothing due', CAMPAIGN, async () => {
     const before = sandbox.calls.length;
     const first = await stage.run(['schedule', '--once', '--cron', '0 0 1 1 *'], env());
     expect(first).toMatchObject({ code: EXIT.ok, out: expect.stringContaining('nothing new, no file changed') });

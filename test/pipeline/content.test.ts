@@ -103,7 +103,7 @@ describe('content of a row', () => {
 });
 
 describe('a page whose text does not match its digests', () => {
-  it('is refused, and fetched once more in the same run', async () => {
+  it('is refused, and fetched once more in the same run', CAMPAIGN, async () => {
     world = await openWorld(SOURCE);
     const reply = { kind: 'altered-text', rows: 3 } as const;
     await world.sandbox.apply({ action: 'faults', rules: [{ match: { kind: 'page' }, reply }] });

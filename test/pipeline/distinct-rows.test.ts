@@ -4,6 +4,7 @@ import { LEDGER_FILE } from '../../src/model/data-dir.ts';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { loadOnce, reportOf, type LoadedWorlds, type World } from './support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const EVENTS = { tables: ['Events'] } as const;
 const EMPTY_GUID = '00000000-0000-0000-0000-000000000000';
@@ -68,7 +69,7 @@ describe('rows of one id', () => {
     );
   });
 
-  it('are different rows even if they differ only in what the lake does not store', async () => {
+  it('are different rows even if they differ only in what the lake does not store', CAMPAIGN, async () => {
     world = await loaded.next();
     const drop = { privacy: { rules: [{ action: 'drop', paths: ['secret'] }] } };
     await world.run(EVENTS, drop);
@@ -87,7 +88,7 @@ describe('rows of one id', () => {
     expect(await hour()).toEqual({ state: 'verified', grade: 'content', balances: 1, copies: 1 });
   });
 
-  it('that an older version left out are fetched by the next run', async () => {
+  it('that an older version left out are fetched by the next run', CAMPAIGN, async () => {
     world = await loaded.next();
     await setRows(numbers(1, 3));
     await world.run(EVENTS);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
-import { CAMPAIGN, campaign } from '../support/campaign.ts';
+import { CAMPAIGN, campaign, caseOfMany } from '../support/campaign.ts';
 import { CONTENT, COVERAGE } from './support/content.ts';
 import { SOURCE, orderFaults, undisturbedContent } from './support/faulty.ts';
 import { openWorld, reportOf } from './support/world.ts';
@@ -54,8 +54,8 @@ const recognised: readonly (readonly [string, Reply])[] = [
 const REPRESENTATIVES = ['rows with a cell too many'];
 
 describe('a wrong answer that is recognised', () => {
-  for (const [name, reply] of recognised) {
-    const options = campaign(REPRESENTATIVES.includes(name));
+  for (const [index, [name, reply]] of recognised.entries()) {
+    const options = caseOfMany(index, REPRESENTATIVES.includes(name));
     it(`${name}: the run ends verified, and the lake equals that of an undisturbed run`, options, async () => {
       await using world = await openWorld(sandbox);
       await order([{ match: { kind: 'page' }, after: 1, reply }]);

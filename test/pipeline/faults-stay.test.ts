@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
-import { CAMPAIGN, campaign } from '../support/campaign.ts';
+import { CAMPAIGN, caseOfMany } from '../support/campaign.ts';
 import { CONTENT, COVERAGE } from './support/content.ts';
 import { SOURCE, orderFaults } from './support/faulty.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
@@ -61,8 +61,8 @@ const permanent: readonly (readonly [FaultRule['reply'], number, number])[] = [
 const REPRESENTATIVES = /"status":401|wrong-tenant/;
 
 describe('a permanent fault', () => {
-  for (const [reply, exitCode, calls] of permanent) {
-    const options = campaign(REPRESENTATIVES.test(JSON.stringify(reply)));
+  for (const [index, [reply, exitCode, calls]] of permanent.entries()) {
+    const options = caseOfMany(index, REPRESENTATIVES.test(JSON.stringify(reply)));
     it(
       `${JSON.stringify(reply)}: exit code ${exitCode}, at most ${calls} calls, and the lake does not change`,
       options,

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { fromEpochMs } from '../../src/kernel/instant.ts';
 import { openReader, textRows } from '../../src/query/reader.ts';
 import { findReport, parameterValues } from '../../src/query/report.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 import { openWorld, type World } from './support/world.ts';
 
 const SOURCE = { rows: 1500, days: 26, now: '2026-10-27T00:30:00Z', frozen: true };
@@ -43,7 +43,7 @@ describe('a day after a gap', () => {
     expect(Number(after?.[0])).toBeGreaterThan(2 * Number(before?.[0]));
   }); // prettier-ignore
 
-  it('is so in marts too, and is verified there once the gap is loaded', CAMPAIGN, async () => {
+  it('is so in marts too, and is verified there once the gap is loaded', LONG, async () => {
     world = await openWorld(SOURCE, { lake: { marts: true } });
     await load('2026-10-01', '2026-10-06');
     await load('2026-10-20', '2026-10-26');

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Tree } from '../../src/config/layers.ts';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { bytesBelow, openWorld, type World } from './support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
 const PRIVACY_KEY = 'e2e-key-5eaf00d';
@@ -152,7 +153,7 @@ describe('configured drop, hash and mask rules', () => {
     expect(clear?.['clear']).toBe(0);
   });
 
-  it('a second run with nothing new changes no file', async () => {
+  it('a second run with nothing new changes no file', CAMPAIGN, async () => {
     const before = await world.published();
     await run({ privacy: PRIVACY, lake: { marts: true } });
     expect(await world.published()).toEqual(before);

@@ -10,7 +10,7 @@ import { runSummary, statusSummary } from '../../src/output/summary.ts';
 import { runPipeline } from '../../src/pipeline/run.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
-import { CAMPAIGN, campaign } from '../support/campaign.ts';
+import { CAMPAIGN, caseOfMany } from '../support/campaign.ts';
 import { SOURCE } from './support/faulty.ts';
 import { loadOnce, openWorld, reportOf, type LoadedWorlds, type World } from './support/world.ts';
 
@@ -86,10 +86,10 @@ const retried: readonly (readonly [string, FaultRule['reply']])[] = [
 ];
 
 describe('one odd answer to the query for fingerprints', () => {
-  for (const [name, reply] of failures)
+  for (const [index, [name, reply]] of failures.entries())
     it(
       `${name}: the table fails, no proof changes, and the next run proves by checksum`,
-      campaign(/402/.test(name)),
+      caseOfMany(index, /402/.test(name)),
       async () => {
         const before = await world.sql(PROOFS);
         await addRow(1, '2026-10-31T12:34:56Z');
@@ -103,8 +103,8 @@ describe('one odd answer to the query for fingerprints', () => {
       },
     );
 
-  for (const [name, reply] of retried)
-    it(`${name}: is retried, and the run proves by checksum`, campaign(/530/.test(name)), async () => {
+  for (const [index, [name, reply]] of retried.entries())
+    it(`${name}: is retried, and the run proves by checksum`, caseOfMany(index), async () => {
       await addRow(1, '2026-10-31T12:34:56Z');
       await order({ match: FINGERPRINT, reply });
       const report = reportOf(await world.run(EVENTS), 'Events');

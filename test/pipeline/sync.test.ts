@@ -100,7 +100,7 @@ describe('a run with nothing new at the source', () => {
 });
 
 describe('changes at the source after a load', () => {
-  it('a late row of last week is found and loaded with one page', async () => {
+  it('a late row of last week is found and loaded with one page', CAMPAIGN, async () => {
     world = await loaded.next();
     await addEvents(event(guid(1), '2026-10-25T10:20:30.1234567Z'));
     const report = reportOf(await world.run(EVENTS), 'Events');

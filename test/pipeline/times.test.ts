@@ -153,7 +153,7 @@ describe('rows without a possible time, in the future, and at old defaults', () 
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 2, quarantined: 2 });
   });
 
-  it('are not counted by an engine that rejects that count, and the proof stays the same', async () => {
+  it('are not counted by an engine that rejects that count, and the proof stays the same', CAMPAIGN, async () => {
     await addRows([null]);
     const reply = { kind: 'refused-function', name: 'countif' } as const;
     await world.sandbox.apply({ action: 'faults', rules: [{ match: { query: 'countif' }, times: null, reply }] });

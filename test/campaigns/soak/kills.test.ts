@@ -8,7 +8,7 @@ import type { Tree } from '../../../src/config/layers.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { Sandbox } from '../../../sandbox/sandbox.ts';
 import { openWorld, type World } from '../../pipeline/support/world.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import { watchedFiles, type Operation } from './support/disk.ts';
 import { openSource } from './support/history.ts';
 import { compareWithModel } from './support/judge.ts';
@@ -128,7 +128,7 @@ for (const [which, kinds] of [
   ],
   ['any step', undefined],
 ] as const)
-  describe(`a run that ends after ${which} and never comes back`, CAMPAIGN, () => {
+  describe(`a run that ends after ${which} and never comes back`, kinds ? CAMPAIGN : LONG, () => {
     it('of a first load: the next run ends as an undisturbed one, and asks for no page that had landed', async () => {
       await insertFirstRows();
       const copies = await recordSteps();

@@ -9,6 +9,7 @@ import type { SourceComparison } from '../../../src/load/ledger/hours.ts';
 import type { TableName } from '../../../src/model/tables.ts';
 import { at, event, load, scratchLake, sourceHours, span, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const FROM = '2026-07-03T00:00:00Z';
 const TO = '2026-07-03T06:00:00Z';
@@ -264,7 +265,7 @@ test('records the spans that were compared, and leaves the hours between them un
   expect(await compare(lake, new Map(), { spans: [] })).toMatchObject({ verified: 0, partial: 0 });
 });
 
-test('five years of hours are recorded and read back in a few statements', async () => {
+test('five years of hours are recorded and read back in a few statements', CAMPAIGN, async () => {
   await using lake = await scratchLake();
   const lower = at('2021-01-01T00:00:00Z');
   const upper = at('2026-01-01T00:00:00Z');

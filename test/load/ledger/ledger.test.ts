@@ -16,6 +16,7 @@ import { finishRun, latestRuns, startRun } from '../../../src/load/ledger/runs.t
 import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const DAYS = span('2026-07-03T00:00:00Z', '2026-07-05T00:00:00Z');
 const ROWS = [
@@ -208,7 +209,7 @@ describe('repair', () => {
     expect(await publish(lake.ledger, { run: 'run-2', head: true })).toMatchObject({ snapshot: 2 });
   });
 
-  test('takes the published generation of each period and skips unreadable files', async () => {
+  test('takes the published generation of each period and skips unreadable files', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await load(lake, DAYS, ROWS.slice(0, 1));
     await load(lake, DAYS, [event('changed', '2026-07-03T10:10:00Z')]);

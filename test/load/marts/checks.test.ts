@@ -41,7 +41,7 @@ async function query(sql: string): Promise<string[][]> {
 const FAILURES = 'select check_name, severity, tenant_id, day, failures, run from check_failures order by all';
 
 describe('checks after a load', () => {
-  test('pass over correct rows and record that', async () => {
+  test('pass over correct rows and record that', CAMPAIGN, async () => {
     await loadDay('2026-07-01');
     await load(lake, span('2026-07-01T00:00:00Z', '2026-07-01T01:00:00Z'), [metric('m', '2026-07-01T00:00:00Z', 1)], {
       table: 'Metrics',

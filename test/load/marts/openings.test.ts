@@ -15,7 +15,7 @@ import { openReader, textRows } from '../../../src/query/reader.ts';
 import { findReport, parameterValues } from '../../../src/query/report.ts';
 import { randomWorld } from '../../query/kpi/support/random.ts';
 import type { Happening, Metric } from '../../query/kpi/support/lake.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import { event, load, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
@@ -210,7 +210,7 @@ const LIVES = `
 `;
 
 describe('passes that live for many months', () => {
-  test('give the same results from openings as from their first row', CAMPAIGN, async () => {
+  test('give the same results from openings as from their first row', LONG, async () => {
     await using long = await scratchLake({ marts: PAST });
     const rows = LIVES.trim()
       .split('\n')

@@ -113,7 +113,7 @@ test('the manifest says which set of columns each file has', async () => {
   expect(manifest).toMatchObject({ tables: { events: { promotion: LARGER, tenants: { acme: { partitions } } } } });
 });
 
-test('a merge writes its whole period with the current set, unchanged rows included', async () => {
+test('a merge writes its whole period with the current set, unchanged rows included', CAMPAIGN, async () => {
   await using lake = await mixedLake();
   const hour = span('2026-07-03T20:00:00Z', '2026-07-03T21:00:00Z');
   const late = event('late', '2026-07-03T20:30:00Z', { properties: '{"passId":"P9"}' });

@@ -51,7 +51,7 @@ describe('drift', () => {
     expect(brief(await day(lake, 2, 1, () => ({ a: 1 }), fresh))).toEqual(['new_type Redeemed   2026-07-02']);
   });
 
-  test('in the first load is recorded and not reported as new', async () => {
+  test('in the first load is recorded and not reported as new', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     const rows = (date: string, properties: string): unknown[][] =>
       Array.from({ length: 40 }, (_, k) => event(`${date}-${k}`, `${date}T10:00:00Z`, { type: 'Scan', properties }));
