@@ -91,7 +91,7 @@ describe('a hot instant', () => {
 describe('a row cap that the source does not announce', () => {
   it(
     'is remembered for 30 days and then probed again, so that one bad day does not cost calls permanently',
-    CAMPAIGN,
+    LONG,
     async () => {
       world = await openWorld({ rows: 2000, days: 2, seed: 4, now: NOW, frozen: true, rowCap: 300 });
       const events = { tables: ['Events'] } as const;

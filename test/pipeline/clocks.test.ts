@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { verifyLake } from '../../src/pipeline/maintenance/inspect.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 import { CONTENT, COVERAGE } from './support/content.ts';
 import { openWorld, type World } from './support/world.ts';
 
@@ -47,16 +47,20 @@ it('a date in Retry-After is compared with the clock of the source', CAMPAIGN, a
 });
 
 for (const zone of ['Europe/Paris', 'America/New_York', 'Australia/Lord_Howe'])
-  it(`the time zone ${zone} of this machine changes nothing, on a day when its clocks change`, CAMPAIGN, async () => {
-    const before = process.env['TZ'];
-    process.env['TZ'] = zone;
-    try {
-      expect(await load(() => Date.parse(NOW))).toEqual(expected);
-    } finally {
-      if (before === undefined) delete process.env['TZ'];
-      else process.env['TZ'] = before;
-    }
-  });
+  it(
+    `the time zone ${zone} of this machine changes nothing, on a day when its clocks change`,
+    zone === 'Europe/Paris' ? CAMPAIGN : LONG,
+    async () => {
+      const before = process.env['TZ'];
+      process.env['TZ'] = zone;
+      try {
+        expect(await load(() => Date.parse(NOW))).toEqual(expected);
+      } finally {
+        if (before === undefined) delete process.env['TZ'];
+        else process.env['TZ'] = before;
+      }
+    },
+  );
 
 it('when the clock of the source steps back, no row is removed from the lake', CAMPAIGN, async () => {
   await using world = await openWorld(sandbox);

@@ -7,7 +7,7 @@ import { runPipeline } from '../../src/pipeline/run.ts';
 import { withoutPage } from '../../src/pipeline/refused-parts.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 import { SOURCE, orderFaults } from './support/faulty.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
 
@@ -39,7 +39,7 @@ describe('a page that is refused whole', () => {
   ] as const)
     it(
       `${where}: all others are loaded and the run exits with 4 and names it; once the source is repaired, it is loaded too`,
-      CAMPAIGN,
+      batchBytes > 1000 ? CAMPAIGN : LONG,
       async () => {
         await using world = await openWorld(sandbox);
         await orderFaults(sandbox, [BAD]);
@@ -98,7 +98,7 @@ describe('a row that is larger than an answer may be', () => {
 
   it(
     'keeps no other row out of the lake; later runs fetch only its part, until the source can deliver it',
-    CAMPAIGN,
+    LONG,
     async () => {
       await using world = await openWorld({ ...SOURCE, byteCap: 40_000 });
       const add = (row: Record<string, unknown>) =>

@@ -11,7 +11,7 @@ import { systemFiles } from '../../../src/kernel/files.ts';
 import { backupLake, repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { Sandbox } from '../../../sandbox/sandbox.ts';
-import { CAMPAIGN, campaign } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import { openWorld, type World } from '../support/world.ts';
 import { openSource } from '../../campaigns/soak/support/history.ts';
 import { compareWithModel } from '../../campaigns/soak/support/judge.ts';
@@ -105,7 +105,7 @@ for (const marts of [false, true])
   describe(`of a lake ${marts ? 'with' : 'without'} marts`, () => {
     /** A file a day, and what there is of marts and openings. */
     const files = marts ? 23 : 4;
-    const options = campaign(!marts);
+    const options = marts ? LONG : {};
     beforeAll(async () => {
       hasMarts = marts;
       await resetSource();

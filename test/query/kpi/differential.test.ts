@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findReport, listReports } from '../../../src/query/report.ts';
 import type { Cell, Options } from './support/calendar.ts';
 import { shown } from './support/cases.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import { openLake, type Lake } from './support/lake.ts';
 import { picker, randomWorld, seeded } from './support/random.ts';
 import { RECKONED, tenantWorld } from './support/reckon.ts';
@@ -81,7 +81,7 @@ async function differences(report: string, options: Options): Promise<unknown[]>
 }
 
 for (const choice of choices)
-  describe(`over random tenants by ${choice.grain} in ${choice.zone}`, CAMPAIGN, () => {
+  describe(`over random tenants by ${choice.grain} in ${choice.zone}`, choice === choices[0] ? CAMPAIGN : LONG, () => {
     it.each(Object.keys(RECKONED))('%s equals the second computation', async (report) => {
       const words = { redirect_to_install: ['store', 'redirect'], attribution: ['medium', 'origin', 'tag'] }[report];
       for (const by of words ?? ['']) expect(await differences(report, { ...choice, by })).toEqual([]);
