@@ -58,10 +58,10 @@ export function loadLanguage(): Analyse {
 
 function load(): Analyse {
   // `import` would scan 4 MB of script for exports that there are not: 0.7 of 5 s.
-  const load = createRequire(import.meta.url);
+  const loadScript = createRequire(import.meta.url);
   try {
-    load('@kusto/language-service-next/bridge.min.js');
-    load('@kusto/language-service-next/Kusto.Language.Bridge.min.js');
+    loadScript('@kusto/language-service-next/bridge.min.js');
+    loadScript('@kusto/language-service-next/Kusto.Language.Bridge.min.js');
   } catch (cause) {
     const command = 'npm install @kusto/language-service-next';
     throw new SandboxError(`Executing KQL needs Microsoft's parser, an optional package: ${command}`, {

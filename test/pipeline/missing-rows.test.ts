@@ -4,7 +4,7 @@ import { EXIT } from '../../src/kernel/errors.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { CAMPAIGN, campaign } from '../support/campaign.ts';
 import { CONTENT } from './support/content.ts';
-import { SOURCE } from './support/faulty.ts';
+import { SOURCE, addEvent, orderFaults } from './support/faulty.ts';
 import { loadOnce, openWorld, reportOf, type LoadedWorlds, type World } from './support/world.ts';
 
 const EVENTS = { tables: ['Events'] } as const;
@@ -21,23 +21,8 @@ beforeEach(async () => {
 });
 afterEach(() => world[Symbol.asyncDispose]());
 
-const order = (...rules: FaultRule[]) => world.sandbox.apply({ action: 'faults', rules });
-const addRow = (to: World = world, n = 1) =>
-  to.sandbox.apply({
-    action: 'rows',
-    table: 'Events',
-    tenant: 'demo',
-    rows: [
-      {
-        eventId: `00000000-0000-4000-8000-00000000000${n}`,
-        timestamp: `2026-10-31T12:34:56.${n}Z`,
-        tenantId: 'demo',
-        eventType: 'Pass:Created',
-        operationId: '',
-        properties: {},
-      },
-    ],
-  });
+const order = (...rules: FaultRule[]) => orderFaults(world.sandbox, rules);
+const addRow = (to: World = world, n = 1) => addEvent(to.sandbox, n, `2026-10-31T12:34:56.${n}Z`);
 
 describe('a page with fewer rows than were counted', () => {
   for (const [name, reply] of [

@@ -11,7 +11,7 @@ import { runPipeline } from '../../src/pipeline/run.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { CAMPAIGN, caseOfMany } from '../support/campaign.ts';
-import { SOURCE } from './support/faulty.ts';
+import { SOURCE, addEvent, orderFaults } from './support/faulty.ts';
 import { loadOnce, openWorld, reportOf, type LoadedWorlds, type World } from './support/world.ts';
 
 const EVENTS = { tables: ['Events'] } as const;
@@ -38,27 +38,12 @@ beforeEach(async () => {
 });
 afterEach(() => world[Symbol.asyncDispose]());
 
-const order = (...rules: FaultRule[]) => world.sandbox.apply({ action: 'faults', rules });
+const order = (...rules: FaultRule[]) => orderFaults(world.sandbox, rules);
 const gradesOfRows = (): Promise<unknown> =>
   world.sql(
     `select distinct grade from coverage where table_name = 'events' and state = 'verified' and source_rows > 0 order by 1`,
   );
-const addRow = (n: number, timestamp: string) =>
-  world.sandbox.apply({
-    action: 'rows',
-    table: 'Events',
-    tenant: 'demo',
-    rows: [
-      {
-        eventId: `00000000-0000-4000-8000-${n.toString().padStart(12, '0')}`,
-        timestamp,
-        tenantId: 'demo',
-        eventType: 'Pass:Created',
-        operationId: '',
-        properties: {},
-      },
-    ],
-  });
+const addRow = (n: number, timestamp: string) => addEvent(world.sandbox, n, timestamp);
 
 const SEMANTIC = 'Semantic error';
 

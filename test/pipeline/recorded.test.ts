@@ -58,7 +58,7 @@ describe('the recorded hours', () => {
     expect(recorded([], { covers, begins: at('2026-01-01') })).toEqual(['2026-10-29T00:00 2026-11-01T00:25']);
   });
 
-  test('of a backfill begin where it was told to begin, unless that is centuries before the first row', () => {
+  test('of a backfill begin at its `from`, unless that is centuries before the first row', () => {
     const from = at('2026-05-01T10:30');
     const covers = [{ from, to: at('2026-06-01') }];
     expect(recorded([], { covers, isNamed: true })).toEqual(['2026-05-01T10:00 2026-06-01T00:00']);

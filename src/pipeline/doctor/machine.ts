@@ -17,7 +17,7 @@ const GIB = 1024 ** 3;
 /** With less free space, a merge of usual size may fail. */
 const LITTLE_DISK = GIB;
 const NO_DISK = GIB / 10;
-/** A proof that is older than so many times `reconcile.rotationDays` is too old. */
+/** A proof is too old when its age exceeds `reconcile.rotationDays` multiplied by this. */
 const LATE_PERIODS = 2;
 /** Names listed in one line. */
 const MOST_NAMES = 5;

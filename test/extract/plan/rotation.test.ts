@@ -10,7 +10,7 @@ const start = parseInstant('2026-01-01T00:00:00Z') ?? 0n;
 const first = start - 1000n * DAY;
 const day = (k: number): Instant => first + BigInt(k) * DAY;
 
-/** So many days of history, each compared when the run before the first one ended. */
+/** A history of `count` days, all last compared at `checkedAt`. */
 function history(count: number, checkedAt = start): ProvenDay[] {
   return Array.from({ length: count }, (_, k) => ({ from: day(k), to: day(k + 1), checkedAt }));
 }

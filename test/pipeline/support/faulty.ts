@@ -19,6 +19,25 @@ export async function orderFaults(sandbox: Sandbox, rules: FaultRule[]): Promise
   await sandbox.apply({ action: 'faults', rules });
 }
 
+/** Adds the nth of some events to the source of a sandbox. */
+export async function addEvent(sandbox: Sandbox, n: number, timestamp: string): Promise<void> {
+  await sandbox.apply({
+    action: 'rows',
+    table: 'Events',
+    tenant: 'demo',
+    rows: [
+      {
+        eventId: `00000000-0000-4000-8000-${n.toString().padStart(12, '0')}`,
+        timestamp,
+        tenantId: 'demo',
+        eventType: 'Pass:Created',
+        operationId: '',
+        properties: {},
+      },
+    ],
+  });
+}
+
 /** The result of `CONTENT` for a lake whose Events were loaded without any fault. */
 export async function undisturbedContent(sandbox: Sandbox): Promise<unknown> {
   await using world = await openWorld(sandbox);
