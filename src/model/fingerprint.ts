@@ -83,7 +83,10 @@ export function digestKql(table: Table, textOf: (column: Table['columns'][number
   return `substring(hash_md5(strcat(${parts.join(", '|', ")})), 0, ${DIGEST_DIGITS})`;
 }
 
-/** DuckDB expression of the digest that `digestKql` gives for a row with these cells; `cellOf`: the text of a column's cell. */
+/**
+ * DuckDB expression of the digest that `digestKql` gives for a row with these cells, as hexadecimal text: comparing the numbers takes
+ * twice as long. `cellOf` gives the text of a column's cell.
+ */
 export function expectedDigestSql(table: Table, cellOf: (column: string) => string): string {
   const parts = table.columns.map((column) => {
     const text = `coalesce(${cellOf(column.name)}, '')`;
@@ -92,7 +95,7 @@ export function expectedDigestSql(table: Table, cellOf: (column: string) => stri
       ? `case when strlen(${text}) > ${LONG_BYTES} then md5(${text}) else ${text} end`
       : text;
   });
-  return digestSql(`substr(md5(concat_ws('|', ${parts.join(', ')})), 1, ${DIGEST_DIGITS})`);
+  return `substr(md5(concat_ws('|', ${parts.join(', ')})), 1, ${DIGEST_DIGITS})`;
 }
 
 /** KQL aggregates `c0, c1` for a `summarize`, over a column `d` that is made with `digestKql`. */

@@ -156,7 +156,7 @@ function typedRows(table: Table, pages: readonly LandedPage[], { names, fileOf, 
   const isAltered =
     table.privacy.length > 0
       ? 'false'
-      : `coalesce(${digestSql(cellOf(DIGEST_CELL))} <> ${expectedDigestSql(table, cellOf)}, false)`;
+      : `coalesce(lower(nullif(${cellOf(DIGEST_CELL)}, '')) <> ${expectedDigestSql(table, cellOf)}, false)`;
   const cells = table.columns.map((column) => ({ column, cell: cellOf(column.name) }));
   return `  select
     (list_position([${names.map(sqlText).join(', ')}], file) - 1)::usmallint as landed,
