@@ -126,8 +126,9 @@ function createFetcher(
       ? batch
       : await createLanding(join(config.dataDir, LANDING_FOLDER), batch, run, ledger.files);
     const before = (caps ??= await capsOf(work));
-    const { maxRows } = settings.page;
-    const options = { client, caps, maxRows, limit, dropKeys: settings.drop, digests, onPage, signal };
+    const { maxRows, maxBytes } = settings.page;
+    const most = { rows: maxRows, bytes: maxBytes / caps.wireRatio };
+    const options = { client, caps, most, limit, dropKeys: settings.drop, digests, onPage, signal };
     const fetched = await fetchBatch(landing, options).catch(async (error: unknown) => {
       // Nothing is landed: the next run plans the batch again, without the small parts that this one tried in vain.
       if (landing.landed.size === 0 && !landing.batch.isRemainder) await landing.remove();
@@ -152,9 +153,15 @@ async function keepLessons(
   { estimated, received }: { readonly estimated: number; readonly received: number },
 ): Promise<void> {
   const known = await readProfile(ledger, tenant);
+  const mostBytes = settings.page.maxBytes / after.wireRatio;
   const met = {
     rowCap: after.rows === before.rows ? undefined : after.rows < settings.page.maxRows ? after.rows : Infinity,
-    byteCap: after.bytes < before.bytes ? Math.round(after.bytes * after.wireRatio) : undefined,
+    byteCap:
+      after.bytes === before.bytes
+        ? undefined
+        : after.bytes < mostBytes
+          ? Math.round(after.bytes * after.wireRatio)
+          : Infinity,
   };
   // The ratio rises at once and falls slowly: a page that is too large costs calls, one that is too small costs little.
   const ratio = Math.max(received / estimated, (known.wireRatios?.[table] ?? 0) * 0.9);

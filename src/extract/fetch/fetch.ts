@@ -26,8 +26,8 @@ import { refuseShortPages } from './recount.ts';
 export interface FetchOptions {
   readonly client: Client;
   readonly caps: Caps;
-  /** The configured row cap, if `caps` has a smaller one that was learnt. @default the rows of `caps` */
-  readonly maxRows?: number;
+  /** The configured caps, if `caps` has smaller ones that were learnt. @default `caps` */
+  readonly most?: Caps;
   /** Limits the calls in flight; shared by everything that queries the same tenant. */
   readonly limit: LimitFunction;
   readonly dropKeys?: readonly SourceDrop[];
@@ -94,7 +94,7 @@ class FetchJob {
   readonly #landing: Landing;
   readonly #options: FetchOptions;
   readonly #stop: AbortController;
-  readonly #maxRows: number;
+  readonly #most: Caps;
   readonly #learner: CapsLearner;
   readonly #counting: Counting;
   readonly #rowBytes: number;
@@ -104,13 +104,13 @@ class FetchJob {
   #failure: { readonly error: unknown } | undefined;
 
   constructor(landing: Landing, options: FetchOptions, stop: AbortController) {
-    const { client, limit, dropKeys = [], caps, maxRows = caps.rows } = options;
+    const { client, limit, dropKeys = [], caps, most = caps } = options;
     const { batch } = landing;
-    this.#maxRows = maxRows;
+    this.#most = most;
     this.#landing = landing;
     this.#options = options;
     this.#stop = stop;
-    this.#learner = new CapsLearner(options.caps, this.#maxRows, (caps) => options.onLearn?.(caps));
+    this.#learner = new CapsLearner(caps, most, (caps) => options.onLearn?.(caps));
     this.#counting = { client, limit, dropKeys, table: batch.table, signal: stop.signal };
     this.#rowBytes = bytesPerRow(batch.pages);
   }
@@ -339,10 +339,10 @@ class FetchJob {
     return limit(async () => {
       this.#stop.signal.throwIfAborted();
       const isOver = isSplittable && capsFilled(page, this.caps, this.#rowBytes) > 1;
-      const isProbe = isOver && page.rows !== undefined && page.bytes <= this.caps.bytes && this.#learner.takeProbe();
+      const isProbe = isOver && page.rows !== undefined && this.#learner.takeProbe(page.rows, page.bytes);
       if (isOver && !isProbe) return { kind: 'outgrown' };
       // A learnt cap does not limit what cannot be requested in smaller parts, such as copies of one row.
-      const cap = isProbe || splitPage(page) === undefined ? this.#maxRows : this.caps.rows;
+      const cap = isProbe || splitPage(page) === undefined ? this.#most.rows : this.caps.rows;
       const query = pageQuery(table, page, cap, { dropKeys, digests });
       const answer = await client.download(query, columns, () => this.#landing.open(page, query), this.#stop.signal);
       return { ...answer, cap };

@@ -1,7 +1,7 @@
 /**
  * Learns a tenant's caps from the answers of its source. A cap that is learnt too small costs extra calls in each run, so an
- * accident must not look like one: a row cap needs the same observation twice, an answer with more rows disproves it, and for
- * each batch that learns one a page beyond it is requested as a probe.
+ * accident must not look like one: a cap needs the same observation twice, a larger answer disproves it, and for each batch that
+ * learns one a page beyond it is requested as a probe.
  */
 import { LEAST_ROW_CAP } from '../../model/page.ts';
 import type { Page } from '../../model/page.ts';
@@ -16,21 +16,22 @@ const LEAST_SHARE = 1 / 8;
 
 export class CapsLearner {
   #caps: Caps;
-  readonly #maxRows: number;
+  readonly #most: Caps;
   readonly #onLearn: (caps: Caps) => void;
   readonly #stops = new Map<number, number>();
   #timeouts = 0;
-  #isRefusalKnown = false;
-  #probe: 'none' | 'due' | 'done' = 'none';
+  /** Kinds of refusals that have occurred. */
+  readonly #refusals = new Set<TooLarge['by']>();
+  readonly #probes: Record<keyof Caps, 'none' | 'due' | 'done'> = { rows: 'none', bytes: 'none' };
   #answered = 0;
   #answeredBytes = 0;
-  /** The fewest rows that the source did not deliver in one answer. */
-  #refusedRows = Infinity;
+  /** The fewest rows, and the smallest page, that the source did not deliver in one answer. */
+  #refused: Caps = { rows: Infinity, bytes: Infinity };
 
-  /** `maxRows`: the configured cap, which a disproved cap gives way to. */
-  constructor(caps: Caps, maxRows: number, onLearn: (caps: Caps) => void) {
+  /** `most`: the configured caps, which replace a disproved cap. */
+  constructor(caps: Caps, most: Caps, onLearn: (caps: Caps) => void) {
     this.#caps = caps;
-    this.#maxRows = maxRows;
+    this.#most = most;
     this.#onLearn = onLearn;
   }
 
@@ -38,10 +39,13 @@ export class CapsLearner {
     return this.#caps;
   }
 
-  /** The first refusal of a size that shows no number of rows. It may be an accident, so the page is requested again. */
+  /**
+   * The first refusal because of bytes, or because of rows without their number. It may be an accident, so the page is requested
+   * again.
+   */
   isDoubtful({ by, rowsSeen }: TooLarge): boolean {
-    if (by !== 'rows' || rowsSeen > 0 || this.#isRefusalKnown) return false;
-    this.#isRefusalKnown = true;
+    if (by === 'timeout' || (by === 'rows' && rowsSeen > 0) || this.#refusals.has(by)) return false;
+    this.#refusals.add(by);
     return true;
   }
 
@@ -56,7 +60,7 @@ export class CapsLearner {
       const share = page.rows && rowsSeen > 0 ? Math.min(BYTES_SAFETY, (rowsSeen / page.rows) * BYTES_SAFETY) : 0.5;
       // A body that stopped very early did so for another reason than its size.
       const bytes = page.bytes * (share < 1 / 64 ? 0.5 : share);
-      this.#lowerBytes(Math.floor(Math.max(bytes, this.#answeredBytes * LEAST_SHARE)));
+      this.#lowerBytes(Math.floor(Math.max(bytes, this.#answeredBytes * LEAST_SHARE)), page.bytes);
     } else if (rowsSeen > 0) {
       if (this.#seenBefore(rowsSeen)) this.#lowerRows(rowsSeen, rowsSeen + 1);
     } else if (page.rows) {
@@ -71,12 +75,13 @@ export class CapsLearner {
     this.#answered = Math.max(this.#answered, rows);
     this.#answeredBytes = Math.max(this.#answeredBytes, page.bytes);
     // One row more than the cap may be an answer that was cut: see `cutShort`.
-    if (rows > this.#caps.rows + 1) this.#raiseRows(rows);
+    if (rows > this.#caps.rows + 1) this.#raise('rows', rows);
+    if (page.bytes > this.#caps.bytes) this.#raise('bytes', page.bytes);
   }
 
   /** The first answer after refusals that did not show the cap. A larger cap would be a guess that may cost calls. */
   searched(rows: number): void {
-    if (rows > this.#caps.rows / 2) this.#lowerRows(rows, this.#refusedRows);
+    if (rows > this.#caps.rows / 2) this.#lowerRows(rows, this.#refused.rows);
   }
 
   /** Whether answers that end at this number of rows would be a cap that is not known yet. */
@@ -90,10 +95,13 @@ export class CapsLearner {
     if (this.isNewCap(rows)) this.#lowerRows(rows - 1, rows + 1);
   }
 
-  /** True once, after a row cap was learnt: the next page that exceeds it is requested nevertheless. */
-  takeProbe(): boolean {
-    if (this.#probe !== 'due') return false;
-    this.#probe = 'done';
+  /** True once for each cap that was learnt: the first page that exceeds only this cap is requested nevertheless. */
+  takeProbe(rows: number, bytes: number): boolean {
+    const isOver = { rows: rows > this.#caps.rows, bytes: bytes > this.#caps.bytes };
+    if (isOver.rows === isOver.bytes) return false;
+    const cap = isOver.rows ? 'rows' : 'bytes';
+    if (this.#probes[cap] !== 'due') return false;
+    this.#probes[cap] = 'done';
     return true;
   }
 
@@ -104,21 +112,24 @@ export class CapsLearner {
   }
 
   #lowerRows(found: number, refused: number): void {
-    this.#refusedRows = Math.min(this.#refusedRows, refused);
-    const rows = Math.min(this.#caps.rows, Math.max(LEAST_ROW_CAP, found));
-    if (rows < this.#caps.rows && this.#probe === 'none') this.#probe = 'due';
-    this.#change({ ...this.#caps, rows });
+    this.#lower('rows', Math.min(this.#caps.rows, Math.max(LEAST_ROW_CAP, found)), refused);
   }
 
-  /** An answer with this many rows has come. What was refused with fewer was refused for another reason. */
-  #raiseRows(answered: number): void {
-    if (answered >= this.#refusedRows) this.#refusedRows = Infinity;
-    this.#change({ ...this.#caps, rows: this.#refusedRows === Infinity ? this.#maxRows : answered });
-  }
-
-  #lowerBytes(found: number): void {
+  #lowerBytes(found: number, refused: number): void {
     const least = Math.min(LEAST_BYTES, this.#caps.bytes);
-    this.#change({ ...this.#caps, bytes: Math.max(least, Math.min(this.#caps.bytes, found)) });
+    this.#lower('bytes', Math.max(least, Math.min(this.#caps.bytes, found)), refused);
+  }
+
+  #lower(cap: keyof Caps, to: number, refused: number): void {
+    this.#refused = { ...this.#refused, [cap]: Math.min(this.#refused[cap], refused) };
+    if (to < this.#caps[cap] && this.#probes[cap] === 'none') this.#probes[cap] = 'due';
+    this.#change({ ...this.#caps, [cap]: to });
+  }
+
+  /** An answer of this size has arrived. A smaller page that was refused was refused for another reason. */
+  #raise(cap: keyof Caps, answered: number): void {
+    if (answered >= this.#refused[cap]) this.#refused = { ...this.#refused, [cap]: Infinity };
+    this.#change({ ...this.#caps, [cap]: this.#refused[cap] === Infinity ? this.#most[cap] : answered });
   }
 
   #change(caps: Caps): void {

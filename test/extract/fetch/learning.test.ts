@@ -90,6 +90,14 @@ describe('no cap is learnt', () => {
     expect(fetched).toMatchObject({ rows: 60, splits: 1, caps: WIDE, learnt: [] });
   });
 
+  test('from a single refusal because of bytes', async () => {
+    const source = await sourceOf(numbers(60).map((n) => row(n * 60)), {
+      faults: [{ match: { kind: 'page' }, reply: { kind: 'too-large', by: 'bytes', mode: 'error-400' } }],
+    }); // prettier-ignore
+    const fetched = await fetchPages(source, [page(60)]);
+    expect(fetched).toMatchObject({ rows: 60, splits: 1, caps: WIDE, learnt: [] });
+  });
+
   test('below the least that a source may have', async () => {
     const source = await sourceOf(numbers(16).map((n) => row(n * 200)), {
       faults: [{ match: { kind: 'page' }, times: 6, reply: { kind: 'too-large', by: 'rows', mode: 'error-400' } }],
@@ -100,27 +108,32 @@ describe('no cap is learnt', () => {
   });
 });
 
-test('a cap that was learnt from refusals is given up when a larger page is answered', CAMPAIGN, async () => {
-  const rows = numbers(4).flatMap((hour) => numbers(100).map((n) => row(hour * 3600 + n * 30)));
-  const source = await sourceOf(rows, {
-    faults: [{ match: { kind: 'page' }, times: 2, reply: { kind: 'too-large', by: 'rows', mode: 'error-400' } }],
-  });
-  const pages = numbers(4).map((hour): Page => {
-    const from = FROM + BigInt(hour) * HOUR;
-    return { id: `p${hour}`, windows: [{ from, to: from + HOUR }], rows: 100, bytes: 1000 };
-  });
-  const fetched = await fetchPages(source, pages);
-  expect(fetched.rows).toBe(400);
-  expect(fetched.learnt[0]?.rows).toBe(50);
-  expect(fetched.caps).toEqual(WIDE);
-});
+for (const by of ['rows', 'bytes'] as const)
+  test(
+    `a cap of ${by} that was learnt from refusals is given up when a larger page is answered`,
+    CAMPAIGN,
+    async () => {
+      const rows = numbers(4).flatMap((hour) => numbers(100).map((n) => row(hour * 3600 + n * 30)));
+      const source = await sourceOf(rows, {
+        faults: [{ match: { kind: 'page' }, times: 2, reply: { kind: 'too-large', by, mode: 'error-400' } }],
+      });
+      const pages = numbers(4).map((hour): Page => {
+        const from = FROM + BigInt(hour) * HOUR;
+        return { id: `p${hour}`, windows: [{ from, to: from + HOUR }], rows: 100, bytes: 100_000 };
+      });
+      const fetched = await fetchPages(source, pages);
+      expect(fetched.rows).toBe(400);
+      expect(fetched.learnt[0]?.[by]).toBe(50_000 / (by === 'rows' ? 1000 : 1));
+      expect(fetched.caps).toEqual(WIDE);
+    },
+  );
 
 test('copies of one row are read even if there are more of them than a learnt cap allows', CAMPAIGN, async () => {
   const source = await sourceOf(numbers(25).map(() => row(7, 1)));
   const windows = [{ from: FROM + 7n * SECOND, to: FROM + 8n * SECOND }];
   const fetched = await fetchPages(source, [page(undefined, { windows })], {
     caps: { ...WIDE, rows: LEAST_ROW_CAP },
-    maxRows: 500,
+    most: { ...WIDE, rows: 500 },
   });
   expect(fetched).toMatchObject({ rows: 25, refused: [] });
 });
