@@ -38,6 +38,8 @@ export const DEMO_FOLDER = 'demo';
 const CALLS_FOLDER = 'calls';
 /** DuckDB's log of changes that are not yet in the database file itself. */
 export const WAL = '.wal';
+/** Ending of a file of the store that `repair` found damaged. */
+export const DAMAGED = '.damaged';
 /** A file among the marts that is not published: what later days are computed from (openings.ts). */
 export const OPENINGS = 'openings';
 /** Selects the rows of `mart_files` that readers see. */
@@ -164,6 +166,19 @@ export const DATA_DIR: readonly DataEntry[] = [
     purge: 'deletes-of-tenant',
     backup: 'copies',
     recovery: 'compares-with-ledger',
+  },
+  {
+    path: `${STORE_FOLDER}/<lake_table>/tenant_id=<tenant>/month=<month>/<period>.<generation>.parquet${DAMAGED}`,
+    holds: 'a damaged file that `repair` set aside',
+    writtenBy: 'src/load/maintenance/examine.ts',
+    ...ROWS,
+    mayBeDeleted: true,
+    cost: 'no command reads it, but rows that the source no longer has may be readable in it',
+    unfinished: [],
+    purge: 'deletes-of-tenant',
+    backup: 'leaves',
+    recovery: 'leaves',
+    leftover: 'damaged file that `repair` set aside',
   },
   {
     path: `${STORE_FOLDER}/marts/<report>.<generation>.parquet`,

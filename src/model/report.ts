@@ -291,6 +291,8 @@ export interface DoctorCheck {
   readonly ok: boolean;
   readonly detail: string;
   readonly hint?: string;
+  /** Gives the exit code if the check is not ok; the default is that of its group. */
+  readonly failure?: Failure;
 }
 
 export interface DoctorReport {
@@ -356,8 +358,10 @@ export interface RepairReport {
   /** Generations that are current again. */
   readonly files: number;
   readonly rows: number;
-  /** Files that cannot be read or that a later generation replaces; the next run removes them. */
+  /** Files that a later generation replaces; the next run removes them. */
   readonly leftOut: number;
+  /** Files that were skipped. They are set aside under their name with the ending `.damaged`. */
+  readonly damaged: readonly { readonly file: string; readonly problem: 'sha256' | 'unreadable' }[];
   /** The file that the old ledger was renamed to, if there was one. */
   readonly setAside: string | undefined;
 }

@@ -300,12 +300,18 @@ export function rebuildSummary(report: RebuildReport, colour: boolean): string {
 }
 
 export function repairSummary(report: RepairReport): string {
-  const { files, rows, leftOut, setAside } = report;
+  const { files, rows, leftOut, damaged, setAside } = report;
   return (
     `rebuilt the ledger from ${plural(files, 'file')} with ${plural(rows, 'row')}\n` +
-    (leftOut === 0 ? '' : `skipped ${plural(leftOut, 'file')}, unreadable or replaced by a later one\n`) +
+    (leftOut === 0 ? '' : `skipped ${plural(leftOut, 'file')}, replaced by a later one\n`) +
+    damaged
+      .map(
+        ({ file, problem }) =>
+          `skipped ${file}: ${problem === 'sha256' ? 'its checksum differs from the recorded one' : 'it cannot be read'}; it is kept with the ending .damaged\n`,
+      )
+      .join('') +
     (setAside === undefined ? '' : `the old ledger is kept as ${setAside}\n`) +
-    'Next: `insights-etl run`, which verifies every hour again.\n'
+    `Next: \`insights-etl run\`, which verifies every hour again${damaged.length === 0 ? '' : ' and fetches what the damaged files held'}.\n`
   );
 }
 

@@ -7,6 +7,8 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBValue, Json } from '@duckdb/node-api';
 import { readRow } from './cells.ts';
 import type { RowOf, Shape } from './cells.ts';
+import { isCorruptDatabase, isDamagedParquet, parquetFileIn } from '../../kernel/engine-text.ts';
+import { LEDGER_FILE } from '../../model/data-dir.ts';
 import { DamagedError, DiskError, InsightsError, LockedError } from '../../kernel/errors.ts';
 
 /** One row of a small answer. Wide integers and timestamps come as text, which loses no digit. */
@@ -178,6 +180,7 @@ function messageOf(error: unknown): string {
 
 function openingError(error: unknown, path: string): Error {
   const message = messageOf(error);
+  if (isCorruptDatabase(message)) return damagedLedger(path);
   if (/lock on file|already attached|file handle conflict/i.test(message)) {
     const pid = /PID (\d+)/.exec(message)?.[1];
     return new LockedError(
@@ -187,10 +190,13 @@ function openingError(error: unknown, path: string): Error {
   }
   const disk = diskError(message);
   if (disk) return disk;
-  return new DamagedError(`The ledger ${path} cannot be opened.`, {
-    hint: 'Run `insights-etl repair`: it rebuilds the ledger from the Parquet files.',
-    cause: error,
-  });
+  return new DamagedError(`The ledger ${path} cannot be opened.`, { hint: REPAIR_HINT, cause: error });
+}
+
+const REPAIR_HINT = 'Run `insights-etl repair`: it rebuilds the ledger from the Parquet files.';
+
+function damagedLedger(path?: string): DamagedError {
+  return new DamagedError(`A block of the ledger ${path ?? LEDGER_FILE} is damaged.`, { hint: REPAIR_HINT });
 }
 
 function diskError(message: string): DiskError | undefined {
@@ -215,20 +221,20 @@ function diskError(message: string): DiskError | undefined {
   return undefined;
 }
 
-/** A Parquet file that is missing or no longer holds what was written. */
+/** A Parquet file that is missing or damaged; undefined for any other error. */
 function parquetError(message: string): DamagedError | undefined {
-  const isDamaged = /magic bytes|too small to be a parquet|no files found|TProtocolException|footer length error/i;
-  const file = /'([^']+\.parquet)'/.exec(message)?.[1];
-  if (file === undefined || !isDamaged.test(message)) return undefined;
+  if (!isDamagedParquet(message)) return undefined;
+  const file = parquetFileIn(message);
   return new DamagedError('A Parquet file is missing, truncated or overwritten.', {
-    hint: 'Run `insights-etl verify --deep`, then `insights-etl run`, which fetches the lost rows again.',
-    where: { file },
+    hint: 'Run `insights-etl verify --deep`, which names it, then `insights-etl run`, which fetches the lost rows again.',
+    ...(file === undefined ? {} : { where: { file } }),
   });
 }
 
 function statementError(error: unknown): Error {
   if (error instanceof InsightsError) return error;
   const message = messageOf(error);
+  if (isCorruptDatabase(message)) return damagedLedger();
   const disk = diskError(message);
   if (disk) return disk;
   const parquet = parquetError(message);

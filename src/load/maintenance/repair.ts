@@ -6,14 +6,11 @@
 import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { EXIT, InsightsError } from '../../kernel/errors.ts';
-import { commitFile, systemFiles, TEMPORARY } from '../../kernel/files.ts';
+import { commitFile, sizeOf, systemFiles, TEMPORARY } from '../../kernel/files.ts';
 import type { RepairReport } from '../../model/report.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { asCount, asText } from '../ledger/cells.ts';
-import { FORM_METADATA } from '../store/form.ts';
-import type { Form } from '../store/form.ts';
-import { sha256Of } from '../store/generation.ts';
+import { asText } from '../ledger/cells.ts';
 import type { Generation } from '../store/generation.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
@@ -23,6 +20,7 @@ import type { GenerationName } from '../../model/data-path.ts';
 import { manifestPartitions, parseManifest } from '../../model/manifest.ts';
 import { learn } from '../ledger/profile.ts';
 import { FILE_FINGERPRINTS, dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
+import { examineGeneration, setFileAside } from './examine.ts';
 import { isRefusal } from './verify.ts';
 import { ZERO_SQL, foldSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
@@ -35,12 +33,14 @@ const GROUP = 200;
 export async function repair(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<RepairReport> {
   // The old ledger is held, if it opens, so that no run changes the files that are being read.
   const old = await openUnlessDamaged(dataDir, settings, runtime);
-  let adopted: Omit<RepairReport, 'setAside'>;
+  let adopted: Adopted;
   try {
     await removeUnfinished(dataDir, settings, runtime);
     await using ledger = await openLedger(dataDir, settings, runtime, { adopting: true });
+    const published = await manifestChecksums(ledger);
+    const recorded = await ledgerChecksums(old);
     adopted = await ledger.exclusive(async () => {
-      const result = await adopt(ledger);
+      const result = await adopt(ledger, published, new Map([...recorded, ...published]));
       await ledger.run('checkpoint');
       return result;
     });
@@ -96,23 +96,25 @@ interface Found extends GenerationName {
   readonly file: string;
 }
 
-async function adopt(ledger: Ledger): Promise<Omit<RepairReport, 'setAside'>> {
+type Adopted = Omit<RepairReport, 'setAside'>;
+type DamagedFile = RepairReport['damaged'][number];
+
+async function adopt(ledger: Ledger, published: Checksums, checksums: Checksums): Promise<Adopted> {
   const found = await generationsOnDisk(ledger);
-  const published = await manifestFiles(ledger);
   const groups = new Map<string, Found[]>();
   for (const generation of found) {
     const key = `${generation.table}/${generation.tenant}`;
     groups.set(key, [...(groups.get(key) ?? []), generation]);
   }
+  const damaged: DamagedFile[] = [];
   let [files, rows] = [0, 0];
   for (const group of groups.values()) {
     const [first] = group;
     if (!first) continue;
     const { tenant, table } = first;
-    const chosen = await chooseReadable(ledger, group, published);
+    const chosen = await chooseReadable(ledger, group, { published, checksums, damaged });
     for (let start = 0; start < chosen.length; start += GROUP) {
-      const part = chosen.slice(start, start + GROUP);
-      await readBack(ledger, { table }, part);
+      const part = await readBackIntact(ledger, table, chosen.slice(start, start + GROUP), damaged);
       await ledger.transaction(async () => {
         await insertPartitions(ledger, { tenant, table }, part, null);
         await ledger.run(
@@ -122,13 +124,45 @@ async function adopt(ledger: Ledger): Promise<Omit<RepairReport, 'setAside'>> {
            from ${FILE_FINGERPRINTS} group by hour`,
         );
       });
+      files += part.length;
       rows += part.reduce((sum, generation) => sum + generation.rows, 0);
     }
-    files += chosen.length;
     await pinAgain(ledger, tenant, table);
   }
   await dropFileFingerprints(ledger);
-  return { files, rows, leftOut: found.length - files };
+  // Last, so that a repair that is cut off has moved nothing.
+  for (const { file, problem } of damaged) {
+    await setFileAside(ledger, file);
+    ledger.runtime.log.warn({ event: 'repair.damaged', file, problem }, 'skipped and set aside: the file is damaged');
+  }
+  return { files, rows, leftOut: found.length - files - damaged.length, damaged };
+}
+
+/** Reads the fingerprints of the files; those that cannot be read are moved to `damaged`. Returns the others. */
+async function readBackIntact(
+  ledger: Ledger,
+  table: TableName,
+  part: readonly Generation[],
+  damaged: DamagedFile[],
+): Promise<readonly Generation[]> {
+  try {
+    await readBack(ledger, { table }, part);
+    return part;
+  } catch (error) {
+    if (isRefusal(error)) throw error;
+  }
+  const intact: Generation[] = [];
+  for (const generation of part) {
+    try {
+      await readBack(ledger, { table }, [generation]);
+      intact.push(generation);
+    } catch (error) {
+      if (isRefusal(error)) throw error;
+      damaged.push({ file: generation.file, problem: 'unreadable' });
+    }
+  }
+  await readBack(ledger, { table }, intact);
+  return intact;
 }
 
 async function generationsOnDisk({ dataDir, files }: Ledger): Promise<Found[]> {
@@ -142,6 +176,15 @@ async function generationsOnDisk({ dataDir, files }: Ledger): Promise<Found[]> {
   });
 }
 
+interface Choice {
+  /** What the manifest names. */
+  readonly published: Checksums;
+  /** What the manifest or the old ledger recorded. */
+  readonly checksums: Checksums;
+  /** Receives the files that are skipped because they are damaged. */
+  readonly damaged: DamagedFile[];
+}
+
 /**
  * One generation per period: the published one, else the newest that can be read. A month's file was made from its days, so
  * it replaces them where both are there.
@@ -149,7 +192,7 @@ async function generationsOnDisk({ dataDir, files }: Ledger): Promise<Found[]> {
 async function chooseReadable(
   ledger: Ledger,
   group: readonly Found[],
-  published: ReadonlySet<string>,
+  { published, checksums, damaged }: Choice,
 ): Promise<Generation[]> {
   const order = [...group].sort(
     (a, b) =>
@@ -159,64 +202,47 @@ async function chooseReadable(
   );
   const chosen: Generation[] = [];
   const taken = new Set<string>();
-  for (const { file, period, generation } of order) {
+  for (const { table, file, period, generation } of order) {
     const month = period.name.slice(0, 7);
     const isMonth = period.name === month;
     const overlaps = isMonth
       ? [...taken].some((name) => name.startsWith(month))
       : taken.has(month) || taken.has(period.name);
     if (overlaps) continue;
-    const path = join(ledger.dataDir, file);
-    const { size: bytes } = await ledger.files.stat(path);
-    const sha256 = await sha256Of(path, ledger.files);
-    const rows = await rowsOf(ledger, path);
-    if (rows === undefined) continue;
-    taken.add(period.name);
-    chosen.push({ period, generation, file, rows, bytes, sha256, form: await writtenForm(ledger, path) });
+    const examined = await examineGeneration(ledger, table, file, checksums.get(file));
+    if ('problem' in examined) damaged.push({ file, problem: examined.problem });
+    else {
+      taken.add(period.name);
+      chosen.push({ period, generation, file, ...examined });
+    }
   }
   return chosen.sort((a, b) => (a.period.from < b.period.from ? -1 : 1));
 }
 
-/** Undefined when the file cannot be read as Parquet. */
-async function rowsOf(ledger: Ledger, path: string): Promise<number | undefined> {
+/** The sha256 of each file that was recorded. */
+type Checksums = ReadonlyMap<string, string>;
+
+/** What the old ledger recorded; nothing when it cannot be read. */
+async function ledgerChecksums(old: Ledger | undefined): Promise<Checksums> {
+  if (!old) return new Map();
   try {
-    // Also asks for a column: the footer is enough for a count.
-    const sql = `select count(*) as rows, max("timestamp") as latest from ${parquetSql([path])}`;
-    return (await ledger.row(sql, { rows: asCount })).rows;
+    const rows = await old.rows('select file, sha256 from partitions', { file: asText, sha256: asText });
+    return new Map(rows.map(({ file, sha256 }) => [file, sha256]));
   } catch (error) {
-    // The next run removes a file that is left out, so a disk that refuses for now must not lead here.
     if (isRefusal(error)) throw error;
-    ledger.runtime.log.warn(
-      { event: 'repair.left-out', file: relative(ledger.dataDir, path) },
-      'left out: the file cannot be read as Parquet',
-    );
-    return undefined;
+    return new Map();
   }
 }
 
-/** The columns and privacy rules that a file was written with, from its own metadata. */
-async function writtenForm(ledger: Ledger, path: string): Promise<Form> {
-  const rows = await ledger.rows(
-    `select decode(key) as key, decode(value) as value from parquet_kv_metadata(${sqlText(path)}) where decode(key) like 'insights.%'`,
-    { key: asText, value: asText },
-  );
-  const metadata = new Map(rows.map(({ key, value }) => [key, value]));
-  return {
-    promotion: metadata.get(FORM_METADATA.promotion),
-    privacy: metadata.get(FORM_METADATA.privacy),
-    digests: metadata.get(FORM_METADATA.digests),
-  };
-}
-
-/** The files that the manifest names. Without a readable manifest there are none, and the newest generations are taken. */
-async function manifestFiles({ dataDir, files }: Ledger): Promise<ReadonlySet<string>> {
+/** What the manifest names. Without a readable manifest there is nothing, and the newest generations are taken. */
+async function manifestChecksums({ dataDir, files }: Ledger): Promise<Checksums> {
   const path = join(dataDir, MANIFEST_FILE);
-  if (!existsSync(path)) return new Set();
+  if ((await sizeOf(path, files)) === undefined) return new Map();
   const json = await files.readFile(path, 'utf8');
   try {
-    return new Set(manifestPartitions(parseManifest(json)).map(({ file }) => file));
+    return new Map(manifestPartitions(parseManifest(json)).map(({ file, sha256 }) => [file, sha256]));
   } catch {
-    return new Set();
+    return new Map();
   }
 }
 

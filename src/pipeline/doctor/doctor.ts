@@ -43,8 +43,10 @@ export async function doctor(
   const machine: DoctorCheck[] = [];
   for await (const check of examineMachine(config, ledger, runtime)) {
     machine.push(check);
-    if (!check.ok) failures.push('disk');
+    if (!check.ok) failures.push(check.failure ?? 'disk');
   }
+  // Its calls count against the rate limit, and what they find is kept in the ledger.
+  if (failures.includes('damaged')) return { machine, tenants: [], exitCode: exitCodeOf(failures) };
   const tenants: DoctorReport['tenants'][number][] = [];
   for (const tenant of config.tenants) {
     await using source = await openSource(config, { ...tenant, maxCalls }, runtime, runtime.monotonic());

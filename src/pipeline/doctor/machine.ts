@@ -3,6 +3,8 @@ import { link, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
+import { DamagedError } from '../../kernel/errors.ts';
+import { sqlName } from '../../kernel/sql.ts';
 import { asText } from '../../load/ledger/cells.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
 import { listDataDir } from '../../load/maintenance/list-data-dir.ts';
@@ -38,8 +40,27 @@ export async function* examineMachine(config: Config, ledger: Ledger, runtime: R
   const files = await listDataDir(ledger.files, ledger.dataDir);
   yield leftoversCheck(files);
   yield unknownCheck(files);
+  const readable = await ledgerCheck(ledger);
+  yield readable;
+  if (!readable.ok) return;
   yield await rebuildCheck(ledger);
   yield await proofsCheck(config, ledger, runtime);
+}
+
+/** Reads every block of the ledger that holds rows. A run reads only some of them and could miss a damaged one for months. */
+async function ledgerCheck(ledger: Ledger): Promise<DoctorCheck> {
+  const name = 'ledger';
+  try {
+    const tables = await ledger.rows('select table_name as name from duckdb_tables() where not internal', {
+      name: asText,
+    });
+    for (const table of tables) await ledger.run(`select bit_xor(hash(whole)) from ${sqlName(table.name)} as whole`);
+    return { name, ok: true, detail: `all ${tables.length} tables can be read` };
+  } catch (error) {
+    if (!(error instanceof DamagedError)) throw error;
+    const { message, hint } = error;
+    return { name, ok: false, failure: 'damaged', detail: message, ...(hint === undefined ? {} : { hint }) };
+  }
 }
 
 /** The table whose oldest proof is the oldest, and whether that is much older than rotation allows. */

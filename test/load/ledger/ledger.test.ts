@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DamagedError, DiskError, InsightsError, LockedError, NewerStateError } from '../../../src/kernel/errors.ts';
+import { asCount } from '../../../src/load/ledger/cells.ts';
 import { sparingLimit } from '../../../src/load/ledger/engine.ts';
 import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
 import { openLedger } from '../../../src/load/ledger/ledger.ts';
@@ -16,6 +17,7 @@ import { finishRun, latestRuns, startRun } from '../../../src/load/ledger/runs.t
 import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { repairSummary } from '../../../src/output/summary.ts';
 import { CAMPAIGN } from '../../support/campaign.ts';
 
 const DAYS = span('2026-07-03T00:00:00Z', '2026-07-05T00:00:00Z');
@@ -217,10 +219,61 @@ describe('repair', () => {
     rmSync(join(lake.dir, 'state.duckdb'));
     writeFileSync(join(lake.dir, FOLDER, '2026-07-03.7.parquet'), 'not Parquet');
     mkdirSync(join(lake.dir, 'store/other'), { recursive: true });
-    expect(await repair(lake.dir, LAKE_SETTINGS, lake.runtime)).toMatchObject({ files: 1, leftOut: 2 });
+    expect(await repair(lake.dir, LAKE_SETTINGS, lake.runtime)).toMatchObject({
+      files: 1,
+      leftOut: 1,
+      damaged: [{ file: `${FOLDER}/2026-07-03.7.parquet`, problem: 'unreadable' }],
+    });
     await lake.reopen();
     expect((await storedRows(lake.ledger)).map((row) => row['event_id'])).toEqual(['changed']);
-    expect(await recover(lake.ledger)).toMatchObject({ orphans: 2 });
+    expect(await recover(lake.ledger)).toMatchObject({ orphans: 1 });
+  });
+
+  test.each([
+    // The bytes in the middle decompress to other ones or not at all; a checksum tells in both cases.
+    ['changed', 'published', 'sha256', (bytes: Buffer) => Buffer.from(bytes).fill(0xff, 40, 60)],
+    ['cut off', 'not published', 'unreadable', (bytes: Buffer) => bytes.subarray(0, bytes.length - 100)],
+    ['overwritten', 'not published', 'unreadable', (bytes: Buffer) => Buffer.from(bytes).fill(0xff, 4, 400)],
+  ])('names a file that is %s (%s), keeps it and continues with the others', async (_name, state, problem, damage) => {
+    await using lake = await scratchLake();
+    await load(lake, DAYS, ROWS);
+    if (state === 'published') await publish(lake.ledger, { run: 'run-1', head: true });
+    await lake.ledger.close();
+    writeFileSync(join(lake.dir, 'state.duckdb'), 'x'.repeat(20_000));
+    const file = `${FOLDER}/2026-07-03.1.parquet`;
+    const damaged = damage(readFileSync(join(lake.dir, file)));
+    writeFileSync(join(lake.dir, file), damaged);
+    const report = await repair(lake.dir, LAKE_SETTINGS, lake.runtime);
+    expect(report).toMatchObject({ files: 1, rows: 1, leftOut: 0, damaged: [{ file, problem }] });
+    expect(repairSummary(report)).toContain(`skipped ${file}: `);
+    await lake.reopen();
+    expect((await storedRows(lake.ledger)).map((row) => row['event_id'])).toEqual(['b']);
+    expect(await recover(lake.ledger)).toMatchObject({ orphans: 0, lost: 0 });
+    expect(readFileSync(join(lake.dir, `${file}.damaged`))).toEqual(damaged);
+  });
+
+  test('is the next step after a damaged block, wherever a statement reads it', async () => {
+    await using lake = await scratchLake();
+    await load(lake, DAYS, ROWS);
+    await lake.ledger.run('checkpoint');
+    const [block] = await lake.ledger.rows(
+      `select max(block_id)::bigint as id from pragma_storage_info('partitions') where persistent`,
+      { id: asCount },
+    );
+    await lake.ledger.close();
+    const path = join(lake.dir, 'state.duckdb');
+    const bytes = readFileSync(path);
+    const at = 3 * 4096 + (block?.id ?? 0) * 262_144 + 1000;
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
+    writeFileSync(path, bytes);
+    await lake.reopen();
+    await expect(recover(lake.ledger)).rejects.toMatchObject({
+      exitCode: 9,
+      message: 'A block of the ledger state.duckdb is damaged.',
+      hint: expect.stringContaining('insights-etl repair'),
+    });
+    await lake.ledger.close();
+    expect(await repair(lake.dir, LAKE_SETTINGS, lake.runtime)).toMatchObject({ files: 2, rows: 2, damaged: [] });
   });
 });
 

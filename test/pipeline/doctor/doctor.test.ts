@@ -1,8 +1,9 @@
 /** What `doctor` finds out: of this machine without a call, of an endpoint in a bounded number of them. */
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../../src/kernel/errors.ts';
+import { asCount } from '../../../src/load/ledger/cells.ts';
 import { openLedger } from '../../../src/load/ledger/ledger.ts';
 import { updateProfile } from '../../../src/load/ledger/profile.ts';
 import { doctor } from '../../../src/pipeline/doctor/doctor.ts';
@@ -50,6 +51,28 @@ function answering(match: RegExp, rows: readonly (readonly unknown[])[]): Partia
         : globalThis.fetch(url, init),
   };
 }
+
+describe('doctor on a ledger with a damaged block', () => {
+  it('finds it, though a run may not read the block for months, and sends no call', async () => {
+    world = await openWorld(SOURCE);
+    await world.run({ tables: ['Events'] });
+    const path = join(world.dataDir, 'state.duckdb');
+    const block = await (async () => {
+      await using ledger = await openLedger(world.dataDir, lakeSettings(world.config()), world.runtime);
+      const sql = `select max(block_id)::bigint as id from pragma_storage_info('runs') where persistent`;
+      return (await ledger.row(sql, { id: asCount })).id;
+    })();
+    const bytes = await readFile(path);
+    bytes.fill(0xff, 3 * 4096 + block * 262_144 + 1000, 3 * 4096 + block * 262_144 + 1010);
+    await writeFile(path, bytes);
+    const calls = world.sandbox.calls.length;
+    const report = await doctor(world.config(), { maxCalls: 20 }, world.runtime, new AbortController().signal);
+    expect(report.exitCode).toBe(EXIT.damaged);
+    const { ok, hint } = checkOf(report, 'ledger');
+    expect({ ok, hint }).toEqual({ ok: false, hint: expect.stringContaining('insights-etl repair') });
+    expect(world.sandbox.calls).toHaveLength(calls);
+  });
+});
 
 describe('doctor on an endpoint', () => {
   it('answers every check in the calls that it reports, and suggests no change for a healthy endpoint', async () => {

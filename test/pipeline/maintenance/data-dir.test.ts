@@ -111,8 +111,16 @@ describe('a data directory after a schedule, a repair, a run, a prompt and a kil
     const found = await listDataDir(systemFiles, join(stage.folder, 'data'));
     expect(found.filter(({ entry }) => !entry).map(({ path }) => path)).toEqual([]);
     const seen = new Set(found.map(({ entry }) => entry));
-    // These take a kill inside the engine, a reader that spills, or the repository.
-    const rare = ['state.duckdb.wal', 'state.duckdb.<time>.wal', 'insights.duckdb.tmp/**', 'README.md', 'demo/**'];
+    // These take a damaged file, a kill inside the engine, a reader that spills, or the repository.
+    const damaged = 'store/<lake_table>/tenant_id=<tenant>/month=<month>/<period>.<generation>.parquet.damaged';
+    const rare = [
+      damaged,
+      'state.duckdb.wal',
+      'state.duckdb.<time>.wal',
+      'insights.duckdb.tmp/**',
+      'README.md',
+      'demo/**',
+    ];
     expect(DATA_DIR.filter((entry) => !seen.has(entry)).map(({ path }) => path)).toEqual(rare);
   });
 
