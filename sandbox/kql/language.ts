@@ -56,19 +56,28 @@ export function loadLanguage(): Analyse {
   return loaded;
 }
 
-function load(): Analyse {
-  // `import` would scan 4 MB of script for exports that there are not: 0.7 of 5 s.
-  const loadScript = createRequire(import.meta.url);
+/** `import` would scan 4 MB of script for exports that there are not: 0.7 of 5 s. */
+const fromHere = createRequire(import.meta.url);
+/** An optional peer dependency: installing insights-etl does not install its 31 MB. */
+const PARSER = '@kusto/language-service-next';
+const PARSER_VERSION = '12.4.1';
+const SCRIPTS = [`${PARSER}/bridge.min.js`, `${PARSER}/Kusto.Language.Bridge.min.js`];
+
+/** Throws if the parser is not installed. Quick: it does not load the parser. */
+export function requireParser(): void {
   try {
-    loadScript('@kusto/language-service-next/bridge.min.js');
-    loadScript('@kusto/language-service-next/Kusto.Language.Bridge.min.js');
+    for (const script of SCRIPTS) fromHere.resolve(script);
   } catch (cause) {
-    const command = 'npm install @kusto/language-service-next';
-    throw new SandboxError(`Executing KQL needs Microsoft's parser, an optional package: ${command}`, {
-      hint: 'Install it next to insights-etl, or reinstall insights-etl without --omit=optional.',
+    throw new SandboxError(`Executing KQL needs Microsoft's parser, which is not installed.`, {
+      hint: `Run \`npm install ${PARSER}@${PARSER_VERSION}\`, with -g if insights-etl was installed with -g. Of the container image, build the target "demo".`,
       cause,
     });
   }
+}
+
+function load(): Analyse {
+  requireParser();
+  for (const script of SCRIPTS) fromHere(script);
   if (!globalThis.Kusto) throw new Error('The KQL parser did not load.');
   const kusto = globalThis.Kusto.Language;
   useKinds(kusto.Syntax.SyntaxKind);

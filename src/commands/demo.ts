@@ -15,6 +15,7 @@ import { duration, json } from '../output/format.ts';
 import { runSummary } from '../output/summary.ts';
 import { findReport, parameterValues } from '../query/report.ts';
 import { answer } from './answer.ts';
+import { loadSandbox } from './sandbox.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
 const TENANT = 'demo';
@@ -64,6 +65,7 @@ export function demoCommand(shell: Shell): Command {
 
 async function demo(session: Session): Promise<number> {
   const startedMs = session.runtime.monotonic();
+  (await loadSandbox()).requireParser();
   const say = (text: string): void => void (session.json || session.print(text));
   say('1. An Insights API on this machine: 60 days of synthetic data, real KQL, 60 calls a minute.\n');
   await using sandbox = await startSandbox(session);
@@ -160,6 +162,6 @@ async function firstLine(
   const url = await Promise.race([line, ended.then(() => undefined), aborted]);
   if (url !== undefined) return url;
   throw new SourceError(`The sandbox did not start: ${printed.trim().split('\n')[0] ?? 'no reason given'}`, {
-    hint: 'Run `insights-etl sandbox` to see its messages. It needs the optional package @kusto/language-service-next.',
+    hint: 'Run `insights-etl sandbox` to see its messages.',
   });
 }

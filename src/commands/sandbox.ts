@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { positiveSeconds, wholeNumber } from './numbers.ts';
-import { ConfigError, EXIT, errorCode } from '../kernel/errors.ts';
+import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { formatInstant } from '../kernel/instant.ts';
 import type { LimitMode, Sandbox, SandboxOptions, Shape, WireOptions } from '#sandbox';
 import { reportError, type Shell } from './shell.ts';
@@ -133,21 +133,24 @@ docs/sandbox.md describes the formats of the files and the admin API.`,
   });
 }
 
-/** Loaded only here: a production installation may omit the sandbox. */
-async function loadSandbox(): Promise<Pick<typeof import('#sandbox'), 'startSandbox'>> {
-  const { startSandbox, SandboxError } = await import('#sandbox').catch((cause: unknown) => {
-    if (errorCode(cause) !== 'ERR_MODULE_NOT_FOUND') throw cause;
-    throw new ConfigError('This installation does not include the sandbox.', {
-      hint: 'Install the complete insights-etl package. Only `sandbox` and `demo` need it.',
-      cause,
-    });
-  });
+type SandboxModule = Pick<typeof import('#sandbox'), 'startSandbox' | 'requireParser'>;
+
+/** Loaded only here: no other command needs it. Failures that a user can correct become ConfigErrors. */
+export async function loadSandbox(): Promise<SandboxModule> {
+  const { startSandbox, requireParser, SandboxError } = await import('#sandbox');
+  const explain = (error: unknown): never => {
+    if (!(error instanceof SandboxError)) throw error;
+    throw new ConfigError(error.message, { hint: error.hint, where: error.where, cause: error });
+  };
   return {
-    startSandbox: (options) =>
-      startSandbox(options).catch((error: unknown) => {
-        if (!(error instanceof SandboxError)) throw error;
-        throw new ConfigError(error.message, { hint: error.hint, where: error.where, cause: error });
-      }),
+    startSandbox: (options) => startSandbox(options).catch(explain),
+    requireParser() {
+      try {
+        requireParser();
+      } catch (error) {
+        explain(error);
+      }
+    },
   };
 }
 

@@ -1,105 +1,176 @@
 /**
- * The tarball that `npm pack` makes, unpacked where `npm install --omit=optional` would put it. The dependencies that it
- * names are linked to those of this repository: what is tested is the package, and no registry is asked.
+ * Every form of installation in docs/install.md, executed for real: the steps of the Dockerfile, then the tarball that its first stage packs,
+ * with the Nodes in INSIGHTS_NODES (`.ci/nodes`) besides the one that runs this test. npm takes the packages from its cache if it has them.
  */
-import { execFile } from 'node:child_process';
-import { lstat, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { delimiter, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
-import { buildPackage } from '../support/built.ts';
 import { CAMPAIGN } from '../support/campaign.ts';
+import { executeDockerfile, type Stage } from '../support/dockerfile.ts';
 
 const exec = promisify(execFile);
-const MODULES = fileURLToPath(new URL('../../node_modules', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+/** Folders with another `node`; the first is the one of this process. */
+const NODES = ['', ...(process.env['INSIGHTS_NODES'] ?? '').split(delimiter).filter(Boolean)];
+
+/** What npm needs of this machine's environment, without what `npm run` and vitest have added. */
+const machine = Object.fromEntries([
+  ...Object.entries(process.env).filter(([key]) => !/^(npm_(?!config_(cache|registry)$)|NODE_|VITEST|INSIGHTS_)/.test(key)),
+  ['npm_config_prefer_offline', 'true'],
+  ['npm_config_audit', 'false'],
+  ['npm_config_fund', 'false'],
+  ['npm_config_update_notifier', 'false'],
+]); // prettier-ignore
 
 let folder: string;
 let sandbox: Sandbox;
+let stages: ReadonlyMap<string, Stage>;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'insights-install-'));
-  const built = await buildPackage();
-  const { stdout } = await exec('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
-    cwd: built.folder,
-  });
-  const [{ filename } = { filename: '' }] = z.array(z.object({ filename: z.string() })).parse(JSON.parse(stdout));
-  await exec('tar', ['-xzf', filename], { cwd: folder });
-  const manifest = await readFile(join(folder, 'package', 'package.json'), 'utf8');
-  const { dependencies } = z.object({ dependencies: z.record(z.string(), z.string()) }).parse(JSON.parse(manifest));
-  const modules = join(folder, 'node_modules');
-  // A linked module finds its own dependencies beside the file it is linked to; the package finds these names alone.
-  for (const name of Object.keys(dependencies)) {
-    await mkdir(dirname(join(modules, name)), { recursive: true });
-    await symlink(join(MODULES, name), join(modules, name));
-  }
-  await rename(join(folder, 'package'), join(modules, 'insights-etl'));
   sandbox = await startSandbox({ rows: 100, days: 1, rate: 0, memory: true });
+  stages = await executeDockerfile(join(ROOT, 'deploy/Dockerfile'), ROOT, folder, machine);
 }, 400_000);
 afterAll(async () => {
   await sandbox.close();
   await rm(folder, { recursive: true, force: true });
 });
 
-async function run(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  const cli = join(folder, 'node_modules', 'insights-etl', 'dist', 'cli.js');
-  const env = {
-    PATH: process.env['PATH'] ?? '',
-    INSIGHTS_BASE_URL: sandbox.url,
-    INSIGHTS_TENANT: 'demo',
-    INSIGHTS_API_KEY: sandbox.keyOf('demo'),
-    INSIGHTS_LANDING_KEEP: 'true',
-  };
-  try {
-    const { stdout, stderr } = await exec(process.execPath, [cli, ...argv], { cwd: folder, env });
-    return { code: 0, out: stdout, err: stderr };
-  } catch (error) {
-    return z
-      .object({ code: z.number(), stdout: z.string(), stderr: z.string() })
-      .transform(({ code, stdout, stderr }) => ({ code, out: stdout, err: stderr }))
-      .parse(error);
-  }
+function stageOf(name: string): Stage {
+  const stage = stages.get(name);
+  if (!stage) throw new Error(`no stage ${name}`);
+  return stage;
 }
 
-let loaded: ReturnType<typeof run> | undefined;
-const load = (): ReturnType<typeof run> => (loaded ??= run('run', '--table', 'Events', '--json'));
+interface Outcome {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
 
-describe('the package, installed without what is optional', () => {
-  it('loads a tenant, proves it, and answers a report from its own queries', CAMPAIGN, async () => {
-    const { code, err } = await load();
-    expect({ code, err: code === 0 ? '' : err }).toEqual({ code: EXIT.ok, err: '' });
-    const reports = await run('query', 'installs_per_day', '--format', 'csv');
-    expect([reports.code, reports.out.split('\n').length > 1]).toEqual([EXIT.ok, true]);
+async function execute(program: string, argv: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<Outcome> {
+  try {
+    const { stdout, stderr } = await exec(program, argv, { cwd, env });
+    return { code: 0, out: stdout, err: stderr };
+  } catch (error) {
+    const failed = z.object({ code: z.number(), stdout: z.string(), stderr: z.string() });
+    return failed.transform(({ code, stdout, stderr }) => ({ code, out: stdout, err: stderr })).parse(error);
+  }
+} // prettier-ignore
+
+const settings = (): Record<string, string> => ({
+  INSIGHTS_BASE_URL: sandbox.url,
+  INSIGHTS_TENANT: 'demo',
+  INSIGHTS_API_KEY: sandbox.keyOf('demo'),
+  INSIGHTS_LANDING_KEEP: 'true',
+});
+
+/** Loads a tenant, proves it, and reads a report. Returns what failed. */
+async function failuresOf(run: (...argv: string[]) => Promise<Outcome>): Promise<readonly unknown[]> {
+  const steps = [
+    ['--version'],
+    ['run', '--table', 'Events', '--json'],
+    ['verify', '--table', 'Events'],
+    ['query', 'installs_per_day', '--format', 'csv'],
+    ['completion', 'bash'],
+  ];
+  const failures: unknown[] = [];
+  for (const argv of steps) {
+    const outcome = await run(...argv);
+    if (outcome.code !== EXIT.ok || outcome.out === '') failures.push({ argv, ...outcome });
+  }
+  return failures;
+}
+
+async function expectPrivate(data: string): Promise<void> {
+  const names = await readdir(data, { recursive: true });
+  for (const part of ['store', 'lake', 'landing', 'calls', 'kept', 'state.duckdb', 'insights.duckdb', 'manifest.json', 'last-run.json', 'outcomes.json'])
+    expect(names).toContain(part);
+  const modes = await Promise.all(
+    names.map(async (name) => {
+      const found = await lstat(join(data, name));
+      return { name, mode: (found.mode & 0o777).toString(8), wanted: found.isDirectory() ? '700' : '600' };
+    }),
+  );
+  expect(modes.filter(({ mode, wanted }) => mode !== wanted)).toEqual([]);
+} // prettier-ignore
+
+describe('the container image', () => {
+  it('loads a tenant and proves it, in a data directory that only its user can read', CAMPAIGN, async () => {
+    const image = stageOf('');
+    const inRoot = (path: string): string => (path.startsWith('/') ? join(image.root, path) : path);
+    const env = Object.fromEntries(Object.entries(image.env).map(([key, value]) => [key, inRoot(value)]));
+    const [, ...argv] = image.entrypoint.map(inRoot);
+    const run = (...given: string[]): Promise<Outcome> =>
+      execute(process.execPath, [...argv, ...given], inRoot(image.workFolder), { ...env, ...settings() });
+    expect(await failuresOf(run)).toEqual([]);
+    await expectPrivate(inRoot('/data'));
+    expect(await readFile(join(folder, 'chown.txt'), 'utf8')).toMatch(/^node:node \/\S+\/data\n$/);
   });
 
-  it('has written the whole data directory for its owner alone, whatever the umask of who started it', CAMPAIGN, async () => {
-    await load();
-    const data = join(folder, 'data');
-    const names = await readdir(data, { recursive: true });
-    for (const part of ['store', 'lake', 'landing', 'calls', 'kept', 'state.duckdb', 'insights.duckdb', 'manifest.json', 'last-run.json', 'outcomes.json'])
-      expect(names).toContain(part);
-    const modes = await Promise.all(
-      ['', ...names].map(async (name) => {
-        const found = await lstat(join(data, name));
-        return { name, mode: (found.mode & 0o777).toString(8), wanted: found.isDirectory() ? '700' : '600' };
-      }),
-    );
-    expect(modes.filter(({ mode, wanted }) => mode !== wanted)).toEqual([]);
-  }); // prettier-ignore
-
-  for (const name of ['sandbox', 'demo'])
-    it(`${name} says which package it needs, and how to have it`, CAMPAIGN, async () => {
-      const { code, err } = await run(name);
-      expect(code).not.toBe(EXIT.ok);
-      expect(code).not.toBe(EXIT.unexpected);
-      expect(err).toContain('npm install @kusto/language-service-next');
-    });
-
-  it('holds the files to run it elsewhere', async () => {
-    const names = await readdir(join(folder, 'node_modules', 'insights-etl', 'deploy'));
-    expect(names).toEqual(expect.arrayContaining(['Dockerfile', 'kubernetes', 'prometheus', 'systemd']));
+  it('has the KQL parser only as the target `demo`', CAMPAIGN, async () => {
+    const parser = async (name: string): Promise<boolean> =>
+      (await readdir(join(stageOf(name).root, 'app', 'node_modules'))).includes('@kusto');
+    expect([await parser(''), await parser('demo')]).toEqual([false, true]);
   });
 });
+
+describe('a checkout', () => {
+  it('runs what it has built with npx', CAMPAIGN, async () => {
+    // `npm pack` has built it after nothing but `npm ci`.
+    const { root, workFolder } = stageOf('build');
+    const { code, out } = await execute('npx', ['insights-etl', '--version'], join(root, workFolder), machine);
+    expect([code, out]).toEqual([0, expect.stringMatching(/^\d+\.\d+\.\d+/)]);
+  });
+});
+
+for (const [index, bin] of NODES.entries())
+  describe(`the package that npm pack makes, installed with Node ${index === 0 ? process.version : bin}`, () => {
+    let prefix: string;
+    let env: NodeJS.ProcessEnv;
+    beforeAll(async () => {
+      prefix = join(folder, `installed${index}`);
+      await mkdir(join(prefix, 'work'), { recursive: true });
+      const path = [join(prefix, 'bin'), bin, process.env['PATH'] ?? ''].filter(Boolean).join(delimiter);
+      env = { ...machine, PATH: path, npm_config_prefix: prefix };
+      const packed = stageOf('build');
+      const at = join(packed.root, packed.workFolder);
+      const [tarball = ''] = (await readdir(at)).filter((name) => name.endsWith('.tgz'));
+      await exec('npm', ['install', '--global', join(at, tarball)], { env });
+    });
+    const run = (...argv: string[]): Promise<Outcome> =>
+      execute('insights-etl', argv, join(prefix, 'work'), { PATH: env['PATH'], ...settings() });
+
+    it('loads a tenant, proves it, and answers a report', CAMPAIGN, async () => {
+      expect(await failuresOf(run)).toEqual([]);
+      await expectPrivate(join(prefix, 'work', 'data'));
+    });
+
+    it.runIf(index === 0)('lacks the KQL parser: sandbox and demo print the command that installs it, and then work', CAMPAIGN, async () => {
+        let command = '';
+        for (const name of ['sandbox', 'demo']) {
+          const { code, out, err } = await run(name);
+          expect([name, code, out]).toEqual([name, EXIT.config, '']);
+          command = /`npm install (\S+)`, with -g/.exec(err)?.[1] ?? '';
+          expect(command).toMatch(/^@kusto\/language-service-next@\d/);
+        }
+        await exec('npm', ['install', '--global', command], { env });
+        const child = spawn('insights-etl', ['sandbox', '--rows', '10', '--days', '1', '--memory'], {
+          env: { PATH: env['PATH'] },
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        const ended = once(child, 'exit');
+        const line = await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended]);
+        expect(line[0]).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+        child.kill('SIGTERM');
+        await ended;
+      }); // prettier-ignore
+  });

@@ -26,6 +26,8 @@ const manifestSchema = z.object({
   scripts: z.record(z.string(), z.string()),
   dependencies: z.record(z.string(), z.string()),
   devDependencies: z.record(z.string(), z.string()),
+  peerDependencies: z.record(z.string(), z.string()),
+  peerDependenciesMeta: z.record(z.string(), z.object({ optional: z.boolean() })),
 });
 
 async function manifest(): Promise<z.infer<typeof manifestSchema>> {
@@ -44,6 +46,9 @@ describe('the package', () => {
         'LICENSE',
         'README.md',
         'package.json',
+        'deploy/Dockerfile',
+        'deploy/kubernetes/cronjob.yaml',
+        'deploy/prometheus/insights-etl.rules.yml',
         'deploy/systemd/insights-etl.service',
         'dist/cli.js',
         'docs/operate.md',
@@ -59,6 +64,16 @@ describe('the package', () => {
   it('passes publint', CAMPAIGN, async () => {
     const { messages } = await publint({ pkgDir: built.folder, pack: 'npm' });
     expect(messages).toEqual([]);
+  });
+
+  it('names the KQL parser only as an optional peer, in the version that the sandbox asks for', async () => {
+    const { dependencies, devDependencies, peerDependencies, peerDependenciesMeta } = await manifest();
+    const name = '@kusto/language-service-next';
+    expect([Object.keys(peerDependencies), peerDependenciesMeta]).toEqual([[name], { [name]: { optional: true } }]);
+    expect(dependencies).not.toHaveProperty([name]);
+    const asked = await readFile(new URL('../../sandbox/kql/language.ts', import.meta.url), 'utf8');
+    const version = /PARSER_VERSION = '(.*)'/.exec(asked)?.[1];
+    expect([peerDependencies[name], devDependencies[name]]).toEqual([version, version]);
   });
 
   it('runs no install scripts, pins its dependencies and requires a suitable Node', async () => {

@@ -1,40 +1,38 @@
 /** The files in deploy/: the commands that they call exist, and nothing runs as root. */
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { environmentLayer } from '../../src/config/layers.ts';
-import { buildPackage } from '../support/built.ts';
+import { instructionsOf } from '../support/dockerfile.ts';
 import { openStage } from '../support/shell.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
 
 const exec = promisify(execFile);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (name: string): string => readFileSync(join(ROOT, 'deploy', name), 'utf8');
 const COMMANDS = ['run', 'schedule', 'status'];
 
-/** Instructions of a Dockerfile in their order. */
-function instructions(text: string): { word: string; rest: string }[] {
-  const lines = text.replaceAll('\\\n', ' ').split('\n');
-  return lines
-    .filter((line) => line.trim() !== '' && !line.startsWith('#'))
-    .map((line) => ({ word: line.split(' ')[0] ?? '', rest: line.slice(line.indexOf(' ') + 1) }));
-}
-
 describe('the Dockerfile', () => {
-  const steps = instructions(read('Dockerfile'));
-  const last = steps.slice(steps.findLastIndex(({ word }) => word === 'FROM'));
+  const steps = instructionsOf(read('Dockerfile'));
+  /** The stage that the last one is based on. */
+  const start = steps.findIndex(({ rest }) => rest.endsWith(' AS program'));
+  const last = steps.slice(
+    start,
+    steps.findIndex(({ word }, index) => word === 'FROM' && index > start),
+  );
   const valuesOf = (word: string): string[] => last.filter((step) => step.word === word).map(({ rest }) => rest);
 
   it('contains only instructions that Docker knows', () => {
     const known = /^(FROM|WORKDIR|COPY|RUN|ARG|ENV|USER|VOLUME|HEALTHCHECK|STOPSIGNAL|ENTRYPOINT|CMD)$/;
     expect(steps.filter(({ word }) => !known.test(word))).toEqual([]);
+  });
+
+  it('is by default the program without the KQL parser', () => {
+    expect(steps.at(-1)).toEqual({ word: 'FROM', rest: 'program' });
   });
 
   it('runs as an unprivileged user, with a health check and a command that exists', () => {
@@ -43,25 +41,6 @@ describe('the Dockerfile', () => {
     const words = z.array(z.string());
     expect(words.parse(JSON.parse(valuesOf('ENTRYPOINT')[0] ?? ''))).toEqual(['node', '/app/dist/cli.js']);
     expect(COMMANDS).toContain(words.parse(JSON.parse(valuesOf('CMD')[0] ?? ''))[0]);
-  });
-
-  it('copies only files that exist and that its ignore file includes', () => {
-    const copied = steps
-      .filter(({ word, rest }) => word === 'COPY' && !rest.startsWith('--from'))
-      .flatMap(({ rest }) => rest.split(' ').slice(0, -1));
-    const included = read('Dockerfile.dockerignore').split('\n');
-    expect(copied.filter((name) => !existsSync(join(ROOT, name)) || !included.includes(`!${name}`))).toEqual([]);
-  });
-
-  it('copies every folder that the build compiles', () => {
-    const { build } = z
-      .object({ scripts: z.object({ build: z.string() }) })
-      .parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))).scripts;
-    const projects = [...build.matchAll(/tsc -p (\S+)/g)].map((match) => dirname(match[1] ?? ''));
-    const folders = projects.map((folder) => (folder === '.' ? 'src' : folder));
-    const copied = steps.filter(({ word }) => word === 'COPY').map(({ rest }) => rest.split(' ')[0]);
-    expect(folders.length).toBeGreaterThan(1);
-    expect(folders.filter((folder) => !copied.includes(folder))).toEqual([]);
   });
 
   it('sets variables that the program knows', () => {
@@ -168,29 +147,6 @@ describe('the workflow', () => {
     const { steps } = schema.parse(parse(read('github/insights.yml'))).jobs.run;
     const called = steps.map(({ run }) => /^npx --no-install insights-etl (\w+)/.exec(run)?.[1] ?? '');
     expect(called.filter((name) => !COMMANDS.includes(name))).toEqual([]);
-  });
-});
-
-describe('the package, packed and extracted into an empty folder', () => {
-  let folder: string;
-  beforeAll(async () => {
-    const built = await buildPackage();
-    folder = await mkdtemp(join(tmpdir(), 'insights-packed-'));
-    await exec('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', folder], { cwd: built.folder });
-    const [tarball = ''] = await readdir(folder);
-    await exec('tar', ['-xzf', tarball], { cwd: folder });
-    await symlink(join(ROOT, 'node_modules'), join(folder, 'package', 'node_modules'));
-    await mkdir(join(folder, 'elsewhere'));
-  });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
-
-  it('runs there, finds its reports, and prints its metrics', CAMPAIGN, async () => {
-    const cli = join(folder, 'package', 'dist', 'cli.js');
-    const run = async (...argv: string[]): Promise<string> =>
-      (await exec(process.execPath, [cli, ...argv], { cwd: join(folder, 'elsewhere'), env: {} })).stdout;
-    expect(await run('--version')).toMatch(/^\d+\.\d+\.\d+\n$/);
-    expect(await run('query', '--list')).toContain('installs_per_day');
-    expect(await run('completion', 'bash')).toContain('complete -o default -F _insights_etl');
   });
 });
 
