@@ -2,61 +2,91 @@
 import { statfs } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { ConfigError, InsightsError, EXIT, errorCode } from '../kernel/errors.ts';
+import { packageVersion } from '../kernel/version.ts';
 import { exposition } from '../operate/exposition.ts';
 import { families, type Measured } from '../operate/metrics.ts';
 import { readOutcomes, recordOutcome } from '../operate/outcomes.ts';
 import type { Traffic } from '../operate/traffic.ts';
+import { pingsOf, pingStart } from '../operate/ping.ts';
+import { writeTextfile } from '../operate/textfile.ts';
 import { notifyWebhook } from '../operate/webhook.ts';
 import type { RunReport } from '../model/report.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 
 type Live = Pick<Measured, 'traffic' | 'schedule'>;
 
-/** The metrics of a data directory in the Prometheus format. Families without a value yet are omitted. */
+/** The metrics of a data directory in the Prometheus format, also of tables that were never loaded. */
 export async function metricsText(config: Config, runtime: Runtime, live: Live = {}): Promise<string> {
   const { lakeStatus } = await import('../pipeline/status.ts');
   const { tableDeadlines } = await import('../pipeline/deadlines.ts');
   const [status, deadlines, outcomes, disk] = await Promise.all([
-    ifPublished(lakeStatus(config, runtime)),
-    ifPublished(tableDeadlines(config, runtime)),
+    ifReadable(lakeStatus(config, runtime)),
+    ifReadable(tableDeadlines(config, runtime)),
     readOutcomes(config.dataDir),
     statfs(config.dataDir).catch(() => undefined),
   ]);
-  const diskFreeBytes = disk && disk.bavail * disk.bsize;
-  return exposition(families({ status, deadlines: deadlines ?? [], outcomes, diskFreeBytes, ...live }));
-}
-
-/** Undefined before the first publish, when there is no catalogue to read yet. */
-async function ifPublished<T>(found: Promise<T>): Promise<T | undefined> {
-  try {
-    return await found;
-  } catch (error) {
-    if (error instanceof ConfigError) return undefined;
-    throw error;
-  }
+  // Without tenants in the configuration, as for `status` of a copied lake, every table of the lake counts.
+  const configured = config.tenants.flatMap(({ id, tables }) =>
+    [...tables.keys()].map((table) => ({ tenant: id, table })),
+  );
+  return exposition(
+    families({
+      version: packageVersion(),
+      configured: configured.length > 0 ? configured : undefined,
+      status: status.found,
+      deadlines: deadlines.found ?? [],
+      isUnreadable: status.isUnreadable || deadlines.isUnreadable,
+      outcomes,
+      diskFreeBytes: disk && disk.bavail * disk.bsize,
+      ...live,
+    }),
+  );
 }
 
 /**
- * Does a run, records how it ended, also if it throws, then calls the webhook. Neither affects the outcome of the run: a
- * record that cannot be written is logged.
+ * Nothing is found before the first publish, when there is no catalogue to read yet, and when it cannot be read: then the other
+ * metrics are all the more important.
+ */
+async function ifReadable<T>(found: Promise<T>): Promise<{ found?: T; isUnreadable: boolean }> {
+  try {
+    return { found: await found, isUnreadable: false };
+  } catch (error) {
+    return { isUnreadable: !(error instanceof ConfigError) };
+  }
+}
+
+/** What is done about the end of a run depends on what it was. */
+export interface ObservedRun {
+  readonly traffic: Traffic;
+  /** It compares whatever a run compares: not a backfill of a range. */
+  readonly isRegular: boolean;
+}
+
+/**
+ * Does a run and reports it: pings at its start and end, its record, also if it throws, the textfile and the webhook. None of
+ * them affects the outcome of the run: what fails is logged.
  */
 export async function observed(
   config: Config,
   runtime: Runtime,
-  traffic: Traffic,
+  { traffic, isRegular }: ObservedRun,
   signal: AbortSignal,
   run: () => Promise<RunReport>,
 ): Promise<RunReport> {
   const startedMs = runtime.monotonic();
+  const ping = config.ping && isRegular ? pingStart(pingsOf(config.ping), runtime, signal) : undefined;
   const ended = async (report: RunReport | undefined, exitCode: number): Promise<void> => {
     const seconds = (runtime.monotonic() - startedMs) / 1000;
-    const record = { finishedMs: runtime.now(), exitCode, seconds };
+    const record = { finishedMs: runtime.now(), exitCode, seconds, isRegular };
     // The process that holds the directory writes its own record.
-    if (exitCode !== EXIT.locked)
+    if (exitCode !== EXIT.locked) {
       await recordOutcome(config.dataDir, report, record, traffic.take(), runtime.files).catch((error: unknown) => {
         const code = errorCode(error) ?? 'error';
         runtime.log.error({ event: 'outcome.unrecorded', code }, 'cannot write outcomes.json');
       });
+      await publishTextfile(config, runtime);
+    }
+    await ping?.end(exitCode, report);
     // Somebody stopped the run on purpose: no notification.
     if (config.webhook && exitCode !== EXIT.stopped)
       await notifyWebhook(config.webhook, config.dataDir, exitCode, report, runtime, signal);
@@ -70,4 +100,15 @@ export async function observed(
   }
   await ended(report, report.exitCode);
   return report;
+}
+
+async function publishTextfile(config: Config, runtime: Runtime): Promise<void> {
+  const { textfile } = config.health;
+  if (textfile === undefined) return;
+  try {
+    await writeTextfile(textfile, await metricsText(config, runtime));
+  } catch (error) {
+    const code = errorCode(error) ?? 'error';
+    runtime.log.error({ event: 'textfile.failed', code, file: textfile }, 'cannot write the metrics');
+  }
 }

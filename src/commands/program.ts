@@ -1,8 +1,7 @@
 /** The whole command line: global options, commands, and how usage errors are reported. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { z } from 'zod';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
+import { packageVersion } from '../kernel/version.ts';
 import { queryCommand } from './ask.ts';
 import { backupCommand } from './backup.ts';
 import { checkCommand } from './check.ts';
@@ -122,9 +121,4 @@ function usageError(error: CommanderError, argv: readonly string[], program: Com
   return new ConfigError(`${first.charAt(0).toUpperCase()}${first.slice(1)}.`.replace(/\.\.$/, '.'), {
     hint: suggestion === '' ? help : `${suggestion} ${help}`,
   });
-}
-
-function packageVersion(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return z.object({ version: z.string() }).parse(JSON.parse(manifest)).version;
 }

@@ -3,8 +3,9 @@ import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { planSummary, runSummary } from '../output/summary.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
-import { watchTraffic } from '../operate/traffic.ts';
+import { watchTraffic, type Traffic } from '../operate/traffic.ts';
 import type { RunRequest } from '../pipeline/request.ts';
+import type { Config } from '../config/config.ts';
 import { isLoopback } from '../config/schema.ts';
 import { observed } from './observe.ts';
 import { selectRange, selectTables, selectTenants } from './select.ts';
@@ -109,17 +110,25 @@ export function planCommand(shell: Shell): Command {
     );
 }
 
-/** One run with its progress and its summary. `schedule` passes its own traffic counter, which outlives the run. */
+export interface Loading {
+  /** `schedule` passes its own counter, which outlives the run. */
+  readonly traffic?: Traffic;
+  /** The configuration reduced to what is loaded now. @default all of it */
+  readonly loads?: Config;
+}
+
+/** One run with its progress and its summary. */
 export async function runAndReport(
   session: Session,
   request: RunRequest,
-  traffic = watchTraffic(session.runtime),
+  { traffic = watchTraffic(session.runtime), loads = session.config }: Loading = {},
 ): Promise<number> {
   const { runPipeline } = await import('../pipeline/run.ts');
   const { config, runtime, signal } = session;
   const progress = session.progress();
-  const report = await observed(config, runtime, traffic, signal, () =>
-    runPipeline(config, request, { ...runtime, fetch: traffic.fetch }, signal, progress.listen).finally(progress.stop),
+  const isRegular = request.from === undefined && request.to === undefined;
+  const report = await observed(config, runtime, { traffic, isRegular }, signal, () =>
+    runPipeline(loads, request, { ...runtime, fetch: traffic.fetch }, signal, progress.listen).finally(progress.stop),
   );
   session.print(session.json ? `${json(report)}\n` : runSummary(report, session.colour));
   return report.exitCode;

@@ -73,7 +73,7 @@ export interface Config extends Readonly<Sections> {
   readonly tenants: readonly TenantConfig[];
   readonly engine: { readonly threads: number; readonly memoryLimit: string };
   readonly webhook:
-    | { readonly url: string; readonly heartbeat: boolean; readonly secret: (() => Promise<string>) | undefined }
+    | (Omit<NonNullable<Settings['webhook']>, 'secret'> & { readonly secret: (() => Promise<string>) | undefined })
     | undefined;
   /** Reads the key for hashes at each call; undefined if none is configured. */
   readonly privacyKey: (() => Promise<string>) | undefined;
@@ -168,6 +168,10 @@ function resolveSettings(settings: Settings, context: Context): Config {
     ...sections,
     baseUrl: sections.baseUrl.replace(/\/+$/, ''),
     dataDir: resolve(context.cwd, sections.dataDir),
+    health: {
+      ...sections.health,
+      textfile: sections.health.textfile && resolve(context.folder, sections.health.textfile),
+    },
     engine: { threads: engine.threads ?? availableParallelism(), memoryLimit: engine.memoryLimit },
     privacyKey: secretOf('the privacy rules', 'privacy.key', privacy.key, context),
     lakeTables: lakeTables(promote, privacy),

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { parseInstant } from '../kernel/instant.ts';
 import { privacySchema } from './privacy.ts';
 import { promoteSchema } from './promote.ts';
+import { operateSections } from './operate.ts';
 import { secretSource } from './secret-source.ts';
 import { parseQuietSpan, quietUntil } from '../model/quiet.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
@@ -325,36 +326,7 @@ const settings = z.strictObject({
     })
     .prefault({})
     .describe('When the `schedule` command runs.'),
-  health: z
-    .strictObject({
-      host: z
-        .string()
-        .min(1)
-        .default('127.0.0.1')
-        .describe('Address on which `schedule` serves /healthz, /readyz and /metrics, without authentication.'),
-      port: z
-        .int()
-        .min(0)
-        .max(65_535)
-        .optional()
-        .describe('Port of these endpoints; without one nothing is served. 0 = any free port.'),
-      maxRunMinutes: z
-        .number()
-        .min(1)
-        .max(100_000)
-        .default(1440)
-        .describe('Minutes that a run may take before /healthz reports a failure.'),
-    })
-    .prefault({})
-    .describe('Health endpoints for a supervisor.'),
-  webhook: z
-    .strictObject({
-      url: webUrl(true).describe('Receives a POST when runs start to fail and when they recover.'),
-      heartbeat: z.boolean().default(false).describe('Also send a POST after every other run.'),
-      secret: secretSource.optional().describe('Where to read the key of the signature (HMAC-SHA-256).'),
-    })
-    .optional()
-    .describe('Notifications about how runs end.'),
+  ...operateSections(webUrl),
 });
 
 function isTimeZone(text: string): boolean {

@@ -6,7 +6,7 @@ import { writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { OUTCOMES_FILE } from '../model/data-dir.ts';
 import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
-import type { RunReport } from '../model/report.ts';
+import type { RunReport, TableReport } from '../model/report.ts';
 import type { CallCounts } from './traffic.ts';
 
 const outcomesSchema = z.object({
@@ -20,6 +20,11 @@ const outcomesSchema = z.object({
         successMs: z.number().optional(),
         /** The run compared with a weaker proof than the best one. Records of older versions lack it. */
         lowered: z.boolean().default(false),
+        /** Since the data directory was created. Records of older versions lack them. */
+        rowsLoaded: z.number().default(0),
+        retries: z.number().default(0),
+        /** Hours that the last run found lost at the source. */
+        expiredHours: z.number().default(0),
       }),
     )
     .default([]),
@@ -38,30 +43,56 @@ export async function readOutcomes(dataDir: string): Promise<Outcomes> {
   }
 }
 
+export interface Ended {
+  readonly finishedMs: number;
+  readonly exitCode: number;
+  readonly seconds: number;
+  /**
+   * The run compared whatever a run compares. A backfill of a range says nothing about the rest: it only adds to the counters,
+   * so that it does not hide that the regular runs fail or stay away.
+   */
+  readonly isRegular: boolean;
+}
+
 /** Adds a run. Tables that it did not load keep their record. `report` is undefined if the run failed to start. */
 export async function recordOutcome(
   dataDir: string,
   report: RunReport | undefined,
-  ended: { readonly finishedMs: number; readonly exitCode: number; readonly seconds: number },
+  { isRegular, ...ended }: Ended,
   calls: ReadonlyMap<string, CallCounts>,
   files?: Files,
 ): Promise<void> {
   const before = await readOutcomes(dataDir);
   const tables = new Map(before.tables.map((entry) => [`${entry.tenant} ${entry.table}`, entry]));
-  for (const { tenant, table, outcome, grade } of report?.tables ?? []) {
-    const lowered = isWeaker(grade, BEST_GRADE);
-    const verified = outcome === 'verified';
-    const successMs = verified ? ended.finishedMs : tables.get(`${tenant} ${table}`)?.successMs;
-    tables.set(`${tenant} ${table}`, {
-      tenant,
-      table,
-      verified,
-      lowered,
-      ...(successMs === undefined ? {} : { successMs }),
+  for (const result of report?.tables ?? []) {
+    const { tenant, table } = result;
+    const key = `${tenant} ${table}`;
+    const expired = report?.expired.find((other) => other.tenant === tenant && other.table === table);
+    const known = tables.get(key);
+    tables.set(key, {
+      ...(isRegular || !known ? latest(result, isRegular, known?.successMs, ended.finishedMs) : known),
+      rowsLoaded: (known?.rowsLoaded ?? 0) + result.inserted + result.replaced,
+      retries: (known?.retries ?? 0) + result.retries,
+      expiredHours: expired?.hours ?? 0,
     });
   }
-  const after: Outcomes = { last: ended, tables: [...tables.values()], calls: addCalls(before.calls, calls) };
+  const last = isRegular ? ended : before.last;
+  const after = { ...(last ? { last } : {}), tables: [...tables.values()], calls: addCalls(before.calls, calls) };
   await writeDurably(join(dataDir, OUTCOMES_FILE), `${JSON.stringify(after)}\n`, files);
+}
+
+type TableOutcome = Outcomes['tables'][number];
+
+function latest(
+  { tenant, table, outcome, grade }: TableReport,
+  isRegular: boolean,
+  successBefore: number | undefined,
+  finishedMs: number,
+): Pick<TableOutcome, 'tenant' | 'table' | 'verified' | 'lowered' | 'successMs'> {
+  const verified = isRegular && outcome === 'verified';
+  const successMs = verified ? finishedMs : successBefore;
+  const lowered = isWeaker(grade, BEST_GRADE);
+  return { tenant, table, verified, lowered, ...(successMs === undefined ? {} : { successMs }) };
 }
 
 /** The sum of both counts, by tenant and status. */

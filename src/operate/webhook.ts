@@ -11,11 +11,15 @@ import { writeDurably } from '../kernel/files.ts';
 import { WEBHOOK_FILE } from '../model/data-dir.ts';
 import type { RunReport } from '../model/report.ts';
 import type { Runtime } from '../kernel/runtime.ts';
+import { deliver, reasonOf } from './deliver.ts';
+import { figuresOf, noticeText, titleOf } from './notice.ts';
 
 export interface Webhook {
   readonly url: string;
   /** Notify after every run, not only after changes. */
   readonly heartbeat: boolean;
+  /** `json`: everything, with `text` for chats. `text`: only `text`, for chats that refuse other fields. `teams`: an adaptive card. */
+  readonly format: 'json' | 'text' | 'teams';
   /** Reads the key of the signature at each call; undefined = not signed. */
   readonly secret: (() => Promise<string>) | undefined;
 }
@@ -23,7 +27,6 @@ export interface Webhook {
 type Kind = 'failure' | 'recovered' | 'heartbeat';
 
 const ATTEMPTS = 5;
-const TIMEOUT_MS = 10_000;
 
 /**
  * Sends the notification for a run that has ended, if there is one. Never throws. If the receiver is down, that is logged,
@@ -39,51 +42,47 @@ export async function notifyWebhook(
 ): Promise<void> {
   const kind = kindOf(await lastReported(dataDir), exitCode, webhook.heartbeat);
   if (kind === undefined) return;
-  const tables = (report?.tables ?? []).map(({ tenant, table, outcome, hours, error }) => ({
-    tenant,
-    table,
-    outcome,
-    partialHours: hours.partial,
-    ...(error ? { failure: error.failure } : {}),
-  }));
-  const at = new Date(runtime.now()).toISOString();
-  const body = JSON.stringify({ version: 1, event: kind, at, run: report?.run, exitCode, tables });
+  const body = bodyOf(webhook, kind, exitCode, report, runtime);
+  const headers = async (): Promise<Record<string, string>> => ({
+    'content-type': 'application/json',
+    ...(await signed(webhook, body, runtime)),
+  });
   try {
-    await deliver(webhook, body, runtime, signal);
+    await deliver({ url: webhook.url, body, headers, attempts: ATTEMPTS }, runtime, signal);
     await writeDurably(join(dataDir, WEBHOOK_FILE), `${JSON.stringify({ exitCode })}\n`, runtime.files);
   } catch (error) {
-    // The URL may be a secret, and errors of fetch can quote it.
-    const reason = error instanceof Refused ? error.message : 'no answer';
-    runtime.log.warn({ event: 'webhook.failed', kind, reason }, 'the webhook could not be reached');
+    runtime.log.warn({ event: 'webhook.failed', kind, reason: reasonOf(error) }, 'the webhook could not be reached');
   }
+}
+
+function bodyOf(
+  { format }: Webhook,
+  kind: Kind,
+  exitCode: number,
+  report: RunReport | undefined,
+  runtime: Runtime,
+): string {
+  const figures = figuresOf(report);
+  const title = kind === 'recovered' ? 'runs succeed again' : titleOf(exitCode);
+  const text = noticeText(title, exitCode, report?.run, figures);
+  if (format === 'text') return JSON.stringify({ text });
+  if (format === 'teams') return JSON.stringify(cardOf(text));
+  const at = new Date(runtime.now()).toISOString();
+  return JSON.stringify({ version: 1, event: kind, at, run: report?.run, exitCode, text, ...figures });
+}
+
+/** A message of Teams: one text block for each line. */
+function cardOf(text: string): object {
+  const body = text.split('\n').map((line) => ({ type: 'TextBlock', text: line, wrap: true }));
+  const $schema = 'http://adaptivecards.io/schemas/adaptive-card.json';
+  const content = { $schema, type: 'AdaptiveCard', version: '1.4', body };
+  return { type: 'message', attachments: [{ contentType: 'application/vnd.microsoft.card.adaptive', content }] };
 }
 
 function kindOf(reported: number, exitCode: number, heartbeat: boolean): Kind | undefined {
   if (exitCode !== 0 && exitCode !== reported) return 'failure';
   if (exitCode === 0 && reported !== 0) return 'recovered';
   return heartbeat ? (exitCode === 0 ? 'heartbeat' : 'failure') : undefined;
-}
-
-class Refused extends Error {}
-
-async function deliver(webhook: Webhook, body: string, runtime: Runtime, signal: AbortSignal): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      const response = await runtime.fetch(webhook.url, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', ...(await signed(webhook, body, runtime)) },
-        body,
-        redirect: 'error',
-        signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
-      });
-      await response.body?.cancel();
-      if (response.ok) return;
-      throw new Refused(`status ${response.status}`);
-    } catch (error) {
-      if (attempt === ATTEMPTS || signal.aborted) throw error;
-      await runtime.sleep(1000 * 2 ** attempt * (0.5 + runtime.random() / 2), signal);
-    }
-  }
 }
 
 async function signed({ secret }: Webhook, body: string, runtime: Runtime): Promise<Record<string, string>> {

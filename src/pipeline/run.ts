@@ -7,8 +7,9 @@ import { openLedger } from '../load/ledger/ledger.ts';
 import { lossesOf } from '../load/ledger/losses.ts';
 import { finishRun, latestRuns, startRun } from '../load/ledger/runs.ts';
 import { recover } from '../load/maintenance/recover.ts';
+import { countChecks } from '../model/check-counts.ts';
 import { hasOutside } from '../model/outside.ts';
-import type { CheckResult, ProgressListener, RunReport, TableReport } from '../model/report.ts';
+import type { ProgressListener, RunReport, TableReport } from '../model/report.ts';
 import { eachTable } from './each-table.ts';
 import { lakeSettings } from './lake-settings.ts';
 import { exitCodeOf, reportedLoss } from './failure.ts';
@@ -113,13 +114,4 @@ function failedIn(stats: unknown): ReadonlySet<string> {
 function failureOf({ outcome, error }: TableReport): Failure[] {
   if (error) return [error.failure];
   return outcome === 'partial' ? ['partial'] : [];
-}
-
-function countChecks(failed: readonly CheckResult[]): { errors: number; warnings: number; notRun: number } {
-  const finished = failed.filter(({ error }) => error === undefined);
-  return {
-    errors: finished.filter(({ severity }) => severity === 'error').length,
-    warnings: finished.filter(({ severity }) => severity === 'warning').length,
-    notRun: failed.length - finished.length,
-  };
 }

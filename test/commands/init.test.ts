@@ -84,7 +84,10 @@ describe('init from flags', () => {
       return (/^ */.exec(next)?.[0].length ?? 0) > (deeper[1]?.length ?? 0);
     });
     expect(whole.filter((line) => /^\s*\w+:/.test(line)).length).toBeGreaterThan(40);
-    await stage.write('all.yaml', whole.filter((line) => !/^webhook|^ {2}heartbeat|^ {2}secret/.test(line)).join('\n'));
+    await stage.write(
+      'all.yaml',
+      whole.filter((line) => !/^webhook|^ {2}(heartbeat|format|secret)/.test(line)).join('\n'),
+    );
     const after = loadConfig({ file: 'all.yaml', env: {}, cwd: stage.folder });
     const plain = (config: object): unknown => JSON.parse(JSON.stringify({ ...config, file: undefined }));
     expect(plain(after)).toEqual(plain(before));

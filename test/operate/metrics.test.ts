@@ -1,35 +1,57 @@
 /** Metrics, alert rules and log events, checked against the output of a real run. */
 import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pino } from 'pino';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { metricsText, observed } from '../../src/commands/observe.ts';
+import { packageVersion } from '../../src/kernel/version.ts';
+import type { RunReport } from '../../src/model/report.ts';
 import { exposition } from '../../src/operate/exposition.ts';
 import { watchTraffic } from '../../src/operate/traffic.ts';
 import { runPipeline } from '../../src/pipeline/run.ts';
+import { emptyReport } from '../../src/pipeline/table-report.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
+import { startReceiver, type Receiver } from '../support/receiver.ts';
+import { Collector } from '../support/shell.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const NOW = Date.parse('2026-11-01T00:30:00Z');
 
 let world: World;
+let receiver: Receiver;
 let text: string;
+/** What the run wrote for node_exporter. */
+let textfile: string;
+let log: Collector;
 beforeAll(async () => {
   const source = { rows: 900, days: 3, now: new Date(NOW).toISOString(), frozen: true, tenants: ['paris'] };
   world = await openWorld(source, { lake: { checks: true } });
-  const runtime = { ...world.runtime, now: () => NOW };
-  const config = world.config();
+  receiver = await startReceiver();
+  log = new Collector();
+  const runtime = { ...world.runtime, log: pino({ base: null }, log), now: () => NOW };
+  textfile = join(world.dataDir, 'insights.prom');
+  const config = world.config({ ping: { url: `${receiver.url}/key` }, health: { textfile } });
   const traffic = watchTraffic(runtime);
   const { signal } = new AbortController();
-  await observed(config, runtime, traffic, signal, () =>
+  await observed(config, runtime, { traffic, isRegular: true }, signal, () =>
     runPipeline(config, {}, { ...runtime, fetch: traffic.fetch }, signal),
   );
   const schedule = { running: false, nextMs: NOW + 60_000 };
   text = await metricsText(config, runtime, { traffic, schedule });
 });
-afterAll(() => world[Symbol.asyncDispose]());
+afterAll(async () => {
+  await receiver[Symbol.asyncDispose]();
+  await world[Symbol.asyncDispose]();
+});
+
+const EMPTY_RUN: RunReport = {
+  run: 'r', startedAt: '', seconds: 1, tenants: [], tables: [], expired: [], published: false, drift: [], checks: [],
+  isBehind: false, peakRssBytes: 0, exitCode: 0,
+}; // prettier-ignore
 
 /** The samples of one metric: labels as written, and the value. */
 function samples(name: string): Map<string, number> {
@@ -85,9 +107,82 @@ describe('the metrics', () => {
     expect(samples('insights_etl_throttled_total').get('{tenant="paris"}')).toBe(0);
   });
 
-  it('of an empty data directory contain only what is known without a lake', async () => {
-    const empty = await metricsText({ ...world.config(), dataDir: join(world.dataDir, 'none') }, world.runtime);
-    expect(empty).not.toContain('insights_etl_rows');
+  it('count what runs loaded and retried, and name the version', () => {
+    const at = '{tenant="paris",table="Events"}';
+    expect(samples('insights_etl_rows_loaded_total').get(at)).toBe(samples('insights_etl_rows').get(at));
+    expect(samples('insights_etl_retries_total').get(at)).toBe(0);
+    expect(samples('insights_etl_last_run_expired_hours').get(at)).toBe(0);
+    expect([...samples('insights_etl_build_info')]).toEqual([[`{version="${packageVersion()}"}`, 1]]);
+  });
+
+  it('of an empty data directory have the series of every table, so that alerts notice that it is never loaded', async () => {
+    const dataDir = join(world.dataDir, 'none');
+    const empty = (await metricsText({ ...world.config(), dataDir }, world.runtime)).split('\n');
+    for (const table of ['Logs', 'Events', 'Metrics'])
+      for (const [name, value] of [['rows', 0], ['hours_unverified', 0], ['last_success_timestamp_seconds', 0], ['last_run_failed', 1], ['rows_loaded_total', 0]] as const)
+        expect(empty).toContain(`insights_etl_${name}{tenant="paris",table="${table}"} ${value}`); // prettier-ignore
+    expect(empty).toContain('insights_etl_throttled_total{tenant="paris"} 0');
+    expect(empty).toContain('insights_etl_lake_unreadable 0');
+  });
+
+  it('show a tenant that was never loaded next to the others, and none of what alerts watch of one that was removed', async () => {
+    const config = world.config({ tenants: [{ id: 'nordlys', apiKey: { env: 'K' } }] });
+    const lines = (await metricsText(config, world.runtime)).split('\n');
+    const named = (tenant: string): string[] =>
+      lines.filter((line) => line.includes(`tenant="${tenant}"`)).map((line) => line.slice('insights_etl_'.length));
+    expect(named('nordlys')).toContain('last_success_timestamp_seconds{tenant="nordlys",table="Logs"} 0');
+    expect(named('nordlys')).toContain('hours{tenant="nordlys",table="Logs",state="verified"} 0');
+    expect(named('paris').some((line) => line.startsWith('rows{'))).toBe(true);
+    const watched = /^(last_|hours_|check_|retention|compared|oldest)/;
+    expect(named('paris').filter((line) => watched.test(line))).toEqual([]);
+  });
+
+  it('say so if the published lake cannot be read, and are complete otherwise', async () => {
+    const dataDir = join(world.dataDir, 'damaged');
+    await mkdir(dataDir, { recursive: true });
+    await writeFile(join(dataDir, 'insights.duckdb'), 'x'.repeat(20_000));
+    const lines = (await metricsText({ ...world.config(), dataDir }, world.runtime)).split('\n');
+    expect(lines).toContain('insights_etl_lake_unreadable 1');
+    expect(lines).toContain('insights_etl_last_run_failed{tenant="paris",table="Logs"} 1');
+  });
+
+  it('a backfill adds to the counters, and does not hide that the regular runs fail', async () => {
+    const config = { ...world.config(), dataDir: join(world.dataDir, 'failing') };
+    await mkdir(config.dataDir, { recursive: true });
+    const runtime = { ...world.runtime, now: () => NOW };
+    const table = { ...emptyReport('paris', 'Events'), inserted: 5, retries: 2 };
+    const run = async (isRegular: boolean, outcome: 'failed' | 'verified', exitCode: number): Promise<void> => {
+      const report = { ...EMPTY_RUN, exitCode, tables: [{ ...table, outcome }] };
+      const signal = new AbortController().signal;
+      await observed(config, runtime, { traffic: watchTraffic(runtime), isRegular }, signal, async () => report);
+    };
+    await run(true, 'failed', 4);
+    await run(false, 'verified', 0);
+    const lines = (await metricsText(config, runtime)).split('\n');
+    const at = '{tenant="paris",table="Events"}';
+    expect(lines).toContain(`insights_etl_last_run_failed${at} 1`);
+    expect(lines).toContain(`insights_etl_last_success_timestamp_seconds${at} 0`);
+    expect(lines).toContain('insights_etl_last_run_exit_code 4');
+    expect(lines).toContain(`insights_etl_rows_loaded_total${at} 10`);
+    expect(lines).toContain(`insights_etl_retries_total${at} 4`);
+  });
+
+  it("are written by each run to a file that node_exporter can read, and the run reports to its dead man's switch", async () => {
+    const written = await readFile(textfile, 'utf8');
+    expect(written).toContain(`\ninsights_etl_last_run_timestamp_seconds ${NOW / 1000}\n`);
+    expect(written).toContain('insights_etl_hours{tenant="paris",table="Logs",state="verified"}');
+    expect((await stat(textfile)).mode & 0o777).toBe(0o644);
+    expect(receiver.received.map(({ path }) => path)).toEqual(['/key/start', '/key']);
+    expect(receiver.received[1]?.body).toMatch(
+      /^insights-etl: a run succeeded, exit code 0, run \S+\n3 of 3 tables verified/,
+    );
+    // A file that cannot be written is logged and changes nothing.
+    const config = world.config({ health: { textfile: join(world.dataDir, 'missing', 'x.prom') } });
+    const runtime = { ...world.runtime, log: pino({ base: null }, log) };
+    const handles = { traffic: watchTraffic(runtime), isRegular: false };
+    const report = await observed(config, runtime, handles, new AbortController().signal, async () => EMPTY_RUN);
+    expect(report).toBe(EMPTY_RUN);
+    expect(log.text).toContain('"event":"textfile.failed","code":"ENOENT"');
   });
 
   it('a label with quotes, backslashes and line breaks stays one line', () => {
@@ -138,9 +233,31 @@ describe('the alert rules', () => {
         ...[...annotations.summary.matchAll(/\$labels\.(\w+)/g)].map((match) => match[1] ?? ''),
         ...[...expr.matchAll(/on \(([^)]*)\)/g)].flatMap((match) => (match[1] ?? '').split(/,\s*/)),
       ];
-      return used.filter((label) => !carried.every((labels) => labels.includes(label))).map((label) => [alert, label]);
+      // Prometheus adds the labels of the target.
+      const own = used.filter((label) => label !== 'job' && label !== 'instance');
+      return own.filter((label) => !carried.every((labels) => labels.includes(label))).map((label) => [alert, label]);
     });
     expect(wrong).toEqual([]);
+  });
+
+  it('each has a case in which it fires and one in which it does not, also without any series', () => {
+    const schema = z.object({
+      tests: z.array(
+        z.object({
+          alert_rule_test: z.array(z.object({ alertname: z.string(), exp_alerts: z.array(z.unknown()).default([]) })),
+        }),
+      ),
+    });
+    const { tests } = schema.parse(parse(readFileSync(path.replace('.rules.', '.test.'), 'utf8')));
+    const names = rules.map(({ alert }) => alert);
+    const [healthy, ...others] = tests.map((test) => test.alert_rule_test);
+    const silentIn = (cases: typeof healthy): string[] =>
+      (cases ?? []).filter(({ exp_alerts: alerts }) => alerts.length === 0).map(({ alertname }) => alertname);
+    expect(silentIn(healthy).toSorted()).toEqual(names.toSorted());
+    const fires = others.flat().filter(({ exp_alerts: alerts }) => alerts.length > 0);
+    expect([...new Set(fires.map(({ alertname }) => alertname))].toSorted()).toEqual(names.toSorted());
+    const [blind] = tests.filter(({ alert_rule_test: cases }) => cases.length === names.length && cases !== healthy);
+    expect(silentIn(blind?.alert_rule_test).length).toBe(names.length - 1);
   });
 
   it('are all described in docs/operate.md', () => {

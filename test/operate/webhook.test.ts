@@ -1,7 +1,6 @@
 /** The webhook with a real receiver: it is called once per change, signed and retried, and contains no row. */
 import { createHmac } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,39 +10,21 @@ import { EXIT } from '../../src/kernel/errors.ts';
 import { notifyWebhook, type Webhook } from '../../src/operate/webhook.ts';
 import type { RunReport, TableReport } from '../../src/model/report.ts';
 import { systemRuntime, type Runtime } from '../../src/kernel/runtime.ts';
+import { startReceiver, type Receiver } from '../support/receiver.ts';
 import { Collector } from '../support/shell.ts';
 
-interface Received {
-  readonly body: string;
-  readonly signature: string | undefined;
-  readonly timestamp: string | undefined;
-}
-
 let folder: string;
-let server: Server;
-let received: Received[];
-/** Status codes of the answers to come; then 200. */
-let answers: number[];
+let receiver: Receiver;
 let log: Collector;
 let sleeps: number[];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'insights-webhook-'));
-  [received, answers, sleeps, log] = [[], [], [], new Collector()];
-  server = createServer((request, response) => {
-    let body = '';
-    request.setEncoding('utf8').on('data', (part: string) => (body += part));
-    request.on('end', () => {
-      const header = (name: string): string | undefined => request.headers[name]?.toString();
-      received.push({ body, signature: header('x-insights-signature'), timestamp: header('x-insights-timestamp') });
-      response.writeHead(answers.shift() ?? 200).end('thanks');
-    });
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  [sleeps, log] = [[], new Collector()];
+  receiver = await startReceiver();
 });
 afterEach(async () => {
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
+  await receiver[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -63,24 +44,30 @@ const FAILED: TableReport = {
   olderHours: 0,
   error: { failure: 'source', message: 'a message with row content', where: { file: '/secret/path' } },
   grade: 'checksum', calls: 1, retries: 0, waitedMs: 0, planned: 0, pages: 0, splits: 0, rowsFetched: 0, bytes: 0,
-  inserted: 0, replaced: 0, removed: 0, duplicates: 0, quarantined: 0, changed: false, seconds: {},
+  inserted: 1000, replaced: 200, removed: 0, duplicates: 0, quarantined: 0, changed: false, seconds: {},
 }; // prettier-ignore
 
+const check = (severity: 'error' | 'warning', error?: string) =>
+  ({ check: 'c', severity, tenant: 'paris', days: 1, failures: 3, ...(error === undefined ? {} : { error }) }) as const;
+
 const report = (...tables: TableReport[]): RunReport => ({
-  run: 'r1', startedAt: '', seconds: 1, tenants: [], tables, expired: [], published: false, drift: [], checks: [], isBehind: false, peakRssBytes: 0, exitCode: 4,
+  run: 'r1', startedAt: '', seconds: 1, tenants: [], tables, published: false, isBehind: false, peakRssBytes: 0, exitCode: 4,
+  expired: [{ tenant: 'paris', table: 'Logs', hours: 7, first: '', last: '' }],
+  drift: [{ tenant: 'paris', table: 'Logs', type: 'secretType', path: 'secret.path', change: 'new_path', kind: 'text', at: '' }],
+  checks: [check('error'), check('warning'), check('error', 'refused')],
 }); // prettier-ignore
 
 function hook(more: Partial<Webhook> = {}): Webhook {
-  const address = server.address();
-  const port = typeof address === 'object' && address ? address.port : 0;
-  return { url: `http://127.0.0.1:${port}/hook?token=t`, heartbeat: false, secret: undefined, ...more };
+  return { url: `${receiver.url}/hook?token=t`, heartbeat: false, format: 'json', secret: undefined, ...more };
 }
 
 const notify = (webhook: Webhook, exitCode: number, ended?: RunReport): Promise<void> =>
   notifyWebhook(webhook, folder, exitCode, ended, runtime(), new AbortController().signal);
 
+const bodies = (): unknown[] => receiver.received.map(({ body }): unknown => JSON.parse(body));
+
 const events = (): unknown[] =>
-  received.map(({ body }) => z.object({ event: z.string() }).parse(JSON.parse(body)).event);
+  receiver.received.map(({ body }) => z.object({ event: z.string() }).parse(JSON.parse(body)).event);
 
 describe('the webhook', () => {
   it('is called once when runs start to fail, again when they fail differently, and once when they recover', async () => {
@@ -95,38 +82,77 @@ describe('the webhook', () => {
 
   it('contains names, counts and codes, and neither a message nor a location', async () => {
     await notify(hook(), EXIT.source, report(FAILED));
-    expect(JSON.parse(received[0]?.body ?? '')).toEqual({
+    expect(bodies()[0]).toEqual({
       version: 1,
       event: 'failure',
       at: '2026-03-01T03:00:00.000Z',
       run: 'r1',
       exitCode: 4,
+      text: 'insights-etl: a run failed, exit code 4 (source), run r1\n0 of 1 table verified · 1,200 rows loaded · 7 hours lost at the source · 2 checks failed · 1 check could not run · 1 schema change\nparis Logs: failed (source, 2 partial hours)',
       tables: [{ tenant: 'paris', table: 'Logs', outcome: 'failed', partialHours: 2, failure: 'source' }],
+      rowsLoaded: 1200,
+      checks: { errors: 1, warnings: 1, notRun: 1 },
+      schemaChanges: 1,
+      expiredHours: 7,
+    });
+  });
+
+  it('speaks to chats: only the text, or the card of Teams with one block for each line', async () => {
+    await notify(hook({ format: 'text' }), EXIT.source, report(FAILED));
+    await notify(hook({ format: 'teams' }), EXIT.budget, report(...Array.from({ length: 12 }, () => FAILED)));
+    await notify(hook({ format: 'text' }), EXIT.ok, report());
+    const [text, card, recovered] = bodies();
+    expect(text).toEqual({
+      text: expect.stringMatching(/^insights-etl: a run failed, exit code 4 \(source\), run r1\n/),
+    });
+    const { attachments } = z
+      .object({
+        type: z.literal('message'),
+        attachments: z.tuple([
+          z.object({
+            contentType: z.literal('application/vnd.microsoft.card.adaptive'),
+            content: z.object({
+              type: z.literal('AdaptiveCard'),
+              body: z.array(z.object({ type: z.literal('TextBlock'), text: z.string(), wrap: z.literal(true) })),
+            }),
+          }),
+        ]),
+      })
+      .parse(card);
+    const lines = attachments[0].content.body.map((block) => block.text);
+    expect(lines[0]).toBe('insights-etl: a run left work for the next one, exit code 13 (budget), run r1');
+    expect(lines.slice(-2)).toEqual(['paris Logs: failed (source, 2 partial hours)', 'and 2 more tables']);
+    expect(recovered).toEqual({
+      text: expect.stringMatching(/^insights-etl: runs succeed again, exit code 0, run r1\n/),
     });
   });
 
   it('is signed so that its receiver can verify who sent it and when', async () => {
     await notify(hook({ secret: async () => 'the-key' }), EXIT.auth);
-    const [{ body, timestamp, signature } = { body: '', timestamp: '', signature: '' }] = received;
+    const [sent] = receiver.received;
+    const header = (name: string): string => String(sent?.headers[name]);
+    const timestamp = header('x-insights-timestamp');
     const hmac = createHmac('sha256', 'the-key');
-    expect(signature).toBe(`sha256=${hmac.update(`${timestamp}.${body}`).digest('hex')}`);
+    expect(header('x-insights-signature')).toBe(
+      `sha256=${hmac.update(`${timestamp}.${sent?.body ?? ''}`).digest('hex')}`,
+    );
     expect(timestamp).toBe(String(Date.parse('2026-03-01T03:00:00Z') / 1000));
   });
 
   it('is retried with growing delays until it is received', async () => {
-    answers = [500, 503];
+    receiver.answers.push(500, 503);
     await notify(hook(), EXIT.auth);
-    expect(received).toHaveLength(3);
+    expect(receiver.received).toHaveLength(3);
     expect(sleeps).toHaveLength(2);
     expect(log.text).toBe('');
   });
 
   it('that is down is logged without its URL, does not fail the run, and is called after the next one', async () => {
-    answers = [500, 500, 500, 500, 500];
+    receiver.answers.push(500, 500, 500, 500, 500);
     await notify(hook(), EXIT.auth);
     expect(log.text).toContain('"event":"webhook.failed","kind":"failure","reason":"status 500"');
     expect(log.text).not.toContain('token');
     await notify(hook(), EXIT.auth);
-    expect(received).toHaveLength(6);
+    expect(receiver.received).toHaveLength(6);
   });
 });

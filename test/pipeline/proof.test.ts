@@ -164,7 +164,7 @@ describe('a source that rejects the fingerprint functions', () => {
       const { signal } = new AbortController();
       const run = async (): Promise<{ report: RunReport; metrics: string; status: string }> => {
         const traffic = watchTraffic(runtime);
-        const report = await observed(config, runtime, traffic, signal, () =>
+        const report = await observed(config, runtime, { traffic, isRegular: true }, signal, () =>
           runPipeline(config, EVENTS, runtime, signal),
         );
         const status = statusSummary(await lakeStatus(config, runtime), false);

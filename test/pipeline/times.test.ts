@@ -90,7 +90,15 @@ describe('rows without a possible time, in the future, and at old defaults', () 
     );
     const status = await lakeStatus(world.config(), world.runtime);
     expect(statusSummary(status, false)).toContain(text);
-    const measured = { status, deadlines: [], outcomes: { tables: [], calls: {} }, diskFreeBytes: undefined };
+    const measured = {
+      status,
+      deadlines: [],
+      outcomes: { tables: [], calls: {} },
+      diskFreeBytes: undefined,
+      version: '1.0.0',
+      configured: undefined,
+      isUnreadable: false,
+    };
     const gauge = families(measured).find(({ name }) => name === 'insights_etl_rows_outside_hours');
     expect(gauge?.samples.map(({ labels, value }) => [labels?.['kind'], value])).toEqual([
       ['no_timestamp', 1],
