@@ -2,15 +2,21 @@
 /** The process: streams, signals, umask and exit code. Everything below gets them passed in. */
 import { main } from './commands/program.ts';
 import type { Io } from './commands/shell.ts';
-import { EXIT } from './kernel/errors.ts';
 
 // Written files may hold personal data: only their owner may read them.
 process.umask(0o077);
 
-// `insights-etl sql … | head` closes the pipe early, which is not a failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.disk);
+// A log that cannot be written, because its pipe is closed or its disk is full, must not stop a load.
+process.stderr.on('error', () => {});
+
+// Neither must a closed standard output. Commands that print rows ask for the error, and end.
+let outputError: Error | undefined;
+process.stdout.on('error', (error) => {
+  outputError ??= error;
 });
+
+/** Time after which a process that is done no longer waits for the reader of its log. */
+const PATIENCE_MS = 5000;
 
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
@@ -28,6 +34,14 @@ const io: Io = {
     };
   },
   exit: (code) => process.exit(code),
+  outputError: () => outputError,
 };
 
 process.exitCode = await main(process.argv.slice(2), io);
+
+const { stdout, stderr } = process;
+let pending = stderr.writableLength;
+setInterval(() => {
+  if (stdout.writableLength === 0 && stderr.writableLength > 0 && stderr.writableLength >= pending) process.exit();
+  pending = stderr.writableLength;
+}, PATIENCE_MS).unref();

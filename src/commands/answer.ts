@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { printRows, type Format, type Printing } from '../output/rows.ts';
 import type { Reader } from '../query/reader.ts';
-import type { Session } from './shell.ts';
+import { ReaderLeft, lostOutput, type Session } from './shell.ts';
 
 /** Runs one select and prints it. `check` is called before with the open lake. */
 export async function answer(
@@ -21,7 +21,18 @@ export async function answer(
   return 0;
 }
 
-/** Standard output for `printRows`. A slow reader of the pipe slows the query down instead of filling memory. */
-export function printing({ colour, io: { stdout } }: Session): Printing {
-  return { colour, print: async (text) => void (stdout.write(text) || (await once(stdout, 'drain'))) };
+/**
+ * Standard output for `printRows`. A slow reader of the pipe slows the query down instead of filling memory, and one that
+ * leaves ends it.
+ */
+export function printing({ colour, io }: Pick<Session, 'colour' | 'io'>): Printing {
+  const { stdout } = io;
+  const check = (error: Error | undefined): void => {
+    if (error) throw lostOutput(error) ?? new ReaderLeft();
+  };
+  const print = async (text: string): Promise<void> => {
+    check(io.outputError?.());
+    if (!stdout.write(text)) await once(stdout, 'drain').catch(check);
+  };
+  return { colour, print };
 }

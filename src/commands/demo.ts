@@ -32,6 +32,9 @@ const REPORTS: readonly (readonly [name: string, ...values: string[]])[] = [
   ['log_errors_per_day', 'from=2026-10-28'],
 ];
 
+/** The demo is for a person to read, in a pipe too. */
+const LOG = { logFormat: 'text', logLevel: 'warn' } as const;
+
 const PROOF = `
   select
     table_name as "table",
@@ -59,7 +62,7 @@ export function demoCommand(shell: Shell): Command {
         INSIGHTS_API_KEY: `sandbox-${TENANT}`,
       };
       const flags = given === undefined ? [{ key: 'dataDir', value: `./data/${DEMO_FOLDER}`, flag: '--data-dir' }] : [];
-      return act(shell, command, { flags, sources: { file: false, env } }, (session) => demo(session));
+      return act(shell, command, { flags, sources: { file: false, env }, log: LOG }, (session) => demo(session));
     });
 }
 
@@ -74,9 +77,13 @@ async function demo(session: Session): Promise<number> {
   );
 
   const here: Session = { ...session, config: { ...session.config, baseUrl: sandbox.url } };
-  const { runPipeline } = await import('../pipeline/run.ts');
+  const { newRun, runPipeline } = await import('../pipeline/run.ts');
+  const run = newRun(here.runtime);
+  here.nameRun(run);
   const progress = here.progress();
-  const report = await runPipeline(here.config, {}, here.runtime, here.signal, progress.listen).finally(progress.stop);
+  const report = await runPipeline(here.config, { run }, here.runtime, here.signal, progress.listen).finally(
+    progress.stop,
+  );
   if (session.json) session.print(`${json(report)}\n`);
   else session.print(runSummary(report, session.colour));
   if (report.exitCode !== 0 || session.json) return report.exitCode;
@@ -121,7 +128,7 @@ async function startSandbox({ config, signal }: Session): Promise<RunningSandbox
   const scenario = join(folder, 'scenario.json');
   await writeFile(scenario, JSON.stringify(SCENARIO));
   const cli = fileURLToPath(new URL('../cli.js', import.meta.url));
-  const child = spawn(process.execPath, [cli, 'sandbox', ...SANDBOX, '--scenario', scenario], {
+  const child = spawn(process.execPath, [cli, '--log-format', 'text', 'sandbox', ...SANDBOX, '--scenario', scenario], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = new Promise<void>((resolve) => {
@@ -161,7 +168,8 @@ async function firstLine(
   });
   const url = await Promise.race([line, ended.then(() => undefined), aborted]);
   if (url !== undefined) return url;
-  throw new SourceError(`The sandbox did not start: ${printed.trim().split('\n')[0] ?? 'no reason given'}`, {
+  const [first = ''] = printed.trim().split('\n');
+  throw new SourceError(`The sandbox did not start: ${first.replace(/^error: /, '') || 'no reason given'}`, {
     hint: 'Run `insights-etl sandbox` to see its messages.',
   });
 }

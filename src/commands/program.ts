@@ -1,5 +1,6 @@
 /** The whole command line: global options, commands, and how usage errors are reported. */
-import { Command, CommanderError } from 'commander';
+import { setImmediate } from 'node:timers/promises';
+import { Command, CommanderError, Option } from 'commander';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { packageVersion } from '../kernel/version.ts';
 import { queryCommand } from './ask.ts';
@@ -20,7 +21,8 @@ import { sandboxCommand } from './sandbox.ts';
 import { scheduleCommand } from './schedule.ts';
 import { sqlCommand } from './sql.ts';
 import { tenantCommand } from './tenant.ts';
-import { reportError, type Io, type Shell } from './shell.ts';
+import { isText, LOG_FORMATS, LOG_LEVELS, type Verbosity } from '../output/log.ts';
+import { lostOutput, reportError, type Io, type Shell } from './shell.ts';
 
 const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['ok', 'success; every compared hour is verified or open, or an earlier run reported it as expired'],
@@ -48,21 +50,38 @@ export function exitCodeLines(): string[] {
 /** Runs one command line and returns its exit code. Never throws; only a second stop signal ends the process here. */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   const shell: Shell = { io, exitCode: EXIT.ok };
-  const program = createProgram(shell);
+  const program = createProgram(shell, argv);
   try {
     await program.parseAsync([...argv], { from: 'user' });
-    return shell.exitCode;
+    return await afterOutput(shell, program.opts<Verbosity>());
   } catch (error) {
-    if (!(error instanceof CommanderError))
-      return reportError(io, error, argv.includes('--json'), argv.includes('--verbose'));
+    const options = { ...program.opts<Verbosity>(), ...logFormatIn(argv), json: argv.includes('--json') };
+    if (!(error instanceof CommanderError)) return reportError(io, error, options);
     if (error.exitCode === 0) return EXIT.ok;
-    if (error.code === 'commander.help') return EXIT.config;
-    return reportError(io, usageError(error, argv, program), argv.includes('--json'), false);
+    if (error.code === 'commander.help' && isText(io.stderr, options)) return EXIT.config;
+    return reportError(io, usageError(error, argv, program), options);
   }
 }
 
-function createProgram(shell: Shell): Command {
+/** A command that could not print its result has failed, even if its work is done. */
+async function afterOutput({ io, exitCode }: Shell, options: Verbosity): Promise<number> {
+  // A write that fails is reported on the next turn of the event loop.
+  await setImmediate();
+  const error = io.outputError?.();
+  const lost = error && lostOutput(error);
+  return lost && exitCode === EXIT.ok ? reportError(io, lost, options) : exitCode;
+}
+
+/** The format for errors of the command line itself, which commander may not have parsed. */
+function logFormatIn(argv: readonly string[]): Verbosity {
+  const [, value] = /(?:^|\0)--log-format[\0=](json|text)(?:\0|$)/.exec(argv.join('\0')) ?? [];
+  return value === 'json' || value === 'text' ? { logFormat: value } : {};
+}
+
+function createProgram(shell: Shell, argv: readonly string[]): Command {
   const { io } = shell;
+  // Help that nobody asked for is no line of a log.
+  const showsHelp = isText(io.stderr, logFormatIn(argv));
   const program = new Command('insights-etl')
     .description(
       'Copies the Logs, Events and Metrics of a wallet platform into a Parquet lake and proves every hour complete',
@@ -71,8 +90,18 @@ function createProgram(shell: Shell): Command {
     .option('--config <file>', 'configuration file (default: insights.yaml, .yml or .json in the current folder)')
     .option('--data-dir <folder>', 'folder for the lake and its state (default: ./data)')
     .option('--json', 'print one JSON value instead of text')
-    .option('--verbose', 'log everything, as JSON lines on standard error')
+    .option('--verbose', 'log everything')
     .option('--quiet', 'log errors only and show no progress')
+    .addOption(
+      new Option('--log-format <format>', 'log lines and errors (default: text on a terminal, json in a pipe)').choices(
+        LOG_FORMATS,
+      ),
+    )
+    .addOption(
+      new Option('--log-level <level>', 'least level to log (default: warn on a terminal, info in a pipe)').choices(
+        LOG_LEVELS,
+      ),
+    )
     .addHelpText(
       'after',
       `
@@ -105,7 +134,7 @@ Secrets come from the environment, a file or a command, never from flags; see do
       .configureOutput({
         writeOut: (text) => void io.stdout.write(text),
         // `main` reports usage errors, in the same three lines as every other error.
-        writeErr: (text) => void (text.startsWith('error:') ? undefined : io.stderr.write(text)),
+        writeErr: (text) => void (text.startsWith('error:') || !showsHelp ? undefined : io.stderr.write(text)),
       });
   }
   return program;
@@ -113,6 +142,8 @@ Secrets come from the environment, a file or a command, never from flags; see do
 
 /** Commander's error in our format. Its text names the flag or word, and on further lines often a suggestion. */
 function usageError(error: CommanderError, argv: readonly string[], program: Command): ConfigError {
+  if (error.code === 'commander.help')
+    return new ConfigError('No command is given.', { hint: '`insights-etl --help` lists the commands.' });
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
   const suggestion = rest.join(' ').replaceAll(/[()]/g, '').trim();
   const known = program.commands.map((command) => command.name());

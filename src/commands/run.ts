@@ -123,12 +123,16 @@ export async function runAndReport(
   request: RunRequest,
   { traffic = watchTraffic(session.runtime), loads = session.config }: Loading = {},
 ): Promise<number> {
-  const { runPipeline } = await import('../pipeline/run.ts');
+  const { newRun, runPipeline } = await import('../pipeline/run.ts');
   const { config, runtime, signal } = session;
+  const run = newRun(runtime);
+  session.nameRun(run);
   const progress = session.progress();
   const isRegular = request.from === undefined && request.to === undefined;
   const report = await observed(config, runtime, { traffic, isRegular }, signal, () =>
-    runPipeline(loads, request, { ...runtime, fetch: traffic.fetch }, signal, progress.listen).finally(progress.stop),
+    runPipeline(loads, { ...request, run }, { ...runtime, fetch: traffic.fetch }, signal, progress.listen).finally(
+      progress.stop,
+    ),
   );
   session.print(session.json ? `${json(report)}\n` : runSummary(report, session.colour));
   return report.exitCode;

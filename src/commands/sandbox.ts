@@ -5,6 +5,7 @@ import { positiveSeconds, wholeNumber } from './numbers.ts';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { formatInstant } from '../kernel/instant.ts';
 import type { LimitMode, Sandbox, SandboxOptions, Shape, WireOptions } from '#sandbox';
+import type { Verbosity } from '../output/log.ts';
 import { reportError, type Shell } from './shell.ts';
 
 /** Repeated here because `--help` must work without the sandbox. */
@@ -113,15 +114,15 @@ Examples:
 docs/sandbox.md describes the formats of the files and the admin API.`,
     );
   return command.action(async () => {
-    const { json, verbose } = command.optsWithGlobals<{ json?: boolean; verbose?: boolean }>();
-    const report = (error: unknown): number => reportError(shell.io, error, json === true, verbose === true);
+    const options = command.optsWithGlobals<Verbosity & { json?: boolean }>();
+    const report = (error: unknown): number => reportError(shell.io, error, options);
     const stop = new AbortController();
     const forget = shell.io.onStop(() => stop.abort());
     try {
       const { signal } = stop;
       const { startSandbox } = await loadSandbox();
       await using sandbox = await startSandbox({ ...optionsOf(command.opts<Flags>()), signal, onError: report });
-      shell.io.stdout.write(json ? `${JSON.stringify(summary(sandbox))}\n` : announcement(sandbox));
+      shell.io.stdout.write(options.json ? `${JSON.stringify(summary(sandbox))}\n` : announcement(sandbox));
       if (!signal.aborted) await once(signal, 'abort');
       shell.exitCode = EXIT.ok;
     } catch (error) {

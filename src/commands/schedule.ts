@@ -47,7 +47,10 @@ schedule in the configuration, including those of single tenants and tables.`,
               once: options.once === true,
               jitterMs: config.schedule.jitterSeconds * 1000,
               run: (due) => runAndReport(session, {}, { traffic, loads: onlyDue(config, due) }),
-              watch,
+              watch: (step) => {
+                if (step.kind === 'waiting') session.nameRun(undefined);
+                watch(step);
+              },
             },
             runtime,
             signal,

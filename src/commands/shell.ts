@@ -7,10 +7,10 @@ import { loadConfig, type Config, type ConfigSources } from '../config/config.ts
 import { nest, merge, type Tree } from '../config/layers.ts';
 import { ConfigError, DiskError, EXIT, InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
 import { json } from '../output/format.ts';
-import { createLog } from '../output/log.ts';
+import { LiveLines } from '../output/live.ts';
+import { createLog, levelOf, writeError, type Verbosity } from '../output/log.ts';
 import { createProgress, type ProgressView } from '../output/progress.ts';
 import { colours, type Terminal } from '../output/terminal.ts';
-import { visibleLines } from '../output/visible.ts';
 import { systemRuntime, type Runtime } from '../kernel/runtime.ts';
 
 /** The process as the program sees it; passed in so that tests can replace it. */
@@ -25,6 +25,8 @@ export interface Io {
   onStop(listener: (signal: string) => void): () => void;
   /** Ends the process at once: the second stop signal. */
   exit(code: number): void;
+  /** Why standard output could not be written, once that has happened. What is written afterwards is lost. */
+  readonly outputError?: () => Error | undefined;
 }
 
 /** One invocation: its streams and environment, and the exit code that its command sets. */
@@ -45,15 +47,18 @@ export interface Session {
   readonly colour: boolean;
   print(text: string): void;
   progress(): ProgressView;
+  /** From now on every line of the log has this id of a run, or none. */
+  nameRun(run: string | undefined): void;
 }
 
-interface GlobalOptions {
+interface GlobalOptions extends Verbosity {
   readonly config?: string;
   readonly dataDir?: string;
   readonly json?: boolean;
-  readonly verbose?: boolean;
-  readonly quiet?: boolean;
 }
+
+/** Ends a command whose output nobody reads any more, as after `| head`. That is not a failure. */
+export class ReaderLeft extends Error {}
 
 export interface Needs {
   /** Configuration keys that the command's own flags set: key, value and the flag's name. */
@@ -62,6 +67,8 @@ export interface Needs {
   readonly tenants?: boolean;
   /** Replaces the configuration file and the environment, for commands that must ignore them. */
   readonly sources?: Pick<ConfigSources, 'file' | 'env'>;
+  /** How the command logs unless a flag says otherwise. */
+  readonly log?: Verbosity;
 }
 
 /** Runs a command's body. Reports an error that it throws, and sets the exit code. */
@@ -72,18 +79,24 @@ export async function act(
   body: (session: Session) => Promise<number>,
 ): Promise<void> {
   const { io } = shell;
-  const options = command.optsWithGlobals<GlobalOptions>();
+  const options: GlobalOptions = { ...needs.log, ...command.optsWithGlobals<GlobalOptions>() };
+  const screen = new LiveLines(io.stderr);
+  let context: object = {};
   const stop = new AbortController();
   const forget = io.onStop((name) => {
-    if (stop.signal.aborted) io.exit(EXIT.forced);
+    if (stop.signal.aborted) {
+      screen.stop();
+      io.exit(EXIT.forced);
+    }
     stop.abort(
       new StoppedError(`Stopped by ${name}.`, { hint: 'Run the command again: it continues from the landed pages.' }),
     );
   });
   try {
     const config = configFor(options, needs, io);
-    const runtime = systemRuntime(createLog(io.stderr, options));
-    const quiet = options.quiet === true;
+    const runtime = systemRuntime(createLog(screen, options, () => context));
+    // Debug lines would leave no time to read the bars.
+    const view = { bars: levelOf(screen, options) !== 'debug', quiet: options.quiet === true };
     shell.exitCode = await body({
       config,
       runtime,
@@ -92,11 +105,14 @@ export async function act(
       json: options.json === true,
       colour: colours(io.stdout, io.env),
       print: (text) => void io.stdout.write(text),
-      progress: () => createProgress(io.stderr, runtime, { bars: options.verbose !== true, quiet }),
+      progress: () => createProgress(screen, runtime, view),
+      nameRun: (run) => (context = run === undefined ? {} : { run }),
     });
   } catch (error) {
-    shell.exitCode = reportError(io, error, options.json === true, options.verbose === true);
+    screen.stop();
+    shell.exitCode = error instanceof ReaderLeft ? EXIT.ok : reportError(io, error, options, context);
   } finally {
+    screen.stop();
     forget();
   }
 }
@@ -124,19 +140,28 @@ export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config 
   return config;
 }
 
-/** Reports an error on standard error in three lines (what, where, next) and returns its exit code. */
-export function reportError(io: Io, error: unknown, asJson: boolean, verbose: boolean): number {
-  const { failure, message, hint, where, exitCode } = asKnown(error);
-  const places = Object.entries(where).map(([key, value]) => `${key} ${value}`);
-  const lines = [`error: ${message}`];
-  if (places.length > 0) lines.push(`where: ${places.join(', ')}`);
-  if (hint !== undefined) lines.push(`next:  ${hint}`);
-  // Only the frames: the message above them may quote the data that was being read.
-  if (verbose && error instanceof Error)
-    lines.push(...(error.stack ?? '').split('\n').filter((line) => /^ +at /.test(line)));
-  io.stderr.write(`${visibleLines(lines.join('\n'))}\n`);
-  if (asJson) io.stdout.write(`${json({ error: { failure, message, hint, where }, exitCode })}\n`);
+/** Reports an error on standard error (`writeError`) and returns its exit code. */
+export function reportError(
+  io: Pick<Io, 'stdout' | 'stderr'>,
+  error: unknown,
+  options: Verbosity & { readonly json?: boolean | undefined },
+  context: object = {},
+): number {
+  const known = asKnown(error);
+  writeError(io.stderr, options, known, context);
+  const { failure, message, hint, where, exitCode } = known;
+  if (options.json === true) io.stdout.write(`${json({ error: { failure, message, hint, where }, exitCode })}\n`);
   return exitCode;
+}
+
+/** The error for output that was lost; undefined if its reader just left. */
+export function lostOutput(error: Error): InsightsError | undefined {
+  const code = errorCode(error) ?? 'error';
+  if (code === 'EPIPE') return undefined;
+  return new DiskError(`Standard output could not be written (${code}).`, {
+    hint: 'The command itself was not disturbed: only its output is lost. Free some space where the output goes, then run it again.',
+    cause: error,
+  });
 }
 
 /** Wraps an error that was not raised on purpose: one of the disk with its code, any other with only its class. */

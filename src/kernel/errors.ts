@@ -68,9 +68,10 @@ export class AuthError extends InsightsError {
 
 /**
  * spent: all retries failed. refused: the engine rejected the query itself, and its error names a part of it. unusable: any other
- * answer that is a failure. unexpected: the answer cannot be read. certificate: the source's certificate cannot be verified.
+ * answer that is a failure. unexpected: the answer cannot be read. certificate: the source's certificate cannot be verified. timeout:
+ * even the smallest query got no answer in time.
  */
-export type SourceFailure = 'spent' | 'refused' | 'unusable' | 'unexpected' | 'certificate';
+export type SourceFailure = 'spent' | 'timeout' | 'refused' | 'unusable' | 'unexpected' | 'certificate';
 
 /** The source gave no usable answer: all retries failed, or the answer cannot be read. Stops this table. */
 export class SourceError extends InsightsError {
@@ -86,7 +87,7 @@ export class SourceError extends InsightsError {
 export class PartError extends SourceError {
   readonly page: string;
 
-  constructor(message: string, detail: ErrorDetail & { readonly page: string }) {
+  constructor(message: string, detail: ErrorDetail & { readonly page: string; readonly reason?: SourceFailure }) {
     super(message, { ...detail, where: { ...detail.where, page: detail.page } });
     this.page = detail.page;
   }

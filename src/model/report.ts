@@ -9,7 +9,7 @@ interface At {
   readonly table: TableName;
 }
 
-export type Phase = 'resume' | 'reconcile' | 'plan' | 'fetch' | 'verify' | 'done';
+export type Phase = 'resume' | 'reconcile' | 'plan' | 'fetch' | 'verify' | 'done' | 'failed';
 
 export type ProgressEvent =
   | (At & { readonly kind: 'table'; readonly phase: Phase })

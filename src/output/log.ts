@@ -1,43 +1,117 @@
 /**
- * The log: JSON lines in a pipe, plain warnings on a terminal. Secrets cannot print themselves (`config/secret.ts`); the
- * redaction here is a second line of defence, against header objects logged by mistake.
+ * The log on standard error: JSON lines in a pipe, plain lines on a terminal. Secrets cannot print themselves
+ * (`config/secret.ts`); the redaction here is a second line of defence, against header objects logged by mistake.
  */
 import { pino, type Logger } from 'pino';
-import { z } from 'zod';
+import { InsightsError } from '../kernel/errors.ts';
+import { isJsonObject, parseJson } from '../kernel/json.ts';
+import { duration } from './format.ts';
 import type { Terminal } from './terminal.ts';
+import { visible, visibleLines } from './visible.ts';
 
 const CENSOR = '[secret]';
 const HEADERS = ['apiKey', 'token', 'authorization', 'Authorization', '["X-API-KEY"]', '["x-api-key"]'];
 
+export const LOG_FORMATS = ['json', 'text'] as const;
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
+
+/** A pipe that nobody reads fills memory: beyond this, lines are dropped. */
+const MOST_PENDING_BYTES = 1 << 20;
+
 export interface Verbosity {
   readonly verbose?: boolean | undefined;
   readonly quiet?: boolean | undefined;
+  /** @default text on a terminal, JSON elsewhere */
+  readonly logFormat?: (typeof LOG_FORMATS)[number] | undefined;
+  /** @default warn on a terminal, where bars show the rest, and info elsewhere */
+  readonly logLevel?: (typeof LOG_LEVELS)[number] | undefined;
 }
 
-/** A pino logger over standard error. On a terminal it prints only warnings, because bars show the rest. */
-export function createLog(terminal: Terminal, { verbose, quiet }: Verbosity): Logger {
-  const person = terminal.isTTY === true && verbose !== true;
-  const level = verbose === true ? 'debug' : quiet === true ? 'error' : person ? 'warn' : 'info';
+export type LogTarget = Pick<Terminal, 'isTTY' | 'write' | 'writableLength'>;
+
+/** Whether the log, errors included, is text for a person. */
+export function isText(target: LogTarget, { logFormat }: Verbosity): boolean {
+  return logFormat === undefined ? target.isTTY === true : logFormat === 'text';
+}
+
+export function levelOf(target: LogTarget, { verbose, quiet, logLevel }: Verbosity): (typeof LOG_LEVELS)[number] {
+  if (logLevel !== undefined) return logLevel;
+  if (verbose === true) return 'debug';
+  if (quiet === true) return 'error';
+  return target.isTTY === true ? 'warn' : 'info';
+}
+
+/** A pino logger over standard error. `context` is added to every line, as it is at that moment. */
+export function createLog(target: LogTarget, options: Verbosity, context: () => object = () => ({})): Logger {
   const paths = HEADERS.flatMap((name) => [name, name.startsWith('[') ? `*${name}` : `*.${name}`]);
+  const asText = isText(target, options);
   return pino(
-    { level, base: null, timestamp: pino.stdTimeFunctions.isoTime, redact: { paths, censor: CENSOR } },
-    { write: (line: string) => void terminal.write(person ? sentence(line) : line) },
+    {
+      level: levelOf(target, options),
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: { paths, censor: CENSOR },
+      // A copy, because pino adds the fields of the line to it.
+      mixin: () => ({ ...context() }),
+    },
+    {
+      write: (line: string) => {
+        if ((target.writableLength ?? 0) <= MOST_PENDING_BYTES) target.write(asText ? sentence(line, target) : line);
+      },
+    },
   );
 }
 
-const logLine = z.object({
-  level: z.number(),
-  msg: z.string().default(''),
-  tenant: z.string().optional(),
-  table: z.string().optional(),
-  outcome: z.string().optional(),
-  failure: z.string().optional(),
-});
+/** Reports an error: on a terminal in three lines (what, where, next), in a pipe as the last line of the log. */
+export function writeError(target: LogTarget, options: Verbosity, error: InsightsError, context: object = {}): void {
+  const { failure, exitCode, message, hint, where } = error;
+  // Only the frames: the message above them may quote the data that was being read.
+  const cause = failure === 'unexpected' && error.cause instanceof Error ? error.cause : error;
+  const frames = options.verbose === true ? (cause.stack ?? '').split('\n').filter((line) => /^ +at /.test(line)) : [];
+  if (!isText(target, options)) {
+    const stack = frames.length > 0 ? { stack: frames.join('\n') } : {};
+    const log = createLog(target, { ...options, logLevel: 'error' }, () => context);
+    log.error({ event: 'error', failure, exitCode, where, hint, ...stack }, message);
+    return;
+  }
+  const places = Object.entries(where).map(([key, value]) => `${key} ${value}`);
+  const lines = [`error: ${message}`];
+  if (places.length > 0) lines.push(`where: ${places.join(', ')}`);
+  if (hint !== undefined) lines.push(`next:  ${hint}`);
+  target.write(`${visibleLines([...lines, ...frames].join('\n'))}\n`);
+}
 
-function sentence(line: string): string {
-  const { level, msg, tenant, table, outcome, failure } = logLine.parse(JSON.parse(line));
+/** What the text of a line already says, or what only programs read. */
+const NOT_SHOWN = new Set(['level', 'time', 'event', 'msg', 'tenant', 'table', 'run', 'stack']);
+
+/** A line for a person. Outside of a terminal, where nobody watches, it has the time and every field too. */
+function sentence(line: string, { isTTY }: LogTarget): string {
+  const parsed = parseJson(line);
+  if (!isJsonObject(parsed)) return '';
+  const { level, time, event, msg, tenant, table, outcome, failure } = parsed;
+  const isWatched = isTTY === true;
   // The summary that follows says how a table ended.
-  if (table !== undefined && (outcome ?? failure) !== undefined) return '';
-  const place = [tenant, table].filter((part) => part !== undefined).join(' ');
-  return `${level >= 50 ? 'error' : 'warning'}: ${place === '' ? '' : `${place}: `}${msg}\n`;
+  if (isWatched && table !== undefined && (outcome ?? failure) !== undefined) return '';
+  const place = [tenant, table].filter((part) => typeof part === 'string').join(' ');
+  const [kind, text] =
+    event === 'call.retry' ? ['retry', retryText(parsed)] : [kindOf(Number(level)), typeof msg === 'string' ? msg : ''];
+  const fields = Object.entries(parsed).filter(([name]) => !NOT_SHOWN.has(name));
+  const details = fields.map(
+    ([name, value]) => ` ${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  );
+  const shown = isWatched || event === 'call.retry' ? text : text + details.join('');
+  const prefix = isWatched ? '' : `${String(time)} `;
+  return `${prefix}${kind}: ${visible(`${place === '' ? '' : `${place}: `}${shown}`)}\n`;
+}
+
+function kindOf(level: number): string {
+  if (level >= 50) return 'error';
+  if (level >= 40) return 'warning';
+  return level >= 30 ? 'info' : 'debug';
+}
+
+/** Reason, wait and attempt. */
+function retryText({ trouble, attempt, attempts, afterMs }: Readonly<Record<string, unknown>>): string {
+  const wait = Number(afterMs) > 0 ? ` in ${duration(Number(afterMs) / 1000)}` : ' now';
+  return `${String(trouble)}; attempt ${Number(attempt) + 1} of ${String(attempts)}${wait}`;
 }

@@ -18,6 +18,8 @@ export interface TableRequest {
 }
 
 export interface RunRequest extends TableRequest {
+  /** The id of the run. @default a new one */
+  readonly run?: string;
   /** @default all configured tenants */
   readonly tenants?: readonly string[];
   /** @default all enabled tables */

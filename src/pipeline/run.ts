@@ -32,7 +32,7 @@ export async function runPipeline(
 ): Promise<RunReport> {
   const sinceMs = runtime.monotonic();
   const startedAt = new Date(runtime.now()).toISOString();
-  const run = runId(startedAt, runtime.random());
+  const run = request.run ?? newRun(runtime);
   const { log } = runtime;
   await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
   await recover(ledger);
@@ -93,10 +93,10 @@ export async function runPipeline(
   return report;
 }
 
-/** The second in which the run started, and a random part. */
-function runId(startedAt: string, random: number): string {
-  const second = startedAt.replaceAll(/[-:]/g, '').slice(0, 15);
-  const suffix = Math.floor(random * 0x10000)
+/** The id of a run: the second in which it started, and a random part. */
+export function newRun({ now, random }: Pick<Runtime, 'now' | 'random'>): string {
+  const second = new Date(now()).toISOString().replaceAll(/[-:]/g, '').slice(0, 15);
+  const suffix = Math.floor(random() * 0x10000)
     .toString(16)
     .padStart(4, '0');
   return `${second}-${suffix}`;

@@ -155,6 +155,7 @@ function addSeconds(
 export function progressOf(tenant: string, table: TableName, fact: TableFact): ProgressEvent | undefined {
   const { kind } = fact;
   if (kind === 'phase') return { kind: 'table', tenant, table, phase: fact.phase };
+  if (kind === 'failed') return { kind: 'table', tenant, table, phase: 'failed' };
   if (kind === 'done') return { kind: 'table', tenant, table, phase: 'done' };
   if (kind === 'planned') return { kind, tenant, table, pages: fact.pages, rows: fact.rows, bytes: fact.bytes };
   if (kind === 'page') return { kind, tenant, table, rows: fact.rows, bytes: fact.bytes };

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { reportError, type Io } from '../../src/commands/shell.ts';
+import { reportError } from '../../src/commands/shell.ts';
 import { EXIT, LockedError } from '../../src/kernel/errors.ts';
+import type { Verbosity } from '../../src/output/log.ts';
 import { Collector } from '../support/shell.ts';
 
-function reported(error: unknown, verbose = false): { code: number; err: string } {
-  const [stdout, stderr] = [new Collector(), new Collector()];
-  const io: Io = { stdout, stderr, env: {}, cwd: '/', onStop: () => () => {}, exit: () => {} };
-  const code = reportError(io, error, false, verbose);
+function reported(error: unknown, options: Verbosity = {}): { code: number; err: string } {
+  const [stdout, stderr] = [new Collector(), new Collector(options.logFormat === undefined)];
+  const code = reportError({ stdout, stderr }, error, options);
   return { code, err: stderr.text };
 }
 
@@ -19,10 +19,19 @@ describe('the report of an error', () => {
     });
   });
 
+  it('is the last line of the log where the log is JSON', () => {
+    const error = new LockedError('Held.', { hint: 'Wait.', where: { process: 12 } });
+    const { err } = reported(error, { logFormat: 'json', quiet: true });
+    expect(err).toMatch(/^[^\n]+\n$/);
+    expect(JSON.parse(err)).toMatchObject({
+      level: 50, event: 'error', msg: 'Held.', failure: 'locked', exitCode: EXIT.locked, where: { process: 12 }, hint: 'Wait.',
+    }); // prettier-ignore
+  });
+
   it('an unexpected error shows its class and, with --verbose, its stack frames, but no message, which may quote a row', () => {
     const error = new TypeError('cannot read "secret row content"');
     for (const verbose of [false, true]) {
-      const { code, err } = reported(error, verbose);
+      const { code, err } = reported(error, { verbose });
       expect(code).toBe(EXIT.unexpected);
       expect(err).toContain('error: Unexpected TypeError.\n');
       expect(err.includes('errors.test.ts')).toBe(verbose);

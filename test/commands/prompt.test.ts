@@ -25,7 +25,7 @@ async function talk(
   const nothing = (): void => {};
   stdin.end(input);
   const io = { stdout, stderr, stdin, env: { NO_COLOR: '1' }, cwd: stage.folder, onStop: () => nothing, exit: nothing };
-  const code = await main(['sql', ...(options.words ?? [])], io);
+  const code = await main(['--log-format', 'text', 'sql', ...(options.words ?? [])], io);
   return { code, out: stdout.text, err: stderr.text };
 }
 

@@ -56,8 +56,8 @@ async function run(
   const sandbox = sandboxCommand(shell)
     .exitOverride()
     .configureOutput({ writeErr: (text) => (complaint += text) });
-  const command = new Command().option('--json').exitOverride().addCommand(sandbox);
-  const thrown: unknown = await command.parseAsync(['sandbox', ...args], { from: 'user' }).then(
+  const command = new Command().option('--json').option('--log-format <format>').exitOverride().addCommand(sandbox);
+  const thrown: unknown = await command.parseAsync(['--log-format', 'text', 'sandbox', ...args], { from: 'user' }).then(
     () => undefined,
     (error: unknown) => error,
   );

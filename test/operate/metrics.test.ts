@@ -283,7 +283,7 @@ describe('the log', () => {
       ...[...(/const PROGRESS = \{.*\}/.exec(source)?.[0] ?? '').matchAll(form)].map((match) => match[1] ?? ''),
     ];
     const docs = readFileSync(join(ROOT, 'docs/operate.md'), 'utf8');
-    const [section = ''] = docs.slice(docs.indexOf('## Events of the log') + 1).split('\n## ');
+    const [section = ''] = docs.slice(docs.indexOf('## The log') + 1).split('\n## ');
     const listed = [...section.matchAll(/^\| `([a-z]+\.[a-z-]+)`/gm)].map((match) => match[1] ?? '');
     expect(listed.toSorted()).toEqual([...new Set(used)].toSorted());
   });

@@ -4,12 +4,14 @@ import { Credential } from '../../src/config/secret.ts';
 import { bytes, count, duration, json, percent } from '../../src/output/format.ts';
 import { createLog } from '../../src/output/log.ts';
 import { systemRuntime } from '../../src/kernel/runtime.ts';
+import { LiveLines } from '../../src/output/live.ts';
 import { createProgress } from '../../src/output/progress.ts';
 import { runSummary } from '../../src/output/summary.ts';
 import { renderTable } from '../../src/output/table.ts';
 import { colours } from '../../src/output/terminal.ts';
 import type { RunReport, TableReport } from '../../src/model/report.ts';
 import { Collector } from '../support/shell.ts';
+import { screenOf } from '../support/tty.ts';
 
 describe('figures', () => {
   it('numbers have separators; sizes, times and shares have units and digits that are easy to read', () => {
@@ -67,6 +69,37 @@ describe('the log', () => {
     expect(terminal.text).toBe('warning: demo Logs: hours expire soon\n');
   });
 
+  it('as text outside of a terminal has the time, the level and every field, on one line that a row cannot break', () => {
+    const stream = new Collector();
+    const log = createLog(stream, { logFormat: 'text', logLevel: 'debug' }, () => ({ run: 'r1' }));
+    log.info({ event: 'x', tenant: 'demo', rows: 3, note: 'a\n\u001B[31mb' }, 'loaded');
+    log.debug('detail');
+    expect(stream.text).toMatch(/^\S+Z info: demo: loaded rows=3 note=a\\n\\u\{1b\}\[31mb\n\S+Z debug: detail\n$/);
+  });
+
+  it('every line has the context of its moment, and a field is never written twice', () => {
+    const stream = new Collector();
+    let context: object = { run: 'r1' };
+    const log = createLog(stream, {}, () => context);
+    log.info({ run: 'r1', rows: 3 }, 'one');
+    log.info('two');
+    context = {};
+    log.info('three');
+    expect(stream.text.replaceAll(/"time":"[^"]*",/g, '')).toBe(
+      '{"level":30,"run":"r1","rows":3,"msg":"one"}\n{"level":30,"run":"r1","msg":"two"}\n{"level":30,"msg":"three"}\n',
+    );
+  });
+
+  it('lines are dropped while nobody reads the pipe, so that memory stays flat, and written again afterwards', () => {
+    const stream = Object.assign(new Collector(), { pending: 2 << 20 });
+    Object.defineProperty(stream, 'writableLength', { get: () => stream.pending });
+    const log = createLog(stream, {});
+    log.info('lost');
+    stream.pending = 0;
+    log.info('kept');
+    expect(stream.text).toMatch(/^[^\n]*"msg":"kept"\}\n$/);
+  });
+
   it('contains no secret, however it was passed', () => {
     const stream = new Collector();
     const log = createLog(stream, { verbose: true });
@@ -97,26 +130,55 @@ describe('progress', () => {
     listen({ kind: 'table', ...at, phase: 'done' });
   };
 
-  it('is a bar with rate and remaining time on a terminal, and shows the cursor again at the end', async () => {
-    const stream = new Collector(true);
-    const terminal = Object.assign(stream, {
-      cursorTo: () => {},
-      moveCursor: () => {},
-      clearLine: () => {},
-      clearScreenDown: () => {},
-    });
-    const progress = createProgress(terminal, systemRuntime(createLog(terminal, {})), { bars: true, quiet: false });
-    events(progress.listen);
-    // Bars are drawn by a timer, eight times a second.
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    progress.stop();
-    expect(stream.text).toContain('demo Events');
-    expect(stream.text.lastIndexOf('\u001B[?25h')).toBeGreaterThan(stream.text.lastIndexOf('\u001B[?25l'));
+  it('on a terminal each table in progress has a line; warnings and retries scroll past above, and nothing stays behind', async () => {
+    for (const columns of [80, 100, 120]) {
+      const stream = Object.assign(new Collector(true), { columns, rows: 6 });
+      const screen = new LiveLines(stream);
+      const log = createLog(screen, {});
+      const progress = createProgress(screen, systemRuntime(log), { bars: true, quiet: false });
+      const at = (tenant: string) => ({ tenant, table: 'Events' }) as const;
+      for (let n = 1; n <= 9; n++)
+        progress.listen({
+          kind: 'planned',
+          ...at(`tenant-${n}-with-a-long-name`),
+          pages: 2,
+          rows: 1000,
+          bytes: 200_000,
+        });
+      progress.listen({ kind: 'page', ...at('tenant-9-with-a-long-name'), rows: 500, bytes: 100_000 });
+      for (const n of [1, 2])
+        progress.listen({ kind: 'table', ...at(`tenant-${n}-with-a-long-name`), phase: n === 1 ? 'done' : 'failed' });
+      // Drawn by a timer, eight times a second.
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      const trouble =
+        'status 503, Service Unavailable: no instance of the query engine answers at the moment, please be patient';
+      log.warn(
+        { event: 'call.retry', tenant: 'acme', attempt: 1, attempts: 8, afterMs: 1200, trouble },
+        'retrying a call',
+      );
+      const retry = `retry: acme: ${trouble}; attempt 2 of 8 in 1.2 s`;
+      const shown = screenOf(stream.text, columns);
+      const kept = Math.ceil(retry.length / columns);
+      expect(shown.slice(0, kept).join('')).toBe(retry);
+      expect(shown.slice(kept)).toEqual([
+        ...[6, 7, 8].map((n) => expect.stringMatching(new RegExp(`^tenant-${n}-with.* plan 1,000 rows`))),
+        expect.stringMatching(/^tenant-9-with.*50% .* rows\/s · 100 kB · .* left$/),
+        '1 table done · 1 not loaded · 500 rows fetched · 3 more tables in progress',
+        '',
+      ]);
+      expect(Math.max(...shown.slice(kept).map((line) => line.length))).toBeLessThan(columns);
+      progress.stop();
+      const after = screenOf(stream.text, columns);
+      expect([after.slice(0, kept).join(''), after.slice(kept)]).toEqual([retry, ['']]);
+    }
   });
 
   it('is log lines without escape codes in a pipe', () => {
     const stream = new Collector();
-    const progress = createProgress(stream, systemRuntime(createLog(stream, {})), { bars: true, quiet: false });
+    const progress = createProgress(new LiveLines(stream), systemRuntime(createLog(stream, {})), {
+      bars: true,
+      quiet: false,
+    });
     events(progress.listen);
     progress.stop();
     expect(stream.text).not.toContain('\u001B');
@@ -129,7 +191,7 @@ describe('progress', () => {
 
   it('is nothing when quiet', () => {
     const stream = new Collector(true);
-    const progress = createProgress(stream, systemRuntime(createLog(stream, { quiet: true })), {
+    const progress = createProgress(new LiveLines(stream), systemRuntime(createLog(stream, { quiet: true })), {
       bars: true,
       quiet: true,
     });

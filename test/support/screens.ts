@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify, stripVTControlCharacters } from 'node:util';
 import { pino } from 'pino';
+import { LiveLines } from '../../src/output/live.ts';
 import { createProgress } from '../../src/output/progress.ts';
 import { startSandbox } from '../../sandbox/sandbox.ts';
 import { buildPackage } from './built.ts';
@@ -125,9 +126,9 @@ function normalised(output: string, folder: string): string {
 /** Two bars as a terminal shows them, from fixed events: real ones depend on the speed of the machine. */
 async function progressScreen(): Promise<string> {
   let nowMs = 0;
-  const stream = Object.assign(new Collector(true), { cursorTo: () => {}, moveCursor: () => {}, clearLine: () => {}, clearScreenDown: () => {} }); // prettier-ignore
+  const stream = new Collector(true);
   const clock = { log: pino({ level: 'silent' }), monotonic: () => nowMs };
-  const progress = createProgress(stream, clock, { bars: true, quiet: false });
+  const progress = createProgress(new LiveLines(stream), clock, { bars: true, quiet: false });
   const [logs, events] = [
     { tenant: 'acme', table: 'Logs' },
     { tenant: 'acme', table: 'Events' },

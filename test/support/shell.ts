@@ -67,7 +67,9 @@ export async function openStage(): Promise<Stage> {
         },
         exit: (code) => void forced.push(code),
       };
-      const code = await main(argv, io);
+      // Errors as a person sees them, though the streams are no terminals.
+      const words = argv.includes('--log-format') ? argv : ['--log-format', 'text', ...argv];
+      const code = await main(words, io);
       return { code, out: stdout.text, err: stderr.text };
     },
     signal(name) {

@@ -3,15 +3,17 @@
  * one call if the source can answer it; otherwise the range is halved.
  */
 import { BudgetError, SourceError, isRefusedQuery } from '../../kernel/errors.ts';
+import type { SourceFailure } from '../../kernel/errors.ts';
 import { EMPTY, contentOf } from '../../model/fingerprint.ts';
 import type { Fingerprint } from '../../model/fingerprint.ts';
 import { BEGINNING, DAY, HOUR, MINUTE, SECOND, floorTo, parseInstant } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import type { TableName } from '../../model/tables.ts';
-import type { Client } from '../source/client.ts';
+import type { Client, SmallAnswer, TooLarge } from '../source/client.ts';
 import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery, clockQuery } from '../source/kql.ts';
 import type { CellQuery, ClockRange } from '../source/kql.ts';
+import { timedOut } from '../source/refusal.ts';
 import { GRADES, isWeaker } from '../../model/coverage.ts';
 import { FIRST_POSSIBLE } from '../../model/outside.ts';
 import type { OutsideRows } from '../../model/outside.ts';
@@ -133,10 +135,12 @@ async function uncounted(
   const outcome = await client.ask(clockQuery(), ['at'], signal);
   const cell = outcome.kind === 'rows' ? outcome.rows[0]?.[0] : undefined;
   const at = typeof cell === 'string' ? parseInstant(cell) : undefined;
+  const where = { tenant: client.tenant, table };
+  if (isTimeout(outcome)) throw timedOut('report its time', where);
   if (at === undefined) {
     throw new SourceError(`The source can neither count the rows of ${table} nor report its time.`, {
       hint: 'Run `insights-etl doctor`, and ask the vendor which queries the endpoint allows.',
-      where: { tenant: client.tenant, table },
+      where,
     });
   }
   const base = { at, unit, grade: 'none', cells: new Map<Instant, SourceCell>(), calls: spent + 1 } as const;
@@ -155,12 +159,15 @@ export interface Gathered extends Packed {
   readonly calls: number;
 }
 
+/** Failures that a shorter query would meet too. After a timeout it was already sent. */
+const NOT_OF_LENGTH: ReadonlySet<SourceFailure> = new Set(['refused', 'certificate', 'timeout']);
+
 /** Like `gather`. Older windows must not make a comparison fail that succeeds without them: they are left for the next run. */
 async function gatherAll(client: Client, query: CellQuery, signal: AbortSignal | undefined): Promise<Gathered> {
   try {
     return await gather(client, query, signal);
   } catch (error) {
-    const mayBeOlder = error instanceof SourceError && error.reason !== 'refused' && error.reason !== 'certificate';
+    const mayBeOlder = error instanceof SourceError && !(error.reason && NOT_OF_LENGTH.has(error.reason));
     if (!mayBeOlder || olderOf(query.range).length === 0) throw error;
     const recent = await gather(client, recentOnly(query), signal);
     return { ...recent, calls: recent.calls + 1 };
@@ -176,7 +183,7 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
   const packed = outcome.kind === 'rows' ? readPacked(outcome.rows) : undefined;
   if (packed) return { ...packed, older: olderWithin(query.range, packed), calls: 1 };
   if (outcome.kind === 'rows' && outcome.rows.length === 0) throw incomplete(client, query);
-  if ('windows' in query.range) return gatherHalves(client, query, query.range.windows, signal);
+  if ('windows' in query.range) return gatherHalves(client, query, query.range.windows, isTimeout(outcome), signal);
   if (olderOf(query.range).length > 0) return gatherApart(client, query, query.range, signal);
   const bounds = await readBounds(client, { ...query, range: query.range }, signal);
   const whole = { ...bounds, items: [], older: [], calls: 2 };
@@ -192,7 +199,8 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
   const recent = early !== undefined && bounds.lower !== undefined && first < bounds.lower ? bounds.lower : first;
   const to = early !== undefined && early < recent ? early : recent;
   const part = { ...query, countsOutside: false };
-  const { items, calls } = await gatherHalves(client, part, [{ from: recent, to: bounds.upper }], signal);
+  const windows = [{ from: recent, to: bounds.upper }];
+  const { items, calls } = await gatherHalves(client, part, windows, isTimeout(outcome), signal);
   if (from >= recent) return { ...whole, items, calls: calls + 1 };
   const old = await gather(client, { ...part, range: { windows: [{ from, to }] } }, signal);
   return { ...whole, items: [...old.items, ...items], calls: calls + old.calls + 1 };
@@ -245,10 +253,11 @@ async function gatherHalves(
   client: Client,
   query: CellQuery,
   windows: readonly Window[],
+  hasTimedOut: boolean,
   signal: AbortSignal | undefined,
 ): Promise<Gathered> {
   const halves = halve(windows, UNIT_TICKS[query.unit]);
-  if (!halves) throw tooMuch(client, query);
+  if (!halves) throw tooMuch(client, query, hasTimedOut);
   const first = await gather(client, { ...query, range: { windows: halves[0] } }, signal);
   const second = await gather(client, { ...query, range: { windows: halves[1] } }, signal);
   return {
@@ -275,10 +284,16 @@ async function readBounds(
   if (at !== undefined && upper !== undefined)
     return { at, lower, upper, firstRow, recentRow, outside: readOutside(cells[5]) };
   const { table } = query;
-  throw new SourceError(`The source cannot determine the time range of ${table}.`, {
-    hint: 'Set a later `start` for the table, so that a shorter range is compared.',
-    where: { tenant: client.tenant, table },
+  const where = { tenant: client.tenant, table };
+  if (isTimeout(outcome)) throw timedOut(`tell from when to when ${table} has rows`, where);
+  throw new SourceError(`The source cannot tell from when to when ${table} has rows.`, {
+    hint: 'Run `insights-etl doctor`, and ask the vendor about the limits of the query endpoint.',
+    where,
   });
+}
+
+function isTimeout(answer: SmallAnswer | TooLarge): boolean {
+  return answer.kind === 'too-large' && answer.by === 'timeout';
 }
 
 /** Accounts are kept by whole hours. A bound inside an hour would create a difference that can never be resolved. */
@@ -341,7 +356,12 @@ function incomplete(client: Client, query: CellQuery): SourceError {
   );
 }
 
-function tooMuch(client: Client, query: CellQuery): SourceError {
+function tooMuch(client: Client, query: CellQuery, hasTimedOut: boolean): SourceError {
+  if (hasTimedOut)
+    return timedOut(`count even a single ${query.unit} of ${query.table}`, {
+      tenant: client.tenant,
+      table: query.table,
+    });
   return new SourceError(`The source cannot count even a single ${query.unit} of ${query.table}.`, {
     hint: 'Ask the vendor about the limits of the query endpoint: they are too low to load the table.',
     where: { tenant: client.tenant, table: query.table },

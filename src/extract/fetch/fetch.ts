@@ -16,6 +16,7 @@ import { pageColumns, pageQuery } from '../source/kql.ts';
 import type { Landing } from './land.ts';
 import { CapsLearner } from './learning.ts';
 import type { PageWriter } from './page-file.ts';
+import { TIMEOUT_ADVICE } from '../source/refusal.ts';
 import { planPages } from '../plan/plan.ts';
 import type { Caps } from '../plan/plan.ts';
 import { labelled, splitPage } from '../plan/split.ts';
@@ -367,11 +368,15 @@ class FetchJob {
     const { tenant, table } = this.#landing.batch;
     const [first, last] = [page.windows[0], page.windows.at(-1)];
     const span = first && last ? `${formatInstant(first.from)} to ${formatInstant(last.to)}` : '';
-    const problem = by === 'timeout' ? 'does not answer in time even for' : 'cannot deliver even';
-    return new PartError(`The source ${problem} a small part of ${table} from ${span}.`, {
+    const place = { where: { tenant, table }, page: page.id };
+    if (by === 'timeout')
+      return new PartError(
+        `The source did not deliver even a small part of ${table} from ${span} in time: its calls timed out.`,
+        { ...TIMEOUT_ADVICE, ...place },
+      );
+    return new PartError(`The source cannot deliver even a small part of ${table} from ${span}.`, {
       hint: 'Run again later. If the error persists, ask the vendor about the limits of the query endpoint.',
-      where: { tenant, table },
-      page: page.id,
+      ...place,
     });
   }
 }

@@ -135,6 +135,11 @@ export function createClient(options: ClientOptions): Client {
     return (await credential).value !== refused.value;
   }
 
+  function logRetry(attempt: number, afterMs: number, trouble: string): void {
+    const { attempts } = settings;
+    runtime.log.warn({ event: 'call.retry', tenant, attempt, attempts, afterMs, trouble }, 'retrying a call');
+  }
+
   async function execute<S extends Sink>(job: QueryJob<S>): Promise<Downloaded<S> | TooLarge> {
     const { signal, columns } = job;
     let deadline: Deadline | undefined;
@@ -168,6 +173,7 @@ export function createClient(options: ClientOptions): Client {
       const { trouble, rowsSeen, bytes: bytesSeen } = outcome;
       if (trouble.kind === 'status' && trouble.status === 401 && !renewed && (await wasRotated(key))) {
         renewed = true;
+        logRetry(attempt, 0, 'status 401; the key was read again and has changed');
         continue;
       }
       const state = {
@@ -179,12 +185,16 @@ export function createClient(options: ClientOptions): Client {
         toNextMinuteMs: 60_000 - (runtime.now() % 60_000),
       };
       const decision = decide(trouble, state);
-      if (decision.next === 'split') return { kind: 'too-large', by: decision.by, rowsSeen, bytesSeen };
+      if (decision.next === 'split') {
+        if (decision.by === 'timeout')
+          runtime.log.warn(
+            { event: 'call.timeout', tenant, attempt, trouble: describe(trouble) },
+            'a call timed out: asking for less at once',
+          );
+        return { kind: 'too-large', by: decision.by, rowsSeen, bytesSeen };
+      }
       if (decision.next !== 'retry') throw refusal(decision, trouble, { tenant, attempts: attempt });
-      runtime.log.warn(
-        { event: 'call.retry', tenant, attempt, afterMs: decision.afterMs, trouble: describe(trouble) },
-        'retrying a call',
-      );
+      logRetry(attempt, decision.afterMs, describe(trouble));
       if (decision.throttled) {
         // The limiter delays all calls of the tenant, including the retry of this one.
         limiter.throttle(decision.afterMs);

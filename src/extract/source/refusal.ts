@@ -68,6 +68,17 @@ export function refusal(decision: Decision & { readonly why: string }, trouble: 
   }
 }
 
+/** The error for a query that cannot be made smaller and still timed out. `what`: the query, as in `did not ${what} in time`. */
+export function timedOut(what: string, where: { readonly tenant: string; readonly table: string }): SourceError {
+  return new SourceError(`The source did not ${what} in time: its calls timed out.`, { ...TIMEOUT_ADVICE, where });
+}
+
+/** A source that stalls recovers or is repaired. No setting of what to load is to blame, so none is named. */
+export const TIMEOUT_ADVICE = {
+  hint: 'Run again later; downloaded pages are kept. If calls keep timing out, ask the vendor about the state of the service, or raise http.timeoutSeconds.',
+  reason: 'timeout',
+} as const;
+
 /** One line about what went wrong. */
 export function describe(trouble: Trouble): string {
   switch (trouble.kind) {

@@ -169,6 +169,29 @@ describe('a cut answer is never mistaken for a smaller source', () => {
     expect(view.cells).toEqual(truth.cells);
     expect(view.calls).toBe(5);
   });
+
+  test.each([
+    ['an open range', everything.range, 2],
+    [
+      'a range with older history',
+      { settleMs: 0, depthDays: 2, older: [{ from: now - 10n * DAY, to: now - 9n * DAY }] },
+      3,
+    ],
+    ['two hours', { windows: [{ from: now - DAY, to: now - DAY + HOUR }] }, 2],
+  ] as const)(
+    'a source that stalls is said to time out, and no shorter history is suggested: %s',
+    async (_name, range, calls) => {
+      const stalled = await start(
+        { rows: 1, days: 1, faults: [{ times: null, reply: { kind: 'stall' } }] },
+        { timeoutMs: 60 },
+      );
+      const error = await readSource(stalled.client, { ...everything, range }).catch((failure: unknown) => failure);
+      expect(error).toMatchObject({ reason: 'timeout', message: expect.stringMatching(/timed out/) });
+      expect(error).toMatchObject({ hint: expect.not.stringMatching(/start/) });
+      expect(error).toMatchObject({ hint: expect.stringMatching(/Run again later.*http\.timeoutSeconds/) });
+      expect(stalled.client.stats.calls).toBe(calls);
+    },
+  );
 });
 
 describe('without checksums', () => {
