@@ -1,8 +1,9 @@
 /** `init`: asks for what a first configuration needs, writes it with comments, and checks it with `doctor`. */
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline/promises';
+import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { FILE_NAMES } from '../config/layers.ts';
 import { configSchema } from '../config/schema.ts';
@@ -116,7 +117,10 @@ async function init(session: Session, options: Options): Promise<number> {
   const { io } = session;
   const path = resolve(io.cwd, options.config ?? FILE_NAMES[0]);
   if (options.force !== true) refuseOverwriting(path, io.cwd, options.config === undefined);
-  const text = configText(choicesOf(await answersOf(session, options), options));
+  const text = configText({
+    ...choicesOf(await answersOf(session, options), options),
+    schema: schemaPath(dirname(path)),
+  });
   try {
     await writeFile(path, text, { mode: 0o600, ...(options.force === true ? {} : { flag: 'wx' }) });
   } catch (error) {
@@ -217,7 +221,14 @@ async function ask(
   }
 }
 
-function choicesOf(answers: ReadonlyMap<string, string>, { token, cron }: Options): Choices {
+/** Relative where the package lies below the folder of the configuration, so that both can move together. */
+function schemaPath(folder: string): string {
+  const schema = fileURLToPath(new URL('../../schema/config.schema.json', import.meta.url));
+  const path = relative(folder, schema);
+  return path.startsWith('..') || isAbsolute(path) ? schema : `./${path.replaceAll('\\', '/')}`;
+}
+
+function choicesOf(answers: ReadonlyMap<string, string>, { token, cron }: Options): Omit<Choices, 'schema'> {
   const answerTo = (option: keyof Options): string => answers.get(option) ?? '';
   const start = answerTo('start');
   return {

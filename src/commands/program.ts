@@ -7,6 +7,7 @@ import { queryCommand } from './ask.ts';
 import { backupCommand } from './backup.ts';
 import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
+import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
 import { exportCommand } from './export.ts';
 import { initCommand } from './init.ts';
@@ -123,6 +124,7 @@ Secrets come from the environment, a file or a command, never from flags; see do
     propertiesCommand, privacyCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, backupCommand, initCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
+  program.addCommand(configCommand(shell));
   program.addCommand(sandboxCommand(shell));
   program.addCommand(completionCommand(shell));
   program.addCommand(tenantCommand(shell));

@@ -1,6 +1,7 @@
 /** Writes a result to a file and reports what was written. The file appears complete or not at all. */
 import { resolve } from 'node:path';
 import { ConfigError } from '../kernel/errors.ts';
+import { notLocal } from '../kernel/local-path.ts';
 import { EXPORT_FORMATS, formatOfFile, type ExportFormat, type ExportReport } from '../query/export/forms.ts';
 import type { ExportSettings } from '../query/export/write.ts';
 import { bytes, count, json, plural } from '../output/format.ts';
@@ -13,6 +14,12 @@ export function settingsOf(
   flags: { out: string; format?: string | undefined; force?: boolean; excel?: boolean; verbatim?: boolean },
 ): ExportSettings {
   const { out, format, force = false, excel = false, verbatim = false } = flags;
+  const instead = notLocal(out);
+  if (instead !== undefined)
+    throw new ConfigError(`"${out}" is not a file of this machine.`, {
+      hint: `Give ${instead}.`,
+      where: { flag: '--out' },
+    });
   return {
     dataDir: config.dataDir,
     engine: config.engine,

@@ -6,7 +6,7 @@ import { TABLE_NAMES } from '../model/tables.ts';
 import { watchTraffic, type Traffic } from '../operate/traffic.ts';
 import type { RunRequest } from '../pipeline/request.ts';
 import type { Config } from '../config/config.ts';
-import { isLoopback } from '../config/schema.ts';
+import { isLoopback } from '../config/texts.ts';
 import { observed } from './observe.ts';
 import { selectRange, selectTables, selectTenants } from './select.ts';
 import { act, type Needs, type Session, type Shell } from './shell.ts';

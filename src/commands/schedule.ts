@@ -60,6 +60,11 @@ schedule in the configuration, including those of single tenants and tables.`,
     });
 }
 
+/** Throws ConfigError for a schedule that cannot be used. */
+export function checkSchedules(config: Config): void {
+  plannedOf(config);
+}
+
 /** Every table of every tenant with its schedule. Throws ConfigError for a schedule that cannot be used. */
 function plannedOf(config: Config): Planned[] {
   parseSchedule(config.schedule);

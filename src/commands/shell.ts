@@ -117,12 +117,12 @@ export async function act(
   }
 }
 
-/** Loads the configuration from file, environment and flags. */
-export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config {
+/** Where the configuration comes from: file, environment and flags. */
+export function sourcesFor(options: GlobalOptions, needs: Needs, io: Pick<Io, 'env' | 'cwd'>): ConfigSources {
   const given = [...(needs.flags ?? [])];
   if (options.dataDir !== undefined) given.push({ key: 'dataDir', value: options.dataDir, flag: '--data-dir' });
   const set = given.filter(({ value }) => value !== undefined);
-  const config = loadConfig({
+  return {
     file: options.config,
     env: io.env,
     ...needs.sources,
@@ -131,7 +131,12 @@ export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config 
       values: set.reduce<Tree>((tree, { key, value }) => merge(tree, nest(key.split('.'), value)), {}),
       names: Object.fromEntries(set.map(({ key, flag }) => [key, flag])),
     },
-  });
+  };
+}
+
+/** Loads the configuration from file, environment and flags. */
+export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config {
+  const config = loadConfig(sourcesFor(options, needs, io));
   if (needs.tenants === true && config.tenants.length === 0)
     throw new ConfigError('No tenant is configured.', {
       hint: 'Set INSIGHTS_TENANT and INSIGHTS_API_KEY, or list `tenants` in insights.yaml. `insights-etl demo` needs none.',

@@ -3,20 +3,19 @@
  * Nothing outside this module reads the environment or a configuration file.
  */
 import { availableParallelism } from 'node:os';
-import { dirname, resolve } from 'node:path';
-import { explainIssues } from './explain.ts';
-import { environmentLayer, fileLayer, findFile, flagLayer, merge, type Layer, type Tree } from './layers.ts';
+import { resolve } from 'node:path';
 import { dropAtSource, rulesOf } from './privacy.ts';
-import { configSchema, type Settings } from './schema.ts';
+import { readConfig, type ConfigSources } from './read.ts';
+import type { Settings } from './schema.ts';
 import type { SecretSource } from './secret-source.ts';
 import { Credential, readSecret } from './secret.ts';
-import { ConfigError } from '../kernel/errors.ts';
 import { parseInstant, type Instant } from '../kernel/instant.ts';
-import { isJsonObject } from '../kernel/json.ts';
 import { parseQuietSpan, type Quiet } from '../model/quiet.ts';
 import { withPromoted } from '../model/promoted.ts';
 import type { SourceDrop } from '../model/privacy.ts';
 import { TABLE_NAMES, TABLES, type TableName, type Tables } from '../model/tables.ts';
+
+export type { ConfigSources } from './read.ts';
 
 /** How to load one table of one tenant. */
 export interface TableConfig {
@@ -83,68 +82,10 @@ export interface Config extends Readonly<Sections> {
   readonly file: string | undefined;
 }
 
-export interface ConfigSources {
-  /** `--config`; false = read no file, even if there is one in the folder. */
-  readonly file?: string | false | undefined;
-  /** Values of flags as a tree of configuration keys, and the name of the flag by key. */
-  readonly flags?: { readonly values: Tree; readonly names: Readonly<Record<string, string>> };
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly cwd: string;
-}
-
-/** Reads, merges and checks everything. Throws ConfigError that names key, value, allowed values and origin. */
+/** Reads, merges and checks everything. Throws ConfigError that names each mistake: key, value, allowed values and origin. */
 export function loadConfig(sources: ConfigSources): Config {
-  const { env, cwd } = sources;
-  const named = sources.file ?? (env['INSIGHTS_CONFIG'] || undefined);
-  const path = named === false ? undefined : findFile(named, cwd);
-  const file = path === undefined ? undefined : fileLayer(path);
-  const environment = environmentLayer(env);
-  const flags = flagLayer(sources.flags?.values ?? {}, sources.flags?.names ?? {});
-
-  const layers: Layer[] = [...(file ? [file] : []), environment, flags];
-  const written = layers.reduce<Tree>((values, layer) => merge(values, layer.values), {});
-  const values = withTenantOfEnvironment(written, env);
-  const parsed = configSchema.safeParse(values);
-  if (!parsed.success) throw explainIssues(parsed.error.issues, values, layers);
-
-  const folder = path === undefined ? cwd : dirname(path);
-  const dirOutsideFile = environment.values['dataDir'] !== undefined || flags.values['dataDir'] !== undefined;
-  const flagged = new Set(Object.keys(sources.flags?.names ?? {}));
-  return resolveSettings(parsed.data, { env, folder, cwd: dirOutsideFile ? cwd : folder, file: path, flagged });
-}
-
-/**
- * INSIGHTS_TENANT together with INSIGHTS_API_KEY or INSIGHTS_TOKEN defines a tenant. Without INSIGHTS_TENANT, the key is
- * that of the only tenant of the file, if it has none.
- */
-function withTenantOfEnvironment(values: Tree, env: ConfigSources['env']): Tree {
-  const written = values['tenants'];
-  const tenants: unknown[] = Array.isArray(written) ? written : [];
-  const id = env['INSIGHTS_TENANT'] || undefined;
-  const secret = secretOfEnvironment(env);
-  if (id === undefined) {
-    const only = tenants.length === 1 ? tenants[0] : undefined;
-    if (!secret || !isJsonObject(only) || only['apiKey'] !== undefined || only['token'] !== undefined) return values;
-    return { ...values, tenants: [{ ...only, ...secret }] };
-  }
-  const known = tenants.find((tenant) => isJsonObject(tenant) && tenant['id'] === id);
-  const { apiKey, token, ...rest } = isJsonObject(known) ? known : { id };
-  const own = { ...(apiKey === undefined ? {} : { apiKey }), ...(token === undefined ? {} : { token }) };
-  const chosen = secret ?? own;
-  if (Object.keys(chosen).length === 0)
-    throw new ConfigError(`INSIGHTS_TENANT is set to "${id}", but there is no key for it.`, {
-      hint: 'Set INSIGHTS_API_KEY, or INSIGHTS_TOKEN for a bearer token.',
-      where: { environment: 'INSIGHTS_API_KEY' },
-    });
-  return { ...values, tenants: [{ ...rest, ...chosen }] };
-}
-
-function secretOfEnvironment(
-  env: ConfigSources['env'],
-): { apiKey: SecretSource } | { token: SecretSource } | undefined {
-  if (env['INSIGHTS_API_KEY']) return { apiKey: { env: 'INSIGHTS_API_KEY' } };
-  if (env['INSIGHTS_TOKEN']) return { token: { env: 'INSIGHTS_TOKEN' } };
-  return undefined;
+  const { settings, folder, dataFolder, file, flagged } = readConfig(sources);
+  return resolveSettings(settings, { env: sources.env, folder, cwd: dataFolder, file, flagged });
 }
 
 interface Context {
@@ -179,30 +120,34 @@ function resolveSettings(settings: Settings, context: Context): Config {
     webhook: webhook && { ...webhook, secret: secretOf('the webhook', 'webhook.secret', webhook.secret, context) },
     tenants: tenants.map((tenant) => {
       const enabled = TABLE_NAMES.filter((name) => tables[name].enabled && (tenant.tables?.includes(name) ?? true));
+      const ownAddress = tenant.baseUrl?.replace(/\/+$/, '');
+      /** The general section with a tenant's own keys in place of the general ones, unless a flag has set those. */
+      const section = <K extends 'http' | 'deletes' | 'quarantine' | 'page' | 'landing'>(name: K): Settings[K] => {
+        const own = Object.entries(tenant[name] ?? {});
+        const kept = own.filter(([key, value]) => value !== undefined && !context.flagged.has(`${name}.${key}`));
+        return { ...settings[name], ...Object.fromEntries(kept) };
+      };
       return {
         id: tenant.id,
-        baseUrl: tenant.baseUrl?.replace(/\/+$/, ''),
-        callsPerMinute: tenant.callsPerMinute ?? callsPerMinute,
+        baseUrl: pick('baseUrl', undefined, ownAddress),
+        callsPerMinute: pick('callsPerMinute', callsPerMinute, tenant.callsPerMinute),
         maxCalls: pick('budget.maxCalls', budget.maxCalls, tenant.maxCalls),
         maxMinutes: pick('budget.maxMinutes', budget.maxMinutes, tenant.maxMinutes),
-        http: override(sections.http, tenant.http),
-        guards: {
-          deletes: override(sections.deletes, tenant.deletes),
-          quarantine: override(sections.quarantine, tenant.quarantine),
-        },
-        quiet: quietOf(tenant.quiet ?? quiet),
+        http: section('http'),
+        guards: { deletes: section('deletes'), quarantine: section('quarantine') },
+        quiet: quietOf(pick('quiet', quiet, tenant.quiet)),
         tables: new Map(
           enabled.map((name) => [
             name,
             Object.freeze({
-              start: parseInstant(tenant.start ?? tables[name].start ?? start ?? ''),
+              start: parseInstant(pick('start', start, tenant.start, tables[name].start) ?? ''),
               retentionDays: tenant.retentionDays?.[name] ?? tables[name].retentionDays ?? TABLES[name].retentionDays,
-              inFlight: tenant.inFlight ?? sections.inFlight,
-              settleMinutes: tenant.settleMinutes ?? sections.settleMinutes,
-              depthDays: tenant.depthDays ?? sections.reconcile.depthDays,
-              rotationDays: tenant.rotationDays ?? sections.reconcile.rotationDays,
-              page: override(sections.page, tenant.page),
-              keepsAnswers: tenant.landing?.keep ?? sections.landing.keep,
+              inFlight: pick('inFlight', sections.inFlight, tenant.inFlight),
+              settleMinutes: pick('settleMinutes', sections.settleMinutes, tenant.settleMinutes),
+              depthDays: pick('reconcile.depthDays', sections.reconcile.depthDays, tenant.depthDays),
+              rotationDays: pick('reconcile.rotationDays', sections.reconcile.rotationDays, tenant.rotationDays),
+              page: section('page'),
+              keepsAnswers: section('landing').keep,
               drop: Object.freeze(dropAtSource(privacy, name)),
               schedule: Object.freeze({
                 cron: pick('schedule.cron', schedule.cron, tenant.schedule?.cron, tables[name].schedule?.cron),
@@ -220,11 +165,6 @@ function resolveSettings(settings: Settings, context: Context): Config {
       };
     }),
   });
-}
-
-/** The general section with a tenant's own keys in place of the general ones. */
-function override<T extends object>(general: T, own: { readonly [K in keyof T]?: T[K] | undefined } = {}): T {
-  return { ...general, ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)) };
 }
 
 function lakeTables(promote: Settings['promote'], privacy: Settings['privacy']): Tables {

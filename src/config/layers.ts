@@ -8,7 +8,9 @@ import { LineCounter, parseDocument } from 'yaml';
 import { closest } from '../kernel/closest.ts';
 import { ConfigError, errorCode } from '../kernel/errors.ts';
 import { isJsonObject } from '../kernel/json.ts';
+import { notLocal } from '../kernel/local-path.ts';
 import type { JsonObject } from '../kernel/json.ts';
+import { refusal, type Mistake } from './explain.ts';
 import { configKeys, SPECIAL_VARIABLES } from './names.ts';
 
 export type Path = readonly PropertyKey[];
@@ -27,6 +29,11 @@ export const FILE_NAMES = ['insights.yaml', 'insights.yml', 'insights.json'] as 
 
 /** The file named by `--config` or INSIGHTS_CONFIG, otherwise the one in the current folder, if any. */
 export function findFile(named: string | undefined, cwd: string): string | undefined {
+  const instead = named === undefined ? undefined : notLocal(named);
+  if (instead !== undefined)
+    throw new ConfigError(`"${named}" is not a file of this machine.`, {
+      hint: `Give --config or INSIGHTS_CONFIG ${instead}.`,
+    });
   if (named !== undefined) return resolve(cwd, named);
   const found = FILE_NAMES.map((name) => resolve(cwd, name)).filter((path) => existsSync(path));
   if (found.length > 1)
@@ -41,15 +48,12 @@ export function findFile(named: string | undefined, cwd: string): string | undef
 export function fileLayer(path: string): Layer {
   const counter = new LineCounter();
   const document = parseDocument(readText(path), { lineCounter: counter, prettyErrors: false });
-  const broken = document.errors[0];
-  if (broken)
-    throw new ConfigError(
-      `The configuration file is not valid YAML: ${broken.code.toLowerCase().replaceAll('_', ' ')}.`,
-      {
-        hint: 'Correct this line; docs/config.md has an example.',
-        where: { file: path, line: counter.linePos(broken.pos[0]).line },
-      },
-    );
+  const broken = document.errors.map(({ code, pos }) => ({
+    text: `The configuration file is not valid YAML: ${code.toLowerCase().replaceAll('_', ' ')}.`,
+    hint: 'Correct this line; docs/config.md has an example.',
+    where: { file: path, line: counter.linePos(pos[0]).line },
+  }));
+  if (broken.length > 0) throw refusal(broken, path);
   const values: unknown = document.toJS() ?? {};
   if (!isJsonObject(values))
     throw new ConfigError('The configuration file has no keys at its top level.', {
@@ -85,11 +89,12 @@ function readText(path: string): string {
  * Values from INSIGHTS_<SECTION>_<KEY>. An unknown INSIGHTS_ variable that looks like a typo of a known one is refused.
  * Others are ignored, because a tenant's secret may be called INSIGHTS_KEY_SHOP.
  */
-export function environmentLayer(env: Environment): Layer {
+export function environmentLayer(env: Environment): Layer & { readonly mistakes: readonly Mistake[] } {
   const keys = new Map(configKeys().flatMap((key) => (key.env === undefined ? [] : [[key.env, key] as const])));
   const known = [...keys.keys(), ...SPECIAL_VARIABLES];
   let values: Tree = {};
   const origins = new Map<string, string>();
+  const mistakes: Mistake[] = [];
   for (const [name, text] of Object.entries(env)) {
     if (!name.startsWith('INSIGHTS_') || text === undefined || text === '') continue;
     const key = keys.get(name);
@@ -100,12 +105,13 @@ export function environmentLayer(env: Environment): Layer {
     }
     const similar = known.includes(name) ? undefined : closest(name, known);
     if (similar !== undefined)
-      throw new ConfigError(`Unknown environment variable ${name}.`, {
+      mistakes.push({
+        text: `Unknown environment variable ${name}.`,
         hint: `Did you mean ${similar}? Rename it or unset it.`,
         where: { environment: name },
       });
   }
-  return { values, origin: (path) => named(origins, path, 'environment') };
+  return { values, mistakes, origin: (path) => named(origins, path, 'environment') };
 }
 
 /** Values from the command line; `flags` maps each key to its flag, for messages. */

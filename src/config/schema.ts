@@ -8,6 +8,7 @@ import { privacySchema } from './privacy.ts';
 import { promoteSchema } from './promote.ts';
 import { operateSections } from './operate.ts';
 import { secretSource } from './secret-source.ts';
+import { cron, folder, isLoopback, isTimeZone, timeZone, webUrl } from './texts.ts';
 import { parseQuietSpan, quietUntil } from '../model/quiet.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
 
@@ -17,27 +18,10 @@ export const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const date = () =>
   z.string().refine((text) => parseInstant(text) !== undefined, { error: 'an ISO date or instant such as 2026-01-31' });
 
-/** True for this machine, where plain http is safe: the sandbox runs there. */
-export function isLoopback(url: URL): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(url.hostname);
-}
-
-const webUrl = (mayHaveQuery: boolean) =>
-  z.string().superRefine((text, context) => {
-    const refuse = (message: string) => context.addIssue({ code: 'custom', message });
-    const url = URL.canParse(text) ? new URL(text) : undefined;
-    if (url === undefined || !/^https?:$/.test(url.protocol)) refuse('an https URL such as https://app.neostore.cloud');
-    else if (url.username !== '' || url.password !== '') refuse('a URL without a user name or password');
-    else if (!mayHaveQuery && (url.search !== '' || url.hash !== '')) refuse('a URL without ? and #');
-    else if (url.protocol === 'http:' && !isLoopback(url))
-      refuse('https (plain http only for a service on this machine)');
-  });
-
-const timeZone = z.string().refine(isTimeZone, { error: 'an IANA time zone such as Europe/Paris' });
 const ownSchedule = () =>
   z
     .strictObject({
-      cron: z.string().min(1).optional().describe('Overrides the general `schedule.cron`.'),
+      cron: cron.optional().describe('Overrides the general `schedule.cron`.'),
       timeZone: timeZone.optional().describe('Overrides the general `schedule.timeZone`.'),
     })
     .optional();
@@ -162,7 +146,9 @@ const tenant = z
   .superRefine((value, context) => {
     if ((value.apiKey === undefined) !== (value.token === undefined)) return;
     context.addIssue({ code: 'custom', path: ['apiKey'], message: 'exactly one of apiKey, token' });
-  });
+  })
+  // For editors. A single tenant may have neither: the environment then names its key.
+  .meta({ not: { required: ['apiKey', 'token'] } });
 
 const table = z
   .strictObject({
@@ -188,11 +174,7 @@ const settings = z.strictObject({
   baseUrl: webUrl(false)
     .default('https://app.neostore.cloud')
     .describe('Address of the service: https, or http on this machine.'),
-  dataDir: z
-    .string()
-    .min(1)
-    .default('./data')
-    .describe('Folder for the lake and its state: one writer, any number of readers.'),
+  dataDir: folder.default('./data').describe('Folder for the lake and its state: one writer, any number of readers.'),
   tenants: z
     .array(tenant)
     .default([])
@@ -205,6 +187,7 @@ const settings = z.strictObject({
         seen.add(id.toLowerCase());
       }
     })
+    .meta({ uniqueItems: true })
     .describe('The tenants to load, each with its own credential and limiter.'),
   tables: z
     .strictObject({ Logs: table, Events: table, Metrics: table })
@@ -315,7 +298,7 @@ const settings = z.strictObject({
   promote: promoteSchema,
   schedule: z
     .strictObject({
-      cron: z.string().min(1).default('0 3 * * *').describe('When `schedule` runs: minute hour day month weekday.'),
+      cron: cron.default('0 3 * * *').describe('When `schedule` runs: minute hour day month weekday.'),
       timeZone: timeZone.default('UTC').describe('Time zone of `cron`.'),
       jitterSeconds: z
         .number()
@@ -328,15 +311,6 @@ const settings = z.strictObject({
     .describe('When the `schedule` command runs.'),
   ...operateSections(webUrl),
 });
-
-function isTimeZone(text: string): boolean {
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: text }).format();
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** The whole configuration. Parsing adds the defaults. */
 export const configSchema = settings.superRefine((value, context) => {

@@ -11,6 +11,8 @@ export interface Choices {
   /** First day to load; undefined = everything. */
   readonly start?: string | undefined;
   readonly schedule: { readonly cron: string; readonly timeZone: string };
+  /** Where editors find the JSON Schema. */
+  readonly schema: string;
 }
 
 /** Parses `env:NAME`, `file:PATH` or `command:COMMAND`. Undefined for anything else, such as the key itself. */
@@ -22,7 +24,7 @@ export function parseSecretPlace(text: string): SecretSource | undefined {
   return kind === 'command' ? { command: rest } : undefined;
 }
 
-export function configText({ tenant, baseUrl, dataDir, secret, start, schedule }: Choices): string {
+export function configText({ tenant, baseUrl, dataDir, secret, start, schedule, schema }: Choices): string {
   const chosen = {
     baseUrl,
     dataDir,
@@ -37,7 +39,8 @@ export function configText({ tenant, baseUrl, dataDir, secret, start, schedule }
   );
   const ofTenant = configKeys().flatMap(({ path: [list, key] }) => (list === 'tenants[]' && key ? [key] : []));
   const ownKeys = [...new Set(ofTenant)].filter((key) => !['id', 'apiKey', 'token'].includes(key));
-  return `# insights-etl: docs/config.md describes every key. This file never contains a secret, only where to read it.
+  return `# yaml-language-server: $schema=${schema}
+# insights-etl: docs/config.md describes every key. This file never contains a secret, only where to read it.
 ${stringify(chosen, { lineWidth: 0 })}
 # More keys of a tenant, to be added below its id: ${ownKeys.join(', ')}.
 # For a second tenant, add a second entry to the list.

@@ -96,7 +96,7 @@ describe('wrong input is reported with what, where and next, has its own exit co
       'a bad cron expression',
       ['schedule', '--cron', '99 3 * * *'],
       TENANT,
-      'error: The cron expression "99 3 * * *" cannot be used: Field value (99) is out of range.\nwhere: key schedule.cron\nnext:  Write five fields: minute hour day month weekday, e.g. "0 3 * * *" for every day at 03:00.\n',
+      'error: "schedule.cron" cannot be "99 3 * * *".\nwhere: flag --cron\nnext:  Allowed: five fields: minute hour day month weekday, such as 0 3 * * *.\n',
     ],
     [
       'a bad time zone',

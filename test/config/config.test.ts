@@ -254,12 +254,22 @@ describe('a refused value is reported with key, value, what is allowed and where
     {
       name: 'the version of a newer file, rather than a key that only that version knows',
       yaml: 'version: 2\nnovelty: true',
-      text: 'The configuration has version 2, but this program only knows version 1. (and 1 more)\nfile /insights.yaml, line 1\nInstall the version of insights-etl that the file was written for, or a newer one.',
+      text: 'The configuration has version 2, but this program only knows version 1.\nfile /insights.yaml, line 1\nInstall the version of insights-etl that the file was written for, or a newer one.',
     },
     {
-      name: 'more than one mistake, reported one at a time',
-      yaml: 'inFlight: 0\nsettleMinutes: -1',
-      text: '"settleMinutes" cannot be -1. (and 1 more)\nfile /insights.yaml, line 2\nAllowed: 0 to 1440.',
+      name: 'white space around an address',
+      yaml: 'baseUrl: " https://app.neostore.cloud"',
+      text: '"baseUrl" cannot be " https://app.neostore.cloud".\nfile /insights.yaml, line 1\nAllowed: a URL without white space around it.',
+    },
+    {
+      name: 'a folder that is not on this machine',
+      yaml: 'dataDir: s3://bucket/lake',
+      text: '"dataDir" cannot be "s3://bucket/lake".\nfile /insights.yaml, line 1\nAllowed: a path on this machine; copy it to s3:// afterwards, for example with rclone or the tool of the provider.',
+    },
+    {
+      name: 'a cron expression that is none',
+      yaml: 'tables: {Logs: {schedule: {cron: "61 3 * * *"}}}',
+      text: '"tables.Logs.schedule.cron" cannot be "61 3 * * *".\nfile /insights.yaml, line 1\nAllowed: five fields: minute hour day month weekday, such as 0 3 * * *.',
     },
     {
       name: 'broken YAML, with its line',

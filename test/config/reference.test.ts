@@ -48,7 +48,12 @@ flag: \`--max-calls\`, \`--max-minutes\`, \`--cron\` and \`--time-zone\` apply t
 
 A relative \`dataDir\` and the \`file\` of a secret are resolved against the folder of the configuration file.
 \`schema/config.schema.json\` lets an editor complete and check the file: put
-\`# yaml-language-server: $schema=…/schema/config.schema.json\` on its first line.
+\`# yaml-language-server: $schema=…/schema/config.schema.json\` on its first line, as \`insights-etl init\` does. An editor cannot see
+whether two tenants have the same id.
+
+\`insights-etl config check\` reports every mistake of file, environment and flags at once, each with its line. \`insights-etl config
+show\` prints the settings in force and where each comes from: \`--changed\` leaves out the defaults, \`--tenant 'riviera-*'\` shows
+what applies to these tenants. Neither reads a secret or sends a call.
 
 A secret is never written in the file or given as a flag. The file says where to read it, \`{ env: NAME }\`,
 \`{ file: PATH }\` or \`{ command: COMMAND }\`, and it is read again at each call.
