@@ -11,6 +11,7 @@ import { configCommand } from './config.ts';
 import { demoCommand } from './demo.ts';
 import { exportCommand } from './export.ts';
 import { initCommand } from './init.ts';
+import { publishCommand } from './publish.ts';
 import { quarantineCommand } from './quarantine.ts';
 import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
 import { dictionaryCommand } from './dictionary.ts';
@@ -121,7 +122,7 @@ Secrets come from the environment, a file or a command, never from flags; see do
     );
   const commands = [
     runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
-    propertiesCommand, privacyCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, backupCommand, initCommand, demoCommand,
+    propertiesCommand, privacyCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, publishCommand, backupCommand, initCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(configCommand(shell));

@@ -73,12 +73,24 @@ export async function sizeOf(path: string, files: Files): Promise<number | undef
   }
 }
 
+/** False only when there is nothing at the path. Throws when that cannot be known, e.g. without access to its folder. */
+export async function pathExists(path: string, files: Pick<Files, 'stat'> = systemFiles): Promise<boolean> {
+  try {
+    await files.stat(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error) || errorCode(error) === 'ENOTDIR') return false;
+    throw error;
+  }
+}
+
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
   EROFS: 'the file system is read-only',
   EACCES: 'permission is denied',
   EPERM: 'permission is denied',
+  ELOOP: 'a symbolic link leads to itself',
   EMFILE: 'too many files are open',
   EFBIG: 'the file would be larger than allowed',
   EIO: 'the disk reports an error',

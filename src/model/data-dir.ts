@@ -42,6 +42,8 @@ export const WAL = '.wal';
 export const DAMAGED = '.damaged';
 /** A file among the marts that is not published: what later days are computed from (openings.ts). */
 export const OPENINGS = 'openings';
+/** The variable that tells the views of a catalogue where the data directory is now; without it, it is where it was published. */
+export const FOLDER_VARIABLE = 'insights_folder';
 /** Selects the rows of `mart_files` that readers see. */
 export const PUBLISHED_MARTS_SQL = `superseded_at is null and mart <> '${OPENINGS}'`;
 

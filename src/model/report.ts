@@ -354,6 +354,15 @@ export interface DropCount {
 }
 
 /** What `repair` found. */
+export interface PublishReport {
+  readonly dataDir: string;
+  readonly snapshot: number;
+  readonly files: number;
+  readonly rows: number;
+  /** Files that the ledger knew and that are not there: the next run fetches what they held. */
+  readonly missing: number;
+}
+
 export interface RepairReport {
   /** Generations that are current again. */
   readonly files: number;

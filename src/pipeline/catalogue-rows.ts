@@ -26,6 +26,6 @@ export const asLakeTable: Cell<TableName> = (value) => {
   const table = findLakeTable(value);
   if (table) return table;
   throw new DamagedError('The catalogue names a table that does not exist.', {
-    hint: 'Run `insights-etl run`: it publishes the catalogue again from the files of the lake.',
+    hint: 'Run `insights-etl publish`: it writes the catalogue again, without a call to the source.',
   });
 };

@@ -3,7 +3,8 @@
  * directory and cannot write, load an extension or change a setting.
  */
 import { sqlText } from '../kernel/sql.ts';
-import { access, realpath } from 'node:fs/promises';
+import { access, constants, realpath } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   DuckDBInstance,
@@ -17,7 +18,9 @@ import {
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
 import { ConfigError, DamagedError, DiskError, InsightsError } from '../kernel/errors.ts';
-import { CATALOGUE_FILE } from '../model/data-dir.ts';
+import { CATALOGUE_FILE, FOLDER_VARIABLE, MANIFEST_FILE } from '../model/data-dir.ts';
+import { isCorruptDatabase, isDamagedParquet, parquetFileIn } from '../kernel/engine-text.ts';
+import { onDisk, pathExists } from '../kernel/files.ts';
 
 export interface ResultColumn {
   readonly name: string;
@@ -96,16 +99,8 @@ async function open(
   signal: AbortSignal | undefined,
 ): Promise<Exporter> {
   const catalogue = join(dataDir, CATALOGUE_FILE);
-  const missing = await access(catalogue).then(
-    () => false,
-    () => true,
-  );
-  if (missing)
-    throw new ConfigError('There is no published lake in this data directory.', {
-      hint: 'Load one with `insights-etl run`, or name another folder with --data-dir.',
-      where: { folder: dataDir },
-    });
-  const instance = await openReadOnly(catalogue, engine);
+  await requireReadable(dataDir, catalogue);
+  const instance = await openReadOnly(catalogue, engine, await spillFolder(dataDir));
   const connection = await instance.connect();
   const interrupt = (): void => connection.interrupt();
   const close = (): void => {
@@ -115,11 +110,11 @@ async function open(
   };
   let define: Define;
   try {
-    await prepareConnection(connection, [dataDir, await realpath(dataDir), ...folders]);
+    await prepareConnection(connection, await realpath(dataDir), [dataDir, ...folders]);
     define = lazyDefinitions(connection, await missingDefinitions(connection));
   } catch (error) {
     close();
-    throw error;
+    throw explain(error, signal);
   }
   signal?.addEventListener('abort', interrupt, { once: true });
   return {
@@ -160,9 +155,38 @@ export async function textRows(reader: Reader, sql: string, parameters?: Values)
   return rows;
 }
 
-async function openReadOnly(path: string, engine: Engine): Promise<DuckDBInstance> {
+/** Throws ConfigError when nothing is published in the folder, DiskError when that cannot be known. */
+async function requireReadable(dataDir: string, catalogue: string): Promise<void> {
+  const where = { folder: dataDir };
+  const isThere = async (file: string): Promise<boolean> => onDisk(file, () => pathExists(file));
+  if (await isThere(catalogue)) return onDisk(catalogue, () => access(catalogue, constants.R_OK));
+  if (await isThere(join(dataDir, MANIFEST_FILE)))
+    throw new ConfigError('The lake in this data directory has no catalogue.', {
+      hint: 'Run `insights-etl publish`: it writes the catalogue from the files, without a call to the source. For a backup, run `insights-etl restore` first.',
+      where,
+    });
+  throw new ConfigError('There is no published lake in this data directory.', {
+    hint: 'Load one with `insights-etl run`, or name another folder with --data-dir.',
+    where,
+  });
+}
+
+/** Where large queries spill: next to the catalogue, or among temporary files if the lake is mounted read-only. */
+async function spillFolder(dataDir: string): Promise<Record<string, string>> {
+  return access(dataDir, constants.W_OK).then(
+    () => ({}),
+    () => ({ temp_directory: join(tmpdir(), `insights-etl-${process.pid}`) }),
+  );
+}
+
+async function openReadOnly(
+  path: string,
+  engine: Engine,
+  spill: Readonly<Record<string, string>>,
+): Promise<DuckDBInstance> {
   try {
     return await DuckDBInstance.create(path, {
+      ...spill,
       access_mode: 'READ_ONLY',
       threads: String(engine.threads),
       memory_limit: engine.memoryLimit,
@@ -171,16 +195,24 @@ async function openReadOnly(path: string, engine: Engine): Promise<DuckDBInstanc
     });
   } catch (error) {
     throw new DamagedError('The catalogue cannot be opened.', {
-      hint: 'Run `insights-etl run`: it publishes the catalogue again from the files of the lake.',
+      hint: PUBLISH_HINT,
       where: { file: path },
       cause: error,
     });
   }
 }
 
-async function prepareConnection(connection: DuckDBConnection, folders: readonly string[]): Promise<void> {
-  const allowed = [...new Set(folders)].map((folder) => sqlText(`${folder}/`)).join(', ');
+const PUBLISH_HINT = 'Run `insights-etl publish`: it writes the catalogue again, without a call to the source.';
+
+/** `home`: where the data directory really is. Its views read from there, wherever it was when they were published. */
+async function prepareConnection(
+  connection: DuckDBConnection,
+  home: string,
+  folders: readonly string[],
+): Promise<void> {
+  const allowed = [...new Set([home, ...folders])].map((folder) => sqlText(`${folder}/`)).join(', ');
   await connection.run("set TimeZone = 'UTC'");
+  await connection.run(`set variable ${FOLDER_VARIABLE} = ${sqlText(home)}`);
   await connection.run(`set allowed_directories = [${allowed}]`);
   await connection.run('set enable_external_access = false');
   await connection.run('set lock_configuration = true');
@@ -197,7 +229,8 @@ async function missingDefinitions(connection: DuckDBConnection): Promise<readonl
   try {
     const result = await connection.runAndReadAll('select definitions from snapshot');
     return result.getRowsJson()[0]?.[0] === definitionsDigest(ours) ? [] : ours;
-  } catch {
+  } catch (error) {
+    if (error instanceof Error && isCorruptDatabase(error.message)) throw error;
     // A catalogue of an older version does not record its definitions.
     return ours;
   }
@@ -306,10 +339,23 @@ function explain(error: unknown, signal: AbortSignal | undefined): unknown {
       hint: 'Free some space, or choose a folder on another disk.',
       cause: error,
     });
-  const gone = /No files found|Cannot open file|IO Error/.test(line);
+  if (isCorruptDatabase(line))
+    return new DamagedError('The catalogue is damaged.', { hint: PUBLISH_HINT, cause: error });
+  // Catalogues of version 6 and older name their files by absolute path.
+  if (/^Permission Error: Cannot access file ".*\.parquet"/.test(line))
+    return new DamagedError('The catalogue names files in another folder: the lake was moved or copied.', {
+      hint: 'Run `insights-etl publish` in its new place, once: it writes the catalogue again, without a call to the source.',
+      cause: error,
+    });
+  if (isDamagedParquet(line)) {
+    const file = parquetFileIn(line);
+    return new DamagedError('A Parquet file of the lake is missing or damaged.', {
+      hint: 'Run `insights-etl verify --deep`, which names it, then `insights-etl run`, which fetches its rows again.',
+      ...(file === undefined ? {} : { where: { file } }),
+      cause: error,
+    });
+  }
   return new ConfigError(`The statement failed: ${line.replace(/^Failed to extract statements: /, '')}`, {
-    hint: gone
-      ? 'A file of the lake is missing or has moved. `insights-etl verify --deep` names it, and `insights-etl run` publishes again.'
-      : '"show tables" lists the views, "describe events" the columns of one.',
+    hint: '"show tables" lists the views, "describe events" the columns of one.',
   });
 }

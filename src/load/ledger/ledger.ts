@@ -2,10 +2,9 @@
  * The ledger, `state.duckdb`: what the lake holds and how far that is proven. DuckDB's lock on that file is the
  * pipeline's lock: one writer per data directory. All statements go through one connection, one at a time.
  */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConfigError, DamagedError, DiskError, NewerStateError } from '../../kernel/errors.ts';
-import { onDisk, systemFiles, TEMPORARY } from '../../kernel/files.ts';
+import { onDisk, pathExists, systemFiles, TEMPORARY } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { asCount } from './cells.ts';
@@ -49,8 +48,8 @@ export interface LakeSettings extends Guards {
   readonly together?: { readonly rows: number; readonly passEvents: number };
   /** Run the checks over what changed (checks.ts). @default false */
   readonly checks?: boolean;
-  /** Reads the key for hashed values; called once, and only if a privacy rule hashes. */
-  readonly privacyKey?: () => Promise<string>;
+  /** Reads the key for hashed values; called once, and only if a privacy rule hashes. `unused`: no row is written. */
+  readonly privacyKey?: (() => Promise<string>) | 'unused';
 }
 
 export function guardsOf(settings: LakeSettings, tenant: string): Guards {
@@ -87,11 +86,9 @@ export async function openLedger(
   const files = runtime.files ?? systemFiles;
   const dataDir = await makeDataDir(folder, files);
   const file = join(dataDir, adopting ? LEDGER_FILE + TEMPORARY : LEDGER_FILE);
-  if (
-    !existsSync(file) &&
-    !adopting &&
-    (await onDisk(dataDir, () => holdsParquet(join(dataDir, STORE_FOLDER), files)))
-  ) {
+  const lacksLedger = async (): Promise<boolean> =>
+    !(await pathExists(file, files)) && (await holdsParquet(join(dataDir, STORE_FOLDER), files));
+  if (!adopting && (await onDisk(dataDir, lacksLedger))) {
     throw new DamagedError(`${dataDir} holds Parquet files, but their ledger ${LEDGER_FILE} is missing.`, {
       hint: 'Run `insights-etl repair`: it rebuilds the ledger from the files.',
     });
@@ -141,6 +138,7 @@ async function makeDataDir(folder: string, files: Files): Promise<string> {
 
 /** Sets the key as session variables, so that no statement holds it: an error may quote a statement. */
 async function setPrivacyKey(engine: Engine, { tables, privacyKey }: LakeSettings): Promise<void> {
+  if (privacyKey === 'unused') return;
   if (!Object.values(tables).some(({ privacy }) => privacy.some(({ action }) => action === 'hash'))) return;
   if (!privacyKey)
     throw new ConfigError('A privacy rule hashes values, but there is no key.', { hint: 'Set privacy.key.' });
@@ -175,7 +173,7 @@ function clockSql(runtime: LakeRuntime): string {
 }
 
 async function holdsParquet(store: string, files: Files): Promise<boolean> {
-  if (!existsSync(store)) return false;
+  if (!(await pathExists(store, files))) return false;
   const names = await files.readdir(store, { recursive: true });
   return names.some((name) => name.endsWith('.parquet'));
 }

@@ -3,10 +3,9 @@
  * says. Landed files belong to the fetch stage, which removes its own leftovers. Files that the inventory does not declare are
  * never touched.
  */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { DamagedError } from '../../kernel/errors.ts';
-import { sizeOf } from '../../kernel/files.ts';
+import { pathExists, sizeOf } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
@@ -46,7 +45,7 @@ export async function recover(ledger: Ledger): Promise<Recovery> {
     );
     const known = new Set([...generations, ...marts].map(({ file }) => file));
     const store = join(ledger.dataDir, STORE_FOLDER);
-    if (!existsSync(store) && generations.some(({ current }) => current)) {
+    if (generations.some(({ current }) => current) && !(await pathExists(store, ledger.files))) {
       throw new DamagedError(`The ledger knows Parquet files, and their folder ${store} is missing`, {
         hint: 'Mount it or put it back. If it is lost, run `insights-etl repair`, then `insights-etl run`.',
       });

@@ -3,10 +3,9 @@
  * each hour holds, but not its duplicates, quarantine and proofs. So every hour starts unchecked, and the next run compares it
  * with the source and fetches the hours that do not balance.
  */
-import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { EXIT, InsightsError } from '../../kernel/errors.ts';
-import { commitFile, sizeOf, systemFiles, TEMPORARY } from '../../kernel/files.ts';
+import { commitFile, pathExists, systemFiles, TEMPORARY } from '../../kernel/files.ts';
 import type { RepairReport } from '../../model/report.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
@@ -57,7 +56,8 @@ async function openUnlessDamaged(
   runtime: LakeRuntime,
   adopting = false,
 ): Promise<Ledger | undefined> {
-  if (!existsSync(join(dataDir, adopting ? LEDGER_FILE + TEMPORARY : LEDGER_FILE))) return undefined;
+  const file = join(dataDir, adopting ? LEDGER_FILE + TEMPORARY : LEDGER_FILE);
+  if (!(await pathExists(file, runtime.files))) return undefined;
   try {
     return await openLedger(dataDir, settings, runtime, { adopting });
   } catch (error) {
@@ -79,12 +79,12 @@ async function replaceLedger(dataDir: string, runtime: LakeRuntime): Promise<str
   const files = runtime.files ?? systemFiles;
   const file = join(dataDir, LEDGER_FILE);
   let aside: string | undefined;
-  if (existsSync(file)) {
+  if (await pathExists(file, files)) {
     aside = join(dataDir, setAsideName(runtime.now()));
     await files.rename(file, aside);
   }
   // Even without its database file: the engine would replay it into the new ledger.
-  if (existsSync(file + WAL)) {
+  if (await pathExists(file + WAL, files)) {
     if (aside === undefined) await files.rm(file + WAL);
     else await files.rename(file + WAL, aside + WAL);
   }
@@ -167,7 +167,7 @@ async function readBackIntact(
 
 async function generationsOnDisk({ dataDir, files }: Ledger): Promise<Found[]> {
   const store = join(dataDir, STORE_FOLDER);
-  if (!existsSync(store)) return [];
+  if (!(await pathExists(store, files))) return [];
   const names = await files.readdir(store, { recursive: true });
   return names.flatMap((name) => {
     const file = relative(dataDir, join(store, name));
@@ -237,7 +237,7 @@ async function ledgerChecksums(old: Ledger | undefined): Promise<Checksums> {
 /** What the manifest names. Without a readable manifest there is nothing, and the newest generations are taken. */
 async function manifestChecksums({ dataDir, files }: Ledger): Promise<Checksums> {
   const path = join(dataDir, MANIFEST_FILE);
-  if ((await sizeOf(path, files)) === undefined) return new Map();
+  if (!(await pathExists(path, files))) return new Map();
   const json = await files.readFile(path, 'utf8');
   try {
     return new Map(manifestPartitions(parseManifest(json)).map(({ file, sha256 }) => [file, sha256]));

@@ -189,7 +189,7 @@ async function createViews(
     await ledger.run(
       `create or replace temp ${kind} ${lakeName} as
        select * exclude (filename) replace (${labelSql('tenant_id', day)} as tenant_id)
-       from (${rowsOf(ledger.settings.tables[table], span, ['filename'])})
+       from (${rowsOf(ledger.settings.tables[table], span, { virtual: ['filename'] })})
        where ${labelSql('tenant_id', day)} in (select label from check_part)`,
     );
   }

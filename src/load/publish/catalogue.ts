@@ -1,6 +1,7 @@
 /**
  * `insights.duckdb`, the file that analysts open. It has views over exactly the files of the snapshot, and small tables. Views name
- * files by absolute path with the hive keys in it, so that a filter on tenant or month skips files without opening them. The
+ * files by absolute path with the hive keys in it, so that a filter on tenant or month skips files without opening them. A
+ * session that sets the variable `insights_folder` reads the files of a data directory that has moved since it was published. The
  * file is written in the work folder and moved here: a reader that has the old one open still sees the old snapshot. DuckDB
  * itself may make a folder `insights.duckdb.tmp`, where readers spill.
  */
@@ -15,7 +16,7 @@ import type { Definition } from '../../query/definitions.ts';
 import { asText } from '../ledger/cells.ts';
 import { COVERAGE_SQL } from '../ledger/coverage.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { currentFiles, rowsOf } from '../store/current-files.ts';
+import { currentFiles, movedSql, rowsOf } from '../store/current-files.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL, WAL, unfinishedPath } from '../../model/data-dir.ts';
 import { PROPERTIES_SQL, pathSql } from './properties.ts';
@@ -25,7 +26,7 @@ import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
 
 /** Changes with the structure of the catalogue, so that an upgraded program publishes again. */
-export const CATALOGUE_VERSION = '6';
+export const CATALOGUE_VERSION = '7';
 
 /** Names that a tenant's schema cannot have. */
 const RESERVED_SCHEMAS = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
@@ -225,7 +226,7 @@ function fillTables(ledger: Ledger, snapshot: number, definitions: string): stri
 }
 
 /** Statements that replace the empty views of the current schema by views over files. */
-function lakeViews({ settings }: Ledger, files: readonly CurrentFile[]): string[] {
+function lakeViews({ settings, dataDir }: Ledger, files: readonly CurrentFile[]): string[] {
   return TABLE_NAMES.flatMap((name) => {
     const table = settings.tables[name];
     const ownFiles = files.filter((file) => file.table === name);
@@ -235,7 +236,7 @@ function lakeViews({ settings }: Ledger, files: readonly CurrentFile[]): string[
       ...lakeColumns(table),
     ];
     return [
-      `create or replace view ${table.lakeName} as ${rowsOf(table, ownFiles)}`,
+      `create or replace view ${table.lakeName} as ${rowsOf(table, ownFiles, { home: dataDir })}`,
       `comment on view ${table.lakeName} is ${sqlText(DESCRIPTIONS[name])}`,
       ...columns.map(
         (column) => `comment on column ${table.lakeName}.${sqlName(column.name)} is ${sqlText(column.comment)}`,
@@ -253,7 +254,7 @@ async function martViews(ledger: Ledger): Promise<string[]> {
   return marts.flatMap(({ mart, file, comment }) => {
     const view = `catalogue.main.${sqlName(`mart_${mart}`)}`;
     return [
-      `create view ${view} as select * from read_parquet(${sqlText(join(ledger.dataDir, file))})`,
+      `create view ${view} as select * from read_parquet(${movedSql(ledger.dataDir)} || ${sqlText(`/${file}`)})`,
       `comment on view ${view} is ${sqlText(comment)}`,
     ];
   });

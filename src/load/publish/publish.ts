@@ -42,6 +42,8 @@ export interface PublishOptions {
   /** When aborted, marts and checks are left to the next run, so that stopping does not wait for them. */
   readonly signal?: AbortSignal;
   readonly onStep?: (step: string) => void | Promise<void>;
+  /** Publish even if nothing has changed since the last snapshot, because its files may be damaged. */
+  readonly again?: boolean;
 }
 
 export interface PublishResult {
@@ -61,7 +63,7 @@ export interface PublishResult {
 /** Publishes what the ledger holds now. Without the head it is cheap enough to run after every batch of a long backfill. */
 export async function publish(
   ledger: Ledger,
-  { run, head, checks, signal, onStep }: PublishOptions,
+  { run, head, checks, signal, onStep, again = false }: PublishOptions,
 ): Promise<PublishResult> {
   return ledger.exclusive(async () => {
     const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1', {
@@ -86,6 +88,7 @@ export async function publish(
     const isBehind = head && signal?.aborted === true;
     const content = await contentKey(ledger);
     const isPublished =
+      !again &&
       last?.content === content &&
       existsSync(join(ledger.dataDir, CATALOGUE_FILE)) &&
       existsSync(join(ledger.dataDir, MANIFEST_FILE));

@@ -1,5 +1,6 @@
 /** The current files of the lake, and the select that reads a table from them. */
 import { join } from 'node:path';
+import { FOLDER_VARIABLE } from '../../model/data-dir.ts';
 import { promotionKey } from '../../model/promoted.ts';
 import type { Table, TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
@@ -42,12 +43,18 @@ export async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
   return rows.map((row) => ({ ...row, file: join(ledger.dataDir, row.file) }));
 }
 
+interface RowsOptions {
+  /** Columns that the engine adds, e.g. `filename`. */
+  readonly virtual?: readonly string[];
+  /** The data directory, if the select must also work after the directory has moved (movedSql). */
+  readonly home?: string;
+}
+
 /**
  * Selects a table's rows. For files that were written with another set of promoted columns, today's columns are extracted from
- * the JSON at each read: correct, but slower until `rebuild` rewrites the files. `virtual`: columns that the engine adds, e.g.
- * `filename`.
+ * the JSON at each read: correct, but slower until `rebuild` rewrites the files.
  */
-export function rowsOf(table: Table, files: readonly CurrentFile[], virtual: readonly string[] = []): string {
+export function rowsOf(table: Table, files: readonly CurrentFile[], { virtual = [], home }: RowsOptions = {}): string {
   const columns = lakeColumns(table);
   const names = [...columns.map(({ name }) => name), ...virtual].map(sqlName).join(', ');
   const current = promotionKey(table.promoted);
@@ -56,10 +63,10 @@ export function rowsOf(table: Table, files: readonly CurrentFile[], virtual: rea
     files.filter(({ promotion }) => promotion !== current),
   ];
   const selects: string[] = [];
-  if (fresh.length > 0) selects.push(`select tenant_id, month, ${names} from ${parquetFiles(fresh)}`);
+  if (fresh.length > 0) selects.push(`select tenant_id, month, ${names} from ${parquetFiles(fresh, home)}`);
   if (old.length > 0)
     selects.push(
-      `select tenant_id, month, ${names} from (${promotedSql(table, `from ${parquetFiles(old)}`, [...HIVE_KEYS, ...virtual])})`,
+      `select tenant_id, month, ${names} from (${promotedSql(table, `from ${parquetFiles(old, home)}`, [...HIVE_KEYS, ...virtual])})`,
     );
   if (selects.length > 0) return selects.join(' union all ');
   const typed = [...columns, ...virtual.map((name) => ({ name, type: 'varchar' }))]
@@ -68,7 +75,14 @@ export function rowsOf(table: Table, files: readonly CurrentFile[], virtual: rea
   return `select null::varchar as tenant_id, null::varchar as month, ${typed} where false`;
 }
 
-function parquetFiles(files: readonly CurrentFile[]): string {
-  const list = files.map(({ file }) => sqlText(file)).join(', ');
-  return `read_parquet([${list}], hive_partitioning = true, hive_types = {'tenant_id': varchar, 'month': varchar})`;
+/** Where a data directory that was published in `home` is now. */
+export function movedSql(home: string): string {
+  return `coalesce(getvariable('${FOLDER_VARIABLE}'), ${sqlText(home)})`;
+}
+
+function parquetFiles(files: readonly CurrentFile[], home: string | undefined): string {
+  const list = `[${files.map(({ file }) => sqlText(home === undefined ? file : file.slice(home.length))).join(', ')}]`;
+  // The engine computes the list once per statement; an expression for each file would take ten times as long.
+  const paths = home === undefined ? list : `list_transform(${list}, lambda file: ${movedSql(home)} || file)`;
+  return `read_parquet(${paths}, hive_partitioning = true, hive_types = {'tenant_id': varchar, 'month': varchar})`;
 }

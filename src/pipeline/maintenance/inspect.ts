@@ -5,6 +5,7 @@ import { HOUR, formatInstant } from '../../kernel/instant.ts';
 import { countHours } from '../../load/ledger/reach.ts';
 import { lossesOf } from '../../load/ledger/losses.ts';
 import { openLedger } from '../../load/ledger/ledger.ts';
+import type { LakeSettings } from '../../load/ledger/ledger.ts';
 import { publish } from '../../load/publish/publish.ts';
 import { backup } from '../../load/maintenance/backup.ts';
 import type { BackupReport } from '../../load/maintenance/backup.ts';
@@ -15,6 +16,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { exitCodeOf, reportedLoss } from '../failure.ts';
 import { eachTable } from '../each-table.ts';
 import { lakeSettings } from '../lake-settings.ts';
+import { openExisting, requireLake } from './existing.ts';
 import type { RunRequest } from '../request.ts';
 import { overTo } from '../table-work.ts';
 import type { TableWork } from '../table-work.ts';
@@ -35,7 +37,7 @@ export async function verifyLake(
   signal: AbortSignal,
 ): Promise<VerifyReport> {
   const deep = request.deep === true;
-  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
+  await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
   const check = async (work: TableWork): Promise<TableVerdict> => {
     const { tenant, table } = work;
     const files = await verifyFiles(ledger, { tenants: [tenant], tables: [table], deep, signal });
@@ -94,7 +96,8 @@ export async function verifyLake(
  * as marts, which are computed again. The next run compares every hour with the source.
  */
 export async function repairLake(config: Config, runtime: Runtime): Promise<RepairReport> {
-  const settings = lakeSettings(config);
+  await requireLake(config.dataDir, runtime);
+  const settings: LakeSettings = { ...lakeSettings(config), privacyKey: 'unused' };
   const result = await onDisk(config.dataDir, () => repair(config.dataDir, settings, runtime));
   // An empty lake is not published: if its disk is not mounted, that would replace the catalogue of a full one.
   if (result.files === 0) return result;

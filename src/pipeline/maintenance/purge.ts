@@ -10,7 +10,6 @@ import type { Files } from '../../kernel/files.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { sqlName } from '../../kernel/sql.ts';
 import { asCount, asText } from '../../load/ledger/cells.ts';
-import { openLedger } from '../../load/ledger/ledger.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
 import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
 import { listDataDir, tenantPaths } from '../../load/maintenance/list-data-dir.ts';
@@ -20,7 +19,7 @@ import { publish } from '../../load/publish/publish.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { DATA_DIR } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
-import { lakeSettings } from '../lake-settings.ts';
+import { openExisting } from './existing.ts';
 
 export interface PurgeReport {
   readonly tenant: string;
@@ -53,7 +52,7 @@ async function purgeUnderLock(
   place: Place,
   runtime: Runtime,
 ): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
-  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
+  await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
   await recover(ledger);
   const removed = await ledger.exclusive(() => deleteRows(ledger, place.tenant));
   await publish(ledger, { run: 'purge', head: true });

@@ -1,11 +1,6 @@
 /** `quarantine` and `tenant pin`: decisions of the operator about rows that could not be loaded. No call is sent. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { ConfigError } from '../../kernel/errors.ts';
-import { LEDGER_FILE } from '../../model/data-dir.ts';
 import { openLedger } from '../../load/ledger/ledger.ts';
-import type { Ledger } from '../../load/ledger/ledger.ts';
 import { pinTenantId } from '../../load/merge/pin.ts';
 import { publish } from '../../load/publish/publish.ts';
 import { countQuarantine, dropQuarantined, quarantinedRows } from '../../load/merge/quarantine.ts';
@@ -15,6 +10,7 @@ import type { DropCount, QuarantineCount, QuarantinedRow, ReplayCount } from '..
 import { recover } from '../../load/maintenance/recover.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { lakeSettings } from '../lake-settings.ts';
+import { openExisting } from './existing.ts';
 
 export type { DropCount, QuarantineCount, QuarantineFilter, QuarantinedRow, ReplayCount };
 
@@ -89,15 +85,6 @@ export async function pinTenant(config: Config, tenant: string, id: string, runt
   const moved = expelled > 0 || tables.length > 0;
   const published = moved && (await publish(ledger, { run, head: true })).changed;
   return { tenant, pinned: id, expelled, tables, published };
-}
-
-async function openExisting(config: Config, runtime: Runtime): Promise<Ledger> {
-  if (!existsSync(join(config.dataDir, LEDGER_FILE)))
-    throw new ConfigError('Nothing has been loaded into this data directory yet.', {
-      hint: 'Run `insights-etl run` first, or name another folder with --data-dir.',
-      where: { folder: config.dataDir },
-    });
-  return openLedger(config.dataDir, lakeSettings(config), runtime);
 }
 
 /** Unique for each call: batches get their ids from it. */

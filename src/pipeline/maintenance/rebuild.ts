@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { onDisk, systemFiles } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
-import { openLedger } from '../../load/ledger/ledger.ts';
 import { publish } from '../../load/publish/publish.ts';
 import { forgetTexts, rebuild, rebuildDue } from '../../load/maintenance/rebuild.ts';
 import { recover } from '../../load/maintenance/recover.ts';
@@ -12,7 +11,7 @@ import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { KEPT_FOLDER } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
-import { lakeSettings } from '../lake-settings.ts';
+import { openExisting } from './existing.ts';
 import type { RebuildReport } from '../../model/report.ts';
 import type { RunRequest } from '../request.ts';
 
@@ -49,7 +48,7 @@ async function rebuildOpened(
   request: Selection,
   { dryRun, runtime, signal }: Circumstances,
 ): Promise<Pick<RebuildReport, 'tables' | 'forgotten' | 'published'>> {
-  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
+  await using ledger = await openExisting(config, runtime);
   if (dryRun) return { tables: await rebuildDue(ledger, request), forgotten: 0, published: false };
   await recover(ledger);
   const run = 'rebuild';

@@ -1,0 +1,34 @@
+/** `publish`: writes the catalogue, the manifest and `lake/` again, e.g. after the data directory was moved. Sends no calls. */
+import { Command } from 'commander';
+import { json, plural } from '../output/format.ts';
+import { act, type Shell } from './shell.ts';
+
+export function publishCommand(shell: Shell): Command {
+  return new Command('publish')
+    .description('Write the catalogue, the manifest and lake/ again from the ledger; sends no calls and needs no key')
+    .addHelpText(
+      'after',
+      `
+Run it after the data directory was moved or copied, or if a reader reports that the catalogue is damaged.
+
+Examples:
+  $ insights-etl publish
+  $ insights-etl publish --data-dir /srv/moved/insights`,
+    )
+    .action((_options: object, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const { publishLake } = await import('../pipeline/maintenance/publish.ts');
+        const report = await publishLake(session.config, session.runtime);
+        const { dataDir, snapshot, files, rows, missing } = report;
+        session.print(
+          session.json
+            ? `${json(report)}\n`
+            : `published snapshot ${snapshot} in ${dataDir}: ${plural(rows, 'row')} in ${plural(files, 'file')}\n` +
+                (missing === 0
+                  ? ''
+                  : `${plural(missing, 'file')} of the ledger are missing; \`insights-etl run\` fetches what they held\n`),
+        );
+        return 0;
+      }),
+    );
+}

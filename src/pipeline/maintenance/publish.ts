@@ -1,0 +1,27 @@
+/** `publish`: writes what readers see again, from the ledger and the files. Sends no call and needs no credential. */
+import type { Config } from '../../config/config.ts';
+import { onDisk } from '../../kernel/files.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { recover } from '../../load/maintenance/recover.ts';
+import { publish } from '../../load/publish/publish.ts';
+import { asCount } from '../../load/ledger/cells.ts';
+import type { PublishReport } from '../../model/report.ts';
+import { openExisting } from './existing.ts';
+
+/**
+ * Publishes catalogue, manifest and links, also if nothing has changed: they may be damaged, or name the files of a folder that the
+ * lake was moved from. Throws what `openExisting` throws.
+ */
+export async function publishLake(config: Config, runtime: Runtime): Promise<PublishReport> {
+  const { dataDir } = config;
+  return onDisk(dataDir, async () => {
+    await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
+    const { lost } = await recover(ledger);
+    const { snapshot } = await publish(ledger, { run: 'publish', head: true, again: true });
+    const held = await ledger.row(
+      'select count(*) as files, coalesce(sum(rows), 0)::bigint as rows from partitions where superseded_at is null',
+      { files: asCount, rows: asCount },
+    );
+    return { dataDir: ledger.dataDir, snapshot, ...held, missing: lost };
+  });
+}
