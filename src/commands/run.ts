@@ -1,7 +1,8 @@
 /** `run` and `backfill` load from the source; `plan` shows what they would fetch. */
-import { Command, Option } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { planSummary, runSummary } from '../output/summary.ts';
+import { EXIT } from '../kernel/errors.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
 import { watchTraffic, type Traffic } from '../operate/traffic.ts';
 import type { RunRequest } from '../pipeline/request.ts';
@@ -53,6 +54,15 @@ function needsOf({ maxCalls, maxMinutes }: Selection): Needs {
   };
 }
 
+/** Exit codes after which the next run does what is left, without anybody's help. */
+const LATER: readonly number[] = [EXIT.partial, EXIT.locked, EXIT.stopped, EXIT.budget];
+
+function laterCodes(text: string): readonly number[] {
+  const codes = text.split(',').map(Number);
+  if (codes.every((code) => LATER.includes(code))) return codes;
+  throw new InvalidArgumentError(`Allowed: one or more of ${LATER.join(', ')}, separated by commas.`);
+}
+
 export function runCommand(shell: Shell): Command {
   return new Command('run')
     .description('Compare the lake with the source, fetch what differs, verify it and publish it')
@@ -63,10 +73,16 @@ export function runCommand(shell: Shell): Command {
     .addOption(maxCallsOption())
     .addOption(maxMinutesOption())
     .option('--allow-deletes', ALLOW_DELETES)
+    .option(
+      '--exit-zero <codes>',
+      'exit with 0 instead of these codes, for jobs that continue next time: 5,11,13',
+      laterCodes,
+    )
     .addHelpText('after', EXAMPLES.run)
-    .action((options: Selection, command: Command) =>
-      act(shell, command, needsOf(options), (session) => runAndReport(session, requestOf(session, options))),
-    );
+    .action(async (options: Selection & { exitZero?: readonly number[] }, command: Command) => {
+      await act(shell, command, needsOf(options), (session) => runAndReport(session, requestOf(session, options)));
+      if (options.exitZero?.includes(shell.exitCode) === true) shell.exitCode = EXIT.ok;
+    });
 }
 
 export function backfillCommand(shell: Shell): Command {

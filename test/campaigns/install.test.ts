@@ -4,12 +4,12 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { lstat, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { parseEnv, promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -116,6 +116,12 @@ describe('the container image', () => {
     expect(await readFile(join(folder, 'chown.txt'), 'utf8')).toMatch(/^node:node \/\S+\/data\n$/);
   });
 
+  it('has only files that its user can read', CAMPAIGN, async () => {
+    const app = join(stageOf('').root, 'app');
+    const { stdout } = await exec('find', [app, '(', '-type', 'f', '!', '-perm', '-444', ')', '-o', '(', '-type', 'd', '!', '-perm', '-555', ')']);
+    expect(stdout.split('\n').filter((name) => name !== '' && name !== app)).toEqual([]);
+  }); // prettier-ignore
+
   it('has the KQL parser only as the target `demo`', CAMPAIGN, async () => {
     const parser = async (name: string): Promise<boolean> =>
       (await readdir(join(stageOf(name).root, 'app', 'node_modules'))).includes('@kusto');
@@ -153,6 +159,28 @@ for (const [index, bin] of NODES.entries())
       expect(await failuresOf(run)).toEqual([]);
       await expectPrivate(join(prefix, 'work', 'data'));
     });
+
+    it.runIf(index === 0)('runs as the systemd unit says', CAMPAIGN, async () => {
+      const unit = await readFile(join(prefix, 'lib/node_modules/insights-etl/deploy/systemd/insights-etl.service'), 'utf8');
+      const value = (key: string): string => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)?.[1] ?? '';
+      const root = join(prefix, 'root');
+      const data = join(root, 'var/lib', value('StateDirectory'));
+      await mkdir(join(root, value('WorkingDirectory')), { recursive: true });
+      await mkdir(data, { recursive: true, mode: Number.parseInt(value('StateDirectoryMode'), 8) });
+      const keys = Object.entries(settings()).map(([key, setting]) => `${key}=${setting}\n`);
+      await writeFile(join(root, value('EnvironmentFile')), keys.join(''));
+      const [name = '', folderOfUnit = ''] = value('Environment').split('=');
+      const [program = '', ...argv] = value('ExecStart').split(' ');
+      const given = parseEnv(await readFile(join(root, value('EnvironmentFile')), 'utf8'));
+      const { code, err } = await execute(program.replace('/usr/local', prefix), argv, join(root, value('WorkingDirectory')), {
+        // The PATH that systemd gives to a service, below the prefix of this installation.
+        PATH: env['PATH'],
+        ...given,
+        [name]: join(root, folderOfUnit),
+      });
+      expect([code, code === 0 ? '' : err]).toEqual([EXIT.ok, '']);
+      expect(await readdir(data)).toContain('manifest.json');
+    }); // prettier-ignore
 
     it.runIf(index === 0)('lacks the KQL parser: sandbox and demo print the command that installs it, and then work', CAMPAIGN, async () => {
         let command = '';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { reportError } from '../../src/commands/shell.ts';
 import { EXIT, LockedError } from '../../src/kernel/errors.ts';
 import type { Verbosity } from '../../src/output/log.ts';
-import { Collector } from '../support/shell.ts';
+import { Collector, openStage } from '../support/shell.ts';
 
 function reported(error: unknown, options: Verbosity = {}): { code: number; err: string } {
   const [stdout, stderr] = [new Collector(), new Collector(options.logFormat === undefined)];
@@ -50,5 +50,20 @@ describe('the report of an error', () => {
       'error: The local disk failed (ENOSPC).\nwhere: file /data/x\n' +
         'next:  Check free space, owner and permissions of the data directory, then run again. Nothing half-written was published.\n',
     );
+  });
+});
+
+describe('run --exit-zero', () => {
+  it('ends with 0 instead of a code after which the next run continues, and accepts no other code', async () => {
+    await using stage = await openStage();
+    const clock = (hours: number): string => new Date(Date.now() + hours * 3_600_000).toISOString().slice(11, 16);
+    const file = { quiet: { hours: [`${clock(-6)}-${clock(6)}`] }, tenants: [{ id: 'a', apiKey: { env: 'KEY' } }] };
+    await stage.write('insights.json', JSON.stringify(file));
+    const run = async (...argv: string[]) => stage.run(['run', ...argv], { KEY: 'k' });
+    expect((await run()).code).toBe(EXIT.budget);
+    const { code, err } = await run('--exit-zero', '5,11,13');
+    expect([code, err]).toEqual([EXIT.ok, expect.stringContaining('the budget ended')]);
+    expect((await run('--exit-zero', '5,11')).code).toBe(EXIT.budget);
+    for (const codes of ['3', '5,x', '']) expect((await run('--exit-zero', codes)).code).toBe(EXIT.config);
   });
 });

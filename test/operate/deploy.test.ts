@@ -1,12 +1,16 @@
 /** The files in deploy/: the commands that they call exist, and nothing runs as root. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
+import { loadConfig } from '../../src/config/config.ts';
 import { environmentLayer } from '../../src/config/layers.ts';
 import { instructionsOf } from '../support/dockerfile.ts';
 import { openStage } from '../support/shell.ts';
@@ -37,7 +41,7 @@ describe('the Dockerfile', () => {
 
   it('runs as an unprivileged user, with a health check and a command that exists', () => {
     expect(valuesOf('USER')).toEqual(['node']);
-    expect(valuesOf('HEALTHCHECK').join('')).toContain('/healthz');
+    expect(valuesOf('HEALTHCHECK').join('')).toContain('/app/deploy/healthcheck.mjs');
     const words = z.array(z.string());
     expect(words.parse(JSON.parse(valuesOf('ENTRYPOINT')[0] ?? ''))).toEqual(['node', '/app/dist/cli.js']);
     expect(COMMANDS).toContain(words.parse(JSON.parse(valuesOf('CMD')[0] ?? ''))[0]);
@@ -74,6 +78,18 @@ describe('the systemd units', () => {
     expect(service.get('Service.ExecStart')).toMatch(/^\/\S+\/insights-etl run$/);
     expect(service.get('Service.User')).toBe('insights');
     expect(service.get('Service.ProtectSystem')).toBe('strict');
+    expect(service.get('Service.SuccessExitStatus')).toBe('5 11 13');
+  });
+
+  it('are valid for systemd, where there is one', async () => {
+    const units = ['service', 'timer'].map((kind) => join(ROOT, `deploy/systemd/insights-etl.${kind}`));
+    const output = await exec('systemd-analyze', ['verify', '--man=no', ...units]).then(
+      () => '',
+      (error: unknown) => z.object({ code: z.unknown(), stderr: z.string().default('') }).parse(error),
+    );
+    if (typeof output === 'object' && output.code === 'ENOENT') return;
+    const lines = (typeof output === 'string' ? output : output.stderr).split('\n').filter(Boolean);
+    expect(lines.filter((line) => !line.includes('/usr/local/bin/insights-etl is not executable'))).toEqual([]);
   });
 
   it('a missed night is caught up', () => {
@@ -84,56 +100,150 @@ describe('the systemd units', () => {
   });
 });
 
+const mountSchema = z.object({ name: z.string(), mountPath: z.string() }).loose();
 const podSchema = z
   .object({
     terminationGracePeriodSeconds: z.number().min(30),
-    securityContext: z.object({ runAsNonRoot: z.literal(true) }).loose(),
+    securityContext: z
+      .object({ runAsNonRoot: z.literal(true), runAsUser: z.literal(1000), fsGroup: z.literal(1000) })
+      .loose(),
     containers: z.tuple([
       z
         .object({
-          args: z.tuple([z.enum(['run', 'schedule'])]),
+          image: z.string(),
+          args: z.array(z.string()),
           env: z.array(z.object({ name: z.string(), value: z.string() })).default([]),
           securityContext: z
             .object({ readOnlyRootFilesystem: z.literal(true), allowPrivilegeEscalation: z.literal(false) })
             .loose(),
-          volumeMounts: z.array(z.object({ name: z.string(), mountPath: z.string() })),
+          volumeMounts: z.array(mountSchema),
         })
         .loose(),
     ]),
-    volumes: z.array(z.object({ name: z.string() }).loose()),
+    volumes: z.array(
+      z.object({ name: z.string(), secret: z.object({ defaultMode: z.number() }).loose().optional() }).loose(),
+    ),
   })
   .loose();
+const template = z.object({ spec: podSchema }).loose();
 
 describe('the Kubernetes objects', () => {
-  it('the CronJob never runs twice at a time, and the Deployment has one writer', () => {
-    const cron = z
-      .object({ kind: z.literal('CronJob'), spec: z.object({ concurrencyPolicy: z.literal('Forbid') }).loose() })
-      .loose();
-    const deployment = z
-      .object({
-        kind: z.literal('Deployment'),
-        spec: z.object({ replicas: z.literal(1), strategy: z.object({ type: z.literal('Recreate') }) }).loose(),
-      })
-      .loose();
-    cron.parse(parse(read('kubernetes/cronjob.yaml')));
-    expect(deployment.parse(parse(read('kubernetes/deployment.yaml'))).kind).toBe('Deployment');
-  });
+  // As Kubernetes reads it: 0440 is octal.
+  const load = (name: string): unknown => parse(read(`kubernetes/${name}.yaml`), { version: '1.1' });
+  const job = z
+    .object({
+      backoffLimit: z.literal(0),
+      activeDeadlineSeconds: z.number().max(86_400),
+      podFailurePolicy: z.object({ rules: z.tuple([z.object({ action: z.literal('Ignore') }).loose()]) }),
+      template,
+    })
+    .strict();
+  const cron = z
+    .object({
+      kind: z.literal('CronJob'),
+      spec: z.object({ concurrencyPolicy: z.literal('Forbid'), jobTemplate: z.object({ spec: job }) }).loose(),
+    })
+    .loose();
+  const deployment = z
+    .object({
+      kind: z.literal('Deployment'),
+      spec: z.object({ replicas: z.literal(1), strategy: z.object({ type: z.literal('Recreate') }), template }).loose(),
+    })
+    .loose();
+  const pods = [
+    cron.parse(load('cronjob')).spec.jobTemplate.spec.template.spec,
+    deployment.parse(load('deployment')).spec.template.spec,
+  ];
 
-  it('their pods are unprivileged, mount their volumes, and set variables that the program knows', () => {
-    const found = ['cronjob', 'deployment'].map((name) => {
-      const nested = z.object({ spec: z.record(z.string(), z.unknown()) }).loose();
-      const { spec } = nested.parse(parse(read(`kubernetes/${name}.yaml`)));
-      const outer = name === 'cronjob' ? nested.parse(spec['jobTemplate']).spec : spec;
-      return podSchema.parse(nested.parse(outer['template']).spec);
-    });
-    for (const { containers, volumes } of found) {
-      const names = volumes.map((volume) => volume.name);
-      expect(containers[0].volumeMounts.map((mount) => mount.name)).toEqual(names);
+  it('never have two writers, and their pods are unprivileged, mount their volumes and set known variables', () => {
+    for (const { containers, volumes } of pods) {
+      expect(containers[0].volumeMounts.map((mount) => mount.name)).toEqual(volumes.map((volume) => volume.name));
       const env = Object.fromEntries(containers[0].env.map(({ name, value }) => [name, value]));
       expect(Object.keys(environmentLayer(env).values)).toEqual(containers[0].env.length > 0 ? ['health'] : []);
+      // Readable by the group, which fsGroup makes that of the program.
+      expect(volumes.map(({ secret }) => secret?.defaultMode).filter(Boolean)).toEqual([0o440]);
+    }
+  });
+
+  it('run commands of the program, and the Job succeeds when the next run continues', () => {
+    expect(pods.map(({ containers }) => containers[0].args)).toEqual([['run', '--exit-zero', '5,11,13'], ['schedule']]);
+  });
+
+  it('mount a configuration for several tenants whose keys are the files of the secret', async () => {
+    const [map] = parseAllDocuments(read('kubernetes/config.yaml')).map((document): unknown => document.toJS());
+    const { data } = z
+      .object({ data: z.record(z.string(), z.string()) })
+      .loose()
+      .parse(map);
+    await using stage = await openStage();
+    const file = await stage.write('insights.yaml', data['insights.yaml'] ?? '');
+    const { tenants } = loadConfig({ file, env: {}, cwd: stage.folder, flags: { values: {}, names: {} } });
+    const named = read('kubernetes/config.yaml').match(/(?<=--from-file=)\w+/g) ?? [];
+    expect(named.length).toBeGreaterThan(1);
+    expect(tenants.map(({ id }) => id)).toEqual(named);
+    for (const { containers } of pods) {
+      const at = containers[0].volumeMounts.find(({ name }) => name === 'keys')?.mountPath ?? '';
+      for (const name of named) expect(data['insights.yaml']).toContain(`{ file: ${at}/${name} }`);
     }
   });
 });
+
+describe('the crontab', () => {
+  it('runs with the keys of its file, appends to a log, and starts no second run', async () => {
+    await using stage = await openStage();
+    const { folder } = stage;
+    for (const name of ['etc/insights', 'var/lib/insights', 'var/log/insights', 'bin'])
+      await mkdir(join(folder, name), { recursive: true });
+    await stage.write('etc/insights/keys.env', "INSIGHTS_API_KEY='a b'\n");
+    await stage.write('bin/insights-etl', '#!/bin/sh\necho "$INSIGHTS_API_KEY" "$@"\nsleep 0.3\n');
+    await chmod(join(folder, 'bin/insights-etl'), 0o755);
+    const [line = ''] = read('cron/insights-etl').match(/^\d.*$/m) ?? [];
+    const [, command = ''] = /^(?:\S+ ){5}insights (.*)$/.exec(line) ?? [];
+    const mapped = command.replaceAll(/(?<=\s)\/(?=(?:etc|var)\/)/g, `${folder}/`);
+    const env = { PATH: `${join(folder, 'bin')}:${process.env['PATH']}` };
+    await Promise.all([exec('sh', ['-c', mapped], { env }), exec('sh', ['-c', mapped], { env })]);
+    const log = await readFile(join(folder, 'var/log/insights/run.log'), 'utf8');
+    expect(log).toBe(`a b run --data-dir ${folder}/var/lib/insights --exit-zero 5,11,13\n`);
+  });
+});
+
+describe('the health check of the image', () => {
+  it('asks a schedule, and lets any other command run', async () => {
+    await using stage = await openStage();
+    let status = 200;
+    const server = createServer((request, response) => {
+      response.writeHead(request.url === '/healthz' ? status : 404).end();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = z.object({ port: z.number() }).parse(server.address());
+    const check = async (...argv: string[]): Promise<number> => {
+      const file = await stage.write('cmdline', ['node', '/app/dist/cli.js', ...argv, ''].join('\0'));
+      const child = spawn(process.execPath, [join(ROOT, 'deploy/healthcheck.mjs'), file], {
+        env: { INSIGHTS_HEALTH_PORT: String(port) },
+      });
+      return z.tuple([z.number(), z.unknown()]).parse(await once(child, 'exit'))[0];
+    };
+    try {
+      expect(await check('schedule')).toBe(0);
+      status = 503;
+      expect([await check('schedule'), await check('run'), await check('schedule', '--once')]).toEqual([1, 0, 0]);
+    } finally {
+      server.close();
+    }
+    expect(await check('schedule')).toBe(1);
+  });
+});
+
+it('every file names the version of the package as the tag of the image', () => {
+  const { version } = z.object({ version: z.string() }).parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')));
+  const files = ['deploy/Dockerfile', 'deploy/kubernetes/cronjob.yaml', 'deploy/kubernetes/deployment.yaml', 'docs/install.md'];
+  const tags = files.map((file) => {
+    const text = readFileSync(join(ROOT, file), 'utf8');
+    const found = text.match(/insights-etl[:-]\d[\w.]*?(?=\.tgz|\s|$)/gm) ?? [];
+    return [file, [...new Set(found.map((name) => name.slice('insights-etl-'.length)))]];
+  });
+  expect(tags).toEqual(files.map((file) => [file, [version]]));
+}); // prettier-ignore
 
 describe('the workflow', () => {
   it('runs commands that exist, never two at a time, without permissions', () => {
@@ -145,7 +255,7 @@ describe('the workflow', () => {
       })
       .loose();
     const { steps } = schema.parse(parse(read('github/insights.yml'))).jobs.run;
-    const called = steps.map(({ run }) => /^npx --no-install insights-etl (\w+)/.exec(run)?.[1] ?? '');
+    const called = steps.map(({ run }) => /^insights-etl (\w+)/.exec(run)?.[1] ?? '');
     expect(called.filter((name) => !COMMANDS.includes(name))).toEqual([]);
   });
 });

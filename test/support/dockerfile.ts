@@ -77,14 +77,17 @@ export async function executeDockerfile(
         }
         for (const path of from === '.' ? included : words.slice(0, -1)) {
           if (!included.includes(path)) throw new Error(`the ignore file excludes ${path}`);
-          await cp(join(context, path), join(inRoot(to), basename(path)), { recursive: true });
+          const copy = join(inRoot(to), basename(path));
+          await cp(join(context, path), copy, { recursive: true });
+          // As in a checkout that only its owner can read.
+          await promisify(execFile)('chmod', ['-R', 'go-rwx', copy]);
         }
         break;
       }
       case 'RUN': {
         const script = rest.replaceAll(/(?<=^|\s)\/(?=\w)/g, `${stage.root}/`);
         const mapped = { ...env, ...stage.env, PATH: `${tools}:${env['PATH'] ?? ''}` };
-        await promisify(execFile)('sh', ['-c', script], { cwd: inRoot('.'), env: mapped });
+        await promisify(execFile)('sh', ['-c', `umask 022; ${script}`], { cwd: inRoot('.'), env: mapped });
         break;
       }
       case 'ENTRYPOINT':
