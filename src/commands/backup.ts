@@ -1,37 +1,77 @@
-/** `backup`: copies the published snapshot into a folder, also while a run is writing. Sends no calls. */
+/** `backup` copies the published snapshot into a folder, also while a run is writing; `restore` makes a lake of it. No calls. */
 import { resolve } from 'node:path';
-import { Command } from 'commander';
-import { bytes, json, plural } from '../output/format.ts';
+import { Command, Option } from 'commander';
+import { ConfigError } from '../kernel/errors.ts';
+import { backupSummary, checkSummary, restoreSummary } from '../output/backup.ts';
+import { json } from '../output/format.ts';
+import { wholeNumber } from './numbers.ts';
 import { act, type Shell } from './shell.ts';
+
+interface Options {
+  readonly keep?: number;
+  readonly check?: boolean;
+}
 
 export function backupCommand(shell: Shell): Command {
   return new Command('backup')
     .description('Copy the published snapshot into a folder, even while a run is writing; later copies are incremental')
     .argument('<folder>', 'folder outside the data directory; created if missing')
+    .addOption(
+      new Option(
+        '--keep <n>',
+        'add a dated snapshot to the folder and keep the newest n; unchanged files are shared by hard links',
+      ).argParser(wholeNumber(1, 9999)),
+    )
+    .option('--check', 'copy nothing: read every file of the backup in the folder and compare it with its checksum')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ insights-etl backup /mnt/backup/lake\n\nRestoring: docs/operate.md, Backup and restore',
+      `
+Examples:
+  $ insights-etl backup /mnt/backup/lake
+  $ insights-etl backup /mnt/backup/daily --keep 14
+  $ insights-etl backup --check /mnt/backup/daily
+  $ insights-etl restore /mnt/backup/daily /srv/insights/data`,
     )
-    .action((folder: string, _options: object, command: Command) =>
+    .action((given: string, { keep, check }: Options, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const { backupLake } = await import('../pipeline/maintenance/inspect.ts');
-        const report = await backupLake(
-          session.config,
-          resolve(session.io.cwd, folder),
-          session.runtime,
-          session.signal,
-        );
-        const { snapshot, files, copiedFiles, copiedBytes, removedFiles, withLedger } = report;
-        session.print(
-          session.json
-            ? `${json(report)}\n`
-            : `snapshot ${snapshot} is in ${report.folder}: ${plural(files, 'file')}, ${bytes(report.bytes)}\n` +
-                `copied ${plural(copiedFiles, 'file')}, ${bytes(copiedBytes)}; removed ${plural(removedFiles, 'file')} of earlier snapshots\n` +
-                (withLedger
-                  ? 'the ledger is included\n'
-                  : 'the ledger is not included because a run is using it; after a restore, `insights-etl repair` rebuilds it\n'),
-        );
+        const { config, io, runtime, signal } = session;
+        const folder = resolve(io.cwd, given);
+        const { backupLake, checkBackupLake } = await import('../pipeline/maintenance/backup.ts');
+        if (check === true) {
+          if (keep !== undefined)
+            throw new ConfigError('--check copies nothing, so --keep has no meaning with it.', {
+              hint: 'Run the two one after the other.',
+            });
+          const report = await checkBackupLake(folder, runtime, signal);
+          session.print(session.json ? `${json(report)}\n` : checkSummary(report.snapshots));
+          return report.exitCode;
+        }
+        const report = await backupLake(config, folder, runtime, signal, keep);
+        session.print(session.json ? `${json(report)}\n` : backupSummary(report));
         return 0;
+      }),
+    );
+}
+
+export function restoreCommand(shell: Shell): Command {
+  return new Command('restore')
+    .description('Make a lake of a backup in a new folder: check and copy its files, then publish them; sends no calls')
+    .argument('<backup>', 'folder that `backup` wrote; of dated snapshots, the newest is taken')
+    .argument('<folder>', 'the data directory to create; must be empty or missing')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ insights-etl restore /mnt/backup/lake /srv/insights/data
+  $ insights-etl restore /mnt/backup/daily/2026-11-29T03-00-08Z /srv/insights/data`,
+    )
+    .action((backup: string, folder: string, _options: object, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const { config, io, runtime, signal } = session;
+        const { restoreLake } = await import('../pipeline/maintenance/backup.ts');
+        const report = await restoreLake(config, resolve(io.cwd, backup), resolve(io.cwd, folder), runtime, signal);
+        session.print(session.json ? `${json(report)}\n` : restoreSummary(report));
+        return report.exitCode;
       }),
     );
 }

@@ -4,7 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { packageVersion } from '../kernel/version.ts';
 import { queryCommand } from './ask.ts';
-import { backupCommand } from './backup.ts';
+import { backupCommand, restoreCommand } from './backup.ts';
 import { checkCommand } from './check.ts';
 import { completionCommand } from './completion.ts';
 import { configCommand } from './config.ts';
@@ -122,7 +122,7 @@ Secrets come from the environment, a file or a command, never from flags; see do
     );
   const commands = [
     runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
-    propertiesCommand, privacyCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, publishCommand, backupCommand, initCommand, demoCommand,
+    propertiesCommand, privacyCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, publishCommand, backupCommand, restoreCommand, initCommand, demoCommand,
   ]; // prettier-ignore
   for (const create of commands) program.addCommand(create(shell));
   program.addCommand(configCommand(shell));

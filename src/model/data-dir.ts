@@ -224,9 +224,11 @@ export const DATA_DIR: readonly DataEntry[] = [
     holds: 'the catalogue: open this one with DuckDB',
     writtenBy: 'src/load/publish',
     ...ROWS,
-    ...NEXT_RUN,
+    mayBeDeleted: true,
+    cost: '`publish` writes it again',
     ...DATABASE,
     purge: 'republishes',
+    backup: 'copies',
   },
   {
     path: `${CATALOGUE_FILE}${TEMPORARY}/**`,

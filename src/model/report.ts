@@ -354,6 +354,23 @@ export interface DropCount {
 }
 
 /** What `repair` found. */
+/** What `backup --check` finds in one snapshot. */
+export interface BackupCheck {
+  readonly folder: string;
+  /** Undefined when the manifest cannot be read. */
+  readonly snapshot: number | undefined;
+  readonly publishedAt: string | undefined;
+  readonly files: number;
+  readonly bytes: number;
+  /** False: a restore rebuilds the ledger. */
+  readonly withLedger: boolean;
+  /** `differs`: it cannot be read, or belongs to another snapshot. */
+  readonly problems: readonly {
+    readonly file: string;
+    readonly problem: 'missing' | 'size' | 'sha256' | 'unreadable' | 'differs';
+  }[];
+}
+
 export interface PublishReport {
   readonly dataDir: string;
   readonly snapshot: number;

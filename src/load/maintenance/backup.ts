@@ -1,16 +1,17 @@
 /**
  * Copies the published snapshot, also while a run writes: exactly the files that the manifest names, each proven by its
- * checksum, then the manifest, then the ledger unless another process holds it. Files are immutable, so a second backup into
- * the same folder copies only what is new.
+ * checksum, then catalogue and manifest, then the ledger unless another process holds it. Files are immutable, so a second
+ * backup into the same folder copies only what is new, and a dated snapshot shares files with the one before it by hard links.
  */
-import { existsSync } from 'node:fs';
 import { dirname, join, resolve, sep } from 'node:path';
-import { ConfigError, DamagedError, LockedError } from '../../kernel/errors.ts';
+import { ConfigError, DamagedError, errorCode, LockedError } from '../../kernel/errors.ts';
 import {
   commitFile,
   isMissing,
   onDisk,
+  pathExists,
   sizeOf,
+  syncPath,
   systemFiles,
   TEMPORARY,
   writeDurably,
@@ -19,13 +20,12 @@ import {
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { asText } from '../ledger/cells.ts';
 import { sha256Of } from '../store/generation.ts';
-import { DATA_DIR, LEDGER_FILE, MANIFEST_FILE, WAL } from '../../model/data-dir.ts';
+import { CATALOGUE_FILE, DATA_DIR, LEDGER_FILE, MANIFEST_FILE, WAL } from '../../model/data-dir.ts';
 import type { DataEntry } from '../../model/data-dir.ts';
-import { isMartFile, parseGenerationFile } from '../../model/data-path.ts';
-import { manifestPartitions, parseManifest } from '../../model/manifest.ts';
-import type { Manifest, ManifestPartition } from '../../model/manifest.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
+import { catalogueSnapshot, datedName, datedSnapshots, readSnapshot, UNFINISHED } from './backup-folder.ts';
+import type { Snapshot, StoredFile } from './backup-folder.ts';
 import { listDataDir } from './list-data-dir.ts';
 
 export interface BackupReport {
@@ -40,22 +40,17 @@ export interface BackupReport {
   readonly removedFiles: number;
   /** False when a run held it: a restore then begins with `repair`. */
   readonly withLedger: boolean;
+  /** With `keep`: the dated snapshots that the folder holds now, the oldest first. */
+  readonly kept?: readonly string[];
 }
-
-type StoredFile = Pick<ManifestPartition, 'file' | 'bytes' | 'sha256'>;
 
 const LOST_HINT =
   'Run `insights-etl verify --deep`, then `insights-etl run`: it fetches again what the files have lost.';
 
-interface Snapshot {
-  readonly number: number;
-  readonly json: string;
-  readonly files: readonly StoredFile[];
-}
-
 /**
- * Brings `target` up to the current snapshot. Throws ConfigError (nothing is published, or one folder is inside the other),
- * DamagedError (a file is missing or differs from what was published), DiskError.
+ * Brings `target` up to the current snapshot, or with `keep` adds a dated snapshot to it and removes all but the newest ones. Throws
+ * ConfigError (nothing is published, or one folder is inside the other), DamagedError (a file is missing or differs from what was
+ * published), DiskError.
  */
 export async function backup(
   dataDir: string,
@@ -63,38 +58,84 @@ export async function backup(
   settings: LakeSettings,
   runtime: LakeRuntime,
   signal: AbortSignal,
+  keep?: number,
 ): Promise<BackupReport> {
   const files = runtime.files ?? systemFiles;
   const [from, to] = [resolve(dataDir), resolve(target)];
   if (isInside(from, to) || isInside(to, from))
     throw new ConfigError('A backup needs a folder of its own, outside of the data directory.', { where: { folder: to } }); // prettier-ignore
-  if (!existsSync(join(from, MANIFEST_FILE)))
+  if (!(await onDisk(from, () => pathExists(join(from, MANIFEST_FILE), files))))
     throw new ConfigError(`Nothing is published in ${from} yet.`, { hint: 'Run `insights-etl run` first.' });
   const ledger = await openUnlessHeld(from, settings, runtime);
   try {
     return await onDisk(to, async () => {
       await files.mkdir(to, { recursive: true });
-      // A backup that is cut off must not pair an old ledger with new files: a run would delete those as unknown.
-      for (const suffix of ['', WAL, TEMPORARY, TEMPORARY + WAL])
-        await files.rm(join(to, LEDGER_FILE + suffix), { force: true });
-      const { snapshot, copied } = await copySnapshot(files, from, to, signal);
-      await writeDurably(join(to, MANIFEST_FILE), snapshot.json, files);
-      const removedFiles = await removeOthers(files, to, snapshot);
-      if (ledger) await copyLedger(ledger, join(to, LEDGER_FILE));
-      return {
-        folder: to,
-        snapshot: snapshot.number,
-        files: snapshot.files.length,
-        bytes: sumBytes(snapshot.files),
-        copiedFiles: copied.length,
-        copiedBytes: sumBytes(copied),
-        removedFiles,
-        withLedger: ledger !== undefined,
-      };
+      if (keep === undefined) return fillFolder({ files, from, to, ledger, signal });
+      return addDated({ files, from, to, ledger, signal }, keep, runtime.now());
     });
   } finally {
     await ledger?.close();
   }
+}
+
+interface Places {
+  readonly files: Files;
+  readonly from: string;
+  readonly to: string;
+  readonly ledger: Ledger | undefined;
+  readonly signal: AbortSignal;
+  /** An earlier snapshot, to link unchanged files from. */
+  readonly earlier?: { readonly folder: string; readonly snapshot: Snapshot };
+}
+
+async function fillFolder(places: Places): Promise<BackupReport> {
+  const { files, to, ledger } = places;
+  // A backup that is cut off must not pair an old ledger with new files: a run would delete those as unknown.
+  for (const suffix of ['', WAL, TEMPORARY, TEMPORARY + WAL])
+    await files.rm(join(to, LEDGER_FILE + suffix), { force: true });
+  const { snapshot, copied } = await copySnapshot(places);
+  await writeDurably(join(to, MANIFEST_FILE), snapshot.json, files);
+  const removedFiles = await removeOthers(files, to, snapshot);
+  if (ledger) await copyLedger(ledger, join(to, LEDGER_FILE));
+  return {
+    folder: to,
+    snapshot: snapshot.number,
+    files: snapshot.files.length,
+    bytes: sumBytes(snapshot.files),
+    copiedFiles: copied.length,
+    copiedBytes: sumBytes(copied),
+    removedFiles,
+    withLedger: ledger !== undefined,
+  };
+}
+
+/** A new folder below `to`, named after the time. It gets its name when it is complete. */
+async function addDated(places: Places, keep: number, nowMs: number): Promise<BackupReport> {
+  const { files, to } = places;
+  if (await pathExists(join(to, MANIFEST_FILE), files))
+    throw new ConfigError('The folder holds a backup without a date.', {
+      hint: 'Give --keep a folder of its own.',
+      where: { folder: to },
+    });
+  const before = await datedSnapshots(files, to);
+  const name = datedName(nowMs);
+  if (before.includes(name))
+    throw new ConfigError('There is a snapshot of this second already.', { where: { folder: join(to, name) } });
+  const latest = before.at(-1);
+  // A damaged snapshot is no source of links; its files are copied again.
+  const snapshot =
+    latest === undefined ? undefined : await readSnapshot(files, join(to, latest)).catch(() => undefined);
+  const earlier = latest === undefined || !snapshot ? undefined : { folder: join(to, latest), snapshot };
+  for (const left of (await files.readdir(to)).filter((entry) => entry.endsWith(UNFINISHED)))
+    await files.rm(join(to, left), { recursive: true, force: true });
+  const unfinished = join(to, name + UNFINISHED);
+  await files.mkdir(unfinished);
+  const report = await fillFolder({ ...places, to: unfinished, ...(earlier ? { earlier } : {}) });
+  await files.rename(unfinished, join(to, name));
+  await syncPath(to, files);
+  const kept = [...before, name].slice(-keep);
+  for (const old of before) if (!kept.includes(old)) await files.rm(join(to, old), { recursive: true, force: true });
+  return { ...report, folder: join(to, name), kept };
 }
 
 async function openUnlessHeld(
@@ -102,7 +143,7 @@ async function openUnlessHeld(
   settings: LakeSettings,
   runtime: LakeRuntime,
 ): Promise<Ledger | undefined> {
-  if (!existsSync(join(dataDir, LEDGER_FILE))) return undefined;
+  if (!(await onDisk(dataDir, () => pathExists(join(dataDir, LEDGER_FILE), runtime.files)))) return undefined;
   try {
     return await openLedger(dataDir, settings, runtime);
   } catch (error) {
@@ -111,19 +152,20 @@ async function openUnlessHeld(
   }
 }
 
-async function copySnapshot(
-  files: Files,
-  from: string,
-  to: string,
-  signal: AbortSignal,
-): Promise<{ snapshot: Snapshot; copied: readonly StoredFile[] }> {
+async function copySnapshot(places: Places): Promise<{ snapshot: Snapshot; copied: readonly StoredFile[] }> {
+  const { files, from } = places;
   const copied: StoredFile[] = [];
+  // What the folder was proven to hold. Another file may have got one of these names after a repair.
+  const held = await readSnapshot(files, places.to).catch(() => undefined);
+  const proven = new Map(held?.files.map(({ file, sha256 }) => [file, sha256]));
   for (let snapshot = await readSnapshot(files, from); ;) {
-    const gone = await copyFiles(files, from, to, snapshot, copied, signal);
-    if (gone === undefined) return { snapshot, copied };
-    // Superseded files are kept for `lake.keepHours`; if that is short, a run may have removed one in the meantime.
+    const gone = await copyFiles(places, snapshot, proven, copied);
+    if (gone === undefined && (await copyCatalogue(places, snapshot))) return { snapshot, copied };
+    // Superseded files are kept for `lake.keepHours`; if that is short, a run may have removed one in the meantime. Or it has
+    // published a newer catalogue.
     const newer = await readSnapshot(files, from);
     if (newer.number === snapshot.number) {
+      if (gone === undefined) return { snapshot, copied };
       throw new DamagedError('A file that the manifest names is missing', {
         hint: LOST_HINT,
         where: { file: gone },
@@ -135,50 +177,66 @@ async function copySnapshot(
 
 /** Copies the files that `to` does not hold yet. Stops at a file that is missing and returns it. */
 async function copyFiles(
-  files: Files,
-  from: string,
-  to: string,
+  { files, from, to, signal, earlier }: Places,
   snapshot: Snapshot,
+  proven: Map<string, string>,
   copied: StoredFile[],
-  signal: AbortSignal,
 ): Promise<string | undefined> {
+  const linkable = new Map(earlier?.snapshot.files.map(({ file, sha256 }) => [file, sha256]));
   for (const stored of snapshot.files) {
     signal.throwIfAborted();
-    const path = join(to, stored.file);
-    // A name is used once, and only for a complete file: the same name and size means the same file.
-    if ((await sizeOf(path, files)) === stored.bytes) continue;
+    const { file, bytes, sha256 } = stored;
+    const path = join(to, file);
+    if (proven.get(file) === sha256 && (await sizeOf(path, files)) === bytes) continue;
     await files.mkdir(dirname(path), { recursive: true });
+    if (earlier && linkable.get(file) === sha256 && (await linkSame(files, join(earlier.folder, file), path, bytes)))
+      continue;
     try {
-      await files.copyFile(join(from, stored.file), path + TEMPORARY);
+      await files.copyFile(join(from, file), path + TEMPORARY);
     } catch (error) {
-      if (isMissing(error)) return stored.file;
+      if (isMissing(error)) return file;
       throw error;
     }
-    if ((await sha256Of(path + TEMPORARY, files)) !== stored.sha256) {
+    if ((await sha256Of(path + TEMPORARY, files)) !== sha256) {
       await files.rm(path + TEMPORARY, { force: true });
-      throw new DamagedError('A file differs from what was published', {
-        hint: LOST_HINT,
-        where: { file: stored.file },
-      });
+      throw new DamagedError('A file differs from what was published', { hint: LOST_HINT, where: { file } });
     }
     await commitFile(path + TEMPORARY, path, files);
+    proven.set(file, sha256);
     copied.push(stored);
   }
   return undefined;
 }
 
-async function readSnapshot(files: Files, dataDir: string): Promise<Snapshot> {
-  const json = (await files.readFile(join(dataDir, MANIFEST_FILE))).toString('utf8');
-  let manifest: Manifest;
+/** False where the earlier file is not what it was, or the file system has no hard links: then the file is copied. */
+async function linkSame(files: Files, file: string, path: string, bytes: number): Promise<boolean> {
+  if ((await sizeOf(file, files)) !== bytes) return false;
   try {
-    manifest = parseManifest(json);
+    await files.link(file, path);
+    return true;
   } catch (error) {
-    throw new DamagedError('The manifest cannot be read', { hint: 'Run `insights-etl run`: it publishes the manifest again.', cause: error }); // prettier-ignore
+    if (['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(errorCode(error) ?? '')) return false;
+    throw error;
   }
-  const stored = [...manifestPartitions(manifest), ...Object.values(manifest.marts)];
-  const stray = stored.find(({ file }) => parseGenerationFile(file) === undefined && !isMartFile(file));
-  if (stray) throw new DamagedError('The manifest names a file outside of the store', { where: { file: stray.file } });
-  return { number: manifest.snapshot, json, files: stored };
+}
+
+/**
+ * Copies the catalogue, with which the backup can be read in its place. False if it shows another snapshot. A catalogue that is missing or
+ * cannot be read is left out: a restore writes it again.
+ */
+async function copyCatalogue({ files, from, to }: Places, snapshot: Snapshot): Promise<boolean> {
+  const path = join(to, CATALOGUE_FILE);
+  await files.rm(path, { force: true });
+  try {
+    await files.copyFile(join(from, CATALOGUE_FILE), path + TEMPORARY);
+  } catch (error) {
+    if (isMissing(error)) return true;
+    throw error;
+  }
+  const shown = await catalogueSnapshot(path + TEMPORARY);
+  if (shown === snapshot.number) await commitFile(path + TEMPORARY, path, files);
+  else await files.rm(path + TEMPORARY, { force: true });
+  return shown === undefined || shown === snapshot.number;
 }
 
 /** Files of the store that earlier backups copied and that the snapshot does not name. */

@@ -1,4 +1,4 @@
-/** `verify`, `repair` and `backup`: compare the lake with its ledger and the source, rebuild the ledger, copy the lake. */
+/** `verify` and `repair`: compare the lake with its ledger and the source, rebuild the ledger. */
 import type { Config } from '../../config/config.ts';
 import { onDisk } from '../../kernel/files.ts';
 import { HOUR, formatInstant } from '../../kernel/instant.ts';
@@ -7,8 +7,6 @@ import { lossesOf } from '../../load/ledger/losses.ts';
 import { openLedger } from '../../load/ledger/ledger.ts';
 import type { LakeSettings } from '../../load/ledger/ledger.ts';
 import { publish } from '../../load/publish/publish.ts';
-import { backup } from '../../load/maintenance/backup.ts';
-import type { BackupReport } from '../../load/maintenance/backup.ts';
 import { repair } from '../../load/maintenance/repair.ts';
 import type { RepairReport, VerifyReport } from '../../model/report.ts';
 import { verifyFiles, verifyMarts } from '../../load/maintenance/verify.ts';
@@ -104,14 +102,4 @@ export async function repairLake(config: Config, runtime: Runtime): Promise<Repa
   await using ledger = await openLedger(config.dataDir, settings, runtime);
   await publish(ledger, { run: 'repair', head: true });
   return result;
-}
-
-/** Copies the published snapshot into another folder, also while a run writes. */
-export async function backupLake(
-  config: Config,
-  folder: string,
-  runtime: Runtime,
-  signal: AbortSignal,
-): Promise<BackupReport> {
-  return backup(config.dataDir, folder, lakeSettings(config), runtime, signal);
 }

@@ -1,14 +1,16 @@
 /** Backups taken while nothing runs and in the middle of runs: each can be read directly and restored without losing a row. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, readFile, readdir, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, readdir, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../../src/kernel/errors.ts';
 import { systemFiles } from '../../../src/kernel/files.ts';
-import { backupLake, repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
+import { openReader, textRows } from '../../../src/query/reader.ts';
+import { backupLake, checkBackupLake, restoreLake } from '../../../src/pipeline/maintenance/backup.ts';
+import { repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { Sandbox } from '../../../sandbox/sandbox.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
@@ -219,6 +221,88 @@ for (const marts of [false, true])
         }
         await restore();
       });
+    });
+
+    describe.skipIf(marts)('dated snapshots', () => {
+      const events = 'select count(*) from events';
+      const count = async (dataDir: string): Promise<number> => {
+        await using reader = await openReader(dataDir, { threads: 1, memoryLimit: '256MB' });
+        return Number((await textRows(reader, events))[0]?.[0]);
+      };
+      const daily = (day: number): ReturnType<typeof backupLake> => {
+        const runtime = { ...world.runtime, now: () => Date.UTC(2026, 10, 10 + day, 3) };
+        return backupLake(world.config(), folder, runtime, new AbortController().signal, 2);
+      };
+      const check = (): ReturnType<typeof checkBackupLake> =>
+        checkBackupLake(folder, world.runtime, new AbortController().signal);
+      const restoreTo = async (from: string, to: string): ReturnType<typeof restoreLake> =>
+        restoreLake(world.config(), from, to, world.runtime, new AbortController().signal);
+      const target = async (): Promise<string> => {
+        const made = await mkdtemp(join(tmpdir(), 'insights-etl-restored-'));
+        outsides.push(made);
+        return made;
+      };
+
+      it('share unchanged files, are read in their place, and are restored by one command; only the newest are kept', async () => {
+        await daily(0);
+        expect(await daily(1)).toMatchObject({ copiedFiles: 0, files });
+        await insert(1);
+        await world.run(EVENTS);
+        const names = ['2026-11-11T03-00-00Z', '2026-11-12T03-00-00Z'];
+        expect(await daily(2)).toMatchObject({ copiedFiles: 1, files, kept: names, withLedger: true });
+        expect(await readdir(folder)).toEqual(names);
+        const [older = '', newer = ''] = names.map((name) => join(folder, name));
+        const shared = await readdir(join(older, 'store'), { recursive: true });
+        const inNewer = new Set(await readdir(join(newer, 'store'), { recursive: true }));
+        for (const name of shared.filter((file) => file.endsWith('.parquet') && inNewer.has(file)))
+          expect((await stat(join(newer, 'store', name))).nlink).toBe(2);
+        expect(await count(older)).toBe(n - 1);
+        expect(await count(newer)).toBe(n);
+        const { snapshots, exitCode } = await check();
+        expect(snapshots.map(({ problems }) => problems)).toEqual([[], []]);
+        expect(exitCode).toBe(EXIT.ok);
+
+        const to = await target();
+        expect(await restoreTo(folder, to)).toMatchObject({
+          from: newer,
+          rows: n,
+          withLedger: true,
+          exitCode: EXIT.ok,
+        });
+        expect(await count(to)).toBe(n);
+        const before = source.calls.length;
+        expect((await world.run(EVENTS, { dataDir: to })).exitCode).toBe(EXIT.ok);
+        expect(source.calls.length - before).toBe(1);
+        await expect(restoreTo(folder, to)).rejects.toMatchObject({ exitCode: EXIT.config });
+        const used = await target();
+        await writeFile(join(used, 'letter.txt'), 'mine');
+        await expect(restoreTo(folder, used)).rejects.toMatchObject({ exitCode: EXIT.config });
+      });
+
+      it(
+        'with damage are named by the check, restored without it, and made whole by the next run',
+        CAMPAIGN,
+        async () => {
+          const place = (await daily(0)).folder;
+          const [name = ''] = (await readdir(join(place, 'store'), { recursive: true })).filter((file) => file.endsWith('.parquet')); // prettier-ignore
+          const file = join('store', name);
+          const bytes = await readFile(join(place, file));
+          await writeFile(join(place, file), bytes.fill(0, 20, 30));
+          await writeFile(join(place, 'state.duckdb'), (await readFile(join(place, 'state.duckdb'))).fill(0, 300_000));
+          const { snapshots, exitCode } = await check();
+          expect(snapshots[0]?.problems).toEqual([
+            { file, problem: 'sha256' },
+            { file: 'state.duckdb', problem: 'differs' },
+          ]);
+          expect(exitCode).toBe(EXIT.damaged);
+          const to = await target();
+          const damaged = [{ file, problem: 'sha256' }];
+          expect(await restoreTo(folder, to)).toMatchObject({ withLedger: false, damaged, exitCode: EXIT.damaged });
+          expect(await count(to)).toBeLessThan(n);
+          expect((await world.run(EVENTS, { dataDir: to })).exitCode).toBe(EXIT.ok);
+          await compareWithModel(to, model);
+        },
+      );
     });
 
     describe('a backup is refused', () => {

@@ -1,0 +1,87 @@
+/**
+ * Copies a backup into a folder that holds no lake yet. The ledger comes last: with it, a run would take files that are still
+ * missing for lost ones. A restore that was cut off is continued by the same command.
+ */
+import { dirname, join, relative, resolve, sep } from 'node:path';
+import { ConfigError } from '../../kernel/errors.ts';
+import { commitFile, onDisk, pathExists, systemFiles, TEMPORARY, writeDurably } from '../../kernel/files.ts';
+import type { Files } from '../../kernel/files.ts';
+import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER } from '../../model/data-dir.ts';
+import type { LakeRuntime } from '../ledger/ledger.ts';
+import { hasLedger, ledgerAgrees, readSnapshot, snapshotFolders, storedFault } from './backup-folder.ts';
+import type { Snapshot, StoredFault } from './backup-folder.ts';
+
+export interface Restored {
+  /** The snapshot's folder. */
+  readonly from: string;
+  readonly snapshot: number;
+  readonly publishedAt: string;
+  readonly files: number;
+  /** False: `repair` must build the ledger from the files. */
+  readonly withLedger: boolean;
+  /** Files of the backup that are damaged. They are left out, so that the next run fetches what they held. */
+  readonly damaged: readonly { readonly file: string; readonly problem: StoredFault }[];
+}
+
+/** Takes the newest snapshot of a folder of dated ones. Throws ConfigError, DamagedError (no manifest), DiskError. */
+export async function restoreFiles(
+  backup: string,
+  folder: string,
+  runtime: LakeRuntime,
+  signal: AbortSignal,
+): Promise<Restored> {
+  const files = runtime.files ?? systemFiles;
+  return onDisk(folder, async () => {
+    const from = (await snapshotFolders(files, resolve(backup))).at(-1) ?? backup;
+    const to = resolve(folder);
+    if (`${from}${sep}`.startsWith(`${to}${sep}`) || `${to}${sep}`.startsWith(`${resolve(backup)}${sep}`))
+      throw new ConfigError('A backup cannot be restored into itself or into a folder around it.', {
+        where: { folder: to },
+      });
+    const snapshot = await readSnapshot(files, from);
+    await requireRoom(files, to, snapshot);
+    const damaged: Restored['damaged'][number][] = [];
+    for (const stored of snapshot.files) {
+      signal.throwIfAborted();
+      if ((await storedFault(files, to, stored)) === undefined) continue;
+      const problem = await storedFault(files, from, stored);
+      if (problem) {
+        damaged.push({ file: stored.file, problem });
+        continue;
+      }
+      const path = join(to, stored.file);
+      await files.mkdir(dirname(path), { recursive: true });
+      await files.copyFile(join(from, stored.file), path + TEMPORARY);
+      await commitFile(path + TEMPORARY, path, files);
+    }
+    await writeDurably(join(to, MANIFEST_FILE), snapshot.json, files);
+    // A ledger that is damaged, or belongs to other files, is worse than none.
+    const withLedger = (await hasLedger(files, from)) && (await ledgerAgrees(from, snapshot));
+    if (withLedger) {
+      const path = join(to, LEDGER_FILE);
+      await files.copyFile(join(from, LEDGER_FILE), path + TEMPORARY);
+      await commitFile(path + TEMPORARY, path, files);
+    }
+    const { number, publishedAt } = snapshot;
+    return { from, snapshot: number, publishedAt, files: snapshot.files.length - damaged.length, withLedger, damaged };
+  });
+}
+
+/** Refuses a folder with anything in it that this restore would not have written. */
+async function requireRoom(files: Files, to: string, snapshot: Snapshot): Promise<void> {
+  const hint = 'Name a new folder, or move what is there away.';
+  for (const name of [LEDGER_FILE, CATALOGUE_FILE])
+    if (await pathExists(join(to, name), files))
+      throw new ConfigError('The folder holds a lake already.', {
+        hint: `${hint} If a restore into it was cut off, \`insights-etl publish --data-dir <folder>\` completes it.`,
+        where: { folder: to },
+      });
+  if (!(await pathExists(to, files))) return;
+  const own = new Set([...snapshot.files.map(({ file }) => file), MANIFEST_FILE]);
+  for (const entry of await files.readdir(to, { recursive: true, withFileTypes: true })) {
+    const path = relative(to, join(entry.parentPath, entry.name));
+    if (entry.isDirectory() || path.startsWith(`${WORK_FOLDER}${sep}`)) continue;
+    if (!own.has(path) && !own.has(path.replace(/\.tmp$/, '')))
+      throw new ConfigError('The folder is not empty.', { hint, where: { file: join(to, path) } });
+  }
+}

@@ -1,0 +1,80 @@
+/** Reports of `backup`, `backup --check` and `restore` as text. */
+import type { BackupCheck } from '../model/report.ts';
+import { bytes, plural } from './format.ts';
+
+interface Backup {
+  readonly folder: string;
+  readonly snapshot: number;
+  readonly files: number;
+  readonly bytes: number;
+  readonly copiedFiles: number;
+  readonly copiedBytes: number;
+  readonly removedFiles: number;
+  readonly withLedger: boolean;
+  readonly kept?: readonly string[];
+}
+
+export function backupSummary(report: Backup): string {
+  const { snapshot, folder, files, copiedFiles, copiedBytes, removedFiles, withLedger, kept } = report;
+  const removed = kept ? '' : `; removed ${plural(removedFiles, 'file')} of earlier snapshots`;
+  return (
+    `snapshot ${snapshot} is in ${folder}: ${plural(files, 'file')}, ${bytes(report.bytes)}\n` +
+    `copied ${plural(copiedFiles, 'file')}, ${bytes(copiedBytes)}${removed}\n` +
+    (kept ? `kept ${plural(kept.length, 'snapshot')}, the oldest of ${kept[0] ?? ''}\n` : '') +
+    (withLedger
+      ? 'the ledger is included\n'
+      : 'the ledger is not included because a run is using it; `insights-etl restore` rebuilds it from the files\n')
+  );
+}
+
+const PROBLEMS: Readonly<Record<BackupCheck['problems'][number]['problem'], string>> = {
+  missing: 'it is missing',
+  size: 'it has another size',
+  sha256: 'its checksum differs',
+  unreadable: 'it cannot be read',
+  differs: 'it cannot be read, or belongs to another snapshot',
+};
+
+export function checkSummary(checks: readonly BackupCheck[]): string {
+  const lines = checks.flatMap((check) => {
+    const { folder, snapshot, publishedAt, files, withLedger, problems } = check;
+    const what =
+      snapshot === undefined
+        ? ''
+        : `, snapshot ${snapshot} of ${publishedAt ?? ''}: ${plural(files, 'file')}, ${bytes(check.bytes)}, ${withLedger ? 'with' : 'without'} ledger`;
+    return [
+      `${problems.length === 0 ? 'ok  ' : 'FAIL'}  ${folder}${what}`,
+      ...problems.map(({ file, problem }) => `      ${file}: ${PROBLEMS[problem]}`),
+    ];
+  });
+  const failed = checks.filter(({ problems }) => problems.length > 0).length;
+  const next =
+    failed === 0
+      ? ''
+      : 'Next: run `insights-etl backup` into a new folder; a restore of a damaged one leaves the damaged files out.\n';
+  return `${lines.join('\n')}\n${next}`;
+}
+
+interface Restore {
+  readonly dataDir: string;
+  readonly from: string;
+  readonly snapshot: number;
+  readonly publishedAt: string;
+  readonly files: number;
+  readonly rows: number;
+  readonly withLedger: boolean;
+  readonly damaged: readonly { readonly file: string; readonly problem: BackupCheck['problems'][number]['problem'] }[];
+}
+
+export function restoreSummary(report: Restore): string {
+  const { dataDir, from, snapshot, publishedAt, files, rows, withLedger, damaged } = report;
+  return (
+    `restored snapshot ${snapshot} of ${publishedAt} from ${from}\n` +
+    `${dataDir}: ${plural(rows, 'row')} in ${plural(files, 'file')}, published\n` +
+    (withLedger
+      ? ''
+      : 'the ledger was rebuilt from the files: the next run verifies every hour again, and quarantined rows are not in it\n') +
+    damaged.map(({ file, problem }) => `left out ${file}: ${PROBLEMS[problem]}\n`).join('') +
+    `Next: \`insights-etl run --data-dir ${dataDir}\`, which fetches what is new since the backup${damaged.length === 0 ? '' : ' and what the damaged files held'}.\n`
+  );
+}
