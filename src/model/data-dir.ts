@@ -5,6 +5,7 @@
  */
 import { basename, join } from 'node:path';
 import { TEMPORARY } from '../kernel/files.ts';
+import { hiveName } from './hive.ts';
 import { TABLES } from './tables.ts';
 import type { TableName } from './tables.ts';
 
@@ -47,9 +48,9 @@ export const FOLDER_VARIABLE = 'insights_folder';
 /** Selects the rows of `mart_files` that readers see. */
 export const PUBLISHED_MARTS_SQL = `superseded_at is null and mart <> '${OPENINGS}'`;
 
-/** `<table>/tenant_id=<t>/month=<yyyy-mm>`, below the store and below the head. */
+/** `<table>/tenant_id=<t>/month=<yyyy-mm>`, below the store and below the head; see hive.ts for `<t>`. */
 export function partitionFolder(table: TableName, tenant: string, period: string): string {
-  return join(TABLES[table].lakeName, `tenant_id=${tenant}`, `month=${period.slice(0, 7)}`);
+  return join(TABLES[table].lakeName, `tenant_id=${hiveName(tenant)}`, `month=${period.slice(0, 7)}`);
 }
 
 /** Path of a generation, relative to the data directory. */

@@ -1,6 +1,7 @@
 /** Which entry of the inventory a path in a data directory belongs to. */
 import { DATA_DIR, DEMO_FOLDER } from './data-dir.ts';
 import type { DataEntry } from './data-dir.ts';
+import { tenantOfHiveName } from './hive.ts';
 import { periodOf } from './period.ts';
 import type { Period } from './period.ts';
 import { TABLE_NAMES, TABLES } from './tables.ts';
@@ -67,9 +68,13 @@ export function knownFile(path: string): KnownPath | undefined {
     }
     const whole = complete.exec(file);
     const match = whole ?? unfinished.exec(file);
-    if (match) return { entry, isUnfinished: !whole, parts: match.groups ?? {} };
+    if (match) return { entry, isUnfinished: !whole, parts: partsOf(match) };
   }
   return undefined;
+}
+
+function partsOf({ groups: { tenant, ...parts } = {} }: RegExpExecArray): Readonly<Record<string, string>> {
+  return tenant === undefined ? parts : { ...parts, tenant: tenantOfHiveName(tenant) };
 }
 
 /** True for a path at which nothing but the pipeline may write. */

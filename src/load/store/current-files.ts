@@ -1,6 +1,7 @@
 /** The current files of the lake, and the select that reads a table from them. */
 import { join } from 'node:path';
 import { FOLDER_VARIABLE } from '../../model/data-dir.ts';
+import { hiveTenantSql } from '../../model/hive.ts';
 import { promotionKey } from '../../model/promoted.ts';
 import type { Table, TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
@@ -62,11 +63,12 @@ export function rowsOf(table: Table, files: readonly CurrentFile[], { virtual = 
     files.filter(({ promotion }) => promotion === current),
     files.filter(({ promotion }) => promotion !== current),
   ];
+  const tenant = hiveTenantSql(new Set(files.map((file) => file.tenant)));
   const selects: string[] = [];
-  if (fresh.length > 0) selects.push(`select tenant_id, month, ${names} from ${parquetFiles(fresh, home)}`);
+  if (fresh.length > 0) selects.push(`select ${tenant}, month, ${names} from ${parquetFiles(fresh, home)}`);
   if (old.length > 0)
     selects.push(
-      `select tenant_id, month, ${names} from (${promotedSql(table, `from ${parquetFiles(old, home)}`, [...HIVE_KEYS, ...virtual])})`,
+      `select ${tenant}, month, ${names} from (${promotedSql(table, `from ${parquetFiles(old, home)}`, [...HIVE_KEYS, ...virtual])})`,
     );
   if (selects.length > 0) return selects.join(' union all ');
   const typed = [...columns, ...virtual.map((name) => ({ name, type: 'varchar' }))]

@@ -60,6 +60,28 @@ describe('the catalogue', () => {
     expect(await read(lake.dir, `select properties->>'a' as a from acme.events limit 1`)).toEqual([{ a: '1' }]);
   });
 
+  test('keeps apart tenants whose ids look like numbers or null, also in files with the folder names of earlier versions', async () => {
+    await using lake = await scratchLake();
+    const tenants = ['007', '7', TENANT, 'null'];
+    for (const tenant of tenants) await load(lake, TWO_DAYS, [event(`of-${tenant}`, '2026-07-03T10:10:00Z')], { tenant });
+    for (const tenant of ['007', 'null']) {
+      const [now, earlier] = [`tenant_id=_${tenant}/`, `tenant_id=${tenant}/`];
+      renameSync(join(lake.dir, 'store/events', now), join(lake.dir, 'store/events', earlier));
+      await lake.ledger.run(`update partitions set file = replace(file, '${now}', '${earlier}')`);
+    }
+    await publish(lake.ledger, { run: 'run-1', head: true });
+    const rows = await read(lake.dir, 'select tenant_id, event_id from events order by all');
+    expect(rows).toEqual(tenants.map((tenant) => ({ tenant_id: tenant, event_id: `of-${tenant}` })));
+    for (const tenant of tenants) {
+      const own = await read(lake.dir, `select event_id from events where tenant_id = '${tenant}'`);
+      expect(own).toEqual([{ event_id: `of-${tenant}` }]);
+    }
+    // Readers of the folder see text only, and the files are the same.
+    expect(readdirSync(join(lake.dir, 'lake/events/v1')).toSorted()).toEqual(
+      ['_007', '_7', '_null', TENANT].map((name) => `tenant_id=${name}`).toSorted(),
+    );
+  }); // prettier-ignore
+
   test('has typed, empty views for tables without rows', async () => {
     await using lake = await scratchLake();
     await publish(lake.ledger, { run: 'run-1', head: true });
