@@ -32,11 +32,18 @@ export interface Left {
   /** false: the table was not compared, so it is not known what is missing. */
   readonly compared: boolean;
   readonly hours: number;
+  /** Rows that have not landed yet. */
   readonly rows: number;
-  /** Calls that these rows need. Pages that are landed but not merged still count. */
+  /** Pages that have not landed yet, with the caps of the source that are known by now. Each run adds one comparison of the table. */
   readonly calls: number;
   /** When the source deletes the oldest of these rows, ISO 8601; absent where it keeps rows permanently. */
   readonly lostAt?: string;
+}
+
+export interface ComparedRange {
+  /** Absent: from the first row on. */
+  readonly from?: string;
+  readonly to: string;
 }
 
 export interface TableReport extends At {
@@ -48,6 +55,8 @@ export interface TableReport extends At {
   readonly grade: Grade;
   /** The source's clock at the last comparison, ISO 8601; absent when the table was not compared. */
   readonly sourceAt?: string;
+  /** The range whose hours this run compared, ISO 8601: what `hours` counts, with the older ones; absent when nothing was compared. */
+  readonly compared?: ComparedRange;
   /** All calls sent, retries included. */
   readonly calls: number;
   readonly retries: number;
@@ -181,7 +190,10 @@ export interface VerifyReport {
   readonly tables: readonly (At & {
     readonly filesRead: number;
     readonly filesDamaged: readonly { readonly file: string; readonly problem: string }[];
+    /** All hours that are known. */
     readonly hours: HourCounts;
+    /** The range that was compared with the source; absent when it was not. */
+    readonly compared?: ComparedRange;
     readonly differing: readonly { readonly hour: string; readonly source: number; readonly lake: number }[];
     readonly error?: ReportedError;
   })[];

@@ -1,5 +1,6 @@
 /** The reports of the pipeline as text. `--json` prints the reports themselves. */
 import type {
+  ComparedRange,
   DoctorCheck,
   DoctorReport,
   ExpiredHours,
@@ -58,6 +59,7 @@ export function runSummary(report: RunReport, colour: boolean): string {
   const calls = tables.reduce((sum, table) => sum + table.calls, 0);
   return (
     renderTable(columns, rows, colour) +
+    rangeText(tables, 'Hours verified are those that this run compared') +
     leftSummary(tables, 'Left for the next run', colour) +
     lossText(report.expired) +
     outsideText(tables.flatMap(({ tenant, table, outside }) => (outside ? [{ tenant, table, ...outside }] : []))) +
@@ -67,6 +69,31 @@ export function runSummary(report: RunReport, colour: boolean): string {
     driftText(report.drift, 'The shape of the rows has changed', colour) +
     `\n${whatHappened(report)} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
   );
+}
+
+/** Which hours the counts above are about: a run compares the last days, and some tables from their first row on. */
+function rangeText(
+  tables: readonly { readonly table: string; readonly compared?: ComparedRange; readonly olderHours?: number }[],
+  title: string,
+): string {
+  const names = new Map<string, Set<string>>();
+  let last = '';
+  for (const { table, compared } of tables) {
+    if (!compared) continue;
+    const from = compared.from === undefined ? 'from the first row on' : `from ${toMinute(compared.from)}`;
+    names.set(from, (names.get(from) ?? new Set()).add(table));
+    if (compared.to > last) last = compared.to;
+  }
+  if (names.size === 0) return '';
+  const ranges = [...names].map(([from, of]) => (names.size === 1 ? from : `${[...of].join(', ')} ${from}`));
+  const shown = ranges.length <= 3 ? ranges.join('; ') : `those ${[...names.keys()].sort()[0] ?? ''} or later`;
+  const older = tables.reduce((sum, { olderHours = 0 }) => sum + olderHours, 0);
+  const rotation = older === 0 ? '' : `, and ${plural(older, 'older hour')} in rotation`;
+  return `\n${title}: ${shown}; up to ${toMinute(last)} UTC${rotation}.\n`;
+}
+
+function toMinute(instant: string): string {
+  return instant.slice(0, 16).replace('T', ' ');
 }
 
 /** Hours that nobody can load any more. */
@@ -212,6 +239,7 @@ export function verifySummary(report: VerifyReport, colour: boolean): string {
   ];
   return (
     renderTable(columns, rows, colour) +
+    rangeText(report.tables, 'Hours verified are all that are known; compared with the source were') +
     details.join('') +
     marts.join('') +
     lossText(report.expired) +

@@ -1,6 +1,7 @@
 /** The loop over tenants and tables that all commands share. A failure stays within its table or its tenant. */
 import pLimit from 'p-limit';
 import type { TableConfig, TenantConfig } from '../config/config.ts';
+import { reservedCalls } from '../extract/source/budget.ts';
 import { InsightsError, StoppedError, TableConfigError } from '../kernel/errors.ts';
 import type { ProgressListener, TableReport } from '../model/report.ts';
 import type { TableName } from '../model/tables.ts';
@@ -68,8 +69,10 @@ async function eachTableOf<T>(
   const outcomes: TableOutcome<T>[] = [];
   let stop: unknown;
   let lastError: unknown;
-  for (const [table, settings] of byUrgency(tenant)) {
-    if (request.tables && !request.tables.includes(table)) continue;
+  const tables = byUrgency(tenant).filter(([table]) => request.tables?.includes(table) ?? true);
+  for (const [k, [table, settings]] of tables.entries()) {
+    const tablesAfter = tables.length - k - 1;
+    client.reserve(reservedCalls(tenant.maxCalls ?? Infinity, tables.length, tablesAfter));
     let report = emptyReport(tenant.id, table);
     let result: T | undefined;
     const record = (fact: TableFact): void => {
@@ -81,7 +84,7 @@ async function eachTableOf<T>(
     try {
       if (signal.aborted) throw signal.reason ?? new StoppedError('Stopped.');
       if (stop ?? stops.disk) throw stop ?? stops.disk;
-      result = await step({ ...command, client, tenant: tenant.id, table, settings, record });
+      result = await step({ ...command, client, tenant: tenant.id, table, tablesAfter, settings, record });
     } catch (error) {
       const failed = reported(error);
       record({ kind: 'failed', error: failed });

@@ -9,7 +9,8 @@ import type { Fetched } from '../extract/fetch/fetch.ts';
 import { createLanding } from '../extract/fetch/land.ts';
 import type { Landing } from '../extract/fetch/land.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
-import { AlteredPageError, PartError } from '../kernel/errors.ts';
+import type { Caps } from '../extract/plan/plan.ts';
+import { AlteredPageError, BudgetError, PartError, StoppedError } from '../kernel/errors.ts';
 import { onDisk } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { HOUR, ceilTo, floorTo } from '../kernel/instant.ts';
@@ -128,8 +129,13 @@ function createFetcher(
     const before = (caps ??= await capsOf(work));
     const { maxRows, maxBytes } = settings.page;
     const most = { rows: maxRows, bytes: maxBytes / caps.wireRatio };
-    const options = { client, caps, most, limit, dropKeys: settings.drop, digests, onPage, signal };
+    let met: Caps = caps;
+    const onLearn = (learnt: Caps): void => void (met = learnt);
+    const options = { client, caps, most, limit, dropKeys: settings.drop, digests, onPage, onLearn, signal };
     const fetched = await fetchBatch(landing, options).catch(async (error: unknown) => {
+      // Without these lessons, runs with a small budget would spend it on the same refusals every time.
+      if (error instanceof BudgetError || error instanceof StoppedError)
+        await keepLessons(work, before, { ...met, wireRatio: before.wireRatio }, size, true);
       // Nothing is landed: the next run plans the batch again, without the small parts that this one tried in vain.
       if (landing.landed.size === 0 && !landing.batch.isRemainder) await landing.remove();
       throw error;
@@ -151,6 +157,7 @@ async function keepLessons(
   before: SizedCaps,
   after: SizedCaps,
   { estimated, received }: { readonly estimated: number; readonly received: number },
+  isDoubtful = false,
 ): Promise<void> {
   const known = await readProfile(ledger, tenant);
   const mostBytes = settings.page.maxBytes / after.wireRatio;
@@ -168,7 +175,7 @@ async function keepLessons(
   const isSampled = received > MIN_SAMPLE_BYTES && estimated > 0;
   await updateProfile(ledger, tenant, {
     ...(isSampled ? { wireRatios: { ...known.wireRatios, [table]: ratio } } : {}),
-    ...capsLesson(known, met, runtime.now()),
+    ...capsLesson(known, met, runtime.now(), isDoubtful),
   });
 }
 

@@ -1,6 +1,7 @@
 /** `plan`: what a run would fetch. */
 import type { Config } from '../config/config.ts';
 import { costOf } from '../extract/plan/batch.ts';
+import { reservedCalls } from '../extract/source/budget.ts';
 import { openLedger } from '../load/ledger/ledger.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { eachTable } from './each-table.ts';
@@ -23,10 +24,12 @@ export async function planRun(
   signal: AbortSignal,
 ): Promise<PlanReport> {
   await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
-  const plannedPages = new Map<string, number>();
+  const fetchedPages = new Map<string, number>();
+  /** Tables of a tenant after its first one. */
+  const tablesOf = new Map<string, number>();
   const command = { config, request, ledger, run: 'plan', runtime, signal };
   const outcomes = await eachTable(command, async (work): Promise<TablePlan> => {
-    const { client, tenant, table, settings } = work;
+    const { client, tenant, table, tablesAfter, settings } = work;
     const { view, found, held } = await compareTable(work);
     const pages = (await pagesOf(work, found, held, view.grade)).filter((page) => page.rows !== 0);
     const {
@@ -41,10 +44,13 @@ export async function planRun(
     const reasons = noReasons();
     for (const { reason } of found.stale) reasons[reason]++;
     // A run spends its budget on the same comparisons and counts, and on the pages of the tables before this one.
-    const before = (plannedPages.get(tenant) ?? 0) + client.stats.calls;
-    plannedPages.set(tenant, (plannedPages.get(tenant) ?? 0) + pages.length);
+    const before = (fetchedPages.get(tenant) ?? 0) + client.stats.calls;
     const inTime = callsPerMinute === 0 ? Infinity : maxMinutes * callsPerMinute;
-    const left = leftOfPages(pages, Math.min(maxCalls, inTime) - before, found.stale, settings.retentionDays);
+    const tables = (tablesOf.get(tenant) ?? tablesAfter) + 1;
+    tablesOf.set(tenant, Math.max(tables - 1, tablesAfter));
+    const inCalls = maxCalls - reservedCalls(maxCalls, tables, tablesAfter);
+    const left = leftOfPages(pages, Math.min(inCalls, inTime) - before, found.stale, settings.retentionDays);
+    fetchedPages.set(tenant, (fetchedPages.get(tenant) ?? 0) + pages.length - (left?.calls ?? 0));
     return {
       tenant,
       table,

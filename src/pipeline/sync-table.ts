@@ -12,6 +12,7 @@ import { diff, massLoss } from '../extract/compare/diff.ts';
 import type { Diff } from '../extract/compare/diff.ts';
 import type { ClockRange } from '../extract/source/kql.ts';
 import { openLandings } from '../extract/fetch/land.ts';
+import type { Landing } from '../extract/fetch/land.ts';
 import { readSource } from '../extract/compare/reconcile.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
 import { DAY, HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
@@ -147,7 +148,8 @@ async function recordLeft(work: TableWork, view: SourceView | undefined): Promis
   }
   const held = await heldHours(ledger, tenant, table, view.covers);
   record({ kind: 'hours', hours: await recordView(work, view, held) });
-  const left = leftOf(compareWith(work, view, held, true).stale, await capsOf(work), settings.retentionDays);
+  const landings = await landingsOf(work);
+  const left = leftOf(compareWith(work, view, held, true), landings, await capsOf(work), settings.retentionDays);
   if (left) record({ kind: 'left', left });
 }
 
@@ -184,6 +186,8 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: rea
       kind: 'compared',
       grade: view.grade,
       at: view.at,
+      from: view.lower,
+      to: view.upper,
       olderHours: olderHours(view),
       outside: view.outside,
     });
@@ -233,11 +237,15 @@ async function rangeOf({ request, ledger, tenant, table, settings }: TableWork):
 
 /** Finishes the batches that an earlier run left: landed pages are never fetched again. */
 async function resume(work: TableWork, view: SourceView): Promise<readonly RefusedPart[]> {
-  const { config, ledger, tenant, table, run } = work;
-  const landings = await openLandings(join(config.dataDir, LANDING_FOLDER), tenant, table, run, ledger.files);
+  const landings = await landingsOf(work);
   if (landings.length === 0) return [];
   work.record({ kind: 'phase', phase: 'resume' });
   return loadBatches(work, view, landings);
+}
+
+/** The batches that are landed in part, or not merged yet. */
+function landingsOf({ config, ledger, tenant, table, run }: TableWork): Promise<Landing[]> {
+  return openLandings(join(config.dataDir, LANDING_FOLDER), tenant, table, run, ledger.files);
 }
 
 /** `isFirst`: before anything was fetched, so that hours without a difference may be fetched too, if requested. */

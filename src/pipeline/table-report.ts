@@ -20,6 +20,9 @@ export type TableFact =
       readonly kind: 'compared';
       readonly grade: Grade;
       readonly at: Instant;
+      /** The range that was compared; from the first row on without `from`. */
+      readonly from: Instant | undefined;
+      readonly to: Instant;
       readonly olderHours: number;
       readonly outside: OutsideCounts | undefined;
     }
@@ -77,6 +80,10 @@ export function addTo(report: TableReport, fact: TableFact): TableReport {
         ...report,
         grade: fact.grade,
         sourceAt: formatInstant(fact.at),
+        compared: {
+          ...(fact.from === undefined ? {} : { from: formatInstant(fact.from) }),
+          to: formatInstant(fact.to),
+        },
         olderHours: fact.olderHours,
         ...(fact.outside ? { outside: countsOf(fact.outside) } : {}),
       };

@@ -36,6 +36,8 @@ export interface TableWork extends CommonWork {
   readonly client: Client;
   readonly tenant: string;
   readonly table: TableName;
+  /** The tables of the tenant that come after this one. */
+  readonly tablesAfter: number;
   readonly settings: TableConfig;
   /** Adds to the table's report and shows progress. */
   readonly record: (fact: TableFact) => void;

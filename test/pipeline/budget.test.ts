@@ -77,10 +77,56 @@ describe('a run with fewer calls than it needs', () => {
     expect(left?.compared).toBe(true);
     expect(left?.rows).toBeGreaterThan(0);
     expect(planned?.left?.calls).toBe((planned?.pages ?? 0) - 3);
-    // Landed pages that are not merged still count as left, so there are never fewer than planned.
-    expect(left?.calls).toBeGreaterThanOrEqual(planned?.left?.calls ?? Infinity);
+    expect(left?.calls).toBe(planned?.left?.calls);
     for (const { lostAt } of [left, planned?.left].flatMap((known) => (known ? [known] : [])))
       expect(lostAt).toMatch(/^2026-11-(2[789]|30)T\d\d:00:00/);
+  });
+
+  it(
+    'learns the caps of the source also when it is cut off, and says of every table what is left',
+    CAMPAIGN,
+    async () => {
+      world = await openWorld({ ...SOURCE, rowCap: 30 });
+      const budget = { budget: { maxCalls: 14 } };
+      const cut = [await world.run({}, budget), await world.run({}, budget), await world.run({}, budget)];
+      const leftIn = (report: RunReport | undefined) =>
+        new Map((report?.tables ?? []).flatMap(({ table, left }) => (left ? [[table, left] as const] : [])));
+      // Each table was compared, also those that no call was left to load from.
+      for (const report of cut) {
+        expect(report.exitCode).toBe(EXIT.budget);
+        expect(callsOf(report)).toBeLessThanOrEqual(14);
+        expect([...leftIn(report).values()].map(({ compared }) => compared)).not.toContain(false);
+      }
+      const total = (report: RunReport | undefined): number =>
+        [...leftIn(report).values()].reduce((sum, { calls }) => sum + calls, 0);
+      const totals = cut.map(total);
+      expect(totals).toEqual(totals.toSorted((a, b) => b - a));
+      expect(new Set(totals).size).toBe(3);
+      const planned = await planRun(world.config(budget), {}, world.runtime, new AbortController().signal);
+      const last = await world.run();
+      expect(last.exitCode).toBe(EXIT.ok);
+      for (const [table, { calls, rows }] of leftIn(cut[2])) {
+        const { pages, rowsFetched } = reportOf(last, table);
+        expect([table, pages]).toEqual([table, calls]);
+        // The rows of a page that was split without a count are estimated.
+        expect(Math.abs(rowsFetched - rows)).toBeLessThan(10);
+      }
+      expect(planned.tables.map(({ left }) => left?.compared ?? true)).toEqual([true, true, true]);
+      // The hours of the report are those of this range.
+      expect(reportOf(last, 'Logs').compared).toMatchObject({ to: expect.stringMatching(/^2026-11-01T00:/) });
+    },
+  );
+
+  it('makes headway with the smallest budget, although the source refuses the first pages', CAMPAIGN, async () => {
+    for (const limitMode of ['one-api-errors', 'error-400'] as const) {
+      world = await openWorld({ ...SOURCE, rowCap: 60, limitMode });
+      const request = { tables: ['Logs'] } as const;
+      const codes: number[] = [];
+      for (let k = 0; k < 12 && codes.at(-1) !== EXIT.ok; k++)
+        codes.push((await world.run(request, { budget: { maxCalls: 3 } })).exitCode);
+      expect([limitMode, codes.at(-1)]).toEqual([limitMode, EXIT.ok]);
+      if (limitMode === 'one-api-errors') await world[Symbol.asyncDispose]();
+    }
   });
 
   it('a budget of the tenant overrides the general budget', CAMPAIGN, async () => {

@@ -57,7 +57,8 @@ export async function packPages(client: Client, request: PackRequest, signal?: A
   return { pages: planPages(cells, caps), calls };
 }
 
-function withFillers(cells: readonly PlanCell[], gaps: readonly Window[]): PlanCell[] {
+/** The cells with the gaps between them, which a page may span. */
+export function withFillers(cells: readonly PlanCell[], gaps: readonly Window[]): PlanCell[] {
   const result: PlanCell[] = [];
   let next = 0;
   for (const cell of cells) {

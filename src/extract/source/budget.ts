@@ -10,8 +10,10 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { startDeadline } from './deadline.ts';
 
 export interface Budget {
-  /** Calls left; Infinity without a limit. */
+  /** Calls left, without those that are reserved; Infinity without a limit. */
   readonly left: number;
+  /** Keeps this many calls for later; replaces an earlier reservation. */
+  reserve(calls: number): void;
   /** Takes one call. Throws BudgetError when none may be sent. */
   take(): void;
   /** Returns a call that was not sent. */
@@ -37,9 +39,21 @@ export interface BudgetOptions {
   readonly runtime: Pick<Runtime, 'now' | 'monotonic'>;
 }
 
+/** A budget below this many calls for each table is spent on pages alone. */
+const LEAST_CALLS_OF_TABLE = 4;
+
+/**
+ * Calls to keep while a table is loaded, so that each of the tables after it can still be compared: a run then knows what is left
+ * of every table, and a small budget does not keep the last one from ever being compared.
+ */
+export function reservedCalls(maxCalls: number, tables: number, tablesAfter: number): number {
+  return Number.isFinite(maxCalls) && maxCalls >= LEAST_CALLS_OF_TABLE * tables ? tablesAfter : 0;
+}
+
 export function openBudget({ tenant, maxCalls = Infinity, time, quiet, runtime }: BudgetOptions): Budget {
   const deadline = time && startDeadline(runtime, time.maxMinutes * 60_000, time.sinceMs);
   let used = 0;
+  let reserved = 0;
   let pausedBeyond: unknown;
   const exhausted = (message: string, limit: BudgetError['limit'], hint: string): BudgetError =>
     new BudgetError(message, { limit, hint, where: { tenant } });
@@ -61,12 +75,15 @@ export function openBudget({ tenant, maxCalls = Infinity, time, quiet, runtime }
   };
   return {
     get left() {
-      return maxCalls - used;
+      return maxCalls - reserved - used;
+    },
+    reserve(calls) {
+      reserved = calls;
     },
     take() {
       if (pausedBeyond !== undefined) throw pausedBeyond;
       checkAfter(0);
-      if (used >= maxCalls)
+      if (used >= maxCalls - reserved)
         throw exhausted(
           `The run has reached its limit of calls for tenant "${tenant}" (${maxCalls}).`,
           'calls',

@@ -80,8 +80,10 @@ export interface ClientOptions {
 export interface Client {
   readonly tenant: string;
   readonly stats: Readonly<ClientStats>;
-  /** Calls left in the budget. */
+  /** Calls left in the budget, without those that are reserved. */
   readonly callsLeft: number;
+  /** Keeps this many calls of the budget for later. */
+  reserve(calls: number): void;
   /**
    * Reads a small answer into memory (up to 64 MB). `columns` are the names that the query projects; cells come in their
    * order. Throws AuthError (stop the tenant), SourceError (stop the table), StoppedError (aborted), or BudgetError (no
@@ -221,6 +223,7 @@ export function createClient(options: ClientOptions): Client {
     get callsLeft() {
       return budget?.left ?? Infinity;
     },
+    reserve: (calls) => budget?.reserve(calls),
     async ask(query, columns, signal) {
       const open = async (): Promise<MemorySink> => new MemorySink();
       const job = { query, columns, open, signal, maxBodyBytes: MAX_SMALL_BYTES };

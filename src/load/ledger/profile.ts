@@ -47,6 +47,8 @@ export type LearntCaps = Pick<TenantProfile, 'rowCap' | 'byteCap'>;
 
 /** Learnt caps expire: one bad day of a source must not cost calls forever. */
 const CAPS_VALID_MS = 30 * 86_400_000;
+/** Caps of a batch that was interrupted before it was whole: enough for the next runs to go on from there. */
+const DOUBTFUL_VALID_MS = 2 * 86_400_000;
 
 /** The caps that are still valid. `nowMs`: the wall clock. Caps dated too far in the future, by a wrong clock, are invalid too. */
 export function learntCaps({ rowCap, byteCap, capsAt }: TenantProfile, nowMs: number): LearntCaps {
@@ -58,16 +60,16 @@ export function learntCaps({ rowCap, byteCap, capsAt }: TenantProfile, nowMs: nu
 
 /**
  * The changes to a profile after a run met other caps; empty when it met none. A cap of Infinity: the source delivered more
- * than the known one, which is dropped.
+ * than the known one, which is dropped. `isDoubtful`: they were met in a batch that was interrupted, and expire soon.
  */
-export function capsLesson(known: TenantProfile, met: LearntCaps, nowMs: number): TenantProfile {
+export function capsLesson(known: TenantProfile, met: LearntCaps, nowMs: number, isDoubtful = false): TenantProfile {
   if (met.rowCap === undefined && met.byteCap === undefined) return {};
   const { rowCap, byteCap } = learntCaps(known, nowMs);
   const finite = (cap: number | undefined): number | undefined => (cap === Infinity ? undefined : cap);
   return {
     rowCap: finite(met.rowCap ?? rowCap),
     byteCap: finite(met.byteCap ?? byteCap),
-    capsAt: new Date(nowMs).toISOString(),
+    capsAt: new Date(isDoubtful ? nowMs - CAPS_VALID_MS + DOUBTFUL_VALID_MS : nowMs).toISOString(),
   };
 }
 

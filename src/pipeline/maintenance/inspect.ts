@@ -65,9 +65,9 @@ export async function verifyLake(
   const marts = await verifyMarts(ledger, deep);
   // Computes faulty marts again, which needs no call to the source.
   await publish(ledger, { run: 'verify', head: true });
-  const tables = outcomes.map(({ report: { tenant, table, hours, error }, result }): TableVerdict => {
+  const tables = outcomes.map(({ report: { tenant, table, hours, compared, error }, result }): TableVerdict => {
     const unchecked = { tenant, table, filesRead: 0, filesDamaged: [], hours, differing: [] };
-    return { ...(result ?? unchecked), ...(error ? { error } : {}) };
+    return { ...(result ?? unchecked), ...(compared ? { compared } : {}), ...(error ? { error } : {}) };
   });
   const failures = [
     ...tables.flatMap(({ error }) => (error ? [error.failure] : [])),
