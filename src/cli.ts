@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** The process: streams, signals, umask and exit code. Everything below gets them passed in. */
-import { main } from './commands/program.ts';
+import module from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import type { Io } from './commands/shell.ts';
 
 // Written files may hold personal data: only their owner may read them.
@@ -14,6 +16,12 @@ let outputError: Error | undefined;
 process.stdout.on('error', (error) => {
   outputError ??= error;
 });
+
+// Node 22.8 and later keep compiled code. In a folder of this user: the default one in /tmp is open to others. A folder that cannot
+// be written is no error.
+const caches = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+if ('enableCompileCache' in module && typeof module.enableCompileCache === 'function')
+  module.enableCompileCache(join(caches, 'insights-etl'));
 
 /** Time after which a process that is done no longer waits for the reader of its log. */
 const PATIENCE_MS = 5000;
@@ -37,6 +45,8 @@ const io: Io = {
   outputError: () => outputError,
 };
 
+// Imported here, so that its code comes from the cache.
+const { main } = await import('./commands/program.ts');
 process.exitCode = await main(process.argv.slice(2), io);
 
 const { stdout, stderr } = process;

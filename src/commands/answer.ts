@@ -2,7 +2,8 @@
 import { once } from 'node:events';
 import { printRows, type Format, type Printing } from '../output/rows.ts';
 import type { Reader } from '../query/reader.ts';
-import { ReaderLeft, lostOutput, type Session } from './shell.ts';
+import { ReaderLeft, lostOutput } from './lost-output.ts';
+import type { Session } from './shell.ts';
 
 /** Runs one select and prints it. `check` is called before with the open lake. */
 export async function answer(

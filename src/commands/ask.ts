@@ -24,7 +24,6 @@ interface QueryOptions {
 
 export function queryCommand(shell: Shell): Command {
   return new Command('query')
-    .description('Run one of the reports in queries/kpi')
     .argument('[name]', 'name of the report; --list shows all')
     .option('--list', 'list the reports and their parameters')
     .option('--param <name=value...>', 'values for the parameters of the report')

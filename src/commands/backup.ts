@@ -14,7 +14,6 @@ interface Options {
 
 export function backupCommand(shell: Shell): Command {
   return new Command('backup')
-    .description('Copy the published snapshot into a folder, even while a run is writing; later copies are incremental')
     .argument('<folder>', 'folder outside the data directory; created if missing')
     .addOption(
       new Option(
@@ -55,7 +54,6 @@ Examples:
 
 export function restoreCommand(shell: Shell): Command {
   return new Command('restore')
-    .description('Make a lake of a backup in a new folder: check and copy its files, then publish them; sends no calls')
     .argument('<backup>', 'folder that `backup` wrote; of dated snapshots, the newest is taken')
     .argument('<folder>', 'the data directory to create; must be empty or missing')
     .addHelpText(

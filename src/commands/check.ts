@@ -29,7 +29,6 @@ const SHOWN = { table: 5, json: 100 } as const;
 
 export function checkCommand(shell: Shell): Command {
   return new Command('check')
-    .description('Run the checks in queries/checks over the lake; sends no calls')
     .argument('[name...]', 'checks to run (default: all)')
     .option('--tenant <id>', 'only this tenant')
     .option('--from <date>', 'only rows from this UTC day on; fewer rows take less time')

@@ -21,7 +21,6 @@ const PROGRAM = 'insights-etl';
 
 export function completionCommand(shell: Shell): Command {
   return new Command('completion')
-    .description('Print a completion script for your shell')
     .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
     .addHelpText(
       'after',

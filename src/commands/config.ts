@@ -4,7 +4,8 @@ import { plural, json } from '../output/format.ts';
 import { renderTable } from '../output/table.ts';
 import { checkSchedules } from './schedule.ts';
 import { selectTenants } from './select.ts';
-import { act, sourcesFor, type Session, type Shell } from './shell.ts';
+import { sourcesFor } from './session.ts';
+import { act, type Session, type Shell } from './shell.ts';
 
 export function configCommand(shell: Shell): Command {
   const check = new Command('check')
@@ -34,7 +35,6 @@ export function configCommand(shell: Shell): Command {
       act(shell, command, {}, (session) => printSettings(session, command, options)),
     );
   return new Command('config')
-    .description('Check the configuration, or show the settings in force')
     .addCommand(check)
     .addCommand(show)
     .addHelpText('after', '\nExamples:\n  $ insights-etl config check\n  $ insights-etl config show --changed');

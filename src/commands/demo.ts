@@ -51,7 +51,6 @@ const PROOF = `
 
 export function demoCommand(shell: Shell): Command {
   return new Command('demo')
-    .description('Try everything without an account: a sandbox API, a load, its proof, reports (= npm start)')
     .addHelpText('after', '\nExamples:\n  $ insights-etl demo\n  $ insights-etl demo --data-dir /tmp/demo')
     .action((_options: object, command: Command) => {
       const given = command.optsWithGlobals<{ dataDir?: string }>().dataDir;

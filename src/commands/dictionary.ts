@@ -72,7 +72,6 @@ order by holders.kind desc, holders.name, members.column_index`;
 
 export function dictionaryCommand(shell: Shell): Command {
   return new Command('dictionary')
-    .description('Document every table, view and column of the lake, with type and meaning')
     .argument('[name]', 'a table or view, or a pattern such as event_* (default: all)')
     .addOption(
       new Option('--format <format>', 'md is a document, the other formats are rows').choices(FORMATS).default('md'),

@@ -25,7 +25,6 @@ interface ExportOptions {
 
 export function exportCommand(shell: Shell): Command {
   return new Command('export')
-    .description('Write tables, views, a report or a select to one file')
     .argument('[tables...]', 'tables or views, also as schema.table; a .duckdb file can hold several')
     .option('--query <select>', 'export the rows of a select instead of tables')
     .option('--report <name>', 'export the rows of a report instead of tables')

@@ -10,7 +10,8 @@ import { configSchema } from '../config/schema.ts';
 import { configText, parseSecretPlace, type Choices } from '../config/template.ts';
 import { ConfigError, StoppedError, errorCode } from '../kernel/errors.ts';
 import { runDoctor } from './inspect.ts';
-import { act, configFor, type Session, type Shell } from './shell.ts';
+import { configFor } from './session.ts';
+import { act, type Session, type Shell } from './shell.ts';
 
 interface Options {
   readonly tenant?: string;
@@ -85,7 +86,6 @@ const QUESTIONS: readonly Question[] = [
 
 export function initCommand(shell: Shell): Command {
   return new Command('init')
-    .description('Write a commented configuration file from a few questions or from flags, then check it')
     .option('--tenant <id>', 'tenant id, as in the URLs of the service')
     .option('--base-url <url>', 'address of the service')
     .option('--key <place>', 'where to read the API key: env:NAME, file:PATH or command:COMMAND')

@@ -14,7 +14,6 @@ interface Selection {
 
 export function verifyCommand(shell: Shell): Command {
   return new Command('verify')
-    .description('Compare the lake with the source without changing anything')
     .addOption(tenantOption())
     .addOption(tableOption())
     .option('--deep', 'read every file of the lake and compare the whole range')
@@ -31,7 +30,6 @@ export function verifyCommand(shell: Shell): Command {
 
 export function statusCommand(shell: Shell): Command {
   return new Command('status')
-    .description('Show rows, range, freshness, coverage and last run of each table; sends no calls')
     .option('--prometheus', 'print the metrics that `schedule` serves, e.g. for a textfile collector')
     .addHelpText(
       'after',
@@ -54,7 +52,6 @@ export function statusCommand(shell: Shell): Command {
 
 export function doctorCommand(shell: Shell): Command {
   return new Command('doctor')
-    .description('Check this machine, and for each tenant: address, key, scope, clock, proof, columns, limits')
     .addOption(tenantOption())
     .addOption(
       new Option('--max-calls <n>', 'most calls to send for each tenant; 2 check address, key, clock and proof')
@@ -91,7 +88,6 @@ function onlyTenants<T extends { readonly tenants: readonly { readonly id: strin
 
 export function repairCommand(shell: Shell): Command {
   return new Command('repair')
-    .description('Rebuild the ledger (state.duckdb) from the Parquet files')
     .addHelpText('after', '\nExamples:\n  $ insights-etl repair && insights-etl run')
     .action((_options: object, command: Command) =>
       act(shell, command, {}, async (session) => {

@@ -47,5 +47,5 @@ Examples:
         return 0;
       }),
     );
-  return new Command('privacy').description('Find personal data that no privacy rule covers').addCommand(audit);
+  return new Command('privacy').addCommand(audit);
 }

@@ -3,28 +3,10 @@ import { setImmediate } from 'node:timers/promises';
 import { Command, CommanderError, Option } from 'commander';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { packageVersion } from '../kernel/version.ts';
-import { queryCommand } from './ask.ts';
-import { backupCommand, restoreCommand } from './backup.ts';
-import { checkCommand } from './check.ts';
-import { completionCommand } from './completion.ts';
-import { configCommand } from './config.ts';
-import { demoCommand } from './demo.ts';
-import { exportCommand } from './export.ts';
-import { initCommand } from './init.ts';
-import { publishCommand } from './publish.ts';
-import { quarantineCommand } from './quarantine.ts';
-import { doctorCommand, repairCommand, statusCommand, verifyCommand } from './inspect.ts';
-import { dictionaryCommand } from './dictionary.ts';
-import { privacyCommand } from './privacy.ts';
-import { propertiesCommand } from './properties.ts';
-import { rebuildCommand } from './rebuild.ts';
-import { backfillCommand, planCommand, runCommand } from './run.ts';
-import { sandboxCommand } from './sandbox.ts';
-import { scheduleCommand } from './schedule.ts';
-import { sqlCommand } from './sql.ts';
-import { tenantCommand } from './tenant.ts';
-import { isText, LOG_FORMATS, LOG_LEVELS, type Verbosity } from '../output/log.ts';
-import { lostOutput, reportError, type Io, type Shell } from './shell.ts';
+import { isText, LOG_FORMATS, LOG_LEVELS, type Verbosity } from '../output/log-options.ts';
+import { lostOutput } from './lost-output.ts';
+import { COMMANDS } from './registry.ts';
+import type { Io, Shell } from './shell.ts';
 
 const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['ok', 'success; every compared hour is verified or open, or an earlier run reported it as expired'],
@@ -52,17 +34,22 @@ export function exitCodeLines(): string[] {
 /** Runs one command line and returns its exit code. Never throws; only a second stop signal ends the process here. */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
   const shell: Shell = { io, exitCode: EXIT.ok };
-  const program = createProgram(shell, argv);
+  const program = await createProgram(shell, argv);
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return await afterOutput(shell, program.opts<Verbosity>());
   } catch (error) {
     const options = { ...program.opts<Verbosity>(), ...logFormatIn(argv), json: argv.includes('--json') };
-    if (!(error instanceof CommanderError)) return reportError(io, error, options);
+    if (!(error instanceof CommanderError)) return await report(io, error, options);
     if (error.exitCode === 0) return EXIT.ok;
     if (error.code === 'commander.help' && isText(io.stderr, options)) return EXIT.config;
-    return reportError(io, usageError(error, argv, program), options);
+    return await report(io, usageError(error, argv, program), options);
   }
+}
+
+/** Errors need the log, which nothing else here does. */
+async function report(...args: Parameters<typeof import('./session.ts').reportError>): Promise<number> {
+  return (await import('./session.ts')).reportError(...args);
 }
 
 /** A command that could not print its result has failed, even if its work is done. */
@@ -71,7 +58,7 @@ async function afterOutput({ io, exitCode }: Shell, options: Verbosity): Promise
   await setImmediate();
   const error = io.outputError?.();
   const lost = error && lostOutput(error);
-  return lost && exitCode === EXIT.ok ? reportError(io, lost, options) : exitCode;
+  return lost && exitCode === EXIT.ok ? await report(io, lost, options) : exitCode;
 }
 
 /** The format for errors of the command line itself, which commander may not have parsed. */
@@ -80,7 +67,7 @@ function logFormatIn(argv: readonly string[]): Verbosity {
   return value === 'json' || value === 'text' ? { logFormat: value } : {};
 }
 
-function createProgram(shell: Shell, argv: readonly string[]): Command {
+async function createProgram(shell: Shell, argv: readonly string[]): Promise<Command> {
   const { io } = shell;
   // Help that nobody asked for is no line of a log.
   const showsHelp = isText(io.stderr, logFormatIn(argv));
@@ -120,16 +107,12 @@ ${exitCodeLines()
 
 Secrets come from the environment, a file or a command, never from flags; see docs/config.md.`,
     );
-  const commands = [
-    runCommand, backfillCommand, planCommand, verifyCommand, statusCommand, queryCommand, sqlCommand, exportCommand, checkCommand,
-    propertiesCommand, privacyCommand, dictionaryCommand, scheduleCommand, doctorCommand, rebuildCommand, repairCommand, publishCommand, backupCommand, restoreCommand, initCommand, demoCommand,
-  ]; // prettier-ignore
-  for (const create of commands) program.addCommand(create(shell));
-  program.addCommand(configCommand(shell));
-  program.addCommand(sandboxCommand(shell));
-  program.addCommand(completionCommand(shell));
-  program.addCommand(tenantCommand(shell));
-  program.addCommand(quarantineCommand(shell));
+  // Every command whose name is on the command line; of the others `--help` needs only the description.
+  const needsAll = argv.includes('completion');
+  for (const { name, description, load } of COMMANDS) {
+    const command = needsAll || argv.includes(name) ? await load(shell) : new Command(name);
+    program.addCommand(command.description(description));
+  }
   for (const command of [program, ...program.commands, ...program.commands.flatMap((outer) => outer.commands)]) {
     command
       .exitOverride()

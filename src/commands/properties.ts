@@ -50,7 +50,6 @@ order by changed_at desc, tenant_id, table_name, type, json_pointer, change, kin
 
 export function propertiesCommand(shell: Shell): Command {
   return new Command('properties')
-    .description('List the JSON paths of each type: inferred types, rows, first and last seen; prints no values')
     .argument('[type]', 'a type, or the view of one, to list its paths (default: list the types)')
     .option('--table <name>', `only this table: ${TABLE_NAMES.join(', ')}`)
     .option('--tenant <id>', 'only this tenant')

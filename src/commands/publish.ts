@@ -5,7 +5,6 @@ import { act, type Shell } from './shell.ts';
 
 export function publishCommand(shell: Shell): Command {
   return new Command('publish')
-    .description('Write the catalogue, the manifest and lake/ again from the ledger; sends no calls and needs no key')
     .addHelpText(
       'after',
       `

@@ -97,9 +97,10 @@ export function quarantineCommand(shell: Shell): Command {
       }),
     );
 
-  const outer = new Command('quarantine')
-    .description('List, show, replay or drop the rows that could not be loaded')
-    .addHelpText('after', '\nExamples:\n  $ insights-etl quarantine list\n  $ insights-etl quarantine replay');
+  const outer = new Command('quarantine').addHelpText(
+    'after',
+    '\nExamples:\n  $ insights-etl quarantine list\n  $ insights-etl quarantine replay',
+  );
   for (const command of [list, show, replay, drop]) outer.addCommand(command);
   return outer;
 }

@@ -15,7 +15,6 @@ interface Selection {
 
 export function rebuildCommand(shell: Shell): Command {
   return new Command('rebuild')
-    .description('Rewrite files that were written under other promoted columns or privacy rules; sends no calls')
     .addOption(tenantOption())
     .addOption(tableOption())
     .option('--from <instant>', 'only days and months that end after this instant, UTC')

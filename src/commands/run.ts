@@ -65,7 +65,6 @@ function laterCodes(text: string): readonly number[] {
 
 export function runCommand(shell: Shell): Command {
   return new Command('run')
-    .description('Compare the lake with the source, fetch what differs, verify it and publish it')
     .addOption(tenantOption())
     .addOption(tableOption())
     .option('--deep', 'compare the whole range, not only the last `reconcile.depthDays` days')
@@ -87,7 +86,6 @@ export function runCommand(shell: Shell): Command {
 
 export function backfillCommand(shell: Shell): Command {
   return new Command('backfill')
-    .description('Like run, for one range of the past; `reconcile.depthDays` does not limit it')
     .requiredOption('--from <instant>', 'start of the range, inclusive, UTC')
     .requiredOption('--to <instant>', 'end of the range, exclusive, UTC')
     .addOption(tenantOption())
@@ -105,7 +103,6 @@ export function backfillCommand(shell: Shell): Command {
 
 export function planCommand(shell: Shell): Command {
   return new Command('plan')
-    .description('Show what a run would fetch (rows, bytes, calls, time) without fetching any page')
     .addOption(tenantOption())
     .addOption(tableOption())
     .option('--from <instant>', 'plan a backfill from this instant, inclusive, UTC')

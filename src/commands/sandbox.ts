@@ -5,8 +5,9 @@ import { positiveSeconds, wholeNumber } from './numbers.ts';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { formatInstant } from '../kernel/instant.ts';
 import type { LimitMode, Sandbox, SandboxOptions, Shape, WireOptions } from '#sandbox';
-import type { Verbosity } from '../output/log.ts';
-import { reportError, type Shell } from './shell.ts';
+import type { Verbosity } from '../output/log-options.ts';
+import { reportError } from './session.ts';
+import type { Shell } from './shell.ts';
 
 /** Repeated here because `--help` must work without the sandbox. */
 const LIMIT_MODES = [
@@ -52,7 +53,6 @@ interface Flags {
 /** The first line that it prints is the address and nothing else, because scripts read it. */
 export function sandboxCommand(shell: Shell): Command {
   const command = new Command('sandbox')
-    .description('Serve an Insights API on this machine that executes KQL over synthetic or recorded rows')
     .option('--port <n>', 'port of the API; 0 = any free port', port, 0)
     .option('--admin-port <n>', 'port of the admin API; 0 = any free port', port, 0)
     .option('--data <dir>', 'folder with logs, events, metrics as .ndjson or .ndjson.gz, instead of synthetic rows')

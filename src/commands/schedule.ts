@@ -17,7 +17,6 @@ interface Options {
 
 export function scheduleCommand(shell: Shell): Command {
   return new Command('schedule')
-    .description('Stay up and run at each slot of a cron expression; SIGTERM stops it cleanly')
     .option('--cron <expression>', 'minute hour day month weekday (default: `schedule.cron`)')
     .option('--time-zone <zone>', 'time zone of the expression (default: `schedule.timeZone`)')
     .option('--once', 'run what is due now, if anything, then exit')

@@ -15,7 +15,6 @@ interface SqlOptions {
 
 export function sqlCommand(shell: Shell): Command {
   return new Command('sql')
-    .description('Run selects over the catalogue, read-only: one statement, a file, a pipe or a prompt')
     .argument('[select]', 'one statement; "show tables" lists the views')
     .option('--file <file>', 'run the statements of a file, separated by semicolons')
     .addOption(new Option('--format <format>', 'format of the result').choices(FORMATS).default('table'))

@@ -44,7 +44,6 @@ export function tenantCommand(shell: Shell): Command {
       }),
     );
   return new Command('tenant')
-    .description('Correct the tenantId of a tenant, or delete the data of a former tenant')
     .addCommand(pin)
     .addCommand(remove)
     .addHelpText(

@@ -3,8 +3,8 @@
  * an error names the place where a value was written.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
-import { LineCounter, parseDocument } from 'yaml';
 import { closest } from '../kernel/closest.ts';
 import { ConfigError, errorCode } from '../kernel/errors.ts';
 import { isJsonObject } from '../kernel/json.ts';
@@ -12,6 +12,8 @@ import { notLocal } from '../kernel/local-path.ts';
 import type { JsonObject } from '../kernel/json.ts';
 import { refusal, type Mistake } from './explain.ts';
 import { configKeys, SPECIAL_VARIABLES } from './names.ts';
+
+const yaml: (name: 'yaml') => typeof import('yaml') = createRequire(import.meta.url);
 
 export type Path = readonly PropertyKey[];
 /** Configuration keys as written, before they are validated. */
@@ -46,6 +48,8 @@ export function findFile(named: string | undefined, cwd: string): string | undef
 
 /** Reads YAML or JSON. Throws ConfigError with the line of a syntax error. */
 export function fileLayer(path: string): Layer {
+  // Loaded only where there is a file: the package has many small modules.
+  const { LineCounter, parseDocument } = yaml('yaml');
   const counter = new LineCounter();
   const document = parseDocument(readText(path), { lineCounter: counter, prettyErrors: false });
   const broken = document.errors.map(({ code, pos }) => ({
@@ -90,13 +94,15 @@ function readText(path: string): string {
  * Others are ignored, because a tenant's secret may be called INSIGHTS_KEY_SHOP.
  */
 export function environmentLayer(env: Environment): Layer & { readonly mistakes: readonly Mistake[] } {
+  const names = Object.keys(env).filter((name) => name.startsWith('INSIGHTS_') && env[name]);
+  if (names.length === 0) return { values: {}, mistakes: [], origin: () => undefined };
   const keys = new Map(configKeys().flatMap((key) => (key.env === undefined ? [] : [[key.env, key] as const])));
   const known = [...keys.keys(), ...SPECIAL_VARIABLES];
   let values: Tree = {};
   const origins = new Map<string, string>();
   const mistakes: Mistake[] = [];
-  for (const [name, text] of Object.entries(env)) {
-    if (!name.startsWith('INSIGHTS_') || text === undefined || text === '') continue;
+  for (const name of names) {
+    const text = env[name] ?? '';
     const key = keys.get(name);
     if (key) {
       values = merge(values, nest(key.path, typed(text, key.type)));

@@ -6,40 +6,14 @@ import { pino, type Logger } from 'pino';
 import { InsightsError } from '../kernel/errors.ts';
 import { isJsonObject, parseJson } from '../kernel/json.ts';
 import { duration } from './format.ts';
-import type { Terminal } from './terminal.ts';
+import { isText, levelOf, type LogTarget, type Verbosity } from './log-options.ts';
 import { visible, visibleLines } from './visible.ts';
 
 const CENSOR = '[secret]';
 const HEADERS = ['apiKey', 'token', 'authorization', 'Authorization', '["X-API-KEY"]', '["x-api-key"]'];
 
-export const LOG_FORMATS = ['json', 'text'] as const;
-export const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-
 /** A pipe that nobody reads fills memory: beyond this, lines are dropped. */
 const MOST_PENDING_BYTES = 1 << 20;
-
-export interface Verbosity {
-  readonly verbose?: boolean | undefined;
-  readonly quiet?: boolean | undefined;
-  /** @default text on a terminal, JSON elsewhere */
-  readonly logFormat?: (typeof LOG_FORMATS)[number] | undefined;
-  /** @default warn on a terminal, where bars show the rest, and info elsewhere */
-  readonly logLevel?: (typeof LOG_LEVELS)[number] | undefined;
-}
-
-export type LogTarget = Pick<Terminal, 'isTTY' | 'write' | 'writableLength'>;
-
-/** Whether the log, errors included, is text for a person. */
-export function isText(target: LogTarget, { logFormat }: Verbosity): boolean {
-  return logFormat === undefined ? target.isTTY === true : logFormat === 'text';
-}
-
-export function levelOf(target: LogTarget, { verbose, quiet, logLevel }: Verbosity): (typeof LOG_LEVELS)[number] {
-  if (logLevel !== undefined) return logLevel;
-  if (verbose === true) return 'debug';
-  if (quiet === true) return 'error';
-  return target.isTTY === true ? 'warn' : 'info';
-}
 
 /** A pino logger over standard error. `context` is added to every line, as it is at that moment. */
 export function createLog(target: LogTarget, options: Verbosity, context: () => object = () => ({})): Logger {

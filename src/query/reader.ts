@@ -6,15 +6,8 @@ import { sqlText } from '../kernel/sql.ts';
 import { access, constants, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  DuckDBInstance,
-  DuckDBTypeId,
-  StatementType,
-  type DuckDBConnection,
-  type DuckDBPreparedStatement,
-  type DuckDBType,
-  type Json,
-} from '@duckdb/node-api';
+import { DuckDBInstance, DuckDBTypeId, StatementType } from '../kernel/duckdb.ts';
+import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBType, Json } from '@duckdb/node-api';
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
 import { ConfigError, DamagedError, DiskError, InsightsError } from '../kernel/errors.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { reportError } from '../../src/commands/shell.ts';
+import { reportError } from '../../src/commands/session.ts';
 import { EXIT, LockedError } from '../../src/kernel/errors.ts';
-import type { Verbosity } from '../../src/output/log.ts';
+import type { Verbosity } from '../../src/output/log-options.ts';
 import { Collector, openStage } from '../support/shell.ts';
 
 function reported(error: unknown, options: Verbosity = {}): { code: number; err: string } {

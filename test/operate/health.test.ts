@@ -78,7 +78,7 @@ describe('the server', () => {
   it('serves while `schedule` waits and stops when it ends', async () => {
     await using stage = await openStage();
     const env = { INSIGHTS_TENANT: 'demo', INSIGHTS_API_KEY: 'k', INSIGHTS_HEALTH_PORT: '0' };
-    const ended = stage.run(['schedule'], env);
+    const ended = stage.run(['schedule', '--log-format', 'json'], env);
     // The moment when the command starts to listen for signals is not visible from here.
     const signals = setInterval(() => stage.signal('SIGTERM'), 20);
     const { code, err } = await ended.finally(() => clearInterval(signals));

@@ -1,0 +1,126 @@
+/**
+ * A command at work: its configuration, log, stop signal, output, and error reports of three lines. Commands return an exit code;
+ * nothing below this level prints or exits.
+ */
+import type { Command } from 'commander';
+import { loadConfig, type Config, type ConfigSources } from '../config/config.ts';
+import { nest, merge, type Tree } from '../config/layers.ts';
+import { ConfigError, DiskError, EXIT, InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
+import { json } from '../output/format.ts';
+import { LiveLines } from '../output/live.ts';
+import { levelOf, type Verbosity } from '../output/log-options.ts';
+import { createLog, writeError } from '../output/log.ts';
+import { createProgress } from '../output/progress.ts';
+import { colours } from '../output/terminal.ts';
+import { systemRuntime } from '../kernel/runtime.ts';
+import { ReaderLeft } from './lost-output.ts';
+import type { Io, Needs, Session, Shell } from './shell.ts';
+
+interface GlobalOptions extends Verbosity {
+  readonly config?: string;
+  readonly dataDir?: string;
+  readonly json?: boolean;
+}
+
+/** Runs a command's body. Reports an error that it throws, and sets the exit code. */
+export async function actInSession(
+  shell: Shell,
+  command: Command,
+  needs: Needs,
+  body: (session: Session) => Promise<number>,
+): Promise<void> {
+  const { io } = shell;
+  const options: GlobalOptions = { ...needs.log, ...command.optsWithGlobals<GlobalOptions>() };
+  const screen = new LiveLines(io.stderr);
+  let context: object = {};
+  const stop = new AbortController();
+  const forget = io.onStop((name) => {
+    if (stop.signal.aborted) {
+      screen.stop();
+      io.exit(EXIT.forced);
+    }
+    stop.abort(
+      new StoppedError(`Stopped by ${name}.`, { hint: 'Run the command again: it continues from the landed pages.' }),
+    );
+  });
+  try {
+    const config = configFor(options, needs, io);
+    const runtime = systemRuntime(createLog(screen, options, () => context));
+    // Debug lines would leave no time to read the bars.
+    const view = { bars: levelOf(screen, options) !== 'debug', quiet: options.quiet === true };
+    shell.exitCode = await body({
+      config,
+      runtime,
+      signal: stop.signal,
+      io,
+      json: options.json === true,
+      colour: colours(io.stdout, io.env),
+      print: (text) => void io.stdout.write(text),
+      progress: () => createProgress(screen, runtime, view),
+      nameRun: (run) => (context = run === undefined ? {} : { run }),
+    });
+  } catch (error) {
+    screen.stop();
+    shell.exitCode = error instanceof ReaderLeft ? EXIT.ok : reportError(io, error, options, context);
+  } finally {
+    screen.stop();
+    forget();
+  }
+}
+
+/** Where the configuration comes from: file, environment and flags. */
+export function sourcesFor(options: GlobalOptions, needs: Needs, io: Pick<Io, 'env' | 'cwd'>): ConfigSources {
+  const given = [...(needs.flags ?? [])];
+  if (options.dataDir !== undefined) given.push({ key: 'dataDir', value: options.dataDir, flag: '--data-dir' });
+  const set = given.filter(({ value }) => value !== undefined);
+  return {
+    file: options.config,
+    env: io.env,
+    ...needs.sources,
+    cwd: io.cwd,
+    flags: {
+      values: set.reduce<Tree>((tree, { key, value }) => merge(tree, nest(key.split('.'), value)), {}),
+      names: Object.fromEntries(set.map(({ key, flag }) => [key, flag])),
+    },
+  };
+}
+
+/** Loads the configuration from file, environment and flags. */
+export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config {
+  const config = loadConfig(sourcesFor(options, needs, io));
+  if (needs.tenants === true && config.tenants.length === 0)
+    throw new ConfigError('No tenant is configured.', {
+      hint: 'Set INSIGHTS_TENANT and INSIGHTS_API_KEY, or list `tenants` in insights.yaml. `insights-etl demo` needs none.',
+      where: config.file === undefined ? { folder: io.cwd } : { file: config.file },
+    });
+  return config;
+}
+
+/** Reports an error on standard error (`writeError`) and returns its exit code. */
+export function reportError(
+  io: Pick<Io, 'stdout' | 'stderr'>,
+  error: unknown,
+  options: Verbosity & { readonly json?: boolean | undefined },
+  context: object = {},
+): number {
+  const known = asKnown(error);
+  writeError(io.stderr, options, known, context);
+  const { failure, message, hint, where, exitCode } = known;
+  if (options.json === true) io.stdout.write(`${json({ error: { failure, message, hint, where }, exitCode })}\n`);
+  return exitCode;
+}
+
+/** Wraps an error that was not raised on purpose: one of the disk with its code, any other with only its class. */
+function asKnown(error: unknown): InsightsError {
+  if (error instanceof InsightsError) return error;
+  const code = errorCode(error) ?? '';
+  if (/^(ENOSPC|EDQUOT|EROFS|EACCES|EPERM|EIO|EMFILE)$/.test(code))
+    return new DiskError(`The local disk failed (${code}).`, {
+      hint: 'Check free space, owner and permissions of the data directory, then run again. Nothing half-written was published.',
+      where: error instanceof Error && 'path' in error ? { file: String(error.path) } : {},
+    });
+  return new InsightsError('unexpected', `Unexpected ${error instanceof Error ? error.name : typeof error}.`, {
+    hint: 'This is a bug in insights-etl: run again with --verbose and report the stack frames.',
+    cause: error,
+  });
+}
