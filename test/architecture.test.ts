@@ -1,5 +1,9 @@
-/** docs/architecture.md follows one row through the program. A real run of one row must call every function it names. */
-import { readFile } from 'node:fs/promises';
+/**
+ * docs/architecture.md follows one row through the program: a real run of one row must call every function it names. The files and
+ * headings that the documents refer to must exist.
+ */
+import { existsSync } from 'node:fs';
+import { readFile, readdir } from 'node:fs/promises';
 import { Session } from 'node:inspector/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
@@ -60,4 +64,35 @@ it('one row passes through every function that docs/architecture.md names, from 
   expect(await world.sql('select count(*)::int as n from events')).toEqual([{ n: 1 }]);
   const notCalled = steps.filter(({ file, name }) => called.get(file)?.has(name) !== true);
   expect(notCalled).toEqual([]);
+});
+
+/** The anchor that GitHub gives a heading. */
+function anchorOf(heading: string): string {
+  const words = heading.toLowerCase().replaceAll(/[^\p{L}\p{N} _-]/gu, '');
+  return words.replaceAll(' ', '-');
+}
+
+it('the documents name only files, folders and headings that exist', async () => {
+  const pages = ['README.md', ...(await readdir(new URL('docs', `file://${ROOT}`))).map((name) => `docs/${name}`)];
+  const texts = new Map(
+    await Promise.all(pages.map(async (page) => [page, await readFile(ROOT + page, 'utf8')] as const)),
+  );
+  const headings = new Map(
+    [...texts].map(([page, text]) => [
+      page,
+      [...text.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) => anchorOf(title)),
+    ]),
+  );
+  const broken: string[] = [];
+  for (const [page, text] of texts) {
+    for (const [, path = ''] of text.matchAll(/`((?:src|sandbox|test|queries|deploy|schema)\/[\w./-]+)`/g))
+      if (!existsSync(ROOT + path)) broken.push(`${page}: ${path}`);
+    for (const [, target = '', anchor] of text.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)/g)) {
+      const path = target === '' ? page : decodeURI(new URL(target, `file:///${page}`).pathname.slice(1));
+      if (!existsSync(ROOT + path)) broken.push(`${page}: ${target}`);
+      else if (anchor !== undefined && headings.get(path)?.includes(anchor) !== true)
+        broken.push(`${page}: ${target}#${anchor}`);
+    }
+  }
+  expect(broken).toEqual([]);
 });
