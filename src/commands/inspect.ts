@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { doctorSummary, repairSummary, statusSummary, verifySummary } from '../output/summary.ts';
+import { runningSummary } from '../output/running.ts';
 import { wholeNumber } from './numbers.ts';
 import { requestOf, tableOption, tenantOption } from './run.ts';
 import { act, type Session, type Shell } from './shell.ts';
@@ -42,9 +43,11 @@ export function statusCommand(shell: Shell): Command {
           session.print(await metricsText(session.config, session.runtime));
           return 0;
         }
-        const { lakeStatus } = await import('../pipeline/status.ts');
-        const report = await lakeStatus(session.config, session.runtime);
-        session.print(session.json ? `${json(report)}\n` : statusSummary(report, session.colour));
+        const { statusNow } = await import('../pipeline/status.ts');
+        const report = await statusNow(session.config, session.runtime);
+        const running = report.running ? runningSummary(report.running, session.runtime.now(), session.colour) : '';
+        const lake = report.tables.length === 0 && running !== '' ? '' : statusSummary(report, session.colour);
+        session.print(session.json ? `${json(report)}\n` : [running, lake].filter((part) => part !== '').join('\n'));
         return 0;
       }),
     );

@@ -34,6 +34,8 @@ export const BATCH_FILE = 'batch.json';
 export const PAGE_SUFFIX = '.ndjson';
 /** Spill files of the engine and copies made for reading; emptied at the start of a run. */
 export const WORK_FOLDER = 'work';
+/** What the run that is going on has done so far, for `status`. */
+export const PROGRESS_FILE = join(WORK_FOLDER, 'progress.json');
 /** A data directory of its own, inside the default one. */
 export const DEMO_FOLDER = 'demo';
 const CALLS_FOLDER = 'calls';

@@ -9,7 +9,9 @@ interface At {
   readonly table: TableName;
 }
 
-export type Phase = 'resume' | 'reconcile' | 'plan' | 'fetch' | 'verify' | 'done' | 'failed';
+export const PHASES = ['resume', 'reconcile', 'plan', 'fetch', 'verify', 'done', 'failed'] as const;
+
+export type Phase = (typeof PHASES)[number];
 
 export type ProgressEvent =
   | (At & { readonly kind: 'table'; readonly phase: Phase })
@@ -247,8 +249,25 @@ export interface CheckStatus {
   readonly error: string | undefined;
 }
 
+/** A run that is going on. */
+export interface RunningReport {
+  readonly run: string;
+  readonly startedAt: string;
+  readonly tables: readonly (At & {
+    readonly phase: Phase;
+    readonly plannedRows: number;
+    /** Fetched so far. */
+    readonly rows: number;
+    readonly bytes: number;
+    readonly rowsPerSecond?: number;
+    /** Until what is planned is fetched. */
+    readonly secondsLeft?: number;
+  })[];
+}
+
 export interface StatusReport {
   readonly dataDir: string;
+  readonly running?: RunningReport;
   readonly lastRun:
     | {
         readonly run: string;
@@ -366,40 +385,3 @@ export interface DropCount {
 }
 
 /** What `repair` found. */
-/** What `backup --check` finds in one snapshot. */
-export interface BackupCheck {
-  readonly folder: string;
-  /** Undefined when the manifest cannot be read. */
-  readonly snapshot: number | undefined;
-  readonly publishedAt: string | undefined;
-  readonly files: number;
-  readonly bytes: number;
-  /** False: a restore rebuilds the ledger. */
-  readonly withLedger: boolean;
-  /** `differs`: it cannot be read, or belongs to another snapshot. */
-  readonly problems: readonly {
-    readonly file: string;
-    readonly problem: 'missing' | 'size' | 'sha256' | 'unreadable' | 'differs';
-  }[];
-}
-
-export interface PublishReport {
-  readonly dataDir: string;
-  readonly snapshot: number;
-  readonly files: number;
-  readonly rows: number;
-  /** Files that the ledger knew and that are not there: the next run fetches what they held. */
-  readonly missing: number;
-}
-
-export interface RepairReport {
-  /** Generations that are current again. */
-  readonly files: number;
-  readonly rows: number;
-  /** Files that a later generation replaces; the next run removes them. */
-  readonly leftOut: number;
-  /** Files that were skipped. They are set aside under their name with the ending `.damaged`. */
-  readonly damaged: readonly { readonly file: string; readonly problem: 'sha256' | 'unreadable' }[];
-  /** The file that the old ledger was renamed to, if there was one. */
-  readonly setAside: string | undefined;
-}

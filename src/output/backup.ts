@@ -1,5 +1,5 @@
 /** Reports of `backup`, `backup --check` and `restore` as text. */
-import type { BackupCheck } from '../model/report.ts';
+import type { BackupCheck } from '../model/maintenance-report.ts';
 import { bytes, plural } from './format.ts';
 
 interface Backup {

@@ -7,13 +7,13 @@ import type {
   Left,
   PlanReport,
   RebuildReport,
-  RepairReport,
   ReportedError,
   RunReport,
   StatusReport,
   TableReport,
   VerifyReport,
 } from '../model/report.ts';
+import type { RepairReport } from '../model/maintenance-report.ts';
 import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
 import { hasOutside } from '../model/outside.ts';

@@ -9,11 +9,12 @@ import { finishRun, latestRuns, startRun } from '../load/ledger/runs.ts';
 import { recover } from '../load/maintenance/recover.ts';
 import { countChecks } from '../model/check-counts.ts';
 import { hasOutside } from '../model/outside.ts';
-import type { ProgressListener, RunReport, TableReport } from '../model/report.ts';
+import type { ProgressEvent, ProgressListener, RunReport, TableReport } from '../model/report.ts';
 import { eachTable } from './each-table.ts';
 import { lakeSettings } from './lake-settings.ts';
 import { exitCodeOf, reportedLoss } from './failure.ts';
 import { writeLastRun } from './last-run.ts';
+import { openProgressFile } from './progress-file.ts';
 import { oldestProofs } from './proofs.ts';
 import { createPublisher } from './publisher.ts';
 import type { RunRequest } from './request.ts';
@@ -39,6 +40,7 @@ export async function runPipeline(
   const [lastRun] = await latestRuns(ledger, 1);
   await startRun(ledger, run);
   log.info({ event: 'run.start', run }, 'run started');
+  await using progress = openProgressFile(ledger.dataDir, { run, startedAt }, runtime);
   await using publisher = createPublisher(ledger, run, runtime, signal);
   const command = {
     config,
@@ -47,7 +49,10 @@ export async function runPipeline(
     run,
     runtime,
     signal,
-    onProgress,
+    onProgress: (event: ProgressEvent) => {
+      progress.listen(event);
+      onProgress(event);
+    },
     onMerged: () => publisher.afterMerge(),
     sinceMs,
     failedTenants: failedIn(lastRun?.stats),

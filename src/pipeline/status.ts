@@ -1,5 +1,6 @@
 /** `status`: what the published lake holds and how far it is proven. Reads only the catalogue, so it never waits for a run. */
 import type { Config } from '../config/config.ts';
+import { ConfigError } from '../kernel/errors.ts';
 import { DAY, formatInstant, fromEpochMs, parseInstant, toEpochMs } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
 import type { Runtime } from '../kernel/runtime.ts';
@@ -16,6 +17,19 @@ import { openReader } from '../query/reader.ts';
 import type { Reader } from '../query/reader.ts';
 import { asLakeTable, catalogueRows } from './catalogue-rows.ts';
 import { readLastRun } from './last-run.ts';
+import { readProgress } from './progress-file.ts';
+
+/** The lake and the run that is going on. Throws ConfigError when nothing has been published yet and no run is at it. */
+export async function statusNow(config: Config, runtime: Runtime): Promise<StatusReport> {
+  const { dataDir } = config;
+  const running = await readProgress(dataDir, runtime.now());
+  try {
+    return { ...(await lakeStatus(config, runtime)), ...(running ? { running } : {}) };
+  } catch (error) {
+    if (!running || !(error instanceof ConfigError)) throw error;
+    return { dataDir, running, lastRun: undefined, tables: [], drift: [], checks: [] };
+  }
+}
 
 /** Throws ConfigError when nothing has been published yet. */
 export async function lakeStatus(config: Config, runtime: Runtime): Promise<StatusReport> {

@@ -4,7 +4,7 @@ import { DamagedError } from '../../kernel/errors.ts';
 import { onDisk, systemFiles } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE } from '../../model/data-dir.ts';
-import type { BackupCheck } from '../../model/report.ts';
+import type { BackupCheck } from '../../model/maintenance-report.ts';
 import type { LakeRuntime } from '../ledger/ledger.ts';
 import {
   catalogueSnapshot,

@@ -7,7 +7,7 @@ import { errorCode } from '../../kernel/errors.ts';
 import { isMissing, syncPath } from '../../kernel/files.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { DAMAGED } from '../../model/data-dir.ts';
-import type { RepairReport } from '../../model/report.ts';
+import type { RepairReport } from '../../model/maintenance-report.ts';
 import type { TableName } from '../../model/tables.ts';
 import { asCount, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';

@@ -6,7 +6,7 @@
 import { join, relative } from 'node:path';
 import { EXIT, InsightsError } from '../../kernel/errors.ts';
 import { commitFile, pathExists, systemFiles, TEMPORARY } from '../../kernel/files.ts';
-import type { RepairReport } from '../../model/report.ts';
+import type { RepairReport } from '../../model/maintenance-report.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { asText } from '../ledger/cells.ts';

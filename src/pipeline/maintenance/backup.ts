@@ -8,7 +8,7 @@ import type { BackupReport } from '../../load/maintenance/backup.ts';
 import { checkBackup } from '../../load/maintenance/check-backup.ts';
 import { restoreFiles } from '../../load/maintenance/restore.ts';
 import type { Restored } from '../../load/maintenance/restore.ts';
-import type { BackupCheck, PublishReport } from '../../model/report.ts';
+import type { BackupCheck, PublishReport } from '../../model/maintenance-report.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import { repairLake } from './inspect.ts';
 import { publishLake } from './publish.ts';

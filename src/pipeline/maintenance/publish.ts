@@ -5,7 +5,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { recover } from '../../load/maintenance/recover.ts';
 import { publish } from '../../load/publish/publish.ts';
 import { asCount } from '../../load/ledger/cells.ts';
-import type { PublishReport } from '../../model/report.ts';
+import type { PublishReport } from '../../model/maintenance-report.ts';
 import { openExisting } from './existing.ts';
 
 /**
