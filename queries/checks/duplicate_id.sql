@@ -1,8 +1,8 @@
 -- title: Id in more than one hour
--- description: The source holds one id in two hours: both rows are kept, and the state of passes counts the earliest. The empty guid is no id.
+-- description: The source has the same id in more than one hour. All of these rows are kept, and the state of passes counts the earliest. The all-zero guid is not an id.
 -- grain: one row per tenant and table
 -- severity: warning
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: from:date=null Rows from this UTC day on
 with
 ids as (

@@ -1,8 +1,8 @@
 -- title: Id twice in one hour
--- description: Different rows of one hour share an id. All are kept (only rows that are equal in every cell are copies); the state of passes counts the earliest.
+-- description: Different rows of one hour have the same id. All are kept, because only rows that are equal in every cell are copies; the state of passes counts the earliest.
 -- grain: one row per tenant, table and hour
 -- severity: warning
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: from:date=null Rows from this UTC day on
 with
 ids as (

@@ -1,8 +1,8 @@
 -- title: Row of another tenant
--- description: The rows of a tenant carry one tenant id, their own; the id that most of them carry is taken for it.
+-- description: Rows carry another tenant id than most rows of their tenant.
 -- grain: one row per tenant and table
 -- severity: error
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: from:date=null Rows from this UTC day on
 with
 carried as (

@@ -1,8 +1,8 @@
 -- title: Timestamp in the future
--- description: A row later than the moment its lake was published: a clock is wrong, the source's or ours.
+-- description: A row is later than the moment at which the lake was published: the clock of the source or of this machine is wrong.
 -- grain: one row per tenant and table
 -- severity: error
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: from:date=null Rows from this UTC day on
 with
 placed as (

@@ -1,8 +1,8 @@
 -- title: Hour missing inside a verified range
--- description: Between the first and the last verified hour of a table each hour is known, and a verified one holds the rows it was proven with.
+-- description: An hour between the first and the last verified hour of a table is not known, or a verified hour does not hold the rows that it was proven with.
 -- grain: one row per tenant, table and hour
 -- severity: error
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: from:date=null Hours from this UTC day on
 with
 verified as (

@@ -1,8 +1,8 @@
 -- title: Hourly snapshot missing
--- description: A metric that was seen has no snapshot in a later hour that is verified: the source has none either.
+-- description: A metric that was seen before has no snapshot in a verified hour: the source has none either.
 -- grain: one row per tenant and metric type
 -- severity: warning
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: from:date=null Hours from this UTC day on
 with
 snapshots as (

@@ -1,8 +1,8 @@
--- title: Event of a pass that names none
--- description: A pass was created, installed, removed or scanned, and no known path of the event's properties tells which: no KPI counts it.
+-- title: Pass event without a pass
+-- description: A pass was created, installed, removed or scanned, but no known path of the event's properties names the pass, so no KPI counts the event.
 -- grain: one row per tenant and event
 -- severity: warning
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: from:date=null Events from this UTC day on
 select
   tenant_id,

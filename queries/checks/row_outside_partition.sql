@@ -1,8 +1,8 @@
 -- title: Row outside its partition
--- description: A row lies in the file of its UTC day or month: one elsewhere is missed by every reader that prunes by path.
+-- description: A row is not in the file of its UTC day or month, so readers that prune by path miss it.
 -- grain: one row per tenant, table and partition
 -- severity: error
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: from:date=null Rows from this UTC day on
 with
 placed as (

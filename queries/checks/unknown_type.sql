@@ -1,8 +1,8 @@
 -- title: Event type that no report knows
--- description: Such events are loaded like all others, but no KPI counts them: a new spelling may belong into queries/views/event_facts.sql.
+-- description: Events of this type are loaded like all others, but no KPI counts them. A new spelling may belong in queries/views/event_facts.sql.
 -- grain: one row per tenant and event type
 -- severity: warning
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: from:date=null Events from this UTC day on
 select
   tenant_id,

@@ -1,20 +1,20 @@
 -- title: Active passes and units
--- description: Passes and units (a pass on a platform) in a wallet at the end of each period, from events, and beside them what the hourly snapshots say.
+-- description: Passes and units (a pass on a platform) in a wallet at the end of each period, counted from events, and the numbers of the hourly snapshots for comparison.
 -- formula: active_units = units whose last event says installed; active_passes = distinct passes with one
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
--- parameter: pass_type:text=null Passes of this type alone
--- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of this type
+-- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: passes, units, series
 -- mart: past of events, past of metrics
--- caveat: Events before the first loaded day are unseen: what is active is a lower bound. Prefer snapshot_units where there is one.
--- caveat: Where an event tells the number of active registrations, that number decides for its unit: 0 is inactive, more is active.
--- caveat: snapshot_units sums the last snapshots of the period of the metric passes.installed, one for each series (the properties of the metric) and platform: never interpolated.
--- caveat: snapshot_units is null unless every known series has a snapshot in the period: snapshot_series of known_series have one. Known is a series with a snapshot in the period or in the 30 days before it.
+-- caveat: Events before the first loaded day are not known, so what is active is a lower bound. Prefer snapshot_units where there is one.
+-- caveat: If an event has a number of active registrations, that number decides for its unit: 0 is inactive, more is active.
+-- caveat: snapshot_units is the sum of the last snapshot of the metric passes.installed in the period, for each series (the metric's properties) and platform. It is never interpolated.
+-- caveat: snapshot_units is null unless every known series has a snapshot in the period (snapshot_series = known_series). A series is known if it has a snapshot in the period or in the 30 days before it.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=active_passes,active_units
 with

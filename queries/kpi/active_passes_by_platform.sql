@@ -3,11 +3,11 @@
 -- formula: retention = active_passes / ever_installed
 -- grain: one row per tenant and platform
 -- parameter: at:timestamp=null State at this instant; none = now
--- parameter: tenant:text=null One tenant alone
--- parameter: pass_type:text=null Passes of this type alone
+-- parameter: tenant:text=null Only this tenant
+-- parameter: pass_type:text=null Only passes of this type
 -- unit: passes on a platform, share
--- caveat: Events before the first loaded day are unseen, so this is a lower bound.
--- caveat: Where an event tells the number of active registrations, that number decides: 0 is inactive, more is active.
+-- caveat: Events before the first loaded day are not known, so this is a lower bound.
+-- caveat: If an event has a number of active registrations, that number decides: 0 is inactive, more is active.
 -- caveat: coverage is that of all hours of events before that instant: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- caveat: retention is active passes / passes ever installed on that platform.
 -- chart: bar x=platform y=active_passes

@@ -4,16 +4,16 @@
 -- grain: one row per tenant, period and source that has one
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
--- parameter: pass_type:text=null Passes of this type alone
--- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of this type
+-- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- parameter: by:medium|origin|tag=medium What a source is
 -- unit: units (passes on a platform), share
 -- mart: past of events
 -- caveat: Tags are multi-valued (campaign and source are both tags, unlabelled): an install counts under each of its tags, so rows do not add up to the total.
--- caveat: (none) where the installation tells no source; the origin is missing on installs started at a desktop.
+-- caveat: The source is (none) if the installation names none; installs that were started on a desktop have no origin.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: bar x=source y=first_installs
 with

@@ -4,16 +4,16 @@
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
--- parameter: pass_type:text=null Passes of this type alone
--- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of this type
+-- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: passes, share
 -- mart: past of events
--- caveat: A pass installed and removed inside the period counts as churned but not at its start: so the rate can exceed 1.
+-- caveat: A pass that was installed and removed in the period counts as churned but not as active at its start, so the rate can exceed 1.
 -- caveat: A pass that lapsed and came back in the period counts as churned once.
--- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
+-- caveat: Events before the first loaded day are not known, so what is active is a lower bound.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=churn_rate
 select

@@ -4,15 +4,15 @@
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
--- parameter: pass_type:text=null Passes of this type alone
--- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of this type
+-- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: units (passes on a platform)
 -- mart: past of events
--- caveat: A removal whose installation was never seen is still the first removal.
--- caveat: What is first depends on the first loaded day: an earlier installation is unseen.
+-- caveat: A removal without a known installation is still the first removal.
+-- caveat: What is first depends on the first loaded day: an earlier installation is not known.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=first_installs,first_uninstalls
 with

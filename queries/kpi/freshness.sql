@@ -3,9 +3,9 @@
 -- formula: age_minutes = now - newest_row_at
 -- grain: one row per tenant and table
 -- parameter: now:timestamp=null The instant to measure from; none = now
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- unit: minutes
--- caveat: A table in which nothing happened looks old: proven_to tells up to when that is known.
+-- caveat: A table in which nothing happened looks old: proven_to shows up to when that is proven.
 -- caveat: proven_to is the end of the newest verified hour; hours before it may still be unproven, as the shares over all hours from the first known to the last known one show.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: bar x=table_name y=age_minutes

@@ -4,14 +4,14 @@
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
--- parameter: pass_type:text=null Passes of this type alone
--- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of this type
+-- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: passes, share
 -- mart: all of events
--- caveat: Young cohorts still grow: compare periods of the same age. to bounds the cohorts, not their installations.
+-- caveat: Young cohorts still grow: compare periods of the same age. `to` limits the cohorts, not their installations.
 -- caveat: Industry reference only: 0.70-0.85 on Apple, 0.55-0.75 on Google.
 -- caveat: coverage is that of all hours of events from the beginning of the period on, because an installation counts whenever it comes: verified, open (hours of the period are not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=installation_rate

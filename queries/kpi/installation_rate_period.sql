@@ -4,11 +4,11 @@
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
--- parameter: pass_type:text=null Passes of this type alone
--- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of this type
+-- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: passes, ratio
 -- mart: day of events
 -- caveat: A ratio of two counts, not a share: it can exceed 1. installation_rate follows the passes themselves.

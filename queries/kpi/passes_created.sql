@@ -4,10 +4,10 @@
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
--- parameter: pass_type:text=null Passes of this type alone
+-- parameter: pass_type:text=null Only passes of this type
 -- unit: passes
 -- mart: day of events
 -- caveat: A pass counts once in each period in which it has a created event, however many.

@@ -4,14 +4,14 @@
 -- grain: one row per tenant, period and platform installed on by then
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
--- parameter: pass_type:text=null Passes of this type alone
+-- parameter: pass_type:text=null Only passes of this type
 -- unit: units (passes on a platform), share
 -- mart: past of events
 -- caveat: A pass on two platforms counts on both.
--- caveat: Events before the first loaded day are unseen: what is active is a lower bound.
+-- caveat: Events before the first loaded day are not known, so what is active is a lower bound.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: area x=period y=active_units series=platform
 with

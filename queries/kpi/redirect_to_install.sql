@@ -4,14 +4,14 @@
 -- grain: one row per tenant, period and place that has one of them
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- parameter: by:store|redirect=store What a place is: the store, or the QR code or link
 -- unit: events, ratio
 -- mart: past of events
 -- caveat: A ratio of counts: no key is shared between a redirect and an installation; it can exceed 1.
--- caveat: The store of an installation is its own, else the one its pass was created with; its code only what it tells itself. (none) where there is none.
+-- caveat: The store of an installation is the one that it names, otherwise the one that its pass was created with. Its code is only the one that it names. place is (none) if there is none.
 -- caveat: A place without redirects and installs in a period has no row.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: bar x=place y=installs_per_redirect

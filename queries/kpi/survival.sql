@@ -4,14 +4,14 @@
 -- grain: one row per tenant and period of first installation
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null One tenant alone
+-- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
--- parameter: pass_type:text=null Passes of this type alone
--- parameter: platform:text=null This platform alone (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of this type
+-- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: passes, share
 -- mart: all of events
--- caveat: A cohort whose last day is younger than the age asked for has null: it cannot be judged yet.
+-- caveat: survival is null for a cohort whose last day has not reached the age yet.
 -- caveat: A pass that was removed and came back before the day counts as alive.
 -- caveat: Days are 24 hours after the first installation of each pass.
 -- caveat: coverage is that of all hours of events up to the oldest age that is shown, or to the end of the period while none is: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).

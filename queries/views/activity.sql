@@ -1,9 +1,9 @@
 -- title: Activity of passes by period
--- description: What changed in each period and what was active at its ends, for a choice of passes.
+-- description: What changed in each period, and what was active at its end, for the selected passes.
 -- grain: one row per tenant and period
 -- arguments: of_tenant, in_zone, by_grain, from_day, to_day, of_type, of_platform
 -- caveat: The coverage of a period is that of all hours up to its end.
--- caveat: With a platform, a pass is its unit on that platform.
+-- caveat: If of_platform is given, each pass counts as its unit on that platform.
 with
 changes as (
   select

@@ -2,7 +2,7 @@
 -- description: The first hour of the newest stretch of coverage that has no gap of more than 400 days, and the last known hour.
 -- grain: one row per tenant and table
 -- arguments: of_table, of_tenant
--- caveat: Rows before the beginning have an old default as their time, such as 1970-01-01. Of the time around them only their days are known, and the years between count as no gap.
+-- caveat: Rows before that hour have a default date such as 1970-01-01 as their time. Only their own days are covered, and the empty years in between do not count as a gap.
 with
 -- A gap of more than 400 days is never inside one of these, so their ends are enough to find it.
 stretches as (

@@ -1,7 +1,7 @@
--- title: Events with a kind and the facts that reports need
--- description: Event names compared without case and with '.' as ':', with the promoted columns of their properties.
+-- title: Events with their kind and the facts that reports need
+-- description: Every event with its kind and the promoted columns of its properties. Event names are compared without case, and with '.' as ':'.
 -- grain: one row per row of events
--- caveat: Names of page views, API requests and notifications are not documented for this API: the spellings known so far are listed here.
+-- caveat: Names of page views, API requests and notifications are not documented for this API: this view lists the spellings known so far.
 -- caveat: The paths of properties are not documented either; each promoted column looks in the places that other channels use (docs/lake.md).
 select
   tenant_id,

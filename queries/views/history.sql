@@ -1,9 +1,9 @@
--- title: Periods and the coverage of their past
--- description: The periods of a table, each with how far all hours are proven from the first known one to the end of the period, or to so many days after it.
+-- title: Periods with the coverage of their past
+-- description: The periods of a table, each with the coverage of all hours from the first known one to the end of the period, or to a number of days after it.
 -- grain: one row per tenant, period and age
 -- arguments: of_table, of_tenant, in_zone, by_grain, from_day, to_day, at_ages
 -- caveat: at_ages lists days after the end of the period; [0] is the end itself.
--- caveat: A figure that depends on the past is wrong if an hour of the past is missing, so one such hour makes every later period unverified.
+-- caveat: A figure that depends on the past is wrong if any earlier hour is missing, so one missing hour makes every later period unverified.
 with
 spine as (
   select

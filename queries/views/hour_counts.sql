@@ -1,9 +1,9 @@
 -- title: Running counts of hours by state
--- description: For each known hour of a table, how many hours up to and including it are in which state, and where coverage begins and ends.
+-- description: For each known hour of a table, how many hours up to and including it are in each state, and where coverage begins and ends.
 -- grain: one row per tenant and hour
 -- arguments: of_table, of_tenant
--- caveat: earlier is the number of hours before the beginning, which continuous coverage does not reach (see beginnings).
--- caveat: Hours between two known hours that were never read are in none of the counts.
+-- caveat: earlier is the number of known hours before continuous coverage begins (see beginnings).
+-- caveat: Hours that were never read are in none of the counts.
 select
   coverage.tenant_id,
   coverage.hour,

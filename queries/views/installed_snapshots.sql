@@ -1,8 +1,8 @@
 -- title: Snapshots of installed passes
--- description: What the hourly metric passes.installed says, one number a platform where its value is an object.
--- grain: one row per snapshot and platform; platform is null where one number stands for all
+-- description: The numbers in the hourly metric passes.installed: one for each platform if its value is an object, otherwise one for all platforms.
+-- grain: one row per snapshot and platform; platform is null if the number is for all platforms
 -- arguments: of_tenant
--- caveat: The metric's name and shape are not documented for this API; where there is none of this name, there is no row.
+-- caveat: The name and shape of this metric are not documented for this API. A source that uses another name has no rows here.
 select
   tenant_id,
   timestamp,

@@ -1,7 +1,7 @@
 -- title: Numbers of metrics
--- description: Each number inside a metric's value by the path that leads to it, members of lists with their position from 0.
--- grain: one row per number of a row of metrics; path is null where the value is that number
--- caveat: Texts that look like numbers are not numbers; they stay in `metrics.value`.
+-- description: Each number inside a metric's value, with its path. A member of a list also has its position, counted from 0.
+-- grain: one row per number; path is null if the value itself is the number
+-- caveat: Numbers written as text are not included; they stay in `metrics.value`.
 select
   metrics.tenant_id,
   metrics.month,

@@ -1,8 +1,8 @@
 -- title: Events of wallet passes
--- description: The events that name a pass, each event id once, with the type and the store of its pass.
+-- description: The events that name a pass, each event id once, with the type and the store of their pass.
 -- grain: one row per tenant, event and event id
--- caveat: An id that occurs again is the same event: its earliest row counts. The empty guid is no id: each of its rows counts.
--- caveat: pass_type is the type that the pass carried last, on any of its events; pass_store_id the store it was first created or installed with until then.
+-- caveat: Rows with the same event and id count as one event, the earliest. The all-zero guid is not an id: each of its rows counts.
+-- caveat: pass_type is the last type that any event of the pass gives. pass_store_id is the store of its first created or installed event that names one, up to this event.
 select
   * exclude (pass_type),
   coalesce(device, '(unknown)') as platform,

@@ -1,7 +1,7 @@
 -- title: Changes of state
--- description: When a pass became active or inactive on a platform, and what that made of the pass as a whole.
--- grain: one row per change per pass and platform; an event that changes nothing has none
--- caveat: A removal whose installation was never seen changes nothing; a repeated installation neither.
+-- description: When a pass became active or inactive on a platform, and the effect on the pass as a whole.
+-- grain: one row per change of a pass on a platform; an event that changes nothing has no row
+-- caveat: A removal without a known installation changes nothing, and neither does a repeated installation.
 with
 changes as (
   select

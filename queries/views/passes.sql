@@ -1,7 +1,7 @@
 -- title: Passes
--- description: Every pass ever named by an event, with its wallet status now and the ends of its life.
+-- description: Every pass that any event names, with its current wallet status and when it was created, installed and removed.
 -- grain: one row per tenant and pass
--- caveat: wallet_status is none, apple, google, both, or unknown where the platform of an active pass is not told.
+-- caveat: wallet_status is none, apple, google, both, or unknown if the pass is active and its events name neither platform.
 with
 named as (
   select

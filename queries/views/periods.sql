@@ -1,10 +1,10 @@
 -- title: Periods and their coverage
--- description: The hours, days, weeks or months that the lake covers, in a zone, each with how far it is proven.
+-- description: The hours, days, weeks or months that the lake covers, in a time zone, each with its coverage.
 -- grain: one row per tenant and period
 -- arguments: of_table, of_tenant, in_zone, by_grain, from_day, to_day
--- caveat: period is wall-clock time: in the night a clock is set back, two hours have one name and are one period of grain hour.
--- caveat: is_cut marks a period of which the range holds only a part.
--- caveat: In zones half an hour off, an hour of coverage belongs to the period in which it begins.
+-- caveat: period is local time: in the night when clocks go back, two hours have the same name and form one period of grain hour.
+-- caveat: is_cut is true if the range contains only a part of the period.
+-- caveat: If the zone's offset is not a whole number of hours, an hour of coverage belongs to the period in which it begins.
 with
 known as (
   select

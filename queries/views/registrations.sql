@@ -1,8 +1,8 @@
--- title: Installations and removals with the state they lead to
--- description: The life of each unit (a pass on a platform) in the order of time; ties by event id, whatever the order of arrival.
+-- title: Installations and removals with the resulting state
+-- description: The installations and removals of each unit (a pass on a platform) in the order of time, with its state before and after. Events at the same time are ordered by id.
 -- grain: one row per installation or removal event
--- caveat: A number of active registrations decides where an event tells one: 0 is inactive, more is active. Otherwise the event does.
--- caveat: Before its first event a unit counts as inactive: what happened before the first loaded day is unseen.
+-- caveat: If an event has a number of active registrations, that number decides the state: 0 is inactive, more is active. Otherwise an installation makes the unit active and a removal makes it inactive.
+-- caveat: A unit counts as inactive before its first event: what happened before the first loaded day is not known.
 with
 told as (
   select
