@@ -68,10 +68,11 @@ export class AuthError extends InsightsError {
 
 /**
  * spent: all retries failed. refused: the engine rejected the query itself, and its error names a part of it. unusable: any other
- * answer that is a failure. unexpected: the answer cannot be read. certificate: the source's certificate cannot be verified. timeout:
+ * answer that is a failure. unexpected: the answer cannot be read. certificate: the source's certificate cannot be
+ * verified. edge: something between this machine and the source answered in its place. timeout:
  * even the smallest query got no answer in time.
  */
-export type SourceFailure = 'spent' | 'timeout' | 'refused' | 'unusable' | 'unexpected' | 'certificate';
+export type SourceFailure = 'spent' | 'timeout' | 'refused' | 'unusable' | 'unexpected' | 'certificate' | 'edge';
 
 /** The source gave no usable answer: all retries failed, or the answer cannot be read. Stops this table. */
 export class SourceError extends InsightsError {

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Files } from './files.ts';
+import { openNetwork } from './network.ts';
 
 /** Access to the outside world, passed in so that tests control time, randomness, the network and the log. */
 export interface Runtime {
@@ -13,6 +14,8 @@ export interface Runtime {
   /** [0, 1), for the jitter of back-off. */
   random(): number;
   fetch: typeof globalThis.fetch;
+  /** The proxy that a call to this URL goes through. @default none */
+  readonly proxyOf?: (url: string) => string | undefined;
   log: Logger;
   /** The file functions that the data directory is written with. @default the system's */
   readonly files?: Files;
@@ -20,7 +23,8 @@ export interface Runtime {
   readonly onCommit?: () => void | Promise<void>;
 }
 
-export function systemRuntime(log: Logger): Runtime {
+/** `env` names the proxies, if any. */
+export function systemRuntime(log: Logger, env: Readonly<Record<string, string | undefined>> = {}): Runtime {
   return {
     now: () => Date.now(),
     monotonic: () => performance.now(),
@@ -32,7 +36,7 @@ export function systemRuntime(log: Logger): Runtime {
       }
     },
     random: () => Math.random(),
-    fetch: globalThis.fetch,
+    ...openNetwork(env),
     log,
   };
 }

@@ -135,7 +135,7 @@ async function uncounted(
   const outcome = await client.ask(clockQuery(), ['at'], signal);
   const cell = outcome.kind === 'rows' ? outcome.rows[0]?.[0] : undefined;
   const at = typeof cell === 'string' ? parseInstant(cell) : undefined;
-  const where = { tenant: client.tenant, table };
+  const where = { tenant: client.tenant, table, ...client.at };
   if (isTimeout(outcome)) throw timedOut('report its time', where);
   if (at === undefined) {
     throw new SourceError(`The source can neither count the rows of ${table} nor report its time.`, {
@@ -284,7 +284,7 @@ async function readBounds(
   if (at !== undefined && upper !== undefined)
     return { at, lower, upper, firstRow, recentRow, outside: readOutside(cells[5]) };
   const { table } = query;
-  const where = { tenant: client.tenant, table };
+  const where = { tenant: client.tenant, table, ...client.at };
   if (isTimeout(outcome)) throw timedOut(`tell from when to when ${table} has rows`, where);
   throw new SourceError(`The source cannot tell from when to when ${table} has rows.`, {
     hint: 'Run `insights-etl doctor`, and ask the vendor about the limits of the query endpoint.',
@@ -359,6 +359,7 @@ function incomplete(client: Client, query: CellQuery): SourceError {
 function tooMuch(client: Client, query: CellQuery, hasTimedOut: boolean): SourceError {
   if (hasTimedOut)
     return timedOut(`count even a single ${query.unit} of ${query.table}`, {
+      ...client.at,
       tenant: client.tenant,
       table: query.table,
     });

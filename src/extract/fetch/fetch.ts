@@ -368,7 +368,7 @@ class FetchJob {
     const { tenant, table } = this.#landing.batch;
     const [first, last] = [page.windows[0], page.windows.at(-1)];
     const span = first && last ? `${formatInstant(first.from)} to ${formatInstant(last.to)}` : '';
-    const place = { where: { tenant, table }, page: page.id };
+    const place = { where: { tenant, table, ...this.#options.client.at }, page: page.id };
     if (by === 'timeout')
       return new PartError(
         `The source did not deliver even a small part of ${table} from ${span} in time: its calls timed out.`,

@@ -1,4 +1,5 @@
 /** Sends one HTTP call, streams the answer through the envelope scanner, and reports any failure as a Trouble. */
+import { InsightsError } from '../../kernel/errors.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { startCallTimer } from './call-timer.ts';
 import type { CallTimer, CallTimes, TimeLimit } from './call-timer.ts';
@@ -7,6 +8,8 @@ import { scanEnvelope } from './envelope.ts';
 import type { EnvelopeResult } from './envelope.ts';
 import { parseRetryAfter } from './retry.ts';
 import type { Trouble } from './retry.ts';
+import { isHtml, networkReason } from './network-reason.ts';
+import type { SourceAddress } from './network-reason.ts';
 import { meaningOf } from './statuses.ts';
 
 export interface Credential {
@@ -27,6 +30,7 @@ interface CallLimits extends CallTimes {
 
 export interface Call {
   readonly url: string;
+  readonly at: SourceAddress;
   readonly credential: Credential;
   readonly query: string;
   readonly limits: CallLimits;
@@ -65,7 +69,8 @@ export async function sendOnce(call: Call): Promise<CallOutcome> {
   } catch (error) {
     timer.throwIfStopped();
     if (error instanceof SinkError) throw error.cause;
-    return failed(timer.reached ? TIME_LIMIT_TROUBLE[timer.reached] : troubleOf(error), seen);
+    if (error instanceof InsightsError) throw error;
+    return failed(timer.reached ? TIME_LIMIT_TROUBLE[timer.reached] : troubleOf(error, call.at), seen);
   } finally {
     timer.close();
   }
@@ -114,7 +119,19 @@ async function readRefusal(call: Call, response: Response, signal: AbortSignal):
   const nowMs = Number.isNaN(sentMs) ? call.runtime.now() : sentMs;
   const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), nowMs);
   const text = Buffer.concat(parts).subarray(0, MAX_ERROR_BYTES).toString();
-  return { kind: 'status', status: response.status, retryAfterMs, text: withoutSecret(text, call) };
+  return {
+    kind: 'status',
+    status: response.status,
+    retryAfterMs,
+    text: withoutSecret(text, call),
+    ...(isWebPage(response.headers, text) ? { edge: true } : {}),
+  };
+}
+
+/** The source answers with JSON or text. A web page, or a challenge of Cloudflare, is the answer of something in front of it. */
+function isWebPage(headers: Headers, text: string): boolean {
+  if (headers.has('cf-mitigated')) return true;
+  return /^text\/html\b/i.test(headers.get('content-type') ?? '') || isHtml(text);
 }
 
 async function* chunksOf(response: Response, signal: AbortSignal): AsyncGenerator<Buffer> {
@@ -177,20 +194,33 @@ const TIME_LIMIT_TROUBLE: Readonly<Record<TimeLimit, Trouble>> = {
 /** The codes with which Node rejects a certificate. */
 const CERTIFICATE_CODE = /CERT|^UNABLE_TO_(?:VERIFY|GET_ISSUER)|^HOSTNAME_MISMATCH$/;
 
-function troubleOf(error: unknown): Trouble {
+function troubleOf(error: unknown, at: SourceAddress): Trouble {
   if (error instanceof EnvelopeError) {
     if (error.fault === 'unexpected') return { kind: 'unexpected', reason: error.message, hint: error.hint };
     return { kind: 'broken', reason: error.message };
   }
-  // fetch reports every network failure as a TypeError whose cause has a code. Its messages may quote a header, so only
+  // fetch reports every network failure as a TypeError whose causes have a code. Their messages may quote a header, so only
   // codes are passed on. A failure without a code is a mistake in the request itself.
-  const code = codeOf(error) ?? codeOf(error instanceof Error ? error.cause : undefined);
+  const code = codeOf(error);
   if (code === 'UND_ERR_HEADERS_TIMEOUT') return { kind: 'timeout' };
-  if (code !== undefined) return { kind: CERTIFICATE_CODE.test(code) ? 'certificate' : 'broken', reason: code };
+  if (code !== undefined && CERTIFICATE_CODE.test(code)) return { kind: 'certificate', reason: code };
+  if (code !== undefined) return { kind: 'broken', reason: networkReason(code, at, proxyStatusOf(error)) };
   if (error instanceof TypeError && error.message === 'terminated') return { kind: 'broken', reason: 'terminated' };
   return { kind: 'unexpected', reason: 'the request could not be sent' };
 }
 
+function causesOf(error: unknown): Error[] {
+  return error instanceof Error ? [error, ...causesOf(error.cause)] : [];
+}
+
 function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  return causesOf(error)
+    .map((cause) => ('code' in cause ? cause.code : undefined))
+    .find((code) => typeof code === 'string');
+}
+
+/** The status with which the proxy refused to open a connection. undici only has it in its message. */
+function proxyStatusOf(error: unknown): number | undefined {
+  const [status] = causesOf(error).flatMap(({ message }) => /^Proxy response \((\d{3})\)/.exec(message)?.[1] ?? []);
+  return status === undefined ? undefined : Number(status);
 }

@@ -12,9 +12,10 @@ import type { Deadline } from './deadline.ts';
 import type { EnvelopeResult } from './envelope.ts';
 import { isJsonObject, parseJson } from '../../kernel/json.ts';
 import type { Limiter } from './limiter.ts';
+import type { SourceAddress } from './network-reason.ts';
 import { describe, refusal } from './refusal.ts';
+import type { Place } from './refusal.ts';
 import { decide } from './retry.ts';
-import type { Trouble } from './retry.ts';
 
 export interface ClientSettings {
   /** Milliseconds to wait for the head of a response. */
@@ -79,6 +80,7 @@ export interface ClientOptions {
 
 export interface Client {
   readonly tenant: string;
+  readonly at: SourceAddress;
   readonly stats: Readonly<ClientStats>;
   /** Calls left in the budget, without those that are reserved. */
   readonly callsLeft: number;
@@ -104,6 +106,9 @@ const MAX_SMALL_BYTES = 64 * 1024 * 1024;
 export function createClient(options: ClientOptions): Client {
   const { tenant, limiter, settings, runtime, budget } = options;
   const url = `${options.baseUrl}/api/${encodeURIComponent(tenant)}/insights/query`;
+  const proxy = runtime.proxyOf?.(url);
+  const at: SourceAddress = { address: new URL(url).origin, ...(proxy === undefined ? {} : { proxy }) };
+  const place: Place = { tenant, attempts: 1, at };
   const stats: ClientStats = { calls: 0, retries: 0, waitedMs: 0, bytes: 0 };
   let credential: Promise<Credential> | undefined;
 
@@ -160,7 +165,7 @@ export function createClient(options: ClientOptions): Client {
         maxBodyBytes: Math.min(job.maxBodyBytes, settings.maxBodyBytes),
       };
       const { sink, outcome } = await attemptInto(job, (sink) =>
-        sendOnce({ url, credential: key, query: job.query, limits, sink, runtime, signal, onHead: release }),
+        sendOnce({ url, at, credential: key, query: job.query, limits, sink, runtime, signal, onHead: release }),
       ).finally(release);
       stats.bytes += outcome.bytes;
       if (outcome.kind === 'answer') {
@@ -169,7 +174,7 @@ export function createClient(options: ClientOptions): Client {
         if (missing.length === 0) return { kind: 'rows', sink, ...answer };
         // There is no way to know which cell belongs to which column.
         await sink.discard();
-        throw unreadable(`its columns lack ${missing.join(', ')}`, tenant);
+        throw unreadable(`its columns lack ${missing.join(', ')}`, place);
       }
       await sink.discard();
       const { trouble, rowsSeen, bytes: bytesSeen } = outcome;
@@ -195,7 +200,7 @@ export function createClient(options: ClientOptions): Client {
           );
         return { kind: 'too-large', by: decision.by, rowsSeen, bytesSeen };
       }
-      if (decision.next !== 'retry') throw refusal(decision, trouble, { tenant, attempts: attempt });
+      if (decision.next !== 'retry') throw refusal(decision, trouble, { ...place, attempts: attempt });
       logRetry(attempt, decision.afterMs, describe(trouble));
       if (decision.throttled) {
         // The limiter delays all calls of the tenant, including the retry of this one.
@@ -219,6 +224,7 @@ export function createClient(options: ClientOptions): Client {
 
   return {
     tenant,
+    at,
     stats,
     get callsLeft() {
       return budget?.left ?? Infinity;
@@ -230,7 +236,7 @@ export function createClient(options: ClientOptions): Client {
       const outcome = await stoppable(signal, execute(job));
       if (outcome.kind !== 'rows') return outcome;
       const lines = outcome.sink.lines();
-      const rows = lines.map((line) => cellsOf(parseJson(line), columns, outcome.columns, tenant));
+      const rows = lines.map((line) => cellsOf(parseJson(line), columns, outcome.columns, place));
       return {
         kind: 'rows',
         rows,
@@ -280,19 +286,18 @@ function cellsOf(
   row: unknown,
   columns: readonly string[],
   named: readonly string[] | undefined,
-  tenant: string,
+  place: Place,
 ): readonly unknown[] {
   if (isJsonObject(row)) return columns.map((column) => row[column]);
   const order = named ?? columns;
   if (!Array.isArray(row) || row.length !== order.length)
-    throw unreadable(`a row does not have exactly ${order.length} cells`, tenant);
+    throw unreadable(`a row does not have exactly ${order.length} cells`, place);
   const cells: readonly unknown[] = row;
   return named ? columns.map((column) => cells[named.indexOf(column)]) : cells;
 }
 
-function unreadable(reason: string, tenant: string): InsightsError {
-  const trouble: Trouble = { kind: 'unexpected', reason };
-  return refusal({ next: 'stop-table', why: 'unexpected' }, trouble, { tenant, attempts: 1 });
+function unreadable(reason: string, place: Place): InsightsError {
+  return refusal({ next: 'stop-table', why: 'unexpected' }, { kind: 'unexpected', reason }, place);
 }
 
 class MemorySink implements Sink {

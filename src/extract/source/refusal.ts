@@ -2,11 +2,14 @@
 import { AuthError, SourceError } from '../../kernel/errors.ts';
 import type { InsightsError } from '../../kernel/errors.ts';
 import { isJsonObject, parseJson } from '../../kernel/json.ts';
+import { isHtml } from './network-reason.ts';
+import type { SourceAddress } from './network-reason.ts';
 import type { Decision, Trouble } from './retry.ts';
 
 export interface Place {
   readonly tenant: string;
   readonly attempts: number;
+  readonly at: SourceAddress;
 }
 
 const LONGEST_DETAIL = 200;
@@ -15,6 +18,7 @@ const LONGEST_DETAIL = 200;
 export function refusal(decision: Decision & { readonly why: string }, trouble: Trouble, place: Place): InsightsError {
   const where = {
     tenant: place.tenant,
+    ...place.at,
     ...(trouble.kind === 'status' ? { status: trouble.status } : {}),
   };
   switch (decision.why) {
@@ -24,10 +28,7 @@ export function refusal(decision: Decision & { readonly why: string }, trouble: 
         where,
       });
     case 'scope':
-      return new AuthError(`The key of tenant "${place.tenant}" lacks a scope (403).`, {
-        hint: 'Give the key the scope for reading insights, named Insights.Read or Insights:Read.',
-        where,
-      });
+      return forbidden(trouble, place.tenant, where);
     case 'tenant':
       return new AuthError(`The source does not know tenant "${place.tenant}" (404).`, {
         hint: 'Check the tenant id and the base URL.',
@@ -38,6 +39,12 @@ export function refusal(decision: Decision & { readonly why: string }, trouble: 
         hint: 'Run again later; downloaded pages are kept. If the error persists, ask the vendor about the state of the service.',
         where,
         reason: 'spent',
+      });
+    case 'edge':
+      return new SourceError(`A web page came instead of an answer of the Insights API: ${describe(trouble)}.`, {
+        hint: 'A firewall, a proxy or another server sent it, so it says nothing about the key or the tenant. Check the base URL and the proxy, then ask whoever runs the network, or the vendor, to let this machine through.',
+        where,
+        reason: 'edge',
       });
     case 'certificate':
       return new SourceError(`The certificate of the source cannot be verified: ${describe(trouble)}.`, {
@@ -68,8 +75,25 @@ export function refusal(decision: Decision & { readonly why: string }, trouble: 
   }
 }
 
+/** A 403: the answer says why, if it says anything. */
+function forbidden(trouble: Trouble, tenant: string, where: Readonly<Record<string, string | number>>): AuthError {
+  const said = trouble.kind === 'status' ? trouble.text : '';
+  const [ofOther, ofScope] = [OTHER_TENANT.test(said), /\bscopes?\b|Insights[.:]Read/i.test(said)];
+  const scope = 'Give the key the scope for reading insights, named Insights.Read or Insights:Read.';
+  const own = `Use the key of tenant "${tenant}", or correct the tenant id.`;
+  if (ofOther) return new AuthError(`The key does not belong to tenant "${tenant}" (403).`, { hint: own, where });
+  if (ofScope) return new AuthError(`The key of tenant "${tenant}" lacks a scope (403).`, { hint: scope, where });
+  return new AuthError(`The key of tenant "${tenant}" lacks a scope, or belongs to another tenant (403).`, {
+    hint: `${scope} Otherwise use the key of this tenant.`,
+    where,
+  });
+}
+
+const OTHER_TENANT =
+  /\b(?:another|other|different|wrong) tenant|\btenant\b.{0,40}\b(?:mismatch|does not match)|\bnot (?:belong|valid|authori[sz]ed|allowed|permitted)\b.{0,20}\b(?:to|for) (?:this |the )?tenant/i;
+
 /** The error for a query that cannot be made smaller and still timed out. `what`: the query, as in `did not ${what} in time`. */
-export function timedOut(what: string, where: { readonly tenant: string; readonly table: string }): SourceError {
+export function timedOut(what: string, where: Readonly<Record<string, string>>): SourceError {
   return new SourceError(`The source did not ${what} in time: its calls timed out.`, { ...TIMEOUT_ADVICE, where });
 }
 
@@ -111,7 +135,7 @@ function detailOf(text: string): string {
     if (engine !== undefined) return shorten(engine);
     return `JSON with the keys ${shorten(Object.keys(value).join(', '))}`;
   }
-  if (/^\s*(?:<!doctype|<html)/i.test(text)) return 'an HTML page';
+  if (isHtml(text)) return 'an HTML page';
   return text.trim() === '' ? '' : 'text that is not JSON';
 }
 

@@ -11,6 +11,8 @@ export type Trouble =
       readonly status: number;
       readonly retryAfterMs: number | undefined;
       readonly text: string;
+      /** The answer is a web page: it comes from a firewall, a proxy or another server, not from the source. */
+      readonly edge?: boolean;
     }
   /** The engine reported a failure inside a successful answer. */
   | { readonly kind: 'engine'; readonly text: string }
@@ -47,7 +49,10 @@ export type Decision =
       /** All calls of the tenant wait. */ readonly throttled: boolean;
     }
   | { readonly next: 'split'; readonly by: 'rows' | 'bytes' | 'timeout' }
-  | { readonly next: 'stop-table'; readonly why: 'spent' | 'refused' | 'unusable' | 'unexpected' | 'certificate' }
+  | {
+      readonly next: 'stop-table';
+      readonly why: 'spent' | 'refused' | 'unusable' | 'unexpected' | 'certificate' | 'edge';
+    }
   | { readonly next: 'stop-tenant'; readonly why: 'key' | 'scope' | 'tenant' };
 
 const TOO_LARGE = /E_QUERY_RESULT_SET_TOO_LARGE|80DA0003|-2133196797|E_RUNAWAY_QUERY|80DA0001/i;
@@ -89,13 +94,14 @@ export function decide(trouble: Trouble, state: RetryState): Decision {
 }
 
 function byStatus(trouble: Trouble & { kind: 'status' }, state: RetryState): Decision {
-  const { status, text, retryAfterMs } = trouble;
+  const { status, text, retryAfterMs, edge } = trouble;
   const meaning = meaningOf(status);
   switch (meaning) {
     case 'key':
     case 'scope':
     case 'tenant':
-      return { next: 'stop-tenant', why: meaning };
+      // Only the source itself can say anything about the key and the tenant.
+      return edge === true ? { next: 'stop-table', why: 'edge' } : { next: 'stop-tenant', why: meaning };
     case 'oversized':
       return { next: 'split', by: 'bytes' };
     case 'timeout':
@@ -109,7 +115,8 @@ function byStatus(trouble: Trouble & { kind: 'status' }, state: RetryState): Dec
   }
   const decision = byText(text, state);
   if (decision) return decision;
-  return meaning === 'retry' ? retry(state, retryAfterMs ?? 0) : UNUSABLE;
+  if (meaning === 'retry') return retry(state, retryAfterMs ?? 0);
+  return edge === true ? { next: 'stop-table', why: 'edge' } : UNUSABLE;
 }
 
 const UNUSABLE: Decision = { next: 'stop-table', why: 'unusable' };

@@ -220,7 +220,7 @@ describe('a failed call is retried', () => {
     const { client, server } = await bench([]);
     await server.close();
     const error = await failure(client.ask('q', columns));
-    expect(error.message).toMatch(/in 4 calls: ECONNREFUSED/);
+    expect(error.message).toMatch(/in 4 calls: http:\/\/127\.0\.0\.1:\d+ refused the connection \(ECONNREFUSED\)\.$/);
   });
 });
 
@@ -266,6 +266,36 @@ describe('an error says what happened, where, and what to do next', () => {
     expect(error.message).toMatch(message);
     expect(error.where).toMatchObject({ tenant: 'demo', status });
     expect(server.calls).toHaveLength(1);
+  });
+
+  test.each<[string, Reply, RegExp]>([
+    ['another tenant', json({ detail: 'Forbidden: the credential belongs to another tenant.' }, 403), /not belong to tenant "demo"/],
+    ['another tenant', json({ title: 'Forbidden', detail: 'The key is not valid for this tenant.' }, 403), /not belong to tenant/],
+    ['a scope', json({ detail: 'The credential lacks the scope Insights.Read.' }, 403), /"demo" lacks a scope \(403\)/],
+    ['nothing', raw('', 403), /lacks a scope, or belongs to another tenant/],
+  ])('a 403 that names %s', async (_, reply, message) => {
+    const { client } = await bench([reply]);
+    expect(await failure(client.ask('q', columns))).toMatchObject({ failure: 'auth', message: expect.stringMatching(message) });
+  }); // prettier-ignore
+
+  test.each<[number, Reply, RegExp]>([
+    [403, raw('<!DOCTYPE html><title>Access denied</title>', 403), /status 403, an HTML page/],
+    [403, json({ error: 'challenge' }, 403, { 'cf-mitigated': 'challenge' }), /status 403/],
+    [404, raw('<html>Not here</html>', 404), /status 404, an HTML page/],
+    [401, raw('Sign in', 401, { 'content-type': 'text/html; charset=utf-8' }), /status 401/],
+    [405, raw(' <html></html>', 405), /status 405, an HTML page/],
+  ])('a web page with %i says nothing about the key or the tenant', async (_, reply, message) => {
+    const { client, server } = await bench([reply]);
+    const error = await failure(client.ask('q', columns));
+    expect(error).toMatchObject({ failure: 'source', reason: 'edge', message: expect.stringMatching(message) });
+    expect(error.message).toMatch(/^A web page came/);
+    expect(error.where).toMatchObject({ tenant: 'demo', address: server.baseUrl });
+    expect(server.calls).toHaveLength(1);
+  });
+
+  test('a web page with 503 is retried like any other 503', async () => {
+    const { client } = await bench([raw('<html>busy</html>', 503), json({ rows })]);
+    expect(await client.ask('q', columns)).toMatchObject({ kind: 'rows', rows });
   });
 
   test('a missing scope is named in both spellings', async () => {

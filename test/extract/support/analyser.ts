@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { TABLES } from '../../../src/model/tables.ts';
 
 interface List<T> {
@@ -34,7 +35,8 @@ const GLOBAL: string = 'Kusto';
 /** Microsoft's own KQL parser and analyser, loaded with the schema of the three tables. */
 export async function loadAnalyser(): Promise<(query: string) => Analysis> {
   const parts = ['bridge.min.js', 'Kusto.Language.Bridge.min.js'];
-  for (const part of parts) await import(`@kusto/language-service-next/${part}`);
+  const load = createRequire(import.meta.url);
+  for (const part of parts) load(`@kusto/language-service-next/${part}`);
   const { Language: kusto }: { Language: Language } = Reflect.get(globalThis, GLOBAL);
   const tables = Object.values(TABLES).map(({ name, columns }) => {
     const schema = columns.map((column) => `${column.name}: ${column.type}`).join(', ');
