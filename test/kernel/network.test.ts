@@ -149,7 +149,9 @@ describe('a proxy', () => {
       const credential = async () => ({ header: 'X-API-KEY', value: 'k' }) as const;
       const baseUrl = 'https://insights.example';
       const client = createClient({ tenant: 'demo', baseUrl, credential, limiter, settings, runtime });
-      return client.ask('q', []).catch((error: unknown) => error).finally(() => limiter.close());
+      const error: unknown = await client.ask('q', []).catch((failure: unknown) => failure);
+      await limiter.close();
+      return error;
     }; // prettier-ignore
     try {
       const at = `http://127.0.0.1:${portOf(proxy)}`;

@@ -160,7 +160,7 @@ export interface Gathered extends Packed {
 }
 
 /** Failures that a shorter query would meet too. After a timeout it was already sent. */
-const NOT_OF_LENGTH: ReadonlySet<SourceFailure> = new Set(['refused', 'certificate', 'timeout']);
+const NOT_OF_LENGTH: ReadonlySet<SourceFailure> = new Set(['refused', 'certificate', 'timeout', 'edge']);
 
 /** Like `gather`. Older windows must not make a comparison fail that succeeds without them: they are left for the next run. */
 async function gatherAll(client: Client, query: CellQuery, signal: AbortSignal | undefined): Promise<Gathered> {
