@@ -45,7 +45,10 @@ export async function actInSession(
   });
   try {
     const config = configFor(options, needs, io);
-    const runtime = systemRuntime(createLog(screen, options, () => context), io.env);
+    const runtime = systemRuntime(
+      createLog(screen, options, () => context),
+      io.env,
+    );
     // Debug lines would leave no time to read the bars.
     const view = { bars: levelOf(screen, options) !== 'debug', quiet: options.quiet === true };
     shell.exitCode = await body({
