@@ -3,6 +3,7 @@
 -- grain: one row per tenant, period and age
 -- arguments: of_table, of_tenant, in_zone, by_grain, from_day, to_day, at_ages
 -- caveat: at_ages lists days after the end of the period; [0] is the end itself.
+-- caveat: If the first load was a backfill, nothing is known about the rows before it, so every period is unverified until the first run.
 -- caveat: A figure that depends on the past is wrong if any earlier hour is missing, so one missing hour makes every later period unverified.
 with
 spine as (
@@ -41,6 +42,23 @@ counted as (
   asof left join hour_counts(of_table, of_tenant) as counts
     on counts.tenant_id = spine.tenant_id
     and counts.hour < spine.known_until
+),
+
+known as (
+  select
+    *,
+    verified = hours and is_whole as is_proven
+  from (
+    select
+      counted.*,
+      not exists (
+        select 1
+        from history_limits as limits
+        where limits.tenant_id = counted.tenant_id
+          and limits.table_name = of_table
+      ) as is_whole
+    from counted
+  ) as limited
 )
 
 select
@@ -52,13 +70,13 @@ select
   age_days,
   hours,
   -- Rounding never hides a gap: 1 means that every hour is proven.
-  least(round(verified / hours, 3), if(verified = hours, 1, 0.999)) as verified_share,
+  least(round(verified / hours, 3), if(is_proven, 1, 0.999)) as verified_share,
   round(partial / hours, 3) as partial_share,
   round(open / hours, 3) as open_share,
   case
-    when verified = hours then 'verified'
-    when verified + open = hours then 'open'
+    when is_proven then 'verified'
+    when verified + open = hours and is_whole then 'open'
     else 'unverified'
   end as coverage,
   loaded_at
-from counted
+from known

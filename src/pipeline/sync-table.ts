@@ -60,6 +60,7 @@ export async function syncTable(work: TableWork): Promise<void> {
 
 async function loadTable(work: TableWork, view: SourceView): Promise<void> {
   refuseFuture(work, view);
+  await noteLimit(work);
   const resumed = (await resume(work, view)).filter((part) => !isAltered(part));
   const { refused, outcome } =
     view.grade === 'none' ? await loadUncounted(work, view) : await loadUntilEqual(work, view, resumed);
@@ -67,7 +68,27 @@ async function loadTable(work: TableWork, view: SourceView): Promise<void> {
   // Everything that can be loaded is: now the table fails with the first part that cannot.
   const [part] = [...resumed, ...refused];
   if (part) throw part.error;
+  if (!isLimited(work)) await setComparedFrom(work, undefined);
   work.record({ kind: 'done', outcome });
+}
+
+/** Whether a backfill leaves out older rows that the configuration includes. */
+function isLimited({ request: { from }, settings: { start } }: TableWork): boolean {
+  return from !== undefined && (start === undefined || from > start);
+}
+
+/** Remembers that nothing is known about the rows before a backfill into an empty lake. */
+async function noteLimit(work: TableWork): Promise<void> {
+  const { ledger, tenant, table, request } = work;
+  if (!isLimited(work) || (await unprovenFrom(ledger, tenant, table)) !== undefined) return;
+  await setComparedFrom(work, request.from);
+}
+
+async function setComparedFrom({ ledger, tenant, table }: TableWork, from: Instant | undefined): Promise<void> {
+  const { comparedFrom } = await readProfile(ledger, tenant);
+  const text = from === undefined ? undefined : formatInstant(from);
+  if (comparedFrom?.[table] === text) return;
+  await updateProfile(ledger, tenant, { comparedFrom: { ...comparedFrom, [table]: text } });
 }
 
 interface Loaded {
@@ -230,7 +251,9 @@ async function rangeOf({ request, ledger, tenant, table, settings }: TableWork):
   const whole = { ...base, ...(start === undefined ? {} : { lower: start }) };
   if (request.deep === true || request.proveContent === true) return whole;
   const unproven = await unprovenFrom(ledger, tenant, table);
-  if (unproven === undefined) return whole;
+  const { comparedFrom } = await readProfile(ledger, tenant);
+  // After a backfill into an empty lake, the first run loads the rest.
+  if (unproven === undefined || comparedFrom?.[table] !== undefined) return whole;
   const early = start === undefined && retentionDays === undefined ? { early: DEFAULTS_END } : {};
   return { ...whole, ...early, depthDays: settings.depthDays, depthFrom: floorTo(unproven, HOUR) };
 }

@@ -21,6 +21,11 @@ const PROFILE = z.object({
   grades: perTable(z.enum(GRADES)),
   /** What the source had when its rows without a possible time were last quarantined (`OutsideRows.key`), per table. */
   timeless: perTable(z.string()),
+  /**
+   * Start of the first load of a table if that was a backfill: rows before it were never compared. Absent once a run has compared
+   * everything.
+   */
+  comparedFrom: perTable(z.string()),
   /** Bytes received ÷ bytes estimated, per table. */
   wireRatios: perTable(z.number()),
   /** What `doctor` found out; for information only. */

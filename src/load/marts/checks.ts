@@ -14,7 +14,7 @@ import { TABLE_NAMES, TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText, sqlTextOrNull, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles, rowsOf } from '../store/current-files.ts';
-import { COVERAGE_SQL } from '../ledger/coverage.ts';
+import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import { asCount, asOneOf, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -195,6 +195,7 @@ async function createViews(
   }
   await ledger.run(
     `create or replace temp view snapshot as select ${ledger.nowSql()} as published_at;
+     create or replace temp view history_limits as ${HISTORY_LIMITS_SQL};
      create or replace temp table coverage as
        select * replace (${labelSql('tenant_id', 'hour::date::varchar')} as tenant_id) from (${COVERAGE_SQL})
        where ${labelSql('tenant_id', 'hour::date::varchar')} in (select label from check_part);
@@ -218,6 +219,7 @@ function dropSql(definitions: readonly Definition[], rows: number): string {
     ...TABLE_NAMES.map((name) => `drop ${kind} if exists temp.${TABLES[name].lakeName}`),
     'drop view if exists temp.snapshot',
     'drop table if exists temp.coverage',
+    'drop view if exists temp.history_limits',
     'drop table if exists temp.lake_files',
   ].join(';\n');
 }

@@ -8,7 +8,7 @@ import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { rowsOf } from '../store/current-files.ts';
-import { COVERAGE_SQL } from '../ledger/coverage.ts';
+import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
@@ -82,7 +82,13 @@ function dropSql(definitions: readonly Definition[]): string {
     return `drop ${kind} if exists temp.${definition.name}`;
   });
   const tables = Object.values(TABLES).map(({ lakeName }) => `drop view if exists temp.${lakeName}`);
-  return [...made, ...tables, 'drop table if exists temp.coverage', 'drop view if exists temp.snapshot'].join(';\n');
+  return [
+    ...made,
+    ...tables,
+    'drop table if exists temp.coverage',
+    'drop view if exists temp.history_limits',
+    'drop view if exists temp.snapshot',
+  ].join(';\n');
 }
 
 /** A temporary view with the table's name. Reports read few of its columns; a copy would hold a whole day in memory. */
@@ -120,7 +126,8 @@ async function createCoverage(ledger: Ledger, { from, to, tenants, wholeCoverage
      qualify (hour >= ${sqlText(from)}::timestamptz and hour < ${sqlText(to)}::timestamptz)
        or hour in (min(hour) over ends, max(hour) over ends)`;
   await ledger.run(
-    `create or replace temp table coverage as select * from (${COVERAGE_SQL}) where tenant_id in ${tenants}
+    `create or replace temp view history_limits as ${HISTORY_LIMITS_SQL};
+     create or replace temp table coverage as select * from (${COVERAGE_SQL}) where tenant_id in ${tenants}
      ${wholeCoverage === true ? '' : part}`,
   );
 }

@@ -14,7 +14,7 @@ import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { createSql, definitionsDigest, sharedDefinitions } from '../../query/definitions.ts';
 import type { Definition } from '../../query/definitions.ts';
 import { asText } from '../ledger/cells.ts';
-import { COVERAGE_SQL } from '../ledger/coverage.ts';
+import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { currentFiles, movedSql, rowsOf } from '../store/current-files.ts';
 import type { CurrentFile } from '../store/current-files.ts';
@@ -26,7 +26,7 @@ import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
 
 /** Changes with the structure of the catalogue, so that an upgraded program publishes again. */
-export const CATALOGUE_VERSION = '7';
+export const CATALOGUE_VERSION = '8';
 
 /** Names that a tenant's schema cannot have. */
 const RESERVED_SCHEMAS = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
@@ -43,6 +43,12 @@ const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: str
     comment:
       'One row per tenant, table and hour. state: verified (source = lake + duplicates + quarantined), partial, open (hour not over), expired (lost at the source unread), unchecked; grade: checksum, count, none',
     sql: () => COVERAGE_SQL,
+  },
+  {
+    name: 'history_limits',
+    comment:
+      'One row per tenant and table of which only a backfill was loaded: rows before compared_from were never compared, so figures that depend on the past are unverified until a run',
+    sql: () => HISTORY_LIMITS_SQL,
   },
   {
     name: 'runs',

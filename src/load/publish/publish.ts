@@ -15,6 +15,7 @@ import { writeDurably } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
 import { asCount, asText } from '../ledger/cells.ts';
+import { HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import { recordDrift } from './drift.ts';
 import type { Drift } from '../../model/report.ts';
@@ -130,14 +131,15 @@ export async function publish(
 
 /** A digest that changes whenever a reader could see a difference. A run that adds nothing does not change it. */
 async function contentKey(ledger: Ledger): Promise<string> {
-  const { files, hours, quarantine, marts, failures } = await ledger.row(
+  const { files, hours, limits, quarantine, marts, failures } = await ledger.row(
     `select
        (select coalesce(sum(hash(tenant, table_name, period, file, sha256)), 0)::varchar from partitions where superseded_at is null) as files,
        (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, hour, state, grade, source, lake, duplicates, quarantined, verified_at)), 0)::varchar from hours) as hours,
+       (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant_id, table_name)), 0)::varchar from (${HISTORY_LIMITS_SQL})) as limits,
        (select count(*)::varchar || ' ' || coalesce(sum(hash(tenant, table_name, placed_at, page, reason, id)), 0)::varchar from quarantine) as quarantine,
        (select coalesce(sum(hash(mart, file)), 0)::varchar from mart_files where superseded_at is null) as marts,
        (select coalesce(sum(hash(check_name, tenant, day, failures)), 0)::varchar from check_failures) as failures`,
-    { files: asText, hours: asText, quarantine: asText, marts: asText, failures: asText },
+    { files: asText, hours: asText, limits: asText, quarantine: asText, marts: asText, failures: asText },
   );
   const parts = [
     CATALOGUE_VERSION,
@@ -147,6 +149,7 @@ async function contentKey(ledger: Ledger): Promise<string> {
     ledger.dataDir,
     files,
     hours,
+    limits,
     quarantine,
     marts,
     failures,

@@ -94,6 +94,7 @@ const STATEMENTS = [
      select tenant_id, table_name, hour, state, 'checksum' as grade, coalesce(n, 0) as source_rows, coalesce(proven, n, 0) as lake_rows,
        0::bigint as duplicate_rows, 0::bigint as quarantined_rows, null::timestamptz as verified_at
      from hours left join counted using (tenant_id, table_name, hour)`,
+  `create table history_limits (tenant_id varchar, table_name varchar, compared_from timestamptz)`,
   `create table lake_files as
      select tenant_id, table_name, strftime(timestamp, '%Y-%m-%d') as period, min(timestamp) as min_timestamp, max(timestamp) as max_timestamp
      from held group by all`,
