@@ -5,9 +5,6 @@
  */
 import { basename, join } from 'node:path';
 import { TEMPORARY } from '../kernel/files.ts';
-import { hiveName } from './hive.ts';
-import { TABLES } from './tables.ts';
-import type { TableName } from './tables.ts';
 
 export const LEDGER_FILE = 'state.duckdb';
 export const CATALOGUE_FILE = 'insights.duckdb';
@@ -49,16 +46,6 @@ export const OPENINGS = 'openings';
 export const FOLDER_VARIABLE = 'insights_folder';
 /** Selects the rows of `mart_files` that readers see. */
 export const PUBLISHED_MARTS_SQL = `superseded_at is null and mart <> '${OPENINGS}'`;
-
-/** `<table>/tenant_id=<t>/month=<yyyy-mm>`, below the store and below the head; see hive.ts for `<t>`. */
-export function partitionFolder(table: TableName, tenant: string, period: string): string {
-  return join(TABLES[table].lakeName, `tenant_id=${hiveName(tenant)}`, `month=${period.slice(0, 7)}`);
-}
-
-/** Path of a generation, relative to the data directory. */
-export function generationFile(table: TableName, tenant: string, period: string, generation: number): string {
-  return join(STORE_FOLDER, partitionFolder(table, tenant, period), `${period}.${generation}.parquet`);
-}
 
 /** Path of a tenant's record of calls, relative to the data directory. */
 export function callsFile(tenant: string): string {

@@ -1,7 +1,7 @@
 /** Which entry of the inventory a path in a data directory belongs to. */
 import { DATA_DIR, DEMO_FOLDER } from './data-dir.ts';
 import type { DataEntry } from './data-dir.ts';
-import { tenantOfHiveName } from './hive.ts';
+import { tenantOfHiveName } from './partition-path.ts';
 import { periodOf } from './period.ts';
 import type { Period } from './period.ts';
 import { TABLE_NAMES, TABLES } from './tables.ts';

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { format } from 'prettier';
 import { describe, expect, test } from 'vitest';
-import { callsFile, DATA_DIR, generationFile, setAsideName } from '../../src/model/data-dir.ts';
+import { callsFile, DATA_DIR, setAsideName } from '../../src/model/data-dir.ts';
+import { generationFile } from '../../src/model/partition-path.ts';
 import type { DataEntry } from '../../src/model/data-dir.ts';
 import { belongsToLake, knownFile, parseGenerationFile } from '../../src/model/data-path.ts';
 

@@ -20,10 +20,10 @@ import {
   HEAD_FOLDER,
   HEAD_MARTS_FOLDER,
   PUBLISHED_MARTS_SQL,
-  partitionFolder,
   unfinishedPath,
   WORK_FOLDER,
 } from '../../model/data-dir.ts';
+import { partitionFolder } from '../../model/partition-path.ts';
 
 /**
  * Makes the head show the ledger's current generations and touches nothing that already does. The folder of a table that

@@ -1,7 +1,7 @@
 /** The current files of the lake, and the select that reads a table from them. */
 import { join } from 'node:path';
 import { FOLDER_VARIABLE } from '../../model/data-dir.ts';
-import { hiveTenantSql } from '../../model/hive.ts';
+import { hiveTenantSql } from '../../model/partition-path.ts';
 import { promotionKey } from '../../model/promoted.ts';
 import type { Table, TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';

@@ -10,7 +10,7 @@ import { copyArranged } from './arrange.ts';
 import { metadataSql, todaysForm } from './form.ts';
 import type { Form } from './form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { generationFile } from '../../model/data-dir.ts';
+import { generationFile } from '../../model/partition-path.ts';
 import type { Period } from '../../model/period.ts';
 import { columnListSql } from '../ledger/sql.ts';
 

@@ -1,10 +1,14 @@
 /**
- * Names of tenants in folder names, `tenant_id=<name>`. Readers of hive partitions guess the type of each value: pandas, polars,
+ * Paths of partitions, and the names of tenants in them: `tenant_id=<name>`. Readers of hive partitions guess the type of each value: pandas, polars,
  * pyarrow, Spark and DuckDB read `007` as the number 7, polars reads `true` as a boolean and `2026-10-01` as a date, Spark reads
  * `1d` as a number, and DuckDB and ClickHouse read `null` as no value. Rows of another tenant were then in the answer. So such an
  * id gets an underscore in front, which none of them takes for anything but text. No tenant's id begins with an underscore.
  */
+import { join } from 'node:path';
 import { sqlText } from '../kernel/sql.ts';
+import { STORE_FOLDER } from './data-dir.ts';
+import { TABLES } from './tables.ts';
+import type { TableName } from './tables.ts';
 
 const MARK = '_';
 
@@ -33,4 +37,14 @@ export function hiveTenantSql(tenants: Iterable<string>): string {
   const text = `ltrim(tenant_id, ${sqlText(MARK)})`;
   const nullLike = marked.find((tenant) => tenant.toLowerCase() === 'null');
   return `${nullLike === undefined ? text : `coalesce(${text}, ${sqlText(nullLike)})`} as tenant_id`;
+}
+
+/** `<table>/tenant_id=<t>/month=<yyyy-mm>`, below the store and below the head. */
+export function partitionFolder(table: TableName, tenant: string, period: string): string {
+  return join(TABLES[table].lakeName, `tenant_id=${hiveName(tenant)}`, `month=${period.slice(0, 7)}`);
+}
+
+/** Path of a generation, relative to the data directory. */
+export function generationFile(table: TableName, tenant: string, period: string, generation: number): string {
+  return join(STORE_FOLDER, partitionFolder(table, tenant, period), `${period}.${generation}.parquet`);
 }
