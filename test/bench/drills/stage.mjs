@@ -134,11 +134,12 @@ async function bytesBelow(folder) {
 }
 
 /** The first line that says what happened: of the error, or of a problem in the summary, or the last line of the summary. */
-export function messageOf({ out, err }) {
+export function messageOf({ code, out, err }) {
   const errors = err.split('\n').filter(Boolean);
+  const lines = out.split('\n').filter((line) => line.trim() !== '');
+  if (code === 0) return (lines.at(-1) ?? '').trim();
   const plain = errors.find((line) => line.startsWith('error: '));
   if (plain) return plain.slice('error: '.length);
-  const lines = out.split('\n').filter((line) => line.trim() !== '');
   const problem = lines.find((line) => /^(\S+ (Logs|Events|Metrics): |FAIL|damaged: |differs: )|^ {2}FAIL/.test(line));
   if (problem) return problem.trim();
   const events = errors.flatMap((line) => parsed(line));
