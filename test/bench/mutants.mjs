@@ -47,6 +47,8 @@ const MUTANTS = [
   ['openings without the first removal', 'queries/openings.sql', "      min(moment) filter (where kind = 'uninstalled'),\n", '', 'test/load/marts/openings.test.ts', 'many months'],
   ['a gap in the past not seen', 'queries/views/history.sql', "when verified = hours then 'verified'", "when verified > 0 then 'verified'", 'test/query/kpi/cases.test.ts', 'a gap in the past'],
   ['a control character behind a backslash', 'src/extract/source/envelope.ts', "if (byte < BLANK) throw new EnvelopeError('malformed', 'A string contains a control character.');", "if (byte < BLANK && !escaped) throw new EnvelopeError('malformed', 'A string contains a control character.');", 'test/extract/source/envelope.test.ts', 'is rejected'],
+  ['a cap forgotten with the budget', 'src/pipeline/load-batches.ts', 'if (error instanceof BudgetError || error instanceof StoppedError)', 'if (error instanceof StoppedError)', 'test/pipeline/budget.test.ts', 'learns the caps'],
+  ['no series of a table that was never loaded', 'src/operate/metrics.ts', '(configured ?? outcomes.tables).map(', 'outcomes.tables.map(', 'test/operate/metrics.test.ts'],
 ]; // prettier-ignore
 
 /** The first run of these with a test that fails, and the tests that fail in it. */
