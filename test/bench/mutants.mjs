@@ -26,7 +26,7 @@ const MUTANTS = [
   ['rows counted, not proven', 'src/load/ledger/hours.ts', "grade === 'count' ? 'account.n = source.n'", "grade !== 'none' ? 'account.n = source.n'", 'test/load/ledger/hours.test.ts'],
   ['a landed page asked again', 'src/extract/fetch/fetch.ts', 'if (landed) return landedPages([landed]);', 'if (landed && page.id === "") return landedPages([landed]);', 'test/extract/fetch/fetch.test.ts'],
   ['no guard against mass loss', 'src/load/merge/merge.ts', 'if (!isMassLoss(removed, held, guardsOf(ledger.settings, batch.tenant).deletes)) return;', 'return;', 'test/load/merge/merge.test.ts'],
-  ['one rejection weakens a proof', 'src/extract/compare/reconcile.ts', '? 1 : 2;', '? 1 : 1;', 'test/pipeline/proof.test.ts'],
+  ['one rejection weakens a proof', 'src/extract/compare/reconcile.ts', ': [first, again];', ': [first];', 'test/pipeline/proof.test.ts'],
   ['any 400 rejects the query', 'src/extract/source/retry.ts', 'if (!REJECTION.test(text)) return false;', 'if (text !== query) return true;', 'test/pipeline/proof.test.ts test/extract/source/retry.test.ts'],
   ['a weaker comparison replaces a better proof', 'src/load/ledger/hours.ts', "was_grade in (${sqlTexts(betterGrades(grade))}) and is_equal", "was_grade in (null) and is_equal", 'test/load/ledger/hours.test.ts'],
   ['a short page merged without a second count', 'src/extract/fetch/recount.ts', 'if (rows >= expected) continue;', 'if (rows >= 0) continue;', 'test/pipeline/missing-rows.test.ts'],

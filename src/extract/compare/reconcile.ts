@@ -29,7 +29,7 @@ export interface SourceRequest {
   readonly unit: 'hour' | 'minute';
   /** The proof to request first; a weaker one is used where the source rejects it twice. */
   readonly grade: Grade;
-  /** The proof that the last run obtained. One more rejection of a better one confirms what that run met. */
+  /** The proof that the last run obtained. A better one was rejected then, so one more rejection is enough to give it up. */
   readonly lastGrade?: Grade;
   readonly dropKeys?: readonly SourceDrop[];
 }
@@ -62,67 +62,70 @@ export interface SourceView {
 }
 
 /**
- * A proof is given up only after the engine has rejected the same query twice, naming a function of it or quoting it: in this run, or
- * now and in the last run. The same query is the control, since a smaller one would not show that this one cannot be answered. Any
- * other failure is thrown, so that one odd answer of a proxy never weakens a proof.
- *
- * The rows outside of all hours are counted in the same call. The second try does without, as does a proof that was rejected in the
- * last run: an engine that rejects this count gives up no proof.
+ * Asks for the requested proof, and for weaker ones only as far as the source forces it. A proof is given up only after the engine
+ * has rejected the same query twice, naming a function of it or quoting it: in this run, or now and in the last run. The second
+ * query must be the same, because a smaller one would not show that this one cannot be answered. Any other failure is thrown, so
+ * that one odd answer of a proxy never weakens a proof.
  *
  * Throws SourceError when the source cannot count even one cell, and what the client throws.
  */
 export async function readSource(client: Client, request: SourceRequest, signal?: AbortSignal): Promise<SourceView> {
-  const { table, unit, dropKeys } = request;
   const range = 'windows' in request.range ? request.range : onHours(request.range);
-  const query = (proof: Grade, countsOutside: boolean): CellQuery => ({
-    table,
-    unit,
-    range,
-    proof,
-    countsOutside,
-    ...(dropKeys ? { dropKeys } : {}),
-  });
-  const hasOlder = olderOf(range).length > 0;
-  let spent = 0;
-  let uncomputed: Gathered | undefined;
-  const viewOf = ({ at, lower, upper, items, older, outside }: Gathered, grade: Grade): SourceView => {
-    const cells = new Map(items.map((item) => sourceCell(item, UNIT_TICKS[unit], grade)));
-    return {
-      at,
-      lower,
-      upper,
-      covers:
-        'windows' in range
-          ? range.windows
-          : joinWindows([...earlyOf(range, lower), ...older, { from: lower ?? BEGINNING, to: upper }]),
-      unit,
-      grade,
-      cells,
-      calls: spent,
-      outside,
-    };
-  };
+  let calls = 0;
+  // An answer to the whole query in which the engine had not computed the proof. Its counts are valid.
+  let counted: Gathered | undefined;
   for (const grade of GRADES.slice(GRADES.indexOf(request.grade))) {
     if (grade === 'none') break;
-    // The counts of a better answer are valid, though its proof was not computed.
-    if (grade === 'count' && uncomputed) return viewOf(uncomputed, grade);
-    const tries = isWeaker(request.lastGrade ?? request.grade, grade) ? 1 : 2;
-    for (let attempt = 1; attempt <= tries; attempt++) {
-      const countsOutside = !('windows' in range) && tries > 1 && attempt === 1;
-      const gathered = await unlessRejected(() => gatherAll(client, query(grade, countsOutside), signal));
-      spent += gathered?.calls ?? 1;
-      if (gathered?.items.every(PROVEN_BY[grade])) return viewOf(gathered, grade);
-      uncomputed = gathered ?? uncomputed;
+    if (grade === 'count' && counted) return viewOf(request, range, counted, { grade, calls });
+    for (const { query, isPart } of attemptsAt(grade, request, range)) {
+      // The query was accepted, so its length is not the reason why the proof is missing.
+      if (isPart && counted) continue;
+      const gathered = await unlessRejected(() => gatherAll(client, query, signal));
+      calls += gathered?.calls ?? 1;
+      if (gathered?.items.every(PROVEN_BY[grade])) return viewOf(request, range, gathered, { grade, calls });
+      if (!isPart) counted = gathered ?? counted;
     }
-    // Older history must not lower the proof: the engine may have rejected the query for its length.
-    const recent =
-      hasOlder && !uncomputed
-        ? await unlessRejected(() => gather(client, recentOnly(query(grade, false)), signal))
-        : undefined;
-    if (hasOlder && !uncomputed) spent += recent?.calls ?? 1;
-    if (recent?.items.every(PROVEN_BY[grade])) return viewOf(recent, grade);
   }
-  return uncounted(client, request, spent, signal);
+  return uncounted(client, request, calls, signal);
+}
+
+/** A proof that cells can have. */
+type Proof = Exclude<Grade, 'none'>;
+
+interface Attempt {
+  readonly query: CellQuery;
+  /** The query leaves out the older windows of the range. */
+  readonly isPart: boolean;
+}
+
+/** The queries for one proof, in the order in which they are sent until an answer has the proof. */
+function attemptsAt(
+  proof: Proof,
+  { table, unit, dropKeys, grade, lastGrade = grade }: SourceRequest,
+  range: CellQuery['range'],
+): readonly Attempt[] {
+  const query: CellQuery = { table, unit, range, proof, ...(dropKeys ? { dropKeys } : {}) };
+  // The rows outside of all hours are counted in the same call. An engine that rejects this count must not lose the proof for it.
+  const first: Attempt = { query: { ...query, countsOutside: true }, isPart: false };
+  const again: Attempt = { query, isPart: false };
+  const wasRejected = isWeaker(lastGrade, proof);
+  const whole = wasRejected ? [again] : [first, again];
+  // Older history must not lower the proof: the engine may have rejected the query for its length.
+  return olderOf(range).length === 0 ? whole : [...whole, { query: recentOnly(query), isPart: true }];
+}
+
+function viewOf(
+  { unit }: SourceRequest,
+  range: CellQuery['range'],
+  { at, lower, upper, items, older, outside }: Gathered,
+  { grade, calls }: { readonly grade: Proof; readonly calls: number },
+): SourceView {
+  const covers =
+    'windows' in range
+      ? range.windows
+      : joinWindows([...earlyOf(range, lower), ...older, { from: lower ?? BEGINNING, to: upper }]);
+  const cells = new Map(items.map((item) => sourceCell(item, UNIT_TICKS[unit], grade)));
+  return { at, lower, upper, covers, unit, grade, cells, calls, outside };
 }
 
 /** The view when the source rejects counting: only its clock. There are no cells, so nothing can be compared. */
@@ -188,14 +191,14 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
   const bounds = await readBounds(client, { ...query, range: query.range }, signal);
   const whole = { ...bounds, items: [], older: [], calls: 2 };
   if (bounds.firstRow === undefined) {
-    // A count of nothing is a single row, which no cap cuts: an answer that lacks it says nothing about the rows.
+    // A count of no rows is a single row, which no cap cuts off. An answer without it says nothing about the rows.
     if (outcome.kind === 'rows') throw incomplete(client, query);
     return whole;
   }
   const from = floorTo(bounds.firstRow, HOUR);
   const { early } = query.range;
   const first = floorTo(bounds.recentRow ?? bounds.firstRow, HOUR);
-  // What lies between the early rows and the range is no part of it.
+  // Rows between the early rows and the range do not belong to it.
   const recent = early !== undefined && bounds.lower !== undefined && first < bounds.lower ? bounds.lower : first;
   const to = early !== undefined && early < recent ? early : recent;
   const part = { ...query, countsOutside: false };
@@ -285,8 +288,8 @@ async function readBounds(
     return { at, lower, upper, firstRow, recentRow, outside: readOutside(cells[5]) };
   const { table } = query;
   const where = { tenant: client.tenant, table, ...client.at };
-  if (isTimeout(outcome)) throw timedOut(`tell from when to when ${table} has rows`, where);
-  throw new SourceError(`The source cannot tell from when to when ${table} has rows.`, {
+  if (isTimeout(outcome)) throw timedOut(`find the first row of ${table}`, where);
+  throw new SourceError(`The source cannot find the first row of ${table}.`, {
     hint: 'Run `insights-etl doctor`, and ask the vendor about the limits of the query endpoint.',
     where,
   });
@@ -311,7 +314,7 @@ async function unlessRejected<T>(ask: () => Promise<T>): Promise<T | undefined> 
 }
 
 /** Whether a cell holds the proof that was requested: an engine may accept a function without computing it. */
-const PROVEN_BY: Readonly<Record<Exclude<Grade, 'none'>, (item: readonly string[]) => boolean>> = {
+const PROVEN_BY: Readonly<Record<Proof, (item: readonly string[]) => boolean>> = {
   content: hasContent,
   checksum: hasChecksums,
   count: () => true,
@@ -344,7 +347,7 @@ function isNumber(text: string | undefined): boolean {
   return text !== undefined && /^-?\d+$/.test(text);
 }
 
-/** Every answer to a count ends with a row that has its total and the time; without it, missing hours would look deleted. */
+/** The last row of every answer to a count has the total and the time. Without it the answer may be cut off, and missing hours would look deleted. */
 function incomplete(client: Client, query: CellQuery): SourceError {
   return new SourceError(
     `The source answered a count of ${query.table} without its total: the answer is not complete.`,
