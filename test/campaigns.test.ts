@@ -60,7 +60,11 @@ describe('the tests', () => {
     expect(scripts['test:long']).toBe('vitest run --tags-filter=long');
     expect(scripts['test:all']).toBe('vitest run');
     const commands = readFileSync(join(ROOT, '.ci/run'), 'utf8').split('\n');
-    expect(commands).toEqual(expect.arrayContaining(['npm test', 'npm run test:rest']));
+    expect(commands).toEqual(expect.arrayContaining(['npm test', '.ci/nodes']));
+    // Each part of the campaigns runs under one of the versions of Node.
+    expect(readFileSync(join(ROOT, '.ci/nodes'), 'utf8')).toContain(
+      'npm run test:rest -- --shard="$((index + 1))/${#nodes[@]}"',
+    );
   });
 
   test('get their tag from the helper only', () => {
