@@ -4,7 +4,7 @@ import type { Instant } from '../kernel/instant.ts';
 
 /**
  * verified: the account equals the source · partial: it does not · open: the hour is not over · expired: the
- * source forgot the hour before it was proven · unchecked: loaded, not compared since.
+ * source deleted the hour before it was proven · unchecked: loaded, not compared since.
  */
 export const HOUR_STATES = ['verified', 'partial', 'open', 'expired', 'unchecked'] as const;
 export type HourState = (typeof HOUR_STATES)[number];
@@ -13,13 +13,13 @@ export type HourState = (typeof HOUR_STATES)[number];
 export type HourCounts = Readonly<Record<Exclude<HourState, 'unchecked'>, number>>;
 
 /**
- * How far a comparison reaches, best first. content: each row's content. checksum: the rows' ids. count: the number of rows. none:
- * the source refuses to count, so nothing is proven.
+ * What a comparison proves, best first. content: each row's content. checksum: the rows' ids. count: the number of rows. none:
+ * nothing, because the source refuses to count.
  */
 export const GRADES = ['content', 'checksum', 'count', 'none'] as const;
 export type Grade = (typeof GRADES)[number];
 
-/** The proof that every run asks for first. */
+/** The grade that every run asks for first. */
 export const BEST_GRADE = GRADES[0];
 
 /** True when `grade` proves less than `other`: the grades are listed from the best to the weakest. */
@@ -34,7 +34,8 @@ export function betterGrades(grade: Grade): readonly Grade[] {
 
 /**
  * Why a cell is fetched. new: nothing is loaded. changed: other rows. content: the same ids, other content. unproven: nothing
- * differs, but the content was never compared, an older version left out rows, or the cell is to be fetched again. vanished: the source has no rows.
+ * differs, but the content was never compared, an older version did not load some rows, or a command asked to fetch everything again.
+ * vanished: the source has no rows.
  */
 export type StaleReason = 'new' | 'changed' | 'content' | 'unproven' | 'vanished';
 

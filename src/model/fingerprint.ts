@@ -64,7 +64,7 @@ const LOW_DIGITS = 7;
 /** The MD5 of the empty text. */
 const MD5_OF_EMPTY = 'd41d8cd98f00b204e9800998ecf8427e';
 
-/** KQL expression of the MD5 of a text that may be empty. Some engines give no MD5 for it but the empty text. */
+/** KQL expression of the MD5 of a text that may be empty. For the empty text, some engines return an empty text instead of its MD5. */
 function md5Kql(text: string): string {
   return `iff(isempty(${text}), '${MD5_OF_EMPTY}', hash_md5(${text}))`;
 }

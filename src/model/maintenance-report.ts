@@ -8,7 +8,7 @@ export interface BackupCheck {
   readonly publishedAt: string | undefined;
   readonly files: number;
   readonly bytes: number;
-  /** False: a restore rebuilds the ledger. */
+  /** If false, a restore rebuilds the ledger. */
   readonly withLedger: boolean;
   /** `differs`: it cannot be read, or belongs to another snapshot. */
   readonly problems: readonly {
@@ -22,10 +22,11 @@ export interface PublishReport {
   readonly snapshot: number;
   readonly files: number;
   readonly rows: number;
-  /** Files that the ledger knew and that are not there: the next run fetches what they held. */
+  /** Files that the ledger lists and that do not exist: the next run fetches their rows. */
   readonly missing: number;
 }
 
+/** What `repair` found. */
 export interface RepairReport {
   /** Generations that are current again. */
   readonly files: number;

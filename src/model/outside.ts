@@ -5,12 +5,12 @@
 import { BEGINNING, DAY } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
 
-/** 0002-01-01: a timestamp before it is impossible; all later ones are loaded like others. */
+/** 0002-01-01: an earlier timestamp is impossible. Rows with later ones are loaded, however old they seem. */
 export const FIRST_POSSIBLE: Instant = BEGINNING + 365n * DAY;
 
 /**
- * 2002-01-01: the time of an older row is the default of some program (1600, 1899, 1970, 2001), for no wallet is that old. Such rows can
- * come at any time, so every comparison covers them, however far back it reaches.
+ * 2002-01-01. No wallet is older, so an earlier time is the default of some program (1600, 1899, 1970, 2001). Such rows can come at
+ * any time, so every comparison covers them, however far back it reaches otherwise.
  */
 export const DEFAULTS_END: Instant = 11_688n * DAY;
 

@@ -64,12 +64,12 @@ export interface LandedPage {
 }
 
 /**
- * No smaller row cap is learnt or remembered: no source has one, while a page of two rows that lacks one looks like a cap of one
- * row, which would cost a call for each row.
+ * No smaller row cap is learnt or remembered. No source has one, but a page of two rows of which one is missing would look like a
+ * cap of one row, and then each row would cost a call.
  */
 export const LEAST_ROW_CAP = 10;
 
-/** Why a row is quarantined, in the order in which rows are checked; `stage.ts` explains each. */
+/** Why a row is quarantined, in the order in which rows are checked; `src/transform/stage.ts` explains each. */
 export const REASONS = [
   'malformed',
   'wrong_width',

@@ -1,8 +1,8 @@
 /**
  * Paths of partitions, and the names of tenants in them: `tenant_id=<name>`. Readers of hive partitions guess the type of each value: pandas, polars,
  * pyarrow, Spark and DuckDB read `007` as the number 7, polars reads `true` as a boolean and `2026-10-01` as a date, Spark reads
- * `1d` as a number, and DuckDB and ClickHouse read `null` as no value. Rows of another tenant were then in the answer. So such an
- * id gets an underscore in front, which none of them takes for anything but text. No tenant's id begins with an underscore.
+ * `1d` as a number, and DuckDB and ClickHouse read `null` as no value. A query for one tenant could then return rows of another. So
+ * such an id gets an underscore in front, which makes it text for all of them. No tenant's id begins with an underscore.
  */
 import { join } from 'node:path';
 import { sqlText } from '../kernel/sql.ts';
@@ -12,7 +12,7 @@ import type { TableName } from './tables.ts';
 
 const MARK = '_';
 
-/** Words that begin with a letter and that some reader does not take for text. */
+/** Words that begin with a letter and that some reader takes for something else than text. */
 const WORDS: ReadonlySet<string> = new Set(
   'null none nil na nan true false t f y n yes no on off inf infinity epoch now today tomorrow yesterday'.split(' '),
 );

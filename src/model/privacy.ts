@@ -3,7 +3,9 @@ import { globRegExp } from '../kernel/glob.ts';
 import { createHash } from 'node:crypto';
 import { parseJsonPath } from '../kernel/json-path.ts';
 import type { PathSegment } from '../kernel/json-path.ts';
+import { commonType } from './type-spelling.ts';
 
+/** In the order in which they are applied: what is dropped need not be hashed, and what is hashed is not masked. */
 export const PRIVACY_ACTIONS = ['drop', 'hash', 'mask'] as const;
 export type PrivacyAction = (typeof PRIVACY_ACTIONS)[number];
 
@@ -34,9 +36,9 @@ export function privacyKey(rules: readonly PrivacyRule[]): string | undefined {
 
 /** True for a path that a rule covers: the rule names the path itself, or an object or list that contains it. */
 export function isCovered(rules: readonly PrivacyRule[], type: string, path: readonly PathSegment[]): boolean {
-  const normalized = normalizedType(type);
+  const common = commonType(type);
   return rules.some(({ types, paths }) => {
-    if (types !== undefined && !types.some((glob) => globRegExp(normalizedType(glob)).test(normalized))) return false;
+    if (types !== undefined && !types.some((glob) => globRegExp(commonType(glob)).test(common))) return false;
     return paths.some((text) => {
       const ruled = parseJsonPath(text) ?? [];
       return (
@@ -50,10 +52,6 @@ function covers(rule: PathSegment, segment: PathSegment | undefined): boolean {
   // Only a star covers the members of a list.
   if (segment?.isPattern === true) return rule.isPattern && /^\*+$/.test(rule.text);
   return rule.isPattern ? globRegExp(rule.text).test(segment?.text ?? '') : rule.text === segment?.text;
-}
-
-function normalizedType(type: string): string {
-  return type.toLowerCase().replaceAll('.', ':');
 }
 
 /** The two padded keys of HMAC-SHA-256 (RFC 2104), as hex: hash(outer ‖ hash(inner ‖ text)). */

@@ -4,7 +4,7 @@ import { offsetMs } from '../kernel/zone.ts';
 export interface QuietSpan {
   /** Days of the week on which the span begins; 0 = Sunday. */
   readonly days: readonly number[];
-  /** Minutes of the day. If `to` is not after `from`, it is on the next day. */
+  /** Minutes of the day. If `to` is not after `from`, the span ends on the next day. */
   readonly from: number;
   readonly to: number;
 }

@@ -111,7 +111,7 @@ export interface Drift {
   readonly change: (typeof DRIFT_CHANGES)[number];
   /** The kind of JSON value at the path. */
   readonly kind: string;
-  /** First row with the new thing, or last row with the one that stopped; ISO 8601. */
+  /** The first row with what is new, or the last row with what stopped; ISO 8601. */
   readonly at: string;
 }
 
@@ -156,7 +156,7 @@ export interface TableDeadline extends At {
 }
 
 export interface TableProof extends At {
-  /** When the verified hour was compared that was not compared for the longest time, ISO 8601. */
+  /** When the verified hour with the oldest comparison was compared, ISO 8601. */
   readonly oldest: string;
 }
 
@@ -169,7 +169,10 @@ export interface TablePlan extends At {
   readonly bytes: number;
   /** Pages to fetch. */
   readonly pages: number;
-  /** Calls that the run would send after planning: one for each page, one for rows without a possible time that are to be quarantined, and one more comparison if the source changes in the meantime. */
+  /**
+   * Calls that the run would send after planning: one for each page, one if rows without a possible time are to be quarantined, and
+   * one more comparison if the source changes in the meantime.
+   */
   readonly calls: number;
   /** Minutes that the calls take at the configured rate; 0 without a limit. */
   readonly minutes: number;
@@ -223,9 +226,9 @@ export interface TableStatus extends At {
   readonly quarantined: number;
   /** Files that were written under other rules than today's: `rebuild` rewrites them. */
   readonly outdatedFiles: number;
-  /** When the source deletes the oldest hour that is not verified or was never compared, ISO 8601. The past: it has begun. */
+  /** When the source deletes the oldest hour that is not verified or was never compared, ISO 8601. A time in the past means that it has begun. */
   readonly nextExpiry: string | undefined;
-  /** When the verified hour was compared that was not compared for the longest time, ISO 8601. */
+  /** When the verified hour with the oldest comparison was compared, ISO 8601. */
   readonly oldestProof: string | undefined;
 }
 
@@ -346,7 +349,7 @@ export interface QuarantineCount {
   readonly day: string;
   readonly reason: string;
   readonly rows: number;
-  /** Rows of these whose text was dropped. */
+  /** How many of these rows have no text, because it was dropped. */
   readonly dropped: number;
 }
 
@@ -383,5 +386,3 @@ export interface DropCount {
   /** Entries that were removed because the hour of their row is not known. */
   readonly removed: number;
 }
-
-/** What `repair` found. */

@@ -1,6 +1,6 @@
 /**
- * The three tables of the source: the only definition of their columns, types, id and retention. KQL projections, staging SQL,
- * the lake's schema and the docs derive from it.
+ * The three tables of the source: the only definition of their columns, types, id and retention. KQL projections, staging SQL
+ * and the lake's schema derive from it.
  * Source: the Insights API guide (docs.thewalletcrew.io/develop/guides/insights-api).
  */
 import { DEFAULT_PROMOTED } from './promoted.ts';

@@ -15,7 +15,7 @@ import type { Severity, SqlFile } from './sql-file.ts';
 
 export interface Definition {
   readonly name: string;
-  /** Of a macro; undefined for a view. */
+  /** The arguments of a macro; undefined for a view. */
   readonly arguments: string | undefined;
   /** Title, description and grain from its header, in one text. */
   readonly comment: string;
@@ -24,7 +24,7 @@ export interface Definition {
   readonly uses: readonly string[];
 }
 
-/** All of them, each after those that it uses. */
+/** All shared definitions, each after those that it uses. */
 export async function sharedDefinitions(): Promise<readonly Definition[]> {
   const files = await sqlFiles('views');
   const names = files.map(({ name }) => name);
@@ -96,7 +96,7 @@ function parseDependencies(report: string, text: string): Mart['dependsOn'] {
   });
 }
 
-/** Makes the statements that compute an opening, each for one of `parts` parts of the passes. `before`: yyyy-mm-dd. */
+/** Makes the statements that compute the openings before a day (yyyy-mm-dd), each for one of `parts` parts of the passes. */
 export type Opening = (before: string, parts?: number) => readonly string[];
 
 /** `queries/openings.sql`, over the shared definitions: the rows before a day (yyyy-mm-dd) that decide what later rows mean. */
@@ -126,7 +126,7 @@ export function readsFrom(sql: string, name: string): boolean {
   return new RegExp(`\\b(?:from|join)\\s+"?${name}\\b`, 'i').test(sql);
 }
 
-/** The definitions that a statement reads, directly or through others, in their order. */
+/** The definitions that a statement reads, directly or through others, each after those that it uses. */
 export function definitionsIn(sql: string, definitions: readonly Definition[]): readonly Definition[] {
   const named = new Set(definitions.filter(({ name }) => readsFrom(sql, name)).map(({ name }) => name));
   for (const { name, uses } of definitions.toReversed()) if (named.has(name)) for (const used of uses) named.add(used);
@@ -138,7 +138,7 @@ export function definitionsDigest(definitions: readonly Definition[]): string {
   return createHash('sha256').update(JSON.stringify(definitions)).digest('hex').slice(0, 16);
 }
 
-/** The statement that creates it; `create` is for example `create or replace temp`. */
+/** The statement that creates a definition; `create` is for example `create or replace temp`. */
 export function createSql(definition: Definition, create: string): string {
   const name = sqlName(definition.name);
   return definition.arguments === undefined

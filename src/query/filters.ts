@@ -1,6 +1,5 @@
 /**
- * Refuses filter values that the lake has never seen: a typing error would otherwise give an empty or proven-looking result of
- * zeros.
+ * Refuses filter values that no row of the lake has. A typing error would otherwise give an empty result, or zeros that look proven.
  */
 import { didYouMean } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
@@ -19,7 +18,7 @@ interface Filter {
   readonly values: string;
 }
 
-/** Of any tenant if the parameter is null. */
+/** True for rows of any tenant if the parameter is null. */
 const OF_TENANT = 'tenant_id = coalesce($tenant, tenant_id)';
 
 const FILTERS: readonly Filter[] = [

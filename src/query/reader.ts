@@ -19,7 +19,7 @@ export interface ResultColumn {
   readonly name: string;
   /** Numbers are aligned to the right. */
   readonly numeric: boolean;
-  /** True if a text cell is written into JSON unquoted: it holds digits or JSON. */
+  /** True if a text cell is written into JSON without quotes, because it holds digits or JSON. */
   readonly raw: boolean;
   /** As DuckDB spells it, `JSON` included. */
   readonly type: string;
@@ -107,13 +107,13 @@ async function open(
     define = lazyDefinitions(connection, await missingDefinitions(connection));
   } catch (error) {
     close();
-    throw explain(error, signal);
+    throw readerError(error, signal);
   }
   signal?.addEventListener('abort', interrupt, { once: true });
   return {
     query: async (sql, parameters = {}) => {
       await define(sql).catch((error: unknown) => {
-        throw explain(error, signal);
+        throw readerError(error, signal);
       });
       return runSelect(connection, sql, parameters, signal);
     },
@@ -122,7 +122,7 @@ async function open(
         await define(sql);
         await prepareSelect(connection, sql, [StatementType.SELECT]);
       } catch (error) {
-        throw explain(error, signal);
+        throw readerError(error, signal);
       }
     },
     write: async (statement, parameters = {}) => {
@@ -131,7 +131,7 @@ async function open(
         const result = await connection.run(statement, { ...parameters });
         return result.rowsChanged;
       } catch (error) {
-        throw explain(error, signal);
+        throw readerError(error, signal);
       }
     },
     [Symbol.asyncDispose]: async () => close(),
@@ -155,7 +155,7 @@ async function requireReadable(dataDir: string, catalogue: string): Promise<void
   if (await isThere(catalogue)) return onDisk(catalogue, () => access(catalogue, constants.R_OK));
   if (await isThere(join(dataDir, MANIFEST_FILE)))
     throw new ConfigError('The lake in this data directory has no catalogue.', {
-      hint: 'Run `insights-etl publish`: it writes the catalogue from the files, without a call to the source. For a backup, run `insights-etl restore` first.',
+      hint: 'Run `insights-etl publish`. It writes the catalogue from the files, without a call to the source. For a backup, run `insights-etl restore` first.',
       where,
     });
   throw new ConfigError('There is no published lake in this data directory.', {
@@ -195,9 +195,9 @@ async function openReadOnly(
   }
 }
 
-const PUBLISH_HINT = 'Run `insights-etl publish`: it writes the catalogue again, without a call to the source.';
+const PUBLISH_HINT = 'Run `insights-etl publish`. It writes the catalogue again, without a call to the source.';
 
-/** `home`: where the data directory really is. Its views read from there, wherever it was when they were published. */
+/** `home`: the real path of the data directory. The views read from there, wherever it was when they were published. */
 async function prepareConnection(
   connection: DuckDBConnection,
   home: string,
@@ -216,7 +216,7 @@ type Define = (sql: string) => Promise<void>;
 /** Statements that list the catalogue need every definition. */
 const SHOWS_ALL = /\b(show|duckdb_\w+|information_schema|pg_catalog)\b/i;
 
-/** None if the catalogue has this program's definitions; otherwise all of them, to be created here. */
+/** The definitions to create here: none if the catalogue has those of this program, otherwise all. */
 async function missingDefinitions(connection: DuckDBConnection): Promise<readonly Definition[]> {
   const ours = await sharedDefinitions();
   try {
@@ -267,10 +267,10 @@ async function runSelect(
     const result = await prepared.stream();
     return {
       columns: result.columnNames().map((name, index) => describe(name, result.columnType(index))),
-      batches: () => explained(result.yieldRowsJson(), signal),
+      batches: () => checkedBatches(result.yieldRowsJson(), signal),
     };
   } catch (error) {
-    throw explain(error, signal);
+    throw readerError(error, signal);
   }
 }
 
@@ -294,7 +294,8 @@ async function prepareSelect(
   return prepared;
 }
 
-async function* explained<T>(batches: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
+/** Passes the batches on, and translates the errors of the engine. */
+async function* checkedBatches<T>(batches: AsyncIterable<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
   try {
     for await (const batch of batches) {
       // An interrupt between two batches has no effect, because no statement is running.
@@ -302,7 +303,7 @@ async function* explained<T>(batches: AsyncIterable<T>, signal: AbortSignal | un
       yield batch;
     }
   } catch (error) {
-    throw explain(error, signal);
+    throw readerError(error, signal);
   }
 }
 
@@ -322,8 +323,8 @@ function describe(name: string, type: DuckDBType): ResultColumn {
   return { name, numeric, raw, type: type.alias ?? type.toString() };
 }
 
-/** Uses the first line of DuckDB's message. The other lines repeat the statement. */
-function explain(error: unknown, signal: AbortSignal | undefined): unknown {
+/** The error to throw for an error of the engine. Only the first line of DuckDB's message is used: the others repeat the statement. */
+function readerError(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted === true) return signal.reason;
   if (error instanceof InsightsError || !(error instanceof Error)) return error;
   const line = error.message.split('\n')[0] ?? error.message;
@@ -337,7 +338,7 @@ function explain(error: unknown, signal: AbortSignal | undefined): unknown {
   // Catalogues of version 6 and older name their files by absolute path.
   if (/^Permission Error: Cannot access file ".*\.parquet"/.test(line))
     return new DamagedError('The catalogue names files in another folder: the lake was moved or copied.', {
-      hint: 'Run `insights-etl publish` in its new place, once: it writes the catalogue again, without a call to the source.',
+      hint: 'Run `insights-etl publish` once in the new place. It writes the catalogue again, without a call to the source.',
       cause: error,
     });
   if (isDamagedParquet(line)) {

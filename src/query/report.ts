@@ -10,15 +10,15 @@ export interface Report {
   readonly name: string;
   readonly title: string;
   readonly description: string;
-  /** Of the figures, in the names of the columns. */
+  /** How the figures are computed, in the names of the columns. */
   readonly formula: string | undefined;
   readonly grain: string;
   readonly parameters: readonly Parameter[];
-  /** Of the figures, in words. */
+  /** The units of the figures, in words. */
   readonly unit: string | undefined;
   readonly caveats: readonly string[];
   readonly chart: string | undefined;
-  /** Of a check; undefined for a report. */
+  /** The severity of a check; undefined for a report. */
   readonly severity: Severity | undefined;
   readonly sql: string;
 }
@@ -62,7 +62,7 @@ export function reportOf(file: SqlFile): Report {
   };
 }
 
-/** Values for a report's parameters from `name=value` words; the others have their defaults. */
+/** The values of a report's parameters: those given as `name=value`, and the defaults of the others. */
 export function parameterValues(report: Report, words: readonly string[]): Record<string, string | null> {
   const values = Object.fromEntries(report.parameters.map(({ name, fallback }) => [name, fallback]));
   const names = report.parameters.map(({ name }) => name);
@@ -79,7 +79,7 @@ export function parameterValues(report: Report, words: readonly string[]): Recor
         },
       );
     }
-    values[name] = checked(parameter, rest.join('='));
+    values[name] = checkedValue(parameter, rest.join('='));
   }
   refuseEmptyRange(values);
   return values;
@@ -114,7 +114,7 @@ function isZone(text: string): boolean {
   }
 }
 
-function checked({ name, kind, fallback }: Parameter, text: string): string | null {
+function checkedValue({ name, kind, fallback }: Parameter, text: string): string | null {
   if (text === 'null' && fallback === null) return null;
   const words = kind.split('|');
   const { allowed, test } = isKind(kind)

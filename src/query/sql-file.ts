@@ -33,7 +33,7 @@ export interface Parameter {
   readonly description: string;
 }
 
-/** What a row that a check returns means: the data are wrong, or worth a look. */
+/** What it means that a check returns a row: the data are wrong (error) or worth a look (warning). */
 export type Severity = 'error' | 'warning';
 
 export interface SqlFile {
@@ -101,7 +101,7 @@ export function parseSqlFile(name: string, sql: string): SqlFile {
   };
 }
 
-/** The statement with values in place of its parameters; those that are not given have their defaults. */
+/** The statement with values in place of its parameters. Parameters without a given value have their defaults. */
 export function withValues({ statement, parameters }: SqlFile, given: Readonly<Record<string, string>>): string {
   const defaultOf = (name: string): string | undefined => {
     const parameter = parameters().find((candidate) => candidate.name === name);
@@ -114,7 +114,7 @@ export function withValues({ statement, parameters }: SqlFile, given: Readonly<R
   });
 }
 
-/** Of a check; undefined when the header has none. Throws ConfigError for another word. */
+/** The severity of a check; undefined when the header has none. Throws ConfigError for any other word. */
 export function severityOf({ name, entries }: SqlFile): Severity | undefined {
   const [text] = entries('severity');
   if (text === undefined || text === 'error' || text === 'warning') return text;

@@ -6,7 +6,7 @@
 /** Depth that is always allowed: shorter text, or text with fewer brackets, cannot be nested more deeply. */
 const MAX_LEVELS = 5_000;
 
-/** Depth that is allowed for text with more brackets than that. */
+/** Depth that is allowed for text that is longer and has more brackets. */
 const MAX_LEVELS_OF_LONG_TEXT = 64;
 
 /**

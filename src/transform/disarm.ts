@@ -1,8 +1,8 @@
 /**
  * For a landed file with bytes that the line reader refuses (text that is not UTF-8, raw control characters), or with rows that the
  * JSON parser refuses because of half a surrogate pair: makes a copy in which only those lines differ. Unreadable lines are marked,
- * so that they are quarantined as malformed and the other rows load; halves of pairs are replaced. Used only after a reader has
- * refused something; the landed file itself never changes and keeps the text as received.
+ * so that they are quarantined as malformed and the other rows load; halves of pairs are replaced. It is used only after a reader has
+ * refused something. The landed file itself never changes and keeps the text as received.
  */
 import { isUtf8 } from 'node:buffer';
 import { createReadStream, createWriteStream } from 'node:fs';
@@ -44,7 +44,7 @@ export async function disarm(file: string, target: string, cells: RowCells): Pro
   return changed;
 }
 
-/** The line itself if nothing is wrong with it. */
+/** The line as the readers accept it: unchanged if nothing is wrong with it. */
 function readableLine(line: Buffer, cells: RowCells): Buffer | string {
   if (!isUtf8(line) || line.some((byte) => byte < FIRST_PRINTABLE))
     // oxlint-disable-next-line no-control-regex -- the expression looks for control characters

@@ -19,11 +19,6 @@ export function snake(text: string): string {
   );
 }
 
-/** The common form of all spellings of a type: the vendor's documentation writes `Pass:Installed` and `pass.created`. */
-export function sameType(type: string): string {
-  return type.toLowerCase().replaceAll('.', ':');
-}
-
 /** `event_pass_installed` for a type of events. A type without ASCII letters or digits is named by its digest. */
 export function viewName(noun: string, type: string, isTaken: (name: string) => boolean): string {
   const words = snake(type).replace(new RegExp(`^${noun}_(?=.)`), '');
@@ -31,7 +26,7 @@ export function viewName(noun: string, type: string, isTaken: (name: string) => 
 }
 
 /** The steps of a JSON pointer. */
-function pointerSteps(pointer: string): string[] {
+export function pointerSteps(pointer: string): string[] {
   return pointer
     .split('/')
     .slice(1)

@@ -2,6 +2,7 @@
 import { duckdbPath, PATH_WILDCARD } from '../kernel/json-path.ts';
 import type { PathSegment } from '../kernel/json-path.ts';
 import { sqlText } from '../kernel/sql.ts';
+import { pointerSteps } from './names.ts';
 
 const LOOKS = ['e-mail address', 'phone number', 'IP address', 'user agent'] as const;
 type Look = (typeof LOOKS)[number];
@@ -24,14 +25,9 @@ const EXAMINED_LENGTH = 1_000;
 
 /** The path of a JSON pointer as `property_counts` spells it: `[]` stands for the members of a list. */
 export function pointerSegments(pointer: string): PathSegment[] {
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((step) =>
-      step === '[]'
-        ? { text: '*', isPattern: true }
-        : { text: step.replaceAll('~1', '/').replaceAll('~0', '~'), isPattern: false },
-    );
+  return pointerSteps(pointer).map((step) =>
+    step === '[]' ? { text: '*', isPattern: true } : { text: step, isPattern: false },
+  );
 }
 
 /** False for a path with a key that the engine's paths cannot name. */

@@ -1,5 +1,5 @@
 /**
- * Privacy rules as SQL over a JSON column. The changes to a row are a merge patch (RFC 7396) with only the members that change:
+ * Privacy rules as SQL over a JSON column. What changes in a row is a merge patch (RFC 7396) with only the members that change:
  * a row that no rule matches keeps its exact text, and other rows keep the values of all other members.
  *
  * DuckDB has no HMAC, so it is computed as two sha256 over padded keys. The keys are in session variables, never in a statement.
@@ -7,8 +7,9 @@
 import { globDuckDb } from '../kernel/glob.ts';
 import { parseJsonPath, duckdbPath } from '../kernel/json-path.ts';
 import type { PathSegment } from '../kernel/json-path.ts';
-import { HASH_MARK } from '../model/privacy.ts';
+import { HASH_MARK, PRIVACY_ACTIONS } from '../model/privacy.ts';
 import type { PrivacyAction, PrivacyRule } from '../model/privacy.ts';
+import { commonType, commonTypeSql } from '../model/type-spelling.ts';
 import { shallowSql } from './depth.ts';
 import { mendedJsonSql } from './mend.ts';
 import { sqlText } from '../kernel/sql.ts';
@@ -47,9 +48,8 @@ export function privateJsonSql(input: PrivacyInput): string {
 
 function withRulesSql({ rules, json, type, stored }: PrivacyInput): string {
   if (rules.length === 0) return json;
-  const hashes = stepsOf(rules, 'hash');
-  const marked = !stored && hashes.length > 1;
-  const steps = [...stepsOf(rules, 'drop'), ...hashes, ...stepsOf(rules, 'mask')];
+  const steps = PRIVACY_ACTIONS.flatMap((action) => stepsOf(rules, action));
+  const marked = !stored && steps.filter(({ action }) => action === 'hash').length > 1;
   const made = steps.reduce((before, { action, hits }, depth) => {
     const value = `doc${depth}`;
     const patches = hits.map(({ types, path }) =>
@@ -96,8 +96,8 @@ function publicMarkSql(json: string, depth: number): string {
 /** The patch, for rows whose type the rule covers; null for others. */
 function onlyOf(types: readonly string[] | undefined, type: string, patch: string): string {
   if (types === undefined) return patch;
-  const globs = types.map((glob) => `spelt glob ${sqlText(globDuckDb(glob.toLowerCase().replaceAll('.', ':')))}`);
-  return `case when ${bind(`replace(lower(${type}), '.', ':')`, 'spelt', `(${globs.join(' or ')})`)} then ${patch} end`;
+  const globs = types.map((glob) => `spelt glob ${sqlText(globDuckDb(commonType(glob)))}`);
+  return `case when ${bind(commonTypeSql(type), 'spelt', `(${globs.join(' or ')})`)} then ${patch} end`;
 }
 
 function segmentsOf(path: string): readonly PathSegment[] {
@@ -171,11 +171,12 @@ function patchSql(json: string, [segment, ...rest]: readonly PathSegment[], leaf
 
 /** The new value at the end of a path: for an array, of each element; for an object, of its text as a whole. */
 function leafSql(json: string, leaf: Leaf): string {
-  if (leaf.action === 'drop') return `case when ${json} is not null then 'null' end`;
+  const { action } = leaf;
+  if (action === 'drop') return `case when ${json} is not null then 'null' end`;
   const one = (value: string): string => {
-    const made = scalarSql(`json_extract_string(${value}, '$')`, leaf);
+    const made = scalarSql(`json_extract_string(${value}, '$')`, action, leaf);
     // A masked boolean would still show its value by its length, a masked object its structure.
-    return leaf.action === 'mask'
+    return action === 'mask'
       ? `case when json_type(${value}) in ('BOOLEAN', 'OBJECT', 'ARRAY') then '"*"' else ${made} end`
       : made;
   };
@@ -186,10 +187,10 @@ function leafSql(json: string, leaf: Leaf): string {
   end`;
 }
 
-/** The JSON text of the value that replaces a text. */
-function scalarSql(text: string, { action, stored, marked }: Leaf): string {
+/** The JSON text of the value that replaces a text. A value that this program has hashed stays as it is. */
+function scalarSql(text: string, action: 'hash' | 'mask', { stored, marked }: Leaf): string {
   const hashed = `to_json(${marked ? OWN_MARK : sqlText(HASH_MARK)} || ${hmacSql('txt')})::varchar`;
-  // The first character of one or two would reveal nearly everything.
+  // Of a text of one or two characters, the first one would reveal nearly everything.
   const shown = `(length(txt) > 2)::integer`;
   const masked = `to_json(case when regexp_matches(txt, ${EMAIL}) then regexp_replace(txt, ${EMAIL}, '\\1***@\\2') else left(txt, ${shown}) || regexp_replace(txt[${shown} + 1:], '[\\p{L}\\p{N}]', '*', 'g') end)::varchar`;
   const isHashed =

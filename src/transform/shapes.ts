@@ -12,8 +12,8 @@ import { lakeName } from './lake.ts';
 import { sqlText } from '../kernel/sql.ts';
 
 /**
- * Up to this many rows of one type in one file are all parsed. Of more rows, one in k is parsed, chosen by id, and the counts are
- * multiplied. Parsing costs as much as merging, and the file of a large day is rewritten by every run of that day.
+ * Up to this many rows of one type in one file are all parsed. If there are more, one row in k is parsed, chosen by id, and the counts are
+ * multiplied by k. Parsing costs as much as merging, and the file of a large day is rewritten by every run of that day.
  */
 export const PARSED_OF_A_TYPE = 20_000;
 
@@ -74,7 +74,7 @@ export interface ShapesInput {
 
 /**
  * Creates the temporary tables `structures` (rows by file, type and structure, with one row's text), `nodes` (structure, pointer,
- * kind), `doubtful` (paths whose kind needs a look at every value) and `refined` (empty).
+ * kind), `doubtful` (paths whose kind is known only after every value was checked) and `refined` (empty).
  */
 export function shapesSql({ table, column, source, folderLength, sampled }: ShapesInput): string[] {
   return [

@@ -6,13 +6,13 @@
  * 0.3 s, as fast as `json_extract_string` and four times as fast as `read_json` over whole answers. Rows never pass through
  * JavaScript.
  *
- * A row is checked in this order. The first reason that applies is its own, and rows without one are loaded:
+ * Each row is checked in this order. The first reason that applies is recorded, and rows without one are loaded:
  *   malformed       not a JSON array or object
  *   wrong_width     fewer or more cells than requested: its cells must not be loaded into the wrong columns
  *   bad_timestamp   missing, or not an ISO 8601 instant (rows that the source itself finds without one: load/merge/timeless.ts)
  *   outside_window  not in a window of its page: it belongs to the account of an hour that this page does not cover
  *   no_id           empty id; it counts in its hour's account as the empty id, as the source counts it
- *   foreign_tenant  another tenant's id than the pinned one
+ *   foreign_tenant  another tenant id than the pinned one
  */
 import type { LandedPage, REASONS } from '../model/page.ts';
 import type { Table } from '../model/tables.ts';
@@ -55,10 +55,10 @@ interface StageInput {
 
 /**
  * Statements that fill the empty tables of `into`; run them in order on one connection. Rows are inserted by day, type and
- * timestamp, so that a day's rows can be read alone and written without another sort.
+ * timestamp, so that the rows of one day can be read on their own and written without another sort.
  *
- * If the table has privacy rules, the text of a row is not kept: they cannot be applied to text that is not parsed. A row that
- * is checked again keeps its text, which identifies it and is stored already.
+ * If the table has privacy rules, the text of quarantined rows is not kept, because rules cannot be applied to text that was not
+ * parsed. A row that is checked again keeps its text: it is stored already, and it identifies the row.
  */
 export function stageSql({ table, pages, pinned, into, substitutes, lines }: StageInput): string[] {
   // A batch whose windows are empty at the source has no page.
@@ -121,7 +121,7 @@ function pageRow({ page, columns }: LandedPage, place: number, file: string): st
   return `(${place}, ${sqlText(file)}, ${sqlText(page.id)}, ${startsAt}, ${cells}, ${sqlText(JSON.stringify(windows))})`;
 }
 
-/** Rules also cover the keys that the source was asked to remove: it may not have removed them. */
+/** The rules also cover the keys that the source was asked to remove, in case it did not. */
 function privateSql(table: Table): string {
   const type = `"${lakeName(table, table.typeColumn)}"`;
   return privateJsonSql({ rules: table.privacy, json: '"properties"', type, stored: false });

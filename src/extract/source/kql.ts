@@ -18,6 +18,7 @@ import type { SourceDrop } from '../../model/privacy.ts';
 import type { Grade } from '../../model/coverage.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { Table, TableName } from '../../model/tables.ts';
+import { commonType, commonTypeKql } from '../../model/type-spelling.ts';
 
 export type CellUnit = 'hour' | 'minute' | 'second';
 
@@ -246,7 +247,7 @@ function typedDrops(table: TableName, drops: readonly SourceDrop[]): string[] {
   return drops.flatMap(({ types, keys }) => {
     if (types === undefined || keys.length === 0) return [];
     const anyOf = stringLiteral(`^(${types.map(typeRegex).join('|')})$`);
-    const hasType = `replace_string(tolower(${TABLES[table].typeColumn}), '.', ':') matches regex ${anyOf}`;
+    const hasType = `${commonTypeKql(TABLES[table].typeColumn)} matches regex ${anyOf}`;
     return [
       `| extend properties = iff(gettype(properties) == 'dictionary' and ${hasType}, ${removedKql(keys)}, properties)`,
     ];
@@ -258,7 +259,7 @@ function removedKql(keys: readonly string[]): string {
 }
 
 function typeRegex(glob: string): string {
-  return globPattern(glob.toLowerCase().replaceAll('.', ':'));
+  return globPattern(commonType(glob));
 }
 
 /** Estimated size of a row in an answer: about 150 bytes for ids, timestamps and punctuation, plus the long texts. */

@@ -4,7 +4,8 @@
  */
 import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
-import { columnName, sameType, shown, shownPath, viewName } from '../../transform/names.ts';
+import { commonType } from '../../model/type-spelling.ts';
+import { columnName, shown, shownPath, viewName } from '../../transform/names.ts';
 import { columnType, fixedColumns, splitPromoted, typedViewSql } from '../../transform/typed-view.ts';
 import type { TypedColumn } from '../../transform/typed-view.ts';
 import { asList, asTable, asText } from '../ledger/cells.ts';
@@ -120,7 +121,7 @@ async function nameColumns(ledger: Ledger): Promise<void> {
 }
 
 function typeKey(table: TableName, type: string): string {
-  return `${table} ${sameType(type)}`;
+  return `${table} ${commonType(type)}`;
 }
 
 /** The views of each tenant, and under '' those over all tenants; types with the most rows come first. */

@@ -86,7 +86,7 @@ function csvSelect({ sql, columns }: Selection, { excel, verbatim }: CsvSettings
 }
 
 function neutralisedDigits(cell: string, numeric: boolean, excel: boolean): string {
-  // A negative number is not a formula: only its length matters.
+  // A negative number is not a formula, so only its length matters.
   if (numeric)
     return `case when length(ltrim(${cell}::varchar, '-')) > 15 then '''' || ${cell} else ${cell}::varchar end`;
   return neutralisedSql(`${cell}::varchar`, excel);
