@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pino } from 'pino';
-import { CAMPAIGN, LONG } from '../support/campaign.ts';
+import { LONG } from '../support/campaign.ts';
 import type { Due, Planned } from '../../src/schedule/agenda.ts';
 import { runDaemon } from '../../src/schedule/daemon.ts';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -155,7 +155,7 @@ describe('a year of outages, clock steps, restarts and changes of zone', () => {
     }
   });
 
-  it('jitter delays every slot by the share of this installation, and loses none', CAMPAIGN, async () => {
+  it('jitter delays every slot by the share of this installation, and loses none', LONG, async () => {
     const { done } = await live(4, 3 * HOUR, START + 60 * DAY);
     const runs = done.filter(({ table }) => table === 'Events');
     expect(runs.filter(({ after }, index) => index > 0 && after !== runs[index - 1]?.slot)).toEqual([]);

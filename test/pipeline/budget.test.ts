@@ -8,7 +8,7 @@ import { parseQuietSpan, quietUntil, type Quiet } from '../../src/model/quiet.ts
 import { openStage } from '../support/shell.ts';
 import { CONTENT } from './support/content.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 
 const SOURCE = { rows: 1500, days: 3, seed: 6, now: '2026-11-01T00:30:00Z', frozen: true } as const;
 const SMALL_PAGES = { page: { maxRows: 200 } };
@@ -129,7 +129,7 @@ describe('a run with fewer calls than it needs', () => {
     }
   });
 
-  it('a budget of the tenant overrides the general budget', CAMPAIGN, async () => {
+  it('a budget of the tenant overrides the general budget', LONG, async () => {
     world = await openWorld({ ...SOURCE, tenants: ['lyon', 'paris'] });
     const key = (id: string) => ({ id, apiKey: { env: `KEY_${id.toUpperCase()}` } });
     const report = await world.run(
@@ -147,7 +147,7 @@ describe('a run with fewer calls than it needs', () => {
 });
 
 describe('a run with fewer minutes than it needs', () => {
-  it('ends at once when the source demands a wait that would end after them', CAMPAIGN, async () => {
+  it('ends at once when the source demands a wait that would end after them', LONG, async () => {
     world = await openWorld({
       ...SOURCE,
       faults: [{ match: {}, after: 2, times: 1, reply: { kind: 'status', status: 429, retryAfter: 1200 } }],

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { reportOf, openWorld, loadOnce, type LoadedWorlds, type World } from './support/world.ts';
-import { CAMPAIGN, caseOfMany } from '../support/campaign.ts';
+import { CAMPAIGN, LONG, caseOfMany } from '../support/campaign.ts';
 
 const NOW = '2026-11-01T00:00:00Z';
 const SOURCE = { rows: 1000, days: 2, seed: 9, now: NOW, frozen: true };
@@ -91,7 +91,7 @@ describe('content of a row', () => {
     expect(await grades()).toEqual([{ grade: 'content', state: 'verified', found: true }]);
   });
 
-  it('a change in an hour of many pages is fetched by minutes', CAMPAIGN, async () => {
+  it('a change in an hour of many pages is fetched by minutes', LONG, async () => {
     world = await openWorld({ rows: 3000, days: 1, shape: 'even', now: NOW, frozen: true });
     await replaceRow({});
     const page = { maxRows: 40 };

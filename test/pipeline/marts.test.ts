@@ -7,7 +7,7 @@ import { verifySummary } from '../../src/output/summary.ts';
 import { repairLake, verifyLake } from '../../src/pipeline/maintenance/inspect.ts';
 import type { VerifyReport } from '../../src/model/report.ts';
 import { openWorld, type World } from './support/world.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 
 const SOURCE = { rows: 200, days: 1, seed: 4, now: '2026-11-01T12:30:00Z', frozen: true, tenants: ['paris'] } as const;
 /** Without coverage, since the hours are verified again after a repair. */
@@ -47,7 +47,7 @@ it('verify --deep reads every mart file, names the damaged one, and computes it 
   expect((await verified(true)).exitCode).toBe(EXIT.ok);
 });
 
-it('after repair the views work again, though a mart file was lost', CAMPAIGN, async () => {
+it('after repair the views work again, though a mart file was lost', LONG, async () => {
   await rm(join(world.dataDir, await martFile()));
   await expect(world.sql(MART_QUERY)).rejects.toThrow('No files found');
   expect(await repairLake(world.config(), world.runtime)).toMatchObject({ rows: expect.any(Number), leftOut: 0 });

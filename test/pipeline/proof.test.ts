@@ -10,7 +10,7 @@ import { runSummary, statusSummary } from '../../src/output/summary.ts';
 import { runPipeline } from '../../src/pipeline/run.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
-import { CAMPAIGN, caseOfMany } from '../support/campaign.ts';
+import { CAMPAIGN, LONG, caseOfMany } from '../support/campaign.ts';
 import { SOURCE, addEvent, orderFaults } from './support/faulty.ts';
 import { loadOnce, openWorld, reportOf, type LoadedWorlds, type World } from './support/world.ts';
 
@@ -192,7 +192,7 @@ describe('a source that rejects the fingerprint functions', () => {
     },
   );
 
-  it('rows that differ under equal counts are found again as soon as the checksum is', CAMPAIGN, async () => {
+  it('rows that differ under equal counts are found again as soon as the checksum is', LONG, async () => {
     await addRow(1, '2026-10-31T12:34:56Z');
     await world.run(EVENTS);
     await world.sandbox.apply({
@@ -212,7 +212,7 @@ describe('a source that rejects the fingerprint functions', () => {
 describe('a source that starts to refuse to count', () => {
   it(
     'between two comparisons of one run leaves the table partial, with the hours that the first one found',
-    CAMPAIGN,
+    LONG,
     async () => {
       await addRow(1, '2026-10-31T12:34:56Z');
       // The page lacks its row, so that the hour does not balance and is compared again.
@@ -228,7 +228,7 @@ describe('a source that starts to refuse to count', () => {
     },
   );
 
-  it('while hours are compared by minutes removes no row', CAMPAIGN, async () => {
+  it('while hours are compared by minutes removes no row', LONG, async () => {
     await addRow(1, '2026-10-31T12:34:56Z');
     await order({ ...UNCOUNTED, after: 1 });
     const table = reportOf(await world.run(EVENTS, { page: { maxRows: 3 } }), 'Events');

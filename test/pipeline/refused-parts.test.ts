@@ -39,7 +39,7 @@ describe('a page that is refused whole', () => {
   ] as const)
     it(
       `${where}: all others are loaded and the run exits with 4 and names it; once the source is repaired, it is loaded too`,
-      batchBytes > 1000 ? CAMPAIGN : LONG,
+      batchBytes > 1000 ? LONG : LONG,
       async () => {
         await using world = await openWorld(sandbox);
         await orderFaults(sandbox, [BAD]);
@@ -136,7 +136,7 @@ describe('a row that is larger than an answer may be', () => {
 
   it(
     'is found with about two calls for each halving, and no cap is learnt from it that would cost calls for other rows',
-    CAMPAIGN,
+    LONG,
     async () => {
       await using world = await openWorld({ ...SOURCE, byteCap: 400_000 });
       await world.sandbox.apply({

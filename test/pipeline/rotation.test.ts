@@ -7,7 +7,7 @@ import { verifyLake } from '../../src/pipeline/maintenance/inspect.ts';
 import { planRun } from '../../src/pipeline/plan-run.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import type { DoctorCheck, TableReport } from '../../src/model/report.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 import { loadOnce, reportOf, type LoadedWorlds, type World } from './support/world.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
@@ -121,7 +121,7 @@ describe('older history', () => {
     expect((await ageOfProofs())?.hint).toContain('run --deep');
   });
 
-  it('that vanished at the source is kept and reported, and new rows are loaded all the same', CAMPAIGN, async () => {
+  it('that vanished at the source is kept and reported, and new rows are loaded all the same', LONG, async () => {
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', to: '2026-10-28T00:00:00Z' });
     const held = () => world.sql(`select count(*)::int as n from events where timestamp < '2026-10-28'`);
     const before = await held();

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { loadOnce, openWorld, reportOf, sourceRows, type LoadedWorlds, type World } from './support/world.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
 
@@ -108,7 +108,7 @@ describe('changes at the source after a load', () => {
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(1)}'`)).toEqual([{ n: 1 }]);
   });
 
-  it('late rows scattered over weeks share one page', CAMPAIGN, async () => {
+  it('late rows scattered over weeks share one page', LONG, async () => {
     world = await loaded.next();
     for (let k = 0; k < 12; k++) await addEvents(event(guid(k), `2026-10-${14 + k}T0${k % 10}:10:00Z`));
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({
@@ -138,7 +138,7 @@ describe('changes at the source after a load', () => {
     ).toEqual([{ n: 0 }]);
   });
 
-  it('a duplicate that comes later is counted and not loaded', CAMPAIGN, async () => {
+  it('a duplicate that comes later is counted and not loaded', LONG, async () => {
     world = await loaded.next();
     await addEvents(event(guid(1), '2026-10-25T10:00:00Z'));
     await world.run(EVENTS);
@@ -149,7 +149,7 @@ describe('changes at the source after a load', () => {
     expect(again).toMatchObject({ calls: 1, pages: 0 });
   });
 
-  it('the current hour is loaded again as it grows, and is verified when it is over', CAMPAIGN, async () => {
+  it('the current hour is loaded again as it grows, and is verified when it is over', LONG, async () => {
     world = await loaded.next();
     await addEvents(event(guid(1), '2026-11-01T00:28:00Z'), event(guid(2), '2026-11-01T00:40:00Z'));
     await world.sandbox.apply({ action: 'clock', advance: '20m' });
@@ -220,7 +220,7 @@ describe('a mass disappearance at the source', () => {
     expect(await world.published()).toEqual(before);
   });
 
-  it('is mirrored with --allow-deletes', CAMPAIGN, async () => {
+  it('is mirrored with --allow-deletes', LONG, async () => {
     world = await openWorld({ rows: 7000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run(EVENTS);
     await world.sandbox.apply({

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
 
@@ -34,42 +34,38 @@ describe('many tenants', () => {
     expect(world.sandbox.calls.filter((call) => call.tenant === 'paris')).toHaveLength(1);
   });
 
-  it(
-    'each has its own page size and its own limits for rows that cannot be loaded or that vanish',
-    CAMPAIGN,
-    async () => {
-      world = await openWorld({
-        rows: 300,
-        days: 2,
-        now: NOW,
-        frozen: true,
-        tenants: ['paris', 'lyon'],
-        faults: [{ match: { kind: 'page', table: 'Events' }, times: null, reply: { kind: 'null-id', rows: 2 } }],
-      });
-      const tenants = ['paris', 'lyon'].map((id) => ({ id, apiKey: { env: `KEY_${id.toUpperCase()}` } }));
-      const [paris, lyon] = tenants;
-      const own = {
-        page: { maxRows: 50 },
-        quarantine: { minRows: 1, maxShare: 0 },
-        deletes: { minRows: 0, maxShare: 0 },
-      };
-      const values = { tenants: [{ ...paris, ...own }, lyon] };
+  it('each has its own page size and its own limits for rows that cannot be loaded or that vanish', LONG, async () => {
+    world = await openWorld({
+      rows: 300,
+      days: 2,
+      now: NOW,
+      frozen: true,
+      tenants: ['paris', 'lyon'],
+      faults: [{ match: { kind: 'page', table: 'Events' }, times: null, reply: { kind: 'null-id', rows: 2 } }],
+    });
+    const tenants = ['paris', 'lyon'].map((id) => ({ id, apiKey: { env: `KEY_${id.toUpperCase()}` } }));
+    const [paris, lyon] = tenants;
+    const own = {
+      page: { maxRows: 50 },
+      quarantine: { minRows: 1, maxShare: 0 },
+      deletes: { minRows: 0, maxShare: 0 },
+    };
+    const values = { tenants: [{ ...paris, ...own }, lyon] };
 
-      const first = await world.run({ tables: ['Events', 'Metrics'] }, values);
-      expect(reportOf(first, 'Events', 'paris')).toMatchObject({ outcome: 'failed', quarantined: 0 });
-      const tolerant = reportOf(first, 'Events', 'lyon');
-      expect(tolerant.quarantined).toBeGreaterThan(0);
-      expect(reportOf(first, 'Events', 'paris').pages).toBeGreaterThan(tolerant.pages);
+    const first = await world.run({ tables: ['Events', 'Metrics'] }, values);
+    expect(reportOf(first, 'Events', 'paris')).toMatchObject({ outcome: 'failed', quarantined: 0 });
+    const tolerant = reportOf(first, 'Events', 'lyon');
+    expect(tolerant.quarantined).toBeGreaterThan(0);
+    expect(reportOf(first, 'Events', 'paris').pages).toBeGreaterThan(tolerant.pages);
 
-      for (const { id } of tenants)
-        await world.sandbox.apply({ action: 'erase', tenant: id, table: 'Metrics', share: 0.1 });
-      const second = await world.run({ tables: ['Events', 'Metrics'] }, values);
-      expect(reportOf(second, 'Metrics', 'paris')).toMatchObject({ outcome: 'refused', removed: 0 });
-      expect(reportOf(second, 'Metrics', 'lyon').removed).toBeGreaterThan(0);
-    },
-  );
+    for (const { id } of tenants)
+      await world.sandbox.apply({ action: 'erase', tenant: id, table: 'Metrics', share: 0.1 });
+    const second = await world.run({ tables: ['Events', 'Metrics'] }, values);
+    expect(reportOf(second, 'Metrics', 'paris')).toMatchObject({ outcome: 'refused', removed: 0 });
+    expect(reportOf(second, 'Metrics', 'lyon').removed).toBeGreaterThan(0);
+  });
 
-  it('no key is ever written to the data directory', CAMPAIGN, async () => {
+  it('no key is ever written to the data directory', LONG, async () => {
     world = await openWorld({ rows: 100, days: 1, now: NOW, tenants: ['paris'] });
     await world.run();
     expect(await bytesBelow(world.dataDir)).not.toContain(world.sandbox.keyOf('paris'));

@@ -7,7 +7,7 @@ import { runSummary, statusSummary } from '../../src/output/summary.ts';
 import { dropQuarantine, listQuarantine, showQuarantine } from '../../src/pipeline/maintenance/quarantine.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import { loadOnce, openWorld, reportOf, type LoadedWorlds, type World } from './support/world.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
 const SOURCE = { rows: 60, days: 2, seed: 3, now: NOW, frozen: true };
@@ -172,7 +172,7 @@ describe('rows without a possible time, in the future, and at old defaults', () 
     }
   });
 
-  it('at an old default are loaded by the next run, also if they come late', CAMPAIGN, async () => {
+  it('at an old default are loaded by the next run, also if they come late', LONG, async () => {
     await addRows(OLD.slice(0, 2));
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 2, inserted: 2, hours: { partial: 0 } });
     await addRows(OLD.slice(2));
@@ -190,7 +190,7 @@ describe('rows without a possible time, in the future, and at old defaults', () 
     expect(await other.sql(`select count(*)::int as n from events where timestamp < '2026-01-01'`)).toEqual([{ n: 0 }]);
   });
 
-  it('leave the reports of all other days as they are', CAMPAIGN, async () => {
+  it('leave the reports of all other days as they are', LONG, async () => {
     const marts = { lake: { marts: true, checks: true } };
     const lateDays = `select * exclude (loaded_at, verified_share, open_share) from mart_active_passes where day > '2000-01-01' order by all`;
     await world.run(DEEP, marts);

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { LONG } from '../support/campaign.ts';
 
 const REFUSAL = {
   match: { query: 'summarize' },
@@ -37,7 +37,7 @@ describe('a source that refuses to count', () => {
     expect(account?.['ungraded']).toBeGreaterThan(0);
   });
 
-  it('the next run fetches the last day again and finds late data', CAMPAIGN, async () => {
+  it('the next run fetches the last day again and finds late data', LONG, async () => {
     world = await openWorld(SOURCE);
     await world.run({ tables: ['Events'] }, settings);
     await world.sandbox.apply({

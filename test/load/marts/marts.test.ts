@@ -15,7 +15,7 @@ import { openReader, textRows } from '../../../src/query/reader.ts';
 import { findReport, parameterValues } from '../../../src/query/report.ts';
 import { event, load, metric, scratchLake, span, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 const DAYS = ['2026-07-01', '2026-07-02', '2026-07-03', '2026-07-05'];
 
@@ -125,7 +125,7 @@ describe('marts', () => {
     expect(changed).toEqual(['2026-07-02', '2026-07-06']);
   });
 
-  test('change with the coverage of an earlier day, whose rows stay the same', CAMPAIGN, async () => {
+  test('change with the coverage of an earlier day, whose rows stay the same', LONG, async () => {
     await lake.reopen({ marts: ['churn', 'passes_created', 'active_passes'] });
     for (const day of DAYS.slice(0, 3)) await loadDay(day, 1, true);
     // Every hour of a day is known, as after a comparison.
@@ -197,25 +197,21 @@ describe('marts', () => {
     expect(readFileSync(join(lake.dir, 'lake/marts/passes_created.parquet'))).toEqual(bytes);
   });
 
-  test(
-    'lose the days of an emptied day and of a removed tenant, and are removed with the setting',
-    CAMPAIGN,
-    async () => {
-      await loadDay('2026-07-01', 2);
-      await loadDay('2026-07-02', 2);
-      await publishAll();
-      await lake.ledger.run(`delete from hours where tenant = '${TENANT}' and hour::date = '2026-07-02'`);
-      await publishAll();
-      expect(await query('select day from mart_passes_created')).toEqual([['2026-07-01']]);
-      await lake.reopen({ marts: false, keepHours: 0 });
-      await publishAll();
-      expect(martFiles()).toEqual([]);
-      expect(readdirSync(join(lake.dir, 'lake'))).not.toContain('passes_created.parquet');
-      await expect(query('select * from mart_passes_created')).rejects.toThrow('does not exist');
-    },
-  );
+  test('lose the days of an emptied day and of a removed tenant, and are removed with the setting', LONG, async () => {
+    await loadDay('2026-07-01', 2);
+    await loadDay('2026-07-02', 2);
+    await publishAll();
+    await lake.ledger.run(`delete from hours where tenant = '${TENANT}' and hour::date = '2026-07-02'`);
+    await publishAll();
+    expect(await query('select day from mart_passes_created')).toEqual([['2026-07-01']]);
+    await lake.reopen({ marts: false, keepHours: 0 });
+    await publishAll();
+    expect(martFiles()).toEqual([]);
+    expect(readdirSync(join(lake.dir, 'lake'))).not.toContain('passes_created.parquet');
+    await expect(query('select * from mart_passes_created')).rejects.toThrow('does not exist');
+  });
 
-  test('are made again when a file is lost, and files left by a killed run are removed', CAMPAIGN, async () => {
+  test('are made again when a file is lost, and files left by a killed run are removed', LONG, async () => {
     await loadDay('2026-07-01', 2);
     await publishAll();
     const before = await kept('passes_created');
@@ -234,7 +230,7 @@ describe('marts', () => {
 
   test(
     'that are damaged are reported by verify, by size or checksum, and made again under another name',
-    CAMPAIGN,
+    LONG,
     async () => {
       await loadDay('2026-07-01', 2);
       await publishAll();
@@ -291,7 +287,7 @@ describe('a stop', () => {
     },
   );
 
-  test('while marts are computed keeps the existing ones', CAMPAIGN, async () => {
+  test('while marts are computed keeps the existing ones', LONG, async () => {
     await loadDay('2026-07-01', 3);
     await publishAll();
     const [before, shown] = [martFiles(), await kept('passes_created')];

@@ -15,7 +15,7 @@ import { openReader, textRows } from '../../../src/query/reader.ts';
 import { findReport, parameterValues } from '../../../src/query/report.ts';
 import { randomWorld } from '../../query/kpi/support/random.ts';
 import type { Happening, Metric } from '../../query/kpi/support/lake.ts';
-import { CAMPAIGN, LONG } from '../../support/campaign.ts';
+import { LONG } from '../../support/campaign.ts';
 import { event, load, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
@@ -90,7 +90,7 @@ async function openings(): Promise<string[]> {
   return rows.map((row) => text(row, 'day') ?? '');
 } // prettier-ignore
 
-describe('marts that are computed from openings equal their reports', CAMPAIGN, () => {
+describe('marts that are computed from openings equal their reports', LONG, () => {
   const late = (row: Happening): boolean => Number.parseInt(row.id.slice(0, 2), 16) % 10 === 0;
   const nth = (n: number): string => days[n] ?? '';
   const half = nth(Math.floor(days.length * 0.7));

@@ -13,7 +13,7 @@ import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
 import type { Tree } from '../../../src/config/layers.ts';
 import { openWorld, reportOf, type World } from '../support/world.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 const SOURCE = { rows: 600, days: 3, seed: 6, now: '2026-11-01T00:30:00Z', frozen: true } as const;
 
@@ -100,7 +100,7 @@ describe('doctor on an endpoint', () => {
     expect(events).toMatchObject({ outcome: 'verified', splits: 0 });
   });
 
-  it('drops a row cap that runs had learnt when a whole page arrives, and says so', CAMPAIGN, async () => {
+  it('drops a row cap that runs had learnt when a whole page arrives, and says so', LONG, async () => {
     await examine({});
     const config = world.config({ page: { maxRows: 5000 } });
     const now = (): number => Date.parse(SOURCE.now);

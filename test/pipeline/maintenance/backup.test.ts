@@ -130,7 +130,7 @@ for (const marts of [false, true])
         },
       );
 
-      it('taken a second time copies new files and removes replaced ones', CAMPAIGN, async () => {
+      it('taken a second time copies new files and removes replaced ones', LONG, async () => {
         await take();
         expect(await take()).toMatchObject({ copiedFiles: 0, removedFiles: 0 });
         await insert(1);
@@ -159,7 +159,7 @@ for (const marts of [false, true])
         },
       );
 
-      it('that is cut off at any file never leaves an old ledger next to new files', CAMPAIGN, async () => {
+      it('that is cut off at any file never leaves an old ledger next to new files', LONG, async () => {
         await take();
         await insert(4);
         await world.run(EVENTS);
@@ -202,7 +202,7 @@ for (const marts of [false, true])
         expect(await rowsNamed()).toBe(n);
       });
 
-      it('leaves the ledger out while another process holds it', CAMPAIGN, async () => {
+      it('leaves the ledger out while another process holds it', LONG, async () => {
         const script = `import { DuckDBInstance } from '@duckdb/node-api';
       await DuckDBInstance.create(process.argv[1]); console.log('held'); setInterval(() => {}, 1000);`;
         const holder = spawn(

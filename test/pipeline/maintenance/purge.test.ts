@@ -5,7 +5,7 @@ import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
 import { openStage } from '../../support/shell.ts';
 import { diskFault, watchedFiles, type Operation } from '../../campaigns/soak/support/disk.ts';
 import { bytesBelow, openWorld, type World } from '../support/world.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 let world: World;
 afterEach(() => world[Symbol.asyncDispose]());
@@ -35,7 +35,7 @@ describe('tenant remove --purge', () => {
     expect([again.exitCode, again.tables.some(({ changed }) => changed)]).toEqual([0, false]);
   });
 
-  it('fails when the disk fails at any step, and leaves nothing when it is run again', CAMPAIGN, async () => {
+  it('fails when the disk fails at any step, and leaves nothing when it is run again', LONG, async () => {
     world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] });
     await world.run({ tables: ['Events'] });
     const left = world.config({ tenants: [{ id: 'lyon', apiKey: { env: 'KEY_LYON' } }] });
