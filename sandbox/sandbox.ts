@@ -246,7 +246,7 @@ async function listOf<S extends z.ZodType>(given: unknown, what: string, schema:
   }
   const parsed = schema.safeParse(list);
   if (parsed.success) return parsed.data;
-  throw new SandboxError(`The ${what} are not valid:\n${z.prettifyError(parsed.error)}`, {
+  throw new SandboxError(`The ${what} list is not valid:\n${z.prettifyError(parsed.error)}`, {
     hint: 'docs/sandbox.md describes the formats.',
     where,
   });

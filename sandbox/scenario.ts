@@ -10,7 +10,7 @@ const step = z
   .strictObject({ afterCalls: z.int().min(0).optional(), atMs: z.int().min(0).optional(), do: actionSchema })
   .refine(
     (given) => (given.afterCalls === undefined) !== (given.atMs === undefined),
-    'Give either afterCalls or atMs, not both.',
+    'Give exactly one of afterCalls and atMs.',
   );
 export const scenarioSchema = z.array(step);
 export type ScenarioStep = z.input<typeof step>;

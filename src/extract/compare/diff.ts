@@ -1,6 +1,6 @@
 /**
- * Compares the source with what has been loaded: which cells differ, and whether so many rows vanished that nothing may
- * be changed. Pure.
+ * Compares the source with what has been loaded: which cells differ, and whether too many rows vanished for anything to be
+ * changed. Pure.
  *
  * Two rules protect loaded data. Rows that the source drops at its retention edge were not erased. And a cell that was
  * loaded further than the source's clock now reaches (the clock stepped back) cannot be compared.
@@ -18,7 +18,7 @@ import type { Cell } from '../../model/page.ts';
 import { UNIT_TICKS } from '../source/kql.ts';
 import type { SourceCell, SourceView } from './reconcile.ts';
 
-/** The hours of a bridged gap are recorded, so a gap between two rows with wrong times, centuries apart, is none to bridge. */
+/** A longer gap is not bridged, because every hour of a bridged gap is recorded: rows with wrong times may be centuries apart. */
 const LONGEST_BRIDGE = 31n * DAY;
 
 /** What has been loaded of one cell: lake + duplicates + quarantined. */
@@ -26,7 +26,7 @@ export interface HeldCell {
   readonly account: Fingerprint;
   /** The cell was loaded up to this instant. */
   readonly coveredTo: Instant;
-  /** Rows were left out, although the account has them: the cell is stale. @default false */
+  /** An older version did not load some of its rows, although the account counts them: the cell is stale. @default false */
   readonly lacksRows?: boolean;
 }
 
@@ -43,7 +43,7 @@ export interface Diff {
   readonly balanced: readonly Instant[];
   /** Starts of the cells that cannot be compared now and are left unchanged. */
   readonly notComparable: readonly Instant[];
-  /** Stretches between stale cells where neither side has rows, none of them long: a page may extend across them at no cost. */
+  /** Short stretches between stale cells in which neither side has rows: a page may extend across them at no cost. */
   readonly emptyGaps: readonly Window[];
 }
 
@@ -90,8 +90,8 @@ export function diff(view: SourceView, held: ReadonlyMap<Instant, HeldCell>, opt
 }
 
 /**
- * The days from which too many rows vanished at the source, or the whole range when only the total is too high. A source that has no
- * row in any hour where the lake has rows is a mass loss however few they are: it may have lost the table, or answered for another.
+ * The days from which too many rows vanished at the source, or the whole range if only the total is too high. If the source has no
+ * row in any hour for which rows were loaded, that is a mass loss even of a few rows: it may have lost the table, or answered for another.
  */
 export function massLoss(
   view: SourceView,

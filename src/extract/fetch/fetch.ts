@@ -84,7 +84,7 @@ export async function fetchBatch(landing: Landing, options: FetchOptions): Promi
 /** `outgrown`: while the page waited for its turn, a cap was learnt that it exceeds. It was not requested. */
 type Answer = { readonly kind: 'outgrown' } | ((Downloaded<PageWriter> | TooLarge) & { readonly cap: number });
 
-/** A page whose answer had fewer rows than there are, and the pages that replace it. */
+/** A page whose answer was cut, and the pages that replace it. */
 interface CutPage {
   readonly page: Page;
   readonly rows: number;
@@ -182,7 +182,7 @@ class FetchJob {
     return this.#confirmShortAnswer(page, halves, answer.rows);
   }
 
-  /** There may be more rows than in the answer: it has more than the cap, or ends where earlier ones were cut. */
+  /** There may be more rows than in the answer: it has more rows than the cap, or as many as answers that were cut. */
   #isFull(page: Page, { rows, cap }: Downloaded<PageWriter> & { readonly cap: number }): boolean {
     return rows > cap || (rows === this.caps.rows + 1 && rows < (page.rows ?? Infinity));
   }
@@ -298,8 +298,8 @@ class FetchJob {
   }
 
   /**
-   * The parts brought no more rows than the whole. That is so when rows vanished, and also when all rows are in one part,
-   * which was cut like the whole: then it has just as many rows, and a new count says which it is.
+   * The parts brought no more rows than the whole. Either rows vanished, or all rows are in one part, the twin, whose answer
+   * was cut at the same number of rows as that of the whole. A new count tells which.
    */
   async #cutTwins(
     parent: CutPage,
@@ -352,7 +352,7 @@ class FetchJob {
 
   async #commit(page: Page, answer: Downloaded<PageWriter>): Promise<LandedPage> {
     const { sink, rows, bytes, largestRow } = answer;
-    // With digests the cells are not those of the table, so the file names them even where the answer does not.
+    // With digests there is one cell more than the table has columns, so the file names the cells even if the answer does not.
     const requested = pageColumns(this.#landing.batch.table, this.#options);
     const columns = answer.columns ?? (this.#options.digests === true ? requested : undefined);
     const landed = await this.#landing.commit(page, sink, { rows, bytes, largestRow, columns });

@@ -10,7 +10,7 @@
  */
 import { errorCode } from '../../kernel/errors.ts';
 import { join } from 'node:path';
-import { TEMPORARY, onDisk, syncPath, systemFiles, writeDurably } from '../../kernel/files.ts';
+import { TEMPORARY, isMissing, onDisk, syncPath, systemFiles, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { BATCH_FILE, PAGE_SUFFIX } from '../../model/data-dir.ts';
 import type { Batch, LandedPage, Page } from '../../model/page.ts';
@@ -31,7 +31,7 @@ export interface Landing {
   commit(page: Page, writer: PageWriter, answer: PageAnswer): Promise<LandedPage>;
   /** Replaces a page by its children, durably, and removes its file if it had landed. */
   replace(page: Page, children: readonly Page[]): Promise<void>;
-  /** Replaces landed pages whose answers will not be used by others that are to be fetched, durably, and removes their files. */
+  /** Drops landed pages whose answers will not be used, durably: removes their files and plans `instead` to be fetched in their place. */
   takeBack(pages: readonly Page[], instead: readonly Page[]): Promise<void>;
   /** Reduces the batch to this part of it, durably, and removes the files of all other pages, which are merged. */
   narrow(remainder: Batch): Promise<void>;
@@ -142,7 +142,7 @@ function landing(files: Files, folder: string, start: Batch, run: string, landed
           return page.id === first?.id ? instead : [];
         }),
       });
-      // A page that takes its own place is still named in batch.json.
+      // A page that replaces itself is still named in batch.json.
       for (const id of ids) {
         const file = landed.get(id)?.file;
         if (file === undefined) continue;
@@ -173,7 +173,7 @@ async function readBatchFile(files: Files, file: string): Promise<Batch | undefi
   try {
     return readBatch(await files.readFile(file, 'utf8'));
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
 }
@@ -182,12 +182,12 @@ async function entries(files: Files, folder: string): Promise<string[]> {
   try {
     return await files.readdir(folder);
   } catch (error) {
-    if (isMissing(error)) return [];
+    if (isAbsent(error)) return [];
     throw error;
   }
 }
 
-function isMissing(error: unknown): boolean {
-  const code = errorCode(error);
-  return code === 'ENOENT' || code === 'ENOTDIR';
+/** There is nothing at the path, or a file where it needs a folder. */
+function isAbsent(error: unknown): boolean {
+  return isMissing(error) || errorCode(error) === 'ENOTDIR';
 }

@@ -40,8 +40,8 @@ export class CapsLearner {
   }
 
   /**
-   * The first refusal because of bytes, or because of rows without their number. It may be an accident, so the page is requested
-   * again.
+   * True for the first refusal because of bytes, or because of rows without a sign of how many are allowed. It may be an accident,
+   * so the page is requested again.
    */
   isDoubtful({ by, rowsSeen }: TooLarge): boolean {
     if (by === 'timeout' || (by === 'rows' && rowsSeen > 0) || this.#refusals.has(by)) return false;
@@ -79,7 +79,7 @@ export class CapsLearner {
     if (page.bytes > this.#caps.bytes) this.#raise('bytes', page.bytes);
   }
 
-  /** The first answer after refusals that did not show the cap. A larger cap would be a guess that may cost calls. */
+  /** The first answer after refusals that did not show the cap. To assume a larger cap than its rows would be a guess that may cost calls. */
   searched(rows: number): void {
     if (rows > this.#caps.rows / 2) this.#lowerRows(rows, this.#refused.rows);
   }
@@ -126,7 +126,7 @@ export class CapsLearner {
     this.#change({ ...this.#caps, [cap]: to });
   }
 
-  /** An answer of this size has arrived. A smaller page that was refused was refused for another reason. */
+  /** An answer of this size has arrived, so a page that was refused although it was not larger was refused for another reason. */
   #raise(cap: keyof Caps, answered: number): void {
     if (answered >= this.#refused[cap]) this.#refused = { ...this.#refused, [cap]: Infinity };
     this.#change({ ...this.#caps, [cap]: this.#refused[cap] === Infinity ? this.#most[cap] : answered });

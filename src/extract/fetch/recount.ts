@@ -1,6 +1,6 @@
 /**
- * Checks landed pages against what the source had counted before they were merged: a page with fewer rows than that would remove rows
- * of the lake. Such a page is counted again. If the source now counts no more than it delivered, rows have vanished or expired in the
+ * Compares landed pages with what the source had counted, before they are merged: a page with fewer rows would remove rows of the
+ * lake. Such a page is counted again. If the source now counts no more than it delivered, rows have vanished or expired in the
  * meantime. Otherwise the answer was not complete, and the page is refused.
  */
 import { PartError } from '../../kernel/errors.ts';
@@ -19,7 +19,7 @@ export interface Checked {
   readonly calls: number;
 }
 
-/** `failed`: ids of pages of the batch that could not be fetched. What is refused leaves the landing, to be fetched again. */
+/** `failed`: ids of pages of the batch that could not be fetched. Refused pages are removed from disk, so that they are fetched again. */
 export async function refuseShortPages(
   counting: Counting,
   landing: Landing,
@@ -28,7 +28,7 @@ export async function refuseShortPages(
 ): Promise<Checked> {
   const missing = landing.batch.pages.filter(({ id }) => failed.has(id));
   const incomplete = new Set(missing.map(originOf));
-  // Hash parts of a window that another part is missing from are not merged by this run.
+  // If a part of a window is missing, this run merges none of the window's parts, so they need no check.
   const holes = missing.flatMap(({ windows }) => windows);
   const waits = ({ page }: LandedPage): boolean => page.windows.some((window) => overlaps(window, holes));
   const dropped = new Set<LandedPage>();
@@ -107,7 +107,7 @@ function portionsOf(pages: readonly Page[]): readonly (readonly Page[])[] {
   return portions;
 }
 
-/** Returns the pages that take the place of the parts: the counted page where all of its parts are there, else the parts again. */
+/** Returns the pages that replace the parts: the counted page if all of its parts have landed, otherwise the same parts. */
 async function takeBack(
   landing: Landing,
   parts: readonly LandedPage[],

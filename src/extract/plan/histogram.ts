@@ -1,4 +1,4 @@
-/** Finer counts for planning, without fingerprints: how rows are distributed in hours that are too coarse to pack. */
+/** Finer counts for planning, without fingerprints: how the rows of hours that are too large to pack are distributed. */
 import { SourceError } from '../../kernel/errors.ts';
 import { SECOND, floorTo } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';

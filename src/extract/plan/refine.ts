@@ -20,7 +20,7 @@ const UNITS = { minute: MINUTE, second: SECOND } as const;
 /** Share of the caps. Cells below it waste so little of a page that finer ones would save nothing. */
 const LIGHT = 0.02;
 
-/** The next count that would save more calls than it costs; `undefined` when there is none. */
+/** The next finer count that would save more calls than it costs; `undefined` if there is none. */
 export function refinement(cells: readonly PlanCell[], caps: Caps): Refinement | undefined {
   const stale = cells.filter((cell) => !cell.filler);
   const pages = planPages(cells, caps).length;

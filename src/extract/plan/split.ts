@@ -22,7 +22,7 @@ export function splitPage(page: Page, parts = 2): Page[] | undefined {
   );
 }
 
-/** Names children after their parent. They keep its count, so that they can be checked together. */
+/** Names children after their parent. They keep the count of the counted page, so that they can be checked together. */
 export function labelled(parent: Page, children: readonly Omit<Page, 'id'>[]): Page[] {
   const edge = parent.atRetentionEdge ? { atRetentionEdge: true } : {};
   const counted = parent.counted ?? (parent.rows === undefined ? undefined : { id: parent.id, rows: parent.rows });

@@ -196,7 +196,7 @@ export function createClient(options: ClientOptions): Client {
         if (decision.by === 'timeout')
           runtime.log.warn(
             { event: 'call.timeout', tenant, attempt, trouble: describe(trouble) },
-            'a call timed out: asking for less at once',
+            'a call timed out: requesting fewer rows per call',
           );
         return { kind: 'too-large', by: decision.by, rowsSeen, bytesSeen };
       }

@@ -122,8 +122,8 @@ export function bucketQuery(
 }
 
 /**
- * The bounds as the source computes them, the first row between them, and the first one of the last RECENT_DAYS; for ranges too large
- * for one histogram. So the empty centuries after a row with an old default as its time are not searched.
+ * For ranges too large for one histogram: the bounds as the source computes them, the first row between them, and the first row of
+ * the last RECENT_DAYS. With the latter, a row with an old default date does not make the caller search centuries without rows.
  */
 export function boundsQuery(query: CellQuery & { readonly range: ClockRange }): string {
   const { table, range } = query;
@@ -142,7 +142,7 @@ export function boundsQuery(query: CellQuery & { readonly range: ClockRange }): 
 
 export interface PageOptions {
   readonly dropKeys?: readonly SourceDrop[] | undefined;
-  /** Each row carries its digest, in a last cell. */
+  /** Each row has its digest as an additional last cell. */
   readonly digests?: boolean | undefined;
 }
 
@@ -172,7 +172,7 @@ function rowsQuery(table: TableName, filters: readonly string[], most: number, o
   return lines.join('\n');
 }
 
-/** The rows without a possible time, as `pageQuery` gives rows: at most `most` of them. */
+/** The rows without a possible time, in the form of `pageQuery`: at most `most` of them. */
 export function timelessQuery(table: TableName, most: number, { dropKeys = [], digests = false }: PageOptions): string {
   return rowsQuery(table, [`| where ${TIMELESS}`], most, { dropKeys, digests });
 }
@@ -218,7 +218,7 @@ function projection(table: TableName, dropKeys: readonly SourceDrop[]): string {
   return TABLES[table].columns.map((column) => `${column.name} = ${cellKql(column, dropKeys)}`).join(', ');
 }
 
-/** The text of a row's column, as a page has it. */
+/** KQL expression of the text of a column, as a page contains it. */
 function cellKql({ name, anyJson }: Table['columns'][number], dropKeys: readonly SourceDrop[]): string {
   if (anyJson) return `tostring(pack_array(${name}))`;
   return name === 'properties' ? propertiesTextKql(dropKeys) : `tostring(${name})`;

@@ -42,7 +42,7 @@ export function readPacked(rows: readonly (readonly unknown[])[]): Packed | unde
   return meta && isReadable && items.length === total ? { ...meta, items } : undefined;
 }
 
-/** `undefined` for a text that does not count them: the hours are proven without it. */
+/** `undefined` for a text without these counts. The hours can be proven all the same. */
 export function readOutside(cell: unknown): OutsideRows | undefined {
   const [future = '', unknown = '', timeless = '', ...rest] = typeof cell === 'string' ? cell.split(' ') : [];
   if (![future, unknown, timeless].every((text) => /^\d+$/.test(text))) return undefined;

@@ -97,7 +97,7 @@ export function timedOut(what: string, where: Readonly<Record<string, string>>):
   return new SourceError(`The source did not ${what} in time: its calls timed out.`, { ...TIMEOUT_ADVICE, where });
 }
 
-/** A source that stalls recovers or is repaired. No setting of what to load is to blame, so none is named. */
+/** A source that stalls recovers or is repaired. It is not due to what is loaded, so the hint names no such setting. */
 export const TIMEOUT_ADVICE = {
   hint: 'Run again later; downloaded pages are kept. If calls keep timing out, ask the vendor about the state of the service, or raise http.timeoutSeconds.',
   reason: 'timeout',

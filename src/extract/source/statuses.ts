@@ -1,8 +1,8 @@
 /** What the HTTP status of an answer means. This is the only place that decides it. */
 
 /**
- * answer: the body holds rows, or a failure of the engine. key, scope, tenant: the tenant cannot be loaded. throttled: wait, all calls
- * of the tenant. oversized, timeout: request less at once. retry: the same request may succeed later. failure: not an answer to the
+ * answer: the body holds rows, or a failure of the engine. key, scope, tenant: the tenant cannot be loaded. throttled: all calls of
+ * the tenant wait. oversized, timeout: request fewer rows per call. retry: the same request may succeed later. failure: not an answer to the
  * query and no reason to expect one soon, so the table fails and the next run tries again.
  */
 export type StatusMeaning =
