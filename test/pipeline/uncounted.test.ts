@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
 import { LONG } from '../support/campaign.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const REFUSAL = {
   match: { query: 'summarize' },
@@ -19,7 +20,7 @@ let world: World;
 afterEach(() => world[Symbol.asyncDispose]());
 
 describe('a source that refuses to count', () => {
-  it('is loaded day by day, every row once, with coverage of state unchecked and grade none', async () => {
+  it('is loaded day by day, every row once, with coverage of state unchecked and grade none', CAMPAIGN, async () => {
     world = await openWorld(SOURCE);
     const report = await world.run({ tables: ['Events'] }, settings);
     expect(report.exitCode).toBe(EXIT.partial);
