@@ -134,7 +134,7 @@ export const COMMANDS: readonly Entry[] = [
   },
   {
     name: 'tenant',
-    description: 'Correct the tenantId of a tenant, or delete the data of a former tenant',
+    description: 'List tenants, correct the tenantId of one, or delete the data of a former one',
     load: async (shell) => (await import('./tenant.ts')).tenantCommand(shell),
   },
   {

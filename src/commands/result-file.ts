@@ -67,8 +67,11 @@ export async function writeAnswer(
 
 /** Prints what was written and verified, as text or as JSON. */
 export function printExport(session: Session, report: ExportReport): void {
+  // The file may be standard output itself.
+  const print = (text: string): void =>
+    report.streamed === true ? void session.io.stderr.write(text) : session.print(text);
   if (session.json) {
-    session.print(`${json(report)}\n`);
+    print(`${json(report)}\n`);
     return;
   }
   const { file, format, tables, rows, sha256, snapshot, published, sheets = 1, cut = 0, neutralised = 0 } = report;
@@ -85,5 +88,5 @@ export function printExport(session: Session, report: ExportReport): void {
       ? [`note:    ${plural(cut, 'cell')} cut at 32,767 characters, the limit of Excel; Parquet has no such limit`]
       : []),
   ];
-  session.print(`${lines.join('\n')}\n`);
+  print(`${lines.join('\n')}\n`);
 }

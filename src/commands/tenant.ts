@@ -1,30 +1,42 @@
-/** `tenant pin` corrects the tenantId that a tenant's rows must have; `tenant remove` deletes a tenant's data. */
+/** `tenant list`; `tenant pin` corrects the tenantId that a tenant's rows must have; `tenant remove` deletes a tenant's data. */
 import { Command } from 'commander';
 import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
-import { json, plural } from '../output/format.ts';
+import { bytes, count, json, plural } from '../output/format.ts';
 import { pinText } from '../output/quarantine.ts';
+import { renderTable } from '../output/table.ts';
+import type { TenantEntry } from '../pipeline/maintenance/tenants.ts';
 import { selectTenants } from './select.ts';
 import { act, type Shell } from './shell.ts';
+
+interface RemoveOptions {
+  readonly purge?: boolean;
+  readonly dryRun?: boolean;
+}
 
 export function tenantCommand(shell: Shell): Command {
   const remove = new Command('remove')
     .description('Delete all data of a tenant that is no longer in the configuration')
     .argument('<id>', 'exact id of the tenant')
-    .requiredOption('--purge', 'confirm: delete its files, landed pages, ledger entries, catalogue and records')
-    .action((id: string, _options: object, command: Command) =>
+    .option('--purge', 'confirm: delete its files, landed pages, ledger entries, catalogue and records')
+    .option('--dry-run', 'show what would be deleted and delete nothing')
+    .action((id: string, { purge, dryRun = false }: RemoveOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         requireTenantId(id);
+        if (purge !== true && !dryRun)
+          throw new ConfigError('This deletes all data of the tenant, so it needs --purge.', {
+            hint: 'Add --dry-run to see what would be deleted, or --purge to delete it.',
+          });
         if (session.config.tenants.some((tenant) => tenant.id === id))
           throw new ConfigError(`Tenant "${id}" is still configured, so the next run would load it again.`, {
             hint: 'Remove it from the configuration first.',
           });
         const { purgeTenant } = await import('../pipeline/maintenance/purge.ts');
-        const report = await purgeTenant(session.config, id, session.runtime);
+        const report = await purgeTenant(session.config, id, session.runtime, dryRun);
         const { rows, files } = report;
-        session.print(
-          session.json ? `${json(report)}\n` : `deleted ${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}\n`,
-        );
+        const what = `${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}`;
+        const text = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
+        session.print(session.json ? `${json(report)}\n` : text);
         return 0;
       }),
     );
@@ -43,13 +55,47 @@ export function tenantCommand(shell: Shell): Command {
         return 0;
       }),
     );
+  const list = new Command('list')
+    .description('List the tenants in the configuration and in the data directory, with their rows; sends no calls')
+    .action((_options: object, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const { listTenants } = await import('../pipeline/maintenance/tenants.ts');
+        const tenants = await listTenants(session.config, session.runtime);
+        session.print(session.json ? `${json({ tenants })}\n` : tenantsText(tenants, session.colour));
+        return 0;
+      }),
+    );
   return new Command('tenant')
+    .addCommand(list)
     .addCommand(pin)
     .addCommand(remove)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ insights-etl tenant pin riviera-paris T-0042\n  $ insights-etl tenant remove riviera-paris --purge',
+      '\nExamples:\n  $ insights-etl tenant list\n  $ insights-etl tenant pin riviera-paris T-0042\n  $ insights-etl tenant remove riviera-paris --dry-run\n  $ insights-etl tenant remove riviera-paris --purge',
     );
+}
+
+function tenantsText(tenants: readonly TenantEntry[], colour: boolean): string {
+  if (tenants.length === 0) return 'no tenant is configured, and the data directory holds none\n';
+  const columns = [
+    { title: 'tenant' },
+    { title: 'configured' },
+    { title: 'rows', align: 'right' },
+    { title: 'files', align: 'right' },
+    { title: 'size', align: 'right' },
+    { title: 'first' },
+    { title: 'last' },
+  ] as const;
+  const rows = tenants.map((entry) => [
+    entry.tenant,
+    entry.configured ? 'yes' : 'no',
+    count(entry.rows),
+    count(entry.files),
+    bytes(entry.bytes),
+    entry.first ?? '',
+    entry.last ?? '',
+  ]);
+  return renderTable(columns, rows, colour);
 }
 
 function requireTenantId(id: string): void {

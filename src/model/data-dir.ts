@@ -5,6 +5,9 @@
  */
 import { basename, join } from 'node:path';
 import { TEMPORARY } from '../kernel/files.ts';
+import type { DataEntry } from './data-entry.ts';
+
+export type { DataEntry, Purge } from './data-entry.ts';
 
 export const LEDGER_FILE = 'state.duckdb';
 export const CATALOGUE_FILE = 'insights.duckdb';
@@ -36,6 +39,8 @@ export const PROGRESS_FILE = join(WORK_FOLDER, 'progress.json');
 /** A data directory of its own, inside the default one. */
 export const DEMO_FOLDER = 'demo';
 const CALLS_FOLDER = 'calls';
+export const PURGES_FOLDER = 'purges';
+export const PURGE_MARK = `${PURGES_FOLDER}/<tenant>`;
 /** DuckDB's log of changes that are not yet in the database file itself. */
 export const WAL = '.wal';
 /** Ending of a file of the store that `repair` found damaged. */
@@ -63,47 +68,6 @@ export function unfinishedPath(dataDir: string, file: string): string {
 /** Name of the ledger that `repair` sets aside. */
 export function setAsideName(nowMs: number): string {
   return `${LEDGER_FILE}.${new Date(nowMs).toISOString().replaceAll(/[-:.]/g, '')}`;
-}
-
-export type Purge =
-  /** Deletes the folders and files that have the tenant's name. */
-  | 'deletes-of-tenant'
-  /** Deletes it: it may hold data of the tenant and cannot be cleaned reliably. */
-  | 'deletes'
-  /** Deletes the tenant's rows and rewrites the file: a database keeps deleted rows in its free blocks. */
-  | 'rewrites'
-  /** Publishes without the tenant, which replaces the file. */
-  | 'republishes'
-  /** Removes the tenant's members from the JSON. */
-  | 'edits'
-  /** Emptied by the recovery that every purge starts with. */
-  | 'recovers'
-  | 'leaves';
-
-type Backup = 'copies' | 'leaves';
-
-type Recovery =
-  /** Deletes unfinished forms and files that the ledger does not know, and reports files that are missing. */
-  'compares-with-ledger' | 'deletes-unfinished' | 'deletes' | 'leaves';
-
-export interface DataEntry {
-  /** Relative to the data directory. `<tenant>` and the like are placeholders; a final `**` means everything below. */
-  readonly path: string;
-  readonly holds: string;
-  /** The folder or file of the source that writes it. */
-  readonly writtenBy: string;
-  /** Nothing in a data directory holds a credential. */
-  readonly sensitive: readonly ('rows' | 'tenant names')[];
-  readonly mayBeDeleted: boolean;
-  /** What deleting it costs, or why it must not be deleted. */
-  readonly cost: string;
-  /** Endings of the names under which it is written before it gets its own. */
-  readonly unfinished: readonly string[];
-  readonly purge: Purge;
-  readonly backup: Backup;
-  readonly recovery: Recovery;
-  /** What `doctor` counts such a file as. Undefined: it is part of a healthy data directory. */
-  readonly leftover?: string;
 }
 
 const FILE = { unfinished: [TEMPORARY], backup: 'leaves', recovery: 'deletes-unfinished' } as const;
@@ -304,6 +268,18 @@ export const DATA_DIR: readonly DataEntry[] = [
     cost: 'wait a minute before the next run, or it may exceed the rate limit',
     ...FILE,
     purge: 'deletes-of-tenant',
+  },
+  {
+    path: PURGE_MARK,
+    holds: 'a mark: the purge of the tenant has begun and is not complete',
+    writtenBy: 'src/pipeline/maintenance/purge.ts',
+    ...TENANTS,
+    mayBeDeleted: false,
+    cost: 'without it, the purge cannot be completed',
+    ...FILE,
+    // As the last step: until then it says that the purge is not complete.
+    purge: 'deletes-of-tenant',
+    leftover: 'purge that was cut off',
   },
   {
     path: LAST_RUN_FILE,

@@ -14,10 +14,12 @@ it('during a first load, status shows since when it runs, its tables and how far
   await using world = await openWorld(SOURCE);
   const now = (): Promise<StatusReport> => statusNow(world.config(), world.runtime);
   await expect(now()).rejects.toMatchObject({ exitCode: 2 });
-  let isOver = false;
-  const run = world.run({ tables: ['Events'] }).finally(() => (isOver = true));
+  const state = { isOver: false };
+  const run = world.run({ tables: ['Events'] }).finally(() => {
+    state.isOver = true;
+  });
   let seen: StatusReport | undefined;
-  while (!isOver && seen === undefined) {
+  while (!state.isOver && seen === undefined) {
     const status = await now().catch(() => undefined);
     if (status?.running?.tables.some(({ plannedRows }) => plannedRows > 0) === true) seen = status;
     await setTimeout(5);

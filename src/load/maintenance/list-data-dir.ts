@@ -5,6 +5,7 @@ import type { Files } from '../../kernel/files.ts';
 import { DATA_DIR } from '../../model/data-dir.ts';
 import type { DataEntry } from '../../model/data-dir.ts';
 import { entriesBelow, knownFile, wholeFolder } from '../../model/data-path.ts';
+import { tenantOfHiveName } from '../../model/partition-path.ts';
 
 export interface DataFile {
   /** Relative to the data directory. */
@@ -44,19 +45,38 @@ export async function listDataDir(
 
 /** The folders and files of an entry that have the tenant's name, unfinished ones too. Relative to the data directory. */
 export async function tenantPaths(files: Files, dataDir: string, entry: DataEntry, tenant: string): Promise<string[]> {
+  const found = await namedAfterTenants(files, dataDir, entry);
+  return found.flatMap((place) => (place.tenant === tenant ? [place.path] : []));
+}
+
+/** The tenants that folders and files of the data directory are named after. */
+export async function tenantsOnDisk(files: Files, dataDir: string): Promise<Set<string>> {
+  const tenants = new Set<string>();
+  for (const entry of DATA_DIR)
+    for (const { tenant } of await namedAfterTenants(files, dataDir, entry)) tenants.add(tenant);
+  return tenants;
+}
+
+async function namedAfterTenants(
+  files: Files,
+  dataDir: string,
+  entry: DataEntry,
+): Promise<{ readonly path: string; readonly tenant: string }[]> {
   const segments = entry.path.split('/');
   const depth = segments.findIndex((segment) => segment.includes('<tenant>'));
   // A file, or all that is below the tenant's folder.
   const isFile = depth === segments.length - 1;
-  const found: string[] = [];
+  const found: { readonly path: string; readonly tenant: string }[] = [];
+  const [before = '', after = ''] = segments[depth]?.split('<tenant>') ?? [];
   const list = async (folder: string, level: number): Promise<void> => {
     for (const { name, isFolder } of await entriesOf(files, join(dataDir, folder))) {
       const path = join(folder, name);
       if (isFile && level === depth) {
         const known = knownFile(path);
-        if (known?.entry === entry && known.parts['tenant'] === tenant) found.push(path);
+        if (known?.entry === entry) found.push({ path, tenant: known.parts['tenant'] ?? '' });
       } else if (isFolder && level === depth) {
-        if (name === segments[depth]?.replace('<tenant>', tenant)) found.push(path);
+        const spelled = name.slice(before.length, name.length - after.length);
+        if (name === before + spelled + after) found.push({ path, tenant: tenantOfHiveName(spelled) });
       } else if (isFolder && entriesBelow(path).includes(entry)) await list(path, level + 1);
     }
   };

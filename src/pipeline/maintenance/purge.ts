@@ -5,6 +5,8 @@
  */
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
+import { didYouMean } from '../../kernel/closest.ts';
+import { ConfigError } from '../../kernel/errors.ts';
 import { isMissing, onDisk, systemFiles, TEMPORARY, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { parseJson } from '../../kernel/json.ts';
@@ -12,17 +14,19 @@ import { sqlName } from '../../kernel/sql.ts';
 import { asCount, asText } from '../../load/ledger/cells.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
 import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
-import { listDataDir, tenantPaths } from '../../load/maintenance/list-data-dir.ts';
+import { listDataDir, tenantPaths, tenantsOnDisk } from '../../load/maintenance/list-data-dir.ts';
 import { recover } from '../../load/maintenance/recover.ts';
 import { sweepMarts } from '../../load/marts/marts.ts';
 import { publish } from '../../load/publish/publish.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
-import { DATA_DIR } from '../../model/data-dir.ts';
+import { DATA_DIR, PURGE_MARK, PURGES_FOLDER } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
 import { openExisting } from './existing.ts';
 
 export interface PurgeReport {
   readonly tenant: string;
+  /** Nothing was deleted: rows and files are those that a purge would delete. */
+  readonly dryRun: boolean;
   readonly rows: number;
   readonly files: number;
 }
@@ -34,30 +38,68 @@ interface Place {
 }
 
 /**
- * Readers that have a file open keep it until they close it. A purge that was cut off is completed by another one. Throws what
- * `openLedger` throws, and DiskError.
+ * Readers that have a file open keep it until they close it. A purge that was cut off is completed by another one: a mark says
+ * that it has begun, because the ledger's free blocks may hold the tenant when nothing else names it. Throws ConfigError for a
+ * tenant without data, what `openExisting` throws, and DiskError.
  */
-export async function purgeTenant(config: Config, tenant: string, runtime: Runtime): Promise<PurgeReport> {
+export async function purgeTenant(
+  config: Config,
+  tenant: string,
+  runtime: Runtime,
+  dryRun = false,
+): Promise<PurgeReport> {
   const { dataDir } = config;
   const place: Place = { dataDir, files: runtime.files ?? systemFiles, tenant };
   return onDisk(dataDir, async () => {
-    const removed = await purgeUnderLock(config, place, runtime);
+    const mark = join(dataDir, PURGES_FOLDER, tenant);
+    if (dryRun) return { tenant, dryRun, ...(await heldUnderLock(config, place, runtime)) };
+    const removed = await purgeUnderLock(config, place, mark, runtime);
     await rewriteLedger(dataDir, place.files);
-    return { tenant, ...removed };
+    await place.files.rm(mark, { force: true });
+    await place.files.rmdir(join(dataDir, PURGES_FOLDER)).catch(() => {});
+    return { tenant, dryRun, ...removed };
+  });
+}
+
+async function heldUnderLock(
+  config: Config,
+  place: Place,
+  runtime: Runtime,
+): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
+  await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
+  await requireKnown(ledger, place);
+  // Awaited here, because the ledger is closed at the end of this function.
+  return await heldRows(ledger, place.tenant);
+}
+
+/** Throws ConfigError when neither the ledger nor a name in the data directory knows the tenant. */
+async function requireKnown(ledger: Ledger, { dataDir, files, tenant }: Place): Promise<void> {
+  const known = await tenantsOnDisk(files, dataDir);
+  for (const name of await tenantTables(ledger))
+    for (const row of await ledger.rows(`select distinct tenant from ${sqlName(name)}`, { tenant: asText }))
+      known.add(row.tenant);
+  if (known.has(tenant)) return;
+  const others = [...known].toSorted();
+  throw new ConfigError(`This data directory holds nothing of a tenant "${tenant}".`, {
+    hint: `${didYouMean(tenant, others)}\`insights-etl tenant list\` shows the tenants.`,
+    where: { folder: dataDir },
   });
 }
 
 async function purgeUnderLock(
   config: Config,
   place: Place,
+  mark: string,
   runtime: Runtime,
 ): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
   await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
+  await requireKnown(ledger, place);
   await recover(ledger);
+  await writeDurably(mark, '', place.files);
   const removed = await ledger.exclusive(() => deleteRows(ledger, place.tenant));
   await publish(ledger, { run: 'purge', head: true });
   await ledger.exclusive(() => sweepMarts(ledger, 0));
-  for (const entry of DATA_DIR) await STEPS[entry.purge](entry, place);
+  for (const entry of DATA_DIR) if (entry.path !== PURGE_MARK) await STEPS[entry.purge](entry, place);
   return removed;
 }
 
@@ -82,24 +124,34 @@ const STEPS: Readonly<Record<Purge, (entry: DataEntry, place: Place) => Promise<
   },
 };
 
-/** Deletes the tenant from every table of the ledger. Returns what the lake held. */
-async function deleteRows(ledger: Ledger, tenant: string): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
-  const held = await ledger.row(
+async function heldRows(ledger: Ledger, tenant: string): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
+  return ledger.row(
     `select coalesce(sum(rows), 0)::bigint as rows, count(*) as files
      from partitions where tenant = $1 and superseded_at is null`,
     { rows: asCount, files: asCount },
     [tenant],
   );
+}
+
+/** The tables of the ledger that have rows of tenants. */
+async function tenantTables(ledger: Ledger): Promise<string[]> {
   const tables = await ledger.rows(
     `select distinct table_name as name from duckdb_columns() where column_name = 'tenant' and not internal`,
     { name: asText },
   );
+  return tables.map(({ name }) => name);
+}
+
+/** Deletes the tenant from every table of the ledger. Returns what the lake held. */
+async function deleteRows(ledger: Ledger, tenant: string): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
+  const held = await heldRows(ledger, tenant);
+  const tables = await tenantTables(ledger);
   const runs = await ledger.rows(`select run, stats::varchar as stats from runs where stats is not null`, {
     run: asText,
     stats: asText,
   });
   await ledger.transaction(async () => {
-    for (const { name } of tables) await ledger.run(`delete from ${sqlName(name)} where tenant = $1`, [tenant]);
+    for (const name of tables) await ledger.run(`delete from ${sqlName(name)} where tenant = $1`, [tenant]);
     for (const { run, stats } of runs) {
       const left = JSON.stringify(withoutTenant(JSON.parse(stats), tenant));
       if (left !== stats) await ledger.run('update runs set stats = $2::json where run = $1', [run, left]);

@@ -17,6 +17,8 @@ export interface ExportReport {
   readonly snapshot: string | undefined;
   readonly published: string | undefined;
   readonly tables: readonly { readonly name: string; readonly rows: number; readonly columns: number }[];
+  /** Written to a device, a pipe or an open file, which may be standard output. */
+  readonly streamed?: boolean;
   /** Only for a workbook. */
   readonly sheets?: number;
   readonly cut?: number;

@@ -5,18 +5,20 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { pipeline } from 'node:stream/promises';
-import { basename, dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { ConfigError, DamagedError } from '../../kernel/errors.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
-import { belongsToLake } from '../../model/data-path.ts';
 import { openExporter, textRows, type Exporter } from '../reader.ts';
 import { countRows } from './count.ts';
 import { copyForm, type ExportFormat, type ExportReport } from './forms.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import type { Selection } from './selection.ts';
 import { writeSheets } from './sheet.ts';
+import { findTarget, writeThrough } from './target.ts';
+import type { Target } from './target.ts';
 
 export interface ExportSettings {
   readonly dataDir: string;
@@ -38,10 +40,12 @@ export async function exportFile(
   signal: AbortSignal,
 ): Promise<ExportReport> {
   const out = resolve(settings.out);
-  await refuseToOverwrite(out, settings);
-  await mkdir(dirname(out), { recursive: true });
+  const target = await allowedTarget(out, settings);
+  const streamed = target.kind === 'through';
+  if (!streamed) await mkdir(dirname(target.path), { recursive: true });
   // Next to the target, because a rename cannot cross file systems.
-  const scratch = await mkdtemp(join(await realpath(dirname(out)), `.${basename(out)}-`));
+  const folder = streamed ? tmpdir() : dirname(target.path);
+  const scratch = await mkdtemp(join(await realpath(folder), `.${basename(out)}-`));
   try {
     await using reader = await openExporter(settings.dataDir, scratch, settings.engine, signal);
     const selections = await select(reader);
@@ -49,9 +53,15 @@ export async function exportFile(
     const written = await writeSelections(reader, selections, file, settings, signal);
     const { size } = await stat(file);
     const sha256 = await hashOf(file, signal);
-    await refuseToOverwrite(out, settings);
+    const now = await allowedTarget(out, settings);
     signal.throwIfAborted();
-    await commitFile(file, out);
+    if (now.kind !== target.kind || now.path !== target.path)
+      throw new ConfigError('The file was replaced by something else while the export was written.', {
+        hint: 'Run the export again.',
+        where: { file: out },
+      });
+    if (streamed) await writeThrough(file, target.path, signal);
+    else await commitFile(file, target.path);
     const tables = selections.map(({ name, columns }, index) => ({
       name,
       rows: written.rows[index] ?? 0,
@@ -59,7 +69,8 @@ export async function exportFile(
     }));
     const rows = tables.reduce((sum, table) => sum + table.rows, 0);
     const { format } = settings;
-    return { file: out, format, rows, bytes: size, sha256, ...(await snapshotOf(reader)), tables, ...written.notes };
+    const report = { file: out, format, rows, bytes: size, sha256, ...(await snapshotOf(reader)), tables };
+    return { ...report, ...written.notes, ...(streamed ? { streamed } : {}) };
   } catch (error) {
     throw signal.aborted ? signal.reason : error;
   } finally {
@@ -67,21 +78,14 @@ export async function exportFile(
   }
 }
 
-async function refuseToOverwrite(out: string, { force, dataDir }: ExportSettings): Promise<void> {
-  if (belongsToLake(relative(resolve(dataDir), out)))
-    throw new ConfigError('An export cannot be written into the lake itself.', {
-      hint: 'Choose another folder with --out.',
-      where: { file: out },
-    });
-  const exists = await access(out).then(
-    () => true,
-    () => false,
-  );
-  if (exists && !force)
+async function allowedTarget(out: string, { force, dataDir }: ExportSettings): Promise<Target> {
+  const target = await findTarget(out, dataDir);
+  if (target.exists && !force)
     throw new ConfigError('The file already exists.', {
       hint: 'Name another file with --out, or replace this one with --force.',
       where: { file: out },
     });
+  return target;
 }
 
 interface Written {

@@ -1,11 +1,14 @@
 /** Purging a tenant leaves no byte of it and does not change the other tenants. */
 import { readdir } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
 import { openStage } from '../../support/shell.ts';
 import { diskFault, watchedFiles, type Operation } from '../../campaigns/soak/support/disk.ts';
 import { bytesBelow, openWorld, type World } from '../support/world.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
+
+const RemoveReport = z.object({ rows: z.number(), files: z.number(), dryRun: z.literal(true) });
 
 let world: World;
 afterEach(() => world[Symbol.asyncDispose]());
@@ -65,5 +68,29 @@ describe('tenant remove --purge', () => {
       'error: "ly*" is not a tenant id.',
       expect.stringContaining('--purge'),
     ]);
+  });
+
+  it('deletes nothing for a name without data, or with --dry-run, and `tenant list` shows what there is', async () => {
+    world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['beta', 'lyon'] });
+    await world.run({ tables: ['Events'] });
+    await using stage = await openStage();
+    const env = { INSIGHTS_TENANT: 'lyon', INSIGHTS_API_KEY: 'k' };
+    const tenant = (...words: string[]): ReturnType<typeof stage.run> =>
+      stage.run(['tenant', ...words, '--data-dir', world.dataDir], env);
+    const before = await world.published();
+    const unknown = await tenant('remove', 'betta', '--purge');
+    expect([unknown.code, unknown.err]).toEqual([2, expect.stringContaining('Did you mean "beta"?')]);
+    const dry = await tenant('remove', 'beta', '--dry-run', '--json');
+    const { rows, files } = RemoveReport.parse(JSON.parse(dry.out));
+    expect(rows).toBeGreaterThan(10);
+    expect(await world.published()).toEqual(before);
+    expect((await tenant('list')).out).toMatch(
+      new RegExp(`^tenant +configured +rows.*\nbeta +no +${rows} +${files} .*\nlyon +yes +\\d+ `),
+    );
+    const missing = await stage.run(['tenant', 'remove', 'beta', '--purge', '--data-dir', 'none'], env);
+    expect([missing.code, await readdir(stage.folder)]).toEqual([2, []]);
+    expect((await tenant('remove', 'beta', '--purge', '--json')).out).toContain(`"rows":${rows}`);
+    expect((await tenant('remove', 'beta', '--purge')).code).toBe(2);
+    expect(await readdir(world.dataDir)).not.toContain('purges');
   });
 });

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { lstatSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -193,6 +195,38 @@ describe('refused, with what to do next', () => {
     const { code } = await running;
     expect(code).toBe(EXIT.stopped);
     expect(readdirSync(stage.folder)).toEqual(before);
+  });
+});
+
+describe('with --force, what is at the place of the file stays what it is', () => {
+  const csv = ['events', '--format', 'csv', '--force', '--out'];
+
+  it('a symbolic link leads to the new file, also where it led to nothing', async () => {
+    writeFileSync(at('target.csv'), 'old');
+    symlinkSync('target.csv', at('link.csv'));
+    symlinkSync('fresh.csv', at('dangling.csv'));
+    for (const [link, file] of [['link.csv', 'target.csv'], ['dangling.csv', 'fresh.csv']] as const) {
+      expect((await run(...csv, at(link))).code).toBe(0);
+      expect(lstatSync(at(link)).isSymbolicLink()).toBe(true);
+      expect(readFileSync(at(file), 'utf8').split('\n')).toHaveLength(6);
+    } // prettier-ignore
+  });
+
+  it('a pipe and a device get the bytes, and the report goes to standard error', async () => {
+    execFileSync('mkfifo', [at('pipe')]);
+    const read = readFile(at('pipe'), 'utf8');
+    const { code, out, err } = await run(...csv, at('pipe'));
+    expect([code, out, err]).toEqual([0, '', expect.stringContaining('4 rows as csv')]);
+    expect((await read).split('\n')).toHaveLength(6);
+    expect(lstatSync(at('pipe')).isFIFO()).toBe(true);
+    expect((await run(...csv, '/dev/null')).code).toBe(0);
+    expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
+  });
+
+  it('a folder, and a link into the lake, are refused', async () => {
+    symlinkSync(join(lake.dir, 'manifest.json'), at('into.csv'));
+    expect((await run(...csv, at('into.csv'))).err).toContain('An export cannot be written into the lake itself.');
+    expect((await run(...csv, stage.folder)).err).toContain('An export cannot be written to a folder.');
   });
 });
 
