@@ -71,7 +71,7 @@ describe('tenant remove --purge', () => {
   });
 
   it('deletes nothing for a name without data, or with --dry-run, and `tenant list` shows what there is', async () => {
-    world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['beta', 'lyon'] });
+    world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['007', 'beta', 'lyon'] });
     await world.run({ tables: ['Events'] });
     await using stage = await openStage();
     const env = { INSIGHTS_TENANT: 'lyon', INSIGHTS_API_KEY: 'k' };
@@ -85,12 +85,14 @@ describe('tenant remove --purge', () => {
     expect(rows).toBeGreaterThan(10);
     expect(await world.published()).toEqual(before);
     expect((await tenant('list')).out).toMatch(
-      new RegExp(`^tenant +configured +rows.*\nbeta +no +${rows} +${files} .*\nlyon +yes +\\d+ `),
+      new RegExp(`^tenant +configured +rows.*\n007 +no .*\nbeta +no +${rows} +${files} .*\nlyon +yes +\\d+ `),
     );
     const missing = await stage.run(['tenant', 'remove', 'beta', '--purge', '--data-dir', 'none'], env);
     expect([missing.code, await readdir(stage.folder)]).toEqual([2, []]);
     expect((await tenant('remove', 'beta', '--purge', '--json')).out).toContain(`"rows":${rows}`);
     expect((await tenant('remove', 'beta', '--purge')).code).toBe(2);
-    expect(await readdir(world.dataDir)).not.toContain('purges');
+    expect((await tenant('remove', '007', '--purge')).code).toBe(0);
+    const left = await readdir(world.dataDir, { recursive: true });
+    expect(left.filter((path) => /^purges|beta|tenant_id=_?007/.test(path))).toEqual([]);
   });
 });
