@@ -1,7 +1,7 @@
 /** `config check` and `config show`, and what editors refuse with the JSON Schema. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { configJsonSchema } from '../../src/config/names.ts';
+import { configJsonSchema, configKeys } from '../../src/config/names.ts';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 
@@ -57,6 +57,28 @@ describe('config show', () => {
     expect(all.get('b Logs.schedule.cron')).toEqual(['0 */6 * * *', line(3)]);
     const { out } = await stage.run(['config', 'show', '--tenant', 'a', '--changed']);
     expect(out.split('\n').slice(2, 6).map((row) => row.split(/ {2,}/))).toEqual([['tenant a'], ['key', 'value', 'from'], ['callsPerMinute', '20', 'line 1'], ['maxCalls', '7', 'line 8']]); // prettier-ignore
+  });
+
+  it('shows every setting that a tenant can override', async () => {
+    const days = { Logs: 9, Events: 9, Metrics: 9 };
+    const own = {
+      id: 'all',
+      apiKey: { env: 'A_KEY' },
+      maxCalls: 9,
+      maxMinutes: 9,
+      start: '2026-01-01',
+      retentionDays: days,
+    };
+    await stage.write('all.json', JSON.stringify({ tenants: [own] }));
+    const all = await shown(['--config', 'all.json', '--tenant', 'all']);
+    const overridable = configKeys()
+      .filter(({ path: [first, name = ''] }) => first === 'tenants[]' && !['id', 'apiKey', 'token', 'tables'].includes(name))
+      .map(({ path: [, name = '', key = ''] }) => ({ name, whole: key === '' ? name : `${name}.${key}`, ofTable: `${key}.${name}` })); // prettier-ignore
+    expect(overridable.length).toBeGreaterThan(20);
+    const missing = overridable.filter(
+      ({ name, whole, ofTable }) => ![name, whole, `Events.${whole}`, ofTable].some((key) => all.has(`all ${key}`)),
+    );
+    expect(missing).toEqual([]);
   });
 });
 
