@@ -1,8 +1,11 @@
 /** What DuckDB's messages say about files. Its errors have no code, so their text is all there is. */
 
-/** A block of a database file no longer holds what was written. */
+const DAMAGED_DATABASE =
+  /corrupt database file|failed to (?:read|load) (?:database|metadata) block|could not read (?:enough bytes )?from file ['"][^'"]*\.duckdb/i;
+
+/** A block of a database file no longer holds what was written, or the file ends before it. */
 export function isCorruptDatabase(message: string): boolean {
-  return /corrupt database file|failed to (?:read|load) (?:database|metadata) block/i.test(message);
+  return DAMAGED_DATABASE.test(message);
 }
 
 /**
@@ -14,7 +17,7 @@ const DAMAGED_PARQUET =
 
 /** A Parquet file is missing or damaged. */
 export function isDamagedParquet(message: string): boolean {
-  return DAMAGED_PARQUET.test(message);
+  return DAMAGED_PARQUET.test(message) && !isCorruptDatabase(message);
 }
 
 /** The Parquet file that a message names. */

@@ -60,7 +60,10 @@ export async function openStage({ rows, days, seed, mounts }) {
   };
   await stage.empty();
   const first = await stage.run();
-  if (first.code !== 0) throw new Error(`the first load ended with ${first.code}: ${first.err}${first.out}`);
+  if (first.code !== 0) {
+    await stage.close();
+    throw new Error(`the first load ended with ${first.code}: ${messageOf(first)}`);
+  }
   await cp(dataDir, kept, { recursive: true, preserveTimestamps: true });
   stage.expected = await contentOf(dataDir);
   return stage;
