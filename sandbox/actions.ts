@@ -5,9 +5,11 @@
 import { z } from 'zod';
 import { DAY, formatInstant, HOUR, MINUTE, parseInstant, SECOND, type Instant } from './instant.ts';
 import { TABLE_NAMES, TABLES } from './tables.ts';
+import { cap, LIMIT_MODES } from './answer.ts';
 import type { SandboxClock } from './clock.ts';
 import { faultRules, type Faults } from './faults.ts';
 import { parseRow } from './ndjson.ts';
+import type { Manner } from './server.ts';
 import type { Store } from './store.ts';
 import { fillWindow } from './synthetic.ts';
 
@@ -52,15 +54,36 @@ export const actionSchema = z.discriminatedUnion('action', [
     set: instant.optional(),
   }),
   z.strictObject({ action: z.literal('faults'), rules: faultRules }),
+  /** What is not given stays as it is. */
+  z.strictObject({
+    action: z.literal('limits'),
+    /** 0 = no cap. */
+    rows: z.int().min(0).exactOptional(),
+    bytes: z.int().min(0).exactOptional(),
+    mode: z.enum(LIMIT_MODES).exactOptional(),
+  }),
+  z.strictObject({
+    action: z.literal('wire'),
+    shape: z.enum(['rows', 'columns', 'v1', 'v2', 'tables', 'array']).exactOptional(),
+    row: z.enum(['array', 'object']).exactOptional(),
+    datetime: z.enum(['full', 'trimmed']).exactOptional(),
+    dynamic: z.enum(['nested', 'text']).exactOptional(),
+    layout: z.enum(['compact', 'indented']).exactOptional(),
+    gzip: z.boolean().exactOptional(),
+  }),
 ]);
 
 export type SandboxAction = z.input<typeof actionSchema>;
-/** Rows added or removed, or the sandbox's time after the action. */
-export type ActionResult = { readonly rows: number } | { readonly now: string } | { readonly faults: number };
+/** Rows added or removed, the sandbox's time after the action, or the names of what was changed. */
+export type ActionResult =
+  | { readonly rows: number }
+  | { readonly now: string }
+  | { readonly faults: number }
+  | { readonly changed: readonly string[] };
 
 /** Returns the function that carries out an action. It throws ZodError when the action is not valid. */
-export function createActions(sandbox: { store: Store; clock: SandboxClock; faults: Faults }) {
-  const { store, clock, faults } = sandbox;
+export function createActions(sandbox: { store: Store; clock: SandboxClock; faults: Faults; manner: Manner }) {
+  const { store, clock, faults, manner } = sandbox;
   return async (given: unknown): Promise<ActionResult> => {
     const action = actionSchema.parse(given);
     switch (action.action) {
@@ -93,6 +116,20 @@ export function createActions(sandbox: { store: Store; clock: SandboxClock; faul
         if (action.set !== undefined) clock.set(at(action.set));
         if (action.advance !== undefined) clock.advance(duration(action.advance));
         return { now: formatInstant(clock.now()) };
+      }
+      case 'limits': {
+        const { action: _, rows, bytes, ...given } = action;
+        const caps = {
+          ...(rows === undefined ? {} : { rows: cap(rows) }),
+          ...(bytes === undefined ? {} : { bytes: cap(bytes) }),
+        };
+        manner.limits = { ...manner.limits, ...caps, ...given };
+        return { changed: Object.keys({ ...caps, ...given }) };
+      }
+      case 'wire': {
+        const { action: _, ...given } = action;
+        manner.wire = { ...manner.wire, ...given };
+        return { changed: Object.keys(given) };
       }
       case 'faults':
       default:

@@ -1,7 +1,7 @@
 /**
  * The admin API, on its own loopback port, so that a client under test cannot reach it through the public address.
- * `POST /rows`, `/generate`, `/erase`, `/expire`, `/clock` and `/faults` carry out the action of that name; `GET /calls`,
- * `/counts` and `/clock` read the state. It needs no credential, because it listens only on 127.0.0.1.
+ * `POST /rows`, `/generate`, `/erase`, `/expire`, `/clock`, `/faults`, `/limits` and `/wire` carry out the action of that
+ * name; `GET /calls`, `/counts` and `/clock` read the state. It needs no credential, because it listens only on 127.0.0.1.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { z } from 'zod';

@@ -4,7 +4,7 @@
  */
 import { problem, type Answer } from './problem.ts';
 import type { Store } from './store.ts';
-import { envelope, rowsAsJson, type ResultColumn, type WireOptions } from './wire.ts';
+import { envelope, indented, rowsAsJson, type ResultColumn, type WireOptions } from './wire.ts';
 
 /**
  * How the source reports that an answer exceeds a cap. Each form has been documented or observed: an error object as the
@@ -31,6 +31,11 @@ export interface Question {
   readonly editRow?: ((row: string, index: number, columns: readonly ResultColumn[]) => string) | undefined;
   /** An error that a fault adds to the rows or next to them. */
   readonly failure?: { readonly where: 'rows' | 'beside'; readonly json: string } | undefined;
+}
+
+/** A cap as options give it: 0 means none. */
+export function cap(value: number): number {
+  return value === 0 ? Infinity : value;
 }
 
 type Cap = 'rows' | 'bytes';
@@ -72,12 +77,15 @@ export async function answerQuery(store: Store, question: Question, signal: Abor
   }
   const { before, after } = envelope(columns, wire);
   const inRows = (json: string): Buffer => Buffer.from(rows > 0 ? `,${json}` : json);
-  const finish = (extra: readonly Buffer[], beside?: string): Answer => ({
-    status: 200,
-    contentType: 'application/json; charset=utf-8',
-    body: Buffer.concat([Buffer.from(before), ...body, ...extra, Buffer.from(after(beside))]),
-    rows,
-  });
+  const finish = (extra: readonly Buffer[], beside?: string): Answer => {
+    const whole = Buffer.concat([Buffer.from(before), ...body, ...extra, Buffer.from(after(beside))]);
+    return {
+      status: 200,
+      contentType: 'application/json; charset=utf-8',
+      body: wire.layout === 'indented' ? Buffer.from(indented(whole.toString())) : whole,
+      rows,
+    };
+  };
   if (over) {
     switch (limits.mode) {
       case 'silent':

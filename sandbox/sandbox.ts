@@ -11,14 +11,14 @@ import { formatInstant, parseInstant, type Instant } from './instant.ts';
 import { TABLE_NAMES, TABLES } from './tables.ts';
 import { createActions, type ActionResult, type SandboxAction } from './actions.ts';
 import { createAdminServer } from './admin.ts';
-import type { LimitMode } from './answer.ts';
+import { cap, type LimitMode } from './answer.ts';
 import { createCallLog, type CallRecord } from './calls.ts';
 import { createClock } from './clock.ts';
 import { createFaults, faultRules, type FaultRule } from './faults.ts';
 import { parseRow, readLines, type Cell } from './ndjson.ts';
 import { createRateLimit } from './rate.ts';
 import { scenarioSchema, startScenario, type ScenarioStep } from './scenario.ts';
-import { createQueryServer, type Service } from './server.ts';
+import { createQueryServer, type Manner, type Service } from './server.ts';
 import { openStore, type HourCount, type Store } from './store.ts';
 import { fillTenant } from './synthetic.ts';
 import type { Shape } from './synthetic-hours.ts';
@@ -88,7 +88,7 @@ export interface Sandbox extends AsyncDisposable {
   now(): Instant;
   /** The key of a tenant. */
   keyOf(tenant: string): string;
-  /** Adds or erases rows, moves the clock, replaces the fault rules. */
+  /** Adds or erases rows, moves the clock, replaces the fault rules, changes the caps and the wire form. */
   apply(action: SandboxAction): Promise<ActionResult>;
   counts(): Promise<HourCount[]>;
   close(): Promise<void>;
@@ -131,7 +131,16 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     options.signal?.throwIfAborted();
     // Loading takes a while. The sandbox's time starts when it begins to serve, so that runs are repeatable.
     if (start !== undefined) clock.set(start);
-    const apply = createActions({ store, clock, faults });
+    const manner: Manner = {
+      limits: {
+        rows: cap(options.rowCap ?? 500_000),
+        bytes: cap(options.byteCap ?? 64 * 1024 * 1024),
+        mode: options.limitMode ?? 'one-api-errors',
+        timeoutMs: options.queryTimeoutMs ?? 240_000,
+      },
+      wire: { ...DEFAULT_WIRE, ...options.wire },
+    };
+    const apply = createActions({ store, clock, faults, manner });
     const scenario = await startScenario(steps, apply, options.onError ?? (() => undefined));
     stopScenario = () => scenario.stop();
     const { logsDays = 45, replay = false, internalTenantIds = false } = options;
@@ -146,13 +155,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       },
       rate: createRateLimit(options.rate ?? 60, () => performance.now()),
       retryAfter: options.retryAfter ?? 'seconds',
-      limits: {
-        rows: cap(options.rowCap ?? 500_000),
-        bytes: cap(options.byteCap ?? 64 * 1024 * 1024),
-        mode: options.limitMode ?? 'one-api-errors',
-        timeoutMs: options.queryTimeoutMs ?? 240_000,
-      },
-      wire: { ...DEFAULT_WIRE, ...options.wire },
+      manner,
       onCall: async (call) => {
         try {
           log.add(call);
@@ -250,11 +253,6 @@ async function listOf<S extends z.ZodType>(given: unknown, what: string, schema:
     hint: 'docs/sandbox.md describes the formats.',
     where,
   });
-}
-
-/** 0 means no cap. */
-function cap(value: number): number {
-  return value === 0 ? Infinity : value;
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -19,6 +19,12 @@ import type { RateLimit } from './rate.ts';
 import type { Store } from './store.ts';
 import type { WireOptions } from './wire.ts';
 
+/** What an action may change while the sandbox runs: the caps of an answer and its form on the wire. */
+export interface Manner {
+  limits: Limits;
+  wire: WireOptions;
+}
+
 export interface Service {
   readonly store: Store;
   readonly compile: (query: string, context: CompileContext) => CompiledQuery;
@@ -28,8 +34,8 @@ export interface Service {
   /** How a 429 of the rate limit gives the time to wait. */
   readonly retryAfter: 'seconds' | 'date' | 'none';
   readonly faults: Faults;
-  readonly limits: Limits;
-  readonly wire: WireOptions;
+  /** How it answers from now on. */
+  readonly manner: Manner;
   /** Called once per call, before its last byte is sent, so that the next call sees its effects. */
   readonly onCall: (call: CallRecord) => Promise<void>;
 }
@@ -73,7 +79,7 @@ async function handle(service: Service, request: IncomingMessage, response: Serv
   try {
     const { answer, fault } = await respond(service, request, tenant, call, gone.signal);
     if (fault) call.fault = fault.name;
-    await send({ request, response, answer, call, record, gzip: service.wire.gzip, delivery: fault?.delivery });
+    await send({ request, response, answer, call, record, gzip: service.manner.wire.gzip, delivery: fault?.delivery });
   } catch (error) {
     // Nothing can be sent: the client has disconnected, or it already has half of an answer.
     if (gone.signal.aborted) return;
@@ -121,8 +127,8 @@ async function respond(
     if (error instanceof KqlError) return { answer: badQuery(error), fault };
     throw error;
   }
-  const limits = { ...service.limits, ...fault?.limits };
-  const wire = { ...service.wire, ...fault?.wire };
+  const limits = { ...service.manner.limits, ...fault?.limits };
+  const wire = { ...service.manner.wire, ...fault?.wire };
   const ordered = fault?.reorder ? reversed(compiled) : compiled;
   const question = { ...ordered, limits, wire, editRow: fault?.editRow, failure: fault?.failure };
   const answer = await answerQuery(service.store, question, signal);

@@ -15,6 +15,8 @@ export interface WireOptions {
   readonly datetime: 'full' | 'trimmed';
   /** Dynamic values as JSON, or as a string that contains JSON. @default 'nested' */
   readonly dynamic: 'nested' | 'text';
+  /** `indented`: with line breaks and blanks between all parts of the body. @default 'compact' */
+  readonly layout: 'compact' | 'indented';
   /** Compress the body if the client accepts gzip. @default false */
   readonly gzip: boolean;
 }
@@ -36,6 +38,7 @@ export const DEFAULT_WIRE: WireOptions = {
   row: 'array',
   datetime: 'full',
   dynamic: 'nested',
+  layout: 'compact',
   gzip: false,
 };
 
@@ -76,6 +79,23 @@ function cellAsJson(cell: string, type: string, wire: WireOptions): string {
     default:
       return `to_json(coalesce(${cell}, ''))::varchar`;
   }
+}
+
+/** The same JSON with line breaks and indents. Only the space between its parts changes, so numbers and texts stay as written. */
+export function indented(json: string): string {
+  let depth = 0;
+  const line = (): string => `\n${'  '.repeat(depth)}`;
+  return json.replaceAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]/gs, (part) => {
+    if (part === ':') return ': ';
+    if (part === ',') return `,${line()}`;
+    if (part === '{' || part === '[') {
+      depth++;
+      return `${part}${line()}`;
+    }
+    if (part !== '}' && part !== ']') return part;
+    depth--;
+    return `${line()}${part}`;
+  });
 }
 
 /** The body around the rows. */

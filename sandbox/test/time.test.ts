@@ -111,6 +111,21 @@ describe('while it runs', () => {
     expect(await rowsOf(api, 'Events | count')).toEqual([[0]]);
   });
 
+  it('caps and the wire form can change, each apart from the others', async () => {
+    const api = await start();
+    const text = async (): Promise<string> => (await ask(api, 'Events | project n = 1')).text;
+    expect(await api.apply({ action: 'limits', rows: 2, mode: 'silent' })).toEqual({ changed: ['rows', 'mode'] });
+    expect(await text()).toBe('{"rows":[[1],[1]]}');
+    expect(await api.apply({ action: 'wire', row: 'object', layout: 'indented' })).toEqual({
+      changed: ['row', 'layout'],
+    });
+    await api.apply({ action: 'limits', rows: 1 });
+    expect(await text()).toBe('{\n  "rows": [\n    {\n      "n": 1\n    }\n  ]\n}');
+    await api.apply({ action: 'limits', rows: 0 });
+    await api.apply({ action: 'wire', row: 'array', layout: 'compact' });
+    expect(await rowsOf(api, 'Events | project n = 1')).toHaveLength(850);
+  });
+
   it('an invalid action is rejected and changes nothing', async () => {
     const api = await start();
     await expect(api.apply({ action: 'clock', advance: 'a while' })).rejects.toThrow('advance');

@@ -87,6 +87,15 @@ describe('the body', () => {
     expect(await body('Events | where false')).toBe('{"rows":[]}');
   });
 
+  it('may have line breaks and indents, while every number and text stays as it was written', async () => {
+    const text = await body('Metrics | project value, s = "a, [\\"b\\"]: {"', { layout: 'indented', row: 'object' });
+    expect(text.split('\n').map((line) => line.trim())).toEqual([
+      ...['{', '"rows": [', '{', '"value": {', '"big": 12345678901234567890,', '"e": 1e5,', '"d": 1.0,'],
+      ...[String.raw`"u": "\u00e9",`, '"n": null', '},', String.raw`"s": "a, [\"b\"]: {"`, '}', ']', '}'],
+    ]);
+    expect(text).toContain('\n      "value": {\n        "big"');
+  });
+
   it.each<[WireOptions['shape'], unknown]>([
     [
       'columns',

@@ -46,6 +46,7 @@ interface Flags {
   readonly wireShape?: WireOptions['shape'];
   readonly wireRow?: WireOptions['row'];
   readonly wireDatetime?: WireOptions['datetime'];
+  readonly wireLayout?: WireOptions['layout'];
   readonly wireDynamic?: WireOptions['dynamic'];
   readonly gzip?: boolean;
 }
@@ -101,6 +102,12 @@ export function sandboxCommand(shell: Shell): Command {
     )
     .addOption(
       choice('--wire-dynamic <form>', 'dynamic values as JSON, or as text (default: nested)', ['nested', 'text']),
+    )
+    .addOption(
+      choice('--wire-layout <form>', 'bodies on one line, or with line breaks and indents (default: compact)', [
+        'compact',
+        'indented',
+      ]),
     )
     .option('--gzip', 'compress bodies for clients that accept it')
     .addHelpText(
@@ -163,8 +170,15 @@ function optionsOf(flags: Flags): SandboxOptions {
       where: { flag: `--${synthetic}` },
     });
   }
-  const { wireShape, wireRow, wireDatetime, wireDynamic, gzip, queryTimeout, ...rest } = flags;
-  const wire = { shape: wireShape, row: wireRow, datetime: wireDatetime, dynamic: wireDynamic, gzip };
+  const { wireShape, wireRow, wireDatetime, wireDynamic, wireLayout, gzip, queryTimeout, ...rest } = flags;
+  const wire = {
+    shape: wireShape,
+    row: wireRow,
+    datetime: wireDatetime,
+    dynamic: wireDynamic,
+    layout: wireLayout,
+    gzip,
+  };
   return {
     ...rest,
     wire: Object.fromEntries(Object.entries(wire).filter(([, value]) => value !== undefined)),

@@ -1,13 +1,13 @@
 /**
  * `npm run soak -- --histories 200 --seed 1`: random histories of the source and of the pipeline, each followed by a run
- * that must make everything good. A failing one is made as short as possible and printed with its seed.
+ * that must make everything good. A failing one is made as short as possible and printed with its seed; `--shrink 0` prints it as it is.
  */
 import { createViteServer } from 'vitest/node';
 import * as fc from 'fast-check';
 import { fileURLToPath } from 'node:url';
 import { options } from './harness.mjs';
 
-const wanted = options({ histories: 200, seed: 1, path: '' });
+const wanted = options({ histories: 200, seed: 1, path: '', shrink: 1 });
 const vite = await createViteServer({
   configFile: false,
   oxc: { target: 'node20' },
@@ -15,7 +15,8 @@ const vite = await createViteServer({
   server: { middlewareMode: true, watch: null, hmr: false, ws: false },
   appType: 'custom',
 });
-const { live, openSource } = await vite.ssrLoadModule('/test/campaigns/soak/support/history.ts');
+const { live } = await vite.ssrLoadModule('/test/campaigns/soak/support/history.ts');
+const { openSource } = await vite.ssrLoadModule('/test/campaigns/soak/support/source.ts');
 const { histories } = await vite.ssrLoadModule('/test/campaigns/soak/support/steps.ts');
 const cli = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 const source = await openSource();
@@ -24,15 +25,13 @@ const happened = new Map();
 let [done, failed] = [0, false];
 try {
   const result = await fc.check(
-    fc.asyncProperty(histories, async (steps) => {
+    fc.asyncProperty(histories, async (life) => {
       try {
-        for (const [name, times] of await live(source, steps, cli))
+        for (const [name, times] of await live(source, life, cli))
           happened.set(name, (happened.get(name) ?? 0) + times);
       } catch (error) {
         if (!failed)
-          console.log(
-            `failed after ${done} histories, seed ${wanted.seed}; now looking for a shorter one\n${error.stack}`,
-          );
+          console.log(`failed after ${done} histories, seed ${wanted.seed}\n${error.stack}`);
         failed = true;
         throw error;
       }
@@ -40,7 +39,7 @@ try {
       if (done % 25 === 0 && !failed)
         console.log(`${done} histories, ${((performance.now() - started) / 1000).toFixed(0)} s`);
     }),
-    { seed: wanted.seed, numRuns: wanted.histories, ...(wanted.path === '' ? {} : { path: wanted.path }) },
+    { seed: wanted.seed, numRuns: wanted.histories, endOnFailure: wanted.shrink === 0, ...(wanted.path === '' ? {} : { path: wanted.path }) },
   );
   console.log(
     [...happened]

@@ -11,7 +11,7 @@ import type { Sandbox } from '../../sandbox/sandbox.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
 import { CAMPAIGN, LONG, campaign, caseOfMany } from '../support/campaign.ts';
 import { diskFault, watchedFiles, type Operation } from './soak/support/disk.ts';
-import { openSource } from './soak/support/history.ts';
+import { openSource } from './soak/support/source.ts';
 import { compareWithModel } from './soak/support/judge.ts';
 import { lineOf, SourceModel } from './soak/support/model.ts';
 

@@ -4,8 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Sandbox } from '../../../sandbox/sandbox.ts';
 import { buildPackage, type BuiltPackage } from '../../support/built.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
-import { live, openSource } from './support/history.ts';
-import { histories, type Step } from './support/steps.ts';
+import { live } from './support/history.ts';
+import { openSource } from './support/source.ts';
+import { histories, type Life } from './support/steps.ts';
 
 let source: Sandbox;
 let built: BuiltPackage;
@@ -15,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => source.close());
 
 /** What chance may leave out of a dozen histories: real processes, killed and refused, among late rows and a drift. */
-const PROCESSES: Step[] = [
+const PROCESSES: Life['steps'] = [
   { do: 'insert', table: 'Events', days: 1, hour: 1, second: 0, kind: 0, rows: 30 },
   { do: 'process kill', after: 'start', ms: 0 },
   { do: 'second process', at: 1 },
@@ -39,12 +40,12 @@ describe('a random history of late rows, drift, erasures, kills, other processes
       async () => {
         let refused = 0;
         await fc.assert(
-          fc.asyncProperty(histories, async (steps) => {
-            const happened = await live(source, steps, built.cli);
+          fc.asyncProperty(histories, async (life) => {
+            const happened = await live(source, life, built.cli);
             expect(happened.get('run')).toBeGreaterThanOrEqual(2);
             refused += happened.get('second process refused') ?? 0;
           }),
-          { seed: 20_261_101, numRuns, examples: [[PROCESSES]] },
+          { seed: 20_261_101, numRuns, examples: [[{ steps: PROCESSES, ending: 'deep' }]] },
         );
         expect(refused).toBeGreaterThan(0);
       },

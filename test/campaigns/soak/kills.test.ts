@@ -10,7 +10,7 @@ import type { Sandbox } from '../../../sandbox/sandbox.ts';
 import { openWorld, type World } from '../../pipeline/support/world.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import { watchedFiles, type Operation } from './support/disk.ts';
-import { openSource } from './support/history.ts';
+import { openSource } from './support/source.ts';
 import { compareWithModel } from './support/judge.ts';
 import { lineOf, SourceModel } from './support/model.ts';
 

@@ -15,7 +15,7 @@ import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { Sandbox } from '../../../sandbox/sandbox.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import { openWorld, type World } from '../support/world.ts';
-import { openSource } from '../../campaigns/soak/support/history.ts';
+import { openSource } from '../../campaigns/soak/support/source.ts';
 import { compareWithModel } from '../../campaigns/soak/support/judge.ts';
 import { lineOf, SourceModel } from '../../campaigns/soak/support/model.ts';
 

@@ -19,41 +19,30 @@ import { repairLake, verifyLake } from '../../../../src/pipeline/maintenance/ins
 import { runPipeline } from '../../../../src/pipeline/run.ts';
 import type { RunRequest } from '../../../../src/pipeline/request.ts';
 import { systemRuntime, type Runtime } from '../../../../src/kernel/runtime.ts';
-import { startSandbox, type Sandbox } from '../../../../sandbox/sandbox.ts';
-import { TABLE_NAMES, type TableName } from '../../../../src/model/tables.ts';
+import type { Sandbox } from '../../../../sandbox/sandbox.ts';
+import { TABLE_NAMES } from '../../../../src/model/tables.ts';
 import { skippedTime } from '../../../pipeline/support/world.ts';
 import { damage, STORED, type Damage } from './damage.ts';
 import { diskFault, watchedFiles, type Operation } from './disk.ts';
 import { compareWithModel } from './judge.ts';
-import { lineOf, SourceModel, type ModelRow } from './model.ts';
+import type { ModelRow } from './model.ts';
 import { runProcess, type Kill } from './process.ts';
-import { changeInPlace, newRow, repeatedRow } from './rows.ts';
-import { FAULTS, SETTINGS, SHAPES, type Step } from './steps.ts';
+import { DAY_MS, HOUR_MS, Source, START } from './source.ts';
+import { ROTATION_DAYS, SETTINGS, type Life, type Step } from './steps.ts';
 
-const START = Date.parse('2026-11-10T12:00:00Z');
-const DAY_MS = 86_400_000;
-
-/** A source that histories share, one after the other: what costs most is to start it. */
-export async function openSource(): Promise<Sandbox> {
-  const data = await mkdtemp(join(tmpdir(), 'insights-soak-source-'));
-  await writeFile(join(data, 'events.ndjson'), '');
-  try {
-    return await startSandbox({ data, tenants: ['demo'], memory: true, rate: 0, frozen: true });
-  } finally {
-    await rm(data, { recursive: true });
-  }
-}
+/** When the last runs of a history come, in minutes after noon: later than any run before, also under a clock that jumped ahead. */
+const EVENING = 480;
 
 /**
  * Lives through a history; throws what is wrong at its end. Returns how many steps of each kind really happened.
  * Steps with processes are passed over without `cli`, the built program.
  */
-export async function live(sandbox: Sandbox, steps: readonly Step[], cli?: string): Promise<Map<string, number>> {
+export async function live(sandbox: Sandbox, { steps, ending }: Life, cli?: string): Promise<Map<string, number>> {
   const history = new History(sandbox, await mkdtemp(join(tmpdir(), 'insights-soak-')), cli);
   try {
     await history.begin();
     for (const step of steps) await history.take(step);
-    await history.end();
+    await history.end(ending);
     return history.happened;
   } finally {
     await rm(history.folder, { recursive: true, force: true });
@@ -64,18 +53,16 @@ class History {
   readonly happened = new Map<string, number>();
   readonly folder: string;
   readonly #sandbox: Sandbox;
-  readonly #model = new SourceModel();
+  readonly #source: Source;
   #moves = 0;
-  #ids = 0;
-  #day = 0;
-  #nowMs = START;
   /** How far the clock of the pipeline's machine is off. */
   #machineMs = 0;
-  #shape = SHAPES[0];
+  readonly #begunMs = performance.now();
   readonly #cli: string | undefined;
 
   constructor(sandbox: Sandbox, folder: string, cli: string | undefined) {
     this.#sandbox = sandbox;
+    this.#source = new Source(sandbox);
     this.folder = folder;
     this.#cli = cli;
   }
@@ -85,59 +72,22 @@ class History {
   }
 
   async begin(): Promise<void> {
-    for (const table of TABLE_NAMES) await this.#sandbox.apply({ action: 'erase', table, tenant: 'demo' });
-    await this.#sandbox.apply({ action: 'faults', rules: [] });
-    await this.#setClock(0, 0);
+    await this.#source.begin();
   }
 
   async take(step: Step): Promise<void> {
     switch (step.do) {
-      case 'insert':
-        await this.#insert(
-          step.table,
-          ...Array.from({ length: step.rows }, (_, k) => {
-            const second = (step.second + k * 37) % 3600;
-            const ms = START + (this.#day - step.days) * DAY_MS + (6 + step.hour - 12) * 3_600_000 + second * 1000;
-            return this.#newRow(ms, step.kind);
-          }),
-        );
-        break;
-      case 'fresh':
-        await this.#insert(step.table, this.#newRow(this.#nowMs - step.minutes * 60_000, 0));
-        break;
-      case 'repeat':
-        await this.#repeat(step);
-        break;
-      case 'erase': {
-        const { id } = pick(this.#model.rows(step.table), step.pick) ?? {};
-        if (id === undefined) return;
-        this.#model.erase(step.table, id);
-        await this.#sandbox.apply({ action: 'erase', table: step.table, tenant: 'demo', ids: [id] });
-        break;
-      }
-      case 'change in place':
-        await this.#change(step);
-        break;
       case 'clock jump':
         await this.#jump(step.hours);
         break;
-      case 'drift':
-        this.#shape = SHAPES[step.shape];
-        break;
       case 'machine clock':
-        this.#machineMs = step.hours * 3_600_000;
-        break;
-      case 'clock':
-        await this.#setClock(this.#day + step.days, step.minutes);
-        break;
-      case 'faults':
-        await this.#sandbox.apply({ action: 'faults', rules: [FAULTS[step.kind % FAULTS.length]!(step.after)] });
+        this.#machineMs = step.hours * HOUR_MS;
         break;
       case 'run':
         await this.#run({ deep: step.deep, allowDeletes: step.allowDeletes });
         return;
       case 'backfill': {
-        const from = parseInstant(new Date(START + (this.#day - step.days - 1) * DAY_MS).toISOString()) ?? 0n;
+        const from = parseInstant(new Date(START + (this.#source.day - step.days - 1) * DAY_MS).toISOString()) ?? 0n;
         await this.#run({ from, to: from + BigInt(step.length + 1) * 864_000_000_000n });
         break;
       }
@@ -160,9 +110,9 @@ class History {
         await this.#run(
           {},
           this.#at(step.at, async () => {
-            await this.#insert(
+            await this.#source.insert(
               step.table,
-              this.#newRow(START + this.#day * DAY_MS - 5 * 3_600_000 + step.at * 1000, 1),
+              this.#source.newRow(START + this.#source.day * DAY_MS - 5 * HOUR_MS + step.at * 1000, 1),
             );
             this.#count('changed under a run');
           }),
@@ -175,19 +125,30 @@ class History {
         await repairLake(this.#config(), this.#runtime());
         break;
       case 'move':
-      default:
         await this.#move();
+        break;
+      default: {
+        const name = await this.#source.take(step);
+        if (name !== undefined) this.#count(name);
+        return;
+      }
     }
     this.#count(step.do);
   }
 
-  /** The run without a fault, and what must be true after it. */
-  async end(): Promise<void> {
+  /** Runs without a fault, and what must be true after them. A cap of the source and the form of its answers stay. */
+  async end(ending: Life['ending']): Promise<void> {
     await this.#sandbox.apply({ action: 'faults', rules: [] });
-    await this.#setClock(this.#day, 300);
-    const outcome = await this.#run({ deep: true, allowDeletes: true });
-    if (outcome !== 'ok') throw new Error(`the last run ended with ${outcome}`);
-    await compareWithModel(this.#dataDir, this.#model);
+    const runs = ending === 'deep' ? 1 : ROTATION_DAYS;
+    // Rotation goes by this machine's clock, too.
+    if (ending === 'rotation') this.#machineMs = 0;
+    for (let run = 0; run < runs; run++) {
+      await this.#source.setClock(run === 0 ? this.#source.day : this.#source.day + 1, EVENING);
+      const outcome = await this.#run({ deep: ending === 'deep', allowDeletes: true });
+      if (outcome !== 'ok') throw new Error(`run ${run + 1} of the last ones ended with ${outcome}`);
+    }
+    this.#count(`end by ${ending}`);
+    await compareWithModel(this.#dataDir, this.#source.model);
     const calls = this.#sandbox.calls.length;
     const again = await this.#run({ deep: true }, undefined, (changed) => {
       if (changed) throw new Error('a run with nothing new changed something');
@@ -201,57 +162,17 @@ class History {
     this.happened.set(name, (this.happened.get(name) ?? 0) + 1);
   }
 
-  async #setClock(day: number, minutes: number): Promise<void> {
-    this.#day = day;
-    this.#nowMs = START + day * DAY_MS + minutes * 60_000;
-    await this.#sandbox.apply({ action: 'clock', set: new Date(this.#nowMs).toISOString() });
-    this.#model.forget(this.#nowMs);
-  }
-
-  #newRow(ms: number, kind: number): ModelRow {
-    return newRow(++this.#ids, ms, kind, this.#shape);
-  }
-
-  async #insert(table: TableName, ...added: readonly ModelRow[]): Promise<void> {
-    for (const row of added) this.#model.insert(table, row);
-    const rows = added.map((row) => lineOf(table, row));
-    await this.#sandbox.apply({ action: 'rows', table, tenant: 'demo', rows });
-  }
-
-  async #repeat({ table, pick: index, how }: Extract<Step, { do: 'repeat' }>): Promise<void> {
-    const row = pick(
-      this.#model.rows(table).filter(({ id }) => id !== undefined),
-      index,
-    );
-    if (!row) return;
-    // Logs keep out of the hours that the source is forgetting just now.
-    if (how === 'hour' && table === 'Logs') return;
-    await this.#insert(table, repeatedRow(row, index, how));
-  }
-
-  /** A row changes under its id. */
-  async #change({ table, pick: index, what }: Extract<Step, { do: 'change in place' }>): Promise<void> {
-    const row = pick(
-      this.#model.rows(table).filter(({ id }) => id !== undefined),
-      index,
-    );
-    if (row?.id === undefined) return;
-    const rows = this.#model
-      .change(table, row, changeInPlace(row, index, what))
-      .map((changed) => lineOf(table, changed));
-    await this.#sandbox.apply({ action: 'erase', table, tenant: 'demo', ids: [row.id] });
-    await this.#sandbox.apply({ action: 'rows', table, tenant: 'demo', rows });
-  }
-
   /** The source's clock is ahead for one run. */
   async #jump(hours: number): Promise<void> {
-    const edge = this.#nowMs - 45 * DAY_MS;
-    const expires = ({ timestamp }: ModelRow): boolean => Date.parse(timestamp) < edge + (hours + 1) * 3_600_000;
+    const edge = this.#source.nowMs - 45 * DAY_MS;
+    const expires = ({ timestamp = '' }: ModelRow): boolean => Date.parse(timestamp) < edge + (hours + 1) * HOUR_MS;
     // A run that takes rows for expired which are not leaves them as they are: the model cannot say which.
-    if (this.#model.rows('Logs').some(expires)) return;
-    await this.#sandbox.apply({ action: 'clock', set: new Date(this.#nowMs + hours * 3_600_000).toISOString() });
+    if (this.#source.model.rows('Logs').some(expires)) return;
+    this.#source.model.nowMs = this.#source.nowMs + hours * HOUR_MS;
+    await this.#sandbox.apply({ action: 'clock', set: new Date(this.#source.model.nowMs).toISOString() });
     await this.#run({});
-    await this.#sandbox.apply({ action: 'clock', set: new Date(this.#nowMs).toISOString() });
+    this.#source.model.nowMs = this.#source.nowMs;
+    await this.#sandbox.apply({ action: 'clock', set: new Date(this.#source.nowMs).toISOString() });
   }
 
   get #values() {
@@ -270,7 +191,7 @@ class History {
     return {
       ...systemRuntime(pino({ level: 'silent' })),
       ...skippedTime(),
-      now: () => Date.now() + this.#machineMs,
+      now: () => Math.trunc(this.#source.nowMs + this.#machineMs + performance.now() - this.#begunMs),
       ...(files ? { files } : {}),
       ...(onCommit ? { onCommit } : {}),
     };
@@ -284,7 +205,7 @@ class History {
       for (const { table, error } of report.tables)
         if (error?.failure === 'unexpected') throw new Error(`${table}: ${error.message}`);
       look?.(report.published || report.tables.some(({ changed, pages }) => changed || pages > 0));
-      if (report.exitCode === 0 && request.from === undefined) this.#model.proven();
+      if (report.exitCode === 0 && request.from === undefined) this.#source.model.proven(request.deep === true);
       const why = report.tables.flatMap(
         ({ error, outcome, table }) => error?.message ?? (outcome === 'partial' ? `${table} partial` : []),
       );
@@ -332,7 +253,7 @@ class History {
 
   async #killProcess(kill: Kill): Promise<void> {
     const ended = await this.#startProcess(kill);
-    if (ended?.code === EXIT.ok) this.#model.proven();
+    if (ended?.code === EXIT.ok) this.#source.model.proven(false);
     if (ended) this.#count(ended.code === undefined ? 'process killed' : 'process outran its kill');
   }
 
@@ -374,7 +295,7 @@ class History {
   async #damage(what: Damage, index: number): Promise<void> {
     const name = await damage(this.#dataDir, what, index);
     if (name === undefined) return;
-    if (what <= 2 && name.includes('logs')) this.#model.lostLogs();
+    if (what <= 2 && name.includes('logs')) this.#source.model.lostLogs();
     if (what === 2) await this.#verify(true);
     // Without a ledger there is one way on.
     if (what === 6) {
@@ -392,8 +313,4 @@ class History {
     else await mkdir(this.#dataDir);
     await rm(before, { recursive: true, force: true });
   }
-}
-
-function pick<T>(list: readonly T[], index: number): T | undefined {
-  return list[index % Math.max(1, list.length)];
 }

@@ -49,6 +49,12 @@ export async function compareWithModel(dataDir: string, model: SourceModel): Pro
         faults.push(`${name}: ${String(sums?.['duplicates'])} duplicates, not ${expected.duplicates}`);
       if (exact && Number(sums?.['quarantined']) !== expected.quarantined)
         faults.push(`${name}: ${String(sums?.['quarantined'])} in quarantine, not ${expected.quarantined}`);
+      const [timeless] = await rows(
+        `select count(*)::integer as n from quarantine
+         where table_name = '${TABLES[name].lakeName}' and reason in ('no_timestamp', 'impossible_timestamp')`,
+      );
+      if (Number(timeless?.['n']) !== expected.timeless)
+        faults.push(`${name}: ${String(timeless?.['n'])} without a possible time, not ${expected.timeless}`);
       if (Number(sums?.['unproven']) > 0) faults.push(`${name}: ${String(sums?.['unproven'])} hours unproven`);
     }
   } finally {

@@ -1,11 +1,12 @@
 /** What the source holds, in plain objects, and what a lake equal to it must therefore hold. */
 import { TABLES, type TableName } from '../../../../src/model/tables.ts';
+import { DEPTH_DAYS } from './steps.ts';
 
 export interface ModelRow {
   /** undefined: a row without an id, which belongs into quarantine. */
   readonly id: string | undefined;
-  /** ISO, to the second. */
-  readonly timestamp: string;
+  /** ISO, to the second. undefined: a row without one, which belongs into quarantine, like one of year 1. */
+  readonly timestamp: string | undefined;
   /** JSON text. */
   readonly properties: string;
   /** @default 't' */
@@ -18,11 +19,20 @@ export interface Expected {
   /** Each row as text, all cells of it, with its `id hour`. Rows that are equal in every cell are one row. */
   readonly rows: ReadonlyMap<string, string>;
   readonly duplicates: number;
+  /** In the balance of an hour. */
   readonly quarantined: number;
+  /** Without a possible time, so in no hour. */
+  readonly timeless: number;
 }
+
+/** A row that has a possible time. */
+type TimedRow = ModelRow & { readonly timestamp: string };
 
 /** Days that Logs are kept by the source. */
 const LOGS_DAYS = 45;
+const DAY_MS = 86_400_000;
+/** Rows younger than this are left for the next run. */
+const SETTLE_MS = 300_000;
 
 export class SourceModel {
   readonly #rows = new Map<TableName, ModelRow[]>();
@@ -62,20 +72,29 @@ export class SourceModel {
     return rows.filter(({ id }) => id === row.id);
   }
 
-  /** A run has ended without a fault: what it could see is in the lake. */
-  proven(): void {
-    this.#proven = this.expected('Logs').rows;
-    this.#erasing.clear();
+  /** The source's clock. Rows later than it are not in the lake. */
+  nowMs = Infinity;
+
+  /** A run has ended without a fault: what it could see is in the lake. Unless it was deep, it may have seen only `DEPTH_DAYS`. */
+  proven(isDeep: boolean): void {
+    const edge = isDeep ? 0 : Math.floor(this.nowMs / DAY_MS - DEPTH_DAYS) * DAY_MS;
+    const before = [...this.#proven].filter(([text]) => timeOf(text) < edge);
+    this.#proven = new Map([...before, ...[...this.expected('Logs').rows].filter(([text]) => timeOf(text) >= edge)]);
+    for (const key of this.#erasing) if (Date.parse(`${key.slice(-13)}:00:00Z`) >= edge) this.#erasing.delete(key);
   }
 
   /** The source's clock has come to `now`: it forgets. */
   forget(nowMs: number): void {
-    const edge = nowMs - LOGS_DAYS * 86_400_000;
-    const going = this.rows('Logs').filter(({ timestamp }) => Date.parse(timestamp) < edge);
+    this.nowMs = nowMs;
+    const edge = nowMs - LOGS_DAYS * DAY_MS;
+    const going = this.rows('Logs')
+      .filter(isTimed)
+      .filter(({ timestamp }) => Date.parse(timestamp) < edge);
+    const gone = new Set<ModelRow>(going);
     for (const row of going) if (row.id !== undefined) this.unsure.add(keyOf(row));
     const { rows } = this.expected('Logs');
     for (const [text, key] of this.#proven) {
-      if (Date.parse(text.slice(0, 20)) >= edge) continue;
+      if (timeOf(text) >= edge) continue;
       if (this.#erasing.has(key) || !rows.has(text)) this.unsure.add(key);
       else this.#forgotten.set(text, key);
     }
@@ -87,7 +106,7 @@ export class SourceModel {
     this.hasForgotten ||= going.length > 0;
     this.#rows.set(
       'Logs',
-      this.rows('Logs').filter((row) => !going.includes(row)),
+      this.rows('Logs').filter((row) => !gone.has(row)),
     );
   }
 
@@ -100,8 +119,14 @@ export class SourceModel {
 
   expected(table: TableName): Expected {
     const rows = new Map<string, string>(table === 'Logs' ? this.#forgotten : []);
-    let [duplicates, quarantined] = [0, 0];
+    const upperMs = Math.floor((this.nowMs - SETTLE_MS) / 60_000) * 60_000;
+    let [duplicates, quarantined, timeless] = [0, 0, 0];
     for (const row of this.rows(table)) {
+      if (!isTimed(row)) {
+        timeless++;
+        continue;
+      }
+      if (Date.parse(row.timestamp) >= upperMs) continue;
       if (row.id === undefined) {
         quarantined++;
         continue;
@@ -110,23 +135,36 @@ export class SourceModel {
       if (rows.has(text)) duplicates++;
       rows.set(text, keyOf(row));
     }
-    return { rows, duplicates, quarantined };
+    return { rows, duplicates, quarantined, timeless };
   }
 }
 
 /** A row as the sandbox takes it. */
 export function lineOf(table: TableName, { id, timestamp, properties, type = 't', value = '1.0' }: ModelRow): string {
   const { id: idColumn, typeColumn } = TABLES[table];
-  const cells = [`"${idColumn}":${JSON.stringify(id ?? null)}`, `"timestamp":"${timestamp}"`, '"tenantId":"demo"'];
+  const cells = [
+    `"${idColumn}":${JSON.stringify(id ?? null)}`,
+    `"timestamp":${JSON.stringify(timestamp ?? null)}`,
+    '"tenantId":"demo"',
+  ];
   cells.push(`"${typeColumn}":${JSON.stringify(type)}`, `"properties":${properties}`);
   if (table === 'Metrics') cells.push(`"value":${value}`);
   return `{${cells.join(',')}}`;
 }
 
-function textOf(table: TableName, { id = '', timestamp, properties, type = 't', value = '1.0' }: ModelRow): string {
+function isTimed(row: ModelRow): row is TimedRow {
+  return row.timestamp !== undefined && row.timestamp >= '0002';
+}
+
+function textOf(table: TableName, { id = '', timestamp, properties, type = 't', value = '1.0' }: TimedRow): string {
   return `${timestamp} ${id} ${properties} ${type}${table === 'Metrics' ? ` ${value}` : ''}`;
 }
 
-function keyOf({ id = '', timestamp }: ModelRow): string {
+/** The time of a row's text. */
+function timeOf(text: string): number {
+  return Date.parse(text.slice(0, 20));
+}
+
+function keyOf({ id = '', timestamp }: TimedRow): string {
   return `${id} ${timestamp.slice(0, 13)}`;
 }

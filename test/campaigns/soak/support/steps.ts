@@ -69,6 +69,14 @@ export const FAULTS = [
   }),
 ];
 
+/** What the source may have as a row's time instead of a usual one. `soon`: some hours ahead; `far`: years ahead. */
+export const ODD_TIMES = ['null', 'year 1', '1600', '1899', '1969', 'soon', 'far'] as const;
+export type OddTime = (typeof ODD_TIMES)[number];
+
+/** Days within which a run compares older days than `DEPTH_DAYS`. */
+export const ROTATION_DAYS = 4;
+export const DEPTH_DAYS = 3;
+
 /** Small pages and limits, so that few rows meet all of them. */
 export const SETTINGS = {
   callsPerMinute: 0,
@@ -80,11 +88,18 @@ export const SETTINGS = {
   lake: { keepHours: 0, marts: false },
   engine: { threads: 1 },
   http: { attempts: 3 },
+  reconcile: { depthDays: DEPTH_DAYS, rotationDays: ROTATION_DAYS },
 };
 
 /** What may happen. Numbers are taken modulo what there is. */
 export type Step =
   | { do: 'insert'; table: TableName; days: number; hour: number; second: number; kind: number; rows: number }
+  | { do: 'odd time'; table: 'Events' | 'Metrics'; time: OddTime; kind: number; rows: number }
+  | { do: 'future log'; hours: number }
+  | { do: 'late'; table: TableName; days: number; hour: number; second: number; kind: number; rows: number }
+  | { do: 'old change'; table: TableName; pick: number; what: 'properties' | 'type' | 'time' | 'erase' }
+  | { do: 'cap'; rows: number }
+  | { do: 'layout'; layout: 'compact' | 'indented'; row: 'array' | 'object' }
   | { do: 'fresh'; table: 'Events' | 'Metrics'; minutes: number }
   | { do: 'repeat'; table: TableName; pick: number; how: 'copy' | 'content' | 'minute' | 'hour' }
   | { do: 'erase'; table: TableName; pick: number }
@@ -110,6 +125,42 @@ const table = fc.constantFrom(...TABLE_NAMES);
 const nat = (max: number): fc.Arbitrary<number> => fc.integer({ min: 0, max });
 
 const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('odd time' as const),
+      table: fc.constantFrom('Events' as const, 'Metrics' as const),
+      time: fc.constantFrom(...ODD_TIMES),
+      kind: nat(8),
+      rows: fc.integer({ min: 1, max: 5 }),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('future log' as const), hours: fc.constantFrom(2, 30, 1000) }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('late' as const), table, days: fc.integer({ min: 4, max: 25 }), hour: nat(3), second: nat(3599), kind: nat(8), rows: fc.integer({ min: 1, max: 8 }) }) }, // prettier-ignore
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant('old change' as const),
+      table,
+      pick: nat(999),
+      what: fc.constantFrom('properties' as const, 'type' as const, 'time' as const, 'erase' as const),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('cap' as const), rows: fc.constantFrom(0, 12, 16, 20, 24) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('layout' as const),
+      layout: fc.constantFrom('compact' as const, 'indented' as const, 'indented' as const),
+      row: fc.constantFrom('array' as const, 'object' as const),
+    }),
+  },
   { weight: 6, arbitrary: fc.record({ do: fc.constant('insert' as const), table, days: nat(3), hour: nat(3), second: nat(3599), kind: nat(8), rows: fc.integer({ min: 1, max: 30 }) }) }, // prettier-ignore
   {
     weight: 1,
@@ -130,7 +181,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       do: fc.constant('clock' as const),
-      days: fc.constantFrom(0, 0, 1, 20, 40),
+      days: fc.constantFrom(0, 0, 1, 6, 20, 40),
       minutes: fc.constantFrom(-60, 0, 30, 90),
     }),
   },
@@ -181,5 +232,14 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ do: 'move' as const }) },
 );
 
+export interface Life {
+  readonly steps: readonly Step[];
+  /** What brings everything in order at last: one run that compares all there is, or the daily runs of a rotation. */
+  readonly ending: 'deep' | 'rotation';
+}
+
 /** Histories of 3 to 12 steps. */
-export const histories: fc.Arbitrary<Step[]> = fc.array(step, { minLength: 3, maxLength: 12, size: 'max' });
+export const histories: fc.Arbitrary<Life> = fc.record({
+  steps: fc.array(step, { minLength: 3, maxLength: 12, size: 'max' }),
+  ending: fc.constantFrom('deep' as const, 'rotation' as const),
+});
