@@ -2,17 +2,22 @@
 import { dueDays } from '../extract/plan/rotation.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
 import type { ClockRange } from '../extract/source/kql.ts';
-import { BEGINNING, DAY, HOUR, ceilTo, floorTo, fromEpochMs } from '../kernel/instant.ts';
+import { BEGINNING, DAY, HOUR, ceilTo, floorTo, fromEpochMs, parseInstant } from '../kernel/instant.ts';
 import type { Instant, Window } from '../kernel/instant.ts';
-import { intersection, totalLength } from '../kernel/windows.ts';
+import { intersection, joinWindows, totalLength } from '../kernel/windows.ts';
+import { readProfile } from '../load/ledger/profile.ts';
 import { provenDays } from '../load/ledger/reach.ts';
 import { DEFAULTS_END } from '../model/outside.ts';
 import type { TableWork } from './table-work.ts';
 
-/** What is due before the range of a run; nothing where the range has no depth, because it was chosen or is everything. */
+/**
+ * What is due before the range of a run; nothing where the range has no depth, because it was chosen or is everything. The time before
+ * coverage begins is always due: it has no known row, so that it adds nothing to the answer, but late rows may come there.
+ */
 export async function dueHistory(
   work: TableWork,
   { lower, early = BEGINNING, depthDays, depthFrom }: ClockRange,
+  begins: Instant | undefined,
 ): Promise<Window[]> {
   const { ledger, tenant, table, settings, runtime } = work;
   const { rotationDays, retentionDays } = settings;
@@ -25,7 +30,12 @@ export async function dueHistory(
     to: depthFrom !== undefined && depthFrom < depth ? depthFrom : depth,
   };
   if (older.from >= older.to) return [];
-  return dueDays(await provenDays(ledger, tenant, table, older), now, rotationDays);
+  const due = dueDays(await provenDays(ledger, tenant, table, older), now, rotationDays);
+  const { wholeFrom } = await readProfile(ledger, tenant);
+  const whole = wholeFrom?.[table];
+  if (whole === undefined || begins === undefined) return due;
+  const before = intersection(older, { from: parseInstant(whole) ?? BEGINNING, to: begins });
+  return before ? joinWindows([before, ...due]) : due;
 }
 
 /** What a view covers before its range, without the rows with old defaults as their time, which every view covers. */
@@ -34,9 +44,11 @@ export function historyOf({ covers, lower }: SourceView): Window[] {
   return covers.flatMap((window) => intersection(window, { from: DEFAULTS_END, to: lower }) ?? []);
 }
 
-/** Hours of older history that a view covers. */
-export function olderHours(view: SourceView): number {
-  return Math.ceil(Number(totalLength(historyOf(view))) / Number(HOUR));
+/** Hours of older history that a view covers, since coverage begins. */
+export function olderHours(view: SourceView, begins: Instant | undefined): number {
+  if (begins === undefined) return 0;
+  const covered = historyOf(view).flatMap((window) => intersection(window, { from: begins, to: view.upper }) ?? []);
+  return Math.ceil(Number(totalLength(covered)) / Number(HOUR));
 }
 
 /** The view of the last `depthDays` days, also where it reaches further back than that without a gap. */

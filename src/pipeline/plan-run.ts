@@ -9,6 +9,7 @@ import { olderHours } from './history.ts';
 import { lakeSettings } from './lake-settings.ts';
 import { exitCodeOf } from './failure.ts';
 import { leftOfPages } from './left.ts';
+import { beginningOf } from '../load/ledger/reach.ts';
 import { pagesOf } from './plan-pages.ts';
 import type { RunRequest } from './request.ts';
 import type { PlanReport, TablePlan } from '../model/report.ts';
@@ -55,7 +56,7 @@ export async function planRun(
       tenant,
       table,
       grade: view.grade,
-      olderHours: olderHours(view),
+      olderHours: olderHours(view, await beginningOf(ledger, tenant, table)),
       staleHours: found.stale.length,
       rows,
       bytes,

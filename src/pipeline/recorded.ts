@@ -24,7 +24,8 @@ export function recordedWindows({ covers, hours, begins, isNamed }: Compared): W
   const last = covers.at(-1);
   if (!last) return [];
   const known = [...new Set(hours)].sort((a, b) => (a < b ? 1 : -1));
-  const from = begins !== undefined && begins <= last.from ? begins : beginning(last, known, isNamed);
+  const from =
+    begins !== undefined && begins <= last.from ? earlier(begins, known, covers) : beginning(last, known, isNamed);
   if (from === undefined) return [];
   const days = known.filter((hour) => hour < from).map((hour) => floorTo(hour, DAY));
   const old = days.map((day) => ({ from: day, to: day + DAY < from ? day + DAY : from }));
@@ -33,6 +34,17 @@ export function recordedWindows({ covers, hours, begins, isNamed }: Compared): W
     const whole = { from: floorTo(window.from, HOUR), to: window.to };
     return windows.flatMap((part) => intersection(whole, part) ?? []);
   });
+}
+
+/** Rows that came late before the beginning move it back, unless the gap is too long or was not compared. `known`: newest first. */
+function earlier(begins: Instant, known: readonly Instant[], covers: readonly Window[]): Instant {
+  let first = begins;
+  for (const hour of known) {
+    const isCovered = covers.some(({ from, to }) => from <= hour && first <= to);
+    if (hour < first && (first - hour > LONGEST_GAP || !isCovered)) break;
+    if (hour < first) first = hour;
+  }
+  return first;
 }
 
 /** Goes back from the end of the range as long as no gap is too long. `known`: newest first. */

@@ -200,7 +200,8 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: rea
   record({ kind: 'phase', phase: 'reconcile' });
   return timed(work, 'reconcile', async () => {
     const recent = await rangeOf(work);
-    const range = { ...recent, older: older ?? (await dueHistory(work, recent)) };
+    const begins = await beginningOf(ledger, tenant, table);
+    const range = { ...recent, older: older ?? (await dueHistory(work, recent, begins)) };
     const request = { table, unit: 'hour', range, grade, lastGrade, dropKeys: settings.drop } as const;
     const view = await readSource(client, request, signal);
     record({
@@ -209,7 +210,7 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: rea
       at: view.at,
       from: view.lower,
       to: view.upper,
-      olderHours: olderHours(view),
+      olderHours: olderHours(view, begins),
       outside: view.outside,
     });
     if (range.older.length > 0 && historyOf(view).length === 0)
@@ -222,10 +223,12 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: rea
         { event: 'proof.lowered', tenant, table, grade: view.grade, rejected: grade },
         'the source rejects the better proof: this run compares with a weaker one',
       );
-    if (view.grade !== lastGrade) {
-      const { grades } = await readProfile(ledger, tenant);
-      await updateProfile(ledger, tenant, { grades: { ...grades, [table]: view.grade } });
-    }
+    const { grades, wholeFrom } = await readProfile(ledger, tenant);
+    const whole = wholeOf(work, range);
+    await updateProfile(ledger, tenant, {
+      ...(view.grade === lastGrade ? {} : { grades: { ...grades, [table]: view.grade } }),
+      ...(whole === undefined || whole === wholeFrom?.[table] ? {} : { wholeFrom: { ...wholeFrom, [table]: whole } }),
+    });
     return view;
   });
 }
@@ -256,6 +259,12 @@ async function rangeOf({ request, ledger, tenant, table, settings }: TableWork):
   if (unproven === undefined || comparedFrom?.[table] !== undefined) return whole;
   const early = start === undefined && retentionDays === undefined ? { early: DEFAULTS_END } : {};
   return { ...whole, ...early, depthDays: settings.depthDays, depthFrom: floorTo(unproven, HOUR) };
+}
+
+/** From when on a range that is neither chosen nor limited to some days has everything (`wholeFrom` in the profile). */
+function wholeOf({ request }: TableWork, { lower, depthDays }: ClockRange): string | undefined {
+  if (request.from !== undefined || request.to !== undefined || depthDays !== undefined) return undefined;
+  return lower === undefined ? '' : formatInstant(lower);
 }
 
 /** Finishes the batches that an earlier run left: landed pages are never fetched again. */

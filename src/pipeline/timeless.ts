@@ -10,6 +10,7 @@ import { replaceTimeless } from '../load/merge/timeless.ts';
 import type { TimelessRow } from '../load/merge/timeless.ts';
 import { DIGEST_CELL } from '../model/fingerprint.ts';
 import type { OutsideRows } from '../model/outside.ts';
+import { LEAST_ROW_CAP } from '../model/page.ts';
 import { TABLES } from '../model/tables.ts';
 import { capsOf } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
@@ -43,18 +44,31 @@ export async function isTimelessChanged({ ledger, tenant, table }: TableWork, { 
   return key !== (timeless?.[table] ?? '');
 }
 
-/** `undefined` when the source delivers fewer rows than it has just counted, or none, or when no call may be sent now. */
+/**
+ * `undefined` when the source delivers fewer rows than it has just counted, or none, or when no call may be sent now. Answers that twice
+ * end at the same number of rows are cut at a cap: more rows do not fit into one.
+ */
 async function fetchRows(
   { client, table, settings, signal }: TableWork,
   columns: readonly string[],
   most: number,
 ): Promise<readonly TimelessRow[] | undefined> {
   const digests = columns.length > TABLES[table].columns.length;
-  const query = timelessQuery(table, most, { dropKeys: settings.drop, digests });
+  let [size, cutAt] = [most, 0];
   try {
-    const answer = await client.ask(query, columns, signal);
-    if (answer.kind !== 'rows' || answer.rows.length < most) return undefined;
-    return answer.rows.map((cells) => rowOf(cells, columns, TABLES[table].id));
+    while (size > 0) {
+      const query = timelessQuery(table, size, { dropKeys: settings.drop, digests });
+      const answer = await client.ask(query, columns, signal);
+      if (answer.kind === 'rows') {
+        const { rows } = answer;
+        const isCap = rows.length >= LEAST_ROW_CAP && rows.length === cutAt;
+        if (rows.length >= size || isCap) return rows.map((cells) => rowOf(cells, columns, TABLES[table].id));
+        if (cutAt > 0 || rows.length < LEAST_ROW_CAP) return undefined;
+        cutAt = rows.length;
+      } else if (answer.by === 'timeout') return undefined;
+      else size = Math.floor(size / 2);
+    }
+    return undefined;
   } catch (error) {
     if (error instanceof SourceError || error instanceof BudgetError) return undefined;
     throw error;

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from case import HOUR, NOTHING_NEW, SECOND, Case, Result, Step, add, both, calls, fault, grades, heal, says, usual
+from case import HOUR, MINUTE, NOTHING_NEW, SECOND, Case, Check, Result, Step, add, both, calls, fault, grades, heal, says, usual
 from engine import Row
 from server import Fault, Tenant, is_fingerprint, is_page, problem
 
@@ -191,10 +191,45 @@ def refused_functions() -> list[Case]:
         grade = result.report["grade"]
         return ["the run does not say that its proof is lowered"] if grade == "content" else []
 
+    def refuse(tenant: Tenant, case: Case) -> None:
+        tenant.faults = [refusing()]
+
+    def counted(changed: bool) -> Check:
+        def check(result: Result) -> list[str]:
+            proofs = {hour.grade for hour in result.hours.values() if hour.state == "verified" and hour.source}
+            faults = [] if proofs == {"count"} else [f"verified hours with grade {sorted(proofs)}, expected count"]
+            return faults + list(says(grade="count", changed=changed)(result))
+
+        return check
+
+    def within_hours(tenant: Tenant, case: Case) -> None:
+        # The third row is exchanged for another, and the fourth gets another instant: a count cannot notice that.
+        rows = tenant.tables[case.table]
+        case.kept = rows[2:4]
+        into = rows[3].ticks % HOUR
+        rows[2:4] = [case.row(rows[2].ticks), replace(rows[3], ticks=rows[3].ticks - into + (into + 20 * MINUTE) % HOUR)]
+        tenant.set(case.table, rows)
+
+    def to_another_hour(tenant: Tenant, case: Case) -> None:
+        rows = tenant.tables[case.table]
+        rows[5] = replace(rows[5], ticks=case.base + 13 * HOUR + 40 * MINUTE)
+        tenant.set(case.table, [*rows[:6], *rows[7:], case.row(case.base + 20 * HOUR)])
+
+    def size(result: Result) -> list[str]:
+        return [] if len(result.held) == 12 else [f"{len(result.held)} rows in the lake, expected 12"]
+
+    def by_ids(result: Result) -> list[str]:
+        proofs = {hour.grade for hour in result.hours.values() if hour.state == "verified" and hour.source}
+        return [] if proofs == {"checksum", "content"} else [f"verified hours with grade {sorted(proofs)}"]
+
     def again(result: Result) -> list[str]:
         return [] if result.report["grade"] == "content" else [f"the grade is still {result.report['grade']}"]
 
     return [
         Case("no-md5", "the engine rejects hash_md5 for one run", usual,
              [Step(), Step(fault(refusing), both(lowered, grades)), Step(heal(4 * HOUR), both(again, grades)), NOTHING_NEW]),
+        Case("count-only", "the engine has no hash_md5: rows change within hours, then move between hours; then it has it", usual,
+             [Step(refuse, counted(True)), Step(within_hours, both(counted(False), calls(3, 3))),
+              Step(to_another_hour, both(counted(True), size)), Step(heal(), both(again, by_ids)),
+              Step(check=both(again, grades, size), flags=("--prove-content",)), NOTHING_NEW], alone=True),
     ]  # fmt: skip

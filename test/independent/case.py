@@ -46,6 +46,8 @@ class Step:
     verified: bool | None = True
     # True: what changed is not due yet, so hours may be proven as they were before.
     stale: bool = False
+    # More flags of the run, for a case with a lake of its own.
+    flags: tuple[str, ...] = ()
 
 
 @dataclass

@@ -24,7 +24,7 @@ from case import DAY, HOUR, MINUTE, Case, Result
 from cases import all_cases
 from engine import Row
 from lake import Hour, Lake, content, faults_of, hour_of, unproven
-from server import KEY, Server
+from server import KEY, Fault, Server
 
 HERE = Path(__file__).resolve().parent
 # The first round is at twenty past an hour, so that no hour ends where a case does not expect it.
@@ -91,7 +91,7 @@ def judge_group(cases: list[Case], server: Server, cli: Path, folder: Path, bega
             tenant.seen = len(tenant.queries)
         started = datetime.now(UTC) + shift
         try:
-            code, report = program("run", "--json", "--quiet", "--tenant", *[case.name for case in live], shift=shift)
+            code, report = program("run", "--json", "--quiet", *live[0].steps[at].flags, "--tenant", *[case.name for case in live], shift=shift)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
             for case in live:
                 case.faults.append(f"run {at + 1}: {str(error)[-300:]}")
@@ -146,7 +146,8 @@ def as_a_user(server: Server, cli: Path, folder: Path) -> list[str]:
     base = ticks_of(datetime.now(UTC)) // HOUR * HOUR - 3 * DAY
     for table, maker in makers.items():
         maker.base = base
-        tenant.set(table, maker.spread(40))
+        odd = [replace(maker.row(0), ticks=None), maker.row(base + 30 * DAY)] if table == "Events" else []
+        tenant.set(table, maker.spread(40) + odd)
     program = Program(cli, folder, {
         "baseUrl": server.url, "dataDir": "./data", "callsPerMinute": 0,
         "tenants": [{"id": name, "apiKey": {"env": "JUDGE_KEY"}}],
@@ -157,8 +158,26 @@ def as_a_user(server: Server, cli: Path, folder: Path) -> list[str]:
         if not is_true:
             faults.append(what)
 
+    def doctor(*, is_well: bool, **details: str) -> None:
+        before = len(tenant.queries)
+        code, report = program("doctor", "--json")
+        [found] = report["tenants"]
+        asked = len(tenant.queries) - before
+        expect(f"doctor ends with {code} and reports {report['exitCode']}", code == report["exitCode"] == (0 if is_well else 4))
+        expect(f"doctor sent {asked} calls and reports {found['calls']}", asked == found["calls"] <= 20)
+        checks = {check["name"].replace(" ", "_"): check for check in found["checks"]}
+        for name, detail in details.items():
+            said = checks.get(name, {}).get("detail", "nothing")
+            expect(f"doctor says of {name}: {said}, expected {detail}", detail in said)
+        ill = [check["name"] for check in [*report["machine"], *checks.values()] if not check["ok"]]
+        expect(f"doctor finds fault with {', '.join(ill) or 'nothing'}", (not ill) == is_well)
+
+    in_no_hour = "1 without a possible time, which go to quarantine; 1 in the future"
+    doctor(is_well=True, rows_of_Logs="40 rows", rows_of_Events=f"42 rows, from {text_of(base)[:16]}", proof="work")
+    doctor(is_well=True, rows_of_Events=in_no_hour, row_cap="arrives complete")
     code, text = program("run")
     expect(f"the first run ends with {code}: {text[-300:]}", code == 0)
+    expect(f"the first run does not tell of rows in no hour: {text[-300:]}", "1 without a timestamp, 1 in the future" in text)
     lake = Lake(folder / "data")
     for table, rows in tenant.tables.items():
         faults += faults_of(rows, lake.rows(name, table), lake.coverage(name, table), name)
@@ -173,6 +192,10 @@ def as_a_user(server: Server, cli: Path, folder: Path) -> list[str]:
     expect(f"status counts {figures}", figures == {table: 40 for table in tenant.tables})
     code, text = program("verify")
     expect(f"verify ends with {code}", code == 0)
+    tenant.faults = [Fault(lambda query: True, times=None, rows=lambda rows: rows[:300])]
+    doctor(is_well=True, row_cap="300", caps="300")
+    tenant.faults = []
+    doctor(is_well=True, row_cap="arrives complete", caps="has not shown a lower limit")
     code, text = program("run", key="wrong")
     expect(f"a wrong key ends with {code}, expected 3", code == 3)
     tenant.set("Metrics", [])
@@ -271,6 +294,10 @@ def recorded(file: Path, table: str) -> list[Row]:
                 raw.get("value"), cells["tenantId"],
             ))  # fmt: skip
     return rows
+
+
+def text_of(ticks: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ticks // 10)).isoformat()
 
 
 def ticks_of_text(text: str) -> int:

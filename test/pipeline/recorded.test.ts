@@ -22,6 +22,22 @@ describe('the recorded hours', () => {
     ]);
   });
 
+  test('reach back to rows that came late before the known beginning, as far as the time between was compared', () => {
+    const begins = at('2026-09-10T04:00');
+    const hours = ['2026-08-20T07:00', '2026-09-01T05:00', '2026-09-10T04:00', '2026-10-31T23:00'];
+    const recent = { from: at('2026-09-17T00:00'), to: END };
+    const covers = [{ from: at('2002-01-01T00:00'), to: begins }, recent];
+    expect(recorded(hours, { begins, covers })).toEqual([
+      '2026-08-20T07:00 2026-09-10T04:00',
+      '2026-09-17T00:00 2026-11-01T00:25',
+    ]);
+    expect(recorded(['2012-08-20T07:00', ...hours.slice(2)], { begins, covers })[0]).toBe(
+      '2012-08-20T00:00 2012-08-21T00:00',
+    );
+    const other = [{ from: at('2026-08-20T00:00'), to: at('2026-08-21T00:00') }, recent];
+    expect(recorded(hours, { begins, covers: other })[0]).toBe('2026-08-20T00:00 2026-08-21T00:00');
+  });
+
   test('are none, if there is no row and none is known', () => {
     expect(recorded([])).toEqual([]);
   });

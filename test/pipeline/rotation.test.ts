@@ -83,9 +83,17 @@ describe('older history', () => {
       await erase(erased);
       await erase(changed);
       await add({ ...LATE, eventId: changed, timestamp: '2026-10-21T10:20:30.1234567Z' });
+      const early = 'aaaaaaaa-0000-4000-8000-000000000002';
+      await add({ ...LATE, eventId: early, timestamp: '2026-10-03T10:20:30.1234567Z' });
       const off = await nextDay({ reconcile: { ...ROTATION, rotationDays: 0 } });
       expect(off).toMatchObject({ outcome: 'verified', calls: 1, rowsFetched: 0, olderHours: 0 });
-      const reports = await nextDays(3);
+      // Every run compares the time before coverage begins.
+      const first = await nextDay();
+      expect(await rowsOf(early)).toEqual([{ properties: '{"n":1}' }]);
+      const listed = `select state, count(*)::int as n from coverage
+        where table_name = 'events' and hour between '2026-10-03 10:00:00Z' and '2026-10-21 00:00:00Z' group by all`;
+      expect(await world.sql(listed)).toEqual([{ state: 'verified', n: 17 * 24 + 15 }]);
+      const reports = [first, ...(await nextDays(2))];
       expect(reports.every(({ outcome }) => outcome === 'verified')).toBe(true);
       for (const { calls, pages } of reports) expect(calls).toBe(1 + pages);
       expect([await rowsOf(LATE.eventId), await rowsOf(changed), await rowsOf(erased)]).toEqual([

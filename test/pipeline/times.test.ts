@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { families } from '../../src/operate/metrics.ts';
 import { runSummary, statusSummary } from '../../src/output/summary.ts';
+import { doctor } from '../../src/pipeline/doctor/doctor.ts';
 import { dropQuarantine, listQuarantine, showQuarantine } from '../../src/pipeline/maintenance/quarantine.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import { loadOnce, openWorld, reportOf, type LoadedWorlds, type World } from './support/world.ts';
@@ -160,6 +161,28 @@ describe('rows without a possible time, in the future, and at old defaults', () 
     expect(await quarantined()).toEqual([]);
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 2, quarantined: 2 });
   });
+
+  it(
+    'are as many as one answer can have, and fetched once, if the source cuts or refuses larger answers',
+    CAMPAIGN,
+    async () => {
+      for (const row of Array.from({ length: 30 }, (_, n) => ({ n }))) await addRows([null], row);
+      await world.sandbox.apply({ action: 'limits', rows: 12, mode: 'silent' });
+      expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 3, quarantined: 12 });
+      expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 1, changed: false });
+      await world.sandbox.apply({ action: 'limits', rows: 20, mode: 'one-api-errors' });
+      await addRows([YEAR_1]);
+      expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 3, quarantined: 15 });
+      // A table that has no other rows.
+      await world.sandbox.apply({ action: 'erase', table: 'Metrics', tenant: 'demo' });
+      const metric = { metricId: idOf(null), timestamp: null, metricType: 'x', value: 1 };
+      await world.sandbox.apply({ action: 'rows', table: 'Metrics', tenant: 'demo', rows: [metric, metric] });
+      const { tenants } = await doctor(world.config(), { maxCalls: 9 }, world.runtime, new AbortController().signal);
+      expect(tenants[0]?.checks.find(({ name }) => name === 'rows of Metrics')?.detail).toBe(
+        '2 rows; 2 without a possible time, which go to quarantine',
+      );
+    },
+  );
 
   it('are not counted by an engine that rejects that count, and the proof stays the same', CAMPAIGN, async () => {
     await addRows([null]);

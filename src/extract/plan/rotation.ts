@@ -16,6 +16,9 @@ export interface ProvenDay extends Window {
 /** The longest time between two runs for which every day is still compared within the period. */
 const LONGEST_PAUSE_DAYS = 1;
 
+/** How far the clocks of the source and of this machine may differ. */
+const CLOCKS_DIFFER = DAY;
+
 /** The pace leaves a little of the period unused, so that a day that was just compared is not due at once. */
 const PACE = 0.95;
 
@@ -25,10 +28,13 @@ const PACE = 0.95;
  */
 export function dueDays(days: readonly ProvenDay[], now: Instant, rotationDays: number): Window[] {
   if (rotationDays <= 0) return [];
-  const byAge = days.toSorted((a, b) =>
+  const due = rotationDays - Math.min(LONGEST_PAUSE_DAYS, rotationDays / 2);
+  // A comparison in the future had a wrong clock: when it was is not known, so the day is due.
+  const dueFrom = now - BigInt(Math.ceil(due)) * DAY;
+  const dated = days.map((day) => (day.checkedAt > now + CLOCKS_DIFFER ? { ...day, checkedAt: dueFrom } : day));
+  const byAge = dated.toSorted((a, b) =>
     a.checkedAt === b.checkedAt ? byStart(a, b) : a.checkedAt < b.checkedAt ? -1 : 1,
   );
-  const due = rotationDays - Math.min(LONGEST_PAUSE_DAYS, rotationDays / 2);
   const daysPerDay = days.length / (due * PACE);
   // The day in place n can wait until it is due, less the time that the days before it take.
   const needed = byAge.map(({ checkedAt }, k) => k + 1 - (due - Number(now - checkedAt) / Number(DAY)) * daysPerDay);

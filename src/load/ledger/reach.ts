@@ -15,7 +15,12 @@ import { beginningSql, insideSql, instantSql, tableFilterSql } from './sql.ts';
  */
 export async function unprovenFrom(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
   const unproven = `min(hour) filter (where state not in ('verified', 'expired'))`;
-  return instantOfHours(ledger, tenant, table, `coalesce(${unproven}, max(covered_to))`);
+  return instantOfHours(
+    ledger,
+    tenant,
+    table,
+    `case when count(checked_at) > 0 then coalesce(${unproven}, max(covered_to)) end`,
+  );
 }
 
 /** How far the table was ever loaded; `undefined` when it never was. */

@@ -100,10 +100,11 @@ async function extentCheck(to: Endpoint, table: TableName): Promise<DoctorCheck>
   const [n, lo = '', hi = '', at = '', lost = '0', future = '0'] = (row ?? []).map(String);
   const [first, last, now] = [lo, hi, at].map(parseInstant);
   if (n === undefined) return { name, ok: true, detail: 'the endpoint does not count the whole table at once' };
-  if (first === undefined || last === undefined) return { name, ok: true, detail: 'none' };
+  if (n === '0') return { name, ok: true, detail: 'none' };
   const outside =
     (lost === '0' ? '' : `; ${lost} without a possible time, which go to quarantine`) +
     (future === '0' ? '' : `; ${future} in the future, which are loaded once their hour is over`);
+  if (first === undefined || last === undefined) return { name, ok: true, detail: `${n} rows${outside}` };
   const detail = `${n} rows, from ${formatInstant(first).slice(0, 16)}Z to ${formatInstant(last).slice(0, 16)}Z${outside}`;
   const kept = to.tenant.tables.get(table)?.retentionDays;
   // By the source's clock, because this machine's clock may be wrong.

@@ -27,7 +27,7 @@ import { diskFault, watchedFiles, type Operation } from './disk.ts';
 import { compareWithModel } from './judge.ts';
 import type { ModelRow } from './model.ts';
 import { runProcess, type Kill } from './process.ts';
-import { DAY_MS, HOUR_MS, Source, START } from './source.ts';
+import { DAY_MS, HOUR_MS, isAtSource, Source, START } from './source.ts';
 import { ROTATION_DAYS, SETTINGS, type Life, type Step } from './steps.ts';
 
 /** When the last runs of a history come, in minutes after noon: later than any run before, also under a clock that jumped ahead. */
@@ -76,6 +76,11 @@ class History {
   }
 
   async take(step: Step): Promise<void> {
+    if (isAtSource(step)) {
+      const name = await this.#source.take(step);
+      if (name !== undefined) this.#count(name);
+      return;
+    }
     switch (step.do) {
       case 'clock jump':
         await this.#jump(step.hours);
@@ -125,13 +130,8 @@ class History {
         await repairLake(this.#config(), this.#runtime());
         break;
       case 'move':
+      default:
         await this.#move();
-        break;
-      default: {
-        const name = await this.#source.take(step);
-        if (name !== undefined) this.#count(name);
-        return;
-      }
     }
     this.#count(step.do);
   }

@@ -12,16 +12,16 @@ export const START = Date.parse('2026-11-10T12:00:00Z');
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
 
-/** What happens at the source. */
-type SourceStep = Extract<
-  Step,
-  {
-    do:
-      | ('insert' | 'late' | 'odd time' | 'future log' | 'fresh' | 'repeat')
-      | ('old change' | 'erase' | 'change in place')
-      | ('cap' | 'layout' | 'drift' | 'clock' | 'faults');
-  }
->;
+// prettier-ignore
+const AT_SOURCE = [
+  'insert', 'late', 'odd time', 'future log', 'fresh', 'repeat', 'old change', 'erase', 'change in place', 'cap', 'layout', 'drift',
+  'clock', 'faults',
+] as const;
+type SourceStep = Extract<Step, { do: (typeof AT_SOURCE)[number] }>;
+
+export function isAtSource(step: Step): step is SourceStep {
+  return AT_SOURCE.some((name) => name === step.do);
+}
 
 /** A source that histories share, one after the other: what costs most is to start it. */
 export async function openSource(): Promise<Sandbox> {

@@ -70,7 +70,7 @@ export const FAULTS = [
 ];
 
 /** What the source may have as a row's time instead of a usual one. `soon`: some hours ahead; `far`: years ahead. */
-export const ODD_TIMES = ['null', 'year 1', '1600', '1899', '1969', 'soon', 'far'] as const;
+const ODD_TIMES = ['null', 'year 1', '1600', '1899', '1969', 'soon', 'far'] as const;
 export type OddTime = (typeof ODD_TIMES)[number];
 
 /** Days within which a run compares older days than `DEPTH_DAYS`. */
@@ -132,7 +132,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       table: fc.constantFrom('Events' as const, 'Metrics' as const),
       time: fc.constantFrom(...ODD_TIMES),
       kind: nat(8),
-      rows: fc.integer({ min: 1, max: 5 }),
+      rows: fc.integer({ min: 1, max: 14 }),
     }),
   },
   {
