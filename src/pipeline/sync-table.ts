@@ -16,7 +16,7 @@ import type { Landing } from '../extract/fetch/land.ts';
 import { readSource } from '../extract/compare/reconcile.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
 import { DAY, HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
-import type { Instant, Window } from '../kernel/instant.ts';
+import type { Instant } from '../kernel/instant.ts';
 import { totalLength } from '../kernel/windows.ts';
 import { heldHours, recordComparison } from '../load/ledger/hours.ts';
 import type { HeldHour, SourceComparison } from '../load/ledger/hours.ts';
@@ -25,11 +25,10 @@ import { readProfile, updateProfile } from '../load/ledger/profile.ts';
 import { beginningOf, countHours, unprovenFrom } from '../load/ledger/reach.ts';
 import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
-import { DEFAULTS_END } from '../model/outside.ts';
 import { LANDING_FOLDER } from '../model/data-dir.ts';
 import { isAltered, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
-import { dueHistory, historyOf, olderHours, recentOf } from './history.ts';
+import { dueHistory, earlyHistory, historyOf, olderHours, recentOf } from './history.ts';
 import { leftOf, leftUncompared } from './left.ts';
 import { recordedWindows } from './recorded.ts';
 import { withoutParts } from './refused-parts.ts';
@@ -132,7 +131,7 @@ async function loadUntilEqual(work: TableWork, first: SourceView, resumed: reado
       return loaded(hours);
     }
     const before = view;
-    view = await look(work, before.grade, before.grade, historyOf(before));
+    view = await look(work, before.grade, before.grade, before);
     // It counts no longer: nothing more can be proven, and what the first comparison found holds.
     if (view.grade === 'none') return loaded(hours);
     if (isAgain || onlyContent || changedSince(before, view, missing)) continue;
@@ -192,16 +191,16 @@ async function firstLook(work: TableWork): Promise<SourceView> {
 }
 
 /**
- * Asks the source for the fingerprints of the range, in one call. `lastGrade`: the proof that it gave the last time. `older`: what to
- * compare before the range. @default the part of older history that is due
+ * Asks the source for the fingerprints of the range, in one call. `lastGrade`: the proof that it gave the last time. `again`: a
+ * view whose older history to compare. @default the part that is due
  */
-async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: readonly Window[]): Promise<SourceView> {
+async function look(work: TableWork, grade: Grade, lastGrade: Grade, again?: SourceView): Promise<SourceView> {
   const { ledger, client, tenant, table, settings, signal, runtime, record } = work;
   record({ kind: 'phase', phase: 'reconcile' });
   return timed(work, 'reconcile', async () => {
-    const recent = await rangeOf(work);
     const begins = await beginningOf(ledger, tenant, table);
-    const range = { ...recent, older: older ?? (await dueHistory(work, recent, begins)) };
+    const recent = await rangeOf(work, begins);
+    const range = { ...recent, older: again ? historyOf(again, begins) : await dueHistory(work, recent) };
     const request = { table, unit: 'hour', range, grade, lastGrade, dropKeys: settings.drop } as const;
     const view = await readSource(client, request, signal);
     record({
@@ -213,7 +212,7 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: rea
       olderHours: olderHours(view, begins),
       outside: view.outside,
     });
-    if (range.older.length > 0 && historyOf(view).length === 0)
+    if (range.older.length > 0 && historyOf(view, begins).length === 0)
       runtime.log.warn(
         { event: 'rotation.skipped', tenant, table, windows: range.older.length },
         'the source did not compare the share of older history that is due: the next run tries again',
@@ -223,21 +222,20 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, older?: rea
         { event: 'proof.lowered', tenant, table, grade: view.grade, rejected: grade },
         'the source rejects the better proof: this run compares with a weaker one',
       );
-    const { grades, wholeFrom } = await readProfile(ledger, tenant);
-    const whole = wholeOf(work, range);
-    await updateProfile(ledger, tenant, {
-      ...(view.grade === lastGrade ? {} : { grades: { ...grades, [table]: view.grade } }),
-      ...(whole === undefined || whole === wholeFrom?.[table] ? {} : { wholeFrom: { ...wholeFrom, [table]: whole } }),
-    });
+    if (view.grade !== lastGrade) {
+      const { grades } = await readProfile(ledger, tenant);
+      await updateProfile(ledger, tenant, { grades: { ...grades, [table]: view.grade } });
+    }
     return view;
   });
 }
 
 /**
  * A first load and a deep run compare everything. Any other run compares the last `reconcile.depthDays` days, further back if there is
- * an hour that was never proven, and the rows with old defaults as their time.
+ * an hour that was never proven, and what `earlyHistory` says.
  */
-async function rangeOf({ request, ledger, tenant, table, settings }: TableWork): Promise<ClockRange> {
+async function rangeOf(work: TableWork, begins: Instant | undefined): Promise<ClockRange> {
+  const { request, ledger, tenant, table, settings } = work;
   const { start, retentionDays } = settings;
   const base: ClockRange = {
     settleMs: settings.settleMinutes * 60_000,
@@ -257,14 +255,8 @@ async function rangeOf({ request, ledger, tenant, table, settings }: TableWork):
   const { comparedFrom } = await readProfile(ledger, tenant);
   // After a backfill into an empty lake, the first run loads the rest.
   if (unproven === undefined || comparedFrom?.[table] !== undefined) return whole;
-  const early = start === undefined && retentionDays === undefined ? { early: DEFAULTS_END } : {};
-  return { ...whole, ...early, depthDays: settings.depthDays, depthFrom: floorTo(unproven, HOUR) };
-}
-
-/** From when on a range that is neither chosen nor limited to some days has everything (`wholeFrom` in the profile). */
-function wholeOf({ request }: TableWork, { lower, depthDays }: ClockRange): string | undefined {
-  if (request.from !== undefined || request.to !== undefined || depthDays !== undefined) return undefined;
-  return lower === undefined ? '' : formatInstant(lower);
+  const early = earlyHistory(settings, begins);
+  return { ...whole, ...(early ? { early } : {}), depthDays: settings.depthDays, depthFrom: floorTo(unproven, HOUR) };
 }
 
 /** Finishes the batches that an earlier run left: landed pages are never fetched again. */

@@ -15,7 +15,6 @@ import { BOUNDS_COLUMNS, PACKED_COLUMNS, UNIT_TICKS, boundsQuery, cellQuery, clo
 import type { CellQuery, ClockRange } from '../source/kql.ts';
 import { timedOut } from '../source/refusal.ts';
 import { GRADES, isWeaker } from '../../model/coverage.ts';
-import { FIRST_POSSIBLE } from '../../model/outside.ts';
 import type { OutsideRows } from '../../model/outside.ts';
 import type { Grade } from '../../model/coverage.ts';
 import { readOutside, readPacked } from '../source/packed-answer.ts';
@@ -123,7 +122,7 @@ function viewOf(
   const covers =
     'windows' in range
       ? range.windows
-      : joinWindows([...earlyOf(range, lower), ...older, { from: lower ?? BEGINNING, to: upper }]);
+      : joinWindows([...earlyWithin(range, { at, lower, upper }), ...older, { from: lower ?? BEGINNING, to: upper }]);
   const cells = new Map(items.map((item) => sourceCell(item, UNIT_TICKS[unit], grade)));
   return { at, lower, upper, covers, unit, grade, cells, calls, outside };
 }
@@ -200,7 +199,7 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
   const first = floorTo(bounds.recentRow ?? bounds.firstRow, HOUR);
   // Rows between the early rows and the range do not belong to it.
   const recent = early !== undefined && bounds.lower !== undefined && first < bounds.lower ? bounds.lower : first;
-  const to = early !== undefined && early < recent ? early : recent;
+  const to = early !== undefined && early.to < recent ? early.to : recent;
   const part = { ...query, countsOutside: false };
   const windows = [{ from: recent, to: bounds.upper }];
   const { items, calls } = await gatherHalves(client, part, windows, isTimeout(outcome), signal);
@@ -228,24 +227,32 @@ async function gatherApart(
   }
 }
 
-/** The window of the early rows, as far as it lies before the range. */
-function earlyOf({ early }: ClockRange, lower: Instant | undefined): Window[] {
-  if (early === undefined || lower === undefined) return [];
-  const window = intersection({ from: BEGINNING, to: early }, { from: FIRST_POSSIBLE, to: lower });
-  return window ? [window] : [];
+type Bounds = Pick<Packed, 'at' | 'lower' | 'upper'>;
+
+/** The window of the early rows as far as the query counts it. */
+function earlyWithin(range: ClockRange, bounds: Bounds): readonly Window[] {
+  return range.early ? within(range, [range.early], bounds) : [];
 }
 
 function olderOf(range: CellQuery['range']): readonly Window[] {
   return 'windows' in range ? [] : (range.older ?? []);
 }
 
-/** The older windows as far as the query counts them: within the source's retention, and before the range. */
-function olderWithin(range: CellQuery['range'], { at, lower, upper }: Omit<Packed, 'items'>): readonly Window[] {
-  if ('windows' in range || lower === undefined) return [];
-  const { retentionDays } = range;
+/** The older windows as far as the query counts them. */
+function olderWithin(range: CellQuery['range'], bounds: Bounds): readonly Window[] {
+  return 'windows' in range ? [] : within(range, olderOf(range), bounds);
+}
+
+/** What a query counts of windows before its range: within the source's retention. */
+function within(
+  { retentionDays }: ClockRange,
+  windows: readonly Window[],
+  { at, lower, upper }: Bounds,
+): readonly Window[] {
+  if (lower === undefined) return [];
   const edge = retentionDays === undefined ? BEGINNING : floorTo(at - BigInt(retentionDays) * DAY, HOUR);
-  const within = { from: edge, to: lower < upper ? lower : upper };
-  return olderOf(range).flatMap((window) => intersection(window, within) ?? []);
+  const before = { from: edge, to: lower < upper ? lower : upper };
+  return windows.flatMap((window) => intersection(window, before) ?? []);
 }
 
 function recentOnly(query: CellQuery): CellQuery {

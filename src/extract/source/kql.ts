@@ -33,8 +33,8 @@ export interface ClockRange {
   /** `depthDays` reaches back at least to this instant. */
   readonly depthFrom?: Instant;
   readonly retentionDays?: number;
-  /** All rows before this instant are counted too, in any range without `retentionDays`. */
-  readonly early?: Instant;
+  /** A time before the range that is counted too, in which few rows are expected. */
+  readonly early?: Window;
   /** Windows before the range that are counted in the same query, as far as the source still has their rows. */
   readonly older?: readonly Window[];
 }
@@ -299,7 +299,7 @@ function clockBounds(range: ClockRange): Bounds {
   }
   lets.push(`let lower = ${lowers.length === 1 ? lowers[0] : `max_of(${lowers.join(', ')})`};`);
   const { older = [], early } = range;
-  const others = [...(early === undefined ? [] : [{ from: FIRST_POSSIBLE, to: early }]), ...older];
+  const others = [...(early ? [early] : []), ...older];
   const kept =
     range.retentionDays === undefined ? '' : `timestamp >= bin(now() - ${whole(range.retentionDays)}d, 1h) and `;
   return {

@@ -19,8 +19,6 @@ const PROFILE = z.object({
   capsAt: z.string().optional(),
   /** The grade of the last comparison, per table. Every run asks for the best one; a rejection that repeats this is believed at once. */
   grades: perTable(z.enum(GRADES)),
-  /** From when on a run compared everything at once, per table; '' = from the first row on. Nothing older was ever left out. */
-  wholeFrom: perTable(z.string()),
   /** What the source had when its rows without a possible time were last quarantined (`OutsideRows.key`), per table. */
   timeless: perTable(z.string()),
   /**

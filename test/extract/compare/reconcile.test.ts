@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readBuckets, readHistogram } from '../../../src/extract/plan/histogram.ts';
 import { readSource } from '../../../src/extract/compare/reconcile.ts';
+import { FIRST_POSSIBLE } from '../../../src/model/outside.ts';
 import type { SourceView } from '../../../src/extract/compare/reconcile.ts';
 import { EMPTY, combine } from '../../../src/model/fingerprint.ts';
 import { DAY, HOUR, MINUTE, floorTo, parseInstant } from '../../../src/kernel/instant.ts';
@@ -130,7 +131,7 @@ describe('a cut answer is never mistaken for a smaller source', () => {
       expect(view.calls).toBe(usual.calls + 1);
       expect(view.cells.size).toBe(usual.cells.size + 1);
       // A range of a few days covers it too, and nothing of the time between.
-      const range = { settleMs: 300_000, depthDays: 20, early: 0n };
+      const range = { settleMs: 300_000, depthDays: 20, early: { from: FIRST_POSSIBLE, to: 0n } };
       const recent = await readSource(capped.client, { ...everything, range });
       expect(recent.calls).toBeGreaterThan(2);
       expect(recent.covers).toHaveLength(2);

@@ -62,7 +62,7 @@ const ranges: readonly ClockRange[] = [
     depthDays: 45,
     older: [4n, 2n].map((k) => ({ from: start - k * DAY, to: start - k * DAY + HOUR })),
   },
-  { settleMs: 300_000, depthDays: 45, early: start },
+  { settleMs: 300_000, depthDays: 45, early: { from: start - DAY, to: start } },
 ];
 
 type Query = readonly [name: string, query: string, columns: readonly string[] | undefined];
