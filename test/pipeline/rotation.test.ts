@@ -71,7 +71,7 @@ async function ageOfProofs(): Promise<DoctorCheck | undefined> {
 }
 
 /** A comparison with windows of older history. */
-const OLDER = String.raw`lower or .*datetime\(2026-`;
+const OLDER = String.raw`lower or .*>= datetime\(2026-`;
 
 describe('older history', () => {
   it(
