@@ -30,8 +30,7 @@ try {
         for (const [name, times] of await live(source, life, cli))
           happened.set(name, (happened.get(name) ?? 0) + times);
       } catch (error) {
-        if (!failed)
-          console.log(`failed after ${done} histories, seed ${wanted.seed}\n${error.stack}`);
+        if (!failed) console.log(`failed after ${done} histories, seed ${wanted.seed}\n${error.stack}`);
         failed = true;
         throw error;
       }
@@ -39,7 +38,12 @@ try {
       if (done % 25 === 0 && !failed)
         console.log(`${done} histories, ${((performance.now() - started) / 1000).toFixed(0)} s`);
     }),
-    { seed: wanted.seed, numRuns: wanted.histories, endOnFailure: wanted.shrink === 0, ...(wanted.path === '' ? {} : { path: wanted.path }) },
+    {
+      seed: wanted.seed,
+      numRuns: wanted.histories,
+      endOnFailure: wanted.shrink === 0,
+      ...(wanted.path === '' ? {} : { path: wanted.path }),
+    },
   );
   console.log(
     [...happened]
