@@ -8,6 +8,7 @@ import { OUTCOMES_FILE } from '../model/data-dir.ts';
 import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { RunReport, TableReport } from '../model/report.ts';
 import type { CallCounts } from './traffic.ts';
+import { writtenBy } from '../kernel/version.ts';
 
 const outcomesSchema = z.object({
   last: z.object({ finishedMs: z.number(), exitCode: z.int(), seconds: z.number() }).optional(),
@@ -77,7 +78,7 @@ export async function recordOutcome(
     });
   }
   const last = isRegular ? ended : before.last;
-  const after = { ...(last ? { last } : {}), tables: [...tables.values()], calls: addCalls(before.calls, calls) };
+  const after = { ...writtenBy(), ...(last ? { last } : {}), tables: [...tables.values()], calls: addCalls(before.calls, calls) };
   await writeDurably(join(dataDir, OUTCOMES_FILE), `${JSON.stringify(after)}\n`, files);
 }
 

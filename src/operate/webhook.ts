@@ -13,6 +13,7 @@ import type { RunReport } from '../model/report.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { deliver, reasonOf } from './deliver.ts';
 import { figuresOf, noticeText, titleOf } from './notice.ts';
+import { writtenBy } from '../kernel/version.ts';
 
 export interface Webhook {
   readonly url: string;
@@ -49,7 +50,7 @@ export async function notifyWebhook(
   });
   try {
     await deliver({ url: webhook.url, body, headers, attempts: ATTEMPTS }, runtime, signal);
-    await writeDurably(join(dataDir, WEBHOOK_FILE), `${JSON.stringify({ exitCode })}\n`, runtime.files);
+    await writeDurably(join(dataDir, WEBHOOK_FILE), `${JSON.stringify({ ...writtenBy(), exitCode })}\n`, runtime.files);
   } catch (error) {
     runtime.log.warn({ event: 'webhook.failed', kind, reason: reasonOf(error) }, 'the webhook could not be reached');
   }

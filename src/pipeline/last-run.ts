@@ -9,6 +9,7 @@ import { BEST_GRADE, GRADES, isWeaker } from '../model/coverage.ts';
 import { hasOutside } from '../model/outside.ts';
 import type { RunReport, StatusReport, TableProof } from '../model/report.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
+import { writtenBy } from '../kernel/version.ts';
 
 const lastRunSchema = z.object({
   run: z.string(),
@@ -55,7 +56,7 @@ export async function writeLastRun(
   ];
   const finishedAt = new Date(finishedMs).toISOString();
   const path = join(dataDir, LAST_RUN_FILE);
-  const text = `${JSON.stringify({ run, startedAt, finishedAt, exitCode, lowered, proofs, outside })}\n`;
+  const text = `${JSON.stringify({ ...writtenBy(), run, startedAt, finishedAt, exitCode, lowered, proofs, outside })}\n`;
   await onDisk(path, () => writeDurably(path, text, files));
 }
 

@@ -11,6 +11,7 @@ import { PROGRESS_FILE } from '../model/data-dir.ts';
 import { PHASES } from '../model/report.ts';
 import type { ProgressListener, RunningReport } from '../model/report.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
+import { writtenBy } from '../kernel/version.ts';
 
 const EVERY_MS = 2000;
 /** A file that is older belongs to a run that was killed. */
@@ -48,7 +49,7 @@ export function openProgressFile(
   const path = join(dataDir, PROGRESS_FILE);
   const tables = new Map<string, TableProgress>();
   const write = async (): Promise<void> => {
-    const text = JSON.stringify({ run, startedAt, updatedMs: now(), tables: [...tables.values()] });
+    const text = JSON.stringify({ ...writtenBy(), run, startedAt, updatedMs: now(), tables: [...tables.values()] });
     await writeFile(path + TEMPORARY, text);
     await rename(path + TEMPORARY, path);
   };

@@ -19,6 +19,7 @@ import { oldestProofs } from './proofs.ts';
 import { createPublisher } from './publisher.ts';
 import type { RunRequest } from './request.ts';
 import { syncTable } from './sync-table.ts';
+import { writtenBy } from '../kernel/version.ts';
 
 /**
  * Makes the lake equal to the source and publishes it. A failure of a tenant or a table is reported and does not stop the
@@ -70,7 +71,7 @@ export async function runPipeline(
   for (const loss of expired)
     log.warn({ event: 'hours.expired', run, ...loss }, 'the source deleted hours before they were proven');
   const failures = [...tables.flatMap(failureOf), ...(expired.length > 0 ? (['expired'] as const) : [])];
-  await finishRun(ledger, run, failures[0] ?? 'ok', { tables });
+  await finishRun(ledger, run, failures[0] ?? 'ok', { ...writtenBy(), tables });
   const { published, isBehind, drift, checks } = await publisher.atEnd(tables);
   const exitCode = exitCodeOf(isBehind ? [...failures, 'stopped'] : failures);
   const failedChecks = checks.filter((check) => check.failures > 0 || check.error !== undefined);

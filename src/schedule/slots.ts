@@ -6,6 +6,7 @@ import { writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';
 import { SCHEDULE_FILE } from '../model/data-dir.ts';
+import { writtenBy } from '../kernel/version.ts';
 
 export interface SlotRecord {
   /** Milliseconds since 1970, by the key of a table. */
@@ -47,5 +48,5 @@ export async function writeSlots(
   files?: Files,
 ): Promise<void> {
   const named = Object.fromEntries([...slots].map(([key, ms]) => [key, new Date(ms).toISOString()]));
-  await writeDurably(join(dataDir, SCHEDULE_FILE), `${JSON.stringify({ version: 1, share, slots: named })}\n`, files);
+  await writeDurably(join(dataDir, SCHEDULE_FILE), `${JSON.stringify({ version: 1, ...writtenBy(), share, slots: named })}\n`, files);
 }

@@ -4,6 +4,7 @@ import type { Window } from '../../kernel/instant.ts';
 import type { Batch, Page } from '../../model/page.ts';
 import { findTable } from '../../model/tables.ts';
 import { isJsonObject, parseJson } from '../../kernel/json.ts';
+import { writtenBy } from '../../kernel/version.ts';
 
 const FORMAT = 1;
 
@@ -12,7 +13,7 @@ type PageText = Omit<Page, 'windows' | 'rows'> & { readonly windows: readonly Wi
 
 export function writeBatch(batch: Batch): string {
   const { windows, pages, ...rest } = batch;
-  const text = { format: FORMAT, ...rest, windows: windows.map(windowText), pages: pages.map(pageText) };
+  const text = { format: FORMAT, ...writtenBy(), ...rest, windows: windows.map(windowText), pages: pages.map(pageText) };
   return `${JSON.stringify(text, null, 1)}\n`;
 }
 

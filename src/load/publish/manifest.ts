@@ -7,6 +7,7 @@ import type { TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
 import { asCount, asFingerprint, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { writtenBy } from '../../kernel/version.ts';
 
 const isoSql = (expression: string): string => `strftime(${expression}, '%Y-%m-%dT%H:%M:%S.%fZ')`;
 
@@ -22,6 +23,7 @@ export async function buildManifest(ledger: Ledger, snapshot: number, run: strin
   });
   return {
     version: 1,
+    ...writtenBy(),
     snapshot,
     publishedAt: new Date(ledger.runtime.now()).toISOString(),
     run,
