@@ -51,6 +51,8 @@ const MART = FILE.extend({
 /** Fields that early versions did not write have defaults. */
 const MANIFEST = z.object({
   version: z.literal(1),
+  /** The version of the program that wrote it. Earlier ones lack it. */
+  program: z.string().optional(),
   snapshot: z.number(),
   publishedAt: z.string(),
   run: z.string(),

@@ -78,7 +78,12 @@ export async function recordOutcome(
     });
   }
   const last = isRegular ? ended : before.last;
-  const after = { ...writtenBy(), ...(last ? { last } : {}), tables: [...tables.values()], calls: addCalls(before.calls, calls) };
+  const after = {
+    ...writtenBy(),
+    ...(last ? { last } : {}),
+    tables: [...tables.values()],
+    calls: addCalls(before.calls, calls),
+  };
   await writeDurably(join(dataDir, OUTCOMES_FILE), `${JSON.stringify(after)}\n`, files);
 }
 

@@ -48,5 +48,9 @@ export async function writeSlots(
   files?: Files,
 ): Promise<void> {
   const named = Object.fromEntries([...slots].map(([key, ms]) => [key, new Date(ms).toISOString()]));
-  await writeDurably(join(dataDir, SCHEDULE_FILE), `${JSON.stringify({ version: 1, ...writtenBy(), share, slots: named })}\n`, files);
+  await writeDurably(
+    join(dataDir, SCHEDULE_FILE),
+    `${JSON.stringify({ version: 1, ...writtenBy(), share, slots: named })}\n`,
+    files,
+  );
 }

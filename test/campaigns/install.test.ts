@@ -90,6 +90,9 @@ async function failuresOf(run: (...argv: string[]) => Promise<Outcome>): Promise
   return failures;
 }
 
+const versioned = z.object({ version: z.string() });
+
+/** Every file is its owner's, and every state file says which version wrote it. */
 async function expectPrivate(data: string): Promise<void> {
   const names = await readdir(data, { recursive: true });
   for (const part of ['store', 'lake', 'landing', 'calls', 'kept', 'state.duckdb', 'insights.duckdb', 'manifest.json', 'last-run.json', 'outcomes.json'])
@@ -101,6 +104,10 @@ async function expectPrivate(data: string): Promise<void> {
     }),
   );
   expect(modes.filter(({ mode, wanted }) => mode !== wanted)).toEqual([]);
+  const { version } = versioned.parse(JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')));
+  const states = names.filter((name) => name.endsWith('.json'));
+  const programs = states.map(async (name) => z.object({ program: z.string() }).parse(JSON.parse(await readFile(join(data, name), 'utf8'))).program);
+  expect(new Set(await Promise.all(programs))).toEqual(new Set([version]));
 } // prettier-ignore
 
 describe('the container image', () => {

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -21,6 +21,7 @@ beforeAll(async () => {
 afterAll(() => rm(workFolder, { recursive: true, force: true }));
 
 const manifestSchema = z.object({
+  version: z.string(),
   engines: z.object({ node: z.string() }),
   license: z.string(),
   scripts: z.record(z.string(), z.string()),
@@ -43,6 +44,7 @@ describe('the package', () => {
     const paths = files.map(({ path }) => path);
     expect(paths).toEqual(
       expect.arrayContaining([
+        'CHANGELOG.md',
         'LICENSE',
         'README.md',
         'package.json',
@@ -57,13 +59,24 @@ describe('the package', () => {
         'schema/config.schema.json',
       ]),
     );
-    const allowed = /^(LICENSE|README\.md|package\.json|(deploy|dist|docs|queries|schema)\/.+)$/;
+    const allowed = /^(CHANGELOG\.md|LICENSE|README\.md|package\.json|(deploy|dist|docs|queries|schema)\/.+)$/;
     expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
   });
 
   it('passes publint', CAMPAIGN, async () => {
     const { messages } = await publint({ pkgDir: built.folder, pack: 'npm' });
     expect(messages).toEqual([]);
+  });
+
+  it('has its version as the latest in the changelog and the upgrade guide, with the schema of its ledger', async () => {
+    const { version } = await manifest();
+    const schema = (await readdir(join(built.folder, 'queries', 'ledger'))).length;
+    const read = (name: string): Promise<string> => readFile(join(built.folder, name), 'utf8');
+    const [, latest, changes] = /^## (\S+)[^\n]*\n([^]*?)(?=^## |(?![^]))/m.exec(await read('CHANGELOG.md')) ?? [];
+    const guide = await read('docs/upgrade.md');
+    const [, newest, notes] = /^### (\d\S+)\n([^]*?)(?=^### |(?![^]))/m.exec(guide) ?? [];
+    expect([latest, newest]).toEqual([version, version]);
+    for (const text of [changes, notes]) expect(text).toContain(`ledger's schema is ${schema}.`);
   });
 
   it('names the KQL parser only as an optional peer, in the version that the sandbox asks for', async () => {

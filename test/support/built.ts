@@ -16,7 +16,17 @@ export interface BuiltPackage {
 
 export async function buildPackage(): Promise<BuiltPackage> {
   const folder = await oncePerRun('package', async (into) => {
-    for (const name of ['package.json', 'README.md', 'LICENSE', 'deploy', 'docs', 'queries', 'schema', 'test/support'])
+    for (const name of [
+      'package.json',
+      'README.md',
+      'CHANGELOG.md',
+      'LICENSE',
+      'deploy',
+      'docs',
+      'queries',
+      'schema',
+      'test/support',
+    ])
       await cp(join(ROOT, name), join(into, name), { recursive: true });
     await symlink(join(ROOT, 'node_modules'), join(into, 'node_modules'));
     const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');

@@ -13,7 +13,13 @@ type PageText = Omit<Page, 'windows' | 'rows'> & { readonly windows: readonly Wi
 
 export function writeBatch(batch: Batch): string {
   const { windows, pages, ...rest } = batch;
-  const text = { format: FORMAT, ...writtenBy(), ...rest, windows: windows.map(windowText), pages: pages.map(pageText) };
+  const text = {
+    format: FORMAT,
+    ...writtenBy(),
+    ...rest,
+    windows: windows.map(windowText),
+    pages: pages.map(pageText),
+  };
   return `${JSON.stringify(text, null, 1)}\n`;
 }
 
