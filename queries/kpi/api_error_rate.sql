@@ -9,7 +9,7 @@
 -- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
 -- unit: requests, share
 -- mart: day of events
--- caveat: A request without a readable status counts as a request and not as an error: without_status tells how many there are.
+-- caveat: A request without a readable status counts as a request and not as an error; without_status is the number of such requests.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: line x=period y=error_rate
 with

@@ -23,7 +23,7 @@ export const HEAD_FOLDER = 'lake';
 export const MARTS_FOLDER = join(STORE_FOLDER, 'marts');
 export const HEAD_MARTS_FOLDER = join(HEAD_FOLDER, 'marts');
 export const HEAD_COVERAGE_FILE = join(HEAD_FOLDER, 'coverage.parquet');
-/** The content that the coverage file was made from. */
+/** Digest of the content that the coverage file was made from. */
 export const HEAD_COVERAGE_MARK = join(HEAD_FOLDER, '.coverage');
 /** Fetched pages on their way into the lake. */
 export const LANDING_FOLDER = 'landing';
@@ -47,7 +47,7 @@ export const WAL = '.wal';
 export const DAMAGED = '.damaged';
 /** A file among the marts that is not published: what later days are computed from (openings.ts). */
 export const OPENINGS = 'openings';
-/** The variable that tells the views of a catalogue where the data directory is now; without it, it is where it was published. */
+/** The variable with the current path of the data directory, for the views of a catalogue. Without it, they use the path at which it was published. */
 export const FOLDER_VARIABLE = 'insights_folder';
 /** Selects the rows of `mart_files` that readers see. */
 export const PUBLISHED_MARTS_SQL = `superseded_at is null and mart <> '${OPENINGS}'`;
@@ -287,7 +287,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     writtenBy: 'src/pipeline',
     sensitive: [],
     mayBeDeleted: true,
-    cost: '`status` does not know the last run until there is another',
+    cost: '`status` shows no last run until there is another',
     ...FILE,
     purge: 'edits',
   },
@@ -307,7 +307,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     writtenBy: 'src/operate',
     sensitive: [],
     mayBeDeleted: true,
-    cost: 'the webhook may be sent a failure that it knows already',
+    cost: 'the webhook may be sent the same failure again',
     ...FILE,
     purge: 'edits',
   },
@@ -317,7 +317,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     writtenBy: 'src/schedule',
     ...TENANTS,
     mayBeDeleted: true,
-    cost: 'slots that were missed are not made up for',
+    cost: 'missed slots are not caught up',
     ...FILE,
     purge: 'edits',
     // The schedule writes it without the lock: another process may be writing it now.

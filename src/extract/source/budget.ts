@@ -39,7 +39,7 @@ export interface BudgetOptions {
   readonly runtime: Pick<Runtime, 'now' | 'monotonic'>;
 }
 
-/** A budget below this many calls for each table is spent on pages alone. */
+/** A smaller budget for each table than this is spent on pages only: no call is kept for comparing the tables after it. */
 const LEAST_CALLS_OF_TABLE = 4;
 
 /**
