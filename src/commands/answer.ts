@@ -26,7 +26,7 @@ export async function answer(
  * Standard output for `printRows`. A slow reader of the pipe slows the query down instead of filling memory, and one that
  * leaves ends it.
  */
-export function printing({ colour, io }: Pick<Session, 'colour' | 'io'>): Printing {
+export function printing({ style, io }: Pick<Session, 'style' | 'io'>): Printing {
   const { stdout } = io;
   const check = (error: Error | undefined): void => {
     if (error) throw lostOutput(error) ?? new ReaderLeft();
@@ -35,5 +35,5 @@ export function printing({ colour, io }: Pick<Session, 'colour' | 'io'>): Printi
     check(io.outputError?.());
     if (!stdout.write(text)) await once(stdout, 'drain').catch(check);
   };
-  return { colour, print };
+  return { style, print };
 }

@@ -98,20 +98,20 @@ async function run(
 }
 
 function printOutcomes(session: Session, outcomes: readonly Outcome[]): void {
-  const columns = [{ title: 'check' }, { title: 'severity' }, { title: 'rows', align: 'right' as const }, { title: 'what a row means' }]; // prettier-ignore
+  const columns = [{ title: 'check' }, { title: 'result' }, { title: 'rows', align: 'right' as const }, { title: 'what a row means', wraps: true }]; // prettier-ignore
   const rows = outcomes.map(({ name, severity, failures, title }) => [
     name,
     failures === 0 ? 'passed' : severity,
     count(failures),
     title,
   ]);
-  session.print(renderTable(columns, rows, session.colour));
+  session.print(renderTable(columns, rows, session.style));
   for (const { name, found, failures } of outcomes) {
     const [first] = found;
     if (first === undefined) continue;
     const cells = found.map((row) => Object.values(row).map((cell) => (typeof cell === 'string' ? cell : JSON.stringify(cell)))); // prettier-ignore
     session.print(`\n${name}\n`);
-    session.print(renderTable(Object.keys(first).map((title) => ({ title })), cells, session.colour)); // prettier-ignore
+    session.print(renderTable(Object.keys(first).map((title) => ({ title })), cells, session.style)); // prettier-ignore
     if (failures > found.length)
       session.print(`… ${plural(failures - found.length, 'more row')}; --format json shows the first ${SHOWN.json}\n`);
   }

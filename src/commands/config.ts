@@ -70,7 +70,9 @@ async function printSettings(
       from === 'default' ? from : Object.entries(from).filter(([kind]) => kind !== 'file').map(([kind, name]) => `${kind} ${name}`).join(', ') || 'file',
     ]); // prettier-ignore
     session.print(`\n${id === undefined ? '' : `tenant ${id}\n`}`);
-    session.print(renderTable([{ title: 'key' }, { title: 'value' }, { title: 'from' }], rows, session.colour));
+    session.print(
+      renderTable([{ title: 'key' }, { title: 'value', wraps: true }, { title: 'from' }], rows, session.style),
+    );
   }
   return 0;
 }

@@ -1,8 +1,9 @@
 /** `verify`, `status`, `doctor` and `repair`. */
 import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
-import { doctorSummary, repairSummary, statusSummary, verifySummary } from '../output/summary.ts';
+import { doctorSummary } from '../output/doctor.ts';
 import { runningSummary } from '../output/running.ts';
+import { repairSummary, statusSummary, verifySummary } from '../output/summary.ts';
 import { wholeNumber } from './numbers.ts';
 import { requestOf, tableOption, tenantOption } from './run.ts';
 import { act, type Session, type Shell } from './shell.ts';
@@ -23,7 +24,7 @@ export function verifyCommand(shell: Shell): Command {
       act(shell, command, { tenants: true }, async (session) => {
         const { verifyLake } = await import('../pipeline/maintenance/inspect.ts');
         const report = await verifyLake(session.config, requestOf(session, options), session.runtime, session.signal);
-        session.print(session.json ? `${json(report)}\n` : verifySummary(report, session.colour));
+        session.print(session.json ? `${json(report)}\n` : verifySummary(report, session.style));
         return report.exitCode;
       }),
     );
@@ -45,8 +46,8 @@ export function statusCommand(shell: Shell): Command {
         }
         const { statusNow } = await import('../pipeline/status.ts');
         const report = await statusNow(session.config, session.runtime);
-        const running = report.running ? runningSummary(report.running, session.runtime.now(), session.colour) : '';
-        const lake = report.tables.length === 0 && running !== '' ? '' : statusSummary(report, session.colour);
+        const running = report.running ? runningSummary(report.running, session.runtime.now(), session.style) : '';
+        const lake = report.tables.length === 0 && running !== '' ? '' : statusSummary(report, session.style);
         session.print(session.json ? `${json(report)}\n` : [running, lake].filter((part) => part !== '').join('\n'));
         return 0;
       }),
@@ -75,7 +76,7 @@ export function doctorCommand(shell: Shell): Command {
 export async function runDoctor(session: Session, maxCalls = DOCTOR_CALLS): Promise<number> {
   const { doctor } = await import('../pipeline/doctor/doctor.ts');
   const report = await doctor(session.config, { maxCalls }, session.runtime, session.signal);
-  session.print(session.json ? `${json(report)}\n` : doctorSummary(report));
+  session.print(session.json ? `${json(report)}\n` : doctorSummary(report, session.style));
   return report.exitCode;
 }
 

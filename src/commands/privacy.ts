@@ -43,7 +43,7 @@ Examples:
         };
         const { auditPrivacy } = await import('../pipeline/maintenance/privacy-audit.ts');
         const report = await auditPrivacy(session.config, request, session.signal);
-        session.print(session.json ? `${json(report)}\n` : auditSummary(report, session.colour));
+        session.print(session.json ? `${json(report)}\n` : auditSummary(report, session.style));
         return 0;
       }),
     );

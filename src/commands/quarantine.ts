@@ -38,7 +38,7 @@ export function quarantineCommand(shell: Shell): Command {
     act(shell, command, {}, async (session) => {
       const { listQuarantine } = await pipeline();
       const counts = await listQuarantine(session.config, filterOf(options), session.runtime);
-      session.print(session.json ? `${json(counts)}\n` : quarantineList(counts, session.colour));
+      session.print(session.json ? `${json(counts)}\n` : quarantineList(counts, session.style));
       return 0;
     }),
   );
@@ -72,7 +72,7 @@ export function quarantineCommand(shell: Shell): Command {
     act(shell, command, {}, async (session) => {
       const { replayQuarantine } = await pipeline();
       const report = await replayQuarantine(session.config, filterOf(options), session.runtime);
-      session.print(session.json ? `${json(report)}\n` : replayText(report.tables, report.published, session.colour));
+      session.print(session.json ? `${json(report)}\n` : replayText(report.tables, report.published, session.style));
       return 0;
     }),
   );
@@ -92,7 +92,7 @@ export function quarantineCommand(shell: Shell): Command {
           });
         const { dropQuarantine } = await pipeline();
         const dropped = await dropQuarantine(session.config, filterOf(options), session.runtime);
-        session.print(session.json ? `${json(dropped)}\n` : dropText(dropped, session.colour));
+        session.print(session.json ? `${json(dropped)}\n` : dropText(dropped, session.style));
         return 0;
       }),
     );

@@ -117,7 +117,7 @@ export function planCommand(shell: Shell): Command {
         const { planRun } = await import('../pipeline/plan-run.ts');
         const request = requestOf(session, options);
         const report = await planRun(session.config, request, session.runtime, session.signal);
-        session.print(session.json ? `${json(report)}\n` : planSummary(report, session.colour));
+        session.print(session.json ? `${json(report)}\n` : planSummary(report, session.style));
         return report.exitCode;
       }),
     );
@@ -147,7 +147,7 @@ export async function runAndReport(
       progress.stop,
     ),
   );
-  session.print(session.json ? `${json(report)}\n` : runSummary(report, session.colour));
+  session.print(session.json ? `${json(report)}\n` : runSummary(report, session.style));
   return report.exitCode;
 }
 

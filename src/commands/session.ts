@@ -11,7 +11,7 @@ import { LiveLines } from '../output/live.ts';
 import { levelOf, type Verbosity } from '../output/log-options.ts';
 import { createLog, writeError } from '../output/log.ts';
 import { createProgress } from '../output/progress.ts';
-import { colours } from '../output/terminal.ts';
+import { styleOf } from '../output/terminal.ts';
 import { systemRuntime } from '../kernel/runtime.ts';
 import { ReaderLeft } from './lost-output.ts';
 import type { Io, Needs, Session, Shell } from './shell.ts';
@@ -57,7 +57,7 @@ export async function actInSession(
       signal: stop.signal,
       io,
       json: options.json === true,
-      colour: colours(io.stdout, io.env),
+      style: styleOf(io.stdout, io.env),
       print: (text) => void io.stdout.write(text),
       progress: () => createProgress(screen, runtime, view),
       nameRun: (run) => (context = run === undefined ? {} : { run }),

@@ -7,7 +7,7 @@ import type { Config, ConfigSources } from '../config/config.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import type { Verbosity } from '../output/log-options.ts';
 import type { ProgressView } from '../output/progress.ts';
-import type { Terminal } from '../output/terminal.ts';
+import type { Style, Terminal } from '../output/terminal.ts';
 
 /** The process as the program sees it; passed in so that tests can replace it. */
 export interface Io {
@@ -39,8 +39,8 @@ export interface Session {
   readonly io: Io;
   /** `--json`: standard output gets one JSON value and nothing else. */
   readonly json: boolean;
-  /** Standard output may contain colour codes. */
-  readonly colour: boolean;
+  /** Of standard output. */
+  readonly style: Style;
   print(text: string): void;
   progress(): ProgressView;
   /** From now on every line of the log has this id of a run, or none. */

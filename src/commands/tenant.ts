@@ -5,6 +5,7 @@ import { ConfigError } from '../kernel/errors.ts';
 import { bytes, count, json, plural } from '../output/format.ts';
 import { pinText } from '../output/quarantine.ts';
 import { renderTable } from '../output/table.ts';
+import type { Style } from '../output/terminal.ts';
 import type { TenantEntry } from '../pipeline/maintenance/tenants.ts';
 import { selectTenants } from './select.ts';
 import { act, type Shell } from './shell.ts';
@@ -51,7 +52,7 @@ export function tenantCommand(shell: Shell): Command {
         selectTenants(session.config, [id]);
         const { pinTenant } = await import('../pipeline/maintenance/quarantine.ts');
         const report = await pinTenant(session.config, id, value, session.runtime);
-        session.print(session.json ? `${json(report)}\n` : pinText(report, session.colour));
+        session.print(session.json ? `${json(report)}\n` : pinText(report, session.style));
         return 0;
       }),
     );
@@ -61,7 +62,7 @@ export function tenantCommand(shell: Shell): Command {
       act(shell, command, {}, async (session) => {
         const { listTenants } = await import('../pipeline/maintenance/tenants.ts');
         const tenants = await listTenants(session.config, session.runtime);
-        session.print(session.json ? `${json({ tenants })}\n` : tenantsText(tenants, session.colour));
+        session.print(session.json ? `${json({ tenants })}\n` : tenantsText(tenants, session.style));
         return 0;
       }),
     );
@@ -75,7 +76,7 @@ export function tenantCommand(shell: Shell): Command {
     );
 }
 
-function tenantsText(tenants: readonly TenantEntry[], colour: boolean): string {
+function tenantsText(tenants: readonly TenantEntry[], style: Style): string {
   if (tenants.length === 0) return 'no tenant is configured, and the data directory holds none\n';
   const columns = [
     { title: 'tenant' },
@@ -95,7 +96,7 @@ function tenantsText(tenants: readonly TenantEntry[], colour: boolean): string {
     entry.first ?? '',
     entry.last ?? '',
   ]);
-  return renderTable(columns, rows, colour);
+  return renderTable(columns, rows, style);
 }
 
 function requireTenantId(id: string): void {

@@ -44,3 +44,8 @@ export function json(value: unknown): string {
     return inner instanceof Map ? Object.fromEntries(inner) : inner;
   });
 }
+
+/** `and 27 more`: what a list leaves out. */
+export function andMore(hidden: number): string {
+  return `and ${count(hidden)} more`;
+}

@@ -20,6 +20,10 @@ export class LiveLines {
     return this.#terminal.isTTY;
   }
 
+  get columns(): number | undefined {
+    return this.#terminal.columns;
+  }
+
   get writableLength(): number | undefined {
     return this.#terminal.writableLength;
   }

@@ -13,7 +13,7 @@ export interface Verbosity {
   readonly logLevel?: (typeof LOG_LEVELS)[number] | undefined;
 }
 
-export type LogTarget = Pick<Terminal, 'isTTY' | 'write' | 'writableLength'>;
+export type LogTarget = Pick<Terminal, 'isTTY' | 'columns' | 'write' | 'writableLength'>;
 
 /** Whether the log, errors included, is text for a person. */
 export function isText(target: LogTarget, { logFormat }: Verbosity): boolean {
@@ -25,4 +25,9 @@ export function levelOf(target: LogTarget, { verbose, quiet, logLevel }: Verbosi
   if (verbose === true) return 'debug';
   if (quiet === true) return 'error';
   return target.isTTY === true ? 'warn' : 'info';
+}
+
+/** Characters in a line of the log; undefined where no line is too long. */
+export function widthOf({ isTTY, columns = 0 }: LogTarget): number | undefined {
+  return isTTY === true && columns > 0 ? columns : undefined;
 }

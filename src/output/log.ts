@@ -5,8 +5,9 @@
 import { pino, type Logger } from 'pino';
 import { InsightsError } from '../kernel/errors.ts';
 import { isJsonObject, parseJson } from '../kernel/json.ts';
+import { folded } from './fold.ts';
 import { duration } from './format.ts';
-import { isText, levelOf, type LogTarget, type Verbosity } from './log-options.ts';
+import { isText, levelOf, widthOf, type LogTarget, type Verbosity } from './log-options.ts';
 import { visible, visibleLines } from './visible.ts';
 
 const CENSOR = '[secret]';
@@ -52,20 +53,23 @@ export function writeError(target: LogTarget, options: Verbosity, error: Insight
   const lines = [`error: ${message}`];
   if (places.length > 0) lines.push(`where: ${places.join(', ')}`);
   if (hint !== undefined) lines.push(`next:  ${hint}`);
-  target.write(`${visibleLines([...lines, ...frames].join('\n'))}\n`);
+  target.write(`${folded(visibleLines([...lines, ...frames].join('\n')), widthOf(target))}\n`);
 }
 
 /** What the text of a line already says, or what only programs read. */
 const NOT_SHOWN = new Set(['level', 'time', 'event', 'msg', 'tenant', 'table', 'run', 'stack']);
 
 /** A line for a person. Outside of a terminal, where nobody watches, it has the time and every field too. */
-function sentence(line: string, { isTTY }: LogTarget): string {
+function sentence(line: string, target: LogTarget): string {
   const parsed = parseJson(line);
   if (!isJsonObject(parsed)) return '';
   const { level, time, event, msg, tenant, table, outcome, failure } = parsed;
-  const isWatched = isTTY === true;
-  // The summary that follows says how a table ended.
-  if (isWatched && table !== undefined && (outcome ?? failure) !== undefined) return '';
+  const isWatched = target.isTTY === true;
+  // The summary that follows says how a table and the run ended.
+  const isOfEnd =
+    (table !== undefined && (outcome ?? failure) !== undefined) ||
+    (typeof event === 'string' && event.startsWith('run.'));
+  if (isWatched && isOfEnd) return '';
   const place = [tenant, table].filter((part) => typeof part === 'string').join(' ');
   const [kind, text] =
     event === 'call.retry' ? ['retry', retryText(parsed)] : [kindOf(Number(level)), typeof msg === 'string' ? msg : ''];
@@ -75,7 +79,7 @@ function sentence(line: string, { isTTY }: LogTarget): string {
   );
   const shown = isWatched || event === 'call.retry' ? text : text + details.join('');
   const prefix = isWatched ? '' : `${String(time)} `;
-  return `${prefix}${kind}: ${visible(`${place === '' ? '' : `${place}: `}${shown}`)}\n`;
+  return `${folded(`${prefix}${kind}: ${visible(`${place === '' ? '' : `${place}: `}${shown}`)}`, widthOf(target))}\n`;
 }
 
 function kindOf(level: number): string {

@@ -2,9 +2,10 @@
 import type { AuditReport } from '../model/report.ts';
 import { count, percent, plural } from './format.ts';
 import { renderTable } from './table.ts';
+import type { Style } from './terminal.ts';
 import { visible } from './visible.ts';
 
-export function auditSummary({ paths, rowsOfAType }: AuditReport, colour: boolean): string {
+export function auditSummary({ paths, rowsOfAType }: AuditReport, style: Style): string {
   const scope = `At most ${count(rowsOfAType)} rows of each type were examined.`;
   if (paths.length === 0) return `No path without a rule looks like personal data. ${scope}\n`;
   const columns = [
@@ -13,7 +14,7 @@ export function auditSummary({ paths, rowsOfAType }: AuditReport, colour: boolea
     { title: 'path' },
     { title: 'looks like' },
     { title: 'values', align: 'right' as const },
-    { title: 'share', align: 'right' as const },
+    { title: 'share', align: 'right' as const, rank: 1 },
   ];
   const rows = paths.map(({ table, type, path, looksLike, values, share }) => [
     table,
@@ -24,5 +25,5 @@ export function auditSummary({ paths, rowsOfAType }: AuditReport, colour: boolea
     percent(share),
   ]);
   const end = `${plural(paths.length, 'path')} without a rule. ${scope}\nAdd rules under \`privacy.rules\` in the configuration (docs/privacy.md); \`insights-etl rebuild\` applies them to stored rows.\n`;
-  return `${renderTable(columns, rows, colour)}\n${end}`;
+  return `${renderTable(columns, rows, style)}\n${end}`;
 }

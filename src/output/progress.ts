@@ -63,6 +63,7 @@ function bars(screen: LiveLines, clock: Clock): ProgressView {
       `${plural(done, 'table')} done`,
       ...(failed > 0 ? [`${count(failed)} not loaded`] : []),
       `${plural(rows, 'row')} fetched`,
+      ...(open.size === 0 ? ['publishing'] : []),
       ...(hidden > 0 ? [`${plural(hidden, 'more table')} in progress`] : []),
     ];
     return done + failed + hidden === 0 ? shown : [...shown, total.join(' · ')];

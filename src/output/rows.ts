@@ -7,6 +7,7 @@ import type { ResultColumn, ResultRows } from '../query/reader.ts';
 import { neutralised } from '../query/export/spreadsheet-text.ts';
 import { plural } from './format.ts';
 import { renderTable } from './table.ts';
+import type { Style } from './terminal.ts';
 
 export const FORMATS = ['table', 'csv', 'json', 'ndjson', 'md'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -14,11 +15,20 @@ export type Format = (typeof FORMATS)[number];
 /** Longer cells of a table are cut: one long cell would widen every line. */
 const CELL_CHARACTERS = 300;
 
+/** Columns that every report has and a narrow terminal leaves out, the highest first. `coverage` sums them up. */
+const RANKS: Readonly<Record<string, number>> = {
+  loaded_at: 5,
+  partial_share: 4,
+  open_share: 3,
+  is_cut: 2,
+  verified_share: 1,
+};
+
 /** Rows of a table shown at most. */
 const TABLE_ROWS = 200;
 
 export interface Printing {
-  readonly colour: boolean;
+  readonly style: Style;
   readonly print: (text: string) => Promise<void>;
 }
 
@@ -70,7 +80,7 @@ async function printLines(
   for await (const batch of batches()) if (batch.length > 0) await print(batch.map(line).join(''));
 }
 
-async function printTable({ columns, batches }: ResultRows, { colour, print }: Printing): Promise<void> {
+async function printTable({ columns, batches }: ResultRows, { style, print }: Printing): Promise<void> {
   const shown: string[][] = [];
   let [rows, cut] = [0, 0];
   for await (const batch of batches()) {
@@ -89,9 +99,12 @@ async function printTable({ columns, batches }: ResultRows, { colour, print }: P
   }
   await print(
     renderTable(
-      columns.map(({ name, numeric }) => ({ title: name, align: numeric ? 'right' : 'left' })),
+      columns.map(({ name, numeric }) => {
+        const rank = RANKS[name];
+        return { title: name, align: numeric ? 'right' : 'left', ...(rank === undefined ? {} : { rank }) };
+      }),
       shown,
-      colour,
+      style,
     ),
   );
   if (cut > 0)

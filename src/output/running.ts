@@ -2,6 +2,7 @@
 import type { RunningReport } from '../model/report.ts';
 import { bytes, count, duration } from './format.ts';
 import { renderTable } from './table.ts';
+import type { Style } from './terminal.ts';
 
 const PHASES: Readonly<Record<RunningReport['tables'][number]['phase'], string>> = {
   resume: 'loading what an earlier run fetched',
@@ -24,7 +25,7 @@ const COLUMNS = [
   { title: 'time left', align: 'right' },
 ] as const;
 
-export function runningSummary({ run, startedAt, tables }: RunningReport, nowMs: number, colour: boolean): string {
+export function runningSummary({ run, startedAt, tables }: RunningReport, nowMs: number, style: Style): string {
   const since = Math.max(0, (nowMs - Date.parse(startedAt)) / 1000);
   const head = `a run has been going on for ${duration(since)}, since ${startedAt.slice(0, 19)}Z (${run})\n`;
   const rows = tables.map(({ tenant, table, phase, rows: n, plannedRows, rowsPerSecond, secondsLeft, ...rest }) => [
@@ -39,5 +40,5 @@ export function runningSummary({ run, startedAt, tables }: RunningReport, nowMs:
   ]);
   if (tables.length > 0 && tables.every(({ phase }) => phase === 'done' || phase === 'failed'))
     return `${head}every table is done; the run is publishing\n`;
-  return rows.length === 0 ? head : `${head}\n${renderTable(COLUMNS, rows, colour)}`;
+  return rows.length === 0 ? head : `${head}\n${renderTable(COLUMNS, rows, style)}`;
 }

@@ -1,8 +1,6 @@
 /** The reports of the pipeline as text. `--json` prints the reports themselves. */
 import type {
   ComparedRange,
-  DoctorCheck,
-  DoctorReport,
   ExpiredHours,
   Left,
   PlanReport,
@@ -21,24 +19,34 @@ import type { OutsideCounts } from '../model/outside.ts';
 import { DRIFT_DAYS } from '../model/report.ts';
 import { checksText } from './checks.ts';
 import { driftText } from './drift.ts';
-import { bytes, count, duration, plural } from './format.ts';
+import { andMore, bytes, count, duration, plural } from './format.ts';
+import { folded } from './fold.ts';
 import { renderTable, type Column } from './table.ts';
+import type { Style } from './terminal.ts';
 import { visibleLines } from './visible.ts';
 
-const left = (title: string): Column => ({ title });
-const right = (title: string): Column => ({ title, align: 'right' });
+/** `rank`: columns that a narrow terminal leaves out, the highest first. */
+const ranked = (rank: number | undefined) => (rank === undefined ? {} : { rank });
+const left = (title: string, rank?: number): Column => ({ title, ...ranked(rank) });
+const right = (title: string, rank?: number): Column => ({ title, align: 'right', ...ranked(rank) });
 
-export function runSummary(report: RunReport, colour: boolean): string {
-  const { tables } = report;
-  const figures: readonly { title: string; valueOf: (table: TableReport) => number; always?: true }[] = [
-    { title: 'fetched', valueOf: (table) => table.rowsFetched, always: true },
+export function runSummary(report: RunReport, style: Style): string {
+  // What failed comes last, where it is still on the screen after a run over many tenants.
+  const tables = [...report.tables].sort((a, b) => Number(hasFailed(a)) - Number(hasFailed(b)));
+  const figures: readonly {
+    title: string;
+    valueOf: (table: TableReport) => number;
+    always?: true;
+    rank?: number;
+  }[] = [
+    { title: 'fetched', valueOf: (table) => table.rowsFetched, always: true, rank: 3 },
     { title: 'new', valueOf: (table) => table.inserted, always: true },
     { title: 'replaced', valueOf: (table) => table.replaced },
     { title: 'removed', valueOf: (table) => table.removed },
-    { title: 'copies', valueOf: (table) => table.duplicates },
-    { title: 'quarantined', valueOf: (table) => table.quarantined },
-    { title: 'calls', valueOf: (table) => table.calls, always: true },
-    { title: 'pages', valueOf: (table) => table.pages, always: true },
+    { title: 'copies', valueOf: (table) => table.duplicates, rank: 4 },
+    { title: 'quarantined', valueOf: (table) => table.quarantined, rank: 2 },
+    { title: 'calls', valueOf: (table) => table.calls, always: true, rank: 5 },
+    { title: 'pages', valueOf: (table) => table.pages, always: true, rank: 6 },
   ];
   // Columns of zeros are omitted, so that most summaries fit a narrow terminal.
   const shown = figures.filter(({ valueOf, always }) => always === true || tables.some((table) => valueOf(table) > 0));
@@ -46,8 +54,8 @@ export function runSummary(report: RunReport, colour: boolean): string {
     left('tenant'),
     left('table'),
     left('outcome'),
-    right('hours verified'),
-    ...shown.map(({ title }) => right(title)),
+    right('hours verified', 1),
+    ...shown.map(({ title, rank }) => right(title, rank)),
   ];
   const rows = tables.map((table) => [
     table.tenant,
@@ -57,18 +65,34 @@ export function runSummary(report: RunReport, colour: boolean): string {
     ...shown.map(({ valueOf }) => count(valueOf(table))),
   ]);
   const calls = tables.reduce((sum, table) => sum + table.calls, 0);
-  return (
-    renderTable(columns, rows, colour) +
-    rangeText(tables, 'Hours verified are those that this run compared') +
-    leftSummary(tables, 'Left for the next run', colour) +
-    lossText(report.expired) +
-    outsideText(tables.flatMap(({ tenant, table, outside }) => (outside ? [{ tenant, table, ...outside }] : []))) +
-    loweredText(tables, 'This run') +
-    problems(tables) +
-    checksText(report.checks, 'Checks that failed for the days that this run changed', colour) +
-    driftText(report.drift, 'The shape of the rows has changed', colour) +
-    `\n${whatHappened(report)} · ${plural(calls, 'call')} · ${duration(report.seconds)}\n`
+  const end = [whatHappened(report), ...failuresText(tables), plural(calls, 'call'), duration(report.seconds)];
+  return folded(
+    renderTable(columns, rows, style) +
+      rangeText(tables, 'Hours verified are those that this run compared') +
+      leftSummary(tables, 'Left for the next run', style) +
+      lossText(report.expired) +
+      outsideText(tables.flatMap(({ tenant, table, outside }) => (outside ? [{ tenant, table, ...outside }] : []))) +
+      loweredText(tables, 'This run') +
+      checksText(report.checks, 'Checks that failed for the days that this run changed', style) +
+      driftText(report.drift, 'The shape of the rows has changed', style) +
+      problems(tables) +
+      `\n${end.join(' · ')}\n`,
+    style.width,
   );
+}
+
+/** Not for lack of time or calls. */
+function hasFailed({ error }: TableReport): boolean {
+  return error !== undefined && error.failure !== 'budget' && error.failure !== 'stopped';
+}
+
+/** `3 of 50 tenants failed`, or of a single tenant its tables. */
+function failuresText(tables: readonly TableReport[]): string[] {
+  const failed = tables.filter(hasFailed);
+  if (failed.length === 0) return [];
+  const [all, some] = [tables, failed].map((list) => new Set(list.map(({ tenant }) => tenant)).size);
+  if (all === 1) return [`${failed.length} of ${plural(tables.length, 'table')} failed`];
+  return [`${some} of ${plural(all ?? 0, 'tenant')} failed`];
 }
 
 /** Which hours the counts above are about: a run compares the last days, and some tables from their first row on. */
@@ -139,7 +163,7 @@ function loweredText(
 function leftSummary(
   tables: readonly { tenant: string; table: string; left?: Left }[],
   title: string,
-  colour: boolean,
+  style: Style,
 ): string {
   const short = tables.flatMap(({ tenant, table, left: rest }) => (rest ? [{ tenant, table, rest }] : []));
   if (short.length === 0) return '';
@@ -157,7 +181,7 @@ function leftSummary(
     ...(rest.compared ? [count(rest.hours), count(rest.rows), count(rest.calls)] : ['not compared', '', '1 or more']),
     rest.lostAt === undefined ? 'never' : `from ${rest.lostAt.slice(0, 16)}Z`,
   ]);
-  return `\n${title}:\n${renderTable(columns, rows, colour)}`;
+  return `\n${title}:\n${renderTable(columns, rows, style)}`;
 }
 
 function whatHappened(report: RunReport): string {
@@ -172,10 +196,10 @@ function whatChanged({ tables, published }: RunReport): string {
   return tables.some((table) => table.error) ? 'no file changed' : 'nothing new, no file changed';
 }
 
-export function planSummary(report: PlanReport, colour: boolean): string {
+export function planSummary(report: PlanReport, style: Style): string {
   const columns = [
-    left('tenant'), left('table'), right('stale hours'), right('new'), right('changed'), right('vanished'),
-    right('rows'), right('bytes'), right('pages'), right('calls'), right('time'),
+    left('tenant'), left('table'), right('stale hours'), right('new', 3), right('changed', 2), right('vanished', 1),
+    right('rows'), right('bytes', 4), right('pages', 5), right('calls'), right('time'),
   ]; // prettier-ignore
   const rows = report.tables.map((table) => [
     table.tenant,
@@ -190,12 +214,13 @@ export function planSummary(report: PlanReport, colour: boolean): string {
     count(table.calls),
     duration(table.minutes * 60),
   ]);
-  return (
-    renderTable(columns, rows, colour) +
-    leftSummary(report.tables, 'Beyond the budget of one run, left for later runs', colour) +
-    problems(report.tables) +
-    olderText(report) +
-    `\nThe plan took ${plural(report.callsUsed, 'call')} and fetched no page. \`insights-etl run\` carries it out.\n`
+  return folded(
+    renderTable(columns, rows, style) +
+      leftSummary(report.tables, 'Beyond the budget of one run, left for later runs', style) +
+      problems(report.tables) +
+      olderText(report) +
+      `\nThe plan took ${plural(report.callsUsed, 'call')} and fetched no page. \`insights-etl run\` carries it out.\n`,
+    style.width,
   );
 }
 
@@ -206,7 +231,7 @@ function olderText({ tables }: PlanReport): string {
   return `\nIn the same calls ${plural(hours, 'older hour')} were compared again, a share of history (reconcile.rotationDays).\n`;
 }
 
-export function verifySummary(report: VerifyReport, colour: boolean): string {
+export function verifySummary(report: VerifyReport, style: Style): string {
   const columns = [
     left('tenant'),
     left('table'),
@@ -237,20 +262,21 @@ export function verifySummary(report: VerifyReport, colour: boolean): string {
     ...(filesRead === 0 ? [] : [`marts: ${plural(filesRead, 'file')} read, ${count(filesDamaged.length)} damaged\n`]),
     ...filesDamaged.map(({ file, problem }) => `damaged: ${file}: ${problem}; computed again\n`),
   ];
-  return (
-    renderTable(columns, rows, colour) +
-    rangeText(report.tables, 'Hours verified are all that are known; compared with the source were') +
-    details.join('') +
-    marts.join('') +
-    lossText(report.expired) +
-    problems(report.tables)
+  return folded(
+    renderTable(columns, rows, style) +
+      rangeText(report.tables, 'Hours verified are all that are known; compared with the source were') +
+      details.join('') +
+      marts.join('') +
+      lossText(report.expired) +
+      problems(report.tables),
+    style.width,
   );
 }
 
-export function statusSummary(report: StatusReport, colour: boolean): string {
+export function statusSummary(report: StatusReport, style: Style): string {
   const columns = [
-    left('tenant'), left('table'), right('rows'), right('files'), right('bytes'), left('first'), left('last'),
-    right('age of newest'), right('hours verified'), left('grades'), left('oldest proof'), left('next expiry'),
+    left('tenant'), left('table'), right('rows'), right('files', 8), right('bytes', 7), left('first', 6), left('last', 3),
+    right('age of newest'), right('hours verified'), left('grades', 5), left('oldest proof', 4), left('next expiry', 1),
   ]; // prettier-ignore
   const rows = report.tables.map((table) => [
     table.tenant,
@@ -274,14 +300,15 @@ export function statusSummary(report: StatusReport, colour: boolean): string {
     last?.finishedAt === undefined
       ? 'did not finish'
       : `ended ${toSecond(last.finishedAt)} with exit code ${last.exitCode ?? '?'}`;
-  return (
-    renderTable(columns, rows, colour) +
-    rebuildLine(report) +
-    outsideText(last?.outside ?? []) +
-    loweredText(last?.lowered ?? [], 'The last run') +
-    checksText(report.checks, 'Checks that fail', colour) +
-    driftText(report.drift, `Changes in the shape of the rows in the last ${DRIFT_DAYS} days`, colour) +
-    `\nlast run: ${last === undefined ? 'none' : `${last.run}, started ${toSecond(last.startedAt)}, ${ended}`}\ndata: ${report.dataDir}\n`
+  return folded(
+    renderTable(columns, rows, style) +
+      rebuildLine(report) +
+      outsideText(last?.outside ?? []) +
+      loweredText(last?.lowered ?? [], 'The last run') +
+      checksText(report.checks, 'Checks that fail', style) +
+      driftText(report.drift, `Changes in the shape of the rows in the last ${DRIFT_DAYS} days`, style) +
+      `\nlast run: ${last === undefined ? 'none' : `${last.run}, started ${toSecond(last.startedAt)}, ${ended}`}\ndata: ${report.dataDir}\n`,
+    style.width,
   );
 }
 
@@ -296,22 +323,7 @@ function rebuildLine({ tables }: StatusReport): string {
   return `\n${plural(files, 'file')} written under other promoted columns or privacy rules; \`insights-etl rebuild\` rewrites them\n`;
 }
 
-export function doctorSummary(report: DoctorReport): string {
-  const lines = (checks: readonly DoctorCheck[]): string =>
-    checks
-      .map(
-        ({ ok, name, detail, hint }) =>
-          `  ${ok ? 'ok  ' : 'FAIL'}  ${name}: ${detail}${hint === undefined ? '' : `\n        next: ${hint}`}\n`,
-      )
-      .join('');
-  const tenants = report.tenants.map(
-    ({ tenant, calls, maxCalls, checks }) =>
-      `${tenant} (${plural(calls, 'call')} of at most ${maxCalls})\n${lines(checks)}`,
-  );
-  return visibleLines([`this machine\n${lines(report.machine)}`, ...tenants].join('\n'));
-}
-
-export function rebuildSummary(report: RebuildReport, colour: boolean): string {
+export function rebuildSummary(report: RebuildReport, style: Style): string {
   const { dryRun, tables, forgotten, published, seconds } = report;
   const texts =
     forgotten === 0
@@ -324,7 +336,7 @@ export function rebuildSummary(report: RebuildReport, colour: boolean): string {
   const end = dryRun
     ? 'These files would be rewritten. Nothing was changed; `insights-etl rebuild` does it.'
     : `rewritten${published ? ' and published' : ''} · no calls · ${duration(seconds)}`;
-  return `${renderTable(columns, rows, colour)}\n${end}\n${texts}`;
+  return folded(`${renderTable(columns, rows, style)}\n${end}\n${texts}`, style.width);
 }
 
 export function repairSummary(report: RepairReport): string {
@@ -354,17 +366,30 @@ function hoursText({ verified, partial, open, expired }: HourCounts): string {
   return `${count(verified)}${named.length === 0 ? '' : ` (+ ${named.join(', ')})`}`;
 }
 
+/** Failures with the same cause are one message: a source that is down fails every table of every tenant. */
 function problems(tables: readonly { tenant: string; table: string; error?: ReportedError }[]): string {
-  const lines = tables.flatMap(({ tenant, table, error }, index) => {
-    const previous = tables[index - 1];
-    // A refused key or a spent budget fails all tables of a tenant: report it once.
-    if (error === undefined || (previous?.tenant === tenant && previous.error?.message === error.message)) return [];
-    const where = Object.entries(error.where ?? {}).map(([key, value]) => `${key} ${value}`);
+  const groups = new Map<string, { readonly names: string[]; readonly error: ReportedError }>();
+  for (const { tenant, table, error } of tables) {
+    if (error === undefined) continue;
+    const { tenant: _tenant, table: _table, ...place } = error.where ?? {};
+    const key = JSON.stringify([error.message, error.hint, place]);
+    const group = groups.get(key) ?? { names: [], error };
+    groups.set(key, group);
+    group.names.push(`${tenant} ${table}`);
+  }
+  const lines = [...groups.values()].flatMap(({ names, error: { message, hint, where = {} } }) => {
+    const { tenant: _tenant, table: _table, ...place } = where;
+    const places = Object.entries(place).map(([key, value]) => `${key} ${value}`);
+    const listed = names.slice(0, MOST_NAMES).join(', ');
+    const more = names.length > MOST_NAMES ? ` ${andMore(names.length - MOST_NAMES)}` : '';
     return [
-      `\n${tenant} ${table}: ${error.message}`,
-      ...(where.length === 0 ? [] : [`  where: ${where.join(', ')}`]),
-      ...(error.hint === undefined ? [] : [`  next:  ${error.hint}`]),
+      `\n${listed}${more}: ${message}`,
+      ...(places.length === 0 ? [] : [`  where: ${places.join(', ')}`]),
+      ...(hint === undefined ? [] : [`  next:  ${hint}`]),
     ];
   });
   return lines.length === 0 ? '' : `${visibleLines(lines.join('\n'))}\n`;
 }
+
+/** Tables named in front of a message that they share. */
+const MOST_NAMES = 3;

@@ -11,3 +11,16 @@ export interface Terminal extends NodeJS.WritableStream {
 export function colours(terminal: Terminal, env: Readonly<Record<string, string | undefined>>): boolean {
   return terminal.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
 }
+
+/** How text is written to an output stream. */
+export interface Style {
+  /** It may contain colour codes. */
+  readonly colour: boolean;
+  /** Characters in a line of the terminal; undefined in a pipe, where no line is too long. */
+  readonly width?: number | undefined;
+}
+
+export function styleOf(terminal: Terminal, env: Readonly<Record<string, string | undefined>>): Style {
+  const { columns = 0 } = terminal;
+  return { colour: colours(terminal, env), ...(terminal.isTTY === true && columns > 0 ? { width: columns } : {}) };
+}

@@ -46,8 +46,10 @@ describe('colours', () => {
 
   it('a table has escape codes only where colours are enabled', () => {
     const columns = [{ title: 'a' }, { title: 'n', align: 'right' as const }];
-    expect(renderTable(columns, [['x', '12']], true)).toBe('\u001B[1ma\u001B[22m   \u001B[1mn\u001B[22m\nx  12\n');
-    expect(renderTable(columns, [['x', '12']], false)).toBe('a   n\nx  12\n');
+    expect(renderTable(columns, [['x', '12']], { colour: true })).toBe(
+      '\u001B[1ma\u001B[22m   \u001B[1mn\u001B[22m\nx  12\n',
+    );
+    expect(renderTable(columns, [['x', '12']], { colour: false })).toBe('a   n\nx  12\n');
   });
 });
 
@@ -158,18 +160,20 @@ describe('progress', () => {
       );
       const retry = `retry: acme: ${trouble}; attempt 2 of 8 in 1.2 s`;
       const shown = screenOf(stream.text, columns);
-      const kept = Math.ceil(retry.length / columns);
-      expect(shown.slice(0, kept).join('')).toBe(retry);
+      const kept = shown.findIndex((line) => line.startsWith('tenant-'));
+      const message = (lines: readonly string[]): string => lines.map((line) => line.trim()).join(' ');
+      // Folded between words.
+      expect(message(shown.slice(0, kept))).toBe(retry);
       expect(shown.slice(kept)).toEqual([
         ...[6, 7, 8].map((n) => expect.stringMatching(new RegExp(`^tenant-${n}-with.* plan 1,000 rows`))),
         expect.stringMatching(/^tenant-9-with.*50% .* rows\/s · 100 kB · .* left$/),
         '1 table done · 1 not loaded · 500 rows fetched · 3 more tables in progress',
         '',
       ]);
-      expect(Math.max(...shown.slice(kept).map((line) => line.length))).toBeLessThan(columns);
+      expect(Math.max(...shown.map((line) => line.length))).toBeLessThanOrEqual(columns);
       progress.stop();
       const after = screenOf(stream.text, columns);
-      expect([after.slice(0, kept).join(''), after.slice(kept)]).toEqual([retry, ['']]);
+      expect([message(after.slice(0, kept)), after.slice(kept)]).toEqual([retry, ['']]);
     }
   });
 
@@ -241,28 +245,114 @@ describe('the summary of a run', () => {
   });
 
   it('shows hours that are not verified, and ends with what happened', () => {
-    const text = runSummary(report([table]), false);
+    const text = runSummary(report([table]), { colour: false });
     expect(text).toContain('24 (+ 1 partial, 2 expired)');
     expect(text.trimEnd().split('\n').at(-1)).toBe('published · 4 calls · 3.3 s');
   });
 
   it('says so when nothing changed', () => {
     const quiet = { ...report([{ ...table, changed: false, calls: 1 }]), published: false };
-    expect(runSummary(quiet, false)).toContain('nothing new, no file changed · 1 call');
+    expect(runSummary(quiet, { colour: false })).toContain('nothing new, no file changed · 1 call');
   });
 
   it('says so when a stop left marts or checks to the next run', () => {
-    const text = runSummary({ ...report([table]), isBehind: true }, false);
+    const text = runSummary({ ...report([table]), isBehind: true }, { colour: false });
     expect(text).toContain('published · stopped: the next run updates marts and checks · 4 calls');
   });
 
   it('a proof weaker than checksums is shown with the outcome', () => {
-    expect(runSummary(report([{ ...table, grade: 'count' }]), false)).toContain('verified (count)');
+    expect(runSummary(report([{ ...table, grade: 'count' }]), { colour: false })).toContain('verified (count)');
   });
 
   it('a failed table is followed by what happened, where, and what to do next', () => {
     const error = { failure: 'source', message: 'No answer.', hint: 'Try later.', where: { status: 503 } } as const;
-    const text = runSummary(report([{ ...table, outcome: 'failed', error }]), false);
+    const text = runSummary(report([{ ...table, outcome: 'failed', error }]), { colour: false });
     expect(text).toContain('\ndemo Events: No answer.\n  where: status 503\n  next:  Try later.\n');
+  });
+
+  it('failures come last and are counted in the last line; tables with the same failure share one message', () => {
+    const down = {
+      failure: 'source',
+      message: 'No answer.',
+      hint: 'Try later.',
+      where: { tenant: 'x', status: 503 },
+    } as const;
+    const tenants = Array.from({ length: 50 }, (_, index) => `t${index + 1}`);
+    const tables = tenants.flatMap((tenant, index) =>
+      (['Logs', 'Events', 'Metrics'] as const).map((name): TableReport => ({
+        ...table, tenant, table: name, ...(index < 3 ? { outcome: 'failed', error: down } : {}),
+      })),
+    ); // prettier-ignore
+    const checks = Array.from({ length: 47 }, (_, index) => ({ check: `c${index}`, severity: 'error', tenant: 't9', days: 2, failures: 1 }) as const); // prettier-ignore
+    const lines = runSummary({ ...report(tables), checks }, { colour: false })
+      .trimEnd()
+      .split('\n');
+    const failed = lines.flatMap((line, index) => (/ failed /.test(line) && /^t\d/.test(line) ? [index] : []));
+    expect(failed).toEqual(Array.from({ length: 9 }, (_, index) => 142 + index));
+    expect(lines.find((line) => line.includes('more: insights-etl sql'))).toMatch(/^… and 27 more: /);
+    expect(lines.slice(-6)).toEqual([
+      '',
+      't1 Logs, t1 Events, t1 Metrics and 6 more: No answer.',
+      '  where: status 503',
+      '  next:  Try later.',
+      '',
+      'published · 3 of 50 tenants failed · 600 calls · 3.3 s',
+    ]);
+  });
+
+  it('fits every width: the least valuable columns go first, and no word is broken', () => {
+    const long = {
+      ...table,
+      tenant: 'riviera-paris-boutique',
+      replaced: 12_345,
+      quarantined: 3,
+      rowsFetched: 12_345_678,
+    };
+    const hint =
+      'Run again later; downloaded pages are kept. If the error persists, ask the vendor about the state of the service.';
+    const message =
+      'The source gave no usable answer in 8 calls: status 503, Service Unavailable: please try again in a moment.';
+    const error = { failure: 'source', message, hint } as const;
+    const full = runSummary(report([long, { ...long, table: 'Logs', outcome: 'failed', error }]), { colour: false });
+    const wordsOf = (text: string): string[] => text.split(/\s+/).map((word) => word.replace(/,$/, ''));
+    const words = new Set(wordsOf(full));
+    const heads = [40, 80, 100, 120].map((width) => {
+      const text = runSummary(report([long, { ...long, table: 'Logs', outcome: 'failed', error }]), {
+        colour: false,
+        width,
+      });
+      expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThanOrEqual(width);
+      const added = wordsOf(text).filter((word) => !words.has(word));
+      expect(new Set(added)).toEqual(new Set(width < 120 && width > 40 ? ['not', 'shown:'] : added));
+      return text.split('\n')[0];
+    });
+    expect(heads[0]).toBe('tenant          riviera-paris-boutique');
+    expect(heads[1]?.trim().split(/ {2,}/)).toEqual(['tenant', 'table', 'outcome', 'new', 'replaced']);
+  });
+});
+
+describe('a table on a terminal', () => {
+  it('wraps its text between words, and shows rows as blocks where nothing else helps', () => {
+    const columns = [
+      { title: 'check' },
+      { title: 'rows', align: 'right' as const },
+      { title: 'what a row means', wraps: true },
+    ];
+    const rows = [['duplicate_id', '12', 'two rows of one hour have the same id although they differ in content']];
+    expect(renderTable(columns, rows, { colour: false, width: 60 })).toBe(
+      'check         rows  what a row means\n' +
+        'duplicate_id    12  two rows of one hour have the same id\n' +
+        '                    although they differ in content\n',
+    );
+    expect(renderTable(columns, rows, { colour: false, width: 40 })).toBe(
+      'check             duplicate_id\nrows              12\n' +
+        'what a row means  two rows of one hour\n                  have the same id\n' +
+        '                  although they differ in\n                  content\n',
+    );
+  });
+
+  it('is aligned by what characters take on the screen', () => {
+    const columns = [{ title: 'name' }, { title: 'n', align: 'right' as const }];
+    expect(renderTable(columns, [['日本', '1'], ['e\u0301te', '23']], { colour: false })).toBe('name   n\n日本   1\ne\u0301te   23\n'); // prettier-ignore
   });
 });

@@ -29,7 +29,7 @@ describe('checks after a run', () => {
     // The check returns a row for each table: events at least.
     expect(future).toMatchObject({ severity: 'error', tenant: 'paris' });
     expect(future?.failures).toBeGreaterThan(0);
-    expect(runSummary(first, false)).toMatch(/Checks that failed for the days that this run changed; `insights-etl check`.*:\n.*\nparis +future_timestamp +error +\d+ +in the 2 days checked\n/); // prettier-ignore
+    expect(runSummary(first, { colour: false })).toMatch(/Checks that failed for the days that this run changed; `insights-etl check`.*:\n.*\nparis +future_timestamp +error +\d+ +in the 2 days checked\n/); // prettier-ignore
     expect(logged.find(({ event }) => event === 'run.checks')).toMatchObject({ errors: 1, notRun: 0 });
   });
 
@@ -40,7 +40,7 @@ describe('checks after a run', () => {
     const future = report.checks.find(({ check }) => check === 'future_timestamp');
     expect(future).toMatchObject({ tenant: 'paris', severity: 'error', firstDay: '2026-11-01', lastDay: '2026-11-01', error: undefined }); // prettier-ignore
     expect(report.checks.find(({ check }) => check === 'hour_missing')).toMatchObject({ failures: 0, firstDay: undefined }); // prettier-ignore
-    expect(statusSummary(report, false)).toMatch(/paris +future_timestamp +error +\d+ +2026-11-01\n/);
+    expect(statusSummary(report, { colour: false })).toMatch(/paris +future_timestamp +error +\d+ +2026-11-01\n/);
     expect(await world.sql(`select failures::int as n from check_failures where check_name = 'future_timestamp'`)).toEqual([{ n: future?.failures }]); // prettier-ignore
   });
 
@@ -55,7 +55,7 @@ describe('checks after a run', () => {
     const before = await lakeStatus(world.config(), world.runtime);
     const second = await world.run({}, {}, { now: () => LATE });
     expect({ published: second.published, checks: second.checks }).toEqual({ published: false, checks: [] });
-    expect(runSummary(second, false)).not.toContain('Checks');
+    expect(runSummary(second, { colour: false })).not.toContain('Checks');
     expect((await lakeStatus(world.config(), world.runtime)).checks).toEqual(before.checks);
   });
 });

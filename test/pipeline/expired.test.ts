@@ -42,7 +42,7 @@ describe('hours that the source deleted unread', () => {
     expect(lines.map((line): unknown => JSON.parse(line))).toContainEqual(
       expect.objectContaining({ event: 'hours.expired', run: report.run, ...loss }),
     );
-    expect(runSummary(report, false)).toContain(
+    expect(runSummary(report, { colour: false })).toContain(
       '\nLost: the source deleted these hours before they were proven. What the lake lacks of them cannot be loaded any more.\n' +
         'demo Logs: 24 hours expired, from 2026-11-01T00h to 2026-11-01T23h UTC\n',
     );

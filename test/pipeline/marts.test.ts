@@ -34,7 +34,7 @@ async function verified(deep: boolean): Promise<VerifyReport> {
 it('verify --deep reads every mart file, names the damaged one, and computes it again', CAMPAIGN, async () => {
   const intact = await verified(true);
   expect([intact.exitCode, intact.marts.filesRead >= 8, intact.marts.filesDamaged]).toEqual([EXIT.ok, true, []]);
-  expect(verifySummary(intact, false)).toMatch(/\nmarts: \d+ files read, 0 damaged\n/);
+  expect(verifySummary(intact, { colour: false })).toMatch(/\nmarts: \d+ files read, 0 damaged\n/);
   const file = await martFile();
   const bytes = await readFile(join(world.dataDir, file));
   await writeFile(join(world.dataDir, file), bytes.fill(0, 4, 40));
@@ -42,7 +42,7 @@ it('verify --deep reads every mart file, names the damaged one, and computes it 
   const damaged = await verified(true);
   expect(damaged.exitCode).toBe(EXIT.damaged);
   expect(damaged.marts.filesDamaged).toEqual([{ file, problem: 'sha256' }]);
-  expect(verifySummary(damaged, false)).toContain(`damaged: ${file}: sha256; computed again\n`);
+  expect(verifySummary(damaged, { colour: false })).toContain(`damaged: ${file}: sha256; computed again\n`);
   expect(await world.sql(MART_QUERY)).toEqual(martRows);
   expect((await verified(true)).exitCode).toBe(EXIT.ok);
 });

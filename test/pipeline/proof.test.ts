@@ -167,7 +167,7 @@ describe('a source that rejects the fingerprint functions', () => {
         const report = await observed(config, runtime, { traffic, isRegular: true }, signal, () =>
           runPipeline(config, EVENTS, runtime, signal),
         );
-        const status = statusSummary(await lakeStatus(config, runtime), false);
+        const status = statusSummary(await lakeStatus(config, runtime), { colour: false });
         return { report, metrics: await metricsText(config, runtime), status };
       };
       const metric = 'insights_etl_last_run_proof_lowered{tenant="demo",table="Events"}';
@@ -176,7 +176,7 @@ describe('a source that rejects the fingerprint functions', () => {
       expect(logged.filter(({ event }) => event === 'proof.lowered')).toMatchObject([
         { tenant: 'demo', table: 'Events', grade: 'count', rejected: BEST_GRADE },
       ]);
-      expect(runSummary(lowered.report, false)).toContain(
+      expect(runSummary(lowered.report, { colour: false })).toContain(
         `This run had a weaker proof than ${BEST_GRADE} for demo Events (count)`,
       );
       expect(lowered.status).toContain(`The last run had a weaker proof than ${BEST_GRADE} for demo Events (count)`);
@@ -186,7 +186,7 @@ describe('a source that rejects the fingerprint functions', () => {
       expect(lowered.metrics).toContain(`${metric} 1\n`);
       await order();
       const restored = await run();
-      expect(runSummary(restored.report, false)).not.toContain('weaker proof');
+      expect(runSummary(restored.report, { colour: false })).not.toContain('weaker proof');
       expect(restored.status).not.toContain('weaker proof');
       expect(restored.metrics).toContain(`${metric} 0\n`);
     },

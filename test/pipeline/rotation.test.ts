@@ -114,7 +114,9 @@ describe('older history', () => {
       expect(plan).toMatchObject({ callsUsed: 1, tables: [{ staleHours: 0, calls: 0 }] });
       const older = plan.tables[0]?.olderHours ?? 0;
       expect(older).toBeGreaterThan(0);
-      expect(planSummary(plan, false)).toContain(`\nIn the same calls ${older} older hours were compared again`);
+      expect(planSummary(plan, { colour: false })).toContain(
+        `\nIn the same calls ${older} older hours were compared again`,
+      );
     },
   );
 

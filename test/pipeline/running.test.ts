@@ -67,7 +67,7 @@ it('a table that is being fetched has a rate and a time left', () => {
       ],
     },
     Date.parse('2026-11-01T00:02:00Z'),
-    false,
+    { colour: false },
   );
   expect(text).toContain('going on for 2 min 0 s, since 2026-11-01T00:00:00Z');
   expect(text).toMatch(/demo +Events +fetching +5,000 +20,000 +2\.0 MB +50 +5 min 0 s/);

@@ -85,12 +85,12 @@ describe('rows without a possible time, in the future, and at old defaults', () 
     const text =
       '\nRows at the source that lie in no hour: those without a possible time go to quarantine, those in the future are loaded once their hour is over.\n' +
       'demo Events: 1 without a timestamp, 1 at year 1, 1 in the future\n';
-    expect(runSummary(run, false)).toContain(text);
+    expect(runSummary(run, { colour: false })).toContain(text);
     expect(lines.map((line): unknown => JSON.parse(line))).toContainEqual(
       expect.objectContaining({ event: 'rows.outside', run: run.run, tenant: 'demo', table: 'Events', ...outside }),
     );
     const status = await lakeStatus(world.config(), world.runtime);
-    expect(statusSummary(status, false)).toContain(text);
+    expect(statusSummary(status, { colour: false })).toContain(text);
     const measured = {
       status,
       deadlines: [],

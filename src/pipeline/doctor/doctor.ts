@@ -4,13 +4,15 @@
  */
 import { createHash } from 'node:crypto';
 import type { Config, TenantConfig } from '../../config/config.ts';
+import { isLoopback } from '../../config/texts.ts';
 import { BudgetError } from '../../kernel/errors.ts';
 import type { Failure } from '../../kernel/errors.ts';
 import { HASH_BUCKETS } from '../../model/page.ts';
+import { timedOut } from '../../extract/source/refusal.ts';
 import { pageQuery, probeQuery, PROBE_COLUMNS } from '../../extract/source/kql.ts';
 import type { Client, SmallAnswer, TooLarge } from '../../extract/source/client.ts';
 import { formatInstant, fromEpochMs, parseInstant, toEpochMs } from '../../kernel/instant.ts';
-import { openLedger } from '../../load/ledger/ledger.ts';
+import { openLedger, type Ledger } from '../../load/ledger/ledger.ts';
 import { capsLesson, learntCaps, readProfile, updateProfile } from '../../load/ledger/profile.ts';
 import type { LearntCaps } from '../../load/ledger/profile.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
@@ -25,6 +27,8 @@ import { openSource } from '../tenant.ts';
 
 /** With a larger difference the schedule runs at unexpected times. Loading itself follows the source's clock. */
 const SKEW_MS = 120_000;
+/** With such a difference one of the clocks is wrong. */
+const WRONG_MS = 3_600_000;
 
 export interface DoctorOptions {
   /** Calls that it may send for each tenant. */
@@ -62,7 +66,8 @@ export async function doctor(
     const endpoint: Endpoint = { client, tenant, maxRows: page.maxRows, settleMinutes, signal, facts };
     try {
       const { pinnedTenantId } = await readProfile(ledger, tenant.id);
-      for await (const check of examine(client, tenant, pinnedTenantId, runtime, signal)) add(check);
+      const isLocal = isLoopback(new URL(tenant.baseUrl ?? config.baseUrl));
+      for await (const check of examine(client, tenant, pinnedTenantId, isLocal, runtime, signal)) add(check);
       for await (const check of examineEndpoint(endpoint)) add(check);
     } catch (error) {
       const { failure, message, hint } = reported(error);
@@ -70,29 +75,39 @@ export async function doctor(
       if (isLimit) checks.push({ name: 'rest', ok: true, detail: `not checked: all ${maxCalls} calls are used up` });
       else {
         failures.push(failure);
-        const name = failure === 'auth' || failure === 'config' ? 'credential' : 'reachable';
+        const isOfKey = failure === 'auth' || failure === 'config';
+        const name = isOfKey ? 'credential' : checks.length > 0 ? 'answers' : 'reachable';
         checks.push({ name, ok: false, detail: message, ...(hint === undefined ? {} : { hint }) });
       }
     }
-    const known = await readProfile(ledger, tenant.id);
-    const nowMs = runtime.now();
-    const before = learntCaps(known, nowMs);
-    const lesson = capsLesson(known, { rowCap: shownCapOf(endpoint, before) }, nowMs);
-    const profile = await updateProfile(ledger, tenant.id, { ...lesson, endpoint: { ...known.endpoint, ...facts } });
-    checks.push(capsCheck(learntCaps(profile, nowMs), before));
+    // Nothing is said about a source that was not reached.
+    if (checks.some(({ name, ok }) => name === 'reachable' && ok))
+      checks.push(await rememberFacts(ledger, endpoint, runtime.now()));
     tenants.push({ tenant: tenant.id, calls: client.stats.calls, maxCalls, checks });
   }
   return { machine, tenants, exitCode: exitCodeOf(failures) };
+}
+
+/** Stores what the checks have found out about the endpoint. */
+async function rememberFacts(ledger: Ledger, endpoint: Endpoint, nowMs: number): Promise<DoctorCheck> {
+  const { tenant, facts } = endpoint;
+  const known = await readProfile(ledger, tenant.id);
+  const before = learntCaps(known, nowMs);
+  const lesson = capsLesson(known, { rowCap: shownCapOf(endpoint, before) }, nowMs);
+  const profile = await updateProfile(ledger, tenant.id, { ...lesson, endpoint: { ...known.endpoint, ...facts } });
+  return capsCheck(learntCaps(profile, nowMs), before);
 }
 
 async function* examine(
   client: Client,
   tenant: TenantConfig,
   pinned: string | undefined,
+  /** A service on this machine, such as the sandbox, may have a clock of its own. */
+  isLocal: boolean,
   runtime: Runtime,
   signal: AbortSignal,
 ): AsyncGenerator<DoctorCheck> {
-  const probe = rowsOf(await client.ask(probeQuery(), PROBE_COLUMNS, signal));
+  const probe = inTime(await client.ask(probeQuery(), PROBE_COLUMNS, signal), tenant.id);
   yield { name: 'reachable', ok: true, detail: 'the service answers at the configured address' };
   yield {
     name: 'credential',
@@ -100,7 +115,7 @@ async function* examine(
     detail: `the key gives access to tenant "${tenant.id}" and has the required scope`,
   };
   const cells = (probe?.rows[0] ?? []).map(String);
-  yield clockCheck(cells[0], runtime);
+  yield clockCheck(cells[0], isLocal, runtime);
   yield proofCheck(cells.slice(1));
   const [table] = tenant.tables.keys();
   if (table !== undefined) {
@@ -148,7 +163,7 @@ function capsCheck({ rowCap, byteCap }: LearntCaps, before: LearntCaps): DoctorC
   return { name: 'caps', ok: true, detail: detail + dropped };
 }
 
-function clockCheck(at: string | undefined, runtime: Runtime): DoctorCheck {
+function clockCheck(at: string | undefined, isLocal: boolean, runtime: Runtime): DoctorCheck {
   const there = at === undefined ? undefined : parseInstant(at);
   if (there === undefined) {
     return {
@@ -162,7 +177,7 @@ function clockCheck(at: string | undefined, runtime: Runtime): DoctorCheck {
   const differs = Math.abs(skewMs) > SKEW_MS;
   return {
     name: 'clock',
-    ok: true,
+    ok: isLocal || Math.abs(skewMs) < WRONG_MS,
     detail: `the source's clock says ${formatInstant(there).slice(0, 19)}Z; this machine's clock ${differenceText(skewMs)}`,
     ...(differs
       ? { hint: "Correct this machine's clock: the schedule follows it. Loading follows the source's clock." }
@@ -200,6 +215,12 @@ function proofCheck([h, s, x, bucket]: readonly string[]): DoctorCheck {
       ? {}
       : { hint: 'If the source rejects these functions, runs count rows instead and report the grade `count`.' }),
   };
+}
+
+/** A source that does not answer the smallest query in time is not reached. */
+function inTime(answer: SmallAnswer | TooLarge, tenant: string): SmallAnswer | undefined {
+  if (answer.kind === 'too-large' && answer.by === 'timeout') throw timedOut('answer the smallest query', { tenant });
+  return rowsOf(answer);
 }
 
 function rowsOf(answer: SmallAnswer | TooLarge): SmallAnswer | undefined {

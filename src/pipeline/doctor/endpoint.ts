@@ -3,7 +3,7 @@
  * tenant's profile. When the configuration does not fit the endpoint, the check says which key to change.
  */
 import type { TenantConfig } from '../../config/config.ts';
-import { BudgetError, SourceError } from '../../kernel/errors.ts';
+import { SourceError } from '../../kernel/errors.ts';
 import type { Client, SmallAnswer, TooLarge } from '../../extract/source/client.ts';
 import {
   columnsOf,
@@ -51,14 +51,22 @@ export async function* examineEndpoint(to: Endpoint): AsyncGenerator<DoctorCheck
   yield await orderCheck(to);
 }
 
-/** Undefined when the endpoint refuses the question, which no run depends on. Throws BudgetError and what is no SourceError. */
+/**
+ * Undefined when the endpoint refuses the question, which no run depends on. Throws when the source does not answer at all, since
+ * nothing can be said about it then, and BudgetError.
+ */
 async function ask({ client, signal }: Endpoint, question: Question): Promise<SmallAnswer | TooLarge | undefined> {
   try {
     return await client.ask(question.query, question.columns, signal);
   } catch (error) {
-    if (error instanceof SourceError && !(error instanceof BudgetError)) return undefined;
+    if (isRefusal(error)) return undefined;
     throw error;
   }
+}
+
+/** The source answered, though not with what was asked for. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof SourceError && error.reason !== 'spent' && error.reason !== 'certificate';
 }
 
 async function rowsOf(to: Endpoint, question: Question): Promise<readonly (readonly unknown[])[] | undefined> {
@@ -129,9 +137,15 @@ async function rowsCheck(to: Endpoint): Promise<DoctorCheck> {
   let rows: number | undefined;
   try {
     const answer = await client.download(query, columns, async () => sink, signal);
+    if (answer.kind === 'too-large' && answer.by === 'timeout')
+      return {
+        name,
+        ok: true,
+        detail: `an answer of ${maxRows} rows does not arrive in time; runs ask for less at once`,
+      };
     rows = answer.kind === 'rows' ? answer.rows : undefined;
   } catch (error) {
-    if (!(error instanceof SourceError)) throw error;
+    if (!isRefusal(error)) throw error;
     return { name, ok: true, detail: 'the endpoint refuses queries that generate rows; runs find its cap' };
   }
   if (rows === undefined)

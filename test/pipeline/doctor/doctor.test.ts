@@ -9,6 +9,7 @@ import { updateProfile } from '../../../src/load/ledger/profile.ts';
 import { doctor } from '../../../src/pipeline/doctor/doctor.ts';
 import { lakeSettings } from '../../../src/pipeline/lake-settings.ts';
 import type { DoctorCheck, DoctorReport } from '../../../src/model/report.ts';
+import { doctorSummary } from '../../../src/output/doctor.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
 import type { Tree } from '../../../src/config/layers.ts';
@@ -192,6 +193,40 @@ describe('the clock', () => {
     const clock = checkOf(report, 'clock');
     expect(clock.detail).toBe(`the source's clock says 2026-11-01T00:30:00Z; this machine's clock ${text}`);
     expect(clock.hint !== undefined).toBe(hasHint);
+  });
+});
+
+describe('a source that is not there', () => {
+  it('is not described: a stall is named, and nothing else is claimed', async () => {
+    const report = await examine(
+      { faults: [{ times: null, reply: { kind: 'stall' } }] },
+      { values: { http: { timeoutSeconds: 1 } } },
+    );
+    const checks = report.tenants.flatMap((tenant) => tenant.checks);
+    expect(checks).toEqual([
+      {
+        name: 'reachable',
+        ok: false,
+        detail: 'The source did not answer the smallest query in time: its calls timed out.',
+        hint: expect.stringMatching(/^Run again later/),
+      },
+    ]);
+    expect(report.exitCode).toBe(EXIT.source);
+  });
+
+  it('a clock that is off by years is a failure, except for a service on this machine, which may have its own', async () => {
+    const off = { now: () => Date.parse(SOURCE.now) + 545 * 86_400_000 };
+    const fetchLocal: Runtime['fetch'] = (url, init) => globalThis.fetch(typeof url === 'string' ? url.replace('https://api.example', world.sandbox.url) : url, init); // prettier-ignore
+    const remote = { baseUrl: 'https://api.example', callsPerMinute: 1000 };
+    const report = await examine({}, { maxCalls: 1, values: remote, handles: { ...off, fetch: fetchLocal } });
+    expect(checkOf(report, 'clock')).toMatchObject({ ok: false, detail: expect.stringMatching(/545\.0 days ahead/) });
+    expect(doctorSummary(report, { colour: false })).toMatch(
+      /\n {2}FAIL {2}clock: .*\n {8}next: Correct this machine's clock/,
+    );
+    await world[Symbol.asyncDispose]();
+    const local = await examine({}, { maxCalls: 1, handles: off });
+    expect(checkOf(local, 'clock').ok).toBe(true);
+    expect(doctorSummary(local, { colour: false })).toMatch(/\n {2}note {2}clock: /);
   });
 });
 
