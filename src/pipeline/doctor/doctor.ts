@@ -19,7 +19,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { TABLES } from '../../model/tables.ts';
 import { examineEndpoint } from './endpoint.ts';
 import type { Endpoint } from './endpoint.ts';
-import { examineMachine } from './machine.ts';
+import { examineMachine, LEDGER_CHECK } from './machine.ts';
 import { exitCodeOf, reported } from '../failure.ts';
 import type { DoctorCheck, DoctorReport } from '../../model/report.ts';
 import { lakeSettings } from '../lake-settings.ts';
@@ -49,8 +49,9 @@ export async function doctor(
     machine.push(check);
     if (!check.ok) failures.push(check.failure ?? 'disk');
   }
-  // Its calls count against the rate limit, and what they find is kept in the ledger.
-  if (failures.includes('damaged')) return { machine, tenants: [], exitCode: exitCodeOf(failures) };
+  // What the calls find is kept in the ledger, and they count against its rate limit.
+  if (machine.some(({ name, ok }) => name === LEDGER_CHECK && !ok))
+    return { machine, tenants: [], exitCode: exitCodeOf(failures) };
   const tenants: DoctorReport['tenants'][number][] = [];
   for (const tenant of config.tenants) {
     await using source = await openSource(config, { ...tenant, maxCalls }, runtime, runtime.monotonic());

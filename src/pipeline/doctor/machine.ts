@@ -3,14 +3,17 @@ import { link, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { DamagedError } from '../../kernel/errors.ts';
+import { DamagedError, DiskError, InsightsError } from '../../kernel/errors.ts';
+import { pathExists } from '../../kernel/files.ts';
 import { sqlName } from '../../kernel/sql.ts';
 import { asText } from '../../load/ledger/cells.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
 import { listDataDir } from '../../load/maintenance/list-data-dir.ts';
 import type { DataFile } from '../../load/maintenance/list-data-dir.ts';
 import { rebuildDue } from '../../load/maintenance/rebuild.ts';
-import { HEAD_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
+import { CATALOGUE_FILE, HEAD_FOLDER, MANIFEST_FILE, WORK_FOLDER } from '../../model/data-dir.ts';
+import { parseManifest } from '../../model/manifest.ts';
+import { openReader, textRows } from '../../query/reader.ts';
 import type { DoctorCheck } from '../../model/report.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { oldestProofs } from '../proofs.ts';
@@ -21,6 +24,8 @@ const LITTLE_DISK = GIB;
 const NO_DISK = GIB / 10;
 /** A proof is too old when its age exceeds `reconcile.rotationDays` multiplied by this. */
 const LATE_PERIODS = 2;
+/** Without it, nothing else of the data directory can be examined. */
+export const LEDGER_CHECK = 'ledger';
 /** Names listed in one line. */
 const MOST_NAMES = 5;
 
@@ -43,13 +48,14 @@ export async function* examineMachine(config: Config, ledger: Ledger, runtime: R
   const readable = await ledgerCheck(ledger);
   yield readable;
   if (!readable.ok) return;
+  yield await publishedCheck(config, ledger);
   yield await rebuildCheck(ledger);
   yield await proofsCheck(config, ledger, runtime);
 }
 
 /** Reads every block of the ledger that holds rows. A run reads only some of them and could miss a damaged one for months. */
 async function ledgerCheck(ledger: Ledger): Promise<DoctorCheck> {
-  const name = 'ledger';
+  const name = LEDGER_CHECK;
   try {
     const tables = await ledger.rows('select table_name as name from duckdb_tables() where not internal', {
       name: asText,
@@ -60,6 +66,29 @@ async function ledgerCheck(ledger: Ledger): Promise<DoctorCheck> {
     if (!(error instanceof DamagedError)) throw error;
     const { message, hint } = error;
     return { name, ok: false, failure: 'damaged', detail: message, ...(hint === undefined ? {} : { hint }) };
+  }
+}
+
+/** What readers see: the tables of the catalogue, and the manifest. */
+async function publishedCheck({ engine }: Config, { dataDir, files }: Ledger): Promise<DoctorCheck> {
+  const name = 'published files';
+  try {
+    await using reader = await openReader(dataDir, engine);
+    const tables = await textRows(reader, 'select table_name from duckdb_tables() where not internal');
+    for (const [table = ''] of tables)
+      await textRows(reader, `select bit_xor(hash(whole)) from ${sqlName(table)} as whole`);
+    parseManifest(await files.readFile(join(dataDir, MANIFEST_FILE), 'utf8'));
+    return { name, ok: true, detail: 'catalogue and manifest can be read' };
+  } catch (error) {
+    if (
+      !(await pathExists(join(dataDir, CATALOGUE_FILE), files)) &&
+      !(await pathExists(join(dataDir, MANIFEST_FILE), files))
+    )
+      return { name, ok: true, detail: 'nothing is published yet' };
+    if (error instanceof DiskError) throw error;
+    const detail = error instanceof InsightsError ? error.message : 'The manifest is missing or cannot be read.';
+    const hint = 'Run `insights-etl publish`: it writes both again, without a call to the source.';
+    return { name, ok: false, failure: 'damaged', detail, hint };
   }
 }
 

@@ -7,6 +7,7 @@ import { asCount } from '../../../src/load/ledger/cells.ts';
 import { openLedger } from '../../../src/load/ledger/ledger.ts';
 import { updateProfile } from '../../../src/load/ledger/profile.ts';
 import { doctor } from '../../../src/pipeline/doctor/doctor.ts';
+import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { lakeSettings } from '../../../src/pipeline/lake-settings.ts';
 import type { DoctorCheck, DoctorReport } from '../../../src/model/report.ts';
 import { doctorSummary } from '../../../src/output/doctor.ts';
@@ -53,8 +54,8 @@ function answering(match: RegExp, rows: readonly (readonly unknown[])[]): Partia
   };
 }
 
-describe('doctor on a ledger with a damaged block', () => {
-  it('finds it, though a run may not read the block for months, and sends no call', async () => {
+describe('doctor on damaged files', () => {
+  it('finds a block of the ledger, though a run may not read the block for months, and sends no call', async () => {
     world = await openWorld(SOURCE);
     await world.run({ tables: ['Events'] });
     const path = join(world.dataDir, 'state.duckdb');
@@ -72,6 +73,23 @@ describe('doctor on a ledger with a damaged block', () => {
     const { ok, hint } = checkOf(report, 'ledger');
     expect({ ok, hint }).toEqual({ ok: false, hint: expect.stringContaining('insights-etl repair') });
     expect(world.sandbox.calls).toHaveLength(calls);
+  });
+
+  it('finds a damaged catalogue or manifest, and `publish` is the next step', CAMPAIGN, async () => {
+    world = await openWorld(SOURCE);
+    await world.run({ tables: ['Events'] });
+    const examined = (): ReturnType<typeof doctor> =>
+      doctor(world.config(), { maxCalls: 2 }, world.runtime, new AbortController().signal);
+    for (const name of ['insights.duckdb', 'manifest.json']) {
+      const bytes = await readFile(join(world.dataDir, name));
+      await writeFile(join(world.dataDir, name), bytes.subarray(0, bytes.length / 2));
+      const report = await examined();
+      expect(report.exitCode).toBe(EXIT.damaged);
+      const hint = expect.stringContaining('insights-etl publish');
+      expect(checkOf(report, 'published files')).toMatchObject({ ok: false, hint });
+      await publishLake(world.config(), world.runtime);
+      expect(checkOf(await examined(), 'published files')).toMatchObject({ ok: true });
+    }
   });
 });
 
