@@ -7,9 +7,10 @@ import { join, relative } from 'node:path';
 import { EXIT, InsightsError } from '../../kernel/errors.ts';
 import { commitFile, pathExists, systemFiles, TEMPORARY } from '../../kernel/files.ts';
 import type { RepairReport } from '../../model/maintenance-report.ts';
+import { formatInstant } from '../../kernel/instant.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { asText } from '../ledger/cells.ts';
+import { asInstant, asOptional, asText } from '../ledger/cells.ts';
 import type { Generation } from '../store/generation.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
@@ -17,7 +18,7 @@ import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WAL, setAsideName } from '../
 import { parseGenerationFile } from '../../model/data-path.ts';
 import type { GenerationName } from '../../model/data-path.ts';
 import { manifestPartitions, parseManifest } from '../../model/manifest.ts';
-import { learn } from '../ledger/profile.ts';
+import { learn, profileOf } from '../ledger/profile.ts';
 import { FILE_FINGERPRINTS, dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import { examineGeneration, setFileAside } from './examine.ts';
 import { isRefusal } from './verify.ts';
@@ -128,6 +129,7 @@ async function adopt(ledger: Ledger, published: Checksums, checksums: Checksums)
       rows += part.reduce((sum, generation) => sum + generation.rows, 0);
     }
     await pinAgain(ledger, tenant, table);
+    await ledger.transaction(() => forgetHistory(ledger, tenant, table));
   }
   await dropFileFingerprints(ledger);
   // Last, so that a repair that is cut off has moved nothing.
@@ -244,6 +246,17 @@ async function manifestChecksums({ dataDir, files }: Ledger): Promise<Checksums>
   } catch {
     return new Map();
   }
+}
+
+/** Nothing is known of what the old ledger had compared before the first hour with rows, so the next run compares everything. */
+async function forgetHistory(ledger: Ledger, tenant: string, table: TableName): Promise<void> {
+  const { first } = await ledger.row(
+    `select epoch_us(min(hour))::varchar as first from hours where ${tableFilterSql(tenant, table)}`,
+    { first: asOptional(asInstant) },
+  );
+  if (first === undefined) return;
+  const { comparedFrom } = await profileOf(ledger, tenant);
+  await learn(ledger, tenant, { comparedFrom: { ...comparedFrom, [table]: formatInstant(first) } });
 }
 
 /** Pins the tenant id that most rows of the tenant's first file carry. */
