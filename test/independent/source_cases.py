@@ -203,16 +203,23 @@ def rotation() -> list[Case]:
         return [*case.spread(), *[case.row(case.base - at * DAY + 5 * HOUR) for at in range(3, 9)]]
 
     def late(tenant: Tenant, case: Case) -> None:
-        rows = [*tenant.tables["Events"], case.row(case.base - 8 * DAY + 5 * HOUR + 9)]
-        rows[-3] = replace(rows[-3], properties='{"changed":true}')
+        rows = [*tenant.tables["Events"], case.row(case.base - 8 * DAY + 5 * HOUR + 9), case.row(case.base - 30 * DAY)]
+        rows[-4] = replace(rows[-4], properties='{"changed":true}')
         tenant.set("Events", rows)
 
     def whole(result: Result) -> list[str]:
-        return [] if len(result.held) == 19 else [f"{len(result.held)} rows in the lake, expected 19"]
+        return [] if len(result.held) == 20 else [f"{len(result.held)} rows in the lake, expected 20"]
+
+    def first(result: Result) -> list[str]:
+        oldest = min(row[1] for row in result.held) * 10 // HOUR
+        if max(result.hours) - oldest < 30 * 24:
+            return ["the row before all others is not in the lake"]
+        missing = [hour for hour in range(oldest, max(result.hours)) if hour not in result.hours]
+        return [f"{len(missing)} hours since the first row are not listed"] if missing else []
 
     days = [timedelta(0), timedelta(days=1), timedelta(days=2), timedelta(days=3)]
     return [
-        Case("rotation", "an old row arrives late and another changes, beyond the depth of a run", old,
-             [Step(), Step(late, calls(3), stale=True), Step(check=calls(3), stale=True), Step(check=both(calls(3), whole))],
+        Case("rotation", "beyond the depth of a run, an old row comes late, another changes, and one comes before all others", old,
+             [Step(), Step(late, both(calls(3), first), stale=True), Step(check=calls(3), stale=True), Step(check=both(calls(3), whole))],
              alone=True, shifts=days, settings={"reconcile": {"depthDays": 1, "rotationDays": 2}}),
     ]  # fmt: skip
