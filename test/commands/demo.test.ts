@@ -30,13 +30,24 @@ test('the demo offers its data directory as an option', async () => {
 
 describe('the demo', CAMPAIGN, () => {
   it('shows the address, the run, the proof, three reports and the next commands', async () => {
-    const { stdout } = await demo();
+    const { stdout, stderr } = await demo();
     expect(stdout).toMatch(/http:\/\/127\.0\.0\.1:\d+, tenant "demo"/);
     expect(stdout.match(/\bverified\b/g)?.length).toBeGreaterThanOrEqual(3);
     expect(stdout.match(/\bbalances\b/g)).toHaveLength(3);
     for (const name of ['installs_per_day', 'active_passes_by_platform', 'log_errors_per_day'])
       expect(stdout).toContain(`(${name})`);
-    expect(stdout).toContain('data/demo/insights.duckdb');
+    expect(stdout).toContain('Your files, in data/demo:');
+    // For a person to read, in a pipe too.
+    expect(stdout + stderr).not.toMatch(/^\{/m);
+    const tables = stdout.split('\n3. ')[1] ?? '';
+    expect(
+      Math.max(
+        ...tables
+          .split('\n')
+          .slice(1)
+          .map((line) => line.length),
+      ),
+    ).toBeLessThanOrEqual(80);
     expect(stdout).not.toContain('\u001B');
   });
 

@@ -22,6 +22,8 @@ interface Screen {
   readonly words: readonly string[];
   readonly at: string;
   readonly text: string;
+  /** Columns of the terminal. @default a pipe */
+  readonly width?: number;
 }
 
 /** Minutes apart, so that the calls of one never wait for the limit of the minute before. */
@@ -53,6 +55,12 @@ const SCREENS: readonly Screen[] = [
     at: '2026-11-01T00:22:00Z',
     text: 'Runs a report. Each row shows how much of its time is verified.',
   },
+  ...[80, 100, 120].map((width) => ({
+    words: ['status'],
+    at: '2026-11-01T00:24:00Z',
+    text: `The same on a terminal of ${width} columns.`,
+    width,
+  })),
 ];
 
 /** The whole page, docs/screens.md. */
@@ -62,9 +70,9 @@ export async function screensPage(): Promise<string> {
   await using sandbox = await startSandbox(SOURCE);
   try {
     const sections = [HEAD];
-    for (const { words, at, text } of SCREENS) {
+    for (const { words, at, text, width } of SCREENS) {
       if (words[0] === 'run' && !sections.includes(PROGRESS)) sections.push(PROGRESS, await progressScreen());
-      const output = await outputOf(cli, words, at, folder, sandbox.url, sandbox.keyOf('acme'));
+      const output = await outputOf(cli, words, { at, width }, folder, sandbox.url, sandbox.keyOf('acme'));
       sections.push(text, screen(words.join(' '), normalised(output, folder)));
     }
     return `${sections.join('\n\n')}\n`;
@@ -92,13 +100,14 @@ function screen(words: string, output: string): string {
 async function outputOf(
   cli: string,
   words: readonly string[],
-  at: string,
+  { at, width }: { readonly at: string; readonly width: number | undefined },
   cwd: string,
   url: string,
   key: string,
 ): Promise<string> {
   const clock = `const at = Date.parse(${JSON.stringify(at)}); Date.now = () => at;`;
-  const argv = ['--import', `data:text/javascript,${encodeURIComponent(clock)}`, cli, ...words];
+  const terminal = width === undefined ? '' : `Object.assign(process.stdout, { isTTY: true, columns: ${width} });`;
+  const argv = ['--import', `data:text/javascript,${encodeURIComponent(clock + terminal)}`, cli, ...words];
   const env = {
     PATH: process.env['PATH'],
     NO_COLOR: '1',
