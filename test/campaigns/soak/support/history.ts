@@ -127,6 +127,8 @@ class History {
         await this.#damage(step.what, step.pick);
         return;
       case 'repair':
+        // Where nothing is loaded yet, there is nothing to repair: that is an error.
+        if (!existsSync(join(this.#dataDir, 'state.duckdb'))) return;
         await repairLake(this.#config(), this.#runtime());
         break;
       case 'move':
