@@ -3,14 +3,15 @@
  * directory and cannot write, load an extension or change a setting.
  */
 import { sqlText } from '../kernel/sql.ts';
-import { access, constants, realpath } from 'node:fs/promises';
+import { accessSync, constants } from 'node:fs';
+import { access, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance, DuckDBTypeId, StatementType } from '../kernel/duckdb.ts';
 import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBType, Json } from '@duckdb/node-api';
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
-import { ConfigError, DamagedError, DiskError, InsightsError } from '../kernel/errors.ts';
+import { ConfigError, DamagedError, DiskError, errorCode, InsightsError } from '../kernel/errors.ts';
 import { CATALOGUE_FILE, FOLDER_VARIABLE, MANIFEST_FILE } from '../model/data-dir.ts';
 import { isCorruptDatabase, isDamagedParquet, parquetFileIn } from '../kernel/engine-text.ts';
 import { onDisk, pathExists } from '../kernel/files.ts';
@@ -323,6 +324,16 @@ function describe(name: string, type: DuckDBType): ResultColumn {
   return { name, numeric, raw, type: type.alias ?? type.toString() };
 }
 
+/** The engine reports a file in a folder without access as missing. */
+function isDenied(file: string): boolean {
+  try {
+    accessSync(file, constants.R_OK);
+    return false;
+  } catch (error) {
+    return ['EACCES', 'EPERM'].includes(errorCode(error) ?? '');
+  }
+}
+
 /** The error to throw for an error of the engine. Only the first line of DuckDB's message is used: the others repeat the statement. */
 function readerError(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted === true) return signal.reason;
@@ -343,6 +354,12 @@ function readerError(error: unknown, signal: AbortSignal | undefined): unknown {
     });
   if (isDamagedParquet(line)) {
     const file = parquetFileIn(line);
+    if (file !== undefined && isDenied(file))
+      return new DiskError('A file of the lake cannot be read: permission is denied.', {
+        hint: 'Grant access to it and to its folders: docs/operate.md, Access for other users.',
+        where: { file },
+        cause: error,
+      });
     return new DamagedError('A Parquet file of the lake is missing or damaged.', {
       hint: 'Run `insights-etl verify --deep`, which names it, then `insights-etl run`, which fetches its rows again.',
       ...(file === undefined ? {} : { where: { file } }),

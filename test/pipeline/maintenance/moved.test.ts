@@ -1,5 +1,5 @@
 /** A lake that was moved, copied or mounted elsewhere after it was published: its readers, and `publish`. */
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -102,6 +102,12 @@ describe('a catalogue', () => {
       await publishLake(world.config(), world.runtime);
       expect(await countIn(world.dataDir)).toBe(rows);
     }
+  });
+
+  it.skipIf(process.getuid?.() === 0)('whose files may not be read is an error of the disk, not damage', async () => {
+    await chmod(join(world.dataDir, 'store'), 0o000);
+    await expect(countIn(world.dataDir)).rejects.toMatchObject({ exitCode: 10 });
+    await chmod(join(world.dataDir, 'store'), 0o700);
   });
 
   it('that cannot be looked at is an error of the disk, not a missing lake; a folder without a lake stays empty', async () => {
