@@ -145,26 +145,32 @@ describe('a checkout', () => {
   });
 });
 
+let installed: Promise<void> | undefined;
+
+async function installPackage(env: NodeJS.ProcessEnv): Promise<void> {
+  const packed = stageOf('build');
+  const at = join(packed.root, packed.workFolder);
+  const [tarball = ''] = (await readdir(at)).filter((name) => name.endsWith('.tgz'));
+  await exec('npm', ['install', '--global', join(at, tarball)], { env });
+}
+
 for (const [index, bin] of NODES.entries())
-  describe(`the package that npm pack makes, installed with Node ${bin === '' ? process.version : bin}`, () => {
+  describe(`the package that npm pack makes, run by Node ${bin === '' ? process.version : bin}`, () => {
     let prefix: string;
     let env: NodeJS.ProcessEnv;
     beforeAll(async () => {
-      prefix = join(folder, `installed${index}`);
-      await mkdir(join(prefix, 'work'), { recursive: true });
+      prefix = join(folder, 'installed');
+      await mkdir(join(prefix, `work${index}`), { recursive: true });
       const path = [join(prefix, 'bin'), bin, process.env['PATH'] ?? ''].filter(Boolean).join(delimiter);
       env = { ...machine, PATH: path, npm_config_prefix: prefix };
-      const packed = stageOf('build');
-      const at = join(packed.root, packed.workFolder);
-      const [tarball = ''] = (await readdir(at)).filter((name) => name.endsWith('.tgz'));
-      await exec('npm', ['install', '--global', join(at, tarball)], { env });
+      await (installed ??= installPackage(env));
     });
     const run = (...argv: string[]): Promise<Outcome> =>
-      execute('insights-etl', argv, join(prefix, 'work'), { PATH: env['PATH'], ...settings() });
+      execute('insights-etl', argv, join(prefix, `work${index}`), { PATH: env['PATH'], ...settings() });
 
     it('loads a tenant, proves it, and answers a report', CAMPAIGN, async () => {
       expect(await failuresOf(run)).toEqual([]);
-      await expectPrivate(join(prefix, 'work', 'data'));
+      await expectPrivate(join(prefix, `work${index}`, 'data'));
     });
 
     it.runIf(index === 0)('runs as the systemd unit says', CAMPAIGN, async () => {
