@@ -39,7 +39,7 @@ export const TENANTS_DRILL = {
     folder = join(stage.folder, 'tenants');
     await mkdir(folder);
     const now = new Date(Date.now() - 3_600_000).toISOString();
-    const flags = `--rows 100 --days 2 --shape even --tenants ${TENANTS.join(',')} --now ${now} --rate 0`;
+    const flags = `--rows 60 --days 1 --shape even --tenants ${TENANTS.join(',')} --now ${now} --rate 0`;
     sandbox = await startSandbox(...flags.split(' '));
     await sandbox.admin('/clock', { advance: '1h' });
     await sandbox.admin('/faults', [{ match: { tenant: DOWN }, times: null, reply: { kind: 'status', status: 503 } }]);
