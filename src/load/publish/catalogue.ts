@@ -41,7 +41,7 @@ const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: str
   {
     name: 'coverage',
     comment:
-      'One row per tenant, table and hour. state: verified (source = lake + duplicates + quarantined), partial, open (hour not over), expired (lost at the source unread), unchecked; grade: checksum, count, none',
+      'One row per tenant, table and hour. state: verified (source = lake + duplicates + quarantined), partial, open (hour not over), expired (lost at the source unread), unchecked; grade: content, checksum, count, none',
     sql: () => COVERAGE_SQL,
   },
   {
