@@ -34,14 +34,14 @@ async function flipBits(file) {
   await handle.close();
 }
 
-/** The first of the commands that does not succeed, or the last one. */
+/** The first of the commands that does not succeed; the first one if all do. */
 async function firstFault(stage, ...commands) {
-  let done;
+  const all = [];
   for (const args of commands) {
-    done = { ...(await stage.run(args)), command: args.join(' ') };
-    if (done.code !== 0) break;
+    all.push({ ...(await stage.run(args)), command: args.join(' ') });
+    if (all.at(-1).code !== 0) return all.at(-1);
   }
-  return done;
+  return all[0];
 }
 
 const damaged = (file, damage) => ({
