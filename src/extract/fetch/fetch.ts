@@ -299,7 +299,7 @@ class FetchJob {
 
   /**
    * The parts brought no more rows than the whole. Either rows vanished, or all rows are in one part, the twin, whose answer
-   * was cut at the same number of rows as that of the whole. A new count tells which.
+   * was cut at the same number of rows as that of the whole. A new count shows which of the two.
    */
   async #cutTwins(
     parent: CutPage,

@@ -1,5 +1,5 @@
 /**
- * Tells an intact file of the store from a damaged one, for `repair`. A damaged file is set aside under another name: some of
+ * Finds out whether a file of the store is damaged, for `repair`. A damaged file is set aside under another name: some of
  * its rows may be readable and no longer at the source.
  */
 import { dirname, join } from 'node:path';

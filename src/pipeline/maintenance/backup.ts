@@ -22,7 +22,7 @@ export interface RestoreReport extends Restored, Pick<PublishReport, 'dataDir' |
   readonly exitCode: number;
 }
 
-/** Copies the published snapshot into another folder, also while a run writes; with `keep` as one of so many dated snapshots. */
+/** Copies the published snapshot into another folder, also while a run writes. With `keep`, as a dated snapshot: that many are kept. */
 export async function backupLake(
   config: Config,
   folder: string,

@@ -232,7 +232,7 @@ describe('repair', () => {
   });
 
   test.each([
-    // The bytes in the middle decompress to other ones or not at all; a checksum tells in both cases.
+    // The bytes in the middle decompress to other bytes or not at all; the checksum differs in both cases.
     ['changed', 'published', 'sha256', (bytes: Buffer) => Buffer.from(bytes).fill(0xff, 40, 60)],
     ['cut off', 'not published', 'unreadable', (bytes: Buffer) => bytes.subarray(0, bytes.length - 100)],
     ['overwritten', 'not published', 'unreadable', (bytes: Buffer) => Buffer.from(bytes).fill(0xff, 4, 400)],
