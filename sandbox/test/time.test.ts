@@ -177,7 +177,7 @@ describe('a scenario', () => {
     const scenario = path.join(folder, 'scenario.json');
     await writeFile(scenario, '[{"do":{"action":"clock","advance":"1h"}}]');
     await expect(start({ scenario })).rejects.toMatchObject({
-      message: expect.stringContaining('afterCalls or atMs'),
+      message: expect.stringContaining('exactly one of afterCalls and atMs'),
       where: { file: scenario },
     });
     await writeFile(scenario, '[');

@@ -48,7 +48,7 @@ describe('the report of an error', () => {
     expect(code).toBe(EXIT.disk);
     expect(err).toBe(
       'error: The local disk failed (ENOSPC).\nwhere: file /data/x\n' +
-        'next:  Check free space, owner and permissions of the data directory, then run again. Nothing half-written was published.\n',
+        'next:  Check free space, owner and permissions of the data directory, then run again. Nothing half-written was\n  published.\n',
     );
   });
 });
