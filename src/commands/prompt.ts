@@ -61,12 +61,16 @@ export async function prompt(session: Session, stdin: NodeJS.ReadableStream, for
   const dialogue: Dialogue = { session, lines, format, pending: '', running: undefined };
   lines.on('history', (entries: string[]) => (history = [...entries]));
   lines.on('SIGINT', () => interrupt(dialogue));
+  // After the end of the input there may still be lines to read. Since Node 24 a prompt is an error then.
+  let isOver = false;
+  lines.once('close', () => (isOver = true));
   const leave = (): void => lines.close();
   signal.addEventListener('abort', leave, { once: true });
   lines.prompt();
   try {
     for await (const line of lines) {
       if (!(await handleLine(dialogue, line))) break;
+      if (isOver) continue;
       lines.setPrompt(dialogue.pending === '' ? READY : MORE);
       lines.prompt();
     }
