@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { LONG } from '../support/campaign.ts';
 import { buildPackage, type BuiltPackage } from '../support/built.ts';
 import { publishedOf } from '../support/files.ts';
 
@@ -28,7 +28,7 @@ test('the demo offers its data directory as an option', async () => {
   expect(stdout).toContain('insights-etl demo --data-dir');
 });
 
-describe('the demo', CAMPAIGN, () => {
+describe('the demo', LONG, () => {
   it('shows the address, the run, the proof, three reports and the next commands', async () => {
     const { stdout, stderr } = await demo();
     expect(stdout).toMatch(/http:\/\/127\.0\.0\.1:\d+, tenant "demo"/);

@@ -16,7 +16,7 @@ import { listDataDir } from '../../../src/load/maintenance/list-data-dir.ts';
 import { DATA_DIR } from '../../../src/model/data-dir.ts';
 import { Collector, openStage, type Stage } from '../../support/shell.ts';
 import { bytesBelow } from '../support/world.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 const TENANTS = ['canary-shop', 'lyon'];
 const CHECKS = z.object({ machine: z.array(z.object({ name: z.string(), detail: z.string(), hint: z.string().optional() })) }); // prettier-ignore
@@ -162,7 +162,7 @@ describe('a data directory after a schedule, a repair, a run, a prompt and a kil
 });
 
 describe('a file that the inventory does not declare', () => {
-  it('is reported by doctor and deleted by no command', CAMPAIGN, async () => {
+  it('is reported by doctor and deleted by no command', LONG, async () => {
     const dataDir = await copyOfUsed();
     const own = ['.hidden', 'landing/notes.txt', 'notes.json', 'old/state.duckdb', 'store/events/notes.txt'];
     for (const path of own) {
