@@ -21,6 +21,7 @@ import { recordDrift } from './drift.ts';
 import type { Drift } from '../../model/report.ts';
 import { syncHead, writeCoverage } from './head.ts';
 import { otherPrivacySql } from '../store/form.ts';
+import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE, unfinishedPath } from '../../model/data-dir.ts';
 import { snapshotNumber } from '../../model/manifest.ts';
@@ -88,11 +89,7 @@ export async function publish(
     }
     const isBehind = head && signal?.aborted === true;
     const content = await contentKey(ledger);
-    const isPublished =
-      !again &&
-      last?.content === content &&
-      existsSync(join(ledger.dataDir, CATALOGUE_FILE)) &&
-      existsSync(join(ledger.dataDir, MANIFEST_FILE));
+    const isPublished = !again && last !== undefined && (await isIntact(ledger, last.content, content));
     const snapshot = isPublished ? last.snapshot : lastNumber + 1;
     let drift: readonly Drift[] = [];
     if (!isPublished) {
@@ -105,8 +102,9 @@ export async function publish(
       const json = `${JSON.stringify(manifest, null, 1)}\n`;
       await writeDurably(join(ledger.dataDir, MANIFEST_FILE), json, ledger.files, temporary);
       await onStep?.('manifest');
+      const published = `${content} ${await publishedDigest(ledger)}`;
       await ledger.transaction(async () => {
-        await ledger.run(`insert into snapshots values (${snapshot}, $1, $2, ${ledger.nowSql()})`, [content, run]);
+        await ledger.run(`insert into snapshots values (${snapshot}, $1, $2, ${ledger.nowSql()})`, [published, run]);
         // Only the latest snapshot is ever read; a few more help to find out what happened.
         await ledger.run(`delete from snapshots where snapshot < ${snapshot - 100}`);
         await ledger.run(
@@ -127,6 +125,23 @@ export async function publish(
     if (martsError) throw martsError;
     return { snapshot, changed: !isPublished, removedFiles, drift, checks: results, isBehind };
   });
+}
+
+/** Whether catalogue and manifest are as they were published, with this content. `published`: content and `publishedDigest`. */
+async function isIntact(ledger: Ledger, published: string, content: string): Promise<boolean> {
+  const [publishedContent, digest] = published.split(' ');
+  if (publishedContent !== content) return false;
+  if (![CATALOGUE_FILE, MANIFEST_FILE].every((name) => existsSync(join(ledger.dataDir, name)))) return false;
+  // Earlier versions recorded no digest.
+  return digest === undefined || digest === (await publishedDigest(ledger));
+}
+
+/** A digest of catalogue and manifest as they are on disk: a damaged one is written again by the next run. */
+async function publishedDigest({ dataDir, files }: Ledger): Promise<string> {
+  const digests = [CATALOGUE_FILE, MANIFEST_FILE].map((name) => sha256Of(join(dataDir, name), files));
+  return createHash('sha256')
+    .update((await Promise.all(digests)).join(' '))
+    .digest('hex');
 }
 
 /** A digest that changes whenever a reader could see a difference. A run that adds nothing does not change it. */

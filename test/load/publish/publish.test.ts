@@ -1,5 +1,5 @@
 import { DuckDBInstance } from '@duckdb/node-api';
-import { existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { recordComparison } from '../../../src/load/ledger/hours.ts';
@@ -248,6 +248,25 @@ describe('a snapshot', () => {
     await publish(lake.ledger, { run: 'run-1', head: true });
     rmSync(join(lake.dir, 'insights.duckdb'));
     expect(await publish(lake.ledger, { run: 'run-2', head: true })).toMatchObject({ snapshot: 2, changed: true });
+  });
+
+  test.each(['insights.duckdb', 'manifest.json'])('is published again when %s is damaged', async (name) => {
+    await using lake = await scratchLake();
+    await verifiedLake(lake);
+    await publish(lake.ledger, { run: 'run-1', head: true });
+    const before = await read(lake.dir, 'select event_id from events order by all');
+    const file = join(lake.dir, name);
+    const bytes = readFileSync(file);
+    for (const damaged of [
+      bytes.subarray(0, bytes.length / 2),
+      Buffer.from(bytes).fill(0xff, bytes.length - 300, bytes.length - 250),
+    ]) {
+      writeFileSync(file, damaged);
+      const { changed } = await publish(lake.ledger, { run: 'run-2', head: true });
+      expect([changed, await read(lake.dir, 'select event_id from events order by all')]).toEqual([true, before]);
+      expect(JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8'))).toHaveProperty('snapshot');
+    }
+    expect(await publish(lake.ledger, { run: 'run-3', head: true })).toMatchObject({ changed: false });
   });
 });
 
