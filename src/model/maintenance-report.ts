@@ -1,4 +1,4 @@
-/** What the commands that maintain a lake report: `backup --check`, `publish`, `repair`. */
+/** What the commands that maintain a lake report: `backup`, `backup --check`, `publish`, `repair`. */
 
 /** What `backup --check` finds in one snapshot. */
 export interface BackupCheck {
@@ -37,4 +37,21 @@ export interface RepairReport {
   readonly damaged: readonly { readonly file: string; readonly problem: 'sha256' | 'unreadable' }[];
   /** The file that the old ledger was renamed to, if there was one. */
   readonly setAside: string | undefined;
+}
+
+/** What `backup` has copied. */
+export interface BackupReport {
+  readonly folder: string;
+  readonly snapshot: number;
+  readonly files: number;
+  readonly bytes: number;
+  /** The files that the folder did not hold yet. */
+  readonly copiedFiles: number;
+  readonly copiedBytes: number;
+  /** Files of earlier snapshots, removed from the backup. */
+  readonly removedFiles: number;
+  /** False when a run held it: a restore rebuilds the ledger. */
+  readonly withLedger: boolean;
+  /** With `keep`: the dated snapshots that the folder holds now, the oldest first. */
+  readonly kept?: readonly string[];
 }

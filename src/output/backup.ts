@@ -1,20 +1,8 @@
 /** Reports of `backup`, `backup --check` and `restore` as text. */
-import type { BackupCheck } from '../model/maintenance-report.ts';
+import type { BackupCheck, BackupReport } from '../model/maintenance-report.ts';
 import { bytes, plural } from './format.ts';
 
-interface Backup {
-  readonly folder: string;
-  readonly snapshot: number;
-  readonly files: number;
-  readonly bytes: number;
-  readonly copiedFiles: number;
-  readonly copiedBytes: number;
-  readonly removedFiles: number;
-  readonly withLedger: boolean;
-  readonly kept?: readonly string[];
-}
-
-export function backupSummary(report: Backup): string {
+export function backupSummary(report: BackupReport): string {
   const { snapshot, folder, files, copiedFiles, copiedBytes, removedFiles, withLedger, kept } = report;
   const removed = kept ? '' : `; removed ${plural(removedFiles, 'file')} of earlier snapshots`;
   return (

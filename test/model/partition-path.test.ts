@@ -2,9 +2,8 @@
 import { assert, constantFrom, oneof, property, stringMatching } from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
 import { TENANT_ID } from '../../src/config/schema.ts';
-import { generationFile } from '../../src/model/partition-path.ts';
 import { parseGenerationFile } from '../../src/model/data-path.ts';
-import { hiveName, tenantOfHiveName } from '../../src/model/partition-path.ts';
+import { generationFile, hiveName, tenantOfHiveName } from '../../src/model/partition-path.ts';
 import { periodOf } from '../../src/model/period.ts';
 
 // Measured with pandas 3.1, polars 2.1, pyarrow 26, DuckDB 2.0, Spark 4.3 and chDB 4.4: some reader takes each of these for something else.

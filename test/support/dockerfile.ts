@@ -1,6 +1,6 @@
 /**
- * Executes a Dockerfile without Docker, as an ordinary user: each stage is a folder that stands for the root of its file system. Knows what
- * deploy/Dockerfile uses. The base image is the machine itself, and `chown` is only recorded, because it needs root.
+ * Executes a Dockerfile without Docker, as an ordinary user: each stage is a folder that serves as the root of its file
+ * system. It supports only the instructions that deploy/Dockerfile uses. The base image is the machine itself, and `chown` is only recorded, because it needs root.
  */
 import { execFile } from 'node:child_process';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';

@@ -22,27 +22,12 @@ import { asText } from '../ledger/cells.ts';
 import { sha256Of } from '../store/generation.ts';
 import { CATALOGUE_FILE, DATA_DIR, LEDGER_FILE, MANIFEST_FILE, WAL } from '../../model/data-dir.ts';
 import type { DataEntry } from '../../model/data-dir.ts';
+import type { BackupReport } from '../../model/maintenance-report.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { catalogueSnapshot, datedName, datedSnapshots, readSnapshot, UNFINISHED } from './backup-folder.ts';
 import type { Snapshot, StoredFile } from './backup-folder.ts';
 import { listDataDir } from './list-data-dir.ts';
-
-export interface BackupReport {
-  readonly folder: string;
-  readonly snapshot: number;
-  readonly files: number;
-  readonly bytes: number;
-  /** The files that the folder did not hold yet. */
-  readonly copiedFiles: number;
-  readonly copiedBytes: number;
-  /** Files of earlier snapshots, removed from the backup. */
-  readonly removedFiles: number;
-  /** False when a run held it: a restore then begins with `repair`. */
-  readonly withLedger: boolean;
-  /** With `keep`: the dated snapshots that the folder holds now, the oldest first. */
-  readonly kept?: readonly string[];
-}
 
 const LOST_HINT =
   'Run `insights-etl verify --deep`, then `insights-etl run`: it fetches again what the files have lost.';

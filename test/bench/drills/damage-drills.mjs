@@ -57,37 +57,38 @@ const damaged = (file, damage) => ({
   recover: (stage, done) => (done.code === 0 ? undefined : stage.run(['repair'])),
 });
 
+async function moveAway(stage) {
+  await stage.loaded();
+  stage.moved = join(stage.folder, 'moved');
+  await rename(stage.dataDir, stage.moved);
+}
+
+async function moveBack(stage) {
+  await rm(stage.dataDir, { recursive: true, force: true });
+  await rename(stage.moved, stage.dataDir);
+}
+
 export const DAMAGE_DRILLS = [
   ...Object.keys(FILES).flatMap((file) => Object.keys(DAMAGES).map((damage) => damaged(file, damage))),
   {
     name: 'folder moved: `publish`, then `sql`',
     expected: 0,
     async run(stage) {
-      await stage.loaded();
-      stage.moved = join(stage.folder, 'moved');
-      await rename(stage.dataDir, stage.moved);
+      await moveAway(stage);
       const published = await stage.run(['publish'], { dir: stage.moved });
       if (published.code !== 0) return published;
       return stage.run(['sql', 'select count(*) as events from events'], { dir: stage.moved });
     },
-    async recover(stage) {
-      await rm(stage.dataDir, { recursive: true, force: true });
-      await rename(stage.moved, stage.dataDir);
-    },
+    recover: moveBack,
   },
   {
     name: 'folder moved: the next `run`',
     expected: 0,
     async run(stage) {
-      await stage.loaded();
-      stage.moved = join(stage.folder, 'moved');
-      await rename(stage.dataDir, stage.moved);
+      await moveAway(stage);
       return stage.run(['run'], { dir: stage.moved });
     },
-    async recover(stage) {
-      await rm(stage.dataDir, { recursive: true, force: true });
-      await rename(stage.moved, stage.dataDir);
-    },
+    recover: moveBack,
   },
   {
     name: 'lake lost, `restore` from a backup',
