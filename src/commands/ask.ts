@@ -4,9 +4,10 @@ import { ConfigError } from '../kernel/errors.ts';
 import { drawChart, parseChart } from '../output/chart.ts';
 import { json } from '../output/format.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
-import { findReport, listReports, parameterValues, type Report } from '../query/report.ts';
+import { listReports, parameterValues, type Report } from '../query/report.ts';
 import type { Reader } from '../query/reader.ts';
 import { printing, answer } from './answer.ts';
+import { reportNamed } from './former-names.ts';
 import { settingsOf, writeAnswer } from './result-file.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
@@ -38,16 +39,16 @@ export function queryCommand(shell: Shell): Command {
       `
 Examples:
   $ insights-etl query --list
-  $ insights-etl query installs_per_day --param from=2026-10-01 zone=Europe/Paris
+  $ insights-etl query installs --param from=2026-10-01 zone=Europe/Paris
   $ insights-etl query net_growth --chart
-  $ insights-etl query log_errors_per_day --out errors.xlsx`,
+  $ insights-etl query log_errors --out errors.xlsx`,
     )
     .action((name: string | undefined, options: QueryOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         if (options.list === true) return printReports(session, await listReports());
         if (name === undefined)
           throw new ConfigError('No report is named.', { hint: '`insights-etl query --list` shows the reports.' });
-        const report = await findReport(name);
+        const report = await reportNamed(session, name);
         const values = parameterValues(report, options.param ?? []);
         const check = async (reader: Reader): Promise<void> => checkGiven(reader, values);
         if (options.chart === true) return showChart(session, report, values);

@@ -28,9 +28,9 @@ const SANDBOX = ['--port', '0', ...DATA, '--now', NOW, '--frozen'];
 const SCENARIO = [{ afterCalls: 0, do: { action: 'clock', advance: '1h' } }];
 /** Reports of the last days only, so that the output fits a screen. */
 const REPORTS: readonly (readonly [name: string, ...values: string[]])[] = [
-  ['installs_per_day', 'from=2026-10-28'],
+  ['installs', 'from=2026-10-28'],
   ['active_passes_by_platform'],
-  ['log_errors_per_day', 'from=2026-10-28'],
+  ['log_errors', 'from=2026-10-28'],
 ];
 
 /** The demo is for a person to read, in a pipe too. */

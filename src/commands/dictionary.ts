@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { didYouMean } from '../kernel/closest.ts';
 import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { ConfigError } from '../kernel/errors.ts';
+import { FORMER_MART, formerMarts } from '../query/definitions.ts';
 import { dictionaryLines, type DictionaryRow } from '../output/dictionary.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
 import { answer } from './answer.ts';
@@ -23,7 +24,7 @@ interface DictionaryOptions {
 const DICTIONARY = `
 with holders as (
   select view_name as name, 'view' as kind, comment from duckdb_views()
-  where not internal and schema_name = 'main' and database_name = current_database()
+  where not internal and schema_name = 'main' and database_name = current_database() and not starts_with(comment, $former)
   union all
   select table_name, 'table', comment from duckdb_tables()
   where not internal and schema_name = 'main' and database_name = current_database()
@@ -86,7 +87,7 @@ Examples:
     )
     .action((name: string | undefined, { format }: DictionaryOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const values = { name: name ?? null, words: JSON.stringify(await columnWords()) };
+        const values = { name: name ?? null, former: FORMER_MART, words: JSON.stringify(await columnWords()) };
         const rows = await readDictionary(session, values);
         if (rows.length === 0) throw await unknownName(session, values);
         if (session.json || format !== 'md') return answer(session, DICTIONARY, values, session.json ? 'json' : format);
@@ -104,6 +105,8 @@ async function columnWords(): Promise<z.infer<typeof WORDS>> {
 }
 
 interface Values {
+  /** How the comments of views under former names begin: those are not listed. */
+  readonly former: string;
   readonly name: string | null;
   readonly words: string;
 }
@@ -130,8 +133,9 @@ async function readDictionary(session: Session, values: Values): Promise<Diction
 
 async function unknownName(session: Session, values: Values): Promise<ConfigError> {
   const all = await readDictionary(session, { ...values, name: null });
+  const present = (await formerMarts()).get((values.name ?? '').replace(/^mart_/, ''));
   const known = [...new Set(all.map((row) => row.name.split('(')[0] ?? ''))];
   return new ConfigError(`The lake has no table or view "${values.name}".`, {
-    hint: `${didYouMean(values.name ?? '', known)}\`insights-etl dictionary\` shows all ${known.length}.`,
+    hint: `${didYouMean(present === undefined ? (values.name ?? '') : `mart_${present}`, known)}\`insights-etl dictionary\` shows all ${known.length}.`,
   });
 }

@@ -4,10 +4,11 @@ import { ConfigError } from '../kernel/errors.ts';
 import { EXPORT_FORMATS } from '../query/export/forms.ts';
 import type { Filter, Selection } from '../query/export/selection.ts';
 import type { Exporter } from '../query/reader.ts';
-import { findReport, parameterValues } from '../query/report.ts';
+import { parameterValues } from '../query/report.ts';
+import { reportNamed, warnOfFormerMarts } from './former-names.ts';
 import { printExport, settingsOf } from './result-file.ts';
 import { selectRange } from './select.ts';
-import { act, type Shell } from './shell.ts';
+import { act, type Session, type Shell } from './shell.ts';
 
 interface ExportOptions {
   readonly query?: string;
@@ -43,13 +44,13 @@ export function exportCommand(shell: Shell): Command {
 Examples:
   $ insights-etl export events --from 2026-10-01 --to 2026-11-01 --out october.parquet
   $ insights-etl export passes pass_states coverage --tenant riviera-paris --out riviera.duckdb
-  $ insights-etl export --report installs_per_day --param zone=Europe/Paris --out installs.xlsx
+  $ insights-etl export --report installs --param zone=Europe/Paris --out installs.xlsx
   $ insights-etl export --query "select * from logs where event_type = 'Error'" --out errors.csv --excel`,
     )
     .action((tables: readonly string[], options: ExportOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         const settings = settingsOf(session, options);
-        const choose = await chooserOf(tables, options);
+        const choose = await chooserOf(session, tables, options);
         const { exportFile } = await import('../query/export/write.ts');
         printExport(session, await exportFile(settings, choose, session.signal));
         return 0;
@@ -59,7 +60,7 @@ Examples:
 
 type Choose = (reader: Exporter) => Promise<readonly Selection[]>;
 
-async function chooserOf(tables: readonly string[], options: ExportOptions): Promise<Choose> {
+async function chooserOf(session: Session, tables: readonly string[], options: ExportOptions): Promise<Choose> {
   const { query, report, tenant } = options;
   const kinds = [tables.length > 0, query !== undefined, report !== undefined].filter(Boolean).length;
   if (kinds !== 1)
@@ -77,9 +78,10 @@ async function chooserOf(tables: readonly string[], options: ExportOptions): Pro
     ...selectRange(options.from, options.to, undefined),
     ...(tenant === undefined ? {} : { tenant }),
   };
+  await warnOfFormerMarts(session, [query ?? '', ...tables].join(' '));
   if (query !== undefined) return async (reader) => [await selectFrom(reader, 'query', query, {}, filter)];
   if (report !== undefined) {
-    const found = await findReport(report);
+    const found = await reportNamed(session, report);
     // Range and tenant are parameters of a report: filtering its rows would cut off the history that its figures need.
     const bounds = [['from', options.from], ['to', options.to], ['tenant', tenant]] as const; // prettier-ignore
     const words = bounds.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));

@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { ConfigError, errorCode } from '../kernel/errors.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
 import { answer } from './answer.ts';
+import { warnOfFormerMarts } from './former-names.ts';
 import { act, type Session, type Shell } from './shell.ts';
 import { cutStatements, isEmpty } from './statements.ts';
 
@@ -32,7 +33,7 @@ Examples:
         const format = session.json ? 'json' : options.format;
         if (select !== undefined && options.file !== undefined)
           throw new ConfigError('A statement and --file cannot be combined.', { hint: 'Give only one of them.' });
-        if (select !== undefined) return answer(session, select, {}, format);
+        if (select !== undefined) return runOne(session, select, format);
         if (options.file !== undefined)
           return runPieces(session, format, [await readText(resolve(session.io.cwd, options.file))]);
         const { stdin, stdout } = session.io;
@@ -44,6 +45,11 @@ Examples:
         return prompt(session, stdin, format);
       }),
     );
+}
+
+async function runOne(session: Session, statement: string, format: Format): Promise<number> {
+  await warnOfFormerMarts(session, statement);
+  return answer(session, statement, {}, format);
 }
 
 async function readText(path: string): Promise<string> {
@@ -69,7 +75,7 @@ async function runPieces(
   const run = async (statement: string): Promise<void> => {
     // An empty line between tables; formats for programs get none.
     if (done++ > 0 && (format === 'table' || format === 'md')) session.print('\n');
-    await answer(session, statement, {}, format);
+    await runOne(session, statement, format);
   };
   for await (const piece of pieces) {
     const { statements, rest } = cutStatements(pending + String(piece));

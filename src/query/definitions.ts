@@ -10,7 +10,7 @@ import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { sqlName } from '../kernel/sql.ts';
 import { findLakeTable } from '../model/tables.ts';
 import type { TableName } from '../model/tables.ts';
-import { readSqlFile, severityOf, sqlFiles, withValues } from './sql-file.ts';
+import { formerNamesOf, readSqlFile, severityOf, sqlFiles, withValues } from './sql-file.ts';
 import type { Severity, SqlFile } from './sql-file.ts';
 
 export interface Definition {
@@ -61,6 +61,8 @@ type Reach = (typeof REACHES)[number];
 export interface Mart {
   /** The report's name. */
   readonly name: string;
+  /** Names of the report in earlier versions, under which readers still find the mart. */
+  readonly formerNames: readonly string[];
   /** From its header, such as `-- mart: past of events, day of metrics`. The days of the mart are those of the first table. */
   readonly dependsOn: readonly { readonly reach: Reach; readonly table: TableName }[];
   readonly comment: string;
@@ -81,8 +83,18 @@ export async function dailyMarts(): Promise<readonly Mart[]> {
     const sql = (from = 'null', to = 'null'): string =>
       `select tenant_id, period::date as day, * exclude (tenant_id, period)
          from (${withValues(file, { from, to, grain: 'day', zone: 'UTC' })})`;
-    return [{ name: file.name, dependsOn: parseDependencies(file.name, dependencies), comment, sql }];
+    const dependsOn = parseDependencies(file.name, dependencies);
+    return [{ name: file.name, formerNames: formerNamesOf(file), dependsOn, comment, sql }];
   });
+}
+
+/** Begins the comment of a view that shows a mart under a former name; the present name follows. */
+export const FORMER_MART = 'The former name of ';
+
+/** Former names of marts, and the names that they have now. */
+export async function formerMarts(): Promise<ReadonlyMap<string, string>> {
+  const marts = await dailyMarts();
+  return new Map(marts.flatMap(({ name, formerNames }) => formerNames.map((former) => [former, name] as const)));
 }
 
 function parseDependencies(report: string, text: string): Mart['dependsOn'] {

@@ -2,12 +2,14 @@
 import { closest } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { parseInstant } from '../kernel/instant.ts';
-import { isKind, severityOf, sqlFiles } from './sql-file.ts';
+import { formerNamesOf, isKind, severityOf, sqlFiles } from './sql-file.ts';
 import type { Kind, Parameter, Severity, SqlFile } from './sql-file.ts';
 
 export interface Report {
   /** The file's name without `.sql`. */
   readonly name: string;
+  /** Names that it had in earlier versions. */
+  readonly formerNames: readonly string[];
   readonly title: string;
   readonly description: string;
   /** How the figures are computed, in the names of the columns. */
@@ -33,13 +35,20 @@ export async function listChecks(): Promise<Report[]> {
   return listReports('checks');
 }
 
-/** One report by its name. */
+/** One report by its name, or by a name that it had in an earlier version. */
 export async function findReport(name: string): Promise<Report> {
   const reports = await listReports();
-  const found = reports.find((report) => report.name === name);
+  const named = (word: string | undefined): Report | undefined =>
+    reports.find((report) => report.name === word) ??
+    reports.find(({ formerNames }) => formerNames.some((former) => former === word));
+  const found = named(name);
   if (found) return found;
-  const names = reports.map((report) => report.name);
-  const similar = closest(name, names);
+  const similar = named(
+    closest(
+      name,
+      reports.flatMap((report) => [report.name, ...report.formerNames]),
+    ),
+  )?.name;
   throw new ConfigError(`There is no report "${name}".`, {
     hint: `${similar === undefined ? '' : `Did you mean "${similar}"? `}\`insights-etl query --list\` shows all reports.`,
   });
@@ -49,6 +58,7 @@ export function reportOf(file: SqlFile): Report {
   const { name, parameters, sql, entry, entries } = file;
   return {
     name,
+    formerNames: formerNamesOf(file),
     title: entry('title'),
     description: entry('description'),
     formula: entries('formula')[0],

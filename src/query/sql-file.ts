@@ -1,7 +1,8 @@
 /**
  * The SQL files of `queries/`. Each is one statement; comment lines at the top of the file, its header, describe it:
  *
- *     -- title: Installs per day
+ *     -- title: Installs
+ *     -- formerly: installs_per_day                          (old names, a, b: they keep working with a warning)
  *     -- description: one sentence
  *     -- formula: rate = a / b
  *     -- grain: one row per …
@@ -112,6 +113,11 @@ export function withValues({ statement, parameters }: SqlFile, given: Readonly<R
     if (value === undefined) throw new RangeError(`${whole} is not a parameter`);
     return value === 'null' ? 'null' : sqlText(value);
   });
+}
+
+/** Names that the file had in earlier versions. */
+export function formerNamesOf({ entries }: SqlFile): readonly string[] {
+  return entries('formerly').flatMap((text) => text.split(/,\s*/));
 }
 
 /** The severity of a check; undefined when the header has none. Throws ConfigError for any other word. */

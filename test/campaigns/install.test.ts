@@ -79,7 +79,7 @@ async function failuresOf(run: (...argv: string[]) => Promise<Outcome>): Promise
     ['--version'],
     ['run', '--table', 'Events', '--json'],
     ['verify', '--table', 'Events'],
-    ['query', 'installs_per_day', '--format', 'csv'],
+    ['query', 'installs', '--format', 'csv'],
     ['completion', 'bash'],
   ];
   const failures: unknown[] = [];

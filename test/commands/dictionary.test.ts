@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -90,6 +90,22 @@ describe('dictionary', () => {
     expect((await dictionary('metric_*')).out).toContain('## metric_active');
     const { code, err } = await dictionary('passess');
     expect([code, err]).toEqual([2, expect.stringMatching(/no table or view "passess"[^]*Did you mean "passes"\?/)]);
+  });
+
+  it('a report and its mart keep their former names, with a warning and out of the dictionary', async () => {
+    await using stage = await openStage();
+    const run = (...args: string[]): Promise<{ code: number; out: string; err: string }> =>
+      stage.run(['--data-dir', lake.dir, ...args]);
+    const query = await run('query', 'log_errors_per_day', '--format', 'csv');
+    expect(query.err).toContain('warning: Report "log_errors_per_day" is now called "log_errors".');
+    expect(query).toMatchObject({ code: 0, out: (await run('query', 'log_errors', '--format', 'csv')).out });
+    const mart = await run('sql', 'from mart_log_errors_per_day', '--format', 'csv');
+    expect(mart.err).toContain('warning: mart_log_errors_per_day is now called mart_log_errors.');
+    expect(mart.out).toBe((await run('sql', 'from mart_log_errors', '--format', 'csv')).out);
+    const marts = await readdir(join(lake.dir, 'lake', 'marts'));
+    expect(marts).toEqual(expect.arrayContaining(['log_errors.parquet', 'log_errors_per_day.parquet']));
+    expect((await dictionary('mart_log_errors_per_day')).err).toContain('Did you mean "mart_log_errors"?');
+    expect((await run('query', 'log_errors_per_dya')).err).toContain('Did you mean "log_errors"?');
   });
 
   it('escapes names of the source so that none breaks out of its cell', async () => {

@@ -54,7 +54,7 @@ describe('the package', () => {
         'deploy/systemd/insights-etl.service',
         'dist/cli.js',
         'docs/operate.md',
-        'queries/kpi/installs_per_day.sql',
+        'queries/kpi/installs.sql',
         'queries/views/pass_events.sql',
         'schema/config.schema.json',
       ]),

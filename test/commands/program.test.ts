@@ -78,7 +78,7 @@ describe('wrong input is reported with what, where and next, has its own exit co
       'an unknown report',
       ['query', 'install_per_day'],
       {},
-      'error: There is no report "install_per_day".\nnext:  Did you mean "installs_per_day"? `insights-etl query --list` shows all reports.\n',
+      'error: There is no report "install_per_day".\nnext:  Did you mean "installs"? `insights-etl query --list` shows all reports.\n',
     ],
     [
       'no report at all',
@@ -194,11 +194,11 @@ describe('exit codes', () => {
 describe('query --list', () => {
   it('lists reports with their parameters, as JSON without their SQL', async () => {
     const { out } = await stage.run(['query', '--list']);
-    expect(out).toContain('installs_per_day: Installs per day\n');
+    expect(out).toContain('installs: Installs\n');
     expect(out).toContain('  --param zone=<zone>  Time zone in which periods begin (default UTC)\n');
     const listed = await stage.run(['query', '--list', '--json']);
     const reports: unknown = JSON.parse(listed.out);
-    expect(reports).toContainEqual(expect.objectContaining({ name: 'installs_per_day', chart: expect.any(String) }));
+    expect(reports).toContainEqual(expect.objectContaining({ name: 'installs', chart: expect.any(String) }));
     expect(listed.out).not.toContain('select');
   });
 });

@@ -119,9 +119,9 @@ describe('from nothing to a report', () => {
       ['status'],
       ['verify'],
       ['verify', '--deep'],
-      ['query', 'installs_per_day'],
+      ['query', 'installs'],
       ['query', 'active_passes_by_platform'],
-      ['query', 'log_errors_per_day'],
+      ['query', 'log_errors'],
     ]) {
       const { code, out, err } = await stage.run(argv, env());
       expect({ argv, code, err: err.includes('error:'), hasOutput: out.length > 0 }).toEqual({

@@ -131,7 +131,7 @@ tenants:
 
 it('a file that is not on this machine is refused with what to use instead', async () => {
   for (const out of ['s3://bucket/x.csv', 'file:///tmp/x.csv', '~/x.csv']) {
-    const { code, err } = await stage.run(['query', 'installs_per_day', '--out', out]);
+    const { code, err } = await stage.run(['query', 'installs', '--out', out]);
     expect([code, err]).toEqual([
       EXIT.config,
       expect.stringMatching(/is not a file of this machine[^]*next: {2}Give a/),

@@ -51,7 +51,7 @@ const SCREENS: readonly Screen[] = [
     text: 'Compares the lake with the source without changing anything.',
   },
   {
-    words: ['query', 'installs_per_day', '--param', 'from=2026-10-29'],
+    words: ['query', 'installs', '--param', 'from=2026-10-29'],
     at: '2026-11-01T00:22:00Z',
     text: 'Runs a report. Each row shows how much of its time is verified.',
   },

@@ -11,7 +11,7 @@ import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
-import { createSql, definitionsDigest, sharedDefinitions } from '../../query/definitions.ts';
+import { FORMER_MART, createSql, definitionsDigest, formerMarts, sharedDefinitions } from '../../query/definitions.ts';
 import type { Definition } from '../../query/definitions.ts';
 import { asText } from '../ledger/cells.ts';
 import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
@@ -26,7 +26,7 @@ import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
 
 /** Changes with the structure of the catalogue, so that an upgraded program publishes again. */
-export const CATALOGUE_VERSION = '8';
+export const CATALOGUE_VERSION = '9';
 
 /** Names that a tenant's schema cannot have. */
 const RESERVED_SCHEMAS = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
@@ -257,11 +257,14 @@ async function martViews(ledger: Ledger): Promise<string[]> {
     `select mart, file, comment from mart_files where ${PUBLISHED_MARTS_SQL} order by mart`,
     { mart: asText, file: asText, comment: asText },
   );
-  return marts.flatMap(({ mart, file, comment }) => {
-    const view = `catalogue.main.${sqlName(`mart_${mart}`)}`;
-    return [
-      `create view ${view} as select * from read_parquet(${movedSql(ledger.dataDir)} || ${sqlText(`/${file}`)})`,
-      `comment on view ${view} is ${sqlText(comment)}`,
-    ];
+  const viewOf = (mart: string): string => `catalogue.main.${sqlName(`mart_${mart}`)}`;
+  const create = (mart: string, file: string, comment: string): string[] => [
+    `create view ${viewOf(mart)} as select * from read_parquet(${movedSql(ledger.dataDir)} || ${sqlText(`/${file}`)})`,
+    `comment on view ${viewOf(mart)} is ${sqlText(comment)}`,
+  ];
+  const formerly = [...(await formerMarts())].flatMap(([former, name]) => {
+    const mart = marts.find((candidate) => candidate.mart === name);
+    return mart === undefined ? [] : create(former, mart.file, `${FORMER_MART}mart_${name}`);
   });
+  return [...marts.flatMap(({ mart, file, comment }) => create(mart, file, comment)), ...formerly];
 }

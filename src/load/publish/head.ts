@@ -11,6 +11,7 @@ import { commitFile, syncPath } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
+import { formerMarts } from '../../query/definitions.ts';
 import { COVERAGE_SQL } from '../ledger/coverage.ts';
 import { asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -127,7 +128,13 @@ async function syncMarts(ledger: Ledger): Promise<void> {
     mart: asText,
     file: asText,
   });
-  const expected = new Map(marts.map(({ mart, file }) => [join(root, `${mart}.parquet`), join(dataDir, file)]));
+  const former = await formerMarts();
+  const expected = new Map(
+    marts.flatMap(({ mart, file }) => {
+      const names = [mart, ...[...former.keys()].filter((name) => former.get(name) === mart)];
+      return names.map((name) => [join(root, `${name}.parquet`), join(dataDir, file)] as const);
+    }),
+  );
   let changed = false;
   const link = unfinishedPath(dataDir, HEAD_MARTS_FOLDER);
   for (const [name, file] of expected) {

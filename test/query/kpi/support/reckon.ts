@@ -113,7 +113,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const installs = found.filter(({ isInstall }) => isInstall).length;
       return [installs, found.length - installs];
     }),
-  installs_per_day: (tenant, options) => {
+  installs: (tenant, options) => {
     const installs = chosen(tenant.registrations, tenant, options).filter(({ isInstall }) => isInstall);
     return rowsByPeriod(tenant, options, (isIn) => {
       const found = installs.filter(({ at }) => isIn(at));
@@ -301,7 +301,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       return sorted(counts).map(([type, count]) => [type, count]);
     }, { table: 'logs' }); // prettier-ignore
   },
-  log_errors_per_day: (tenant, options) => {
+  log_errors: (tenant, options) => {
     const logs = tenant.world.rows.happenings.filter((row) => row.tenant === tenant.tenant && row.table === 'logs');
     return rowsByPeriod(tenant, options, (isIn) => {
       const found = logs.filter(({ time }) => isIn(Date.parse(time)));

@@ -1,5 +1,6 @@
--- title: Installs per day
--- description: Installations of passes per day and platform, and how many were the first of their pass there.
+-- title: Installs
+-- formerly: installs_per_day
+-- description: Installations of passes by period and platform, and how many were the first of their pass there.
 -- formula: first_installs = installs that are the first of their pass on that platform
 -- grain: one row per tenant, period and platform that has one
 -- parameter: from:date=null First day, inclusive

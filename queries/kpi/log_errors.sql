@@ -1,5 +1,6 @@
--- title: Log errors per day
--- description: Log entries per day and how many of them are errors, by type or by severity.
+-- title: Log errors
+-- formerly: log_errors_per_day
+-- description: Log entries by period, and how many of them are errors, by type or by severity.
 -- formula: error_share = errors / entries
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
