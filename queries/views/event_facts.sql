@@ -28,6 +28,8 @@ select
   tags,
   store_id,
   redirect_id,
+  customer_id,
+  campaign,
   status_code
 from (
   select
@@ -45,6 +47,8 @@ from (
     tags,
     store_id,
     redirect_id,
+    customer_id,
+    campaign,
     status_code
   from events
 ) as spelled

@@ -85,6 +85,18 @@ export const DEFAULT_PROMOTED = {
       comment: 'Short link or QR code that was followed',
     },
     {
+      name: 'customer_id',
+      type: 'text',
+      paths: ['customerId', 'identifiers.customerId', 'customer.id', 'customer_id', 'identifiers.customer_id'],
+      comment: 'The customer that it is about, or the owner of its pass',
+    },
+    {
+      name: 'campaign',
+      type: 'text',
+      paths: ['campaign', 'campaignId', 'campaign.id', 'campaign_id', 'campaign.name'],
+      comment: 'Campaign of a notification',
+    },
+    {
       name: 'status_code',
       type: 'integer',
       paths: ['statusCode', 'response.statusCode', 'status_code'],
