@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: pass_type:text=null Only passes of this type
 -- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: passes, units, series
@@ -20,13 +21,13 @@
 with
 active as materialized (
   select *
-  from activity($tenant, $zone, $grain, $from, $to, $pass_type, $platform)
+  from activity($tenant, $zone, $grain, $from, $to, $pass_type, $platform, $week_start)
 ),
 
 last_snapshots as (
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     series,
     coalesce(platform, '') as platform,
     arg_max(units, timestamp) as units,
@@ -35,7 +36,7 @@ last_snapshots as (
   where units is not null
     and ($pass_type is null or pass_type = $pass_type)
     and ($platform is null or platform = $platform)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, null, $to)
   group by all
 ),
 
@@ -58,7 +59,7 @@ latest as (
     snapshots.units,
     -- Of a period that the range cuts, only the part inside the range counts.
     snapshots.period = spine.period
-    and snapshots.last_at >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz) as is_in_period,
+    and is_in_days(snapshots.last_at, $zone, $from, null) as is_in_period,
     snapshots.last_at >= spine.starts_at - interval '720 hours' as is_known
   from spine
   asof inner join last_snapshots as snapshots

@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: pass_type:text=null Only passes of this type
 -- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- parameter: by:medium|origin|tag=medium What a source is
@@ -20,7 +21,7 @@ with
 sourced as (
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     case $by
       when 'medium' then [coalesce(medium, '(none)')]
       when 'origin' then [coalesce(origin_host, '(none)')]
@@ -32,8 +33,7 @@ sourced as (
     and is_first
     and ($pass_type is null or pass_type = $pass_type)
     and ($platform is null or platform = $platform)
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
 ),
 
 totals as (
@@ -73,7 +73,7 @@ select
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
+from history('events', $tenant, $zone, $grain, $from, $to, [0], $week_start) as periods
 inner join totals
   on totals.tenant_id = periods.tenant_id
   and totals.period = periods.period

@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: pass_type:text=null Only passes of this type
 -- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: units (passes on a platform)
@@ -19,7 +20,7 @@ with
 counted as (
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     count(*) filter (where kind = 'installed') as first_installs,
     count(*) filter (where kind = 'uninstalled') as first_uninstalls
   from registrations
@@ -27,8 +28,7 @@ counted as (
     and is_first
     and ($pass_type is null or pass_type = $pass_type)
     and ($platform is null or platform = $platform)
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
   group by tenant_id, period
 )
 
@@ -43,7 +43,7 @@ select
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
+from history('events', $tenant, $zone, $grain, $from, $to, [0], $week_start) as periods
 left join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

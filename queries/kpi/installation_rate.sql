@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: pass_type:text=null Only passes of this type
 -- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: passes, share
@@ -20,14 +21,13 @@ created as (
   select
     tenant_id,
     pass_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     min(timestamp) as created_at
   from pass_events
   where tenant_id = coalesce($tenant, tenant_id)
     and kind = 'created'
     and ($pass_type is null or pass_type = $pass_type)
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
   group by tenant_id, pass_id, period
 ),
 
@@ -70,7 +70,7 @@ spine as (
     periods.*,
     -- Hours after the period that are not over yet are no gap.
     greatest(periods.ends_at, known.known_to) as known_until
-  from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+  from periods('events', $tenant, $zone, $grain, $from, $to, $week_start) as periods
   inner join known
     on known.tenant_id = periods.tenant_id
 ),

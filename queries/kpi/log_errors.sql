@@ -7,7 +7,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- unit: log entries, share
 -- mart: day of logs
 -- caveat: An entry is an error when its type holds the word error, critical or fatal, or its severity or level is one of them.
@@ -18,7 +19,7 @@ with
 counted as (
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     count(*) filter (
       where regexp_matches(lower(event_type), '(^|[^a-z])(error|critical|fatal)([^a-z]|$)')
         or lower(severity) in ('error', 'critical', 'fatal')
@@ -26,8 +27,7 @@ counted as (
     count(*) as entries
   from logs
   where tenant_id = coalesce($tenant, tenant_id)
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
   group by tenant_id, period
 )
 
@@ -43,7 +43,7 @@ select
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from periods('logs', $tenant, $zone, $grain, $from, $to) as periods
+from periods('logs', $tenant, $zone, $grain, $from, $to, $week_start) as periods
 left join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- unit: hours, share
 -- mart: past of metrics
 -- caveat: Missing hours are reported and never interpolated.
@@ -36,7 +37,7 @@ expected as (
   select
     types.tenant_id,
     types.metric_type,
-    date_trunc($grain, coverage.hour at time zone $zone) as period,
+    period_of(coverage.hour, $zone, $grain, $week_start) as period,
     snapshots.hour is not null as is_present
   from types
   inner join coverage
@@ -44,8 +45,7 @@ expected as (
     and coverage.table_name = 'metrics'
     and coverage.state = 'verified'
     and coverage.hour >= types.first_hour
-    and coverage.hour >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and coverage.hour < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(coverage.hour, $zone, $from, $to)
   left join snapshots
     on snapshots.tenant_id = types.tenant_id
     and snapshots.metric_type = types.metric_type
@@ -76,7 +76,7 @@ select
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from history('metrics', $tenant, $zone, $grain, $from, $to, [0]) as periods
+from history('metrics', $tenant, $zone, $grain, $from, $to, [0], $week_start) as periods
 inner join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

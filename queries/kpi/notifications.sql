@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- unit: events, passes
 -- mart: day of events
 -- caveat: Only the sending is known: wallets report no delivery, opening or click.
@@ -16,14 +17,13 @@ with
 counted as (
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     count(*) as notifications,
     count(distinct pass_id) as notified_passes
   from event_facts
   where tenant_id = coalesce($tenant, tenant_id)
     and kind = 'notified'
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
   group by tenant_id, period
 )
 
@@ -38,7 +38,7 @@ select
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+from periods('events', $tenant, $zone, $grain, $from, $to, $week_start) as periods
 left join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

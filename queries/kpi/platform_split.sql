@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: pass_type:text=null Only passes of this type
 -- unit: units (passes on a platform), share
 -- mart: past of events
@@ -19,12 +20,12 @@ totals as (
   select
     tenant_id,
     platform,
-    date_trunc($grain, changed_at at time zone $zone) as period,
+    period_of(changed_at, $zone, $grain, $week_start) as period,
     sum(unit_delta) as delta
   from pass_states
   where tenant_id = coalesce($tenant, tenant_id)
     and ($pass_type is null or pass_type = $pass_type)
-    and changed_at < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(changed_at, $zone, null, $to)
   group by tenant_id, platform, period
 ),
 
@@ -46,7 +47,7 @@ spine as (
   select
     periods.*,
     platforms.platform
-  from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
+  from history('events', $tenant, $zone, $grain, $from, $to, [0], $week_start) as periods
   inner join platforms
     on platforms.tenant_id = periods.tenant_id
 ),

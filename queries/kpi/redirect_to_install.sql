@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: by:store|redirect=store What a place is: the store, or the QR code or link
 -- unit: events, ratio
 -- mart: past of events
@@ -19,27 +20,25 @@ with
 happened as (
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     coalesce(case when $by = 'store' then store_id else redirect_id end, '(none)') as place,
     1 as redirects,
     0 as installs
   from event_facts
   where tenant_id = coalesce($tenant, tenant_id)
     and kind = 'redirected'
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
   union all
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     coalesce(case when $by = 'store' then coalesce(store_id, pass_store_id) else redirect_id end, '(none)') as place,
     0 as redirects,
     1 as installs
   from registrations
   where tenant_id = coalesce($tenant, tenant_id)
     and kind = 'installed'
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
 ),
 
 counted as (
@@ -66,7 +65,7 @@ select
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
+from history('events', $tenant, $zone, $grain, $from, $to, [0], $week_start) as periods
 inner join counted
   on counted.tenant_id = periods.tenant_id
   and counted.period = periods.period

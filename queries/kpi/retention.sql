@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: pass_type:text=null Only passes of this type
 -- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: passes, share
@@ -27,5 +28,5 @@ select
   activity.open_share,
   activity.coverage,
   activity.loaded_at
-from activity($tenant, $zone, $grain, $from, $to, $pass_type, $platform) as activity
+from activity($tenant, $zone, $grain, $from, $to, $pass_type, $platform, $week_start) as activity
 order by activity.tenant_id, activity.period

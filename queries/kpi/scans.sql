@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: pass_type:text=null Only passes of this type
 -- unit: events, passes, ratio
 -- mart: past of events
@@ -18,15 +19,14 @@ with
 counted as (
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     count(*) as scans,
     count(distinct pass_id) as scanning_passes
   from pass_events
   where tenant_id = coalesce($tenant, tenant_id)
     and kind = 'scanned'
     and ($pass_type is null or pass_type = $pass_type)
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
   group by tenant_id, period
 )
 
@@ -43,7 +43,7 @@ select
   activity.open_share,
   activity.coverage,
   activity.loaded_at
-from activity($tenant, $zone, $grain, $from, $to, $pass_type, null) as activity
+from activity($tenant, $zone, $grain, $from, $to, $pass_type, null, $week_start) as activity
 left join counted
   on counted.tenant_id = activity.tenant_id
   and counted.period = activity.period

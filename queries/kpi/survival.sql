@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: pass_type:text=null Only passes of this type
 -- parameter: platform:text=null Only this platform (apple, google or (unknown))
 -- unit: passes, share
@@ -45,14 +46,13 @@ lives as (
 cohorts as (
   select
     tenant_id,
-    date_trunc($grain, installed_at at time zone $zone) as period,
+    period_of(installed_at, $zone, $grain, $week_start) as period,
     count(*) as cohort,
     count(*) filter (where alive_d7) as alive_d7,
     count(*) filter (where alive_d30) as alive_d30,
     count(*) filter (where alive_d90) as alive_d90
   from lives
-  where installed_at >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and installed_at < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  where is_in_days(installed_at, $zone, $from, $to)
   group by tenant_id, period
 ),
 
@@ -68,7 +68,7 @@ known as (
 judged as (
   select
     history.*
-  from history('events', $tenant, $zone, $grain, $from, $to, [0, 7, 30, 90]) as history
+  from history('events', $tenant, $zone, $grain, $from, $to, [0, 7, 30, 90], $week_start) as history
   inner join known
     on known.tenant_id = history.tenant_id
   where history.age_days = 0

@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- unit: events, ratio
 -- mart: day of events
 -- caveat: A ratio of counts: no key is shared between a view and an installation, so it is not the share of visitors who installed, and it can exceed 1.
@@ -16,26 +17,24 @@ with
 page_views as (
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     count(*) as page_views
   from event_facts
   where tenant_id = coalesce($tenant, tenant_id)
     and kind = 'viewed'
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
   group by tenant_id, period
 ),
 
 installs as (
   select
     tenant_id,
-    date_trunc($grain, timestamp at time zone $zone) as period,
+    period_of(timestamp, $zone, $grain, $week_start) as period,
     count(*) as installs
   from registrations
   where tenant_id = coalesce($tenant, tenant_id)
     and kind = 'installed'
-    and timestamp >= coalesce($from::timestamp at time zone $zone, '-infinity'::timestamptz)
-    and timestamp < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+    and is_in_days(timestamp, $zone, $from, $to)
   group by tenant_id, period
 )
 
@@ -51,7 +50,7 @@ select
   periods.open_share,
   periods.coverage,
   periods.loaded_at
-from periods('events', $tenant, $zone, $grain, $from, $to) as periods
+from periods('events', $tenant, $zone, $grain, $from, $to, $week_start) as periods
 left join page_views
   on page_views.tenant_id = periods.tenant_id
   and page_views.period = periods.period

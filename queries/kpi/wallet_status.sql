@@ -6,7 +6,8 @@
 -- parameter: to:date=null Last day, exclusive
 -- parameter: tenant:text=null Only this tenant
 -- parameter: zone:zone=UTC Time zone in which periods begin
--- parameter: grain:hour|day|week|month=day Length of a period; weeks begin on Monday
+-- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
+-- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: pass_type:text=null Only passes of this type
 -- unit: passes, share
 -- mart: past of events
@@ -45,10 +46,10 @@ totals as (
   select
     tenant_id,
     wallet_status,
-    date_trunc($grain, moved_at at time zone $zone) as period,
+    period_of(moved_at, $zone, $grain, $week_start) as period,
     sum(delta) as delta
   from moves
-  where moved_at < coalesce($to::timestamp at time zone $zone, 'infinity'::timestamptz)
+  where is_in_days(moved_at, $zone, null, $to)
   group by tenant_id, wallet_status, period
 ),
 
@@ -65,7 +66,7 @@ spine as (
   select
     periods.*,
     unnest(['none', 'apple', 'google', 'both', 'unknown']) as wallet_status
-  from history('events', $tenant, $zone, $grain, $from, $to, [0]) as periods
+  from history('events', $tenant, $zone, $grain, $from, $to, [0], $week_start) as periods
 ),
 
 counted as (

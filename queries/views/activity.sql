@@ -1,15 +1,15 @@
 -- title: Activity of passes by period
 -- description: What changed in each period, and what was active at its end, for the selected passes.
 -- grain: one row per tenant and period
--- arguments: of_tenant, in_zone, by_grain, from_day, to_day, of_type, of_platform
+-- arguments: of_tenant, in_zone, by_grain, from_day, to_day, of_type, of_platform, week_start := 'monday'
 -- caveat: The coverage of a period is that of all hours up to its end.
 -- caveat: If of_platform is given, each pass counts as its unit on that platform.
 with
 changes as (
   select
     tenant_id,
-    date_trunc(by_grain, changed_at at time zone in_zone) as period,
-    coalesce(changed_at >= from_day::timestamp at time zone in_zone, true) as is_asked,
+    period_of(changed_at, in_zone, by_grain, week_start) as period,
+    is_in_days(changed_at, in_zone, from_day, null) as is_asked,
     pass_id,
     platform,
     change,
@@ -20,7 +20,7 @@ changes as (
   where (of_tenant is null or tenant_id = of_tenant)
     and (of_type is null or pass_type = of_type)
     and (of_platform is null or platform = of_platform)
-    and coalesce(changed_at < to_day::timestamp at time zone in_zone, true)
+    and is_in_days(changed_at, in_zone, null, to_day)
 ),
 
 totals as (
@@ -72,7 +72,7 @@ select
   coalesce(running.active_google, 0)::bigint as active_google,
   coalesce(running.active_passes, 0)::bigint as active_passes,
   coalesce(running.ever_installed, 0)::bigint as ever_installed
-from history('events', of_tenant, in_zone, by_grain, from_day, to_day, [0]) as periods
+from history('events', of_tenant, in_zone, by_grain, from_day, to_day, [0], week_start) as periods
 asof left join running
   on running.tenant_id = periods.tenant_id
   and running.period <= periods.period

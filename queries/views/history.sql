@@ -1,7 +1,7 @@
 -- title: Periods with the coverage of their past
 -- description: The periods of a table, each with the coverage of all hours from the first known one to the end of the period, or to a number of days after it.
 -- grain: one row per tenant, period and age
--- arguments: of_table, of_tenant, in_zone, by_grain, from_day, to_day, at_ages
+-- arguments: of_table, of_tenant, in_zone, by_grain, from_day, to_day, at_ages, week_start := 'monday'
 -- caveat: at_ages lists days after the end of the period; [0] is the end itself.
 -- caveat: If the first load was a backfill, nothing is known about the rows before it, so every period is unverified until the first run.
 -- caveat: A figure that depends on the past is wrong if any earlier hour is missing, so one missing hour makes every later period unverified.
@@ -14,7 +14,7 @@ spine as (
     select
       periods.*,
       unnest(at_ages) as age_days
-    from periods(of_table, of_tenant, in_zone, by_grain, from_day, to_day) as periods
+    from periods(of_table, of_tenant, in_zone, by_grain, from_day, to_day, week_start) as periods
   ) as aged
 ),
 

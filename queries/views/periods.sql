@@ -1,7 +1,7 @@
 -- title: Periods and their coverage
--- description: The hours, days, weeks or months that the lake covers, in a time zone, each with its coverage.
+-- description: The hours, days, weeks, months, quarters or years that the lake covers, in a time zone, each with its coverage.
 -- grain: one row per tenant and period
--- arguments: of_table, of_tenant, in_zone, by_grain, from_day, to_day
+-- arguments: of_table, of_tenant, in_zone, by_grain, from_day, to_day, week_start := 'monday'
 -- caveat: period is local time: in the night when clocks go back, two hours have the same name and form one period of grain hour.
 -- caveat: is_cut is true if the range contains only a part of the period.
 -- caveat: If the zone's offset is not a whole number of hours, an hour of coverage belongs to the period in which it begins.
@@ -21,15 +21,15 @@ bounds as (
     last_hour,
     -- Both pass over null: no bound.
     greatest(
-      case when by_grain = 'hour' then first_hour else date_trunc(by_grain, first_hour at time zone in_zone) at time zone in_zone end,
-      from_day::timestamp at time zone in_zone
+      case when by_grain = 'hour' then first_hour else day_start(period_of(first_hour, in_zone, by_grain, week_start), in_zone) end,
+      day_start(from_day, in_zone)
     ) as lower_at,
     least(
       case
         when by_grain = 'hour' then last_hour + interval '1 hour'
-        else (date_trunc(by_grain, last_hour at time zone in_zone) + ('1 ' || by_grain)::interval) at time zone in_zone
+        else day_start(period_of(last_hour, in_zone, by_grain, week_start) + ('1 ' || by_grain)::interval, in_zone)
       end,
-      to_day::timestamp at time zone in_zone
+      day_start(to_day, in_zone)
     ) as upper_at
   from known
 ),
@@ -59,15 +59,14 @@ hours as (
     on coverage.tenant_id = bounds.tenant_id
     and coverage.table_name = of_table
     and coverage.hour < bounds.first_hour
-    and coverage.hour >= coalesce(from_day::timestamp at time zone in_zone, '-infinity'::timestamptz)
-    and coverage.hour < coalesce(to_day::timestamp at time zone in_zone, 'infinity'::timestamptz)
+    and is_in_days(coverage.hour, in_zone, from_day, to_day)
 ),
 
 states as (
   select
     hours.tenant_id,
     hours.hour,
-    date_trunc(by_grain, hours.hour at time zone in_zone) as period,
+    period_of(hours.hour, in_zone, by_grain, week_start) as period,
     case
       when coverage.state = 'unchecked' then 'partial'
       when coverage.state is not null then coverage.state

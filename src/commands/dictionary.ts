@@ -30,7 +30,7 @@ with holders as (
   where not internal and schema_name = 'main' and database_name = current_database()
   union all
   select function_name || '(' || array_to_string(parameters, ', ') || ')', 'macro', comment from duckdb_functions()
-  where not internal and function_type = 'table_macro' and schema_name = 'main' and database_name = current_database()
+  where not internal and function_type in ('macro', 'table_macro') and schema_name = 'main' and database_name = current_database()
 ),
 members as (
   select table_name as name, column_index, column_name, data_type, comment from duckdb_columns()

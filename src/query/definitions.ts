@@ -1,7 +1,8 @@
 /**
  * What reports share, and what the pipeline derives from files of `queries/`.
  *
- * A shared definition is a file `queries/views/<name>.sql` with one select. It is a view, or with `-- arguments: a, b` a macro.
+ * A shared definition is a file `queries/views/<name>.sql` with one select. It is a view, or with `-- arguments: a, b` a macro. With
+ * `-- returns: <type>` the file has an expression and not a select, and the macro gives one value.
  * The published catalogue contains them for every tool that opens it; the reader creates those that a catalogue lacks.
  */
 import { createHash } from 'node:crypto';
@@ -15,6 +16,8 @@ import type { Severity, SqlFile } from './sql-file.ts';
 
 export interface Definition {
   readonly name: string;
+  /** What `create`, `drop` and `comment on` call it. */
+  readonly kind: 'view' | 'macro' | 'macro table';
   /** The arguments of a macro; undefined for a view. */
   readonly arguments: string | undefined;
   /** Title, description and grain from its header, in one text. */
@@ -43,9 +46,11 @@ export async function sharedDefinitions(): Promise<readonly Definition[]> {
 
 function definitionOf(file: SqlFile, names: readonly string[]): Definition {
   const { name, statement, entry, entries } = file;
+  const [parameters] = entries('arguments');
   return {
     name,
-    arguments: entries('arguments')[0],
+    kind: parameters === undefined ? 'view' : entries('returns').length > 0 ? 'macro' : 'macro table',
+    arguments: parameters,
     comment: `${entry('title')}: ${entry('description')} Grain: ${entry('grain')}.`,
     select: statement,
     uses: names.filter((other) => other !== name && readsFrom(statement, other)),
@@ -133,9 +138,9 @@ export async function lakeChecks(): Promise<readonly Check[]> {
   return files.map((file) => ({ name: file.name, severity: severityOf(file) ?? 'error', sql: withValues(file, {}) }));
 }
 
-/** True if a select of `queries/` reads a view or macro. The name by itself may also be a column or part of a text. */
+/** True if a statement of `queries/` reads a view or calls a macro. The name by itself may also be a column or part of a text. */
 export function readsFrom(sql: string, name: string): boolean {
-  return new RegExp(`\\b(?:from|join)\\s+"?${name}\\b`, 'i').test(sql);
+  return new RegExp(`\\b(?:from|join)\\s+"?${name}\\b|\\b${name}\\(`, 'i').test(sql);
 }
 
 /** The definitions that a statement reads, directly or through others, each after those that it uses. */
@@ -152,8 +157,8 @@ export function definitionsDigest(definitions: readonly Definition[]): string {
 
 /** The statement that creates a definition; `create` is for example `create or replace temp`. */
 export function createSql(definition: Definition, create: string): string {
+  const { kind, arguments: parameters = '', select } = definition;
   const name = sqlName(definition.name);
-  return definition.arguments === undefined
-    ? `${create} view ${name} as\n${definition.select}`
-    : `${create} macro ${name}(${definition.arguments}) as table\n${definition.select}`;
+  if (kind === 'view') return `${create} view ${name} as\n${select}`;
+  return `${create} macro ${name}(${parameters}) as ${kind === 'macro' ? `(${select}\n)` : `table\n${select}`}`;
 }

@@ -13,6 +13,7 @@
  *     -- chart: line x=day y=installs series=device         (line, bar or area; several columns as y=a,b)
  *     -- mart: past of events                               (its days are kept as a mart: definitions.ts)
  *     -- arguments: a, b                                    (of a macro; without them the file is a view)
+ *     -- returns: boolean                                   (of a macro that gives a value and no rows)
  *     -- severity: error                                    (of a check: error or warning)
  *
  * A parameter is written as `$from` in the statement, which casts it from text; null means "no bound".

@@ -210,12 +210,7 @@ async function createViews(
 function dropSql(definitions: readonly Definition[], rows: number): string {
   const kind = rows > MOST_COPIED ? 'view' : 'table';
   return [
-    ...definitions
-      .toReversed()
-      .map(
-        ({ name, arguments: parameters }) =>
-          `drop ${parameters === undefined ? 'view' : 'macro table'} if exists temp.${name}`,
-      ),
+    ...definitions.toReversed().map(({ name, kind: made }) => `drop ${made} if exists temp.${name}`),
     ...TABLE_NAMES.map((name) => `drop ${kind} if exists temp.${TABLES[name].lakeName}`),
     'drop view if exists temp.snapshot',
     'drop table if exists temp.coverage',

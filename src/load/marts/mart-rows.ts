@@ -72,13 +72,13 @@ export async function overRows<T>(
   }
 }
 
-function isCopied({ arguments: parameters, uses }: Definition): boolean {
-  return parameters === undefined && uses.length > 0;
+function isCopied({ kind, uses }: Definition): boolean {
+  return kind === 'view' && uses.length > 0;
 }
 
 function dropSql(definitions: readonly Definition[]): string {
   const made = definitions.map((definition) => {
-    const kind = definition.arguments !== undefined ? 'macro table' : isCopied(definition) ? 'table' : 'view';
+    const kind = isCopied(definition) ? 'table' : definition.kind;
     return `drop ${kind} if exists temp.${definition.name}`;
   });
   const tables = Object.values(TABLES).map(({ lakeName }) => `drop view if exists temp.${lakeName}`);

@@ -166,13 +166,10 @@ async function tenantSchemas(ledger: Ledger): Promise<readonly TenantSchema[]> {
 
 /** The small tables, without rows, and the shared views and macros in `main`. */
 function sharedLayer(ledger: Ledger, definitions: readonly Definition[]): Layer {
-  const statements = definitions.flatMap((definition) => {
-    const kind = definition.arguments === undefined ? 'view' : 'macro table';
-    return [
-      createSql(definition, 'create'),
-      `comment on ${kind} ${sqlName(definition.name)} is ${sqlText(definition.comment)}`,
-    ];
-  });
+  const statements = definitions.flatMap((definition) => [
+    createSql(definition, 'create'),
+    `comment on ${definition.kind} ${sqlName(definition.name)} is ${sqlText(definition.comment)}`,
+  ]);
   return [[...emptyTables(), 'use catalogue.main', ...emptyViews(ledger), ...statements].join(';\n')];
 }
 

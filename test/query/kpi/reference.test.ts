@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { listChecks, listReports, type Report } from '../../../src/query/report.ts';
 
 const LINE = '<!-- Below this line: generated';
-const COMMON = ['from', 'to', 'tenant', 'zone', 'grain', 'pass_type', 'platform'];
+const COMMON = ['from', 'to', 'tenant', 'zone', 'grain', 'week_start', 'pass_type', 'platform'];
 
 function parameterText({ kind, fallback, description }: Report['parameters'][number]): string {
   return `${description} (${kind.replaceAll('|', ', ')}; default ${fallback ?? 'none'})`;
