@@ -90,9 +90,7 @@ describe('a day that begins while clocks change', () => {
       { given: moments },
     );
     // Node and the engine may have different editions of the zone data, which the states of the world change every year.
-    const known = changes.filter(
-      ({ zone, at }, index) => String(clocks[index]?.['wall']) === String(clockOf(zone)(at)),
-    );
+    const known = changes.filter(({ zone, at }, index) => Number(clocks[index]?.['wall']) === clockOf(zone)(at));
     const zones = new Set(known.map(({ zone }) => zone));
     expect([...zones]).toEqual(expect.arrayContaining(['Atlantic/Azores', 'America/Havana', 'Africa/Cairo', 'Asia/Beirut', 'America/Santiago'])); // prettier-ignore
     const expected = known.flatMap(({ zone, days, at }) => {
