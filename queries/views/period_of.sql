@@ -4,9 +4,4 @@
 -- arguments: instant, in_zone, by_grain, week_start := 'monday'
 -- returns: timestamp
 -- caveat: week_start is the first day of a week: monday, tuesday and so on.
-date_trunc(
-  by_grain,
-  (instant at time zone in_zone)
-  + to_days(case when by_grain = 'week' then coalesce(list_position(['sunday', 'saturday', 'friday', 'thursday', 'wednesday', 'tuesday'], week_start), 0) else 0 end)
-)
-- to_days(case when by_grain = 'week' then coalesce(list_position(['sunday', 'saturday', 'friday', 'thursday', 'wednesday', 'tuesday'], week_start), 0) else 0 end)
+date_trunc(by_grain, (instant at time zone in_zone) + week_shift(by_grain, week_start)) - week_shift(by_grain, week_start)
