@@ -98,7 +98,7 @@ Examples:
   $ insights-etl demo                          try everything without an account
   $ insights-etl init                          answer a few questions and get a configuration file
   $ insights-etl doctor && insights-etl run    check the setup, then load for the first time
-  $ insights-etl query installs        run a report
+  $ insights-etl query installs                run a report
 
 Exit codes:
 ${exitCodeLines()
