@@ -93,7 +93,8 @@ export const DEFAULT_PROMOTED = {
     {
       name: 'campaign',
       type: 'text',
-      paths: ['campaign', 'campaignId', 'campaign.id', 'campaign_id', 'campaign.name'],
+      // Those inside an object first, because `campaign` would be the whole object.
+      paths: ['campaign.id', 'campaign.name', 'campaign', 'campaignId', 'campaign_id'],
       comment: 'Campaign of a notification',
     },
     {

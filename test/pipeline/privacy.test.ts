@@ -146,6 +146,10 @@ describe('configured drop, hash and mask rules', () => {
     );
     const [customerId = '', passId = ''] = HASHED;
     expect(joined).toEqual([{ pass_id: hmac(passId), email: 'j***@mail.example', customer: hmac(customerId) }]);
+    expect(await world.sql(`select passes from customers where customer_id = '${hmac(customerId)}'`)).toEqual([
+      { passes: expect.anything() },
+    ]);
+    expect(await world.sql(`from customers where customer_id not like 'hmac:%'`)).toEqual([]);
     const [clear] = await world.sql(
       `select count(*)::int as n, count(*) filter (pass_id not like 'hmac:%')::int as clear from events where pass_id is not null`,
     );
