@@ -5,9 +5,10 @@
  * a pass of an earlier cycle. Which one is given by a permutation inside blocks of cycles, shifted by whole blocks, so
  * that every step of a pass's life happens at most once and always after the previous step, without state or sorting:
  *   fast blocks (about an hour): created, +1 installed, +2 scanned, +3 updated
- *   slow blocks (about a day):   created, +1 installed, +2 removed, +3 installed again or on a second device, +4 scanned
+ *   slow blocks (about a day):   created, +1 installed, +2 removed, +3 installed again or on a second device, +4 scanned,
+ *                                +4 notified, +5 scanned again, +6 removed, +8 installed again
  * The hash of a pass decides whether it is ever installed, removed, and so on. A role without a suitable pass becomes a
- * page view or an API request.
+ * page view or an API request. The passes of a cycle belong to one customer.
  */
 import type { HourOfRows } from './synthetic-hours.ts';
 
@@ -24,6 +25,8 @@ export interface Stretch {
 }
 
 const SLOTS = 20;
+/** SQL of the number of the customer to whom the passes of a cycle belong. */
+const CUSTOMER = '(10000 + q0)';
 
 /** A select of the Events columns in the order of their timestamps. */
 export function eventsSql(stretch: Stretch): string {
@@ -49,7 +52,10 @@ from (
       when slot = 13 and installed then 'Pass:Scanned'
       when slot = 14 and installed and (not removed or again) then 'Pass:Scanned'
       when slot = 15 and alive then 'Pass:Updated'
-      when slot = 16 and installed and (not removed or again) then 'Notification:Sent'
+      when slot = 16 and notified then 'Notification:Sent'
+      when slot = 18 and notified and answers then 'Pass:Scanned'
+      when slot = 8 and notified and leaves then 'Pass:Uninstalled'
+      when slot = 7 and notified and leaves and returns then 'Pass:Installed'
       when slot = 17 then 'Customer:Upserted'
       when slot = 2 then 'Redirect:Redirected'
       when slot in (3, 4, 5, 9, 12, 16, 19) then 'PageView'
@@ -62,7 +68,13 @@ from (
       hp // 10000 % 100 < 45 and pass % 2 = chosen as removed,
       hp // 1000000 % 100 < 30 as again,
       hp // 100000000 % 100 < 12 as second,
-      hp // 10000000000 % 100000 as h2
+      hp // 10000000000 % 100000 as h2,
+      (hash(pass, ${seed + 7}) >> 1)::bigint as r,
+      installed and (not removed or again) as notified,
+      -- Later campaigns do better.
+      r // 100 % 100 < 30 + i * 4 // ${Math.max(1, total)} * 8 as answers,
+      r % 90 < 12 and (removed or not second) as leaves,
+      r // 10000 % 100 < 40 as returns
     from (
       select *, (hash(pass, ${seed + 4}) >> 1)::bigint as hp
       from (
@@ -78,7 +90,7 @@ from (
               select *, i // ${SLOTS} as q, ${slot('i')} as slot,
                 case when ${slot('i')} in (9, 13, 15) then ${fast} else ${slow} end as block,
                 case ${slot('i')} when 9 then 1 when 10 then 1 when 11 then 3 when 12 then 2 when 13 then 2 when 14 then 4
-                  when 15 then 3 when 16 then 4 else 0 end as shift
+                  when 15 then 3 when 16 then 4 when 18 then 5 when 8 then 6 when 7 then 8 else 0 end as shift
               from (${indexedRows(stretch)})
             )
           )
@@ -97,7 +109,7 @@ export function indexedRows({ hours, seed, mess }: Stretch): string {
   const values = hours.map(({ start, span, first, rows, hot }) => `(${start}, ${span}, ${first}, ${rows}, ${hot})`);
   // Copies replace only page views and the like: replacing an installation would leave a removal without one.
   const copy = mess
-    ? `case when k > 0 and hash(first + k, ${seed + 1}) % 400 = 0 and ${slot('(first + k)')} in (2, 3, 4, 5, 6, 7, 8, 17, 18, 19) then 1 else 0 end`
+    ? `case when k > 0 and hash(first + k, ${seed + 1}) % 400 = 0 and ${slot('(first + k)')} in (2, 3, 4, 5, 6, 17, 19) then 1 else 0 end`
     : '0';
   const tie = mess ? `case when pos > 0 and h % 40 = 0 then 1 else 0 end` : '0';
   // All rows of a second or millisecond are rounded down together, so that a row never comes before its cause.
@@ -147,7 +159,10 @@ function properties(total: number): string {
   const passType = pick(['loyalty', 'loyalty', 'loyalty', 'gift-card', 'event-ticket', 'coupon'], 'h2');
   const passKind = pick(['customerCard', 'customerCard', 'customerCard', 'giftCard', 'eventTicket', 'offer'], 'h2');
   const pass = `'{"passId":"P', pass_id, '","passType":"', ${passType}, '"'`;
-  const customer = `',"identifiers":{"customerId":"C-', h2, '"}'`;
+  const customer = `',"identifiers":{"customerId":"C-', ${CUSTOMER}, '"}'`;
+  // A quarter of the rows each, and the next one begins before the last one ends.
+  const campaign = (next: string): string =>
+    pick(['spring', 'summer', 'rentrée', 'noël'], `i * 4 // ${Math.max(1, total)} + ${next}`);
   const device = `case when apple = (slot <> 11 or removed) then 'apple' else 'google' end`;
   const counts = `case when kind = 'Pass:Uninstalled' then '0,"totalRegistrationCount":1' when slot = 11 and not removed then '2,"totalRegistrationCount":2' else '1,"totalRegistrationCount":1' end`;
   const agent = pick(
@@ -162,7 +177,7 @@ function properties(total: number): string {
     `',"registrationSource":{"tags":["'`,
     pick(['newsletter', 'instagram', 'in-store', 'sms'], 'h // 13'),
     `'","'`,
-    pick(['spring', 'summer', 'rentrée', 'noël'], `i * 4 // ${Math.max(1, total)} + h // 17 % 2`),
+    campaign('h // 17 % 2'),
     `'"],"medium":"'`,
     pick(['email', 'social', 'qr', 'sms'], 'h // 13'),
     `'","origin":"https://brand.example/'`,
@@ -184,8 +199,8 @@ function properties(total: number): string {
     when 'Pass:Installed' then concat(${pass}, ',"device":"', ${device}, '"', ${customer}, ',"registrationInformation":{"activeRegistrationCount":', ${counts}, '}', ${source})
     when 'Pass:Uninstalled' then concat(${pass}, ',"device":"', ${device}, '"', ${customer}, ',"registrationInformation":{"activeRegistrationCount":', ${counts}, '}')
     when 'Pass:Scanned' then concat(${pass}, ',"type":"', ${pick(['qrcode', 'qrcode', 'pdf417', 'nfc'], 'h')}, '","storeId":"', store, '"')
-    when 'Notification:Sent' then concat(${pass}, ',"campaign":"', ${pick(['spring', 'summer', 'rentrée', 'noël'], `i * 4 // ${Math.max(1, total)}`)}, '"')
-    when 'Customer:Upserted' then concat('{"customerId":"C-', h % 100000, '","name":"', ${pick(['Zoë', 'Łukasz', 'René', '美咲', 'Anna'], 'h // 3')}, '","consent":', case when h % 3 = 0 then 'false' else 'true' end)
+    when 'Notification:Sent' then concat(${pass}, ',"campaign":"', ${campaign('h2 // 7 % 3 // 2')}, '"')
+    when 'Customer:Upserted' then concat('{"customerId":"C-', ${CUSTOMER}, '","name":"', ${pick(['Zoë', 'Łukasz', 'René', '美咲', 'Anna'], 'q0')}, '","consent":', case when h % 3 = 0 then 'false' else 'true' end)
     when 'Redirect:Redirected' then concat('{"redirectId":"qr-', lower(store), '","storeId":"', store, '","target":"/brand/user"')
     when 'PageView' then concat('{"url":"https://brand.example/', ${pick(['card', 'offers', 'stores', 'account'], 'h')}, '","title":"', ${title}, '","referrer":', case when h % 2 = 0 then 'null' else '"https://search.example/"' end, ',"userAgent":"', ${agent}, '"')
     else concat('{"method":"', ${pick(['GET', 'GET', 'POST'], 'h')}, '","path":"/api/passes/', h % 1000, '","statusCode":', case when ${late} then concat('"', ${status}, '"') else (${status})::varchar end, ',"durationMs":', h // 37 % 900, case when ${late} then '.5' else '' end)

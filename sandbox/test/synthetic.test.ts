@@ -174,6 +174,31 @@ describe('a synthetic tenant', () => {
     expect(impossible).toEqual(['0', '0', '0']);
   });
 
+  it('has customers with two passes, and notified passes that are scanned, removed and installed again afterwards', async () => {
+    const sql = `
+      with e as (
+        select lower(replace("eventType", '.', ':')) as kind, properties->>'passId' as pass, properties->>'campaign' as campaign,
+          coalesce(properties->>'customerId', properties->>'$.identifiers.customerId') as customer, "timestamp" as moment
+        from demo."Events"
+      ),
+      notified as (select pass, min(moment) as moment, count(distinct campaign) as campaigns from e where kind = 'notification:sent' group by 1),
+      later as (select kind, count(distinct pass) as passes from e join notified n using (pass) where e.moment > n.moment and e.moment < n.moment + ${7n * DAY} group by 1),
+      owners as (select customer, count(distinct pass) as passes from e where customer is not null group by 1)
+      select
+        (select count(distinct campaign) from e where kind = 'notification:sent'),
+        (select passes from later where kind = 'pass:scanned'),
+        (select passes from later where kind = 'pass:uninstalled'),
+        (select passes from later where kind = 'pass:installed'),
+        (select max(passes) from owners),
+        (select count(*) from e where kind = 'customer:upserted' and customer not in (select customer from e where kind = 'pass:created'))`;
+    const [campaigns, scanned, removed, again, passes, strangers] = (await one(sql)).map(Number);
+    expect({ campaigns, passes, strangers }).toEqual({ campaigns: 4, passes: 2, strangers: 0 });
+    expect(scanned).toBeGreaterThan(200);
+    expect(removed).toBeGreaterThan(50);
+    expect(again).toBeGreaterThan(10);
+    expect(removed).toBeGreaterThan(again ?? 0);
+  });
+
   it('has re-installs after a removal, and passes on two devices', async () => {
     const again = `select count(*) from (select lower(replace("eventType", '.', ':')) as kind, properties->>'passId' as p, "timestamp" as moment from demo."Events") a
       join (select properties->>'passId' as p, "timestamp" as moment from demo."Events" where "eventType" = 'Pass:Uninstalled') u on a.p = u.p and a.moment > u.moment where kind = 'pass:installed'`;
