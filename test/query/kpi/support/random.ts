@@ -19,6 +19,7 @@ export interface Fact {
   readonly tags: readonly string[];
   readonly store: string | undefined;
   readonly redirect: string | undefined;
+  readonly campaign: string | undefined;
   readonly status: number | undefined;
 }
 
@@ -115,6 +116,7 @@ function randomFacts(tenant: string, hours: number, next: () => number): Fact[] 
       tags: kind === 'installed' ? pick([[], ['spring'], ['spring', 'newsletter'], ['spring', 'spring']]) : [],
       store: ['created', 'installed', 'redirected', 'scanned'].includes(kind) ? maybe(0.6, pick(['PAR', 'LYO', 'NCE'])) : undefined,
       redirect: kind === 'redirected' || kind === 'installed' ? maybe(0.6, pick(['qr-1', 'qr-2'])) : undefined,
+      campaign: kind === 'notified' ? pick(['spring', 'summer', undefined]) : undefined,
       status: kind === 'requested' ? maybe(0.9, pick([200, 204, 399, 400, 404, 500])) : undefined,
     }; // prettier-ignore
     found.push(fact);
@@ -150,6 +152,7 @@ function rowOf(fact: Fact, next: () => number): Happening {
   if (fact.tags.length > 0 || next() < 0.3) put(fact.tags, ['registrationSource.tags', 'tags']);
   put(fact.store, fact.kind === 'created' ? ['metadata.storeId', 'storeId'] : ['storeId', 'store.id', 'store_id']);
   put(fact.redirect, ['redirectId', 'redirect.id']);
+  put(fact.campaign, ['campaign.id', 'campaign', 'campaignId', 'campaign.name']);
   put(fact.status === undefined ? undefined : pick([fact.status, String(fact.status)]), ['statusCode', 'response.statusCode']); // prettier-ignore
   const { tenant, id } = fact;
   const type = pick(EVENTS[fact.kind] ?? ['?']);

@@ -286,6 +286,24 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const sent = tenant.facts.filter(({ kind, at }) => kind === 'notified' && isIn(at));
       return [sent.length, distinct(sent.map(({ pass }) => pass))];
     }),
+  campaigns: (tenant, options) => {
+    const DAY = 24 * HOUR;
+    const scans = tenant.passEvents.filter(({ kind }) => kind === 'scanned').map(({ pass = '', at }) => ({ pass, at }));
+    const [removed, again] = [tenant.changes.filter(({ isActive }) => !isActive), tenant.changes.filter(({ isActive, isFirst }) => isActive && !isFirst)]; // prettier-ignore
+    const sent = tenant.facts.filter(({ kind, pass = '' }) => kind === 'notified' && (options.pass_type === null || tenant.typeOf.get(pass) === options.pass_type)); // prettier-ignore
+    return rowsByPeriod(tenant, options, (isIn) => {
+      const byCampaign = new Map<string, Fact[]>();
+      for (const fact of sent)
+        if (isIn(fact.at)) byCampaign.set(fact.campaign ?? '(none)', [...(byCampaign.get(fact.campaign ?? '(none)') ?? []), fact]); // prettier-ignore
+      return sorted(byCampaign).map(([campaign, facts]) => {
+        const passes = distinct(facts.map(({ pass }) => pass));
+        const after = (events: readonly { pass: string; at: number }[], days: number): number =>
+          distinct(facts.filter((fact) => events.some(({ pass, at }) => pass === fact.pass && at > fact.at && at <= fact.at + days * DAY)).map(({ pass }) => pass)); // prettier-ignore
+        const counts = [scans, removed, again].flatMap((events) => [after(events, 1), after(events, 7)]);
+        return [campaign, facts.length, passes, ...counts, ratio(after(scans, 7), passes), ratio(after(removed, 7), passes)]; // prettier-ignore
+      });
+    }, { depends: ({ startsAt, endsAt }, hours) => ({ from: Math.min(startsAt, ...hours.keys()), until: endsAt + 7 * DAY }) });
+  }, // prettier-ignore
   api_error_rate: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const requests = tenant.facts.filter(({ kind, at }) => kind === 'requested' && isIn(at));
