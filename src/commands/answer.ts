@@ -4,6 +4,7 @@ import { printRows, type Format, type Printing } from '../output/rows.ts';
 import type { Reader } from '../query/reader.ts';
 import { ReaderLeft, lostOutput } from './lost-output.ts';
 import type { Session } from './shell.ts';
+import type { TextStyle } from './text-style.ts';
 
 /** Runs one select and prints it. `check` is called before with the open lake. */
 export async function answer(
@@ -12,15 +13,25 @@ export async function answer(
   parameters: Readonly<Record<string, string | null>>,
   format: Format,
   check?: (reader: Reader) => Promise<void>,
+  style?: TextStyle,
 ): Promise<number> {
   const { config, signal } = session;
   // Loaded only when needed: loading the engine takes longer than loading everything else.
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
   await check?.(reader);
-  await printRows(await reader.query(sql, parameters), format, printing(session));
+  const zone = style?.zone;
+  const shown = zone === undefined ? sql : await localSql(reader, sql, parameters, zone);
+  await printRows(await reader.query(shown, parameters), format, printing(session), style?.csv);
   return 0;
 }
+
+async function localSql(reader: Reader, sql: string, values: Values, zone: string): Promise<string> {
+  const { inZone, selectFrom } = await import('../query/export/selection.ts');
+  return inZone(await selectFrom(reader, 'answer', sql, values, {}), zone).sql;
+}
+
+type Values = Readonly<Record<string, string | null>>;
 
 /**
  * Standard output for `printRows`. A slow reader of the pipe slows the query down instead of filling memory, and one that

@@ -10,11 +10,13 @@ import { printing, answer } from './answer.ts';
 import { reportNamed } from './former-names.ts';
 import { settingsOf, writeAnswer } from './result-file.ts';
 import { act, type Session, type Shell } from './shell.ts';
+import { localZone, requireCsv, textStyleOf, withTextFlags, zoneWords } from './text-style.ts';
+import type { TextFlags } from './text-style.ts';
 
 /** Binary formats: they need `--out`. */
 const FILE_FORMATS = ['parquet', 'xlsx'] as const;
 
-interface QueryOptions {
+interface QueryOptions extends TextFlags {
   readonly list?: boolean;
   readonly param?: readonly string[];
   readonly format?: Format | (typeof FILE_FORMATS)[number];
@@ -24,7 +26,7 @@ interface QueryOptions {
 }
 
 export function queryCommand(shell: Shell): Command {
-  return new Command('query')
+  return withTextFlags(new Command('query'))
     .argument('[name]', 'name of the report; --list shows all')
     .option('--list', 'list the reports and their parameters')
     .option('--param <name=value...>', 'values for the parameters of the report')
@@ -49,24 +51,24 @@ Examples:
         if (name === undefined)
           throw new ConfigError('No report is named.', { hint: '`insights-etl query --list` shows the reports.' });
         const report = await reportNamed(session, name);
-        const values = parameterValues(report, options.param ?? []);
+        const style = textStyleOf(options);
+        const values = parameterValues(report, [...zoneWords(report, style.zone), ...(options.param ?? [])]);
         const check = async (reader: Reader): Promise<void> => checkGiven(reader, values);
         if (options.chart === true) return showChart(session, report, values);
         const { out, force = false } = options;
-        if (out !== undefined)
-          return writeAnswer(
-            session,
-            settingsOf(session, { out, format: options.format, force }),
-            { name: report.name, sql: report.sql, parameters: values },
-            check,
-          );
+        if (out !== undefined) {
+          const settings = settingsOf(session, { out, format: options.format, force }, style);
+          const select = { name: report.name, sql: report.sql, parameters: values };
+          return writeAnswer(session, settings, select, check, localZone(style.zone, values, settings.format));
+        }
         const format = session.json ? 'json' : (options.format ?? 'table');
         if (format === 'parquet' || format === 'xlsx')
           throw new ConfigError(`The format ${format} can only be written to a file.`, {
             hint: `Name the file: --out ${report.name}.${format}.`,
             where: { flag: '--format' },
           });
-        return answer(session, report.sql, values, format, check);
+        requireCsv(style, format);
+        return answer(session, report.sql, values, format, check, style);
       }),
     );
 }

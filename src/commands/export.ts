@@ -9,8 +9,11 @@ import { reportNamed, warnOfFormerMarts } from './former-names.ts';
 import { printExport, settingsOf } from './result-file.ts';
 import { selectRange } from './select.ts';
 import { act, type Session, type Shell } from './shell.ts';
+import { localZone, textStyleOf, withTextFlags, zoneWords } from './text-style.ts';
+import type { TextFlags } from './text-style.ts';
+import type { ExportFormat } from '../query/export/forms.ts';
 
-interface ExportOptions {
+interface ExportOptions extends TextFlags {
   readonly query?: string;
   readonly report?: string;
   readonly param?: readonly string[];
@@ -20,12 +23,10 @@ interface ExportOptions {
   readonly out: string;
   readonly format?: string;
   readonly force?: boolean;
-  readonly excel?: boolean;
-  readonly verbatim?: boolean;
 }
 
 export function exportCommand(shell: Shell): Command {
-  return new Command('export')
+  return withTextFlags(new Command('export'))
     .argument('[tables...]', 'tables or views, also as schema.table; a .duckdb file can hold several')
     .option('--query <select>', 'export the rows of a select instead of tables')
     .option('--report <name>', 'export the rows of a report instead of tables')
@@ -36,8 +37,6 @@ export function exportCommand(shell: Shell): Command {
     .requiredOption('--out <file>', 'file to write; its extension sets the format unless --format does')
     .addOption(new Option('--format <format>', 'format of the file').choices(EXPORT_FORMATS))
     .option('--force', 'replace the file if it exists')
-    .option('--excel', 'CSV for Excel: add a byte order mark, write numbers of more than 15 digits as text')
-    .option('--verbatim', 'do not escape text that a spreadsheet would run as a formula')
     .addHelpText(
       'after',
       `
@@ -49,18 +48,30 @@ Examples:
     )
     .action((tables: readonly string[], options: ExportOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const settings = settingsOf(session, options);
-        const choose = await chooserOf(session, tables, options);
+        const style = textStyleOf(options);
+        const settings = settingsOf(session, options, style);
+        const { inZone } = await import('../query/export/selection.ts');
+        const { choose, zone } = await chooserOf(session, tables, options, settings.format, style.zone);
         const { exportFile } = await import('../query/export/write.ts');
-        printExport(session, await exportFile(settings, choose, session.signal));
-        return 0;
+        const chosen: Choose = async (reader) => {
+          const selections = await choose(reader);
+          return zone === undefined ? selections : selections.map((selection) => inZone(selection, zone));
+        };
+        return printExport(session, await exportFile(settings, chosen, session.signal));
       }),
     );
 }
 
 type Choose = (reader: Exporter) => Promise<readonly Selection[]>;
 
-async function chooserOf(session: Session, tables: readonly string[], options: ExportOptions): Promise<Choose> {
+/** What to export, and the zone of its local times. */
+async function chooserOf(
+  session: Session,
+  tables: readonly string[],
+  options: ExportOptions,
+  format: ExportFormat,
+  zone: string | undefined,
+): Promise<{ readonly choose: Choose; readonly zone: string | undefined }> {
   const { query, report, tenant } = options;
   const kinds = [tables.length > 0, query !== undefined, report !== undefined].filter(Boolean).length;
   if (kinds !== 1)
@@ -79,21 +90,24 @@ async function chooserOf(session: Session, tables: readonly string[], options: E
     ...(tenant === undefined ? {} : { tenant }),
   };
   await warnOfFormerMarts(session, [query ?? '', ...tables].join(' '));
-  if (query !== undefined) return async (reader) => [await selectFrom(reader, 'query', query, {}, filter)];
+  if (query !== undefined)
+    return { choose: async (reader) => [await selectFrom(reader, 'query', query, {}, filter)], zone };
   if (report !== undefined) {
     const found = await reportNamed(session, report);
     // Range and tenant are parameters of a report: filtering its rows would cut off the history that its figures need.
     const bounds = [['from', options.from], ['to', options.to], ['tenant', tenant]] as const; // prettier-ignore
     const words = bounds.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
-    const values = parameterValues(found, [...words, ...(options.param ?? [])]);
-    return async (reader) => {
+    const values = parameterValues(found, [...zoneWords(found, zone), ...words, ...(options.param ?? [])]);
+    const choose: Choose = async (reader) => {
       await checkFilters(reader, values, '--param, --tenant');
       return [await selectFrom(reader, found.name, found.sql, values, {})];
     };
+    return { choose, zone: localZone(zone, values, format) };
   }
-  return async (reader) => {
+  const choose: Choose = async (reader) => {
     const selections: Selection[] = [];
     for (const table of new Set(tables)) selections.push(await selectTable(reader, table, filter));
     return selections;
   };
+  return { choose, zone };
 }

@@ -1,33 +1,37 @@
 /** Writes a result to a file and reports what was written. The file appears complete or not at all. */
 import { resolve } from 'node:path';
-import { ConfigError } from '../kernel/errors.ts';
+import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { notLocal } from '../kernel/local-path.ts';
 import { EXPORT_FORMATS, formatOfFile, type ExportFormat, type ExportReport } from '../query/export/forms.ts';
 import type { ExportSettings } from '../query/export/write.ts';
 import { bytes, count, json, plural } from '../output/format.ts';
 import type { Reader } from '../query/reader.ts';
 import type { Session } from './shell.ts';
+import { requireCsv } from './text-style.ts';
+import type { TextStyle } from './text-style.ts';
 
 /** Where and how to write a file, from the flags. Throws ConfigError. */
 export function settingsOf(
   { config, io }: Session,
-  flags: { out: string; format?: string | undefined; force?: boolean; excel?: boolean; verbatim?: boolean },
+  flags: { out: string; format?: string | undefined; force?: boolean },
+  style: TextStyle,
 ): ExportSettings {
-  const { out, format, force = false, excel = false, verbatim = false } = flags;
+  const { out, format, force = false } = flags;
   const instead = notLocal(out);
   if (instead !== undefined)
     throw new ConfigError(`"${out}" is not a file of this machine.`, {
       hint: `Give ${instead}.`,
       where: { flag: '--out' },
     });
+  const chosen = chosenFormat(out, format);
+  requireCsv(style, chosen);
   return {
     dataDir: config.dataDir,
     engine: config.engine,
     out: resolve(io.cwd, out),
-    format: chosenFormat(out, format),
+    format: chosen,
     force,
-    excel,
-    verbatim,
+    csv: style.csv,
   };
 }
 
@@ -49,44 +53,49 @@ export async function writeAnswer(
   settings: ExportSettings,
   { name, sql, parameters }: { name: string; sql: string; parameters: Readonly<Record<string, string | null>> },
   check: (reader: Reader) => Promise<void>,
+  zone?: string,
 ): Promise<number> {
   // Loaded only when needed: it loads the engine.
   const { exportFile } = await import('../query/export/write.ts');
-  const { selectFrom } = await import('../query/export/selection.ts');
+  const { inZone, selectFrom } = await import('../query/export/selection.ts');
   const report = await exportFile(
     settings,
     async (reader) => {
       await check(reader);
-      return [await selectFrom(reader, name, sql, parameters, {})];
+      const selection = await selectFrom(reader, name, sql, parameters, {});
+      return [zone === undefined ? selection : inZone(selection, zone)];
     },
     session.signal,
   );
-  printExport(session, report);
-  return 0;
+  return printExport(session, report);
 }
 
-/** Prints what was written and verified, as text or as JSON. */
-export function printExport(session: Session, report: ExportReport): void {
+/** Prints what was written and verified, as text or as JSON. The exit code says whether the format could hold all of it. */
+export function printExport(session: Session, report: ExportReport): number {
+  const exitCode = (report.cut ?? 0) > 0 ? EXIT.partial : EXIT.ok;
   // The file may be standard output itself.
   const print = (text: string): void =>
     report.streamed === true ? void session.io.stderr.write(text) : session.print(text);
   if (session.json) {
     print(`${json(report)}\n`);
-    return;
+    return exitCode;
   }
   const { file, format, tables, rows, sha256, snapshot, published, sheets = 1, cut = 0, neutralised = 0 } = report;
   const lines = [
     `${file}: ${plural(rows, 'row')} as ${format}, ${bytes(report.bytes)}`,
     ...(tables.length > 1 ? tables.map((table) => `  ${table.name}: ${plural(table.rows, 'row')}`) : []),
-    `checked: ${count(rows)} written = ${count(rows)} in the snapshot${snapshot === undefined ? '' : ` ${snapshot} of ${published ?? ''}`}`,
+    `checked: ${count(rows)} ${report.format === 'xlsx' ? 'read back' : 'written'} = ${count(rows)} in the snapshot${snapshot === undefined ? '' : ` ${snapshot} of ${published ?? ''}`}`,
     `sha256:  ${sha256}`,
     ...(sheets > 1 ? [`sheets:  ${sheets}, because one sheet holds at most 1,048,576 rows`] : []),
     ...(neutralised > 0
       ? [`note:    ${plural(neutralised, 'cell')} prefixed with an apostrophe so that they do not run as formulas`]
       : []),
     ...(cut > 0
-      ? [`note:    ${plural(cut, 'cell')} cut at 32,767 characters, the limit of Excel; Parquet has no such limit`]
+      ? [
+          `note:    ${plural(cut, 'cell')} cut at 32,767 characters, the limit of Excel (exit code ${EXIT.partial}); Parquet and CSV have no such limit`,
+        ]
       : []),
   ];
   print(`${lines.join('\n')}\n`);
+  return exitCode;
 }

@@ -7,15 +7,17 @@ import { FORMATS, type Format } from '../output/rows.ts';
 import { answer } from './answer.ts';
 import { warnOfFormerMarts } from './former-names.ts';
 import { act, type Session, type Shell } from './shell.ts';
+import { requireCsv, textStyleOf, withTextFlags } from './text-style.ts';
+import type { TextFlags, TextStyle } from './text-style.ts';
 import { cutStatements, isEmpty } from './statements.ts';
 
-interface SqlOptions {
+interface SqlOptions extends TextFlags {
   readonly file?: string;
   readonly format: Format;
 }
 
 export function sqlCommand(shell: Shell): Command {
-  return new Command('sql')
+  return withTextFlags(new Command('sql'))
     .argument('[select]', 'one statement; "show tables" lists the views')
     .option('--file <file>', 'run the statements of a file, separated by semicolons')
     .addOption(new Option('--format <format>', 'format of the result').choices(FORMATS).default('table'))
@@ -31,25 +33,33 @@ Examples:
     .action((select: string | undefined, options: SqlOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         const format = session.json ? 'json' : options.format;
+        const style = textStyleOf(options);
+        requireCsv(style, format);
         if (select !== undefined && options.file !== undefined)
           throw new ConfigError('A statement and --file cannot be combined.', { hint: 'Give only one of them.' });
-        if (select !== undefined) return runOne(session, select, format);
+        if (select !== undefined) return runOne(session, select, { format, style });
         if (options.file !== undefined)
-          return runPieces(session, format, [await readText(resolve(session.io.cwd, options.file))]);
+          return runPieces(session, { format, style }, [await readText(resolve(session.io.cwd, options.file))]);
         const { stdin, stdout } = session.io;
         if (stdin === undefined)
           throw new ConfigError('There is no statement.', { hint: 'Give one as an argument or with --file.' });
         // If the output goes to a file, a prompt would end up in it.
-        if (stdin.isTTY !== true || stdout.isTTY !== true) return runPieces(session, format, stdin.setEncoding('utf8'));
+        if (stdin.isTTY !== true || stdout.isTTY !== true)
+          return runPieces(session, { format, style }, stdin.setEncoding('utf8'));
         const { prompt } = await import('./prompt.ts');
         return prompt(session, stdin, format);
       }),
     );
 }
 
-async function runOne(session: Session, statement: string, format: Format): Promise<number> {
+interface Look {
+  readonly format: Format;
+  readonly style: TextStyle;
+}
+
+async function runOne(session: Session, statement: string, { format, style }: Look): Promise<number> {
   await warnOfFormerMarts(session, statement);
-  return answer(session, statement, {}, format);
+  return answer(session, statement, {}, format, undefined, style);
 }
 
 async function readText(path: string): Promise<string> {
@@ -67,15 +77,15 @@ async function readText(path: string): Promise<string> {
 /** Runs statements as they arrive, each on the newest snapshot. Ends at the first that fails. */
 async function runPieces(
   session: Session,
-  format: Format,
+  look: Look,
   pieces: AsyncIterable<string | Buffer> | Iterable<string>,
 ): Promise<number> {
   let pending = '';
   let done = 0;
   const run = async (statement: string): Promise<void> => {
     // An empty line between tables; formats for programs get none.
-    if (done++ > 0 && (format === 'table' || format === 'md')) session.print('\n');
-    await runOne(session, statement, format);
+    if (done++ > 0 && (look.format === 'table' || look.format === 'md')) session.print('\n');
+    await runOne(session, statement, look);
   };
   for await (const piece of pieces) {
     const { statements, rest } = cutStatements(pending + String(piece));

@@ -4,7 +4,8 @@
  */
 import type { Json } from '@duckdb/node-api';
 import type { ResultColumn, ResultRows } from '../query/reader.ts';
-import { neutralised } from '../query/export/spreadsheet-text.ts';
+import { PLAIN_CSV, csvWriter } from '../query/export/csv.ts';
+import type { CsvStyle } from '../query/export/csv.ts';
 import { plural } from './format.ts';
 import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
@@ -32,19 +33,20 @@ export interface Printing {
   readonly print: (text: string) => Promise<void>;
 }
 
-export async function printRows(result: ResultRows, format: Format, printing: Printing): Promise<void> {
-  await PRINTERS[format](result, printing);
+export async function printRows(
+  result: ResultRows,
+  format: Format,
+  printing: Printing,
+  csv: CsvStyle = PLAIN_CSV,
+): Promise<void> {
+  await PRINTERS[format](result, printing, csv);
 }
 
-type Printer = (result: ResultRows, printing: Printing) => Promise<void>;
+type Printer = (result: ResultRows, printing: Printing, csv: CsvStyle) => Promise<void>;
 
 const PRINTERS: Readonly<Record<Format, Printer>> = {
   table: printTable,
-  csv: ({ columns, batches }, { print }) =>
-    printLines(batches, print, {
-      head: `${columns.map(({ name }) => quoted(neutralised(name))).join(',')}\n`,
-      line: (row) => `${row.map((cell, index) => csvCell(cell, columns[index])).join(',')}\n`,
-    }),
+  csv: ({ columns, batches }, { print }, csv) => printLines(batches, print, csvWriter(columns, csv)),
   md: ({ columns, batches }, { print }) =>
     printLines(batches, print, {
       head:
@@ -128,17 +130,6 @@ function jsonCell(cell: Json, column: ResultColumn | undefined): string {
 function plain(cell: Json): string {
   if (cell === null) return '';
   return typeof cell === 'string' ? cell : JSON.stringify(cell);
-}
-
-function csvCell(cell: Json, column: ResultColumn | undefined): string {
-  if (cell === null) return '';
-  const isText = typeof cell === 'string' && column?.numeric !== true;
-  return quoted(isText ? neutralised(cell) : plain(cell));
-}
-
-/** As in RFC 4180. An empty text becomes "" to differ from null. */
-function quoted(text: string): string {
-  return text === '' || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 function markdown(text: string): string {

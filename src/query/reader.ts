@@ -35,14 +35,14 @@ export interface ResultRows {
 export interface Reader extends AsyncDisposable {
   /** Runs one select. Parameters are bound as text (or null); the statement casts them. Throws ConfigError. */
   query(sql: string, parameters?: Values): Promise<ResultRows>;
+  /** Throws ConfigError unless the text is exactly one select. Runs nothing. */
+  check(sql: string): Promise<void>;
 }
 
 type Values = Readonly<Record<string, string | null>>;
 
 /** A reader that can also write into one folder. */
 export interface Exporter extends Reader {
-  /** Throws ConfigError unless the text is exactly one select. Runs nothing. */
-  check(sql: string): Promise<void>;
   /** Runs a statement built around selects that `check` has accepted. Returns the number of rows it wrote. */
   write(statement: string, parameters?: Values): Promise<number>;
 }

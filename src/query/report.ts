@@ -114,7 +114,7 @@ const FORMS: Readonly<Record<Kind, { allowed: string; test: (text: string) => bo
   boolean: { allowed: 'true or false', test: (text) => text === 'true' || text === 'false' },
 };
 
-function isZone(text: string): boolean {
+export function isZone(text: string): boolean {
   // Node accepts offsets such as +02:00, but the database does not and would fail later.
   if (!/^[A-Za-z]/.test(text)) return false;
   try {

@@ -1,8 +1,9 @@
 /** The formats of an export, the report about a written file, and the SQL that writes each format. */
-import { sqlName } from '../../kernel/sql.ts';
+import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { extname } from 'node:path';
 import type { Selection } from './selection.ts';
-import { neutralised, neutralisedSql } from './spreadsheet-text.ts';
+import { csvSelect } from './csv.ts';
+import type { CsvStyle } from './csv.ts';
 
 export const EXPORT_FORMATS = ['parquet', 'csv', 'ndjson', 'json', 'xlsx', 'duckdb'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
@@ -34,15 +35,8 @@ export function formatOfFile(path: string): ExportFormat | undefined {
 
 type CopyFormat = Exclude<ExportFormat, 'xlsx' | 'duckdb'>;
 
-interface CsvSettings {
-  /** For Excel: a byte order mark, and long numbers as text. */
-  readonly excel: boolean;
-  /** Do not escape text that a spreadsheet would run as a formula. */
-  readonly verbatim: boolean;
-}
-
 /** The select and the options of the `copy` statement that writes a selection. */
-export function copyForm(format: CopyFormat, selection: Selection, settings: CsvSettings): CopyForm {
+export function copyForm(format: CopyFormat, selection: Selection, settings: CsvStyle): CopyForm {
   return FORMS[format](selection, settings);
 }
 
@@ -51,7 +45,7 @@ export interface CopyForm {
   readonly options: string;
 }
 
-type MakeForm = (selection: Selection, settings: CsvSettings) => CopyForm;
+type MakeForm = (selection: Selection, settings: CsvStyle) => CopyForm;
 
 const FORMS: Readonly<Record<CopyFormat, MakeForm>> = {
   parquet: ({ sql }) => ({
@@ -59,8 +53,8 @@ const FORMS: Readonly<Record<CopyFormat, MakeForm>> = {
     options: 'format parquet, compression zstd',
   }),
   csv: (selection, settings) => ({
-    select: csvSelect(selection, settings),
-    options: 'format csv, header true',
+    select: csvSelect(selection.sql, selection.columns, settings),
+    options: `format csv, header true, delim ${sqlText(settings.separator)}`,
   }),
   ndjson: (selection) => ({
     select: jsonSelect(selection),
@@ -71,28 +65,6 @@ const FORMS: Readonly<Record<CopyFormat, MakeForm>> = {
     options: 'format json, array true',
   }),
 };
-
-function csvSelect({ sql, columns }: Selection, { excel, verbatim }: CsvSettings): string {
-  if (verbatim && !excel) return sql;
-  const cells = columns.map(({ name, numeric, type }, index) => {
-    const cell = sqlName(name);
-    // The mark goes before the first name, which must not need quotes then.
-    const mark = excel && index === 0 ? '\uFEFF' : '';
-    const title = mark === '' ? name : mark + name.replaceAll(/[",\r\n]/g, ' ');
-    const isText = type === 'VARCHAR' || type === 'JSON' || type.startsWith('ENUM');
-    const isLong = excel && numeric && /INT|DECIMAL/.test(type);
-    const safe = (isText && !verbatim) || isLong ? neutralisedDigits(cell, numeric, excel) : cell;
-    return `${safe} as ${sqlName(verbatim ? title : mark + neutralised(title.slice(mark.length)))}`;
-  });
-  return `select ${cells.join(', ')} from (${sql})`;
-}
-
-function neutralisedDigits(cell: string, numeric: boolean, excel: boolean): string {
-  // A negative number is not a formula, so only its length matters.
-  if (numeric)
-    return `case when length(ltrim(${cell}::varchar, '-')) > 15 then '''' || ${cell} else ${cell}::varchar end`;
-  return neutralisedSql(`${cell}::varchar`, excel);
-}
 
 /** NaN and infinity become null, because JSON has neither. */
 function jsonSelect({ sql, columns }: Selection): string {

@@ -3,7 +3,7 @@ import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { didYouMean } from '../../kernel/closest.ts';
 import { ConfigError } from '../../kernel/errors.ts';
 import { formatInstant, type Instant } from '../../kernel/instant.ts';
-import { textRows, type Exporter, type ResultColumn } from '../reader.ts';
+import { textRows, type Exporter, type Reader, type ResultColumn } from '../reader.ts';
 
 export interface Filter {
   /** Bounds of the time column: `from` inclusive, `to` exclusive. */
@@ -42,7 +42,7 @@ export async function selectTable(reader: Exporter, name: string, filter: Filter
 
 /** A given select. Throws ConfigError if it is not a single select, or if it has no column to filter by. */
 export async function selectFrom(
-  reader: Exporter,
+  reader: Reader,
   name: string,
   sql: string,
   parameters: Readonly<Record<string, string | null>>,
@@ -56,6 +56,22 @@ export async function selectFrom(
   const conditions = conditionsOf(columns, filter);
   const where = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
   return { name, sql: `select * from (\n${inner}\n)${where}`, parameters, columns };
+}
+
+/**
+ * The selection with its instants as local times of a zone, without an offset. In the hour that clocks repeat, two instants have the
+ * same local time.
+ */
+export function inZone(selection: Selection, zone: string): Selection {
+  const isInstant = ({ type }: ResultColumn): boolean => type === 'TIMESTAMP WITH TIME ZONE';
+  const instants = selection.columns.filter(isInstant).map(({ name }) => sqlName(name));
+  if (instants.length === 0) return selection;
+  const local = instants.map((name) => `timezone(${sqlText(zone)}, ${name}) as ${name}`);
+  return {
+    ...selection,
+    sql: `select * replace (${local.join(', ')}) from (${selection.sql})`,
+    columns: selection.columns.map((column) => (isInstant(column) ? { ...column, type: 'TIMESTAMP' } : column)),
+  };
 }
 
 function conditionsOf(columns: readonly ResultColumn[], { from, to, tenant }: Filter): string[] {

@@ -12,11 +12,13 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { ConfigError, DamagedError } from '../../kernel/errors.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
 import { openExporter, textRows, type Exporter } from '../reader.ts';
+import type { CsvStyle } from './csv.ts';
 import { countRows } from './count.ts';
 import { copyForm, type ExportFormat, type ExportReport } from './forms.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import type { Selection } from './selection.ts';
 import { writeSheets } from './sheet.ts';
+import { readWorkbook } from './workbook-check.ts';
 import { findTarget, writeThrough } from './target.ts';
 import type { Target } from './target.ts';
 
@@ -27,10 +29,7 @@ export interface ExportSettings {
   readonly format: ExportFormat;
   /** Replace an existing file. */
   readonly force: boolean;
-  /** CSV for Excel: a byte order mark, and long numbers as text. */
-  readonly excel: boolean;
-  /** Do not escape text that a spreadsheet would run as a formula. */
-  readonly verbatim: boolean;
+  readonly csv: CsvStyle;
 }
 
 /** Writes what `select` chooses from the current snapshot. Throws ConfigError, DamagedError. */
@@ -109,13 +108,22 @@ async function writeSelections(
     });
   const expected = await countOf(reader, selection.sql, selection.parameters);
   if (settings.format === 'xlsx') {
-    const { verbatim } = settings;
+    const { verbatim } = settings.csv;
     const result = await reader.query(selection.sql, selection.parameters);
-    const { rows, ...notes } = await writeSheets(result, file, { name: selection.name, verbatim, signal });
-    return { rows: [verified(rows, expected, selection.name)], notes };
+    const {
+      digest,
+      rows: _rows,
+      ...notes
+    } = await writeSheets(result, file, { name: selection.name, verbatim, signal });
+    const read = await readWorkbook(file, result.columns.length, signal);
+    if (read.digest !== digest || read.sheets !== notes.sheets)
+      throw new DamagedError('The workbook does not hold what was written; it was not kept.', {
+        hint: 'Check the disk, and export again.',
+      });
+    return { rows: [verified(read.rows, expected, selection.name)], notes };
   }
   const { format } = settings;
-  const { select, options } = copyForm(format, selection, settings);
+  const { select, options } = copyForm(format, selection, settings.csv);
   await reader.write(`copy (${select}) to ${sqlText(file)} (${options}, use_tmp_file false)`, selection.parameters);
   const rows =
     format === 'parquet'

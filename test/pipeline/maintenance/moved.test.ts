@@ -6,6 +6,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exportFile } from '../../../src/query/export/write.ts';
 import { selectTable } from '../../../src/query/export/selection.ts';
+import { PLAIN_CSV } from '../../../src/query/export/csv.ts';
 import { openReader, textRows } from '../../../src/query/reader.ts';
 import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { openWorld, type World } from '../support/world.ts';
@@ -62,7 +63,7 @@ describe('a lake that was moved', () => {
     await expect(countWithDuckDb(moved, 'select 1')).rejects.toThrow('No files found');
     expect(await countWithDuckDb(moved, `set variable insights_folder = '${moved}'`)).toBe(rows);
     const out = join(elsewhere, 'events.csv');
-    const settings = { dataDir: moved, engine: ENGINE, out, format: 'csv', force: false, excel: false, verbatim: false } as const; // prettier-ignore
+    const settings = { dataDir: moved, engine: ENGINE, out, format: 'csv', force: false, csv: PLAIN_CSV } as const; // prettier-ignore
     const choose: Parameters<typeof exportFile>[1] = async (reader) => [await selectTable(reader, 'events', {})];
     expect(await exportFile(settings, choose, new AbortController().signal)).toMatchObject({ rows: Number(rows) });
   });

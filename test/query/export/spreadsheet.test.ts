@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readXlsx } from 'hucre/xlsx';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EXIT } from '../../../src/kernel/errors.ts';
 import type { ResultRows } from '../../../src/query/reader.ts';
+import { writeArchive } from '../../../src/query/export/archive.ts';
+import { readWorkbook } from '../../../src/query/export/workbook-check.ts';
 import { writeSheets } from '../../../src/query/export/sheet.ts';
 import { writeLake } from '../../support/lake.ts';
 import { openStage, type Stage } from '../../support/shell.ts';
@@ -120,10 +123,48 @@ describe('a workbook', () => {
 
   it('cuts a cell at 32,767 characters, never through a character, and reports it', async () => {
     const file = join(stage.folder, 'long.xlsx');
-    const { out } = await stage.run(['export', '--query', `select 'a' || repeat('🎟', 20000) as t`, '--out', file]);
+    const { code, out } = await stage.run([
+      'export',
+      '--query',
+      `select 'a' || repeat('🎟', 20000) as t`,
+      '--out',
+      file,
+    ]);
+    expect(code).toBe(EXIT.partial);
     expect(out).toContain('note:    1 cell cut at 32,767 characters');
     const [sheet] = (await readXlsx(readFileSync(file))).sheets;
     expect(sheet?.rows[1]?.[0]).toBe(`a${'🎟'.repeat(16_383)}`);
+  });
+
+  it('has a bold, frozen header with a filter, wide columns, times of the zone, and no character that XML forbids', async () => {
+    const select = `select 'a bad \uFFFE\uFFFF character, and a long text' as t, timestamptz '2026-07-01 22:00:00Z' as day, '007' as id, 12 as n`;
+    const file = await exported(select, 'xlsx', '--zone', 'Europe/Paris');
+    const xml = unzip(file).get('xl/worksheets/sheet1.xml') ?? '';
+    expect(xml).toContain('<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>');
+    expect(xml).toContain('<autoFilter ref="A1:D2"/>');
+    expect(xml).toMatch(/<col min="1" max="1" width="36" customWidth="1"\/>/);
+    expect(xml).toContain('<c r="A1" s="1" t="inlineStr">');
+    expect(unzip(file).get('xl/styles.xml')).toContain('<font><b/>');
+    // Midnight in Paris, shown as a date.
+    expect(xml).toContain('<c r="B2" s="3"><v>46205</v></c><c r="C2" s="2" t="inlineStr">');
+    expect(xml).toContain('<c r="D2"><v>12</v></c>');
+    expect(xml).toContain('a bad _xFFFE__xFFFF_ character');
+  });
+
+  it('is read back by a strict reader, which refuses one that would not open', async () => {
+    const path = join(stage.folder, 'damaged.xlsx');
+    const write = async (xml: string): Promise<void> => {
+      async function* parts(): AsyncGenerator<{ name: string; data: string[] }> {
+        yield { name: 'xl/worksheets/sheet1.xml', data: [xml] };
+      }
+      await writeArchive(path, parts());
+    };
+    await write('<worksheet><row><c r="A1" t="inlineStr"><is><t>fine</t></is></c></row></worksheet>');
+    expect(await readWorkbook(path, 1)).toMatchObject({ rows: 0, sheets: 1 });
+    for (const bad of ['\uFFFE', '\u0007', '<', '&']) {
+      await write(`<worksheet><row><c r="A1" t="inlineStr"><is><t>${bad}</t></is></c></row></worksheet>`);
+      await expect(readWorkbook(path, 1)).rejects.toThrow('The workbook cannot be read back');
+    }
   });
 
   it('continues in another sheet with the same header when one is full', async () => {
@@ -163,6 +204,33 @@ describe('a CSV', () => {
     expect(readFileSync(file, 'utf8')).toBe(
       "\uFEFFa b,big,low,safe,code,id\né,'9007199254740993,'-9007199254740993,999999999999999,'00420,'1234567890123456\n",
     );
+  });
+
+  it('--excel: ids that look like numbers, dates or truth values stay text, in files and on standard output', async () => {
+    const protect = ['1E5', 'MARCH1', '1-Mar', 'SEPT2', 'märz1', '3/4', '007', '12.50', '5%', '2026-10', '12:30', '5 PM', 'true', ' 7', '123456789012', '+1']; // prettier-ignore
+    const keep = ['42', '0', 'PAR001', 'store12', 'March', 'may', '2026-10-01T05:00:00Z', 'deadbeef12', 'v1.2', 'é'];
+    const ids = [...protect, ...keep];
+    const rows = ids.map((id, n) => `(${n}, '${id}')`).join(', ');
+    const select = `select id, 1.5::double as x, timestamptz '2026-07-01 22:00:00.5Z' as at from (values ${rows}) v (n, id) order by n`;
+    const flags = ['--excel', '--separator', ';', '--decimal', ',', '--zone', 'Europe/Paris'];
+    const file = readFileSync(await exported(select, 'csv', ...flags), 'utf8');
+    expect(file).toBe(
+      ['\uFEFFid;x;at', ...ids.map((id) => `${protect.includes(id) ? "'" : ''}${id};1,5;2026-07-02 00:00:00`), ''].join(
+        '\n',
+      ),
+    );
+    expect((await stage.run(['sql', select, '--format', 'csv', ...flags])).out).toBe(file);
+    const tabs = await stage.run(['sql', `select 'a;b' as t, '1E5' as id`, '--format', 'csv', '--separator', 'tab']);
+    expect(tabs.out).toBe('t\tid\na;b\t1E5\n');
+    for (const [words, message] of [
+      [['--separator', 'x', '--format', 'csv'], 'A CSV cannot be separated by "x".'],
+      [['--separator', ';'], '--separator applies to CSV only, not to table.'],
+      [['--zone', 'Paris'], 'There is no time zone "Paris".'],
+    ] as const)
+      expect(await stage.run(['sql', 'select 1', ...words])).toMatchObject({
+        code: EXIT.config,
+        err: expect.stringContaining(message),
+      });
   });
 
   it('JSON gets null for NaN and infinity', async () => {
