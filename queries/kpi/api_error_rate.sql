@@ -1,6 +1,7 @@
 -- title: API error rate
 -- description: API requests and the share of them answered with status 400 or more.
 -- formula: error_rate = requests with status >= 400 / requests
+-- ratio: error_rate = errors / requests
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive

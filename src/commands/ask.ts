@@ -94,7 +94,11 @@ async function showChart(
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
   await checkGiven(reader, values);
-  const drawn = await drawChart(await reader.query(report.sql, values), spec, io.stdout.columns ?? 80);
+  const drawn = await drawChart(await reader.query(report.sql, values), spec, io.stdout.columns ?? 80, {
+    ratios: report.ratios,
+    grain: values['grain'],
+    dimensions: values['by']?.split(',') ?? [],
+  });
   const unit = report.unit === undefined ? '' : ` (${report.unit})`;
   await printing(session).print(`${report.title}${unit}\n\n${drawn}`);
   return 0;

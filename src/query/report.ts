@@ -14,6 +14,8 @@ export interface Report {
   readonly description: string;
   /** How the figures are computed, in the names of the columns. */
   readonly formula: string | undefined;
+  /** Figures that are a share of two columns. Over several rows, such a figure is the ratio of their sums. */
+  readonly ratios: readonly Ratio[];
   readonly grain: string;
   readonly parameters: readonly Parameter[];
   /** The units of the figures, in words. */
@@ -23,6 +25,15 @@ export interface Report {
   /** The severity of a check; undefined for a report. */
   readonly severity: Severity | undefined;
   readonly sql: string;
+}
+
+interface Ratio {
+  readonly figure: string;
+  /** 1 - numerator / denominator. */
+  readonly isRest: boolean;
+  /** It may have no column of its own: then figure × denominator. */
+  readonly numerator: string;
+  readonly denominator: string;
 }
 
 /** All reports, by name. Throws ConfigError for a file whose header is incomplete. */
@@ -62,6 +73,7 @@ export function reportOf(file: SqlFile): Report {
     title: entry('title'),
     description: entry('description'),
     formula: entries('formula')[0],
+    ratios: ratiosOf(file),
     grain: entry('grain'),
     parameters: parameters(),
     unit: entries('unit')[0],
@@ -70,6 +82,18 @@ export function reportOf(file: SqlFile): Report {
     severity: severityOf(file),
     sql,
   };
+}
+
+/** Those that the formula writes in names of columns, as `rate = a / b`, and those of `ratio:` lines. */
+function ratiosOf({ entries }: SqlFile): Ratio[] {
+  return [...entries('ratio'), ...entries('formula')]
+    .flatMap((text) => text.split(/;\s*/))
+    .flatMap((text) => {
+      const [, figure, rest, numerator, denominator] = /^(\w+) = (1 - )?(\w+) \/ (\w+)$/.exec(text) ?? [];
+      return figure === undefined || numerator === undefined || denominator === undefined
+        ? []
+        : [{ figure, isRest: rest !== undefined, numerator, denominator }];
+    });
 }
 
 /** The values of a report's parameters: those given as `name=value`, and the defaults of the others. */

@@ -5,6 +5,7 @@
  *     -- formerly: installs_per_day                          (old names, a, b: they keep working with a warning)
  *     -- description: one sentence
  *     -- formula: rate = a / b
+ *     -- ratio: rate = a / b                                 (of columns, if the formula is in other words)
  *     -- grain: one row per …
  *     -- parameter: from:date=null First day, inclusive     (name:type=default, then a description)
  *     -- parameter: grain:day|week=day Length of a period   (the allowed words instead of a type)
