@@ -1,8 +1,9 @@
 /** Numbers, sizes and times for people, and JSON that keeps big integers exact. */
 
-/** `1,234,567`. */
+/** `1,234,567`. Without the locale's formatter, whose first use takes 30 to 90 ms, a tenth of a short command. */
 export function count(value: number | bigint): string {
-  return value.toLocaleString('en-US');
+  const digits = String(value);
+  return /^-?\d+$/.test(digits) ? digits.replace(/\B(?=(?:\d{3})+$)/g, ',') : value.toLocaleString('en-US');
 }
 
 /** `1.2 MB`: decimal units, as disks and browsers count. */

@@ -15,6 +15,8 @@ import { screenOf } from '../support/tty.ts';
 
 describe('figures', () => {
   it('numbers have separators; sizes, times and shares have units and digits that are easy to read', () => {
+    for (const value of [0, 7, 999, 1000, -1000, 1234567, -12345, 1234.5, 1e21, NaN])
+      expect(count(value)).toBe(value.toLocaleString('en-US'));
     expect([count(1234567), count(9007199254740993n)]).toEqual(['1,234,567', '9,007,199,254,740,993']);
     expect([0, 999, 1500, 123_456_789, 5e12].map(bytes)).toEqual(['0 B', '999 B', '1.5 kB', '123 MB', '5.0 TB']);
     expect([0.04, 9.96, 59.4, 200, 18_720, 270_000].map(duration)).toEqual([
