@@ -52,7 +52,8 @@ Examples:
           throw new ConfigError('No report is named.', { hint: '`insights-etl query --list` shows the reports.' });
         const report = await reportNamed(session, name);
         const style = textStyleOf(options);
-        const values = parameterValues(report, [...zoneWords(report, style.zone), ...(options.param ?? [])]);
+        const words = [...zoneWords(report, style.zone), ...(options.param ?? [])];
+        const values = parameterValues(report, words, { nowMs: session.runtime.now() });
         const check = async (reader: Reader): Promise<void> => checkGiven(reader, values);
         if (options.chart === true) return showChart(session, report, values);
         const { out, force = false } = options;

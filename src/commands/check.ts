@@ -27,11 +27,16 @@ interface Outcome {
 /** Failing rows shown; `failures` counts all of them. */
 const SHOWN = { table: 5, json: 100 } as const;
 
+const FLAGS = { tenant: '--tenant', from: '--from' };
+
 export function checkCommand(shell: Shell): Command {
   return new Command('check')
     .argument('[name...]', 'checks to run (default: all)')
     .option('--tenant <id>', 'only this tenant')
-    .option('--from <date>', 'only rows from this UTC day on; fewer rows take less time')
+    .option(
+      '--from <date>',
+      'only rows from this UTC day on, such as 2026-01-31, yesterday or -30d; fewer rows take less time',
+    )
     .addOption(new Option('--format <format>', 'format of the result').choices(['table', 'json']).default('table'))
     .addHelpText(
       'after',
@@ -40,14 +45,16 @@ The exit code is ${EXIT.partial} if a check of severity error returns a row. If 
 
 Examples:
   $ insights-etl check
-  $ insights-etl check duplicate_id hour_missing --from 2026-10-01 --format json`,
+  $ insights-etl check duplicate_id hour_missing --from -30d --format json`,
     )
     .action((names: readonly string[], options: CheckOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         const checks = select(await listChecks(), names);
         const words = [...word('tenant', options.tenant), ...word('from', options.from)];
         // Before the lake is opened, so that a wrong flag is reported even without one.
-        const values = checks.map((check) => parameterValues(check, words));
+        const values = checks.map((check) =>
+          parameterValues(check, words, { nowMs: session.runtime.now(), flags: FLAGS }),
+        );
         const asJson = session.json || options.format === 'json';
         const { openReader } = await import('../query/reader.ts');
         await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);

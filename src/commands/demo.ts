@@ -92,7 +92,7 @@ async function demo(session: Session): Promise<number> {
   for (const [name, ...values] of REPORTS) {
     const kpi = await findReport(name);
     say(`\n${kpi.title} (${name})\n`);
-    await answer(here, inShort(kpi.sql), parameterValues(kpi, values), 'table');
+    await answer(here, inShort(kpi.sql), parameterValues(kpi, values, { nowMs: here.runtime.now() }), 'table');
   }
   say(whatNext(here, (here.runtime.monotonic() - startedMs) / 1000));
   return 0;

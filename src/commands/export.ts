@@ -4,6 +4,7 @@ import { ConfigError } from '../kernel/errors.ts';
 import { EXPORT_FORMATS } from '../query/export/forms.ts';
 import type { Filter, Selection } from '../query/export/selection.ts';
 import type { Exporter } from '../query/reader.ts';
+import { daysOf, todayIn } from '../query/days.ts';
 import { parameterValues } from '../query/report.ts';
 import { reportNamed, warnOfFormerMarts } from './former-names.ts';
 import { printExport, settingsOf } from './result-file.ts';
@@ -31,7 +32,7 @@ export function exportCommand(shell: Shell): Command {
     .option('--query <select>', 'export the rows of a select instead of tables')
     .option('--report <name>', 'export the rows of a report instead of tables')
     .option('--param <name=value...>', 'values for the parameters of the report')
-    .option('--from <date>', 'only rows from this instant on, inclusive, UTC')
+    .option('--from <date>', 'only rows from this instant on, inclusive, UTC; also yesterday, last_month or -30d')
     .option('--to <date>', 'only rows before this instant, exclusive, UTC')
     .option('--tenant <id>', 'only rows of this tenant')
     .requiredOption('--out <file>', 'file to write; its extension sets the format unless --format does')
@@ -86,7 +87,9 @@ async function chooserOf(
   const { checkFilters } = await import('../query/filters.ts');
   const { selectFrom, selectTable } = await import('../query/export/selection.ts');
   const filter: Filter = {
-    ...selectRange(options.from, options.to, undefined),
+    ...(report === undefined
+      ? selectRange(dayOrWord(session, options.from), dayOrWord(session, options.to), undefined)
+      : {}),
     ...(tenant === undefined ? {} : { tenant }),
   };
   await warnOfFormerMarts(session, [query ?? '', ...tables].join(' '));
@@ -97,7 +100,13 @@ async function chooserOf(
     // Range and tenant are parameters of a report: filtering its rows would cut off the history that its figures need.
     const bounds = [['from', options.from], ['to', options.to], ['tenant', tenant]] as const; // prettier-ignore
     const words = bounds.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
-    const values = parameterValues(found, [...zoneWords(found, zone), ...words, ...(options.param ?? [])]);
+    const flags = Object.fromEntries(
+      bounds.flatMap(([name, value]) => (value === undefined ? [] : [[name, `--${name}`]])),
+    );
+    const values = parameterValues(found, [...zoneWords(found, zone), ...words, ...(options.param ?? [])], {
+      nowMs: session.runtime.now(),
+      flags,
+    });
     const choose: Choose = async (reader) => {
       await checkFilters(reader, values, '--param, --tenant');
       return [await selectFrom(reader, found.name, found.sql, values, {})];
@@ -110,4 +119,10 @@ async function chooserOf(
     return selections;
   };
   return { choose, zone };
+}
+
+/** A word such as yesterday or -30d as the UTC day that it means. Any other text stays. */
+function dayOrWord({ runtime }: Session, text: string | undefined): string | undefined {
+  if (text === undefined) return undefined;
+  return daysOf(text, { today: todayIn('UTC', runtime.now()), weekStart: 'monday' })?.from ?? text;
 }

@@ -1,7 +1,8 @@
 /** Reports (`queries/kpi/`) and checks (`queries/checks/`) as commands list and run them. */
-import { closest } from '../kernel/closest.ts';
+import { closest, didYouMean } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { parseInstant } from '../kernel/instant.ts';
+import { DAY_WORDS, daysOf, todayIn, type Calendar, type Days } from './days.ts';
 import { formerNamesOf, isKind, severityOf, sqlFiles } from './sql-file.ts';
 import type { Kind, Parameter, Severity, SqlFile } from './sql-file.ts';
 
@@ -96,42 +97,110 @@ function ratiosOf({ entries }: SqlFile): Ratio[] {
     });
 }
 
-/** The values of a report's parameters: those given as `name=value`, and the defaults of the others. */
-export function parameterValues(report: Report, words: readonly string[]): Record<string, string | null> {
-  const values = Object.fromEntries(report.parameters.map(({ name, fallback }) => [name, fallback]));
-  const names = report.parameters.map(({ name }) => name);
+/** What values depend on besides their words. */
+export interface ValueContext {
+  /** The present time, milliseconds since 1970: relative days count from today in the report's zone. */
+  readonly nowMs: number;
+  /** Flags that carry parameters, by parameter. The others come with `--param`. */
+  readonly flags?: Readonly<Record<string, string>>;
+}
+
+type Values = Readonly<Record<string, string | null>>;
+
+/**
+ * The values of a report's parameters: those given as `name=value`, and the defaults of the others. Days may be given as words
+ * (`days.ts`), and `range=last_month` gives both ends of a range.
+ */
+export function parameterValues(report: Report, words: readonly string[], context: ValueContext): Values {
+  const values: Record<string, string | null> = Object.fromEntries(
+    report.parameters.map(({ name, fallback }) => [name, fallback]),
+  );
+  const given = new Map<Parameter, string>();
+  let range: string | undefined;
   for (const word of words) {
     const [name = '', ...rest] = word.split('=');
-    const parameter = report.parameters.find((candidate) => candidate.name === name);
-    if (!parameter || rest.length === 0) {
-      const similar = closest(name, names);
-      throw new ConfigError(
-        `Report "${report.name}" has no parameter "${name}"${rest.length === 0 ? ' with a value' : ''}.`,
-        {
-          hint: `${similar === undefined || similar === name ? '' : `Did you mean "${similar}"? `}Write name=value with one of ${names.join(', ')}.`,
-          where: { flag: '--param' },
-        },
-      );
+    if (name === RANGE && rest.length > 0 && takesRange(report)) {
+      range = rest.join('=');
+      continue;
     }
-    values[name] = checkedValue(parameter, rest.join('='));
+    const parameter = report.parameters.find((candidate) => candidate.name === name);
+    if (!parameter || rest.length === 0) throw unknownParameter(report, name, rest.length > 0);
+    given.set(parameter, rest.join('='));
   }
-  refuseEmptyRange(values);
+  // Days last: what they mean depends on other parameters.
+  const isDay = ({ kind }: Parameter): boolean => kind === 'date' || kind === 'timestamp';
+  const others = [...given].filter(([parameter]) => !isDay(parameter));
+  for (const [parameter, text] of others) values[parameter.name] = checkedValue(parameter, text, context);
+  const zone = report.parameters.find(({ kind }) => kind === 'zone');
+  const calendar: Calendar = {
+    today: todayIn((zone && values[zone.name]) ?? 'UTC', context.nowMs),
+    weekStart: values['week_start'] ?? 'monday',
+  };
+  for (const [parameter, text] of given)
+    if (isDay(parameter)) values[parameter.name] = checkedValue(parameter, dayOf(parameter, text, calendar), context);
+  if (range !== undefined) Object.assign(values, daysOfRange(range, [...given.keys()], calendar));
+  refuseEmptyRange(values, context);
   return values;
 }
 
+/** A parameter of every report with `from` and `to`: a word that gives both. */
+const RANGE = 'range';
+
+export function takesRange({ parameters }: Report): boolean {
+  return ['from', 'to'].every((bound) => parameters.some(({ name }) => name === bound));
+}
+
+function dayOf({ kind }: Parameter, text: string, calendar: Calendar): string {
+  const day = daysOf(text, calendar)?.from;
+  if (day === undefined) return text;
+  return kind === 'date' ? day : `${day}T00:00:00Z`;
+}
+
+function daysOfRange(word: string, given: readonly Parameter[], calendar: Calendar): Days {
+  const where = { flag: `--param ${RANGE}` };
+  const bound = given.find(({ name }) => name === 'from' || name === 'to');
+  if (bound)
+    throw new ConfigError(`The parameters ${RANGE} and ${bound.name} cannot be combined.`, {
+      hint: `Give either ${RANGE}=last_month, or from and to.`,
+      where,
+    });
+  const days = daysOf(word, calendar);
+  if (days) return days;
+  throw new ConfigError(`Parameter "${RANGE}" cannot be "${word}".`, {
+    hint: `${didYouMean(word, DAY_WORDS)}Allowed: ${DAY_WORDS.join(', ')}, or -30d for the 30 days before today (-12w, -6m, -1y).`,
+    where,
+  });
+}
+
+function unknownParameter(report: Report, name: string, hasValue: boolean): ConfigError {
+  const names = [...report.parameters.map((parameter) => parameter.name), ...(takesRange(report) ? [RANGE] : [])];
+  const similar = closest(name, names);
+  return new ConfigError(`Report "${report.name}" has no parameter "${name}"${hasValue ? '' : ' with a value'}.`, {
+    hint: `${similar === undefined || similar === name ? '' : `Did you mean "${similar}"? `}Write name=value with one of ${names.join(', ')}.`,
+    where: { flag: '--param' },
+  });
+}
+
 /** Days are written yyyy-mm-dd, so they compare as text. */
-function refuseEmptyRange({ from = null, to = null }: Readonly<Record<string, string | null>>): void {
+function refuseEmptyRange({ from = null, to = null }: Values, { flags = {} }: ValueContext): void {
   if (from === null || to === null || from < to) return;
+  const carriers = ['from', 'to'].map((name) => flags[name] ?? `--param ${name}`);
   throw new ConfigError(`The range is empty: from=${from} is not before to=${to}.`, {
     hint: 'from is inclusive, to exclusive; one day is from=2026-01-31 to=2026-02-01.',
-    where: { flag: '--param' },
+    where: { flag: carriers.join(', ') },
   });
 }
 
 const FORMS: Readonly<Record<Kind, { allowed: string; test: (text: string) => boolean }>> = {
   text: { allowed: 'any text', test: () => true },
-  date: { allowed: 'a day such as 2026-01-31', test: (text) => text.length === 10 && parseInstant(text) !== undefined },
-  timestamp: { allowed: 'an instant such as 2026-01-31T06:00:00Z', test: (text) => parseInstant(text) !== undefined },
+  date: {
+    allowed: 'a day such as 2026-01-31, a word such as yesterday or last_month, or -30d (d, w, m, q, y)',
+    test: (text) => text.length === 10 && parseInstant(text) !== undefined,
+  },
+  timestamp: {
+    allowed: 'an instant such as 2026-01-31T06:00:00Z, or a day (its start in UTC), also as yesterday or -30d',
+    test: (text) => parseInstant(text) !== undefined,
+  },
   zone: { allowed: 'a time zone such as UTC or Europe/Paris', test: isZone },
   integer: { allowed: 'a whole number', test: (text) => /^-?\d{1,18}$/.test(text) },
   number: { allowed: 'a number', test: (text) => /^-?\d+(\.\d+)?$/.test(text) },
@@ -148,15 +217,17 @@ export function isZone(text: string): boolean {
   }
 }
 
-function checkedValue({ name, kind, fallback }: Parameter, text: string): string | null {
+function checkedValue({ name, kind, fallback }: Parameter, text: string, { flags = {} }: ValueContext): string | null {
   if (text === 'null' && fallback === null) return null;
   const words = kind.split('|');
   const { allowed, test } = isKind(kind)
     ? FORMS[kind]
     : { allowed: `one of ${words.join(', ')}`, test: (word: string) => words.includes(word) };
   if (test(text)) return text;
-  throw new ConfigError(`Parameter "${name}" cannot be "${text}".`, {
-    hint: `Allowed: ${allowed}.`,
-    where: { flag: '--param' },
+  const known = isKind(kind) ? (kind === 'date' || kind === 'timestamp' ? DAY_WORDS : []) : words;
+  const flag = flags[name];
+  throw new ConfigError(`${flag ?? `Parameter "${name}"`} cannot be "${text}".`, {
+    hint: `${didYouMean(text, known)}Allowed: ${allowed}.`,
+    where: { flag: flag ?? `--param ${name}` },
   });
 }

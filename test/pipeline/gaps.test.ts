@@ -25,7 +25,7 @@ async function asked(sql: string, values: Record<string, string | null>): Promis
 async function report(name: string, figure: string, day: string): Promise<string[][]> {
   const { sql, ...head } = await findReport(name);
   const next = new Date(Date.parse(day) + 86_400_000).toISOString().slice(0, 10);
-  const values = parameterValues({ sql, ...head }, [`from=${day}`, `to=${next}`]);
+  const values = parameterValues({ sql, ...head }, [`from=${day}`, `to=${next}`], { nowMs: Date.now() });
   return asked(`select ${figure}::varchar, coverage from (${sql.trim()})`, values);
 }
 

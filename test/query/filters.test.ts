@@ -86,6 +86,6 @@ describe('a range', () => {
   ])('%s %s is empty and refused', async (from, to) => {
     const { code, err } = await run('query', 'active_passes', '--param', from, to);
     expect(code).toBe(EXIT.config);
-    expect(err).toContain(`error: The range is empty: ${from} is not before ${to}.\nwhere: flag --param\nnext:  from is inclusive`);
+    expect(err).toContain(`error: The range is empty: ${from} is not before ${to}.\nwhere: flag --param from, --param to\nnext:  from is inclusive`);
   }); // prettier-ignore
 });

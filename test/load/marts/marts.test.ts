@@ -72,7 +72,7 @@ async function kept(name: string): Promise<string[][]> {
 async function reported(name: string): Promise<string[][]> {
   const report = await findReport(name);
   const inner = report.sql.trim();
-  return query(`select tenant_id, period::date as day, ${NOT_WHEN.replace('tenant_id', 'tenant_id, period')} from (${inner}) where period::date in (select hour::date from coverage) order by all`, parameterValues(report, [])); // prettier-ignore
+  return query(`select tenant_id, period::date as day, ${NOT_WHEN.replace('tenant_id', 'tenant_id, period')} from (${inner}) where period::date in (select hour::date from coverage) order by all`, parameterValues(report, [], { nowMs: Date.now() })); // prettier-ignore
 }
 
 async function publishAll(): Promise<void> {

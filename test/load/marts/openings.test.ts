@@ -69,7 +69,7 @@ async function differing(ledger: Ledger = lake.ledger, ofAll = true): Promise<st
   for (const name of PAST) {
     const report = await findReport(name);
     if (!ofAll && report.sql.includes("history('metrics'")) continue;
-    const values = parameterValues(report, []);
+    const values = parameterValues(report, [], { nowMs: Date.now() });
     const said = `select tenant_id, period::date as day, * exclude (tenant_id, period, loaded_at) from (${report.sql.trim()}) where period::date in (select hour::date from coverage)`;
     const kept = `select * exclude (loaded_at) from mart_${name}`;
     const both = `select *, 1 as side from (${said}) union all by name select *, -1 as side from (${kept})`;

@@ -42,6 +42,9 @@ export interface Coverage {
   readonly proven?: number;
 }
 
+/** Relative days of reports count from here. */
+const NOW = Date.UTC(2026, 5, 15, 12);
+
 export interface LakeRows {
   readonly happenings: readonly Happening[];
   readonly metrics: readonly Metric[];
@@ -128,7 +131,7 @@ export async function openLake({ happenings, metrics, coverage }: LakeRows): Pro
   return {
     ask: async (name, words) => {
       const report = await findReport(name);
-      return objects(report.sql, parameterValues(report, words));
+      return objects(report.sql, parameterValues(report, words, { nowMs: NOW }));
     },
     select: objects,
     folder,
