@@ -295,9 +295,9 @@ export function missingButKeptSql(table: Table, keepMissing: readonly Window[], 
     select (${id}, "timestamp") from ${STAGED} where reason is null))`;
 }
 
-/** True for a row of STAGED that goes into the unit's new generation. */
-export function loadedSql({ period }: Unit): string {
-  return `reason is null and ${insideSql([period])} and rowid not in (select row_id from ${EXCESS_COPIES})`;
+/** True for a row of STAGED that goes into the new generation of one of the units. */
+export function loadedSql(units: readonly Unit[]): string {
+  return `reason is null and ${insideSql(units.map(({ period }) => period))} and rowid not in (select row_id from ${EXCESS_COPIES})`;
 }
 
 /** The rows of a period. */

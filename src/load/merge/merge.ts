@@ -18,8 +18,8 @@ import type { Comparison, Unit } from './compare.ts';
 import { asCount } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import { commitGeneration } from '../store/generation.ts';
-import { copyGeneration } from './write-unit.ts';
-import type { Copied, Generation } from '../store/generation.ts';
+import { copyGroup, writeGroups } from './write-unit.ts';
+import type { Generation } from '../store/generation.ts';
 import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { EXCESS_COPIES } from './merge-tables.ts';
@@ -131,12 +131,9 @@ export async function applyStage(
   const generations: Generation[] = [];
   await timed('write', async () => {
     const kept = changed.filter(({ comparison }) => comparison.rowsAfter > 0);
-    for (let start = 0; start < kept.length; start += COMMITTED_TOGETHER) {
-      const copies: Copied[] = [];
-      for (const { unit, comparison } of kept.slice(start, start + COMMITTED_TOGETHER)) {
-        copies.push(await copyGeneration(ledger, batch, unit, comparison, keepMissing));
-        await onStep?.(`copied ${unit.period.name}`);
-      }
+    for (const group of writeGroups(kept, keepMissing)) {
+      const copies = await copyGroup(ledger, batch, group, keepMissing);
+      for (const { period } of copies) await onStep?.(`copied ${period.name}`);
       generations.push(...(await Promise.all(copies.map((copy) => commitGeneration(ledger, copy)))));
       await onStep?.(`named ${generations.length}`);
     }
@@ -190,9 +187,6 @@ function timer(
     return result;
   };
 }
-
-/** Files flushed at the same time, so that the disk can order the writes: 1,800 small days then take half as long. */
-const COMMITTED_TOGETHER = 16;
 
 const NOTHING = {
   inserted: 0,

@@ -1,22 +1,98 @@
-/** Writes the new generation of a unit: the old rows that are kept, and the staged rows. */
+/** Writes the new generations of units: the old rows that are kept, and the staged rows. */
 import { InsightsError } from '../../kernel/errors.ts';
 import { sqlName } from '../../kernel/sql.ts';
 import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
+import { DAY } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
 import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { promotedSql } from '../../transform/promote.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { contentHashSql, hourNumberSql, insideSql, parquetSql } from '../ledger/sql.ts';
+import {
+  DAY_MICROSECONDS,
+  contentHashSql,
+  hourNumberSql,
+  insideSql,
+  parquetSql,
+  unitNumberSql,
+} from '../ledger/sql.ts';
+import { OutOfMemoryError } from '../ledger/engine.ts';
+import { COPIED_TOGETHER, DAY_COLUMN } from '../store/arrange.ts';
 import { heldRows } from '../store/form.ts';
-import { copyRows } from '../store/generation.ts';
+import { copyDays, copyRows } from '../store/generation.ts';
 import type { Copied } from '../store/generation.ts';
 import { loadedSql, missingButKeptSql } from './compare.ts';
 import type { Comparison, Unit } from './compare.ts';
 import { MOVED_OUT, STAGED } from './merge-tables.ts';
 
+/** A unit and what its new generation changes. */
+export interface Change {
+  readonly unit: Unit;
+  readonly comparison: Comparison;
+}
+
+/** Files flushed at the same time, so that the disk can order the writes: 1,800 small days then take half as long. */
+const COMMITTED_TOGETHER = 16;
+
+/** Groups the changes that are written and committed together: new days that one statement can write, and others. */
+export function writeGroups(changes: readonly Change[], keepMissing: readonly Window[]): Change[][] {
+  const groups: { isOfNewDays: boolean; rows: number; changes: Change[] }[] = [];
+  for (const change of changes) {
+    const isOfNewDays = isNewDay(change.unit, keepMissing);
+    const limits = isOfNewDays ? COPIED_TOGETHER : { days: COMMITTED_TOGETHER, rows: Infinity };
+    const rows = change.comparison.rowsAfter;
+    let last = groups.at(-1);
+    const fits =
+      last?.isOfNewDays === isOfNewDays && last.changes.length < limits.days && last.rows + rows <= limits.rows;
+    if (!last || !fits) groups.push((last = { isOfNewDays, rows: 0, changes: [] }));
+    last.changes.push(change);
+    last.rows += rows;
+  }
+  return groups.map((group) => group.changes);
+}
+
+/** Writes the new generations of a group of `writeGroups` under temporary names. */
+export async function copyGroup(
+  ledger: Ledger,
+  batch: Batch,
+  changes: readonly Change[],
+  keepMissing: readonly Window[],
+): Promise<Copied[]> {
+  if (changes.length > 1 && changes.every(({ unit }) => isNewDay(unit, keepMissing))) {
+    try {
+      return await copyNewDays(ledger, batch, changes);
+    } catch (error) {
+      // One day needs less memory than several.
+      if (!(error instanceof OutOfMemoryError)) throw error;
+    }
+  }
+  const copies: Copied[] = [];
+  for (const { unit, comparison } of changes)
+    copies.push(await copyGeneration(ledger, batch, unit, comparison, keepMissing));
+  return copies;
+}
+
+function keepsOldRows({ oldFile, whole }: Unit, keepMissing: readonly Window[]): boolean {
+  return oldFile !== undefined && !(whole && keepMissing.length === 0);
+}
+
+function isNewDay(unit: Unit, keepMissing: readonly Window[]): boolean {
+  return !keepsOldRows(unit, keepMissing) && unit.period.to - unit.period.from === DAY;
+}
+
+async function copyNewDays(ledger: Ledger, batch: Batch, changes: readonly Change[]): Promise<Copied[]> {
+  const table = ledger.settings.tables[batch.table];
+  const day = `${unitNumberSql('"timestamp"', DAY_MICROSECONDS)} as ${sqlName(DAY_COLUMN)}`;
+  const staged = `from (select *, ${day} from ${STAGED} where ${loadedSql(changes.map(({ unit }) => unit))})`;
+  const source = `from (${promotedSql(table, staged, [DIGEST_COLUMN, DAY_COLUMN])})`;
+  const days = changes.map(({ unit }) => ({ period: unit.period, generation: unit.nextGeneration }));
+  const copies = await copyDays(ledger, batch, days, source);
+  for (const [index, copy] of copies.entries()) requireRows(copy, changes[index]?.comparison.rowsAfter);
+  return copies;
+}
+
 /** Copies the old rows outside the unit's windows and the unit's staged rows, ordered by (type, timestamp). */
-export async function copyGeneration(
+async function copyGeneration(
   ledger: Ledger,
   batch: Batch,
   unit: Unit,
@@ -27,7 +103,7 @@ export async function copyGeneration(
   const isKept = `(not ${insideSql(unit.windows)} or ${missingButKeptSql(table, keepMissing, 'old')})`;
   const row = `(${sqlName(lakeName(table, table.id))}, ${hourNumberSql()}, ${contentHashSql(table)})`;
   const old =
-    unit.oldFile === undefined || (unit.whole && keepMissing.length === 0)
+    unit.oldFile === undefined || !keepsOldRows(unit, keepMissing)
       ? undefined
       : heldRows(
           table,
@@ -35,15 +111,18 @@ export async function copyGeneration(
          ${movedOut === 0 ? '' : `and ${row} not in (select (id, hour, content) from ${MOVED_OUT})`}`,
           [unit.oldForm],
         );
-  const fresh = `from (${promotedSql(table, `from ${STAGED} where ${loadedSql(unit)}`, [DIGEST_COLUMN])})`;
+  const fresh = `from (${promotedSql(table, `from ${STAGED} where ${loadedSql([unit])}`, [DIGEST_COLUMN])})`;
   const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, {
     sources: old === undefined ? [fresh] : [old, fresh],
     inOrder: true,
     rows: rowsAfter,
   });
-  if (generation.rows !== rowsAfter) {
-    // The comparison and the copy read the same rows, so a difference is a defect. The file is left as an orphan.
-    throw new InsightsError('unexpected', `${generation.file} holds ${generation.rows} rows, expected ${rowsAfter}`);
-  }
+  requireRows(generation, rowsAfter);
   return generation;
+}
+
+function requireRows({ file, rows }: Copied, expected: number | undefined): void {
+  if (rows === expected) return;
+  // The comparison and the copy read the same rows, so a difference is a defect. The file is left as an orphan.
+  throw new InsightsError('unexpected', `${file} holds ${rows} rows, expected ${expected}`);
 }

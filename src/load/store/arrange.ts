@@ -8,9 +8,10 @@
  */
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import type { RowOf } from '../ledger/cells.ts';
-import { asCount } from '../ledger/cells.ts';
+import { basename, dirname } from 'node:path';
+import { asCount, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { sqlText } from '../../kernel/sql.ts';
+import { sqlName, sqlText } from '../../kernel/sql.ts';
 
 export interface Sources {
   /** Column names, quoted. */
@@ -34,14 +35,27 @@ export interface Sources {
  */
 const ROW_GROUP = 20_480;
 
+/**
+ * Limits of the days that one statement writes. It opens one file per day and holds all of their rows. Planning a statement that
+ * extracts promoted columns takes longer than writing a small day: 101 days of 17,000 rows take 0.7 s together and 2.4 s one by one.
+ */
+export const COPIED_TOGETHER = { days: 64, rows: ROW_GROUP } as const;
+
+/** The column of a source that says which file of `copyByDay` a row belongs to. */
+export const DAY_COLUMN = '_day';
+
 /** Up to this many rows are always sorted together. */
 const SORTED_TOGETHER = 100_000;
 
 const COPY_STATS = { count: asCount, file_size_bytes: asCount } as const;
 
-interface CopyStats {
+export interface CopyStats {
   readonly rows: number;
   readonly bytes: number;
+}
+
+function optionsSql(metadata: string): string {
+  return `format parquet, compression zstd, row_group_size ${ROW_GROUP}, kv_metadata {${metadata}}, return_stats`;
 }
 
 /** Copies the rows to a Parquet file. */
@@ -53,7 +67,7 @@ export async function copyArranged(
   const unsorted = sources.map((source) => `select ${columns} ${source}`).join(' union all ');
   const sorted = `${unsorted} order by ${type}, "timestamp"`;
   const copy = async (select: string): Promise<CopyStats> => {
-    const statement = `copy (${select}) to ${sqlText(path)} (format parquet, compression zstd, row_group_size ${ROW_GROUP}, kv_metadata {${metadata}}, return_stats)`;
+    const statement = `copy (${select}) to ${sqlText(path)} (${optionsSql(metadata)})`;
     const run = (): Promise<RowOf<typeof COPY_STATS>> => ledger.row(statement, COPY_STATS);
     const stats = rows > ROW_GROUP ? await ledger.onOneThread(run) : await run();
     await ledger.release();
@@ -70,4 +84,31 @@ export async function copyArranged(
     );
     return copy(unsorted);
   }
+}
+
+interface DayFile extends CopyStats {
+  readonly path: string;
+}
+
+/**
+ * Copies the rows of several days to one file each, below `folder`, which must not exist. The files are the same as those of
+ * `copyArranged`. `source` has the column DAY_COLUMN, an integer. Returns the files by its value.
+ */
+export async function copyByDay(
+  ledger: Ledger,
+  { columns, type, source, metadata }: Pick<Sources, 'columns' | 'type' | 'metadata'> & { readonly source: string },
+  folder: string,
+): Promise<ReadonlyMap<string, DayFile>> {
+  const key = sqlName(DAY_COLUMN);
+  const statement = `copy (select ${key}, ${columns} ${source} order by ${key}, ${type}, "timestamp")
+    to ${sqlText(folder)} (${optionsSql(metadata)}, partition_by (${key}))`;
+  // With several threads, each would write a file of its own for a day.
+  const copied = await ledger.onOneThread(() => ledger.rows(statement, { filename: asText, ...COPY_STATS }));
+  await ledger.release();
+  return new Map(
+    copied.map(({ filename: path, count: rows, file_size_bytes: bytes }) => [
+      basename(dirname(path)).slice(DAY_COLUMN.length + 1),
+      { path, rows, bytes },
+    ]),
+  );
 }

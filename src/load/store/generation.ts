@@ -6,10 +6,12 @@ import { TEMPORARY, commitFile, syncPath } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
-import { copyArranged } from './arrange.ts';
+import { copyArranged, copyByDay } from './arrange.ts';
 import { metadataSql, todaysForm } from './form.ts';
 import type { Form } from './form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { DAY } from '../../kernel/instant.ts';
+import { WORK_FOLDER } from '../../model/data-dir.ts';
 import { generationFile } from '../../model/partition-path.ts';
 import type { Period } from '../../model/period.ts';
 import { columnListSql } from '../ledger/sql.ts';
@@ -30,31 +32,61 @@ export interface Copied extends Omit<Generation, 'sha256'> {
   readonly temporary: string;
 }
 
+type Key = Pick<Batch, 'tenant' | 'table'>;
+
 /** Copies rows into a new file under its temporary name. */
 export async function copyRows(
   ledger: Ledger,
-  { tenant, table }: Pick<Batch, 'tenant' | 'table'>,
+  key: Key,
   period: Period,
   generation: number,
   sources: Pick<Sources, 'sources' | 'inOrder' | 'rows'>,
 ): Promise<Copied> {
+  const next = await nextGeneration(ledger, key, period, generation);
+  const temporary = `${join(ledger.dataDir, next.file)}${TEMPORARY}`;
+  const stats = await copyArranged(ledger, { ...arrangement(ledger, key), ...sources }, temporary);
+  return { ...next, temporary, ...stats };
+}
+
+/** Where `copyDays` writes; `commitGeneration` moves the files away. */
+const DAYS_FOLDER = join(WORK_FOLDER, 'days');
+
+/** Copies rows into a new file for each of the days. `source`: their rows, with the number of the day since 1970 as DAY_COLUMN. */
+export async function copyDays(
+  ledger: Ledger,
+  key: Key,
+  days: readonly { readonly period: Period; readonly generation: number }[],
+  source: string,
+): Promise<Copied[]> {
+  const folder = join(ledger.dataDir, DAYS_FOLDER);
+  await ledger.files.rm(folder, { recursive: true, force: true });
+  const copied = await copyByDay(ledger, { ...arrangement(ledger, key), source }, folder);
+  const copies: Copied[] = [];
+  for (const { period, generation } of days) {
+    const { path: temporary, rows, bytes } = copied.get(String(period.from / DAY)) ?? { path: '', rows: 0, bytes: 0 };
+    copies.push({ ...(await nextGeneration(ledger, key, period, generation)), temporary, rows, bytes });
+  }
+  return copies;
+}
+
+async function nextGeneration(
+  ledger: Ledger,
+  { tenant, table }: Key,
+  period: Period,
+  generation: number,
+): Promise<Pick<Copied, 'period' | 'generation' | 'file' | 'form'>> {
   const file = generationFile(table, tenant, period.name, generation);
-  const path = join(ledger.dataDir, file);
-  await makeFolder(ledger.files, dirname(path));
-  const temporary = `${path}${TEMPORARY}`;
-  const definition = ledger.settings.tables[table];
-  const type = `"${lakeName(definition, definition.typeColumn)}"`;
-  const form = todaysForm(definition);
-  const metadata = metadataSql(form);
-  const columns = columnListSql(definition);
-  const stats = await copyArranged(ledger, { columns, type, metadata, ...sources }, temporary);
+  await makeFolder(ledger.files, dirname(join(ledger.dataDir, file)));
+  return { period, generation, file, form: todaysForm(ledger.settings.tables[table]) };
+}
+
+/** How the files of a table are written. */
+function arrangement({ settings }: Ledger, { table }: Key): Pick<Sources, 'columns' | 'type' | 'metadata'> {
+  const definition = settings.tables[table];
   return {
-    period,
-    generation,
-    file,
-    temporary,
-    ...stats,
-    form,
+    columns: columnListSql(definition),
+    type: `"${lakeName(definition, definition.typeColumn)}"`,
+    metadata: metadataSql(todaysForm(definition)),
   };
 }
 

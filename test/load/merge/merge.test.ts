@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { MassLossError } from '../../../src/kernel/errors.ts';
@@ -40,6 +40,30 @@ describe('a first load', () => {
       { event_id: 'b', timestamp: '2026-07-04 23:59:59.999999+00', ...same, properties: '{"a":1}' },
     ]);
     expect(existsSync(join(lake.dir, `${FILE}.1.parquet`))).toBe(true);
+  });
+
+  test('writes the new days of a batch with one statement, with the bytes of days that are loaded one by one', async () => {
+    const days = ['2026-07-03', '2026-07-04', '2026-07-05'].map((day, index) => ({
+      file: `store/events/tenant_id=acme/month=2026-07/${day}.1.parquet`,
+      window: span(`${day}T00:00:00Z`, new Date(Date.parse(day) + 86_400_000).toISOString()),
+      rows: ['c', 'a', 'b'].map((type, nth) => event(`${index}${nth}`, `${day}T0${nth}:00:00Z`, { type })),
+    }));
+    await using together = await scratchLake();
+    await using alone = await scratchLake();
+    const copies: string[] = [];
+    const spied = (sql: string): void => void (sql.startsWith('copy') && copies.push(sql));
+    const { rows: readRows, row: readOne } = together.ledger;
+    const ledger: typeof together.ledger = {
+      ...together.ledger,
+      rows: (sql, ...more) => (spied(sql), readRows(sql, ...more)),
+      row: (sql, ...more) => (spied(sql), readOne(sql, ...more)),
+    };
+    await load({ ...together, ledger }, span('2026-07-03T00:00:00Z', '2026-07-06T00:00:00Z'), days.flatMap(({ rows }) => rows)); // prettier-ignore
+    expect(copies).toHaveLength(1);
+    for (const { file, window, rows } of days) {
+      await load(alone, window, rows);
+      expect(readFileSync(join(together.dir, file)).equals(readFileSync(join(alone.dir, file)))).toBe(true);
+    }
   });
 
   test('writes no file for windows without rows, and records that they are covered', async () => {
