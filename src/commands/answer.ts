@@ -1,25 +1,26 @@
 /** Prints the result of one select on standard output. */
 import { once } from 'node:events';
 import { printRows, type Format, type Printing } from '../output/rows.ts';
+import type { Statement } from '../query/compare.ts';
 import type { Reader } from '../query/reader.ts';
 import { ReaderLeft, lostOutput } from './lost-output.ts';
 import type { Session } from './shell.ts';
 import type { TextStyle } from './text-style.ts';
 
-/** Runs one select and prints it. `check` is called before with the open lake. */
+/** Runs one select and prints it. `check` is called before with the open lake; a statement that it returns is run instead. */
 export async function answer(
   session: Session,
-  sql: string,
-  parameters: Readonly<Record<string, string | null>>,
+  given: string,
+  values: Readonly<Record<string, string | null>>,
   format: Format,
-  check?: (reader: Reader) => Promise<void>,
+  check?: (reader: Reader) => Promise<Statement | void>,
   style?: TextStyle,
 ): Promise<number> {
   const { config, signal } = session;
   // Loaded only when needed: loading the engine takes longer than loading everything else.
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
-  await check?.(reader);
+  const { sql, parameters } = (await check?.(reader)) ?? { sql: given, parameters: values };
   const zone = style?.zone;
   const shown = zone === undefined ? sql : await localSql(reader, sql, parameters, zone);
   await printRows(await reader.query(shown, parameters), format, printing(session), style?.csv);

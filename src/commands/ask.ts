@@ -4,7 +4,8 @@ import { ConfigError } from '../kernel/errors.ts';
 import { drawChart, parseChart } from '../output/chart.ts';
 import { json } from '../output/format.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
-import { listReports, parameterValues, type Report } from '../query/report.ts';
+import { reportStatement, type Statement } from '../query/compare.ts';
+import { allParameters, listReports, parameterValues, type Report, type Values } from '../query/report.ts';
 import type { Reader } from '../query/reader.ts';
 import { printing, answer } from './answer.ts';
 import { reportNamed } from './former-names.ts';
@@ -53,9 +54,10 @@ Examples:
         const report = await reportNamed(session, name);
         const style = textStyleOf(options);
         const words = [...zoneWords(report, style.zone), ...(options.param ?? [])];
-        const values = parameterValues(report, words, { nowMs: session.runtime.now() });
-        const check = async (reader: Reader): Promise<void> => checkGiven(reader, values);
-        if (options.chart === true) return showChart(session, report, values);
+        const nowMs = session.runtime.now();
+        const values = parameterValues(report, words, { nowMs });
+        const check = async (reader: Reader): Promise<Statement> => statementFor(reader, report, words, values, nowMs);
+        if (options.chart === true) return showChart(session, report, values, check);
         const { out, force = false } = options;
         if (out !== undefined) {
           const settings = settingsOf(session, { out, format: options.format, force }, style);
@@ -74,16 +76,25 @@ Examples:
     );
 }
 
-async function checkGiven(reader: Reader, values: Readonly<Record<string, string | null>>): Promise<void> {
+/** Refuses filter values that the lake does not have, and returns the statement to run. */
+async function statementFor(
+  reader: Reader,
+  report: Report,
+  words: readonly string[],
+  values: Values,
+  nowMs: number,
+): Promise<Statement> {
   // Loaded only when needed: it loads the engine.
   const { checkFilters } = await import('../query/filters.ts');
   await checkFilters(reader, values, '--param');
+  return reportStatement(reader, report, words, values, nowMs);
 }
 
 async function showChart(
   session: Session,
   report: Report,
-  values: Readonly<Record<string, string | null>>,
+  values: Values,
+  check: (reader: Reader) => Promise<Statement>,
 ): Promise<number> {
   const spec = parseChart(report.chart);
   if (spec === undefined)
@@ -94,8 +105,8 @@ async function showChart(
   const { config, signal, io } = session;
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
-  await checkGiven(reader, values);
-  const drawn = await drawChart(await reader.query(report.sql, values), spec, io.stdout.columns ?? 80, {
+  const { sql, parameters } = await check(reader);
+  const drawn = await drawChart(await reader.query(sql, parameters), spec, io.stdout.columns ?? 80, {
     ratios: report.ratios,
     grain: values['grain'],
     dimensions: values['by']?.split(',') ?? [],
@@ -107,12 +118,14 @@ async function showChart(
 
 function printReports(session: Session, reports: readonly Report[]): number {
   if (session.json) {
-    session.print(`${json(reports.map(({ sql: _sql, ...head }) => head))}\n`);
+    session.print(
+      `${json(reports.map(({ sql: _sql, ...head }) => ({ ...head, parameters: allParameters({ sql: _sql, ...head }) })))}\n`,
+    );
     return 0;
   }
   for (const report of reports) {
     session.print(`${report.name}: ${report.title}\n  ${report.description} Grain: ${report.grain}.\n`);
-    for (const { name, kind, fallback, description } of report.parameters)
+    for (const { name, kind, fallback, description } of allParameters(report))
       session.print(`  --param ${name}=<${kind}>  ${description} (default ${fallback ?? 'none'})\n`);
   }
   return 0;

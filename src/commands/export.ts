@@ -4,6 +4,7 @@ import { ConfigError } from '../kernel/errors.ts';
 import { EXPORT_FORMATS } from '../query/export/forms.ts';
 import type { Filter, Selection } from '../query/export/selection.ts';
 import type { Exporter } from '../query/reader.ts';
+import { reportStatement } from '../query/compare.ts';
 import { daysOf, todayIn } from '../query/days.ts';
 import { parameterValues } from '../query/report.ts';
 import { reportNamed, warnOfFormerMarts } from './former-names.ts';
@@ -103,13 +104,13 @@ async function chooserOf(
     const flags = Object.fromEntries(
       bounds.flatMap(([name, value]) => (value === undefined ? [] : [[name, `--${name}`]])),
     );
-    const values = parameterValues(found, [...zoneWords(found, zone), ...words, ...(options.param ?? [])], {
-      nowMs: session.runtime.now(),
-      flags,
-    });
+    const nowMs = session.runtime.now();
+    const given = [...zoneWords(found, zone), ...words, ...(options.param ?? [])];
+    const values = parameterValues(found, given, { nowMs, flags });
     const choose: Choose = async (reader) => {
       await checkFilters(reader, values, '--param, --tenant');
-      return [await selectFrom(reader, found.name, found.sql, values, {})];
+      const { sql, parameters } = await reportStatement(reader, found, given, values, nowMs);
+      return [await selectFrom(reader, found.name, sql, parameters, {})];
     };
     return { choose, zone: localZone(zone, values, format) };
   }

@@ -5,6 +5,7 @@ import { notLocal } from '../kernel/local-path.ts';
 import { EXPORT_FORMATS, formatOfFile, type ExportFormat, type ExportReport } from '../query/export/forms.ts';
 import type { ExportSettings } from '../query/export/write.ts';
 import { bytes, count, json, plural } from '../output/format.ts';
+import type { Statement } from '../query/compare.ts';
 import type { Reader } from '../query/reader.ts';
 import type { Session } from './shell.ts';
 import { requireCsv } from './text-style.ts';
@@ -47,12 +48,12 @@ function chosenFormat(out: string, format: string | undefined): ExportFormat {
   });
 }
 
-/** Writes the result of one select to a file. `check` is called before with the open lake. */
+/** Writes the result of one select to a file. `check` is called before with the open lake; a statement that it returns is run instead. */
 export async function writeAnswer(
   session: Session,
   settings: ExportSettings,
-  { name, sql, parameters }: { name: string; sql: string; parameters: Readonly<Record<string, string | null>> },
-  check: (reader: Reader) => Promise<void>,
+  { name, ...given }: { name: string } & Statement,
+  check: (reader: Reader) => Promise<Statement | void>,
   zone?: string,
 ): Promise<number> {
   // Loaded only when needed: it loads the engine.
@@ -61,7 +62,7 @@ export async function writeAnswer(
   const report = await exportFile(
     settings,
     async (reader) => {
-      await check(reader);
+      const { sql, parameters } = (await check(reader)) ?? given;
       const selection = await selectFrom(reader, name, sql, parameters, {});
       return [zone === undefined ? selection : inZone(selection, zone)];
     },

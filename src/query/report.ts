@@ -105,7 +105,7 @@ export interface ValueContext {
   readonly flags?: Readonly<Record<string, string>>;
 }
 
-type Values = Readonly<Record<string, string | null>>;
+export type Values = Readonly<Record<string, string | null>>;
 
 /**
  * The values of a report's parameters: those given as `name=value`, and the defaults of the others. Days may be given as words
@@ -121,6 +121,11 @@ export function parameterValues(report: Report, words: readonly string[], contex
     const [name = '', ...rest] = word.split('=');
     if (name === RANGE && rest.length > 0 && takesRange(report)) {
       range = rest.join('=');
+      continue;
+    }
+    if (name === COMPARE && rest.length > 0 && takesCompare(report)) {
+      // The statement has no such parameter: compare.ts runs it twice.
+      checkedValue(COMPARE_PARAMETER, rest.join('='), context);
       continue;
     }
     const parameter = report.parameters.find((candidate) => candidate.name === name);
@@ -145,9 +150,37 @@ export function parameterValues(report: Report, words: readonly string[], contex
 
 /** A parameter of every report with `from` and `to`: a word that gives both. */
 const RANGE = 'range';
+const RANGE_PARAMETER: Parameter = {
+  name: RANGE,
+  kind: 'text',
+  fallback: null,
+  description: 'Both ends of a range, such as last_month, or -30d for the 30 days before today',
+};
 
-export function takesRange({ parameters }: Report): boolean {
+/** A parameter of every report with periods in a range. */
+export const COMPARE = 'compare';
+const COMPARE_PARAMETER: Parameter = {
+  name: COMPARE,
+  kind: 'previous|year',
+  fallback: null,
+  description: 'Compare with as many periods directly before, or with the same periods one year earlier',
+};
+
+function takesRange({ parameters }: Report): boolean {
   return ['from', 'to'].every((bound) => parameters.some(({ name }) => name === bound));
+}
+
+export function takesCompare(report: Report): boolean {
+  return takesRange(report) && report.parameters.some(({ name }) => name === 'grain');
+}
+
+/** All that can be given to a report: the parameters of its header, and those that come with them. */
+export function allParameters(report: Report): readonly Parameter[] {
+  return [
+    ...report.parameters,
+    ...(takesRange(report) ? [RANGE_PARAMETER] : []),
+    ...(takesCompare(report) ? [COMPARE_PARAMETER] : []),
+  ];
 }
 
 function dayOf({ kind }: Parameter, text: string, calendar: Calendar): string {
@@ -173,7 +206,7 @@ function daysOfRange(word: string, given: readonly Parameter[], calendar: Calend
 }
 
 function unknownParameter(report: Report, name: string, hasValue: boolean): ConfigError {
-  const names = [...report.parameters.map((parameter) => parameter.name), ...(takesRange(report) ? [RANGE] : [])];
+  const names = allParameters(report).map((parameter) => parameter.name);
   const similar = closest(name, names);
   return new ConfigError(`Report "${report.name}" has no parameter "${name}"${hasValue ? '' : ' with a value'}.`, {
     hint: `${similar === undefined || similar === name ? '' : `Did you mean "${similar}"? `}Write name=value with one of ${names.join(', ')}.`,

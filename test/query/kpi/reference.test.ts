@@ -5,10 +5,10 @@
 import { readFile } from 'node:fs/promises';
 import { format } from 'prettier';
 import { describe, expect, it } from 'vitest';
-import { listChecks, listReports, type Report } from '../../../src/query/report.ts';
+import { allParameters, listChecks, listReports, type Report } from '../../../src/query/report.ts';
 
 const LINE = '<!-- Below this line: generated';
-const COMMON = ['from', 'to', 'tenant', 'zone', 'grain', 'week_start', 'pass_type', 'platform'];
+const COMMON = ['from', 'to', 'tenant', 'zone', 'grain', 'week_start', 'pass_type', 'platform', 'range', 'compare'];
 
 function parameterText({ kind, fallback, description }: Report['parameters'][number]): string {
   return `${description} (${kind.replaceAll('|', ', ')}; default ${fallback ?? 'none'})`;
@@ -24,7 +24,9 @@ function kpi(report: Report): string {
       ...(formula === undefined ? [] : [`- Formula: \`${formula}\``]),
       `- Rows: ${grain}`,
       `- Unit: ${unit ?? '-'}`,
-      `- Parameters: ${parameters.map((parameter) => `\`${parameter.name}\``).join(', ')}`,
+      `- Parameters: ${allParameters(report)
+        .map((parameter) => `\`${parameter.name}\``)
+        .join(', ')}`,
       ...own.map((parameter) => `- \`${parameter.name}\`: ${parameterText(parameter)}`),
       `- Chart: ${chart ?? 'none'}`,
       ...caveats.filter((caveat) => !caveat.startsWith('coverage says')).map((caveat) => `- Caveat: ${caveat}`),
@@ -39,7 +41,7 @@ function row(cells: readonly string[]): string {
 async function generated(): Promise<string> {
   const [kpis, checks] = [await listReports(), await listChecks()];
   const views = await listReports('views');
-  const common = COMMON.flatMap((name) => kpis.flatMap(({ parameters }) => parameters).filter((parameter) => parameter.name === name).slice(0, 1)); // prettier-ignore
+  const common = COMMON.flatMap((name) => kpis.flatMap(allParameters).filter((parameter) => parameter.name === name).slice(0, 1)); // prettier-ignore
   return [
     '## KPIs',
     'Parameters that mean the same everywhere:',

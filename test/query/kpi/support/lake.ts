@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance, type Json } from '@duckdb/node-api';
 import { openReader } from '../../../../src/query/reader.ts';
+import { reportStatement } from '../../../../src/query/compare.ts';
 import { findReport, parameterValues } from '../../../../src/query/report.ts';
 import { TABLES, type TableName } from '../../../../src/model/tables.ts';
 import { promotedSql } from '../../../../src/transform/promote.ts';
@@ -131,7 +132,9 @@ export async function openLake({ happenings, metrics, coverage }: LakeRows): Pro
   return {
     ask: async (name, words) => {
       const report = await findReport(name);
-      return objects(report.sql, parameterValues(report, words, { nowMs: NOW }));
+      const values = parameterValues(report, words, { nowMs: NOW });
+      const { sql, parameters } = await reportStatement(reader, report, words, values, NOW);
+      return objects(sql, parameters);
     },
     select: objects,
     folder,
