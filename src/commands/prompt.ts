@@ -6,10 +6,14 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline/promises';
+import { didYouMean } from '../kernel/closest.ts';
+import { sqlName } from '../kernel/sql.ts';
 import { InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
 import { HISTORY_FILE } from '../model/data-dir.ts';
 import { FORMATS, printRows, type Format } from '../output/rows.ts';
+import { visible, visibleLines } from '../output/visible.ts';
 import { printing } from './answer.ts';
+import { warnOfFormerMarts } from './former-names.ts';
 import type { Session } from './shell.ts';
 import { cutStatements, isEmpty } from './statements.ts';
 
@@ -23,15 +27,23 @@ const KEYWORDS =
   date_trunc timestamp explain`.split(/\s+/);
 
 const HELP = `A statement ends with a semicolon and may span several lines. The lake is read-only.
-  show tables;          list tables and views      describe events;   list the columns of one
-  .format <format>      ${FORMATS.join(', ')}
+  .tables               list tables and views
+  .schema [name]        list the columns of all, or of one
+  .mode [format]        ${FORMATS.join(', ')} (also .format)
+  .timer on|off         show the time that a statement takes
   .help  .quit          Ctrl-C stops a statement, Ctrl-D leaves
 `;
+
+const COMMANDS = ['.tables', '.schema', '.mode', '.format', '.timer', '.help', '.quit', '.exit'];
+
+const ALL_COLUMNS = `select table_schema || '.' || table_name as name, column_name, data_type
+  from information_schema.columns where table_catalog = current_database() order by all`;
 
 interface Dialogue {
   readonly session: Session;
   readonly lines: Interface;
   format: Format;
+  isTimed: boolean;
   /** The start of a statement whose semicolon has not been typed yet. */
   pending: string;
   /** Stops the running statement. */
@@ -58,7 +70,7 @@ export async function prompt(session: Session, stdin: NodeJS.ReadableStream, for
       return completions(line, await words);
     },
   });
-  const dialogue: Dialogue = { session, lines, format, pending: '', running: undefined };
+  const dialogue: Dialogue = { session, lines, format, isTimed: false, pending: '', running: undefined };
   lines.on('history', (entries: string[]) => (history = [...entries]));
   lines.on('SIGINT', () => interrupt(dialogue));
   // After the end of the input there may still be lines to read. Since Node 24 a prompt is an error then.
@@ -66,6 +78,7 @@ export async function prompt(session: Session, stdin: NodeJS.ReadableStream, for
   lines.once('close', () => (isOver = true));
   const leave = (): void => lines.close();
   signal.addEventListener('abort', leave, { once: true });
+  io.stdout.write('The lake can be read here, not changed. .help lists the commands, .quit leaves.\n');
   lines.prompt();
   try {
     for await (const line of lines) {
@@ -86,17 +99,38 @@ export async function prompt(session: Session, stdin: NodeJS.ReadableStream, for
 
 /** Handles one line; false ends the dialogue. */
 async function handleLine(dialogue: Dialogue, line: string): Promise<boolean> {
-  if (dialogue.pending === '' && line.startsWith('.')) {
-    const [command = '', word = ''] = line.trim().split(/\s+/);
-    if (command === '.quit' || command === '.exit') return false;
-    const format = FORMATS.find((known) => known === word);
-    if (command === '.format' && format !== undefined) dialogue.format = format;
-    else dialogue.session.io.stdout.write(HELP);
-    return true;
-  }
+  if (dialogue.pending === '' && line.startsWith('.')) return handleCommand(dialogue, line);
   const { statements, rest } = cutStatements(`${dialogue.pending}${line}\n`);
   dialogue.pending = isEmpty(rest) ? '' : rest;
   for (const statement of statements) await runOne(dialogue, statement);
+  return true;
+}
+
+/** Handles a line that begins with a dot; false ends the dialogue. */
+async function handleCommand(dialogue: Dialogue, line: string): Promise<boolean> {
+  const { stdout } = dialogue.session.io;
+  const [command = '', ...words] = line.trim().replace(/;$/, '').split(/\s+/);
+  const [word = ''] = words;
+  if (command === '.quit' || command === '.exit') return false;
+  if (command === '.tables') await runOne(dialogue, 'show tables');
+  else if (command === '.schema')
+    await runOne(dialogue, word === '' ? ALL_COLUMNS : `describe ${word.split('.').map(sqlName).join('.')}`);
+  else if (command === '.timer') {
+    dialogue.isTimed = word === '' ? !dialogue.isTimed : word === 'on';
+    stdout.write(`timer ${dialogue.isTimed ? 'on' : 'off'}\n`);
+  } else if (command === '.mode' || command === '.format') {
+    const format = FORMATS.find((known) => known === word);
+    if (format !== undefined) dialogue.format = format;
+    else if (word === '') stdout.write(`${dialogue.format}\n`);
+    else
+      stdout.write(
+        `error: There is no format "${visible(word.slice(0, 40))}".\nnext:  ${didYouMean(word, FORMATS)}Formats: ${FORMATS.join(', ')}.\n`,
+      );
+  } else if (command === '.help') stdout.write(HELP);
+  else
+    stdout.write(
+      `error: There is no command "${visible(command.slice(0, 40))}".\nnext:  ${didYouMean(command, COMMANDS)}.help lists the commands.\n`,
+    );
   return true;
 }
 
@@ -104,14 +138,18 @@ async function runOne(dialogue: Dialogue, statement: string): Promise<void> {
   const { config, io, signal } = dialogue.session;
   const running = new AbortController();
   dialogue.running = running;
+  const started = dialogue.session.runtime.monotonic();
   try {
+    await warnOfFormerMarts(dialogue.session, statement);
     const { openReader } = await import('../query/reader.ts');
     await using reader = await openReader(config.dataDir, config.engine, AbortSignal.any([signal, running.signal]));
     await printRows(await reader.query(statement), dialogue.format, printing(dialogue.session));
+    if (dialogue.isTimed)
+      io.stdout.write(`${((dialogue.session.runtime.monotonic() - started) / 1000).toFixed(3)} s\n`);
   } catch (error) {
     const known = error instanceof InsightsError ? error : undefined;
     const message = known?.message ?? `Unexpected ${error instanceof Error ? error.name : typeof error}.`;
-    io.stdout.write(`error: ${message}\n${known?.hint === undefined ? '' : `next:  ${known.hint}\n`}`);
+    io.stdout.write(`error: ${visibleLines(message)}\n${known?.hint === undefined ? '' : `next:  ${known.hint}\n`}`);
   } finally {
     dialogue.running = undefined;
   }

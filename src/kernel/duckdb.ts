@@ -11,6 +11,7 @@ const duckdb = load('@duckdb/node-api');
 
 export const DuckDBInstance: Package['DuckDBInstance'] = duckdb.DuckDBInstance;
 export const DuckDBTypeId: Package['DuckDBTypeId'] = duckdb.DuckDBTypeId;
+export const JsonDuckDBValueConverter: Package['JsonDuckDBValueConverter'] = duckdb.JsonDuckDBValueConverter;
 export const StatementType: Package['StatementType'] = duckdb.StatementType;
 
 export type DuckDBInstance = import('@duckdb/node-api').DuckDBInstance;

@@ -6,9 +6,11 @@ import type { Json } from '@duckdb/node-api';
 import type { ResultColumn, ResultRows } from '../query/reader.ts';
 import { PLAIN_CSV, csvWriter } from '../query/export/csv.ts';
 import type { CsvStyle } from '../query/export/csv.ts';
+import { renderBox, type BoxRow } from './box.ts';
 import { plural } from './format.ts';
 import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
+import { width } from './width.ts';
 
 export const FORMATS = ['table', 'csv', 'json', 'ndjson', 'md'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -83,7 +85,7 @@ async function printLines(
 }
 
 async function printTable({ columns, batches }: ResultRows, { style, print }: Printing): Promise<void> {
-  const shown: string[][] = [];
+  const shown: (string | null)[][] = [];
   let [rows, cut] = [0, 0];
   for await (const batch of batches()) {
     for (const row of batch)
@@ -91,7 +93,7 @@ async function printTable({ columns, batches }: ResultRows, { style, print }: Pr
         shown.push(
           row.map((cell) => {
             const text = plain(cell);
-            if (text.length <= CELL_CHARACTERS) return text;
+            if (cell === null || text.length <= CELL_CHARACTERS) return cell === null ? null : text;
             cut += 1;
             // Never between the two halves of a surrogate pair.
             return `${text.slice(0, CELL_CHARACTERS).replace(/[\ud800-\udbff]$/, '')}…`;
@@ -99,22 +101,49 @@ async function printTable({ columns, batches }: ResultRows, { style, print }: Pr
         );
     rows += batch.length;
   }
-  await print(
-    renderTable(
-      columns.map(({ name, numeric }) => {
-        const rank = RANKS[name];
-        return { title: name, align: numeric ? 'right' : 'left', ...(rank === undefined ? {} : { rank }) };
-      }),
-      shown,
-      style,
-    ),
-  );
+  await print(style.width === undefined ? plainTable(columns, shown, style) : boxed(columns, shown, style));
   if (cut > 0)
     await print(
       `… ${plural(cut, 'cell')} cut at ${CELL_CHARACTERS} characters; --format csv or json shows all of it\n`,
     );
   const hidden = rows - shown.length;
   if (hidden > 0) await print(`… ${plural(hidden, 'more row')}; --format csv or json shows all\n`);
+}
+
+/** In a pipe: no borders, and null is empty. */
+function plainTable(columns: readonly ResultColumn[], rows: readonly BoxRow[], style: Style): string {
+  const heads = columns.map(({ name, numeric }) => ({
+    title: name,
+    align: numeric ? ('right' as const) : ('left' as const),
+  }));
+  return renderTable(
+    heads,
+    rows.map((row) => row.map((cell) => cell ?? '')),
+    style,
+  );
+}
+
+/** On a terminal. Where the table is too wide, the columns that say how complete a figure is are left out first. */
+function boxed(columns: readonly ResultColumn[], rows: readonly BoxRow[], style: Style): string {
+  const kept = new Set(columns.keys());
+  const widthOf = (index: number): number =>
+    Math.max(width(columns[index]?.name ?? ''), ...rows.map((row) => width(row[index] ?? 'NULL'))) + 3;
+  const sizes = columns.map((_, index) => widthOf(index));
+  const ranked = [...kept]
+    .filter((index) => RANKS[columns[index]?.name ?? ''] !== undefined)
+    .sort((a, b) => (RANKS[columns[b]?.name ?? ''] ?? 0) - (RANKS[columns[a]?.name ?? ''] ?? 0));
+  for (const index of ranked) {
+    if ([...kept].reduce((sum, each) => sum + (sizes[each] ?? 0), 1) <= (style.width ?? Infinity)) break;
+    kept.delete(index);
+  }
+  const shown = columns.filter((_, index) => kept.has(index)).map(({ name, numeric }) => ({ title: name, numeric }));
+  const hidden = columns.filter((_, index) => !kept.has(index)).map(({ name }) => name);
+  const box = renderBox(
+    shown,
+    rows.map((row) => row.filter((_, index) => kept.has(index))),
+    style,
+  );
+  return hidden.length === 0 ? box : `${box}not shown: ${hidden.join(', ')}\n`;
 }
 
 function jsonObject(row: readonly Json[], names: readonly string[], columns: readonly ResultColumn[]): string {

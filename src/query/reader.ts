@@ -9,6 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance, DuckDBTypeId, StatementType } from '../kernel/duckdb.ts';
 import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBType, Json } from '@duckdb/node-api';
+import { shownMessage } from './engine-message.ts';
+import { jsonCell } from './json-cell.ts';
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
 import { ConfigError, DamagedError, DiskError, errorCode, InsightsError } from '../kernel/errors.ts';
@@ -268,7 +270,7 @@ async function runSelect(
     const result = await prepared.stream();
     return {
       columns: result.columnNames().map((name, index) => describe(name, result.columnType(index))),
-      batches: () => checkedBatches(result.yieldRowsJson(), signal),
+      batches: () => checkedBatches(result.yieldConvertedRows(jsonCell), signal),
     };
   } catch (error) {
     throw readerError(error, signal);
@@ -334,7 +336,7 @@ function isDenied(file: string): boolean {
   }
 }
 
-/** The error to throw for an error of the engine. Only the first line of DuckDB's message is used: the others repeat the statement. */
+/** The error to throw for an error of the engine. `shownMessage` decides what it shows of DuckDB's message. */
 function readerError(error: unknown, signal: AbortSignal | undefined): unknown {
   if (signal?.aborted === true) return signal.reason;
   if (error instanceof InsightsError || !(error instanceof Error)) return error;
@@ -366,7 +368,7 @@ function readerError(error: unknown, signal: AbortSignal | undefined): unknown {
       cause: error,
     });
   }
-  return new ConfigError(`The statement failed: ${line.replace(/^Failed to extract statements: /, '')}`, {
+  return new ConfigError(`The statement failed: ${shownMessage(error.message)}`, {
     hint: '"show tables" lists the views, "describe events" the columns of one.',
   });
 }

@@ -59,10 +59,26 @@ describe('the prompt', () => {
       { terminal: true },
     );
     expect(code).toBe(0);
-    expect(out).toContain('n\n1\n');
+    expect(out).toContain('.help lists the commands');
+    expect(out).toContain('│ n │\n├───┤\n│ 1 │\n└───┘\n');
     expect(out).toContain('error: The statement failed: Parser Error');
     expect(out).toContain('seven\n7\n');
     expect(out).toContain('error: Only a select can be run here, not create.');
+  });
+
+  it('has commands for tables, columns, format and time, and corrects one that is misspelt', async () => {
+    const { out, err } = await talk(
+      '.mode csv\n.tables\n.schema coverage\n.timer on\nselect 1 as x;\n.timr\n.mode cvs\n.help\nfrom evens;\n.schema nothing\nselect * from mart_installs_per_day;\n.quit\n',
+      { terminal: true },
+    );
+    expect(out).toMatch(/^name\n(.+\n)*coverage\n/m);
+    expect(out).toMatch(/^column_name,column_type,.*\ntenant_id,VARCHAR,/m);
+    expect(out).toMatch(/timer on\n(.*\n)?x\n1\n\d+\.\d{3} s\n/);
+    expect(out).toContain('Did you mean ".timer"? .help lists the commands.');
+    expect(out).toContain('Did you mean "csv"? Formats: ');
+    expect(out).toContain('.schema [name]');
+    expect(out).toContain('Did you mean "events"?\nLINE 1: from evens\n             ^\n');
+    expect(err).toContain('mart_installs_per_day is now called mart_installs.');
   });
 
   it('keeps its history in the data directory, readable only by its owner', async () => {

@@ -101,6 +101,30 @@ describe('sql', () => {
     expect(await contentsOf(stage.folder)).toEqual(before);
   });
 
+  it('shows candidates and the place in the statement, and nothing of a row', async () => {
+    const { err } = await stage.run(['sql', 'select\n  event_typ,\n  1 from events']);
+    expect(err).toMatch(/\nCandidate bindings: "event_type".*\nLINE 2: {3}event_typ,\n {10}\^\nnext: /);
+    for (const expression of [
+      'event_type::int', `event_type::json`, 'error(event_type)', `regexp_matches('a', event_type || '(')`, `strptime(event_type, '%Y')`,
+      'date_trunc(event_type, now())', `(event_type || '''x')::date`, `(event_type || '"x')::decimal(3, 2)`,
+    ]) {
+      const refused = await stage.run(['sql', `select ${expression} from events`]);
+      expect(`${expression}: ${refused.code}`).toBe(`${expression}: ${EXIT.config}`);
+      expect(refused.err).not.toContain('Installed');
+    } // prettier-ignore
+    expect((await stage.run(['sql', `select ${'event_type, '.repeat(5000)} nono from events`])).err.length).toBeLessThan(1500); // prettier-ignore
+  });
+
+  it('intervals and infinite dates are text in every format, also inside other values', async () => {
+    const select = `select interval '1 month 2 hours' as i, [interval 1 day] as l, {'s': interval 1 day} as s, 'infinity'::date as d, 'nan'::double as n`;
+    expect((await stage.run(['sql', select, '--format', 'csv'])).out).toBe(
+      'i,l,s,d,n\n1 month 02:00:00,"[""1 day""]","{""s"":""1 day""}",infinity,NaN\n',
+    );
+    expect(JSON.parse((await stage.run(['sql', select, '--json'])).out)).toEqual([
+      { i: '1 month 02:00:00', l: ['1 day'], s: { s: '1 day' }, d: 'infinity', n: 'NaN' },
+    ]);
+  });
+
   it('reads a lake behind a symbolic link', async () => {
     await symlink(join(stage.folder, 'data'), join(stage.folder, 'link'));
     const { out } = await stage.run([

@@ -7,6 +7,7 @@ import { systemRuntime } from '../../src/kernel/runtime.ts';
 import { LiveLines } from '../../src/output/live.ts';
 import { createProgress } from '../../src/output/progress.ts';
 import { runSummary } from '../../src/output/summary.ts';
+import { renderBox } from '../../src/output/box.ts';
 import { renderTable } from '../../src/output/table.ts';
 import { colours } from '../../src/output/terminal.ts';
 import type { RunReport, TableReport } from '../../src/model/report.ts';
@@ -356,5 +357,29 @@ describe('a table on a terminal', () => {
   it('is aligned by what characters take on the screen', () => {
     const columns = [{ title: 'name' }, { title: 'n', align: 'right' as const }];
     expect(renderTable(columns, [['日本', '1'], ['e\u0301te', '23']], { colour: false })).toBe('name   n\n日本   1\ne\u0301te   23\n'); // prettier-ignore
+  });
+});
+
+describe('a result on a terminal', () => {
+  it('has borders, shows null, shortens texts in the middle first, and becomes blocks where that is not enough', () => {
+    const columns = ['id', 'note', 'n'].map((title) => ({ title, numeric: title === 'n' }));
+    const rows = [['a', null, '1'], ['b', 'NULL', null], ['c', '', '22'], ['d', 'a note that is long', '3']]; // prettier-ignore
+    expect(renderBox(columns, rows, { colour: false, width: 30 })).toBe(
+      [
+        '┌────┬────────────────┬──────┐',
+        '│ id │ note           │    n │',
+        '├────┼────────────────┼──────┤',
+        '│ a  │ NULL           │    1 │',
+        '│ b  │ "NULL"         │ NULL │',
+        '│ c  │                │   22 │',
+        '│ d  │ a note that i… │    3 │',
+        '└────┴────────────────┴──────┘',
+        '… marks shortened cells; --format csv or json shows all',
+        '',
+      ].join('\n'),
+    );
+    expect(renderBox(columns, rows.slice(3), { colour: false, width: 20 })).toBe(
+      '─ row 1 ────────────\n  id │ d\nnote │ a note that …\n   n │ 3\n',
+    );
   });
 });
