@@ -11,7 +11,7 @@ import { promisify, stripVTControlCharacters } from 'node:util';
 import { pino } from 'pino';
 import { LiveLines } from '../../src/output/live.ts';
 import { createProgress } from '../../src/output/progress.ts';
-import { startSandbox } from '../../sandbox/sandbox.ts';
+import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { buildPackage } from './built.ts';
 import { Collector } from './shell.ts';
 
@@ -72,7 +72,7 @@ export async function screensPage(): Promise<string> {
     const sections = [HEAD];
     for (const { words, at, text, width } of SCREENS) {
       if (words[0] === 'run' && !sections.includes(PROGRESS)) sections.push(PROGRESS, await progressScreen());
-      const output = await outputOf(cli, words, { at, width }, folder, sandbox.url, sandbox.keyOf('acme'));
+      const output = await outputOf(cli, words, { at, width }, folder, sourceOf(sandbox, 'acme'));
       sections.push(text, screen(words.join(' '), normalised(output, folder)));
     }
     return `${sections.join('\n\n')}\n`;
@@ -92,29 +92,28 @@ fixed values.`;
 
 const PROGRESS = 'While a run is in progress, a terminal shows one line per table:';
 
-function screen(words: string, output: string): string {
+/** A command and what it prints, as Markdown. */
+export function screen(words: string, output: string): string {
   return `\`\`\`\n$ insights-etl ${words}\n${output.trimEnd()}\n\`\`\``;
 }
 
-/** Runs the program with a clock that stands still at \`at\`. */
-async function outputOf(
+/** The settings that name a tenant of a sandbox. */
+export function sourceOf(sandbox: Sandbox, tenant: string): Record<string, string> {
+  return { INSIGHTS_BASE_URL: sandbox.url, INSIGHTS_TENANT: tenant, INSIGHTS_API_KEY: sandbox.keyOf(tenant) };
+}
+
+/** Runs the program with a clock that stands still at `at`. */
+export async function outputOf(
   cli: string,
   words: readonly string[],
   { at, width }: { readonly at: string; readonly width: number | undefined },
   cwd: string,
-  url: string,
-  key: string,
+  source: Readonly<Record<string, string>>,
 ): Promise<string> {
   const clock = `const at = Date.parse(${JSON.stringify(at)}); Date.now = () => at;`;
   const terminal = width === undefined ? '' : `Object.assign(process.stdout, { isTTY: true, columns: ${width} });`;
   const argv = ['--import', `data:text/javascript,${encodeURIComponent(clock + terminal)}`, cli, ...words];
-  const env = {
-    PATH: process.env['PATH'],
-    NO_COLOR: '1',
-    INSIGHTS_BASE_URL: url,
-    INSIGHTS_TENANT: 'acme',
-    INSIGHTS_API_KEY: key,
-  };
+  const env = { PATH: process.env['PATH'], NO_COLOR: '1', ...source };
   const { stdout } = await promisify(execFile)(process.execPath, argv, { cwd, env, maxBuffer: 1 << 24 });
   return stdout;
 }
@@ -127,7 +126,8 @@ const REPLACED: readonly (readonly [RegExp, string])[] = [
   [/( · )(\d+ min )?[\d.]+ s$/gm, '$112 s'],
 ];
 
-function normalised(output: string, folder: string): string {
+/** Without what differs between machines and runs. */
+export function normalised(output: string, folder: string): string {
   const text = output.replaceAll(folder, '.');
   return REPLACED.reduce((result, [pattern, replacement]) => result.replaceAll(pattern, replacement), text);
 }
