@@ -24,7 +24,7 @@ interface Source {
 
 function readSources(folder: string): Source[] {
   const names = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' }).filter((name) =>
-    name.endsWith('.ts'),
+    /\.tsx?$/.test(name),
   );
   return names.map((name) => {
     const path = `${folder}/${name.replaceAll('\\', '/')}`;
@@ -47,6 +47,8 @@ function readSources(folder: string): Source[] {
 
 const sources = readSources('src');
 const sandbox = readSources('sandbox').filter(({ path }) => !path.startsWith('sandbox/test/'));
+
+const dashboard = readSources('dashboard');
 
 const [KERNEL, MODEL] = ['src/kernel/', 'src/model/'];
 
@@ -166,6 +168,16 @@ describe('layers', () => {
     expect(targets.filter(({ target }) => target.startsWith('src/') || target.startsWith('#'))).toEqual([]);
   });
 
+  it('the dashboard imports nothing from src or Node, and src nothing from it: it runs in a browser', () => {
+    expect(dashboard.length).toBeGreaterThan(15);
+    const targets = dashboard.flatMap(({ path, imports, packages }) =>
+      [...imports, ...packages].map((target) => ({ path, target })),
+    );
+    const foreign = targets.filter(({ target }) => /^(src|sandbox)\/|^(node:|#)/.test(target));
+    expect(foreign).toEqual([]);
+    expect(sources.filter(({ imports }) => imports.some((target) => target.startsWith('dashboard/')))).toEqual([]);
+  });
+
   it('only the command `sandbox` loads the sandbox, and only when it runs: production installs work without it', () => {
     expect(sources.filter(({ imports }) => imports.some((target) => target.startsWith('sandbox/')))).toEqual([]);
     const users = sources.filter(({ packages }) => packages.includes('#sandbox'));
@@ -174,7 +186,7 @@ describe('layers', () => {
   });
 
   it('no import cycles: what runs first would depend on who imports first', () => {
-    const byPath = new Map([...sources, ...sandbox].map((source) => [source.path, source]));
+    const byPath = new Map([...sources, ...sandbox, ...dashboard].map((source) => [source.path, source]));
     const done = new Set<string>();
     const cycles: string[] = [];
     const visit = (path: string, trail: readonly string[]): void => {
@@ -183,7 +195,7 @@ describe('layers', () => {
       for (const target of byPath.get(path)?.values ?? []) visit(target, [...trail, path]);
       done.add(path);
     };
-    for (const { path } of [...sources, ...sandbox]) visit(path, []);
+    for (const { path } of [...sources, ...sandbox, ...dashboard]) visit(path, []);
     expect(cycles).toEqual([]);
   });
 });
@@ -236,7 +248,7 @@ describe('promises', () => {
 
 describe('form', () => {
   it('no file is longer than 400 lines: what grows past that hides two decisions', () => {
-    const long = [...sources, ...sandbox, ...readSources('test'), ...readSources('sandbox/test')]
+    const long = [...sources, ...sandbox, ...dashboard, ...readSources('test'), ...readSources('sandbox/test')]
       .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
       .filter(({ lines }) => lines > 400);
     expect(long).toEqual([]);
@@ -244,7 +256,9 @@ describe('form', () => {
 
   it('no file is called utils or helpers: a name says which decision the file hides', () => {
     const drawers = /\/(utils?|helpers?|managers?|services?|common|misc)\.ts$/;
-    expect([...sources, ...sandbox].map(({ path }) => path).filter((path) => drawers.test(path))).toEqual([]);
+    expect([...sources, ...sandbox, ...dashboard].map(({ path }) => path).filter((path) => drawers.test(path))).toEqual(
+      [],
+    );
   });
 
   it('no default export, no suppressed type error, no skipped or lonely test', () => {

@@ -73,6 +73,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async (shell) => (await import('./dictionary.ts')).dictionaryCommand(shell),
   },
   {
+    name: 'dashboard',
+    description: 'Show adoption and proof as a page in the browser, or write it as static files; sends no calls',
+    load: async (shell) => (await import('./dashboard.ts')).dashboardCommand(shell),
+  },
+  {
     name: 'schedule',
     description: 'Stay up and run at each slot of a cron expression; SIGTERM stops it cleanly',
     load: async (shell) => (await import('./schedule.ts')).scheduleCommand(shell),

@@ -53,6 +53,7 @@ describe('the package', () => {
         'deploy/prometheus/insights-etl.rules.yml',
         'deploy/systemd/insights-etl.service',
         'dist/cli.js',
+        'dist/dashboard/index.html',
         'docs/operate.md',
         'queries/kpi/installs.sql',
         'queries/views/pass_events.sql',

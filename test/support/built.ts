@@ -14,6 +14,15 @@ export interface BuiltPackage {
   readonly cli: string;
 }
 
+/** The folder of the dashboard's page, built once per run. */
+export async function buildPage(): Promise<string> {
+  return oncePerRun('page', async (into) => {
+    const vite = join(ROOT, 'node_modules', 'vite', 'bin', 'vite.js');
+    const settings = ['--logLevel', 'warn', '--outDir', into, '--emptyOutDir'];
+    await promisify(execFile)(process.execPath, [vite, 'build', join(ROOT, 'dashboard'), ...settings]);
+  });
+}
+
 export async function buildPackage(): Promise<BuiltPackage> {
   const folder = await oncePerRun('package', async (into) => {
     for (const name of [
@@ -37,6 +46,7 @@ export async function buildPackage(): Promise<BuiltPackage> {
     };
     await compile('tsconfig.build.json', 'dist');
     await compile('sandbox/tsconfig.build.json', join('dist', 'sandbox'));
+    await cp(await buildPage(), join(into, 'dist', 'dashboard'), { recursive: true });
   });
   return { folder, cli: join(folder, 'dist', 'cli.js') };
 }

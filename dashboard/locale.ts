@@ -1,0 +1,53 @@
+/** Numbers and dates as the reader writes them. Days are those of UTC, wherever the reader is. */
+
+const NUMBER = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
+const PERCENT = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 1 });
+const CHANGE = new Intl.NumberFormat(undefined, {
+  style: 'percent',
+  maximumFractionDigits: 1,
+  signDisplay: 'exceptZero',
+});
+const SHORT = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
+const UTC = { timeZone: 'UTC' } as const;
+const DAY = new Intl.DateTimeFormat(undefined, { ...UTC, day: 'numeric', month: 'short', year: 'numeric' });
+const DAY_SHORT = new Intl.DateTimeFormat(undefined, { ...UTC, day: 'numeric', month: 'short' });
+const MONTH = new Intl.DateTimeFormat(undefined, { ...UTC, month: 'short', year: 'numeric' });
+const TIME = new Intl.DateTimeFormat(undefined, {
+  ...UTC,
+  day: 'numeric',
+  month: 'short',
+  year: 'numeric',
+  hour: '2-digit',
+  minute: '2-digit',
+  hour12: false,
+});
+
+/** Shares are shown in percent. */
+export function isShare(column: string): boolean {
+  return /(_rate|_share|^share|^retention|^completeness|^survival_d\d+)$/.test(column) && column !== 'scan_rate';
+}
+
+export function figure(value: number | null, column = ''): string {
+  if (value === null) return '–';
+  return (isShare(column) ? PERCENT : NUMBER).format(value);
+}
+
+export const tick = (value: number, column: string): string => (isShare(column) ? PERCENT : SHORT).format(value);
+
+/** A change as a share of what was before; undefined when there was nothing. */
+export function change(now: number, before: number): string | undefined {
+  return before === 0 ? undefined : CHANGE.format((now - before) / Math.abs(before));
+}
+
+export const day = (text: string): string => DAY.format(new Date(text));
+export const dayShort = (ms: number): string => DAY_SHORT.format(new Date(ms));
+export const month = (ms: number): string => MONTH.format(new Date(ms));
+export const instant = (ms: number): string => `${TIME.format(new Date(ms))} UTC`;
+
+export function seconds(value: number): string {
+  if (value < 120) return `${NUMBER.format(Math.round(value * 10) / 10)} s`;
+  return value < 7200 ? `${NUMBER.format(Math.round(value / 60))} min` : `${NUMBER.format(Math.round(value / 3600))} h`;
+}
+
+/** 'log_type' is "log type" on the screen. */
+export const words = (name: string): string => name.replaceAll('_', ' ');
