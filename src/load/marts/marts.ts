@@ -16,11 +16,12 @@ import { promotionKey } from '../../model/promoted.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
-import { asCount, asList, asText } from '../ledger/cells.ts';
+import { asCount, asList, asOptional, asText } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { MARTS_FOLDER, OPENINGS } from '../../model/data-dir.ts';
+import { provenanceOption } from '../../model/provenance.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
@@ -311,8 +312,20 @@ async function writeMart(ledger: Ledger, mart: Kept, rows: string, generation: n
   const file = join(MARTS_FOLDER, `${mart.name}.${generation}.parquet`);
   const path = join(ledger.dataDir, file);
   const temporary = `${path}${TEMPORARY}`;
+  const days = await ledger.row(
+    `select min(day)::varchar as first, max(day)::varchar as last from mart_expected where mart = ${sqlText(mart.name)}`,
+    { first: asOptional(asText), last: asOptional(asText) },
+  );
+  const origin = provenanceOption({
+    mart: mart.name,
+    grain: 'day',
+    zone: 'UTC',
+    first_day: days.first,
+    last_day: days.last,
+    snapshot: String(generation),
+  });
   const stats = await ledger.row(
-    `copy (select * from (${rows}) order by tenant_id, day) to ${sqlText(temporary)} (format parquet, compression zstd, return_stats)`,
+    `copy (select * from (${rows}) order by tenant_id, day) to ${sqlText(temporary)} (format parquet, compression zstd, ${origin}, return_stats)`,
     { count: asCount, file_size_bytes: asCount },
   );
   await commitFile(temporary, path, ledger.files);

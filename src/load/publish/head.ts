@@ -24,6 +24,7 @@ import {
   unfinishedPath,
   WORK_FOLDER,
 } from '../../model/data-dir.ts';
+import { provenanceOption } from '../../model/provenance.ts';
 import { partitionFolder } from '../../model/partition-path.ts';
 
 /**
@@ -162,7 +163,9 @@ export async function writeCoverage(ledger: Ledger, content: string): Promise<vo
   if (written === content) return;
   await files.mkdir(dirname(path), { recursive: true });
   const temporary = unfinishedPath(ledger.dataDir, HEAD_COVERAGE_FILE);
-  await ledger.run(`copy (${COVERAGE_SQL}) to ${sqlText(temporary)} (format parquet, compression zstd)`);
+  await ledger.run(
+    `copy (${COVERAGE_SQL}) to ${sqlText(temporary)} (format parquet, compression zstd, ${provenanceOption({ table: 'coverage' })})`,
+  );
   await commitFile(temporary, path, files);
   await files.writeFile(mark, content);
 }

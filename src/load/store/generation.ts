@@ -8,6 +8,7 @@ import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { copyArranged, copyByDay } from './arrange.ts';
 import { metadataSql, todaysForm } from './form.ts';
+import { provenancePairs } from '../../model/provenance.ts';
 import type { Form } from './form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { DAY } from '../../kernel/instant.ts';
@@ -81,12 +82,14 @@ async function nextGeneration(
 }
 
 /** How the files of a table are written. */
-function arrangement({ settings }: Ledger, { table }: Key): Pick<Sources, 'columns' | 'type' | 'metadata'> {
+function arrangement({ settings }: Ledger, { tenant, table }: Key): Pick<Sources, 'columns' | 'type' | 'metadata'> {
   const definition = settings.tables[table];
+  // No version of the program: the same rows give the same bytes, also after an upgrade.
+  const origin = provenancePairs({ table: definition.lakeName, tenant });
   return {
     columns: columnListSql(definition),
     type: `"${lakeName(definition, definition.typeColumn)}"`,
-    metadata: metadataSql(todaysForm(definition)),
+    metadata: [metadataSql(todaysForm(definition)), origin].filter((pairs) => pairs !== '').join(', '),
   };
 }
 

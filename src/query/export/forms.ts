@@ -35,9 +35,9 @@ export function formatOfFile(path: string): ExportFormat | undefined {
 
 type CopyFormat = Exclude<ExportFormat, 'xlsx' | 'duckdb'>;
 
-/** The select and the options of the `copy` statement that writes a selection. */
-export function copyForm(format: CopyFormat, selection: Selection, settings: CsvStyle): CopyForm {
-  return FORMS[format](selection, settings);
+/** The select and the options of the `copy` statement that writes a selection. `origin` is the option for Parquet metadata. */
+export function copyForm(format: CopyFormat, selection: Selection, settings: CsvStyle, origin: string): CopyForm {
+  return FORMS[format](selection, settings, origin);
 }
 
 export interface CopyForm {
@@ -45,12 +45,12 @@ export interface CopyForm {
   readonly options: string;
 }
 
-type MakeForm = (selection: Selection, settings: CsvStyle) => CopyForm;
+type MakeForm = (selection: Selection, settings: CsvStyle, origin: string) => CopyForm;
 
 const FORMS: Readonly<Record<CopyFormat, MakeForm>> = {
-  parquet: ({ sql }) => ({
+  parquet: ({ sql }, _settings, origin) => ({
     select: sql,
-    options: 'format parquet, compression zstd',
+    options: `format parquet, compression zstd, ${origin}`,
   }),
   csv: (selection, settings) => ({
     select: csvSelect(selection.sql, selection.columns, settings),

@@ -19,6 +19,16 @@ export interface Selection {
   readonly sql: string;
   readonly parameters: Readonly<Record<string, string | null>>;
   readonly columns: readonly ResultColumn[];
+  readonly origin: Origin;
+}
+
+/** What was chosen. A select itself and free texts are not part of it: they could name a person. */
+export interface Origin {
+  readonly grain?: string;
+  readonly zone?: string;
+  readonly tenant?: string;
+  readonly from?: string;
+  readonly to?: string;
 }
 
 /** Columns that hold the time of a row. The first one that a relation has is used. */
@@ -55,7 +65,29 @@ export async function selectFrom(
   const { columns } = await reader.query(`select * from (\n${inner}\n) limit 0`, parameters);
   const conditions = conditionsOf(columns, filter);
   const where = conditions.length === 0 ? '' : ` where ${conditions.join(' and ')}`;
-  return { name, sql: `select * from (\n${inner}\n)${where}`, parameters, columns };
+  return {
+    name,
+    sql: `select * from (\n${inner}\n)${where}`,
+    parameters,
+    columns,
+    origin: originOf(parameters, filter),
+  };
+}
+
+/** Without a fraction of zeros. */
+const shortInstant = (instant: Instant): string => formatInstant(instant).replace(/\.?0+Z$/, 'Z');
+
+function originOf(parameters: Selection['parameters'], { from, to, tenant }: Filter): Origin {
+  const pairs = (['grain', 'zone', 'tenant', 'from', 'to'] as const).flatMap((key) => {
+    const value = parameters[key] ?? undefined;
+    return value === undefined ? [] : [[key, value] as const];
+  });
+  return {
+    ...Object.fromEntries(pairs),
+    ...(from === undefined ? {} : { from: shortInstant(from) }),
+    ...(to === undefined ? {} : { to: shortInstant(to) }),
+    ...(tenant === undefined ? {} : { tenant }),
+  };
 }
 
 /**
@@ -69,6 +101,7 @@ export function inZone(selection: Selection, zone: string): Selection {
   const local = instants.map((name) => `timezone(${sqlText(zone)}, ${name}) as ${name}`);
   return {
     ...selection,
+    origin: { ...selection.origin, zone: selection.origin.zone ?? zone },
     sql: `select * replace (${local.join(', ')}) from (${selection.sql})`,
     columns: selection.columns.map((column) => (isInstant(column) ? { ...column, type: 'TIMESTAMP' } : column)),
   };

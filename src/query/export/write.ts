@@ -15,8 +15,10 @@ import { openExporter, textRows, type Exporter } from '../reader.ts';
 import type { CsvStyle } from './csv.ts';
 import { countRows } from './count.ts';
 import { copyForm, type ExportFormat, type ExportReport } from './forms.ts';
+import { parseInstant } from '../../kernel/instant.ts';
+import { provenanceOption } from '../../model/provenance.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
-import type { Selection } from './selection.ts';
+import type { Origin, Selection } from './selection.ts';
 import { writeSheets } from './sheet.ts';
 import { readWorkbook } from './workbook-check.ts';
 import { findTarget, writeThrough } from './target.ts';
@@ -123,13 +125,38 @@ async function writeSelections(
     return { rows: [verified(read.rows, expected, selection.name)], notes };
   }
   const { format } = settings;
-  const { select, options } = copyForm(format, selection, settings.csv);
+  const origin = format === 'parquet' ? provenanceOption(await factsOf(reader, selection)) : '';
+  const { select, options } = copyForm(format, selection, settings.csv, origin);
   await reader.write(`copy (${select}) to ${sqlText(file)} (${options}, use_tmp_file false)`, selection.parameters);
   const rows =
     format === 'parquet'
       ? await countOf(reader, `from read_parquet(${sqlText(file)})`, {})
       : await countRows(file, format, signal);
   return { rows: [verified(rows, expected, selection.name)], notes: {} };
+}
+
+/** What the metadata of a Parquet file says about a selection. Values of parameters that are free text are not part of it. */
+async function factsOf(reader: Exporter, { name, origin }: Selection): Promise<Record<string, string | undefined>> {
+  const { snapshot, published } = await snapshotOf(reader);
+  return { table: name, ...origin, snapshot, published, coverage: await coverageOf(reader, name, origin) };
+}
+
+/** The hours that the selection is made of, by state, as `partial 2, verified 740`. */
+async function coverageOf(reader: Exporter, name: string, origin: Origin): Promise<string | undefined> {
+  const { tenant = null, from, to, zone = 'UTC' } = origin;
+  // A report's bounds are days of its zone, or words such as last_week: with a word, the hours of the whole snapshot count.
+  const instants = [from, to].every((bound) => bound === undefined || parseInstant(bound) !== undefined);
+  const bounds = instants ? { from: from ?? null, to: to ?? null } : { from: null, to: null };
+  const instant = (value: string): string =>
+    `case when length(${value}) = 10 then timezone($zone, ${value}::timestamp) else ${value}::timestamptz end`;
+  const sql = `select string_agg(state || ' ' || hours, ', ' order by state) from (
+      select state, count(*) as hours from coverage
+      where ($tenant is null or list_contains(string_split($tenant, ','), tenant_id))
+        and ($from is null or hour >= ${instant('$from')}) and ($to is null or hour < ${instant('$to')})
+        and (table_name = $name or $name not in (select distinct table_name from coverage))
+      group by state)`;
+  const [[text] = []] = await textRows(reader, sql, { ...bounds, name, tenant, zone });
+  return text;
 }
 
 async function writeDatabase(reader: Exporter, selections: readonly Selection[], file: string): Promise<number[]> {

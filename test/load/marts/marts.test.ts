@@ -195,6 +195,16 @@ describe('marts', () => {
       },
     });
     expect(readFileSync(join(lake.dir, 'lake/marts/passes_created.parquet'))).toEqual(bytes);
+    const facts = await query(
+      `select decode(key), decode(value) from parquet_kv_metadata('${lake.dir}/lake/marts/passes_created.parquet')`,
+    );
+    expect(facts).toEqual(
+      expect.arrayContaining([
+        ['insights.mart', 'passes_created'],
+        ['insights.grain', 'day'],
+        ['insights.first_day', '2026-07-01'],
+      ]),
+    );
   });
 
   test('lose the days of an emptied day and of a removed tenant, and are removed with the setting', LONG, async () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../../src/kernel/errors.ts';
+import { packageVersion } from '../../../src/kernel/version.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { event, load, scratchLake, span, type Scratch } from '../../load/support/lake.ts';
 import { openStage, type Stage } from '../../support/shell.ts';
@@ -102,6 +103,38 @@ describe('the report about a file', () => {
 
   it('the file is readable only by its owner under the umask of the program, and nothing else is left next to it', () => {
     expect(readdirSync(stage.folder).filter((name) => name.startsWith('.'))).toEqual([]);
+  });
+});
+
+describe('Parquet metadata', () => {
+  const factsOf = async (file: string): Promise<Record<string, string>> => {
+    const sql = `select decode(key), decode(value) from parquet_kv_metadata('${file}') where decode(key) like 'insights.%'`;
+    return Object.fromEntries(z.array(z.tuple([z.string(), z.string()])).parse(await rowsOf(sql)));
+  };
+
+  it('says where the rows of an export, a file of the lake and its coverage come from, without a free text', async () => {
+    const range = ['--from', '2026-07-01', '--to', '2026-07-02', '--tenant', 'acme'];
+    expect((await run('events', ...range, '--out', at('origin.parquet'))).err).toBe('');
+    const program = packageVersion();
+    const bounds = { 'insights.from': '2026-07-01T00:00:00Z', 'insights.to': '2026-07-02T00:00:00Z' };
+    const facts = await factsOf(at('origin.parquet'));
+    expect(facts).toMatchObject({ ...bounds, 'insights.tenant': 'acme', 'insights.table': 'events', 'insights.program': program }); // prettier-ignore
+    expect(facts['insights.snapshot']).toMatch(/^\d+$/);
+    expect(facts['insights.coverage']).toBe('unchecked 24');
+
+    const words = ['zone=Europe/Paris', 'grain=week'];
+    expect((await run('--report', 'installs', '--param', ...words, '--out', at('report.parquet'))).err).toBe('');
+    const ofReport = await factsOf(at('report.parquet'));
+    expect(ofReport).toMatchObject({ 'insights.table': 'installs', 'insights.zone': 'Europe/Paris', 'insights.grain': 'week' }); // prettier-ignore
+    const select = "select event_id from events where event_type <> 'Jane Doe'";
+    expect((await run('--query', select, '--out', at('select.parquet'))).err).toBe('');
+    expect(JSON.stringify(await factsOf(at('select.parquet')))).not.toContain('Jane');
+
+    const stored = "select file from lake_files where tenant_id = 'nordlys-1'";
+    const [[file = ''] = []] = z.array(z.array(z.string())).parse(await rowsOf(stored, join(lake.dir, 'insights.duckdb'))); // prettier-ignore
+    const ofStore = { 'insights.table': 'events', 'insights.tenant': 'nordlys-1' };
+    expect(await factsOf(file)).toMatchObject(ofStore);
+    expect(await factsOf(join(lake.dir, 'lake/coverage.parquet'))).toMatchObject({ 'insights.table': 'coverage' });
   });
 });
 
