@@ -1,4 +1,5 @@
 -- title: Active passes and units
+-- question: How many passes are in wallets?
 -- description: Passes and units (a pass on a platform) in a wallet at the end of each period, counted from events, and the numbers of the hourly snapshots for comparison.
 -- formula: active_units = units whose last event says installed; active_passes = distinct passes with one
 -- grain: one row per tenant and period

@@ -1,4 +1,5 @@
 -- title: Active passes by platform
+-- question: How many passes are in wallets?
 -- description: Passes whose last installation or removal on a platform says that they are in a wallet.
 -- formula: retention = active_passes / ever_installed
 -- grain: one row per tenant and platform

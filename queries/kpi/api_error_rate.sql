@@ -1,4 +1,5 @@
 -- title: API error rate
+-- question: Is the service healthy?
 -- description: API requests and the share of them answered with status 400 or more.
 -- formula: error_rate = requests with status >= 400 / requests
 -- ratio: error_rate = errors / requests

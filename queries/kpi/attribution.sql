@@ -1,4 +1,5 @@
 -- title: Attribution of first installs
+-- question: Where do they come from?
 -- description: First installs by medium, by the host of the page they came from, or by tag.
 -- formula: share = first_installs of the source / all first installs of the period
 -- grain: one row per tenant, period and source that has one

@@ -1,4 +1,5 @@
 -- title: Campaigns and what followed
+-- question: Do they use it?
 -- description: Notifications by campaign, and how many of the notified passes were scanned, removed or installed again within 1 and 7 days.
 -- formula: scan_rate_d7 = scanned_d7 / notified_passes; removal_rate_d7 = removed_d7 / notified_passes
 -- grain: one row per tenant, period and campaign that sent a notification

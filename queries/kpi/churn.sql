@@ -1,4 +1,5 @@
 -- title: Churn
+-- question: Do they stay?
 -- description: Passes that became fully inactive in the period, against those active at its start.
 -- formula: churn_rate = churned_passes / active_at_start
 -- grain: one row per tenant and period

@@ -1,4 +1,5 @@
 -- title: First installs and first uninstalls
+-- question: Are people installing?
 -- description: The first installation and the first removal of each pass and platform; repetitions do not count.
 -- formula: first_installs, first_uninstalls = units whose first event of the kind lies in the period
 -- grain: one row per tenant and period

@@ -1,4 +1,5 @@
 -- title: Freshness
+-- question: Is the data complete?
 -- description: How old the newest row of each table is, and up to when the table is proven.
 -- formula: age_minutes = now - newest_row_at
 -- grain: one row per tenant and table

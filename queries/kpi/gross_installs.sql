@@ -1,4 +1,5 @@
 -- title: Gross installs and uninstalls
+-- question: Are people installing?
 -- description: Installation and removal events, repetitions included, each event id once.
 -- formula: installs, uninstalls = distinct event ids of the kind in the period
 -- grain: one row per tenant and period

@@ -1,4 +1,5 @@
 -- title: Installation rate of cohorts
+-- question: Are people installing?
 -- description: Of the passes created in the period, the share that was installed at any time after.
 -- formula: installation_rate = installed_later / created
 -- grain: one row per tenant and period

@@ -1,4 +1,5 @@
 -- title: Installed against created
+-- question: Are people installing?
 -- description: Passes installed in the period against passes created in it, whether or not they are the same.
 -- formula: installed_per_created = installed / created
 -- grain: one row per tenant and period

@@ -1,4 +1,5 @@
 -- title: Installs
+-- question: Are people installing?
 -- formerly: installs_per_day
 -- description: Installations of passes by period and platform, and how many were the first of their pass there.
 -- formula: first_installs = installs that are the first of their pass on that platform

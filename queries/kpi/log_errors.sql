@@ -1,4 +1,5 @@
 -- title: Log errors
+-- question: Is the service healthy?
 -- formerly: log_errors_per_day
 -- description: Log entries by period, and how many of them are errors, by type or by severity.
 -- formula: error_share = errors / entries

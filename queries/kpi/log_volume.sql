@@ -1,4 +1,5 @@
 -- title: Log volume
+-- question: Is the service healthy?
 -- description: Log entries by type.
 -- formula: entries = log entries of the type in the period
 -- grain: one row per tenant, period and log type that occurs

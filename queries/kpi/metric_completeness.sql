@@ -1,4 +1,5 @@
 -- title: Completeness of metrics
+-- question: Is the data complete?
 -- description: Hours with and without a snapshot, for each metric type since it was first seen.
 -- formula: completeness = 1 - missing_hours / expected_hours
 -- grain: one row per tenant, metric type and period

@@ -1,4 +1,5 @@
 -- title: Net growth
+-- question: Are people installing?
 -- description: First installs and re-installs less removals, counted on changes of state and not on raw events.
 -- formula: net_growth = installed + reinstalled - removed
 -- grain: one row per tenant and period

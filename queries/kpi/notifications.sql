@@ -1,4 +1,5 @@
 -- title: Notifications sent
+-- question: Do they use it?
 -- description: Notifications sent, and the passes they were sent to.
 -- formula: notifications = notification events of the period
 -- grain: one row per tenant and period

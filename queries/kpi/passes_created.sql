@@ -1,4 +1,5 @@
 -- title: Passes created
+-- question: How many passes are in wallets?
 -- description: Passes with a created event in the period.
 -- formula: passes_created = distinct passes with a created event in the period
 -- grain: one row per tenant and period

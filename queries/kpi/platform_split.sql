@@ -1,4 +1,5 @@
 -- title: Platform split
+-- question: How many passes are in wallets?
 -- description: Active units (passes on a platform) by platform at the end of each period.
 -- formula: share = active_units of the platform / all active units
 -- grain: one row per tenant, period and platform installed on by then

@@ -1,4 +1,5 @@
 -- title: Installs per redirect
+-- question: Where do they come from?
 -- description: Installation events against followed QR codes and short links, by store or by code.
 -- formula: installs_per_redirect = installs / redirects
 -- grain: one row per tenant, period and place that has one of them

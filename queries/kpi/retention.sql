@@ -1,4 +1,5 @@
 -- title: Ever installed and retention
+-- question: Do they stay?
 -- description: Passes installed at any time until the end of the period, and the share of them that is still active.
 -- formula: retention = active_passes / ever_installed
 -- grain: one row per tenant and period

@@ -1,4 +1,5 @@
 -- title: Scans and scan rate
+-- question: Do they use it?
 -- description: Scan events, the passes scanned, and their share of the passes active at the end of the period.
 -- formula: scan_rate = scanning_passes / active_passes
 -- grain: one row per tenant and period

@@ -1,4 +1,5 @@
 -- title: Installs per page view
+-- question: Where do they come from?
 -- description: Installation events against page views of the same period.
 -- formula: installs_per_view = installs / page_views
 -- grain: one row per tenant and period

@@ -1,4 +1,5 @@
 -- title: Wallet status
+-- question: How many passes are in wallets?
 -- description: Passes by the wallet they are in at the end of each period: none, apple, google or both.
 -- formula: share = passes_in_status / all passes seen until the end of the period
 -- grain: one row per tenant, period and wallet status

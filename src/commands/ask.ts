@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 import { ConfigError } from '../kernel/errors.ts';
 import { drawChart, parseChart } from '../output/chart.ts';
+import { reportHelp, reportList } from '../output/reports.ts';
 import { json } from '../output/format.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
 import { reportStatement, type Statement } from '../query/compare.ts';
@@ -19,6 +20,7 @@ const FILE_FORMATS = ['parquet', 'xlsx'] as const;
 
 interface QueryOptions extends TextFlags {
   readonly list?: boolean;
+  readonly help?: boolean;
   readonly param?: readonly string[];
   readonly format?: Format | (typeof FILE_FORMATS)[number];
   readonly out?: string;
@@ -29,7 +31,7 @@ interface QueryOptions extends TextFlags {
 export function queryCommand(shell: Shell): Command {
   return withTextFlags(new Command('query'))
     .argument('[name]', 'name of the report; --list shows all')
-    .option('--list', 'list the reports and their parameters')
+    .option('--list', 'list the reports by the question that they answer')
     .option('--param <name=value...>', 'values for the parameters of the report')
     .addOption(
       new Option('--format <format>', 'format of the result (default: table)').choices([...FORMATS, ...FILE_FORMATS]),
@@ -37,21 +39,29 @@ export function queryCommand(shell: Shell): Command {
     .option('--out <file>', 'write the result to a file; its extension sets the format unless --format does')
     .option('--force', 'replace the file if it exists')
     .option('--chart', 'draw the result as a chart')
+    .helpOption(false)
+    .option('-h, --help', 'explain this command, or the report that is named')
     .addHelpText(
       'after',
       `
 Examples:
   $ insights-etl query --list
+  $ insights-etl query net_growth --help
   $ insights-etl query installs --param from=2026-10-01 zone=Europe/Paris
   $ insights-etl query net_growth --chart
   $ insights-etl query log_errors --out errors.xlsx`,
     )
-    .action((name: string | undefined, options: QueryOptions, command: Command) =>
-      act(shell, command, {}, async (session) => {
+    .action(async (name: string | undefined, options: QueryOptions, command: Command) => {
+      if (options.help === true && name === undefined) return command.outputHelp();
+      return act(shell, command, {}, async (session) => {
         if (options.list === true) return printReports(session, await listReports());
         if (name === undefined)
           throw new ConfigError('No report is named.', { hint: '`insights-etl query --list` shows the reports.' });
         const report = await reportNamed(session, name);
+        if (options.help === true) {
+          session.print(reportHelp(report, allParameters(report), report.dimensions, session.style.width));
+          return 0;
+        }
         const style = textStyleOf(options);
         const words = [...zoneWords(report, style.zone), ...(options.param ?? [])];
         const nowMs = session.runtime.now();
@@ -72,8 +82,8 @@ Examples:
           });
         requireCsv(style, format);
         return answer(session, report.sql, values, format, check, style);
-      }),
-    );
+      });
+    });
 }
 
 /** Refuses filter values that the lake does not have, and returns the statement to run. */
@@ -123,10 +133,6 @@ function printReports(session: Session, reports: readonly Report[]): number {
     );
     return 0;
   }
-  for (const report of reports) {
-    session.print(`${report.name}: ${report.title}\n  ${report.description} Grain: ${report.grain}.\n`);
-    for (const { name, kind, fallback, description } of allParameters(report))
-      session.print(`  --param ${name}=<${kind}>  ${description} (default ${fallback ?? 'none'})\n`);
-  }
+  session.print(reportList(reports, session.style.width));
   return 0;
 }

@@ -50,7 +50,8 @@ function flagsOf(command: Command): readonly Flag[] {
   const own = command.options.flatMap(({ long, description }) =>
     long === undefined || long === null ? [] : [{ name: long, description }],
   );
-  return [...own, { name: '--help', description: 'display help for command' }];
+  const help = { name: '--help', description: 'display help for command' };
+  return own.some(({ name }) => name === help.name) ? own : [...own, help];
 }
 
 const joinNames = (words: readonly { readonly name: string }[]): string => words.map(({ name }) => name).join(' ');

@@ -8,6 +8,7 @@ import { didYouMean } from '../kernel/closest.ts';
 import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { FORMER_MART, formerMarts } from '../query/definitions.ts';
+import { listReports } from '../query/report.ts';
 import { dictionaryLines, type DictionaryRow } from '../output/dictionary.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
 import { answer } from './answer.ts';
@@ -134,6 +135,11 @@ async function readDictionary(session: Session, values: Values): Promise<Diction
 async function unknownName(session: Session, values: Values): Promise<ConfigError> {
   const all = await readDictionary(session, { ...values, name: null });
   const present = (await formerMarts()).get((values.name ?? '').replace(/^mart_/, ''));
+  const report = (await listReports()).find(({ name }) => name === values.name);
+  if (report)
+    return new ConfigError(`"${report.name}" is a report, not a table or view.`, {
+      hint: `\`insights-etl query ${report.name} --help\` explains it.`,
+    });
   const known = [...new Set(all.map((row) => row.name.split('(')[0] ?? ''))];
   return new ConfigError(`The lake has no table or view "${values.name}".`, {
     hint: `${didYouMean(present === undefined ? (values.name ?? '') : `mart_${present}`, known)}\`insights-etl dictionary\` shows all ${known.length}.`,

@@ -12,6 +12,10 @@ export interface Report {
   /** Names that it had in earlier versions. */
   readonly formerNames: readonly string[];
   readonly title: string;
+  /** The question that it helps to answer: the list groups reports by it. */
+  readonly question: string | undefined;
+  /** What its figures can be split by. */
+  readonly dimensions: readonly string[];
   readonly description: string;
   /** How the figures are computed, in the names of the columns. */
   readonly formula: string | undefined;
@@ -72,6 +76,8 @@ export function reportOf(file: SqlFile): Report {
     name,
     formerNames: formerNamesOf(file),
     title: entry('title'),
+    question: entries('question')[0],
+    dimensions: entries('dimensions').flatMap((text) => text.split(/,\s*/)),
     description: entry('description'),
     formula: entries('formula')[0],
     ratios: ratiosOf(file),

@@ -2,6 +2,7 @@
  * The SQL files of `queries/`. Each is one statement; comment lines at the top of the file, its header, describe it:
  *
  *     -- title: Installs
+ *     -- question: Are people installing?                  (`query --list` groups reports by it)
  *     -- formerly: installs_per_day                          (old names, a, b: they keep working with a warning)
  *     -- description: one sentence
  *     -- formula: rate = a / b

@@ -192,13 +192,30 @@ describe('exit codes', () => {
 });
 
 describe('query --list', () => {
-  it('lists reports with their parameters, as JSON without their SQL', async () => {
+  it('fits one screen, grouped by questions; --json has parameters and no SQL', async () => {
     const { out } = await stage.run(['query', '--list']);
-    expect(out).toContain('installs: Installs\n');
-    expect(out).toContain('  --param zone=<zone>  Time zone in which periods begin (default UTC)\n');
+    const lines = out.trimEnd().split('\n');
+    expect(lines.length).toBeLessThanOrEqual(23);
+    expect(lines.filter((line) => line.length > 80)).toEqual([]);
+    expect(out).toMatch(/^Are people installing\?\n {2}first_installs, /m);
+    expect(out).not.toContain('Other reports');
     const listed = await stage.run(['query', '--list', '--json']);
     const reports: unknown = JSON.parse(listed.out);
     expect(reports).toContainEqual(expect.objectContaining({ name: 'installs', chart: expect.any(String) }));
     expect(listed.out).not.toContain('select');
+  });
+
+  it('`query <name> --help` explains a report, and its examples run', async () => {
+    const { code, out } = await stage.run(['query', 'net_growth', '--help']);
+    expect(code).toBe(0);
+    expect(out).toContain('net_growth: ');
+    expect(out).toContain(
+      'Question    Are people installing?\nFormula     net_growth = installed + reinstalled - removed\n',
+    );
+    expect(out).toContain('  zone=<zone>\n      Time zone in which periods begin (default UTC)\n');
+    expect(out).toContain('Caveats:\n  - ');
+    expect(out).toContain('$ insights-etl query net_growth --param grain=month\n');
+    expect(out.split('\n').filter((line) => line.length > 80 && !/\|/.test(line))).toEqual([]);
+    expect((await stage.run(['query', '--help'])).out).toContain('Usage: insights-etl query');
   });
 });
