@@ -119,6 +119,7 @@ Next:
   ${cli} status ${rest}
   ${cli} sql "from passes limit 5" ${rest}
   ${cli} query --list
+  ${cli} dashboard ${rest}
 
 With your own tenant:
   ${cli} init     asks for tenant and key, and checks them
