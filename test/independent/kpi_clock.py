@@ -23,6 +23,7 @@ class Options:
     pass_type: str | None = None
     platform: str | None = None
     by: str | None = None
+    compare: str | None = None
     # Of each instant that was asked for.
     periods: dict[datetime, datetime] = field(default_factory=dict, compare=False, repr=False)
     inside: dict[datetime, bool] = field(default_factory=dict, compare=False, repr=False)
@@ -31,6 +32,7 @@ class Options:
         given = {
             "zone": self.zone, "grain": self.grain, "week_start": self.week_start, "from": self.start, "to": self.end,
             "tenant": self.tenant, "pass_type": self.pass_type, "platform": self.platform, "by": self.by,
+            "compare": self.compare,
         }  # fmt: skip
         return [f"{name}={value}" for name, value in given.items() if value is not None]
 
@@ -130,6 +132,14 @@ def periods_of(states: dict[datetime, str], options: Options) -> list[Period]:
         )
         for name, inside in sorted(hours.items())
     ]  # fmt: skip
+
+
+def names_between(start: date, end: date, options: Options) -> list[datetime]:
+    """The names of the periods of a range of whole periods."""
+    names = [datetime(start.year, start.month, start.day)]
+    while (following := _next(names[-1], options.grain)).date() < end:
+        names.append(following)
+    return names
 
 
 def _is_cut(period: datetime, options: Options) -> bool:

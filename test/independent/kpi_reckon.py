@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from urllib.parse import urlsplit
 
-from kpi_clock import HOUR, Options, Period, before_end, coverage_of, in_range, period_of, periods_of, states_between
+from kpi_clock import HOUR, Options, Period, before_end, coverage_of, in_range, names_between, period_of, periods_of, states_between
 from kpi_world import OF_PASSES, Event, World
 
 DAY = timedelta(days=1)
@@ -395,4 +395,27 @@ def reckon(name: str, tenant: Tenant, options: Options) -> list[Row]:
         depends = states_between(states, start, end) if on_past else period.states
         for keys, figures in REPORTS[name](tenant, options, isin, period):
             rows.append(({"period": period.name, **keys}, {**figures, "is_cut": period.is_cut, **coverage_of(depends, on_past)}))
+    return rows
+
+
+def reckon_compared(name: str, tenant: Tenant, options: Options, earlier_start: date) -> list[Row]:
+    """The rows of a report with one row per period, compared with as many periods directly before, which begin with a day."""
+    assert options.start is not None and options.end is not None
+    earlier = replace(options, start=earlier_start, end=options.start, periods={}, inside={})
+    before = {keys["period"]: figures for keys, figures in reckon(name, tenant, earlier)}
+    matching = dict(zip(names_between(options.start, options.end, options), names_between(earlier_start, options.start, options), strict=True))
+    rows: list[Row] = []
+    for keys, figures in reckon(name, tenant, options):
+        old = before.get(matching[keys["period"]], {})
+        compared: dict[str, object] = {}
+        for column, value in figures.items():
+            if column in ("is_cut", "coverage") or column.endswith("_share"):
+                continue
+            was = old.get(column)
+            difference = None if value is None or was is None else value - was
+            compared |= {column: value, f"{column}_before": was, f"{column}_difference": difference}
+            # A share of a rounded ratio is not exact.
+            if isinstance(value, int):
+                compared[f"{column}_change"] = None if difference is None or was == 0 else Fraction(difference, abs(was))
+        rows.append((keys, compared))
     return rows

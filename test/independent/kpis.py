@@ -19,7 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from kpi_clock import Options
-from kpi_reckon import REPORTS, Tenant, reckon
+from kpi_reckon import REPORTS, Tenant, reckon, reckon_compared
 from kpi_world import NOW, TENANTS, make_world, write_world
 
 ZONES = [
@@ -29,6 +29,13 @@ ZONES = [
 GRAINS = ["day", "week", "month", "quarter", "year", "hour"]
 NIGHTS = [("2026-10-24", "2026-10-26"), ("2026-10-29", "2026-10-31"), ("2026-10-31", "2026-11-02")]
 RANGES = [(None, None), ("2026-09-06", "2026-10-26"), ("2026-10-25", None), (None, "2026-11-01"), ("2026-10-29", "2026-11-03")]
+# First day, end, and the first day of as many periods before.
+COMPARED = {
+    "day": ("2026-10-20", "2026-10-31", "2026-10-09"),
+    "week": ("2026-10-05", "2026-11-02", "2026-09-07"),
+    "month": ("2026-10-01", "2026-11-01", "2026-09-01"),
+}
+ONE_ROW = ("gross_installs", "net_growth", "retention", "churn", "scans", "notifications", "view_to_install")
 WITH_TYPE = {
     "passes_created", "installs", "gross_installs", "first_installs", "net_growth", "active_passes", "retention", "churn", "wallet_status",
     "installation_rate", "installation_rate_period", "survival", "attribution", "platform_split", "scans", "campaigns",
@@ -38,7 +45,10 @@ WORDS = {"attribution": ["medium", "origin", "tag"], "redirect_to_install": ["st
 
 
 def choices(name: str, dice: random.Random) -> list[Options]:
-    """A report in four of the grains, each with a zone, a range and filters by chance. Of hours only two days, in which clocks change."""
+    """
+    A report in four of the grains, each with a zone, a range and filters by chance. Of hours only two days, in which clocks change.
+    Some reports are also compared with the periods before.
+    """
     found = []
     for grain in dice.sample(GRAINS, 4):
         start, end = dice.choice(NIGHTS if grain == "hour" else RANGES)
@@ -53,6 +63,10 @@ def choices(name: str, dice: random.Random) -> list[Options]:
             platform=dice.choice([None, "apple", "(unknown)"]) if name in WITH_PLATFORM else None,
             by=dice.choice(WORDS[name]) if name in WORDS else None,
         ))  # fmt: skip
+    if name in ONE_ROW:
+        grain = dice.choice(list(COMPARED))
+        start, end, _ = (date.fromisoformat(day) for day in COMPARED[grain])
+        found.append(Options(zone=dice.choice(ZONES), grain=grain, start=start, end=end, compare="previous"))
     return found
 
 
@@ -86,7 +100,12 @@ def compare(name: str, options: Options, shown: list[dict], tenants: dict[str, T
         said[tuple(str(row[key]) for key in ("tenant_id", "period", *key_names(row)))] = row
     if len(said) != len(shown):
         differences.append("two rows have the same keys")
-    for tenant, rows in ((tenant, reckon(name, tenants[tenant], options)) for tenant in tenants if options.tenant in (None, tenant)):
+    def rows_of(tenant: Tenant) -> list:
+        if options.compare is None:
+            return reckon(name, tenant, options)
+        return reckon_compared(name, tenant, options, date.fromisoformat(COMPARED[options.grain][2]))
+
+    for tenant, rows in ((tenant, rows_of(tenants[tenant])) for tenant in tenants if options.tenant in (None, tenant)):
         for keys, figures in rows:
             key = (tenant, *(str(value) for value in keys.values()))
             row = said.pop(key, None)

@@ -28,8 +28,8 @@ interface Question {
 export const QUESTIONS: readonly Question[] = [
   {
     title: 'How many passes are in wallets, and how is that changing?',
-    words: ['query', 'active_passes', '--param', 'grain=week', '--chart'],
-    text: 'At the end of each week. A pass on two platforms counts once as a pass and twice as a unit.',
+    words: ['query', 'retention', '--param', 'grain=month', 'from=2026-10-01', 'to=2026-11-01', 'compare=previous'],
+    text: '`active_passes` at the end of the month, and the difference to the month before. `query active_passes --chart` draws the way there.',
   },
   {
     title: 'Are people installing, and on which platform?',
