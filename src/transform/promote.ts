@@ -6,7 +6,11 @@ import { givenColumns } from './lake.ts';
 import { sqlName, sqlText } from '../kernel/sql.ts';
 
 const OFFSET = `'([zZ]|[+-][0-9]{2}(:?[0-9]{2})?)$'`;
-const HOST = `'^(?:[A-Za-z][A-Za-z0-9+.-]*://)?([^/?#:]*)'`;
+// User, password and port are no part of the host, and neither is a dot at its end. An IPv6 address keeps its brackets.
+const SCHEME = String.raw`^\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?//`;
+const HOST = String.raw`(\[[0-9A-Fa-f:.%]+\]|[^/?#@:\[\]\s]+?)\.*`;
+const HOST_OF_URL = `'${SCHEME}(?:[^/?#]*@)?${HOST}${String.raw`(?::\d*)?(?:[/?#]|\s*$)`}'`;
+const BARE_HOST = `'^\\s*${HOST}${String.raw`(?::\d+)?(?:[/?#]|\s*$)`}'`;
 
 /** Selects all columns of the lake from rows (`from … where …`) with the source's columns. `keys`: further columns to keep. */
 export function promotedSql(table: Table, from: string, keys: readonly string[] = []): string {
@@ -53,7 +57,7 @@ function typedSql({ type }: PromotedColumn, value: string): string {
     case 'list':
       return `case when left(${value}, 1) = '[' then try(from_json(${value}, '["VARCHAR"]')) when ${value} <> '' then [${value}] end`;
     case 'host':
-      return `nullif(lower(regexp_extract(${value}, ${HOST}, 1)), '')`;
+      return `nullif(lower(case when regexp_matches(${value}, '${SCHEME}') then regexp_extract(${value}, ${HOST_OF_URL}, 1) else regexp_extract(${value}, ${BARE_HOST}, 1) end), '')`;
     default:
       return type satisfies never;
   }

@@ -67,6 +67,22 @@ describe('a promoted column', () => {
     ['host', '"https://Shop.Example/card?x=1"', 'shop.example'],
     ['host', '"shop.example:8080/x"', 'shop.example'],
     ['host', '"/card"', null],
+    ['host', '"http://user:pw@host.x/"', 'host.x'],
+    ['host', '"http://user:p@w:1@Host.x.:8080?q=a@b.c"', 'host.x'],
+    ['host', '"https://[2001:DB8::1]:80/"', '[2001:db8::1]'],
+    ['host', '"[::1]:80/x"', '[::1]'],
+    ['host', '"https://[::1]"', '[::1]'],
+    ['host', '"//cdn.example:/x"', 'cdn.example'],
+    ['host', '" https://shop.example.. "', 'shop.example'],
+    ['host', '"android-app://com.google.android.gm/"', 'com.google.android.gm'],
+    ['host', '"https://müller.example#a/b@c"', 'müller.example'],
+    ['host', '"https://XN--mller-kva.example"', 'xn--mller-kva.example'],
+    ['host', '"https://shop.example/a@b.c"', 'shop.example'],
+    ['host', '"file:///card"', null],
+    ['host', '"mailto:someone@shop.example"', null],
+    ['host', '"someone@shop.example"', null],
+    ['host', '"https:///card"', null],
+    ['host', '"about:blank"', null],
   ])('of type %s makes %s into %j', async (type, json, expected) => {
     expect(await promoted(column(type, ['k']), [`{"k":${json}}`])).toEqual([expected]);
   });

@@ -7,7 +7,7 @@ import { lstat, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { ConfigError } from '../../kernel/errors.ts';
-import { isMissing, onDisk } from '../../kernel/files.ts';
+import { isMissing, onDisk, pathExists } from '../../kernel/files.ts';
 import { belongsToLake } from '../../model/data-path.ts';
 
 export interface Target {
@@ -34,6 +34,13 @@ export async function findTarget(out: string, dataDir: string): Promise<Target> 
         hint: 'Choose another folder with --out.',
         where: { file: out },
       });
+  const folder = dirname(target.path);
+  // A misspelt folder would otherwise hide the file.
+  if (target.kind === 'file' && !(await onDisk(folder, () => pathExists(folder))))
+    throw new ConfigError('The folder of the file does not exist.', {
+      hint: 'Create it, or name another file with --out.',
+      where: { folder },
+    });
   return target;
 }
 

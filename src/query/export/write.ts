@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, realpath, rm, stat } from 'node:fs/promises';
+import { mkdtemp, realpath, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { pipeline } from 'node:stream/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -43,7 +43,6 @@ export async function exportFile(
   const out = resolve(settings.out);
   const target = await allowedTarget(out, settings);
   const streamed = target.kind === 'through';
-  if (!streamed) await mkdir(dirname(target.path), { recursive: true });
   // Next to the target, because a rename cannot cross file systems.
   const folder = streamed ? tmpdir() : dirname(target.path);
   const scratch = await mkdtemp(join(await realpath(folder), `.${basename(out)}-`));

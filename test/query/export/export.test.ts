@@ -256,6 +256,15 @@ describe('with --force, what is at the place of the file stays what it is', () =
     expect(lstatSync('/dev/null').isCharacterDevice()).toBe(true);
   });
 
+  it('a folder that does not exist is named and not created', async () => {
+    const { code, err } = await run(...csv, at('missing/deep/x.csv'));
+    expect(code).toBe(EXIT.config);
+    expect(err).toContain(
+      `error: The folder of the file does not exist.\nwhere: folder ${at('missing/deep')}\nnext:  Create it`,
+    );
+    expect(readdirSync(stage.folder)).not.toContain('missing');
+  });
+
   it('a folder, and a link into the lake, are refused', async () => {
     symlinkSync(join(lake.dir, 'manifest.json'), at('into.csv'));
     expect((await run(...csv, at('into.csv'))).err).toContain('An export cannot be written into the lake itself.');
