@@ -63,6 +63,9 @@ function parsedRows(
   where ${where}${sampled ? ` and (one_in = 1 or hash("${id}") % one_in::ubigint = 0)` : ''}`;
 }
 
+/** The id of a structure: 128 bits instead of kilobytes of text in each of its paths. Rows without JSON have the id 0. */
+const SHAPE = 'coalesce(md5_number(structure), 0::uhugeint)';
+
 export interface ShapesInput {
   readonly table: Table;
   readonly column: string;
@@ -73,24 +76,29 @@ export interface ShapesInput {
 }
 
 /**
- * Creates the temporary tables `structures` (rows by file, type and structure, with one row's text), `nodes` (structure, pointer,
+ * Creates the temporary tables `structures` (rows by file, type and shape, with one row's text), `nodes` (shape, pointer,
  * kind), `doubtful` (paths whose kind is known only after every value was checked) and `refined` (empty).
  */
 export function shapesSql({ table, column, source, folderLength, sampled }: ShapesInput): string[] {
   return [
     `create or replace temp table structures as
-select file, type, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in) as one_in,
-  min(moment) as first_at, max(moment) as last_at, arg_min(body::varchar, id) as example
-from (${parsedRows(table, column, source, folderLength, 'true', sampled)})
-group by all`,
+select *, ${SHAPE} as shape
+from (
+  select file, type, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in) as one_in,
+    min(moment) as first_at, max(moment) as last_at, arg_min(body::varchar, id) as example
+  from (${parsedRows(table, column, source, folderLength, 'true', sampled)})
+  group by all
+)`,
     // A row without JSON has the structure null, and the kind of its root is null too.
     `create or replace temp table nodes as
 with recursive walk as (
-  select structure, '' as pointer, structure::json as body, 0 as depth
-  from (select distinct structure from structures where structure is not null)
+  select shape, '' as pointer, any_value(structure)::json as body, 0 as depth
+  from structures
+  where structure is not null
+  group by shape
   union all
   select
-    structure,
+    shape,
     pointer || '/' || replace(replace(step, '~', '~0'), '/', '~1'),
     case json_type(body) when 'ARRAY' then body -> '/0' else body -> ('/' || replace(replace(step, '~', '~0'), '/', '~1')) end,
     depth + 1
@@ -101,7 +109,7 @@ with recursive walk as (
   )
   where length(pointer) + length(step) < ${LIMITS.pointer} and not regexp_matches(step, '[\\x00-\\x1f]')
 )
-select structure, pointer,
+select shape, pointer,
   case json_type(body)
     when 'OBJECT' then 'object'
     when 'ARRAY' then 'list'
@@ -120,15 +128,24 @@ select structure, pointer,
   end as kind
 from walk
 union all
-select null, '', 'null'`,
-    // One row of each structure shows which texts may be instants and which numbers may be too long.
+select 0::uhugeint, '', 'null'`,
+    // One row of each structure shows which texts may be instants and which numbers may be too long. The tree of its text is
+    // read once, and only paths whose last key has such a value are looked up, which parses the text once per path.
     `create or replace temp table doubtful as
+with candidates as materialized (
+  select distinct file, parsed.type, shape, tree.key
+  from (select * from structures where structure is not null) as parsed, json_tree(parsed.example) as tree
+  where (tree.type = 'VARCHAR' and json_extract_string(atom, '$') like ${sqlText(INSTANT)})
+     or (tree.type in ('UBIGINT', 'BIGINT', 'DOUBLE') and regexp_matches(atom::varchar, '[0-9]{17,}'))
+)
 select distinct pointer, kind, type, file
 from (
-  select structures.file, structures.type, pointer, kind, json_extract_string(example, pointer) as seen
+  select file, type, pointer, kind, json_extract_string(example, pointer) as seen
   from structures
-  join nodes on nodes.structure = structures.structure
+  join nodes using (shape)
+  join candidates using (file, type, shape)
   where pointer <> '' and not contains(pointer || '/', '/[]/') and kind in ('text', 'bigint', 'double')
+    and replace(replace(split_part(pointer, '/', -1), '~1', '/'), '~0', '~') = key
 )
 where (kind = 'text' and seen like ${sqlText(INSTANT)})
    or (kind <> 'text' and regexp_matches(seen, '^-?[0-9]{17,}$'))`,
@@ -176,7 +193,7 @@ from (
     any_value(whole.rows) / any_value(whole.parsed) as known,
     any_value(whole.parsed) / any_value(whole.rows) as parsed
   from structures
-  join nodes on nodes.structure is not distinct from structures.structure
+  join nodes using (shape)
   join (
     select file, type, any_value(described_types.rows) as rows, sum(structures.rows) as parsed
     from structures join described_types using (file, type)
