@@ -307,6 +307,8 @@ export interface RebuildReport {
 export interface AuditReport {
   /** Number of rows of each type that were sampled. */
   readonly rowsOfAType: number;
+  /** Sampled rows that could not be examined: their text is not valid JSON. */
+  readonly notChecked: readonly { readonly table: TableName; readonly rows: number }[];
   /** Paths without a rule whose values look like personal data, the largest share first. */
   readonly paths: readonly {
     readonly table: TableName;

@@ -5,8 +5,11 @@ import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
 import { visible } from './visible.ts';
 
-export function auditSummary({ paths, rowsOfAType }: AuditReport, style: Style): string {
-  const scope = `At most ${count(rowsOfAType)} rows of each type were examined.`;
+export function auditSummary({ paths, notChecked, rowsOfAType }: AuditReport, style: Style): string {
+  const skipped = notChecked.map(
+    ({ table, rows }) => ` ${plural(rows, 'row')} of ${table} could not be examined: the text is not valid JSON.`,
+  );
+  const scope = `At most ${count(rowsOfAType)} rows of each type were examined.${skipped.join('')}`;
   if (paths.length === 0) return `No path without a rule looks like personal data. ${scope}\n`;
   const columns = [
     { title: 'table' },

@@ -26,7 +26,7 @@ export function viewName(noun: string, type: string, isTaken: (name: string) => 
 }
 
 /** The steps of a JSON pointer. */
-export function pointerSteps(pointer: string): string[] {
+function pointerSteps(pointer: string): string[] {
   return pointer
     .split('/')
     .slice(1)

@@ -1,67 +1,121 @@
-/** Finds values that look like personal data, as SQL over paths of a JSON column. It returns counts, never values. */
-import { duckdbPath, PATH_WILDCARD } from '../kernel/json-path.ts';
+/** Finds values that look like personal data. It counts them by path and keeps none. */
 import type { PathSegment } from '../kernel/json-path.ts';
-import { sqlText } from '../kernel/sql.ts';
-import { pointerSteps } from './names.ts';
 
 const LOOKS = ['e-mail address', 'phone number', 'IP address', 'user agent'] as const;
-type Look = (typeof LOOKS)[number];
+export type Look = (typeof LOOKS)[number];
 
-/** Conditions on a value's text, the lambda parameter `txt`. Masked and hashed values match none of them. */
-const CONDITIONS: Readonly<Record<Look, string>> = {
-  'e-mail address': String.raw`regexp_matches(txt, '[\p{L}\p{N}._%+-]@[\p{L}\p{N}-]+\.[\p{L}\p{N}.-]*\p{L}')`,
-  // International, national or grouped numbers, since a plain number is more often an id. Not a date, decimal number or IP address.
-  'phone number': String.raw`regexp_full_match(txt, '(\+|00?)?\(?[0-9][0-9 ()./-]{5,20}[0-9]')
-    and length(regexp_replace(txt, '[^0-9]', '', 'g')) between 8 and 15
-    and regexp_matches(txt, '^[+0(]|[ ()/-]') and not regexp_matches(txt, '^[0-9]{4}[-/][0-9]{2}[-/]|^[0-9]{1,2}/[0-9]{1,2}/')
-    and not regexp_full_match(txt, '[0-9]+(\.[0-9]+){0,3}|0[0-9]*\.[0-9]+') or regexp_full_match(txt, '(\+|00)[1-9][0-9]{7,14}|0[1-9][0-9]{8,9}')`,
-  'IP address': String.raw`regexp_full_match(txt, '((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.|(:[0-9]+)?$)){4}')
-    or (regexp_full_match(txt, '[0-9A-Fa-f:]{3,39}') and (contains(txt, '::') or length(txt) - length(replace(txt, ':', '')) = 7))`,
-  'user agent': String.raw`regexp_matches(txt, '(Mozilla|AppleWebKit|CFNetwork|Darwin|Dalvik|okhttp|Opera|curl|PostmanRuntime|python-requests|axios)/[0-9]')`,
+const EMAIL = /[\p{L}\p{N}._%+-]@[\p{L}\p{N}-]+\.[\p{L}\p{N}.-]*\p{L}/u;
+const GROUPED_NUMBER = /^(\+|00?)?\(?[0-9][0-9 ()./-]{5,20}[0-9]$/;
+const PHONE_MARK = /^[+0(]|[ ()/-]/;
+const DATE = /^[0-9]{4}[-/][0-9]{2}[-/]|^[0-9]{1,2}\/[0-9]{1,2}\//;
+const DECIMAL_OR_ADDRESS = /^([0-9]+(\.[0-9]+){0,3}|0[0-9]*\.[0-9]+)$/;
+const PLAIN_PHONE = /^((\+|00)[1-9][0-9]{7,14}|0[1-9][0-9]{8,9})$/;
+const IPV4 = /^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\.|(:[0-9]+)?$)){4}$/;
+const IPV6 = /^[0-9A-Fa-f:]{3,39}$/;
+const USER_AGENT =
+  /(Mozilla|AppleWebKit|CFNetwork|Darwin|Dalvik|okhttp|Opera|curl|PostmanRuntime|python-requests|axios)\/[0-9]/;
+
+/** Masked and hashed values match none of them. */
+const CONDITIONS: Readonly<Record<Look, (text: string) => boolean>> = {
+  'e-mail address': (text) => text.includes('@') && EMAIL.test(text),
+  // International, national or grouped numbers, since a plain number is more often an id.
+  'phone number': (text) => {
+    if (PLAIN_PHONE.test(text)) return true;
+    if (!GROUPED_NUMBER.test(text)) return false;
+    const digits = text.replaceAll(/[^0-9]/g, '').length;
+    return digits >= 8 && digits <= 15 && PHONE_MARK.test(text) && !DATE.test(text) && !DECIMAL_OR_ADDRESS.test(text);
+  },
+  'IP address': (text) => IPV4.test(text) || (IPV6.test(text) && (text.includes('::') || text.split(':').length === 8)),
+  'user agent': (text) => text.includes('/') && USER_AGENT.test(text),
 };
 
 /** Only the beginning of longer texts is examined. */
 const EXAMINED_LENGTH = 1_000;
 
-/** The path of a JSON pointer as `property_counts` spells it: `[]` stands for the members of a list. */
-export function pointerSegments(pointer: string): PathSegment[] {
-  return pointerSteps(pointer).map((step) =>
-    step === '[]' ? { text: '*', isPattern: true } : { text: step, isPattern: false },
-  );
+/** What a text looks like. */
+export function looksOf(text: string): Look[] {
+  const examined = text.slice(0, EXAMINED_LENGTH);
+  return LOOKS.filter((look) => CONDITIONS[look](examined));
 }
 
-/** False for a path with a key that the engine's paths cannot name. */
-export function isNameable(path: readonly PathSegment[]): boolean {
-  return path.every(({ text, isPattern }) => isPattern || text !== PATH_WILDCARD);
+/** The keys of an object that have counts of their own. Others share one, so that ids used as keys do not fill the memory. */
+const MOST_KEYS = 1_000;
+
+/** Any key, or the members of a list. Also stands for a key that no path can name: an empty one and a star. */
+const ANY = '*';
+
+interface Place {
+  /** Values at the place that are neither empty nor an object, a list or null. */
+  values: number;
+  readonly looks: Map<Look, number>;
+  readonly places: Map<string, Place>;
 }
 
-/**
- * One row per type, path and look: `type`, `place` (the index of the path), `look`, `matching` (values that look like it), `total`
- * (all values at the path, lists member by member). `rows` is a select of `type` and `body`.
- */
-export function looksSql(rows: string, paths: readonly (readonly PathSegment[])[]): string {
-  const found = paths.map((path, index) => {
-    const where = sqlText(duckdbPath(path));
-    const inList = path.some(({ isPattern }) => isPattern);
-    return `${inList ? `json_extract_string(body, ${where})` : `[json_extract_string(body, ${where})]`} as found${index}`;
-  });
-  const figures = paths.map(
-    (_, index) =>
-      `{'place': ${index}, 'total': sum(len(txt${index})), ${LOOKS.map((look, k) => `'look${k}': sum(len(list_filter(txt${index}, lambda txt: ${CONDITIONS[look]})))`).join(', ')}}`,
-  );
-  const texts = paths.map(
-    (_, index) =>
-      `list_transform(list_filter(found${index}, lambda txt: txt <> ''), lambda txt: left(txt, ${EXAMINED_LENGTH})) as txt${index}`,
-  );
-  const looks = LOOKS.map((look, k) => `{'look': ${sqlText(look)}, 'matching': figure.look${k}}`);
-  return `select type, place, counted.look, counted.matching::bigint as matching, total::bigint as total
-from (
-  select type, figure.place as place, figure.total as total, unnest([${looks.join(', ')}]) as counted
-  from (
-    select type, unnest([${figures.join(',\n      ')}]) as figure
-    from (select type, ${texts.join(', ')} from (select type, ${found.join(', ')} from (${rows})))
-    group by type
-  )
-)
-where counted.matching > 0`;
+export interface Finding {
+  readonly path: readonly PathSegment[];
+  readonly look: Look;
+  /** Values that look like it. */
+  readonly matching: number;
+  /** All values at the path, those of a list one by one. */
+  readonly values: number;
+}
+
+/** Counts the values of JSON documents by path. */
+export class Places {
+  readonly #root = newPlace();
+
+  /** Adds the values of a document. Throws SyntaxError when the text is not JSON; nothing is counted then. */
+  add(json: string): void {
+    // Without recursion, so that the depth of a document has no limit.
+    const open: [place: Place, value: unknown][] = [[this.#root, JSON.parse(json)]];
+    for (let next = open.pop(); next; next = open.pop()) {
+      const [place, value] = next;
+      if (Array.isArray(value)) for (const member of value) open.push([placeBelow(place, ANY), member]);
+      else if (typeof value === 'object' && value !== null)
+        for (const [key, member] of Object.entries(value)) open.push([placeBelow(place, key), member]);
+      else if (value !== null && value !== '') count(place, typeof value === 'string' ? value : JSON.stringify(value));
+    }
+  }
+
+  /** The paths that have values that look like personal data. */
+  findings(): Finding[] {
+    const found: Finding[] = [];
+    const open: [place: Place, step: Step | undefined][] = [[this.#root, undefined]];
+    for (let next = open.pop(); next; next = open.pop()) {
+      const [{ values, looks, places }, step] = next;
+      if (step) for (const [look, matching] of looks) found.push({ path: pathTo(step), look, matching, values });
+      for (const [key, place] of places) open.push([place, { key, before: step }]);
+    }
+    return found;
+  }
+}
+
+/** The last key of a path, and the path before it. */
+interface Step {
+  readonly key: string;
+  readonly before: Step | undefined;
+}
+
+function pathTo(last: Step): PathSegment[] {
+  const path: PathSegment[] = [];
+  for (let step: Step | undefined = last; step; step = step.before)
+    path.push({ text: step.key, isPattern: step.key === ANY });
+  return path.toReversed();
+}
+
+function newPlace(): Place {
+  return { values: 0, looks: new Map(), places: new Map() };
+}
+
+function placeBelow({ places }: Place, key: string): Place {
+  const isOwn = key !== '' && (places.has(key) || places.size < MOST_KEYS);
+  const name = isOwn ? key : ANY;
+  const place = places.get(name) ?? newPlace();
+  places.set(name, place);
+  return place;
+}
+
+function count(place: Place, text: string): void {
+  place.values += 1;
+  for (const look of looksOf(text)) place.looks.set(look, (place.looks.get(look) ?? 0) + 1);
 }

@@ -63,6 +63,9 @@ function parsedRows(
   where ${where}${sampled ? ` and (one_in = 1 or hash("${id}") % one_in::ubigint = 0)` : ''}`;
 }
 
+/** The engine keeps a copy of the text for each value that it finds in its tree, so the trees of longer texts are not read. */
+const LONG_TEXT = 50_000;
+
 /** The id of a structure: 128 bits instead of kilobytes of text in each of its paths. Rows without JSON have the id 0. */
 const SHAPE = 'coalesce(md5_number(structure), 0::uhugeint)';
 
@@ -134,18 +137,19 @@ select 0::uhugeint, '', 'null'`,
     `create or replace temp table doubtful as
 with candidates as materialized (
   select distinct file, parsed.type, shape, tree.key
-  from (select * from structures where structure is not null) as parsed, json_tree(parsed.example) as tree
+  from (select * from structures where structure is not null and length(example) < ${LONG_TEXT}) as parsed, json_tree(parsed.example) as tree
   where (tree.type = 'VARCHAR' and json_extract_string(atom, '$') like ${sqlText(INSTANT)})
      or (tree.type in ('UBIGINT', 'BIGINT', 'DOUBLE') and regexp_matches(atom::varchar, '[0-9]{17,}'))
 )
 select distinct pointer, kind, type, file
 from (
-  select file, type, pointer, kind, json_extract_string(example, pointer) as seen
+  select structures.file, structures.type, pointer, kind, json_extract_string(example, pointer) as seen
   from structures
   join nodes using (shape)
-  join candidates using (file, type, shape)
-  where pointer <> '' and not contains(pointer || '/', '/[]/') and kind in ('text', 'bigint', 'double')
-    and replace(replace(split_part(pointer, '/', -1), '~1', '/'), '~0', '~') = key
+  left join candidates
+    on candidates.file = structures.file and candidates.type = structures.type and candidates.shape = structures.shape
+    and candidates.key = replace(replace(split_part(pointer, '/', -1), '~1', '/'), '~0', '~')
+  where (candidates.key is not null or length(example) >= ${LONG_TEXT}) and pointer <> '' and not contains(pointer || '/', '/[]/') and kind in ('text', 'bigint', 'double')
 )
 where (kind = 'text' and seen like ${sqlText(INSTANT)})
    or (kind <> 'text' and regexp_matches(seen, '^-?[0-9]{17,}$'))`,

@@ -13,6 +13,7 @@ beforeAll(async () => {
     customer: { mail: `jane-${n}@secret.example`, ip: '10.1.2.3' },
     notes: [{ by: n === 0 ? '+33 6 11 22 33 44' : 'nobody' }],
     'odd.key': 'Mozilla/5.0 (X11)',
+    '': { x: n === 0 ? 'x@y.zz' : '' },
     storeId: 'PAR',
   });
   const row = (n: number, type: string) => event(`${type}-${n}`, '2026-07-01T10:00:00Z', { type, properties: JSON.stringify(personal(n)) }); // prettier-ignore
@@ -49,6 +50,8 @@ describe('privacy audit', () => {
     expect(found).toEqual([
       'Events Login "odd.key": user agent 4 1',
       'Events Pass:Scanned "odd.key": user agent 4 1',
+      'Events Login *.x: e-mail address 1 1',
+      'Events Pass:Scanned *.x: e-mail address 1 1',
       'Events Login customer.ip: IP address 4 1',
       'Events Pass:Scanned customer.ip: IP address 4 1',
       'Events Login customer.mail: e-mail address 4 1',
@@ -64,7 +67,7 @@ describe('privacy audit', () => {
 
   it('omits what a rule covers, by path, part of a path, type and table', async () => {
     const rules = [
-      '{action: drop, paths: [customer]}',
+      '{action: drop, paths: [customer, "*.x"]}',
       `{action: mask, types: ['pass.*'], paths: ['notes.*.by', '"odd.key"']}`,
       '{action: drop, tables: [Logs], paths: ["t*"]}',
     ].join(', ');
@@ -72,7 +75,7 @@ describe('privacy audit', () => {
       'Events Login "odd.key": user agent 4 1',
       'Events Login notes.*.by: phone number 1 0.25',
     ]);
-    const all = await audit(`{action: drop, paths: [customer, 'n*.*', '"odd.key"', to]}`);
+    const all = await audit(`{action: drop, paths: [customer, '*.x', 'n*.*', '"odd.key"', to]}`);
     expect(all.found).toEqual([]);
     expect(all.out).toContain('No path without a rule looks like personal data.');
   });

@@ -6,8 +6,3 @@ export function text(row: Row, name: string): string | undefined {
   const value = row[name];
   return value === null || value === undefined ? undefined : typeof value === 'string' ? value : JSON.stringify(value);
 }
-
-/** A count as a number; a missing row counts as 0. */
-export function count(row: Row | undefined, name: string): number {
-  return row ? Number(text(row, name) ?? '0') : 0;
-}

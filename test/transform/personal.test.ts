@@ -1,27 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openEngine } from '../../src/load/ledger/engine.ts';
-import { count, text as cell } from '../support/cells.ts';
-import type { Engine } from '../../src/load/ledger/engine.ts';
-import { sqlText } from '../../src/kernel/sql.ts';
-import { looksSql, pointerSegments } from '../../src/transform/personal.ts';
+import { describe, expect, test } from 'vitest';
+import { spellJsonPath } from '../../src/kernel/json-path.ts';
+import { Places, looksOf } from '../../src/transform/personal.ts';
 
-let engine: Engine;
-beforeAll(async () => {
-  engine = await openEngine(':memory:', '', { memoryLimit: '256MB', threads: 1 });
-});
-afterAll(() => engine.close());
-
-/** `path look matching/total` of each path of some documents. */
-async function looks(documents: readonly unknown[], ...pointers: string[]): Promise<string[]> {
-  const rows = documents.map((document) => `('t', ${sqlText(JSON.stringify(document))}::json)`).join(', ');
-  const found = await engine.rawRows(
-    looksSql(`select * from (values ${rows}) as given(type, body)`, pointers.map(pointerSegments)),
-  );
-  return found.map((row) => `${pointers[count(row, 'place')]} ${cell(row, 'look')} ${count(row, 'matching')}/${count(row, 'total')}`).sort(); // prettier-ignore
-}
-
-async function looksOf(value: unknown): Promise<string[]> {
-  return (await looks([{ k: value }], '/k')).map((line) => line.slice(3, -4));
+/** `path look matching/values` of each finding in some documents. */
+function findings(...documents: string[]): string[] {
+  const places = new Places();
+  for (const document of documents) places.add(document);
+  return places.findings().map(({ path, look, matching, values }) => `${spellJsonPath(path)} ${look} ${matching}/${values}`).sort(); // prettier-ignore
 }
 
 describe('a value', () => {
@@ -41,28 +26,56 @@ describe('a value', () => {
     ['2001:0db8:0000:0000:0000:ff00:0042:8329', 'IP address'],
     ['Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X)', 'user agent'],
     ['okhttp/4.9.3', 'user agent'],
-  ])('%s looks like: %s', async (value, look) => {
-    expect(await looksOf(value)).toEqual([look]);
+  ])('%s looks like: %s', (value, look) => {
+    expect(looksOf(value)).toEqual([look]);
   });
 
   test.each([
     'j***@example.com', '+** * ** **', `hmac:${'0'.repeat(64)}`, '2026-07-01', '2026-07-01T10:00:00Z', '10:00:00', '01/07/2026', '1234567890',
     '12345678.90', '0.123456789', '6f1c9b1e-2b3a-4c5d-8e9f-001122334455', '300.1.2.3', '1.2.3', 'pass@home', '@handle', 'PAR-001', '', 'a:b', 'https://example.com/a',
-    '20.5', 'order 12', 12345678901, 5, true, null,
-  ])('%s looks like nothing', async (value) => {
-    expect(await looksOf(value)).toEqual([]);
+    '20.5', 'order 12', '12345678901', '-1234567890', '1.5e+21', 'true',
+  ])('%s looks like nothing', (value) => {
+    expect(looksOf(value)).toEqual([]);
   }); // prettier-ignore
 });
 
-test('values are counted by path, those of a list one by one, empty ones not', async () => {
+test('values are counted by path, those of a list one by one, empty ones not', () => {
   const documents = [
-    { mail: 'a@x.com', people: [{ 'e.mail': 'b@x.com' }, { 'e.mail': 'none' }, {}], l: ['c@x.com'] },
+    { mail: 'a@x.com', people: [{ 'e.mail': 'b@x.com' }, { 'e.mail': 'none' }, {}], l: ['c@x.com', null] },
     { mail: '', people: [] },
     { mail: 'free text', people: 'no list' },
   ];
-  expect(await looks(documents, '/mail', '/people/[]/e.mail', '/l/[]', '/absent')).toEqual([
-    '/l/[] e-mail address 1/1',
-    '/mail e-mail address 1/2',
-    '/people/[]/e.mail e-mail address 1/2',
+  expect(findings(...documents.map((document) => JSON.stringify(document)))).toEqual([
+    'l.* e-mail address 1/1',
+    'mail e-mail address 1/2',
+    'people.*."e.mail" e-mail address 1/2',
   ]);
+});
+
+test.each([
+  ['an empty key', '{"":{"x":"x@y.zz"}}', '*.x'],
+  ['a number as key', '{"7":{"x":"x@y.zz"}}', '7.x'],
+  ['dots and quotes', String.raw`{"a.b\"c":"x@y.zz"}`, String.raw`"a.b\"c"`],
+  ['a slash and a tilde', '{"/~":"x@y.zz"}', '/~'],
+  ['brackets', '{"k[*]":["x@y.zz"]}', '"k[*]".*'],
+  ['a star', '{"*":"x@y.zz"}', '*'],
+  ['the name of a prototype', '{"__proto__":{"x":"x@y.zz"}}', '__proto__.x'],
+  ['a NUL', String.raw`{"a\u0000b":"x@y.zz"}`, 'a\0b'],
+  ['a lone surrogate', String.raw`{"\ud800":"x@y.zz"}`, '\ud800'],
+  ['other scripts', '{"電話":{"α 😀":"x@y.zz"}}', '電話."α 😀"'],
+  ['lists in lists', '{"l":[[{"m":["x@y.zz"]}]]}', 'l.*.*.m.*'],
+])('a value below %s is found', (_, document, path) => {
+  expect(findings(document)).toEqual([`${path} e-mail address 1/1`]);
+});
+
+test('deep nesting and thousands of keys do not end the examination, and text that is no JSON is refused', () => {
+  const deep = `${'{"a":['.repeat(5_000)}"x@y.zz"${']}'.repeat(5_000)}`;
+  const places = new Places();
+  places.add(deep);
+  expect(places.findings()).toMatchObject([{ look: 'e-mail address', matching: 1, path: { length: 10_000 } }]);
+  const ids = Object.fromEntries(Array.from({ length: 3_000 }, (_, index) => [`id${index}`, 'x@y.zz']));
+  const found = findings(JSON.stringify(ids));
+  expect(found).toHaveLength(1_001);
+  expect(found).toContain('* e-mail address 2000/2000');
+  expect(() => places.add('{"a":')).toThrow(SyntaxError);
 });

@@ -1,16 +1,13 @@
 /** `privacy audit`: paths whose values look like personal data and that no privacy rule covers. It reports counts, never values. */
 import type { Config } from '../../config/config.ts';
 import { spellJsonPath } from '../../kernel/json-path.ts';
-import type { PathSegment } from '../../kernel/json-path.ts';
 import { isCovered } from '../../model/privacy.ts';
-import { openReader, textRows } from '../../query/reader.ts';
+import { openReader } from '../../query/reader.ts';
 import type { Reader } from '../../query/reader.ts';
 import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
 import type { Table, TableName } from '../../model/tables.ts';
-import { shallowSql } from '../../transform/depth.ts';
 import { lakeName } from '../../transform/lake.ts';
-import { sqlText } from '../../kernel/sql.ts';
-import { isNameable, looksSql, pointerSegments } from '../../transform/personal.ts';
+import { Places } from '../../transform/personal.ts';
 import type { AuditReport } from '../../model/report.ts';
 
 export interface AuditRequest {
@@ -20,69 +17,69 @@ export interface AuditRequest {
   readonly rows: number;
 }
 
-/** Paths that one statement examines. */
-const PATHS_TOGETHER = 32;
-
-/** Reads the published lake. Throws ConfigError when there is none, or when its catalogue does not list the JSON's properties. */
+/** Reads the published lake. Throws ConfigError when there is none. */
 export async function auditPrivacy(config: Config, request: AuditRequest, signal: AbortSignal): Promise<AuditReport> {
   await using reader = await openReader(config.dataDir, config.engine, signal);
   const paths: AuditReport['paths'][number][] = [];
-  for (const table of request.tables ?? TABLE_NAMES)
-    paths.push(...(await auditTable(reader, config.lakeTables[table], request)));
+  const notChecked: AuditReport['notChecked'][number][] = [];
+  for (const name of request.tables ?? TABLE_NAMES) {
+    const table = config.lakeTables[name];
+    const { types, unreadable } = await countValues(reader, table, request);
+    for (const [type, places] of types) paths.push(...withoutRule(table, type, places));
+    if (unreadable > 0) notChecked.push({ table: name, rows: unreadable });
+  }
   return {
     rowsOfAType: request.rows,
+    notChecked,
     paths: paths.toSorted((a, b) => b.share - a.share || (a.path < b.path ? -1 : 1)),
   };
 }
 
-async function auditTable(
+/** Reads the sampled rows once, one after the other, so that memory grows only with the number of paths. */
+async function countValues(
   reader: Reader,
   table: Table,
-  { tenant, rows: most }: AuditRequest,
-): Promise<AuditReport['paths'][number][]> {
-  const ofTenant = `($tenant is null or tenant_id = $tenant)`;
-  const values = { tenant: tenant ?? null };
-  const known = await textRows(
-    reader,
-    `select json_pointer, list(distinct type order by type)::json from properties
-     where ${ofTenant} and table_name = ${sqlText(table.lakeName)} and json_column = 'properties'
-       and list_has_any(kinds, ['text', 'timestamp', 'bigint', 'digits', 'mixed'])
-     group by 1 order by 1`,
-    values,
-  );
-  const paths = known
-    .map(([pointer = '']) => pointerSegments(pointer))
-    .filter((path) => path.length > 0 && isNameable(path));
-  const found: AuditReport['paths'][number][] = [];
-  for (let start = 0; start < paths.length; start += PATHS_TOGETHER) {
-    const group = paths.slice(start, start + PATHS_TOGETHER);
-    const rows = await textRows(reader, looksSql(sampledRows(table, ofTenant, most), group), values);
-    for (const [type = '', index = '', looksLike = '', matching = '', all = ''] of rows) {
-      const path = group[Number(index)];
-      if (!path || isCovered(table.privacy, type, path)) continue;
-      found.push(finding(table, type, path, looksLike, Number(matching), Number(all)));
+  { tenant, rows }: AuditRequest,
+): Promise<{ readonly types: ReadonlyMap<string, Places>; readonly unreadable: number }> {
+  const types = new Map<string, Places>();
+  let unreadable = 0;
+  const { batches } = await reader.query(sampledRows(table, rows), { tenant: tenant ?? null });
+  for await (const batch of batches())
+    for (const [type, body] of batch) {
+      if (typeof type !== 'string' || typeof body !== 'string') continue;
+      const places = types.get(type) ?? new Places();
+      types.set(type, places);
+      try {
+        places.add(body);
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error;
+        unreadable += 1;
+      }
     }
-  }
-  return found;
+  return { types, unreadable };
 }
 
-function finding(
-  table: Table,
-  type: string,
-  path: readonly PathSegment[],
-  looksLike: string,
-  matching: number,
-  values: number,
-): AuditReport['paths'][number] {
-  return { table: table.name, type, path: spellJsonPath(path), looksLike, values: matching, share: matching / values };
+function withoutRule(table: Table, type: string, places: Places): AuditReport['paths'][number][] {
+  return places
+    .findings()
+    .filter(({ path }) => !isCovered(table.privacy, type, path))
+    .map(({ path, look, matching, values }) => ({
+      table: table.name,
+      type,
+      path: spellJsonPath(path),
+      looksLike: look,
+      values: matching,
+      share: matching / values,
+    }));
 }
 
 /** A sample of the rows of all tenants, because a privacy rule applies to all of them. */
-function sampledRows(table: Table, ofTenant: string, most: number): string {
+function sampledRows(table: Table, most: number): string {
   const [view, id] = [TABLES[table.name].lakeName, lakeName(table, table.id)];
   const type = `coalesce("${lakeName(table, table.typeColumn)}", '')`;
-  return `select type, properties as body from (
-    select ${type} as type, properties, "${id}" as id from ${view} where ${ofTenant} and properties is not null
+  const ofTenant = `($tenant is null or tenant_id = $tenant)`;
+  return `select type, body from (
+    select ${type} as type, properties::varchar as body, "${id}" as id from ${view} where ${ofTenant} and properties is not null
   ) join (select ${type} as type, ceil(count(*) / ${most})::ubigint as one_in from ${view} where ${ofTenant} group by 1) using (type)
-  where hash(id) % one_in = 0 and ${shallowSql('properties')}`;
+  where hash(id) % one_in = 0`;
 }
