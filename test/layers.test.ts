@@ -103,7 +103,15 @@ const FOLDERS: Readonly<Record<string, { may: readonly string[]; why: string }>>
     why: 'a merge ends in the store and the ledger; publishing is a later step',
   },
   'src/load/marts/': {
-    may: [KERNEL, MODEL, 'src/transform/', 'src/query/definitions.ts', 'src/load/ledger/', 'src/load/store/'],
+    may: [
+      KERNEL,
+      MODEL,
+      'src/transform/',
+      'src/query/definitions.ts',
+      'src/query/custom.ts',
+      'src/load/ledger/',
+      'src/load/store/',
+    ],
     why: 'marts and checks are computed from the store before anything is published',
   },
   'src/load/publish/': {

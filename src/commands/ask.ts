@@ -9,7 +9,7 @@ import { reportStatement, type Statement } from '../query/compare.ts';
 import { allParameters, listReports, parameterValues, type Report, type Values } from '../query/report.ts';
 import type { Reader } from '../query/reader.ts';
 import { printing, answer } from './answer.ts';
-import { reportNamed } from './former-names.ts';
+import { ownReports, reportNamed } from './former-names.ts';
 import { settingsOf, writeAnswer } from './result-file.ts';
 import { act, type Session, type Shell } from './shell.ts';
 import { localZone, requireCsv, textStyleOf, withTextFlags, zoneWords } from './text-style.ts';
@@ -54,7 +54,8 @@ Examples:
     .action(async (name: string | undefined, options: QueryOptions, command: Command) => {
       if (options.help === true && name === undefined) return command.outputHelp();
       return act(shell, command, {}, async (session) => {
-        if (options.list === true) return printReports(session, await listReports());
+        if (options.list === true)
+          return printReports(session, [...(await listReports()), ...(await ownReports(session, 'kpi'))]);
         if (name === undefined)
           throw new ConfigError('No report is named.', { hint: '`insights-etl query --list` shows the reports.' });
         const report = await reportNamed(session, name);

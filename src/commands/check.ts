@@ -7,6 +7,7 @@ import { count, json, plural } from '../output/format.ts';
 import { renderTable } from '../output/table.ts';
 import type { Reader } from '../query/reader.ts';
 import { listChecks, parameterValues, type Report } from '../query/report.ts';
+import { ownReports } from './former-names.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
 interface CheckOptions {
@@ -20,6 +21,8 @@ interface Outcome {
   readonly title: string;
   readonly severity: 'error' | 'warning';
   readonly failures: number;
+  /** Why it could not run. */
+  readonly error?: string;
   /** The first failures. */
   readonly found: readonly Readonly<Record<string, Json>>[];
 }
@@ -49,11 +52,15 @@ Examples:
     )
     .action((names: readonly string[], options: CheckOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const checks = select(await listChecks(), names);
+        const checks = select([...(await listChecks()), ...(await ownReports(session, 'checks'))], names);
         const words = [...word('tenant', options.tenant), ...word('from', options.from)];
         // Before the lake is opened, so that a wrong flag is reported even without one.
         const values = checks.map((check) =>
-          parameterValues(check, words, { nowMs: session.runtime.now(), flags: FLAGS }),
+          parameterValues(
+            check,
+            words.filter((given) => check.parameters.some(({ name }) => given.startsWith(`${name}=`))),
+            { nowMs: session.runtime.now(), flags: FLAGS },
+          ),
         );
         const asJson = session.json || options.format === 'json';
         const { openReader } = await import('../query/reader.ts');
@@ -62,8 +69,10 @@ Examples:
         await checkFilters(reader, { tenant: options.tenant ?? null }, '--tenant');
         const outcomes: Outcome[] = [];
         for (const [index, check] of checks.entries())
-          outcomes.push(await run(reader, check, values[index] ?? {}, asJson ? SHOWN.json : SHOWN.table));
-        const failed = outcomes.some(({ severity, failures }) => severity === 'error' && failures > 0);
+          outcomes.push(await attempt(reader, check, values[index] ?? {}, asJson ? SHOWN.json : SHOWN.table));
+        const failed = outcomes.some(
+          ({ severity, failures, error }) => error !== undefined || (severity === 'error' && failures > 0),
+        );
         const exitCode = failed ? EXIT.partial : EXIT.ok;
         if (asJson) session.print(`${json({ checks: outcomes, exitCode })}\n`);
         else printOutcomes(session, outcomes);
@@ -87,6 +96,22 @@ function select(checks: readonly Report[], names: readonly string[]): readonly R
   return names.length === 0 ? checks : checks.filter(({ name }) => names.includes(name));
 }
 
+/** A check that cannot run, which can only be one of the operator, does not stop the others. */
+async function attempt(
+  reader: Reader,
+  check: Report,
+  values: Readonly<Record<string, string | null>>,
+  shown: number,
+): Promise<Outcome> {
+  const { name, title, severity = 'error' } = check;
+  try {
+    return await run(reader, check, values, shown);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return { name, title, severity, failures: 0, found: [], error: error.message };
+  }
+}
+
 async function run(
   reader: Reader,
   { name, title, severity = 'error', sql }: Report,
@@ -106,11 +131,11 @@ async function run(
 
 function printOutcomes(session: Session, outcomes: readonly Outcome[]): void {
   const columns = [{ title: 'check' }, { title: 'result' }, { title: 'rows', align: 'right' as const }, { title: 'what a row means', wraps: true }]; // prettier-ignore
-  const rows = outcomes.map(({ name, severity, failures, title }) => [
+  const rows = outcomes.map(({ name, severity, failures, title, error }) => [
     name,
-    failures === 0 ? 'passed' : severity,
+    error === undefined ? (failures === 0 ? 'passed' : severity) : 'could not run',
     count(failures),
-    title,
+    error ?? title,
   ]);
   session.print(renderTable(columns, rows, session.style));
   for (const { name, found, failures } of outcomes) {

@@ -1,5 +1,6 @@
 /** `config check` and `config show`: what the configuration says, without a call and without touching the data directory. */
 import { Command } from 'commander';
+import { ConfigError } from '../kernel/errors.ts';
 import { plural, json } from '../output/format.ts';
 import { renderTable } from '../output/table.ts';
 import { checkSchedules } from './schedule.ts';
@@ -14,6 +15,7 @@ export function configCommand(shell: Shell): Command {
       act(shell, command, {}, async (session) => {
         const { config } = session;
         checkSchedules(config);
+        await requireUsable(config);
         const { file, dataDir, tenants } = config;
         if (session.json) session.print(`${json({ file, dataDir, tenants: tenants.map(({ id }) => id) })}\n`);
         else
@@ -38,6 +40,25 @@ export function configCommand(shell: Shell): Command {
     .addCommand(check)
     .addCommand(show)
     .addHelpText('after', '\nExamples:\n  $ insights-etl config check\n  $ insights-etl config show --changed');
+}
+
+/** Throws ConfigError if a custom report or check cannot be used. What tables it reads is known only when it runs. */
+async function requireUsable({ reports, checks }: Session['config']): Promise<void> {
+  const { customFiles } = await import('../query/custom.ts');
+  const found = [await customFiles(reports, 'kpi'), await customFiles(checks, 'checks')].flatMap(
+    ({ broken }) => broken,
+  );
+  const [first] = found;
+  if (first === undefined) return;
+  throw new ConfigError(
+    found.length === 1
+      ? 'A custom report or check cannot be used.'
+      : `${found.length} custom reports or checks cannot be used.`,
+    {
+      hint: found.map(({ file, reason }) => `${file}: ${reason}`).join('\n       '),
+      where: { file: first.file },
+    },
+  );
 }
 
 async function printSettings(

@@ -1,13 +1,19 @@
 /** Reports and marts keep the names that they had in earlier versions. Using one prints a warning on standard error. */
 import { formerMarts } from '../query/definitions.ts';
-import { findReport, type Report } from '../query/report.ts';
+import { ConfigError } from '../kernel/errors.ts';
+import { customFiles } from '../query/custom.ts';
+import { findReport, listReports, reportOf, type Report } from '../query/report.ts';
 import type { Session } from './shell.ts';
 
 type Warner = Pick<Session, 'runtime'>;
+type Owner = Pick<Session, 'runtime' | 'config'>;
 
 /** A report by its name or by a former one. */
-export async function reportNamed({ runtime }: Warner, name: string): Promise<Report> {
-  const report = await findReport(name);
+export async function reportNamed(session: Owner, name: string): Promise<Report> {
+  const { runtime } = session;
+  // The operator's files are read only for a name that the program does not have.
+  const isShipped = (await listReports()).some((known) => [known.name, ...known.formerNames].includes(name));
+  const report = await findReport(name, isShipped ? [] : await ownReports(session, 'kpi', name));
   if (report.name !== name)
     runtime.log.warn({ event: 'name.former' }, `Report "${name}" is now called "${report.name}".`);
   return report;
@@ -19,4 +25,22 @@ export async function warnOfFormerMarts({ runtime }: Warner, text: string): Prom
   for (const [former, name] of await formerMarts())
     if (new RegExp(`\\bmart_${former}\\b`, 'i').test(text))
       runtime.log.warn({ event: 'name.former' }, `mart_${former} is now called mart_${name}.`);
+}
+
+/**
+ * The reports or checks of the operator. Those that cannot be used are skipped with a warning. Throws ConfigError if `wanted`
+ * is one of them.
+ */
+export async function ownReports(
+  { config, runtime }: Owner,
+  kind: 'checks' | 'kpi',
+  wanted?: string,
+): Promise<Report[]> {
+  const { files, broken } = await customFiles(kind === 'kpi' ? config.reports : config.checks, kind);
+  for (const { name, file, reason } of broken) {
+    if (name === wanted)
+      throw new ConfigError(`"${name}" cannot be used. ${reason}`, { hint: 'Correct the file.', where: { file } });
+    runtime.log.warn({ event: 'custom.broken', file, why: reason }, `${file} is skipped: ${reason}`);
+  }
+  return files.map(reportOf);
 }

@@ -109,6 +109,8 @@ function resolveSettings(settings: Settings, context: Context): Config {
     ...sections,
     baseUrl: sections.baseUrl.replace(/\/+$/, ''),
     dataDir: resolve(context.cwd, sections.dataDir),
+    reports: sections.reports && resolve(context.folder, sections.reports),
+    checks: sections.checks && resolve(context.folder, sections.checks),
     health: {
       ...sections.health,
       textfile: sections.health.textfile && resolve(context.folder, sections.health.textfile),

@@ -174,6 +174,12 @@ const settings = z.strictObject({
   baseUrl: webUrl(false)
     .default('https://app.neostore.cloud')
     .describe('Address of the service: https, or http on this machine.'),
+  reports: folder
+    .optional()
+    .describe('Folder with reports of your own, relative to this file (docs/analyst.md). Default: none.'),
+  checks: folder
+    .optional()
+    .describe('Folder with checks of your own, relative to this file (docs/analyst.md). Default: none.'),
   dataDir: folder.default('./data').describe('Folder for the lake and its state: one writer, any number of readers.'),
   tenants: z
     .array(tenant)

@@ -11,6 +11,7 @@ import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { sqlName } from '../kernel/sql.ts';
 import { findLakeTable } from '../model/tables.ts';
 import type { TableName } from '../model/tables.ts';
+import { NO_CUSTOM, type Custom } from './custom.ts';
 import { formerNamesOf, readSqlFile, severityOf, sqlFiles, withValues } from './sql-file.ts';
 import type { Severity, SqlFile } from './sql-file.ts';
 
@@ -68,6 +69,8 @@ export interface Mart {
   readonly name: string;
   /** Names of the report in earlier versions, under which readers still find the mart. */
   readonly formerNames: readonly string[];
+  /** True if the report is the operator's. */
+  readonly isCustom: boolean;
   /** From its header, such as `-- mart: past of events, day of metrics`. The days of the mart are those of the first table. */
   readonly dependsOn: readonly { readonly reach: Reach; readonly table: TableName }[];
   readonly comment: string;
@@ -78,10 +81,10 @@ export interface Mart {
   readonly sql: (from?: string, to?: string) => string;
 }
 
-/** The reports in `queries/kpi/` with `mart` in their header. */
-export async function dailyMarts(): Promise<readonly Mart[]> {
+/** The reports in `queries/kpi/`, and those of the operator, with `mart` in their header. */
+export async function dailyMarts(custom: Custom = NO_CUSTOM): Promise<readonly Mart[]> {
   const files = await sqlFiles('kpi');
-  return files.flatMap((file): Mart[] => {
+  return [...files, ...custom.files].flatMap((file): Mart[] => {
     const [dependencies] = file.entries('mart');
     if (dependencies === undefined) return [];
     const comment = `${file.entry('title')} by UTC day: ${file.entry('description')}`;
@@ -89,7 +92,8 @@ export async function dailyMarts(): Promise<readonly Mart[]> {
       `select tenant_id, period::date as day, * exclude (tenant_id, period)
          from (${withValues(file, { from, to, grain: 'day', zone: 'UTC' })})`;
     const dependsOn = parseDependencies(file.name, dependencies);
-    return [{ name: file.name, formerNames: formerNamesOf(file), dependsOn, comment, sql }];
+    const isCustom = custom.files.includes(file);
+    return [{ name: file.name, formerNames: formerNamesOf(file), isCustom, dependsOn, comment, sql }];
   });
 }
 
@@ -132,10 +136,14 @@ export interface Check {
   readonly sql: string;
 }
 
-/** The checks in `queries/checks/`. */
-export async function lakeChecks(): Promise<readonly Check[]> {
+/** The checks in `queries/checks/`, and those of the operator. */
+export async function lakeChecks(custom: Custom = NO_CUSTOM): Promise<readonly Check[]> {
   const files = await sqlFiles('checks');
-  return files.map((file) => ({ name: file.name, severity: severityOf(file) ?? 'error', sql: withValues(file, {}) }));
+  return [...files, ...custom.files].map((file) => ({
+    name: file.name,
+    severity: severityOf(file) ?? 'error',
+    sql: withValues(file, {}),
+  }));
 }
 
 /** True if a statement of `queries/` reads a view or calls a macro. The name by itself may also be a column or part of a text. */

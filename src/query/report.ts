@@ -51,9 +51,9 @@ export async function listChecks(): Promise<Report[]> {
   return listReports('checks');
 }
 
-/** One report by its name, or by a name that it had in an earlier version. */
-export async function findReport(name: string): Promise<Report> {
-  const reports = await listReports();
+/** One report by its name, or by a name that it had in an earlier version; `own` are those of the operator. */
+export async function findReport(name: string, own: readonly Report[] = []): Promise<Report> {
+  const reports = [...(await listReports()), ...own];
   const named = (word: string | undefined): Report | undefined =>
     reports.find((report) => report.name === word) ??
     reports.find(({ formerNames }) => formerNames.some((former) => former === word));

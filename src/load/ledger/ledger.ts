@@ -48,6 +48,8 @@ export interface LakeSettings extends Guards {
   readonly together?: { readonly rows: number; readonly passEvents: number };
   /** Run the checks over what changed (checks.ts). @default false */
   readonly checks?: boolean;
+  /** Folders of the operator's own reports and checks. */
+  readonly custom?: { readonly reports?: string | undefined; readonly checks?: string | undefined };
   /** Reads the key for hashed values; called once, and only if a privacy rule hashes. `unused`: no row is written. */
   readonly privacyKey?: (() => Promise<string>) | 'unused';
 }

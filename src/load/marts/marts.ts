@@ -10,6 +10,8 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { dailyMarts, definitionsDigest, openingsSql, sharedDefinitions } from '../../query/definitions.ts';
 import type { Mart } from '../../query/definitions.ts';
+import { customFiles, type Custom } from '../../query/custom.ts';
+import { DiskError } from '../../kernel/errors.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
 import { privacyKey } from '../../model/privacy.ts';
 import { promotionKey } from '../../model/promoted.ts';
@@ -37,7 +39,11 @@ const TOGETHER = { rows: 200_000, days: 366 } as const;
 export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<void> {
   const setting = ledger.settings.marts ?? false;
   const marts =
-    setting === false ? [] : (await dailyMarts()).filter(({ name }) => setting === true || setting.includes(name));
+    setting === false
+      ? []
+      : (await dailyMarts(await customReports(ledger))).filter(
+          ({ name }) => setting === true || setting.includes(name),
+        );
   const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
   await dropOthers(ledger, kept);
   if (marts.length === 0) return;
@@ -63,8 +69,13 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
     const due = marts.filter(({ name }) => names.has(name));
     const source = { files: await currentFiles(ledger), definitions };
     const compute = async (): Promise<void> => {
-      const fresh = await computeDays(ledger, due, names.has(OPENINGS), source, { opening, digest, signal });
-      if (signal?.aborted !== true) await writeMarts(ledger, stale, fresh, generation);
+      const { fresh, failed } = await computeDays(ledger, due, names.has(OPENINGS), source, {
+        opening,
+        digest,
+        signal,
+      });
+      const whole = stale.filter(({ name }) => !failed.has(name));
+      if (signal?.aborted !== true && whole.length > 0) await writeMarts(ledger, whole, fresh, generation);
       await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
     };
     await ledger.sparing(compute).catch((error: unknown) => {
@@ -150,9 +161,9 @@ async function computeDays(
   openings: boolean,
   source: RowsSource,
   options: Omit<PastOptions, 'kept'>,
-): Promise<ReadonlySet<string>> {
+): Promise<{ readonly fresh: ReadonlySet<string>; readonly failed: ReadonlySet<string> }> {
   const { signal } = options;
-  const fresh = new Set<string>();
+  const [fresh, failed] = [new Set<string>(), new Set<string>()];
   const add = async (mart: string, select: string): Promise<void> => {
     const due = `semi join (select tenant as tenant_id, day from mart_due where mart = ${sqlText(mart)}) using (tenant_id, day)`;
     const into = fresh.has(mart) ? `insert into fresh_${mart}` : `create or replace temp table fresh_${mart} as`;
@@ -164,19 +175,23 @@ async function computeDays(
   };
   // Once one report needs an opening, all reports over the same tables are computed with it, because the rows are read anyway.
   const isPastDue = openings || marts.some((mart) => !dependsOnItsDayOnly(mart));
-  const past = isPastDue ? marts.filter(canStartFromOpening) : [];
+  const past = isPastDue ? marts.filter((mart) => canStartFromOpening(mart) && !mart.isCustom) : [];
   const fromTheirDays = marts.filter((mart) => !past.includes(mart));
   for (const { from, to, names, rows } of await dueRanges(ledger, fromTheirDays)) {
-    if (signal?.aborted === true) return fresh;
-    const due = fromTheirDays.filter(({ name }) => names.includes(name));
+    if (signal?.aborted === true) return { fresh, failed };
+    const due = fromTheirDays.filter(({ name }) => names.includes(name) && !failed.has(name));
     const tenants = `(select distinct tenant from mart_due where day >= ${sqlText(from)} and day < ${sqlText(to)})`;
     const tables = [...new Set(due.flatMap(tablesOf))];
     await overRows(ledger, source, { from, to, tables, tenants, rows }, async (define) => {
       for (const mart of due) {
         if (signal?.aborted === true) return;
         const sql = mart.sql(from, to);
-        await define(sql);
-        await add(mart.name, sql);
+        const compute = async (): Promise<void> => {
+          await define(sql);
+          await add(mart.name, sql);
+        };
+        if (!mart.isCustom) await compute();
+        else if (!(await isComputed(ledger, mart, compute))) failed.add(mart.name);
       }
     });
   }
@@ -189,7 +204,31 @@ async function computeDays(
     const kept = openingsFile && join(ledger.dataDir, openingsFile.file);
     await computePast(ledger, past, source, { ...options, kept }, add);
   }
-  return fresh;
+  return { fresh, failed };
+}
+
+/** A custom report that cannot be computed keeps its last mart, and the next run tries it again. It stops nothing else. */
+async function isComputed(ledger: Ledger, { name }: Mart, compute: () => Promise<void>): Promise<boolean> {
+  try {
+    await compute();
+    return true;
+  } catch (error) {
+    if (error instanceof DiskError || error instanceof OutOfMemoryError) throw error;
+    const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'unexpected';
+    ledger.runtime.log.warn(
+      { event: 'custom.failed', report: name, why },
+      `Report "${name}" could not be kept by day.`,
+    );
+    return false;
+  }
+}
+
+/** The operator's reports. Those that cannot be used are logged. */
+async function customReports(ledger: Ledger): Promise<Custom> {
+  const custom = await customFiles(ledger.settings.custom?.reports, 'kpi');
+  for (const { file, reason } of custom.broken)
+    ledger.runtime.log.warn({ event: 'custom.broken', file, why: reason }, 'a custom report cannot be used');
+  return custom;
 }
 
 function dependsOnItsDayOnly({ dependsOn }: Mart): boolean {
