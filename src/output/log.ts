@@ -37,6 +37,16 @@ export function createLog(target: LogTarget, options: Verbosity, context: () => 
   );
 }
 
+/** Characters shown at most: an error that quotes a long value still fits a screen. Programs get all of it. */
+const SHOWN = { message: 700, where: 400, hint: 600 } as const;
+
+/** Keeps both ends, because the end often says what is wrong with the value. */
+function shortened(text: string, most: number): string {
+  if (text.length <= most) return text;
+  const end = Math.floor(most / 3);
+  return `${text.slice(0, most - end - 1)}…${text.slice(-end)}`;
+}
+
 /** Reports an error: on a terminal in three lines (what, where, next), in a pipe as the last line of the log. */
 export function writeError(target: LogTarget, options: Verbosity, error: InsightsError, context: object = {}): void {
   const { failure, exitCode, message, hint, where } = error;
@@ -50,9 +60,9 @@ export function writeError(target: LogTarget, options: Verbosity, error: Insight
     return;
   }
   const places = Object.entries(where).map(([key, value]) => `${key} ${value}`);
-  const lines = [`error: ${message}`];
-  if (places.length > 0) lines.push(`where: ${places.join(', ')}`);
-  if (hint !== undefined) lines.push(`next:  ${hint}`);
+  const lines = [`error: ${shortened(message, SHOWN.message)}`];
+  if (places.length > 0) lines.push(`where: ${shortened(places.join(', '), SHOWN.where)}`);
+  if (hint !== undefined) lines.push(`next:  ${shortened(hint, SHOWN.hint)}`);
   target.write(`${folded(visibleLines([...lines, ...frames].join('\n')), widthOf(target))}\n`);
 }
 

@@ -191,6 +191,20 @@ describe('exit codes', () => {
   });
 });
 
+describe('an error that quotes a long value', () => {
+  it.each([
+    [['query', 'x'.repeat(20_000)]],
+    [['query', 'installs', '--param', `grain=${'x'.repeat(20_000)}`]],
+    [['sql', `select ${'a, '.repeat(20_000)} 1`]],
+    [['y'.repeat(20_000)]],
+  ])('fits a screen', async (words) => {
+    const { code, err } = await stage.run(words);
+    expect(code).toBe(EXIT.config);
+    expect(err.length).toBeLessThan(1900);
+    expect(err).toContain('\nnext:  ');
+  });
+});
+
 describe('query --list', () => {
   it('fits one screen, grouped by questions; --json has parameters and no SQL', async () => {
     const { out } = await stage.run(['query', '--list']);
