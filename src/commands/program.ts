@@ -14,7 +14,10 @@ const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['config', 'an invalid key, flag or value; nothing was changed'],
   ['auth', 'the source refused the credential, its scope or the tenant'],
   ['source', 'the source gave no usable answer'],
-  ['partial', 'loaded, but some hours do not balance yet; for `check`: a check of severity error found rows'],
+  [
+    'partial',
+    'loaded, but some hours do not balance yet; for `check`: a check of severity error found rows; for `export`: text was cut at the limit of Excel',
+  ],
   ['locked', 'another process is writing to the data directory'],
   ['newerState', 'the data directory was written by a newer version'],
   ['massLoss', 'the source lost too many rows at once; the lake kept them'],
