@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { ConfigError } from '../kernel/errors.ts';
+import { notLocal } from '../kernel/local-path.ts';
 import { backupSummary, checkSummary, restoreSummary } from '../output/backup.ts';
 import { json } from '../output/format.ts';
 import { wholeNumber } from './numbers.ts';
@@ -34,7 +35,7 @@ Examples:
     .action((given: string, { keep, check }: Options, command: Command) =>
       act(shell, command, {}, async (session) => {
         const { config, io, runtime, signal } = session;
-        const folder = resolve(io.cwd, given);
+        const folder = localFolder(io.cwd, given, check === true);
         const { backupLake, checkBackupLake } = await import('../pipeline/maintenance/backup.ts');
         if (check === true) {
           if (keep !== undefined)
@@ -67,9 +68,25 @@ Examples:
       act(shell, command, {}, async (session) => {
         const { config, io, runtime, signal } = session;
         const { restoreLake } = await import('../pipeline/maintenance/backup.ts');
-        const report = await restoreLake(config, resolve(io.cwd, backup), resolve(io.cwd, folder), runtime, signal);
+        const report = await restoreLake(
+          config,
+          localFolder(io.cwd, backup, true),
+          localFolder(io.cwd, folder),
+          runtime,
+          signal,
+        );
         session.print(session.json ? `${json(report)}\n` : restoreSummary(report));
         return report.exitCode;
       }),
     );
+}
+
+/** Throws ConfigError for a place that is not a folder of this machine. `isSource`: it is read, not written. */
+function localFolder(cwd: string, given: string, isSource = false): string {
+  const instead = notLocal(given);
+  if (instead === undefined) return resolve(cwd, given);
+  const isRemote = /^(?!file:)[^/]+:\/\//i.test(given);
+  throw new ConfigError(`"${given}" is not a folder of this machine.`, {
+    hint: isSource && isRemote ? 'Use a path on this machine; copy it first.' : `Use ${instead}.`,
+  });
 }

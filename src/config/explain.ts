@@ -109,7 +109,7 @@ function explain(issue: Issue, values: Tree): { text: string; hint: string } {
       text: `The configuration has version ${value}, but this program only knows version ${CONFIG_VERSION}.`,
       hint: 'Install the version of insights-etl that the file was written for, or a newer one.',
     };
-  const allowed = allowedText(issue, key);
+  const allowed = allowedText(issue, key).replace(/\.$/, '');
   if (value === undefined) return { text: `"${key}" is missing.`, hint: `Add "${key}": ${allowed}.` };
   const shown = isSecret(issue.path, value) ? '' : ` ${show(value)}`;
   return { text: `"${key}" cannot be${shown === '' ? ' used as given' : shown}.`, hint: `Allowed: ${allowed}.` };

@@ -12,6 +12,12 @@ export interface HashRange {
   readonly to: number;
 }
 
+/** The rows at the places `[from, to)` of a sorted list, counted from 0. Without `to`: all that follow. */
+export interface RowSlice {
+  readonly from: number;
+  readonly to?: number;
+}
+
 /** One query for the rows of some windows, or of one hash range of one window. */
 export interface Page {
   /** Unique within its batch; children of a split page are `<parent>.0`, `<parent>.1`, … */
@@ -19,6 +25,11 @@ export interface Page {
   /** Sorted, disjoint, not adjacent, all on whole seconds; exactly one when `hash` is set. */
   readonly windows: readonly Window[];
   readonly hash?: HashRange;
+  /**
+   * Only the rows at these places, when the rows of windows and hash range are sorted by all of their cells. It divides rows that
+   * share second and id, even copies of one row, because copies may take each other's place.
+   */
+  readonly slice?: RowSlice;
   /**
    * Rows that the source counted before the query; a lower bound for a hash range that was not counted. `undefined` when
    * nothing is known.

@@ -26,7 +26,7 @@ export function parseSchedule(
   const { valid, error } = validateCronExpression(cron);
   const reason = valid ? neverMatches(schedule) : (error?.message ?? 'not a cron expression');
   if (reason !== undefined)
-    throw new ConfigError(`The cron expression "${cron}" cannot be used: ${reason}.`, {
+    throw new ConfigError(`The cron expression "${cron}" cannot be used: ${reason.replace(/\.$/, '')}.`, {
       hint: 'Write five fields: minute hour day month weekday, e.g. "0 3 * * *" for every day at 03:00.',
       where,
     });

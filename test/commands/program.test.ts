@@ -63,6 +63,30 @@ describe('wrong input is reported with what, where and next, has its own exit co
       'error: Table "Events" is not enabled for any tenant.\nwhere: flag --table\nnext:  Set `tables.Events.enabled: true`, or list it in a tenant\'s `tables`.\n',
     ],
     [
+      'a backup to a bucket',
+      ['backup', 's3://bucket/lake'],
+      TENANT,
+      'error: "s3://bucket/lake" is not a folder of this machine.\nnext:  Use a path on this machine; copy it to s3:// afterwards, for example with rclone or the tool of the provider.\n',
+    ],
+    [
+      'a check of a backup behind a file address',
+      ['backup', '--check', 'file:///mnt/backup'],
+      TENANT,
+      'error: "file:///mnt/backup" is not a folder of this machine.\nnext:  Use a path without file://, such as /srv/insights.\n',
+    ],
+    [
+      'a backup to restore from a bucket',
+      ['restore', 'az://bucket/lake', 'data'],
+      TENANT,
+      'error: "az://bucket/lake" is not a folder of this machine.\nnext:  Use a path on this machine; copy it first.\n',
+    ],
+    [
+      'a restore into a home that no shell has replaced',
+      ['restore', 'backup', '~/data'],
+      TENANT,
+      'error: "~/data" is not a folder of this machine.\nnext:  Use an absolute path such as /home/me/insights: only a shell replaces ~.\n',
+    ],
+    [
       'a bad date',
       ['backfill', '--from', '2026-02-30', '--to', '2026-03-01'],
       TENANT,

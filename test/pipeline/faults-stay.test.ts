@@ -12,7 +12,7 @@ import { CONTENT, COVERAGE } from './support/content.ts';
 import { SOURCE, orderFaults } from './support/faulty.ts';
 import { openWorld, reportOf, type World } from './support/world.ts';
 
-const SETTINGS = { page: { maxRows: 250 }, http: { timeoutSeconds: 1, stallSeconds: 1, maxBodyBytes: 1 << 20 } };
+const SETTINGS = { page: { maxRows: 250 }, http: { maxBodyBytes: 1 << 20 } };
 const LATE = { table: 'Events', tenant: 'demo', from: '2026-10-30T05:00:00Z', to: '2026-10-30T09:00:00Z' } as const;
 
 let sandbox: Sandbox;

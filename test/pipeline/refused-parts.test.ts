@@ -113,7 +113,7 @@ describe('a row that is larger than an answer may be', () => {
       );
       expect(await world.sql(account)).toEqual([{ partial: 1, lacking: 1 }]);
 
-      // One comparison, and the part again. A new row elsewhere is loaded.
+      // One comparison, and the part again, which is counted once. A new row elsewhere is loaded.
       await add({
         ...rowOf('small'),
         eventId: '00000000-0000-4000-8000-00000000eeee',
@@ -121,9 +121,9 @@ describe('a row that is larger than an answer may be', () => {
       });
       const second = reportOf(await world.run(EVENTS), 'Events');
       expect(second).toMatchObject({ outcome: 'failed', inserted: 1 });
-      expect(second.calls).toBeLessThanOrEqual(5);
+      expect(second.calls).toBeLessThanOrEqual(6);
       const third = reportOf(await world.run(EVENTS), 'Events');
-      expect(third.calls).toBeLessThanOrEqual(4);
+      expect(third.calls).toBeLessThanOrEqual(5);
 
       await erase();
       await add(rowOf('small'));
@@ -145,11 +145,13 @@ describe('a row that is larger than an answer may be', () => {
         tenant: 'demo',
         rows: [rowOf('x'.repeat(450_000))],
       });
-      // Two days are halved down to one second, then 65,536 hash buckets down to one.
-      expect(reportOf(await world.run(EVENTS), 'Events').calls).toBeLessThan(2 * (18 + 16) + 16);
+      // Two days are halved down to one second, and its hash ranges are counted.
+      expect(reportOf(await world.run(EVENTS), 'Events').calls).toBeLessThan(2 * 18 + 16);
       const [from, to] = ['2026-10-20T00:00:00Z', '2026-10-27T00:00:00Z'];
       await world.sandbox.apply({ action: 'generate', table: 'Events', tenant: 'demo', rows: 600, from, to, seed: 9 });
-      expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ inserted: 600, splits: 0 });
+      const later = reportOf(await world.run(EVENTS), 'Events');
+      expect(later.inserted).toBe(600);
+      expect(later.splits).toBeLessThanOrEqual(2);
     },
   );
 });

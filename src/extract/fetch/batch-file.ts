@@ -1,7 +1,7 @@
 /** Reads and writes `batch.json`. Instants are in ISO form, so that people can read it. */
 import { formatInstant, parseInstant } from '../../kernel/instant.ts';
 import type { Window } from '../../kernel/instant.ts';
-import type { Batch, Page } from '../../model/page.ts';
+import type { Batch, Page, RowSlice } from '../../model/page.ts';
 import { findTable } from '../../model/tables.ts';
 import { isJsonObject, parseJson } from '../../kernel/json.ts';
 import { writtenBy } from '../../kernel/version.ts';
@@ -44,7 +44,7 @@ export function pageText(page: Page): PageText {
 
 function readPage(value: unknown): Page | undefined {
   if (!isJsonObject(value)) return undefined;
-  const { id, rows, bytes, hash, counted, atRetentionEdge } = value;
+  const { id, rows, bytes, hash, slice, counted, atRetentionEdge } = value;
   const windows = readWindows(value['windows']);
   if (typeof id !== 'string' || typeof bytes !== 'number' || !windows) return undefined;
   const range = isJsonObject(hash) ? { from: Number(hash['from']), to: Number(hash['to']) } : undefined;
@@ -54,9 +54,14 @@ function readPage(value: unknown): Page | undefined {
     rows: typeof rows === 'number' ? rows : undefined,
     bytes,
     ...(range ? { hash: range } : {}),
+    ...(isJsonObject(slice) ? { slice: readSlice(slice) } : {}),
     ...(isJsonObject(counted) ? { counted: { id: String(counted['id']), rows: Number(counted['rows']) } } : {}),
     ...(atRetentionEdge === true ? { atRetentionEdge } : {}),
   };
+}
+
+function readSlice({ from, to }: Readonly<Record<string, unknown>>): RowSlice {
+  return { from: Number(from), ...(to === undefined ? {} : { to: Number(to) }) };
 }
 
 function windowText({ from, to }: Window): WindowText {

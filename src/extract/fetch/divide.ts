@@ -1,25 +1,14 @@
 /** Cuts a page that is too large into smaller ones: by a finer count where that pays, otherwise into equal parts. */
-import type { LimitFunction } from 'p-limit';
 import { isRefusedQuery } from '../../kernel/errors.ts';
 import { DAY, MINUTE, SECOND } from '../../kernel/instant.ts';
 import { totalLength } from '../../kernel/windows.ts';
 import type { Cell, Page } from '../../model/page.ts';
-import type { SourceDrop } from '../../model/privacy.ts';
-import type { TableName } from '../../model/tables.ts';
 import { readHistogram } from '../plan/histogram.ts';
 import { planPages } from '../plan/plan.ts';
 import type { Caps } from '../plan/plan.ts';
-import { labelled, splitPage } from '../plan/split.ts';
-import type { Client } from '../source/client.ts';
-
-/** Whom to ask for finer counts, and of what. */
-export interface Counting {
-  readonly client: Client;
-  readonly limit: LimitFunction;
-  readonly dropKeys: readonly SourceDrop[];
-  readonly table: TableName;
-  readonly signal: AbortSignal;
-}
+import { labelled, slicePage, splitPage } from '../plan/split.ts';
+import { countRows } from './recount.ts';
+import type { Counting } from './recount.ts';
 
 /** From this many caps on, one count costs less than repeated halving. */
 const COUNT_FROM = 3;
@@ -41,19 +30,45 @@ export function capsFilled(page: Page, caps: Caps, rowBytes: number): number {
   return Math.max(rows / caps.rows, page.bytes / caps.bytes);
 }
 
-/** The children that replace a page, and the calls this took. No children: there is nothing smaller to ask for. */
+export interface Divided {
+  /** None: there is nothing smaller to ask for. */
+  readonly children: readonly Page[] | undefined;
+  readonly calls: number;
+}
+
+/** The children that replace a page. */
 export async function divide(
   counting: Counting,
   page: Page,
   filled: number,
   /** Called after the count, during which a smaller cap may have been learnt. */
   currentCaps: () => Caps,
-): Promise<{ readonly children: readonly Page[] | undefined; readonly calls: number }> {
+): Promise<Divided> {
   const { cells, calls } = filled > COUNT_FROM ? await countCells(counting, page) : NOT_COUNTED;
-  const planned = cells ? planPages(cells, currentCaps()) : [];
+  const planned = cells ? planPages(cells, currentCaps(), { slices: true }) : [];
   if (planned.length > 1) return { children: labelled(page, planned), calls };
   const parts = Math.max(2, Math.min(MAX_UNCOUNTED_PARTS, Math.ceil(filled * 1.1)));
-  return { children: splitPage(page, parts), calls };
+  const children = splitPage(page, parts);
+  if (children || page.slice) return { children, calls };
+  const sliced = await countAndSlice(counting, page, currentCaps);
+  return { ...sliced, calls: calls + sliced.calls };
+}
+
+/** Pages that fit for the cells of a page, or halves of it. */
+export function partsOf(page: Page, cells: readonly Cell[], caps: Caps): readonly Page[] | undefined {
+  const planned = planPages(cells, caps, { slices: true });
+  return planned.length > 1 ? labelled(page, planned) : splitPage(page);
+}
+
+/** Slices of a page whose rows time and ids do not separate. */
+export async function countAndSlice(counting: Counting, page: Page, currentCaps: () => Caps): Promise<Divided> {
+  const { counts, calls } = await countRows(counting, [page]);
+  return { children: counts && slicesThatFit(page, counts[0] ?? 0, currentCaps()), calls };
+}
+
+/** At least two slices, because the page as a whole could not be delivered. */
+export function slicesThatFit(page: Page, rows: number, caps: Caps): readonly Page[] | undefined {
+  return slicePage(page, rows, Math.min(caps.rows, Math.ceil(rows / 2)));
 }
 
 interface Counted {
@@ -67,7 +82,7 @@ export const NOT_COUNTED: Counted = { cells: undefined, calls: 0 };
 export async function countCells(counting: Counting, page: Page): Promise<Counted> {
   const { client, limit, dropKeys, table, signal } = counting;
   const length = totalLength(page.windows);
-  if (page.hash || length <= SECOND) return NOT_COUNTED;
+  if (page.hash || page.slice || length <= SECOND) return NOT_COUNTED;
   const onMinutes = page.windows.every(({ from }) => from % MINUTE === 0n);
   const unit = onMinutes && length > 2n * DAY ? 'minute' : 'second';
   try {

@@ -7,11 +7,21 @@ import type { LimitFunction } from 'p-limit';
 import { BudgetError, InsightsError, PartError, StoppedError } from '../../kernel/errors.ts';
 import { formatInstant } from '../../kernel/instant.ts';
 import { overlaps } from '../../kernel/windows.ts';
+import { LEAST_ROW_CAP } from '../../model/page.ts';
 import type { Batch, Cell, LandedPage, Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import type { Client, Downloaded, TooLarge } from '../source/client.ts';
-import { bytesPerRow, capsFilled, countCells, divide, NOT_COUNTED } from './divide.ts';
-import type { Counting } from './divide.ts';
+import {
+  bytesPerRow,
+  capsFilled,
+  countAndSlice,
+  countCells,
+  divide,
+  NOT_COUNTED,
+  partsOf,
+  slicesThatFit,
+} from './divide.ts';
+import type { Divided } from './divide.ts';
 import { pageColumns, pageQuery } from '../source/kql.ts';
 import type { Landing } from './land.ts';
 import { CapsLearner } from './learning.ts';
@@ -20,9 +30,10 @@ import { TIMEOUT_ADVICE } from '../source/refusal.ts';
 import { planPages } from '../plan/plan.ts';
 import type { Caps } from '../plan/plan.ts';
 import { labelled, splitPage } from '../plan/split.ts';
-import { combined, landedPages, rowsIn, withSplits } from './outcome.ts';
+import { combined, landedPages, rowsIn, without, withSplits } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
-import { refuseShortPages } from './recount.ts';
+import { countRows, cutParts, findShortGroups, pagesOf, refuseGroup } from './recount.ts';
+import type { Counting, CutPart } from './recount.ts';
 
 export interface FetchOptions {
   readonly client: Client;
@@ -56,6 +67,8 @@ const MAX_TIMEOUTS_IN_A_ROW = 8;
 const MAX_REFUSALS_IN_A_ROW = 64;
 /** After this many bytes without a usable answer, one row is probably larger than an answer may be. */
 const MAX_REFUSED_BYTES_IN_A_ROW = 4e9;
+/** How often a page that lacks rows is fetched again before it is left to the next run. */
+const MAX_RECOVERIES = 3;
 
 /**
  * Lands every page of the batch that has not landed yet. A part that the source cannot deliver, however small it is cut,
@@ -84,13 +97,6 @@ export async function fetchBatch(landing: Landing, options: FetchOptions): Promi
 /** `outgrown`: while the page waited for its turn, a cap was learnt that it exceeds. It was not requested. */
 type Answer = { readonly kind: 'outgrown' } | ((Downloaded<PageWriter> | TooLarge) & { readonly cap: number });
 
-/** A page whose answer was cut, and the pages that replace it. */
-interface CutPage {
-  readonly page: Page;
-  readonly rows: number;
-  readonly children: readonly Page[];
-}
-
 class FetchJob {
   readonly #landing: Landing;
   readonly #options: FetchOptions;
@@ -102,6 +108,12 @@ class FetchJob {
   #timeoutsInARow = 0;
   #refusalsInARow = 0;
   #refusedBytes = 0;
+  /** Ids of counted pages that have fewer rows now, because rows vanished. */
+  readonly #accepted = new Set<string>();
+  /** Rows that the parts of a counted page had when they were last found to lack some. */
+  readonly #reached = new Map<string, number>();
+  /** Ids of parts that are compared with the count only when all of them have landed. */
+  readonly #judgedTogether = new Set<string>();
   #failure: { readonly error: unknown } | undefined;
 
   constructor(landing: Landing, options: FetchOptions, stop: AbortController) {
@@ -120,12 +132,56 @@ class FetchJob {
     return this.#learner.caps;
   }
 
-  /** Fetches all pages, and refuses those that have fewer rows than the source counts. */
+  /** Fetches all pages. Those that have fewer rows than the source counts are fetched again in parts, and refused in the end. */
   async fetchWhole(): Promise<Outcome> {
-    const outcome = await this.fetchAll(this.#landing.batch.pages, 0);
-    const failed = new Set(outcome.refused.map(({ page }) => page));
-    const { landed, refused, calls } = await refuseShortPages(this.#counting, this.#landing, outcome.landed, failed);
-    return { landed, refused: [...outcome.refused, ...refused], splits: outcome.splits + calls };
+    let outcome = await this.fetchAll(this.#landing.batch.pages, 0);
+    for (let round = 1; ; round++) {
+      const failed = new Set(outcome.refused.map(({ page }) => page));
+      const { batch } = this.#landing;
+      const { short, calls } = await findShortGroups(this.#counting, batch, outcome.landed, failed, this.#accepted);
+      outcome = withSplits(calls, outcome);
+      if (short.length === 0) return outcome;
+      for (const group of short) {
+        const hasGrown = group.rows > (this.#reached.get(group.origin) ?? -1);
+        this.#reached.set(group.origin, group.rows);
+        const cut = hasGrown && round <= MAX_RECOVERIES ? cutParts(group) : [];
+        for (const part of cut) outcome = combined([without(outcome, [part.page]), await this.#recover(part)]);
+        if (cut.length > 0) continue;
+        const refused = await refuseGroup(this.#landing, group);
+        outcome = combined([without(outcome, pagesOf(group)), { ...landedPages([]), refused }]);
+      }
+    }
+  }
+
+  /**
+   * Fetches a page again whose answer lacked rows. If it ends at the same number of rows, its parts are fetched, planned as if that
+   * were a cap. It is one if the parts have more rows than the whole; an outdated replica would deliver no more.
+   */
+  async #recover({ page, rows, counted }: CutPart): Promise<Outcome> {
+    if (this.#landing.landed.has(page.id)) await this.#landing.takeBack([page], [page]);
+    let calls = 0;
+    const isKnownCap = rows === this.caps.rows + 1;
+    if (!isKnownCap) {
+      const answer = await this.#request(page, false);
+      calls++;
+      if (answer.kind === 'rows') {
+        // If the numbers differ, no cap cut them, and smaller parts would not help. `fetchWhole` looks at the page once more.
+        if (answer.rows !== rows) return withSplits(calls, landedPages([await this.#commit(page, answer)]));
+        await answer.sink.discard();
+      }
+    }
+    const isNewCap = !isKnownCap && this.#learner.isNewCap(rows);
+    const caps = isNewCap ? { ...this.caps, rows: Math.max(LEAST_ROW_CAP, rows - 1) } : this.caps;
+    const { cells, calls: more } = await countCells(this.#counting, page);
+    calls += more;
+    const children = cells ? partsOf(page, cells, caps) : slicesThatFit(page, counted, caps);
+    if (!children) return withSplits(calls, this.#withoutPage(page, 'rows'));
+    await this.#replace([page], children);
+    if (!page.counted) this.#reached.set(page.id, rows);
+    for (const { id } of children) this.#judgedTogether.add(id);
+    const parts = await this.fetchAll(children, 0);
+    if (isNewCap && rowsIn(parts.landed) > rows) this.#learner.cutShort(rows);
+    return withSplits(calls + children.length, parts);
   }
 
   /** The first failure stops the other pages. It is thrown when all of them have ended. */
@@ -175,11 +231,26 @@ class FetchJob {
       return this.#fetchInParts(page, 'rows', timeouts);
     }
     this.#learner.answered(page, answer.rows);
-    const isShort = page.rows !== undefined && answer.rows < page.rows && !page.atRetentionEdge;
-    const halves = isShort ? splitPage(page) : undefined;
-    if (!halves) return landedPages([await this.#commit(page, answer)]);
-    await answer.sink.discard();
-    return this.#confirmShortAnswer(page, halves, answer.rows);
+    const isShort = answer.rows < (page.rows ?? 0) && !page.atRetentionEdge && !this.#judgedTogether.has(page.id);
+    return isShort ? this.#confirmShortAnswer(page, answer) : landedPages([await this.#commit(page, answer)]);
+  }
+
+  /** An answer had fewer rows than were counted. Either rows vanished, or the source cut the answer without saying so. */
+  async #confirmShortAnswer(page: Page, answer: Downloaded<PageWriter>): Promise<Outcome> {
+    const { rows } = answer;
+    const { counts, calls } = await countRows(this.#counting, [page]).catch(async (error: unknown) => {
+      // The next run, which finds the page landed, counts it again.
+      await this.#commit(page, answer);
+      throw error;
+    });
+    const [counted = 0] = counts ?? [];
+    if (rows < counted) {
+      await answer.sink.discard();
+      return withSplits(calls, await this.#recover({ page, rows, counted }));
+    }
+    if (counts && !page.counted) this.#accepted.add(page.id);
+    // Without a count, `fetchWhole` decides.
+    return withSplits(calls, landedPages([await this.#commit(page, answer)]));
   }
 
   /** There may be more rows than in the answer: it has more rows than the cap, or as many as answers that were cut. */
@@ -203,7 +274,7 @@ class FetchJob {
   }
 
   async #fetchInParts(page: Page, by: TooLarge['by'], timeouts: number): Promise<Outcome> {
-    const { children, calls } = await this.#divide(page);
+    const { children, calls } = await (this.#isUneven(page, by) ? this.#countAndSlice(page) : this.#divide(page));
     if (!children) return withSplits(calls, this.#withoutPage(page, by));
     await this.#replace([page], children);
     return withSplits(calls + children.length, await this.fetchAll(children, timeouts));
@@ -217,7 +288,7 @@ class FetchJob {
     const { cells = [], calls } = page.rows === undefined ? NOT_COUNTED : await countCells(this.#counting, page);
     let splits = calls;
     for (;;) {
-      const children = labelled(page, planPages(cells, this.caps));
+      const children = labelled(page, this.#planned(cells));
       const [first, ...others] = children;
       if (!first || others.length === 0) break;
       splits++;
@@ -229,7 +300,7 @@ class FetchJob {
       }
       if (answer.kind === 'rows') this.#learner.searched(answer.rows);
       const remaining = cells.filter((cell) => !overlaps(cell, first.windows));
-      const parts = first.hash ? children : labelled(page, [first, ...planPages(remaining, this.caps)]);
+      const parts = first.hash || first.slice ? children : labelled(page, [first, ...this.#planned(remaining)]);
       await this.#landing.replace(page, parts);
       splits += parts.length - 1;
       const settled = await this.#settle(first, answer, timeouts);
@@ -238,91 +309,22 @@ class FetchJob {
     return withSplits(splits, await this.#fetchInParts(page, 'rows', timeouts));
   }
 
-  /**
-   * An answer had fewer rows than were just counted. Either rows vanished in the meantime, or the source cuts answers at
-   * a cap without saying so. Fetches the page in parts. As long as they bring more than the whole did, they are split
-   * further.
-   */
-  async #confirmShortAnswer(page: Page, halves: readonly Page[], rows: number): Promise<Outcome> {
-    let outcome = landedPages([]);
-    let cut: readonly CutPage[] = [{ page, rows, children: halves }];
-    while (cut.length > 0) {
-      const parents = cut.map((parent) => parent.page);
-      const children = cut.flatMap((parent) => parent.children);
-      await this.#replace(parents, children);
-      const kept = { ...outcome, landed: outcome.landed.filter((part) => !parents.includes(part.page)) };
-      outcome = withSplits(children.length, combined([kept, await this.fetchAll(children, 0)]));
-      const isWhole = rowsIn(outcome.landed) >= (page.rows ?? 0);
-      const next: CutPage[] = [];
-      for (const parent of cut) {
-        const parts = outcome.landed.filter((part) => part.page.id.startsWith(`${parent.page.id}.`));
-        const found = await this.#cutParts(parent, parts, isWhole);
-        next.push(...found.cut);
-        outcome = withSplits(found.calls, outcome);
-      }
-      cut = next;
-    }
-    return outcome;
+  #planned(cells: readonly Cell[]): readonly Page[] {
+    return planPages(cells, this.caps, { slices: true });
   }
 
-  /** The parts of a page that may have been cut themselves. */
-  async #cutParts(
-    parent: CutPage,
-    parts: readonly LandedPage[],
-    isWhole: boolean,
-  ): Promise<{ readonly cut: readonly CutPage[]; readonly calls: number }> {
-    if (rowsIn(parts) <= parent.rows) return this.#cutTwins(parent, parts);
-    let calls = await this.#confirmCap(parent);
-    const over = parts.filter((part) => part.rows > this.caps.rows);
-    if (over.length === 0 && isWhole) return { cut: [], calls };
-    const cut: CutPage[] = [];
-    for (const { page, rows } of over.length > 0 ? over : parts) {
-      // With a known cap, one count replaces many halvings of a part whose rows are close together.
-      const counted = over.length > 0 ? await countCells(this.#counting, page) : NOT_COUNTED;
-      calls += counted.calls;
-      const children = this.#partsOf(page, counted.cells);
-      if (children) cut.push({ page, rows, children });
-    }
-    return { cut, calls };
-  }
-
-  /** Parts brought more rows than the whole. If the whole, requested again, ends at the same number, that is a cap. */
-  async #confirmCap({ page, rows }: CutPage): Promise<number> {
-    if (!this.#learner.isNewCap(rows)) return 0;
-    const answer = await this.#request(page, false);
-    if (answer.kind === 'rows') {
-      await answer.sink.discard();
-      if (answer.rows === rows) this.#learner.cutShort(rows);
-    }
-    return 1;
-  }
-
-  /**
-   * The parts brought no more rows than the whole. Either rows vanished, or all rows are in one part, the twin, whose answer
-   * was cut at the same number of rows as that of the whole. A new count shows which of the two.
-   */
-  async #cutTwins(
-    parent: CutPage,
-    parts: readonly LandedPage[],
-  ): Promise<{ readonly cut: readonly CutPage[]; readonly calls: number }> {
-    const twin = parts.find((part) => part.rows > 0 && part.rows === parent.rows);
-    if (!twin) return { cut: [], calls: 0 };
-    const { page, rows } = twin;
-    const { cells, calls } = await countCells(this.#counting, page);
-    const counted = cells?.reduce((sum, cell) => sum + cell.rows, 0);
-    if (counted !== undefined && counted <= rows) return { cut: [], calls };
-    if (counted !== undefined) this.#learner.cutShort(rows);
-    const children = this.#partsOf(page, cells);
-    return { cut: children ? [{ page, rows, children }] : [], calls };
-  }
-
-  #partsOf(page: Page, cells: readonly Cell[] = []): readonly Page[] | undefined {
-    const planned = planPages(cells, this.caps);
-    return planned.length > 1 ? labelled(page, planned) : splitPage(page);
-  }
-
-  #divide(page: Page): ReturnType<typeof divide> {
+  #divide(page: Page): Promise<Divided> {
     return divide(this.#counting, page, capsFilled(page, this.caps, this.#rowBytes), () => this.caps);
+  }
+
+  #countAndSlice(page: Page): Promise<Divided> {
+    return countAndSlice(this.#counting, page, () => this.caps);
+  }
+
+  /** An uncounted hash range that is too large although it should fit: many of its rows share an id, or have none. */
+  #isUneven(page: Page, by: TooLarge['by']): boolean {
+    const isUncounted = page.hash !== undefined && page.slice === undefined && page.rows === undefined;
+    return isUncounted && by !== 'timeout' && capsFilled(page, this.caps, this.#rowBytes) <= 1;
   }
 
   /** Puts each parent's children in its place, durably. */

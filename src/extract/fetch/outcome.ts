@@ -1,6 +1,6 @@
 /** What fetching some pages led to. */
 import type { PartError } from '../../kernel/errors.ts';
-import type { LandedPage } from '../../model/page.ts';
+import type { LandedPage, Page } from '../../model/page.ts';
 
 export interface Outcome {
   readonly landed: readonly LandedPage[];
@@ -12,6 +12,12 @@ export interface Outcome {
 
 export function landedPages(landed: readonly LandedPage[]): Outcome {
   return { landed, refused: [], splits: 0 };
+}
+
+/** The outcome without pages that are fetched again or given up. */
+export function without(outcome: Outcome, pages: readonly Page[]): Outcome {
+  const ids = new Set(pages.map(({ id }) => id));
+  return { ...outcome, landed: outcome.landed.filter(({ page }) => !ids.has(page.id)) };
 }
 
 export function rowsIn(landed: readonly LandedPage[]): number {

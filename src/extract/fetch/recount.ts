@@ -1,54 +1,101 @@
 /**
  * Compares landed pages with what the source had counted, before they are merged: a page with fewer rows would remove rows of the
  * lake. Such a page is counted again. If the source now counts no more than it delivered, rows have vanished or expired in the
- * meantime. Otherwise the answer was not complete, and the page is refused.
+ * meantime. Otherwise the answer was not complete: it is fetched again in parts, or refused.
  */
+import type { LimitFunction } from 'p-limit';
 import { PartError } from '../../kernel/errors.ts';
 import { formatInstant } from '../../kernel/instant.ts';
 import { joinWindows, overlaps } from '../../kernel/windows.ts';
-import type { LandedPage, Page } from '../../model/page.ts';
+import { HASH_BUCKETS } from '../../model/page.ts';
+import type { Batch, LandedPage, Page } from '../../model/page.ts';
 import { MAX_WINDOWS } from '../plan/histogram.ts';
+import type { SourceDrop } from '../../model/privacy.ts';
+import type { TableName } from '../../model/tables.ts';
+import type { Client } from '../source/client.ts';
 import { COUNT_COLUMNS, countQuery } from '../source/kql.ts';
-import type { Counting } from './divide.ts';
 import type { Landing } from './land.ts';
 
-export interface Checked {
-  readonly landed: readonly LandedPage[];
-  /** One error for each page that was refused. */
-  readonly refused: readonly PartError[];
-  readonly calls: number;
+/** Whom to ask for finer counts, and of what. */
+export interface Counting {
+  readonly client: Client;
+  readonly limit: LimitFunction;
+  readonly dropKeys: readonly SourceDrop[];
+  readonly table: TableName;
+  readonly signal: AbortSignal;
 }
 
-/** `failed`: ids of pages of the batch that could not be fetched. Refused pages are removed from disk, so that they are fetched again. */
-export async function refuseShortPages(
+/** A page whose answer had fewer rows than the source counts in it. */
+export interface CutPart {
+  readonly page: Page;
+  readonly rows: number;
+  readonly counted: number;
+}
+
+/** The landed parts of a counted page, if they have fewer rows than the source counts. */
+export interface ShortGroup {
+  /** Id of the counted page. */
+  readonly origin: string;
+  /** Rows of all parts. */
+  readonly rows: number;
+  readonly parts: readonly LandedPage[];
+  /** Rows that the source now counts in each part; `undefined` when it gives no numbers. */
+  readonly counts: readonly number[] | undefined;
+  /** Other parts of the counted page are missing. */
+  readonly isIncomplete: boolean;
+}
+
+/**
+ * `failed`: ids of pages of the batch that could not be fetched. `accepted`: counted pages whose rows have vanished; the function
+ * adds those that it finds.
+ */
+export async function findShortGroups(
   counting: Counting,
-  landing: Landing,
+  batch: Batch,
   pages: readonly LandedPage[],
   failed: ReadonlySet<string>,
-): Promise<Checked> {
-  const missing = landing.batch.pages.filter(({ id }) => failed.has(id));
+  accepted: Set<string>,
+): Promise<{ readonly short: readonly ShortGroup[]; readonly calls: number }> {
+  const missing = batch.pages.filter(({ id }) => failed.has(id));
   const incomplete = new Set(missing.map(originOf));
   // If a part of a window is missing, this run merges none of the window's parts, so they need no check.
   const holes = missing.flatMap(({ windows }) => windows);
   const waits = ({ page }: LandedPage): boolean => page.windows.some((window) => overlaps(window, holes));
-  const dropped = new Set<LandedPage>();
-  const refused: PartError[] = [];
+  const short: ShortGroup[] = [];
   let calls = 0;
   for (const [origin, parts] of groups(pages.filter((page) => !waits(page)))) {
-    const expected = expectedRows(parts, incomplete.has(origin));
-    const rows = parts.reduce((sum, part) => sum + part.rows, 0);
-    if (rows >= expected) continue;
+    const isIncomplete = incomplete.has(origin);
+    const rows = rowsOf(parts);
+    if (accepted.has(origin) || rows >= expectedRows(parts, isIncomplete)) continue;
     const counted = await countRows(
       counting,
       parts.map(({ page }) => page),
     );
     calls += counted.calls;
-    if (counted.rows !== undefined && counted.rows <= rows) continue;
-    for (const part of parts) dropped.add(part);
-    for (const page of await takeBack(landing, parts, incomplete.has(origin)))
-      refused.push(shortAnswer(landing, page, rows, counted.rows));
+    if (counted.counts && sum(counted.counts) <= rows) accepted.add(origin);
+    else short.push({ origin, rows, parts, counts: counted.counts, isIncomplete });
   }
-  return { landed: pages.filter((page) => !dropped.has(page)), refused, calls };
+  return { short, calls };
+}
+
+export function pagesOf({ parts }: ShortGroup): readonly Page[] {
+  return parts.map(({ page }) => page);
+}
+
+/** The parts to fetch again. None if that would not make the page whole. */
+export function cutParts({ parts, counts = [], isIncomplete }: ShortGroup): readonly CutPart[] {
+  if (isIncomplete) return [];
+  const all = parts.map(({ page, rows }, k) => ({ page, rows, counted: counts[k] ?? 0 }));
+  return all.filter(({ rows, counted }) => rows < counted);
+}
+
+/** Gives the group up: removes its pages from disk, so that the next run fetches them again, and returns an error for each. */
+export async function refuseGroup(landing: Landing, group: ShortGroup): Promise<PartError[]> {
+  const { rows, counts, isIncomplete } = group;
+  const pages = pagesOf(group);
+  const instead = isIncomplete ? pages : [wholeOf(pages)];
+  await landing.takeBack(pages, instead);
+  return instead.map((page) => shortAnswer(landing, page, rows, counts && sum(counts)));
 }
 
 /** The parts of each counted page, or the page itself, by the id of the counted page. */
@@ -66,6 +113,14 @@ function originOf(page: Page): string {
   return page.counted?.id ?? page.id;
 }
 
+function rowsOf(parts: readonly LandedPage[]): number {
+  return sum(parts.map(({ rows }) => rows));
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, n) => total + n, 0);
+}
+
 /** The rows that the parts should have at least. `isIncomplete`: other parts of the page are missing, so its count says nothing. */
 function expectedRows(parts: readonly LandedPage[], isIncomplete: boolean): number {
   const [first] = parts;
@@ -75,21 +130,29 @@ function expectedRows(parts: readonly LandedPage[], isIncomplete: boolean): numb
   return isIncomplete ? Infinity : counted.rows;
 }
 
-/** `rows` is undefined when the source does not give a number. */
-async function countRows(
+/** The rows of each page. `counts` is undefined when the source does not give numbers. */
+export async function countRows(
   { client, limit, table, signal }: Counting,
   pages: readonly Page[],
-): Promise<{ readonly rows: number | undefined; readonly calls: number }> {
-  let rows = 0;
+): Promise<{ readonly counts: readonly number[] | undefined; readonly calls: number }> {
+  const counts: number[] = [];
   let calls = 0;
   for (const portion of portionsOf(pages)) {
     const answer = await limit(() => client.ask(countQuery(table, portion), COUNT_COLUMNS, signal));
     const [n] = answer.kind === 'rows' && answer.rows.length === 1 ? (answer.rows[0] ?? []) : [];
     calls++;
-    if (!/^\d+$/.test(String(n))) return { rows: undefined, calls };
-    rows += Number(n);
+    const numbers = String(n).split(' ');
+    if (numbers.length !== portion.length || !numbers.every((text) => /^\d+$/.test(text)))
+      return { counts: undefined, calls };
+    counts.push(...portion.map((page, k) => rowsInSlice(page, Number(numbers[k]))));
   }
-  return { rows, calls };
+  return { counts, calls };
+}
+
+/** How many of a page's rows lie in its slice, out of `rows` without regard to it. */
+function rowsInSlice({ slice }: Page, rows: number): number {
+  if (!slice) return rows;
+  return Math.max(0, Math.min(rows, slice.to ?? rows) - slice.from);
 }
 
 /** Pages that one query can count: more windows would make its text too long. */
@@ -107,35 +170,23 @@ function portionsOf(pages: readonly Page[]): readonly (readonly Page[])[] {
   return portions;
 }
 
-/** Returns the pages that replace the parts: the counted page if all of its parts have landed, otherwise the same parts. */
-async function takeBack(
-  landing: Landing,
-  parts: readonly LandedPage[],
-  isIncomplete: boolean,
-): Promise<readonly Page[]> {
-  const pages = parts.map(({ page }) => page);
-  const instead = isIncomplete ? pages : [wholeOf(pages)];
-  await landing.takeBack(pages, instead);
-  return instead;
-}
-
 /** The counted page, put together from its parts. */
 function wholeOf(parts: readonly Page[]): Page {
   const [first] = parts;
   if (!first) throw new RangeError('A page has at least one part.');
   if (!first.counted) return first;
-  const { counted, hash: _, ...rest } = first;
+  const { counted, hash: _, slice: __, ...rest } = first;
   // A page without a hash range may have been cut by time first, and only some of its parts by hash.
   const hashes = parts.flatMap((part) => (part.hash ? [part.hash] : []));
-  const isHashed = hashes.length === parts.length;
   const hash = { from: Math.min(...hashes.map(({ from }) => from)), to: Math.max(...hashes.map(({ to }) => to)) };
+  const isHashed = hashes.length === parts.length && hash.to - hash.from < HASH_BUCKETS;
   return {
     ...rest,
     id: counted.id,
     windows: joinWindows(parts.flatMap(({ windows }) => windows)),
     ...(isHashed ? { hash } : {}),
     rows: counted.rows,
-    bytes: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+    bytes: sum(parts.map(({ bytes }) => bytes)),
   };
 }
 

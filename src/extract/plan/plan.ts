@@ -11,6 +11,7 @@ import type { Cell, HashRange, Page } from '../../model/page.ts';
 import type { Window } from '../../kernel/instant.ts';
 import { MAX_WINDOWS } from './histogram.ts';
 import type { BucketCount } from './histogram.ts';
+import { labelled, slicePage } from './split.ts';
 
 export interface Caps {
   /** Rows that an answer may hold. */
@@ -32,11 +33,19 @@ export interface PlanCell extends Cell {
 const MARGIN = 4;
 /** Standard deviations below the mean that no part is expected to fall under. */
 const FLOOR = 6;
+/** Rows that a source sorts with ease. */
+const MAX_SORTED = 100_000;
 
-export function planPages(cells: readonly PlanCell[], caps: Caps): Page[] {
+export function planPages(
+  cells: readonly PlanCell[],
+  caps: Caps,
+  /** Whether few rows over a cap become slices: fewer pages than hash ranges with their margin, but the source must sort. */
+  { slices = false }: { readonly slices?: boolean } = {},
+): Page[] {
   const pages: Page[] = [];
+  const nextId = (): string => `p${(pages.length + 1).toString().padStart(5, '0')}`;
   const add = (page: Omit<Page, 'id'>): void => {
-    pages.push({ id: `p${(pages.length + 1).toString().padStart(5, '0')}`, ...page });
+    pages.push({ id: nextId(), ...page });
   };
   let open: OpenPage | undefined;
   let filler: Window | undefined;
@@ -51,11 +60,15 @@ export function planPages(cells: readonly PlanCell[], caps: Caps): Page[] {
     }
     if (isOver(cell, caps)) {
       // The open page stays open: it may continue after this cell, with a second window.
-      for (const part of hashParts(cell, caps)) add(part);
+      // Parts of a page that is not requested itself: its count shows whether together they are whole.
+      const whole = { ...closed(openPage(cell)), id: nextId() };
+      const sliced =
+        slices && cell.rows <= MAX_SORTED ? slicePage(whole, cell.rows, rowsThatFit(cell, caps)) : undefined;
+      pages.push(...(sliced ?? labelled(whole, hashParts(cell, caps))));
       continue;
     }
     if (open && !addCell(open, cell, filler, caps)) close();
-    open ??= { windows: [{ from: cell.from, to: cell.to }], rows: cell.rows, bytes: cell.bytes, edge: isEdge(cell) };
+    open ??= openPage(cell);
     filler = undefined;
   }
   close();
@@ -64,6 +77,10 @@ export function planPages(cells: readonly PlanCell[], caps: Caps): Page[] {
 
 export function isOver(cell: Cell, caps: Caps): boolean {
   return cell.rows > caps.rows || cell.bytes > caps.bytes;
+}
+
+function rowsThatFit({ rows, bytes }: Cell, caps: Caps): number {
+  return Math.floor(Math.min(caps.rows, rows * (caps.bytes / Math.max(1, bytes))));
 }
 
 /** A lower bound for the calls of any plan. */
@@ -82,6 +99,11 @@ interface OpenPage {
   rows: number;
   bytes: number;
   edge: boolean;
+}
+
+function openPage(cell: PlanCell): OpenPage {
+  const { from, to, rows, bytes } = cell;
+  return { windows: [{ from, to }], rows, bytes, edge: isEdge(cell) };
 }
 
 /** Adds a cell to a page if it fits. */
@@ -109,8 +131,7 @@ function isEdge(cell: PlanCell): boolean {
 
 function hashParts(cell: PlanCell, caps: Caps): Omit<Page, 'id'>[] {
   const parts = cell.buckets?.length ? countedParts(cell.buckets, caps) : equalParts(cell, caps);
-  const base = { windows: [{ from: cell.from, to: cell.to }], ...(isEdge(cell) ? { atRetentionEdge: true } : {}) };
-  return parts.map((part) => ({ ...base, ...part }));
+  return parts.map((part) => ({ windows: [{ from: cell.from, to: cell.to }], ...part }));
 }
 
 interface Part {

@@ -8,9 +8,10 @@ import type { HashRange, Page } from '../../model/page.ts';
 /**
  * Splits into about `parts` children: by time at whole seconds, or by hash ranges when the page is a single second. A
  * page of one hash bucket contains one id many times (or rows without an id), so it is split by time. `undefined` when
- * it is also a single second: nothing smaller can be requested.
+ * it is also a single second: only `slicePage` divides it further.
  */
 export function splitPage(page: Page, parts = 2): Page[] | undefined {
+  if (page.slice) return slicePage(page, page.rows ?? 0, Math.ceil((page.rows ?? 0) / parts));
   const seconds = Number(totalLength(page.windows) / SECOND);
   const children =
     page.hash || seconds <= 1 ? byHash(page, page.hash ?? { from: 0, to: HASH_BUCKETS }, parts) : undefined;
@@ -22,12 +23,35 @@ export function splitPage(page: Page, parts = 2): Page[] | undefined {
   );
 }
 
-/** Names children after their parent. They keep the count of the counted page, so that they can be checked together. */
+/** Cuts a page into slices of `size` rows. `rows`: how many the source counts in it. `undefined` when there is nothing to cut. */
+export function slicePage(page: Page, rows: number, size: number): Page[] | undefined {
+  const count = Math.ceil(rows / Math.max(1, size));
+  if (count <= 1) return undefined;
+  const { from, to } = page.slice ?? { from: 0 };
+  const children = Array.from({ length: count }, (_, k) => {
+    const isLast = k === count - 1;
+    const end = isLast ? to : from + (k + 1) * size;
+    const own = isLast ? rows - k * size : size;
+    // The last slice is open where the page is: a row that arrives in the meantime belongs into it.
+    const slice = { from: from + k * size, ...(end === undefined ? {} : { to: end }) };
+    const { windows, hash } = page;
+    return { windows, ...(hash ? { hash } : {}), slice, rows: own, bytes: (page.bytes * own) / rows };
+  });
+  return labelled(page, children);
+}
+
+/**
+ * Names children after their parent. They keep the count of the counted page, so that they can be checked together; parts of a
+ * parent without a count keep their own.
+ */
 export function labelled(parent: Page, children: readonly Omit<Page, 'id'>[]): Page[] {
   const edge = parent.atRetentionEdge ? { atRetentionEdge: true } : {};
   const counted = parent.counted ?? (parent.rows === undefined ? undefined : { id: parent.id, rows: parent.rows });
-  const origin = counted ? { counted } : {};
-  return children.map((child, k) => ({ ...child, ...edge, ...origin, id: `${parent.id}.${k}` }));
+  return children.map((child, k) => {
+    const own = child.counted ? { ...child.counted, id: `${parent.id}.${child.counted.id}` } : undefined;
+    const origin = counted ?? own;
+    return { ...child, ...edge, ...(origin ? { counted: origin } : {}), id: `${parent.id}.${k}` };
+  });
 }
 
 function byHash(page: Page, range: HashRange, parts: number): Page[] | undefined {

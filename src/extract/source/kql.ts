@@ -159,12 +159,22 @@ export function pageQuery(table: TableName, page: Page, rowCap: number, options:
     const { from, to } = page.hash;
     lines.push(`| extend bucket = ${bucketKql(table)}`, `| where bucket >= ${whole(from)} and bucket < ${whole(to)}`);
   }
-  return rowsQuery(table, lines, rowCap + 1, options);
+  if (!page.slice) return rowsQuery(table, [...lines, `| take ${whole(rowCap + 1)}`], options);
+  const columns = pageColumns(table, options);
+  const { from, to } = page.slice;
+  return [
+    rowsQuery(table, lines, options),
+    `| sort by ${columns.map((name) => `${name} asc`).join(', ')}`,
+    '| extend place = row_number(0)',
+    `| where place >= ${whole(from)}${to === undefined ? '' : ` and place < ${whole(to)}`}`,
+    `| take ${whole(rowCap + 1)}`,
+    `| project ${columns.join(', ')}`,
+  ].join('\n');
 }
 
-function rowsQuery(table: TableName, filters: readonly string[], most: number, options: PageOptions): string {
+function rowsQuery(table: TableName, filters: readonly string[], options: PageOptions): string {
   const { dropKeys = [], digests = false } = options;
-  const lines: string[] = [table, ...filters, `| take ${whole(most)}`];
+  const lines: string[] = [table, ...filters];
   // Before any key is dropped: the digest covers what the source holds.
   if (digests) lines.push(`| extend ${DIGEST_CELL} = ${digestOf(table)}`);
   const cells = projection(table, dropKeys);
@@ -174,25 +184,29 @@ function rowsQuery(table: TableName, filters: readonly string[], most: number, o
 
 /** The rows without a possible time, in the form of `pageQuery`: at most `most` of them. */
 export function timelessQuery(table: TableName, most: number, { dropKeys = [], digests = false }: PageOptions): string {
-  return rowsQuery(table, [`| where ${TIMELESS}`], most, { dropKeys, digests });
+  return rowsQuery(table, [`| where ${TIMELESS}`, `| take ${whole(most)}`], { dropKeys, digests });
 }
 
 /** Columns of `countQuery`'s one row, in order. */
 export const COUNT_COLUMNS = ['n', 'at'] as const;
 
-/** Counts the rows that the queries of some pages select. Answer: `COUNT_COLUMNS`. */
+/**
+ * Counts the rows of each page, without regard to slices: the text `n` has one number per page, separated by spaces.
+ * Answer: `COUNT_COLUMNS`.
+ */
 export function countQuery(table: TableName, pages: readonly Page[]): string {
   const conditions = pages.map(({ windows, hash }) => {
     const inside = windows.map(windowKql).join(' or ');
     return hash ? `((${inside}) and bucket >= ${whole(hash.from)} and bucket < ${whole(hash.to)})` : inside;
   });
+  const names = conditions.map((_, k) => `n${k}`);
   const isHashed = pages.some(({ hash }) => hash !== undefined);
   return [
     table,
     ...(isHashed ? [`| extend bucket = ${bucketKql(table)}`] : []),
     `| where ${conditions.join(' or ')}`,
-    '| summarize n = count()',
-    '| project n = tostring(n), at = tostring(now())',
+    `| summarize ${conditions.map((condition, k) => `n${k} = countif(${condition})`).join(', ')}`,
+    `| project n = strcat_array(pack_array(${names.join(', ')}), ' '), at = tostring(now())`,
   ].join('\n');
 }
 

@@ -109,7 +109,8 @@ async function* examine(
   signal: AbortSignal,
 ): AsyncGenerator<DoctorCheck> {
   const probe = inTime(await client.ask(probeQuery(), PROBE_COLUMNS, signal), tenant.id);
-  yield { name: 'reachable', ok: true, detail: 'the service answers at the configured address' };
+  const through = client.at.proxy === undefined ? '' : ` through the proxy ${client.at.proxy}`;
+  yield { name: 'reachable', ok: true, detail: `the service answers at the configured address${through}` };
   yield {
     name: 'credential',
     ok: true,

@@ -1,9 +1,11 @@
 /** Caps are learnt from evidence only: an accident of the source teaches none, and a cap that is wrong is given up. */
+import { readFile } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import { describe, expect, test } from 'vitest';
 import { fetchBatch } from '../../../src/extract/fetch/fetch.ts';
 import type { Fetched, FetchOptions } from '../../../src/extract/fetch/fetch.ts';
 import { createLanding } from '../../../src/extract/fetch/land.ts';
+import { planPages } from '../../../src/extract/plan/plan.ts';
 import type { Caps } from '../../../src/extract/plan/plan.ts';
 import { HOUR, MINUTE, SECOND, parseInstant } from '../../../src/kernel/instant.ts';
 import { LEAST_ROW_CAP } from '../../../src/model/page.ts';
@@ -12,7 +14,7 @@ import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
 import { scratchFolders } from '../support/scratch.ts';
 import { sources } from '../support/source.ts';
 import type { Source } from '../support/source.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, campaign } from '../../support/campaign.ts';
 
 const scratch = scratchFolders();
 const start = sources();
@@ -78,8 +80,8 @@ describe('no cap is learnt', () => {
       faults: [{ match: { kind: 'page' }, reply: { kind: 'silent-truncation', rows: 30 } }],
     }); // prettier-ignore
     const fetched = await fetchPages(source, [page(60)]);
-    // Two halves of 30 rows: as many as the answer that lacked rows, and no cap.
-    expect(fetched).toMatchObject({ rows: 60, splits: 3, caps: WIDE, learnt: [] });
+    // A count and a second request.
+    expect(fetched).toMatchObject({ rows: 60, splits: 2, caps: WIDE, learnt: [] });
   });
 
   test('from a single refusal without a number of rows', async () => {
@@ -137,6 +139,43 @@ test('copies of one row are read even if there are more of them than a learnt ca
   });
   expect(fetched).toMatchObject({ rows: 25, refused: [] });
 });
+
+/** Rows of one second each. Some have neither time nor id of their own, or differ in no cell. */
+const CROWDS: readonly ((n: number) => Record<string, unknown>)[] = [
+  (n) => ({ ...row(7), eventId: null, properties: { n } }),
+  (n) => ({ ...row(17 + n / 100, 1), eventId: null }),
+  (n) => ({ ...row(27, 1), properties: { n } }),
+  () => row(37, 2),
+  (n) => row(47, 100 + n),
+];
+for (const [by, isPlanned] of [
+  ['silent', false],
+  ['silent', true],
+  ['one-api-errors', true],
+  ['error-400', false],
+] as const)
+  test(
+    `a row cap below the rows of one second, which shows as ${by}, hides none of them${isPlanned ? ', even if the page was planned to be cut' : ''}`,
+    campaign(by === 'silent'),
+    async () => {
+      const others = numbers(8).map((n) => row(60 * (n + 1), 1000 + n));
+      const rows = [...CROWDS.flatMap((crowd) => numbers(30).map(crowd)), ...others];
+      const source = await sourceOf(rows, { rowCap: 12, limitMode: by });
+      const seconds = CROWDS.map((_, k) => FROM + BigInt(7 + 10 * k) * SECOND);
+      const cells = seconds.map((from) => ({ from, to: from + SECOND, rows: 30, bytes: 3000 }));
+      const rest = { from: FROM + 60n * SECOND, to: FROM + HOUR, rows: 8, bytes: 800 };
+      const pages = isPlanned ? planPages([...cells, rest], { ...WIDE, rows: 25 }) : [page(158)];
+      const fetched = await fetchPages(source, pages, { digests: isPlanned });
+      expect(fetched).toMatchObject({ rows: 158, refused: [] });
+      // 158 rows in answers of 11 are 15 calls at least.
+      expect(source.calls()).toBeLessThan(60);
+      const lines = await Promise.all(
+        fetched.landed.map(async ({ file }) => (await readFile(file, 'utf8')).split('\n')),
+      );
+      const different = new Set(lines.flat().filter((line) => /^[[{]/.test(line)));
+      expect(different.size).toBe(158 - 29);
+    },
+  );
 
 test(
   'a silent cap is found under a burst that fills one part of a page: 2,500 rows in ten minutes',

@@ -84,6 +84,8 @@ function* queriesOf(table: TableName): Generator<Query> {
       yield [`page of ${table}`, pageQuery(table, page, 500_000, { dropKeys }), columns];
       const part: Page = { ...page, windows: list.slice(0, 1), hash: { from: 0, to: 32_768 } };
       yield [`recount of ${table}`, countQuery(table, [page, part]), ['n: string', 'at: string']];
+      const slice = { ...part, slice: { from: 10, to: 20 } };
+      yield [`slice of ${table}`, pageQuery(table, slice, 10, { dropKeys }), columns];
       yield [`hash part of ${table}`, pageQuery(table, part, 1, { dropKeys }), columns];
     }
   }

@@ -214,6 +214,15 @@ describe('the clock', () => {
   });
 });
 
+describe('a source behind a proxy', () => {
+  it('is reported as reached through that proxy', async () => {
+    const report = await examine({}, { maxCalls: 1, handles: { proxyOf: () => 'http://proxy.example:3128' } });
+    expect(checkOf(report, 'reachable').detail).toBe(
+      'the service answers at the configured address through the proxy http://proxy.example:3128',
+    );
+  });
+});
+
 describe('a source that is not there', () => {
   it('is not described: a stall is named, and nothing else is claimed', async () => {
     const report = await examine(
