@@ -25,6 +25,7 @@ interface CardProps {
 
 export function Card(props: CardProps): JSX.Element {
   const { text, loaded } = props;
+  const isDue = useTurn();
   return (
     <figure class="card" data-report={text.name} aria-label={text.title}>
       {loaded === undefined || 'error' in loaded ? (
@@ -34,8 +35,10 @@ export function Card(props: CardProps): JSX.Element {
           </figcaption>
           <Failure loaded={loaded} />
         </>
-      ) : (
+      ) : isDue ? (
         <Content {...props} loaded={loaded} />
+      ) : (
+        <div class="skeleton" />
       )}
     </figure>
   );
@@ -66,7 +69,6 @@ function Content({ plan, text, loaded, tenant, range, earlier, compare }: CardPr
   const [isTable, setTable] = useState(false);
   const [focus, setFocus] = useState<number | null>(null);
   const [body, width] = useWidth<HTMLDivElement>();
-  const isDue = useTurn();
   const menu = useRef<HTMLDetailsElement>(null);
   const said = sentence(plan.summary, found, compare, plot.days.length);
   const doubtful = plot.uncertain.filter((is) => is).length;
@@ -145,7 +147,7 @@ function Content({ plan, text, loaded, tenant, range, earlier, compare }: CardPr
           <p class="empty">{`Nothing between ${dayText(range.from)} and ${dayText(range.to)}.`}</p>
         ) : isTable ? (
           <DayTable columns={columns} rows={rows} title={text.title} />
-        ) : isDue && width > 0 ? (
+        ) : width > 0 ? (
           chart
         ) : (
           <div class="skeleton" />

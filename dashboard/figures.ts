@@ -26,8 +26,16 @@ export function numberOf(row: Row | undefined, column: string): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
-function daysOf({ from, to }: Range): string[] {
-  return Array.from({ length: Math.max(0, daysBetween(from, to)) }, (_, nth) => addDays(from, nth));
+/** Every chart of a page asks for the same few ranges. */
+const ranges = new Map<string, string[]>();
+
+function daysOf({ from, to }: Range): readonly string[] {
+  const known = ranges.get(`${from} ${to}`);
+  if (known) return known;
+  const days = Array.from({ length: Math.max(0, daysBetween(from, to)) }, (_, nth) => addDays(from, nth));
+  if (ranges.size > 8) ranges.clear();
+  ranges.set(`${from} ${to}`, days);
+  return days;
 }
 
 function isUncertain(row: Row): boolean {

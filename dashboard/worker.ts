@@ -11,8 +11,17 @@ import type { Answer, Answers, Cell, Loaded, Proof, Question, ReportText, Row, S
 /** The page's folder: the worker's own file is in `assets/`. */
 const ROOT = new URL('../', self.location.href);
 
-/** The rows of each file by tenant. Dropped with the snapshot that named it. */
-const files = new Map<string, Promise<ReadonlyMap<string, readonly Row[]>>>();
+interface Mart {
+  readonly bytes: ArrayBuffer;
+  /** Between which rows each tenant's lie: marts are ordered by tenant. */
+  readonly spans: ReadonlyMap<string, readonly [from: number, to: number]>;
+  readonly rows: Map<string, readonly Row[]>;
+}
+
+/** The files that were read. Dropped with the snapshot that named them. */
+const files = new Map<string, Promise<Mart>>();
+
+const COMPRESSORS = { ZSTD: (input: Uint8Array, size: number) => decompress(input, new Uint8Array(size)) };
 
 class FileError extends Error {
   readonly file: string;
@@ -58,29 +67,50 @@ async function readSnapshot(): Promise<{ manifest: Manifest; snapshot: Snapshot 
   return { manifest, snapshot: snapshotOf(manifest, texts) };
 }
 
-function readMart(file: string): Promise<ReadonlyMap<string, readonly Row[]>> {
+function openMart(file: string): Promise<Mart> {
   const known = files.get(file);
   if (known) return known;
-  const read = decodeMart(file);
+  const read = fetchMart(file);
   files.set(file, read);
   read.catch(() => files.delete(file));
   return read;
 }
 
-async function decodeMart(file: string): Promise<ReadonlyMap<string, readonly Row[]>> {
+async function fetchMart(file: string): Promise<Mart> {
   const bytes = await (await fetchFile(file)).arrayBuffer();
+  const spans = new Map<string, [number, number]>();
+  const rows = await decoded(file, () =>
+    parquetReadObjects({ file: bytes, compressors: COMPRESSORS, columns: ['tenant_id'] }),
+  );
+  for (const [nth, row] of rows.entries()) {
+    const tenant = String(row['tenant_id']);
+    const span = spans.get(tenant);
+    if (span) span[1] = nth + 1;
+    else spans.set(tenant, [nth, nth + 1]);
+  }
+  return { bytes, spans, rows: new Map() };
+}
+
+/** Decodes only the rows of the tenant: with 20 tenants and five years, those of all would take many seconds. */
+async function readMart(file: string, tenant: string): Promise<readonly Row[]> {
+  const { bytes, spans, rows } = await openMart(file);
+  const [known, span] = [rows.get(tenant), spans.get(tenant)];
+  if (known) return known;
+  if (!span) return [];
+  const [rowStart, rowEnd] = span;
+  const objects = await decoded(file, () =>
+    parquetReadObjects({ file: bytes, compressors: COMPRESSORS, rowStart, rowEnd }),
+  );
+  const read = objects
+    .map((object) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, asCell(name, value)])))
+    .filter((row) => row['tenant_id'] === tenant);
+  rows.set(tenant, read);
+  return read;
+}
+
+async function decoded<T>(file: string, decode: () => Promise<T>): Promise<T> {
   try {
-    const compressors = { ZSTD: (input: Uint8Array, size: number) => decompress(input, new Uint8Array(size)) };
-    const objects = await parquetReadObjects({ file: bytes, compressors });
-    const byTenant = new Map<string, Row[]>();
-    for (const object of objects) {
-      const row = Object.fromEntries(Object.entries(object).map(([name, value]) => [name, asCell(name, value)]));
-      const tenant = String(row['tenant_id']);
-      const rows = byTenant.get(tenant);
-      if (rows) rows.push(row);
-      else byTenant.set(tenant, [row]);
-    }
-    return byTenant;
+    return await decode();
   } catch {
     throw new FileError(
       file,
@@ -107,8 +137,7 @@ async function readMarts(question: Extract<Question, { kind: 'marts' }>, isAgain
     if (mart === undefined)
       return { error: 'This snapshot has no mart of this report. `insights-etl run` computes it.', file: name };
     try {
-      const byTenant = await readMart(mart.file);
-      const rows = byTenant.get(tenant) ?? [];
+      const rows = await readMart(mart.file, tenant);
       const shown = between(rows, range);
       const columns = Object.keys(rows[0] ?? {});
       return { rows: shown, before: before ? between(rows, before) : [], columns };
