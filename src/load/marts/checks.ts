@@ -9,7 +9,7 @@ import type { CheckResult } from '../../model/report.ts';
 import { createHash } from 'node:crypto';
 import { createSql, definitionsDigest, definitionsIn, lakeChecks, sharedDefinitions } from '../../query/definitions.ts';
 import type { Check, Definition } from '../../query/definitions.ts';
-import { customFiles, type Custom } from '../../query/custom.ts';
+import { usableFiles } from './custom.ts';
 import { DiskError, InsightsError } from '../../kernel/errors.ts';
 import { TABLE_NAMES, TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
@@ -47,7 +47,7 @@ export async function runChecks(
     await forgetAll(ledger);
     return [];
   }
-  const all = checks ?? (await lakeChecks(await customChecks(ledger)));
+  const all = checks ?? (await lakeChecks(await usableFiles(ledger, 'checks')));
   const definitions = await sharedDefinitions();
   await planDays(ledger, all, definitions);
   try {
@@ -75,14 +75,6 @@ export async function runChecks(
         .join(';\n'),
     );
   }
-}
-
-/** The operator's checks. Those that cannot be used are logged. */
-async function customChecks(ledger: Ledger): Promise<Custom> {
-  const custom = await customFiles(ledger.settings.custom?.checks, 'checks');
-  for (const { file, reason } of custom.broken)
-    ledger.runtime.log.warn({ event: 'custom.broken', file, why: reason }, 'a custom check cannot be used');
-  return custom;
 }
 
 async function forgetAll(ledger: Ledger): Promise<void> {

@@ -10,8 +10,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { dailyMarts, definitionsDigest, openingsSql, sharedDefinitions } from '../../query/definitions.ts';
 import type { Mart } from '../../query/definitions.ts';
-import { customFiles, type Custom } from '../../query/custom.ts';
-import { DiskError } from '../../kernel/errors.ts';
+import { isComputed, usableFiles } from './custom.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
 import { privacyKey } from '../../model/privacy.ts';
 import { promotionKey } from '../../model/promoted.ts';
@@ -41,7 +40,7 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   const marts =
     setting === false
       ? []
-      : (await dailyMarts(await customReports(ledger))).filter(
+      : (await dailyMarts(await usableFiles(ledger, 'reports'))).filter(
           ({ name }) => setting === true || setting.includes(name),
         );
   const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
@@ -191,7 +190,7 @@ async function computeDays(
           await add(mart.name, sql);
         };
         if (!mart.isCustom) await compute();
-        else if (!(await isComputed(ledger, mart, compute))) failed.add(mart.name);
+        else if (!(await isComputed(ledger, mart.name, compute))) failed.add(mart.name);
       }
     });
   }
@@ -205,30 +204,6 @@ async function computeDays(
     await computePast(ledger, past, source, { ...options, kept }, add);
   }
   return { fresh, failed };
-}
-
-/** A custom report that cannot be computed keeps its last mart, and the next run tries it again. It stops nothing else. */
-async function isComputed(ledger: Ledger, { name }: Mart, compute: () => Promise<void>): Promise<boolean> {
-  try {
-    await compute();
-    return true;
-  } catch (error) {
-    if (error instanceof DiskError || error instanceof OutOfMemoryError) throw error;
-    const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'unexpected';
-    ledger.runtime.log.warn(
-      { event: 'custom.failed', report: name, why },
-      `Report "${name}" could not be kept by day.`,
-    );
-    return false;
-  }
-}
-
-/** The operator's reports. Those that cannot be used are logged. */
-async function customReports(ledger: Ledger): Promise<Custom> {
-  const custom = await customFiles(ledger.settings.custom?.reports, 'kpi');
-  for (const { file, reason } of custom.broken)
-    ledger.runtime.log.warn({ event: 'custom.broken', file, why: reason }, 'a custom report cannot be used');
-  return custom;
 }
 
 function dependsOnItsDayOnly({ dependsOn }: Mart): boolean {

@@ -1,0 +1,26 @@
+/** Reports and checks of the operator in a run: what is wrong with one is logged and stops nothing else. */
+import { DiskError } from '../../kernel/errors.ts';
+import { customFiles, type Custom } from '../../query/custom.ts';
+import { OutOfMemoryError } from '../ledger/engine.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+
+/** The operator's reports or checks. Those that cannot be used are logged. */
+export async function usableFiles(ledger: Ledger, which: 'checks' | 'reports'): Promise<Custom> {
+  const custom = await customFiles(ledger.settings.custom?.[which], which === 'reports' ? 'kpi' : 'checks');
+  for (const { file, reason } of custom.broken)
+    ledger.runtime.log.warn({ event: 'custom.broken', file, why: reason }, `${file} is skipped: ${reason}`);
+  return custom;
+}
+
+/** False if a report cannot be computed, which is logged: it keeps its last mart, and the next run tries it again. */
+export async function isComputed(ledger: Ledger, report: string, compute: () => Promise<void>): Promise<boolean> {
+  try {
+    await compute();
+    return true;
+  } catch (error) {
+    if (error instanceof DiskError || error instanceof OutOfMemoryError) throw error;
+    const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'unexpected';
+    ledger.runtime.log.warn({ event: 'custom.failed', report, why }, `Report "${report}" could not be kept by day.`);
+    return false;
+  }
+}
