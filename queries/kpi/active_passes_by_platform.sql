@@ -4,8 +4,11 @@
 -- formula: retention = active_passes / ever_installed
 -- grain: one row per tenant and platform
 -- parameter: at:timestamp=null State at this instant; none = now
--- parameter: tenant:text=null Only this tenant
--- parameter: pass_type:text=null Only passes of this type
+-- parameter: tenant:text=null Only these tenants, separated by commas
+-- parameter: pass_type:text=null Only passes of these types
+-- dimensions: pass_type, store, medium, origin, tag, promoted
+-- rows_by: platform
+-- additive: active_passes, ever_installed
 -- unit: passes on a platform, share
 -- caveat: Events before the first loaded day are not known, so this is a lower bound.
 -- caveat: If an event has a number of active registrations, that number decides: 0 is inactive, more is active.

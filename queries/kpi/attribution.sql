@@ -5,13 +5,15 @@
 -- grain: one row per tenant, period and source that has one
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
--- parameter: pass_type:text=null Only passes of this type
--- parameter: platform:text=null Only this platform (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of these types
+-- parameter: platform:text=null Only these platforms (apple, google or (unknown))
 -- parameter: by:medium|origin|tag=medium What a source is
+-- dimensions: pass_type, platform, store, medium, origin, tag, promoted
+-- additive: first_installs
 -- unit: units (passes on a platform), share
 -- mart: past of events
 -- caveat: Tags are multi-valued (campaign and source are both tags, unlabelled): an install counts under each of its tags, so rows do not add up to the total.

@@ -5,11 +5,15 @@
 -- grain: one row per tenant, period and campaign that sent a notification
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
--- parameter: pass_type:text=null Only passes of this type
+-- parameter: pass_type:text=null Only passes of these types
+-- dimensions: pass_type, store, medium, origin, tag, promoted
+-- rows_by: campaign
+-- additive: notifications
+-- additive: notified_passes, scanned_d1, scanned_d7, removed_d1, removed_d7, reinstalled_d1, reinstalled_d7
 -- unit: events, passes, share
 -- caveat: What follows a notification is not caused by it: these passes would also be scanned and removed without it. Compare campaigns with each other, or with passes that were not notified.
 -- caveat: A day is 24 hours after a notification. A pass that several campaigns notified counts for each of them, so passes do not add up over campaigns, and neither do they over periods.

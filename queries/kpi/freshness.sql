@@ -4,7 +4,7 @@
 -- formula: age_minutes = now - newest_row_at
 -- grain: one row per tenant and table
 -- parameter: now:timestamp=null The instant to measure from; none = now
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- unit: minutes
 -- caveat: A table in which nothing happened looks old: proven_to shows up to when that is proven.
 -- caveat: proven_to is the end of the newest verified hour; hours before it may still be unproven, as the shares over all hours from the first known to the last known one show.

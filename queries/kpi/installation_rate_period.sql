@@ -5,12 +5,14 @@
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
--- parameter: pass_type:text=null Only passes of this type
--- parameter: platform:text=null Only this platform (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of these types
+-- parameter: platform:text=null Only these platforms (apple, google or (unknown))
+-- dimensions: pass_type, platform, store, medium, origin, tag, promoted
+-- additive: created, installed over pass_type, store, medium, origin, promoted
 -- unit: passes, ratio
 -- mart: day of events
 -- caveat: A ratio of two counts, not a share: it can exceed 1. installation_rate follows the passes themselves.

@@ -6,12 +6,15 @@
 -- grain: one row per tenant, period and platform that has one
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
--- parameter: pass_type:text=null Only passes of this type
--- parameter: platform:text=null Only this platform (apple, google or (unknown))
+-- parameter: pass_type:text=null Only passes of these types
+-- parameter: platform:text=null Only these platforms (apple, google or (unknown))
+-- dimensions: pass_type, store, medium, origin, tag, promoted
+-- rows_by: platform
+-- additive: installs, first_installs
 -- unit: events
 -- mart: past of events
 -- caveat: An installation can repeat (re-installs, several devices): first_installs counts each pass and platform once.

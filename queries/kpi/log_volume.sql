@@ -5,10 +5,12 @@
 -- grain: one row per tenant, period and log type that occurs
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
+-- dimensions: promoted
+-- additive: entries
 -- unit: log entries
 -- mart: day of logs
 -- caveat: The source keeps logs for 45 days: hours lost before they were read make a period unverified.

@@ -5,10 +5,13 @@
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
+-- dimensions: pass_type, store, medium, origin, tag, campaign, event_type, promoted
+-- additive: notifications
+-- additive: notified_passes over pass_type, store, medium, origin, promoted
 -- unit: events, passes
 -- mart: day of events
 -- caveat: Only the sending is known: wallets report no delivery, opening or click.

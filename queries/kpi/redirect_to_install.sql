@@ -5,11 +5,13 @@
 -- grain: one row per tenant, period and place that has one of them
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- parameter: by:store|redirect=store What a place is: the store, or the QR code or link
+-- dimensions: pass_type, medium, origin, tag, promoted
+-- additive: redirects, installs
 -- unit: events, ratio
 -- mart: past of events
 -- caveat: A ratio of counts: no key is shared between a redirect and an installation; it can exceed 1.

@@ -5,11 +5,13 @@
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
--- parameter: pass_type:text=null Only passes of this type
+-- parameter: pass_type:text=null Only passes of these types
+-- dimensions: pass_type, store, medium, origin, tag, promoted
+-- additive: scans, scanning_passes, active_passes
 -- unit: events, passes, ratio
 -- mart: past of events
 -- caveat: A scan is a barcode matched to a pass: not a redemption.

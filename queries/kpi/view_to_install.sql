@@ -5,10 +5,12 @@
 -- grain: one row per tenant and period
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
+-- dimensions: store, medium, origin, tag, promoted
+-- additive: page_views, installs
 -- unit: events, ratio
 -- mart: day of events
 -- caveat: A ratio of counts: no key is shared between a view and an installation, so it is not the share of visitors who installed, and it can exceed 1.

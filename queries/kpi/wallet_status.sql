@@ -5,11 +5,13 @@
 -- grain: one row per tenant, period and wallet status
 -- parameter: from:date=null First day, inclusive
 -- parameter: to:date=null Last day, exclusive
--- parameter: tenant:text=null Only this tenant
+-- parameter: tenant:text=null Only these tenants, separated by commas
 -- parameter: zone:zone=UTC Time zone in which periods begin
 -- parameter: grain:hour|day|week|month|quarter|year=day Length of a period
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
--- parameter: pass_type:text=null Only passes of this type
+-- parameter: pass_type:text=null Only passes of these types
+-- dimensions: pass_type, store, medium, origin, tag, promoted
+-- additive: passes_in_status
 -- unit: passes, share
 -- mart: past of events
 -- caveat: none holds passes that are known and in no wallet; unknown, shown only if there are any, holds active passes whose events name neither platform.

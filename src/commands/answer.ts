@@ -7,23 +7,32 @@ import { ReaderLeft, lostOutput } from './lost-output.ts';
 import type { Session } from './shell.ts';
 import type { TextStyle } from './text-style.ts';
 
-/** Runs one select and prints it. `check` is called before with the open lake; a statement that it returns is run instead. */
+/** One select with its values, and what to say about its result. */
+export interface Asked extends Statement {
+  readonly notes?: readonly string[];
+}
+
+/** Runs one select and prints it. `prepare` is called before with the open lake, and may choose another select. */
 export async function answer(
   session: Session,
   given: string,
   values: Readonly<Record<string, string | null>>,
   format: Format,
-  check?: (reader: Reader) => Promise<Statement | void>,
+  prepare?: (reader: Reader) => Promise<Asked>,
   style?: TextStyle,
 ): Promise<number> {
   const { config, signal } = session;
   // Loaded only when needed: loading the engine takes longer than loading everything else.
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
-  const { sql, parameters } = (await check?.(reader)) ?? { sql: given, parameters: values };
+  const asked = (await prepare?.(reader)) ?? { sql: given, parameters: values };
   const zone = style?.zone;
-  const shown = zone === undefined ? sql : await localSql(reader, sql, parameters, zone);
-  await printRows(await reader.query(shown, parameters), format, printing(session), style?.csv);
+  const shown = zone === undefined ? asked.sql : await localSql(reader, asked.sql, asked.parameters, zone);
+  await printRows(await reader.query(shown, asked.parameters), format, printing(session), style?.csv);
+  const notes = (asked.notes ?? []).map((note) => `note: ${note}\n`).join('');
+  // Other formats are read by programs.
+  if (format === 'table') await printing(session).print(notes);
+  else session.io.stderr.write(notes);
   return 0;
 }
 

@@ -5,10 +5,11 @@ import { drawChart, parseChart } from '../output/chart.ts';
 import { reportHelp, reportList } from '../output/reports.ts';
 import { json } from '../output/format.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
-import { reportStatement, type Statement } from '../query/compare.ts';
+import { reportStatement } from '../query/compare.ts';
 import { allParameters, listReports, parameterValues, type Report, type Values } from '../query/report.ts';
 import type { Reader } from '../query/reader.ts';
 import { printing, answer } from './answer.ts';
+import type { Asked } from './answer.ts';
 import { ownReports, reportNamed } from './former-names.ts';
 import { settingsOf, writeAnswer } from './result-file.ts';
 import { act, type Session, type Shell } from './shell.ts';
@@ -49,6 +50,7 @@ Examples:
   $ insights-etl query net_growth --help
   $ insights-etl query installs --param from=2026-10-01 zone=Europe/Paris
   $ insights-etl query net_growth --chart
+  $ insights-etl query gross_installs --param by=store,platform pass_type=gold,silver
   $ insights-etl query log_errors --out errors.xlsx`,
     )
     .action(async (name: string | undefined, options: QueryOptions, command: Command) => {
@@ -60,20 +62,21 @@ Examples:
           throw new ConfigError('No report is named.', { hint: '`insights-etl query --list` shows the reports.' });
         const report = await reportNamed(session, name);
         if (options.help === true) {
-          session.print(reportHelp(report, allParameters(report), report.dimensions, session.style.width));
+          session.print(
+            reportHelp(report, allParameters(report), ['tenant', ...report.dimensions.allowed], session.style.width),
+          );
           return 0;
         }
         const style = textStyleOf(options);
         const words = [...zoneWords(report, style.zone), ...(options.param ?? [])];
         const nowMs = session.runtime.now();
         const values = parameterValues(report, words, { nowMs });
-        const check = async (reader: Reader): Promise<Statement> => statementFor(reader, report, words, values, nowMs);
-        if (options.chart === true) return showChart(session, report, values, check);
+        const prepare = async (reader: Reader): Promise<Asked> => statementFor(reader, report, words, values, nowMs);
+        if (options.chart === true) return showChart(session, report, values, prepare);
         const { out, force = false } = options;
         if (out !== undefined) {
           const settings = settingsOf(session, { out, format: options.format, force }, style);
-          const select = { name: report.name, sql: report.sql, parameters: values };
-          return writeAnswer(session, settings, select, check, localZone(style.zone, values, settings.format));
+          return writeAnswer(session, settings, report.name, prepare, localZone(style.zone, values, settings.format));
         }
         const format = session.json ? 'json' : (options.format ?? 'table');
         if (format === 'parquet' || format === 'xlsx')
@@ -82,7 +85,7 @@ Examples:
             where: { flag: '--format' },
           });
         requireCsv(style, format);
-        return answer(session, report.sql, values, format, check, style);
+        return answer(session, report.sql, values, format, prepare, style);
       });
     });
 }
@@ -94,18 +97,18 @@ async function statementFor(
   words: readonly string[],
   values: Values,
   nowMs: number,
-): Promise<Statement> {
+): Promise<Asked> {
   // Loaded only when needed: it loads the engine.
-  const { checkFilters } = await import('../query/filters.ts');
-  await checkFilters(reader, values, '--param');
-  return reportStatement(reader, report, words, values, nowMs);
+  const { prepareReport } = await import('../query/split.ts');
+  const { sql, parameters, notes } = await prepareReport(reader, report, values, '--param');
+  return { ...(await reportStatement(reader, { ...report, sql }, words, parameters, nowMs)), notes };
 }
 
 async function showChart(
   session: Session,
   report: Report,
   values: Values,
-  check: (reader: Reader) => Promise<Statement>,
+  prepare: (reader: Reader) => Promise<Asked>,
 ): Promise<number> {
   const spec = parseChart(report.chart);
   if (spec === undefined)
@@ -116,14 +119,15 @@ async function showChart(
   const { config, signal, io } = session;
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(config.dataDir, config.engine, signal);
-  const { sql, parameters } = await check(reader);
+  const { sql, parameters, notes = [] } = await prepare(reader);
   const drawn = await drawChart(await reader.query(sql, parameters), spec, io.stdout.columns ?? 80, {
     ratios: report.ratios,
     grain: values['grain'],
     dimensions: values['by']?.split(',') ?? [],
   });
   const unit = report.unit === undefined ? '' : ` (${report.unit})`;
-  await printing(session).print(`${report.title}${unit}\n\n${drawn}`);
+  const remarks = notes.map((note) => `note: ${note}\n`).join('');
+  await printing(session).print(`${report.title}${unit}\n\n${drawn}${remarks}`);
   return 0;
 }
 

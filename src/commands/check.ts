@@ -35,7 +35,7 @@ const FLAGS = { tenant: '--tenant', from: '--from' };
 export function checkCommand(shell: Shell): Command {
   return new Command('check')
     .argument('[name...]', 'checks to run (default: all)')
-    .option('--tenant <id>', 'only this tenant')
+    .option('--tenant <id>', 'only this tenant, or several separated by commas')
     .option(
       '--from <date>',
       'only rows from this UTC day on, such as 2026-01-31, yesterday or -30d; fewer rows take less time',
@@ -65,11 +65,11 @@ Examples:
         const asJson = session.json || options.format === 'json';
         const { openReader } = await import('../query/reader.ts');
         await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
-        const { checkFilters } = await import('../query/filters.ts');
-        await checkFilters(reader, { tenant: options.tenant ?? null }, '--tenant');
+        const { prepareTenants } = await import('../query/split.ts');
+        const tenant = await prepareTenants(reader, options.tenant ?? null, '--tenant');
         const outcomes: Outcome[] = [];
         for (const [index, check] of checks.entries())
-          outcomes.push(await attempt(reader, check, values[index] ?? {}, asJson ? SHOWN.json : SHOWN.table));
+          outcomes.push(await attempt(reader, check, { ...values[index], tenant }, asJson ? SHOWN.json : SHOWN.table));
         const failed = outcomes.some(
           ({ severity, failures, error }) => error !== undefined || (severity === 'error' && failures > 0),
         );

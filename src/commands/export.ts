@@ -85,7 +85,7 @@ async function chooserOf(
     );
   if (options.param !== undefined && report === undefined)
     throw new ConfigError('Only a report has parameters.', { hint: 'Add --report.', where: { flag: '--param' } });
-  const { checkFilters } = await import('../query/filters.ts');
+  const { prepareReport } = await import('../query/split.ts');
   const { selectFrom, selectTable } = await import('../query/export/selection.ts');
   const filter: Filter = {
     ...(report === undefined
@@ -108,8 +108,10 @@ async function chooserOf(
     const given = [...zoneWords(found, zone), ...words, ...(options.param ?? [])];
     const values = parameterValues(found, given, { nowMs, flags });
     const choose: Choose = async (reader) => {
-      await checkFilters(reader, values, '--param, --tenant');
-      const { sql, parameters } = await reportStatement(reader, found, given, values, nowMs);
+      const { notes, ...prepared } = await prepareReport(reader, found, values, '--param, --tenant');
+      for (const note of notes) session.io.stderr.write(`note: ${note}\n`);
+      const asked = { ...found, sql: prepared.sql };
+      const { sql, parameters } = await reportStatement(reader, asked, given, prepared.parameters, nowMs);
       return [await selectFrom(reader, found.name, sql, parameters, {})];
     };
     return { choose, zone: localZone(zone, values, format) };

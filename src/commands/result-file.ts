@@ -5,8 +5,8 @@ import { notLocal } from '../kernel/local-path.ts';
 import { EXPORT_FORMATS, formatOfFile, type ExportFormat, type ExportReport } from '../query/export/forms.ts';
 import type { ExportSettings } from '../query/export/write.ts';
 import { bytes, count, json, plural } from '../output/format.ts';
-import type { Statement } from '../query/compare.ts';
 import type { Reader } from '../query/reader.ts';
+import type { Asked } from './answer.ts';
 import type { Session } from './shell.ts';
 import { requireCsv } from './text-style.ts';
 import type { TextStyle } from './text-style.ts';
@@ -48,26 +48,29 @@ function chosenFormat(out: string, format: string | undefined): ExportFormat {
   });
 }
 
-/** Writes the result of one select to a file. `check` is called before with the open lake; a statement that it returns is run instead. */
+/** Writes the result of one select to a file. `prepare` is called before with the open lake, and chooses the select. */
 export async function writeAnswer(
   session: Session,
   settings: ExportSettings,
-  { name, ...given }: { name: string } & Statement,
-  check: (reader: Reader) => Promise<Statement | void>,
+  name: string,
+  prepare: (reader: Reader) => Promise<Asked>,
   zone?: string,
 ): Promise<number> {
   // Loaded only when needed: it loads the engine.
   const { exportFile } = await import('../query/export/write.ts');
   const { inZone, selectFrom } = await import('../query/export/selection.ts');
+  const remarks: string[] = [];
   const report = await exportFile(
     settings,
     async (reader) => {
-      const { sql, parameters } = (await check(reader)) ?? given;
+      const { sql, parameters, notes = [] } = await prepare(reader);
+      remarks.push(...notes);
       const selection = await selectFrom(reader, name, sql, parameters, {});
       return [zone === undefined ? selection : inZone(selection, zone)];
     },
     session.signal,
   );
+  for (const note of remarks) session.io.stderr.write(`note: ${note}\n`);
   return printExport(session, report);
 }
 

@@ -39,6 +39,8 @@ export interface Reader extends AsyncDisposable {
   query(sql: string, parameters?: Values): Promise<ResultRows>;
   /** Throws ConfigError unless the text is exactly one select. Runs nothing. */
   check(sql: string): Promise<void>;
+  /** Runs statements that create temporary views in place of the published ones (`split-sql.ts`), in place of earlier ones. */
+  replaceViews(statements: readonly string[]): Promise<void>;
 }
 
 type Values = Readonly<Record<string, string | null>>;
@@ -67,6 +69,10 @@ const NUMBER_TYPES: readonly DuckDBTypeId[] = [
   DuckDBTypeId.FLOAT,
   DuckDBTypeId.DOUBLE,
 ];
+
+// What `replaceViews` may create.
+const VIEWS = ['events', 'logs', 'metrics', 'coverage', 'history_limits', 'lake_files'];
+const TABLES = ['split_passes', 'split_platforms', 'split_segments', 'split_coverage', 'split_beginnings'];
 
 interface Engine {
   readonly threads: number;
@@ -105,6 +111,7 @@ async function open(
     instance.closeSync();
   };
   let define: Define;
+  let isReplaced = false;
   try {
     await prepareConnection(connection, await realpath(dataDir), [dataDir, ...folders]);
     define = lazyDefinitions(connection, await missingDefinitions(connection));
@@ -124,6 +131,17 @@ async function open(
       try {
         await define(sql);
         await prepareSelect(connection, sql, [StatementType.SELECT]);
+      } catch (error) {
+        throw readerError(error, signal);
+      }
+    },
+    replaceViews: async (statements) => {
+      try {
+        if (isReplaced)
+          for (const [kind, names] of Object.entries({ view: VIEWS, table: TABLES }))
+            for (const name of names) await connection.run(`drop ${kind} if exists temp.${name}`);
+        isReplaced = statements.length > 0;
+        for (const statement of statements) await define(statement).then(() => connection.run(statement));
       } catch (error) {
         throw readerError(error, signal);
       }
@@ -265,7 +283,7 @@ async function runSelect(
 ): Promise<ResultRows> {
   try {
     const prepared = await prepareSelect(connection, sql, [StatementType.SELECT, StatementType.EXPLAIN]);
-    prepared.bind({ ...parameters });
+    prepared.bind(onlyNamed(prepared, parameters));
     signal?.throwIfAborted();
     const result = await prepared.stream();
     return {
@@ -275,6 +293,12 @@ async function runSelect(
   } catch (error) {
     throw readerError(error, signal);
   }
+}
+
+/** The values of the parameters that the statement has. */
+function onlyNamed(prepared: DuckDBPreparedStatement, values: Values): Record<string, string | null> {
+  const names = Array.from({ length: prepared.parameterCount }, (_, index) => prepared.parameterName(index + 1));
+  return Object.fromEntries(Object.entries(values).filter(([name]) => names.includes(name)));
 }
 
 const EXPLAIN = /^(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*explain\b\s*(?:analyze\b)?\s*(?:\([^()]*\))?([\s\S]+)$/i;

@@ -3,6 +3,8 @@ import { closest, didYouMean } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { parseInstant } from '../kernel/instant.ts';
 import { DAY_WORDS, daysOf, todayIn, type Calendar, type Days } from './days.ts';
+import { dimensionParameters, dimensionsOf, PROMOTED } from './dimensions.ts';
+import type { Dimensions } from './dimensions.ts';
 import { formerNamesOf, isKind, severityOf, sqlFiles } from './sql-file.ts';
 import type { Kind, Parameter, Severity, SqlFile } from './sql-file.ts';
 
@@ -14,8 +16,6 @@ export interface Report {
   readonly title: string;
   /** The question that it helps to answer: the list groups reports by it. */
   readonly question: string | undefined;
-  /** What its figures can be split by. */
-  readonly dimensions: readonly string[];
   readonly description: string;
   /** How the figures are computed, in the names of the columns. */
   readonly formula: string | undefined;
@@ -23,6 +23,8 @@ export interface Report {
   readonly ratios: readonly Ratio[];
   readonly grain: string;
   readonly parameters: readonly Parameter[];
+  /** What it can be split and filtered by. */
+  readonly dimensions: Dimensions;
   /** The units of the figures, in words. */
   readonly unit: string | undefined;
   readonly caveats: readonly string[];
@@ -72,17 +74,19 @@ export async function findReport(name: string, own: readonly Report[] = []): Pro
 
 export function reportOf(file: SqlFile): Report {
   const { name, parameters, sql, entry, entries } = file;
+  const dimensions = dimensionsOf(file);
+  const isReport = severityOf(file) === undefined;
   return {
     name,
     formerNames: formerNamesOf(file),
     title: entry('title'),
     question: entries('question')[0],
-    dimensions: entries('dimensions').flatMap((text) => text.split(/,\s*/)),
     description: entry('description'),
     formula: entries('formula')[0],
     ratios: ratiosOf(file),
     grain: entry('grain'),
-    parameters: parameters(),
+    parameters: [...parameters(), ...(isReport ? dimensionParameters(dimensions, parameters()) : [])],
+    dimensions,
     unit: entries('unit')[0],
     caveats: entries('caveat'),
     chart: entries('chart')[0],
@@ -135,13 +139,19 @@ export function parameterValues(report: Report, words: readonly string[], contex
       continue;
     }
     const parameter = report.parameters.find((candidate) => candidate.name === name);
+    if (!parameter && rest.length > 0 && mayBePromoted(report, name)) {
+      values[name] = rest.join('=');
+      continue;
+    }
     if (!parameter || rest.length === 0) throw unknownParameter(report, name, rest.length > 0);
     given.set(parameter, rest.join('='));
   }
   // Days last: what they mean depends on other parameters.
   const isDay = ({ kind }: Parameter): boolean => kind === 'date' || kind === 'timestamp';
+  // Which dimensions there are depends on the lake: split.ts checks `by`.
   const others = [...given].filter(([parameter]) => !isDay(parameter));
-  for (const [parameter, text] of others) values[parameter.name] = checkedValue(parameter, text, context);
+  for (const [parameter, text] of others)
+    values[parameter.name] = parameter.name === 'by' ? text : checkedValue(parameter, text, context);
   const zone = report.parameters.find(({ kind }) => kind === 'zone');
   const calendar: Calendar = {
     today: todayIn((zone && values[zone.name]) ?? 'UTC', context.nowMs),
@@ -178,6 +188,16 @@ function takesRange({ parameters }: Report): boolean {
 
 export function takesCompare(report: Report): boolean {
   return takesRange(report) && report.parameters.some(({ name }) => name === 'grain');
+}
+
+export function parameterNames({ parameters }: Report): readonly string[] {
+  return parameters.map(({ name }) => name);
+}
+
+/** True if a name may be a column that the configuration promotes. Only the lake knows those, so split.ts checks it. */
+function mayBePromoted(report: Report, name: string): boolean {
+  const known = allParameters(report).map((parameter) => parameter.name);
+  return report.dimensions.allowed.includes(PROMOTED) && closest(name, known) === undefined;
 }
 
 /** All that can be given to a report: the parameters of its header, and those that come with them. */

@@ -8,7 +8,23 @@ import { describe, expect, it } from 'vitest';
 import { allParameters, listChecks, listReports, type Report } from '../../../src/query/report.ts';
 
 const LINE = '<!-- Below this line: generated';
-const COMMON = ['from', 'to', 'tenant', 'zone', 'grain', 'week_start', 'pass_type', 'platform', 'range', 'compare'];
+const COMMON = [
+  'from',
+  'to',
+  'tenant',
+  'zone',
+  'grain',
+  'week_start',
+  'pass_type',
+  'platform',
+  'store',
+  'medium',
+  'origin',
+  'tag',
+  'total',
+  'range',
+  'compare',
+];
 
 function parameterText({ kind, fallback, description }: Report['parameters'][number]): string {
   return `${description} (${kind.replaceAll('|', ', ')}; default ${fallback ?? 'none'})`;
@@ -28,6 +44,10 @@ function kpi(report: Report): string {
         .map((parameter) => `\`${parameter.name}\``)
         .join(', ')}`,
       ...own.map((parameter) => `- \`${parameter.name}\`: ${parameterText(parameter)}`),
+      ...report.dimensions.additive.map(
+        ({ figure, over }) =>
+          `- Adds up: \`${figure}\` over ${over === undefined ? 'all dimensions except tag' : over.join(', ')}`,
+      ),
       `- Chart: ${chart ?? 'none'}`,
       ...caveats.filter((caveat) => !caveat.startsWith('coverage says')).map((caveat) => `- Caveat: ${caveat}`),
     ].join('\n'),

@@ -6,6 +6,7 @@ import { DuckDBInstance, type Json } from '@duckdb/node-api';
 import { openReader } from '../../../../src/query/reader.ts';
 import { reportStatement } from '../../../../src/query/compare.ts';
 import { findReport, parameterValues } from '../../../../src/query/report.ts';
+import { prepareReport } from '../../../../src/query/split.ts';
 import { TABLES, type TableName } from '../../../../src/model/tables.ts';
 import { promotedSql } from '../../../../src/transform/promote.ts';
 
@@ -133,7 +134,9 @@ export async function openLake({ happenings, metrics, coverage }: LakeRows): Pro
     ask: async (name, words) => {
       const report = await findReport(name);
       const values = parameterValues(report, words, { nowMs: NOW });
-      const { sql, parameters } = await reportStatement(reader, report, words, values, NOW);
+      const prepared = await prepareReport(reader, report, values, '--param');
+      const asked = { ...report, sql: prepared.sql };
+      const { sql, parameters } = await reportStatement(reader, asked, words, prepared.parameters, NOW);
       return objects(sql, parameters);
     },
     select: objects,
