@@ -114,12 +114,12 @@ describe('compare=year', () => {
   });
 });
 
-describe('a comparison keeps every row of', () => {
+describe('a comparison', () => {
   const words = ['tenant=a', 'from=2026-05-01', 'to=2026-06-01', 'grain=month'];
   const own = ({ tenant_id, period, is_cut, loaded_at }: Record<string, Json>): string =>
     JSON.stringify([tenant_id, period, is_cut, loaded_at]);
   for (const [index, { name }] of REPORTS.entries())
-    it(`${name}`, caseOfMany(index, name === 'attribution'), async () => {
+    it(`keeps every row of ${name}`, caseOfMany(index, name === 'attribution'), async () => {
       const [plain, compared] = [await lake.ask(name, words), await lake.ask(name, [...words, 'compare=previous'])];
       expect(compared.map(own)).toEqual(expect.arrayContaining(plain.map(own)));
       expect(compared.length).toBeGreaterThanOrEqual(plain.length);
