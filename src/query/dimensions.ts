@@ -14,7 +14,7 @@ import { listedValues } from './lists.ts';
 import type { Parameter, SqlFile } from './sql-file.ts';
 
 /** The dimensions that every lake has, with their names in words. `tenant` needs no declaration. */
-export const DIMENSIONS = {
+const DIMENSIONS = {
   tenant: 'tenant',
   pass_type: 'pass type',
   platform: 'platform',
@@ -32,7 +32,7 @@ const MULTI_VALUED: readonly string[] = ['tag'];
 /** Stands for every configured promoted column in a header. */
 export const PROMOTED = 'promoted';
 
-export interface Additive {
+interface Additive {
   readonly figure: string;
   /** Undefined: all dimensions with one value per row. */
   readonly over: readonly string[] | undefined;

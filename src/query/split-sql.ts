@@ -7,7 +7,7 @@ import { sqlName, sqlText, sqlTexts } from '../kernel/sql.ts';
 import type { Split } from './dimensions.ts';
 
 /** The tenant of a total over all tenants. */
-export const ALL_TENANTS = '(all)';
+const ALL_TENANTS = '(all)';
 
 /** A promoted column that the configuration adds, and whether it holds lists. */
 export interface PromotedColumn {
