@@ -73,7 +73,8 @@ function anchorOf(heading: string): string {
 }
 
 it('the documents name only files, folders and headings that exist', async () => {
-  const pages = ['README.md', ...(await readdir(new URL('docs', `file://${ROOT}`))).map((name) => `docs/${name}`)];
+  const docs = (await readdir(new URL('docs', `file://${ROOT}`))).filter((name) => name.endsWith('.md'));
+  const pages = ['README.md', ...docs.map((name) => `docs/${name}`)];
   const texts = new Map(
     await Promise.all(pages.map(async (page) => [page, await readFile(ROOT + page, 'utf8')] as const)),
   );

@@ -37,14 +37,16 @@ export function createLog(target: LogTarget, options: Verbosity, context: () => 
   );
 }
 
-/** Characters shown at most: an error that quotes a long value still fits a screen. Programs get all of it. */
+/** Characters of a line shown at most: an error that quotes a long value still fits a screen. Programs get all of it. */
 const SHOWN = { message: 700, where: 400, hint: 600 } as const;
 
-/** Keeps both ends, because the end often says what is wrong with the value. */
+/** Shortens each line, for a list of mistakes has one per line. Keeps both ends: the end often says what is wrong with the value. */
 function shortened(text: string, most: number): string {
-  if (text.length <= most) return text;
   const end = Math.floor(most / 3);
-  return `${text.slice(0, most - end - 1)}…${text.slice(-end)}`;
+  return text
+    .split('\n')
+    .map((line) => (line.length <= most ? line : `${line.slice(0, most - end - 1)}…${line.slice(-end)}`))
+    .join('\n');
 }
 
 /** Reports an error: on a terminal in three lines (what, where, next), in a pipe as the last line of the log. */

@@ -66,7 +66,7 @@ async function usable(
   if (kind === 'checks') file.entry('severity');
   await requireSelect(file.statement);
   const used = new Set([...file.statement.matchAll(/\$([a-z_]\w*)/gi)].map(([, parameter]) => parameter));
-  const declared = new Set(report.parameters.map((parameter) => parameter.name));
+  const declared = new Set(file.parameters().map((parameter) => parameter.name));
   for (const parameter of used)
     if (parameter !== undefined && !declared.has(parameter))
       throw new ConfigError(`The statement uses $${parameter}, which its header does not declare.`, {

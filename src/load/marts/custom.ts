@@ -1,6 +1,7 @@
 /** Reports and checks of the operator in a run: what is wrong with one is logged and stops nothing else. */
 import { DiskError } from '../../kernel/errors.ts';
 import { customFiles, type Custom } from '../../query/custom.ts';
+import { shownMessage } from '../../query/engine-message.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
@@ -19,7 +20,7 @@ export async function isComputed(ledger: Ledger, report: string, compute: () => 
     return true;
   } catch (error) {
     if (error instanceof DiskError || error instanceof OutOfMemoryError) throw error;
-    const why = error instanceof Error ? (error.message.split('\n')[0] ?? '') : 'unexpected';
+    const why = error instanceof Error ? (shownMessage(error.message).split('\n')[0] ?? '') : 'unexpected';
     ledger.runtime.log.warn({ event: 'custom.failed', report, why }, `Report "${report}" could not be kept by day.`);
     return false;
   }

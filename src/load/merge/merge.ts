@@ -17,7 +17,7 @@ import { findHeldCopies } from './copies.ts';
 import type { Comparison, Unit } from './compare.ts';
 import { asCount } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
-import { commitGeneration } from '../store/generation.ts';
+import { clearDays, commitGeneration } from '../store/generation.ts';
 import { copyGroup, writeGroups } from './write-unit.ts';
 import type { Generation } from '../store/generation.ts';
 import { guardsOf } from '../ledger/ledger.ts';
@@ -137,6 +137,7 @@ export async function applyStage(
       generations.push(...(await Promise.all(copies.map((copy) => commitGeneration(ledger, copy)))));
       await onStep?.(`named ${generations.length}`);
     }
+    await clearDays(ledger);
   });
 
   await timed('record', () =>

@@ -59,8 +59,8 @@ export async function copyDays(
   days: readonly { readonly period: Period; readonly generation: number }[],
   source: string,
 ): Promise<Copied[]> {
+  await clearDays(ledger);
   const folder = join(ledger.dataDir, DAYS_FOLDER);
-  await ledger.files.rm(folder, { recursive: true, force: true });
   const copied = await copyByDay(ledger, { ...arrangement(ledger, key), source }, folder);
   const copies: Copied[] = [];
   for (const { period, generation } of days) {
@@ -68,6 +68,11 @@ export async function copyDays(
     copies.push({ ...(await nextGeneration(ledger, key, period, generation)), temporary, rows, bytes });
   }
   return copies;
+}
+
+/** Removes the empty folders that `copyDays` leaves when its files have been moved away. */
+export async function clearDays({ dataDir, files }: Ledger): Promise<void> {
+  await files.rm(join(dataDir, DAYS_FOLDER), { recursive: true, force: true });
 }
 
 async function nextGeneration(
