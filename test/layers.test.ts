@@ -109,6 +109,7 @@ const FOLDERS: Readonly<Record<string, { may: readonly string[]; why: string }>>
       'src/transform/',
       'src/query/definitions.ts',
       'src/query/custom.ts',
+      'src/query/engine-message.ts',
       'src/load/ledger/',
       'src/load/store/',
     ],
