@@ -47,7 +47,7 @@ async function insert(id: string | undefined, timestamp: string, properties = '{
 
 /** After these the disk shows something new. The flush of a folder does not: what it makes last was there before. */
 const changesDisk = ({ name, path }: Operation): boolean =>
-  ['rename', 'link', 'rm'].includes(name) || (name === 'sync' && path.endsWith('.tmp'));
+  ['rename', 'link', 'rm'].includes(name) || (name === 'sync' && /\.(tmp|parquet)$/.test(path));
 
 /** One step of each kind: numbers and the names of marts do not make a kind, the folder and the operation do. */
 function kindOf({ name, path }: Operation): string {
@@ -133,7 +133,7 @@ for (const [which, kinds] of [
       await insertFirstRows();
       const copies = await recordSteps();
       const steps = [...copies.keys()].join('\n');
-      for (const step of ['rename landing', 'rename store', 'sync store', 'rename insights.duckdb', 'rename manifest.json', 'rename lake', 'rename last-run.json', 'commit 5'])
+      for (const step of ['rename landing', 'sync work/days', 'rename store', 'rename insights.duckdb', 'rename manifest.json', 'rename lake', 'rename last-run.json', 'commit 5'])
         expect(steps).toContain(step);
       await expectRecovery(kinds ? stepsLike(copies, kinds.first) : copies);
     }, 600_000); // prettier-ignore
