@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { listReports } from '../../src/query/report.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { LONG } from '../support/campaign.ts';
 import { QUESTIONS, questionsPage } from '../support/questions.ts';
 
 it('docs/questions.md answers ten questions with one command each, at most 100 columns wide, with reports that exist', async () => {
@@ -20,6 +20,6 @@ it('docs/questions.md answers ten questions with one command each, at most 100 c
   expect(printed.filter((line) => line.length > 100)).toEqual([]);
 });
 
-it('docs/questions.md shows what the program prints', CAMPAIGN, async () => {
+it('docs/questions.md shows what the program prints', LONG, async () => {
   await expect(await questionsPage()).toMatchFileSnapshot('../../docs/questions.md');
 });
