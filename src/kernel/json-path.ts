@@ -12,7 +12,7 @@ export interface PathSegment {
 }
 
 /** The key that no path of the engine can name: it means any key. */
-const PATH_WILDCARD = '*';
+export const PATH_WILDCARD = '*';
 
 const SEGMENT = /^(?:"((?:[^"\\]|\\.)+)"|([^."\s]+))(?:\.|$)/;
 

@@ -35,7 +35,7 @@ const BARS = 40;
 const LABEL = 24;
 /** Outliers whose values are written under a panel. */
 const LISTED = 3;
-/** A value is cut if it is more than so many times the next one. */
+/** A value is cut if it exceeds the next one by more than this factor. */
 const OFF = 5;
 
 /** The scale, without the few values that are far above all others. */

@@ -137,7 +137,7 @@ order by ${keys.map((_, index) => index + 1).join(', ')}`,
 
 const WHOLE = /^U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$/;
 
-/** A figure of one side. A row that only the other side has stands for a count of 0 if the period itself is known. */
+/** A figure of one side. Where only the other side has a row, the figure is 0 if the period itself is known. */
 function figureSql({ name, type }: ResultColumn, side: 'present' | 'past', period: 'recent' | 'former'): string {
   const figure = `${side}.${sqlName(name)}`;
   if (!WHOLE.test(type)) return figure;

@@ -21,7 +21,7 @@ export type Unit = (typeof UNITS)[number];
 const DAY_MS = 86_400_000;
 const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
 
-/** All words for a day, for messages. `-30d` stands for any number of days, weeks, months, quarters or years. */
+/** All words for a day, for messages. `-30d` is an example: any number is allowed, of days, weeks, months, quarters or years. */
 export const DAY_WORDS = ['today', 'yesterday', ...['this', 'last'].flatMap((which) => UNITS.slice(1).map((unit) => `${which}_${unit}`))]; // prettier-ignore
 
 /** The day that a clock shows in a zone. */

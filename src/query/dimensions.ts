@@ -29,7 +29,7 @@ const DIMENSIONS = {
 /** A row can have several values of these, so no figure adds up over them. */
 const MULTI_VALUED: readonly string[] = ['tag'];
 
-/** Stands for every configured promoted column in a header. */
+/** In a header: every promoted column of the configuration. */
 export const PROMOTED = 'promoted';
 
 interface Additive {

@@ -1,5 +1,5 @@
 /** Finds values that look like personal data. It counts them by path and keeps none. */
-import type { PathSegment } from '../kernel/json-path.ts';
+import { PATH_WILDCARD, type PathSegment } from '../kernel/json-path.ts';
 
 const LOOKS = ['e-mail address', 'phone number', 'IP address', 'user agent'] as const;
 export type Look = (typeof LOOKS)[number];
@@ -41,9 +41,6 @@ export function looksOf(text: string): Look[] {
 /** The keys of an object that have counts of their own. Others share one, so that ids used as keys do not fill the memory. */
 const MOST_KEYS = 1_000;
 
-/** Any key, or the members of a list. Also stands for a key that no path can name: an empty one and a star. */
-const ANY = '*';
-
 interface Place {
   /** Values at the place that are neither empty nor an object, a list or null. */
   values: number;
@@ -70,7 +67,7 @@ export class Places {
     const open: [place: Place, value: unknown][] = [[this.#root, JSON.parse(json)]];
     for (let next = open.pop(); next; next = open.pop()) {
       const [place, value] = next;
-      if (Array.isArray(value)) for (const member of value) open.push([placeBelow(place, ANY), member]);
+      if (Array.isArray(value)) for (const member of value) open.push([placeBelow(place, PATH_WILDCARD), member]);
       else if (typeof value === 'object' && value !== null)
         for (const [key, member] of Object.entries(value)) open.push([placeBelow(place, key), member]);
       else if (value !== null && value !== '') count(place, typeof value === 'string' ? value : JSON.stringify(value));
@@ -99,7 +96,7 @@ interface Step {
 function pathTo(last: Step): PathSegment[] {
   const path: PathSegment[] = [];
   for (let step: Step | undefined = last; step; step = step.before)
-    path.push({ text: step.key, isPattern: step.key === ANY });
+    path.push({ text: step.key, isPattern: step.key === PATH_WILDCARD });
   return path.toReversed();
 }
 
@@ -107,9 +104,10 @@ function newPlace(): Place {
   return { values: 0, looks: new Map(), places: new Map() };
 }
 
+/** Members of a list, an empty key and the keys beyond MOST_KEYS share the place of the wildcard. */
 function placeBelow({ places }: Place, key: string): Place {
   const isOwn = key !== '' && (places.has(key) || places.size < MOST_KEYS);
-  const name = isOwn ? key : ANY;
+  const name = isOwn ? key : PATH_WILDCARD;
   const place = places.get(name) ?? newPlace();
   places.set(name, place);
   return place;

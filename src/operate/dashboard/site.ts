@@ -64,7 +64,7 @@ export async function pageFiles({ page }: Pick<Site, 'page'>): Promise<readonly 
   return ['index.html', ...(await readdir(join(page, 'assets'))).map((name) => `assets/${name}`)];
 }
 
-/** What a path of the site stands for; undefined for everything that the page does not need. */
+/** What the site serves at a path; undefined for everything that the page does not need. */
 export async function findResource(site: Site, path: string): Promise<Resource | undefined> {
   const type = typeOf(path);
   if (path === MANIFEST_FILE) return { type, text: await pageManifest(site.dataDir) };

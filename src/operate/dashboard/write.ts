@@ -96,7 +96,7 @@ async function earlierFiles(folder: string): Promise<readonly string[]> {
 }
 
 async function copy(from: string, to: string): Promise<void> {
-  // The name of a mart's file stands for its contents.
+  // A mart's file never changes under its name, so a whole copy need not be made again.
   if (to.includes(MARTS_FOLDER) && existsSync(to) && (await stat(to)).size === (await stat(from)).size) return;
   await copyFile(from, to + TEMPORARY);
   await finish(to);

@@ -32,7 +32,7 @@ function kindOf({ type, numeric }: ResultColumn): Kind {
   return type.startsWith('TIMESTAMP') ? 'time' : 'other';
 }
 
-/** The titles of the columns. The byte order mark goes before the first one, which must not need quotes then. */
+/** The titles of the columns. The byte order mark comes before the first title, which therefore must not need quotes. */
 function titles(columns: readonly ResultColumn[], { excel, verbatim, separator }: CsvStyle): string[] {
   return columns.map(({ name }, index) => {
     const isMarked = excel && index === 0;

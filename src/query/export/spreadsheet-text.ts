@@ -32,7 +32,7 @@ const CLOCK = String.raw`\d{1,2}(?::\d{1,2}){0,2}(?:[.,]\d+)?\s*[ap]\.?(?:m\.?)?
  * are not: they look the same as numbers, and longer ones become 1.2E+11.
  */
 const LOOKALIKES = [
-  // Only digits and what stands between the digits of numbers, amounts, fractions, dates and times; at least one of both.
+  // Digits, and the characters that separate digits in numbers, amounts, fractions, dates and times: at least one of each.
   String.raw`^\s*[\d.,:/()%$€£¥+'’\x{a0}\x{202f}\s-]*\d[.,:/()%$€£¥+'’\x{a0}\x{202f}\s-][\d.,:/()%$€£¥+'’\x{a0}\x{202f}\s-]*$`,
   String.raw`^\s*[.,:/()%$€£¥+'’\x{a0}\x{202f}\s-]+\d[\d.,:/()%$€£¥+'’\x{a0}\x{202f}\s-]*$`,
   String.raw`^0\d+$`,
