@@ -1,11 +1,6 @@
 /** `dictionary`: documents every table, view and macro of the published catalogue. Sends no calls. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Command, Option } from 'commander';
-import { parse } from 'yaml';
-import { z } from 'zod';
 import { didYouMean } from '../kernel/closest.ts';
-import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { FORMER_MART, formerMarts } from '../query/definitions.ts';
 import { listReports } from '../query/report.ts';
@@ -57,10 +52,7 @@ sizes as (
 -- A column that a typed view takes over from its table keeps the meaning that it has there.
 select
   holders.name, holders.kind, holders.comment as holds, members.column_name, members.data_type as type,
-  coalesce(
-    members.comment, paths.source, inherited.comment,
-    $words::json ->> ('/' || holders.name || '/' || members.column_name), $words::json ->> ('/any/' || members.column_name)
-  ) as column_holds,
+  coalesce(members.comment, paths.source, inherited.comment) as column_holds,
   case when sizes.rows > 0 then least(1, round(paths.rows / sizes.rows, 4)) end as share
 from holders
 left join members using (name)
@@ -88,7 +80,7 @@ Examples:
     )
     .action((name: string | undefined, { format }: DictionaryOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const values = { name: name ?? null, former: FORMER_MART, words: JSON.stringify(await columnWords()) };
+        const values = { name: name ?? null, former: FORMER_MART };
         const rows = await readDictionary(session, values);
         if (rows.length === 0) throw await unknownName(session, values);
         if (session.json || format !== 'md') return answer(session, DICTIONARY, values, session.json ? 'json' : format);
@@ -98,18 +90,10 @@ Examples:
     );
 }
 
-const WORDS = z.record(z.string(), z.record(z.string(), z.string()));
-
-/** Meanings by table and column. Those under `any` apply to every column of that name without a meaning of its own. */
-async function columnWords(): Promise<z.infer<typeof WORDS>> {
-  return WORDS.parse(parse(await readFile(join(QUERIES_FOLDER, 'columns.yaml'), 'utf8')));
-}
-
 interface Values {
   /** How the comments of views under former names begin: those are not listed. */
   readonly former: string;
   readonly name: string | null;
-  readonly words: string;
 }
 
 async function readDictionary(session: Session, values: Values): Promise<DictionaryRow[]> {

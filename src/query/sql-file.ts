@@ -11,6 +11,7 @@
  *     -- parameter: from:date=null First day, inclusive     (name:type=default, then a description)
  *     -- parameter: grain:day|week=day Length of a period   (the allowed words instead of a type)
  *     -- unit: passes, share                                (of the figures, in their order)
+ *     -- column: installs Installations with a medium       (the meaning of a column of the operator's report)
  *     -- caveat: …                                          (any number of them)
  *     -- chart: line x=day y=installs series=device         (line, bar or area; several columns as y=a,b)
  *     -- mart: past of events                               (its days are kept as a mart: definitions.ts)
@@ -121,6 +122,16 @@ export function withValues({ statement, parameters }: SqlFile, given: Readonly<R
 /** Names that the file had in earlier versions. */
 export function formerNamesOf({ entries }: SqlFile): readonly string[] {
   return entries('formerly').flatMap((text) => text.split(/,\s*/));
+}
+
+/** What the columns of a report mean, as its header says. */
+export function columnEntries({ entries }: SqlFile): ReadonlyMap<string, string> {
+  return new Map(
+    entries('column').map((text) => {
+      const [name = ''] = text.split(' ', 1);
+      return [name, text.slice(name.length).trim()];
+    }),
+  );
 }
 
 /** The severity of a check; undefined when the header has none. Throws ConfigError for any other word. */

@@ -1,4 +1,5 @@
-import { readFile, readdir } from 'node:fs/promises';
+import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
@@ -6,6 +7,7 @@ import { z } from 'zod';
 import { QUERIES_FOLDER } from '../../src/kernel/queries-folder.ts';
 import { publish } from '../../src/load/publish/publish.ts';
 import { dictionaryLines } from '../../src/output/dictionary.ts';
+import { readCatalogue } from '../load/support/catalogue.ts';
 import { event, load, metric, scratchLake, span } from '../load/support/lake.ts';
 import type { Scratch } from '../load/support/lake.ts';
 import { openStage } from '../support/shell.ts';
@@ -21,9 +23,25 @@ const ROWS = z.array(
   }),
 );
 
+const OWN_REPORT = `-- title: Scans by desk
+-- description: Scans.
+-- grain: one row per tenant and period
+-- parameter: from:date=null First day
+-- parameter: to:date=null Last day
+-- parameter: zone:zone=UTC Time zone
+-- parameter: grain:day|week=day Length of a period
+-- column: scans Scans at any desk
+-- mart: day of events
+select tenant_id, period_of(timestamp, $zone, $grain) as period, count(*) as scans, 1 as plain
+from event_facts where is_in_days(timestamp, $zone, $from, $to) group by all
+`;
+
 let lake: Scratch;
+let reports: string;
 beforeAll(async () => {
-  lake = await scratchLake({ marts: true });
+  reports = await mkdtemp(join(tmpdir(), 'insights-etl-test-'));
+  await writeFile(join(reports, 'scans_by_desk.sql'), OWN_REPORT);
+  lake = await scratchLake({ marts: true, custom: { reports } });
   const day = span('2026-07-01T00:00:00Z', '2026-07-02T00:00:00Z');
   const rows = [
     event('1', '2026-07-01T10:00:00Z', { type: 'Pass:Scanned', properties: '{"storeId":"PAR","desk":{"n":1}}' }),
@@ -35,7 +53,10 @@ beforeAll(async () => {
   await load(lake, day, [event('l', '2026-07-01T10:00:00Z', { type: 'Info' })], { table: 'Logs' });
   await publish(lake.ledger, { run: 'run-1', head: true });
 });
-afterAll(() => lake[Symbol.asyncDispose]());
+afterAll(async () => {
+  await lake[Symbol.asyncDispose]();
+  await rm(reports, { recursive: true });
+});
 
 async function dictionary(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   await using stage = await openStage();
@@ -61,6 +82,34 @@ describe('dictionary', () => {
       'mart_passes_created',
     ])
       expect(names).toContain(name);
+  });
+
+  it('is in the catalogue as comments, for every other tool', async () => {
+    // Columns of the view of a type say in the table \`properties\` where they come from.
+    const typed = 'select view_name from properties where view_name is not null';
+    const columns = await readCatalogue(
+      lake.dir,
+      `select schema_name, table_name, column_name from duckdb_columns()
+       where not internal and comment is null and table_name not in (${typed})`,
+    );
+    expect(columns).toEqual([]);
+    const others = await readCatalogue(
+      lake.dir,
+      `select view_name as name from duckdb_views() where not internal and comment is null
+       union all select table_name from duckdb_tables() where not internal and comment is null
+       union all select function_name from duckdb_functions() where not internal and comment is null`,
+    );
+    expect(others).toEqual([]);
+    const own = await readCatalogue(
+      lake.dir,
+      `select comment from duckdb_columns() where table_name = 'mart_scans_by_desk' order by column_index`,
+    );
+    expect(own.map(({ comment }) => comment)).toEqual([
+      "The tenant's id in the API's path",
+      'UTC day',
+      'Scans at any desk',
+      'plain of the report scans_by_desk',
+    ]);
   });
 
   it('has no meaning for a table or column that does not exist', async () => {

@@ -11,6 +11,9 @@ import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
+import { columnWords, type ColumnWords } from '../../query/column-words.ts';
+import { customFiles } from '../../query/custom.ts';
+import { columnEntries } from '../../query/sql-file.ts';
 import { FORMER_MART, createSql, definitionsDigest, formerMarts, sharedDefinitions } from '../../query/definitions.ts';
 import type { Definition } from '../../query/definitions.ts';
 import { asText } from '../ledger/cells.ts';
@@ -19,6 +22,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { currentFiles, movedSql, rowsOf } from '../store/current-files.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL, WAL, unfinishedPath } from '../../model/data-dir.ts';
+import { commentColumns } from './comments.ts';
 import { PROPERTIES_SQL, pathSql } from './properties.ts';
 import { buildCatalogue } from './reuse.ts';
 import type { Layer } from './reuse.ts';
@@ -26,7 +30,7 @@ import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
 
 /** Changes with the structure of the catalogue, so that an upgraded program publishes again. */
-export const CATALOGUE_VERSION = '9';
+export const CATALOGUE_VERSION = '10';
 
 /** Names that a tenant's schema cannot have. */
 const RESERVED_SCHEMAS = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
@@ -126,10 +130,12 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
   const typed = await typedViews(ledger);
   const marts = await martViews(ledger);
   const schemas = await tenantSchemas(ledger);
-  const layers = [sharedLayer(ledger, definitions), typedLayer(ledger, schemas, typed)];
+  const words = await columnWords();
+  const layers = [sharedLayer(ledger, definitions, words), typedLayer(ledger, schemas, typed)];
   await buildCatalogue(ledger, temporary, layers, async () => {
     await ledger.run(fillTables(ledger, snapshot, definitionsDigest(definitions)).join(';\n'));
     await ledger.run(['use catalogue.main', ...lakeViews(ledger, files), ...marts].join(';\n'));
+    for (const comments of await martComments(ledger, words)) await ledger.run(comments);
     for (const { tenant, schema } of schemas) {
       const ownFiles = files.filter((file) => file.tenant === tenant);
       await ledger.run([`use catalogue.${sqlName(schema)}`, ...lakeViews(ledger, ownFiles)].join(';\n'));
@@ -165,12 +171,21 @@ async function tenantSchemas(ledger: Ledger): Promise<readonly TenantSchema[]> {
  */
 
 /** The small tables, without rows, and the shared views and macros in `main`. */
-function sharedLayer(ledger: Ledger, definitions: readonly Definition[]): Layer {
+function sharedLayer(ledger: Ledger, definitions: readonly Definition[], words: ColumnWords): Layer {
   const statements = definitions.flatMap((definition) => [
     createSql(definition, 'create'),
     `comment on ${definition.kind} ${sqlName(definition.name)} is ${sqlText(definition.comment)}`,
   ]);
-  return [[...emptyTables(), 'use catalogue.main', ...emptyViews(ledger), ...statements].join(';\n')];
+  // Each publish creates these views again, with their comments.
+  const replaced: ReadonlySet<string> = new Set(TABLE_NAMES.map((name) => ledger.settings.tables[name].lakeName));
+  return [
+    [...emptyTables(), 'use catalogue.main', ...emptyViews(ledger), ...statements].join(';\n'),
+    {
+      from: words.text,
+      statements: () =>
+        commentColumns(ledger, (holder, column) => (replaced.has(holder) ? undefined : words.of(holder, column))),
+    },
+  ];
 }
 
 /** The typed views in `main`, and the tenants' schemas with theirs. */
@@ -264,4 +279,21 @@ async function martViews(ledger: Ledger): Promise<string[]> {
     return mart === undefined ? [] : create(former, mart.file, `${FORMER_MART}mart_${name}`);
   });
   return [...marts.flatMap(({ mart, file, comment }) => create(mart, file, comment)), ...formerly];
+}
+
+/** Statements that comment the columns of marts. Those of the operator's reports are described in the headers of their files. */
+async function martComments(ledger: Ledger, words: ColumnWords): Promise<readonly string[]> {
+  const former = await formerMarts();
+  const { files } = await customFiles(ledger.settings.custom?.reports, 'kpi');
+  const custom = new Map(files.map((file) => [file.name, columnEntries(file)]));
+  return commentColumns(ledger, (holder, column) => {
+    if (!holder.startsWith('mart_')) return undefined;
+    const mart = holder.slice('mart_'.length);
+    const report = former.get(mart) ?? mart;
+    return (
+      custom.get(report.replace(/_by$/, ''))?.get(column) ??
+      words.of(`mart_${report}`, column) ??
+      `${column} of the report ${report}`
+    );
+  });
 }

@@ -11,7 +11,14 @@ import { asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** Statements whose effect depends only on themselves and on the layers before them. */
-export type Layer = readonly string[];
+export type Layer = readonly (string | Derived)[];
+
+/** Statements that are made from what the catalogue holds when their turn comes. */
+export interface Derived {
+  /** All else that they depend on. */
+  readonly from: unknown;
+  readonly statements: () => Promise<readonly string[]>;
+}
 
 /** Characters; the views of a shorter layer are created faster than a file is copied. */
 const SHORTEST_KEPT = 10_000;
@@ -94,7 +101,8 @@ async function inCatalogue(
   try {
     await ledger.run('begin');
     try {
-      for (const sql of layers.flat()) await ledger.run(sql);
+      for (const step of layers.flat())
+        for (const sql of typeof step === 'string' ? [step] : await step.statements()) await ledger.run(sql);
       await ledger.run(useLedger);
       await work?.();
       await ledger.run('commit');
@@ -110,7 +118,7 @@ async function inCatalogue(
 }
 
 function isWorthKeeping(layer: Layer): boolean {
-  return layer.reduce((length, sql) => length + sql.length, 0) >= SHORTEST_KEPT;
+  return layer.reduce((length, step) => length + (typeof step === 'string' ? step.length : 0), 0) >= SHORTEST_KEPT;
 }
 
 function digestOf(layers: readonly Layer[]): string {
