@@ -14,7 +14,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 export type Layer = readonly (string | Derived)[];
 
 /** Statements that are made from what the catalogue holds when their turn comes. */
-export interface Derived {
+interface Derived {
   /** All else that they depend on. */
   readonly from: unknown;
   readonly statements: () => Promise<readonly string[]>;
