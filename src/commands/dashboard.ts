@@ -4,14 +4,13 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { bytes, json, plural } from '../output/format.ts';
-import { PAGE_FOLDER, pageFiles, pageManifest } from '../operate/dashboard/site.ts';
+import { pageFiles, pageManifest } from '../operate/dashboard/site.ts';
 import type { Site } from '../operate/dashboard/site.ts';
 import { serveDashboard } from '../operate/dashboard/serve.ts';
 import { writeDashboard } from '../operate/dashboard/write.ts';
-import { listReports } from '../query/report.ts';
-import { TABLES } from '../model/tables.ts';
 import { wholeNumber } from './numbers.ts';
 import { act, type Session, type Shell } from './shell.ts';
+import { siteOf } from './site.ts';
 
 interface Options {
   readonly port: number;
@@ -51,47 +50,8 @@ Examples:
     );
 }
 
-export async function siteOf(
-  { config, signal }: Pick<Session, 'config' | 'signal'>,
-  page = PAGE_FOLDER,
-): Promise<Site> {
-  return {
-    page,
-    dataDir: config.dataDir,
-    reports: await describeReports(),
-    proofOf: async (snapshot, tenant) => {
-      const [{ openReader }, { readProof }] = await Promise.all([
-        import('../query/reader.ts'),
-        import('../query/proof.ts'),
-      ]);
-      // Opened for each answer: a run replaces the catalogue.
-      await using reader = await openReader(config.dataDir, config.engine, signal);
-      const proof = await readProof(reader, snapshot, tenant);
-      const logs = config.tenants.find(({ id }) => id === tenant)?.tables.get('Logs') ?? TABLES.Logs;
-      return proof && { ...proof, logsRetentionDays: logs.retentionDays ?? null };
-    },
-  };
-}
-
-/** What the page says about each report: everything in its header, and not its SQL. */
-async function describeReports(): Promise<unknown> {
-  return (await listReports()).map(
-    ({ name, title, description, formula, grain, unit, caveats, chart, parameters }) => ({
-      name,
-      title,
-      description,
-      formula,
-      grain,
-      unit,
-      caveats,
-      chart,
-      parameters: parameters.map(({ name, kind }) => ({ name, kind })),
-    }),
-  );
-}
-
 /** Serves the page until a signal stops it. */
-async function showDashboard(
+export async function showDashboard(
   session: Session,
   site: Site,
   { port, open }: Pick<Options, 'port' | 'open'>,
@@ -99,7 +59,7 @@ async function showDashboard(
   // Found now, not by somebody who looks at an empty page.
   await pageFiles(site);
   await pageManifest(site.dataDir);
-  await using server = await serveDashboard(site, port);
+  await using server = await serveDashboard(site, { port, setting: { flag: '--port' } });
   session.print(session.json ? `${json({ url: server.url })}\n` : `${server.url}\nStop with Ctrl+C.\n`);
   if (open && session.io.stdout.isTTY === true) openBrowser(server.url);
   if (!session.signal.aborted) await once(session.signal, 'abort');

@@ -65,6 +65,19 @@ export function demoCommand(shell: Shell): Command {
 }
 
 async function demo(session: Session): Promise<number> {
+  const exitCode = await load(session);
+  if (exitCode !== 0 || !isWatched(session)) return exitCode;
+  const [{ showDashboard }, { siteOf }] = await Promise.all([import('./dashboard.ts'), import('./site.ts')]);
+  session.print('\nThe lake as a page, adoption and proof:\n  ');
+  return showDashboard(session, await siteOf(session), { port: 0, open: false });
+}
+
+/** Somebody can open the page and stop it. In a pipe or under CI the demo ends by itself. */
+function isWatched({ io, json: isJson }: Pick<Session, 'io' | 'json'>): boolean {
+  return !isJson && io.stdout.isTTY === true && !io.env['CI'];
+}
+
+async function load(session: Session): Promise<number> {
   const startedMs = session.runtime.monotonic();
   (await loadSandbox()).requireParser();
   const say = (text: string): void => void (session.json || session.print(text));

@@ -63,7 +63,7 @@ export interface ObservedRun {
 }
 
 /**
- * Does a run and reports it: pings at its start and end, its record, also if it throws, the textfile and the webhook. None of
+ * Does a run and reports it: pings at its start and end, its record, also if it throws, the textfile, the dashboard's files and the webhook. None of
  * them affects the outcome of the run: what fails is logged.
  */
 export async function observed(
@@ -85,6 +85,11 @@ export async function observed(
         runtime.log.error({ event: 'outcome.unrecorded', code }, 'cannot write outcomes.json');
       });
       await publishTextfile(config, runtime);
+    }
+    // A process that is asked to stop has seconds. The next run writes the page.
+    if (config.dashboard.out !== undefined && exitCode !== EXIT.locked && !signal.aborted) {
+      const { writeSite } = await import('./site.ts');
+      await writeSite(config, runtime, signal);
     }
     await ping?.end(exitCode, report);
     // Somebody stopped the run on purpose: no notification.

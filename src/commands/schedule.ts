@@ -38,21 +38,24 @@ schedule in the configuration, including those of single tenants and tables.`,
       return act(shell, command, { tenants: true, flags }, async (session) => {
         const { config, runtime, signal } = session;
         const traffic = watchTraffic(runtime);
+        const { withDashboard } = await import('./site.ts');
         return withHealthServer(session, traffic, (watch) =>
-          runDaemon(
-            {
-              planned: plannedOf(config),
-              dataDir: config.dataDir,
-              once: options.once === true,
-              jitterMs: config.schedule.jitterSeconds * 1000,
-              run: (due) => runAndReport(session, {}, { traffic, loads: onlyDue(config, due) }),
-              watch: (step) => {
-                if (step.kind === 'waiting') session.nameRun(undefined);
-                watch(step);
+          withDashboard(session, () =>
+            runDaemon(
+              {
+                planned: plannedOf(config),
+                dataDir: config.dataDir,
+                once: options.once === true,
+                jitterMs: config.schedule.jitterSeconds * 1000,
+                run: (due) => runAndReport(session, {}, { traffic, loads: onlyDue(config, due) }),
+                watch: (step) => {
+                  if (step.kind === 'waiting') session.nameRun(undefined);
+                  watch(step);
+                },
               },
-            },
-            runtime,
-            signal,
+              runtime,
+              signal,
+            ),
           ),
         );
       });

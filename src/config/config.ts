@@ -115,6 +115,10 @@ function resolveSettings(settings: Settings, context: Context): Config {
       ...sections.health,
       textfile: sections.health.textfile && resolve(context.folder, sections.health.textfile),
     },
+    dashboard: {
+      ...sections.dashboard,
+      out: sections.dashboard.out && resolve(context.folder, sections.dashboard.out),
+    },
     engine: { threads: engine.threads ?? availableParallelism(), memoryLimit: engine.memoryLimit },
     privacyKey: secretOf('the privacy rules', 'privacy.key', privacy.key, context),
     lakeTables: lakeTables(promote, privacy),

@@ -1,6 +1,7 @@
-/** The settings for an operator's tools: health, metrics, pings and the webhook. */
+/** The settings for an operator's tools: health, metrics, the dashboard, pings and the webhook. */
 import { z } from 'zod';
 import { secretSource } from './secret-source.ts';
+import { folder } from './texts.ts';
 
 /** `webUrl`: the schema of an address; with `true` it may have a query. */
 export const operateSections = (webUrl: (mayHaveQuery: boolean) => z.ZodString) => ({
@@ -33,6 +34,27 @@ export const operateSections = (webUrl: (mayHaveQuery: boolean) => z.ZodString) 
     })
     .prefault({})
     .describe('Health and metrics, for a supervisor and for Prometheus.'),
+  dashboard: z
+    .strictObject({
+      out: folder
+        .optional()
+        .describe(
+          'Folder into which each run writes the dashboard as static files, relative to this file. Empty or an earlier dashboard, outside of `dataDir`.',
+        ),
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address on which `schedule` serves the dashboard, without authentication.'),
+      port: z
+        .int()
+        .min(0)
+        .max(65_535)
+        .optional()
+        .describe('Port of the dashboard of `schedule`; without one it is not served. 0 = any free port.'),
+    })
+    .prefault({})
+    .describe('The page of figures and proof (docs/dashboard.md): as files, and served by `schedule`.'),
   ping: z
     .strictObject({
       url: webUrl(true)

@@ -1,8 +1,10 @@
 /** `npm start`, as a process of the built package. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { z } from 'zod';
@@ -60,6 +62,21 @@ describe('the demo', LONG, () => {
       .parse(JSON.parse(stdout));
     expect(report.tables).toEqual(Array.from({ length: 3 }, () => ({ calls: 1, rowsFetched: 0, changed: false })));
     expect(await publishedOf(dataDir)).toEqual(before);
+  });
+
+  it('on a terminal it ends with the address of a running page, which Ctrl+C stops', async () => {
+    const terminal = `data:text/javascript,${encodeURIComponent('process.stdout.isTTY = true;')}`;
+    const { CI: _, ...env } = process.env;
+    const child = spawn(process.execPath, ['--import', terminal, built.cli, 'demo', '--quiet'], { cwd: folder, env });
+    const lines = createInterface({ input: child.stdout });
+    let url: string | undefined;
+    for await (const line of lines) {
+      url = /^ *(http:\/\/127\.0\.0\.1:\d+\/)$/.exec(line)?.[1];
+      if (url !== undefined) break;
+    }
+    expect(await (await fetch(`${url}manifest.json`)).json()).toMatchObject({ tenants: ['demo'] });
+    child.kill('SIGINT');
+    expect(await once(child, 'exit')).toEqual([0, null]);
   });
 
   it('its files are readable only by their owner', async () => {

@@ -7,7 +7,7 @@ import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { REPORTS, SECTIONS } from '../../dashboard/reports.ts';
-import { siteOf } from '../../src/commands/dashboard.ts';
+import { siteOf } from '../../src/commands/site.ts';
 import { parseManifest } from '../../src/model/manifest.ts';
 import { findReport, parameterValues } from '../../src/query/report.ts';
 import { openReader, type Reader } from '../../src/query/reader.ts';

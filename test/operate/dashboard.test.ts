@@ -4,13 +4,16 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
-import { siteOf } from '../../src/commands/dashboard.ts';
+import { observed } from '../../src/commands/observe.ts';
+import { siteOf, withDashboard, writeSite } from '../../src/commands/site.ts';
 import { parseManifest } from '../../src/model/manifest.ts';
 import { serveDashboard, type DashboardServer } from '../../src/operate/dashboard/serve.ts';
 import type { Site } from '../../src/operate/dashboard/site.ts';
 import { writeDashboard } from '../../src/operate/dashboard/write.ts';
+import { watchTraffic } from '../../src/operate/traffic.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
 
 let world: World;
@@ -28,7 +31,7 @@ beforeAll(async () => {
   await writeFile(join(page, 'index.html'), '<p>page</p>');
   await writeFile(join(page, 'assets', 'index-1.js'), 'script');
   site = await siteOf({ config: world.config(), signal: new AbortController().signal }, page);
-  server = await serveDashboard(site, 0);
+  server = await serveDashboard(site, { port: 0, setting: { flag: '--port' } });
 });
 afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
@@ -39,8 +42,8 @@ afterAll(async () => {
 const get = (path: string, init?: RequestInit): Promise<Response> => fetch(server.url + path, init);
 
 /** The status of a request whose path and host are sent as they are. */
-function statusOf(path: string, host: string): Promise<number | undefined> {
-  const { port } = new URL(server.url);
+function statusOf(path: string, host: string, of: DashboardServer = server): Promise<number | undefined> {
+  const { port } = new URL(of.url);
   return new Promise((resolve, reject) => {
     request({ host: '127.0.0.1', port, path, headers: { host } }, (response) => resolve(response.resume().statusCode))
       .on('error', reject)
@@ -151,6 +154,63 @@ it('static files name one snapshot, keep those of the one before, and go nowhere
   );
   await writeFile(join(out, 'notes.txt'), 'mine');
   await expect(writeDashboard(site, out)).rejects.toThrow('holds other files, such as "notes.txt"');
+});
+
+it('a run writes the files of `dashboard.out`, once per snapshot, and a folder that cannot be written stops no run', async () => {
+  const events: Record<string, unknown>[] = [];
+  const runtime = {
+    ...world.runtime,
+    log: pino({ level: 'info' }, { write: (line) => events.push(JSON.parse(line)) }),
+  };
+  const { signal } = new AbortController();
+  const out = join(folder, 'each-run');
+  const config = world.config({ dashboard: { out } });
+  const page = site.page;
+  await writeSite(config, runtime, signal, page);
+  await writeSite(config, runtime, signal, page);
+  expect(events).toMatchObject([{ event: 'dashboard.written', folder: out, snapshot: 2 }]);
+  await rm(join(out, 'reports.json'));
+  await writeSite(config, runtime, signal, page);
+  expect(existsSync(join(out, 'reports.json'))).toBe(true);
+
+  events.length = 0;
+  await writeFile(join(out, 'notes.txt'), 'mine');
+  await writeFile(join(out, 'manifest.json'), 'of an earlier snapshot');
+  const report = await observed(config, runtime, { traffic: watchTraffic(runtime), isRegular: true }, signal, () =>
+    world.run({ tables: ['Events'] }),
+  );
+  expect(report.exitCode).toBe(0);
+  expect(events).toMatchObject([
+    {
+      event: 'dashboard.unwritten',
+      folder: out,
+      message: expect.stringMatching(/notes\.txt|missing from this installation/),
+      hint: expect.anything(),
+    },
+  ]);
+});
+
+it('`schedule` serves the page on `dashboard.port` while it works, on other addresses than loopback under any name', async () => {
+  const lines: { url: string }[] = [];
+  const runtime = { ...world.runtime, log: pino({ level: 'info' }, { write: (line) => lines.push(JSON.parse(line)) }) };
+  const session = { config: world.config({ dashboard: { port: 0 } }), runtime, signal: new AbortController().signal };
+  const code = await withDashboard(
+    session,
+    async () => {
+      expect(lines).toMatchObject([{ event: 'dashboard.listen' }]);
+      expect(await (await fetch(lines[0]?.url ?? '')).text()).toBe('<p>page</p>');
+      const taken = { ...session, config: world.config({ dashboard: { port: Number(new URL(server.url).port) } }) };
+      await expect(withDashboard(taken, async () => 0, site.page)).rejects.toMatchObject({
+        where: { key: 'dashboard.port' },
+      });
+      return 11;
+    },
+    site.page,
+  );
+  expect(code).toBe(11);
+  await expect(fetch(lines[0]?.url ?? '')).rejects.toThrow('fetch failed');
+  await using open = await serveDashboard(site, { host: '0.0.0.0', port: 0, setting: { key: 'dashboard.port' } });
+  expect(await statusOf('/', 'insights.example:8080', open)).toBe(200);
 });
 
 it('without a page or a lake the error says what to do', async () => {

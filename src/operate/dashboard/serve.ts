@@ -34,20 +34,35 @@ const HEADERS = {
   'x-content-type-options': 'nosniff',
 } as const;
 
-/** Listens on loopback only, until disposed. Throws ConfigError if the port cannot be used. */
-export async function serveDashboard(site: Site, port: number): Promise<DashboardServer> {
-  const host = '127.0.0.1';
+export interface Place {
+  /** @default '127.0.0.1' */
+  readonly host?: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  /** The flag or key to change when the port cannot be used. */
+  readonly setting: { readonly flag: string } | { readonly key: string };
+}
+
+const LOOPBACK = /^(127(\.\d{1,3}){3}|localhost|\[?::1\]?)$/;
+
+/** Listens until disposed. Throws ConfigError if the address cannot be used. */
+export async function serveDashboard(
+  site: Site,
+  { host = '127.0.0.1', port, setting }: Place,
+): Promise<DashboardServer> {
+  const isPrivate = LOOPBACK.test(host);
   const server = createServer((request, response) => {
     // A page of another site could reach this address under a name of its own (DNS rebinding).
-    if (!/^(127\.0\.0\.1|localhost|\[::1\])(:\d+)?$/.test(request.headers.host ?? '')) return refuse(response, 403);
+    const asked = (request.headers.host ?? '').replace(/:\d+$/, '');
+    if (isPrivate && !LOOPBACK.test(asked)) return refuse(response, 403);
     void answerPage(site, request, response).then((answered) => (answered ? undefined : refuse(response, 404)));
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       reject(
-        new ConfigError(`The dashboard cannot listen on port ${port} (${error.code ?? 'error'}).`, {
-          hint: 'Choose another port with --port. 0 is any free port.',
-          where: { flag: '--port' },
+        new ConfigError(`The dashboard cannot listen on ${host}:${port} (${error.code ?? 'error'}).`, {
+          hint: `Choose another port with ${'flag' in setting ? setting.flag : `\`${setting.key}\``}. 0 is any free port.`,
+          where: setting,
         }),
       );
     });
@@ -55,7 +70,7 @@ export async function serveDashboard(site: Site, port: number): Promise<Dashboar
   });
   const address = server.address();
   return {
-    url: `http://${host}:${typeof address === 'object' && address ? address.port : port}/`,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${typeof address === 'object' && address ? address.port : port}/`,
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();

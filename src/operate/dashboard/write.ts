@@ -51,6 +51,19 @@ export async function writeDashboard(site: Site, folder: string): Promise<Writte
   return { folder, snapshot: manifest.snapshot, files: files.length, bytes };
 }
 
+/** Whether the folder shows this snapshot, with this version of the page. */
+export async function isWritten(site: Site, folder: string): Promise<boolean> {
+  const expected: readonly (readonly [string, string])[] = [
+    [MANIFEST_FILE, await pageManifest(site.dataDir)],
+    ['reports.json', JSON.stringify(site.reports)],
+    ['index.html', await readFile(join(site.page, 'index.html'), 'utf8')],
+  ];
+  const found = await Promise.all(
+    expected.map(async ([name, text]) => text === (await readFile(join(folder, name), 'utf8').catch(() => undefined))),
+  );
+  return found.every((is) => is);
+}
+
 async function refuseFolder(site: Site, folder: string): Promise<void> {
   const within = relative(site.dataDir, folder);
   if (!within.startsWith('..') && !isAbsolute(within))

@@ -42,7 +42,7 @@ export interface Desk extends AsyncDisposable {
 
 /** The dashboard of a site, and a browser to look at it. */
 export async function openDesk(site: Site, executablePath: string): Promise<Desk> {
-  const server = await serveDashboard(site, 0);
+  const server = await serveDashboard(site, { port: 0, setting: { flag: '--port' } });
   // Containers run as root, where the browser's own sandbox does not work. It sees this page only.
   const browser: Browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
   const requests: string[] = [];
