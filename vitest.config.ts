@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  // `#sandbox` means its source here, not what was built of it.
+  // `#sandbox` and the libraries of `dist/vendor` mean their source here, not what was built of it.
   resolve: { conditions: ['source'] },
   ssr: { resolve: { conditions: ['source'] } },
   test: {
@@ -10,6 +10,7 @@ export default defineConfig({
     hookTimeout: 300_000,
     globalSetup: 'test/support/run-folder.ts',
     pool: 'forks',
+    execArgv: ['--conditions=source'],
     // A third of all time was the loading of the same modules for every file. Tests share nothing else: the only state that a
     // module keeps is a cache of catalogue definitions by their digest, and no test mocks a module.
     isolate: false,

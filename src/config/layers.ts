@@ -3,17 +3,15 @@
  * an error names the place where a value was written.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { resolve } from 'node:path';
 import { closest } from '../kernel/closest.ts';
 import { ConfigError, errorCode } from '../kernel/errors.ts';
 import { isJsonObject } from '../kernel/json.ts';
 import { notLocal } from '../kernel/local-path.ts';
+import { yaml } from '../kernel/yaml.ts';
 import type { JsonObject } from '../kernel/json.ts';
 import { refusal, type Mistake } from './explain.ts';
 import { configKeys, SPECIAL_VARIABLES } from './names.ts';
-
-const yaml: (name: 'yaml') => typeof import('yaml') = createRequire(import.meta.url);
 
 export type Path = readonly PropertyKey[];
 /** Configuration keys as written, before they are validated. */
@@ -49,7 +47,7 @@ export function findFile(named: string | undefined, cwd: string): string | undef
 /** Reads YAML or JSON. Throws ConfigError with the line of a syntax error. */
 export function fileLayer(path: string): Layer {
   // Loaded only where there is a file: the package has many small modules.
-  const { LineCounter, parseDocument } = yaml('yaml');
+  const { LineCounter, parseDocument } = yaml();
   const counter = new LineCounter();
   const document = parseDocument(readText(path), { lineCounter: counter, prettyErrors: false });
   const broken = document.errors.map(({ code, pos }) => ({

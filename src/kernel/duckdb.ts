@@ -1,19 +1,16 @@
-/**
- * DuckDB, loaded with `require`: it is CommonJS in two hundred files, which Node would otherwise read twice to find the names that
- * they export. That was a fifth of the start of a command.
- */
+/** DuckDB, loaded with `require`: it is CommonJS, which an `import` reads twice, first to find the names that it exports. */
 import { createRequire } from 'node:module';
 
-type Package = typeof import('@duckdb/node-api');
+type Package = typeof import('#duckdb');
 
-const load: (name: '@duckdb/node-api') => Package = createRequire(import.meta.url);
-const duckdb = load('@duckdb/node-api');
+const load: (name: '#duckdb') => Package = createRequire(import.meta.url);
+const duckdb = load('#duckdb');
 
 export const DuckDBInstance: Package['DuckDBInstance'] = duckdb.DuckDBInstance;
 export const DuckDBTypeId: Package['DuckDBTypeId'] = duckdb.DuckDBTypeId;
 export const JsonDuckDBValueConverter: Package['JsonDuckDBValueConverter'] = duckdb.JsonDuckDBValueConverter;
 export const StatementType: Package['StatementType'] = duckdb.StatementType;
 
-export type DuckDBInstance = import('@duckdb/node-api').DuckDBInstance;
-export type DuckDBTypeId = import('@duckdb/node-api').DuckDBTypeId;
-export type StatementType = import('@duckdb/node-api').StatementType;
+export type DuckDBInstance = import('#duckdb').DuckDBInstance;
+export type DuckDBTypeId = import('#duckdb').DuckDBTypeId;
+export type StatementType = import('#duckdb').StatementType;

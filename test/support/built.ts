@@ -46,6 +46,7 @@ export async function buildPackage(): Promise<BuiltPackage> {
     };
     await compile('tsconfig.build.json', 'dist');
     await compile('sandbox/tsconfig.build.json', join('dist', 'sandbox'));
+    await promisify(execFile)(process.execPath, [join(ROOT, 'vendor.mjs'), join(into, 'dist', 'vendor')]);
     await cp(await buildPage(), join(into, 'dist', 'dashboard'), { recursive: true });
   });
   return { folder, cli: join(folder, 'dist', 'cli.js') };
