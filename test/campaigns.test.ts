@@ -20,6 +20,8 @@ const sources = ['test', 'sandbox/test'].flatMap((folder) =>
 );
 /** Campaigns without a case in `npm test`, and the file of `npm test` that tries the same on a smaller scale. */
 const REPRESENTED_BY: Readonly<Record<string, string>> = {
+  'test/campaigns/fuzz/envelopes.test.ts': 'test/extract/source/envelope.test.ts',
+  'test/campaigns/fuzz/rows.test.ts': 'test/load/merge/quarantine.test.ts',
   'test/campaigns/install.test.ts': 'test/commands/package.test.ts',
   'test/campaigns/soak/histories.test.ts': 'test/load/merge/crash.test.ts',
   'test/campaigns/soak/kills.test.ts': 'test/load/merge/crash.test.ts',

@@ -87,6 +87,11 @@ describe('every day of a year has one slot of a daily expression', () => {
     const at = wall(timeZone);
     for (const change of changes(timeZone)) {
       const [from, to] = [change - 2 * 86_400_000, change + 3 * 86_400_000];
+      const quarters: [ms: number, day: string, time: string][] = [];
+      for (let ms = from + QUARTER_MS; ms <= to; ms += QUARTER_MS) {
+        const [day = '', time = ''] = at(ms).split(' ');
+        quarters.push([ms, day, time]);
+      }
       for (const [hour, minute] of [
         [0, 0],
         [0, 30],
@@ -106,10 +111,8 @@ describe('every day of a year has one slot of a daily expression', () => {
         // The oracle goes through the quarters: the first with the expected time on a day is the slot of that day.
         const expectedTime = `${String(hour).padStart(2, '0')}:${String(minute).padStart(2, '0')}`;
         const first = new Map<string, string>();
-        for (let ms = from + QUARTER_MS; ms <= to; ms += QUARTER_MS) {
-          const [day = '', time] = at(ms).split(' ');
+        for (const [ms, day, time] of quarters)
           if (time === expectedTime && !first.has(day)) first.set(day, iso(ms) ?? '');
-        }
         const expected = [...first.values()];
         // A day whose expected time falls into the missing hour has its slot right after that hour.
         const moved = found.filter((slot) => !expected.includes(slot));

@@ -9,6 +9,7 @@ import { EnvelopeError } from '../../../src/extract/source/envelope-error.ts';
 import { scanEnvelope } from '../../../src/extract/source/envelope.ts';
 import { hastyClock } from '../../extract/support/clock.ts';
 import { CLIENT_SETTINGS, unlimited } from '../../extract/support/limits.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 import { candidates, makeBody } from './support/bodies.ts';
 import { chanceOf, ROWS, SEED } from './support/chance.ts';
 
@@ -52,7 +53,7 @@ const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.str
 describe(`bodies of seed ${SEED}`, () => {
   const bodies = Math.ceil(ROWS / 4);
 
-  it('are read as JSON.parse reads them, or refused, for any split into chunks', () => {
+  it('are read as JSON.parse reads them, or refused, for any split into chunks', CAMPAIGN, () => {
     const wrong: string[] = [];
     let taken = 0;
     for (let number = 0; number < bodies; number++) {
@@ -87,7 +88,7 @@ describe(`bodies of seed ${SEED}`, () => {
     expect(taken, 'enough bodies are answers').toBeGreaterThan(bodies / 4);
   });
 
-  it('give their rows through the client, or a typed error that does not repeat a row', async () => {
+  it('give their rows through the client, or a typed error that does not repeat a row', CAMPAIGN, async () => {
     let body = '';
     let cut = 1;
     const fetch = async (): Promise<Response> => {

@@ -17,6 +17,7 @@ import { updateProfile } from '../../../src/load/ledger/profile.ts';
 import { replayQuarantined } from '../../../src/load/merge/replay.ts';
 import type { LandedPage } from '../../../src/model/page.ts';
 import { scratchLake, storedRows } from '../../load/support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 import { chanceOf, ROWS, SEED } from './support/chance.ts';
 import { TENANT, WINDOW, makeLines } from './support/lines.ts';
 import type { Line } from './support/lines.ts';
@@ -48,7 +49,7 @@ function expectedHours(lines: readonly Line[]): Map<Instant, Fingerprint> {
 }
 
 describe.each(['Events', 'Metrics'] as const)('%s', (table) => {
-  it(`seed ${SEED}: rows in = lake + copies + quarantine, in total and in each hour`, async () => {
+  it(`seed ${SEED}: rows in = lake + copies + quarantine, in total and in each hour`, CAMPAIGN, async () => {
     await using lake = await scratchLake({
       quarantine: { maxShare: 1, minRows: 0 },
       deletes: { maxShare: 1, minRows: 0 },
