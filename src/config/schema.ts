@@ -278,6 +278,12 @@ const settings = z.strictObject({
         .describe(
           'Keep the figures of each day that reports need as small files (docs/lake.md), updated at the end of a run.',
         ),
+      splitMarts: z
+        .boolean()
+        .default(true)
+        .describe(
+          'With `marts`: keep these figures by week and month, and by pass type and platform, too (`mart_<report>_by`).',
+        ),
       checks: z
         .boolean()
         .default(true)

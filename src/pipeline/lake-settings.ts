@@ -17,6 +17,7 @@ export function lakeSettings(config: Config, request: Pick<TableRequest, 'allowD
     guards: new Map(config.tenants.map((tenant) => [tenant.id, guards(tenant.guards)])),
     tables: config.lakeTables,
     marts: lake.marts,
+    splitMarts: lake.splitMarts,
     checks: lake.checks,
     custom: { reports: config.reports, checks: config.checks },
     ...(config.privacyKey ? { privacyKey: config.privacyKey } : {}),

@@ -12,6 +12,7 @@ import { sqlName } from '../kernel/sql.ts';
 import { findLakeTable } from '../model/tables.ts';
 import type { TableName } from '../model/tables.ts';
 import { NO_CUSTOM, type Custom } from './custom.ts';
+import { dimensionsOf } from './dimensions.ts';
 import { formerNamesOf, readSqlFile, severityOf, sqlFiles, withValues } from './sql-file.ts';
 import type { Severity, SqlFile } from './sql-file.ts';
 
@@ -79,6 +80,20 @@ export interface Mart {
    * Other parameters have their defaults.
    */
   readonly sql: (from?: string, to?: string) => string;
+  /** How the report is kept by week and month, and by pass type and platform. Undefined for one of the operator. */
+  readonly split: SplitMart | undefined;
+}
+
+export interface SplitMart {
+  /** Name of the mart. */
+  readonly name: string;
+  readonly comment: string;
+  /** What its figures are split by, of pass_type and platform. */
+  readonly dimensions: readonly string[];
+  /** True if the report itself has a row for each platform. */
+  readonly hasPlatforms: boolean;
+  /** A select of tenant_id, period and the report's columns by UTC day, week or month. */
+  readonly sql: (grain: string) => string;
 }
 
 /** The reports in `queries/kpi/`, and those of the operator, with `mart` in their header. */
@@ -93,8 +108,20 @@ export async function dailyMarts(custom: Custom = NO_CUSTOM): Promise<readonly M
          from (${withValues(file, { from, to, grain: 'day', zone: 'UTC' })})`;
     const dependsOn = parseDependencies(file.name, dependencies);
     const isCustom = custom.files.includes(file);
-    return [{ name: file.name, formerNames: formerNamesOf(file), isCustom, dependsOn, comment, sql }];
+    const split = isCustom ? undefined : splitMartOf(file);
+    return [{ name: file.name, formerNames: formerNamesOf(file), isCustom, dependsOn, comment, sql, split }];
   });
+}
+
+function splitMartOf(file: SqlFile): SplitMart {
+  const { allowed, rowsBy } = dimensionsOf(file);
+  return {
+    name: `${file.name}_by`,
+    comment: `${file.entry('title')} by UTC day, week and month, in total and by pass type and platform: ${file.entry('description')}`,
+    dimensions: ['pass_type', 'platform'].filter((name) => allowed.includes(name)),
+    hasPlatforms: rowsBy.includes('platform'),
+    sql: (grain) => withValues(file, { grain, zone: 'UTC' }),
+  };
 }
 
 /** Begins the comment of a view that shows a mart under a former name; the present name follows. */

@@ -44,6 +44,10 @@ export interface LakeSettings extends Guards {
   readonly tables: Tables;
   /** Keep results of reports by day (marts.ts); a list keeps only those reports. @default false */
   readonly marts?: boolean | readonly string[];
+  /** Keep these reports by week and month, and by pass type and platform, too (split-marts.ts). @default false */
+  readonly splitMarts?: boolean;
+  /** Tenants with more rows get their split marts once a UTC day. @default 250,000 */
+  readonly dailyAbove?: number;
   /** How much past data is processed at once (openings.ts): limits memory when years are loaded at first. @default 3 million rows, 300,000 events */
   readonly together?: { readonly rows: number; readonly passEvents: number };
   /** Run the checks over what changed (checks.ts). @default false */

@@ -13,7 +13,7 @@ import { asCount, asFlag, asText } from '../ledger/cells.ts';
 import type { RowOf } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { DATA_DIR, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
-import { forgetMarts } from '../marts/marts.ts';
+import { forgetMarts } from '../marts/mart-files.ts';
 import { ZERO_SQL } from '../ledger/sql.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { listDataDir } from './list-data-dir.ts';

@@ -8,7 +8,7 @@ import { asCount, asOptional, asText } from '../ledger/cells.ts';
 import type { RowOf } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import { sizeOf } from '../../kernel/files.ts';
-import { forgetMarts } from '../marts/marts.ts';
+import { forgetMarts } from '../marts/mart-files.ts';
 import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { FILE_FINGERPRINTS, dropFileFingerprints, readBack } from '../store/file-fingerprints.ts';

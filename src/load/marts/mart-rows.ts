@@ -36,16 +36,17 @@ export interface RowsSpan {
   readonly rows: number;
 }
 
-/** Runs `work` over a span. Its `define` creates the shared definitions that a statement reads. */
-export async function overRows<T>(
+/**
+ * A function that creates the shared definitions that a statement reads. A view on other views becomes a table: several reports
+ * read it, and planning through three views takes longer than reading a day's rows. A view that reads only the lake stays a view,
+ * because a copy of a large day would take too much memory.
+ */
+export function definer(
   ledger: Ledger,
-  { files, definitions }: RowsSource,
-  span: RowsSpan,
-  work: (define: (sql: string) => Promise<void>) => Promise<T>,
-): Promise<T> {
+  definitions: readonly Definition[],
+  rows: number,
+): (sql: string) => Promise<void> {
   const isDefined = new Set<string>();
-  // A view on other views becomes a table: several reports read it, and planning through three views takes longer than reading
-  // a day's rows. A view that reads only the lake stays a view, because a copy of a large day would take too much memory.
   const define = async (sql: string): Promise<void> => {
     for (const definition of definitions) {
       if (isDefined.has(definition.name) || !readsFrom(sql, definition.name)) continue;
@@ -57,17 +58,28 @@ export async function overRows<T>(
       }
       const copy = `create or replace temp table ${definition.name} as ${definition.select}`;
       // Each thread holds its own part of a window's rows, so over a large day one thread lowers the peak memory of a run.
-      if (span.rows > LARGE) await ledger.onOneThread(() => ledger.run(copy));
+      if (rows > LARGE) await ledger.onOneThread(() => ledger.run(copy));
       else await ledger.run(copy);
     }
   };
+  return define;
+}
+
+/** Runs `work` over a span. Its `define` creates the shared definitions that a statement reads. */
+export async function overRows<T>(
+  ledger: Ledger,
+  { files, definitions }: RowsSource,
+  span: RowsSpan,
+  work: (define: (sql: string) => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const define = definer(ledger, definitions, span.rows);
   try {
     await ledger.run(`create or replace temp view snapshot as select ${ledger.nowSql()} as published_at`);
     for (const table of span.tables) await createRows(ledger, table, files, span);
     await createCoverage(ledger, span);
     return await work(define);
   } finally {
-    await ledger.run(dropSql(definitions));
+    await ledger.run([...dropDefinitions(definitions), ...dropRows()].join(';\n'));
     await ledger.release();
   }
 }
@@ -76,19 +88,21 @@ function isCopied({ kind, uses }: Definition): boolean {
   return kind === 'view' && uses.length > 0;
 }
 
-function dropSql(definitions: readonly Definition[]): string {
-  const made = definitions.map((definition) => {
+/** Statements that drop whatever a `definer` of these definitions has created. */
+export function dropDefinitions(definitions: readonly Definition[]): string[] {
+  return definitions.map((definition) => {
     const kind = isCopied(definition) ? 'table' : definition.kind;
     return `drop ${kind} if exists temp.${definition.name}`;
   });
-  const tables = Object.values(TABLES).map(({ lakeName }) => `drop view if exists temp.${lakeName}`);
+}
+
+function dropRows(): string[] {
   return [
-    ...made,
-    ...tables,
+    ...Object.values(TABLES).map(({ lakeName }) => `drop view if exists temp.${lakeName}`),
     'drop table if exists temp.coverage',
     'drop view if exists temp.history_limits',
     'drop view if exists temp.snapshot',
-  ].join(';\n');
+  ];
 }
 
 /** A temporary view with the table's name. Reports read few of its columns; a copy would hold a whole day in memory. */

@@ -11,7 +11,6 @@ import { join } from 'node:path';
 import { dailyMarts, definitionsDigest, openingsSql, sharedDefinitions } from '../../query/definitions.ts';
 import type { Mart } from '../../query/definitions.ts';
 import { isComputed, usableFiles } from './custom.ts';
-import { TEMPORARY, commitFile } from '../../kernel/files.ts';
 import { privacyKey } from '../../model/privacy.ts';
 import { promotionKey } from '../../model/promoted.ts';
 import type { TableName } from '../../model/tables.ts';
@@ -19,14 +18,15 @@ import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
 import { asCount, asList, asOptional, asText } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
-import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { MARTS_FOLDER, OPENINGS } from '../../model/data-dir.ts';
-import { provenanceOption } from '../../model/provenance.ts';
+import { nextGeneration, rulesOf, writeMart } from './mart-files.ts';
+import type { Kept, Written } from './mart-files.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
 import type { PastOptions } from './openings.ts';
+import { refreshSplitMarts, splitMartsOf } from './split-marts.ts';
 
 /** Rows and days computed together, which bounds memory in a first load of years. A single day is never divided. */
 const TOGETHER = { rows: 200_000, days: 366 } as const;
@@ -44,7 +44,8 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
           ({ name }) => setting === true || setting.includes(name),
         );
   const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
-  await dropOthers(ledger, kept);
+  const split = ledger.settings.splitMarts === true ? splitMartsOf(marts) : [];
+  await dropOthers(ledger, [...kept, ...split]);
   if (marts.length === 0) return;
   const definitions = await sharedDefinitions();
   const shared = definitionsDigest(definitions);
@@ -83,6 +84,8 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
     });
   }
   await ledger.run('drop table temp.mart_due; drop table temp.mart_expected');
+  if (split.length > 0 && signal?.aborted !== true)
+    await refreshSplitMarts(ledger, split, definitions, generation, signal);
 }
 
 /** Removes marts that are no longer configured, and days that no file holds. */
@@ -248,17 +251,6 @@ async function dueRanges(ledger: Ledger, marts: readonly Mart[]): Promise<Range[
   return ranges.map(({ first_day: from, end_day: to, names: due, rows }) => ({ from, to, names: due, rows }));
 }
 
-/** A mart, or the openings, which are kept like one. */
-type Kept = Pick<Mart, 'name' | 'comment'>;
-
-interface Written {
-  readonly mart: Kept;
-  readonly file: string;
-  readonly rows: number;
-  readonly bytes: number;
-  readonly sha256: string;
-}
-
 /** Writes new generations with the days that are still valid and the new ones. One transaction makes them current. */
 async function writeMarts(
   ledger: Ledger,
@@ -266,11 +258,7 @@ async function writeMarts(
   fresh: ReadonlySet<string>,
   least: number,
 ): Promise<void> {
-  const { newest } = await ledger.row('select coalesce(max(generation), 0) as newest from mart_files', {
-    newest: asCount,
-  });
-  // A name is never used twice, because a killed run may already have published the file.
-  const generation = Math.max(least, newest + 1);
+  const generation = await nextGeneration(ledger, least);
   const old = await ledger.rows(
     `select mart, any_value(file) as file from mart_days
      semi join mart_expected using (mart, tenant, day, source)
@@ -288,7 +276,12 @@ async function writeMarts(
     ];
     const rows =
       sources.join(' union all by name ') || 'select null::varchar as tenant_id, null::date as day where false';
-    written.push(await writeMart(ledger, mart, rows, generation));
+    const { first, last } = await ledger.row(
+      `select min(day)::varchar as first, max(day)::varchar as last from mart_expected where mart = ${sqlText(mart.name)}`,
+      { first: asOptional(asText), last: asOptional(asText) },
+    );
+    const origin = { grain: 'day', zone: 'UTC', first_day: first, last_day: last };
+    written.push(await writeMart(ledger, mart, { rows, order: 'tenant_id, day', generation, origin }));
   }
   const names = sqlTexts(marts.map(({ name }) => name));
   const values = written.map(
@@ -320,66 +313,4 @@ async function writeMarts(
 function validRowsSql({ name }: Kept, file: string): string {
   const days = `select tenant as tenant_id, day from mart_days semi join mart_expected using (mart, tenant, day, source) where mart = ${sqlText(name)}`;
   return `select * from read_parquet(${sqlText(file)}) semi join (${days}) using (tenant_id, day)`;
-}
-
-async function writeMart(ledger: Ledger, mart: Kept, rows: string, generation: number): Promise<Written> {
-  const file = join(MARTS_FOLDER, `${mart.name}.${generation}.parquet`);
-  const path = join(ledger.dataDir, file);
-  const temporary = `${path}${TEMPORARY}`;
-  const days = await ledger.row(
-    `select min(day)::varchar as first, max(day)::varchar as last from mart_expected where mart = ${sqlText(mart.name)}`,
-    { first: asOptional(asText), last: asOptional(asText) },
-  );
-  const origin = provenanceOption({
-    mart: mart.name,
-    grain: 'day',
-    zone: 'UTC',
-    first_day: days.first,
-    last_day: days.last,
-    snapshot: String(generation),
-  });
-  const stats = await ledger.row(
-    `copy (select * from (${rows}) order by tenant_id, day) to ${sqlText(temporary)} (format parquet, compression zstd, ${origin}, return_stats)`,
-    { count: asCount, file_size_bytes: asCount },
-  );
-  await commitFile(temporary, path, ledger.files);
-  return {
-    mart,
-    file,
-    rows: stats.count,
-    bytes: stats.file_size_bytes,
-    sha256: await sha256Of(path, ledger.files),
-  };
-}
-
-/** The privacy rules that results are computed under. */
-function rulesOf({ settings }: Ledger): string {
-  return Object.values(settings.tables)
-    .map(({ privacy }) => privacyKey(privacy) ?? '')
-    .join(' ');
-}
-
-/** Removes files that were superseded more than `keepSeconds` ago, or written under other privacy rules. */
-export async function sweepMarts(ledger: Ledger, keepSeconds: number): Promise<number> {
-  const due = `superseded_at is not null and unpublished_at is not null
-    and (unpublished_at <= ${ledger.nowSql()} - interval (${keepSeconds}) seconds or privacy <> ${sqlText(rulesOf(ledger))})`;
-  const rows = await ledger.rows(`select file from mart_files where ${due}`, { file: asText });
-  if (rows.length === 0) return 0;
-  const names = rows.map(({ file }) => file);
-  for (const name of names) await ledger.files.rm(join(ledger.dataDir, name), { force: true });
-  await ledger.transaction(() => ledger.run(`delete from mart_files where file in (${sqlTexts(names)})`));
-  return names.length;
-}
-
-/** Forgets marts whose file is missing or damaged. The next run computes them again under another name and removes the file. */
-export async function forgetMarts(ledger: Ledger, files: readonly string[]): Promise<void> {
-  const list = sqlTexts(files);
-  await ledger.transaction(async () => {
-    await ledger.run(
-      `delete from mart_days where mart in (select mart from mart_files where superseded_at is null and file in (${list}))`,
-    );
-    await ledger.run(
-      `update mart_files set superseded_at = ${ledger.nowSql()} where superseded_at is null and file in (${list})`,
-    );
-  });
 }

@@ -16,7 +16,7 @@ import type { Ledger } from '../../load/ledger/ledger.ts';
 import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
 import { listDataDir, tenantPaths, tenantsOnDisk } from '../../load/maintenance/list-data-dir.ts';
 import { recover } from '../../load/maintenance/recover.ts';
-import { sweepMarts } from '../../load/marts/marts.ts';
+import { sweepMarts } from '../../load/marts/mart-files.ts';
 import { publish } from '../../load/publish/publish.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { DATA_DIR, PURGE_MARK, PURGES_FOLDER } from '../../model/data-dir.ts';

@@ -57,7 +57,13 @@ export async function openWorld(
           ...settings,
           ...values,
           // Only tests of marts and checks switch them on.
-          lake: { marts: false, checks: false, ...objectAt(settings, 'lake'), ...objectAt(values, 'lake') },
+          lake: {
+            marts: false,
+            splitMarts: false,
+            checks: false,
+            ...objectAt(settings, 'lake'),
+            ...objectAt(values, 'lake'),
+          },
         },
         names: {},
       },

@@ -1,0 +1,96 @@
+/** The files of marts. They are immutable, like those of the tables: a new generation replaces a file as a whole. */
+import { join } from 'node:path';
+import { MARTS_FOLDER } from '../../model/data-dir.ts';
+import { privacyKey } from '../../model/privacy.ts';
+import { provenanceOption } from '../../model/provenance.ts';
+import { TEMPORARY, commitFile } from '../../kernel/files.ts';
+import { sqlText, sqlTexts } from '../../kernel/sql.ts';
+import { asCount, asText } from '../ledger/cells.ts';
+import { sha256Of } from '../store/generation.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+
+/** A mart, or the openings, which are kept like one. */
+export interface Kept {
+  readonly name: string;
+  readonly comment: string;
+}
+
+export interface Written {
+  readonly mart: Kept;
+  readonly file: string;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** The number of new files: at least `least`. A name is never used twice, because a killed run may already have published the file. */
+export async function nextGeneration(ledger: Ledger, least: number): Promise<number> {
+  const { newest } = await ledger.row('select coalesce(max(generation), 0) as newest from mart_files', {
+    newest: asCount,
+  });
+  return Math.max(least, newest + 1);
+}
+
+interface Content {
+  /** A select. */
+  readonly rows: string;
+  readonly order: string;
+  readonly generation: number;
+  /** What the metadata of the file say, in addition to its mart and its number. */
+  readonly origin: Parameters<typeof provenanceOption>[0];
+}
+
+export async function writeMart(
+  ledger: Ledger,
+  mart: Kept,
+  { rows, order, generation, origin }: Content,
+): Promise<Written> {
+  const file = join(MARTS_FOLDER, `${mart.name}.${generation}.parquet`);
+  const path = join(ledger.dataDir, file);
+  const temporary = `${path}${TEMPORARY}`;
+  const metadata = provenanceOption({ mart: mart.name, ...origin, snapshot: String(generation) });
+  const stats = await ledger.row(
+    `copy (select * from (${rows}) order by ${order}) to ${sqlText(temporary)} (format parquet, compression zstd, ${metadata}, return_stats)`,
+    { count: asCount, file_size_bytes: asCount },
+  );
+  await commitFile(temporary, path, ledger.files);
+  return {
+    mart,
+    file,
+    rows: stats.count,
+    bytes: stats.file_size_bytes,
+    sha256: await sha256Of(path, ledger.files),
+  };
+}
+
+/** The privacy rules that results are computed under. */
+export function rulesOf({ settings }: Ledger): string {
+  return Object.values(settings.tables)
+    .map(({ privacy }) => privacyKey(privacy) ?? '')
+    .join(' ');
+}
+
+/** Removes files that were superseded more than `keepSeconds` ago, or written under other privacy rules. */
+export async function sweepMarts(ledger: Ledger, keepSeconds: number): Promise<number> {
+  const due = `superseded_at is not null and unpublished_at is not null
+    and (unpublished_at <= ${ledger.nowSql()} - interval (${keepSeconds}) seconds or privacy <> ${sqlText(rulesOf(ledger))})`;
+  const rows = await ledger.rows(`select file from mart_files where ${due}`, { file: asText });
+  if (rows.length === 0) return 0;
+  const names = rows.map(({ file }) => file);
+  for (const name of names) await ledger.files.rm(join(ledger.dataDir, name), { force: true });
+  await ledger.transaction(() => ledger.run(`delete from mart_files where file in (${sqlTexts(names)})`));
+  return names.length;
+}
+
+/** Forgets marts whose file is missing or damaged. The next run computes them again under another name and removes the file. */
+export async function forgetMarts(ledger: Ledger, files: readonly string[]): Promise<void> {
+  const list = sqlTexts(files);
+  await ledger.transaction(async () => {
+    await ledger.run(
+      `delete from mart_days where mart in (select mart from mart_files where superseded_at is null and file in (${list}))`,
+    );
+    await ledger.run(
+      `update mart_files set superseded_at = ${ledger.nowSql()} where superseded_at is null and file in (${list})`,
+    );
+  });
+}
