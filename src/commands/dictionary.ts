@@ -96,7 +96,11 @@ interface Values {
   readonly name: string | null;
 }
 
-async function readDictionary(session: Session, values: Values): Promise<DictionaryRow[]> {
+/** The rows of the dictionary: all, or those of `values.name`. */
+export async function readDictionary(
+  session: Session,
+  values: Values = { name: null, former: FORMER_MART },
+): Promise<DictionaryRow[]> {
   const { openReader } = await import('../query/reader.ts');
   await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
   const { batches } = await reader.query(DICTIONARY, { ...values });

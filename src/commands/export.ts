@@ -8,6 +8,7 @@ import { reportStatement } from '../query/compare.ts';
 import { daysOf, todayIn } from '../query/days.ts';
 import { parameterValues } from '../query/report.ts';
 import { reportNamed, warnOfFormerMarts } from './former-names.ts';
+import { exportProject, projectNamed } from './export-project.ts';
 import { printExport, settingsOf } from './result-file.ts';
 import { selectRange } from './select.ts';
 import { act, type Session, type Shell } from './shell.ts';
@@ -29,14 +30,20 @@ interface ExportOptions extends TextFlags {
 
 export function exportCommand(shell: Shell): Command {
   return withTextFlags(new Command('export'))
-    .argument('[tables...]', 'tables or views, also as schema.table; a .duckdb file can hold several')
+    .argument(
+      '[tables...]',
+      'tables or views, also as schema.table; a .duckdb file can hold several. `dbt` or `semantic`: files of a dbt project',
+    )
     .option('--query <select>', 'export the rows of a select instead of tables')
     .option('--report <name>', 'export the rows of a report instead of tables')
     .option('--param <name=value...>', 'values for the parameters of the report')
     .option('--from <date>', 'only rows from this instant on, inclusive, UTC; also yesterday, last_month or -30d')
     .option('--to <date>', 'only rows before this instant, exclusive, UTC')
     .option('--tenant <id>', 'only rows of this tenant')
-    .requiredOption('--out <file>', 'file to write; its extension sets the format unless --format does')
+    .requiredOption(
+      '--out <file>',
+      'file to write; its extension sets the format unless --format does. Of a project: its folder',
+    )
     .addOption(new Option('--format <format>', 'format of the file').choices(EXPORT_FORMATS))
     .option('--force', 'replace the file if it exists')
     .addHelpText(
@@ -46,10 +53,13 @@ Examples:
   $ insights-etl export events --from 2026-10-01 --to 2026-11-01 --out october.parquet
   $ insights-etl export passes pass_states coverage --tenant riviera-paris --out riviera.duckdb
   $ insights-etl export --report installs --param zone=Europe/Paris --out installs.xlsx
-  $ insights-etl export --query "select * from logs where event_type = 'Error'" --out errors.csv --excel`,
+  $ insights-etl export --query "select * from logs where event_type = 'Error'" --out errors.csv --excel
+  $ insights-etl export dbt --out analytics && insights-etl export semantic --out analytics`,
     )
     .action((tables: readonly string[], options: ExportOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
+        const project = projectNamed(tables);
+        if (project !== undefined) return exportProject(session, project, options, flagsOf(command));
         const style = textStyleOf(options);
         const settings = settingsOf(session, options, style);
         const { inZone } = await import('../query/export/selection.ts');
@@ -62,6 +72,13 @@ Examples:
         return printExport(session, await exportFile(settings, chosen, session.signal));
       }),
     );
+}
+
+/** Flags of `export` that were given, apart from those that a project takes. */
+function flagsOf(command: Command): string[] {
+  return command.options
+    .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
+    .flatMap(({ long }) => (typeof long !== 'string' || long === '--out' || long === '--force' ? [] : [long]));
 }
 
 type Choose = (reader: Exporter) => Promise<readonly Selection[]>;

@@ -1,0 +1,65 @@
+/** `export dbt` and `export semantic`: writes the files of a dbt project, which describe the lake to other tools. */
+import { join, resolve } from 'node:path';
+import { CATALOGUE_FILE } from '../model/data-dir.ts';
+import { ConfigError } from '../kernel/errors.ts';
+import { notLocal } from '../kernel/local-path.ts';
+import { json, plural } from '../output/format.ts';
+import { columnWords } from '../query/column-words.ts';
+import { listReports } from '../query/report.ts';
+import { readDictionary } from './dictionary.ts';
+import type { Session } from './shell.ts';
+
+const PROJECTS = ['dbt', 'semantic'] as const;
+export type Project = (typeof PROJECTS)[number];
+
+/** The project that the words after `export` name; undefined if they are tables. */
+export function projectNamed(words: readonly string[]): Project | undefined {
+  return words.length === 1 ? PROJECTS.find((project) => project === words[0]) : undefined;
+}
+
+interface ProjectOptions {
+  readonly out: string;
+  readonly force?: boolean;
+}
+
+/** Writes the files into the folder `out`. `others`: flags that were given and have no meaning here. */
+export async function exportProject(
+  session: Session,
+  project: Project,
+  { out, force = false }: ProjectOptions,
+  others: readonly string[],
+): Promise<number> {
+  const [other] = others;
+  if (other !== undefined)
+    throw new ConfigError(`${other} does not apply to \`export ${project}\`.`, {
+      hint: `Omit ${other}: \`export ${project}\` takes --out and --force.`,
+      where: { flag: other },
+    });
+  const instead = notLocal(out);
+  if (instead !== undefined)
+    throw new ConfigError(`"${out}" is not a folder of this machine.`, {
+      hint: `Give ${instead}.`,
+      where: { flag: '--out' },
+    });
+  const { dataDir } = session.config;
+  const folder = resolve(session.io.cwd, out);
+  const { writeFolder } = await import('../query/export/folder.ts');
+  const files = await filesOf(session, project);
+  await writeFolder(folder, files, dataDir, force);
+  const names = [...files.keys()];
+  if (session.json) session.print(`${json({ folder, files: names })}\n`);
+  else
+    session.print(
+      `${[`${folder}: ${plural(names.length, 'file')}`, ...names.map((name) => `  ${name}`)].join('\n')}\n`,
+    );
+  return 0;
+}
+
+async function filesOf(session: Session, project: Project): Promise<ReadonlyMap<string, string>> {
+  if (project === 'semantic') {
+    const { semanticFiles } = await import('../query/export/semantic.ts');
+    return semanticFiles(await columnWords(), await listReports());
+  }
+  const { dbtFiles } = await import('../query/export/dbt.ts');
+  return dbtFiles(await readDictionary(session), join(session.config.dataDir, CATALOGUE_FILE));
+}
