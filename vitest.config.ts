@@ -1,4 +1,8 @@
 import { defineConfig } from 'vitest/config';
+import { scratchPlace } from './test/support/scratch-place.ts';
+
+// The tests inherit it, and so do the processes that they start.
+process.env['TMPDIR'] = scratchPlace();
 
 export default defineConfig({
   // `#sandbox` and the libraries of `dist/vendor` mean their source here, not what was built of it.
