@@ -17,7 +17,7 @@ told as (
     kind,
     kind in ('created', 'installed') and store_id is not null as has_store,
     timestamp,
-    {'timestamp': timestamp, 'event_id': event_id} as moment
+    {'timestamp': timestamp, 'step': step, 'store_id': store_id, 'event_id': event_id} as moment
   from pass_events
   where timestamp < $before::timestamptz
     and hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
@@ -44,7 +44,7 @@ registered as (
     kind,
     is_active,
     timestamp,
-    {'timestamp': timestamp, 'event_id': event_id} as moment
+    {'timestamp': timestamp, 'step': step, 'store_id': store_id, 'event_id': event_id} as moment
   from registrations
   where timestamp < $before::timestamptz
     and hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
@@ -97,7 +97,7 @@ decisive as (
   select tenant_id, pass_id, unnest(moments) as moment from creations_told
 )
 
-select * exclude (event, kind, platform, pass_store_id, status_code)
+select * exclude (event, kind, platform, pass_store_id, status_code, step)
 from pass_events
 where hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
   and (tenant_id, pass_id, timestamp, event_id) in (
@@ -126,4 +126,4 @@ where timestamp < $before::timestamptz
   and $part::bigint = 0
   and value is not null
   and replace(lower(metric_type), '.', ':') in ('passes:installed', 'pass:installed')
-qualify row_number() over (partition by tenant_id, metric_type, properties::varchar, json_structure(value)::varchar order by timestamp desc) = 1
+qualify rank() over (partition by tenant_id, metric_type, properties::varchar, json_structure(value)::varchar order by timestamp desc) = 1

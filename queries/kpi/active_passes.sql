@@ -34,7 +34,7 @@ last_snapshots as (
     period_of(timestamp, $zone, $grain, $week_start) as period,
     series,
     coalesce(platform, '') as platform,
-    arg_max(units, timestamp) as units,
+    arg_max(units, {'at': timestamp, 'units': units}) as units,
     max(timestamp) as last_at
   from installed_snapshots($tenant)
   where units is not null

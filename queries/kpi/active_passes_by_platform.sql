@@ -22,7 +22,7 @@ states as (
     platform,
     is_active,
     bool_or(kind = 'installed' or is_active) over (partition by tenant_id, pass_id, platform) as was_installed,
-    row_number() over (partition by tenant_id, pass_id, platform order by timestamp desc, event_id desc) as from_last
+    row_number() over (partition by tenant_id, pass_id, platform order by timestamp desc, step desc) as from_last
   from registrations
   where tenant_id = coalesce($tenant, tenant_id)
     and ($pass_type is null or pass_type = $pass_type)

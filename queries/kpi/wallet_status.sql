@@ -25,7 +25,7 @@ changes as (
     pass_id,
     changed_at,
     wallet_status,
-    lag(wallet_status, 1, 'none') over (partition by tenant_id, pass_id order by changed_at, event_id) as before
+    lag(wallet_status, 1, 'none') over (partition by tenant_id, pass_id order by changed_at, step, platform, event_id) as before
   from pass_states
   where tenant_id = coalesce($tenant, tenant_id)
     and ($pass_type is null or pass_type = $pass_type)

@@ -30,7 +30,8 @@ select
   redirect_id,
   customer_id,
   campaign,
-  status_code
+  status_code,
+  event_step(event, active_registrations) as step
 from (
   select
     tenant_id,

@@ -11,6 +11,7 @@ changes as (
     platform,
     timestamp as changed_at,
     event_id,
+    step,
     is_active,
     case
       when not is_active then 'removed'
@@ -26,10 +27,10 @@ changes as (
   from registrations
   where is_active <> was_active
   window
-    of_unit as (partition by tenant_id, pass_id, platform order by timestamp, event_id),
+    of_unit as (partition by tenant_id, pass_id, platform order by timestamp, step, event_id),
     of_pass as (
       partition by tenant_id, pass_id
-      order by timestamp, event_id
+      order by timestamp, step, platform, event_id
       rows between unbounded preceding and current row
     )
 )
@@ -42,6 +43,7 @@ select
   changed_at,
   until,
   event_id,
+  step,
   is_active,
   change,
   is_first_of_pass,

@@ -8,10 +8,10 @@ named as (
   select
     tenant_id,
     pass_id,
-    last(customer_id order by timestamp, event_id) filter (where customer_id is not null) as customer_id,
+    last(customer_id order by timestamp, step, customer_id) filter (where customer_id is not null) as customer_id,
     any_value(pass_type) as pass_type,
     any_value(pass_store_id) as store_id,
-    first(medium order by timestamp, event_id) filter (where kind = 'installed' and medium is not null) as medium,
+    first(medium order by timestamp, step, medium) filter (where kind = 'installed' and medium is not null) as medium,
     min(timestamp) as first_seen_at,
     max(timestamp) as last_seen_at,
     min(timestamp) filter (where kind = 'created') as created_at,
@@ -29,8 +29,8 @@ lives as (
     min(changed_at) as first_installed_at,
     max(changed_at) filter (where is_active) as last_installed_at,
     max(changed_at) filter (where not is_active) as last_removed_at,
-    last(wallet_status order by changed_at, event_id) as wallet_status,
-    last(active_platforms order by changed_at, event_id) as active_platforms
+    last(wallet_status order by changed_at, step, platform, event_id) as wallet_status,
+    last(active_platforms order by changed_at, step, platform, event_id) as active_platforms
   from pass_states
   group by tenant_id, pass_id
 )

@@ -1,5 +1,5 @@
 -- title: Installations and removals with the resulting state
--- description: The installations and removals of each unit (a pass on a platform) in the order of time, with its state before and after. Events at the same time are ordered by id.
+-- description: The installations and removals of each unit (a pass on a platform) in the order of time, with its state before and after. Events at the same instant are in the order of event_step.
 -- grain: one row per installation or removal event
 -- caveat: If an event has a number of active registrations, that number decides the state: 0 is inactive, more is active. Otherwise an installation makes the unit active and a removal makes it inactive.
 -- caveat: A unit counts as inactive before its first event: what happened before the first loaded day is not known.
@@ -26,11 +26,19 @@ select
   store_id,
   pass_store_id,
   redirect_id,
+  step,
   is_active,
-  lag(is_active, 1, false) over (
-    partition by tenant_id, pass_id, platform
-    order by timestamp, event_id
-  ) as was_active,
+  lag(is_active, 1, false) over of_unit as was_active,
   -- First of its kind for this pass and platform: repeats do not count.
-  row_number() over (partition by tenant_id, pass_id, platform, kind order by timestamp, event_id) = 1 as is_first
+  if(
+    kind = 'installed',
+    count(*) filter (where kind = 'installed') over of_unit,
+    count(*) filter (where kind = 'uninstalled') over of_unit
+  ) = 1 as is_first
 from told
+-- Within a step, what an event says decides. Its id orders only events that say the same.
+window of_unit as (
+  partition by tenant_id, pass_id, platform
+  order by timestamp, step, medium, origin_host, nullif(tags, []), store_id, redirect_id, event_id
+  rows between unbounded preceding and current row
+)

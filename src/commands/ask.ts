@@ -10,7 +10,7 @@ import { allParameters, listReports, parameterValues, type Report, type Values }
 import type { Reader } from '../query/reader.ts';
 import { printing, answer } from './answer.ts';
 import type { Asked } from './answer.ts';
-import { ownReports, reportNamed } from './former-names.ts';
+import { ownReports, reportNamed } from './report-names.ts';
 import { settingsOf, writeAnswer } from './result-file.ts';
 import { act, type Session, type Shell } from './shell.ts';
 import { localZone, requireCsv, textStyleOf, withTextFlags, zoneWords } from './text-style.ts';

@@ -3,11 +3,12 @@ import type { Json } from '@duckdb/node-api';
 import { Command, Option } from 'commander';
 import { didYouMean } from '../kernel/closest.ts';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
-import { count, json, plural } from '../output/format.ts';
+import { count, plural } from '../kernel/plural.ts';
+import { json } from '../output/format.ts';
 import { renderTable } from '../output/table.ts';
 import type { Reader } from '../query/reader.ts';
 import { listChecks, parameterValues, type Report } from '../query/report.ts';
-import { ownReports } from './former-names.ts';
+import { ownReports } from './report-names.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
 interface CheckOptions {

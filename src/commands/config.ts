@@ -1,7 +1,8 @@
 /** `config check` and `config show`: what the configuration says, without a call and without touching the data directory. */
 import { Command } from 'commander';
 import { ConfigError } from '../kernel/errors.ts';
-import { plural, json } from '../output/format.ts';
+import { plural } from '../kernel/plural.ts';
+import { json } from '../output/format.ts';
 import { renderTable } from '../output/table.ts';
 import { checkSchedules } from './schedule.ts';
 import { selectTenants } from './select.ts';

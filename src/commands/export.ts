@@ -7,7 +7,7 @@ import type { Exporter } from '../query/reader.ts';
 import { reportStatement } from '../query/compare.ts';
 import { daysOf, todayIn } from '../query/days.ts';
 import { parameterValues } from '../query/report.ts';
-import { reportNamed, warnOfFormerMarts } from './former-names.ts';
+import { reportNamed, warnOfFormerMarts } from './report-names.ts';
 import { exportProject, projectNamed } from './export-project.ts';
 import { printExport, settingsOf } from './result-file.ts';
 import { selectRange } from './select.ts';

@@ -1,6 +1,7 @@
 /** The whole command line: global options, commands, and how usage errors are reported. */
 import { setImmediate } from 'node:timers/promises';
 import { Command, CommanderError, Option } from 'commander';
+import { didYouMean } from '../kernel/closest.ts';
 import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { packageVersion } from '../kernel/version.ts';
 import { isText, LOG_FORMATS, LOG_LEVELS, type Verbosity } from '../output/log-options.ts';
@@ -129,14 +130,40 @@ Secrets come from the environment, a file or a command, never from flags; see do
   return program;
 }
 
+/** Commander lists the values that a flag or an argument may have, but does not say which one was meant. */
+function similarValue(message: string): string {
+  const [, text = '', choices = ''] = /^(.*) Allowed choices are (.*)\.$/.exec(message) ?? [];
+  const [, ofFlag, ofArgument = ''] =
+    / argument '(.*)' is invalid\.$| value '(.*)' is invalid for argument /.exec(text) ?? [];
+  return text === '' ? '' : didYouMean(ofFlag ?? ofArgument, choices.split(', ')).trim();
+}
+
+/** Commander reports a missing flag or argument before a misspelt one, which may be the reason. */
+function similarFlag(argv: readonly string[], command: Command | undefined, program: Command): string {
+  const [, second] = argv.slice(argv.indexOf(command?.name() ?? ''));
+  const inner = command?.commands.find((candidate) => candidate.name() === second);
+  const options = [program, ...(command ? [command] : []), ...(inner ? [inner] : [])].flatMap((each) => each.options);
+  const known = [...options.map(({ long }) => long ?? ''), '--help'];
+  const unknown = argv.filter((word) => word.startsWith('--')).map((word) => word.split('=')[0] ?? '');
+  return (
+    unknown
+      .map((word) => (known.includes(word) ? '' : didYouMean(word, known)))
+      .find((text) => text !== '')
+      ?.trim() ?? ''
+  );
+}
+
 /** Commander's error in our format. Its text names the flag or word, and on further lines often a suggestion. */
 function usageError(error: CommanderError, argv: readonly string[], program: Command): ConfigError {
   if (error.code === 'commander.help')
     return new ConfigError('No command is given.', { hint: '`insights-etl --help` lists the commands.' });
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n');
-  const suggestion = rest.join(' ').replaceAll(/[()]/g, '').trim();
-  const known = program.commands.map((command) => command.name());
-  const command = argv.find((word) => known.includes(word));
+  const named = argv
+    .map((word) => program.commands.find((each) => each.name() === word))
+    .find((found) => found !== undefined);
+  const command = named?.name();
+  const suggestion =
+    rest.join(' ').replaceAll(/[()]/g, '').trim() || similarValue(first) || similarFlag(argv, named, program);
   const help = `\`insights-etl ${command === undefined ? '' : `${command} `}--help\` lists what is allowed.`;
   return new ConfigError(`${first.charAt(0).toUpperCase()}${first.slice(1)}.`.replace(/\.\.$/, '.'), {
     hint: suggestion === '' ? help : `${suggestion} ${help}`,

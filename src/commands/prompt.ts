@@ -13,7 +13,7 @@ import { HISTORY_FILE } from '../model/data-dir.ts';
 import { FORMATS, printRows, type Format } from '../output/rows.ts';
 import { visible, visibleLines } from '../output/visible.ts';
 import { printing } from './answer.ts';
-import { warnOfFormerMarts } from './former-names.ts';
+import { warnOfFormerMarts } from './report-names.ts';
 import type { Session } from './shell.ts';
 import { cutStatements, isEmpty } from './statements.ts';
 

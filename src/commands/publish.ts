@@ -1,6 +1,7 @@
 /** `publish`: writes the catalogue, the manifest and `lake/` again, e.g. after the data directory was moved. Sends no calls. */
 import { Command } from 'commander';
-import { json, plural } from '../output/format.ts';
+import { plural } from '../kernel/plural.ts';
+import { json } from '../output/format.ts';
 import { act, type Shell } from './shell.ts';
 
 export function publishCommand(shell: Shell): Command {

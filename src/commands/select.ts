@@ -3,7 +3,7 @@ import { globRegExp } from '../kernel/glob.ts';
 import { didYouMean } from '../kernel/closest.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../kernel/errors.ts';
-import { formatInstant, fromEpochMs, parseInstant, type Instant } from '../kernel/instant.ts';
+import { didYouMeanInstant, formatInstant, fromEpochMs, parseInstant, type Instant } from '../kernel/instant.ts';
 import { TABLE_NAMES, type TableName } from '../model/tables.ts';
 
 /** Ids of the configured tenants that match any pattern (`*` and `?`). Each pattern must match at least one. */
@@ -50,7 +50,7 @@ export function selectInstant(text: string, flag: string): Instant {
   const instant = parseInstant(text);
   if (instant === undefined)
     throw new ConfigError(`"${text}" is not a date.`, {
-      hint: 'Write an ISO date or instant in UTC, such as 2026-01-31 or 2026-01-31T06:00:00Z.',
+      hint: `${didYouMeanInstant(text)}Write an ISO date or instant in UTC, such as 2026-01-31 or 2026-01-31T06:00:00Z.`,
       where: { flag },
     });
   return instant;

@@ -5,7 +5,7 @@ import { Command, Option } from 'commander';
 import { ConfigError, errorCode } from '../kernel/errors.ts';
 import { FORMATS, type Format } from '../output/rows.ts';
 import { answer } from './answer.ts';
-import { warnOfFormerMarts } from './former-names.ts';
+import { warnOfFormerMarts } from './report-names.ts';
 import { act, type Session, type Shell } from './shell.ts';
 import { requireCsv, textStyleOf, withTextFlags } from './text-style.ts';
 import type { TextFlags, TextStyle } from './text-style.ts';

@@ -2,7 +2,8 @@
 import { Command } from 'commander';
 import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
-import { bytes, count, json, plural } from '../output/format.ts';
+import { count, plural } from '../kernel/plural.ts';
+import { bytes, json } from '../output/format.ts';
 import { pinText } from '../output/quarantine.ts';
 import { renderTable } from '../output/table.ts';
 import type { Style } from '../output/terminal.ts';

@@ -5,6 +5,7 @@ import { ConfigError } from '../kernel/errors.ts';
 import { PLAIN_CSV } from '../query/export/csv.ts';
 import type { CsvStyle } from '../query/export/csv.ts';
 import { isZone } from '../query/report.ts';
+import { didYouMeanZone } from '../kernel/zone.ts';
 import type { Report } from '../query/report.ts';
 
 export interface TextFlags {
@@ -57,7 +58,7 @@ export function textStyleOf({
     });
   if (zone !== undefined && !isZone(zone))
     throw new ConfigError(`There is no time zone "${zone}".`, {
-      hint: 'Write a name such as UTC or Europe/Paris.',
+      hint: `${didYouMeanZone(zone)}Write a name such as UTC or Europe/Paris.`,
       where: { flag: '--zone' },
     });
   const csv = { separator: character, decimal, excel, verbatim };

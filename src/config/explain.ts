@@ -3,9 +3,12 @@ import type { z } from '#zod';
 import { didYouMean } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { isJsonObject } from '../kernel/json.ts';
+import { didYouMeanInstant } from '../kernel/instant.ts';
+import { didYouMeanZone } from '../kernel/zone.ts';
 import { configKeys } from './names.ts';
 
 import { CONFIG_VERSION } from './schema.ts';
+import { INSTANT_FORM, ZONE_FORM } from './texts.ts';
 import type { Layer, Path, Tree } from './layers.ts';
 
 /** One thing that is wrong. */
@@ -112,7 +115,16 @@ function explain(issue: Issue, values: Tree): { text: string; hint: string } {
   const allowed = allowedText(issue, key).replace(/\.$/, '');
   if (value === undefined) return { text: `"${key}" is missing.`, hint: `Add "${key}": ${allowed}.` };
   const shown = isSecret(issue.path, value) ? '' : ` ${show(value)}`;
-  return { text: `"${key}" cannot be${shown === '' ? ' used as given' : shown}.`, hint: `Allowed: ${allowed}.` };
+  return {
+    text: `"${key}" cannot be${shown === '' ? ' used as given' : shown}.`,
+    hint: `${shown === '' || typeof value !== 'string' ? '' : suggestion(issue, value)}Allowed: ${allowed}.`,
+  };
+}
+
+function suggestion(issue: z.core.$ZodIssue, value: string): string {
+  if (issue.code === 'invalid_value') return didYouMean(value, issue.values.map(String));
+  if (issue.message === ZONE_FORM) return didYouMeanZone(value);
+  return issue.message === INSTANT_FORM ? didYouMeanInstant(value) : '';
 }
 
 function allowedText(issue: z.core.$ZodIssue, key: string): string {

@@ -8,15 +8,14 @@ import { privacySchema } from './privacy.ts';
 import { promoteSchema } from './promote.ts';
 import { operateSections } from './operate.ts';
 import { secretSource } from './secret-source.ts';
-import { cron, folder, isLoopback, isTimeZone, timeZone, webUrl } from './texts.ts';
+import { cron, folder, INSTANT_FORM, isLoopback, isTimeZone, timeZone, webUrl } from './texts.ts';
 import { parseQuietSpan, quietUntil } from '../model/quiet.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
 
 const MIB = 1024 * 1024;
 export const TENANT_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
-const date = () =>
-  z.string().refine((text) => parseInstant(text) !== undefined, { error: 'an ISO date or instant such as 2026-01-31' });
+const date = () => z.string().refine((text) => parseInstant(text) !== undefined, { error: INSTANT_FORM });
 
 const ownSchedule = () =>
   z

@@ -28,7 +28,10 @@ export const folder = z
   })
   .regex(/^(?!~|[A-Za-z][A-Za-z0-9+.-]*:\/\/)/, { error: 'a path on this machine' });
 
-const zoneError = { error: 'an IANA time zone such as Europe/Paris' };
+export const ZONE_FORM = 'an IANA time zone such as Europe/Paris';
+export const INSTANT_FORM = 'an ISO date or instant such as 2026-01-31';
+
+const zoneError = { error: ZONE_FORM };
 export const timeZone = z
   .string()
   .regex(/^(?:[A-Za-z][\w+-]*(?:\/[\w+-]+)*|[+-]\d\d:?\d\d)$/, zoneError)

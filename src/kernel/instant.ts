@@ -36,6 +36,21 @@ export function parseInstant(text: string): Instant | undefined {
   return zone.startsWith('-') ? utc + offset : utc - offset;
 }
 
+const LOOSE = /^(\d{4})(?:[-/.](\d{1,2})[-/.](\d{1,2})|(\d\d)(\d\d))(?:[T ]+(\d{1,2})(?::(\d\d))?(?::(\d\d))?)?Z?$/i;
+const DAY_FIRST = /^(\d{1,2})\.(\d{1,2})\.(\d{4})$/;
+
+/** `Did you mean "2026-01-05"? ` for a date in a form that only people read, such as 2026/1/5; empty for any other text. */
+export function didYouMeanInstant(text: string): string {
+  const [, firstDay, firstMonth, lastYear] = DAY_FIRST.exec(text.trim()) ?? [];
+  const loose = lastYear === undefined ? text.trim() : `${lastYear}-${firstMonth}-${firstDay}`;
+  const [, year, month, day, packedMonth, packedDay, hour, minute = '00', second = '00'] = LOOSE.exec(loose) ?? [];
+  if (year === undefined) return '';
+  const two = (part: string | undefined): string => (part ?? '').padStart(2, '0');
+  const date = `${year}-${two(month ?? packedMonth)}-${two(day ?? packedDay)}`;
+  const likely = hour === undefined ? date : `${date}T${two(hour)}:${minute}:${second}Z`;
+  return likely === text || parseInstant(likely) === undefined ? '' : `Did you mean "${likely}"? `;
+}
+
 /** `2026-07-03T00:00:01.0000000Z`: always seven fractional digits, as the source writes instants. */
 export function formatInstant(instant: Instant): string {
   const subMs = floorMod(instant, TICKS_PER_MS);

@@ -1,4 +1,5 @@
-/** Offsets of time zones. */
+/** Offsets and names of time zones. */
+import { closest, didYouMean } from './closest.ts';
 
 /** Formats are slow to create, so each zone's is kept. */
 const formats = new Map<string, Intl.DateTimeFormat>();
@@ -15,4 +16,15 @@ export function offsetMs(timeZone: string, ms: number): number {
   const parts = Object.fromEntries(format.formatToParts(ms).map(({ type, value }) => [type, Number(value)]));
   const { year = 0, month = 1, day = 1, hour = 0, minute = 0, second = 0 } = parts;
   return Date.UTC(year, month - 1, day, hour, minute, second) - Math.floor(ms / 1000) * 1000;
+}
+
+/** `Did you mean "Europe/Paris"? ` for a misspelt zone, or for a city by itself; empty if none is close. */
+export function didYouMeanZone(text: string): string {
+  const zones = ['UTC', ...Intl.supportedValuesOf('timeZone')];
+  const cityOf = (zone: string): string => zone.slice(zone.lastIndexOf('/') + 1);
+  const named = closest(text, zones);
+  if (named !== undefined) return didYouMean(named, [named]);
+  const city = closest(text.replaceAll(' ', '_'), zones.map(cityOf));
+  const zone = zones.find((candidate) => cityOf(candidate) === city);
+  return zone === undefined ? '' : didYouMean(zone, [zone]);
 }

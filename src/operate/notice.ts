@@ -3,6 +3,7 @@
  * and never a row.
  */
 import { EXIT } from '../kernel/errors.ts';
+import { plural } from '../kernel/plural.ts';
 import { countChecks } from '../model/check-counts.ts';
 import type { RunReport, TableReport } from '../model/report.ts';
 
@@ -61,17 +62,17 @@ export function noticeText(title: string, exitCode: number, run: string | undefi
   const counts = [
     ...(tables.length === 0
       ? []
-      : [`${tables.length - unverified.length} of ${some(tables.length, 'table')} verified`]),
-    some(rowsLoaded, 'row') + ' loaded',
-    ...(expiredHours > 0 ? [`${some(expiredHours, 'hour')} lost at the source`] : []),
-    ...(failed > 0 ? [`${some(failed, 'check')} failed`] : []),
-    ...(checks.notRun > 0 ? [`${some(checks.notRun, 'check')} could not run`] : []),
-    ...(schemaChanges > 0 ? [some(schemaChanges, 'schema change')] : []),
+      : [`${tables.length - unverified.length} of ${plural(tables.length, 'table')} verified`]),
+    plural(rowsLoaded, 'row') + ' loaded',
+    ...(expiredHours > 0 ? [`${plural(expiredHours, 'hour')} lost at the source`] : []),
+    ...(failed > 0 ? [`${plural(failed, 'check')} failed`] : []),
+    ...(checks.notRun > 0 ? [`${plural(checks.notRun, 'check')} could not run`] : []),
+    ...(schemaChanges > 0 ? [plural(schemaChanges, 'schema change')] : []),
   ];
   const lines = unverified.map(({ tenant, table, outcome, partialHours, failure: why }) => {
     const details = [
       ...(why === undefined ? [] : [why]),
-      ...(partialHours > 0 ? [some(partialHours, 'partial hour')] : []),
+      ...(partialHours > 0 ? [plural(partialHours, 'partial hour')] : []),
     ];
     return `${tenant} ${table}: ${outcome}${details.length === 0 ? '' : ` (${details.join(', ')})`}`;
   });
@@ -80,10 +81,6 @@ export function noticeText(title: string, exitCode: number, run: string | undefi
     `insights-etl: ${title}, exit code ${exitCode}${exitCode === EXIT.ok ? '' : ` (${failure})`}${run === undefined ? '' : `, run ${run}`}`,
     ...(run === undefined ? [] : [counts.join(' · ')]),
     ...lines.slice(0, MOST_TABLES),
-    ...(more > 0 ? [`and ${some(more, 'more table')}`] : []),
+    ...(more > 0 ? [`and ${plural(more, 'more table')}`] : []),
   ].join('\n');
-}
-
-function some(n: number, noun: string): string {
-  return `${n.toLocaleString('en')} ${noun}${n === 1 ? '' : 's'}`;
 }

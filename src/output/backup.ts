@@ -1,6 +1,7 @@
 /** Reports of `backup`, `backup --check` and `restore` as text. */
 import type { BackupCheck, BackupReport } from '../model/maintenance-report.ts';
-import { bytes, plural } from './format.ts';
+import { plural } from '../kernel/plural.ts';
+import { bytes } from './format.ts';
 
 export function backupSummary(report: BackupReport): string {
   const { snapshot, folder, files, copiedFiles, copiedBytes, removedFiles, withLedger, kept } = report;

@@ -1,6 +1,7 @@
 /** The results of the checks for people. Checks that pass are omitted. */
 import type { CheckResult, CheckStatus } from '../model/report.ts';
-import { andMore, count, plural } from './format.ts';
+import { count, plural } from '../kernel/plural.ts';
+import { andMore } from './format.ts';
 import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
 

@@ -1,7 +1,7 @@
 /** What `doctor` found, as text. */
 import type { DoctorCheck, DoctorReport } from '../model/report.ts';
 import { folded } from './fold.ts';
-import { plural } from './format.ts';
+import { plural } from '../kernel/plural.ts';
 import type { Style } from './terminal.ts';
 import { visibleLines } from './visible.ts';
 

@@ -1,10 +1,5 @@
 /** Numbers, sizes and times for people, and JSON that keeps big integers exact. */
-
-/** `1,234,567`. Without the locale's formatter, whose first use takes 30 to 90 ms, a tenth of a short command. */
-export function count(value: number | bigint): string {
-  const digits = String(value);
-  return /^-?\d+$/.test(digits) ? digits.replace(/\B(?=(?:\d{3})+$)/g, ',') : value.toLocaleString('en-US');
-}
+import { count } from '../kernel/plural.ts';
 
 /** `1.2 MB`: decimal units, as disks and browsers count. */
 export function bytes(value: number): string {
@@ -31,11 +26,6 @@ export function duration(seconds: number): string {
 /** `25 %`, `2.5 %`, `0.25 %`. */
 export function percent(share: number): string {
   return `${(share * 100).toFixed(share < 0.01 ? 2 : share < 0.1 ? 1 : 0)} %`;
-}
-
-/** `1 row`, `2 rows`. */
-export function plural(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
 }
 
 /** One line of JSON. Integers beyond 2^53 become strings, to keep all digits. */

@@ -38,7 +38,17 @@ export function createLog(target: LogTarget, options: Verbosity, context: () => 
 }
 
 /** Characters of a line shown at most: an error that quotes a long value still fits a screen. Programs get all of it. */
-const SHOWN = { message: 700, where: 400, hint: 600 } as const;
+const SHOWN = { message: 700, where: 300, hint: 600 } as const;
+
+/** Lines of a message shown at most, together with the other two parts less than the 24 lines of a small terminal. */
+const MOST_LINES = 12;
+
+/** A list of mistakes ends with the number of those that are not shown. */
+function withinScreen(text: string): string {
+  const lines = text.split('\n');
+  if (lines.length <= MOST_LINES) return text;
+  return [...lines.slice(0, MOST_LINES - 1), `  … and ${lines.length - MOST_LINES + 1} more lines`].join('\n');
+}
 
 /** Shortens each line, for a list of mistakes has one per line. Keeps both ends: the end often says what is wrong with the value. */
 function shortened(text: string, most: number): string {
@@ -62,10 +72,12 @@ export function writeError(target: LogTarget, options: Verbosity, error: Insight
     return;
   }
   const places = Object.entries(where).map(([key, value]) => `${key} ${value}`);
-  const lines = [`error: ${shortened(message, SHOWN.message)}`];
-  if (places.length > 0) lines.push(`where: ${shortened(places.join(', '), SHOWN.where)}`);
-  if (hint !== undefined) lines.push(`next:  ${shortened(hint, SHOWN.hint)}`);
-  target.write(`${folded(visibleLines([...lines, ...frames].join('\n')), widthOf(target))}\n`);
+  const fit = (text: string): string => folded(visibleLines(text), widthOf(target));
+  const parts = [withinScreen(fit(`error: ${shortened(message, SHOWN.message)}`))];
+  if (places.length > 0) parts.push(fit(`where: ${shortened(places.join(', '), SHOWN.where)}`));
+  if (hint !== undefined) parts.push(fit(`next:  ${shortened(hint, SHOWN.hint)}`));
+  if (frames.length > 0) parts.push(fit(frames.join('\n')));
+  target.write(`${parts.join('\n')}\n`);
 }
 
 /** What the text of a line already says, or what only programs read. */

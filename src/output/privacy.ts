@@ -1,6 +1,7 @@
 /** The output of `privacy audit`. */
 import type { AuditReport } from '../model/report.ts';
-import { count, percent, plural } from './format.ts';
+import { count, plural } from '../kernel/plural.ts';
+import { percent } from './format.ts';
 import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
 import { visible } from './visible.ts';

@@ -2,7 +2,8 @@
 import type { Logger } from 'pino';
 import type { Runtime } from '../kernel/runtime.ts';
 import type { ProgressEvent, ProgressListener } from '../model/report.ts';
-import { bytes, count, duration, plural } from './format.ts';
+import { count, plural } from '../kernel/plural.ts';
+import { bytes, duration } from './format.ts';
 import type { LiveLines } from './live.ts';
 
 export interface ProgressView {

@@ -1,6 +1,6 @@
 /** The output of the `quarantine` commands and of `tenant pin`. */
 import type { DropCount, QuarantineCount, QuarantinedRow, ReplayCount } from '../model/report.ts';
-import { count, plural } from './format.ts';
+import { count, plural } from '../kernel/plural.ts';
 import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
 import { visible } from './visible.ts';

@@ -7,7 +7,7 @@ import type { ResultColumn, ResultRows } from '../query/reader.ts';
 import { PLAIN_CSV, csvWriter } from '../query/export/csv.ts';
 import type { CsvStyle } from '../query/export/csv.ts';
 import { renderBox, type BoxRow } from './box.ts';
-import { plural } from './format.ts';
+import { plural } from '../kernel/plural.ts';
 import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
 import { width } from './width.ts';
@@ -101,13 +101,28 @@ async function printTable({ columns, batches }: ResultRows, { style, print }: Pr
         );
     rows += batch.length;
   }
-  await print(style.width === undefined ? plainTable(columns, shown, style) : boxed(columns, shown, style));
+  const table = withDates(columns, shown);
+  await print(style.width === undefined ? plainTable(columns, table, style) : boxed(columns, table, style));
   if (cut > 0)
     await print(
       `… ${plural(cut, 'cell')} cut at ${CELL_CHARACTERS} characters; --format csv or json shows all of it\n`,
     );
   const hidden = rows - shown.length;
   if (hidden > 0) await print(`… ${plural(hidden, 'more row')}; --format csv or json shows all\n`);
+}
+
+const MIDNIGHT = / 00:00:00$/;
+
+/** Local times that are all midnights, such as the periods of a report by day or month, are shown as dates. */
+function withDates(columns: readonly ResultColumn[], rows: readonly BoxRow[]): readonly BoxRow[] {
+  const areDates = columns.map(
+    ({ type }, index) =>
+      type === 'TIMESTAMP' && rows.every((row) => typeof row[index] !== 'string' || MIDNIGHT.test(row[index])),
+  );
+  if (!areDates.includes(true)) return rows;
+  return rows.map((row) =>
+    row.map((cell, index) => (areDates[index] === true ? (cell?.replace(MIDNIGHT, '') ?? null) : cell)),
+  );
 }
 
 /** In a pipe: no borders, and null is empty. */

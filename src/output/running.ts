@@ -1,6 +1,7 @@
 /** The run that is going on, as `status` shows it. */
 import type { RunningReport } from '../model/report.ts';
-import { bytes, count, duration } from './format.ts';
+import { count } from '../kernel/plural.ts';
+import { bytes, duration } from './format.ts';
 import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
 

@@ -5,6 +5,7 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { ConfigError, errorCode } from '../kernel/errors.ts';
+import type { Runtime } from '../kernel/runtime.ts';
 import { allParameters, reportOf } from './report.ts';
 import { formerNamesOf, parseSqlFile, sqlFiles, type SqlFile } from './sql-file.ts';
 
@@ -18,6 +19,12 @@ interface Broken {
 export interface Custom {
   readonly files: readonly SqlFile[];
   readonly broken: readonly Broken[];
+}
+
+/** Logs each file that is skipped. */
+export function warnOfBroken({ broken }: Pick<Custom, 'broken'>, { log }: Pick<Runtime, 'log'>): void {
+  for (const { file, reason } of broken)
+    log.warn({ event: 'custom.broken', file, why: reason }, `${file} is skipped: ${reason}`);
 }
 
 export const NO_CUSTOM: Custom = { files: [], broken: [] };
@@ -35,10 +42,12 @@ export async function customFiles(folder: string | undefined, kind: 'checks' | '
   const shipped = (await sqlFiles(kind)).flatMap((file) => [file.name, ...formerNamesOf(file)]);
   const files: SqlFile[] = [];
   const broken: Broken[] = [];
+  if (names.length === 0) return NO_CUSTOM;
+  await using parser = await openParser();
   for (const entry of names) {
     const [name, path] = [basename(entry, '.sql'), join(folder, entry)];
     try {
-      files.push(await usable(name, path, kind, shipped));
+      files.push(await usable(name, path, kind, shipped, parser));
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       broken.push({ name, file: path, reason: [error.message, error.hint].filter(Boolean).join(' ') });
@@ -53,6 +62,7 @@ async function usable(
   path: string,
   kind: 'checks' | 'kpi',
   shipped: readonly string[],
+  parser: Parser,
 ): Promise<SqlFile> {
   if (!/^[a-z][a-z0-9_]{0,62}$/.test(name))
     throw new ConfigError('The name of the file is not lower-case letters, digits and _, starting with a letter.');
@@ -64,7 +74,7 @@ async function usable(
   const file = parseSqlFile(name, text.replaceAll('\r\n', '\n').replace(/;\s*$/, '\n'));
   const report = reportOf(file);
   if (kind === 'checks') file.entry('severity');
-  await requireSelect(file.statement);
+  await parser.requireSelect(file.statement);
   const used = new Set([...file.statement.matchAll(/\$([a-z_]\w*)/gi)].map(([, parameter]) => parameter));
   const declared = new Set(file.parameters().map((parameter) => parameter.name));
   for (const parameter of used)
@@ -89,21 +99,30 @@ function requireMart(text: string, parameters: readonly string[]): void {
     if (!parameters.includes(name)) throw new ConfigError(`A report with a mart needs the parameter ${name}.`);
 }
 
-async function requireSelect(sql: string): Promise<void> {
+interface Parser extends AsyncDisposable {
+  /** Throws ConfigError unless the text is one select. */
+  requireSelect(sql: string): Promise<void>;
+}
+
+/** One engine for all files of a folder. */
+async function openParser(): Promise<Parser> {
   const { DuckDBInstance } = await import('../kernel/duckdb.ts');
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
   const connection = await instance.connect();
-  try {
-    const answer = await connection.runAndReadAll(
-      `select tree ->> 'error_message', json_array_length(tree -> 'statements')::integer
-       from (select json_serialize_sql($1::varchar) as tree)`,
-      [sql],
-    );
-    const [message, statements] = answer.getRowsJson()[0] ?? [];
-    if (typeof message === 'string') throw new ConfigError(`The statement is not a select: ${message}.`);
-    if (statements !== 1) throw new ConfigError('There is not one statement but none or several.');
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
+  return {
+    requireSelect: async (sql) => {
+      const answer = await connection.runAndReadAll(
+        `select tree ->> 'error_message', json_array_length(tree -> 'statements')::integer
+         from (select json_serialize_sql($1::varchar) as tree)`,
+        [sql],
+      );
+      const [message, statements] = answer.getRowsJson()[0] ?? [];
+      if (typeof message === 'string') throw new ConfigError(`The statement is not a select: ${message}.`);
+      if (statements !== 1) throw new ConfigError('There is not one statement but none or several.');
+    },
+    [Symbol.asyncDispose]: async () => {
+      connection.closeSync();
+      instance.closeSync();
+    },
+  };
 }

@@ -1,7 +1,8 @@
 /** Reports (`queries/kpi/`) and checks (`queries/checks/`) as commands list and run them. */
 import { closest, didYouMean } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
-import { parseInstant } from '../kernel/instant.ts';
+import { didYouMeanInstant, parseInstant } from '../kernel/instant.ts';
+import { didYouMeanZone } from '../kernel/zone.ts';
 import { DAY_WORDS, daysOf, todayIn, type Calendar, type Days } from './days.ts';
 import { dimensionParameters, dimensionsOf, PROMOTED } from './dimensions.ts';
 import type { Dimensions } from './dimensions.ts';
@@ -276,6 +277,13 @@ export function isZone(text: string): boolean {
   }
 }
 
+function suggestion(kind: string, text: string): string {
+  if (kind === 'zone') return didYouMeanZone(text);
+  if (kind === 'date' || kind === 'timestamp') return didYouMean(text, DAY_WORDS) || didYouMeanInstant(text);
+  if (kind === 'boolean') return didYouMean(text, ['true', 'false']);
+  return isKind(kind) ? '' : didYouMean(text, kind.split('|'));
+}
+
 function checkedValue({ name, kind, fallback }: Parameter, text: string, { flags = {} }: ValueContext): string | null {
   if (text === 'null' && fallback === null) return null;
   const words = kind.split('|');
@@ -283,10 +291,9 @@ function checkedValue({ name, kind, fallback }: Parameter, text: string, { flags
     ? FORMS[kind]
     : { allowed: `one of ${words.join(', ')}`, test: (word: string) => words.includes(word) };
   if (test(text)) return text;
-  const known = isKind(kind) ? (kind === 'date' || kind === 'timestamp' ? DAY_WORDS : []) : words;
   const flag = flags[name];
   throw new ConfigError(`${flag ?? `Parameter "${name}"`} cannot be "${text}".`, {
-    hint: `${didYouMean(text, known)}Allowed: ${allowed}.`,
+    hint: `${suggestion(kind, text)}Allowed: ${allowed}.`,
     where: { flag: flag ?? `--param ${name}` },
   });
 }

@@ -31,6 +31,8 @@ export interface Surroundings {
 }
 
 const EVENT = `replace(lower(event_type), '.', ':')`;
+/** Orders events of one instant, as the views do. */
+const STEP = `event_step(${EVENT}, active_registrations)`;
 const NIL_ID = `'00000000-0000-0000-0000-000000000000'`;
 
 /** The statements, in their order. */
@@ -78,20 +80,17 @@ function segmentSql({ by, total }: Split): string {
 /** The dimensions of each pass: those of its first creation or installation, or the last value that one of its events names. */
 function passesSql(names: readonly string[], split: Split, around: Surroundings): string {
   const first = (column: string, where: string): string =>
-    `first(${column} order by timestamp, event_id) filter (where ${where} and ${column} is not null)`;
+    `first(${column} order by timestamp, ${STEP}, ${column}) filter (where ${where} and ${column} is not null)`;
+  const last = (column: string): string =>
+    `last(${column} order by timestamp, ${STEP}, store_id, ${column}) filter (where ${column} is not null)`;
   const installed = `${EVENT} = 'pass:installed'`;
   const known: Readonly<Record<string, string>> = {
-    pass_type: `last(pass_type order by timestamp, event_id) filter (where pass_type is not null)`,
+    pass_type: last('pass_type'),
     store: first('store_id', `${EVENT} in ('pass:created', 'pass:installed')`),
     medium: first('medium', installed),
     origin: first('origin_host', installed),
-    tag: first('tags', installed),
-    ...Object.fromEntries(
-      around.promoted.events.map(({ name }) => [
-        name,
-        `last(${sqlName(name)} order by timestamp, event_id) filter (where ${sqlName(name)} is not null)`,
-      ]),
-    ),
+    tag: first(`nullif(list_filter(tags, lambda tag: tag <> ''), [])`, installed),
+    ...Object.fromEntries(around.promoted.events.map(({ name }) => [name, last(sqlName(name))])),
   };
   const columns = names.flatMap((name) => {
     const value = known[name];

@@ -157,6 +157,17 @@ describe('dictionary', () => {
     expect((await run('query', 'log_errors_per_dya')).err).toContain('Did you mean "log_errors"?');
   });
 
+  it('the examples in the help of a report run', async () => {
+    await using stage = await openStage();
+    const { out } = await stage.run(['query', 'net_growth', '--help']);
+    const examples = out.split('\n').flatMap((line) => (line.startsWith('  $ insights-etl ') ? [line.slice(17)] : []));
+    expect(examples.length).toBe(3);
+    for (const example of examples) {
+      const words = example.split(' ').map((word) => (word.endsWith('.xlsx') ? join(stage.folder, word) : word));
+      expect([example, (await stage.run(['--data-dir', lake.dir, ...words])).code]).toEqual([example, 0]);
+    }
+  });
+
   it('escapes names of the source so that none breaks out of its cell', async () => {
     const { out } = await dictionary();
     const lines = out.split('\n');

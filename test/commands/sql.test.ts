@@ -1,5 +1,6 @@
-import { symlink, writeFile } from 'node:fs/promises';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { contentsOf } from '../support/files.ts';
@@ -28,6 +29,21 @@ describe('sql', () => {
         '"big":9007199254740993,"money":1.10,"nothing":null,"yes":true}\n]\n',
     );
   });
+
+  it('names the command that writes the catalogue again where an older version has written it', async () => {
+    await mkdir(join(stage.folder, 'old'));
+    const engine = await DuckDBInstance.create(join(stage.folder, 'old', 'insights.duckdb'));
+    engine.closeSync();
+    const { code, err } = await stage.run(['--data-dir', 'old', 'sql', 'select * from history_limits']);
+    expect([code, err]).toEqual([EXIT.config, expect.stringMatching(/has no table history_limits\.\nnext: {2}Run `insights-etl publish`/)]);
+  }); // prettier-ignore
+
+  it('periods that all begin at midnight are shown as dates in a table', async () => {
+    const select = `select timestamp '2026-03-01' as period, timestamp '2026-03-01 06:00' as at, null::timestamp as nothing`;
+    const { out } = await stage.run(['sql', select]);
+    expect(out).toMatch(/2026-03-01 +2026-03-01 06:00:00/);
+    expect((await stage.run(['sql', select, '--format', 'csv'])).out).toContain('2026-03-01 00:00:00,2026-03-01 06:00:00,');
+  }); // prettier-ignore
 
   it('--json is the same as --format json', async () => {
     const { out } = await stage.run(['sql', 'select 1 as a, 2 as a', '--json']);

@@ -214,7 +214,7 @@ describe('a refused value is reported with key, value, what is allowed and where
     {
       name: 'an unknown table',
       yaml: 'tenants: [{id: a, apiKey: {env: A}, tables: [Log]}]',
-      text: '"tenants[0].tables[0]" cannot be "Log".\nfile /insights.yaml, line 1\nAllowed: one of Logs, Events, Metrics.',
+      text: '"tenants[0].tables[0]" cannot be "Log".\nfile /insights.yaml, line 1\nDid you mean "Logs"? Allowed: one of Logs, Events, Metrics.',
     },
     {
       name: 'http to another machine',

@@ -24,6 +24,8 @@ class Options:
     platform: str | None = None
     by: str | None = None
     compare: str | None = None
+    # Dimensions, besides the word in `by` that a report itself knows.
+    split: tuple[str, ...] = ()
     # Of each instant that was asked for.
     periods: dict[datetime, datetime] = field(default_factory=dict, compare=False, repr=False)
     inside: dict[datetime, bool] = field(default_factory=dict, compare=False, repr=False)
@@ -31,7 +33,7 @@ class Options:
     def words(self) -> list[str]:
         given = {
             "zone": self.zone, "grain": self.grain, "week_start": self.week_start, "from": self.start, "to": self.end,
-            "tenant": self.tenant, "pass_type": self.pass_type, "platform": self.platform, "by": self.by,
+            "tenant": self.tenant, "pass_type": self.pass_type, "platform": self.platform, "by": ",".join([*([self.by] if self.by else []), *self.split]) or None,
             "compare": self.compare,
         }  # fmt: skip
         return [f"{name}={value}" for name, value in given.items() if value is not None]

@@ -111,8 +111,8 @@ def _events(world: World, tenant: str, dice: random.Random, passes: int, count: 
     devices = [dice.choice(["apple", "google", None]) for _ in range(passes)]
     for number in range(passes):
         properties = {"passId": f"P{number}", "passType": types[number], "metadata": {"storeId": dice.choice(["PAR", "LYO", None])}}
-        # Never at the instant of another event of the pass.
-        at = FIRST + timedelta(hours=dice.randrange(900), microseconds=dice.randrange(1, 3_600_000_000) | 1)
+        # Often at the instant of an installation of the pass.
+        at = FIRST + timedelta(hours=dice.randrange(900)) if dice.random() < 0.3 else _instant(dice)
         if dice.random() < 0.8:
             _add(world, tenant, dice, at, "created", properties)
     kinds = ["installed"] * 5 + ["uninstalled"] * 4 + ["scanned"] * 4 + ["updated", "redirected", "notified", "notified", "viewed", "requested", "other"]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from kpi_clock import Options
 from kpi_reckon import REPORTS, Tenant, reckon, reckon_compared
+from kpi_split import SPLITS, reckon_split
 from kpi_world import NOW, TENANTS, make_world, write_world
 
 ZONES = [
@@ -47,7 +48,7 @@ WORDS = {"attribution": ["medium", "origin", "tag"], "redirect_to_install": ["st
 def choices(name: str, dice: random.Random) -> list[Options]:
     """
     A report in four of the grains, each with a zone, a range and filters by chance. Of hours only two days, in which clocks change.
-    Some reports are also compared with the periods before.
+    Some reports are also compared with the periods before, and some are split by one or two dimensions.
     """
     found = []
     for grain in dice.sample(GRAINS, 4):
@@ -62,6 +63,17 @@ def choices(name: str, dice: random.Random) -> list[Options]:
             pass_type=dice.choice([None, "loyalty", "gift"]) if name in WITH_TYPE else None,
             platform=dice.choice([None, "apple", "(unknown)"]) if name in WITH_PLATFORM else None,
             by=dice.choice(WORDS[name]) if name in WORDS else None,
+        ))  # fmt: skip
+    for grain in dice.sample(["day", "week", "month", "quarter"], 2) if name in SPLITS else []:
+        start, end = dice.choice(RANGES)
+        found.append(Options(
+            zone=dice.choice(ZONES),
+            grain=grain,
+            week_start=dice.choice(["monday", "sunday"]) if grain == "week" else "monday",
+            start=date.fromisoformat(start) if start else None,
+            end=date.fromisoformat(end) if end else None,
+            by=dice.choice(WORDS[name]) if name in WORDS else None,
+            split=tuple(dice.sample(SPLITS[name], dice.choice([1, 2]))),
         ))  # fmt: skip
     if name in ONE_ROW:
         grain = dice.choice(list(COMPARED))
@@ -97,10 +109,12 @@ def compare(name: str, options: Options, shown: list[dict], tenants: dict[str, T
     said: dict[tuple, dict] = {}
     for row in shown:
         row["period"] = row["period"][:19].replace("T", " ")
-        said[tuple(str(row[key]) for key in ("tenant_id", "period", *key_names(row)))] = row
+        said[tuple(str(row[key]) for key in ("tenant_id", "period", *key_names(row, options)))] = row
     if len(said) != len(shown):
         differences.append("two rows have the same keys")
     def rows_of(tenant: Tenant) -> list:
+        if options.split:
+            return reckon_split(name, tenant, options)
         if options.compare is None:
             return reckon(name, tenant, options)
         return reckon_compared(name, tenant, options, date.fromisoformat(COMPARED[options.grain][2]))
@@ -123,8 +137,8 @@ def compare(name: str, options: Options, shown: list[dict], tenants: dict[str, T
 KEYS = ("platform", "wallet_status", "place", "source", "campaign", "log_type", "metric_type")
 
 
-def key_names(row: dict) -> list[str]:
-    return [name for name in KEYS if name in row]
+def key_names(row: dict, options: Options) -> list[str]:
+    return [*options.split, *(name for name in KEYS if name in row and name not in options.split)]
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { Credential } from '../../src/config/secret.ts';
-import { bytes, count, duration, json, percent } from '../../src/output/format.ts';
+import { count } from '../../src/kernel/plural.ts';
+import { bytes, duration, json, percent } from '../../src/output/format.ts';
 import { createLog } from '../../src/output/log.ts';
 import { systemRuntime } from '../../src/kernel/runtime.ts';
 import { LiveLines } from '../../src/output/live.ts';

@@ -1,6 +1,6 @@
 /** Reports and checks of the operator in a run: what is wrong with one is logged and stops nothing else. */
 import { DiskError } from '../../kernel/errors.ts';
-import { customFiles, type Custom } from '../../query/custom.ts';
+import { customFiles, warnOfBroken, type Custom } from '../../query/custom.ts';
 import { shownMessage } from '../../query/engine-message.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -8,8 +8,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 /** The operator's reports or checks. Those that cannot be used are logged. */
 export async function usableFiles(ledger: Ledger, which: 'checks' | 'reports'): Promise<Custom> {
   const custom = await customFiles(ledger.settings.custom?.[which], which === 'reports' ? 'kpi' : 'checks');
-  for (const { file, reason } of custom.broken)
-    ledger.runtime.log.warn({ event: 'custom.broken', file, why: reason }, `${file} is skipped: ${reason}`);
+  warnOfBroken(custom, ledger.runtime);
   return custom;
 }
 

@@ -97,7 +97,7 @@ describe('splits and filters', () => {
     expect(await values('tenant=acme,nordlys', 'pass_type=silver')).toEqual(['acme 1', 'nordlys 1']);
     expect(await values('pass_type="gold, old",silver', 'tenant=acme')).toEqual(['acme 3']);
     expect(await values('store=lyon', 'platform=apple', 'tenant=acme')).toEqual(['acme 1']);
-    expect(await values('medium=qr,(none)', 'tag=x')).toEqual(['acme 2', 'nordlys 0']);
+    expect(await values('medium=mail,(none)', 'tag=x')).toEqual(['acme 2', 'nordlys 0']);
   });
 
   it('add up all tenants, each hour with the worst of their coverage', async () => {

@@ -1,7 +1,10 @@
-/** Reports and marts keep the names that they had in earlier versions. Using one prints a warning on standard error. */
+/**
+ * Reports by name: those of the program, which keep the names that they had in earlier versions, and those of the operator. A
+ * former name, and a file that is skipped, print a warning on standard error.
+ */
 import { formerMarts } from '../query/definitions.ts';
 import { ConfigError } from '../kernel/errors.ts';
-import { customFiles } from '../query/custom.ts';
+import { customFiles, warnOfBroken } from '../query/custom.ts';
 import { findReport, listReports, reportOf, type Report } from '../query/report.ts';
 import type { Session } from './shell.ts';
 
@@ -36,11 +39,13 @@ export async function ownReports(
   kind: 'checks' | 'kpi',
   wanted?: string,
 ): Promise<Report[]> {
-  const { files, broken } = await customFiles(kind === 'kpi' ? config.reports : config.checks, kind);
-  for (const { name, file, reason } of broken) {
-    if (name === wanted)
-      throw new ConfigError(`"${name}" cannot be used. ${reason}`, { hint: 'Correct the file.', where: { file } });
-    runtime.log.warn({ event: 'custom.broken', file, why: reason }, `${file} is skipped: ${reason}`);
-  }
-  return files.map(reportOf);
+  const custom = await customFiles(kind === 'kpi' ? config.reports : config.checks, kind);
+  const named = custom.broken.find(({ name }) => name === wanted);
+  if (named)
+    throw new ConfigError(`"${named.name}" cannot be used. ${named.reason}`, {
+      hint: 'Correct the file.',
+      where: { file: named.file },
+    });
+  warnOfBroken(custom, runtime);
+  return custom.files.map(reportOf);
 }
