@@ -18,6 +18,9 @@ export interface RowSlice {
   readonly to?: number;
 }
 
+/** Rows that a source sorts with ease, so that they may be fetched in slices. */
+export const MAX_SORTED = 100_000;
+
 /** One query for the rows of some windows, or of one hash range of one window. */
 export interface Page {
   /** Unique within its batch; children of a split page are `<parent>.0`, `<parent>.1`, … */

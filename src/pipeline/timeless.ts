@@ -10,23 +10,24 @@ import { replaceTimeless } from '../load/merge/timeless.ts';
 import type { TimelessRow } from '../load/merge/timeless.ts';
 import { DIGEST_CELL } from '../model/fingerprint.ts';
 import type { OutsideRows } from '../model/outside.ts';
-import { LEAST_ROW_CAP } from '../model/page.ts';
+import { MAX_SORTED } from '../model/page.ts';
 import { TABLES } from '../model/tables.ts';
 import { capsOf } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 
 /** Of more rows, the rest is only counted: they are read into memory, and a source may have millions of them. */
 const MOST_ROWS = 10_000;
+const MOST_CALLS = 64;
 
-/** Sends no call when nothing has changed, and one otherwise. What the source does not deliver is left to the next run. */
+/** Sends no call when nothing has changed, and otherwise one, or several where an answer cannot hold the rows. What the source does not deliver is left to the next run. */
 export async function quarantineTimeless(work: TableWork, { outside, grade }: SourceView): Promise<void> {
   const { ledger, tenant, table, run, record, runtime } = work;
   if (!outside) return;
   if (!(await isTimelessChanged(work, outside))) return;
-  const { rows: rowCap } = await capsOf(work);
-  const most = Math.min(rowCap, MOST_ROWS, outside.noTimestamp + outside.impossible);
+  const total = outside.noTimestamp + outside.impossible;
+  const most = Math.min(MOST_ROWS, total);
   const columns = pageColumns(table, { digests: grade === 'content' });
-  const rows = most === 0 ? [] : await fetchRows(work, columns, most);
+  const rows = most === 0 ? [] : await fetchRows(work, columns, most, total <= MAX_SORTED);
   if (rows === undefined) {
     runtime.log.warn(
       { event: 'timeless.left', tenant, table, rows: most },
@@ -45,34 +46,40 @@ export async function isTimelessChanged({ ledger, tenant, table }: TableWork, { 
 }
 
 /**
- * `undefined` when the source delivers fewer rows than it has just counted, or none, or when no call may be sent now. Answers that twice
- * end at the same number of rows are cut at a cap: more rows do not fit into one.
+ * In one call, or in slices if an answer cannot hold so many rows. Of more rows than MOST_CALLS slices hold, the rest is only
+ * counted. `undefined` when the source does not deliver what it has just counted, or when no call may be sent now.
  */
 async function fetchRows(
-  { client, table, settings, signal }: TableWork,
+  work: TableWork,
   columns: readonly string[],
   most: number,
+  isSortable: boolean,
 ): Promise<readonly TimelessRow[] | undefined> {
-  const digests = columns.length > TABLES[table].columns.length;
-  let [size, cutAt] = [most, 0];
+  const { client, table, settings, signal } = work;
+  const { rows: rowCap } = await capsOf(work);
+  const options = { dropKeys: settings.drop, digests: columns.length > TABLES[table].columns.length };
+  const rows: (readonly unknown[])[] = [];
+  let size = Math.min(rowCap, most);
   try {
-    while (size > 0) {
-      const query = timelessQuery(table, size, { dropKeys: settings.drop, digests });
+    for (let calls = 0; rows.length < most && calls < MOST_CALLS; calls++) {
+      const slice = { from: rows.length, to: Math.min(most, rows.length + size) };
+      const query = timelessQuery(table, size, options, isSortable && size < most ? slice : undefined);
       const answer = await client.ask(query, columns, signal);
       if (answer.kind === 'rows') {
-        const { rows } = answer;
-        const isCap = rows.length >= LEAST_ROW_CAP && rows.length === cutAt;
-        if (rows.length >= size || isCap) return rows.map((cells) => rowOf(cells, columns, TABLES[table].id));
-        if (cutAt > 0 || rows.length < LEAST_ROW_CAP) return undefined;
-        cutAt = rows.length;
+        const isWhole = answer.rows.length >= slice.to - slice.from;
+        if (isWhole || !isSortable) rows.push(...answer.rows);
+        if (!isSortable) break;
+        // The answer was cut. Slices of as many rows as it had must arrive whole.
+        if (!isWhole) size = answer.rows.length;
       } else if (answer.by === 'timeout') return undefined;
       else size = Math.floor(size / 2);
+      if (size === 0) return undefined;
     }
-    return undefined;
   } catch (error) {
     if (error instanceof SourceError || error instanceof BudgetError) return undefined;
     throw error;
   }
+  return rows.length === 0 ? undefined : rows.map((cells) => rowOf(cells, columns, TABLES[table].id));
 }
 
 function rowOf(cells: readonly unknown[], columns: readonly string[], idColumn: string): TimelessRow {

@@ -2,6 +2,7 @@
 import { isRefusedQuery } from '../../kernel/errors.ts';
 import { DAY, MINUTE, SECOND } from '../../kernel/instant.ts';
 import { totalLength } from '../../kernel/windows.ts';
+import { LEAST_ROW_CAP } from '../../model/page.ts';
 import type { Cell, Page } from '../../model/page.ts';
 import { readHistogram } from '../plan/histogram.ts';
 import { planPages } from '../plan/plan.ts';
@@ -13,6 +14,8 @@ import type { Counting } from './recount.ts';
 /** From this many caps on, one count costs less than repeated halving. */
 const COUNT_FROM = 3;
 const MAX_UNCOUNTED_PARTS = 64;
+/** Parts of a page whose answer was cut: enough to read it in few rounds, and few if the answer was short for another reason. */
+const MAX_CUT_PARTS = 16;
 /** Used where no page was counted. */
 const TYPICAL_ROW_BYTES = 400;
 
@@ -58,6 +61,15 @@ export async function divide(
 export function partsOf(page: Page, cells: readonly Cell[], caps: Caps): readonly Page[] | undefined {
   const planned = planPages(cells, caps, { slices: true });
   return planned.length > 1 ? labelled(page, planned) : splitPage(page);
+}
+
+/**
+ * Rows to expect in each part of a page of which an answer had only `rows` of the counted ones. One row less than that, so that an answer
+ * of exactly so many rows still counts as full once they are learnt as a cap.
+ */
+export function rowsOfPart(rows: number, counted: number): number {
+  if (rows > LEAST_ROW_CAP) return rows - 1;
+  return Math.max(rows, Math.ceil(counted / (rows === 0 ? 2 : MAX_CUT_PARTS)));
 }
 
 /** Slices of a page whose rows time and ids do not separate. */

@@ -7,7 +7,6 @@ import type { LimitFunction } from 'p-limit';
 import { BudgetError, InsightsError, PartError, StoppedError } from '../../kernel/errors.ts';
 import { formatInstant } from '../../kernel/instant.ts';
 import { overlaps } from '../../kernel/windows.ts';
-import { LEAST_ROW_CAP } from '../../model/page.ts';
 import type { Batch, Cell, LandedPage, Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import type { Client, Downloaded, TooLarge } from '../source/client.ts';
@@ -19,6 +18,7 @@ import {
   divide,
   NOT_COUNTED,
   partsOf,
+  rowsOfPart,
   slicesThatFit,
 } from './divide.ts';
 import type { Divided } from './divide.ts';
@@ -33,7 +33,7 @@ import { labelled, splitPage } from '../plan/split.ts';
 import { combined, landedPages, rowsIn, without, withSplits } from './outcome.ts';
 import type { Outcome } from './outcome.ts';
 import { countRows, cutParts, findShortGroups, pagesOf, refuseGroup } from './recount.ts';
-import type { Counting, CutPart } from './recount.ts';
+import type { AnswerSize, Counting, CutPart } from './recount.ts';
 
 export interface FetchOptions {
   readonly client: Client;
@@ -154,33 +154,33 @@ class FetchJob {
   }
 
   /**
-   * Fetches a page again whose answer lacked rows. If it ends at the same number of rows, its parts are fetched, planned as if that
-   * were a cap. It is one if the parts have more rows than the whole; an outdated replica would deliver no more.
+   * Fetches a page again whose answer lacked rows. If it lacks rows again, its parts are fetched. Together they have more rows than the
+   * whole if a cap cut it; an outdated replica would deliver no more.
    */
-  async #recover({ page, rows, counted }: CutPart): Promise<Outcome> {
+  async #recover({ page, answer, counted }: CutPart): Promise<Outcome> {
     if (this.#landing.landed.has(page.id)) await this.#landing.takeBack([page], [page]);
+    const cut: [AnswerSize, ...AnswerSize[]] = [answer];
     let calls = 0;
-    const isKnownCap = rows === this.caps.rows + 1;
-    if (!isKnownCap) {
-      const answer = await this.#request(page, false);
+    if (answer.rows !== this.caps.rows + 1) {
+      const again = await this.#request(page, false, true);
       calls++;
-      if (answer.kind === 'rows') {
-        // If the numbers differ, no cap cut them, and smaller parts would not help. `fetchWhole` looks at the page once more.
-        if (answer.rows !== rows) return withSplits(calls, landedPages([await this.#commit(page, answer)]));
-        await answer.sink.discard();
+      if (again.kind === 'rows') {
+        if (again.rows >= counted) return withSplits(calls, landedPages([await this.#commit(page, again)]));
+        await again.sink.discard();
+        cut.push(again);
       }
     }
-    const isNewCap = !isKnownCap && this.#learner.isNewCap(rows);
-    const caps = isNewCap ? { ...this.caps, rows: Math.max(LEAST_ROW_CAP, rows - 1) } : this.caps;
+    const most = Math.max(...cut.map(({ rows }) => rows));
+    const caps = { ...this.caps, rows: Math.min(this.caps.rows, rowsOfPart(most, counted)) };
     const { cells, calls: more } = await countCells(this.#counting, page);
     calls += more;
     const children = cells ? partsOf(page, cells, caps) : slicesThatFit(page, counted, caps);
     if (!children) return withSplits(calls, this.#withoutPage(page, 'rows'));
     await this.#replace([page], children);
-    if (!page.counted) this.#reached.set(page.id, rows);
+    if (!page.counted) this.#reached.set(page.id, most);
     for (const { id } of children) this.#judgedTogether.add(id);
     const parts = await this.fetchAll(children, 0);
-    if (isNewCap && rowsIn(parts.landed) > rows) this.#learner.cutShort(rows);
+    if (rowsIn(parts.landed) > most) this.#learner.cutShort(page, cut, counted);
     return withSplits(calls + children.length, parts);
   }
 
@@ -230,9 +230,11 @@ class FetchJob {
       await answer.sink.discard();
       return this.#fetchInParts(page, 'rows', timeouts);
     }
-    this.#learner.answered(page, answer.rows);
-    const isShort = answer.rows < (page.rows ?? 0) && !page.atRetentionEdge && !this.#judgedTogether.has(page.id);
-    return isShort ? this.#confirmShortAnswer(page, answer) : landedPages([await this.#commit(page, answer)]);
+    const isShort = answer.rows < (page.rows ?? 0);
+    if (!isShort) this.#learner.answered(page, answer.rows);
+    return isShort && !page.atRetentionEdge && !this.#judgedTogether.has(page.id)
+      ? this.#confirmShortAnswer(page, answer)
+      : landedPages([await this.#commit(page, answer)]);
   }
 
   /** An answer had fewer rows than were counted. Either rows vanished, or the source cut the answer without saying so. */
@@ -246,7 +248,7 @@ class FetchJob {
     const [counted = 0] = counts ?? [];
     if (rows < counted) {
       await answer.sink.discard();
-      return withSplits(calls, await this.#recover({ page, rows, counted }));
+      return withSplits(calls, await this.#recover({ page, answer, counted }));
     }
     if (counts && !page.counted) this.#accepted.add(page.id);
     // Without a count, `fetchWhole` decides.
@@ -335,7 +337,8 @@ class FetchJob {
     }
   }
 
-  async #request(page: Page, isSplittable: boolean): Promise<Answer> {
+  /** `isWhole`: no learnt cap limits the rows. */
+  async #request(page: Page, isSplittable: boolean, isWhole = false): Promise<Answer> {
     const { client, limit, dropKeys, digests } = this.#options;
     const { table } = this.#landing.batch;
     const columns = pageColumns(table, { digests });
@@ -345,7 +348,7 @@ class FetchJob {
       const isProbe = isOver && page.rows !== undefined && this.#learner.takeProbe(page.rows, page.bytes);
       if (isOver && !isProbe) return { kind: 'outgrown' };
       // A learnt cap does not limit what cannot be requested in smaller parts, such as copies of one row.
-      const cap = isProbe || splitPage(page) === undefined ? this.#most.rows : this.caps.rows;
+      const cap = isProbe || isWhole || splitPage(page) === undefined ? this.#most.rows : this.caps.rows;
       const query = pageQuery(table, page, cap, { dropKeys, digests });
       const answer = await client.download(query, columns, () => this.#landing.open(page, query), this.#stop.signal);
       return { ...answer, cap };

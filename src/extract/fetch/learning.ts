@@ -7,6 +7,7 @@ import { LEAST_ROW_CAP } from '../../model/page.ts';
 import type { Page } from '../../model/page.ts';
 import type { TooLarge } from '../source/client.ts';
 import type { Caps } from '../plan/plan.ts';
+import type { AnswerSize } from './recount.ts';
 
 /** Share of the planned bytes that a body is assumed to have had when it was cut because of its size. */
 const BYTES_SAFETY = 0.95;
@@ -25,6 +26,8 @@ export class CapsLearner {
   readonly #probes: Record<keyof Caps, 'none' | 'due' | 'done'> = { rows: 'none', bytes: 'none' };
   #answered = 0;
   #answeredBytes = 0;
+  /** Answers that were cut without any indication. */
+  readonly #cut: AnswerSize[] = [];
   /** The fewest rows, and the smallest page, that the source did not deliver in one answer. */
   #refused: Caps = { rows: Infinity, bytes: Infinity };
 
@@ -84,15 +87,24 @@ export class CapsLearner {
     if (rows > this.#caps.rows / 2) this.#lowerRows(rows, this.#refused.rows);
   }
 
-  /** Whether answers that end at this number of rows would be a cap that is not known yet. */
-  isNewCap(rows: number): boolean {
-    return rows >= LEAST_ROW_CAP && rows <= this.#caps.rows;
-  }
-
-  /** Two answers ended at this number of rows without any indication, while the source had more. */
-  cutShort(rows: number): void {
-    // One less, so that an answer of exactly this size counts as full.
-    if (this.isNewCap(rows)) this.#lowerRows(rows - 1, rows + 1);
+  /**
+   * Answers to a page ended early without any indication: its parts together had more rows. If such answers end at different numbers of
+   * rows but at the same size, give or take a row or two, the source cuts at a number of bytes.
+   */
+  cutShort(page: Page, answers: readonly [AnswerSize, ...AnswerSize[]], counted: number): void {
+    this.#cut.push(...answers);
+    const [{ rows, bytes, largestRow }] = answers;
+    const isByBytes = this.#cut.some(
+      (other) => other.rows !== rows && Math.abs(other.bytes - bytes) <= 2 * Math.max(other.largestRow, largestRow),
+    );
+    if (isByBytes || rows < this.#answered) {
+      // What looked like a row cap was this one.
+      if (this.#cut.some((other) => other.rows === this.#caps.rows + 1)) this.#raise('rows', Infinity);
+      this.#lowerBytes(Math.floor(page.bytes * (rows / counted) * BYTES_SAFETY), page.bytes);
+    } else if (rows >= LEAST_ROW_CAP && rows <= this.#caps.rows && answers.every((other) => other.rows === rows)) {
+      // One less, so that an answer of exactly this size counts as full.
+      this.#lowerRows(rows - 1, rows + 1);
+    }
   }
 
   /** True once for each cap that was learnt: the first page that exceeds only this cap is requested nevertheless. */

@@ -25,10 +25,13 @@ export interface Counting {
   readonly signal: AbortSignal;
 }
 
+/** The size of an answer. */
+export type AnswerSize = Pick<LandedPage, 'rows' | 'bytes' | 'largestRow'>;
+
 /** A page whose answer had fewer rows than the source counts in it. */
 export interface CutPart {
   readonly page: Page;
-  readonly rows: number;
+  readonly answer: AnswerSize;
   readonly counted: number;
 }
 
@@ -85,8 +88,8 @@ export function pagesOf({ parts }: ShortGroup): readonly Page[] {
 /** The parts to fetch again. None if that would not make the page whole. */
 export function cutParts({ parts, counts = [], isIncomplete }: ShortGroup): readonly CutPart[] {
   if (isIncomplete) return [];
-  const all = parts.map(({ page, rows }, k) => ({ page, rows, counted: counts[k] ?? 0 }));
-  return all.filter(({ rows, counted }) => rows < counted);
+  const all = parts.map(({ page, ...answer }, k) => ({ page, answer, counted: counts[k] ?? 0 }));
+  return all.filter(({ answer, counted }) => answer.rows < counted);
 }
 
 /** Gives the group up: removes its pages from disk, so that the next run fetches them again, and returns an error for each. */

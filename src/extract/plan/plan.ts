@@ -6,7 +6,7 @@
  * otherwise into equal ranges with a margin, because ids are spread evenly but not perfectly. Together, the pages cover
  * exactly the cells.
  */
-import { HASH_BUCKETS } from '../../model/page.ts';
+import { HASH_BUCKETS, MAX_SORTED } from '../../model/page.ts';
 import type { Cell, HashRange, Page } from '../../model/page.ts';
 import type { Window } from '../../kernel/instant.ts';
 import { MAX_WINDOWS } from './histogram.ts';
@@ -33,8 +33,6 @@ export interface PlanCell extends Cell {
 const MARGIN = 4;
 /** Standard deviations below the mean that no part is expected to fall under. */
 const FLOOR = 6;
-/** Rows that a source sorts with ease. */
-const MAX_SORTED = 100_000;
 
 export function planPages(
   cells: readonly PlanCell[],

@@ -13,7 +13,7 @@ import { HOUR, MINUTE, SECOND, formatInstant } from '../../kernel/instant.ts';
 import type { Instant, Window } from '../../kernel/instant.ts';
 import { FIRST_POSSIBLE } from '../../model/outside.ts';
 import { HASH_BUCKETS } from '../../model/page.ts';
-import type { Page } from '../../model/page.ts';
+import type { Page, RowSlice } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import type { Grade } from '../../model/coverage.ts';
 import { TABLES } from '../../model/tables.ts';
@@ -159,15 +159,26 @@ export function pageQuery(table: TableName, page: Page, rowCap: number, options:
     const { from, to } = page.hash;
     lines.push(`| extend bucket = ${bucketKql(table)}`, `| where bucket >= ${whole(from)} and bucket < ${whole(to)}`);
   }
-  if (!page.slice) return rowsQuery(table, [...lines, `| take ${whole(rowCap + 1)}`], options);
+  return partQuery(table, lines, rowCap + 1, options, page.slice);
+}
+
+/** At most `most` of the rows, or of a slice of them. */
+function partQuery(
+  table: TableName,
+  filters: readonly string[],
+  most: number,
+  options: PageOptions,
+  slice: RowSlice | undefined,
+): string {
+  if (!slice) return rowsQuery(table, [...filters, `| take ${whole(most)}`], options);
   const columns = pageColumns(table, options);
-  const { from, to } = page.slice;
+  const { from, to } = slice;
   return [
-    rowsQuery(table, lines, options),
+    rowsQuery(table, filters, options),
     `| sort by ${columns.map((name) => `${name} asc`).join(', ')}`,
     '| extend place = row_number(0)',
     `| where place >= ${whole(from)}${to === undefined ? '' : ` and place < ${whole(to)}`}`,
-    `| take ${whole(rowCap + 1)}`,
+    `| take ${whole(most)}`,
     `| project ${columns.join(', ')}`,
   ].join('\n');
 }
@@ -183,8 +194,8 @@ function rowsQuery(table: TableName, filters: readonly string[], options: PageOp
 }
 
 /** The rows without a possible time, in the form of `pageQuery`: at most `most` of them. */
-export function timelessQuery(table: TableName, most: number, { dropKeys = [], digests = false }: PageOptions): string {
-  return rowsQuery(table, [`| where ${TIMELESS}`, `| take ${whole(most)}`], { dropKeys, digests });
+export function timelessQuery(table: TableName, most: number, options: PageOptions, slice?: RowSlice): string {
+  return partQuery(table, [`| where ${TIMELESS}`], most, options, slice);
 }
 
 /** Columns of `countQuery`'s one row, in order. */
@@ -213,19 +224,6 @@ export function countQuery(table: TableName, pages: readonly Page[]): string {
 /** Only the source's clock. Answer: `at`. */
 export function clockQuery(): string {
   return 'print at = tostring(now())';
-}
-
-/** Columns of the probe's one row, in order. */
-export const PROBE_COLUMNS = ['at', 'h', 's', 'x', 'bucket'] as const;
-
-/** For `doctor`: the source's clock, and whether the fingerprint functions return the values that RFC 1321 requires. */
-export function probeQuery(): string {
-  return [
-    `print h = hash_md5('insights')`,
-    `| extend v = tolong(strcat('0x', substring(h, 0, 8)))`,
-    `| summarize s = sum(v), x = binary_all_xor(v) by h`,
-    `| project at = tostring(now()), h, s = tostring(s), x = tostring(x), bucket = tostring(tolong(strcat('0x', substring(h, 0, 4))))`,
-  ].join('\n');
 }
 
 function projection(table: TableName, dropKeys: readonly SourceDrop[]): string {

@@ -1,5 +1,5 @@
 /**
- * The queries that `doctor` runs beyond the probe, one call each. They show shapes, limits and functions that the
+ * The queries that `doctor` runs, one call each. Except the probe, they show shapes, limits and functions that the
  * vendor's documentation does not describe. Loading needs none of them; an endpoint may reject any.
  */
 import { formatInstant } from '../../kernel/instant.ts';
@@ -11,6 +11,19 @@ export interface Question {
   readonly query: string;
   /** Columns of the answer, in order. */
   readonly columns: readonly string[];
+}
+
+/** Columns of the probe's one row, in order. */
+export const PROBE_COLUMNS = ['at', 'h', 's', 'x', 'bucket'] as const;
+
+/** The probe: the source's clock, and whether the fingerprint functions return the values that RFC 1321 requires. */
+export function probeQuery(): string {
+  return [
+    `print h = hash_md5('insights')`,
+    `| extend v = tolong(strcat('0x', substring(h, 0, 8)))`,
+    `| summarize s = sum(v), x = binary_all_xor(v) by h`,
+    `| project at = tostring(now()), h, s = tostring(s), x = tostring(x), bucket = tostring(tolong(strcat('0x', substring(h, 0, 4))))`,
+  ].join('\n');
 }
 
 /** One value of each column type, to see how the endpoint writes it without `tostring`. */

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { fetchBatch } from '../../../src/extract/fetch/fetch.ts';
 import type { Fetched, FetchOptions } from '../../../src/extract/fetch/fetch.ts';
 import { createLanding } from '../../../src/extract/fetch/land.ts';
+import { CapsLearner } from '../../../src/extract/fetch/learning.ts';
 import { planPages } from '../../../src/extract/plan/plan.ts';
 import type { Caps } from '../../../src/extract/plan/plan.ts';
 import { HOUR, MINUTE, SECOND, parseInstant } from '../../../src/kernel/instant.ts';
@@ -138,6 +139,48 @@ test('copies of one row are read even if there are more of them than a learnt ca
     most: { ...WIDE, rows: 500 },
   });
   expect(fetched).toMatchObject({ rows: 25, refused: [] });
+});
+
+test('copies of one row, and other rows, are read under a cap of three rows, which is not learnt', async () => {
+  const others = numbers(8).map((n) => row(60 * (n + 1), 1000 + n));
+  const source = await sourceOf([...numbers(30).map(() => row(7, 1)), ...others], { rowCap: 3, limitMode: 'silent' });
+  const fetched = await fetchPages(source, [page(38)]);
+  expect(fetched).toMatchObject({ rows: 38, refused: [], caps: WIDE });
+});
+
+describe('an answer that is cut without any indication at a number of bytes', () => {
+  const sized = (n: number, bytes: number) => ({ ...row(n), properties: { text: 'x'.repeat(bytes) } });
+  const hourPage = (id: string, hour: number, rows: number, bytes: number): Page => {
+    const from = FROM + BigInt(hour) * HOUR;
+    return { id, windows: [{ from, to: from + HOUR }], rows, bytes: rows * (150 + bytes) };
+  };
+
+  test('is read in parts, and teaches a cap of bytes', CAMPAIGN, async () => {
+    const large = numbers(40).map((n) => sized(n * 60, 1000));
+    const small = numbers(200).map((n) => sized(3600 + n * 10, 10));
+    const source = await sourceOf([...large, ...small], { byteCap: 20_000, limitMode: 'silent' });
+    const fetched = await fetchPages(source, [hourPage('a', 0, 40, 1000), hourPage('b', 1, 200, 10)]);
+    expect(fetched).toMatchObject({ rows: 240, refused: [], caps: { rows: WIDE.rows } });
+    expect(fetched.caps.bytes).toBeLessThan(200 * 160);
+    expect(source.calls()).toBeLessThan(30);
+  });
+
+  test('looks like a cap of rows until another one is cut at the same size and at another number of rows', () => {
+    const learner = new CapsLearner(WIDE, WIDE, () => {});
+    const cut = (rows: number, largestRow: number) => ({ rows, bytes: 20_000 - largestRow / 2, largestRow });
+    learner.cutShort(hourPage('a', 0, 40, 1000), [cut(18, 1100), cut(18, 1100)], 40);
+    expect(learner.caps).toEqual({ ...WIDE, rows: 17 });
+    learner.cutShort(hourPage('b', 1, 200, 10), [cut(150, 130)], 200);
+    expect(learner.caps).toEqual({ ...WIDE, bytes: 200 * 160 * 0.75 * 0.95 });
+  });
+
+  test('is read in parts if the rows come in another order each time, so that their number does not repeat', async () => {
+    const cut = (rows: number) => ({ match: { kind: 'page' as const }, reply: { kind: 'silent-truncation' as const, rows } }); // prettier-ignore
+    const source = await sourceOf(numbers(60).map((n) => sized(n * 60, 500)), { faults: [cut(31), cut(30)] }); // prettier-ignore
+    const fetched = await fetchPages(source, [hourPage('a', 0, 60, 500)]);
+    expect(fetched).toMatchObject({ rows: 60, refused: [], caps: { rows: WIDE.rows } });
+    expect(fetched.caps.bytes).toBeLessThan(60 * 650);
+  });
 });
 
 /** Rows of one second each. Some have neither time nor id of their own, or differ in no cell. */

@@ -8,7 +8,6 @@ import {
   clockQuery,
   countQuery,
   pageQuery,
-  probeQuery,
   timelessQuery,
 } from '../../../src/extract/source/kql.ts';
 import {
@@ -17,6 +16,7 @@ import {
   formsQuestion,
   orderQuestion,
   parametersQuestion,
+  probeQuery,
   rowsQuestion,
   schemaQuestion,
 } from '../../../src/extract/source/questions.ts';

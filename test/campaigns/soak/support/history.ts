@@ -28,7 +28,7 @@ import { compareWithModel } from './judge.ts';
 import type { ModelRow } from './model.ts';
 import { runProcess, type Kill } from './process.ts';
 import { DAY_MS, HOUR_MS, isAtSource, Source, START } from './source.ts';
-import { ROTATION_DAYS, SETTINGS, type Life, type Step } from './steps.ts';
+import { NO_COUNT_CAP, ROTATION_DAYS, SETTINGS, type Life, type Step } from './steps.ts';
 
 /** When the last runs of a history come, in minutes after noon: later than any run before, also under a clock that jumped ahead. */
 const EVENING = 480;
@@ -138,12 +138,16 @@ class History {
     this.#count(step.do);
   }
 
-  /** Runs without a fault, and what must be true after them. A cap of the source and the form of its answers stay. */
+  /**
+   * Runs without a fault, and what must be true after them. The form of the source's answers stays, and so does a cap if it leaves
+   * anything to count.
+   */
   async end(ending: Life['ending']): Promise<void> {
     await this.#sandbox.apply({ action: 'faults', rules: [] });
     const runs = ending === 'deep' ? 1 : ROTATION_DAYS;
     // Rotation goes by this machine's clock, too.
     if (ending === 'rotation') this.#machineMs = 0;
+    if (this.#source.rowCap === NO_COUNT_CAP) await this.#endUncounted();
     for (let run = 0; run < runs; run++) {
       await this.#source.setClock(run === 0 ? this.#source.day : this.#source.day + 1, EVENING);
       const outcome = await this.#run({ deep: ending === 'deep', allowDeletes: true });
@@ -151,6 +155,8 @@ class History {
     }
     this.#count(`end by ${ending}`);
     await compareWithModel(this.#dataDir, this.#source.model);
+    // Under a smaller cap one call cannot count a whole table.
+    if (this.#source.rowCap < 12) await this.#source.setRowCap(0);
     const calls = this.#sandbox.calls.length;
     const again = await this.#run({ deep: true }, undefined, (changed) => {
       if (changed) throw new Error('a run with nothing new changed something');
@@ -158,6 +164,18 @@ class History {
     if (again !== 'ok') throw new Error(`the run after it ended with ${again}`);
     const extra = this.#sandbox.calls.length - calls - TABLE_NAMES.length;
     if (extra !== 0) throw new Error(`the run after it made ${extra} calls too many`);
+  }
+
+  /** A run that can count no hour must say so for each table that has one. */
+  async #endUncounted(): Promise<void> {
+    await this.#source.setClock(this.#source.day, EVENING);
+    const failing = TABLE_NAMES.filter((table) => this.#source.model.hasHours(table));
+    const why = failing.map((table) => `The source cannot count even a single hour of ${table}.`);
+    const expected = failing.length === 0 ? 'ok' : `${EXIT.source}: ${why.join('; ')}`;
+    const outcome = await this.#run({ deep: true, allowDeletes: true });
+    if (outcome !== expected) throw new Error(`a run that can count no hour ended with ${outcome}, not ${expected}`);
+    this.#count('uncountable');
+    await this.#source.setRowCap(NO_COUNT_CAP + 1);
   }
 
   #count(name: string): void {

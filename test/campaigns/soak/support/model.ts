@@ -117,9 +117,18 @@ export class SourceModel {
     this.#proven = new Map();
   }
 
+  /** Whether the source has a row that lies in an hour which a run compares. */
+  hasHours(table: TableName): boolean {
+    return this.rows(table).some((row) => isTimed(row) && Date.parse(row.timestamp) < this.#upperMs);
+  }
+
+  get #upperMs(): number {
+    return Math.floor((this.nowMs - SETTLE_MS) / 60_000) * 60_000;
+  }
+
   expected(table: TableName): Expected {
     const rows = new Map<string, string>(table === 'Logs' ? this.#forgotten : []);
-    const upperMs = Math.floor((this.nowMs - SETTLE_MS) / 60_000) * 60_000;
+    const upperMs = this.#upperMs;
     let [duplicates, quarantined, timeless] = [0, 0, 0];
     for (const row of this.rows(table)) {
       if (!isTimed(row)) {

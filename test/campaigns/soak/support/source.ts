@@ -2,6 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { LimitMode } from '../../../../sandbox/answer.ts';
 import { startSandbox, type Sandbox } from '../../../../sandbox/sandbox.ts';
 import { TABLE_NAMES, type TableName } from '../../../../src/model/tables.ts';
 import { lineOf, SourceModel, type ModelRow } from './model.ts';
@@ -14,7 +15,7 @@ export const DAY_MS = 24 * HOUR_MS;
 
 // prettier-ignore
 const AT_SOURCE = [
-  'insert', 'late', 'odd time', 'future log', 'fresh', 'repeat', 'old change', 'erase', 'change in place', 'cap', 'layout', 'drift',
+  'insert', 'late', 'odd time', 'future log', 'fresh', 'repeat', 'old change', 'erase', 'change in place', 'cap', 'byte cap', 'layout', 'drift',
   'clock', 'faults',
 ] as const;
 type SourceStep = Extract<Step, { do: (typeof AT_SOURCE)[number] }>;
@@ -38,6 +39,7 @@ export class Source {
   readonly model = new SourceModel();
   day = 0;
   nowMs = START;
+  rowCap = 0;
   readonly #sandbox: Sandbox;
   #ids = 0;
   #shape = SHAPES[0];
@@ -49,7 +51,8 @@ export class Source {
   async begin(): Promise<void> {
     for (const table of TABLE_NAMES) await this.#sandbox.apply({ action: 'erase', table, tenant: 'demo' });
     await this.#sandbox.apply({ action: 'faults', rules: [] });
-    await this.#sandbox.apply({ action: 'limits', rows: 0, mode: 'silent' });
+    await this.#sandbox.apply({ action: 'limits', bytes: 0 });
+    await this.setRowCap(0);
     await this.#sandbox.apply({ action: 'wire', layout: 'compact', row: 'array' });
     await this.setClock(0, 0);
   }
@@ -88,7 +91,10 @@ export class Source {
         break;
       }
       case 'cap':
-        await this.#sandbox.apply({ action: 'limits', rows: step.rows });
+        await this.setRowCap(step.rows, step.mode);
+        break;
+      case 'byte cap':
+        await this.#sandbox.apply({ action: 'limits', bytes: step.bytes });
         break;
       case 'layout':
         await this.#sandbox.apply({ action: 'wire', layout: step.layout, row: step.row });
@@ -116,6 +122,12 @@ export class Source {
         break;
     }
     return step.do;
+  }
+
+  /** 0: none. */
+  async setRowCap(rows: number, mode: LimitMode = 'silent'): Promise<void> {
+    this.rowCap = rows;
+    await this.#sandbox.apply({ action: 'limits', rows, mode });
   }
 
   async setClock(day: number, minutes: number): Promise<void> {

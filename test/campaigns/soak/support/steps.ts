@@ -10,6 +10,7 @@ export const PROPERTIES: readonly string[] = [
   '{"é":"ü\u2028"}',
   '{"q":"\'; drop"}',
   '{"n":12345678901234567890}',
+  `{"large":"${'x'.repeat(1500)}"}`,
 ];
 
 /** What rows look like from a drift on: names of types, values of metrics as JSON, a property that comes along. */
@@ -73,6 +74,9 @@ export const FAULTS = [
 const ODD_TIMES = ['null', 'year 1', '1600', '1899', '1969', 'soon', 'far'] as const;
 export type OddTime = (typeof ODD_TIMES)[number];
 
+/** A cap of rows under which hours cannot even be counted: a count has two rows. */
+export const NO_COUNT_CAP = 1;
+
 /** Days within which a run compares older days than `DEPTH_DAYS`. */
 export const ROTATION_DAYS = 4;
 export const DEPTH_DAYS = 3;
@@ -98,7 +102,8 @@ export type Step =
   | { do: 'future log'; hours: number }
   | { do: 'late'; table: TableName; days: number; hour: number; second: number; kind: number; rows: number }
   | { do: 'old change'; table: TableName; pick: number; what: 'properties' | 'type' | 'time' | 'erase' }
-  | { do: 'cap'; rows: number }
+  | { do: 'cap'; rows: number; mode: 'silent' | 'one-api-errors' | 'error-400' }
+  | { do: 'byte cap'; bytes: number }
   | { do: 'layout'; layout: 'compact' | 'indented'; row: 'array' | 'object' }
   | { do: 'fresh'; table: 'Events' | 'Metrics'; minutes: number }
   | { do: 'repeat'; table: TableName; pick: number; how: 'copy' | 'content' | 'minute' | 'hour' }
@@ -151,7 +156,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ do: fc.constant('cap' as const), rows: fc.constantFrom(0, 12, 16, 20, 24) }),
+    arbitrary: fc.record({
+      do: fc.constant('cap' as const),
+      rows: fc.constantFrom(0, NO_COUNT_CAP, 2, 3, 7, 12, 16, 20, 24),
+      mode: fc.constantFrom('silent' as const, 'silent' as const, 'one-api-errors' as const, 'error-400' as const),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('byte cap' as const), bytes: fc.constantFrom(0, 20_000, 20_000) }),
   },
   {
     weight: 1,
