@@ -42,6 +42,8 @@ export interface Page {
   readonly bytes: number;
   /** The counted page that this one is a part of, and the rows that the source counted in it. */
   readonly counted?: { readonly id: string; readonly rows: number };
+  /** The engine rejects the hash function: the page is divided by time and into slices only. */
+  readonly isUnhashed?: boolean;
   /** Contains an hour whose rows the source is deleting: fewer rows than counted do not mean that the answer was cut off. */
   readonly atRetentionEdge?: boolean;
 }

@@ -81,6 +81,7 @@ export function comparisonOf(
     hours,
     overTo: overTo(view, runtime.now()),
     ...edgeOf(view, settings.retentionDays),
+    ...expiryOf(view, settings.retentionDays, runtime.now()),
   };
 }
 
@@ -103,6 +104,16 @@ function lastProof(view: SourceView, nowMs: number): Instant {
 /** The instant before which the source has deleted its rows, by the source's own clock. */
 export function edgeOf(view: SourceView, retentionDays: number | undefined): { retentionEdge?: Instant } {
   return retentionDays === undefined ? {} : { retentionEdge: view.at - BigInt(retentionDays) * DAY };
+}
+
+/**
+ * The end of the hours that count as expired. As for `overTo`, something else than the source's clock must say so too: a clock that is
+ * ahead for one run would report rows as lost that the source still has.
+ */
+function expiryOf(view: SourceView, retentionDays: number | undefined, nowMs: number): { expiredTo?: Instant } {
+  if (retentionDays === undefined) return {};
+  const last = lastProof(view, nowMs);
+  return { expiredTo: (last < view.at ? last : view.at) - BigInt(retentionDays) * DAY };
 }
 
 /** Does a step and records how long it took, also when it fails. */

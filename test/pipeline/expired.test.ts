@@ -11,6 +11,8 @@ import { CAMPAIGN } from '../support/campaign.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
 const LOGS = { tables: ['Logs'] } as const;
+/** When the source has deleted a day that no run has seen. */
+const LATER = { now: () => Date.parse(NOW) + 46 * 86_400_000 };
 
 let loaded: LoadedWorlds;
 let world: World;
@@ -34,7 +36,7 @@ describe('hours that the source deleted unread', () => {
     await world.sandbox.apply({ action: 'clock', advance: '46d' });
     const lines: string[] = [];
     const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
-    const report = await world.run(LOGS, {}, { log });
+    const report = await world.run(LOGS, {}, { log, ...LATER });
     expect(report.exitCode).toBe(EXIT.expired);
     // Of the 46 days the source keeps 45: from the hour that was open to the one before the edge.
     const loss = { tenant: 'demo', table: 'Logs', hours: 24, first: '2026-11-01T00:00:00.0000000Z', last: '2026-11-01T23:00:00.0000000Z' } as const; // prettier-ignore
@@ -46,17 +48,30 @@ describe('hours that the source deleted unread', () => {
       '\nLost: the source deleted these hours before they were proven. What the lake lacks of them cannot be loaded any more.\n' +
         'demo Logs: 24 hours expired, from 2026-11-01T00h to 2026-11-01T23h UTC\n',
     );
-    const again = await world.run(LOGS);
+    const again = await world.run(LOGS, {}, LATER);
     expect(again).toMatchObject({ exitCode: EXIT.ok, expired: [] });
     expect(again.tables[0]?.hours.expired).toBe(24);
   });
 
   it('are reported by `verify` if that finds them first, and then by no run', CAMPAIGN, async () => {
     await world.sandbox.apply({ action: 'clock', advance: '46d' });
-    const verdict = await verifyLake(world.config(), LOGS, world.runtime, new AbortController().signal);
+    const runtime = { ...world.runtime, ...LATER };
+    const verdict = await verifyLake(world.config(), LOGS, runtime, new AbortController().signal);
     expect(verdict.expired).toMatchObject([{ table: 'Logs', hours: 24 }]);
     expect(verdict.exitCode).toBe(EXIT.expired);
-    expect((await world.run(LOGS)).expired).toEqual([]);
+    expect((await world.run(LOGS, {}, LATER)).expired).toEqual([]);
+  });
+
+  it('are called expired only when the clock of this machine agrees with the one of the source', async () => {
+    // Either the source is ahead, or this machine is slow.
+    await world.sandbox.apply({ action: 'clock', advance: '46d' });
+    const early = await world.run(LOGS, {}, { now: () => Date.parse(NOW) });
+    expect(early).toMatchObject({ exitCode: EXIT.ok, expired: [] });
+    // This machine is ahead.
+    await world.sandbox.apply({ action: 'clock', set: NOW });
+    expect(await world.run(LOGS, {}, LATER)).toMatchObject({ exitCode: EXIT.ok, expired: [] });
+    await world.sandbox.apply({ action: 'clock', advance: '46d' });
+    expect((await world.run(LOGS, {}, LATER)).expired).toMatchObject([{ hours: 24 }]);
   });
 });
 

@@ -128,6 +128,24 @@ describe('a source that rejects the fingerprint functions', () => {
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ grade: BEST_GRADE, calls: 1 });
   });
 
+  it('loads a second with more rows than a page holds, without the hash function', async () => {
+    await order({ times: null, reply: { kind: 'refused-function', name: 'hash_md5' } });
+    const rows = Array.from({ length: 70 }, (_, n) => ({
+      eventId: `b0000000-0000-4000-8000-${String(n % 60).padStart(12, '0')}`,
+      timestamp: '2026-10-31T12:34:56Z',
+      tenantId: 'demo',
+      eventType: 'x',
+    }));
+    await world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows });
+    const report = reportOf(await world.run(EVENTS, { page: { maxRows: 25 } }), 'Events');
+    expect(report).toMatchObject({ outcome: 'verified', grade: 'count', inserted: 60, duplicates: 10 });
+    // A row that is exchanged for another is not seen: only the numbers are compared.
+    const [{ eventId: erased } = { eventId: '' }] = rows.slice(30);
+    await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [erased] });
+    await addRow(1, '2026-10-31T12:34:56Z');
+    expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ outcome: 'verified', pages: 0 });
+  });
+
   it('hours that were proven by checksum keep that proof and its date', async () => {
     const before = await world.sql(`from (${PROOFS}) where state = 'verified'`);
     expect(before.length).toBeGreaterThan(20);

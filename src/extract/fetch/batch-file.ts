@@ -44,7 +44,7 @@ export function pageText(page: Page): PageText {
 
 function readPage(value: unknown): Page | undefined {
   if (!isJsonObject(value)) return undefined;
-  const { id, rows, bytes, hash, slice, counted, atRetentionEdge } = value;
+  const { id, rows, bytes, hash, slice, counted, isUnhashed, atRetentionEdge } = value;
   const windows = readWindows(value['windows']);
   if (typeof id !== 'string' || typeof bytes !== 'number' || !windows) return undefined;
   const range = isJsonObject(hash) ? { from: Number(hash['from']), to: Number(hash['to']) } : undefined;
@@ -56,6 +56,7 @@ function readPage(value: unknown): Page | undefined {
     ...(range ? { hash: range } : {}),
     ...(isJsonObject(slice) ? { slice: readSlice(slice) } : {}),
     ...(isJsonObject(counted) ? { counted: { id: String(counted['id']), rows: Number(counted['rows']) } } : {}),
+    ...(isUnhashed === true ? { isUnhashed } : {}),
     ...(atRetentionEdge === true ? { atRetentionEdge } : {}),
   };
 }

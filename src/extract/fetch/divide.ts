@@ -48,7 +48,7 @@ export async function divide(
   currentCaps: () => Caps,
 ): Promise<Divided> {
   const { cells, calls } = filled > COUNT_FROM ? await countCells(counting, page) : NOT_COUNTED;
-  const planned = cells ? planPages(cells, currentCaps(), { slices: true }) : [];
+  const planned = cells ? plannedParts(page, cells, currentCaps()) : [];
   if (planned.length > 1) return { children: labelled(page, planned), calls };
   const parts = Math.max(2, Math.min(MAX_UNCOUNTED_PARTS, Math.ceil(filled * 1.1)));
   const children = splitPage(page, parts);
@@ -57,9 +57,14 @@ export async function divide(
   return { ...sliced, calls: calls + sliced.calls };
 }
 
+/** Pages that fit, for the cells of a page. */
+export function plannedParts({ isUnhashed = false }: Page, cells: readonly Cell[], caps: Caps): readonly Page[] {
+  return planPages(cells, caps, { slices: true, isUnhashed });
+}
+
 /** Pages that fit for the cells of a page, or halves of it. */
 export function partsOf(page: Page, cells: readonly Cell[], caps: Caps): readonly Page[] | undefined {
-  const planned = planPages(cells, caps, { slices: true });
+  const planned = plannedParts(page, cells, caps);
   return planned.length > 1 ? labelled(page, planned) : splitPage(page);
 }
 

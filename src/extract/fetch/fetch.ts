@@ -7,7 +7,7 @@ import type { LimitFunction } from 'p-limit';
 import { BudgetError, InsightsError, PartError, StoppedError } from '../../kernel/errors.ts';
 import { formatInstant } from '../../kernel/instant.ts';
 import { overlaps } from '../../kernel/windows.ts';
-import type { Batch, Cell, LandedPage, Page } from '../../model/page.ts';
+import type { Batch, LandedPage, Page } from '../../model/page.ts';
 import type { SourceDrop } from '../../model/privacy.ts';
 import type { Client, Downloaded, TooLarge } from '../source/client.ts';
 import {
@@ -18,6 +18,7 @@ import {
   divide,
   NOT_COUNTED,
   partsOf,
+  plannedParts,
   rowsOfPart,
   slicesThatFit,
 } from './divide.ts';
@@ -27,7 +28,6 @@ import type { Landing } from './land.ts';
 import { CapsLearner } from './learning.ts';
 import type { PageWriter } from './page-file.ts';
 import { TIMEOUT_ADVICE } from '../source/refusal.ts';
-import { planPages } from '../plan/plan.ts';
 import type { Caps } from '../plan/plan.ts';
 import { labelled, splitPage } from '../plan/split.ts';
 import { combined, landedPages, rowsIn, without, withSplits } from './outcome.ts';
@@ -290,7 +290,7 @@ class FetchJob {
     const { cells = [], calls } = page.rows === undefined ? NOT_COUNTED : await countCells(this.#counting, page);
     let splits = calls;
     for (;;) {
-      const children = labelled(page, this.#planned(cells));
+      const children = labelled(page, plannedParts(page, cells, this.caps));
       const [first, ...others] = children;
       if (!first || others.length === 0) break;
       splits++;
@@ -302,17 +302,14 @@ class FetchJob {
       }
       if (answer.kind === 'rows') this.#learner.searched(answer.rows);
       const remaining = cells.filter((cell) => !overlaps(cell, first.windows));
-      const parts = first.hash || first.slice ? children : labelled(page, [first, ...this.#planned(remaining)]);
+      const parts =
+        first.hash || first.slice ? children : labelled(page, [first, ...plannedParts(page, remaining, this.caps)]);
       await this.#landing.replace(page, parts);
       splits += parts.length - 1;
       const settled = await this.#settle(first, answer, timeouts);
       return withSplits(splits, combined([settled, await this.fetchAll(parts.slice(1), timeouts)]));
     }
     return withSplits(splits, await this.#fetchInParts(page, 'rows', timeouts));
-  }
-
-  #planned(cells: readonly Cell[]): readonly Page[] {
-    return planPages(cells, this.caps, { slices: true });
   }
 
   #divide(page: Page): Promise<Divided> {

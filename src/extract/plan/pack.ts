@@ -18,6 +18,8 @@ export interface PackRequest {
   readonly emptyGaps?: readonly Window[];
   readonly caps: Caps;
   readonly dropKeys?: readonly SourceDrop[];
+  /** The engine rejects the hash function. @default false */
+  readonly isUnhashed?: boolean;
   /** No further finer count is started after this many calls. @default no limit */
   readonly maxCalls?: number;
 }
@@ -30,13 +32,13 @@ export interface PagePlan {
 
 /** Throws what the client throws, except when a finer count fails: then the plan does without it. */
 export async function packPages(client: Client, request: PackRequest, signal?: AbortSignal): Promise<PagePlan> {
-  const { table, caps, dropKeys, maxCalls = Infinity } = request;
+  const { table, caps, dropKeys, isUnhashed = false, maxCalls = Infinity } = request;
   const base = { table, ...(dropKeys ? { dropKeys } : {}) };
   let cells = withFillers(request.cells, request.emptyGaps ?? []);
   let calls = 0;
   for (;;) {
     const step = calls < maxCalls ? refinement(cells, caps) : undefined;
-    if (!step) break;
+    if (!step || (isUnhashed && step.kind === 'buckets')) break;
     try {
       if (step.kind === 'histogram') {
         const finer = await readHistogram(client, { ...base, unit: step.unit, windows: step.windows }, signal);
@@ -54,7 +56,7 @@ export async function packPages(client: Client, request: PackRequest, signal?: A
       throw error;
     }
   }
-  return { pages: planPages(cells, caps), calls };
+  return { pages: planPages(cells, caps, { isUnhashed }), calls };
 }
 
 /** The cells with the gaps between them, which a page may span. */

@@ -37,13 +37,21 @@ const FLOOR = 6;
 export function planPages(
   cells: readonly PlanCell[],
   caps: Caps,
-  /** Whether few rows over a cap become slices: fewer pages than hash ranges with their margin, but the source must sort. */
-  { slices = false }: { readonly slices?: boolean } = {},
+  {
+    slices = false,
+    isUnhashed = false,
+  }: {
+    /** Whether few rows over a cap become slices: fewer pages than hash ranges with their margin, but the source must sort. */
+    readonly slices?: boolean;
+    /** The engine rejects the hash function: only slices are left. */
+    readonly isUnhashed?: boolean;
+  } = {},
 ): Page[] {
   const pages: Page[] = [];
   const nextId = (): string => `p${(pages.length + 1).toString().padStart(5, '0')}`;
+  const unhashed = isUnhashed ? { isUnhashed } : {};
   const add = (page: Omit<Page, 'id'>): void => {
-    pages.push({ id: nextId(), ...page });
+    pages.push({ id: nextId(), ...page, ...unhashed });
   };
   let open: OpenPage | undefined;
   let filler: Window | undefined;
@@ -59,10 +67,10 @@ export function planPages(
     if (isOver(cell, caps)) {
       // The open page stays open: it may continue after this cell, with a second window.
       // Parts of a page that is not requested itself: its count shows whether together they are whole.
-      const whole = { ...closed(openPage(cell)), id: nextId() };
-      const sliced =
-        slices && cell.rows <= MAX_SORTED ? slicePage(whole, cell.rows, rowsThatFit(cell, caps)) : undefined;
-      pages.push(...(sliced ?? labelled(whole, hashParts(cell, caps))));
+      const whole = { ...closed(openPage(cell)), ...unhashed, id: nextId() };
+      const isSliced = isUnhashed || (slices && cell.rows <= MAX_SORTED);
+      const sliced = isSliced ? slicePage(whole, cell.rows, rowsThatFit(cell, caps)) : undefined;
+      pages.push(...(sliced ?? (isUnhashed ? [whole] : labelled(whole, hashParts(cell, caps)))));
       continue;
     }
     if (open && !addCell(open, cell, filler, caps)) close();

@@ -45,16 +45,20 @@ export function slicePage(page: Page, rows: number, size: number): Page[] | unde
  * parent without a count keep their own.
  */
 export function labelled(parent: Page, children: readonly Omit<Page, 'id'>[]): Page[] {
-  const edge = parent.atRetentionEdge ? { atRetentionEdge: true } : {};
+  const inherited = {
+    ...(parent.atRetentionEdge ? { atRetentionEdge: true } : {}),
+    ...(parent.isUnhashed ? { isUnhashed: true } : {}),
+  };
   const counted = parent.counted ?? (parent.rows === undefined ? undefined : { id: parent.id, rows: parent.rows });
   return children.map((child, k) => {
     const own = child.counted ? { ...child.counted, id: `${parent.id}.${child.counted.id}` } : undefined;
     const origin = counted ?? own;
-    return { ...child, ...edge, ...(origin ? { counted: origin } : {}), id: `${parent.id}.${k}` };
+    return { ...child, ...inherited, ...(origin ? { counted: origin } : {}), id: `${parent.id}.${k}` };
   });
 }
 
 function byHash(page: Page, range: HashRange, parts: number): Page[] | undefined {
+  if (page.isUnhashed) return undefined;
   const width = range.to - range.from;
   if (width <= 1) return undefined;
   const count = Math.min(parts, width);

@@ -59,6 +59,8 @@ export interface SourceComparison {
   readonly hours: ReadonlyMap<Instant, Fingerprint>;
   /** The source deletes rows older than this, so nothing can be proven or disproven before it. */
   readonly retentionEdge?: Instant;
+  /** Hours that end by then and were never proven are expired. @default `retentionEdge` */
+  readonly expiredTo?: Instant;
   /** An hour that ends later is not over, even if its span ends later. @default the end of the last span */
   readonly overTo?: Instant;
   /** An hour that is not over is `open` even if it differs: nothing was loaded before this comparison. @default false */
@@ -129,6 +131,7 @@ async function compare(
     grade,
     hours,
     retentionEdge,
+    expiredTo = retentionEdge,
     overTo = spans.at(-1)?.to ?? at,
     onlyCompares = false,
     acceptContent = false,
@@ -136,8 +139,8 @@ async function compare(
   run: string,
 ): Promise<StateCounts> {
   const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
-  if (retentionEdge !== undefined)
-    await recordExpired(ledger, tenant, table, spans[0]?.from ?? at, retentionEdge, at, run);
+  const expired = expiredTo === undefined ? 'null::timestamptz' : instantSql(expiredTo);
+  if (expiredTo !== undefined) await recordExpired(ledger, tenant, table, spans[0]?.from ?? at, expiredTo, at, run);
   await ledger.run(
     `create or replace temp table compared_spans as
      select r[1]::bigint as lower, r[2]::bigint as upper from ${BULK_SQL}`,
@@ -183,7 +186,7 @@ async function compare(
        case
          when is_proven then case when covered_to < ends_at or ends_at > ${instantSql(overTo)} then 'open' else 'verified' end
          when ${onlyCompares} and (covered_to < ends_at or ends_at > ${instantSql(overTo)}) then 'open'
-         when ends_at <= ${edge} then 'expired'
+         when ends_at <= ${expired} then 'expired'
          else 'partial'
        end as state
      from (
