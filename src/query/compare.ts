@@ -115,16 +115,26 @@ async function comparedStatement(
   const inPeriod = (other: string): string =>
     `${other}.tenant_id = coalesce(present.tenant_id, past.tenant_id) and ${other}.period = coalesce(present.period, past.period)`;
   const oneOf = `qualify if(count(*) over (partition by ${keys.map(sqlName).join(', ')}) = 1, true, error('Rows of this report cannot be compared: several have the same tenant, period and texts.'))`;
+  const ofPeriod = ['tenant_id', 'period', ...coverage];
   const periodsOf = (rows: string): string =>
-    `select ${['tenant_id', 'period', ...coverage.map((name) => `any_value(${name}) as ${name}`)].join(', ')} from ${rows} group by tenant_id, period`;
+    `select ${ofPeriod.map((name) => (coverage.includes(name) ? `any_value(${name}) as ${name}` : name)).join(', ')} from ${rows} group by tenant_id, period`;
+  // A covered period in which nothing occurred has no row in some reports. It is known all the same.
+  const call = periodsCall(sql);
+  const known = (rows: string, covered: string | undefined): string =>
+    covered === undefined
+      ? periodsOf(rows)
+      : `select * from (${periodsOf(rows)})
+union all by name
+select * from (${periodsOf(covered)}) as covered where not exists (select 1 from ${rows} as other where other.tenant_id = covered.tenant_id and other.period = covered.period)`;
+  const pastCall = call?.replaceAll(/\$(from|to)\b/g, '$$before_$1');
   return {
     sql: `with
 present as materialized (select * from (\n${present}\n) ${oneOf}),
 earlier as materialized (select * from (\n${past}\n) ${oneOf}),
 -- The last days of long months have no counterpart in short ones.
 past as (select * replace (period + ${distance} as period) from earlier where period + ${distance} - ${distance} = period),
-present_periods as (${periodsOf('present')}),
-past_periods as (${periodsOf('past')})
+present_periods as (${known('present', call)}),
+past_periods as (${known('past', pastCall && `(select * replace (period + ${distance} as period) from ${pastCall})`)})
 select ${selected.join(',\n  ')}
 from present
 full join past on ${onKeys.join(' and ')}
@@ -133,6 +143,13 @@ left join past_periods as former on ${inPeriod('former')}
 order by ${keys.map((_, index) => index + 1).join(', ')}`,
     parameters: { ...values, before_from: before.from, before_to: before.to },
   };
+}
+
+/** The call of `periods` or `history` that gives a report its periods; undefined if there is none, or if there are several. */
+function periodsCall(sql: string): string | undefined {
+  const calls = new Set(sql.replaceAll(/--.*$/gm, '').match(/\b(?:periods|history)\([^()]*\)/g));
+  const [call] = calls;
+  return calls.size === 1 ? call : undefined;
 }
 
 const WHOLE = /^U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$/;

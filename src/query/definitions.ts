@@ -178,6 +178,13 @@ export function readsFrom(sql: string, name: string): boolean {
   return new RegExp(`\\b(?:from|join)\\s+"?${name}\\b|\\b${name}\\(`, 'i').test(sql);
 }
 
+/** The tables of the lake that a statement reads, directly or through shared definitions. */
+export async function tablesReadBy(sql: string): Promise<readonly string[]> {
+  const definitions = definitionsIn(sql, await sharedDefinitions());
+  const statements = [sql, ...definitions.map(({ select }) => select)];
+  return ['events', 'logs', 'metrics'].filter((table) => statements.some((statement) => readsFrom(statement, table)));
+}
+
 /** The definitions that a statement reads, directly or through others, each after those that it uses. */
 export function definitionsIn(sql: string, definitions: readonly Definition[]): readonly Definition[] {
   const named = new Set(definitions.filter(({ name }) => readsFrom(sql, name)).map(({ name }) => name));

@@ -3,7 +3,7 @@ import { didYouMean } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { sqlName } from '../kernel/sql.ts';
 import { TABLES } from '../model/tables.ts';
-import { definitionsIn, readsFrom, sharedDefinitions } from './definitions.ts';
+import { tablesReadBy } from './definitions.ts';
 import { additivityNotes, expanded, filtersIn, partsOfBy, PROMOTED } from './dimensions.ts';
 import { checkFilters } from './filters.ts';
 import { textRows } from './reader.ts';
@@ -36,7 +36,7 @@ export async function prepareReport(reader: Reader, report: Report, values: Valu
   const { allowed } = report.dimensions;
   const asksForPromoted = allowed.includes(PROMOTED) && Object.entries(values).some(([name, value]) => value !== null && isBeyond(report, name)); // prettier-ignore
   const promoted = asksForPromoted ? await promotedColumns(reader) : { events: [], logs: [] };
-  const tables = await tablesOf(report);
+  const tables = await tablesReadBy(report.sql);
   const extra = (tables.includes('logs') ? promoted.logs : promoted.events).map(({ name }) => name);
   const own = ownWords(report);
   const { word, by } = partsOfBy(report.dimensions, own, values['by'] ?? null, extra);
@@ -137,12 +137,6 @@ function noParameter(report: Report, name: string, filterable: readonly string[]
     hint: `${didYouMean(name, names)}Write name=value with one of ${names.join(', ')}.`,
     where: { flag: '--param' },
   });
-}
-
-async function tablesOf(report: Report): Promise<readonly string[]> {
-  const definitions = definitionsIn(report.sql, await sharedDefinitions());
-  const statements = [report.sql, ...definitions.map(({ select }) => select)];
-  return ['events', 'logs', 'metrics'].filter((table) => statements.some((sql) => readsFrom(sql, table)));
 }
 
 /** Columns of the lake that the configuration promotes. */

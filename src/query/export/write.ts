@@ -15,10 +15,11 @@ import { openExporter, textRows, type Exporter } from '../reader.ts';
 import type { CsvStyle } from './csv.ts';
 import { countRows } from './count.ts';
 import { copyForm, type ExportFormat, type ExportReport } from './forms.ts';
+import { tablesReadBy } from '../definitions.ts';
 import { parseInstant } from '../../kernel/instant.ts';
 import { provenanceOption } from '../../model/provenance.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
-import type { Origin, Selection } from './selection.ts';
+import type { Selection } from './selection.ts';
 import { writeSheets } from './sheet.ts';
 import { readWorkbook } from './workbook-check.ts';
 import { findTarget, writeThrough } from './target.ts';
@@ -135,14 +136,16 @@ async function writeSelections(
 }
 
 /** What the metadata of a Parquet file says about a selection. Values of parameters that are free text are not part of it. */
-async function factsOf(reader: Exporter, { name, origin }: Selection): Promise<Record<string, string | undefined>> {
+async function factsOf(reader: Exporter, selection: Selection): Promise<Record<string, string | undefined>> {
+  const { name, origin } = selection;
   const { snapshot, published } = await snapshotOf(reader);
-  return { table: name, ...origin, snapshot, published, coverage: await coverageOf(reader, name, origin) };
+  return { table: name, ...origin, snapshot, published, coverage: await coverageOf(reader, selection) };
 }
 
-/** The hours that the selection is made of, by state, as `partial 2, verified 740`. */
-async function coverageOf(reader: Exporter, name: string, origin: Origin): Promise<string | undefined> {
+/** The hours of the tables that the selection reads, or of all tables where they are not known, by state, as `partial 2, verified 740`. */
+async function coverageOf(reader: Exporter, { sql: selected, origin }: Selection): Promise<string | undefined> {
   const { tenant = null, from, to, zone = 'UTC' } = origin;
+  const tables = (await tablesReadBy(selected)).join(',');
   // A report's bounds are days of its zone, or words such as last_week: with a word, the hours of the whole snapshot count.
   const instants = [from, to].every((bound) => bound === undefined || parseInstant(bound) !== undefined);
   const bounds = instants ? { from: from ?? null, to: to ?? null } : { from: null, to: null };
@@ -152,9 +155,9 @@ async function coverageOf(reader: Exporter, name: string, origin: Origin): Promi
       select state, count(*) as hours from coverage
       where ($tenant is null or list_contains(string_split($tenant, ','), tenant_id))
         and ($from is null or hour >= ${instant('$from')}) and ($to is null or hour < ${instant('$to')})
-        and (table_name = $name or $name not in (select distinct table_name from coverage))
+        and ($tables = '' or list_contains(string_split($tables, ','), table_name))
       group by state)`;
-  const [[text] = []] = await textRows(reader, sql, { ...bounds, name, tenant, zone });
+  const [[text] = []] = await textRows(reader, sql, { ...bounds, tables, tenant, zone });
   return text;
 }
 

@@ -126,6 +126,10 @@ describe('Parquet metadata', () => {
     expect((await run('--report', 'installs', '--param', ...words, '--out', at('report.parquet'))).err).toBe('');
     const ofReport = await factsOf(at('report.parquet'));
     expect(ofReport).toMatchObject({ 'insights.table': 'installs', 'insights.zone': 'Europe/Paris', 'insights.grain': 'week' }); // prettier-ignore
+    // The hours of the tables that a report reads.
+    expect(ofReport['insights.coverage']).toBe('unchecked 120');
+    expect((await run('--report', 'log_volume', '--out', at('logs.parquet'))).err).toBe('');
+    expect(await factsOf(at('logs.parquet'))).not.toHaveProperty(['insights.coverage']);
     const select = "select event_id from events where event_type <> 'Jane Doe'";
     expect((await run('--query', select, '--out', at('select.parquet'))).err).toBe('');
     expect(JSON.stringify(await factsOf(at('select.parquet')))).not.toContain('Jane');

@@ -75,6 +75,24 @@ describe('compare=previous', () => {
     ]);
   });
 
+  it('counts 0 in a covered period for which a report of what occurs has no row, on either side', async () => {
+    const figures = [
+      'source',
+      ...['', '_before', '_difference', '_change'].map((end) => `first_installs${end}`),
+      'coverage',
+    ];
+    expect(await ask('attribution', ['from=2026-04-10', 'to=2026-04-12', 'compare=previous'], figures)).toEqual([
+      ['2026-04-10', '(none)', '6', '0', '6', null, 'verified'],
+    ]);
+    expect(await ask('attribution', ['from=2026-04-11', 'to=2026-04-12', 'compare=previous'], figures)).toEqual([
+      ['2026-04-11', '(none)', '0', '6', '-6', -1, 'verified'],
+    ]);
+    // Nothing is known about the day before the first one.
+    expect(await ask('attribution', ['from=2024-02-28', 'to=2024-02-29', 'compare=year'], figures)).toEqual([
+      ['2024-02-28', '(none)', '1', null, null, null, 'verified'],
+    ]);
+  });
+
   it('compares rows with the same texts, and counts a missing one as 0', async () => {
     const range = ['from=2026-05-01', 'to=2026-06-01', 'grain=month', 'compare=previous'];
     expect(await ask('installs', range, ['platform', ...FIGURES])).toEqual([
