@@ -158,7 +158,7 @@ async function coverageOf(reader: Exporter, { sql: selected, origin }: Selection
         and ($tables = '' or list_contains(string_split($tables, ','), table_name))
       group by state)`;
   const [[text] = []] = await textRows(reader, sql, { ...bounds, tables, tenant, zone });
-  return text;
+  return text === '' ? undefined : text;
 }
 
 async function writeDatabase(reader: Exporter, selections: readonly Selection[], file: string): Promise<number[]> {
