@@ -23,7 +23,7 @@ export interface Selection {
 }
 
 /** What was chosen. A select itself and free texts are not part of it: they could name a person. */
-export interface Origin {
+interface Origin {
   readonly grain?: string;
   readonly zone?: string;
   readonly tenant?: string;

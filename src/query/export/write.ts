@@ -151,7 +151,7 @@ async function coverageOf(reader: Exporter, { sql: selected, origin }: Selection
   const bounds = instants ? { from: from ?? null, to: to ?? null } : { from: null, to: null };
   const instant = (value: string): string =>
     `case when length(${value}) = 10 then timezone($zone, ${value}::timestamp) else ${value}::timestamptz end`;
-  const sql = `select string_agg(state || ' ' || hours, ', ' order by state) from (
+  const sql = `select coalesce(string_agg(state || ' ' || hours, ', ' order by state), '') from (
       select state, count(*) as hours from coverage
       where ($tenant is null or list_contains(string_split($tenant, ','), tenant_id))
         and ($from is null or hour >= ${instant('$from')}) and ($to is null or hour < ${instant('$to')})
