@@ -23,6 +23,8 @@ export const HEAD_FOLDER = 'lake';
 export const MARTS_FOLDER = join(STORE_FOLDER, 'marts');
 export const HEAD_MARTS_FOLDER = join(HEAD_FOLDER, 'marts');
 export const HEAD_COVERAGE_FILE = join(HEAD_FOLDER, 'coverage.parquet');
+/** A catalogue without rows, with the views of a lake that has many types (reuse.ts). */
+export const DEFINITIONS_FOLDER = 'definitions';
 /** Digest of the content that the coverage file was made from. */
 export const HEAD_COVERAGE_MARK = join(HEAD_FOLDER, '.coverage');
 /** Fetched pages on their way into the lake. */
@@ -183,6 +185,17 @@ export const DATA_DIR: readonly DataEntry[] = [
     ...DATABASE,
     purge: 'republishes',
     backup: 'copies',
+  },
+  {
+    path: `${DEFINITIONS_FOLDER}/<digest>.duckdb`,
+    holds: 'the views of the catalogue without rows, if there are many, to start the next catalogue from',
+    writtenBy: 'src/load/publish/reuse.ts',
+    sensitive: ['tenant names'],
+    mayBeDeleted: true,
+    cost: 'the next run creates the views again',
+    ...FILE,
+    unfinished: [],
+    purge: 'republishes',
   },
   {
     path: `${CATALOGUE_FILE}${TEMPORARY}/**`,

@@ -10,6 +10,7 @@ import type { TableName } from './tables.ts';
 /** What each placeholder of a declared path matches. */
 const PARTS: Readonly<Record<string, string>> = {
   batch: '[^/]+',
+  digest: '[0-9a-f]{64}',
   generation: '\\d+',
   lake_table: Object.values(TABLES)
     .map(({ lakeName }) => lakeName)

@@ -77,40 +77,48 @@ function typedSql(type: ColumnType, cell: string): string {
   return type === 'DOUBLE' ? finiteSql(cell) : `try_cast(${cell} as ${type})`;
 }
 
-/** `types`: all spellings of the view's type. The JSON of a row is parsed once for any number of columns. */
+/** Keys with control characters have no column (shapes.ts), so a line feed can end a path. */
+const PATH_END = { text: '\n', sql: 'chr(10)' } as const;
+
+/**
+ * What a typed view selects. `types`: all spellings of its type. The JSON of a row is parsed once for any number of columns.
+ *
+ * DuckDB keeps the syntax tree of a view in the catalogue, ten times the size of its text, and loads it whenever the catalogue
+ * is opened. So the select is a text, which `query` parses when the view is used, and it is as short as it can be.
+ */
 export function typedViewSql(table: Table, types: readonly string[], all: readonly TypedColumn[]): string {
   const { promoted, parsed: columns } = splitPromoted(table, all);
   const jsons = jsonColumns(table).map((name) => ({
     name,
+    // A promoted column begins with a letter.
+    found: `_${name[0]}`,
     paths: columns.filter(({ jsonColumn }) => jsonColumn === name),
   }));
-  const found = jsons.flatMap(({ name, paths }) =>
+  const lists = jsons.flatMap(({ name, found, paths }) =>
     paths.length === 0
       ? []
       : [
-          `json_extract_string("${name}", [${paths.map(({ pointer }) => sqlText(pointer === '' ? '$' : pointer)).join(', ')}]) as "found in ${name}"`,
+          `json_extract_string(${sqlName(name)},string_split(${sqlText(paths.map(({ pointer }) => (pointer === '' ? '$' : pointer)).join(PATH_END.text))},${PATH_END.sql})) ${found}`,
         ],
   );
-  const cells = jsons.flatMap(({ name, paths }) =>
-    paths.map((column, index) => {
-      const cell = `"found in ${name}"[${index + 1}]`;
-      return `${typedSql(column.type, cell)} as ${sqlName(column.name)}`;
-    }),
+  const cells = jsons.flatMap(({ found, paths }) =>
+    paths.map((column, index) => `${typedSql(column.type, `${found}[${index + 1}]`)} ${sqlName(column.name)}`),
   );
   const isJson = (name: string): boolean => jsons.some((json) => json.name === name);
   const hidden = columns.map(({ name }) => name);
   const fixed = fixedColumns(table);
   const outer = [
-    ...fixed.filter((name) => !isJson(name)).map((name) => `"${name}"`),
+    ...fixed.filter((name) => !isJson(name)).map(sqlName),
     ...promoted.map(({ name }) => sqlName(name)),
     ...cells,
-    ...fixed.filter((name) => isJson(name) && !hidden.includes(name)).map((name) => `"${name}"`),
+    ...fixed.filter((name) => isJson(name) && !hidden.includes(name)).map(sqlName),
   ];
-  const typeColumn = lakeName(table, table.typeColumn);
+  const typeColumn = sqlName(lakeName(table, table.typeColumn));
   const named = types.filter((type) => type !== '');
   const isOfType = [
-    ...(named.length === 0 ? [] : [`"${typeColumn}" in (${sqlTexts(named)})`]),
-    ...(types.includes('') ? [`"${typeColumn}" is null`] : []),
+    ...(named.length === 0 ? [] : [`${typeColumn} in (${sqlTexts(named)})`]),
+    ...(types.includes('') ? [`${typeColumn} is null`] : []),
   ].join(' or ');
-  return `select ${outer.join(', ')} from (select *${found.map((cell) => `, ${cell}`).join('')} from ${table.lakeName} where ${isOfType}) as typed`;
+  const select = `select ${outer.join(',')} from (select ${['*', ...lists].join(',')} from ${table.lakeName} where ${isOfType})`;
+  return `from query(${sqlText(select)})`;
 }

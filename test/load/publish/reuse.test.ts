@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Ledger } from '../../../src/load/ledger/ledger.ts';
@@ -91,3 +91,49 @@ test('a view disappears from the catalogue with its type', CAMPAIGN, async () =>
   expect(views).toHaveLength(2 * (TYPES.length - 1));
   expect(views.map((view) => view['view_name'])).not.toContain('event_type_n0');
 });
+
+test(
+  'many views are created once, also for later runs, and again if a type disappears or the kept file is damaged',
+  CAMPAIGN,
+  async () => {
+    await using lake = await scratchLake();
+    const keys = Object.fromEntries(Array.from({ length: 30 }, (_, nth) => [`aRatherLongKey${nth}`, `value ${nth}`]));
+    const rows = Array.from({ length: 40 }, (_, nth) =>
+      event(`id-${nth}`, '2026-07-03T10:10:00Z', { type: `type.n${nth}`, properties: JSON.stringify(keys) }),
+    );
+    await load(lake, DAY, rows);
+    const folder = join(lake.dir, 'definitions');
+    const catalogue = join(lake.dir, 'insights.duckdb');
+    let created = 0;
+    const ledger: Ledger = {
+      ...lake.ledger,
+      run: (sql, values) => {
+        created += sql.match(/^create view "event_type/gm)?.length ?? 0;
+        return lake.ledger.run(sql, values);
+      },
+    };
+    const publishAgain = async (): Promise<{ created: number; content: unknown; bytes: number; kept: string[] }> => {
+      created = 0;
+      await publish(ledger, { run: 'run', head: false, again: true });
+      return {
+        created,
+        content: await contentOf(lake.dir),
+        bytes: statSync(catalogue).size,
+        kept: readdirSync(folder),
+      };
+    };
+    const first = await publishAgain();
+    expect(first).toMatchObject({ created: 80 });
+    expect(first.kept).toHaveLength(1);
+    expect(await readCatalogue(lake.dir, 'select a_rather_long_key29 from event_type_n39')).toEqual([{ a_rather_long_key29: 'value 29' }]); // prettier-ignore
+    expect(await publishAgain()).toEqual({ ...first, created: 0 });
+    writeFileSync(join(folder, String(first.kept[0])), 'damaged');
+    expect(await publishAgain()).toEqual(first);
+    await load(lake, DAY, rows.slice(1), { guard: false });
+    const fewer = await publishAgain();
+    expect(fewer.created).toBe(78);
+    expect(fewer.kept).toHaveLength(1);
+    expect(fewer.kept).not.toEqual(first.kept);
+    expect(await readCatalogue(lake.dir, `select view_name from duckdb_views() where view_name = 'event_type_n0'`)).toEqual([]); // prettier-ignore
+  },
+);
