@@ -19,13 +19,14 @@ interface DictionaryOptions {
  */
 const DICTIONARY = `
 with holders as (
-  select view_name as name, 'view' as kind, comment from duckdb_views()
+  -- The table that a typed view reads, as a column: a join on an expression of both sides would compare all with all.
+  select view_name as name, 'view' as kind, comment, split_part(view_name, '_', 1) || 's' as origin from duckdb_views()
   where not internal and schema_name = 'main' and database_name = current_database() and not starts_with(comment, $former)
   union all
-  select table_name, 'table', comment from duckdb_tables()
+  select table_name, 'table', comment, null from duckdb_tables()
   where not internal and schema_name = 'main' and database_name = current_database()
   union all
-  select function_name || '(' || array_to_string(parameters, ', ') || ')', 'macro', comment from duckdb_functions()
+  select function_name || '(' || array_to_string(parameters, ', ') || ')', 'macro', comment, null from duckdb_functions()
   where not internal and function_type in ('macro', 'table_macro') and schema_name = 'main' and database_name = current_database()
 ),
 members as (
@@ -43,7 +44,7 @@ paths as (
 sizes as (
   select name, sum(rows) as rows
   from (
-    select view_name as name, tenant_id, type, max(rows / nullif(share, 0)) as rows
+    select view_name as name, tenant_id, table_name, type, round(max(rows / nullif(share, 0))) as rows
     from properties
     group by all
   )
@@ -53,14 +54,12 @@ sizes as (
 select
   holders.name, holders.kind, holders.comment as holds, members.column_name, members.data_type as type,
   coalesce(members.comment, paths.source, inherited.comment) as column_holds,
-  case when sizes.rows > 0 then least(1, round(paths.rows / sizes.rows, 4)) end as share
+  case when sizes.rows > 0 then round(paths.rows / sizes.rows, 6) end as share
 from holders
 left join members using (name)
 left join paths on paths.name = holders.name and paths.column_name = members.column_name
 left join sizes on sizes.name = holders.name
-left join members as inherited
-  on inherited.name = split_part(holders.name, '_', 1) || 's' and inherited.column_name = members.column_name
-  and holders.kind = 'view' and holders.name <> inherited.name
+left join members as inherited on inherited.name = holders.origin and inherited.column_name = members.column_name
 where $name is null or holders.name glob $name or split_part(holders.name, '(', 1) glob $name
 order by holders.kind desc, holders.name, members.column_index`;
 

@@ -30,7 +30,7 @@ order by tenant_id, table_name, type`;
 const PATHS = `
 select
   tenant_id, table_name, type, case json_column when 'properties' then path else json_column || ' ' || path end as path,
-  inferred_type, array_to_string(kinds, ', ') as kinds, rows, share, is_estimate,
+  inferred_type, array_to_string(kinds, ', ') as kinds, rows, round(share, 6) as share, is_estimate,
   strftime(first_seen_at, '%Y-%m-%d') as first_seen, strftime(last_seen_at, '%Y-%m-%d') as last_seen, column_name
 from properties
 where ${SELECTED}

@@ -39,11 +39,21 @@ export function parseJsonPath(path: string): readonly PathSegment[] | undefined 
 
 /** As a person writes it. */
 export function spellJsonPath(path: readonly PathSegment[]): string {
-  return path
-    .map(({ text, isPattern }) =>
-      isPattern || /^[^."\\*\s]+$/.test(text) ? text : `"${text.replaceAll(/["\\]/g, '\\$&')}"`,
-    )
-    .join('.');
+  return path.map(({ text, isPattern }) => (isPattern || /^[^."\\*\s]+$/.test(text) ? text : inQuotes(text))).join('.');
+}
+
+/** A key in a path that also has `$` for the whole value and `[]` for the members of a list. */
+export function spellKey(key: string): string {
+  return /^[^."\\*\s[\]]+$/.test(key) && key !== '$' ? key : inQuotes(key);
+}
+
+function inQuotes(key: string): string {
+  return `"${key.replaceAll(/["\\]/g, '\\$&')}"`;
+}
+
+/** `spellKey` in SQL. */
+export function spellKeySql(key: string): string {
+  return String.raw`case when regexp_full_match(${key}, '[^."\\*\s\[\]]+') and ${key} <> '$' then ${key} else '"' || regexp_replace(${key}, '(["\\])', '\\\1', 'g') || '"' end`;
 }
 
 /**

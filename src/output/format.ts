@@ -25,6 +25,7 @@ export function duration(seconds: number): string {
 
 /** `25 %`, `2.5 %`, `0.25 %`. */
 export function percent(share: number): string {
+  if (share > 0 && share < 0.000_05) return '< 0.01 %';
   return `${(share * 100).toFixed(share < 0.01 ? 2 : share < 0.1 ? 1 : 0)} %`;
 }
 

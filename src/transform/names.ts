@@ -1,25 +1,37 @@
 /** Readable names for views and columns, made from the source's names of types and keys. */
 import { createHash } from 'node:crypto';
+import { spellKey } from '../kernel/json-path.ts';
 
-/** PostgreSQL and its tools cut names at 63 bytes. */
+/** Bytes. PostgreSQL and its tools cut names at 63. */
 const MAX_LENGTH = 60;
 
-/** `Pass:Installed` → `pass_installed`, `activeRegistrationCount` → `active_registration_count`; may be empty. */
+/** Characters that names keep: letters and digits of any script with their marks, and emoji. All others separate words. */
+const SEPARATORS =
+  /[^\p{L}\p{N}\p{M}\p{Extended_Pictographic}\p{Regional_Indicator}\p{Emoji_Modifier}]+|[\uFE00-\uFE0F©®™]|[\u{E0100}-\u{E01EF}]/gu;
+
+/**
+ * `Pass:Installed` → `pass_installed`, `activeRegistrationCount` → `active_registration_count`, `Größe` → `größe`, `客户.编号` →
+ * `客户_编号`; may be empty. Latin letters lose their accents; in other scripts marks are part of the word.
+ */
 export function snake(text: string): string {
   return (
     text
       .normalize('NFKD')
       // Accents are separate characters now.
-      .replaceAll(/\p{M}/gu, '')
-      .replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2')
-      .replaceAll(/([A-Z])([A-Z][a-z])/g, '$1_$2')
+      .replaceAll(/([\p{Script=Latin}\p{N}\p{P}\p{S}\p{Z}])\p{Script=Inherited}+/gu, '$1')
+      .normalize('NFC')
+      .replaceAll(/([\p{Ll}\p{N}])(\p{Lu})/gu, '$1_$2')
+      .replaceAll(/(\p{Lu})(\p{Lu}\p{Ll})/gu, '$1_$2')
       .toLowerCase()
-      .replaceAll(/[^a-z0-9]+/g, '_')
-      .replaceAll(/^_+|_+$/g, '')
+      .replaceAll(SEPARATORS, '_')
+      // A mark that nothing precedes has no letter to stand on.
+      .replaceAll(/(^|_)\p{M}+/gu, '$1')
+      .replaceAll(/_+/g, '_')
+      .replaceAll(/^_|_$/g, '')
   );
 }
 
-/** `event_pass_installed` for a type of events. A type without ASCII letters or digits is named by its digest. */
+/** `event_pass_installed` for a type of events. A type without letters and digits is named by its digest. */
 export function viewName(noun: string, type: string, isTaken: (name: string) => boolean): string {
   const words = snake(type).replace(new RegExp(`^${noun}_(?=.)`), '');
   return free(bounded(`${noun}_${words === '' ? (type === '' ? 'untyped' : digest(type)) : words}`, type), isTaken);
@@ -49,9 +61,10 @@ export function columnName(
   return free(bounded(name, pointer), isTaken);
 }
 
-/** A path for people: `registrationSource.medium`, `lines[].price`. */
+/** A path for people: `registrationSource.medium`, `lines[].price`, `"a.b".c`. */
 export function shownPath(pointer: string): string {
-  return shown(pointerSteps(pointer).join('.').replaceAll('.[]', '[]'));
+  const path = pointerSteps(pointer).map((step) => (step === '[]' ? step : `.${spellKey(step)}`));
+  return shown(path.join('').replace(/^\./, ''));
 }
 
 /** Text of the source for display: characters that control a terminal or change the text direction are escaped. */
@@ -64,7 +77,13 @@ export function shown(text: string): string {
 }
 
 function bounded(name: string, original: string): string {
-  return name.length <= MAX_LENGTH ? name : `${name.slice(0, MAX_LENGTH - 9).replace(/_+$/, '')}_${digest(original)}`;
+  if (Buffer.byteLength(name) <= MAX_LENGTH) return name;
+  let start = '';
+  for (const character of name) {
+    if (Buffer.byteLength(start + character) > MAX_LENGTH - 9) break;
+    start += character;
+  }
+  return `${start.replace(/_+$/, '')}_${digest(original)}`;
 }
 
 function digest(text: string): string {

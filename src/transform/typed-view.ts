@@ -45,26 +45,34 @@ export function fixedColumns(table: Table): string[] {
   return ['tenant_id', 'month', ...givenColumns(table).map(({ name }) => name)];
 }
 
+/** What a typed view shows of a type's paths. */
+interface Split {
+  /** The promoted columns that the view shows. */
+  readonly promoted: readonly PromotedColumn[];
+  /** The paths that are extracted from the JSON. */
+  readonly parsed: readonly TypedColumn[];
+  /** The other paths, which a promoted column shows, by the name of that column. */
+  readonly replaced: ReadonlyMap<string, TypedColumn>;
+}
+
 /**
- * Splits a type's paths: `promoted` are the promoted columns that the view shows, `parsed` the paths that are extracted from the
- * JSON. A promoted column replaces a path if it has the path's type and none of its other paths occurs in the type.
+ * Splits a type's paths. A promoted column replaces a path if it has the value of the path and none of its other paths occurs in
+ * the type. The host of a URL is not the URL.
  */
-export function splitPromoted(
-  table: Table,
-  columns: readonly TypedColumn[],
-): { readonly promoted: readonly PromotedColumn[]; readonly parsed: readonly TypedColumn[] } {
+export function splitPromoted(table: Table, columns: readonly TypedColumn[]): Split {
   const types = new Map(lakeColumns(table).map(({ name, type }) => [name, type]));
   const properties = columns.filter(({ jsonColumn }) => jsonColumn === 'properties');
-  const covered = new Set<TypedColumn>();
-  const candidates = table.promoted.filter(({ name, paths }) => {
+  const replaced = new Map<string, TypedColumn>();
+  const promoted = table.promoted.filter(({ name, type, paths }) => {
     const pointers = paths.map(pointerOf);
     const [first, ...others] = properties.filter(({ pointer }) => pointers.includes(pointer));
-    if (first && others.length === 0 && first.type === types.get(name)) covered.add(first);
-    return first !== undefined;
+    if (!first || columns.some((column) => column !== first && column.name === name)) return false;
+    const isSame = others.length === 0 && type !== 'host' && first.type === types.get(name);
+    if (isSame && ![...replaced.values()].includes(first)) replaced.set(name, first);
+    return isSame || first.name !== name;
   });
-  const parsed = columns.filter((column) => !covered.has(column));
-  const taken = new Set(parsed.map(({ name }) => name));
-  return { promoted: candidates.filter(({ name }) => !taken.has(name)), parsed };
+  const covered = new Set(replaced.values());
+  return { promoted, parsed: columns.filter((column) => !covered.has(column)), replaced };
 }
 
 function pointerOf(path: string): string {
@@ -86,8 +94,7 @@ const PATH_END = { text: '\n', sql: 'chr(10)' } as const;
  * DuckDB keeps the syntax tree of a view in the catalogue, ten times the size of its text, and loads it whenever the catalogue
  * is opened. So the select is a text, which `query` parses when the view is used, and it is as short as it can be.
  */
-export function typedViewSql(table: Table, types: readonly string[], all: readonly TypedColumn[]): string {
-  const { promoted, parsed: columns } = splitPromoted(table, all);
+export function typedViewSql(table: Table, types: readonly string[], { promoted, parsed: columns }: Split): string {
   const jsons = jsonColumns(table).map((name) => ({
     name,
     // A promoted column begins with a letter.

@@ -10,6 +10,7 @@ import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { PARSED_OF_A_TYPE, countsSql, jsonColumns, refineSql, shapesSql, typesSql } from '../../transform/shapes.ts';
 import type { ShapesInput } from '../../transform/shapes.ts';
+import { spellKeySql } from '../../kernel/json-path.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { columnTypeSql } from '../../transform/typed-view.ts';
 import { asCount, asTable, asText } from '../ledger/cells.ts';
@@ -29,12 +30,14 @@ interface Pending {
   rows: number;
 }
 
-/** A JSON pointer as a readable path; `$` is the whole value. */
+/** A JSON pointer as a readable path (`shownPath` in SQL); `$` is the whole value. No two pointers have the same path. */
 export function pathSql(pointer: string): string {
-  return `replace(replace(replace(replace(coalesce(nullif(${pointer}[2:], ''), '$'), '/[]', '[]'), '/', '.'), '~1', '/'), '~0', '~')`;
+  const key = `replace(replace(step, '~1', '/'), '~0', '~')`;
+  const steps = `list_transform(string_split(${pointer}[2:], '/'), lambda step: case step when '[]' then step else '.' || ${spellKeySql(key)} end)`;
+  return `case ${pointer} when '' then '$' else ltrim(array_to_string(${steps}, ''), '.') end`;
 }
 
-/** One row per path: the `properties` table of the catalogue. */
+/** One row per path: the `properties` table of the catalogue. `shown_columns` is a temporary table (typed-views.ts). */
 export const PROPERTIES_SQL = `with paths as (
   select
     tenant, table_name, type, json_column, pointer,
@@ -56,11 +59,13 @@ select
   paths.tenant as tenant_id, lower(paths.table_name) as table_name, paths.type, paths.json_column,
   ${pathSql('pointer')} as path,
   pointer as json_pointer, ${columnTypeSql('kinds')} as inferred_type, kinds, paths.rows,
-  round(paths.rows / types.rows, 4) as share, is_estimate, first_seen_at, last_seen_at, view_name, column_name
+  paths.rows / types.rows as share, is_estimate, first_seen_at, last_seen_at, view_name,
+  coalesce(shown_columns.column_name, view_columns.column_name) as column_name
 from paths
 join types using (tenant, table_name, type)
 left join view_names using (tenant, table_name, type)
 left join view_columns using (tenant, table_name, view_name, json_column, pointer)
+left join shown_columns using (view_name, json_column, pointer)
 order by tenant_id, table_name, paths.type, json_column, json_pointer`;
 
 /** Describes every current file that is not described yet. Call it inside the ledger's exclusive turn. */

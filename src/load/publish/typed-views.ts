@@ -124,7 +124,10 @@ function typeKey(table: TableName, type: string): string {
   return `${table} ${commonType(type)}`;
 }
 
-/** The views of each tenant, and under '' those over all tenants; types with the most rows come first. */
+/**
+ * The views of each tenant, and under '' those over all tenants; types with the most rows come first. Creates the temporary table
+ * `shown_columns`: the paths that a view over all tenants shows in a promoted column.
+ */
 export async function typedViews(ledger: Ledger): Promise<ReadonlyMap<string, readonly TypedView[]>> {
   const views = await ledger.rows(
     `select coalesce(tenant, '') as scope, table_name, view_name, list_sort(list(distinct type)) as types, sum(rows)::bigint as rows
@@ -159,20 +162,29 @@ export async function typedViews(ledger: Ledger): Promise<ReadonlyMap<string, re
     append(columnsByView, viewKey(row.scope, row.view_name), column);
   }
   const scopes = new Map<string, TypedView[]>();
+  const shownColumns: string[][] = [];
   for (const { scope, table_name: table, view_name: name, types } of views) {
     const ofView = columnsByView.get(viewKey(scope, name)) ?? [];
     const definition = ledger.settings.tables[table];
-    const { promoted, parsed } = splitPromoted(definition, ofView);
+    const split = splitPromoted(definition, ofView);
+    const { promoted, parsed, replaced } = split;
+    if (scope === '')
+      for (const [column, { jsonColumn, pointer }] of replaced) shownColumns.push([name, jsonColumn, pointer, column]);
     append(scopes, scope, {
       name,
       columns: [
         ...promoted.map((column) => ({ name: column.name, comment: column.comment })),
         ...parsed.map((column) => ({ name: column.name, comment: columnComment(column) })),
       ],
-      sql: typedViewSql(definition, types, ofView),
+      sql: typedViewSql(definition, types, split),
       comment: `${TABLES[table].name} of type ${types.map((type) => `"${shown(type)}"`).join(', ')}`,
     });
   }
+  await ledger.run(
+    `create or replace temp table shown_columns as
+     select r[1] as view_name, r[2] as json_column, r[3] as pointer, r[4] as column_name from ${BULK_SQL}`,
+    [JSON.stringify(shownColumns)],
+  );
   return scopes;
 }
 

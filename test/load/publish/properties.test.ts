@@ -55,6 +55,55 @@ describe('the property catalogue', () => {
     ]);
   });
 
+  test('names each path differently, exact shares, and columns that the views have', async () => {
+    await using lake = await scratchLake();
+    const url = 'https://shop.example/page?x=1';
+    const odd = { 'a.b': 1, a: { b: 2, '': 3 }, 'x[]': 4, x: [5], '': 6, $: 7, 'say "hi"': 8, 'co\\de': 9 };
+    await load(lake, DAY, [
+      installed('a', '2026-07-03T10:00:00Z', { ...odd, passId: 'A', device: 'apple', registrationSource: { origin: url, medium: 'email' } }),
+      installed('b', '2026-07-03T11:00:00Z', { passId: 'B' }),
+      installed('c', '2026-07-03T12:00:00Z', { 客户: 'x' }),
+    ]); // prettier-ignore
+    const rows = await paths(lake);
+    const names = [
+      '""',
+      '"$"',
+      '"a.b"',
+      '"co\\\\de"',
+      '"say \\"hi\\""',
+      '"x[]"',
+      'a',
+      'a.""',
+      'a.b',
+      'x',
+      'x[]',
+      '客户',
+    ];
+    expect(rows.map(({ path }) => path)).toEqual(expect.arrayContaining(names));
+    expect(new Set(rows.map(({ path }) => path)).size).toBe(rows.length);
+    expect(rows.find(({ path }) => path === 'a.b')).toMatchObject({ rows: 1, share: 1 / 3 });
+    const columns = await read(
+      lake.dir,
+      `select path, column_name, exists (
+         select 1 from duckdb_columns() as c where c.table_name = view_name and c.column_name = properties.column_name) as is_there
+       from properties where properties.column_name is not null`,
+    );
+    expect(columns.filter((column) => column['is_there'] !== true)).toEqual([]);
+    expect(columns).toEqual(
+      expect.arrayContaining([
+        { path: 'passId', column_name: 'pass_id', is_there: true },
+        { path: 'registrationSource.medium', column_name: 'medium', is_there: true },
+        { path: 'registrationSource.origin', column_name: 'registration_source_origin', is_there: true },
+      ]),
+    );
+    expect(
+      await read(
+        lake.dir,
+        `select origin_host, registration_source_origin as origin from event_pass_installed where pass_id = 'A'`,
+      ),
+    ).toEqual([{ origin_host: 'shop.example', origin: url }]);
+  });
+
   test('infers a timestamp or a bigint only if every value of the path is one', async () => {
     await using lake = await scratchLake();
     const big = '9223372036854775808';
