@@ -140,7 +140,7 @@ export const DATA_DIR: readonly DataEntry[] = [
   },
   {
     path: `${STORE_FOLDER}/marts/<report>.<generation>.parquet`,
-    holds: 'results of reports by day; each file is immutable',
+    holds: 'results of reports by day, and `<report>_by` by grain and dimension; each file is immutable',
     writtenBy: 'src/load/marts',
     ...ROWS,
     mayBeDeleted: true,
