@@ -31,7 +31,14 @@ select
   customer_id,
   campaign,
   status_code,
-  event_step(event, active_registrations) as step
+  -- The order of events of a pass at the same instant: created, installed, all others, removed. What decides comes last: an
+  -- installation that leaves the pass active, a removal that leaves it inactive.
+  case
+    when event = 'pass:created' then 1
+    when event = 'pass:installed' then if(coalesce(active_registrations > 0, true), 3, 2)
+    when event = 'pass:uninstalled' then if(coalesce(active_registrations > 0, false), 5, 6)
+    else 4
+  end as step
 from (
   select
     tenant_id,

@@ -3,7 +3,7 @@
 -- grain: one row per tenant, event and event id
 -- caveat: Rows with the same event and id count as one event, the earliest. The all-zero guid is not an id: each of its rows counts.
 -- caveat: pass_type is the last type that any event of the pass gives. pass_store_id is the store of its first created or installed event that names one, up to this event.
--- caveat: Events of a pass at the same instant are in the order of its life (event_step): created, installed, others, removed. Within a step they are in the order of their store and type, not of their ids.
+-- caveat: Events of a pass at the same instant are in the order of its life (step): created, installed, others, removed. Within a step they are in the order of their store and type, not of their ids.
 select
   * exclude (pass_type),
   coalesce(device, '(unknown)') as platform,

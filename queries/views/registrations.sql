@@ -1,5 +1,5 @@
 -- title: Installations and removals with the resulting state
--- description: The installations and removals of each unit (a pass on a platform) in the order of time, with its state before and after. Events at the same instant are in the order of event_step.
+-- description: The installations and removals of each unit (a pass on a platform) in the order of time, with its state before and after. Events at the same instant are in the order of step.
 -- grain: one row per installation or removal event
 -- caveat: If an event has a number of active registrations, that number decides the state: 0 is inactive, more is active. Otherwise an installation makes the unit active and a removal makes it inactive.
 -- caveat: A unit counts as inactive before its first event: what happened before the first loaded day is not known.

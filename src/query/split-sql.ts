@@ -31,8 +31,12 @@ export interface Surroundings {
 }
 
 const EVENT = `replace(lower(event_type), '.', ':')`;
-/** Orders events of one instant, as the views do. */
-const STEP = `event_step(${EVENT}, active_registrations)`;
+/** Orders events of one instant, as `step` of event_facts. */
+const STEP = `case ${EVENT}
+    when 'pass:created' then 1
+    when 'pass:installed' then if(coalesce(active_registrations > 0, true), 3, 2)
+    when 'pass:uninstalled' then if(coalesce(active_registrations > 0, false), 5, 6)
+    else 4 end`;
 const NIL_ID = `'00000000-0000-0000-0000-000000000000'`;
 
 /** The statements, in their order. */
