@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -101,9 +102,22 @@ def caps() -> list[Case]:
     def capped(tenant: Tenant, case: Case) -> None:
         tenant.faults = [Fault(is_page, times=None, rows=lambda rows: rows[:100])]
 
+    def sizes(case: Case) -> list[Row]:
+        text = [json.dumps({"large": "x" * (at * at % 1500)}) for at in range(150)]
+        return [*case.spread(), *[case.row(case.base + 8 * HOUR + at * 20 * SECOND, properties=text[at]) for at in range(150)]]
+
+    def fitting(rows: list[list[object]]) -> list[list[object]]:
+        sums = itertools.accumulate(len(json.dumps(row)) for row in rows)
+        return [row for row, size in zip(rows, sums) if size <= 20_000]
+
+    def cut(tenant: Tenant, case: Case) -> None:
+        tenant.faults = [Fault(is_page, times=None, rows=fitting)]
+
     return [
         Case("silent-cap", "answers are cut at 100 rows without a word; 250 rows in ten minutes", burst,
              [Step(capped, calls(40)), NOTHING_NEW, Step(add(7 * HOUR), calls(8)), NOTHING_NEW]),
+        Case("silent-byte-cap", "answers are cut at 20,000 bytes without a word; rows of many sizes", sizes,
+             [Step(cut, calls(80)), NOTHING_NEW, Step(add(7 * HOUR), calls(8)), NOTHING_NEW]),
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 
 from engine import Row
 from lake import TICKS_PER_HOUR, Hour
@@ -46,6 +47,8 @@ class Step:
     verified: bool | None = True
     # True: what changed is not due yet, so hours may be proven as they were before.
     stale: bool = False
+    # Before the run: changes the data directory of a case with a lake of its own.
+    prepare: Callable[[Path], None] = lambda data: None
     # More flags of the run, for a case with a lake of its own.
     flags: tuple[str, ...] = ()
 

@@ -16,6 +16,7 @@ def all_cases() -> list[Case]:
         *source_cases.empty_properties(),
         *source_cases.clocks(),
         *source_cases.rotation(),
+        *source_cases.older_lake(),
         *answer_cases.odd_answers(),
         *answer_cases.removed_rows(),
         *answer_cases.caps(),

@@ -89,6 +89,7 @@ def judge_group(cases: list[Case], server: Server, cli: Path, folder: Path, bega
             tenant.shift = shift
             case.steps[at].change(tenant, case)
             tenant.seen = len(tenant.queries)
+        live[0].steps[at].prepare(folder / "data")
         started = datetime.now(UTC) + shift
         try:
             code, report = program("run", "--json", "--quiet", *live[0].steps[at].flags, "--tenant", *[case.name for case in live], shift=shift)

@@ -10,6 +10,7 @@ from datetime import timedelta
 from case import DAY, HOUR, MINUTE, NOTHING_NEW, SECOND, Case, Check, Result, Step, add, both, calls, grades, says, usual
 from engine import Row
 from lake import EMPTY_GUID
+from older import ids_only
 from server import Tenant
 
 def plain() -> list[Case]:
@@ -222,4 +223,21 @@ def rotation() -> list[Case]:
         Case("rotation", "beyond the depth of a run, an old row comes late, another changes, and one comes before all others", old,
              [Step(), Step(late, both(calls(3), first), stale=True), Step(check=calls(3), stale=True), Step(check=both(calls(3), whole))],
              alone=True, shifts=days, settings={"reconcile": {"depthDays": 1, "rotationDays": 2}}),
+    ]  # fmt: skip
+
+
+def older_lake() -> list[Case]:
+    def change(tenant: Tenant, case: Case) -> None:
+        rows = tenant.tables[case.table]
+        add(5 * HOUR)(tenant, case)
+        changed = replace(rows[3], properties='{"changed":true}')
+        tenant.set(case.table, [changed if row is rows[3] else row for row in tenant.tables[case.table]])
+
+    def by_ids(result: Result) -> list[str]:
+        proofs = {hour.grade for hour in result.hours.values() if hour.state == "verified" and hour.source}
+        return [] if proofs == {"checksum", "content"} else [f"verified hours with grade {sorted(proofs)}"]
+
+    return [
+        Case("older-lake", "a lake of a version without digests: a row changes and another comes; then content is proven", usual,
+             [Step(), Step(change, by_ids, prepare=ids_only), Step(check=grades, flags=("--prove-content",)), NOTHING_NEW], alone=True),
     ]  # fmt: skip
