@@ -65,7 +65,7 @@ function whole(): readonly Made[] {
   return [
     table('whole_snapshots', 'select * from installed_snapshots(null)'),
     table('whole_periods', forEach(TABLES, (name, grain) => `select '${name}' as for_table, '${grain}' as for_grain, * from periods('${name}', null, 'UTC', '${grain}', null, null, 'monday')`)),
-    table('whole_history', forEach(TABLES, (name, grain) => `select '${name}' as for_table, '${grain}' as for_grain, * from history('${name}', null, 'UTC', '${grain}', null, null, ${AGES}, 'monday')`)),
+    table('whole_history', forEach(['events', 'metrics'], (name, grain) => `select '${name}' as for_table, '${grain}' as for_grain, * from history('${name}', null, 'UTC', '${grain}', null, null, ${AGES}, 'monday')`)),
     table('whole_counts', forEach(TABLES, (name) => `select '${name}' as for_table, * from hour_counts('${name}', null)`, [''])),
     renamed('table', 'pass_events', 'whole_pass_events'),
     renamed('table', 'registrations', 'whole_registrations'),
