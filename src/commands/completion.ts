@@ -1,10 +1,17 @@
 /** `completion`: shell scripts generated from the commands themselves, so that they are always complete. */
 import { Argument, Command } from 'commander';
+import { TABLE_NAMES } from '../model/tables.ts';
+import { PROMOTED } from '../query/dimensions.ts';
+import type { Parameter } from '../query/sql-file.ts';
 import type { Shell } from './shell.ts';
 
 interface Flag {
   readonly name: string;
   readonly description: string;
+  /** Those that are known in advance; undefined if the flag takes none, or any text. */
+  readonly values?: readonly string[];
+  readonly takesValue?: boolean;
+  readonly takesMany?: boolean;
 }
 
 interface Word {
@@ -14,7 +21,12 @@ interface Word {
   readonly flags: readonly Flag[];
   /** Subcommands. */
   readonly inner: readonly Word[];
+  /** What its argument may be, as far as it is known in advance. */
+  readonly values: readonly string[];
 }
+
+/** What `--param` takes, by report: `grain=day` where the values are known, otherwise `from=`. */
+type Parameters = ReadonlyMap<string, readonly string[]>;
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 const PROGRAM = 'insights-etl';
@@ -30,47 +42,112 @@ Examples:
   $ insights-etl completion zsh > "\${fpath[1]}/_insights-etl"
   $ insights-etl completion fish > ~/.config/fish/completions/insights-etl.fish`,
     )
-    .action((name: (typeof SHELLS)[number], _options: object, command: Command) => {
+    .action(async (name: (typeof SHELLS)[number], _options: object, command: Command) => {
       const program = command.parent ?? command;
       const script = { bash, zsh, fish }[name];
-      shell.io.stdout.write(script(flagsOf(program), program.commands.map(wordOf)));
+      const { allParameters, listChecks, listReports } = await import('../query/report.ts');
+      const { DAY_WORDS } = await import('../query/days.ts');
+      const valuesOf = ({ name: parameter, kind }: Parameter, dimensions: readonly string[]): readonly string[] => {
+        if (kind.includes('|')) return kind.split('|');
+        if (kind === 'boolean') return ['true', 'false'];
+        if (parameter === 'by') return dimensions;
+        return kind === 'date' || parameter === 'range' ? DAY_WORDS : [];
+      };
+      const reports = await listReports();
+      const parameters: Parameters = new Map(
+        reports.map((report) => [
+          report.name,
+          allParameters(report).flatMap((parameter) => {
+            const values = valuesOf(parameter, report.dimensions.allowed.filter((word) => word !== PROMOTED)); // prettier-ignore
+            return values.length === 0 ? [`${parameter.name}=`] : values.map((value) => `${parameter.name}=${value}`);
+          }),
+        ]),
+      );
+      const known: Known = {
+        '<name> of query': reports.map((report) => report.name),
+        '--report': reports.map((report) => report.name),
+        '<name> of check': (await listChecks()).map((check) => check.name),
+        '--table': TABLE_NAMES,
+      };
+      const words = program.commands.map((each) => wordOf(each, known));
+      shell.io.stdout.write(script(flagsOf(program, known), words, parameters));
     });
 }
 
-function wordOf(command: Command): Word {
+/** Values of flags and of arguments that the command itself does not list. */
+type Known = Readonly<Record<string, readonly string[]>>;
+
+function wordOf(command: Command, known: Known): Word {
   return {
     name: command.name(),
     description: command.description(),
-    flags: flagsOf(command),
-    inner: command.commands.map(wordOf),
+    flags: flagsOf(command, known),
+    inner: command.commands.map((each) => wordOf(each, known)),
+    values: command.registeredArguments.flatMap(
+      (argument) => argument.argChoices ?? known[`<${argument.name()}> of ${command.name()}`] ?? [],
+    ),
   };
 }
 
-function flagsOf(command: Command): readonly Flag[] {
-  const own = command.options.flatMap(({ long, description }) =>
-    long === undefined || long === null ? [] : [{ name: long, description }],
-  );
+function flagsOf(command: Command, known: Known): readonly Flag[] {
+  const own = command.options.flatMap(({ long, description, argChoices, variadic, required, optional }): Flag[] => {
+    if (long === undefined || long === null) return [];
+    const values = argChoices ?? known[long];
+    return [
+      {
+        name: long,
+        description,
+        takesMany: variadic,
+        takesValue: required || optional,
+        ...(values === undefined ? {} : { values }),
+      },
+    ];
+  });
   const help = { name: '--help', description: 'display help for command' };
   return own.some(({ name }) => name === help.name) ? own : [...own, help];
 }
 
 const joinNames = (words: readonly { readonly name: string }[]): string => words.map(({ name }) => name).join(' ');
 
-function bash(global: readonly Flag[], commands: readonly Word[]): string {
-  const cases = commands.flatMap(({ name, flags, inner }) => [
-    `    "${name} ") inner="${joinNames(inner)}"; words="${joinNames([...inner, ...flags, ...global])}" ;;`,
+function bash(global: readonly Flag[], commands: readonly Word[], parameters: Parameters): string {
+  const cases = commands.flatMap(({ name, flags, inner, values }) => [
+    `    "${name} ") inner="${joinNames(inner)}"; plain="${values.join(' ')}"; words="${joinNames([...inner, ...flags, ...global])}" ;;`,
     ...inner.map((word) => `    "${name} ${word.name}") words="${joinNames([...word.flags, ...global])}" ;;`),
   ]);
   const outer = commands.filter(({ inner }) => inner.length > 0);
+  const all = commands.flatMap((word) => [
+    word,
+    ...word.inner.map((inner) => ({ ...inner, name: `${word.name} ${inner.name}` })),
+  ]);
+  const withValues = (start: string, flags: readonly Flag[]): string[] =>
+    flags.flatMap(({ name, values }) =>
+      values === undefined ? [] : [`    ${start} ${name}") values="${values.join(' ')}" ;;`],
+    );
+  const ofFlags = [
+    ...all.flatMap(({ name, flags }) => withValues(`"${name.includes(' ') ? name : `${name} `}`, flags)),
+    ...withValues('*"', global),
+  ];
+  const flagsThat = (accepts: (flag: Flag) => boolean): string[] => [
+    ...new Set([...global, ...all.flatMap(({ flags }) => flags)].filter(accepts).map(({ name }) => name)),
+  ];
+  const taking = flagsThat(({ takesValue }) => takesValue === true);
+  const many = flagsThat(({ takesMany }) => takesMany === true);
+  const ofReports = [...parameters].map(([report, words]) => `      ${report}) values="${words.join(' ')}" ;;`);
   return `# ${PROGRAM} completion bash
 _insights_etl() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" command="" second="" inner="" words word
+  local current="\${COMP_WORDS[COMP_CWORD]}" command="" second="" inner="" plain="" values="" flag="" report="" key="" words word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    case "$word" in
+      --*) case " ${taking.join(' ')} " in *" $word "*) flag="$word" ;; *) flag="" ;; esac ;;
+      # A flag with one value has it.
+      *) case " ${many.join(' ')} " in *" $flag "*) ;; *) flag="" ;; esac ;;
+    esac
+    case " ${[...parameters.keys()].join(' ')} " in *" $word "*) report="$word" ;; esac
     if [[ -z "$command" ]]; then
       case " ${joinNames(commands)} " in *" $word "*) command="$word" ;; esac
     else
       case "$command" in
-${outer.map(({ name, inner }) => `        ${name}) case " ${joinNames(inner)} " in *" $word "*) second="$word"; break ;; esac ;;`).join('\n')}
+${outer.map(({ name, inner }) => `        ${name}) case " ${joinNames(inner)} " in *" $word "*) second="$word" ;; esac ;;`).join('\n')}
       esac
     fi
   done
@@ -78,18 +155,48 @@ ${outer.map(({ name, inner }) => `        ${name}) case " ${joinNames(inner)} " 
 ${cases.join('\n')}
     *) words="${joinNames([...commands, ...global])}" ;;
   esac
+  case "$command $second $flag" in
+${ofFlags.join('\n')}
+    *" --param") case "$report" in
+${ofReports.join('\n')}
+      esac ;;
+  esac
   COMPREPLY=()
-  # Other words are files, instants or reports: the completion of the shell itself handles them.
-  if [[ -z "$command" || -n "$inner" || "$current" == -* ]]; then COMPREPLY=($(compgen -W "$words" -- "$current")); fi
+  if [[ "$current" == -* ]]; then COMPREPLY=($(compgen -W "$words" -- "$current"))
+  elif [[ "$flag" == "--param" ]]; then
+    # Bash takes = as a word of its own.
+    [[ "$current" == "=" ]] && key="\${COMP_WORDS[COMP_CWORD-1]}=" && current=""
+    [[ "\${COMP_WORDS[COMP_CWORD-1]}" == "=" ]] && key="\${COMP_WORDS[COMP_CWORD-2]}="
+    if [[ -n "$key" ]]; then
+      for word in $values; do [[ "$word" == "$key$current"* ]] && COMPREPLY+=("\${word#"$key"}"); done
+    else
+      for word in $values; do
+        word="\${word%%=*}="
+        [[ "$word" == "$current"* && " \${COMPREPLY[*]} " != *" $word "* ]] && COMPREPLY+=("$word")
+      done
+      type compopt > /dev/null 2>&1 && compopt -o nospace 2> /dev/null
+    fi
+  elif [[ -n "$values" ]]; then COMPREPLY=($(compgen -W "$values" -- "$current"))
+  # Other words are files or instants: the completion of the shell itself handles them.
+  elif [[ -z "$command" || -n "$inner" ]]; then COMPREPLY=($(compgen -W "$words" -- "$current"))
+  elif [[ -n "$plain" && -z "$flag" ]]; then COMPREPLY=($(compgen -W "$plain" -- "$current"))
+  fi
+  return 0
 }
 complete -o default -F _insights_etl ${PROGRAM}
 `;
 }
 
-function zsh(global: readonly Flag[], commands: readonly Word[]): string {
-  const spec = ({ name, description }: Flag): string =>
-    quoted(`${name}[${description.replaceAll(/[[\]\\:]/g, String.raw`\$&`)}]`);
+function zsh(global: readonly Flag[], commands: readonly Word[], parameters: Parameters): string {
+  const valuesOf = ({ name, values }: Flag): string => {
+    if (name === '--param') return ":*:parameter:compadd -S '' -a parameters";
+    return values === undefined ? '' : `:value:(${values.join(' ')})`;
+  };
+  const spec = (flag: Flag): string =>
+    quoted(`${flag.name}[${flag.description.replaceAll(/[[\]\\:]/g, String.raw`\$&`)}]${valuesOf(flag)}`);
   const specs = (flags: readonly Flag[]): string => [...flags, ...global].map(spec).join(' ');
+  const rest = ({ values }: Word): string =>
+    quoted(values.length === 0 ? '*:: :_files' : `*:name:(${values.join(' ')})`);
   const described = (words: readonly Word[]): string =>
     words.map(({ name, description }) => quoted(`${name}:${description.replaceAll(':', '\\:')}`)).join('\n      ');
   const ofInner = ({ name, inner, flags }: Word): string => `    ${name})
@@ -102,14 +209,16 @@ function zsh(global: readonly Flag[], commands: readonly Word[]): string {
         return
       fi
       case "\${words[3]}" in
-${inner.map((word) => `        ${word.name}) _arguments ${specs(word.flags)} '*:: :_files' ;;`).join('\n')}
+${inner.map((word) => `        ${word.name}) _arguments ${specs(word.flags)} ${rest(word)} ;;`).join('\n')}
       esac ;;`;
   const cases = commands.map((word) =>
-    word.inner.length > 0 ? ofInner(word) : `    ${word.name}) _arguments ${specs(word.flags)} '*:: :_files' ;;`,
+    word.inner.length > 0 ? ofInner(word) : `    ${word.name}) _arguments ${specs(word.flags)} ${rest(word)} ;;`,
   );
+  const ofReports = [...parameters].map(([report, words]) => `      ${report}) parameters=(${words.join(' ')}) ;;`);
   return `#compdef ${PROGRAM}
 _insights_etl() {
-  local -a commands
+  local -a commands parameters
+  local word
   if (( CURRENT == 2 )); then
     commands=(
       ${described(commands)}
@@ -118,6 +227,11 @@ _insights_etl() {
     _arguments ${global.map(spec).join(' ')}
     return
   fi
+  for word in $words; do
+    case "$word" in
+${ofReports.join('\n')}
+    esac
+  done
   case "\${words[2]}" in
 ${cases.join('\n')}
     *) _files ;;
@@ -127,25 +241,41 @@ compdef _insights_etl ${PROGRAM}
 `;
 }
 
-function fish(global: readonly Flag[], commands: readonly Word[]): string {
+function fish(global: readonly Flag[], commands: readonly Word[], parameters: Parameters): string {
   const line = (condition: string, rest: string, description: string): string =>
     `complete -c ${PROGRAM} ${condition === '' ? '' : `-n ${quoted(condition)} `}${rest} -d ${fishQuoted(description)}`;
   const seen = (...names: string[]): string => `__fish_seen_subcommand_from ${names.join(' ')}`;
+  const flagLine = (condition: string, { name, description, values }: Flag): string =>
+    line(
+      condition,
+      `-l ${name.slice(2)}${values === undefined ? '' : ` -x -a ${fishQuoted(values.join(' '))}`}`,
+      description,
+    );
   const linesOf = (condition: string, flags: readonly Flag[]): string[] =>
     flags
       // The global flags already contain it.
       .filter(({ name }) => name !== '--help')
-      .map((flag) => line(condition, `-l ${flag.name.slice(2)}`, flag.description));
-  const words = commands.flatMap(({ name, description, flags: own, inner }) => [
+      .map((flag) => flagLine(condition, flag));
+  const words = commands.flatMap(({ name, description, flags: own, inner, values }) => [
     line('__fish_use_subcommand', `-a ${name}`, description),
     ...linesOf(seen(name), own),
+    ...(values.length === 0
+      ? []
+      : [line(`${seen(name)}; and not ${seen(...values)}`, `-a ${fishQuoted(values.join(' '))}`, 'name')]),
     ...inner.flatMap((word) => [
       line(`${seen(name)}; and not ${seen(...inner.map((other) => other.name))}`, `-a ${word.name}`, word.description),
       ...linesOf(`${seen(name)}; and ${seen(word.name)}`, word.flags),
     ]),
   ]);
-  const everywhere = global.map((flag) => line('', `-l ${flag.name.slice(2)}`, flag.description));
-  return `${[...everywhere, ...words].join('\n')}\n`;
+  const ofReports = [...parameters].map(([report, each]) =>
+    line(
+      `${seen('query', 'export')}; and ${seen(report)}; and __fish_contains_opt param`,
+      `-a ${fishQuoted(each.join(' '))}`,
+      'parameter',
+    ),
+  );
+  const everywhere = global.map((flag) => flagLine('', flag));
+  return `${[...everywhere, ...words, ...ofReports].join('\n')}\n`;
 }
 
 function quoted(text: string): string {
