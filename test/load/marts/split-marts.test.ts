@@ -26,6 +26,8 @@ async function differences(reader: Reader, { name, dimensions, hasPlatforms }: S
   const found: string[] = [];
   for (const grain of GRAINS) {
     for (const by of combinations) {
+      // The grains share everything but the length of a period.
+      if (grain !== 'week' && by.length === 1 && dimensions.length > 1) continue;
       const words = [`grain=${grain}`, ...(by.length > 0 ? [`by=${by.join(',')}`] : [])];
       const { sql, parameters } = await prepareReport(reader, report, parameterValues(report, words, { nowMs: Date.now() }), '--param'); // prettier-ignore
       const own = ['pass_type', ...(hasPlatforms ? [] : ['platform'])];
@@ -160,6 +162,6 @@ describe('split marts of random tenants', LONG, () => {
     async (split) => {
       expect(await differences(reader, split)).toEqual([]);
     },
-    120_000,
+    900_000,
   );
 });
