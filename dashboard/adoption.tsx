@@ -1,9 +1,10 @@
 /** Adoption: the headline, then one section per question. */
 import type { JSX } from 'preact';
+import { useMemo } from 'preact/hooks';
 import { Card } from './card.tsx';
 import { Sparkline } from './chart.tsx';
 import { sparkline, summarise } from './figures.ts';
-import { change, dayShort, figure } from './locale.ts';
+import { change, figure, periodShort } from './locale.ts';
 import { HEADLINES, SECTIONS } from './reports.ts';
 import type { Headline } from './reports.ts';
 import { rangeBefore } from './state.ts';
@@ -11,8 +12,8 @@ import type { State } from './state.ts';
 import type { Answer, Loaded } from './types.ts';
 
 export function Adoption({ state, answer }: { state: State; answer: Answer }): JSX.Element {
-  const { range, tenant, snapshot } = answer;
-  const earlier = rangeBefore(state.compare, range);
+  const { range, choice, snapshot } = answer;
+  const earlier = rangeBefore(state, range);
   return (
     <>
       <div class="headline">
@@ -33,7 +34,8 @@ export function Adoption({ state, answer }: { state: State; answer: Answer }): J
                     plan={plan}
                     text={text}
                     loaded={answer.reports[plan.report]}
-                    tenant={tenant}
+                    isPending={!answer.isWhole}
+                    choice={choice}
                     range={range}
                     earlier={earlier}
                     compare={state.compare}
@@ -58,15 +60,28 @@ function Figure({
   answer: Answer;
 }): JSX.Element {
   const { label, summary } = headline;
-  if (loaded === undefined || 'error' in loaded)
+  const { grain } = answer.choice;
+  const { range } = answer;
+  const found = useMemo(
+    () =>
+      loaded && 'rows' in loaded
+        ? {
+            ...summarise(summary, loaded.rows, loaded.before),
+            line: <Sparkline values={sparkline(summary.column, loaded.rows, range, grain)} />,
+          }
+        : undefined,
+    [summary, loaded, range.from, range.to, grain],
+  );
+  if (found === undefined)
     return (
-      <div class="figure">
+      <div class="figure" data-figure={label}>
         <h2>{label}</h2>
         <p class="value">–</p>
-        <p class="change">not available</p>
+        <span />
+        <p class="change">{loaded && 'absent' in loaded ? 'not with these filters' : 'not available'}</p>
       </div>
     );
-  const { value, before, day: at, uncertainDays } = summarise(summary, loaded.rows, loaded.before);
+  const { value, before, day: at, uncertainDays, line } = found;
   const share = value !== null && before !== null ? change(value, before) : undefined;
   const isUp = value !== null && before !== null && value > before;
   const isSame = value === before;
@@ -75,7 +90,7 @@ function Figure({
     <div class={`figure ${uncertainDays > 0 ? 'doubtful' : ''}`} data-figure={label}>
       <h2>{label}</h2>
       <p class="value">{figure(value)}</p>
-      <Sparkline values={sparkline(summary.column, loaded.rows, answer.range)} />
+      {line}
       <p class={`change ${mood}`}>
         {share === undefined ? (
           'no comparison'
@@ -87,7 +102,7 @@ function Figure({
         )}
       </p>
       <p class="note">
-        {uncertainDays > 0 ? 'not fully proven' : at === null ? 'in these days' : `on ${dayShort(Date.parse(at))}`}
+        {uncertainDays > 0 ? 'not fully proven' : at === null ? `in these ${grain}s` : periodShort(at, grain)}
       </p>
     </div>
   );

@@ -2,11 +2,12 @@
 import type { JSX } from 'preact';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { Adoption } from './adoption.tsx';
-import { ask, DataError } from './data.ts';
+import { ask, askMarts, DataError } from './data.ts';
 import { Filters } from './filters.tsx';
-import { figure, instant } from './locale.ts';
+import { day, figure, instant } from './locale.ts';
+import { addDays } from './manifest.ts';
 import { ProofPage } from './proof.tsx';
-import { REPORTS } from './reports.ts';
+import { FIRST, REPORTS } from './reports.ts';
 import { PAGES, parseState, rangeBefore, rangeOf, stateText } from './state.ts';
 import type { Page, State } from './state.ts';
 import type { Answer, Proof, Range, Snapshot, TenantSpan } from './types.ts';
@@ -25,21 +26,25 @@ const POLL_MS = 15_000;
 const OLD_MS = 2 * 86_400_000;
 const PAGE_WORDS: Readonly<Record<Page, string>> = { adoption: 'Adoption', proof: 'Proof' };
 
-async function load(state: State): Promise<View> {
+/** `showSome` gets the top of the page before the rest of it is read. */
+async function load(state: State, showSome: (view: View) => void): Promise<View> {
   for (let attempt = 0; ; attempt++) {
     const snapshot = await ask({ kind: 'snapshot' });
     const span = snapshot.tenants.find(({ id }) => id === state.tenant) ?? snapshot.tenants[0];
     if (!span) throw new DataError('The lake holds no tenant yet. `insights-etl run` loads one.', 'manifest.json');
     const range = rangeOf(state, span);
-    const marts = { tenant: span.id, range, before: rangeBefore(state.compare, range), reports: REPORTS };
+    const { grain, passType, platform } = state;
+    const choice = { tenant: span.id, grain, passType, platform };
+    const marts = { choice, range, before: rangeBefore(state, range), reports: REPORTS };
     const [found, content] =
       state.page === 'proof'
         ? await ask({ kind: 'proof', tenant: span.id }).then(
             ({ snapshot: of, proof }) => [of, { page: 'proof', proof }] as const,
           )
-        : await ask({ kind: 'marts', ...marts }).then(
-            (answer) => [answer.snapshot, { page: 'adoption', answer }] as const,
-          );
+        : await askMarts({ kind: 'marts', ...marts }, FIRST, (answer) => {
+            const content = { page: 'adoption', answer } as const;
+            if (answer.snapshot.number === snapshot.number) showSome({ state, snapshot, span, range, content });
+          }).then((answer) => [answer.snapshot, { page: 'adoption', answer }] as const);
     // A snapshot that came in between may end at another day.
     if (found.number === snapshot.number || attempt === 3) return { state, snapshot: found, span, range, content };
   }
@@ -57,7 +62,10 @@ export function App(): JSX.Element {
     const mine = ++current.current;
     const late = setTimeout(() => setLate(true), 200);
     try {
-      const next = await load(state);
+      const next = await load(state, (some) => {
+        // Afterwards everything is replaced at once.
+        if (mine === current.current && shown.current === undefined) setView(some);
+      });
       if (mine !== current.current) return;
       const before = shown.current;
       if (before && before.snapshot.number !== next.snapshot.number)
@@ -133,6 +141,7 @@ export function App(): JSX.Element {
       <p class="notice" role="status">
         {notice}
       </p>
+      {view && <p class="printed">{shownText(view)}</p>}
       {view && <Filters state={state} snapshot={view.snapshot} span={view.span} onChange={go} />}
       <main class={isLate ? 'late' : ''} aria-busy={isLate} data-snapshot={view?.snapshot.number}>
         <h1 class="unseen">{PAGE_WORDS[state.page]}</h1>
@@ -144,6 +153,16 @@ export function App(): JSX.Element {
       </main>
     </>
   );
+}
+
+/** What the filters say, on paper. */
+function shownText({ state, span, range }: View): string {
+  const days = `${day(range.from)} – ${day(addDays(range.to, -1))} (UTC)`;
+  if (state.page === 'proof') return `${span.id}, ${days}`;
+  const { grain, passType, platform } = state;
+  return [span.id, days, `by ${grain}`, passType && `pass type ${passType}`, platform && `platform ${platform}`]
+    .filter((part) => part !== '')
+    .join(', ');
 }
 
 function Content({ view, go }: { view: View; go: (state: State) => void }): JSX.Element {

@@ -6,37 +6,44 @@ import { Chart, readout } from './chart.tsx';
 import { pngOf, save, saveText, svgText } from './download.ts';
 import { csvText, plotOf, summarise, totalsBy } from './figures.ts';
 import { moved, useTurn, useWidth } from './hooks.ts';
-import { day as dayText, figure, words } from './locale.ts';
+import { day as dayText, figure, period, words } from './locale.ts';
+import type { Grain } from './periods.ts';
 import { chartForm } from './reports.ts';
 import type { ChartPlan } from './reports.ts';
 import type { Comparison } from './state.ts';
-import type { Loaded, Range, ReportText, Row } from './types.ts';
+import type { Choice, Loaded, Range, ReportText, Row } from './types.ts';
 import { sentence } from './words.ts';
 
 interface CardProps {
   readonly plan: ChartPlan;
   readonly text: ReportText;
   readonly loaded: Loaded | undefined;
-  readonly tenant: string;
+  /** It is being read. */
+  readonly isPending: boolean;
+  readonly choice: Choice;
   readonly range: Range;
   readonly earlier: Range | null;
   readonly compare: Comparison;
 }
 
 export function Card(props: CardProps): JSX.Element {
-  const { text, loaded } = props;
-  const isDue = useTurn();
+  const { text, loaded, isPending } = props;
+  const [box, width] = useWidth<HTMLElement>();
+  const isFilled = loaded !== undefined && 'rows' in loaded;
+  const isDue = useTurn(isFilled && width > 0);
   return (
-    <figure class="card" data-report={text.name} aria-label={text.title}>
-      {loaded === undefined || 'error' in loaded ? (
+    <figure class="card" ref={box} data-report={text.name} aria-label={text.title}>
+      {loaded === undefined && isPending ? (
+        <div class="skeleton" />
+      ) : loaded === undefined || !('rows' in loaded) ? (
         <>
           <figcaption>
             <h3>{text.title}</h3>
           </figcaption>
-          <Failure loaded={loaded} />
+          {loaded && 'absent' in loaded ? <p class="empty">{loaded.absent}</p> : <Failure loaded={loaded} />}
         </>
       ) : isDue ? (
-        <Content {...props} loaded={loaded} />
+        <Content {...props} loaded={loaded} width={width} />
       ) : (
         <div class="skeleton" />
       )}
@@ -60,20 +67,33 @@ function Failure({ loaded }: { loaded: Extract<Loaded, { error: string }> | unde
 
 type Filled = Extract<Loaded, { rows: unknown }>;
 
-function Content({ plan, text, loaded, tenant, range, earlier, compare }: CardProps & { loaded: Filled }): JSX.Element {
+function Content({
+  plan,
+  text,
+  loaded,
+  choice,
+  range,
+  earlier,
+  compare,
+  width,
+}: CardProps & { loaded: Filled; width: number }): JSX.Element {
+  const { grain } = choice;
   const { rows, before, columns } = loaded;
   const form = useMemo(() => chartForm(text), [text]);
   const isByDay = form.x === 'period';
-  const plot = useMemo(() => plotOf(form, rows, before, range, earlier), [form, rows, before, range, earlier]);
+  const plot = useMemo(
+    () => plotOf(form, rows, before, { range, earlier, grain }),
+    [form, rows, before, range.from, range.to, earlier?.from, earlier?.to, grain],
+  );
   const found = useMemo(() => summarise(plan.summary, rows, before), [plan, rows, before]);
   const [isTable, setTable] = useState(false);
   const [focus, setFocus] = useState<number | null>(null);
-  const [body, width] = useWidth<HTMLDivElement>();
+  const body = useRef<HTMLDivElement>(null);
   const menu = useRef<HTMLDetailsElement>(null);
-  const said = sentence(plan.summary, found, compare, plot.days.length);
+  const said = sentence(plan.summary, found, compare, plot.days.length, grain);
   const doubtful = plot.uncertain.filter((is) => is).length;
   const isEmpty = rows.length === 0;
-  const name = `${text.name}_${tenant}_${range.from}_${range.to}`;
+  const name = [text.name, ...Object.values(choice).filter((word) => word !== '' && word !== 'day'), range.from, range.to].join('_'); // prettier-ignore
   const picture = (): SVGSVGElement | null => body.current?.querySelector<SVGSVGElement>('svg.chart') ?? null;
   const act = (what: () => void) => (): void => {
     what();
@@ -90,27 +110,38 @@ function Content({ plan, text, loaded, tenant, range, earlier, compare }: CardPr
     event.preventDefault();
     setFocus(next);
   };
+  const label = `${text.title}. ${said}`;
+  // The same element is not drawn again when another part of the page has changed.
+  const drawing = useMemo(
+    () =>
+      isByDay ? (
+        <Chart {...{ form, plot, label, width, grain, focus }} onFocus={setFocus} />
+      ) : (
+        <Bars shares={totalsBy(form, rows, before, earlier !== null)} label={label} width={width} />
+      ),
+    [isByDay, form, plot, label, width, grain, focus, rows, before, earlier !== null],
+  );
   const chart = isByDay ? (
     <div
       class="keys"
       tabindex={0}
       role="group"
-      aria-label={`${text.title} by day. Arrow keys read out each day.`}
+      aria-label={`${text.title} by ${grain}. Arrow keys read out each ${grain}.`}
       onKeyDown={onKey}
       onBlur={() => setFocus(null)}
     >
-      <Chart form={form} plot={plot} label={`${text.title}. ${said}`} width={width} focus={focus} onFocus={setFocus} />
+      {drawing}
     </div>
   ) : (
-    <Bars shares={totalsBy(form, rows, before, earlier !== null)} label={`${text.title}. ${said}`} width={width} />
+    drawing
   );
   return (
     <>
       <figcaption>
         <h3>{text.title}</h3>
-        <span class="unit">{isByDay ? `${text.unit ?? ''}, by UTC day` : (text.unit ?? '')}</span>
+        <span class="unit">{isByDay ? `${text.unit ?? ''}, by UTC ${grain}` : (text.unit ?? '')}</span>
         <span class="tools">
-          <Help text={text} tenant={tenant} range={range} />
+          <Help text={text} choice={choice} range={range} />
           <details class="pop" ref={menu}>
             <summary aria-label={`Table and files of ${text.title}`}>⋯</summary>
             <div class="menu">
@@ -119,7 +150,7 @@ function Content({ plan, text, loaded, tenant, range, earlier, compare }: CardPr
               </button>
               <button
                 type="button"
-                onClick={act(() => saveText(csvText({ columns, rows }), 'text/csv', `${name}.csv`))}
+                onClick={act(() => saveText(csvText({ columns, rows }, grain), 'text/csv', `${name}.csv`))}
               >
                 Save as CSV
               </button>
@@ -146,29 +177,27 @@ function Content({ plan, text, loaded, tenant, range, earlier, compare }: CardPr
         {isEmpty ? (
           <p class="empty">{`Nothing between ${dayText(range.from)} and ${dayText(range.to)}.`}</p>
         ) : isTable ? (
-          <DayTable columns={columns} rows={rows} title={text.title} />
-        ) : width > 0 ? (
-          chart
+          <DayTable columns={columns} rows={rows} title={text.title} grain={grain} />
         ) : (
-          <div class="skeleton" />
+          chart
         )}
       </div>
       <p class="readout" aria-live="polite">
         {focus !== null && isByDay
-          ? `${dayText(plot.days[focus] ?? range.from)}: ${readout(plot, form, focus)}`
-          : noteOf(doubtful, plot.days.length, isByDay)}
+          ? `${period(plot.days[focus] ?? range.from, grain)}: ${readout(plot, form, focus)}`
+          : noteOf(doubtful, `${plot.days.length} ${grain}s`, isByDay)}
       </p>
     </>
   );
 }
 
-function noteOf(doubtful: number, days: number, isByDay: boolean): string {
-  if (doubtful > 0) return `${isByDay ? 'Hatched: ' : ''}${doubtful} of ${days} days are not fully proven.`;
+function noteOf(doubtful: number, all: string, isByDay: boolean): string {
+  if (doubtful > 0) return `${isByDay ? 'Hatched: ' : ''}${doubtful} of ${all} are not fully proven.`;
   return '';
 }
 
-function Help({ text, tenant, range }: { text: ReportText; tenant: string; range: Range }): JSX.Element {
-  const command = `insights-etl query ${text.name} --param tenant=${tenant} from=${range.from} to=${range.to}`;
+function Help({ text, choice, range }: { text: ReportText; choice: Choice; range: Range }): JSX.Element {
+  const command = queryOf(text.name, choice, range);
   return (
     <details class="pop">
       <summary aria-label={`About ${text.title}`}>?</summary>
@@ -192,19 +221,37 @@ function Help({ text, tenant, range }: { text: ReportText; tenant: string; range
   );
 }
 
+/** The command that prints the same figures. */
+function queryOf(name: string, { tenant, grain, passType, platform }: Choice, { from, to }: Range): string {
+  const word = (text: string): string =>
+    /^[\w.=-]*$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  const values = [
+    `tenant=${tenant}`,
+    `from=${from}`,
+    `to=${to}`,
+    ...(grain === 'day' ? [] : [`grain=${grain}`]),
+    ...(passType === '' ? [] : [`pass_type=${passType}`]),
+    ...(platform === '' ? [] : [`platform=${platform}`]),
+  ];
+  return `insights-etl query ${name} --param ${values.map(word).join(' ')}`;
+}
+
 const MOST_ROWS = 200;
-const HIDDEN = ['tenant_id', 'verified_share', 'partial_share', 'open_share', 'loaded_at'];
+const HIDDEN = ['tenant_id', 'grain', 'pass_type', 'verified_share', 'partial_share', 'open_share', 'loaded_at'];
 
 function DayTable({
   columns,
   rows,
   title,
+  grain,
 }: {
   columns: readonly string[];
   rows: readonly Row[];
   title: string;
+  grain: Grain;
 }): JSX.Element {
-  const shown = columns.filter((name) => !HIDDEN.includes(name));
+  const isOne = (name: string): boolean => rows.every((row) => row[name] === rows[0]?.[name]);
+  const shown = columns.filter((name) => !HIDDEN.includes(name) && !(name === 'platform' && isOne(name)));
   const newest = rows.slice(-MOST_ROWS).reverse();
   return (
     <div class="scroll" tabindex={0} role="region" aria-label={`${title} as a table`}>
@@ -213,7 +260,7 @@ function DayTable({
           <tr>
             {shown.map((name) => (
               <th key={name} scope="col" class={typeof newest[0]?.[name] === 'number' ? 'number' : ''}>
-                {words(name)}
+                {name === 'day' ? grain : words(name)}
               </th>
             ))}
           </tr>
@@ -230,7 +277,7 @@ function DayTable({
                       : value === null
                         ? '–'
                         : name === 'day'
-                          ? dayText(String(value))
+                          ? period(String(value), grain)
                           : String(value)}
                   </td>
                 );

@@ -5,6 +5,7 @@ import type { JSX, TargetedPointerEvent } from 'preact';
 import { useId } from 'preact/hooks';
 import type { Plot, Series } from './figures.ts';
 import { dayShort, figure, month, tick, words } from './locale.ts';
+import type { Grain } from './periods.ts';
 import type { ChartForm } from './reports.ts';
 
 export interface ChartProps {
@@ -13,7 +14,8 @@ export interface ChartProps {
   /** What the chart shows, for a screen reader. */
   readonly label: string;
   readonly width: number;
-  /** The day that is pointed at. */
+  readonly grain: Grain;
+  /** The period that is pointed at. */
   readonly focus: number | null;
   readonly onFocus: (nth: number | null) => void;
 }
@@ -65,7 +67,7 @@ function linesBefore({ before }: Plot, stacked: boolean): readonly Series[] {
   return [{ name: 'before', values }];
 }
 
-export function Chart({ form, plot, label, width, focus, onFocus }: ChartProps): JSX.Element {
+export function Chart({ form, plot, label, width, grain, focus, onFocus }: ChartProps): JSX.Element {
   const id = useId();
   const { days, series } = plot;
   const stacked = form.series !== undefined && form.kind !== 'line';
@@ -111,7 +113,7 @@ export function Chart({ form, plot, label, width, focus, onFocus }: ChartProps):
         </g>
       ))}
       <Uncertain plot={plot} frame={frame} fill={`url(#${id}-hatch)`} />
-      <Dates days={days} frame={frame} />
+      <Dates days={days} grain={grain} frame={frame} />
       {series.map(({ name }, nth) => (
         <Marks key={name} kind={form.kind} name={seriesClass(name, nth)} spans={spans[nth] ?? []} frame={frame} />
       ))}
@@ -223,9 +225,10 @@ function Uncertain({ plot, frame, fill }: { plot: Plot; frame: Frame; fill: stri
   );
 }
 
-function Dates({ days, frame }: { days: readonly string[]; frame: Frame }): JSX.Element {
+function Dates({ days, grain, frame }: { days: readonly string[]; grain: Grain; frame: Frame }): JSX.Element {
   const [first, last] = [days[0], days.at(-1)];
   if (first === undefined || last === undefined) return <g />;
+  if (grain !== 'day') return <Periods days={days} grain={grain} frame={frame} />;
   const [from, to] = [Date.parse(first), Date.parse(last)];
   const isLong = days.length > 150;
   const position = (date: Date): number => frame.x((date.getTime() - from) / 86_400_000);
@@ -242,6 +245,23 @@ function Dates({ days, frame }: { days: readonly string[]; frame: Frame }): JSX.
             {isLong ? month(date.getTime()) : dayShort(date.getTime())}
           </text>
         ))}
+    </g>
+  );
+}
+
+/** Weeks and months by the first day of each, as many as fit. */
+function Periods({ days, grain, frame }: { days: readonly string[]; grain: Grain; frame: Frame }): JSX.Element {
+  const every = Math.max(1, Math.ceil(90 / frame.step));
+  const isLong = grain === 'month' || days.length > 26;
+  return (
+    <g>
+      {days.map((first, nth) =>
+        nth % every === 0 && (nth === 0 || frame.x(nth) < frame.right - 12) ? (
+          <text key={first} class="axis" x={frame.x(nth)} y={HEIGHT - 6} text-anchor="middle">
+            {isLong ? month(Date.parse(first)) : dayShort(Date.parse(first))}
+          </text>
+        ) : null,
+      )}
     </g>
   );
 }

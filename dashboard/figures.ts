@@ -1,20 +1,29 @@
 /** What the charts and the sentences show, computed from the rows of one mart. Knows nothing about the screen. */
-import { addDays, daysBetween } from './manifest.ts';
+import { periodsOf } from './periods.ts';
+import type { Grain } from './periods.ts';
 import type { ChartForm, Summary } from './reports.ts';
 import type { Cell, Range, Row } from './types.ts';
 
 export interface Series {
   readonly name: string;
-  /** One value per day of the range; null where there is none. */
+  /** One value per period of the range; null where there is none. */
   readonly values: readonly (number | null)[];
 }
 
+export interface Ranges {
+  readonly range: Range;
+  /** What it is compared with. */
+  readonly earlier: Range | null;
+  readonly grain: Grain;
+}
+
 export interface Plot {
+  /** The first day of each period. */
   readonly days: readonly string[];
   readonly series: readonly Series[];
-  /** The same series in the period before, day by day. */
+  /** The same series in the range before, period by period. */
   readonly before: readonly Series[];
-  /** True for each day that is not proven to the last hour, or only a part of which is in the lake. */
+  /** True for each period that is not proven to the last hour, or only a part of which is in the lake. */
   readonly uncertain: readonly boolean[];
 }
 
@@ -26,18 +35,6 @@ export function numberOf(row: Row | undefined, column: string): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
-/** Every chart of a page asks for the same few ranges. */
-const ranges = new Map<string, string[]>();
-
-function daysOf({ from, to }: Range): readonly string[] {
-  const known = ranges.get(`${from} ${to}`);
-  if (known) return known;
-  const days = Array.from({ length: Math.max(0, daysBetween(from, to)) }, (_, nth) => addDays(from, nth));
-  if (ranges.size > 8) ranges.clear();
-  ranges.set(`${from} ${to}`, days);
-  return days;
-}
-
 function isUncertain(row: Row): boolean {
   return row['coverage'] !== 'verified' || row['is_cut'] === true;
 }
@@ -46,10 +43,9 @@ export function plotOf(
   form: ChartForm,
   rows: readonly Row[],
   before: readonly Row[],
-  range: Range,
-  earlier: Range | null,
+  { range, earlier, grain }: Ranges,
 ): Plot {
-  const days = daysOf(range);
+  const days = periodsOf(range, grain);
   const index = new Map(days.map((day, nth) => [day, nth]));
   const uncertain = days.map(() => false);
   for (const row of rows) {
@@ -60,7 +56,7 @@ export function plotOf(
   return {
     days,
     series: seriesOf(form, names, rows, days),
-    before: earlier ? seriesOf(form, names, before, daysOf(earlier).slice(0, days.length)) : [],
+    before: earlier ? seriesOf(form, names, before, periodsOf(earlier, grain).slice(0, days.length)) : [],
     uncertain,
   };
 }
@@ -162,13 +158,13 @@ function summariseRows(summary: Summary, rows: readonly Row[]): { value: number 
 }
 
 /** The value of each day, of all series together, for a small line without axes. */
-export function sparkline(column: string, rows: readonly Row[], range: Range): (number | null)[] {
+export function sparkline(column: string, rows: readonly Row[], range: Range, grain: Grain): (number | null)[] {
   const byDay = new Map<string, number>();
   for (const row of rows) {
     const value = numberOf(row, column);
     if (value !== null) byDay.set(String(row['day']), (byDay.get(String(row['day'])) ?? 0) + value);
   }
-  return daysOf(range).map((day) => byDay.get(day) ?? null);
+  return periodsOf(range, grain).map((day) => byDay.get(day) ?? null);
 }
 
 export interface CsvTable {
@@ -177,11 +173,12 @@ export interface CsvTable {
 }
 
 /** All columns and rows as they are in the mart. Cells are text or numbers with a point, so that they equal the file's. */
-export function csvText({ columns, rows }: CsvTable): string {
+export function csvText({ columns, rows }: CsvTable, grain: Grain = 'day'): string {
   const cell = (value: Cell | undefined): string => {
     const text = value === null || value === undefined ? '' : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const lines = [columns, ...rows.map((row) => columns.map((name) => row[name]))];
+  const heads = columns.map((name) => (name === 'day' && grain !== 'day' ? 'period' : name));
+  const lines = [heads, ...rows.map((row) => columns.map((name) => row[name]))];
   return `${lines.map((line) => line.map(cell).join(',')).join('\r\n')}\r\n`;
 }

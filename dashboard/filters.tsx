@@ -1,9 +1,13 @@
 /** Tenant, range and comparison. The address holds what is chosen. */
 import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { ask } from './data.ts';
 import { addDays } from './manifest.ts';
+import { GRAINS } from './periods.ts';
+import type { Grain } from './periods.ts';
 import { COMPARISONS, RANGES, rangeOf } from './state.ts';
 import type { Comparison, RangeName, State } from './state.ts';
-import type { Snapshot, TenantSpan } from './types.ts';
+import type { Options, Snapshot, TenantSpan } from './types.ts';
 
 const RANGE_WORDS: Readonly<Record<RangeName, string>> = {
   '7d': '7 days',
@@ -14,7 +18,7 @@ const RANGE_WORDS: Readonly<Record<RangeName, string>> = {
   custom: 'Custom',
 };
 const COMPARISON_WORDS: Readonly<Record<Comparison, string>> = {
-  previous: 'the days before',
+  previous: 'the time before',
   year: 'a year before',
   none: 'nothing',
 };
@@ -26,8 +30,46 @@ interface FiltersProps {
   readonly onChange: (state: State) => void;
 }
 
+const GRAIN_WORDS: Readonly<Record<Grain, string>> = { day: 'days', week: 'weeks', month: 'months' };
+
+/** Asked for after the charts, which do not wait for it. */
+function useOptions({ number, hasSplits }: Snapshot, tenant: string): Options {
+  const [options, setOptions] = useState<Options>({ passTypes: [], platforms: [] });
+  useEffect(() => {
+    if (!hasSplits) return;
+    // Without them the filters offer what the address says.
+    ask({ kind: 'options', tenant }).then(setOptions, () => {});
+  }, [number, hasSplits, tenant]);
+  return options;
+}
+
+interface ChoiceProps {
+  readonly label: string;
+  readonly value: string;
+  readonly options: readonly string[];
+  readonly onChange: (value: string) => void;
+}
+
+function One({ label, value, options, onChange }: ChoiceProps): JSX.Element {
+  const known = value === '' || options.includes(value) ? options : [value, ...options];
+  return (
+    <label>
+      {label}
+      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+        <option value="">all</option>
+        {known.map((name) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
 export function Filters({ state, snapshot, span, onChange }: FiltersProps): JSX.Element {
-  const range = rangeOf(state, span);
+  const options = useOptions(snapshot, span.id);
+  const range = rangeOf({ ...state, grain: 'day' }, span);
   const choose = (name: RangeName): void =>
     onChange({ ...state, range: name, ...(name === 'custom' ? range : { from: '', to: '' }) });
   const setDay = (change: Partial<Pick<State, 'from' | 'to'>>): void => {
@@ -75,6 +117,37 @@ export function Filters({ state, snapshot, span, onChange }: FiltersProps): JSX.
               }
             />
           </label>
+        </>
+      )}
+      {state.page === 'adoption' && snapshot.hasSplits && (
+        <>
+          <label>
+            By
+            <select
+              value={state.grain}
+              onChange={(event) =>
+                onChange({ ...state, grain: GRAINS.find((grain) => grain === event.currentTarget.value) ?? 'day' })
+              }
+            >
+              {GRAINS.map((grain) => (
+                <option key={grain} value={grain}>
+                  {GRAIN_WORDS[grain]}
+                </option>
+              ))}
+            </select>
+          </label>
+          <One
+            label="Pass type"
+            value={state.passType}
+            options={options.passTypes}
+            onChange={(passType) => onChange({ ...state, passType })}
+          />
+          <One
+            label="Platform"
+            value={state.platform}
+            options={options.platforms}
+            onChange={(platform) => onChange({ ...state, platform })}
+          />
         </>
       )}
       {state.page === 'adoption' && (

@@ -22,17 +22,18 @@ function runNext(): void {
   if (queue.length > 0) setTimeout(runNext);
 }
 
-/** False at first; true when it is this part's turn to be drawn. */
-export function useTurn(): boolean {
+/** True once this part is ready and it is its turn to be drawn. */
+export function useTurn(isReady = true): boolean {
   const [isDue, setDue] = useState(false);
   useEffect(() => {
+    if (!isReady) return undefined;
     const mine = (): void => setDue(true);
     if (queue.push(mine) === 1) setTimeout(runNext);
     return () => {
       const nth = queue.indexOf(mine);
       if (nth >= 0) queue.splice(nth, 1);
     };
-  }, []);
+  }, [isReady]);
   return isDue;
 }
 

@@ -1,5 +1,7 @@
 /** Numbers and dates as the reader writes them. Days are those of UTC, wherever the reader is. */
 
+import type { Grain } from './periods.ts';
+
 const NUMBER = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
 const PERCENT = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 1 });
 const CHANGE = new Intl.NumberFormat(undefined, {
@@ -42,6 +44,18 @@ export function change(now: number, before: number): string | undefined {
 export const day = (text: string): string => DAY.format(new Date(text));
 export const dayShort = (ms: number): string => DAY_SHORT.format(new Date(ms));
 export const month = (ms: number): string => MONTH.format(new Date(ms));
+/** A period by its first day. */
+export function period(first: string, grain: Grain): string {
+  if (grain === 'month') return month(Date.parse(first));
+  return grain === 'week' ? `week from ${day(first)}` : day(first);
+}
+
+/** The same beside a figure. */
+export function periodShort(first: string, grain: Grain): string {
+  if (grain === 'month') return `in ${month(Date.parse(first))}`;
+  return `${grain === 'week' ? 'week from' : 'on'} ${dayShort(Date.parse(first))}`;
+}
+
 export const instant = (ms: number): string => `${TIME.format(new Date(ms))} UTC`;
 
 export function seconds(value: number): string {

@@ -77,14 +77,6 @@ export const SECTIONS: readonly Section[] = [
   },
 ];
 
-/** Reports that only the headline reads. */
-const HEADLINE_ONLY = ['active_passes'];
-
-export const REPORTS: readonly string[] = [
-  ...SECTIONS.flatMap(({ charts }) => charts.map(({ report }) => report)),
-  ...HEADLINE_ONLY,
-];
-
 export interface Headline {
   readonly label: string;
   readonly report: string;
@@ -101,6 +93,15 @@ export const HEADLINES: readonly Headline[] = [
   { label: 'Scans', report: 'scans', summary: sum('scans', 'scans') },
 ];
 
+/** What the top of the page shows: asked for first. */
+export const FIRST: readonly string[] = [
+  ...new Set([...(SECTIONS[0]?.charts ?? []).map(({ report }) => report), ...HEADLINES.map(({ report }) => report)]),
+];
+
+export const REPORTS: readonly string[] = [
+  ...new Set([...FIRST, ...SECTIONS.flatMap(({ charts }) => charts.map(({ report }) => report))]),
+];
+
 /** The chart that a report's header describes: `line x=period y=scans,scanning_passes series=platform`. */
 export interface ChartForm {
   readonly kind: 'line' | 'area' | 'bar';
@@ -109,7 +110,8 @@ export interface ChartForm {
   readonly series: string | undefined;
 }
 
-export function chartForm({ chart = '' }: ReportText): ChartForm {
+export function chartForm(text: ReportText | undefined): ChartForm {
+  const chart = text?.chart ?? '';
   const [kind = '', ...settings] = chart.split(/\s+/);
   const values = new Map(settings.map((text) => [text.split('=')[0], text.split('=')[1] ?? '']));
   return {

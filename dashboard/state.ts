@@ -1,5 +1,7 @@
 /** What is shown, as the address says it: a copied link shows the same, and the back button works. */
-import { addDays, daysBetween } from './manifest.ts';
+import { addDays } from './manifest.ts';
+import { complete, GRAINS, outward, periodsOf, shifted } from './periods.ts';
+import type { Grain } from './periods.ts';
 import type { Range, TenantSpan } from './types.ts';
 
 export const PAGES = ['adoption', 'proof'] as const;
@@ -21,7 +23,14 @@ export interface State {
   readonly from: string;
   readonly to: string;
   readonly compare: Comparison;
+  readonly grain: Grain;
+  /** Empty: all of them. */
+  readonly passType: string;
+  readonly platform: string;
 }
+
+/** Periods of a year, as whole weeks where weekdays matter. */
+const YEAR: Readonly<Record<Grain, number>> = { day: 364, week: 52, month: 12 };
 
 const isDay = (text: string): boolean => /^\d{4}-\d{2}-\d{2}$/.test(text) && !Number.isNaN(Date.parse(text));
 
@@ -39,6 +48,9 @@ export function parseState(search: string): State {
     from: isCustom ? from : '',
     to: isCustom ? to : '',
     compare: oneOf(COMPARISONS, 'compare', 'previous'),
+    grain: oneOf(GRAINS, 'grain', 'day'),
+    passType: values.get('pass_type') ?? '',
+    platform: values.get('platform') ?? '',
   };
 }
 
@@ -51,18 +63,24 @@ export function stateText(state: State): string {
     values.set('to', state.to);
   }
   values.set('compare', state.compare);
+  if (state.grain !== 'day') values.set('grain', state.grain);
+  if (state.passType !== '') values.set('pass_type', state.passType);
+  if (state.platform !== '') values.set('platform', state.platform);
   return `?${values}`;
 }
 
+/** Whole periods of the grain. */
 export function rangeOf(state: State, span: TenantSpan): Range {
-  if (state.range === 'custom') return { from: state.from, to: state.to };
+  // Proof knows hours and days only.
+  const grain = state.page === 'proof' ? 'day' : state.grain;
+  if (state.range === 'custom') return outward(state, grain);
   const days = DAYS[state.range];
-  return { from: days === undefined ? span.from : addDays(span.to, -days), to: span.to };
+  return complete({ from: days === undefined ? span.from : addDays(span.to, -days), to: span.to }, grain);
 }
 
 /** The period that a range is compared with. */
-export function rangeBefore(compare: Comparison, { from, to }: Range): Range | null {
+export function rangeBefore({ compare, grain }: State, range: Range): Range | null {
   if (compare === 'none') return null;
-  const days = compare === 'year' ? 364 : daysBetween(from, to);
-  return { from: addDays(from, -days), to: addDays(to, -days) };
+  const by = compare === 'year' ? -YEAR[grain] : -periodsOf(range, grain).length;
+  return { from: shifted(range.from, grain, by), to: shifted(range.to, grain, by) };
 }

@@ -6,17 +6,33 @@ import { decompress } from 'fzstd';
 import { parquetReadObjects } from 'hyparquet';
 import { snapshotOf } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
-import type { Answer, Answers, Cell, Loaded, Proof, Question, ReportText, Row, Snapshot } from './types.ts';
+import { chartForm } from './reports.ts';
+import type {
+  Answers,
+  Cell,
+  Choice,
+  Loaded,
+  Options,
+  Part,
+  Proof,
+  Question,
+  Range,
+  ReportText,
+  Row,
+  Snapshot,
+} from './types.ts';
 
 /** The page's folder: the worker's own file is in `assets/`. */
 const ROOT = new URL('../', self.location.href);
 
+/** A mart's file, with what has been decoded of it. */
 interface Mart {
   readonly bytes: ArrayBuffer;
-  /** Between which rows each tenant's lie: marts are ordered by tenant. */
-  readonly spans: ReadonlyMap<string, readonly [from: number, to: number]>;
-  readonly rows: Map<string, readonly Row[]>;
+  readonly rows: Map<string, Promise<readonly Row[]>>;
 }
+
+/** In these columns: all together. */
+const ALL = '(all)';
 
 /** The files that were read. Dropped with the snapshot that named them. */
 const files = new Map<string, Promise<Mart>>();
@@ -77,35 +93,45 @@ function openMart(file: string): Promise<Mart> {
 }
 
 async function fetchMart(file: string): Promise<Mart> {
-  const bytes = await (await fetchFile(file)).arrayBuffer();
-  const spans = new Map<string, [number, number]>();
-  const rows = await decoded(file, () =>
-    parquetReadObjects({ file: bytes, compressors: COMPRESSORS, columns: ['tenant_id'] }),
-  );
-  for (const [nth, row] of rows.entries()) {
-    const tenant = String(row['tenant_id']);
-    const span = spans.get(tenant);
-    if (span) span[1] = nth + 1;
-    else spans.set(tenant, [nth, nth + 1]);
-  }
-  return { bytes, spans, rows: new Map() };
+  return { bytes: await (await fetchFile(file)).arrayBuffer(), rows: new Map() };
 }
 
-/** Decodes only the rows of the tenant: with 20 tenants and five years, those of all would take many seconds. */
-async function readMart(file: string, tenant: string): Promise<readonly Row[]> {
-  const { bytes, spans, rows } = await openMart(file);
-  const [known, span] = [rows.get(tenant), spans.get(tenant)];
-  if (known) return known;
-  if (!span) return [];
-  const [rowStart, rowEnd] = span;
-  const objects = await decoded(file, () =>
-    parquetReadObjects({ file: bytes, compressors: COMPRESSORS, rowStart, rowEnd }),
-  );
-  const read = objects
-    .map((object) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, asCell(name, value)])))
-    .filter((row) => row['tenant_id'] === tenant);
-  rows.set(tenant, read);
-  return read;
+/** The values that rows must have. */
+type Wanted = Readonly<Record<string, string>>;
+
+const equal = (wanted: Wanted): Record<string, { $eq: string }> =>
+  Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name, { $eq: value }]));
+
+/**
+ * Decodes only the parts of the file that can hold such rows, as its statistics say: with 20 tenants and five years, all rows
+ * would take many seconds.
+ */
+async function readRows(file: string, filter: Wanted, columns?: string[]): Promise<readonly Row[]> {
+  const { bytes, rows } = await openMart(file);
+  return remembered(rows, JSON.stringify([filter, columns]), async () => {
+    const objects = await decoded(file, () =>
+      parquetReadObjects({
+        file: bytes,
+        compressors: COMPRESSORS,
+        filter: equal(filter),
+        ...(columns ? { columns } : {}),
+      }),
+    );
+    return objects.map((object) =>
+      Object.fromEntries(
+        Object.entries(object).map(([name, value]) => [name === 'period' ? 'day' : name, asCell(name, value)]),
+      ),
+    );
+  });
+}
+
+function remembered<T>(known: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
+  const before = known.get(key);
+  if (before) return before;
+  const made = make();
+  known.set(key, made);
+  made.catch(() => known.delete(key));
+  return made;
 }
 
 async function decoded<T>(file: string, decode: () => Promise<T>): Promise<T> {
@@ -121,33 +147,87 @@ async function decoded<T>(file: string, decode: () => Promise<T>): Promise<T> {
 }
 
 function asCell(name: string, value: unknown): Cell {
-  if (value instanceof Date) return name === 'day' ? value.toISOString().slice(0, 10) : value.toISOString();
+  if (value instanceof Date)
+    return name === 'day' || name === 'period' ? value.toISOString().slice(0, 10) : value.toISOString();
   if (typeof value === 'bigint') return Number(value);
   if (typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean') return value;
   return value === null || value === undefined ? null : JSON.stringify(value);
 }
 
-async function readMarts(question: Extract<Question, { kind: 'marts' }>, isAgain: boolean): Promise<Answer> {
-  const { tenant, range, before, reports: names } = question;
+/** Sends the reports in their order, each as soon as it is decoded: in one message they would keep the window busy. */
+async function readMarts(
+  { choice, range, before, reports: names }: Extract<Question, { kind: 'marts' }>,
+  isAgain: boolean,
+  send: (part: Part) => void,
+): Promise<void> {
   const { manifest, snapshot } = await readSnapshot();
-  const between = (rows: readonly Row[], { from, to }: { from: string; to: string }): Row[] =>
+  send({ snapshot, choice, range });
+  const sources = names.map((name) => sourceOf(manifest, snapshot, name, choice));
+  // All are fetched at once, and decoded one after another.
+  for (const source of sources) if ('file' in source) openMart(source.file).catch(() => {});
+  const between = (rows: readonly Row[], { from, to }: Range): Row[] =>
     rows.filter(({ day }) => typeof day === 'string' && day >= from && day < to);
-  const load = async (name: string): Promise<Loaded> => {
-    const mart = manifest.marts[name];
-    if (mart === undefined)
-      return { error: 'This snapshot has no mart of this report. `insights-etl run` computes it.', file: name };
+  for (const [nth, name] of names.entries()) {
+    const source = sources[nth];
+    if (!source) continue;
+    if (!('wanted' in source)) {
+      send({ name, loaded: source });
+      continue;
+    }
     try {
-      const rows = await readMart(mart.file, tenant);
-      const shown = between(rows, range);
-      const columns = Object.keys(rows[0] ?? {});
-      return { rows: shown, before: before ? between(rows, before) : [], columns };
+      const rows = await readRows(source.file, source.wanted);
+      const columns = Object.keys(rows[0] ?? {}).filter((name) => name !== source.without);
+      send({ name, loaded: { rows: between(rows, range), before: before ? between(rows, before) : [], columns } });
     } catch (error) {
       if (!(error instanceof FileError) || (error.isMissing && !isAgain)) throw error;
-      return { error: error.message, file: error.file };
+      send({ name, loaded: { error: error.message, file: error.file } });
     }
-  };
-  const loaded = await Promise.all(names.map(async (name) => [name, await load(name)] as const));
-  return { snapshot, tenant, range, reports: Object.fromEntries(loaded) };
+  }
+}
+
+type Source =
+  Exclude<Loaded, { rows: unknown }> | { readonly file: string; readonly wanted: Wanted; readonly without?: string };
+
+/** Where a report's figures are, or why they are nowhere. */
+function sourceOf({ marts }: Manifest, { reports }: Snapshot, name: string, choice: Choice): Source {
+  const { tenant, grain, passType, platform } = choice;
+  const text = reports.find((report) => report.name === name);
+  const absent = absence(text, choice);
+  if (absent !== undefined) return { absent };
+  if (grain === 'day' && passType === '' && platform === '') {
+    const mart = marts[name];
+    if (mart) return { file: mart.file, wanted: { tenant_id: tenant } };
+    return { error: 'This snapshot has no mart of this report. `insights-etl run` computes it.', file: name };
+  }
+  const mart = marts[`${name}_by`];
+  if (!mart)
+    return { absent: 'This snapshot has it by day and in total only. `lake.splitMarts` and a run add the rest.' };
+  // A report with a row for each platform has no rows for all of them together. Its share is that of all platforms.
+  const isByPlatform = chartForm(text).series === 'platform';
+  const platforms = isByPlatform && platform === '' ? {} : { platform: platform || ALL };
+  const wanted = { tenant_id: tenant, grain, pass_type: passType || ALL, ...platforms };
+  return { file: mart.file, wanted, ...(isByPlatform && platform !== '' ? { without: 'share' } : {}) };
+}
+
+/** Why a report has no such figures. */
+function absence(text: ReportText | undefined, { passType, platform }: Choice): string | undefined {
+  const missing = [
+    ...(passType !== '' && text?.filters.includes('pass_type') === false ? ['pass type'] : []),
+    ...(platform !== '' && text?.filters.includes('platform') === false ? ['platform'] : []),
+  ];
+  return missing.length === 0 ? undefined : `This figure does not exist by ${missing.join(' and ')}.`;
+}
+
+/** What can be chosen: what the report of installs has, the mart that knows every pass type and platform. */
+async function readOptions(tenant: string): Promise<Options> {
+  const { manifest } = await readSnapshot();
+  const file = manifest.marts['gross_installs_by']?.file;
+  if (file === undefined) return { passTypes: [], platforms: [] };
+  // Months have the fewest rows.
+  const rows = await readRows(file, { tenant_id: tenant, grain: 'month' }, ['pass_type', 'platform']);
+  const valuesOf = (name: string): string[] =>
+    [...new Set(rows.map((row) => String(row[name])))].filter((value) => value !== ALL).sort();
+  return { passTypes: valuesOf('pass_type'), platforms: valuesOf('platform') };
 }
 
 async function readProof(tenant: string): Promise<Answers['proof']> {
@@ -157,18 +237,20 @@ async function readProof(tenant: string): Promise<Answers['proof']> {
   return { snapshot, proof };
 }
 
-function answer(question: Question, isAgain = false): Promise<Answers[Question['kind']]> {
-  if (question.kind === 'snapshot') return readSnapshot().then(({ snapshot }) => snapshot);
-  return question.kind === 'marts' ? readMarts(question, isAgain) : readProof(question.tenant);
+async function answer(question: Question, isAgain: boolean, send: (part: Part) => void): Promise<unknown> {
+  if (question.kind === 'snapshot') return (await readSnapshot()).snapshot;
+  if (question.kind === 'options') return readOptions(question.tenant);
+  return question.kind === 'marts' ? readMarts(question, isAgain, send) : readProof(question.tenant);
 }
 
 self.addEventListener('message', (event: MessageEvent<{ id: number; question: Question }>) => {
   const { id, question } = event.data;
-  answer(question)
+  const send = (part: Part): void => self.postMessage({ id, part });
+  answer(question, false, send)
     .catch(async (error: unknown) => {
       // A file that is gone belonged to a snapshot that has been replaced meanwhile.
       if (!(error instanceof FileError && error.isMissing)) throw error;
-      return answer(question, true);
+      return answer(question, true, send);
     })
     .then(
       (value) => self.postMessage({ id, value }),

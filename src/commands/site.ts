@@ -38,7 +38,7 @@ export async function siteOf(
 /** What the page says about each report: everything in its header, and not its SQL. */
 async function describeReports(): Promise<unknown> {
   return (await listReports()).map(
-    ({ name, title, description, formula, grain, unit, caveats, chart, parameters }) => ({
+    ({ name, title, description, formula, grain, unit, caveats, chart, parameters, dimensions }) => ({
       name,
       title,
       description,
@@ -47,6 +47,7 @@ async function describeReports(): Promise<unknown> {
       unit,
       caveats,
       chart,
+      filters: ['pass_type', 'platform'].filter((each) => [...dimensions.allowed, ...dimensions.rowsBy].includes(each)),
       parameters: parameters.map(({ name, kind }) => ({ name, kind })),
     }),
   );

@@ -73,7 +73,7 @@ export async function openDesk(site: Site, executablePath: string): Promise<Desk
 }
 
 /** Waits until nothing on the page is still to come. */
-async function drawn(page: Page): Promise<void> {
+export async function drawn(page: Page): Promise<void> {
   await page.waitForSelector('main[aria-busy="false"] :is(.card, .failure)');
   await page.waitForSelector('.skeleton', { state: 'detached' });
 }
