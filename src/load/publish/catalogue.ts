@@ -286,14 +286,15 @@ async function martComments(ledger: Ledger, words: ColumnWords): Promise<readonl
   const former = await formerMarts();
   const { files } = await customFiles(ledger.settings.custom?.reports, 'kpi');
   const custom = new Map(files.map((file) => [file.name, columnEntries(file)]));
-  return commentColumns(ledger, (holder, column) => {
-    if (!holder.startsWith('mart_')) return undefined;
-    const mart = holder.slice('mart_'.length);
+  const prefix = 'mart_';
+  const wordsOf = (holder: string, column: string): string => {
+    const mart = holder.slice(prefix.length);
     const report = former.get(mart) ?? mart;
     return (
       custom.get(report.replace(/_by$/, ''))?.get(column) ??
       words.of(`mart_${report}`, column) ??
       `${column} of the report ${report}`
     );
-  });
+  };
+  return commentColumns(ledger, wordsOf, prefix);
 }

@@ -6,14 +6,18 @@ import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-/** One text of statements for the columns in `catalogue.main` that have no comment; none if there are none. `wordsOf` may leave some without one. */
+/**
+ * One text of statements for the columns in `catalogue.main` that have no comment; none if there are none. `wordsOf` may leave some
+ * without one. `prefix`: only columns of tables and views with such a name; a lake with many types has 20,000 columns.
+ */
 export async function commentColumns(
   ledger: Ledger,
   wordsOf: (holder: string, column: string) => string | undefined,
+  prefix = '',
 ): Promise<readonly string[]> {
   const columns = await ledger.rows(
     `select table_name as holder, column_name as name from duckdb_columns()
-     where database_name = 'catalogue' and schema_name = 'main' and comment is null`,
+     where database_name = 'catalogue' and schema_name = 'main' and comment is null and starts_with(table_name, ${sqlText(prefix)})`,
     { holder: asText, name: asText },
   );
   const statements = columns.flatMap(({ holder, name }) => {

