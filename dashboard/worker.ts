@@ -201,7 +201,7 @@ function sourceOf({ marts }: Manifest, { reports }: Snapshot, name: string, choi
   }
   const mart = marts[`${name}_by`];
   if (!mart)
-    return { absent: 'This snapshot has it by day and in total only. `lake.splitMarts` and a run add the rest.' };
+    return { absent: 'This snapshot has it by day and in total only. `lake.splitMarts: true` and a run add the rest.' };
   // A report with a row for each platform has no rows for all of them together. Its share is that of all platforms.
   const isByPlatform = chartForm(text).series === 'platform';
   const platforms = isByPlatform && platform === '' ? {} : { platform: platform || ALL };

@@ -279,9 +279,9 @@ const settings = z.strictObject({
         ),
       splitMarts: z
         .boolean()
-        .default(true)
+        .default(false)
         .describe(
-          'With `marts`: keep these figures by week and month, and by pass type and platform, too (`mart_<report>_by`).',
+          'With `marts`: keep these figures by week and month, and by pass type and platform, too (`mart_<report>_by`). Takes about as long as loading the rows (docs/lake.md).',
         ),
       checks: z
         .boolean()
