@@ -6,7 +6,7 @@ type LakeType = 'VARCHAR' | 'TIMESTAMP WITH TIME ZONE' | 'JSON' | 'DOUBLE' | 'BI
 
 interface LakeColumn {
   readonly name: string;
-  /** DuckDB type, also the type in the Parquet files (JSON is text with the JSON annotation). */
+  /** DuckDB type, also the type in the Parquet files, where JSON is text (load/store/json-columns.ts). */
   readonly type: LakeType;
   readonly comment: string;
 }

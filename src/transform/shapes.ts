@@ -55,7 +55,7 @@ function parsedRows(
   sampled = false,
 ): string {
   const id = lakeName(table, table.id);
-  return `select described_types.file, described_types.type, one_in, "${id}" as id, "timestamp" as moment, "${column}" as body
+  return `select described_types.file, described_types.type, one_in, "${id}" as id, "timestamp" as moment, "${column}"::json as body
   from ${source}
   join described_types
     on described_types.file = filename[${folderLength + 2}:]

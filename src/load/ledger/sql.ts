@@ -165,8 +165,11 @@ export function digestedSql(files: readonly StoredRows[]): string {
 export const BULK_SQL = `(select unnest(from_json(given, '[["VARCHAR"]]')) as r from (values ($1::json)) as bulk(given))`;
 
 /** The names of the columns of a lake table's files, in file order. */
-export function columnListSql(table: Table): string {
-  return [...lakeColumns(table).map(({ name }) => name), DIGEST_COLUMN].map(sqlName).join(', ');
+export function columnListSql(table: Table, json: 'JSON' | 'VARCHAR'): string {
+  const columns = lakeColumns(table).map(({ name, type }) =>
+    type === 'JSON' ? `${sqlName(name)}::${json} as ${sqlName(name)}` : sqlName(name),
+  );
+  return [...columns, sqlName(DIGEST_COLUMN)].join(', ');
 }
 
 /**

@@ -30,7 +30,7 @@ import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
 
 /** Changes with the structure of the catalogue, so that an upgraded program publishes again. */
-export const CATALOGUE_VERSION = '10';
+export const CATALOGUE_VERSION = '11';
 
 /** Names that a tenant's schema cannot have. */
 const RESERVED_SCHEMAS = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];

@@ -57,7 +57,11 @@ interface RowsOptions {
  */
 export function rowsOf(table: Table, files: readonly CurrentFile[], { virtual = [], home }: RowsOptions = {}): string {
   const columns = lakeColumns(table);
-  const names = [...columns.map(({ name }) => name), ...virtual].map(sqlName).join(', ');
+  const given = columns.map(({ name, type }) =>
+    // Text in the files (json-columns.ts).
+    type === 'JSON' ? `${sqlName(name)}::json as ${sqlName(name)}` : sqlName(name),
+  );
+  const names = [...given, ...virtual.map(sqlName)].join(', ');
   const current = promotionKey(table.promoted);
   const [fresh, old] = [
     files.filter(({ promotion }) => promotion === current),

@@ -68,6 +68,6 @@ export function heldRows(table: Table, from: string, forms: readonly Form[]): st
   if (isPrivate && forms.every(({ promotion }) => promotion === today.promotion)) return from;
   if (isPrivate || table.privacy.length === 0) return `from (${promotedSql(table, from, [DIGEST_COLUMN])})`;
   const type = `"${lakeName(table, table.typeColumn)}"`;
-  const properties = privateJsonSql({ rules: table.privacy, json: '"properties"', type, stored: true });
+  const properties = privateJsonSql({ rules: table.privacy, json: '"properties"::json', type, stored: true });
   return `from (${promotedSql(table, `from (select * replace (${properties} as "properties") ${from})`, [DIGEST_COLUMN])})`;
 }

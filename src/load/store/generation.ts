@@ -8,6 +8,7 @@ import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { copyArranged, copyByDay } from './arrange.ts';
 import { metadataSql, todaysForm } from './form.ts';
+import { writtenColumnsSql } from './json-columns.ts';
 import { provenancePairs } from '../../model/provenance.ts';
 import type { Form } from './form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -15,7 +16,6 @@ import { DAY } from '../../kernel/instant.ts';
 import { WORK_FOLDER } from '../../model/data-dir.ts';
 import { generationFile } from '../../model/partition-path.ts';
 import type { Period } from '../../model/period.ts';
-import { columnListSql } from '../ledger/sql.ts';
 
 export interface Generation {
   readonly period: Period;
@@ -45,7 +45,7 @@ export async function copyRows(
 ): Promise<Copied> {
   const next = await nextGeneration(ledger, key, period, generation);
   const temporary = `${join(ledger.dataDir, next.file)}${TEMPORARY}`;
-  const stats = await copyArranged(ledger, { ...arrangement(ledger, key), ...sources }, temporary);
+  const stats = await copyArranged(ledger, { ...(await arrangement(ledger, key)), ...sources }, temporary);
   return { ...next, temporary, ...stats };
 }
 
@@ -61,7 +61,7 @@ export async function copyDays(
 ): Promise<Copied[]> {
   await clearDays(ledger);
   const folder = join(ledger.dataDir, DAYS_FOLDER);
-  const copied = await copyByDay(ledger, { ...arrangement(ledger, key), source }, folder);
+  const copied = await copyByDay(ledger, { ...(await arrangement(ledger, key)), source }, folder);
   const copies: Copied[] = [];
   for (const { period, generation } of days) {
     const { path: temporary, rows, bytes } = copied.get(String(period.from / DAY)) ?? { path: '', rows: 0, bytes: 0 };
@@ -87,12 +87,15 @@ async function nextGeneration(
 }
 
 /** How the files of a table are written. */
-function arrangement({ settings }: Ledger, { tenant, table }: Key): Pick<Sources, 'columns' | 'type' | 'metadata'> {
-  const definition = settings.tables[table];
+async function arrangement(
+  ledger: Ledger,
+  { tenant, table }: Key,
+): Promise<Pick<Sources, 'columns' | 'type' | 'metadata'>> {
+  const definition = ledger.settings.tables[table];
   // No version of the program: the same rows give the same bytes, also after an upgrade.
   const origin = provenancePairs({ table: definition.lakeName, tenant });
   return {
-    columns: columnListSql(definition),
+    columns: await writtenColumnsSql(ledger, table),
     type: `"${lakeName(definition, definition.typeColumn)}"`,
     metadata: [metadataSql(todaysForm(definition)), origin].filter((pairs) => pairs !== '').join(', '),
   };
