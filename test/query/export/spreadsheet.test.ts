@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readXlsx } from 'hucre/xlsx';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { EXIT } from '../../../src/kernel/errors.ts';
 import type { ResultRows } from '../../../src/query/reader.ts';
 import { writeArchive } from '../../../src/query/export/archive.ts';
@@ -85,6 +86,16 @@ describe('a workbook', () => {
     expect(cell('G2')).toContain('1');
     expect(cell('H2')).toContain('1800-01-01 00:00:00');
     expect(unzip(file).get('xl/styles.xml')).toContain('yyyy-mm-dd hh:mm:ss.000');
+  });
+
+  it('has a cell for a value of every type of the engine', async () => {
+    const types = z
+      .array(z.object({ sql: z.string(), cell: z.union([z.string(), z.number(), z.boolean(), z.null()]) }))
+      .parse(JSON.parse(readFileSync(new URL('../../interop/types.json', import.meta.url), 'utf8')));
+    const file = await exported(`select ${types.map(({ sql }, nth) => `${sql} as c${nth}`).join(', ')}`, 'xlsx');
+    const [sheet] = (await readXlsx(readFileSync(file))).sheets;
+    // Dates as text in ISO.
+    expect(JSON.parse(JSON.stringify(sheet?.rows[1]))).toEqual(types.map(({ cell }) => cell));
   });
 
   it('keeps all digits: integers beyond 15 digits are text', async () => {
