@@ -60,9 +60,9 @@ async function examine(out: string): Promise<Target> {
   return { exists: true, kind: 'file', path: await realpath(out) };
 }
 
-/** The name of a file that a process holds open: a rename would replace the name, and not the file. */
+/** The name of a file that a process holds open: a rename would replace the name, and not the file. `/dev/shm` has plain files. */
 function isOpenFile(path: string): boolean {
-  return /^\/(?:dev|proc)\//.test(resolve(path));
+  return /^\/(?:dev\/(?:fd\/|std)|proc\/)/.test(resolve(path));
 }
 
 function nameOf(stats: Stats): string {
