@@ -141,6 +141,12 @@ test('copies of one row are read even if there are more of them than a learnt ca
   expect(fetched).toMatchObject({ rows: 25, refused: [] });
 });
 
+test('a full page that was not counted is fetched in parts', async () => {
+  const source = await sourceOf(numbers(60).map((n) => row(n * 60)));
+  const caps = { ...WIDE, rows: 25 };
+  expect(await fetchPages(source, [page(undefined)], { caps, most: caps })).toMatchObject({ rows: 60, refused: [] });
+});
+
 test('copies of one row, and other rows, are read under a cap of three rows, which is not learnt', async () => {
   const others = numbers(8).map((n) => row(60 * (n + 1), 1000 + n));
   const source = await sourceOf([...numbers(30).map(() => row(7, 1)), ...others], { rowCap: 3, limitMode: 'silent' });
