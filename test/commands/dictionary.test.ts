@@ -119,6 +119,8 @@ describe('dictionary', () => {
       .parse(parse(await readFile(join(QUERIES_FOLDER, 'columns.yaml'), 'utf8')));
     for (const [table, columns] of Object.entries(words))
       for (const [column, text] of Object.entries(columns)) {
+        // Of the marts by grain and dimension, which this lake does not keep.
+        if (table === 'any' && ['grain', 'period'].includes(column)) continue;
         const matching = rows.filter((row) => row.column_name === column && row.column_holds === text);
         expect(
           matching.some(({ name }) => table === 'any' || name === table),
