@@ -111,12 +111,13 @@ describe('a data directory after a schedule, a repair, a run, a prompt and a kil
     const found = await listDataDir(systemFiles, join(stage.folder, 'data'));
     expect(found.filter(({ entry }) => !entry).map(({ path }) => path)).toEqual([]);
     const seen = new Set(found.map(({ entry }) => entry));
-    // These take a damaged file, a kill inside the engine, a reader that spills, a purge that was cut off, or the repository.
+    // These take a damaged file, a kill inside the engine, very many views, a reader that spills, a purge that was cut off, or the repository.
     const damaged = 'store/<lake_table>/tenant_id=<tenant>/month=<month>/<period>.<generation>.parquet.damaged';
     const rare = [
       damaged,
       'state.duckdb.wal',
       'state.duckdb.<time>.wal',
+      'definitions/<digest>.duckdb',
       'insights.duckdb.tmp/**',
       'purges/<tenant>',
       'README.md',
