@@ -55,6 +55,8 @@ describe('split marts', () => {
       splitMarts: true,
       dailyAbove: 8,
     });
+    await load(lake, DAY, first);
+    await publishAll();
   });
   afterAll(() => lake[Symbol.asyncDispose]());
 
@@ -76,8 +78,6 @@ describe('split marts', () => {
   };
 
   test('have rows for each grain, pass type and platform', async () => {
-    await load(lake, DAY, first);
-    await publishAll();
     expect(
       await rows(`select grain, period, pass_type, platform, active_passes from mart_active_passes_by where grain <> 'day' order by all`),
     ).toEqual(
