@@ -141,6 +141,7 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
       await ledger.run([`use catalogue.${sqlName(schema)}`, ...lakeViews(ledger, ownFiles)].join(';\n'));
     }
   });
+  await ledger.run('drop table temp.shown_columns');
   await commitFile(temporary, path, ledger.files);
 }
 
