@@ -11,7 +11,7 @@ import { EXIT, errorCode } from '../../src/kernel/errors.ts';
 import { main } from '../../src/commands/program.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { buildPackage, type BuiltPackage } from '../support/built.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 import { Collector } from '../support/shell.ts';
 
 const logLine = z.looseObject({ run: z.string().optional() });
@@ -66,7 +66,7 @@ describe('a load goes on', () => {
     },
   );
 
-  it.runIf(process.platform !== 'win32')('when nobody reads the full pipe of the log', CAMPAIGN, async () => {
+  it.runIf(process.platform !== 'win32')('when nobody reads the full pipe of the log', LONG, async () => {
     const path = join(folder, 'pipe');
     await promisify(execFile)('mkfifo', [path]);
     await using reader = await open(path, constants.O_RDWR | constants.O_NONBLOCK);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { openStage, type Stage } from '../support/shell.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { LONG } from '../support/campaign.ts';
 
 let sandbox: Sandbox;
 let stage: Stage;
@@ -38,7 +38,7 @@ async function run(...words: string[]): Promise<{ out: string; json: Record<stri
 describe('after a change of `promote`', () => {
   it(
     'reports give the same result at once, status and doctor show that a rebuild is due, and it changes no result',
-    CAMPAIGN,
+    LONG,
     async () => {
       await run('run');
       const asked = ['sql', `select count(*) as n, count(pass_id) as passes, count(distinct store_id) as stores from events`, '--json']; // prettier-ignore

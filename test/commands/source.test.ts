@@ -12,7 +12,7 @@ import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { publishedOf } from '../support/files.ts';
 import { openStage, type Stage } from '../support/shell.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 
 let sandbox: Sandbox;
 let stage: Stage;
@@ -113,7 +113,7 @@ describe('from nothing to a report', () => {
     expect(await publishedOf(join(stage.folder, 'data'))).toEqual(before);
   });
 
-  it('status, verify and the reports work', CAMPAIGN, async () => {
+  it('status, verify and the reports work', LONG, async () => {
     await ensureLoaded();
     for (const argv of [
       ['status'],
@@ -250,7 +250,7 @@ describe('schedule --once', () => {
 });
 
 describe('a ledger that is gone', () => {
-  it('ends with 9 and names repair, which rebuilds it; the next run verifies everything again', CAMPAIGN, async () => {
+  it('ends with 9 and names repair, which rebuilds it; the next run verifies everything again', LONG, async () => {
     await ensureLoaded();
     const state = join(stage.folder, 'data', 'state.duckdb');
     await rm(state);

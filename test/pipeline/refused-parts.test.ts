@@ -39,7 +39,7 @@ describe('a page that is refused whole', () => {
   ] as const)
     it(
       `${where}: all others are loaded and the run exits with 4 and names it; once the source is repaired, it is loaded too`,
-      batchBytes > 1000 ? LONG : LONG,
+      LONG,
       async () => {
         await using world = await openWorld(sandbox);
         await orderFaults(sandbox, [BAD]);
@@ -72,7 +72,7 @@ describe('a page that is refused whole', () => {
 });
 
 describe('a part that the source cannot deliver', () => {
-  it('is skipped, and later parts are loaded', CAMPAIGN, async () => {
+  it('is skipped, and later parts are loaded', LONG, async () => {
     await using world = await openWorld(sandbox);
     await orderFaults(sandbox, [{ ...BAD, reply: { kind: 'status', status: 413 } }]);
     const report = await run(world, 1000, 150);

@@ -75,7 +75,7 @@ describe('doctor on damaged files', () => {
     expect(world.sandbox.calls).toHaveLength(calls);
   });
 
-  it('finds a damaged catalogue or manifest, and `publish` is the next step', CAMPAIGN, async () => {
+  it('finds a damaged catalogue or manifest, and `publish` is the next step', LONG, async () => {
     world = await openWorld(SOURCE);
     await world.run({ tables: ['Events'] });
     const examined = (): ReturnType<typeof doctor> =>
