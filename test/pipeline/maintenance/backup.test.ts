@@ -141,7 +141,7 @@ for (const marts of [false, true])
 
       it(
         'taken after each transaction of a run is one whole snapshot, and restores a lake without lost or duplicated rows',
-        CAMPAIGN,
+        LONG,
         async () => {
           await insert(4);
           const outside = await seenFromOutside();

@@ -11,7 +11,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { event, load, scratchLake, span, type Scratch } from '../../load/support/lake.ts';
 import { openStage, type Stage } from '../../support/shell.ts';
 import { rowsOf } from './support/read.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { LONG } from '../../support/campaign.ts';
 
 let lake: Scratch;
 let stage: Stage;
@@ -277,7 +277,7 @@ describe('with --force, what is at the place of the file stays what it is', () =
 });
 
 describe('while runs publish', () => {
-  it('each export is exactly one snapshot', CAMPAIGN, async () => {
+  it('each export is exactly one snapshot', LONG, async () => {
     const day = span('2026-08-01T00:00:00Z', '2026-08-02T00:00:00Z');
     // The n-th snapshot of this day has n times 10 rows.
     const batch = (n: number): unknown[][] =>
