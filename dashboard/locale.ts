@@ -50,7 +50,7 @@ export function period(first: string, grain: Grain): string {
   return grain === 'week' ? `week from ${day(first)}` : day(first);
 }
 
-/** The same beside a figure. */
+/** The same next to a figure. */
 export function periodShort(first: string, grain: Grain): string {
   if (grain === 'month') return `in ${month(Date.parse(first))}`;
   return `${grain === 'week' ? 'week from' : 'on'} ${dayShort(Date.parse(first))}`;

@@ -11,7 +11,7 @@ function periodOf(day: string, grain: Grain): string {
   return grain === 'week' ? addDays(day, -((new Date(day).getUTCDay() + 6) % 7)) : day;
 }
 
-/** The period that begins so many periods later. */
+/** The period that begins that many periods later. */
 export function shifted(period: string, grain: Grain, by: number): string {
   if (grain !== 'month') return addDays(period, grain === 'week' ? by * 7 : by);
   const [year = 0, month = 1] = period.split('-').map(Number);

@@ -46,8 +46,7 @@ export async function isTimelessChanged({ ledger, tenant, table }: TableWork, { 
 }
 
 /**
- * In one call, or in slices if an answer cannot hold so many rows. Of more rows than MOST_CALLS slices hold, the rest is only
- * counted. `undefined` when the source does not deliver what it has just counted, or when no call may be sent now.
+ * In one call, or in slices if an answer cannot hold that many rows. Rows beyond what MOST_CALLS slices hold are only counted. `undefined` when the source does not deliver what it has just counted, or when no call may be sent now.
  */
 async function fetchRows(
   work: TableWork,

@@ -117,7 +117,7 @@ describe('a run with fewer calls than it needs', () => {
     },
   );
 
-  it('makes headway with the smallest budget, although the source refuses the first pages', CAMPAIGN, async () => {
+  it('makes progress with the smallest budget, although the source refuses the first pages', CAMPAIGN, async () => {
     for (const limitMode of ['one-api-errors', 'error-400'] as const) {
       world = await openWorld({ ...SOURCE, rowCap: 60, limitMode });
       const request = { tables: ['Logs'] } as const;

@@ -69,8 +69,8 @@ export function partsOf(page: Page, cells: readonly Cell[], caps: Caps): readonl
 }
 
 /**
- * Rows to expect in each part of a page of which an answer had only `rows` of the counted ones. One row less than that, so that an answer
- * of exactly so many rows still counts as full once they are learnt as a cap.
+ * Rows to expect in each part of a page whose answer had only `rows` of the counted ones. It is one row fewer than the answer had:
+ * once that number is learnt as a cap, an answer with exactly that many rows counts as full.
  */
 export function rowsOfPart(rows: number, counted: number): number {
   if (rows > LEAST_ROW_CAP) return rows - 1;
