@@ -148,6 +148,7 @@ describe('from nothing to a report', () => {
   });
 
   it('a backfill of a loaded range costs one call per table and changes nothing', CAMPAIGN, async () => {
+    await ensureLoaded();
     const before = await publishedOf(join(stage.folder, 'data'));
     const report = await runJson(['backfill', '--from', '2026-10-30', '--to', '2026-10-31'], env());
     expect(report.tables.every(({ calls, changed }) => calls === 1 && !changed)).toBe(true);
@@ -239,6 +240,7 @@ describe('a data directory that cannot be used', () => {
 
 describe('schedule --once', () => {
   it('runs what is due and then finds nothing due', CAMPAIGN, async () => {
+    await ensureLoaded();
     const before = sandbox.calls.length;
     const first = await stage.run(['schedule', '--once', '--cron', '0 0 1 1 *'], env());
     expect(first).toMatchObject({ code: EXIT.ok, out: expect.stringContaining('nothing new, no file changed') });
