@@ -1,13 +1,13 @@
 /** `export dbt` and `export semantic`: writes the files of a dbt project, which describe the lake to other tools. */
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { CATALOGUE_FILE } from '../model/data-dir.ts';
 import { ConfigError } from '../kernel/errors.ts';
-import { notLocal } from '../kernel/local-path.ts';
 import { plural } from '../kernel/plural.ts';
 import { json } from '../output/format.ts';
 import { columnWords } from '../query/column-words.ts';
 import { listReports } from '../query/report.ts';
 import { readDictionary } from './dictionary.ts';
+import { pathOfOut } from './result-file.ts';
 import type { Session } from './shell.ts';
 
 const PROJECTS = ['dbt', 'semantic'] as const;
@@ -36,14 +36,8 @@ export async function exportProject(
       hint: `Omit ${other}: \`export ${project}\` takes --out and --force.`,
       where: { flag: other },
     });
-  const instead = notLocal(out);
-  if (instead !== undefined)
-    throw new ConfigError(`"${out}" is not a folder of this machine.`, {
-      hint: `Give ${instead}.`,
-      where: { flag: '--out' },
-    });
   const { dataDir } = session.config;
-  const folder = resolve(session.io.cwd, out);
+  const folder = pathOfOut(session, out, 'folder');
   const { writeFolder } = await import('../query/export/folder.ts');
   const files = await filesOf(session, project);
   await writeFolder(folder, files, dataDir, force);

@@ -12,25 +12,31 @@ import type { Session } from './shell.ts';
 import { requireCsv } from './text-style.ts';
 import type { TextStyle } from './text-style.ts';
 
+/** The absolute path that `--out` names. Throws ConfigError if it is not on this machine. */
+export function pathOfOut({ io }: Pick<Session, 'io'>, out: string, kind: 'file' | 'folder'): string {
+  const instead = notLocal(out);
+  if (instead !== undefined)
+    throw new ConfigError(`"${out}" is not a ${kind} of this machine.`, {
+      hint: `Give ${instead}.`,
+      where: { flag: '--out' },
+    });
+  return resolve(io.cwd, out);
+}
+
 /** Where and how to write a file, from the flags. Throws ConfigError. */
 export function settingsOf(
-  { config, io }: Session,
+  session: Session,
   flags: { out: string; format?: string | undefined; force?: boolean },
   style: TextStyle,
 ): ExportSettings {
   const { out, format, force = false } = flags;
-  const instead = notLocal(out);
-  if (instead !== undefined)
-    throw new ConfigError(`"${out}" is not a file of this machine.`, {
-      hint: `Give ${instead}.`,
-      where: { flag: '--out' },
-    });
+  const path = pathOfOut(session, out, 'file');
   const chosen = chosenFormat(out, format);
   requireCsv(style, chosen);
   return {
-    dataDir: config.dataDir,
-    engine: config.engine,
-    out: resolve(io.cwd, out),
+    dataDir: session.config.dataDir,
+    engine: session.config.engine,
+    out: path,
     format: chosen,
     force,
     csv: style.csv,

@@ -1,15 +1,8 @@
 /** The data dictionary as a Markdown document. */
+import type { Described } from '../query/export/dbt.ts';
 import { percent } from './format.ts';
 
-export interface DictionaryRow {
-  readonly name: string;
-  /** table, view or macro. */
-  readonly kind: string;
-  readonly holds: string | undefined;
-  /** Undefined for a macro, whose columns are known only when it is called. */
-  readonly column: string | undefined;
-  readonly type: string | undefined;
-  readonly columnHolds: string | undefined;
+export interface DictionaryRow extends Described {
   /** Share of the rows of the type that have a value; undefined if every row does. */
   readonly share: number | undefined;
 }

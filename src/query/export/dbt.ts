@@ -2,11 +2,13 @@
 import { yaml } from '../../kernel/yaml.ts';
 import type { FolderFiles } from './folder.ts';
 
-/** A row of the data dictionary; the rows of one table are adjacent. A macro has no columns. */
+/** A row of the data dictionary; the rows of one table are adjacent. */
 export interface Described {
   readonly name: string;
+  /** table, view or macro. */
   readonly kind: string;
   readonly holds: string | undefined;
+  /** Undefined for a macro, whose columns are known only when it is called. */
   readonly column: string | undefined;
   readonly type: string | undefined;
   readonly columnHolds: string | undefined;
