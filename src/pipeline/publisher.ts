@@ -9,9 +9,7 @@ import { compactMonths } from '../load/maintenance/compact.ts';
 import { publish } from '../load/publish/publish.ts';
 import { CATALOGUE_FILE } from '../model/data-dir.ts';
 import type { CheckResult, Drift, TableReport } from '../model/report.ts';
-
-/** A backfill publishes as it goes. Publishing more often would only rewrite the catalogue. */
-const PUBLISH_EVERY_MS = 30_000;
+import { createPublishPace } from './publish-pace.ts';
 
 export interface Publisher extends AsyncDisposable {
   /** Publishes at once if the last publish is long enough ago, else later: merged rows never wait for a slow tenant. */
@@ -35,7 +33,7 @@ export function createPublisher(ledger: Ledger, run: string, runtime: Runtime, s
   const drift: Drift[] = [];
   const checks: CheckResult[] = [];
   let published = false;
-  let lastMs = runtime.monotonic();
+  const pace = createPublishPace(runtime);
   let timer: NodeJS.Timeout | undefined;
   let later: Promise<void> = Promise.resolve();
   const publishNow = async (head: boolean): Promise<{ readonly isBehind: boolean }> => {
@@ -46,8 +44,7 @@ export function createPublisher(ledger: Ledger, run: string, runtime: Runtime, s
     return result;
   };
   const publishMerged = async (): Promise<void> => {
-    await publishNow(false);
-    lastMs = runtime.monotonic();
+    await pace.timed(() => publishNow(false));
   };
   const settle = async (): Promise<void> => {
     clearTimeout(timer);
@@ -55,7 +52,7 @@ export function createPublisher(ledger: Ledger, run: string, runtime: Runtime, s
   };
   return {
     async afterMerge() {
-      const waitMs = PUBLISH_EVERY_MS - (runtime.monotonic() - lastMs);
+      const waitMs = pace.waitMs();
       if (waitMs <= 0) return publishMerged();
       timer ??= setTimeout(() => {
         timer = undefined;

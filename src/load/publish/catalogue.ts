@@ -25,7 +25,7 @@ import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL, WAL, unfinishedPath } from '../../
 import { commentColumns } from './comments.ts';
 import { PROPERTIES_SQL, pathSql } from './properties.ts';
 import { buildCatalogue } from './reuse.ts';
-import type { Layer } from './reuse.ts';
+import type { Layer, SchemaViews } from './reuse.ts';
 import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
 
@@ -131,8 +131,8 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
   const marts = await martViews(ledger);
   const schemas = await tenantSchemas(ledger);
   const words = await columnWords();
-  const layers = [sharedLayer(ledger, definitions, words), typedLayer(ledger, schemas, typed)];
-  await buildCatalogue(ledger, temporary, layers, async () => {
+  const shared = sharedLayer(ledger, definitions, words);
+  await buildCatalogue(ledger, temporary, shared, schemaViews(ledger, schemas, typed), async () => {
     await ledger.run(fillTables(ledger, snapshot, definitionsDigest(definitions)).join(';\n'));
     await ledger.run(['use catalogue.main', ...lakeViews(ledger, files), ...marts].join(';\n'));
     for (const comments of await martComments(ledger, words)) await ledger.run(comments);
@@ -190,18 +190,17 @@ function sharedLayer(ledger: Ledger, definitions: readonly Definition[], words: 
 }
 
 /** The typed views in `main`, and the tenants' schemas with theirs. */
-function typedLayer(
+function schemaViews(
   ledger: Ledger,
   schemas: readonly TenantSchema[],
   typed: ReadonlyMap<string, readonly TypedView[]>,
-): Layer {
-  const all = createTyped(typed.get('') ?? [], MOST_COMMENTS);
+): SchemaViews[] {
   return [
-    ['use catalogue.main', ...all].join(';\n'),
+    { schema: 'main', begin: 'use catalogue.main', views: createTyped(typed.get('') ?? [], MOST_COMMENTS) },
     ...schemas.map(({ tenant, schema }) => {
       const name = `catalogue.${sqlName(schema)}`;
-      const views = createTyped(typed.get(tenant) ?? [], 0);
-      return [`create schema ${name}`, `use ${name}`, ...emptyViews(ledger), ...views].join(';\n');
+      const begin = [`create schema ${name}`, `use ${name}`, ...emptyViews(ledger)].join(';\n');
+      return { schema, begin, views: createTyped(typed.get(tenant) ?? [], 0) };
     }),
   ];
 }
@@ -214,17 +213,20 @@ function emptyViews({ settings }: Ledger): string[] {
 }
 
 /** Columns get comments as long as `mostComments` suffices. */
-function createTyped(views: readonly TypedView[], mostComments: number): string[] {
+function createTyped(views: readonly TypedView[], mostComments: number): SchemaViews['views'] {
   let left = mostComments;
-  return views.flatMap((view) => {
+  return views.map((view) => {
     const name = sqlName(view.name);
-    const statements = [`create view ${name} as ${view.sql}`, `comment on view ${name} is ${sqlText(view.comment)}`];
-    if (view.columns.length > left) return statements;
-    left -= view.columns.length;
-    const comments = view.columns.map(
-      (column) => `comment on column ${name}.${sqlName(column.name)} is ${sqlText(column.comment)}`,
-    );
-    return [...statements, ...comments];
+    const isCommented = view.columns.length <= left;
+    if (isCommented) left -= view.columns.length;
+    const statements = [
+      `create view ${name} as ${view.sql}`,
+      `comment on view ${name} is ${sqlText(view.comment)}`,
+      ...(isCommented ? view.columns : []).map(
+        (column) => `comment on column ${name}.${sqlName(column.name)} is ${sqlText(column.comment)}`,
+      ),
+    ];
+    return { name: view.name, statements: statements.join(';\n') };
   });
 }
 

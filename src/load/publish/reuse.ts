@@ -14,6 +14,7 @@ import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { DEFINITIONS_FOLDER, unfinishedPath } from '../../model/data-dir.ts';
 import { asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { BULK_SQL } from '../ledger/sql.ts';
 
 /** Statements whose effect depends only on themselves and on the layers before them. */
 export type Layer = readonly (string | Derived)[];
@@ -23,6 +24,20 @@ interface Derived {
   /** All else that they depend on. */
   readonly from: unknown;
   readonly statements: () => Promise<readonly string[]>;
+}
+
+/** The views of one schema that read only what the first layer holds. */
+export interface SchemaViews {
+  readonly schema: string;
+  /** Statements that make the schema the current one, and create it and its basis if the first layer has not. */
+  readonly begin: string;
+  readonly views: readonly View[];
+}
+
+interface View {
+  readonly name: string;
+  /** Creates the view with its comments. */
+  readonly statements: string;
 }
 
 /** Characters; the views of a shorter layer are created faster than a file is copied. */
@@ -41,48 +56,123 @@ const keptFiles = new Map<string, Uint8Array>();
 const seenDigests = new Map<string, 'once'>();
 
 /**
- * Creates the database file `path` with the layers and what `work` adds, attached as `catalogue` in the meantime. The file is
- * complete on return; the caller renames it. `work` may be repeated.
+ * Creates the database file `path` with the shared layer, the views of the schemas and what `work` adds, attached as `catalogue`
+ * in the meantime. The file is complete on return; the caller renames it. `work` may be repeated.
  */
 export async function buildCatalogue(
   ledger: Ledger,
   path: string,
-  layers: readonly Layer[],
+  shared: Layer,
+  schemas: readonly SchemaViews[],
   work: () => Promise<void>,
 ): Promise<void> {
-  const isLong = lengthOf(layers.flat()) > LONGEST_IN_MEMORY;
-  await (isLong ? buildLong : buildShort)(ledger, path, layers, work);
+  const views = schemas.map((schema) => [schema.begin, ...schema.views.map(createdBy)].join(';\n'));
+  const isLong = lengthOf([...shared, ...views]) > LONGEST_IN_MEMORY;
+  if (isLong) await buildLong(ledger, path, shared, schemas, work);
+  else await buildShort(ledger, path, [shared, views], work);
 }
 
-/** Starts from the file in the data directory, which is written first if the layers have changed. */
+const createdBy = ({ statements }: View): string => statements;
+
+/** In a file in the data directory: the digest of the shared layer (without schema and name) and of each view. */
+const KEPT_VIEWS = 'kept_views';
+
+/** Copying definitions binds nothing and takes a twentieth of the time that creating them takes. */
+const COPY: Layer = [`copy from database definitions to catalogue (schema);\ndrop table catalogue.main.${KEPT_VIEWS}`];
+
+/** Starts from the file in the data directory. If a view has changed, that file is written first. */
 async function buildLong(
   ledger: Ledger,
   path: string,
-  layers: readonly Layer[],
+  shared: Layer,
+  schemas: readonly SchemaViews[],
   work: () => Promise<void>,
 ): Promise<void> {
   const { files, dataDir } = ledger;
   const folder = join(dataDir, DEFINITIONS_FOLDER);
-  const name = `${digestOf(layers)}.duckdb`;
+  const name = `${digestOf([shared, schemas])}.duckdb`;
   const kept = join(folder, name);
-  // Copying definitions binds nothing and takes a twentieth of the time that creating them takes.
   const startFromKept = async (): Promise<void> => {
     await files.rm(path, { force: true });
-    await ledger.run(`attach ${sqlText(kept)} as definitions (read_only)`);
-    try {
-      await inCatalogue(ledger, path, [['copy from database definitions to catalogue (schema)']], work);
-    } finally {
-      await ledger.run('detach definitions');
-    }
+    await withDefinitions(ledger, kept, () => inCatalogue(ledger, path, [COPY], work));
   };
   if (existsSync(kept) && (await succeeds(startFromKept))) return;
-  await dropDefinitions(ledger);
   await files.mkdir(folder, { recursive: true, mode: 0o700 });
   const temporary = unfinishedPath(dataDir, name);
-  await files.rm(temporary, { force: true });
-  await inCatalogue(ledger, temporary, layers);
+  const digests = [['', '', digestOf(shared)], ...schemas.flatMap(digestsOf)];
+  const record = async (): Promise<void> => {
+    await ledger.run(
+      `create table catalogue.main.${KEPT_VIEWS} as
+       select r[1] as schema, r[2] as name, r[3] as digest from ${BULK_SQL}`,
+      [JSON.stringify(digests)],
+    );
+  };
+  const changeOld = async (old: string): Promise<void> => {
+    await files.rm(temporary, { force: true });
+    await withDefinitions(ledger, join(folder, old), async () => {
+      const changes = await changesSince(ledger, digests, schemas);
+      // In one transaction with the copy, so that no block of the new file names a type or key that is gone.
+      await inCatalogue(ledger, temporary, [COPY, changes], record);
+    });
+  };
+  const [old] = (await definitionFiles(ledger)).filter((file) => file !== name);
+  if (old === undefined || !(await succeeds(() => changeOld(old)))) {
+    await files.rm(temporary, { force: true });
+    const all = schemas.flatMap(({ begin, views }) => [begin, ...views.map(createdBy)]);
+    await inCatalogue(ledger, temporary, [shared, all], record);
+  }
+  await dropDefinitions(ledger);
   await commitFile(temporary, kept, files);
   await startFromKept();
+}
+
+function digestsOf({ schema, views }: SchemaViews): string[][] {
+  return views.map(({ name, statements }) => [schema, name, digestOf(statements)]);
+}
+
+/** Runs `work` while a kept file is attached as `definitions`. */
+async function withDefinitions(ledger: Ledger, file: string, work: () => Promise<void>): Promise<void> {
+  await ledger.run(`attach ${sqlText(file)} as definitions (read_only)`);
+  try {
+    await work();
+  } finally {
+    await ledger.run('detach definitions');
+  }
+}
+
+/**
+ * The statements that lead from the attached kept file to these views. Throws if too little is known about that file, or its
+ * shared layer differs.
+ */
+async function changesSince(
+  ledger: Ledger,
+  digests: readonly string[][],
+  schemas: readonly SchemaViews[],
+): Promise<string[]> {
+  const rows = await ledger.rows(`select schema, name, digest from definitions.main.${KEPT_VIEWS}`, {
+    schema: asText,
+    name: asText,
+    digest: asText,
+  });
+  const key = (schema: string, name: string): string => JSON.stringify([schema, name]);
+  const old = new Map(rows.map(({ schema, name, digest }) => [key(schema, name), digest]));
+  const wanted = new Map(digests.map(([schema = '', name = '', digest = '']) => [key(schema, name), digest]));
+  if (old.get(key('', '')) !== wanted.get(key('', ''))) throw new Error('the shared definitions have changed');
+  const oldSchemas = new Set(rows.map(({ schema }) => schema));
+  const newSchemas = new Set(schemas.map(({ schema }) => schema));
+  const isGone = (schema: string): boolean => schema !== '' && !newSchemas.has(schema);
+  return [
+    ...[...oldSchemas].filter(isGone).map((schema) => `drop schema catalogue.${sqlName(schema)} cascade`),
+    ...rows
+      .filter(({ schema, name, digest }) => !isGone(schema) && wanted.get(key(schema, name)) !== digest)
+      .map(({ schema, name }) => `drop view catalogue.${sqlName(schema)}.${sqlName(name)}`),
+    ...schemas.flatMap(({ schema, begin, views }) => {
+      const isNew = !oldSchemas.has(schema);
+      const changed = views.filter(({ name }) => isNew || old.get(key(schema, name)) !== wanted.get(key(schema, name)));
+      if (!isNew && changed.length === 0) return [];
+      return [isNew ? begin : `use catalogue.${sqlName(schema)}`, ...changed.map(createdBy)];
+    }),
+  ];
 }
 
 /** False if it fails: the kept file may be damaged. If something else is wrong, that fails again with a new one. */
@@ -94,13 +184,16 @@ async function succeeds(work: () => Promise<void>): Promise<boolean> {
 }
 
 /** Deletes the file in the data directory: it names types and keys that the lake may no longer hold. */
-async function dropDefinitions({ files, dataDir }: Ledger): Promise<void> {
-  const folder = join(dataDir, DEFINITIONS_FOLDER);
-  const names = await files.readdir(folder).catch((error: unknown) => {
+async function dropDefinitions(ledger: Ledger): Promise<void> {
+  const folder = join(ledger.dataDir, DEFINITIONS_FOLDER);
+  for (const name of await definitionFiles(ledger)) await ledger.files.rm(join(folder, name), { force: true });
+}
+
+async function definitionFiles({ files, dataDir }: Ledger): Promise<readonly string[]> {
+  return files.readdir(join(dataDir, DEFINITIONS_FOLDER)).catch((error: unknown) => {
     if (isMissing(error)) return [];
     throw error;
   });
-  for (const name of names) await files.rm(join(folder, name), { force: true });
 }
 
 async function buildShort(
@@ -192,6 +285,6 @@ function lengthOf(layer: Layer): number {
   return layer.reduce((length, step) => length + (typeof step === 'string' ? step.length : 0), 0);
 }
 
-function digestOf(layers: readonly Layer[]): string {
-  return createHash('sha256').update(JSON.stringify(layers)).digest('hex');
+function digestOf(definitions: unknown): string {
+  return createHash('sha256').update(JSON.stringify(definitions)).digest('hex');
 }

@@ -13,10 +13,8 @@ import { KEPT_FOLDER } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import { openExisting } from './existing.ts';
 import type { RebuildReport } from '../../model/report.ts';
+import { createPublishPace } from '../publish-pace.ts';
 import type { RunRequest } from '../request.ts';
-
-/** Publishing more often would only rewrite the catalogue. */
-const PUBLISH_EVERY_MS = 30_000;
 
 type Selection = Pick<RunRequest, 'tenants' | 'tables' | 'from' | 'to'>;
 
@@ -52,12 +50,11 @@ async function rebuildOpened(
   if (dryRun) return { tables: await rebuildDue(ledger, request), forgotten: 0, published: false };
   await recover(ledger);
   const run = 'rebuild';
-  let lastMs = runtime.monotonic();
+  const pace = createPublishPace(runtime);
   let published = false;
   const publishNow = async (head: boolean): Promise<void> => {
-    const { changed } = await publish(ledger, { run, head });
+    const { changed } = await pace.timed(() => publish(ledger, { run, head }));
     published ||= changed;
-    lastMs = runtime.monotonic();
   };
   const forgotten = await forgetTexts(ledger, request);
   await removeKept(config, request, ledger.files);
@@ -68,7 +65,7 @@ async function rebuildOpened(
       run,
       signal,
       onPartition: async () => {
-        if (runtime.monotonic() - lastMs >= PUBLISH_EVERY_MS) await publishNow(false);
+        if (pace.waitMs() <= 0) await publishNow(false);
       },
     });
   } finally {

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Ledger } from '../../../src/load/ledger/ledger.ts';
@@ -129,11 +129,50 @@ test(
     expect(await publishAgain()).toEqual({ ...first, created: 0 });
     writeFileSync(join(folder, String(first.kept[0])), 'damaged');
     expect(await publishAgain()).toEqual(first);
+    const isNamedIn = (file: string | undefined, type: string): boolean =>
+      readFileSync(join(folder, String(file))).includes(type);
+    expect(isNamedIn(first.kept[0], 'type.n0')).toBe(true);
     await load(lake, DAY, rows.slice(1), { guard: false });
     const fewer = await publishAgain();
-    expect(fewer.created).toBe(78);
+    expect(fewer.created).toBe(0);
     expect(fewer.kept).toHaveLength(1);
     expect(fewer.kept).not.toEqual(first.kept);
     expect(await readCatalogue(lake.dir, `select view_name from duckdb_views() where view_name = 'event_type_n0'`)).toEqual([]); // prettier-ignore
+    expect(['type.n0', 'type.n1'].map((type) => isNamedIn(fewer.kept[0], type))).toEqual([false, true]);
+    const others = [
+      event('id-1', '2026-07-03T10:10:00Z', { type: 'type.n1', properties: JSON.stringify({ ...keys, added: 1 }) }),
+      event('id-new', '2026-07-03T10:10:00Z', { type: 'type.new', properties: '{"added":2}' }),
+    ];
+    await load(lake, DAY, [...rows.slice(2), ...others]);
+    const more = await publishAgain();
+    expect(more.created).toBe(4);
+    expect(await readCatalogue(lake.dir, 'select added from event_type_n1 union all select added from event_type_new order by 1')).toEqual([{ added: '1' }, { added: '2' }]); // prettier-ignore
+    rmSync(folder, { recursive: true });
+    const fromNothing = await publishAgain();
+    expect(fromNothing.created).toBe(80);
+    expect(fromNothing.content).toEqual(more.content);
   },
 );
+
+test('a view of a tenant disappears with the tenant, and a new tenant gets its schema', CAMPAIGN, async () => {
+  await using lake = await scratchLake();
+  const keys = Object.fromEntries(Array.from({ length: 30 }, (_, nth) => [`aRatherLongKey${nth}`, `value ${nth}`]));
+  const rowsOf = (tenant: string) =>
+    Array.from({ length: 40 }, (_, nth) =>
+      event(`id-${nth}`, '2026-07-03T10:10:00Z', { tenant, type: `type.n${nth}`, properties: JSON.stringify(keys) }),
+    );
+  const schemas = async () =>
+    (
+      await readCatalogue(lake.dir, 'select distinct schema_name from duckdb_views() where not internal order by 1')
+    ).map((row) => row['schema_name']);
+  await load(lake, DAY, rowsOf('acme'), { tenant: 'acme' });
+  await publish(lake.ledger, { run: 'run', head: false });
+  expect(await schemas()).toEqual(['acme', 'main']);
+  await load(lake, DAY, rowsOf('other'), { tenant: 'other' });
+  await publish(lake.ledger, { run: 'run', head: false });
+  expect(await schemas()).toEqual(['acme', 'main', 'other']);
+  expect(await readCatalogue(lake.dir, 'select count(*)::int as n from other.event_type_n1')).toEqual([{ n: 1 }]);
+  for (const table of ['hours', 'partitions']) await lake.ledger.run(`delete from ${table} where tenant = 'acme'`);
+  await publish(lake.ledger, { run: 'run', head: false });
+  expect(await schemas()).toEqual(['main', 'other']);
+});
