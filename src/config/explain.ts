@@ -1,5 +1,5 @@
 /** Explains a refused value: key, value (never a secret), what is allowed, and where it was written. */
-import type { z } from '#zod';
+import type { z } from 'zod';
 import { didYouMean } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { isJsonObject } from '../kernel/json.ts';

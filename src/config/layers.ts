@@ -4,11 +4,11 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { LineCounter, parseDocument } from 'yaml';
 import { closest } from '../kernel/closest.ts';
 import { ConfigError, errorCode } from '../kernel/errors.ts';
 import { isJsonObject } from '../kernel/json.ts';
 import { notLocal } from '../kernel/local-path.ts';
-import { yaml } from '../kernel/yaml.ts';
 import type { JsonObject } from '../kernel/json.ts';
 import { refusal, type Mistake } from './explain.ts';
 import { configKeys, SPECIAL_VARIABLES } from './names.ts';
@@ -46,8 +46,6 @@ export function findFile(named: string | undefined, cwd: string): string | undef
 
 /** Reads YAML or JSON. Throws ConfigError with the line of a syntax error. */
 export function fileLayer(path: string): Layer {
-  // Loaded only where there is a file: the package has many small modules.
-  const { LineCounter, parseDocument } = yaml();
   const counter = new LineCounter();
   const document = parseDocument(readText(path), { lineCounter: counter, prettyErrors: false });
   const broken = document.errors.map(({ code, pos }) => ({

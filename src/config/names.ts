@@ -1,5 +1,5 @@
 /** The keys of the configuration as a flat list, with path, type, bounds and environment variable. */
-import { z } from '#zod';
+import { z } from 'zod';
 import { configSchema } from './schema.ts';
 
 export interface Key {

@@ -1,5 +1,5 @@
 /** The settings for an operator's tools: health, metrics, the dashboard, pings and the webhook. */
-import { z } from '#zod';
+import { z } from 'zod';
 import { secretSource } from './secret-source.ts';
 import { folder } from './texts.ts';
 

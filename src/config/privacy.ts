@@ -1,5 +1,5 @@
 /** `privacy`: which parts of `properties` are dropped, hashed or masked before they reach the lake. */
-import { z } from '#zod';
+import { z } from 'zod';
 import { parseJsonPath } from '../kernel/json-path.ts';
 import { PRIVACY_ACTIONS } from '../model/privacy.ts';
 import type { PrivacyRule, SourceDrop } from '../model/privacy.ts';

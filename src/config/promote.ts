@@ -1,5 +1,5 @@
 /** `promote`: which values of `properties` become columns of the lake, in addition to the default ones. */
-import { z } from '#zod';
+import { z } from 'zod';
 import { parseJsonPath } from '../kernel/json-path.ts';
 import { PROMOTED_TYPES } from '../model/promoted.ts';
 import { TABLES, type TableName } from '../model/tables.ts';

@@ -2,7 +2,7 @@
  * The only definition of every configuration key with its default and bounds. The JSON Schema of the file, the names of
  * environment variables and `docs/config.md` are generated from it.
  */
-import { z } from '#zod';
+import { z } from 'zod';
 import { parseInstant } from '../kernel/instant.ts';
 import { privacySchema } from './privacy.ts';
 import { promoteSchema } from './promote.ts';

@@ -1,5 +1,5 @@
 /** Where to read a secret. The configuration never contains the secret itself. */
-import { z } from '#zod';
+import { z } from 'zod';
 
 export const secretSource = z
   .strictObject({

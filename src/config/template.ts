@@ -1,5 +1,5 @@
 /** A first configuration file: the chosen values, then every other key as a comment with its default. */
-import { yaml } from '../kernel/yaml.ts';
+import { stringify } from 'yaml';
 import { configKeys, type Key } from './names.ts';
 import type { SecretSource } from './secret-source.ts';
 
@@ -41,7 +41,7 @@ export function configText({ tenant, baseUrl, dataDir, secret, start, schedule, 
   const ownKeys = [...new Set(ofTenant)].filter((key) => !['id', 'apiKey', 'token'].includes(key));
   return `# yaml-language-server: $schema=${schema}
 # insights-etl: docs/config.md describes every key. This file never contains a secret, only where to read it.
-${yaml().stringify(chosen, { lineWidth: 0 })}
+${stringify(chosen, { lineWidth: 0 })}
 # More keys of a tenant, to be added below its id: ${ownKeys.join(', ')}.
 # For a second tenant, add a second entry to the list.
 
@@ -58,7 +58,7 @@ function commented(keys: readonly Key[]): string {
     for (let level = shared < 0 ? inside.length : shared; level < inside.length; level++)
       lines.push(`# ${'  '.repeat(level)}${inside[level]}:`);
     groups = inside;
-    const value = fallback === undefined ? '' : ` ${yaml().stringify(fallback, { collectionStyle: 'flow' }).trim()}`;
+    const value = fallback === undefined ? '' : ` ${stringify(fallback, { collectionStyle: 'flow' }).trim()}`;
     lines.push(`# ${'  '.repeat(inside.length)}${path.at(-1)}:${value} # ${description}`);
   }
   return `${lines.join('\n')}\n`;

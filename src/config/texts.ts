@@ -1,5 +1,5 @@
 /** The texts that several keys share: addresses, paths, time zones and cron expressions. */
-import { z } from '#zod';
+import { z } from 'zod';
 import { notLocal } from '../kernel/local-path.ts';
 
 /** True for this machine, where plain http is safe: the sandbox runs there. */

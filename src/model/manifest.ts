@@ -1,5 +1,5 @@
 /** `manifest.json`: the published snapshot for readers without DuckDB. docs/lake.md explains the fields. */
-import { z } from '#zod';
+import { z } from 'zod';
 
 /** A published file; `file` is relative to the manifest. */
 const FILE = z.object({ file: z.string(), rows: z.number(), bytes: z.number(), sha256: z.string() });

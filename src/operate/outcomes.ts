@@ -1,7 +1,7 @@
 /** `outcomes.json`: how the last run of each table ended, when one last succeeded, and the calls sent so far. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from '#zod';
+import { z } from 'zod';
 import { writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { OUTCOMES_FILE } from '../model/data-dir.ts';

@@ -1,7 +1,7 @@
 /** When the last run ended and how. Kept next to the lake, since a run that changes nothing publishes nothing. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from '#zod';
+import { z } from 'zod';
 import { onDisk, writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { LAST_RUN_FILE } from '../model/data-dir.ts';

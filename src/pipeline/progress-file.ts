@@ -4,7 +4,7 @@
  */
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from '#zod';
+import { z } from 'zod';
 import { TEMPORARY } from '../kernel/files.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { PROGRESS_FILE } from '../model/data-dir.ts';

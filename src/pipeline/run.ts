@@ -1,5 +1,5 @@
 /** A run over tenants and tables: what `run` and `backfill` do. One writer for each data directory. */
-import { z } from '#zod';
+import { z } from 'zod';
 import type { Config } from '../config/config.ts';
 import type { Failure } from '../kernel/errors.ts';
 import type { Runtime } from '../kernel/runtime.ts';

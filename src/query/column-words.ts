@@ -1,9 +1,9 @@
 /** What columns mean, from `queries/columns.yaml`: the comments of the catalogue. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from '#zod';
+import { parse } from 'yaml';
+import { z } from 'zod';
 import { QUERIES_FOLDER } from '../kernel/queries-folder.ts';
-import { yaml } from '../kernel/yaml.ts';
 
 export interface ColumnWords {
   /** The meaning of a column of a table, view or mart; undefined for those that it does not describe. */
@@ -18,7 +18,7 @@ const WORDS = z.record(z.string(), z.record(z.string(), z.string()));
 /** A column without words of its own has those under `any`. A mart by dimension and grain has the words of its report. */
 export async function columnWords(): Promise<ColumnWords> {
   const text = await readFile(join(QUERIES_FOLDER, 'columns.yaml'), 'utf8');
-  const words = WORDS.parse(yaml().parse(text));
+  const words = WORDS.parse(parse(text));
   return {
     of: (holder, column) =>
       words[holder]?.[column] ?? words[holder.replace(/^(mart_\w+)_by$/, '$1')]?.[column] ?? words['any']?.[column],

@@ -106,7 +106,7 @@ interface Parser extends AsyncDisposable {
 
 /** One engine for all files of a folder. */
 async function openParser(): Promise<Parser> {
-  const { DuckDBInstance } = await import('../kernel/duckdb.ts');
+  const { DuckDBInstance } = await import('@duckdb/node-api');
   const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
   const connection = await instance.connect();
   return {

@@ -1,6 +1,6 @@
 /** Cells as JSON. Intervals are text, as DuckDB writes them, also inside lists and structs; and an infinite date has no day. */
 import type { DuckDBValueConverter, Json } from '@duckdb/node-api';
-import { DuckDBTypeId, JsonDuckDBValueConverter } from '../kernel/duckdb.ts';
+import { DuckDBTypeId, JsonDuckDBValueConverter } from '@duckdb/node-api';
 
 const INFINITE: Readonly<Record<string, string>> = { '2147483647': 'infinity', '-2147483647': '-infinity' };
 

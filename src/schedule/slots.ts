@@ -1,7 +1,7 @@
 /** `schedule.json`: the last completed slot of each table, and this installation's share of the jitter. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from '#zod';
+import { z } from 'zod';
 import { writeDurably } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';

@@ -74,7 +74,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const copy = await mkdtemp(join(tmpdir(), 'insights-mutants-'));
 let survived = 0;
 try {
-  for (const name of ['src', 'sandbox', 'dashboard', 'test', 'queries', 'schema', 'deploy', 'docs', 'README.md', 'package.json', 'tsconfig.json', 'tsconfig.build.json', 'vitest.config.ts', 'vendor.mjs'])
+  for (const name of ['src', 'sandbox', 'dashboard', 'test', 'queries', 'schema', 'deploy', 'docs', 'README.md', 'package.json', 'tsconfig.json', 'vitest.config.ts', 'bundle.mjs'])
     await cp(join(root, name), join(copy, name), { recursive: true }); // prettier-ignore
   await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
   for (const [name, file, is, broken, tests, title] of MUTANTS) {

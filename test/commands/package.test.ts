@@ -52,6 +52,7 @@ describe('the package', () => {
         'deploy/kubernetes/cronjob.yaml',
         'deploy/prometheus/insights-etl.rules.yml',
         'deploy/systemd/insights-etl.service',
+        'dist/LICENSES.txt',
         'dist/cli.js',
         'dist/dashboard/index.html',
         'docs/operate.md',
@@ -62,6 +63,24 @@ describe('the package', () => {
     );
     const allowed = /^(CHANGELOG\.md|LICENSE|README\.md|package\.json|(deploy|dist|docs|queries|schema)\/.+)$/;
     expect(paths.filter((path) => !allowed.test(path))).toEqual([]);
+  });
+
+  it('is joined into few files, of which `--help` reads only those that it needs', async () => {
+    const files = await readdir(join(built.folder, 'dist', 'program'));
+    expect(files.length).toBeLessThan(120);
+    const loaded = new Set<string>();
+    const load = async (file: string): Promise<void> => {
+      if (loaded.has(file)) return;
+      loaded.add(file);
+      const text = await readFile(join(built.folder, 'dist', file), 'utf8');
+      for (const [, name] of text.matchAll(/^import .*"\.\/(.*)";$/gm)) await load(`program/${name}`);
+    };
+    const [, start = ''] = /import\("\.\/(.*)"\)/.exec(await readFile(built.cli, 'utf8')) ?? [];
+    await load(start);
+    expect(loaded.size).toBeLessThan(6);
+    // Neither the engine nor the schema of the configuration.
+    for (const file of loaded)
+      expect(await readFile(join(built.folder, 'dist', file), 'utf8')).not.toMatch(/node-bindings|retentionDays/);
   });
 
   it('passes publint', CAMPAIGN, async () => {

@@ -38,15 +38,7 @@ export async function buildPackage(): Promise<BuiltPackage> {
     ])
       await cp(join(ROOT, name), join(into, name), { recursive: true });
     await symlink(join(ROOT, 'node_modules'), join(into, 'node_modules'));
-    const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-    const compile = async (project: string, out: string): Promise<void> => {
-      // "npm run types" checks the types: here that would cost seconds.
-      const settings = ['--noCheck', '-p', join(ROOT, project), '--outDir', join(into, out)];
-      await promisify(execFile)(process.execPath, [tsc, ...settings]);
-    };
-    await compile('tsconfig.build.json', 'dist');
-    await compile('sandbox/tsconfig.build.json', join('dist', 'sandbox'));
-    await promisify(execFile)(process.execPath, [join(ROOT, 'vendor.mjs'), join(into, 'dist', 'vendor')]);
+    await promisify(execFile)(process.execPath, [join(ROOT, 'bundle.mjs'), join(into, 'dist')]);
     await cp(await buildPage(), join(into, 'dist', 'dashboard'), { recursive: true });
   });
   return { folder, cli: join(folder, 'dist', 'cli.js') };

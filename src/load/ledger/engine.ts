@@ -3,7 +3,7 @@
  * statement runs in parallel inside). The binding's errors have no code, so their text is interpreted here and nowhere else.
  */
 import { availableParallelism } from 'node:os';
-import { DuckDBInstance } from '../../kernel/duckdb.ts';
+import { DuckDBInstance } from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBValue, Json } from '@duckdb/node-api';
 import { readRow } from './cells.ts';
 import type { RowOf, Shape } from './cells.ts';

@@ -2,7 +2,7 @@
 import { sqlText } from '../../kernel/sql.ts';
 import { GRADES } from '../../model/coverage.ts';
 import { LEAST_ROW_CAP } from '../../model/page.ts';
-import { z } from '#zod';
+import { z } from 'zod';
 import { asText } from './cells.ts';
 import type { Engine } from './engine.ts';
 

@@ -1,6 +1,6 @@
 /** Rewrites the ledger: deleted rows stay in a database file until their blocks are reused, so purged data needs a new file. */
 import { join } from 'node:path';
-import { DuckDBInstance } from '../../kernel/duckdb.ts';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { syncPath, TEMPORARY } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { sqlText } from '../../kernel/sql.ts';

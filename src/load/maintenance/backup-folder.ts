@@ -1,6 +1,6 @@
 /** What a backup is on disk: a snapshot with its manifest, or a folder of dated snapshots. Read by `backup`, its check and `restore`. */
 import { join } from 'node:path';
-import { DuckDBInstance } from '../../kernel/duckdb.ts';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { ConfigError, DamagedError } from '../../kernel/errors.ts';
 import { isMissing, pathExists } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';

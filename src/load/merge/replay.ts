@@ -3,7 +3,7 @@
  * merge as one more row of its hour: no held row is replaced, the earliest of several copies is kept, and the account of the
  * hour does not change, because the row only moves from one part of it to another.
  */
-import { z } from '#zod';
+import { z } from 'zod';
 import { sqlText } from '../../kernel/sql.ts';
 import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { LandedPage } from '../../model/page.ts';

@@ -1,5 +1,5 @@
 /** The files of a dbt project (https://docs.getdbt.com) whose sources are the tables and views of the catalogue. */
-import { yaml } from '../../kernel/yaml.ts';
+import { stringify } from 'yaml';
 import type { FolderFiles } from './folder.ts';
 
 /** A row of the data dictionary; the rows of one table are adjacent. */
@@ -95,5 +95,5 @@ function isQuoted(column: string): boolean {
 }
 
 export function yamlText(value: unknown): string {
-  return yaml().stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
+  return stringify(value, { lineWidth: 0, aliasDuplicateObjects: false });
 }
