@@ -25,12 +25,12 @@ import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL, WAL, unfinishedPath } from '../../
 import { commentColumns } from './comments.ts';
 import { PROPERTIES_SQL, pathSql } from './properties.ts';
 import { buildCatalogue } from './reuse.ts';
-import type { Layer, SchemaViews } from './reuse.ts';
+import type { Layer, View } from './reuse.ts';
 import { nameTypes, typedViews } from './typed-views.ts';
 import type { TypedView } from './typed-views.ts';
 
 /** Changes with the structure of the catalogue, so that an upgraded program publishes again. */
-export const CATALOGUE_VERSION = '11';
+export const CATALOGUE_VERSION = '12';
 
 /** Names that a tenant's schema cannot have. */
 const RESERVED_SCHEMAS = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
@@ -132,13 +132,14 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
   const schemas = await tenantSchemas(ledger);
   const words = await columnWords();
   const shared = sharedLayer(ledger, definitions, words);
-  await buildCatalogue(ledger, temporary, shared, schemaViews(ledger, schemas, typed), async () => {
+  await buildCatalogue(ledger, temporary, shared, createTyped(typed, MOST_COMMENTS), async () => {
     await ledger.run(fillTables(ledger, snapshot, definitionsDigest(definitions)).join(';\n'));
     await ledger.run(['use catalogue.main', ...lakeViews(ledger, files), ...marts].join(';\n'));
     for (const comments of await martComments(ledger, words)) await ledger.run(comments);
     for (const { tenant, schema } of schemas) {
+      const name = `catalogue.${sqlName(schema)}`;
       const ownFiles = files.filter((file) => file.tenant === tenant);
-      await ledger.run([`use catalogue.${sqlName(schema)}`, ...lakeViews(ledger, ownFiles)].join(';\n'));
+      await ledger.run([`create schema ${name}`, `use ${name}`, ...lakeViews(ledger, ownFiles)].join(';\n'));
     }
   });
   await ledger.run('drop table temp.shown_columns');
@@ -189,22 +190,6 @@ function sharedLayer(ledger: Ledger, definitions: readonly Definition[], words: 
   ];
 }
 
-/** The typed views in `main`, and the tenants' schemas with theirs. */
-function schemaViews(
-  ledger: Ledger,
-  schemas: readonly TenantSchema[],
-  typed: ReadonlyMap<string, readonly TypedView[]>,
-): SchemaViews[] {
-  return [
-    { schema: 'main', begin: 'use catalogue.main', views: createTyped(typed.get('') ?? [], MOST_COMMENTS) },
-    ...schemas.map(({ tenant, schema }) => {
-      const name = `catalogue.${sqlName(schema)}`;
-      const begin = [`create schema ${name}`, `use ${name}`, ...emptyViews(ledger)].join(';\n');
-      return { schema, begin, views: createTyped(typed.get(tenant) ?? [], 0) };
-    }),
-  ];
-}
-
 function emptyViews({ settings }: Ledger): string[] {
   return TABLE_NAMES.map((name) => {
     const table = settings.tables[name];
@@ -213,7 +198,7 @@ function emptyViews({ settings }: Ledger): string[] {
 }
 
 /** Columns get comments as long as `mostComments` suffices. */
-function createTyped(views: readonly TypedView[], mostComments: number): SchemaViews['views'] {
+function createTyped(views: readonly TypedView[], mostComments: number): View[] {
   let left = mostComments;
   return views.map((view) => {
     const name = sqlName(view.name);

@@ -26,15 +26,8 @@ interface Derived {
   readonly statements: () => Promise<readonly string[]>;
 }
 
-/** The views of one schema that read only what the first layer holds. */
-export interface SchemaViews {
-  readonly schema: string;
-  /** Statements that make the schema the current one, and create it and its basis if the first layer has not. */
-  readonly begin: string;
-  readonly views: readonly View[];
-}
-
-interface View {
+/** A view of the schema `main` that reads only what the first layer holds. */
+export interface View {
   readonly name: string;
   /** Creates the view with its comments. */
   readonly statements: string;
@@ -56,25 +49,27 @@ const keptFiles = new Map<string, Uint8Array>();
 const seenDigests = new Map<string, 'once'>();
 
 /**
- * Creates the database file `path` with the shared layer, the views of the schemas and what `work` adds, attached as `catalogue`
- * in the meantime. The file is complete on return; the caller renames it. `work` may be repeated.
+ * Creates the database file `path` with the shared layer, the views and what `work` adds, attached as `catalogue` in the
+ * meantime. The file is complete on return; the caller renames it. `work` may be repeated.
  */
 export async function buildCatalogue(
   ledger: Ledger,
   path: string,
   shared: Layer,
-  schemas: readonly SchemaViews[],
+  views: readonly View[],
   work: () => Promise<void>,
 ): Promise<void> {
-  const views = schemas.map((schema) => [schema.begin, ...schema.views.map(createdBy)].join(';\n'));
-  const isLong = lengthOf([...shared, ...views]) > LONGEST_IN_MEMORY;
-  if (isLong) await buildLong(ledger, path, shared, schemas, work);
-  else await buildShort(ledger, path, [shared, views], work);
+  const all = createSql(views);
+  const isLong = lengthOf([...shared, ...all]) > LONGEST_IN_MEMORY;
+  if (isLong) await buildLong(ledger, path, shared, views, work);
+  else await buildShort(ledger, path, [shared, [all.join(';\n')]], work);
 }
 
-const createdBy = ({ statements }: View): string => statements;
+function createSql(views: readonly View[]): string[] {
+  return ['use catalogue.main', ...views.map(({ statements }) => statements)];
+}
 
-/** In a file in the data directory: the digest of the shared layer (without schema and name) and of each view. */
+/** In a file in the data directory: the digest of each view and, without a name, of the shared layer. */
 const KEPT_VIEWS = 'kept_views';
 
 /** Copying definitions binds nothing and takes a twentieth of the time that creating them takes. */
@@ -85,12 +80,12 @@ async function buildLong(
   ledger: Ledger,
   path: string,
   shared: Layer,
-  schemas: readonly SchemaViews[],
+  views: readonly View[],
   work: () => Promise<void>,
 ): Promise<void> {
   const { files, dataDir } = ledger;
   const folder = join(dataDir, DEFINITIONS_FOLDER);
-  const name = `${digestOf([shared, schemas])}.duckdb`;
+  const name = `${digestOf([shared, views])}.duckdb`;
   const kept = join(folder, name);
   const startFromKept = async (): Promise<void> => {
     await files.rm(path, { force: true });
@@ -99,18 +94,18 @@ async function buildLong(
   if (existsSync(kept) && (await succeeds(startFromKept))) return;
   await files.mkdir(folder, { recursive: true, mode: 0o700 });
   const temporary = unfinishedPath(dataDir, name);
-  const digests = [['', '', digestOf(shared)], ...schemas.flatMap(digestsOf)];
+  const digests = new Map([['', digestOf(shared)], ...views.map((view) => [view.name, digestOf(view)] as const)]);
   const record = async (): Promise<void> => {
     await ledger.run(
       `create table catalogue.main.${KEPT_VIEWS} as
-       select r[1] as schema, r[2] as name, r[3] as digest from ${BULK_SQL}`,
-      [JSON.stringify(digests)],
+       select r[1] as name, r[2] as digest from ${BULK_SQL}`,
+      [JSON.stringify([...digests])],
     );
   };
   const changeOld = async (old: string): Promise<void> => {
     await files.rm(temporary, { force: true });
     await withDefinitions(ledger, join(folder, old), async () => {
-      const changes = await changesSince(ledger, digests, schemas);
+      const changes = await changesTo(ledger, digests, views);
       // In one transaction with the copy, so that no block of the new file names a type or key that is gone.
       await inCatalogue(ledger, temporary, [COPY, changes], record);
     });
@@ -118,16 +113,11 @@ async function buildLong(
   const [old] = (await definitionFiles(ledger)).filter((file) => file !== name);
   if (old === undefined || !(await succeeds(() => changeOld(old)))) {
     await files.rm(temporary, { force: true });
-    const all = schemas.flatMap(({ begin, views }) => [begin, ...views.map(createdBy)]);
-    await inCatalogue(ledger, temporary, [shared, all], record);
+    await inCatalogue(ledger, temporary, [shared, createSql(views)], record);
   }
   await dropDefinitions(ledger);
   await commitFile(temporary, kept, files);
   await startFromKept();
-}
-
-function digestsOf({ schema, views }: SchemaViews): string[][] {
-  return views.map(({ name, statements }) => [schema, name, digestOf(statements)]);
 }
 
 /** Runs `work` while a kept file is attached as `definitions`. */
@@ -141,38 +131,23 @@ async function withDefinitions(ledger: Ledger, file: string, work: () => Promise
 }
 
 /**
- * The statements that lead from the attached kept file to these views. Throws if too little is known about that file, or its
+ * The statements that lead from the attached kept file to these views. Throws if that file does not say what it holds, or if its
  * shared layer differs.
  */
-async function changesSince(
+async function changesTo(
   ledger: Ledger,
-  digests: readonly string[][],
-  schemas: readonly SchemaViews[],
+  digests: ReadonlyMap<string, string>,
+  views: readonly View[],
 ): Promise<string[]> {
-  const rows = await ledger.rows(`select schema, name, digest from definitions.main.${KEPT_VIEWS}`, {
-    schema: asText,
+  const rows = await ledger.rows(`select name, digest from definitions.main.${KEPT_VIEWS}`, {
     name: asText,
     digest: asText,
   });
-  const key = (schema: string, name: string): string => JSON.stringify([schema, name]);
-  const old = new Map(rows.map(({ schema, name, digest }) => [key(schema, name), digest]));
-  const wanted = new Map(digests.map(([schema = '', name = '', digest = '']) => [key(schema, name), digest]));
-  if (old.get(key('', '')) !== wanted.get(key('', ''))) throw new Error('the shared definitions have changed');
-  const oldSchemas = new Set(rows.map(({ schema }) => schema));
-  const newSchemas = new Set(schemas.map(({ schema }) => schema));
-  const isGone = (schema: string): boolean => schema !== '' && !newSchemas.has(schema);
-  return [
-    ...[...oldSchemas].filter(isGone).map((schema) => `drop schema catalogue.${sqlName(schema)} cascade`),
-    ...rows
-      .filter(({ schema, name, digest }) => !isGone(schema) && wanted.get(key(schema, name)) !== digest)
-      .map(({ schema, name }) => `drop view catalogue.${sqlName(schema)}.${sqlName(name)}`),
-    ...schemas.flatMap(({ schema, begin, views }) => {
-      const isNew = !oldSchemas.has(schema);
-      const changed = views.filter(({ name }) => isNew || old.get(key(schema, name)) !== wanted.get(key(schema, name)));
-      if (!isNew && changed.length === 0) return [];
-      return [isNew ? begin : `use catalogue.${sqlName(schema)}`, ...changed.map(createdBy)];
-    }),
-  ];
+  const kept = new Map(rows.map(({ name, digest }) => [name, digest]));
+  if (kept.get('') !== digests.get('')) throw new Error('the shared definitions have changed');
+  const differs = (name: string): boolean => kept.get(name) !== digests.get(name);
+  const dropped = [...kept.keys()].filter(differs).map((name) => `drop view catalogue.main.${sqlName(name)}`);
+  return [...dropped, ...createSql(views.filter(({ name }) => differs(name)))];
 }
 
 /** False if it fails: the kept file may be damaged. If something else is wrong, that fails again with a new one. */

@@ -125,52 +125,42 @@ function typeKey(table: TableName, type: string): string {
 }
 
 /**
- * The views of each tenant, and under '' those over all tenants; types with the most rows come first. Creates the temporary table
- * `shown_columns`: the paths that a view over all tenants shows in a promoted column.
+ * The views over all tenants; types with the most rows come first. Creates the temporary table `shown_columns`: the paths that a
+ * view shows in a promoted column.
  */
-export async function typedViews(ledger: Ledger): Promise<ReadonlyMap<string, readonly TypedView[]>> {
+export async function typedViews(ledger: Ledger): Promise<readonly TypedView[]> {
   const views = await ledger.rows(
-    `select coalesce(tenant, '') as scope, table_name, view_name, list_sort(list(distinct type)) as types, sum(rows)::bigint as rows
+    `select table_name, view_name, list_sort(list(distinct type)) as types, sum(rows)::bigint as rows
      from property_counts join view_names using (tenant, table_name, type)
      where pointer = '' and json_column = 'properties'
-     group by grouping sets ((table_name, view_name), (tenant, table_name, view_name))
+     group by table_name, view_name
      order by rows desc, view_name`,
-    { scope: asText, table_name: asTable, view_name: asText, types: asList(asText) },
+    { table_name: asTable, view_name: asText, types: asList(asText) },
   );
   const columns = await ledger.rows(
-    `select coalesce(tenant, '') as scope, view_name, json_column, pointer, column_name, list_sort(list(distinct kind)) as kinds
+    `select view_name, json_column, pointer, column_name, list_sort(list(distinct kind)) as kinds
      from property_counts
      join view_names using (tenant, table_name, type)
      join view_columns using (tenant, table_name, view_name, json_column, pointer)
-     group by grouping sets
-       ((view_name, json_column, pointer, column_name), (tenant, view_name, json_column, pointer, column_name))
+     group by view_name, json_column, pointer, column_name
      -- In the order in which they were named, so that new columns only ever appear at the end of a \`select *\`.
      order by min(view_columns.rowid)`,
-    {
-      scope: asText,
-      view_name: asText,
-      json_column: asText,
-      pointer: asText,
-      column_name: asText,
-      kinds: asList(asText),
-    },
+    { view_name: asText, json_column: asText, pointer: asText, column_name: asText, kinds: asList(asText) },
   );
   const columnsByView = new Map<string, TypedColumn[]>();
-  for (const row of columns) {
-    const { column_name: name, json_column: jsonColumn, pointer } = row;
-    const column = { name, jsonColumn, pointer, type: columnType(row.kinds) };
-    append(columnsByView, viewKey(row.scope, row.view_name), column);
+  for (const { view_name: view, column_name: name, json_column: jsonColumn, pointer, kinds } of columns) {
+    const column = { name, jsonColumn, pointer, type: columnType(kinds) };
+    const ofView = columnsByView.get(view);
+    if (ofView) ofView.push(column);
+    else columnsByView.set(view, [column]);
   }
-  const scopes = new Map<string, TypedView[]>();
   const shownColumns: string[][] = [];
-  for (const { scope, table_name: table, view_name: name, types } of views) {
-    const ofView = columnsByView.get(viewKey(scope, name)) ?? [];
+  const typed = views.map(({ table_name: table, view_name: name, types }): TypedView => {
     const definition = ledger.settings.tables[table];
-    const split = splitPromoted(definition, ofView);
+    const split = splitPromoted(definition, columnsByView.get(name) ?? []);
     const { promoted, parsed, replaced } = split;
-    if (scope === '')
-      for (const [column, { jsonColumn, pointer }] of replaced) shownColumns.push([name, jsonColumn, pointer, column]);
-    append(scopes, scope, {
+    for (const [column, { jsonColumn, pointer }] of replaced) shownColumns.push([name, jsonColumn, pointer, column]);
+    return {
       name,
       columns: [
         ...promoted.map((column) => ({ name: column.name, comment: column.comment })),
@@ -178,26 +168,16 @@ export async function typedViews(ledger: Ledger): Promise<ReadonlyMap<string, re
       ],
       sql: typedViewSql(definition, types, split),
       comment: `${TABLES[table].name} of type ${types.map((type) => `"${shown(type)}"`).join(', ')}`,
-    });
-  }
+    };
+  });
   await ledger.run(
     `create or replace temp table shown_columns as
      select r[1] as view_name, r[2] as json_column, r[3] as pointer, r[4] as column_name from ${BULK_SQL}`,
     [JSON.stringify(shownColumns)],
   );
-  return scopes;
+  return typed;
 }
 
 function columnComment({ jsonColumn, pointer, type }: TypedColumn): string {
   return pointer === '' ? `${jsonColumn}, as ${type}` : `${jsonColumn}: ${shownPath(pointer)}`;
-}
-
-function viewKey(scope: string, view: string): string {
-  return `${scope}/${view}`;
-}
-
-function append<T>(lists: Map<string, T[]>, key: string, member: T): void {
-  const list = lists.get(key);
-  if (list) list.push(member);
-  else lists.set(key, [member]);
 }

@@ -67,8 +67,8 @@ test('a catalogue that starts from a kept file equals one that is built from not
   }
   const [fromNothing, , fromKeptFile] = contents;
   expect(fromKeptFile).toEqual(fromNothing);
-  // Sixty typed views and the shared ones are created the first time, a second time to be kept, and then never.
-  expect(created.map((views) => views > 60)).toEqual([true, true, false]);
+  // Twenty typed views and the shared ones are created the first time, a second time to be kept, and then never.
+  expect(created.map((views) => views > 20)).toEqual([true, true, false]);
   expect(created[2]).toBe(0);
 });
 
@@ -88,7 +88,7 @@ test('a view disappears from the catalogue with its type', CAMPAIGN, async () =>
     lake.dir,
     `select view_name from duckdb_views() where view_name like 'event_type_n%'`,
   );
-  expect(views).toHaveLength(2 * (TYPES.length - 1));
+  expect(views).toHaveLength(TYPES.length - 1);
   expect(views.map((view) => view['view_name'])).not.toContain('event_type_n0');
 });
 
@@ -97,7 +97,9 @@ test(
   CAMPAIGN,
   async () => {
     await using lake = await scratchLake();
-    const keys = Object.fromEntries(Array.from({ length: 30 }, (_, nth) => [`aRatherLongKey${nth}`, `value ${nth}`]));
+    const keys = Object.fromEntries(
+      Array.from({ length: 30 }, (_, nth) => [`key${nth}${'WithALongName'.repeat(12)}`, `value ${nth}`]),
+    );
     const rows = Array.from({ length: 40 }, (_, nth) =>
       event(`id-${nth}`, '2026-07-03T10:10:00Z', { type: `type.n${nth}`, properties: JSON.stringify(keys) }),
     );
@@ -123,9 +125,9 @@ test(
       };
     };
     const first = await publishAgain();
-    expect(first).toMatchObject({ created: 80 });
+    expect(first).toMatchObject({ created: 40 });
     expect(first.kept).toHaveLength(1);
-    expect(await readCatalogue(lake.dir, 'select a_rather_long_key29 from event_type_n39')).toEqual([{ a_rather_long_key29: 'value 29' }]); // prettier-ignore
+    expect(await readCatalogue(lake.dir, 'select count(columns(\'^key29\'))::int as n from event_type_n39')).toEqual([{ n: 1 }]); // prettier-ignore
     expect(await publishAgain()).toEqual({ ...first, created: 0 });
     writeFileSync(join(folder, String(first.kept[0])), 'damaged');
     expect(await publishAgain()).toEqual(first);
@@ -138,41 +140,18 @@ test(
     expect(fewer.kept).toHaveLength(1);
     expect(fewer.kept).not.toEqual(first.kept);
     expect(await readCatalogue(lake.dir, `select view_name from duckdb_views() where view_name = 'event_type_n0'`)).toEqual([]); // prettier-ignore
-    expect(['type.n0', 'type.n1'].map((type) => isNamedIn(fewer.kept[0], type))).toEqual([false, true]);
+    expect(['type.n0', 'type.n39'].map((type) => isNamedIn(fewer.kept[0], type))).toEqual([false, true]);
     const others = [
       event('id-1', '2026-07-03T10:10:00Z', { type: 'type.n1', properties: JSON.stringify({ ...keys, added: 1 }) }),
       event('id-new', '2026-07-03T10:10:00Z', { type: 'type.new', properties: '{"added":2}' }),
     ];
     await load(lake, DAY, [...rows.slice(2), ...others]);
     const more = await publishAgain();
-    expect(more.created).toBe(4);
+    expect(more.created).toBe(2);
     expect(await readCatalogue(lake.dir, 'select added from event_type_n1 union all select added from event_type_new order by 1')).toEqual([{ added: '1' }, { added: '2' }]); // prettier-ignore
     rmSync(folder, { recursive: true });
     const fromNothing = await publishAgain();
-    expect(fromNothing.created).toBe(80);
+    expect(fromNothing.created).toBe(40);
     expect(fromNothing.content).toEqual(more.content);
   },
 );
-
-test('a view of a tenant disappears with the tenant, and a new tenant gets its schema', CAMPAIGN, async () => {
-  await using lake = await scratchLake();
-  const keys = Object.fromEntries(Array.from({ length: 30 }, (_, nth) => [`aRatherLongKey${nth}`, `value ${nth}`]));
-  const rowsOf = (tenant: string) =>
-    Array.from({ length: 40 }, (_, nth) =>
-      event(`id-${nth}`, '2026-07-03T10:10:00Z', { tenant, type: `type.n${nth}`, properties: JSON.stringify(keys) }),
-    );
-  const schemas = async () =>
-    (
-      await readCatalogue(lake.dir, 'select distinct schema_name from duckdb_views() where not internal order by 1')
-    ).map((row) => row['schema_name']);
-  await load(lake, DAY, rowsOf('acme'), { tenant: 'acme' });
-  await publish(lake.ledger, { run: 'run', head: false });
-  expect(await schemas()).toEqual(['acme', 'main']);
-  await load(lake, DAY, rowsOf('other'), { tenant: 'other' });
-  await publish(lake.ledger, { run: 'run', head: false });
-  expect(await schemas()).toEqual(['acme', 'main', 'other']);
-  expect(await readCatalogue(lake.dir, 'select count(*)::int as n from other.event_type_n1')).toEqual([{ n: 1 }]);
-  for (const table of ['hours', 'partitions']) await lake.ledger.run(`delete from ${table} where tenant = 'acme'`);
-  await publish(lake.ledger, { run: 'run', head: false });
-  expect(await schemas()).toEqual(['main', 'other']);
-});
