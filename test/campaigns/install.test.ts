@@ -14,7 +14,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 import { executeDockerfile, type Stage } from '../support/dockerfile.ts';
 
 const exec = promisify(execFile);
@@ -173,7 +173,7 @@ for (const [index, bin] of NODES.entries())
       await expectPrivate(join(prefix, `work${index}`, 'data'));
     });
 
-    it.runIf(index === 0)('runs as the systemd unit says', CAMPAIGN, async () => {
+    it.runIf(index === 0)('runs as the systemd unit says', LONG, async () => {
       const unit = await readFile(join(prefix, 'lib/node_modules/insights-etl/deploy/systemd/insights-etl.service'), 'utf8');
       const value = (key: string): string => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)?.[1] ?? '';
       const root = join(prefix, 'root');

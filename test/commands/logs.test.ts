@@ -51,13 +51,13 @@ const isLoaded = async (name: string): Promise<boolean> =>
   (await readFile(join(folder, name, 'manifest.json'), 'utf8').catch(() => '')).includes('events');
 
 describe('a load goes on', () => {
-  it('when standard error and standard output are closed pipes', async () => {
+  it('when standard error and standard output are closed pipes', CAMPAIGN, async () => {
     expect([await load('closed', ['ignore', 'pipe', 'pipe']), await isLoaded('closed')]).toEqual([EXIT.ok, true]);
   });
 
   it.runIf(process.platform === 'linux')(
     'when the disk of the log is full; a lost summary is a failure of the disk',
-    CAMPAIGN,
+    LONG,
     async () => {
       const full = openSync('/dev/full', 'w');
       expect([await load('full', ['ignore', 'pipe', full]), await isLoaded('full')]).toEqual([EXIT.ok, true]);

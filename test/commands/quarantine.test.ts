@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { openStage, type Stage } from '../support/shell.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../support/campaign.ts';
 
 const HOSTILE = { secret: 's\u001b[31m3cret \u202etxt.exe' };
 
@@ -97,7 +97,7 @@ describe('rows of another tenant id than the pinned one', () => {
 
   it(
     'move into the lake when their id is pinned, and the others move out; every hour stays verified without a call',
-    CAMPAIGN,
+    LONG,
     async () => {
       // Loads the rows if no earlier test has.
       expect((await run('run', '--quiet', '--table', 'Events')).code).toBe(EXIT.ok);

@@ -8,7 +8,7 @@ import { expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { startSandbox } from '../../sandbox/sandbox.ts';
 import { openStage } from '../support/shell.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { LONG } from '../support/campaign.ts';
 
 interface Answer {
   readonly status: number;
@@ -34,7 +34,7 @@ function sample({ text }: Answer, name: string): number | undefined {
 
 it(
   'a schedule is ready once its catch-up run has published, and counts its rows and calls; each scrape is complete',
-  CAMPAIGN,
+  LONG,
   async () => {
     await using sandbox = await startSandbox({ rows: 150, days: 1, rate: 0, memory: true });
     // Nothing can be published while the source refuses every call.

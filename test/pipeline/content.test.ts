@@ -116,7 +116,7 @@ describe('a page whose text does not match its digests', () => {
     expect(await grades()).toEqual([{ grade: 'content', state: 'verified', found: true }]);
   });
 
-  it('is loaded the second time, and its hours are proven by ids', CAMPAIGN, async () => {
+  it('is loaded the second time, and its hours are proven by ids', LONG, async () => {
     world = await openWorld(SOURCE);
     const reply = { kind: 'altered-text', rows: 3 } as const;
     await world.sandbox.apply({ action: 'faults', rules: [{ match: { kind: 'page' }, times: null, reply }] });
@@ -132,7 +132,7 @@ describe('a page whose text does not match its digests', () => {
 });
 
 describe('a source that writes the same value as another text each time', () => {
-  it('is proven by ids after two attempts, in a bounded number of calls', CAMPAIGN, async () => {
+  it('is proven by ids after two attempts, in a bounded number of calls', LONG, async () => {
     world = await openWorld(SOURCE);
     let answers = 0;
     const fetch: typeof globalThis.fetch = async (url, init) => {

@@ -120,7 +120,7 @@ describe('older history', () => {
     },
   );
 
-  it('is compared a share at a time', CAMPAIGN, async () => {
+  it('is compared a share at a time', LONG, async () => {
     const reports = await nextDays(8);
     for (const report of reports) expect(report).toMatchObject({ outcome: 'verified', calls: 1, rowsFetched: 0 });
     const hours = reports.map(({ olderHours }) => olderHours);

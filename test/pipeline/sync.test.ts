@@ -193,7 +193,7 @@ describe('changes at the source after a load', () => {
 });
 
 describe('a mass disappearance at the source', () => {
-  it('is refused with its own exit code, and nothing changes', CAMPAIGN, async () => {
+  it('is refused with its own exit code, and nothing changes', LONG, async () => {
     world = await openWorld({ rows: 7000, days: 10, seed: 2, now: NOW, frozen: true });
     await world.run();
     const before = await world.published();
@@ -272,7 +272,7 @@ describe('the retention edge of Logs', () => {
 });
 
 describe('months that are over', () => {
-  it('are compacted into one file each, and a late row is still merged', CAMPAIGN, async () => {
+  it('are compacted into one file each, and a late row is still merged', LONG, async () => {
     world = await loaded.next();
     await world.sandbox.apply({ action: 'clock', advance: '50d' });
     const report = await world.run(EVENTS);

@@ -162,7 +162,7 @@ describe('rows without a possible time, in the future, and at old defaults', () 
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 2, quarantined: 2 });
   });
 
-  it('are fetched in slices, and once, if the source cuts or refuses larger answers', CAMPAIGN, async () => {
+  it('are fetched in slices, and once, if the source cuts or refuses larger answers', LONG, async () => {
     for (const row of Array.from({ length: 30 }, (_, n) => ({ n }))) await addRows([null], row);
     await world.sandbox.apply({ action: 'limits', rows: 12, mode: 'silent' });
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ calls: 5, quarantined: 30 });

@@ -138,7 +138,7 @@ for (const [which, kinds] of [
       await expectRecovery(kinds ? stepsLike(copies, kinds.first) : copies);
     }, 600_000); // prettier-ignore
 
-    it('of a run with late rows and erasures: likewise, and the files it replaced are gone', async () => {
+    it('of a run with late rows and erasures: likewise, and the files it replaced are gone', LONG, async () => {
       await insertFirstRows();
       expect((await world.run({ tables: ['Events'] })).exitCode).toBe(0);
       for (let n = 40; n < 60; n++) await insert(guid(n), `2026-11-08T07:${String(n - 30)}:00Z`);

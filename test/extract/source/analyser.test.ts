@@ -121,7 +121,7 @@ describe('every query text that the pipeline can send', () => {
   for (const { subject, queries, fewest } of sets)
     test(
       `of ${subject} passes the engine's analyser without errors or warnings, and returns text columns under their own names`,
-      subject === 'no table' ? {} : subject === 'Events' ? CAMPAIGN : LONG,
+      subject === 'no table' ? {} : subject === 'Metrics' ? CAMPAIGN : LONG,
       () => {
         const faults: string[] = [];
         for (const [name, query, columns] of queries) {

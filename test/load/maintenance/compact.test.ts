@@ -10,7 +10,7 @@ import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
 import { LAKE_SETTINGS } from '../support/lake.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 const MONTH = span('2026-07-01T00:00:00Z', '2026-08-01T00:00:00Z');
 const ROWS = [3, 4, 5, 30].map((day) => event(`r${day}`, `2026-07-${String(day).padStart(2, '0')}T10:00:00Z`));
@@ -94,7 +94,7 @@ describe('compacting a closed month of small days', () => {
   });
 });
 
-test('a few late rows do not sort a large period again, and no row of it is lost or duplicated', CAMPAIGN, async () => {
+test('a few late rows do not sort a large period again, and no row of it is lost or duplicated', LONG, async () => {
   await using lake = await scratchLake();
   const day = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
   const many = Array.from({ length: 201_000 }, (_, index) =>

@@ -12,7 +12,7 @@ import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
 import { promotionKey } from '../../../src/model/promoted.ts';
 import { TABLES } from '../../../src/model/tables.ts';
 import type { Tables } from '../../../src/model/tables.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, caseOfMany } from '../../support/campaign.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
@@ -112,8 +112,8 @@ describe('a rebuild', () => {
     expect(steps.slice(0, 8)).toEqual([...stepsOf('2026-07-03'), ...stepsOf('2026-07-04')]);
   });
 
-  for (const killAt of stepsOf('2026-07-04'))
-    test(`killed at "${killAt}" leaves a correct lake, and the next one does the rest`, CAMPAIGN, async () => {
+  for (const [index, killAt] of stepsOf('2026-07-04').entries())
+    test(`killed at "${killAt}" leaves a correct lake, and the next one does the rest`, caseOfMany(index), async () => {
       await using lake = await oldLake();
       const expected = await truth(lake);
       const killed = rebuild(lake.ledger, {

@@ -5,7 +5,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { openReader, textRows } from '../../../src/query/reader.ts';
 import { event, load, metric, scratchLake, span, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 let lake: Scratch;
 beforeEach(async () => {
@@ -75,7 +75,7 @@ describe('checks after a load', () => {
     ]);
   });
 
-  test('do not run when nothing is new, and their last results remain', CAMPAIGN, async () => {
+  test('do not run when nothing is new, and their last results remain', LONG, async () => {
     await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
     expect((await published('r1')).reported).toEqual([['unknown_type', TENANT, 1, 1]]);
     const before = await query('from check_results');
@@ -142,7 +142,7 @@ describe('checks after a load', () => {
     },
   );
 
-  test('find the same over many rows as over few', CAMPAIGN, async () => {
+  test('find the same over many rows as over few', LONG, async () => {
     const many = Array.from({ length: 21_000 }, (_, n) =>
       event(`n${n}`, `2026-07-01T0${n % 10}:00:00Z`, { type: n % 7 === 0 ? 'Privilege:Granted' : 'Customer:Upserted', properties: '' }),
     ); // prettier-ignore
@@ -153,7 +153,7 @@ describe('checks after a load', () => {
     expect(temporary).toEqual([]);
   });
 
-  test('keep the last result of each check, and older results for 90 days', CAMPAIGN, async () => {
+  test('keep the last result of each check, and older results for 90 days', LONG, async () => {
     await loadDay('2026-07-01');
     await published('r1');
     lake.clock.now += 91 * 86_400_000;

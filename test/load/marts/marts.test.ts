@@ -272,7 +272,7 @@ describe('marts', () => {
     },
   );
 
-  test('with the right size pass a verify that is not deep', CAMPAIGN, async () => {
+  test('with the right size pass a verify that is not deep', LONG, async () => {
     await loadDay('2026-07-01', 1);
     await publishAll();
     const [first = ''] = martFiles();

@@ -8,7 +8,7 @@ import { mergeBatch } from '../../../src/load/merge/merge.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
 import type { Batch, LandedPage } from '../../../src/model/page.ts';
-import { campaign } from '../../support/campaign.ts';
+import { caseOfMany } from '../../support/campaign.ts';
 import { at, event, landPage, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
@@ -117,7 +117,7 @@ describe('a run killed at any step', () => {
   for (const [index, step] of STEPS.entries())
     test(
       `at "${step}" is made good by the next one: same rows, same accounts, same files, nothing left over`,
-      campaign(REPRESENTATIVES.includes(step)),
+      caseOfMany(index, REPRESENTATIVES.includes(step)),
       async () => {
         await using killed = await prepared();
         const { lake, batch, landed } = killed;

@@ -16,7 +16,7 @@ import { TABLES } from '../../../src/model/tables.ts';
 import type { Tables } from '../../../src/model/tables.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 const BEFORE = promoting([]);
 const MORE: Tables = promoting(
@@ -94,7 +94,7 @@ test('the catalogue shows one set of columns over files of all sets', CAMPAIGN, 
   expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
 });
 
-test('a change of the configured columns is published, although no file has changed', CAMPAIGN, async () => {
+test('a change of the configured columns is published, although no file has changed', LONG, async () => {
   await using lake = await mixedLake();
   await publish(lake.ledger, { run: 'r', head: true });
   await lake.reopen({ tables: TABLES });
@@ -138,7 +138,7 @@ test('loading the same rows again changes nothing, whichever set of columns thei
   expect(await promotions(lake)).toEqual([NONE, DEFAULTS, LARGER]);
 });
 
-test('a month is compacted from days with different sets, and its accounts do not change', CAMPAIGN, async () => {
+test('a month is compacted from days with different sets, and its accounts do not change', LONG, async () => {
   await using lake = await mixedLake();
   const hours = sourceHours(ROWS);
   const comparison = { at: LATER, spans: [MONTH], grade: 'checksum', hours } as const;

@@ -7,7 +7,7 @@ import { recover } from '../../../src/load/maintenance/recover.ts';
 import { knownFile } from '../../../src/model/data-path.ts';
 import type { Ledger } from '../../../src/load/ledger/ledger.ts';
 import { watchedFiles, type Watcher } from '../../campaigns/soak/support/disk.ts';
-import { CAMPAIGN, campaign } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG, campaign } from '../../support/campaign.ts';
 import { event, load, metric, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
@@ -104,7 +104,7 @@ for (const [which, link] of [
     },
   );
 
-test('a reader that spills next to the catalogue does not disturb a publish', CAMPAIGN, async () => {
+test('a reader that spills next to the catalogue does not disturb a publish', LONG, async () => {
   await using lake = await publishedLake();
   // DuckDB names the folder after the database file.
   mkdirSync(join(lake.dir, 'insights.duckdb.tmp'));

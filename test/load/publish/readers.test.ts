@@ -11,7 +11,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { contentSql, filesOf } from '../../bench/reader.mjs';
 import { event, load, metric, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { LONG } from '../../support/campaign.ts';
 
 const READER = fileURLToPath(new URL('../../bench/reader.mjs', import.meta.url));
 const ALL = span('2026-06-30T00:00:00Z', '2026-07-02T00:00:00Z');
@@ -82,7 +82,7 @@ const rowsOf = (content: string): number => Number(content.split(' ')[0]);
 
 test(
   'catalogue and manifest always show exactly one complete snapshot while newer ones are published',
-  CAMPAIGN,
+  LONG,
   async () => {
     // Each snapshot replaces the rows of the one before, so the guard against mass loss is off.
     await using lake = await scratchLake({ threads: 1, deletes: { maxShare: 1, minRows: 1 } });

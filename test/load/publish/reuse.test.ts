@@ -6,7 +6,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { TABLES } from '../../../src/model/tables.ts';
 import { readCatalogue } from '../support/catalogue.ts';
 import { event, load, scratchLake, span } from '../support/lake.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
 const TYPES = Array.from({ length: 20 }, (_, nth) => `type.n${nth}`);
@@ -94,7 +94,7 @@ test('a view disappears from the catalogue with its type', CAMPAIGN, async () =>
 
 test(
   'many views are created once, also for later runs, and again if a type disappears or the kept file is damaged',
-  CAMPAIGN,
+  LONG,
   async () => {
     await using lake = await scratchLake();
     const keys = Object.fromEntries(

@@ -6,7 +6,7 @@ import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
 import { openStage } from '../../support/shell.ts';
 import { diskFault, watchedFiles, type Operation } from '../../campaigns/soak/support/disk.ts';
 import { bytesBelow, openWorld, type World } from '../support/world.ts';
-import { CAMPAIGN, LONG } from '../../support/campaign.ts';
+import { LONG } from '../../support/campaign.ts';
 
 const RemoveReport = z.object({ rows: z.number(), files: z.number(), dryRun: z.literal(true) });
 
@@ -16,7 +16,7 @@ afterEach(() => world[Symbol.asyncDispose]());
 const NOW = '2026-11-01T00:30:00Z';
 
 describe('tenant remove --purge', () => {
-  it('leaves neither the name nor an id of the tenant in any file, and every row of the others', CAMPAIGN, async () => {
+  it('leaves neither the name nor an id of the tenant in any file, and every row of the others', LONG, async () => {
     const source = { rows: 600, days: 2, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] };
     world = await openWorld(source, { lake: { marts: true } });
     await world.run({}, { landing: { keep: true } });

@@ -6,7 +6,7 @@ import type { Json } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PROMOTED } from '../../../src/query/dimensions.ts';
 import { listReports } from '../../../src/query/report.ts';
-import { CAMPAIGN } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import { openLake, type Happening, type Lake, type Metric } from './support/lake.ts';
 import { picker, seeded } from './support/random.ts';
 
@@ -59,7 +59,7 @@ function rowsOf(tenant: string, rows: readonly Record<string, Json>[]): string[]
 }
 
 describe('events of a pass at the same instant', () => {
-  it('give every report the same figures, whatever their ids', CAMPAIGN, async () => {
+  it('give every report the same figures, whatever their ids', LONG, async () => {
     const ofPasses = /registrations|pass_events|pass_states|activity\(/;
     const different: string[] = [];
     for (const { name, sql, parameters, dimensions } of (await listReports()).filter((report) => ofPasses.test(report.sql))) {
