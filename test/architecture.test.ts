@@ -8,6 +8,7 @@ import { Session } from 'node:inspector/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { openWorld } from './pipeline/support/world.ts';
+import { CAMPAIGN } from './support/campaign.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -34,37 +35,41 @@ async function functionsCalled(work: () => Promise<unknown>): Promise<Map<string
   }
 }
 
-it('one row passes through every function that docs/architecture.md names, from the call to the published files', async () => {
-  const page = await readFile(new URL('../docs/architecture.md', import.meta.url), 'utf8');
-  const steps = [...page.matchAll(/^\| \d+ +\| `(src\/[\w/-]+\.ts)` +\| `(\w+)` +\|/gm)].map(
-    ([, file = '', name = '']) => ({ file, name }),
-  );
+it(
+  'one row passes through every function that docs/architecture.md names, from the call to the published files',
+  CAMPAIGN,
+  async () => {
+    const page = await readFile(new URL('../docs/architecture.md', import.meta.url), 'utf8');
+    const steps = [...page.matchAll(/^\| \d+ +\| `(src\/[\w/-]+\.ts)` +\| `(\w+)` +\|/gm)].map(
+      ([, file = '', name = '']) => ({ file, name }),
+    );
 
-  await using world = await openWorld(
-    { rows: 0, days: 1, now: '2026-11-01T00:30:00Z' },
-    { lake: { marts: true, checks: true } },
-  );
-  await world.sandbox.apply({
-    action: 'rows',
-    table: 'Events',
-    tenant: 'demo',
-    rows: [
-      {
-        eventId: '00000000-0000-4000-8000-000000000001',
-        timestamp: '2026-10-31T10:00:00Z',
-        tenantId: 'demo',
-        eventType: 'Pass:Installed',
-        operationId: 'op',
-        properties: { passId: 'K1', device: 'apple' },
-      },
-    ],
-  });
-  const called = await functionsCalled(() => world.run({ tables: ['Events'] }));
-  expect(steps.length).toBeGreaterThan(20);
-  expect(await world.sql('select count(*)::int as n from events')).toEqual([{ n: 1 }]);
-  const notCalled = steps.filter(({ file, name }) => called.get(file)?.has(name) !== true);
-  expect(notCalled).toEqual([]);
-});
+    await using world = await openWorld(
+      { rows: 0, days: 1, now: '2026-11-01T00:30:00Z' },
+      { lake: { marts: true, checks: true } },
+    );
+    await world.sandbox.apply({
+      action: 'rows',
+      table: 'Events',
+      tenant: 'demo',
+      rows: [
+        {
+          eventId: '00000000-0000-4000-8000-000000000001',
+          timestamp: '2026-10-31T10:00:00Z',
+          tenantId: 'demo',
+          eventType: 'Pass:Installed',
+          operationId: 'op',
+          properties: { passId: 'K1', device: 'apple' },
+        },
+      ],
+    });
+    const called = await functionsCalled(() => world.run({ tables: ['Events'] }));
+    expect(steps.length).toBeGreaterThan(20);
+    expect(await world.sql('select count(*)::int as n from events')).toEqual([{ n: 1 }]);
+    const notCalled = steps.filter(({ file, name }) => called.get(file)?.has(name) !== true);
+    expect(notCalled).toEqual([]);
+  },
+);
 
 /** The anchor that GitHub gives a heading. */
 function anchorOf(heading: string): string {

@@ -28,13 +28,23 @@ const REPRESENTED_BY: Readonly<Record<string, string>> = {
   'test/campaigns/week.test.ts': 'test/pipeline/tenants.test.ts',
   'test/campaigns/year.test.ts': 'test/schedule/daemon.test.ts',
   'test/dashboard/filters.test.ts': 'test/dashboard/state.test.ts',
+  'test/load/marts/split-marts.test.ts': 'test/load/marts/marts.test.ts',
+  'test/load/publish/head.test.ts': 'test/load/publish/publish.test.ts',
   'test/load/publish/readers.test.ts': 'test/load/publish/publish.test.ts',
   'test/load/publish/reuse.test.ts': 'test/load/publish/publish.test.ts',
   'test/operate/scrape.test.ts': 'test/commands/schedule.test.ts',
   'test/pipeline/calls.test.ts': 'test/extract/plan/plan.test.ts',
+  'test/pipeline/checks.test.ts': 'test/load/marts/checks.test.ts',
+  'test/pipeline/clocks.test.ts': 'test/load/ledger/hours.test.ts',
+  'test/pipeline/content.test.ts': 'test/load/ledger/hours.test.ts',
+  'test/pipeline/distinct-rows.test.ts': 'test/load/merge/merge.test.ts',
+  'test/pipeline/faults-content.test.ts': 'test/extract/source/envelope.test.ts',
+  'test/pipeline/faults.test.ts': 'test/extract/source/client.test.ts',
   'test/pipeline/gaps.test.ts': 'test/query/kpi/cases.test.ts',
+  'test/pipeline/maintenance/data-dir.test.ts': 'test/model/data-dir.test.ts',
   'test/pipeline/marts.test.ts': 'test/load/marts/marts.test.ts',
   'test/pipeline/rotation.test.ts': 'test/extract/plan/rotation.test.ts',
+  'test/pipeline/times.test.ts': 'test/load/merge/quarantine.test.ts',
 };
 const campaigns = sources.filter(({ path, text }) => path.endsWith('.test.ts') && text.includes(HELPER));
 

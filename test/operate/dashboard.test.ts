@@ -15,6 +15,7 @@ import type { Site } from '../../src/operate/dashboard/site.ts';
 import { writeDashboard } from '../../src/operate/dashboard/write.ts';
 import { watchTraffic } from '../../src/operate/traffic.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 let world: World;
 let site: Site;
@@ -113,48 +114,52 @@ it('nothing else is given out, to nobody else', async () => {
   expect((await get('manifest.json', { method: 'POST' })).status).toBe(405);
 });
 
-it('static files name one snapshot, keep those of the one before, and go nowhere that holds something else', async () => {
-  const out = join(folder, 'public');
-  const first = await martFile();
-  expect(await writeDashboard(site, out)).toMatchObject({ snapshot: 1, folder: out });
-  const names = await readdir(out, { recursive: true });
-  expect(names).toEqual(
-    expect.arrayContaining([
-      'index.html',
-      'manifest.json',
-      'reports.json',
-      'assets/index-1.js',
-      'proof/1.0.json',
-      'proof/1.1.json',
-      first,
-    ]),
-  );
-  await world.sandbox.apply({ action: 'clock', advance: '3h' });
-  await world.sandbox.apply({
-    action: 'generate',
-    table: 'Events',
-    tenant: 'paris',
-    rows: 300,
-    from: '2026-11-01T00:30:00Z',
-    to: '2026-11-01T03:00:00Z',
-  });
-  await world.run({ tables: ['Events'] });
-  expect(await writeDashboard(site, out)).toMatchObject({ snapshot: 2 });
-  const second = await martFile();
-  expect([first, second, 'proof/1.0.json', 'proof/2.0.json'].map((name) => existsSync(join(out, name)))).toEqual([
-    true,
-    true,
-    true,
-    true,
-  ]);
-  expect(second).not.toBe(first);
-  await writeDashboard(site, out);
-  await expect(writeDashboard(site, join(world.dataDir, 'public'))).rejects.toThrow(
-    'cannot be written into the data directory',
-  );
-  await writeFile(join(out, 'notes.txt'), 'mine');
-  await expect(writeDashboard(site, out)).rejects.toThrow('holds other files, such as "notes.txt"');
-});
+it(
+  'static files name one snapshot, keep those of the one before, and go nowhere that holds something else',
+  CAMPAIGN,
+  async () => {
+    const out = join(folder, 'public');
+    const first = await martFile();
+    expect(await writeDashboard(site, out)).toMatchObject({ snapshot: 1, folder: out });
+    const names = await readdir(out, { recursive: true });
+    expect(names).toEqual(
+      expect.arrayContaining([
+        'index.html',
+        'manifest.json',
+        'reports.json',
+        'assets/index-1.js',
+        'proof/1.0.json',
+        'proof/1.1.json',
+        first,
+      ]),
+    );
+    await world.sandbox.apply({ action: 'clock', advance: '3h' });
+    await world.sandbox.apply({
+      action: 'generate',
+      table: 'Events',
+      tenant: 'paris',
+      rows: 300,
+      from: '2026-11-01T00:30:00Z',
+      to: '2026-11-01T03:00:00Z',
+    });
+    await world.run({ tables: ['Events'] });
+    expect(await writeDashboard(site, out)).toMatchObject({ snapshot: 2 });
+    const second = await martFile();
+    expect([first, second, 'proof/1.0.json', 'proof/2.0.json'].map((name) => existsSync(join(out, name)))).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ]);
+    expect(second).not.toBe(first);
+    await writeDashboard(site, out);
+    await expect(writeDashboard(site, join(world.dataDir, 'public'))).rejects.toThrow(
+      'cannot be written into the data directory',
+    );
+    await writeFile(join(out, 'notes.txt'), 'mine');
+    await expect(writeDashboard(site, out)).rejects.toThrow('holds other files, such as "notes.txt"');
+  },
+);
 
 it('a run writes the files of `dashboard.out`, once per snapshot, and a folder that cannot be written stops no run', async () => {
   const events: Record<string, unknown>[] = [];

@@ -7,6 +7,7 @@ import { runSummary, statusSummary } from '../../src/output/summary.ts';
 import type { RunReport } from '../../src/model/report.ts';
 import { lakeStatus } from '../../src/pipeline/status.ts';
 import { openWorld, type World } from './support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 
 const SOURCE = { rows: 200, days: 1, seed: 3, now: '2026-11-01T12:30:00Z', frozen: true, tenants: ['paris'] } as const;
 /** This machine's clock is hours behind: newer rows lie in its future. */
@@ -22,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-describe('checks after a run', () => {
+describe('checks after a run', CAMPAIGN, () => {
   it('are reported with the number of rows they found, and do not change the exit code', async () => {
     expect(first.exitCode).toBe(EXIT.ok);
     const [future] = first.checks.filter(({ check }) => check === 'future_timestamp');

@@ -89,7 +89,7 @@ describe('the clock of the source is wrong for one run', () => {
     expect([await world.sql(newest), await world.sql(COVERAGE)]).toEqual(before);
   });
 
-  it('rows of a later hour show that an hour is over, when the clock of this machine is slow', async () => {
+  it('rows of a later hour show that an hour is over, when the clock of this machine is slow', CAMPAIGN, async () => {
     await using world = await openWorld(sandbox);
     await world.run({}, {}, { now: () => Date.parse(NOW) - 30 * DAY_MS });
     const [row] = await world.sql(

@@ -75,7 +75,7 @@ describe('content of a row', () => {
     });
   }
 
-  it('a value that is scrubbed at the source leaves every file of the lake', async () => {
+  it('a value that is scrubbed at the source leaves every file of the lake', CAMPAIGN, async () => {
     world = await loaded.next();
     await replaceRow({});
     await world.run(EVENTS);

@@ -52,7 +52,7 @@ const hour = async (): Promise<unknown> =>
 const numbers = (from: number, to: number): Row[] => Array.from({ length: to - from }, (_, n) => row(from + n));
 
 describe('rows of one id', () => {
-  it('are all in the lake, follow the source row by row, and cost no call when nothing is new', async () => {
+  it('are all in the lake, follow the source row by row, and cost no call when nothing is new', CAMPAIGN, async () => {
     world = await loaded.next();
     await setRows([...numbers(100, 200), row(100)]);
     const first = reportOf(await world.run(EVENTS), 'Events');

@@ -62,7 +62,7 @@ describe('hours that the source deleted unread', () => {
     expect((await world.run(LOGS, {}, LATER)).expired).toEqual([]);
   });
 
-  it('are called expired only when the clock of this machine agrees with the one of the source', async () => {
+  it('are called expired only when the clock of this machine agrees with the one of the source', CAMPAIGN, async () => {
     // Either the source is ahead, or this machine is slow.
     await world.sandbox.apply({ action: 'clock', advance: '46d' });
     const early = await world.run(LOGS, {}, { now: () => Date.parse(NOW) });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import type { FaultRule } from '../../sandbox/faults.ts';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
-import { LONG, caseOfMany } from '../support/campaign.ts';
+import { CAMPAIGN, LONG, caseOfMany } from '../support/campaign.ts';
 import { CONTENT, COVERAGE } from './support/content.ts';
 import { SOURCE, orderFaults, undisturbedContent } from './support/faulty.ts';
 import { openWorld, reportOf } from './support/world.ts';
@@ -74,7 +74,7 @@ const hidden: readonly (readonly [string, Reply])[] = [
 
 describe('a wrong answer that only the account reveals', () => {
   for (const [name, reply] of hidden) {
-    const options = REPRESENTATIVES.includes(name) ? {} : LONG;
+    const options = REPRESENTATIVES.includes(name) ? CAMPAIGN : LONG;
     it(`${name}: the run ends partial, and the next run repairs it`, options, async () => {
       await using world = await openWorld(sandbox);
       await order([{ match: { kind: 'page' }, after: 1, reply }]);

@@ -164,10 +164,10 @@ describe('configured drop, hash and mask rules', () => {
   });
 });
 
-describe('without privacy rules', () => {
+describe('without privacy rules', CAMPAIGN, () => {
   beforeAll(async () => {
     await openWorldWithCanaries();
-    await run({ lake: { marts: true } });
+    await run({});
   });
   afterAll(() => world[Symbol.asyncDispose]());
 

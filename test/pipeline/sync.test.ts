@@ -1,5 +1,5 @@
 /** A table is made equal to its source, whatever happens at the source between two runs. */
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { loadOnce, openWorld, reportOf, sourceRows, type LoadedWorlds, type World } from './support/world.ts';
 import { CAMPAIGN, LONG } from '../support/campaign.ts';
@@ -10,12 +10,14 @@ const EVENTS = { tables: ['Events'] } as const;
 const LOGS = { tables: ['Logs'] } as const;
 
 /** Events of twenty days, loaded. */
-let loaded: LoadedWorlds;
+let loaded: LoadedWorlds | undefined;
 let world: World;
-beforeAll(async () => {
-  loaded = await loadOnce({ rows: 2000, days: 20, now: NOW, frozen: true }, EVENTS);
-});
-afterAll(() => loaded[Symbol.asyncDispose]());
+/** Loads them when the first test asks: those of `npm test` do not. */
+async function loadedWorld(): Promise<World> {
+  loaded ??= await loadOnce({ rows: 2000, days: 20, now: NOW, frozen: true }, EVENTS);
+  return loaded.next();
+}
+afterAll(() => loaded?.[Symbol.asyncDispose]());
 afterEach(() => world[Symbol.asyncDispose]());
 
 const event = (id: string, timestamp: string, more: Record<string, unknown> = {}) => ({
@@ -101,7 +103,7 @@ describe('a run with nothing new at the source', () => {
 
 describe('changes at the source after a load', () => {
   it('a late row of last week is found and loaded with one page', CAMPAIGN, async () => {
-    world = await loaded.next();
+    world = await loadedWorld();
     await addEvents(event(guid(1), '2026-10-25T10:20:30.1234567Z'));
     const report = reportOf(await world.run(EVENTS), 'Events');
     expect(report).toMatchObject({ outcome: 'verified', calls: 2, pages: 1, inserted: 1, removed: 0 });
@@ -109,7 +111,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('late rows scattered over weeks share one page', LONG, async () => {
-    world = await loaded.next();
+    world = await loadedWorld();
     for (let k = 0; k < 12; k++) await addEvents(event(guid(k), `2026-10-${14 + k}T0${k % 10}:10:00Z`));
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({
       outcome: 'verified',
@@ -120,7 +122,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('an erased row leaves every published file', CAMPAIGN, async () => {
-    world = await loaded.next();
+    world = await loadedWorld();
     await addEvents(event(guid(7), '2026-10-20T10:00:00Z', { properties: { secretWord: 'erase-me-7' } }));
     await world.run(EVENTS);
     await world.sandbox.apply({ action: 'erase', table: 'Events', tenant: 'demo', ids: [guid(7)] });
@@ -139,7 +141,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('a duplicate that comes later is counted and not loaded', LONG, async () => {
-    world = await loaded.next();
+    world = await loadedWorld();
     await addEvents(event(guid(1), '2026-10-25T10:00:00Z'));
     await world.run(EVENTS);
     await addEvents(event(guid(1), '2026-10-25T10:00:00Z'));
@@ -150,7 +152,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('the current hour is loaded again as it grows, and is verified when it is over', LONG, async () => {
-    world = await loaded.next();
+    world = await loadedWorld();
     await addEvents(event(guid(1), '2026-11-01T00:28:00Z'), event(guid(2), '2026-11-01T00:40:00Z'));
     await world.sandbox.apply({ action: 'clock', advance: '20m' });
     const open = await world.run(EVENTS);
@@ -165,7 +167,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('rows younger than the settle time wait for the next run', CAMPAIGN, async () => {
-    world = await loaded.next();
+    world = await loadedWorld();
     await addEvents(event(guid(1), '2026-11-01T00:27:00Z'));
     await world.run(EVENTS);
     expect(await world.sql(`select count(*)::int as n from events where event_id = '${guid(1)}'`)).toEqual([{ n: 0 }]);
@@ -175,7 +177,7 @@ describe('changes at the source after a load', () => {
   });
 
   it("when the source's clock steps back, no row is removed", CAMPAIGN, async () => {
-    world = await loaded.next();
+    world = await loadedWorld();
     const [before] = await world.sql('select count(*)::int as n from events');
     await world.sandbox.apply({ action: 'clock', advance: '-3h' });
     const report = await world.run(EVENTS);
@@ -184,7 +186,7 @@ describe('changes at the source after a load', () => {
   });
 
   it('a pause that is longer than the comparison depth leaves no gap', CAMPAIGN, async () => {
-    world = await loaded.next();
+    world = await loadedWorld();
     await world.sandbox.apply({ action: 'clock', advance: '70d' });
     await addEvents(event(guid(1), '2026-11-03T10:00:00Z'), event(guid(2), '2027-01-05T10:00:00Z'));
     const report = reportOf(await world.run(EVENTS, { reconcile: { depthDays: 7 } }), 'Events');
@@ -273,7 +275,7 @@ describe('the retention edge of Logs', () => {
 
 describe('months that are over', () => {
   it('are compacted into one file each, and a late row is still merged', LONG, async () => {
-    world = await loaded.next();
+    world = await loadedWorld();
     await world.sandbox.apply({ action: 'clock', advance: '50d' });
     const report = await world.run(EVENTS);
     expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', pages: 0, changed: false });

@@ -77,7 +77,7 @@ describe('split marts', () => {
     return (await textRows(reader, sql, {})).map((row) => row.join(' '));
   };
 
-  test('have rows for each grain, pass type and platform', async () => {
+  test('have rows for each grain, pass type and platform', CAMPAIGN, async () => {
     expect(
       await rows(`select grain, period, pass_type, platform, active_passes from mart_active_passes_by where grain <> 'day' order by all`),
     ).toEqual(

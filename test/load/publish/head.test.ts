@@ -7,7 +7,7 @@ import { recover } from '../../../src/load/maintenance/recover.ts';
 import { knownFile } from '../../../src/model/data-path.ts';
 import type { Ledger } from '../../../src/load/ledger/ledger.ts';
 import { watchedFiles, type Watcher } from '../../campaigns/soak/support/disk.ts';
-import { CAMPAIGN, LONG, campaign } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import { event, load, metric, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
@@ -75,7 +75,7 @@ for (const [which, link] of [
 ] as const)
   test(
     `at every step of a change, a reader that lists the head ${which} finds only whole files of one snapshot`,
-    campaign(link === undefined),
+    link === undefined ? CAMPAIGN : LONG,
     async () => {
       await using lake = await publishedLake();
       const watcher: Watcher = {

@@ -243,41 +243,45 @@ for (const marts of [false, true])
         return made;
       };
 
-      it('share unchanged files, are read in their place, and are restored by one command; only the newest are kept', async () => {
-        await daily(0);
-        expect(await daily(1)).toMatchObject({ copiedFiles: 0, files });
-        await insert(1);
-        await world.run(EVENTS);
-        const names = ['2026-11-11T03-00-00Z', '2026-11-12T03-00-00Z'];
-        expect(await daily(2)).toMatchObject({ copiedFiles: 1, files, kept: names, withLedger: true });
-        expect(await readdir(folder)).toEqual(names);
-        const [older = '', newer = ''] = names.map((name) => join(folder, name));
-        const shared = await readdir(join(older, 'store'), { recursive: true });
-        const inNewer = new Set(await readdir(join(newer, 'store'), { recursive: true }));
-        for (const name of shared.filter((file) => file.endsWith('.parquet') && inNewer.has(file)))
-          expect((await stat(join(newer, 'store', name))).nlink).toBe(2);
-        expect(await count(older)).toBe(n - 1);
-        expect(await count(newer)).toBe(n);
-        const { snapshots, exitCode } = await check();
-        expect(snapshots.map(({ problems }) => problems)).toEqual([[], []]);
-        expect(exitCode).toBe(EXIT.ok);
+      it(
+        'share unchanged files, are read in their place, and are restored by one command; only the newest are kept',
+        CAMPAIGN,
+        async () => {
+          await daily(0);
+          expect(await daily(1)).toMatchObject({ copiedFiles: 0, files });
+          await insert(1);
+          await world.run(EVENTS);
+          const names = ['2026-11-11T03-00-00Z', '2026-11-12T03-00-00Z'];
+          expect(await daily(2)).toMatchObject({ copiedFiles: 1, files, kept: names, withLedger: true });
+          expect(await readdir(folder)).toEqual(names);
+          const [older = '', newer = ''] = names.map((name) => join(folder, name));
+          const shared = await readdir(join(older, 'store'), { recursive: true });
+          const inNewer = new Set(await readdir(join(newer, 'store'), { recursive: true }));
+          for (const name of shared.filter((file) => file.endsWith('.parquet') && inNewer.has(file)))
+            expect((await stat(join(newer, 'store', name))).nlink).toBe(2);
+          expect(await count(older)).toBe(n - 1);
+          expect(await count(newer)).toBe(n);
+          const { snapshots, exitCode } = await check();
+          expect(snapshots.map(({ problems }) => problems)).toEqual([[], []]);
+          expect(exitCode).toBe(EXIT.ok);
 
-        const to = await target();
-        expect(await restoreTo(folder, to)).toMatchObject({
-          from: newer,
-          rows: n,
-          withLedger: true,
-          exitCode: EXIT.ok,
-        });
-        expect(await count(to)).toBe(n);
-        const before = source.calls.length;
-        expect((await world.run(EVENTS, { dataDir: to })).exitCode).toBe(EXIT.ok);
-        expect(source.calls.length - before).toBe(1);
-        await expect(restoreTo(folder, to)).rejects.toMatchObject({ exitCode: EXIT.config });
-        const used = await target();
-        await writeFile(join(used, 'letter.txt'), 'mine');
-        await expect(restoreTo(folder, used)).rejects.toMatchObject({ exitCode: EXIT.config });
-      });
+          const to = await target();
+          expect(await restoreTo(folder, to)).toMatchObject({
+            from: newer,
+            rows: n,
+            withLedger: true,
+            exitCode: EXIT.ok,
+          });
+          expect(await count(to)).toBe(n);
+          const before = source.calls.length;
+          expect((await world.run(EVENTS, { dataDir: to })).exitCode).toBe(EXIT.ok);
+          expect(source.calls.length - before).toBe(1);
+          await expect(restoreTo(folder, to)).rejects.toMatchObject({ exitCode: EXIT.config });
+          const used = await target();
+          await writeFile(join(used, 'letter.txt'), 'mine');
+          await expect(restoreTo(folder, used)).rejects.toMatchObject({ exitCode: EXIT.config });
+        },
+      );
 
       it(
         'with damage are named by the check, restored without it, and made whole by the next run',

@@ -10,6 +10,7 @@ import { PLAIN_CSV } from '../../../src/query/export/csv.ts';
 import { openReader, textRows } from '../../../src/query/reader.ts';
 import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { openWorld, type World } from '../support/world.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const ENGINE = { threads: 1, memoryLimit: '256MB' };
 const COUNT = 'select count(*) from events';
@@ -90,7 +91,7 @@ describe('a lake that was moved', () => {
 });
 
 describe('a catalogue', () => {
-  it('that is damaged or missing has `publish` as the next step, and that works', async () => {
+  it('that is damaged or missing has `publish` as the next step, and that works', CAMPAIGN, async () => {
     const path = join(world.dataDir, 'insights.duckdb');
     const bytes = await readFile(path);
     // The blocks hold the rows of the small tables; the start of the file is needed to open it.

@@ -6,7 +6,7 @@ import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
 import { openStage } from '../../support/shell.ts';
 import { diskFault, watchedFiles, type Operation } from '../../campaigns/soak/support/disk.ts';
 import { bytesBelow, openWorld, type World } from '../support/world.ts';
-import { LONG } from '../../support/campaign.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 const RemoveReport = z.object({ rows: z.number(), files: z.number(), dryRun: z.literal(true) });
 
@@ -70,29 +70,33 @@ describe('tenant remove --purge', () => {
     ]);
   });
 
-  it('deletes nothing for a name without data, or with --dry-run, and `tenant list` shows what there is', async () => {
-    world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['007', 'beta', 'lyon'] });
-    await world.run({ tables: ['Events'] });
-    await using stage = await openStage();
-    const env = { INSIGHTS_TENANT: 'lyon', INSIGHTS_API_KEY: 'k' };
-    const tenant = (...words: string[]): ReturnType<typeof stage.run> =>
-      stage.run(['tenant', ...words, '--data-dir', world.dataDir], env);
-    const before = await world.published();
-    const unknown = await tenant('remove', 'betta', '--purge');
-    expect([unknown.code, unknown.err]).toEqual([2, expect.stringContaining('Did you mean "beta"?')]);
-    const dry = await tenant('remove', 'beta', '--dry-run', '--json');
-    const { rows, files } = RemoveReport.parse(JSON.parse(dry.out));
-    expect(rows).toBeGreaterThan(10);
-    expect(await world.published()).toEqual(before);
-    expect((await tenant('list')).out).toMatch(
-      new RegExp(`^tenant +configured +rows.*\n007 +no .*\nbeta +no +${rows} +${files} .*\nlyon +yes +\\d+ `),
-    );
-    const missing = await stage.run(['tenant', 'remove', 'beta', '--purge', '--data-dir', 'none'], env);
-    expect([missing.code, await readdir(stage.folder)]).toEqual([2, []]);
-    expect((await tenant('remove', 'beta', '--purge', '--json')).out).toContain(`"rows":${rows}`);
-    expect((await tenant('remove', 'beta', '--purge')).code).toBe(2);
-    expect((await tenant('remove', '007', '--purge')).code).toBe(0);
-    const left = await readdir(world.dataDir, { recursive: true });
-    expect(left.filter((path) => /^purges|beta|tenant_id=_?007/.test(path))).toEqual([]);
-  });
+  it(
+    'deletes nothing for a name without data, or with --dry-run, and `tenant list` shows what there is',
+    CAMPAIGN,
+    async () => {
+      world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['007', 'beta', 'lyon'] });
+      await world.run({ tables: ['Events'] });
+      await using stage = await openStage();
+      const env = { INSIGHTS_TENANT: 'lyon', INSIGHTS_API_KEY: 'k' };
+      const tenant = (...words: string[]): ReturnType<typeof stage.run> =>
+        stage.run(['tenant', ...words, '--data-dir', world.dataDir], env);
+      const before = await world.published();
+      const unknown = await tenant('remove', 'betta', '--purge');
+      expect([unknown.code, unknown.err]).toEqual([2, expect.stringContaining('Did you mean "beta"?')]);
+      const dry = await tenant('remove', 'beta', '--dry-run', '--json');
+      const { rows, files } = RemoveReport.parse(JSON.parse(dry.out));
+      expect(rows).toBeGreaterThan(10);
+      expect(await world.published()).toEqual(before);
+      expect((await tenant('list')).out).toMatch(
+        new RegExp(`^tenant +configured +rows.*\n007 +no .*\nbeta +no +${rows} +${files} .*\nlyon +yes +\\d+ `),
+      );
+      const missing = await stage.run(['tenant', 'remove', 'beta', '--purge', '--data-dir', 'none'], env);
+      expect([missing.code, await readdir(stage.folder)]).toEqual([2, []]);
+      expect((await tenant('remove', 'beta', '--purge', '--json')).out).toContain(`"rows":${rows}`);
+      expect((await tenant('remove', 'beta', '--purge')).code).toBe(2);
+      expect((await tenant('remove', '007', '--purge')).code).toBe(0);
+      const left = await readdir(world.dataDir, { recursive: true });
+      expect(left.filter((path) => /^purges|beta|tenant_id=_?007/.test(path))).toEqual([]);
+    },
+  );
 });
