@@ -6,7 +6,7 @@
 -- A report with `past of` or `all of` in its head says the same over these and the rows after them as over all rows:
 -- * `past`: each unit (a pass on a platform) has its state, what was first stays first, and sums over all changes stay what they are,
 --   for changes alternate: a unit's first and last one add up to what all of them do.
--- * `all`: of each pass, what its cohorts are judged by: creations, the last installation, the state 7, 30 and 90 days after its first.
+-- * `all`: of each pass, what its cohorts are judged by: creations, the last installation, the state at each age of `survival` after its first.
 -- * of metrics: the first row of each type, and the last snapshot of each series of passes.installed.
 -- test/load/marts/openings.test.ts holds every report to it.
 with
@@ -68,9 +68,12 @@ units_told as (
       min(moment) filter (where kind = 'uninstalled'),
       min(moment) filter (where is_active),
       max(moment),
+      max(moment) filter (where timestamp <= installed_at + interval '1 day'),
       max(moment) filter (where timestamp <= installed_at + interval '7 days'),
       max(moment) filter (where timestamp <= installed_at + interval '30 days'),
-      max(moment) filter (where timestamp <= installed_at + interval '90 days')
+      max(moment) filter (where timestamp <= installed_at + interval '90 days'),
+      max(moment) filter (where timestamp <= installed_at + interval '180 days'),
+      max(moment) filter (where timestamp <= installed_at + interval '365 days')
     ] as moments
   from registered
   inner join lives

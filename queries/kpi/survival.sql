@@ -1,7 +1,7 @@
 -- title: Survival after 7, 30 and 90 days
 -- question: Do they stay?
 -- description: Passes by the period of their first installation, and how many are active so many days later.
--- formula: survival_dN = passes of the cohort active N days after their first installation / cohort
+-- formula: survival_dN = alive_dN / cohort; alive_dN = passes of the cohort active N days after their first installation
 -- ratio: survival_d7 = alive_d7 / cohort; survival_d30 = alive_d30 / cohort; survival_d90 = alive_d90 / cohort
 -- grain: one row per tenant and period of first installation
 -- parameter: from:date=null First day, inclusive
@@ -13,10 +13,10 @@
 -- parameter: pass_type:text=null Only passes of these types
 -- parameter: platform:text=null Only these platforms (apple, google or (unknown))
 -- dimensions: pass_type, platform, store, medium, origin, tag, promoted
--- additive: cohort over pass_type, store, medium, origin, promoted
+-- additive: cohort, alive_d1, alive_d7, alive_d30, alive_d90, alive_d180, alive_d365 over pass_type, store, medium, origin, promoted
 -- unit: passes, share
 -- mart: all of events
--- caveat: survival is null for a cohort whose last day has not reached the age yet.
+-- caveat: alive and survival are null for a cohort whose last day has not reached the age yet.
 -- caveat: A pass that was removed and came back before the day counts as alive.
 -- caveat: Days are 24 hours after the first installation of each pass.
 -- caveat: coverage is that of all hours of events up to the oldest age that is shown, or to the end of the period while none is: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
@@ -40,9 +40,12 @@ lives as (
     tenant_id,
     pass_id,
     any_value(installed_at) as installed_at,
+    sum(delta) filter (where changed_at <= installed_at + interval '1 day') > 0 as alive_d1,
     sum(delta) filter (where changed_at <= installed_at + interval '7 days') > 0 as alive_d7,
     sum(delta) filter (where changed_at <= installed_at + interval '30 days') > 0 as alive_d30,
-    sum(delta) filter (where changed_at <= installed_at + interval '90 days') > 0 as alive_d90
+    sum(delta) filter (where changed_at <= installed_at + interval '90 days') > 0 as alive_d90,
+    sum(delta) filter (where changed_at <= installed_at + interval '180 days') > 0 as alive_d180,
+    sum(delta) filter (where changed_at <= installed_at + interval '365 days') > 0 as alive_d365
   from changes
   group by tenant_id, pass_id
 ),
@@ -52,9 +55,12 @@ cohorts as (
     tenant_id,
     period_of(installed_at, $zone, $grain, $week_start) as period,
     count(*) as cohort,
+    count(*) filter (where alive_d1) as alive_d1,
     count(*) filter (where alive_d7) as alive_d7,
     count(*) filter (where alive_d30) as alive_d30,
-    count(*) filter (where alive_d90) as alive_d90
+    count(*) filter (where alive_d90) as alive_d90,
+    count(*) filter (where alive_d180) as alive_d180,
+    count(*) filter (where alive_d365) as alive_d365
   from lives
   where is_in_days(installed_at, $zone, $from, $to)
   group by tenant_id, period
@@ -72,7 +78,7 @@ known as (
 judged as (
   select
     history.*
-  from history('events', $tenant, $zone, $grain, $from, $to, [0, 7, 30, 90], $week_start) as history
+  from history('events', $tenant, $zone, $grain, $from, $to, [0, 1, 7, 30, 90, 180, 365], $week_start) as history
   inner join known
     on known.tenant_id = history.tenant_id
   where history.age_days = 0
@@ -87,6 +93,12 @@ select
   case when periods.age_days >= 7 then round(cohorts.alive_d7 / cohorts.cohort, 4) end as survival_d7,
   case when periods.age_days >= 30 then round(cohorts.alive_d30 / cohorts.cohort, 4) end as survival_d30,
   case when periods.age_days >= 90 then round(cohorts.alive_d90 / cohorts.cohort, 4) end as survival_d90,
+  case when periods.age_days >= 1 then coalesce(cohorts.alive_d1, 0) end as alive_d1,
+  case when periods.age_days >= 7 then coalesce(cohorts.alive_d7, 0) end as alive_d7,
+  case when periods.age_days >= 30 then coalesce(cohorts.alive_d30, 0) end as alive_d30,
+  case when periods.age_days >= 90 then coalesce(cohorts.alive_d90, 0) end as alive_d90,
+  case when periods.age_days >= 180 then coalesce(cohorts.alive_d180, 0) end as alive_d180,
+  case when periods.age_days >= 365 then coalesce(cohorts.alive_d365, 0) end as alive_d365,
   periods.is_cut,
   periods.verified_share,
   periods.partial_share,

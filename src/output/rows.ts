@@ -18,13 +18,14 @@ export type Format = (typeof FORMATS)[number];
 /** Longer cells of a table are cut: one long cell would widen every line. */
 const CELL_CHARACTERS = 300;
 
-/** Columns that every report has and a narrow terminal leaves out, the highest first. `coverage` sums them up. */
+/** Columns that a narrow terminal leaves out, the highest first. `coverage` sums up those of every report, `survival_d…` the counts. */
 const RANKS: Readonly<Record<string, number>> = {
   loaded_at: 5,
   partial_share: 4,
   open_share: 3,
   is_cut: 2,
   verified_share: 1,
+  ...Object.fromEntries([1, 7, 30, 90, 180, 365].map((days) => [`alive_d${days}`, 0])),
 };
 
 /** Rows of a table shown at most. */

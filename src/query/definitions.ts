@@ -59,9 +59,12 @@ function definitionOf(file: SqlFile, names: readonly string[]): Definition {
   };
 }
 
-const REACHES = ['day', 'past', 'all'] as const;
+const REACHES = ['day', 'past', 'all', 'whole'] as const;
 
-/** Which rows of a table one day of a report depends on: those of the day, also those before it, or also those after it. */
+/**
+ * Which rows of a table one day of a report depends on: those of the day, also those before it, or also those after it. `whole`: also
+ * those after it, and no opening can replace those before it.
+ */
 type Reach = (typeof REACHES)[number];
 
 /** A report whose results are kept by day. */
@@ -82,6 +85,11 @@ export interface Mart {
   readonly sql: (from?: string, to?: string) => string;
   /** How the report is kept by week and month, and by pass type and platform. Undefined for one of the operator. */
   readonly split: SplitMart | undefined;
+}
+
+/** Whether all days of a tenant are computed together, from all rows of the tenant. */
+export function isWhole({ dependsOn }: Mart): boolean {
+  return dependsOn.some(({ reach }) => reach === 'whole');
 }
 
 export interface SplitMart {

@@ -148,11 +148,15 @@ def known_until(tenant: Tenant) -> datetime:
     return max(hour if state == "open" else hour + HOUR for hour, state in tenant.states["events"].items())
 
 
+SURVIVAL_AGES = (1, 7, 30, 90, 180, 365)
+
+
 def survival(tenant: Tenant, options: Options, isin: Isin, period: Period) -> list[Row]:
     changes = _by(tenant.chosen(tenant.changes, options), lambda change: change.pass_id)
     cohort = {pass_id: each for pass_id, each in changes.items() if isin(each[0].at)}
     figures: dict[str, object] = {"cohort": len(cohort)}
-    for days in (7, 30, 90):
+    counts: dict[int, int | None] = {}
+    for days in SURVIVAL_AGES:
         alive = 0
         for each in cohort.values():
             state = State()
@@ -161,7 +165,11 @@ def survival(tenant: Tenant, options: Options, isin: Isin, period: Period) -> li
                     state.apply(change)
             alive += len(state.units) > 0
         is_old = known_until(tenant) >= period.ends_at + days * DAY
-        figures[f"survival_d{days}"] = ratio(alive, len(cohort)) if is_old else None
+        counts[days] = alive if is_old else None
+    for days in (7, 30, 90):
+        alive = counts[days]
+        figures[f"survival_d{days}"] = None if alive is None else ratio(alive, len(cohort))
+    figures |= {f"alive_d{days}": alive for days, alive in counts.items()}
     return [({}, figures)]
 
 
@@ -296,7 +304,7 @@ def reckon(name: str, tenant: Tenant, options: Options) -> list[Row]:
         if name == "campaigns":
             end += 7 * DAY
         elif name == "survival":
-            end += max((days for days in (7, 30, 90) if known_until(tenant) >= end + days * DAY), default=0) * DAY
+            end += max((days for days in SURVIVAL_AGES if known_until(tenant) >= end + days * DAY), default=0) * DAY
         elif name == "installation_rate":
             start, end = period.starts_at, max(end, known_until(tenant))
         elif name not in PAST:

@@ -8,8 +8,8 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { dailyMarts, definitionsDigest, openingsSql, sharedDefinitions } from '../../query/definitions.ts';
-import type { Mart } from '../../query/definitions.ts';
+import { dailyMarts, definitionsDigest, isWhole, openingsSql, sharedDefinitions } from '../../query/definitions.ts';
+import type { Definition, Mart } from '../../query/definitions.ts';
 import { isComputed, usableFiles } from './custom.ts';
 import { privacyKey } from '../../model/privacy.ts';
 import { promotionKey } from '../../model/promoted.ts';
@@ -26,7 +26,7 @@ import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
 import type { PastOptions } from './openings.ts';
-import { refreshSplitMarts, splitMartsOf } from './split-marts.ts';
+import { refreshSplitMarts, splitMartsOf, wholeMartsOf } from './split-marts.ts';
 
 /** Rows and days computed together, which bounds memory in a first load of years. A single day is never divided. */
 const TOGETHER = { rows: 200_000, days: 366 } as const;
@@ -37,17 +37,32 @@ const TOGETHER = { rows: 200_000, days: 366 } as const;
  */
 export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<void> {
   const setting = ledger.settings.marts ?? false;
-  const marts =
+  const chosen =
     setting === false
       ? []
       : (await dailyMarts(await usableFiles(ledger, 'reports'))).filter(
           ({ name }) => setting === true || setting.includes(name),
         );
+  const marts = chosen.filter((mart) => !isWhole(mart));
   const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
-  const split = ledger.settings.splitMarts === true ? splitMartsOf(marts) : [];
-  await dropOthers(ledger, [...kept, ...split]);
-  if (marts.length === 0) return;
+  const byTenant = [...wholeMartsOf(chosen), ...(ledger.settings.splitMarts === true ? splitMartsOf(chosen) : [])];
+  await dropOthers(ledger, [...kept, ...byTenant]);
+  if (chosen.length === 0) return;
   const definitions = await sharedDefinitions();
+  if (marts.length > 0) await refreshDays(ledger, marts, kept, definitions, generation, signal);
+  if (byTenant.length > 0 && signal?.aborted !== true)
+    await refreshSplitMarts(ledger, byTenant, definitions, generation, signal);
+}
+
+/** Brings the marts whose days are computed one by one up to date. `kept` are these and the openings. */
+async function refreshDays(
+  ledger: Ledger,
+  marts: readonly Mart[],
+  kept: readonly Kept[],
+  definitions: readonly Definition[],
+  generation: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
   const shared = definitionsDigest(definitions);
   const opening = await openingsSql();
   const digest = digestOf(ledger, [shared, ...opening('')], OPENING_TABLES);
@@ -84,8 +99,6 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
     });
   }
   await ledger.run('drop table temp.mart_due; drop table temp.mart_expected');
-  if (split.length > 0 && signal?.aborted !== true)
-    await refreshSplitMarts(ledger, split, definitions, generation, signal);
 }
 
 /** Removes marts that are no longer configured, and days that no file holds. */

@@ -5,15 +5,20 @@
  * When anything of a tenant has changed, its rows are computed again from all rows of the tenant: a new pass type or platform
  * changes the past, too. For a large tenant this takes a while, so it happens once a day.
  *
+ * A report with `-- mart: whole of …` in its header is kept by day in the same way, in total (`mart_<report>`): its figures of a day depend on
+ * all earlier rows and on later ones, so that no opening can replace them.
+ *
  * `mart_days.source` records for each mart and tenant: a digest of the rules, one of the content, and the UTC day of the computation.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { isWhole } from '../../query/definitions.ts';
 import type { Definition, Mart, SplitMart } from '../../query/definitions.ts';
 import { MARTS_FOLDER } from '../../model/data-dir.ts';
 import { privacyKey } from '../../model/privacy.ts';
 import { promotionKey } from '../../model/promoted.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
+import type { TableName } from '../../model/tables.ts';
 import { sqlName, sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
 import { asCount, asFlag, asList, asOptional, asText } from '../ledger/cells.ts';
@@ -38,10 +43,33 @@ export function splitMartsOf(marts: readonly Mart[]): readonly SplitMart[] {
   return marts.flatMap(({ split }) => (split === undefined ? [] : [split]));
 }
 
-/** Brings the split marts up to date with the ledger, like `refreshMarts`, which calls it. */
+/** A mart by day whose rows of a tenant are computed together. */
+interface WholeMart {
+  readonly name: string;
+  readonly comment: string;
+  readonly tables: readonly TableName[];
+  /** A select of tenant_id, day and the report's columns. */
+  readonly select: string;
+}
+
+export function wholeMartsOf(marts: readonly Mart[]): readonly WholeMart[] {
+  return marts.filter(isWhole).map(({ name, comment, dependsOn, sql }) => ({
+    name,
+    comment,
+    tables: dependsOn.map(({ table }) => table),
+    select: sql(),
+  }));
+}
+
+type TenantMart = SplitMart | WholeMart;
+
+const isSplit = (mart: TenantMart): mart is SplitMart => 'dimensions' in mart;
+const isByDay = (mart: TenantMart): mart is WholeMart => !isSplit(mart);
+
+/** Brings these marts up to date with the ledger, like `refreshMarts`, which calls it. */
 export async function refreshSplitMarts(
   ledger: Ledger,
-  marts: readonly SplitMart[],
+  marts: readonly TenantMart[],
   definitions: readonly Definition[],
   least: number,
   signal: AbortSignal | undefined,
@@ -66,12 +94,14 @@ export async function refreshSplitMarts(
 }
 
 /** Changes whenever the same rows could give another result. */
-function digestOf({ settings }: Ledger, marts: readonly SplitMart[], definitions: readonly Definition[]): string {
+function digestOf({ settings }: Ledger, marts: readonly TenantMart[], definitions: readonly Definition[]): string {
   const rules = Object.values(settings.tables).map(({ promoted, privacy }) => [
     promotionKey(promoted),
     privacyKey(privacy) ?? '',
   ]);
-  const texts = marts.map(({ name, dimensions, sql }) => [name, dimensions, sql('')]);
+  const texts = marts.map((mart) =>
+    isSplit(mart) ? [mart.name, mart.dimensions, mart.sql('')] : [mart.name, mart.select],
+  );
   return createHash('sha256')
     .update(JSON.stringify([rulesOfScope(), texts, definitions, rules]))
     .digest('hex')
@@ -82,7 +112,7 @@ function digestOf({ settings }: Ledger, marts: readonly SplitMart[], definitions
  * Creates the temporary tables `split_valid` (mart, tenant), with what needs no computation, and `split_due` (mart, tenant, source, day,
  * rows). Returns the names of the marts whose file must change.
  */
-async function planTenants(ledger: Ledger, marts: readonly SplitMart[], digest: string): Promise<ReadonlySet<string>> {
+async function planTenants(ledger: Ledger, marts: readonly TenantMart[], digest: string): Promise<ReadonlySet<string>> {
   await ledger.run(
     `create or replace temp table split_due as
      with listed as (select unnest([${marts.map(({ name }) => sqlText(name)).join(', ')}]) as mart),
@@ -108,14 +138,27 @@ async function planTenants(ledger: Ledger, marts: readonly SplitMart[], digest: 
 /** Creates the temporary tables `fresh_<mart>` with the tenants that are due. Returns the marts that have such a table. */
 async function computeTenants(
   ledger: Ledger,
-  marts: readonly SplitMart[],
+  all: readonly TenantMart[],
   source: RowsSource,
   signal: AbortSignal | undefined,
 ): Promise<ReadonlySet<string>> {
   const fresh = new Set<string>();
   const isStopped = (): boolean => signal?.aborted === true;
+  const [marts, byDay] = [all.filter(isSplit), all.filter(isByDay)];
   for (const { tenants, rows } of await dueParts(ledger)) {
     const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: `(select unnest([${tenants.map(sqlText).join(', ')}]))`, rows, wholeCoverage: true }; // prettier-ignore
+    for (const { name, tables, select } of byDay) {
+      if (isStopped()) return fresh;
+      await overRows(ledger, source, { ...span, tables }, async (define) => {
+        await define(select);
+        await ledger.run(
+          `${fresh.has(name) ? `insert into fresh_${name}` : `create or replace temp table fresh_${name} as`}
+           select rows.* from (${select}) as rows semi join split_due as due on due.mart = ${sqlText(name)} and due.tenant = rows.tenant_id`,
+        );
+        fresh.add(name);
+      });
+    }
+    if (marts.length === 0) continue;
     const lists = [...new Map(marts.map(({ dimensions }) => [dimensions.join(' '), dimensions])).values()];
     await overRows(ledger, source, span, async (define) => {
       await inSegments(ledger, { definitions: source.definitions, rows, define, lists }, async (list, defineOwn) => {
@@ -184,7 +227,7 @@ async function dueParts(ledger: Ledger): Promise<Part[]> {
 /** Writes new generations with the rows of the tenants that are valid and the new ones. One transaction makes them current. */
 async function writeSplitMarts(
   ledger: Ledger,
-  marts: readonly SplitMart[],
+  marts: readonly TenantMart[],
   fresh: ReadonlySet<string>,
   generation: number,
 ): Promise<void> {
@@ -197,11 +240,13 @@ async function writeSplitMarts(
     const valid = file === undefined ? [] : [`select * from read_parquet(${sqlText(join(ledger.dataDir, file))}) where tenant_id in (${tenants})`]; // prettier-ignore
     const rows = [...valid, ...(fresh.has(mart.name) ? [`select * from fresh_${mart.name}`] : [])].join(' union all by name '); // prettier-ignore
     const days = await ledger.row(
-      `select count(distinct period) as days, min(period)::varchar as first, max(period)::varchar as last from (${rows}) where grain = 'day'`,
+      `select count(distinct day) as days, min(day)::varchar as first, max(day)::varchar as last
+       from (${isSplit(mart) ? `select period as day from (${rows}) where grain = 'day'` : rows})`,
       { days: asCount, first: asOptional(asText), last: asOptional(asText) },
     );
-    const origin = { grain: GRAINS.join(','), zone: 'UTC', first_day: days.first, last_day: days.last };
-    const order = 'tenant_id, grain, pass_type, platform, period';
+    const grain = isSplit(mart) ? GRAINS.join(',') : 'day';
+    const origin = { grain, zone: 'UTC', first_day: days.first, last_day: days.last };
+    const order = isSplit(mart) ? 'tenant_id, grain, pass_type, platform, period' : 'tenant_id, day';
     written.push({ ...(await writeMart(ledger, mart, { rows, order, generation, origin })), days });
   }
   const names = sqlTexts(marts.map(({ name }) => name));

@@ -19,7 +19,7 @@ export const ALL = '(all)';
 const MOST = { passTypes: 50, platforms: 10 } as const;
 
 /** Ages in days that reports ask `history` for. */
-const AGES = '[0, 7, 30, 90]';
+const AGES = '[0, 1, 7, 30, 90, 180, 365]';
 
 /** Definitions that are given to segments and not computed in them. */
 const GIVEN = ['event_facts', 'pass_events', 'registrations', 'installed_snapshots', 'periods', 'history', 'hour_counts', 'beginnings', 'activity']; // prettier-ignore

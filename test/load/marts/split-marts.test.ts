@@ -51,7 +51,7 @@ describe('split marts', () => {
   let lake: Scratch;
   beforeAll(async () => {
     lake = await scratchLake({
-      marts: ['active_passes', 'passes_created', 'installs'],
+      marts: ['active_passes', 'passes_created', 'installs', 'campaigns'],
       splitMarts: true,
       dailyAbove: 8,
     });
@@ -68,6 +68,7 @@ describe('split marts', () => {
     of(1, 'Pass:Installed', '2026-07-01T02', 'a', { device: 'Apple' }),
     of(2, 'Pass:Created', '2026-07-01T03', 'b'),
     of(2, 'Pass:Installed', '2026-07-01T04', 'b', { device: 'Google' }),
+    of(1, 'Notification:Sent', '2026-07-01T05', 'a', { campaign: 'x' }),
   ];
   const publishAll = async (): Promise<void> => {
     await publish(lake.ledger, { run: 'r', head: true });
@@ -99,6 +100,8 @@ describe('split marts', () => {
       const when = (): Promise<string[]> =>
         rows(`select distinct tenant_id, loaded_at from mart_passes_created_by order by all`);
       const created = (): Promise<string[]> => rows(`select tenant_id, passes_created from mart_passes_created_by where grain = 'month' and pass_type = '(all)' order by all`); // prettier-ignore
+      const campaigns = (): Promise<string[]> => rows(`select tenant_id, day, campaign, notified_passes, scanned_d1 from mart_campaigns order by all`); // prettier-ignore
+      expect(await campaigns()).toEqual(['acme 2026-07-01 x 1 0']);
       const [before = ''] = await when();
       lake.clock.now += 60_000;
       await load(lake, DAY, [of(9, 'Pass:Created', '2026-07-01T05', 'z')], { tenant: 'other' });
@@ -112,12 +115,14 @@ describe('split marts', () => {
       await publishAll();
       expect(await rows(`select name from (from glob('${lake.dir}/store/marts/*_by.*')) as found(name) order by all`)).toEqual(files); // prettier-ignore
       const more = Array.from({ length: 6 }, (_, n) => of(20 + n, 'Pass:Created', '2026-07-01T06', `more${n}`));
-      await load(lake, DAY, [...first, ...more]);
+      await load(lake, DAY, [...first, ...more, of(1, 'Pass:Scanned', '2026-07-01T07', 'a')]);
       await publishAll();
       expect(await created()).toEqual(['acme 2', 'other 1']);
+      expect(await campaigns()).toEqual(['acme 2026-07-01 x 1 0']);
       lake.clock.now += 86_400_000;
       await publishAll();
       expect(await created()).toEqual(['acme 8', 'other 1']);
+      expect(await campaigns()).toEqual(['acme 2026-07-01 x 1 1']);
     },
   );
 
@@ -125,7 +130,7 @@ describe('split marts', () => {
     await lake.reopen({ splitMarts: false });
     await publishAll();
     expect(await rows(`select mart from (select view_name as mart from duckdb_views() where view_name like 'mart_%') order by all`)).toEqual([
-      'mart_active_passes', 'mart_installs', 'mart_installs_per_day', 'mart_passes_created',
+      'mart_active_passes', 'mart_campaigns', 'mart_installs', 'mart_installs_per_day', 'mart_passes_created',
     ]); // prettier-ignore
   });
 });

@@ -24,6 +24,8 @@ export function tenantWorld(world: World, tenant: string): TenantWorld {
   return { world, tenant, facts, ...livesOf(facts) };
 }
 
+/** Ages in days at which the report counts passes. */
+const SURVIVAL_AGES = [1, 7, 30, 90, 180, 365];
 const ratio = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole);
 const distinct = (items: readonly (string | undefined)[]): number => new Set(items.filter((item) => item !== undefined)).size; // prettier-ignore
 const inSpan = (at: number, options: Options): boolean => at >= spanOf(options).from && at < spanOf(options).to;
@@ -221,14 +223,15 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
     for (const { pass, at } of changes) if (!born.has(pass)) born.set(pass, at);
     return byPeriod(tenant, options, (isIn, { endsAt }) => {
       const cohort = [...born].filter(([, at]) => isIn(at));
-      const alive = [7, 30, 90].map((days) => {
+      const alive = SURVIVAL_AGES.map((days) => {
         const age = days * 24 * HOUR;
-        if (cohort.length === 0 || knownTo < endsAt + age) return null;
-        return cohort.filter(([pass, at]) => activeAt(changes.filter((change) => change.pass === pass), (when) => when <= at + age).units > 0).length / cohort.length; // prettier-ignore
+        if (knownTo < endsAt + age) return null;
+        return cohort.filter(([pass, at]) => activeAt(changes.filter((change) => change.pass === pass), (when) => when <= at + age).units > 0).length; // prettier-ignore
       });
-      return [cohort.length, ...alive];
+      const shares = [7, 30, 90].map((days) => alive[SURVIVAL_AGES.indexOf(days)] ?? null).map((count) => (count === null || cohort.length === 0 ? null : count / cohort.length)); // prettier-ignore
+      return [cohort.length, ...shares, ...alive];
     }, (period, hours) => {
-      const oldest = [90, 30, 7].find((days) => knownTo >= period.endsAt + days * 24 * HOUR) ?? 0;
+      const oldest = SURVIVAL_AGES.findLast((days) => knownTo >= period.endsAt + days * 24 * HOUR) ?? 0;
       return { from: Math.min(period.startsAt, ...hours.keys()), until: period.endsAt + oldest * 24 * HOUR };
     });
   }, // prettier-ignore
