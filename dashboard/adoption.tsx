@@ -5,7 +5,7 @@ import { Card } from './card.tsx';
 import { Sparkline } from './chart.tsx';
 import { sparkline, summarise } from './figures.ts';
 import { change, figure, periodShort } from './locale.ts';
-import { HEADLINES, SECTIONS } from './reports.ts';
+import { HEADLINES, idOf, SECTIONS } from './reports.ts';
 import type { Headline } from './reports.ts';
 import { rangeBefore } from './state.ts';
 import type { State } from './state.ts';
@@ -30,7 +30,7 @@ export function Adoption({ state, answer }: { state: State; answer: Answer }): J
               return (
                 text && (
                   <Card
-                    key={plan.report}
+                    key={idOf(plan)}
                     plan={plan}
                     text={text}
                     loaded={answer.reports[plan.report]}

@@ -167,6 +167,13 @@ function shownText({ state, span, range }: View): string {
 
 function Content({ view, go }: { view: View; go: (state: State) => void }): JSX.Element {
   const { content, state, range } = view;
+  if (content.page === 'adoption' && !view.snapshot.hasMarts)
+    return (
+      <p class="empty">
+        This snapshot has no figures by day. <code>lake.marts: true</code>, which is the default, and a run add them.
+        What is proven of the lake is on the page <a href={stateText({ ...state, page: 'proof' })}>Proof</a>.
+      </p>
+    );
   if (content.page === 'adoption') return <Adoption state={state} answer={content.answer} />;
   return <ProofPage proof={content.proof} range={range} state={state} onChange={go} />;
 }

@@ -1,14 +1,18 @@
 /** One report: title, sentence, chart or table, help, and what can be saved. */
 import type { JSX, TargetedKeyboardEvent } from 'preact';
 import { useMemo, useRef, useState } from 'preact/hooks';
+import { ageRows, agesOf, AGE_COLUMNS } from './ages.ts';
 import { Bars } from './bars.tsx';
+import { campaignsOf } from './campaigns.ts';
 import { Chart, readout } from './chart.tsx';
+import { ageText, Curve } from './curve.tsx';
 import { pngOf, save, saveText, svgText } from './download.ts';
 import { csvText, plotOf, summarise, totalsBy } from './figures.ts';
 import { moved, useTurn, useWidth } from './hooks.ts';
 import { day as dayText, figure, period, words } from './locale.ts';
 import type { Grain } from './periods.ts';
-import { chartForm } from './reports.ts';
+import { Reactions, reactionsText } from './reactions.tsx';
+import { chartForm, idOf } from './reports.ts';
 import type { ChartPlan } from './reports.ts';
 import type { Comparison } from './state.ts';
 import type { Choice, Loaded, Range, ReportText, Row } from './types.ts';
@@ -27,23 +31,24 @@ interface CardProps {
 }
 
 export function Card(props: CardProps): JSX.Element {
-  const { text, loaded, isPending } = props;
+  const { plan, text, loaded, isPending } = props;
+  const title = plan.drawing?.title ?? text.title;
   const [box, width] = useWidth<HTMLElement>();
   const isFilled = loaded !== undefined && 'rows' in loaded;
   const isDue = useTurn(isFilled && width > 0);
   return (
-    <figure class="card" ref={box} data-report={text.name} aria-label={text.title}>
+    <figure class="card" ref={box} data-report={idOf(plan)} aria-label={title}>
       {loaded === undefined && isPending ? (
         <div class="skeleton" />
       ) : loaded === undefined || !('rows' in loaded) ? (
         <>
           <figcaption>
-            <h3>{text.title}</h3>
+            <h3>{title}</h3>
           </figcaption>
           {loaded && 'absent' in loaded ? <p class="empty">{loaded.absent}</p> : <Failure loaded={loaded} />}
         </>
       ) : isDue ? (
-        <Content {...props} loaded={loaded} width={width} />
+        <Content {...props} title={title} loaded={loaded} width={width} />
       ) : (
         <div class="skeleton" />
       )}
@@ -69,6 +74,7 @@ type Filled = Extract<Loaded, { rows: unknown }>;
 
 function Content({
   plan,
+  title,
   text,
   loaded,
   choice,
@@ -76,14 +82,18 @@ function Content({
   earlier,
   compare,
   width,
-}: CardProps & { loaded: Filled; width: number }): JSX.Element {
+}: CardProps & { title: string; loaded: Filled; width: number }): JSX.Element {
   const { grain } = choice;
   const { rows, before, columns } = loaded;
   const form = useMemo(() => chartForm(text), [text]);
-  const isByDay = form.x === 'period';
+  const kind = plan.drawing?.kind ?? (form.x === 'period' ? 'periods' : 'totals');
   const plot = useMemo(
     () => plotOf(form, rows, before, { range, earlier, grain }),
     [form, rows, before, range.from, range.to, earlier?.from, earlier?.to, grain],
+  );
+  const ages = useMemo(
+    () => ({ now: agesOf(rows, columns), before: agesOf(before, columns) }),
+    [rows, before, columns],
   );
   const found = useMemo(() => summarise(plan.summary, rows, before), [plan, rows, before]);
   const [isTable, setTable] = useState(false);
@@ -93,7 +103,8 @@ function Content({
   const said = sentence(plan.summary, found, compare, plot.days.length, grain);
   const doubtful = plot.uncertain.filter((is) => is).length;
   const isEmpty = rows.length === 0;
-  const name = [text.name, ...Object.values(choice).filter((word) => word !== '' && word !== 'day'), range.from, range.to].join('_'); // prettier-ignore
+  const table = kind === 'ages' ? { columns: AGE_COLUMNS, rows: ageRows(ages.now, ages.before) } : { columns, rows };
+  const name = [idOf(plan), ...Object.values(choice).filter((word) => word !== '' && word !== 'day'), range.from, range.to].join('_'); // prettier-ignore
   const picture = (): SVGSVGElement | null => body.current?.querySelector<SVGSVGElement>('svg.chart') ?? null;
   const act = (what: () => void) => (): void => {
     what();
@@ -104,67 +115,70 @@ function Content({
       const svg = picture();
       if (svg) what(svg);
     });
+  // What the arrow keys read out.
+  const steps = kind === 'periods' ? plot.days.length : kind === 'ages' ? ages.now.length : 0;
   const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
-    const next = moved(event.key, focus, plot.days.length, 1, 7);
+    const next = moved(event.key, focus, steps, 1, kind === 'ages' ? 1 : 7);
     if (next === undefined) return;
     event.preventDefault();
     setFocus(next);
   };
-  const label = `${text.title}. ${said}`;
+  const label = `${title}. ${said}`;
   // The same element is not drawn again when another part of the page has changed.
-  const drawing = useMemo(
-    () =>
-      isByDay ? (
-        <Chart {...{ form, plot, label, width, grain, focus }} onFocus={setFocus} />
-      ) : (
-        <Bars shares={totalsBy(form, rows, before, earlier !== null)} label={label} width={width} />
-      ),
-    [isByDay, form, plot, label, width, grain, focus, rows, before, earlier !== null],
-  );
-  const chart = isByDay ? (
-    <div
-      class="keys"
-      tabindex={0}
-      role="group"
-      aria-label={`${text.title} by ${grain}. Arrow keys read out each ${grain}.`}
-      onKeyDown={onKey}
-      onBlur={() => setFocus(null)}
-    >
-      {drawing}
-    </div>
-  ) : (
-    drawing
-  );
+  const drawing = useMemo(() => {
+    if (kind === 'periods') return <Chart {...{ form, plot, label, width, grain, focus }} onFocus={setFocus} />;
+    if (kind === 'ages') return <Curve {...ages} {...{ label, width, focus }} onFocus={setFocus} />;
+    if (kind === 'totals')
+      return <Bars shares={totalsBy(form, rows, before, earlier !== null)} label={label} width={width} />;
+    const campaigns = campaignsOf(rows);
+    const words = `${label} ${reactionsText(campaigns, grain)}`;
+    return <Reactions campaigns={campaigns} label={words} width={width} grain={grain} />;
+  }, [kind, form, plot, ages, label, width, grain, focus, rows, before, earlier !== null]);
+  const step = kind === 'ages' ? 'age' : grain;
+  const chart =
+    steps > 0 ? (
+      <div
+        class="keys"
+        tabindex={0}
+        role="group"
+        aria-label={`${title} by ${step}. Arrow keys read out each ${step}.`}
+        onKeyDown={onKey}
+        onBlur={() => setFocus(null)}
+      >
+        {drawing}
+      </div>
+    ) : (
+      drawing
+    );
   return (
     <>
       <figcaption>
-        <h3>{text.title}</h3>
-        <span class="unit">{isByDay ? `${text.unit ?? ''}, by UTC ${grain}` : (text.unit ?? '')}</span>
+        <h3>{title}</h3>
+        <span class="unit">
+          {plan.drawing?.unit(grain) ?? `${text.unit ?? ''}${kind === 'periods' ? `, by UTC ${grain}` : ''}`}
+        </span>
         <span class="tools">
-          <Help text={text} choice={choice} range={range} />
+          <Help title={title} text={text} choice={choice} range={range} />
           <details class="pop" ref={menu}>
-            <summary aria-label={`Table and files of ${text.title}`}>⋯</summary>
+            <summary aria-label={`Table and files of ${title}`}>⋯</summary>
             <div class="menu">
               <button type="button" onClick={act(() => setTable(!isTable))}>
                 {isTable ? 'Show the chart' : 'Show as table'}
               </button>
-              <button
-                type="button"
-                onClick={act(() => saveText(csvText({ columns, rows }, grain), 'text/csv', `${name}.csv`))}
-              >
+              <button type="button" onClick={act(() => saveText(csvText(table, grain), 'text/csv', `${name}.csv`))}>
                 Save as CSV
               </button>
               <button
                 type="button"
                 disabled={isTable || isEmpty}
-                onClick={withPicture((svg) => void pngOf(svg, text.title).then((png) => save(png, `${name}.png`)))}
+                onClick={withPicture((svg) => void pngOf(svg, title).then((png) => save(png, `${name}.png`)))}
               >
                 Save as PNG
               </button>
               <button
                 type="button"
                 disabled={isTable || isEmpty}
-                onClick={withPicture((svg) => saveText(svgText(svg, text.title), 'image/svg+xml', `${name}.svg`))}
+                onClick={withPicture((svg) => saveText(svgText(svg, title), 'image/svg+xml', `${name}.svg`))}
               >
                 Save as SVG
               </button>
@@ -177,30 +191,39 @@ function Content({
         {isEmpty ? (
           <p class="empty">{`Nothing between ${dayText(range.from)} and ${dayText(range.to)}.`}</p>
         ) : isTable ? (
-          <DayTable columns={columns} rows={rows} title={text.title} grain={grain} />
+          <DayTable {...table} title={title} grain={grain} />
         ) : (
           chart
         )}
       </div>
       <p class="readout" aria-live="polite">
-        {focus !== null && isByDay
+        {focus !== null && kind === 'periods'
           ? `${period(plot.days[focus] ?? range.from, grain)}: ${readout(plot, form, focus)}`
-          : noteOf(doubtful, `${plot.days.length} ${grain}s`, isByDay)}
+          : focus !== null && kind === 'ages'
+            ? ageText(ages.now, ages.before, focus)
+            : noteOf(plan, doubtful, `${plot.days.length} ${grain}s`, kind === 'periods')}
       </p>
     </>
   );
 }
 
-function noteOf(doubtful: number, all: string, isByDay: boolean): string {
-  if (doubtful > 0) return `${isByDay ? 'Hatched: ' : ''}${doubtful} of ${all} are not fully proven.`;
-  return '';
+function noteOf({ caution = '' }: ChartPlan, doubtful: number, all: string, isHatched: boolean): string {
+  const doubt = doubtful > 0 ? `${isHatched ? 'Hatched: ' : ''}${doubtful} of ${all} are not fully proven.` : '';
+  return `${caution} ${doubt}`.trim();
 }
 
-function Help({ text, choice, range }: { text: ReportText; choice: Choice; range: Range }): JSX.Element {
+interface HelpProps {
+  readonly title: string;
+  readonly text: ReportText;
+  readonly choice: Choice;
+  readonly range: Range;
+}
+
+function Help({ title, text, choice, range }: HelpProps): JSX.Element {
   const command = queryOf(text.name, choice, range);
   return (
     <details class="pop">
-      <summary aria-label={`About ${text.title}`}>?</summary>
+      <summary aria-label={`About ${title}`}>?</summary>
       <div class="menu help">
         <p>{text.description}</p>
         {text.formula !== undefined && (

@@ -77,7 +77,8 @@ export function Chart({ form, plot, label, width, grain, focus, onFocus }: Chart
   const longest = Math.max(...series.map(({ name }) => words(name).length), 0);
   const labelWidth = series.length > 1 && isWide ? Math.min(130, 14 + longest * 6.4) : 12;
   const top = series.length > 1 && !isWide ? TOP + 18 * Math.ceil(series.length / 2) : TOP;
-  const right = width - labelWidth;
+  // A card that is hidden has no width.
+  const right = Math.max(LEFT + 20, width - labelWidth);
   const all = [...spans.flat().flatMap((span) => (span ? [...span] : [])), ...before.flatMap(({ values }) => values)];
   const filled = all.filter((value) => value !== null);
   const scale = scaleLinear([Math.min(0, ...filled), Math.max(...filled, 0) || 1], [HEIGHT - BOTTOM, top]).nice(4);

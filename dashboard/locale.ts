@@ -26,7 +26,9 @@ const TIME = new Intl.DateTimeFormat(undefined, {
 
 /** Shares are shown in percent. */
 export function isShare(column: string): boolean {
-  return /(_rate|_share|^share|^retention|^completeness|^survival_d\d+)$/.test(column) && column !== 'scan_rate';
+  return (
+    /(_rate|_share|^share|^retention|^completeness|^survival_d\d+|_rate_d\d+)$/.test(column) && column !== 'scan_rate'
+  );
 }
 
 export function figure(value: number | null, column = ''): string {

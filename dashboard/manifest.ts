@@ -50,6 +50,7 @@ export function snapshotOf(manifest: Manifest, reports: readonly ReportText[]): 
     publishedAt: manifest.publishedAt,
     tenants: manifest.tenants.map((id) => spanOf(manifest, id)),
     reports,
+    hasMarts: Object.keys(manifest.marts).length > 0,
     hasSplits: Object.keys(manifest.marts).some((name) => name.endsWith('_by')),
     byContent: all === 0 ? 0 : hoursOf(({ state, grade }) => state === 'verified' && grade === 'content') / all,
     unproven: hoursOf(({ state }) => state !== 'verified'),

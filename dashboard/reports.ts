@@ -1,4 +1,5 @@
 /** Which reports the page shows, under which questions, and what may be computed from their days. */
+import type { Grain } from './periods.ts';
 import type { ReportText } from './types.ts';
 
 /**
@@ -13,7 +14,22 @@ export type Summary =
 export interface ChartPlan {
   readonly report: string;
   readonly summary: Summary;
+  /** What is drawn instead of the chart of the report's header. */
+  readonly drawing?: Drawing;
+  /** The note below the chart begins with it. */
+  readonly caution?: string;
 }
+
+/** A second chart of a report has a name and words of its own. */
+interface Drawing {
+  readonly kind: 'ages' | 'campaigns';
+  readonly id: string;
+  readonly title?: string;
+  readonly unit: (grain: Grain) => string;
+}
+
+/** The name of a chart in the page. */
+export const idOf = ({ report, drawing }: ChartPlan): string => drawing?.id ?? report;
 
 export interface Section {
   readonly id: string;
@@ -53,6 +69,17 @@ export const SECTIONS: readonly Section[] = [
     id: 'staying',
     question: 'Do they stay?',
     charts: [
+      {
+        report: 'survival',
+        summary: share('alive_d7', 'cohort', 'of the passes first installed were active 7 days later'),
+        drawing: {
+          kind: 'ages',
+          id: 'survival_by_age',
+          title: 'Survival by age',
+          unit: () => 'share of passes, by age in days',
+        },
+        caution: 'Each age counts the passes that have reached it.',
+      },
       { report: 'survival', summary: last('survival_d7', 'of the passes first installed were active 7 days later') },
       { report: 'churn', summary: last('churn_rate', 'of the active passes left') },
       { report: 'retention', summary: last('retention', 'of the passes ever installed are active') },
@@ -65,6 +92,16 @@ export const SECTIONS: readonly Section[] = [
     charts: [
       { report: 'scans', summary: sum('scans', 'scans were counted') },
       { report: 'notifications', summary: sum('notifications', 'notifications were sent') },
+      {
+        report: 'campaigns',
+        summary: sum('notifications', 'notifications were sent by all campaigns'),
+        drawing: {
+          kind: 'campaigns',
+          id: 'campaigns',
+          unit: (grain) => `share of the notified passes, newest ${grain} with 7 whole days after it`,
+        },
+        caution: 'What follows a notification is not caused by it. Compare campaigns with each other.',
+      },
     ],
   },
   {

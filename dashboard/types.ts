@@ -32,6 +32,7 @@ export interface Snapshot {
   readonly publishedAt: string;
   readonly tenants: readonly TenantSpan[];
   readonly reports: readonly ReportText[];
+  readonly hasMarts: boolean;
   /** Its marts also hold weeks, months, pass types and platforms. */
   readonly hasSplits: boolean;
   /** Of the hours that are over, all tenants and tables: the share proven by content, and the number of those not proven at all. */

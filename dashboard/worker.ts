@@ -197,7 +197,7 @@ function sourceOf({ marts }: Manifest, { reports }: Snapshot, name: string, choi
   if (grain === 'day' && passType === '' && platform === '') {
     const mart = marts[name];
     if (mart) return { file: mart.file, wanted: { tenant_id: tenant } };
-    return { error: 'This snapshot has no mart of this report. `insights-etl run` computes it.', file: name };
+    return { absent: 'This snapshot does not have it. A run adds it, unless `lake.marts` leaves it out.' };
   }
   const mart = marts[`${name}_by`];
   if (!mart)

@@ -1,7 +1,7 @@
 /** The filters of the page in a real browser, over a lake with marts by week, month, pass type and platform. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GRAINS } from '../../dashboard/periods.ts';
-import { SECTIONS } from '../../dashboard/reports.ts';
+import { idOf, SECTIONS } from '../../dashboard/reports.ts';
 import { siteOf } from '../../src/commands/site.ts';
 import { openReader } from '../../src/query/reader.ts';
 import { findReport } from '../../src/query/report.ts';
@@ -9,10 +9,10 @@ import { openWorld, type World } from '../pipeline/support/world.ts';
 import { buildPage } from '../support/built.ts';
 import { LONG } from '../support/campaign.ts';
 import { drawn, findBrowser, openDesk, type Desk } from './support/browser.ts';
-import { allSaved, KEEP_SAVED, keyOf, reportRows, splitRows } from './support/figures.ts';
+import { allSaved, chartRows, KEEP_SAVED, keyOf, splitRows } from './support/figures.ts';
 
 const browser = findBrowser();
-const CHARTS = SECTIONS.flatMap(({ charts }) => charts.map(({ report }) => report));
+const CHARTS = SECTIONS.flatMap(({ charts }) => charts);
 
 describe.runIf(browser !== undefined)('the filters', LONG, () => {
   let world: World;
@@ -63,8 +63,9 @@ describe.runIf(browser !== undefined)('the filters', LONG, () => {
         await page.goto(`${desk.server.url}?${search.toString()}`);
         await drawn(page);
         const shown = await allSaved(page);
-        for (const name of CHARTS) {
-          const { dimensions } = await findReport(name);
+        for (const plan of CHARTS) {
+          const name = idOf(plan);
+          const { dimensions } = await findReport(plan.report);
           const known = [...dimensions.allowed, ...dimensions.rowsBy];
           const missing = Object.keys(choice).filter((filter) => !known.includes(filter));
           if (missing.length > 0) {
@@ -72,7 +73,7 @@ describe.runIf(browser !== undefined)('the filters', LONG, () => {
             if (shown[name] !== reason) wrong.push({ name, values, reason, found: shown[name] });
             continue;
           }
-          const rows = await reportRows(reader, name, 'paris', spans[grain][0], spans[grain][1], values);
+          const rows = await chartRows(reader, plan, 'paris', spans[grain][0], spans[grain][1], values);
           // Of one platform, the share among the platforms chosen is always 1: the page leaves it out.
           if (name === 'platform_split' && 'platform' in choice) for (const row of rows) delete row['share'];
           const [expected, found] = [rows.map(keyOf), splitRows(shown[name] ?? '', rows).map(keyOf)];

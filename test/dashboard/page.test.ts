@@ -4,18 +4,18 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import axe from 'axe-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { REPORTS, SECTIONS } from '../../dashboard/reports.ts';
+import { idOf, REPORTS, SECTIONS } from '../../dashboard/reports.ts';
 import { siteOf } from '../../src/commands/site.ts';
 import { parseManifest } from '../../src/model/manifest.ts';
 import { openReader } from '../../src/query/reader.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
 import { buildPage } from '../support/built.ts';
 import { LONG } from '../support/campaign.ts';
-import { choose, csvRows, reportRows, saved, savedRows } from './support/figures.ts';
+import { chartRows, choose, csvRows, reportRows, saved, savedRows } from './support/figures.ts';
 import { findBrowser, openDesk, type Desk } from './support/browser.ts';
 
 const browser = findBrowser();
-const CHARTS = SECTIONS.flatMap(({ charts }) => charts.map(({ report }) => report));
+const CHARTS = SECTIONS.flatMap(({ charts }) => charts);
 const SOURCE = { rows: 1500, days: 20, now: '2026-11-01T00:30:00Z', frozen: true, tenants: ['paris', 'rome'] };
 
 if (browser === undefined)
@@ -53,10 +53,10 @@ describe.runIf(browser !== undefined)('the page', () => {
     it(`the figures of each chart are those of its report: ${tenant}, ${range}`, LONG, async () => {
       await using reader = await openReader(world.dataDir, world.config().engine);
       await using screen = await desk.open(`?tenant=${tenant}&${range}`);
-      for (const name of CHARTS)
-        expect({ name, rows: await savedRows(screen.page, name) }).toEqual({
-          name,
-          rows: await reportRows(reader, name, tenant, from, to),
+      for (const plan of CHARTS)
+        expect({ name: idOf(plan), rows: await savedRows(screen.page, idOf(plan)) }).toEqual({
+          name: idOf(plan),
+          rows: await chartRows(reader, plan, tenant, from, to),
         });
       const active = await reportRows(reader, 'active_passes', tenant, from, to);
       const last = active.at(-1) ?? {};

@@ -2,11 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import type { Json } from '@duckdb/node-api';
 import type { Page } from 'playwright-core';
+import type { ChartPlan } from '../../../dashboard/reports.ts';
 import type { Reader } from '../../../src/query/reader.ts';
 import { findReport, parameterValues } from '../../../src/query/report.ts';
 import { prepareReport } from '../../../src/query/split.ts';
 
 export type Row = Record<string, Json>;
+type Choice = [tenant: string, from: string, to: string, more?: Readonly<Record<string, string>>];
 
 /** Keeps what the page saves instead of saving it: faster than a download for each chart. */
 export const KEEP_SAVED = `
@@ -34,17 +36,15 @@ export function splitRows(text: string, like: readonly Row[]): Row[] {
   const [first] = like;
   const isOwn = (name: string): boolean =>
     !['grain', 'pass_type', 'platform'].includes(name) || (first && name in first) === true;
-  return sorted(csvRows(text).map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => isOwn(name)))));
+  const rows = csvRows(text).map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => isOwn(name))));
+  return withoutBefore(sorted(rows));
 }
 
 /** Rows of a report on the published catalogue, as a mart has them. */
 export async function reportRows(
   reader: Reader,
   name: string,
-  tenant: string,
-  from: string,
-  to: string,
-  more: Readonly<Record<string, string>> = {},
+  ...[tenant, from, to, more = {}]: Choice
 ): Promise<Row[]> {
   const report = await findReport(name);
   const words = Object.entries({ tenant, from, to, ...more }).map(([key, value]) => `${key}=${value}`);
@@ -58,9 +58,28 @@ export async function reportRows(
   return sorted(rows);
 }
 
+/** The rows behind a chart: those of its report, or what they add up to. */
+export async function chartRows(reader: Reader, plan: ChartPlan, ...of: Choice): Promise<Row[]> {
+  const rows = await reportRows(reader, plan.report, ...of);
+  if (plan.drawing?.kind !== 'ages') return rows;
+  const add = (column: string, of: readonly Row[]): number => of.reduce((sum, row) => sum + Number(row[column]), 0);
+  const curve = [0, 1, 7, 30, 90, 180, 365].flatMap((days): Row[] => {
+    const column = days === 0 ? 'cohort' : `alive_d${days}`;
+    const old = rows.filter((row) => row[column] !== '');
+    const [passes, active] = [add('cohort', old), add(column, old)];
+    return passes === 0 ? [] : [{ age_days: days, passes, active_passes: active, active_share: active / passes }];
+  });
+  return sorted(curve);
+}
+
 export async function savedRows(page: Page, name: string): Promise<Row[]> {
   const text = await saved(page, () => choose(page, name, 'Save as CSV'));
-  return sorted(csvRows(text));
+  return withoutBefore(sorted(csvRows(text)));
+}
+
+/** A curve also has the shares of the period before. */
+function withoutBefore(rows: readonly Row[]): Row[] {
+  return rows.map((row) => Object.fromEntries(Object.entries(row).filter(([name]) => name !== 'before_share')));
 }
 
 export async function choose(page: Page, name: string, what: string): Promise<void> {
@@ -72,7 +91,7 @@ export async function choose(page: Page, name: string, what: string): Promise<vo
 /** The text of the file that a click saves. */
 export async function saved(page: Page, click: () => Promise<void>): Promise<string> {
   const [download] = await Promise.all([page.waitForEvent('download'), click()]);
-  return readFile(await download.path(), 'latin1');
+  return readFile(await download.path(), 'utf8');
 }
 
 export function csvRows(text: string): Row[] {
