@@ -55,7 +55,7 @@ function parsedRows(
   sampled = false,
 ): string {
   const id = lakeName(table, table.id);
-  return `select described_types.file, described_types.type, one_in, "${id}" as id, "timestamp" as moment, "${column}"::json as body
+  return `select described_types.file, described_types.type, one_in, "${id}" as id, "timestamp" as moment, "${column}"::varchar as body
   from ${source}
   join described_types
     on described_types.file = filename[${folderLength + 2}:]
@@ -88,7 +88,7 @@ export function shapesSql({ table, column, source, folderLength, sampled }: Shap
 select *, ${SHAPE} as shape
 from (
   select file, type, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in) as one_in,
-    min(moment) as first_at, max(moment) as last_at, arg_min(body::varchar, id) as example
+    min(moment) as first_at, max(moment) as last_at, arg_min(body, id) as example
   from (${parsedRows(table, column, source, folderLength, 'true', sampled)})
   group by all
 )`,
@@ -157,33 +157,26 @@ where (kind = 'text' and seen like ${sqlText(INSTANT)})
   ];
 }
 
-/** Fills `refined` for the given pointers by checking every parsed value: a column's type must fit all of them. */
-export function refineSql(input: ShapesInput, pointers: readonly string[]): string {
-  const { table, column, source, folderLength, sampled } = input;
-  const list = pointers.map(sqlText).join(', ');
-  const types = `described_types.type in (select type from doubtful where pointer in (${list}))`;
-  const figures = pointers.map((pointer, index) => {
-    const cell = `found[${index + 1}]`;
-    return `{'pointer': ${sqlText(pointer)}, 'n': count(${cell}),
-      'instants': count(*) filter (where ${cell} like ${sqlText(INSTANT)} and try_cast(${cell} as timestamptz) is not null),
-      'whole': count(*) filter (where try_cast(${cell} as bigint) is not null)}`;
-  });
+/** Fills `refined` by checking every parsed value of the doubtful paths: a column's type must fit all of them. */
+export function refineSql({ table, column, source, folderLength, sampled }: ShapesInput): string {
+  const types = 'described_types.type in (select type from doubtful)';
   return `insert into refined
-select file, type, figure.pointer, doubtful.kind,
-  case
-    when doubtful.kind = 'text' and figure.instants = figure.n then 'timestamp'
-    when doubtful.kind <> 'text' and figure.whole < figure.n then 'digits'
-  end as finer
+select file, type, pointer, kind, finer
 from (
-  select file, type, unnest([${figures.join(',\n    ')}]) as figure
+  select file, type, pointer, kind,
+    case
+      when kind = 'text' and bool_and(cell like ${sqlText(INSTANT)} and try_cast(cell as timestamptz) is not null) then 'timestamp'
+      when kind <> 'text' and not bool_and(try_cast(cell as bigint) is not null) then 'digits'
+    end as finer
   from (
-    select file, type, json_extract_string(body, [${list}]) as found
+    select file, type, pointer, kind, json_extract_string(body, pointer) as cell
     from (${parsedRows(table, column, source, folderLength, types, sampled)})
+    join doubtful using (file, type)
   )
-  group by file, type
+  where cell is not null
+  group by file, type, pointer, kind
 )
-join doubtful using (file, type)
-where doubtful.pointer = figure.pointer and finer is not null`;
+where finer is not null`;
 }
 
 /** Rows of `property_counts` without the tenant and the table: one per file, type, path and kind. */

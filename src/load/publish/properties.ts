@@ -20,9 +20,6 @@ import { parquetSql } from '../ledger/sql.ts';
 /** Files described by one statement; the limit on rows bounds its memory. */
 const TOGETHER = { files: 100, rows: 500_000 } as const;
 
-/** Paths examined by one statement. */
-const POINTERS_TOGETHER = 64;
-
 /** Files of one table, of any tenants: many small tenants take no more statements than one tenant. */
 interface Pending {
   readonly table: TableName;
@@ -113,10 +110,7 @@ async function describe(ledger: Ledger, { table, files }: Pending): Promise<void
   for (const column of jsonColumns(definition)) {
     const input: ShapesInput = { table: definition, column, source, folderLength, sampled };
     for (const sql of shapesSql(input)) await ledger.run(sql);
-    const doubtful = await ledger.rows('select distinct pointer from doubtful order by 1', { pointer: asText });
-    const pointers = doubtful.map(({ pointer }) => pointer);
-    for (let start = 0; start < pointers.length; start += POINTERS_TOGETHER)
-      await ledger.run(refineSql(input, pointers.slice(start, start + POINTERS_TOGETHER)));
+    await ledger.run(refineSql(input));
     await ledger.run(`create or replace temp table counted_${column} as ${countsSql(column)}`);
     selects.push(`select * from counted_${column}`);
   }
