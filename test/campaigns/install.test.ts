@@ -195,7 +195,7 @@ for (const [index, bin] of NODES.entries())
       expect(await readdir(data)).toContain('manifest.json');
     }); // prettier-ignore
 
-    it.runIf(index === 0)('lacks the KQL parser: sandbox and demo print the command that installs it, and then work', CAMPAIGN, async () => {
+    it.runIf(index === 0)('lacks the KQL parser: sandbox and demo print the command that installs it, and then work', LONG, async () => {
         let command = '';
         for (const name of ['sandbox', 'demo']) {
           const { code, out, err } = await run(name);

@@ -18,7 +18,7 @@ import { openNetwork } from '../../src/kernel/network.ts';
 import { hastyClock } from '../extract/support/clock.ts';
 import { NAMED } from '../pipeline/support/certificate.ts';
 import { buildPackage } from '../support/built.ts';
-import { CAMPAIGN } from '../support/campaign.ts';
+import { LONG } from '../support/campaign.ts';
 
 const portOf = (server: Server): number => z.object({ port: z.number() }).parse(server.address()).port;
 async function listen<S extends Server>(server: S): Promise<S> {
@@ -173,7 +173,7 @@ describe('a proxy', () => {
     }
   }); // prettier-ignore
 
-  it('carries a run of the program, which trusts the certificate in NODE_EXTRA_CA_CERTS and no other', CAMPAIGN, async () => {
+  it('carries a run of the program, which trusts the certificate in NODE_EXTRA_CA_CERTS and no other', LONG, async () => {
     const built = await buildPackage();
     const folder = await mkdtemp(join(tmpdir(), 'insights-proxy-'));
     await writeFile(join(folder, 'ca.pem'), NAMED.cert);

@@ -19,7 +19,7 @@ describe('pages of an evenly filled source', () => {
     ['where an hour is 0.7 of a page, so that pages end inside hours', 298],
     ['where an hour is several pages', 60],
   ] as const) {
-    it(`are at most 1.05 times the fewest possible ${name}`, cap === 298 ? CAMPAIGN : LONG, async () => {
+    it(`are at most 1.05 times the fewest possible ${name}`, LONG, async () => {
       // 20,000 rows in 4 days: about 208 rows of Events an hour.
       world = await openWorld({ rows: 20_000, days: 4, shape: 'even', now: NOW, frozen: true });
       const report = await world.run({ tables: ['Events'] }, { page: { maxRows: cap } });

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { bytesBelow, openWorld, reportOf, type World } from './support/world.ts';
-import { CAMPAIGN, LONG } from '../support/campaign.ts';
+import { LONG } from '../support/campaign.ts';
 
 const NOW = '2026-11-01T00:30:00Z';
 
@@ -10,7 +10,7 @@ let world: World;
 afterEach(() => world[Symbol.asyncDispose]());
 
 describe('many tenants', () => {
-  it('are loaded in parallel, each with its own schema and files', CAMPAIGN, async () => {
+  it('are loaded in parallel, each with its own schema and files', LONG, async () => {
     world = await openWorld({ rows: 300, days: 1, now: NOW, tenants: ['paris', 'lyon', 'nice'] });
     const report = await world.run();
     expect(report.exitCode).toBe(EXIT.ok);

@@ -110,7 +110,7 @@ describe('marts', () => {
     }
   });
 
-  test('are computed again for the days that changed, and keep the rows of the others', CAMPAIGN, async () => {
+  test('are computed again for the days that changed, and keep the rows of the others', LONG, async () => {
     for (const [n, day] of DAYS.entries()) await loadDay(day, n + 1);
     await publishAll();
     const whenBefore = new Map((await query('select day, loaded_at from mart_passes_created')).map(([day = '', at = '']) => [day, at])); // prettier-ignore
@@ -328,7 +328,7 @@ describe('an engine that runs out of memory while it computes the marts', () => 
     },
   });
 
-  test('is given its whole memory limit', CAMPAIGN, async () => {
+  test('is given its whole memory limit', LONG, async () => {
     await loadDay('2026-07-01', 3);
     await publish(short(1), { run: 'r', head: true });
     for (const name of ['passes_created', 'churn']) expect(await kept(name)).toEqual(await reported(name));

@@ -138,18 +138,22 @@ describe('a rule that is added later', () => {
     expect(await rebuildDue(lake.ledger)).toEqual([]);
   });
 
-  test('is applied by a merge to the unchanged rows of its period, and no value is hashed twice', async () => {
-    await using lake = await lakeWithoutRules();
-    await lake.reopen(under(HASH));
-    await load(lake, LATE, [row('b', { email: 'joe@example.com' }, '2026-07-03T20:30:00Z')]);
-    expect(await stored(lake)).toMatchObject([PRIVATE, { email: hmac('joe@example.com') }]);
-    await lake.reopen(under(HASH, DROP));
-    await rebuild(lake.ledger, { run: 'rebuild' });
-    expect(await stored(lake)).toEqual([
-      { ...PRIVATE, column: hmac('PASS-77') },
-      { email: hmac('joe@example.com'), column: null },
-    ]);
-  });
+  test(
+    'is applied by a merge to the unchanged rows of its period, and no value is hashed twice',
+    CAMPAIGN,
+    async () => {
+      await using lake = await lakeWithoutRules();
+      await lake.reopen(under(HASH));
+      await load(lake, LATE, [row('b', { email: 'joe@example.com' }, '2026-07-03T20:30:00Z')]);
+      expect(await stored(lake)).toMatchObject([PRIVATE, { email: hmac('joe@example.com') }]);
+      await lake.reopen(under(HASH, DROP));
+      await rebuild(lake.ledger, { run: 'rebuild' });
+      expect(await stored(lake)).toEqual([
+        { ...PRIVATE, column: hmac('PASS-77') },
+        { email: hmac('joe@example.com'), column: null },
+      ]);
+    },
+  );
 
   test('lets a replay judge older rows: those that still cannot be loaded stay in quarantine', CAMPAIGN, async () => {
     await using lake = await lakeWithoutRules();

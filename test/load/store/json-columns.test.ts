@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { readCatalogue } from '../support/catalogue.ts';
 import { event, load, metric, scratchLake, span, type Scratch } from '../support/lake.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 
 const day = (number: number): ReturnType<typeof span> =>
   span(`2026-07-0${number}T00:00:00Z`, `2026-07-0${number + 1}T00:00:00Z`);
@@ -45,24 +46,28 @@ it('the JSON columns of a new lake are text in its files, and JSON in the catalo
   expect(await read('select a from event_pass_created')).toEqual({ a: '1' });
 });
 
-it('a lake of an earlier version keeps its files and writes new ones like them, so that all are of one kind', async () => {
-  await using lake = await scratchLake();
-  await load(lake, day(1), rows(1));
-  await load(lake, day(1), values(1), { table: 'Metrics' });
-  for (const file of await filesOf(lake))
-    await lake.ledger.run(
-      `copy (select columns(c -> c not in ('properties', 'value')), columns(c -> c in ('properties', 'value'))::json from read_parquet('${file}', hive_partitioning = false)) to '${file}'`,
-    );
-  await lake.reopen();
-  // A new day, another tenant, and a day whose file keeps an older row.
-  await load(lake, day(2), rows(2));
-  await load(lake, day(2), values(2), { table: 'Metrics', tenant: 'other' });
-  await load(lake, span('2026-07-01T11:00:00Z', '2026-07-01T12:00:00Z'), [event('e3', '2026-07-01T11:00:00Z')]);
-  await publish(lake.ledger, { run: 'run-1', head: true });
-  expect(await filesOf(lake)).toHaveLength(5);
-  expect(await kindsOf(lake)).toEqual(['JSON']);
-  expect(
-    await readCatalogue(lake.dir, 'select count(properties) as n, any_value(typeof(properties)) as type from events'),
-  ).toEqual([{ n: '3', type: 'JSON' }]);
-  expect(await readCatalogue(lake.dir, 'select count(value) as n from metrics')).toEqual([{ n: '2' }]);
-});
+it(
+  'a lake of an earlier version keeps its files and writes new ones like them, so that all are of one kind',
+  CAMPAIGN,
+  async () => {
+    await using lake = await scratchLake();
+    await load(lake, day(1), rows(1));
+    await load(lake, day(1), values(1), { table: 'Metrics' });
+    for (const file of await filesOf(lake))
+      await lake.ledger.run(
+        `copy (select columns(c -> c not in ('properties', 'value')), columns(c -> c in ('properties', 'value'))::json from read_parquet('${file}', hive_partitioning = false)) to '${file}'`,
+      );
+    await lake.reopen();
+    // A new day, another tenant, and a day whose file keeps an older row.
+    await load(lake, day(2), rows(2));
+    await load(lake, day(2), values(2), { table: 'Metrics', tenant: 'other' });
+    await load(lake, span('2026-07-01T11:00:00Z', '2026-07-01T12:00:00Z'), [event('e3', '2026-07-01T11:00:00Z')]);
+    await publish(lake.ledger, { run: 'run-1', head: true });
+    expect(await filesOf(lake)).toHaveLength(5);
+    expect(await kindsOf(lake)).toEqual(['JSON']);
+    expect(
+      await readCatalogue(lake.dir, 'select count(properties) as n, any_value(typeof(properties)) as type from events'),
+    ).toEqual([{ n: '3', type: 'JSON' }]);
+    expect(await readCatalogue(lake.dir, 'select count(value) as n from metrics')).toEqual([{ n: '2' }]);
+  },
+);

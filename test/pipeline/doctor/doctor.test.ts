@@ -55,25 +55,29 @@ function answering(match: RegExp, rows: readonly (readonly unknown[])[]): Partia
 }
 
 describe('doctor on damaged files', () => {
-  it('finds a block of the ledger, though a run may not read the block for months, and sends no call', async () => {
-    world = await openWorld(SOURCE);
-    await world.run({ tables: ['Events'] });
-    const path = join(world.dataDir, 'state.duckdb');
-    const block = await (async () => {
-      await using ledger = await openLedger(world.dataDir, lakeSettings(world.config()), world.runtime);
-      const sql = `select max(block_id)::bigint as id from pragma_storage_info('runs') where persistent`;
-      return (await ledger.row(sql, { id: asCount })).id;
-    })();
-    const bytes = await readFile(path);
-    bytes.fill(0xff, 3 * 4096 + block * 262_144 + 1000, 3 * 4096 + block * 262_144 + 1010);
-    await writeFile(path, bytes);
-    const calls = world.sandbox.calls.length;
-    const report = await doctor(world.config(), { maxCalls: 20 }, world.runtime, new AbortController().signal);
-    expect(report.exitCode).toBe(EXIT.damaged);
-    const { ok, hint } = checkOf(report, 'ledger');
-    expect({ ok, hint }).toEqual({ ok: false, hint: expect.stringContaining('insights-etl repair') });
-    expect(world.sandbox.calls).toHaveLength(calls);
-  });
+  it(
+    'finds a block of the ledger, though a run may not read the block for months, and sends no call',
+    CAMPAIGN,
+    async () => {
+      world = await openWorld(SOURCE);
+      await world.run({ tables: ['Events'] });
+      const path = join(world.dataDir, 'state.duckdb');
+      const block = await (async () => {
+        await using ledger = await openLedger(world.dataDir, lakeSettings(world.config()), world.runtime);
+        const sql = `select max(block_id)::bigint as id from pragma_storage_info('runs') where persistent`;
+        return (await ledger.row(sql, { id: asCount })).id;
+      })();
+      const bytes = await readFile(path);
+      bytes.fill(0xff, 3 * 4096 + block * 262_144 + 1000, 3 * 4096 + block * 262_144 + 1010);
+      await writeFile(path, bytes);
+      const calls = world.sandbox.calls.length;
+      const report = await doctor(world.config(), { maxCalls: 20 }, world.runtime, new AbortController().signal);
+      expect(report.exitCode).toBe(EXIT.damaged);
+      const { ok, hint } = checkOf(report, 'ledger');
+      expect({ ok, hint }).toEqual({ ok: false, hint: expect.stringContaining('insights-etl repair') });
+      expect(world.sandbox.calls).toHaveLength(calls);
+    },
+  );
 
   it('finds a damaged catalogue or manifest, and `publish` is the next step', LONG, async () => {
     world = await openWorld(SOURCE);
