@@ -191,7 +191,7 @@ function Grid({ kinds, grid, width, focus, range, label, byDay, onFocus, onPick 
   );
 }
 
-/** Kinds that are told apart by a pattern too, not by colour only. */
+/** Kinds that differ by a pattern too, not by colour only. */
 const PATTERNED: readonly Kind[] = ['partial', 'expired', 'unchecked', 'none', 'count'];
 
 function Patterns({ id }: { id: string }): JSX.Element {

@@ -27,7 +27,7 @@ interface ReactionsProps {
 export function Reactions({ campaigns, label, width, grain }: ReactionsProps): JSX.Element {
   const shown = campaigns.slice(0, MOST);
   const rest = campaigns.length - shown.length;
-  // Beside each other, or below each other where there is too little room.
+  // Next to each other, or below each other where there is too little room.
   const isWide = width >= 700;
   const nameWidth = isWide ? Math.min(300, width * 0.28) : 0;
   const column = isWide ? (width - nameWidth) / REACTIONS.length : width;

@@ -1,8 +1,8 @@
 -- title: Openings
 -- description: The rows of the past that decide what later rows mean: of years of events a few per pass.
 -- parameter: before:date The day that they open
--- parameter: part:int=0 One of so many parts of the passes, each of which needs no other
--- parameter: parts:int=1 Their number
+-- parameter: part:int=0 Which part of the passes, from 0; no part needs another one
+-- parameter: parts:int=1 The number of parts
 -- A report with `past of` or `all of` in its head says the same over these and the rows after them as over all rows:
 -- * `past`: each unit (a pass on a platform) has its state, what was first stays first, and sums over all changes stay what they are,
 --   for changes alternate: a unit's first and last one add up to what all of them do.
@@ -10,7 +10,7 @@
 -- * of metrics: the first row of each type, and the last snapshot of each series of passes.installed.
 -- test/load/marts/openings.test.ts holds every report to it.
 with
-told as (
+earlier_events as (
   select
     tenant_id,
     pass_id,
@@ -23,7 +23,7 @@ told as (
     and hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
 ),
 
-passes_told as (
+passes_decided as (
   select
     tenant_id,
     pass_id,
@@ -32,7 +32,7 @@ passes_told as (
       min(moment) filter (where has_store),
       max(moment) filter (where kind = 'installed')
     ] as moments
-  from told
+  from earlier_events
   group by tenant_id, pass_id
 ),
 
@@ -59,7 +59,7 @@ lives as (
   group by tenant_id, pass_id
 ),
 
-units_told as (
+units_decided as (
   select
     registered.tenant_id,
     registered.pass_id,
@@ -82,22 +82,22 @@ units_told as (
   group by registered.tenant_id, registered.pass_id, platform
 ),
 
-creations_told as (
+creations_decided as (
   select
     tenant_id,
     pass_id,
     [min(moment)] as moments
-  from told
+  from earlier_events
   where kind = 'created'
   group by tenant_id, pass_id, timestamp::date
 ),
 
 decisive as (
-  select tenant_id, pass_id, unnest(moments) as moment from passes_told
+  select tenant_id, pass_id, unnest(moments) as moment from passes_decided
   union
-  select tenant_id, pass_id, unnest(moments) as moment from units_told
+  select tenant_id, pass_id, unnest(moments) as moment from units_decided
   union
-  select tenant_id, pass_id, unnest(moments) as moment from creations_told
+  select tenant_id, pass_id, unnest(moments) as moment from creations_decided
 )
 
 select * exclude (event, kind, platform, pass_store_id, status_code, step)

@@ -30,7 +30,7 @@ export interface Question {
   /** How a fault changes each row's JSON text. */
   readonly editRow?: ((row: string, index: number, columns: readonly ResultColumn[]) => string) | undefined;
   /** An error that a fault adds to the rows or next to them. */
-  readonly failure?: { readonly where: 'rows' | 'beside'; readonly json: string } | undefined;
+  readonly failure?: { readonly where: 'rows' | 'after-rows'; readonly json: string } | undefined;
 }
 
 /** A cap as options give it: 0 means none. */
@@ -77,8 +77,8 @@ export async function answerQuery(store: Store, question: Question, signal: Abor
   }
   const { before, after } = envelope(columns, wire);
   const inRows = (json: string): Buffer => Buffer.from(rows > 0 ? `,${json}` : json);
-  const finish = (extra: readonly Buffer[], beside?: string): Answer => {
-    const whole = Buffer.concat([Buffer.from(before), ...body, ...extra, Buffer.from(after(beside))]);
+  const finish = (extra: readonly Buffer[], trailer?: string): Answer => {
+    const whole = Buffer.concat([Buffer.from(before), ...body, ...extra, Buffer.from(after(trailer))]);
     return {
       status: 200,
       contentType: 'application/json; charset=utf-8',
@@ -101,7 +101,7 @@ export async function answerQuery(store: Store, question: Question, signal: Abor
     }
   }
   if (failure?.where === 'rows') return finish([inRows(failure.json)]);
-  if (failure?.where === 'beside') return finish([], failure.json);
+  if (failure?.where === 'after-rows') return finish([], failure.json);
   return finish([]);
 }
 

@@ -59,10 +59,12 @@ const EFFECTS: Effects = {
   encoding: ({ form }) => ({ delivery: { how: 'encoded', form } }),
   'silent-truncation': ({ rows }) => ({ limits: { rows, mode: 'silent' } }),
   'error-in-rows': ({ form }) => ({ failure: { where: 'rows', json: midwayFailure(form) } }),
-  'top-level-error': ({ member, message }) => ({ failure: { where: 'beside', json: besideFailure(member, message) } }),
+  'top-level-error': ({ member, message }) => ({
+    failure: { where: 'after-rows', json: trailingFailure(member, message) },
+  }),
   'deferred-failure': ({ form }) =>
     form === 'v2'
-      ? { wire: { shape: 'v2' }, failure: { where: 'beside', json: besideFailure('OneApiErrors') } }
+      ? { wire: { shape: 'v2' }, failure: { where: 'after-rows', json: trailingFailure('OneApiErrors') } }
       : { wire: { shape: 'v1' }, editBody: withStatusTable },
   'too-large': ({ by, mode }) => ({ limits: { [by]: 1, ...(mode ? { mode } : {}) } }),
   'malformed-rows': ({ width, rows }) => ({ editRow: (row, index) => (index < rows ? reshape(row, width) : row) }),
@@ -137,7 +139,7 @@ function midwayFailure(form: 'one-api-errors' | 'exceptions'): string {
   return JSON.stringify({ OneApiErrors: [{ error }] });
 }
 
-function besideFailure(member: string, message?: string): string {
+function trailingFailure(member: string, message?: string): string {
   const text = message ?? LOW_MEMORY;
   const error = { code: message === undefined ? 'LowMemoryCondition' : 'BadRequest', message: text };
   const value = { error, errors: { query: [text] }, exceptions: [text] }[member] ?? [{ error }];

@@ -30,7 +30,7 @@ export interface ResultColumn {
 /** The parts of a body before and after its rows. `after` takes members (`"error":{…}`) to add next to the rows. */
 export interface Envelope {
   readonly before: string;
-  readonly after: (beside?: string) => string;
+  readonly after: (trailer?: string) => string;
 }
 
 export const DEFAULT_WIRE: WireOptions = {
@@ -103,16 +103,16 @@ export function envelope(columns: readonly ResultColumn[], wire: WireOptions): E
   const list = (member: (column: ResultColumn) => object): string => JSON.stringify(columns.map(member));
   switch (wire.shape) {
     case 'rows':
-      return { before: '{"rows":[', after: (beside) => `]${beside ? `,${beside}` : ''}}` };
+      return { before: '{"rows":[', after: (trailer) => `]${trailer ? `,${trailer}` : ''}}` };
     case 'columns': {
       const heads = list(({ name, type }) => ({ name, type }));
-      return { before: `{"columns":${heads},"rows":[`, after: (beside) => `]${beside ? `,${beside}` : ''}}` };
+      return { before: `{"columns":${heads},"rows":[`, after: (trailer) => `]${trailer ? `,${trailer}` : ''}}` };
     }
     case 'tables': {
       const heads = list(({ name, type }) => ({ name, type }));
       return {
         before: `{"tables":[{"name":"PrimaryResult","columns":${heads},"rows":[`,
-        after: (beside) => `]}]${beside ? `,${beside}` : ''}}`,
+        after: (trailer) => `]}]${trailer ? `,${trailer}` : ''}}`,
       };
     }
     case 'v1': {
@@ -123,7 +123,7 @@ export function envelope(columns: readonly ResultColumn[], wire: WireOptions): E
       }));
       return {
         before: `{"Tables":[{"TableName":"Table_0","Columns":${heads},"Rows":[`,
-        after: (beside) => `]}]${beside ? `,${beside}` : ''}}`,
+        after: (trailer) => `]}]${trailer ? `,${trailer}` : ''}}`,
       };
     }
     case 'v2': {
@@ -135,13 +135,13 @@ export function envelope(columns: readonly ResultColumn[], wire: WireOptions): E
           '"Columns":[{"ColumnName":"TableId","ColumnType":"int"},{"ColumnName":"Key","ColumnType":"string"},' +
           '{"ColumnName":"Value","ColumnType":"dynamic"}],"Rows":[[1,"Visualization","{}"]]},' +
           `{"FrameType":"DataTable","TableId":1,"TableKind":"PrimaryResult","TableName":"PrimaryResult","Columns":${heads},"Rows":[`,
-        after: (beside) =>
-          `]},{"FrameType":"DataSetCompletion","HasErrors":${beside !== undefined},"Cancelled":false${beside ? `,${beside}` : ''}}]`,
+        after: (trailer) =>
+          `]},{"FrameType":"DataSetCompletion","HasErrors":${trailer !== undefined},"Cancelled":false${trailer ? `,${trailer}` : ''}}]`,
       };
     }
     case 'array':
     default:
-      return { before: '[', after: (beside) => (beside ? `,{${beside}}]` : ']') };
+      return { before: '[', after: (trailer) => (trailer ? `,{${trailer}}]` : ']') };
   }
 }
 

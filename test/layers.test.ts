@@ -136,7 +136,7 @@ const FOLDERS: Readonly<Record<string, { may: readonly string[]; why: string }>>
   },
   'src/query/': { may: [KERNEL, MODEL], why: 'readers see the published files only' },
   'src/model/': { may: [KERNEL], why: 'it is the vocabulary of all other folders' },
-  'src/kernel/': { may: [], why: 'everything else stands on it' },
+  'src/kernel/': { may: [], why: 'everything else uses it' },
 };
 
 function folderOf(path: string): string | undefined {

@@ -1,6 +1,6 @@
 -- title: Survival after 7, 30 and 90 days
 -- question: Do they stay?
--- description: Passes by the period of their first installation, and how many are active so many days later.
+-- description: Passes by the period of their first installation, and how many are active 1 to 365 days later.
 -- formula: survival_dN = alive_dN / cohort; alive_dN = passes of the cohort active N days after their first installation
 -- ratio: survival_d7 = alive_d7 / cohort; survival_d30 = alive_d30 / cohort; survival_d90 = alive_d90 / cohort
 -- grain: one row per tenant and period of first installation

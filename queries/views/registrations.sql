@@ -4,7 +4,7 @@
 -- caveat: If an event has a number of active registrations, that number decides the state: 0 is inactive, more is active. Otherwise an installation makes the unit active and a removal makes it inactive.
 -- caveat: A unit counts as inactive before its first event: what happened before the first loaded day is not known.
 with
-told as (
+stated as (
   select
     *,
     coalesce(active_registrations > 0, kind = 'installed') as is_active
@@ -35,7 +35,7 @@ select
     count(*) filter (where kind = 'installed') over of_unit,
     count(*) filter (where kind = 'uninstalled') over of_unit
   ) = 1 as is_first
-from told
+from stated
 -- Within a step, what an event says decides. Its id orders only events that say the same.
 window of_unit as (
   partition by tenant_id, pass_id, platform

@@ -123,7 +123,7 @@ function tables(context: CompileContext): Map<string, Binding> {
   );
 }
 
-/** What a `let` name stands for: a function, a table (a common table expression) or a scalar (repeated at each use). */
+/** What a `let` name means: a function, a table (a common table expression) or a scalar (repeated at each use). */
 function bind(expression: SyntaxNode, scope: Scope): Binding {
   if (kindOf(expression) === 'FunctionDeclaration') return { kind: 'function', declaration: expression, scope };
   if (!isTabular(expression)) return { kind: 'scalar', value: scalar(expression, scope) };

@@ -1,6 +1,6 @@
 /**
  * Patterns with wildcards, translated for each engine that matches them. `*` matches any characters. `?` matches one
- * character where names are meant (tenants) and stands for itself elsewhere (JSON keys, event types).
+ * character where names are meant (tenants) and is an ordinary character elsewhere (JSON keys, event types).
  */
 export interface GlobOptions {
   /** `?` matches one character. @default false */

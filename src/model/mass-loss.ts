@@ -1,4 +1,4 @@
-/** When so many rows vanish at the source that they are not removed from the lake without a person's consent. */
+/** When too many rows vanish at the source to remove them from the lake without a person's consent. */
 
 export interface LossLimit {
   /** Share of the held rows that may vanish, 0 to 1. */

@@ -13,7 +13,7 @@ export interface TableRequest {
   readonly proveContent?: boolean;
   /** Fetch every hour of the range again, even where nothing differs. */
   readonly refetch?: boolean;
-  /** Remove rows that vanished at the source even if they are so many that a run refuses by default. */
+  /** Remove rows that vanished at the source even if a run refuses by default because there are many. */
   readonly allowDeletes?: boolean;
 }
 

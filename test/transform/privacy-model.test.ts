@@ -46,7 +46,7 @@ const PATHS = [
   'b.*.a.*',
 ];
 
-/** Stands for an object or a list inside a list that is hashed as a whole: its text depends on how the engine writes it. */
+/** Replaces an object or a list inside a list that is hashed as a whole: its text depends on how the engine writes it. */
 const WHOLE = '\u0000whole';
 
 const documents = letrec<{ value: unknown; object: unknown }>((tie) => ({

@@ -101,7 +101,7 @@ select coalesce(bool_or(has_later_file), false) or exists (from property_drift) 
 
 /**
  * Brings `property_drift` up to date and returns what is new in it. An entry stays as long as its path exists, because days
- * that became one file for a month can no longer be told apart. A tenant's first load is recorded but not returned as new.
+ * that became one file for a month can no longer be distinguished. A tenant's first load is recorded but not returned as new.
  */
 export async function recordDrift(ledger: Ledger, run: string): Promise<readonly Drift[]> {
   const { possible } = await ledger.row(IS_POSSIBLE_SQL, { possible: asFlag });

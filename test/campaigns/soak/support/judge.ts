@@ -1,4 +1,4 @@
-/** Whether a data directory holds exactly what a model of its source says, and nothing beside it. */
+/** Whether a data directory holds exactly what a model of its source says, and nothing else. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -67,7 +67,7 @@ export async function compareWithModel(dataDir: string, model: SourceModel): Pro
   if (faults.length > 0) throw new Error(faults.slice(0, 12).join('\n'));
 }
 
-/** Unfinished files, landed ones, generations beside the manifest's, and a head that shows other files. */
+/** Unfinished files, landed ones, generations that the manifest does not name, and a head that shows other files. */
 async function leftOver(dataDir: string): Promise<string[]> {
   const manifest = await readFile(join(dataDir, 'manifest.json'), 'utf8');
   const published = [...manifest.matchAll(/"file": "(store[^"]+)"/g)].map(([, file]) => file ?? '').sort();
