@@ -1,9 +1,7 @@
 /** A run that ends itself with SIGKILL at its nth step, a file operation or a ledger transaction; the child of crash.mjs. */
 import * as system from 'node:fs/promises';
 import { pino } from 'pino';
-import { loadConfig } from '../../dist/config.js';
-import { runPipeline } from '../../dist/pipeline/run.js';
-import { systemRuntime } from '../../dist/runtime.js';
+import { loadConfig, runPipeline, systemRuntime } from './modules.mjs';
 
 const at = Number(process.argv[2]);
 let steps = 0;

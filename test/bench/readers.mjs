@@ -10,10 +10,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { pino } from 'pino';
-import { loadConfig } from '../../dist/config.js';
-import { runPipeline } from '../../dist/pipeline/run.js';
-import { systemRuntime } from '../../dist/runtime.js';
 import { cli, options, random, scratch, startSandbox, tenantEnv } from './harness.mjs';
+import { loadConfig, runPipeline, systemRuntime } from './modules.mjs';
 import { contentSql, filesOf } from './reader.mjs';
 
 const wanted = options({ reads: 10_000, rows: 3000, days: 6, seed: 1 });
