@@ -92,7 +92,7 @@ export function parseSqlFile(name: string, sql: string): SqlFile {
   return {
     name,
     sql,
-    statement: sql.replaceAll(/^--.*\n/gm, '').trim(),
+    statement: statementOf(sql),
     parameters: () => entries('parameter').map((text) => parseParameter(name, text)),
     entries,
     entry: (key) => {
@@ -104,6 +104,12 @@ export function parseSqlFile(name: string, sql: string): SqlFile {
       });
     },
   };
+}
+
+/** A statement may be put into brackets, so a comment at its end needs a line of its own. */
+function statementOf(sql: string): string {
+  const statement = sql.replaceAll(/^--.*$\n?/gm, '').trim();
+  return /--[^\n]*$/.test(statement) ? `${statement}\n` : statement;
 }
 
 /** The statement with values in place of its parameters. Parameters without a given value have their defaults. */

@@ -5,8 +5,18 @@ import { shownMessage } from '../../query/engine-message.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-/** The operator's reports or checks. Those that cannot be used are logged. */
+const known = new WeakMap<Ledger, Map<string, Promise<Custom>>>();
+
+/** The operator's reports or checks. Those that cannot be used are logged. They are read once for each time that a ledger is opened. */
 export async function usableFiles(ledger: Ledger, which: 'checks' | 'reports'): Promise<Custom> {
+  const read = known.get(ledger) ?? new Map<string, Promise<Custom>>();
+  known.set(ledger, read);
+  const custom = read.get(which) ?? readUsable(ledger, which);
+  read.set(which, custom);
+  return custom;
+}
+
+async function readUsable(ledger: Ledger, which: 'checks' | 'reports'): Promise<Custom> {
   const custom = await customFiles(ledger.settings.custom?.[which], which === 'reports' ? 'kpi' : 'checks');
   warnOfBroken(custom, ledger.runtime);
   return custom;

@@ -33,9 +33,9 @@ const TOGETHER = { rows: 200_000, days: 366 } as const;
 
 /**
  * Brings every mart up to date with the ledger. No file with the number `generation` was ever published. A stop changes
- * nothing. Call it inside the ledger's exclusive turn, after `noteDays`.
+ * nothing. Call it inside the ledger's exclusive turn, after `noteDays`. False if there was nothing to do.
  */
-export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<void> {
+export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<boolean> {
   const setting = ledger.settings.marts ?? false;
   const chosen =
     setting === false
@@ -47,14 +47,16 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
   const byTenant = [...wholeMartsOf(chosen), ...(ledger.settings.splitMarts === true ? splitMartsOf(chosen) : [])];
   await dropOthers(ledger, [...kept, ...byTenant]);
-  if (chosen.length === 0) return;
+  if (chosen.length === 0) return false;
   const definitions = await sharedDefinitions();
-  if (marts.length > 0) await refreshDays(ledger, marts, kept, definitions, generation, signal);
+  const results = [];
+  if (marts.length > 0) results.push(await refreshDays(ledger, marts, kept, definitions, generation, signal));
   if (byTenant.length > 0 && signal?.aborted !== true)
-    await refreshSplitMarts(ledger, byTenant, definitions, generation, signal);
+    results.push(await refreshSplitMarts(ledger, byTenant, definitions, generation, signal));
+  return results.includes(true);
 }
 
-/** Brings the marts whose days are computed one by one up to date. `kept` are these and the openings. */
+/** Brings the marts whose days are computed one by one up to date. `kept` are these and the openings. False if there was nothing to do. */
 async function refreshDays(
   ledger: Ledger,
   marts: readonly Mart[],
@@ -62,7 +64,7 @@ async function refreshDays(
   definitions: readonly Definition[],
   generation: number,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const shared = definitionsDigest(definitions);
   const opening = await openingsSql();
   const digest = digestOf(ledger, [shared, ...opening('')], OPENING_TABLES);
@@ -99,6 +101,7 @@ async function refreshDays(
     });
   }
   await ledger.run('drop table temp.mart_due; drop table temp.mart_expected');
+  return stale.length > 0;
 }
 
 /** Removes marts that are no longer configured, and days that no file holds. */

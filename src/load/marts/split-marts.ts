@@ -66,17 +66,17 @@ type TenantMart = SplitMart | WholeMart;
 const isSplit = (mart: TenantMart): mart is SplitMart => 'dimensions' in mart;
 const isByDay = (mart: TenantMart): mart is WholeMart => !isSplit(mart);
 
-/** Brings these marts up to date with the ledger, like `refreshMarts`, which calls it. */
+/** Brings these marts up to date with the ledger, like `refreshMarts`, which calls it. False if there was nothing to do. */
 export async function refreshSplitMarts(
   ledger: Ledger,
   marts: readonly TenantMart[],
   definitions: readonly Definition[],
   least: number,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<boolean> {
   const stale = await planTenants(ledger, marts, digestOf(ledger, marts, definitions));
   try {
-    if (stale.size === 0) return;
+    if (stale.size === 0) return false;
     const due = marts.filter(({ name }) => stale.has(name));
     const source = { files: await currentFiles(ledger), definitions };
     const compute = async (): Promise<void> => {
@@ -88,6 +88,7 @@ export async function refreshSplitMarts(
       if (!(error instanceof OutOfMemoryError)) throw error;
       return compute();
     });
+    return true;
   } finally {
     await ledger.run('drop table if exists temp.split_due; drop table if exists temp.split_valid');
   }

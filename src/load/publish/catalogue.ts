@@ -12,13 +12,13 @@ import type { TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { columnWords, type ColumnWords } from '../../query/column-words.ts';
-import { customFiles } from '../../query/custom.ts';
 import { columnEntries } from '../../query/sql-file.ts';
 import { FORMER_MART, createSql, definitionsDigest, formerMarts, sharedDefinitions } from '../../query/definitions.ts';
 import type { Definition } from '../../query/definitions.ts';
 import { asText } from '../ledger/cells.ts';
 import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { usableFiles } from '../marts/custom.ts';
 import { currentFiles, movedSql, rowsOf } from '../store/current-files.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL, WAL, unfinishedPath } from '../../model/data-dir.ts';
@@ -272,7 +272,7 @@ async function martViews(ledger: Ledger): Promise<string[]> {
 /** Statements that comment the columns of marts. Those of the operator's reports are described in the headers of their files. */
 async function martComments(ledger: Ledger, words: ColumnWords): Promise<readonly string[]> {
   const former = await formerMarts();
-  const { files } = await customFiles(ledger.settings.custom?.reports, 'kpi');
+  const { files } = await usableFiles(ledger, 'reports');
   const custom = new Map(files.map((file) => [file.name, columnEntries(file)]));
   const prefix = 'mart_';
   const wordsOf = (holder: string, column: string): string => {

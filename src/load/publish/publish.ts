@@ -30,6 +30,7 @@ import { refreshMarts } from '../marts/marts.ts';
 import { runChecks } from '../marts/checks.ts';
 import type { CheckResult } from '../../model/report.ts';
 import { dropDays, noteDays } from '../marts/days.ts';
+import { settledKey } from '../marts/settled.ts';
 import { describeProperties } from './properties.ts';
 import { buildManifest } from './manifest.ts';
 
@@ -74,22 +75,27 @@ export async function publish(
       content: asText,
     });
     const lastNumber = await lastSnapshot(ledger, last?.snapshot ?? 0);
+    const isStopped = (): boolean => signal?.aborted === true;
     let results: readonly CheckResult[] = [];
     let martsError: OutOfMemoryError | undefined;
-    if (head && signal?.aborted !== true) {
+    const settled = head && !again && last !== undefined ? await settledOf(ledger, last.content, checks) : undefined;
+    let isIdle = false;
+    if (head && !isStopped() && settled?.isSettled !== true) {
       await noteDays(ledger);
-      await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
+      const isRefreshed = await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
         // The rows are published without the marts; after that the run fails with this error.
         if (!(error instanceof OutOfMemoryError)) throw error;
         martsError = error;
+        return true;
       });
       await onStep?.('marts');
       results = await runChecks(ledger, run, { checks, signal });
+      isIdle = !isRefreshed && results.length === 0 && !isStopped();
       await dropDays(ledger);
       await onStep?.('checks');
     }
-    const isBehind = head && signal?.aborted === true;
-    const content = await contentKey(ledger);
+    const isBehind = head && isStopped();
+    const content = settled?.isSettled === true ? settled.content : await contentKey(ledger);
     const isPublished = !again && last !== undefined && (await isIntact(ledger, last.content, content));
     const snapshot = isPublished ? last.snapshot : lastNumber + 1;
     let drift: readonly Drift[] = [];
@@ -117,6 +123,8 @@ export async function publish(
       });
       await onStep?.('snapshot');
     }
+    if (isPublished && isIdle && settled?.noted !== undefined)
+      await ledger.run('update snapshots set content = $1 where snapshot = $2', [settled.noted, snapshot]);
     if (head) {
       await syncHead(ledger, snapshot);
       await writeCoverage(ledger, content);
@@ -128,7 +136,22 @@ export async function publish(
   });
 }
 
-/** Whether catalogue and manifest are as they were published, with this content. `published`: content and `publishedDigest`. */
+/**
+ * Whether marts and checks are up to date with the lake and their rules (settled.ts), by what the last snapshot noted. `noted`: what it
+ * will note if their plans find nothing to do.
+ */
+async function settledOf(
+  ledger: Ledger,
+  published: string,
+  checks: readonly Check[] | undefined,
+): Promise<{ readonly isSettled: boolean; readonly content: string; readonly noted: string } | undefined> {
+  const [content = '', digest, key] = published.split(' ');
+  if (digest === undefined || content !== (await contentKey(ledger))) return undefined;
+  const now = await settledKey(ledger, checks);
+  return { isSettled: now === key, content, noted: `${content} ${digest} ${now}` };
+}
+
+/** Whether catalogue and manifest are as they were published, with this content. `published`: content, `publishedDigest`, `settledKey`. */
 async function isIntact(ledger: Ledger, published: string, content: string): Promise<boolean> {
   const [publishedContent, digest] = published.split(' ');
   if (publishedContent !== content) return false;
