@@ -84,7 +84,8 @@ export async function overRows<T>(
   }
 }
 
-function isCopied({ kind, uses }: Definition): boolean {
+/** Whether a `definer` makes a table of it. */
+export function isCopied({ kind, uses }: Definition): boolean {
   return kind === 'view' && uses.length > 0;
 }
 

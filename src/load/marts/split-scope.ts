@@ -7,7 +7,7 @@
  * and the hours of each period are the same in all of them.
  */
 import type { Definition } from '../../query/definitions.ts';
-import { definer, dropDefinitions } from './mart-rows.ts';
+import { definer, dropDefinitions, isCopied } from './mart-rows.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 export const GRAINS = ['day', 'week', 'month'] as const;
@@ -49,7 +49,9 @@ const renamed = (kind: Made['kind'], from: string, name: string): Made => ({ kin
 const macro = (name: string, parameters: string, select: string): Made => ({ kind: 'macro table', name, sql: `create or replace temp macro ${name}(${parameters}) as table ${select}` }); // prettier-ignore
 
 /** What is computed once per tenant, from what `WHOLE_READS` defines. */
-function whole(): readonly Made[] {
+function whole(definitions: readonly Definition[]): readonly Made[] {
+  const moved = (from: string, name: string): Made =>
+    renamed(definitions.some((each) => each.name === from && isCopied(each)) ? 'table' : 'view', from, name);
   const sums = `select tenant_id, of_type, sum(n)::bigint as n from (
       select tenant_id, ${PASS_TYPE} as of_type, count(*) as n from whole_pass_events group by all
       union all select tenant_id, ${PASS_TYPE}, 0 from whole_snapshots group by all
@@ -67,9 +69,9 @@ function whole(): readonly Made[] {
     table('whole_periods', forEach(TABLES, (name, grain) => `select '${name}' as for_table, '${grain}' as for_grain, * from periods('${name}', null, 'UTC', '${grain}', null, null, 'monday')`)),
     table('whole_history', forEach(['events', 'metrics'], (name, grain) => `select '${name}' as for_table, '${grain}' as for_grain, * from history('${name}', null, 'UTC', '${grain}', null, null, ${AGES}, 'monday')`)),
     table('whole_counts', forEach(TABLES, (name) => `select '${name}' as for_table, * from hour_counts('${name}', null)`, [''])),
-    renamed('table', 'pass_events', 'whole_pass_events'),
-    renamed('table', 'registrations', 'whole_registrations'),
-    renamed('view', 'event_facts', 'whole_facts'),
+    moved('pass_events', 'whole_pass_events'),
+    moved('registrations', 'whole_registrations'),
+    moved('event_facts', 'whole_facts'),
     renamed('view', 'logs', 'whole_logs'),
     renamed('view', 'metrics', 'whole_metrics'),
     table('whole_passes', 'select tenant_id, pass_id, any_value(pass_type) as pass_type from whole_pass_events group by all'),
@@ -134,7 +136,7 @@ function activities(activity: string): readonly Made[] {
 
 /** Changes whenever the same rows could give another result. */
 export function rulesOfScope(): readonly unknown[] {
-  return [whole(), segmented([]), segmented(['pass_type', 'platform']), activities('')];
+  return [whole([]), segmented([]), segmented(['pass_type', 'platform']), activities('')];
 }
 
 interface Rows {
@@ -168,7 +170,7 @@ export async function inSegments(
   const activity = definitions.find(({ name }) => name === 'activity')?.select ?? '';
   try {
     await define(WHOLE_READS);
-    await make(whole());
+    await make(whole(definitions));
     const count = made.length;
     for (const dimensions of lists) {
       const defineOwn = definer(ledger, own, rows);
