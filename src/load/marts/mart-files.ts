@@ -6,6 +6,7 @@ import { provenanceOption } from '../../model/provenance.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { asCount, asText } from '../ledger/cells.ts';
+import { OutOfMemoryError } from '../ledger/engine.ts';
 import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
@@ -29,6 +30,21 @@ export async function nextGeneration(ledger: Ledger, least: number): Promise<num
     newest: asCount,
   });
   return Math.max(least, newest + 1);
+}
+
+/**
+ * Runs work that computes marts into temporary tables `fresh_<mart>`, writes them and returns their names; then drops the tables. It gets a
+ * third of the memory limit at first, and the whole limit if that is too little.
+ */
+export async function withFresh(ledger: Ledger, work: () => Promise<ReadonlySet<string>>): Promise<void> {
+  const compute = async (): Promise<void> => {
+    const fresh = await work();
+    await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
+  };
+  await ledger.sparing(compute).catch((error: unknown) => {
+    if (!(error instanceof OutOfMemoryError)) throw error;
+    return compute();
+  });
 }
 
 interface Content {

@@ -17,10 +17,9 @@ import type { TableName } from '../../model/tables.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
 import { asCount, asList, asOptional, asText } from '../ledger/cells.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { MARTS_FOLDER, OPENINGS } from '../../model/data-dir.ts';
-import { nextGeneration, rulesOf, writeMart } from './mart-files.ts';
+import { nextGeneration, rulesOf, withFresh, writeMart } from './mart-files.ts';
 import type { Kept, Written } from './mart-files.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
@@ -85,7 +84,7 @@ async function refreshDays(
   if (stale.length > 0) {
     const due = marts.filter(({ name }) => names.has(name));
     const source = { files: await currentFiles(ledger), definitions };
-    const compute = async (): Promise<void> => {
+    await withFresh(ledger, async () => {
       const { fresh, failed } = await computeDays(ledger, due, names.has(OPENINGS), source, {
         opening,
         digest,
@@ -93,11 +92,7 @@ async function refreshDays(
       });
       const whole = stale.filter(({ name }) => !failed.has(name));
       if (signal?.aborted !== true && whole.length > 0) await writeMarts(ledger, whole, fresh, generation);
-      await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
-    };
-    await ledger.sparing(compute).catch((error: unknown) => {
-      if (!(error instanceof OutOfMemoryError)) throw error;
-      return compute();
+      return fresh;
     });
   }
   await ledger.run('drop table temp.mart_due; drop table temp.mart_expected');

@@ -22,9 +22,8 @@ import type { TableName } from '../../model/tables.ts';
 import { sqlName, sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
 import { asCount, asFlag, asList, asOptional, asText } from '../ledger/cells.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { nextGeneration, rulesOf, writeMart } from './mart-files.ts';
+import { nextGeneration, rulesOf, withFresh, writeMart } from './mart-files.ts';
 import type { Written } from './mart-files.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
@@ -79,14 +78,10 @@ export async function refreshSplitMarts(
     if (stale.size === 0) return false;
     const due = marts.filter(({ name }) => stale.has(name));
     const source = { files: await currentFiles(ledger), definitions };
-    const compute = async (): Promise<void> => {
+    await withFresh(ledger, async () => {
       const fresh = await computeTenants(ledger, due, source, signal);
       if (signal?.aborted !== true) await writeSplitMarts(ledger, due, fresh, await nextGeneration(ledger, least));
-      await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
-    };
-    await ledger.sparing(compute).catch((error: unknown) => {
-      if (!(error instanceof OutOfMemoryError)) throw error;
-      return compute();
+      return fresh;
     });
     return true;
   } finally {
