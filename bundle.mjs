@@ -30,7 +30,8 @@ const bundle = await rolldown({
   cwd: root,
   platform: 'node',
   transform: { target: 'node20.19' },
-  external: ['#sandbox', '@duckdb/node-bindings'],
+  // undici is large, and loaded only where there is a proxy.
+  external: ['#sandbox', '@duckdb/node-bindings', 'undici'],
   logLevel: 'warn',
   checks: { ineffectiveDynamicImport: false },
 });
