@@ -44,7 +44,7 @@ const choices = GRAINS.map((grain, index) => {
 
 let lake: Lake;
 beforeAll(async () => {
-  lake = await openLake(world.rows);
+  lake = await openLake(world.rows, 2);
 });
 afterAll(() => lake[Symbol.asyncDispose]());
 

@@ -43,7 +43,7 @@ beforeAll(async () => {
     [1, 2, 3].map((n) => ({ tenant, time: new Date(START).toISOString(), type: 'passes.installed', value: `{"apple":${order === 0 ? n : 4 - n},"google":${n}}`, properties: '{"passType":"gold"}' })),
   ); // prettier-ignore
   const coverage = TENANTS.map((tenant) => ({ tenant, table: 'events', from: '2026-03-01', to: '2026-03-11', state: 'verified' })); // prettier-ignore
-  lake = await openLake({ happenings, metrics, coverage });
+  lake = await openLake({ happenings, metrics, coverage }, 2);
 });
 afterAll(() => lake[Symbol.asyncDispose]());
 

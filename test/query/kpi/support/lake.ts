@@ -109,7 +109,7 @@ const STATEMENTS = [
 ];
 
 /** Writes a catalogue in a scratch folder and opens it; disposing removes both. */
-export async function openLake({ happenings, metrics, coverage }: LakeRows): Promise<Lake> {
+export async function openLake({ happenings, metrics, coverage }: LakeRows, threads = 1): Promise<Lake> {
   const folder = await mkdtemp(join(tmpdir(), 'insights-kpi-'));
   const file = join(folder, 'rows.ndjson');
   const rows = [...happenings, ...metrics, ...coverage];
@@ -121,7 +121,7 @@ export async function openLake({ happenings, metrics, coverage }: LakeRows): Pro
   for (const statement of STATEMENTS) await connection.run(statement.replace('$1', `'${file}'`));
   connection.closeSync();
   instance.closeSync();
-  const reader = await openReader(folder, { threads: 2, memoryLimit: '512MB' });
+  const reader = await openReader(folder, { threads, memoryLimit: '512MB' });
   const objects = async (sql: string, parameters = {}): Promise<Record<string, Json>[]> => {
     const { columns, batches } = await reader.query(sql, parameters);
     const found: Record<string, Json>[] = [];
