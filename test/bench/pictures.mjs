@@ -1,6 +1,7 @@
 /**
- * Pictures of the dashboard: `npm run pictures -- --data-dir data/demo` writes those of the README, in docs/images/. With
- * `--out FOLDER` it writes both pages in light and dark, for a desk and a phone, to be looked at after a change.
+ * Pictures of the dashboard: `npm run pictures` loads a lake from the sandbox, with every mart, and writes those of the README and of
+ * docs/dashboard.md to docs/images/. With `--data-dir` it shows another lake. With `--out FOLDER` it writes both pages in light and dark,
+ * for a desk and a phone, to be looked at after a change.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,34 +11,74 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chromium } from 'playwright-core';
+import { cli, CLI, scratch, startSandbox, tenantEnv } from './harness.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const { values } = parseArgs({
-  options: { 'data-dir': { type: 'string', default: join(root, 'data', 'demo') }, out: { type: 'string' } },
-});
+const { values } = parseArgs({ options: { 'data-dir': { type: 'string' }, out: { type: 'string' } } });
 const folder = values.out ?? join(root, 'docs', 'images');
-const cli = [join(root, 'dist', 'cli.js'), 'dashboard', '--no-open', '--data-dir', values['data-dir']];
-const server = spawn(process.execPath, cli, { stdio: ['ignore', 'pipe', 'inherit'] });
-const [address] = await once(createInterface({ input: server.stdout }), 'line');
-const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+const place = await scratch('pictures');
 try {
-  await mkdir(folder, { recursive: true });
-  for (const page of ['adoption', 'proof'])
-    for (const colorScheme of values.out === undefined ? ['light'] : ['light', 'dark'])
-      for (const width of values.out === undefined ? [1280] : [1280, 390]) {
-        const viewport = { width, height: 860 };
-        const context = await browser.newContext({ viewport, colorScheme, locale: 'en-GB' });
-        const tab = await context.newPage();
-        await tab.goto(`${address}?page=${page}`);
-        await tab.waitForSelector('svg.chart');
-        await tab.waitForSelector('.skeleton', { state: 'detached' });
-        const name = values.out === undefined ? `${page}.png` : `${page}-${colorScheme}-${width}.png`;
-        await tab.screenshot({ path: join(folder, name), fullPage: values.out !== undefined });
-        console.log(join(folder, name));
-        await context.close();
-      }
+  await takePictures(values['data-dir'] ?? (await load(join(place.folder, 'data'))));
 } finally {
-  await browser.close();
-  server.kill();
+  await place.remove();
+}
+
+/** The rows of the demo, with the marts that the filters need. */
+async function load(dataDir) {
+  const now = '2026-11-01T00:00:00Z';
+  const sandbox = await startSandbox('--tenants', 'demo', '--rows', 200_000, '--days', 60, '--seed', 7, '--now', now, '--frozen', '--rate', 0); // prettier-ignore
+  try {
+    await sandbox.admin('/clock', { advance: '1h' });
+    const env = tenantEnv(sandbox.url, dataDir, 'demo', { INSIGHTS_LAKE_SPLIT_MARTS: 'true' });
+    const { code, err } = await cli(['run'], { env });
+    if (code !== 0) throw new Error(`the run ended with ${code}: ${err}`);
+    return dataDir;
+  } finally {
+    await sandbox.stop();
+  }
+}
+
+async function takePictures(dataDir) {
+  const args = [CLI, 'dashboard', '--no-open', '--data-dir', dataDir];
+  const server = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [address] = await once(createInterface({ input: server.stdout }), 'line');
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  const open = async (search, options) => {
+    const context = await browser.newContext({ locale: 'en-GB', ...options });
+    const page = await context.newPage();
+    await page.goto(address + search);
+    await page.waitForSelector('svg.chart');
+    await page.waitForSelector('.skeleton', { state: 'detached' });
+    return page;
+  };
+  const save = async (page, name, options) => {
+    await page.screenshot({ path: join(folder, name), ...options });
+    console.log(join(folder, name));
+    await page.context().close();
+  };
+  try {
+    await mkdir(folder, { recursive: true });
+    for (const name of ['adoption', 'proof']) {
+      if (values.out === undefined) {
+        await save(await open(`?page=${name}`, { viewport: { width: 1280, height: 860 } }), `${name}.png`);
+        continue;
+      }
+      for (const colorScheme of ['light', 'dark'])
+        for (const width of [1280, 390]) {
+          const page = await open(`?page=${name}`, { viewport: { width, height: 860 }, colorScheme });
+          await save(page, `${name}-${colorScheme}-${width}.png`, { fullPage: true });
+        }
+    }
+    if (values.out !== undefined) return;
+    const page = await open('?range=all&grain=week&pass_type=loyalty', { viewport: { width: 1280, height: 860 } });
+    const [first, last] = [page.locator('#q-staying'), page.locator('section:has(#q-using)')];
+    const { y } = await first.boundingBox();
+    const { y: lastY, height } = await last.boundingBox();
+    const clip = { x: 0, y: y - 12, width: 1280, height: lastY + height - y + 24 };
+    await save(page, 'staying.png', { fullPage: true, clip });
+  } finally {
+    await browser.close();
+    server.kill();
+  }
 }
