@@ -3,14 +3,18 @@
  * tenants, opens the page in a real browser, and prints when the first chart was drawn, the longest task of the window, and the bytes
  * of its scripts. `--days` and `--tenants` change the size, `--path '?grain=month'` what is opened, `--times` how often.
  */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, readdir, rm, writeFile, mkdir } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { chromium } from 'playwright-core';
+import { CLI } from './harness.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { values } = parseArgs({
@@ -22,16 +26,13 @@ const { values } = parseArgs({
     times: { type: 'string', default: '3' },
   },
 });
-const { siteOf } = await import(join(root, 'dist', 'commands', 'site.js'));
-const { serveDashboard } = await import(join(root, 'dist', 'operate', 'dashboard', 'serve.js'));
-
 const folder = await mkdtemp(join(tmpdir(), 'insights-page-'));
 try {
   const manifest = JSON.parse(await readFile(join(values['data-dir'], 'manifest.json'), 'utf8'));
   const bytes = await writeMarts(manifest, Number(values.days), Number(values.tenants));
-  const signal = new AbortController().signal;
-  const site = await siteOf({ config: { dataDir: folder, tenants: [] }, signal });
-  const server = await serveDashboard(site, { port: 0, setting: { flag: '--port' } });
+  const args = [CLI, 'dashboard', '--no-open', '--data-dir', folder];
+  const server = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [address] = await once(createInterface({ input: server.stdout }), 'line');
   const assets = join(root, 'dist', 'dashboard', 'assets');
   const scripts = (await readdir(assets)).filter((name) => name.endsWith('.js'));
   let script = 0;
@@ -40,10 +41,10 @@ try {
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   try {
-    for (let nth = 0; nth < Number(values.times); nth++) await measure(browser, server.url + values.path);
+    for (let nth = 0; nth < Number(values.times); nth++) await measure(browser, address + values.path);
   } finally {
     await browser.close();
-    await server[Symbol.asyncDispose]();
+    server.kill();
   }
 } finally {
   await rm(folder, { recursive: true, force: true });
