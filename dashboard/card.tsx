@@ -92,8 +92,8 @@ function Content({
     [form, rows, before, range.from, range.to, earlier?.from, earlier?.to, grain],
   );
   const ages = useMemo(
-    () => ({ now: agesOf(rows, columns), before: agesOf(before, columns) }),
-    [rows, before, columns],
+    () => (kind === 'ages' ? { now: agesOf(rows, columns), before: agesOf(before, columns) } : { now: [], before: [] }),
+    [kind, rows, before, columns],
   );
   const found = useMemo(() => summarise(plan.summary, rows, before), [plan, rows, before]);
   const [isTable, setTable] = useState(false);

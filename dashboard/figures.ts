@@ -81,15 +81,16 @@ function seriesOf(
   days: readonly string[],
 ): Series[] {
   const index = new Map(days.map((day, nth) => [day, nth]));
-  return names.map((name) => {
-    const values: (number | null)[] = days.map(() => null);
-    for (const row of rows) {
-      const nth = index.get(String(row['day']));
-      if (nth === undefined || (series !== undefined && String(row[series]) !== name)) continue;
-      values[nth] = numberOf(row, series === undefined ? name : (y[0] ?? ''));
+  const found = new Map(names.map((name): [string, (number | null)[]] => [name, days.map(() => null)]));
+  for (const row of rows) {
+    const nth = index.get(String(row['day']));
+    if (nth === undefined) continue;
+    for (const name of series === undefined ? names : [String(row[series])]) {
+      const values = found.get(name);
+      if (values) values[nth] = numberOf(row, series === undefined ? name : (y[0] ?? ''));
     }
-    return { name, values };
-  });
+  }
+  return [...found].map(([name, values]) => ({ name, values }));
 }
 
 export interface Share {

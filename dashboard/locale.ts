@@ -2,20 +2,24 @@
 
 import type { Grain } from './periods.ts';
 
-const NUMBER = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
-const PERCENT = new Intl.NumberFormat(undefined, { style: 'percent', maximumFractionDigits: 1 });
-const CHANGE = new Intl.NumberFormat(undefined, {
-  style: 'percent',
-  maximumFractionDigits: 1,
-  signDisplay: 'exceptZero',
-});
-const SHORT = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
-const UTC = { timeZone: 'UTC' } as const;
-const DAY = new Intl.DateTimeFormat(undefined, { ...UTC, day: 'numeric', month: 'short', year: 'numeric' });
-const DAY_SHORT = new Intl.DateTimeFormat(undefined, { ...UTC, day: 'numeric', month: 'short' });
-const MONTH = new Intl.DateTimeFormat(undefined, { ...UTC, month: 'short', year: 'numeric' });
-const TIME = new Intl.DateTimeFormat(undefined, {
-  ...UTC,
+/** Made when it is first used: each takes milliseconds, and together they would delay the first drawing. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
+const number = (options: Intl.NumberFormatOptions): (() => Intl.NumberFormat) =>
+  once(() => new Intl.NumberFormat(undefined, options));
+const date = (options: Intl.DateTimeFormatOptions): (() => Intl.DateTimeFormat) =>
+  once(() => new Intl.DateTimeFormat(undefined, { timeZone: 'UTC', ...options }));
+
+const NUMBER = number({ maximumFractionDigits: 2 });
+const PERCENT = number({ style: 'percent', maximumFractionDigits: 1 });
+const CHANGE = number({ style: 'percent', maximumFractionDigits: 1, signDisplay: 'exceptZero' });
+const SHORT = number({ notation: 'compact', maximumFractionDigits: 1 });
+const DAY = date({ day: 'numeric', month: 'short', year: 'numeric' });
+const DAY_SHORT = date({ day: 'numeric', month: 'short' });
+const MONTH = date({ month: 'short', year: 'numeric' });
+const TIME = date({
   day: 'numeric',
   month: 'short',
   year: 'numeric',
@@ -33,19 +37,19 @@ export function isShare(column: string): boolean {
 
 export function figure(value: number | null, column = ''): string {
   if (value === null) return '–';
-  return (isShare(column) ? PERCENT : NUMBER).format(value);
+  return (isShare(column) ? PERCENT : NUMBER)().format(value);
 }
 
-export const tick = (value: number, column: string): string => (isShare(column) ? PERCENT : SHORT).format(value);
+export const tick = (value: number, column: string): string => (isShare(column) ? PERCENT : SHORT)().format(value);
 
 /** A change as a share of what was before; undefined when there was nothing. */
 export function change(now: number, before: number): string | undefined {
-  return before === 0 ? undefined : CHANGE.format((now - before) / Math.abs(before));
+  return before === 0 ? undefined : CHANGE().format((now - before) / Math.abs(before));
 }
 
-export const day = (text: string): string => DAY.format(new Date(text));
-export const dayShort = (ms: number): string => DAY_SHORT.format(new Date(ms));
-export const month = (ms: number): string => MONTH.format(new Date(ms));
+export const day = (text: string): string => DAY().format(new Date(text));
+export const dayShort = (ms: number): string => DAY_SHORT().format(new Date(ms));
+export const month = (ms: number): string => MONTH().format(new Date(ms));
 /** A period by its first day. */
 export function period(first: string, grain: Grain): string {
   if (grain === 'month') return month(Date.parse(first));
@@ -58,11 +62,13 @@ export function periodShort(first: string, grain: Grain): string {
   return `${grain === 'week' ? 'week from' : 'on'} ${dayShort(Date.parse(first))}`;
 }
 
-export const instant = (ms: number): string => `${TIME.format(new Date(ms))} UTC`;
+export const instant = (ms: number): string => `${TIME().format(new Date(ms))} UTC`;
 
 export function seconds(value: number): string {
-  if (value < 120) return `${NUMBER.format(Math.round(value * 10) / 10)} s`;
-  return value < 7200 ? `${NUMBER.format(Math.round(value / 60))} min` : `${NUMBER.format(Math.round(value / 3600))} h`;
+  if (value < 120) return `${NUMBER().format(Math.round(value * 10) / 10)} s`;
+  return value < 7200
+    ? `${NUMBER().format(Math.round(value / 60))} min`
+    : `${NUMBER().format(Math.round(value / 3600))} h`;
 }
 
 /** 'log_type' is "log type" on the screen. */
