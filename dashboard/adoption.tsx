@@ -4,6 +4,7 @@ import { useMemo } from 'preact/hooks';
 import { Card } from './card.tsx';
 import { Sparkline } from './chart.tsx';
 import { sparkline, summarise } from './figures.ts';
+import { useTurn } from './hooks.ts';
 import { change, figure, periodShort } from './locale.ts';
 import { HEADLINES, idOf, SECTIONS } from './reports.ts';
 import type { Headline } from './reports.ts';
@@ -62,15 +63,17 @@ function Figure({
   const { label, summary } = headline;
   const { grain } = answer.choice;
   const { range } = answer;
+  const isFilled = loaded !== undefined && 'rows' in loaded;
+  const isDue = useTurn(isFilled);
   const found = useMemo(
     () =>
-      loaded && 'rows' in loaded
+      isDue && isFilled
         ? {
             ...summarise(summary, loaded.rows, loaded.before),
             line: <Sparkline values={sparkline(summary.column, loaded.rows, range, grain)} />,
           }
         : undefined,
-    [summary, loaded, range.from, range.to, grain],
+    [isDue, summary, loaded, range.from, range.to, grain],
   );
   if (found === undefined)
     return (
@@ -78,7 +81,9 @@ function Figure({
         <h2>{label}</h2>
         <p class="value">–</p>
         <span />
-        <p class="change">{loaded && 'absent' in loaded ? 'not with these filters' : 'not available'}</p>
+        <p class="change">
+          {isFilled ? '' : loaded && 'absent' in loaded ? 'not with these filters' : 'not available'}
+        </p>
       </div>
     );
   const { value, before, day: at, uncertainDays, line } = found;
