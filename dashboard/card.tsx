@@ -207,8 +207,10 @@ function Content({
   );
 }
 
-function noteOf({ caution = '' }: ChartPlan, doubtful: number, all: string, isHatched: boolean): string {
-  const doubt = doubtful > 0 ? `${isHatched ? 'Hatched: ' : ''}${doubtful} of ${all} are not fully proven.` : '';
+function noteOf({ caution = '', drawing }: ChartPlan, doubtful: number, all: string, isHatched: boolean): string {
+  // What counts for a campaign or an age also happens in the days that follow.
+  const words = drawing === undefined ? 'not fully proven' : 'not final yet, or not fully proven';
+  const doubt = doubtful > 0 ? `${isHatched ? 'Hatched: ' : ''}${doubtful} of ${all} are ${words}.` : '';
   return `${caution} ${doubt}`.trim();
 }
 

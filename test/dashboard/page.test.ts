@@ -235,6 +235,17 @@ describe.runIf(browser !== undefined)('the page', () => {
     expect(await page.evaluate(() => 'hacked' in globalThis)).toBe(false);
   });
 
+  it('says once that a lake keeps no figures by day, and how to get them', LONG, async () => {
+    await using screen = await desk.open('?tenant=paris', {}, async (page) => {
+      await page.route('**/manifest.json', async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, json: { ...(await response.json()), marts: {} } });
+      });
+    });
+    expect(await screen.page.locator('main').innerText()).toMatch(/no figures by day.*lake\.marts: true.*Proof/s);
+    expect(await screen.page.locator('.card, .failure, .figure').count()).toBe(0);
+  });
+
   it('asks no other server, and breaks no rule of its content security policy', LONG, () => {
     expect(
       desk.requests.filter((url) => !url.startsWith(desk.server.url) && !url.startsWith(`blob:${desk.server.url}`)),

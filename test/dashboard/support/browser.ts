@@ -74,6 +74,6 @@ export async function openDesk(site: Site, executablePath: string): Promise<Desk
 
 /** Waits until nothing on the page is still to come. */
 export async function drawn(page: Page): Promise<void> {
-  await page.waitForSelector('main[aria-busy="false"] :is(.card, .failure)');
+  await page.waitForSelector('main[aria-busy="false"] :is(.card, .failure, .empty)');
   await page.waitForSelector('.skeleton', { state: 'detached' });
 }
