@@ -78,9 +78,10 @@ export async function publish(
     const isStopped = (): boolean => signal?.aborted === true;
     let results: readonly CheckResult[] = [];
     let martsError: OutOfMemoryError | undefined;
-    const settled = head && !again && last !== undefined ? await settledOf(ledger, last.content, checks) : undefined;
+    const settled =
+      head && !again && last !== undefined ? await settledContent(ledger, last.content, checks) : undefined;
     let isIdle = false;
-    if (head && !isStopped() && settled?.isSettled !== true) {
+    if (head && !isStopped() && settled === undefined) {
       await noteDays(ledger);
       const isRefreshed = await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
         // The rows are published without the marts; after that the run fails with this error.
@@ -95,7 +96,7 @@ export async function publish(
       await onStep?.('checks');
     }
     const isBehind = head && isStopped();
-    const content = settled?.isSettled === true ? settled.content : await contentKey(ledger);
+    const content = settled ?? (await contentKey(ledger));
     const isPublished = !again && last !== undefined && (await isIntact(ledger, last.content, content));
     const snapshot = isPublished ? last.snapshot : lastNumber + 1;
     let drift: readonly Drift[] = [];
@@ -123,8 +124,7 @@ export async function publish(
       });
       await onStep?.('snapshot');
     }
-    if (isPublished && isIdle && settled?.noted !== undefined)
-      await ledger.run('update snapshots set content = $1 where snapshot = $2', [settled.noted, snapshot]);
+    if (isPublished && isIdle) await noteSettled(ledger, last, checks);
     if (head) {
       await syncHead(ledger, snapshot);
       await writeCoverage(ledger, content);
@@ -137,18 +137,30 @@ export async function publish(
 }
 
 /**
- * Whether marts and checks are up to date with the lake and their rules (settled.ts), by what the last snapshot noted. `noted`: what it
- * will note if their plans find nothing to do.
+ * The content of the lake, if marts and checks are up to date with it and with their rules (settled.ts), as the last snapshot noted.
+ * Undefined if that is not known. Reads the lake's content only if it may be, which takes a while in a large lake.
  */
-async function settledOf(
+async function settledContent(
   ledger: Ledger,
   published: string,
   checks: readonly Check[] | undefined,
-): Promise<{ readonly isSettled: boolean; readonly content: string; readonly noted: string } | undefined> {
-  const [content = '', digest, key] = published.split(' ');
-  if (digest === undefined || content !== (await contentKey(ledger))) return undefined;
-  const now = await settledKey(ledger, checks);
-  return { isSettled: now === key, content, noted: `${content} ${digest} ${now}` };
+): Promise<string | undefined> {
+  const [publishedContent, , key] = published.split(' ');
+  if (key === undefined || key !== (await settledKey(ledger, checks))) return undefined;
+  const content = await contentKey(ledger);
+  return content === publishedContent ? content : undefined;
+}
+
+async function noteSettled(
+  ledger: Ledger,
+  { snapshot, content: published }: { readonly snapshot: number; readonly content: string },
+  checks: readonly Check[] | undefined,
+): Promise<void> {
+  const [content, digest] = published.split(' ');
+  // Earlier versions recorded no digest.
+  if (digest === undefined) return;
+  const noted = `${content} ${digest} ${await settledKey(ledger, checks)}`;
+  await ledger.run('update snapshots set content = $1 where snapshot = $2', [noted, snapshot]);
 }
 
 /** Whether catalogue and manifest are as they were published, with this content. `published`: content, `publishedDigest`, `settledKey`. */
