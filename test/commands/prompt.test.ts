@@ -106,7 +106,7 @@ describe('the prompt', () => {
       exit: nothing,
     };
     const running = main(['sql', '--format', 'csv'], io);
-    const shown = (text: string): Promise<void> => vi.waitFor(() => expect(stdout.text).toContain(text), 3000);
+    const shown = (text: string): Promise<void> => vi.waitFor(() => expect(stdout.text).toContain(text), 60_000);
     try {
       stdin.write('select count(*) as before from cover\t');
       await shown('from coverage');

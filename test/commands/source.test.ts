@@ -25,6 +25,7 @@ beforeAll(async () => {
     seed: 3,
     tenants: ['demo', 'other'],
     now,
+    frozen: true,
     rate: 0,
     scenario: steps,
   });

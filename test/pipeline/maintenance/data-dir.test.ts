@@ -96,7 +96,7 @@ beforeAll(async () => {
   await run(['run'], dataDir);
   await typeAtPrompt(`select count(*) from events where tenant_id = 'canary-shop';`);
   for (const tenant of TENANTS) await leaveLanded(dataDir, tenant);
-}, 120_000);
+});
 afterEach(async () => {
   for (const copy of copies.splice(0)) await rm(copy, { recursive: true, force: true });
 });
