@@ -58,6 +58,8 @@ export const DIGEST_COLUMN = 'row_digest';
 const DIGEST_DIGITS = 15;
 /** A text of more bytes (UTF-8) than this is hashed before it becomes part of a digest. */
 const LONG_BYTES = 1000;
+/** Separates the cells of a digest. A text that contains it is hashed too: otherwise `a|b`, `c` and `a`, `b|c` would be equal. */
+const SEPARATOR = '|';
 /** The source adds up two parts of a digest, so that the sums of billions of rows fit its 64-bit integers. */
 const LOW_DIGITS = 7;
 
@@ -71,16 +73,19 @@ function md5Kql(text: string): string {
 
 /**
  * KQL expression of a row's digest, as hexadecimal text. `textOf` gives the KQL text of a column as a page has it, before any key is
- * dropped. The text of the dynamic columns is hashed first and so is any other long text, because a KQL string ends at 1 MB.
+ * dropped. The text of the dynamic columns is hashed first and so is any other long text, because a KQL string ends at 1 MB. Each
+ * part has a fixed form or lacks the separator, except the id, which comes first: different cells never give the same text.
  */
 export function digestKql(table: Table, textOf: (column: Table['columns'][number]) => string): string {
   const parts = table.columns.map((column) => {
     const text = textOf(column);
     // The text of a value in brackets is never empty.
     if (column.type === 'dynamic') return column.anyJson ? `hash_md5(${text})` : md5Kql(text);
-    return column.type === 'string' ? `iff(string_size(${text}) > ${LONG_BYTES}, hash_md5(${text}), ${text})` : text;
+    if (column.type !== 'string') return text;
+    const isHashed = `string_size(${text}) > ${LONG_BYTES} or ${text} contains_cs '${SEPARATOR}'`;
+    return `iff(${isHashed}, hash_md5(${text}), ${text})`;
   });
-  return `substring(hash_md5(strcat(${parts.join(", '|', ")})), 0, ${DIGEST_DIGITS})`;
+  return `substring(hash_md5(strcat(${parts.join(`, '${SEPARATOR}', `)})), 0, ${DIGEST_DIGITS})`;
 }
 
 /**
@@ -92,10 +97,10 @@ export function expectedDigestSql(table: Table, cellOf: (column: string) => stri
     const text = `coalesce(${cellOf(column.name)}, '')`;
     if (column.type === 'dynamic') return `md5(${text})`;
     return column.type === 'string'
-      ? `case when strlen(${text}) > ${LONG_BYTES} then md5(${text}) else ${text} end`
+      ? `case when strlen(${text}) > ${LONG_BYTES} or contains(${text}, '${SEPARATOR}') then md5(${text}) else ${text} end`
       : text;
   });
-  return `substr(md5(concat_ws('|', ${parts.join(', ')})), 1, ${DIGEST_DIGITS})`;
+  return `substr(md5(concat_ws('${SEPARATOR}', ${parts.join(', ')})), 1, ${DIGEST_DIGITS})`;
 }
 
 /** KQL aggregates `c0, c1` for a `summarize`, over a column `d` that is made with `digestKql`. */

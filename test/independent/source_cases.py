@@ -56,6 +56,16 @@ def changed_in_place() -> list[Case]:
         into = row.ticks % HOUR
         return row.ticks - into + (into + 20 * MINUTE) % HOUR
 
+    def piped(case: Case) -> list[Row]:
+        rows = case.spread()
+        rows[4] = replace(rows[4], type="Pass|Created", operation="op")
+        return rows
+
+    def border(tenant: Tenant, case: Case) -> None:
+        rows = tenant.tables[case.table]
+        rows[4] = replace(rows[4], type="Pass", operation="Created|op")
+        tenant.set(case.table, rows)
+
     kinds: list[tuple[str, str, Callable[[Row], object], str]] = [
         ("properties", "properties", lambda row: '{"passId":"scrubbed"}', "Events"),
         ("type", "type", lambda row: "Pass:Updated", "Events"),
@@ -72,7 +82,10 @@ def changed_in_place() -> list[Case]:
             table,
         )
         for name, member, make, table in kinds
-    ]
+    ] + [
+        Case("changed-border", "the end of a type moves to the operation id: with a separator between them, they stay equal", piped,
+             [Step(), Step(border, calls(3, 2)), NOTHING_NEW]),
+    ]  # fmt: skip
 
 
 def shared_ids() -> list[Case]:

@@ -20,7 +20,7 @@ const ID = 'aaaaaaaa-0000-4000-8000-000000000001';
 const ROW = {
   eventId: ID,
   timestamp: '2026-10-31T10:20:30.1234567Z',
-  eventType: 'wallet.changed',
+  eventType: 'wallet|changed',
   operationId: 'op-1',
   properties: { email: 'jane@example.com', n: 1 },
 };
@@ -39,6 +39,7 @@ async function grades(): Promise<Record<string, unknown>[]> {
 
 describe('content of a row', () => {
   const changes = {
+    'type and operation id, which stay equal as one text': { eventType: 'wallet', operationId: 'changed|op-1' },
     properties: { properties: { email: null, n: 1 } },
     'dynamic text': { properties: '5' },
     'kind of a dynamic value': { properties: 5 },
