@@ -185,7 +185,7 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
   const packed = outcome.kind === 'rows' ? readPacked(outcome.rows) : undefined;
   if (packed) return { ...packed, older: olderWithin(query.range, packed), calls: 1 };
   if (outcome.kind === 'rows' && outcome.rows.length === 0) throw incomplete(client, query);
-  if ('windows' in query.range) return gatherHalves(client, query, query.range.windows, isTimeout(outcome), signal);
+  if ('windows' in query.range) return gatherHalves(client, query, query.range.windows, outcome, signal);
   if (olderOf(query.range).length > 0) return gatherApart(client, query, query.range, signal);
   const bounds = await readBounds(client, { ...query, range: query.range }, signal);
   const whole = { ...bounds, items: [], older: [], calls: 2 };
@@ -202,7 +202,7 @@ export async function gather(client: Client, query: CellQuery, signal?: AbortSig
   const to = early !== undefined && early.to < recent ? early.to : recent;
   const part = { ...query, countsOutside: false };
   const windows = [{ from: recent, to: bounds.upper }];
-  const { items, calls } = await gatherHalves(client, part, windows, isTimeout(outcome), signal);
+  const { items, calls } = await gatherHalves(client, part, windows, outcome, signal);
   if (from >= recent) return { ...whole, items, calls: calls + 1 };
   const old = await gather(client, { ...part, range: { windows: [{ from, to }] } }, signal);
   return { ...whole, items: [...old.items, ...items], calls: calls + old.calls + 1 };
@@ -263,11 +263,11 @@ async function gatherHalves(
   client: Client,
   query: CellQuery,
   windows: readonly Window[],
-  hasTimedOut: boolean,
+  outcome: SmallAnswer | TooLarge,
   signal: AbortSignal | undefined,
 ): Promise<Gathered> {
   const halves = halve(windows, UNIT_TICKS[query.unit]);
-  if (!halves) throw tooMuch(client, query, hasTimedOut);
+  if (!halves) throw tooMuch(client, query, outcome);
   const first = await gather(client, { ...query, range: { windows: halves[0] } }, signal);
   const second = await gather(client, { ...query, range: { windows: halves[1] } }, signal);
   return {
@@ -366,15 +366,20 @@ function incomplete(client: Client, query: CellQuery): SourceError {
   );
 }
 
-function tooMuch(client: Client, query: CellQuery, hasTimedOut: boolean): SourceError {
-  if (hasTimedOut)
+/** `outcome` is the answer for a single cell. It may arrive and still be unusable: then no limit of the source needs to be the reason. */
+function tooMuch(client: Client, query: CellQuery, outcome: SmallAnswer | TooLarge): SourceError {
+  if (isTimeout(outcome))
     return timedOut(`count even a single ${query.unit} of ${query.table}`, {
       ...client.at,
       tenant: client.tenant,
       table: query.table,
     });
   return new SourceError(`The source cannot count even a single ${query.unit} of ${query.table}.`, {
-    hint: 'Ask the vendor about the limits of the query endpoint: they are too low to load the table.',
+    hint:
+      outcome.kind === 'rows'
+        ? 'Its answers arrive, but lack rows, repeat them, or have numbers in another form. Run `insights-etl doctor`, and ask the vendor whether ' +
+          'the endpoint has a limit on rows, and whether a proxy or cache on the way changes answers.'
+        : 'Ask the vendor about the limits of the query endpoint: they are too low to load the table.',
     where: { tenant: client.tenant, table: query.table },
   });
 }

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { readBuckets, readHistogram } from '../../../src/extract/plan/histogram.ts';
 import { readSource } from '../../../src/extract/compare/reconcile.ts';
 import { FIRST_POSSIBLE } from '../../../src/model/outside.ts';
+import type { Client } from '../../../src/extract/source/client.ts';
 import type { SourceView } from '../../../src/extract/compare/reconcile.ts';
 import { EMPTY, combine } from '../../../src/model/fingerprint.ts';
 import { DAY, HOUR, MINUTE, floorTo, parseInstant } from '../../../src/kernel/instant.ts';
@@ -149,6 +150,29 @@ describe('a cut answer is never mistaken for a smaller source', () => {
     });
     await expect(readSource(empty.client, everything)).rejects.toThrow(/count of Events without its total/);
     expect(empty.calls()).toBe(1);
+  });
+
+  test('answers with repeated rows or other numbers are refused, and the hint does not blame a limit', async () => {
+    const hour = floorTo(now - DAY, HOUR);
+    const range = { windows: [{ from: hour, to: hour + HOUR }] };
+    const changes: readonly ((rows: readonly (readonly unknown[])[]) => readonly unknown[][])[] = [
+      (rows) => [...rows, ...rows].map((row) => [...row]),
+      (rows) => rows.map((row) => row.map((cell) => (/^\d+$/.test(String(cell)) ? `${String(cell)}.0` : cell))),
+    ];
+    for (const change of changes) {
+      const client: Client = Object.create(plain.client, {
+        ask: {
+          value: async (...asked: Parameters<Client['ask']>) => {
+            const answer = await plain.client.ask(...asked);
+            return answer.kind === 'rows' ? { ...answer, rows: change(answer.rows) } : answer;
+          },
+        },
+      });
+      await expect(readSource(client, { ...everything, range })).rejects.toMatchObject({
+        message: expect.stringMatching(/cannot count even a single hour/),
+        hint: expect.stringMatching(/answers arrive, but lack rows, repeat them.*proxy or cache/),
+      });
+    }
   });
 
   test('under a byte cap the range is halved', async () => {
