@@ -8,6 +8,7 @@ import { PLAIN_CSV, csvWriter } from '../query/export/csv.ts';
 import type { CsvStyle } from '../query/export/csv.ts';
 import { renderBox, type BoxRow } from './box.ts';
 import { plural } from '../kernel/plural.ts';
+import { wrapped } from './fold.ts';
 import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
 import { width } from './width.ts';
@@ -159,7 +160,8 @@ function boxed(columns: readonly ResultColumn[], rows: readonly BoxRow[], style:
     rows.map((row) => row.filter((_, index) => kept.has(index))),
     style,
   );
-  return hidden.length === 0 ? box : `${box}not shown: ${hidden.join(', ')}\n`;
+  if (hidden.length === 0) return box;
+  return `${box}${wrapped(`not shown: ${hidden.join(', ')}`, style.width ?? Infinity).join('\n')}\n`;
 }
 
 function jsonObject(row: readonly Json[], names: readonly string[], columns: readonly ResultColumn[]): string {
