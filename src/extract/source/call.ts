@@ -80,7 +80,13 @@ async function send(call: Call, signal: AbortSignal): Promise<Response> {
   const { header, value } = call.credential;
   return call.runtime.fetch(call.url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json', [header]: value },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json',
+      // A repeated count would look like a source where nothing has changed.
+      'cache-control': 'no-cache',
+      [header]: value,
+    },
     // The endpoint rejects unknown keys: the body holds only the query.
     body: JSON.stringify({ query: call.query }),
     redirect: 'manual',

@@ -88,6 +88,7 @@ describe('a call', () => {
     const [call] = server.calls;
     expect(call?.url).toBe('/api/demo/insights/query');
     expect(call?.headers['x-api-key']).toBe(SECRET);
+    expect(call?.headers['cache-control']).toBe('no-cache');
     expect(JSON.parse(call?.body ?? '')).toEqual({ query: 'Events | take 1' });
     expect(client.stats).toMatchObject({ calls: 1, retries: 0, bytes: JSON.stringify({ rows }).length });
   });
