@@ -154,7 +154,10 @@ describe('marts that are computed from openings equal their reports', LONG, () =
 });
 
 /** Passes for which one kind of row in an opening decides a result months later, and no other row of the opening does. */
+/** Day (of 2026, unless it has a year), type, pass, device, more properties. */
 const LIVES = `
+2024-12-20 | installed | year | apple |
+01-06 | uninstalled | year | apple |
 01-04 | created     | state   |        |
 01-05 | installed   | state   | apple  |
 01-06 | uninstalled | state   | apple  |
@@ -218,10 +221,13 @@ describe('passes that live for many months', () => {
         const [day = '', type = '', passId = '', device = '', more = ''] = line.split('|').map((cell) => cell.trim());
         const known = JSON.stringify({ passId, ...(device === '' ? {} : { device }) });
         const properties = more === '' ? known : `${known.slice(0, -1)},${more}}`;
-        return { day: `2026-${day}`, cells: event(`e${n}`, `2026-${day}T08:00:${10 + (n % 50)}Z`, { type: `pass.${type}`, properties }) }; // prettier-ignore
+        const date = day.length === 5 ? `2026-${day}` : day;
+        const cells = event(`e${n}`, `${date}T08:00:${10 + (n % 50)}Z`, { type: `pass.${type}`, properties });
+        return { day: date, cells };
       });
     const found: string[] = [];
     for (const [from, to] of [
+      ['2024-12-20', '2024-12-21'],
       ['2026-01-04', '2026-05-01'],
       ['2026-05-10', '2026-05-11'],
       ['2026-05-14', '2026-05-15'],
