@@ -157,6 +157,8 @@ describe('marts that are computed from openings equal their reports', LONG, () =
 /** Day (of 2026, unless it has a year), type, pass, device, more properties. */
 const LIVES = `
 2024-12-20 | installed | year | apple |
+2024-12-20 | uninstalled | year | apple |
+2024-12-20 | installed | year | apple |
 01-06 | uninstalled | year | apple |
 01-04 | created     | state   |        |
 01-05 | installed   | state   | apple  |
