@@ -77,7 +77,7 @@ async function runJson(
 }
 
 describe('from nothing to a report', () => {
-  it('doctor finds no fault and sends no more calls than allowed', async () => {
+  it('doctor finds no fault and sends no more calls than allowed', CAMPAIGN, async () => {
     const before = sandbox.calls.length;
     const { code, out } = await stage.run(['doctor', '--max-calls', '6'], env());
     expect({ code, out }).toMatchObject({ code: EXIT.ok });
@@ -85,7 +85,7 @@ describe('from nothing to a report', () => {
     expect(sandbox.calls.length - before).toBe(6);
   });
 
-  it('plan shows what a run would fetch, and fetches nothing', async () => {
+  it('plan shows what a run would fetch, and fetches nothing', CAMPAIGN, async () => {
     const { code, out } = await stage.run(['plan', '--json'], env());
     expect(code).toBe(EXIT.ok);
     const plan = z

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EXIT } from '../../../src/kernel/errors.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { openStage, type Stage } from '../../support/shell.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 import { event, load, scratchLake, span, type Scratch } from '../support/lake.ts';
 
 const DAY = '2026-07-01';
@@ -79,7 +80,7 @@ test('the example is listed, answers, compares and is kept by day; the example o
   expect(checks.filter(({ check, failures }) => check === 'install_without_medium' && failures === 1)).toHaveLength(1);
 }); // prettier-ignore
 
-test('a file that cannot be used is named with the reason and stops nothing else', async () => {
+test('a file that cannot be used is named with the reason and stops nothing else', CAMPAIGN, async () => {
   const { code, err } = await run('config', 'check');
   expect(code).toBe(EXIT.config);
   for (const [name, reason] of [

@@ -39,7 +39,7 @@ async function settle(): Promise<void> {
   expect(await isPlanned()).toBe(false);
 }
 
-test('plans are skipped when nothing has changed since they found nothing to do, and only then', async () => {
+test('plans are skipped when nothing has changed since they found nothing to do, and only then', CAMPAIGN, async () => {
   await settle();
   await load(lake, DAY, [created(1), created(2)]);
   expect(await isPlanned(AbortSignal.abort())).toBe(false);

@@ -77,7 +77,7 @@ describe('a lake that was moved', () => {
     await expect(countIn(copy)).rejects.toMatchObject({ exitCode: 9, where: { file: expect.stringContaining(copy) } });
   });
 
-  it('is readable by other tools after `publish`, which needs no key and no call', async () => {
+  it('is readable by other tools after `publish`, which needs no key and no call', CAMPAIGN, async () => {
     const moved = join(elsewhere, 'lake');
     await rename(world.dataDir, moved);
     const calls = world.sandbox.calls.length;

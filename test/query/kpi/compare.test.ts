@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Json } from '@duckdb/node-api';
 import { listReports, takesCompare } from '../../../src/query/report.ts';
-import { caseOfMany } from '../../support/campaign.ts';
+import { CAMPAIGN, caseOfMany } from '../../support/campaign.ts';
 import { openLake, type Happening, type Lake } from './support/lake.ts';
 
 const REPORTS = (await listReports()).filter(takesCompare);
@@ -112,7 +112,7 @@ describe('compare=previous', () => {
 });
 
 describe('compare=year', () => {
-  it('compares the same periods a year earlier; the last day of a leap year has none', async () => {
+  it('compares the same periods a year earlier; the last day of a leap year has none', CAMPAIGN, async () => {
     expect(await ask('gross_installs', ['from=2025-02-28', 'to=2025-03-01', 'compare=year'])).toEqual([
       ['2025-02-28', '3', '1', '2', 2],
     ]);
