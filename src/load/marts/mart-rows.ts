@@ -7,6 +7,7 @@ import type { Definition } from '../../query/definitions.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
+import { SHARED_TABLES } from './shared-periods.ts';
 import { rowsOf } from '../store/current-files.ts';
 import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import type { CurrentFile } from '../store/current-files.ts';
@@ -101,6 +102,7 @@ function dropRows(): string[] {
   return [
     ...Object.values(TABLES).map(({ lakeName }) => `drop view if exists temp.${lakeName}`),
     'drop table if exists temp.coverage',
+    ...SHARED_TABLES.map((name) => `drop table if exists temp.${name}`),
     'drop view if exists temp.history_limits',
     'drop view if exists temp.snapshot',
   ];

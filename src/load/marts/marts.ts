@@ -25,6 +25,7 @@ import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
 import type { PastOptions } from './openings.ts';
+import { sharePeriods } from './shared-periods.ts';
 import { refreshSplitMarts, splitMartsOf, wholeMartsOf } from './split-marts.ts';
 
 /** Rows and days computed together, which bounds memory in a first load of years. A single day is never divided. */
@@ -196,15 +197,22 @@ async function computeDays(
     const tenants = `(select distinct tenant from mart_due where day >= ${sqlText(from)} and day < ${sqlText(to)})`;
     const tables = [...new Set(due.flatMap(tablesOf))];
     await overRows(ledger, source, { from, to, tables, tenants, rows }, async (define) => {
-      for (const mart of due) {
-        if (signal?.aborted === true) return;
+      const compute = async (mart: Mart): Promise<void> => {
         const sql = mart.sql(from, to);
-        const compute = async (): Promise<void> => {
-          await define(sql);
-          await add(mart.name, sql);
-        };
-        if (!mart.isCustom) await compute();
-        else if (!(await isComputed(ledger, mart.name, compute))) failed.add(mart.name);
+        await define(sql);
+        await add(mart.name, sql);
+      };
+      // First, because they may ask for other periods than those that our own reports share.
+      for (const mart of due.filter(({ isCustom }) => isCustom)) {
+        if (signal?.aborted === true) return;
+        if (!(await isComputed(ledger, mart.name, () => compute(mart)))) failed.add(mart.name);
+      }
+      const own = due.filter(({ isCustom }) => !isCustom);
+      const sql = own.map((mart) => mart.sql(from, to)).join('\n');
+      await sharePeriods(ledger, source.definitions, define, { sql, tables, bounds: [{ from, to }] });
+      for (const mart of own) {
+        if (signal?.aborted === true) return;
+        await compute(mart);
       }
     });
   }

@@ -14,6 +14,7 @@ import { OPENINGS } from '../../model/data-dir.ts';
 import type { LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
+import { sharePeriods } from './shared-periods.ts';
 
 /** The tables that openings are computed from. */
 export const OPENING_TABLES = ['Events', 'Metrics'] as const;
@@ -82,11 +83,16 @@ export async function computePast(
         const isLast = nth === parts.length - 1;
         const span = { ...part, tables: OPENING_TABLES, tenants, opening: 'opening', wholeCoverage: true };
         await overRows(ledger, source, span, async (define) => {
-          for (const mart of marts) {
+          const due = marts
+            .filter((mart) => isLast || !dependsOnAll(mart))
+            .map((mart) => ({ mart, sql: dependsOnAll(mart) ? mart.sql() : mart.sql(part.from, part.to) }));
+          await sharePeriods(ledger, source.definitions, define, {
+            sql: due.map(({ sql }) => sql).join('\n'),
+            tables: OPENING_TABLES,
+            bounds: [part, ...(due.some(({ mart }) => dependsOnAll(mart)) ? [undefined] : [])],
+          });
+          for (const { mart, sql } of due) {
             if (isStopped()) return;
-            const isAll = dependsOnAll(mart);
-            if (isAll && !isLast) continue;
-            const sql = isAll ? mart.sql() : mart.sql(part.from, part.to);
             await define(sql);
             await add(mart.name, sql);
           }

@@ -9,6 +9,7 @@
 import type { Definition } from '../../query/definitions.ts';
 import { definer, dropDefinitions, isCopied } from './mart-rows.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { ALL_AGES } from './shared-periods.ts';
 
 export const GRAINS = ['day', 'week', 'month'] as const;
 
@@ -17,9 +18,6 @@ export const ALL = '(all)';
 
 /** A tenant with more has no rows for the others, which count in its totals: the most frequent are kept. */
 const MOST = { passTypes: 50, platforms: 10 } as const;
-
-/** Ages in days that reports ask `history` for. */
-const AGES = '[0, 1, 7, 30, 90, 180, 365]';
 
 /** Definitions that are given to segments and not computed in them. */
 const GIVEN = ['event_facts', 'pass_events', 'registrations', 'installed_snapshots', 'periods', 'history', 'hour_counts', 'beginnings', 'activity']; // prettier-ignore
@@ -67,7 +65,7 @@ function whole(definitions: readonly Definition[]): readonly Made[] {
   return [
     table('whole_snapshots', 'select * from installed_snapshots(null)'),
     table('whole_periods', forEach(TABLES, (name, grain) => `select '${name}' as for_table, '${grain}' as for_grain, * from periods('${name}', null, 'UTC', '${grain}', null, null, 'monday')`)),
-    table('whole_history', forEach(['events', 'metrics'], (name, grain) => `select '${name}' as for_table, '${grain}' as for_grain, * from history('${name}', null, 'UTC', '${grain}', null, null, ${AGES}, 'monday')`)),
+    table('whole_history', forEach(['events', 'metrics'], (name, grain) => `select '${name}' as for_table, '${grain}' as for_grain, * from history('${name}', null, 'UTC', '${grain}', null, null, ${ALL_AGES}, 'monday')`)),
     table('whole_counts', forEach(TABLES, (name) => `select '${name}' as for_table, * from hour_counts('${name}', null)`, [''])),
     moved('pass_events', 'whole_pass_events'),
     moved('registrations', 'whole_registrations'),
