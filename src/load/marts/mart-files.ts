@@ -2,7 +2,10 @@
 import { join } from 'node:path';
 import { MARTS_FOLDER } from '../../model/data-dir.ts';
 import { privacyKey } from '../../model/privacy.ts';
+import { promotionKey } from '../../model/promoted.ts';
 import { provenanceOption } from '../../model/provenance.ts';
+import { TABLE_NAMES } from '../../model/tables.ts';
+import type { TableName } from '../../model/tables.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { asCount, asText } from '../ledger/cells.ts';
@@ -90,6 +93,17 @@ export function rulesOf({ settings }: Ledger): string {
   return Object.values(settings.tables)
     .map(({ privacy }) => privacyKey(privacy) ?? '')
     .join(' ');
+}
+
+/** What the rows of tables are made with: for each, its promoted columns and its privacy rules. Part of the digests of marts. */
+export function rowRulesOf(
+  { settings }: Ledger,
+  tables: readonly TableName[] = TABLE_NAMES,
+): (readonly [string, string])[] {
+  return tables.map((name) => {
+    const { promoted, privacy } = settings.tables[name];
+    return [promotionKey(promoted), privacyKey(privacy) ?? ''];
+  });
 }
 
 /** Removes files that were superseded more than `keepSeconds` ago, or written under other privacy rules. */

@@ -11,15 +11,13 @@ import { join } from 'node:path';
 import { dailyMarts, definitionsDigest, isWhole, openingsSql, sharedDefinitions } from '../../query/definitions.ts';
 import type { Definition, Mart } from '../../query/definitions.ts';
 import { isComputed, usableFiles } from './custom.ts';
-import { privacyKey } from '../../model/privacy.ts';
-import { promotionKey } from '../../model/promoted.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
 import { asCount, asList, asOptional, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { MARTS_FOLDER, OPENINGS } from '../../model/data-dir.ts';
-import { nextGeneration, rulesOf, withFresh, writeMart } from './mart-files.ts';
+import { nextGeneration, rowRulesOf, rulesOf, withFresh, writeMart } from './mart-files.ts';
 import type { Kept, Written } from './mart-files.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
@@ -157,10 +155,8 @@ async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string, 
 
 /** Changes whenever the same rows of the tables could give another result. */
 function digestOf(ledger: Ledger, texts: readonly string[], tables: readonly TableName[]): string {
-  const rules = tables.map((name) => ledger.settings.tables[name]);
-  const parts = rules.flatMap(({ promoted, privacy }) => [promotionKey(promoted), privacyKey(privacy) ?? '']);
   return createHash('sha256')
-    .update([...texts, ...parts].join('\n'))
+    .update([...texts, ...rowRulesOf(ledger, tables).flat()].join('\n'))
     .digest('hex')
     .slice(0, 16);
 }

@@ -5,13 +5,12 @@
  */
 import { createHash } from 'node:crypto';
 import { writtenBy } from '../../kernel/version.ts';
-import { privacyKey } from '../../model/privacy.ts';
-import { promotionKey } from '../../model/promoted.ts';
 import { dailyMarts, lakeChecks, openingsSql } from '../../query/definitions.ts';
 import type { Check } from '../../query/definitions.ts';
 import { asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { usableFiles } from './custom.ts';
+import { rowRulesOf } from './mart-files.ts';
 import { rulesOfScope } from './split-scope.ts';
 
 /**
@@ -19,7 +18,7 @@ import { rulesOfScope } from './split-scope.ts';
  * in publish.ts). A large tenant gets some marts once a day, so it changes with the day.
  */
 export async function settledKey(ledger: Ledger, checks: readonly Check[] | undefined): Promise<string> {
-  const { marts, splitMarts, dailyAbove, checks: isChecked, tables } = ledger.settings;
+  const { marts, splitMarts, dailyAbove, checks: isChecked } = ledger.settings;
   const { days } = await ledger.row(
     `select concat_ws(' ',
        (select count(*) || ' ' || coalesce(sum(hash(mart, tenant, day, source)), 0) from mart_days),
@@ -36,7 +35,7 @@ export async function settledKey(ledger: Ledger, checks: readonly Check[] | unde
   const parts = [
     writtenBy(),
     [marts, splitMarts, dailyAbove, isChecked],
-    Object.values(tables).map(({ promoted, privacy }) => [promotionKey(promoted), privacyKey(privacy)]),
+    rowRulesOf(ledger),
     kept,
     checks ?? (await lakeChecks(await usableFiles(ledger, 'checks'))),
     (await openingsSql())(''),

@@ -15,15 +15,13 @@ import { join } from 'node:path';
 import { isWhole } from '../../query/definitions.ts';
 import type { Definition, Mart, SplitMart } from '../../query/definitions.ts';
 import { MARTS_FOLDER } from '../../model/data-dir.ts';
-import { privacyKey } from '../../model/privacy.ts';
-import { promotionKey } from '../../model/promoted.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlName, sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
 import { asCount, asFlag, asList, asOptional, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { nextGeneration, rulesOf, withFresh, writeMart } from './mart-files.ts';
+import { nextGeneration, rowRulesOf, rulesOf, withFresh, writeMart } from './mart-files.ts';
 import type { Written } from './mart-files.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
@@ -90,16 +88,12 @@ export async function refreshSplitMarts(
 }
 
 /** Changes whenever the same rows could give another result. */
-function digestOf({ settings }: Ledger, marts: readonly TenantMart[], definitions: readonly Definition[]): string {
-  const rules = Object.values(settings.tables).map(({ promoted, privacy }) => [
-    promotionKey(promoted),
-    privacyKey(privacy) ?? '',
-  ]);
+function digestOf(ledger: Ledger, marts: readonly TenantMart[], definitions: readonly Definition[]): string {
   const texts = marts.map((mart) =>
     isSplit(mart) ? [mart.name, mart.dimensions, mart.sql('')] : [mart.name, mart.select],
   );
   return createHash('sha256')
-    .update(JSON.stringify([rulesOfScope(), texts, definitions, rules]))
+    .update(JSON.stringify([rulesOfScope(), texts, definitions, rowRulesOf(ledger)]))
     .digest('hex')
     .slice(0, 16);
 }

@@ -59,13 +59,13 @@ export async function buildCatalogue(
   views: readonly View[],
   work: () => Promise<void>,
 ): Promise<void> {
-  const all = createSql(views);
+  const all = statementsOf(views);
   const isLong = lengthOf([...shared, ...all]) > LONGEST_IN_MEMORY;
   if (isLong) await buildLong(ledger, path, shared, views, work);
   else await buildShort(ledger, path, [shared, [all.join(';\n')]], work);
 }
 
-function createSql(views: readonly View[]): string[] {
+function statementsOf(views: readonly View[]): string[] {
   return ['use catalogue.main', ...views.map(({ statements }) => statements)];
 }
 
@@ -113,7 +113,7 @@ async function buildLong(
   const [old] = (await definitionFiles(ledger)).filter((file) => file !== name);
   if (old === undefined || !(await succeeds(() => changeOld(old)))) {
     await files.rm(temporary, { force: true });
-    await inCatalogue(ledger, temporary, [shared, createSql(views)], record);
+    await inCatalogue(ledger, temporary, [shared, statementsOf(views)], record);
   }
   await dropDefinitions(ledger);
   await commitFile(temporary, kept, files);
@@ -147,7 +147,7 @@ async function changesTo(
   if (kept.get('') !== digests.get('')) throw new Error('the shared definitions have changed');
   const differs = (name: string): boolean => kept.get(name) !== digests.get(name);
   const dropped = [...kept.keys()].filter(differs).map((name) => `drop view catalogue.main.${sqlName(name)}`);
-  return [...dropped, ...createSql(views.filter(({ name }) => differs(name)))];
+  return [...dropped, ...statementsOf(views.filter(({ name }) => differs(name)))];
 }
 
 /** False if it fails: the kept file may be damaged. If something else is wrong, that fails again with a new one. */

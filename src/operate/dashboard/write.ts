@@ -53,6 +53,7 @@ export async function writeDashboard(site: Site, folder: string): Promise<Writte
 
 /** Whether the folder shows this snapshot, with this version of the page. */
 export async function isWritten(site: Site, folder: string): Promise<boolean> {
+  // Throws an error that says what to do if the page is missing.
   await pageFiles(site);
   const expected: readonly (readonly [string, string])[] = [
     [MANIFEST_FILE, await pageManifest(site.dataDir)],
