@@ -1,10 +1,11 @@
 /** One chart by days as SVG. Colours come from the style sheet, so that light, dark and print need no second drawing. */
 import { scaleLinear, scaleUtc } from 'd3-scale';
 import { area, line } from 'd3-shape';
-import type { JSX, TargetedPointerEvent } from 'preact';
+import type { JSX } from 'preact';
 import { useId } from 'preact/hooks';
 import type { Plot, Series } from './figures.ts';
-import { dayShort, figure, month, tick, words } from './locale.ts';
+import { dayShort, figure, month, words } from './locale.ts';
+import { ChartFrame, ValueAxis } from './frame.tsx';
 import type { Grain } from './periods.ts';
 import type { ChartForm } from './reports.ts';
 
@@ -84,35 +85,18 @@ export function Chart({ form, plot, label, width, grain, focus, onFocus }: Chart
   const scale = scaleLinear([Math.min(0, ...filled), Math.max(...filled, 0) || 1], [HEIGHT - BOTTOM, top]).nice(4);
   const step = (right - LEFT) / Math.max(1, days.length);
   const frame: Frame = { right, top, step, x: (nth) => LEFT + (nth + 0.5) * step, y: (value) => scale(value) };
-  const point = (event: TargetedPointerEvent<SVGSVGElement>): void => {
-    const box = event.currentTarget.getBoundingClientRect();
-    const nth = Math.floor((((event.clientX - box.left) / box.width) * width - LEFT) / step);
+  const point = (at: number | null): void => {
+    const nth = at === null ? -1 : Math.floor((at - LEFT) / step);
     onFocus(nth >= 0 && nth < days.length ? nth : null);
   };
   return (
-    <svg
-      class="chart"
-      viewBox={`0 0 ${width} ${HEIGHT}`}
-      width={width}
-      height={HEIGHT}
-      role="img"
-      aria-label={label}
-      onPointerMove={point}
-      onPointerLeave={() => onFocus(null)}
-    >
+    <ChartFrame label={label} width={width} height={HEIGHT} onPoint={point}>
       <defs>
         <pattern id={`${id}-hatch`} width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
           <line class="hatch" x1="0" y1="0" x2="0" y2="6" />
         </pattern>
       </defs>
-      {scale.ticks(4).map((value) => (
-        <g key={value}>
-          <line class={value === 0 ? 'zero' : 'grid'} x1={LEFT} x2={right} y1={scale(value)} y2={scale(value)} />
-          <text class="axis" x={LEFT - 6} y={scale(value) + 4} text-anchor="end">
-            {tick(value, form.y[0] ?? '')}
-          </text>
-        </g>
-      ))}
+      <ValueAxis values={scale.ticks(4)} column={form.y[0] ?? ''} y={scale} left={LEFT} right={right} />
       <Uncertain plot={plot} frame={frame} fill={`url(#${id}-hatch)`} />
       <Dates days={days} grain={grain} frame={frame} />
       {series.map(({ name }, nth) => (
@@ -148,7 +132,7 @@ export function Chart({ form, plot, label, width, grain, focus, onFocus }: Chart
           })}
         </g>
       )}
-    </svg>
+    </ChartFrame>
   );
 }
 

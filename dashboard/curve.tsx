@@ -3,7 +3,8 @@ import { scaleLinear, scaleSqrt } from 'd3-scale';
 import { line } from 'd3-shape';
 import type { JSX } from 'preact';
 import type { Age } from './ages.ts';
-import { figure, tick } from './locale.ts';
+import { figure } from './locale.ts';
+import { ChartFrame, ValueAxis } from './frame.tsx';
 
 const HEIGHT = 220;
 const [LEFT, RIGHT, TOP, BOTTOM] = [46, 26, 22, 38] as const;
@@ -28,30 +29,14 @@ export function Curve({ now, before, label, width, focus, onFocus }: CurveProps)
     ({ share }) => y(share),
   );
   const days = [...new Set([...now, ...before].map((age) => age.days))].sort((a, b) => a - b);
+  const point = (at: number | null): void => {
+    const far = (age: Age | undefined): number => Math.abs(x(age?.days ?? 0) - (at ?? 0));
+    const isNone = at === null || now.length === 0;
+    onFocus(isNone ? null : now.reduce((best, age, nth) => (far(age) < far(now[best]) ? nth : best), 0));
+  };
   return (
-    <svg
-      class="chart"
-      viewBox={`0 0 ${width} ${HEIGHT}`}
-      width={width}
-      height={HEIGHT}
-      role="img"
-      aria-label={label}
-      onPointerMove={(event) => {
-        const box = event.currentTarget.getBoundingClientRect();
-        const at = ((event.clientX - box.left) / box.width) * width;
-        const far = (age: Age | undefined): number => Math.abs(x(age?.days ?? 0) - at);
-        onFocus(now.length === 0 ? null : now.reduce((best, age, nth) => (far(age) < far(now[best]) ? nth : best), 0));
-      }}
-      onPointerLeave={() => onFocus(null)}
-    >
-      {[0, 0.25, 0.5, 0.75, 1].map((share) => (
-        <g key={share}>
-          <line class={share === 0 ? 'zero' : 'grid'} x1={LEFT} x2={right} y1={y(share)} y2={y(share)} />
-          <text class="axis" x={LEFT - 6} y={y(share) + 4} text-anchor="end">
-            {tick(share, 'share')}
-          </text>
-        </g>
-      ))}
+    <ChartFrame label={label} width={width} height={HEIGHT} onPoint={point}>
+      <ValueAxis values={[0, 0.25, 0.5, 0.75, 1]} column="share" y={y} left={LEFT} right={right} />
       {days.map((age) => (
         <text key={age} class="axis" x={x(age)} y={HEIGHT - BOTTOM + 16} text-anchor="middle">
           {figure(age)}
@@ -73,7 +58,7 @@ export function Curve({ now, before, label, width, focus, onFocus }: CurveProps)
           )}
         </g>
       ))}
-    </svg>
+    </ChartFrame>
   );
 }
 
