@@ -11,7 +11,7 @@ import { isJsonObject } from '../kernel/json.ts';
 import { notLocal } from '../kernel/local-path.ts';
 import type { JsonObject } from '../kernel/json.ts';
 import { refusal, type Mistake } from './explain.ts';
-import { configKeys, SPECIAL_VARIABLES } from './names.ts';
+import { environmentKeys, SPECIAL_VARIABLES } from './names.ts';
 
 export type Path = readonly PropertyKey[];
 /** Configuration keys as written, before they are validated. */
@@ -92,7 +92,7 @@ function readText(path: string): string {
 export function environmentLayer(env: Environment): Layer & { readonly mistakes: readonly Mistake[] } {
   const names = Object.keys(env).filter((name) => name.startsWith('INSIGHTS_') && env[name]);
   if (names.length === 0) return { values: {}, mistakes: [], origin: () => undefined };
-  const keys = new Map(configKeys().flatMap((key) => (key.env === undefined ? [] : [[key.env, key] as const])));
+  const keys = environmentKeys();
   const known = [...keys.keys(), ...SPECIAL_VARIABLES];
   let values: Tree = {};
   const origins = new Map<string, string>();
@@ -101,7 +101,7 @@ export function environmentLayer(env: Environment): Layer & { readonly mistakes:
     const text = env[name] ?? '';
     const key = keys.get(name);
     if (key) {
-      values = merge(values, nest(key.path, typed(text, key.type)));
+      values = merge(values, nest(key.path, typed(text, key.type())));
       origins.set(key.path.join('.'), name);
       continue;
     }
@@ -127,7 +127,7 @@ function named(origins: ReadonlyMap<string, string>, path: Path, kind: string): 
 }
 
 /** Text that is not a number or boolean stays text; the schema then reports it. */
-function typed(text: string, type: string): unknown {
+function typed(text: string, type: unknown): unknown {
   if ((type === 'number' || type === 'integer') && /^-?\d+(\.\d+)?$/.test(text)) return Number(text);
   if (type === 'boolean' && (text === 'true' || text === 'false')) return text === 'true';
   return text;

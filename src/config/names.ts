@@ -34,6 +34,36 @@ export function configJsonSchema(): Record<string, unknown> {
   return { title, ...z.toJSONSchema(configSchema, { io: 'input' }) };
 }
 
+/** A key that a variable of the environment may set. */
+export interface EnvironmentKey {
+  readonly path: readonly string[];
+  /** Of its JSON Schema. */
+  readonly type: () => unknown;
+}
+
+/**
+ * The keys that variables may set, by variable. Every command needs them, and the JSON Schema of the whole configuration takes longer
+ * to make than anything else that a command does before its work.
+ */
+export function environmentKeys(): Map<string, EnvironmentKey> {
+  return new Map(settable(configSchema, []));
+}
+
+function settable(schema: z.core.$ZodType, path: readonly string[]): [string, EnvironmentKey][] {
+  const inner = unwrapped(schema);
+  if (inner instanceof z.ZodObject)
+    return Object.entries(inner.shape).flatMap(([name, child]) => settable(child, [...path, name]));
+  if (inner instanceof z.ZodArray) return [];
+  return [[environmentName(path), { path, type: () => z.toJSONSchema(schema, { io: 'input' }).type }]];
+}
+
+/** A schema without its default and the like. */
+function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  const isWrapper =
+    schema instanceof z.ZodPrefault || schema instanceof z.ZodDefault || schema instanceof z.ZodOptional;
+  return isWrapper ? unwrapped(schema.unwrap()) : schema;
+}
+
 /** Every value and list of the configuration, in the order of the schema. */
 export function configKeys(): Key[] {
   return walk(configJsonSchema(), []);

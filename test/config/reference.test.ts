@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { format } from 'prettier';
-import { configJsonSchema, configKeys, type Key } from '../../src/config/names.ts';
+import { configJsonSchema, configKeys, environmentKeys, type Key } from '../../src/config/names.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { openStage } from '../support/shell.ts';
 
@@ -114,6 +114,12 @@ describe('the configuration reference', () => {
   it('no two keys have the same environment variable', () => {
     const names = configKeys().flatMap(({ env }) => (env === undefined ? [] : [env]));
     expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('the variables that are read without the JSON Schema are those of the reference', () => {
+    const known = configKeys().flatMap(({ env, path, type }) => (env === undefined ? [] : [[env, path, type]]));
+    const read = [...environmentKeys()].map(([env, { path, type }]) => [env, path, type() ?? 'string']);
+    expect(read).toEqual(known);
   });
 
   it('the example of the reference is accepted', async () => {
