@@ -8,7 +8,6 @@ import { watchTraffic, type Traffic } from '../operate/traffic.ts';
 import type { RunRequest } from '../pipeline/request.ts';
 import type { Config } from '../config/config.ts';
 import { isLoopback } from '../config/texts.ts';
-import { observed } from './observe.ts';
 import { selectRange, selectTables, selectTenants } from './select.ts';
 import { act, type Needs, type Session, type Shell } from './shell.ts';
 
@@ -137,6 +136,7 @@ export async function runAndReport(
   { traffic = watchTraffic(session.runtime), loads = session.config }: Loading = {},
 ): Promise<number> {
   const { newRun, runPipeline } = await import('../pipeline/run.ts');
+  const { observed } = await import('./observe.ts');
   const { config, runtime, signal } = session;
   const run = newRun(runtime);
   session.nameRun(run);

@@ -34,6 +34,7 @@ export async function statusNow(config: Config, runtime: Runtime): Promise<Statu
 /** Throws ConfigError when nothing has been published yet. */
 export async function lakeStatus(config: Config, runtime: Runtime): Promise<StatusReport> {
   await using reader = await openReader(config.dataDir, config.engine);
+  const known = await tablesIn(reader);
   const tables = await catalogueRows(reader, tablesSql(await isOutdatedSql(reader, config)), TABLE_SHAPE);
   const gaps = await catalogueRows(reader, GAPS_SQL, GAP_SHAPE);
   const lastRun = await readLastRun(config.dataDir);
@@ -41,8 +42,8 @@ export async function lakeStatus(config: Config, runtime: Runtime): Promise<Stat
     dataDir: config.dataDir,
     lastRun,
     tables: tables.map((row) => tableStatus(row, gaps, lastRun?.proofs ?? [], config, runtime)),
-    drift: await recentDrift(reader, runtime),
-    checks: await checkStatus(reader),
+    drift: known.has('property_drift') ? await recentDrift(reader, runtime) : [],
+    checks: known.has('check_failures') ? await checkStatus(reader) : [],
   };
 }
 
@@ -212,7 +213,6 @@ const DRIFT_SHAPE = {
 };
 
 async function recentDrift(reader: Reader, runtime: Runtime): Promise<StatusReport['drift']> {
-  if (!(await hasTable(reader, 'property_drift'))) return [];
   const since = new Date(runtime.now() - DRIFT_DAYS * 86_400_000).toISOString();
   const rows = await catalogueRows(reader, DRIFT_SQL, DRIFT_SHAPE, { since });
   return rows.map((row) => ({
@@ -252,7 +252,6 @@ const CHECKS_SHAPE = {
 };
 
 async function checkStatus(reader: Reader): Promise<StatusReport['checks']> {
-  if (!(await hasTable(reader, 'check_failures'))) return [];
   const rows = await catalogueRows(reader, CHECKS_SQL, CHECKS_SHAPE);
   return rows.map((row) => ({
     check: row.check_name,
@@ -268,7 +267,7 @@ async function checkStatus(reader: Reader): Promise<StatusReport['checks']> {
 }
 
 /** Catalogues of older versions lack the newer tables. */
-async function hasTable(reader: Reader, name: string): Promise<boolean> {
-  const sql = 'select table_name from duckdb_tables() where table_name = $name';
-  return (await catalogueRows(reader, sql, { table_name: asText }, { name })).length > 0;
+async function tablesIn(reader: Reader): Promise<ReadonlySet<string>> {
+  const rows = await catalogueRows(reader, 'select table_name from duckdb_tables()', { table_name: asText });
+  return new Set(rows.map(({ table_name: name }) => name));
 }

@@ -12,6 +12,7 @@ import { PUBLISH_HINT, readerError } from './reader-error.ts';
 import { jsonCell } from './json-cell.ts';
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
+import { sqlFiles } from './sql-file.ts';
 import { ConfigError, DamagedError } from '../kernel/errors.ts';
 import { CATALOGUE_FILE, FOLDER_VARIABLE, MANIFEST_FILE } from '../model/data-dir.ts';
 import { isCorruptDatabase } from '../kernel/engine-text.ts';
@@ -101,6 +102,8 @@ async function open(
 ): Promise<Exporter> {
   const catalogue = join(dataDir, CATALOGUE_FILE);
   await requireReadable(dataDir, catalogue);
+  // Read while the engine opens the catalogue.
+  void sqlFiles('views');
   const instance = await openReadOnly(catalogue, engine, await spillFolder(dataDir));
   const connection = await instance.connect();
   const interrupt = (): void => connection.interrupt();
@@ -222,19 +225,22 @@ async function prepareConnection(
   folders: readonly string[],
 ): Promise<void> {
   const allowed = [...new Set([home, ...folders])].map((folder) => sqlText(`${folder}/`)).join(', ');
-  await connection.run("set TimeZone = 'UTC'");
-  // Estimates of reports are low, and a loop over all hours for each period takes seconds in a lake of a year.
-  await connection.run('set asof_loop_join_threshold = 0');
-  await connection.run(`set variable ${FOLDER_VARIABLE} = ${sqlText(home)}`);
-  await connection.run(`set allowed_directories = [${allowed}]`);
-  await connection.run('set enable_external_access = false');
-  await connection.run('set lock_configuration = true');
+  const settings = [
+    "set TimeZone = 'UTC'",
+    // Estimates of reports are low, and a loop over all hours for each period takes seconds in a lake of a year.
+    'set asof_loop_join_threshold = 0',
+    `set variable ${FOLDER_VARIABLE} = ${sqlText(home)}`,
+    `set allowed_directories = [${allowed}]`,
+    'set enable_external_access = false',
+    'set lock_configuration = true',
+  ];
+  await connection.run(settings.join(';\n'));
 }
 
 type Define = (sql: string) => Promise<void>;
 
-/** Statements that list the catalogue need every definition. */
-const SHOWS_ALL = /\b(show|duckdb_\w+|information_schema|pg_catalog)\b/i;
+/** Statements that list the catalogue need every definition. No definition is a table. */
+const SHOWS_ALL = /\b(show|duckdb_(?!tables\b)\w+|information_schema|pg_catalog)\b/i;
 
 /** The definitions to create here: none if the catalogue has those of this program, otherwise all. */
 async function missingDefinitions(connection: DuckDBConnection): Promise<readonly Definition[]> {
