@@ -2,53 +2,24 @@
 import type { JSX } from 'preact';
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
 import { Adoption } from './adoption.tsx';
-import { ask, askMarts, DataError } from './data.ts';
+import { ask, askPage, DataError } from './data.ts';
 import { Filters } from './filters.tsx';
 import { day, figure, instant } from './locale.ts';
 import { addDays } from './manifest.ts';
 import { ProofPage } from './proof.tsx';
-import { FIRST, REPORTS } from './reports.ts';
-import { PAGES, parseState, rangeBefore, rangeOf, stateText } from './state.ts';
+import { PAGES, parseState, stateText } from './state.ts';
 import type { Page, State } from './state.ts';
-import type { Answer, Proof, Range, Snapshot, TenantSpan } from './types.ts';
+import type { Answer } from './types.ts';
 
 /** Everything on the screen, of one snapshot. */
 interface View {
   readonly state: State;
-  readonly snapshot: Snapshot;
-  readonly span: TenantSpan;
-  readonly range: Range;
-  readonly content:
-    { readonly page: 'adoption'; readonly answer: Answer } | { readonly page: 'proof'; readonly proof: Proof };
+  readonly answer: Answer;
 }
 
 const POLL_MS = 15_000;
 const OLD_MS = 2 * 86_400_000;
 const PAGE_WORDS: Readonly<Record<Page, string>> = { adoption: 'Adoption', proof: 'Proof' };
-
-/** `showSome` gets the top of the page before the rest of it is read. */
-async function load(state: State, showSome: (view: View) => void): Promise<View> {
-  for (let attempt = 0; ; attempt++) {
-    const snapshot = await ask({ kind: 'snapshot' });
-    const span = snapshot.tenants.find(({ id }) => id === state.tenant) ?? snapshot.tenants[0];
-    if (!span) throw new DataError('The lake holds no tenant yet. `insights-etl run` loads one.', 'manifest.json');
-    const range = rangeOf(state, span);
-    const { grain, passType, platform } = state;
-    const choice = { tenant: span.id, grain, passType, platform };
-    const marts = { choice, range, before: rangeBefore(state, range), reports: REPORTS };
-    const [found, content] =
-      state.page === 'proof'
-        ? await ask({ kind: 'proof', tenant: span.id }).then(
-            ({ snapshot: of, proof }) => [of, { page: 'proof', proof }] as const,
-          )
-        : await askMarts({ kind: 'marts', ...marts }, FIRST, (answer) => {
-            const content = { page: 'adoption', answer } as const;
-            if (answer.snapshot.number === snapshot.number) showSome({ state, snapshot, span, range, content });
-          }).then((answer) => [answer.snapshot, { page: 'adoption', answer }] as const);
-    // A snapshot that came in between may end at another day.
-    if (found.number === snapshot.number || attempt === 3) return { state, snapshot: found, span, range, content };
-  }
-}
 
 export function App(): JSX.Element {
   const [view, setView] = useState<View>();
@@ -58,23 +29,27 @@ export function App(): JSX.Element {
   const current = useRef(0);
   const shown = useRef<View | undefined>(undefined);
 
-  const show = useCallback(async (state: State): Promise<void> => {
+  /** Shows what the address says. */
+  const show = useCallback(async (): Promise<void> => {
     const mine = ++current.current;
+    const state = parseState(location.search);
     const late = setTimeout(() => setLate(true), 200);
     try {
-      const next = await load(state, (some) => {
+      const answer = await askPage(location.search, (some) => {
         // Afterwards everything is replaced at once.
-        if (mine === current.current && shown.current === undefined) setView(some);
+        if (mine === current.current && shown.current === undefined) setView({ state, answer: some });
       });
       if (mine !== current.current) return;
-      const before = shown.current;
-      if (before && before.snapshot.number !== next.snapshot.number)
-        setNotice(`Updated to snapshot ${next.snapshot.number}.`);
-      shown.current = next;
-      setView(next);
+      const before = shown.current?.answer.snapshot.number;
+      const { number } = answer.snapshot;
+      if (before !== undefined && before !== number) setNotice(`Updated to snapshot ${number}.`);
+      shown.current = { state, answer };
+      setView(shown.current);
       setFailure(undefined);
     } catch (error) {
-      if (mine === current.current) setFailure(error instanceof DataError ? error : new DataError(String(error), ''));
+      if (mine !== current.current) return;
+      setView(shown.current);
+      setFailure(error instanceof DataError ? error : new DataError(String(error), ''));
     } finally {
       clearTimeout(late);
       if (mine === current.current) setLate(false);
@@ -84,22 +59,19 @@ export function App(): JSX.Element {
   const go = useCallback(
     (state: State): void => {
       history.pushState(null, '', stateText(state));
-      void show(state);
+      void show();
     },
     [show],
   );
 
   useEffect(() => {
-    const fromAddress = (): void => void show(parseState(location.search));
+    const fromAddress = (): void => void show();
     fromAddress();
     addEventListener('popstate', fromAddress);
     const poll = setInterval(() => {
       if (document.hidden) return;
       ask({ kind: 'snapshot' }).then(
-        ({ number }) => {
-          if (number === shown.current?.snapshot.number) return undefined;
-          return show(parseState(location.search));
-        },
+        (number) => (number === shown.current?.answer.snapshot.number ? undefined : show()),
         // What is shown stays true; the next attempt may succeed.
         () => {},
       );
@@ -117,6 +89,7 @@ export function App(): JSX.Element {
   }, [notice]);
 
   const state = view?.state ?? parseState(location.search);
+  const isWhole = view === undefined || view.answer.isWhole;
   return (
     <>
       <header class="top">
@@ -142,21 +115,29 @@ export function App(): JSX.Element {
         {notice}
       </p>
       {view && <p class="printed">{shownText(view)}</p>}
-      {view && <Filters state={state} snapshot={view.snapshot} span={view.span} onChange={go} />}
-      <main class={isLate ? 'late' : ''} aria-busy={isLate} data-snapshot={view?.snapshot.number}>
+      {view && <Filters state={state} answer={view.answer} onChange={go} />}
+      <main
+        class={isLate && isWhole ? 'late' : ''}
+        aria-busy={isLate || !isWhole}
+        data-snapshot={view?.answer.snapshot.number}
+      >
         <h1 class="unseen">{PAGE_WORDS[state.page]}</h1>
         {failure && <Failure failure={failure} hasView={view !== undefined} />}
-        {view && state.tenant !== '' && state.tenant !== view.span.id && (
-          <p class="warning">{`There is no tenant "${state.tenant}" in this snapshot. This is ${view.span.id}.`}</p>
+        {view && state.tenant !== '' && state.tenant !== view.answer.span.id && (
+          <p class="warning">{`There is no tenant "${state.tenant}" in this snapshot. This is ${view.answer.span.id}.`}</p>
         )}
-        {view ? <Content view={view} go={go} /> : !failure && isLate && <Skeleton />}
+        {view && (isWhole || state.page === 'adoption') ? (
+          <Content view={view} go={go} />
+        ) : (
+          !failure && isLate && <Skeleton />
+        )}
       </main>
     </>
   );
 }
 
 /** What the filters say, on paper. */
-function shownText({ state, span, range }: View): string {
+function shownText({ state, answer: { span, range } }: View): string {
   const days = `${day(range.from)} – ${day(addDays(range.to, -1))} (UTC)`;
   if (state.page === 'proof') return `${span.id}, ${days}`;
   const { grain, passType, platform } = state;
@@ -165,21 +146,21 @@ function shownText({ state, span, range }: View): string {
     .join(', ');
 }
 
-function Content({ view, go }: { view: View; go: (state: State) => void }): JSX.Element {
-  const { content, state, range } = view;
-  if (content.page === 'adoption' && !view.snapshot.hasMarts)
-    return (
-      <p class="empty">
-        This snapshot has no figures by day. <code>lake.marts: true</code>, which is the default, and a run add them.
-        What is proven of the lake is on the page <a href={stateText({ ...state, page: 'proof' })}>Proof</a>.
-      </p>
-    );
-  if (content.page === 'adoption') return <Adoption state={state} answer={content.answer} />;
-  return <ProofPage proof={content.proof} range={range} state={state} onChange={go} />;
+function Content({ view, go }: { view: View; go: (state: State) => void }): JSX.Element | null {
+  const { state, answer } = view;
+  if (state.page === 'proof')
+    return answer.proof ? <ProofPage proof={answer.proof} range={answer.range} state={state} onChange={go} /> : null;
+  if (answer.snapshot.hasMarts) return <Adoption state={state} answer={answer} />;
+  return (
+    <p class="empty">
+      This snapshot has no figures by day. <code>lake.marts: true</code>, which is the default, and a run add them. What
+      is proven of the lake is on the page <a href={stateText({ ...state, page: 'proof' })}>Proof</a>.
+    </p>
+  );
 }
 
 function Status({ view, onProof }: { view: View; onProof: () => void }): JSX.Element {
-  const { publishedAt, byContent, unproven } = view.snapshot;
+  const { publishedAt, byContent, unproven } = view.answer.snapshot;
   const at = Date.parse(publishedAt);
   const isOld = Date.now() - at > OLD_MS;
   const share = Math.floor(byContent * 1000) / 10;

@@ -1,9 +1,9 @@
 /** Totals by name as horizontal bars, with a tick where the period before ended. */
-import { scaleLinear } from 'd3-scale';
 import type { JSX } from 'preact';
 import { short } from './chart.tsx';
 import type { Share } from './figures.ts';
 import { figure } from './locale.ts';
+import { linear } from './scale.ts';
 
 const [ROW, LEFT, RIGHT, MOST] = [26, 130, 70, 12] as const;
 
@@ -18,7 +18,7 @@ export function Bars({
 }): JSX.Element {
   const shown = shares.slice(0, MOST);
   const most = Math.max(1, ...shown.flatMap(({ value, before }) => [value, before ?? 0]));
-  const x = scaleLinear([0, most], [LEFT, Math.max(LEFT + 20, width - RIGHT)]);
+  const x = linear([0, most], [LEFT, Math.max(LEFT + 20, width - RIGHT)]);
   const rest = shares.length - shown.length;
   const height = shown.length * ROW + (rest > 0 ? 22 : 6);
   return (

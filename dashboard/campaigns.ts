@@ -4,6 +4,13 @@ import type { Row } from './types.ts';
 
 export const REACTIONS = ['scanned', 'removed', 'reinstalled'] as const;
 
+export const campaignColumns: readonly string[] = [
+  'campaign',
+  'notifications',
+  'notified_passes',
+  ...REACTIONS.flatMap((what) => [`${what}_d1`, `${what}_d7`]),
+];
+
 export interface Campaign {
   readonly name: string;
   /** Sent in the whole range: notifications add up over periods. */

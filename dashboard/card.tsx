@@ -1,32 +1,33 @@
 /** One report: title, sentence, chart or table, help, and what can be saved. */
 import type { JSX, TargetedKeyboardEvent } from 'preact';
 import { useMemo, useRef, useState } from 'preact/hooks';
-import { ageRows, agesOf, AGE_COLUMNS } from './ages.ts';
+import { AGE_COLUMNS, ageRows } from './ages.ts';
 import { Bars } from './bars.tsx';
-import { campaignsOf } from './campaigns.ts';
 import { Chart, readout } from './chart.tsx';
+import type { ChartContent } from './contents.ts';
 import { ageText, Curve } from './curve.tsx';
+import { ask, DataError } from './data.ts';
 import { pngOf, save, saveText, svgText } from './download.ts';
-import { csvText, plotOf, summarise, totalsBy } from './figures.ts';
+import { csvText } from './figures.ts';
 import { moved, useTurn, useWidth } from './hooks.ts';
-import { day as dayText, figure, period, words } from './locale.ts';
-import type { Grain } from './periods.ts';
+import { day as dayText, period } from './locale.ts';
+import { periodsOf } from './periods.ts';
 import { Reactions, reactionsText } from './reactions.tsx';
 import { chartForm, idOf } from './reports.ts';
 import type { ChartPlan } from './reports.ts';
 import type { Comparison } from './state.ts';
-import type { Choice, Loaded, Range, ReportText, Row } from './types.ts';
+import { DayTable, Failure, RowsTable } from './table.tsx';
+import type { Choice, Loaded, Range, ReportText } from './types.ts';
 import { sentence } from './words.ts';
 
 interface CardProps {
   readonly plan: ChartPlan;
   readonly text: ReportText;
-  readonly loaded: Loaded | undefined;
+  readonly loaded: Loaded<ChartContent> | undefined;
   /** It is being read. */
   readonly isPending: boolean;
   readonly choice: Choice;
   readonly range: Range;
-  readonly earlier: Range | null;
   readonly compare: Comparison;
 }
 
@@ -34,13 +35,13 @@ export function Card(props: CardProps): JSX.Element {
   const { plan, text, loaded, isPending } = props;
   const title = plan.drawing?.title ?? text.title;
   const [box, width] = useWidth<HTMLElement>();
-  const isFilled = loaded !== undefined && 'rows' in loaded;
+  const isFilled = loaded !== undefined && 'shape' in loaded;
   const isDue = useTurn(isFilled && width > 0);
   return (
     <figure class="card" ref={box} data-report={idOf(plan)} aria-label={title}>
       {loaded === undefined && isPending ? (
         <div class="skeleton" />
-      ) : loaded === undefined || !('rows' in loaded) ? (
+      ) : loaded === undefined || !('shape' in loaded) ? (
         <>
           <figcaption>
             <h3>{title}</h3>
@@ -56,22 +57,6 @@ export function Card(props: CardProps): JSX.Element {
   );
 }
 
-function Failure({ loaded }: { loaded: Extract<Loaded, { error: string }> | undefined }): JSX.Element {
-  return (
-    <p class="failure" role="alert">
-      {loaded ? (
-        <>
-          <code>{loaded.file}</code>: {loaded.error}
-        </>
-      ) : (
-        'No answer.'
-      )}
-    </p>
-  );
-}
-
-type Filled = Extract<Loaded, { rows: unknown }>;
-
 function Content({
   plan,
   title,
@@ -79,31 +64,21 @@ function Content({
   loaded,
   choice,
   range,
-  earlier,
   compare,
   width,
-}: CardProps & { title: string; loaded: Filled; width: number }): JSX.Element {
+}: CardProps & { title: string; loaded: ChartContent; width: number }): JSX.Element {
   const { grain } = choice;
-  const { rows, before, columns } = loaded;
+  const { shape, isEmpty, doubtful, source } = loaded;
   const form = useMemo(() => chartForm(text), [text]);
-  const kind = plan.drawing?.kind ?? (form.x === 'period' ? 'periods' : 'totals');
-  const plot = useMemo(
-    () => plotOf(form, rows, before, { range, earlier, grain }),
-    [form, rows, before, range.from, range.to, earlier?.from, earlier?.to, grain],
-  );
-  const ages = useMemo(
-    () => (kind === 'ages' ? { now: agesOf(rows, columns), before: agesOf(before, columns) } : { now: [], before: [] }),
-    [kind, rows, before, columns],
-  );
-  const found = useMemo(() => summarise(plan.summary, rows, before), [plan, rows, before]);
+  const days = periodsOf(range, grain);
+  const plot = useMemo(() => (shape.kind === 'periods' ? { days, ...shape } : undefined), [days, shape]);
   const [isTable, setTable] = useState(false);
   const [focus, setFocus] = useState<number | null>(null);
+  const [trouble, setTrouble] = useState('');
   const body = useRef<HTMLDivElement>(null);
   const menu = useRef<HTMLDetailsElement>(null);
-  const said = sentence(plan.summary, found, compare, plot.days.length, grain);
-  const doubtful = plot.uncertain.filter((is) => is).length;
-  const isEmpty = rows.length === 0;
-  const table = kind === 'ages' ? { columns: AGE_COLUMNS, rows: ageRows(ages.now, ages.before) } : { columns, rows };
+  const said = sentence(plan.summary, loaded.summary, compare, days.length, grain);
+  const ages = shape.kind === 'ages' ? { columns: AGE_COLUMNS, rows: ageRows(shape.now, shape.before) } : undefined;
   const name = [idOf(plan), ...Object.values(choice).filter((word) => word !== '' && word !== 'day'), range.from, range.to].join('_'); // prettier-ignore
   const picture = (): SVGSVGElement | null => body.current?.querySelector<SVGSVGElement>('svg.chart') ?? null;
   const act = (what: () => void) => (): void => {
@@ -115,10 +90,19 @@ function Content({
       const svg = picture();
       if (svg) what(svg);
     });
+  const saveCsv = async (): Promise<void> => {
+    try {
+      const table = ages ?? (await ask({ kind: 'rows', source, range }));
+      saveText(csvText(table, grain), 'text/csv', `${name}.csv`);
+      setTrouble('');
+    } catch (error) {
+      setTrouble(error instanceof DataError ? `${error.file}: ${error.message}` : String(error));
+    }
+  };
   // What the arrow keys read out.
-  const steps = kind === 'periods' ? plot.days.length : kind === 'ages' ? ages.now.length : 0;
+  const steps = plot ? days.length : shape.kind === 'ages' ? shape.now.length : 0;
   const onKey = (event: TargetedKeyboardEvent<HTMLDivElement>): void => {
-    const next = moved(event.key, focus, steps, 1, kind === 'ages' ? 1 : 7);
+    const next = moved(event.key, focus, steps, 1, ages ? 1 : 7);
     if (next === undefined) return;
     event.preventDefault();
     setFocus(next);
@@ -126,15 +110,15 @@ function Content({
   const label = `${title}. ${said}`;
   // The same element is not drawn again when another part of the page has changed.
   const drawing = useMemo(() => {
-    if (kind === 'periods') return <Chart {...{ form, plot, label, width, grain, focus }} onFocus={setFocus} />;
-    if (kind === 'ages') return <Curve {...ages} {...{ label, width, focus }} onFocus={setFocus} />;
-    if (kind === 'totals')
-      return <Bars shares={totalsBy(form, rows, before, earlier !== null)} label={label} width={width} />;
-    const campaigns = campaignsOf(rows);
+    if (plot) return <Chart {...{ form, plot, label, width, grain, focus }} onFocus={setFocus} />;
+    if (shape.kind === 'ages') return <Curve {...shape} {...{ label, width, focus }} onFocus={setFocus} />;
+    if (shape.kind === 'totals') return <Bars shares={shape.shares} label={label} width={width} />;
+    if (shape.kind === 'periods') return null;
+    const { campaigns } = shape;
     const words = `${label} ${reactionsText(campaigns, grain)}`;
     return <Reactions campaigns={campaigns} label={words} width={width} grain={grain} />;
-  }, [kind, form, plot, ages, label, width, grain, focus, rows, before, earlier !== null]);
-  const step = kind === 'ages' ? 'age' : grain;
+  }, [form, plot, shape, label, width, grain, focus]);
+  const step = ages ? 'age' : grain;
   const chart =
     steps > 0 ? (
       <div
@@ -154,9 +138,7 @@ function Content({
     <>
       <figcaption>
         <h3>{title}</h3>
-        <span class="unit">
-          {plan.drawing?.unit(grain) ?? `${text.unit ?? ''}${kind === 'periods' ? `, by UTC ${grain}` : ''}`}
-        </span>
+        <span class="unit">{plan.drawing?.unit(grain) ?? `${text.unit ?? ''}${plot ? `, by UTC ${grain}` : ''}`}</span>
         <span class="tools">
           <Help title={title} text={text} choice={choice} range={range} />
           <details class="pop" ref={menu}>
@@ -165,7 +147,7 @@ function Content({
               <button type="button" onClick={act(() => setTable(!isTable))}>
                 {isTable ? 'Show the chart' : 'Show as table'}
               </button>
-              <button type="button" onClick={act(() => saveText(csvText(table, grain), 'text/csv', `${name}.csv`))}>
+              <button type="button" onClick={act(() => void saveCsv())}>
                 Save as CSV
               </button>
               <button
@@ -190,18 +172,22 @@ function Content({
       <div class="body" ref={body}>
         {isEmpty ? (
           <p class="empty">{`Nothing between ${dayText(range.from)} and ${dayText(range.to)}.`}</p>
+        ) : isTable && ages ? (
+          <DayTable {...ages} title={title} grain={grain} />
         ) : isTable ? (
-          <DayTable {...table} title={title} grain={grain} />
+          <RowsTable {...{ source, range, title, grain }} />
         ) : (
           chart
         )}
       </div>
       <p class="readout" aria-live="polite">
-        {focus !== null && kind === 'periods'
-          ? `${period(plot.days[focus] ?? range.from, grain)}: ${readout(plot, form, focus)}`
-          : focus !== null && kind === 'ages'
-            ? ageText(ages.now, ages.before, focus)
-            : noteOf(plan, doubtful, `${plot.days.length} ${grain}s`, kind === 'periods')}
+        {trouble !== ''
+          ? trouble
+          : focus !== null && plot
+            ? `${period(days[focus] ?? range.from, grain)}: ${readout(plot, form, focus)}`
+            : focus !== null && shape.kind === 'ages'
+              ? ageText(shape.now, shape.before, focus)
+              : noteOf(plan, doubtful, `${days.length} ${grain}s`, plot !== undefined)}
       </p>
     </>
   );
@@ -259,61 +245,4 @@ function queryOf(name: string, { tenant, grain, passType, platform }: Choice, { 
     ...(platform === '' ? [] : [`platform=${platform}`]),
   ];
   return `insights-etl query ${name} --param ${values.map(word).join(' ')}`;
-}
-
-const MOST_ROWS = 200;
-const HIDDEN = ['tenant_id', 'grain', 'pass_type', 'verified_share', 'partial_share', 'open_share', 'loaded_at'];
-
-function DayTable({
-  columns,
-  rows,
-  title,
-  grain,
-}: {
-  columns: readonly string[];
-  rows: readonly Row[];
-  title: string;
-  grain: Grain;
-}): JSX.Element {
-  const isOne = (name: string): boolean => rows.every((row) => row[name] === rows[0]?.[name]);
-  const shown = columns.filter((name) => !HIDDEN.includes(name) && !(name === 'platform' && isOne(name)));
-  const newest = rows.slice(-MOST_ROWS).reverse();
-  return (
-    <div class="scroll" tabindex={0} role="region" aria-label={`${title} as a table`}>
-      <table>
-        <thead>
-          <tr>
-            {shown.map((name) => (
-              <th key={name} scope="col" class={typeof newest[0]?.[name] === 'number' ? 'number' : ''}>
-                {name === 'day' ? grain : words(name)}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {newest.map((row, nth) => (
-            <tr key={nth}>
-              {shown.map((name) => {
-                const value = row[name] ?? null;
-                return (
-                  <td key={name} class={typeof value === 'number' ? 'number' : ''}>
-                    {typeof value === 'number'
-                      ? figure(value, name)
-                      : value === null
-                        ? '–'
-                        : name === 'day'
-                          ? period(String(value), grain)
-                          : String(value)}
-                  </td>
-                );
-              })}
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      {rows.length > newest.length && (
-        <p class="note">{`The newest ${MOST_ROWS} of ${figure(rows.length)} rows. The CSV file has all.`}</p>
-      )}
-    </div>
-  );
 }

@@ -1,13 +1,14 @@
 /** One chart by days as SVG. Colours come from the style sheet, so that light, dark and print need no second drawing. */
-import { scaleLinear, scaleUtc } from 'd3-scale';
-import { area, line } from 'd3-shape';
 import type { JSX } from 'preact';
-import { useId } from 'preact/hooks';
+import { useId, useMemo } from 'preact/hooks';
 import type { Plot, Series } from './figures.ts';
 import { dayShort, figure, month, words } from './locale.ts';
 import { ChartFrame, ValueAxis } from './frame.tsx';
+import { daysBetween } from './manifest.ts';
 import type { Grain } from './periods.ts';
 import type { ChartForm } from './reports.ts';
+import { areaPath, dayTicks, linear, linePath, roundTicks } from './scale.ts';
+import type { Scale } from './scale.ts';
 
 export interface ChartProps {
   readonly form: ChartForm;
@@ -35,26 +36,31 @@ interface Frame {
   readonly right: number;
   readonly top: number;
   readonly x: (nth: number) => number;
-  readonly y: (value: number) => number;
+  readonly y: Scale;
   readonly step: number;
 }
 
-type Span = readonly [from: number, to: number] | null;
+/** From where to where the values of a series are drawn: a line from 0, stacked values on top of each other. */
+interface Band {
+  readonly low: readonly number[];
+  readonly high: readonly (number | null)[];
+}
 
-/** From where to where each value is drawn: a line from 0, stacked values on top of each other. */
-function spansOf(series: readonly Series[], stacked: boolean, days: number): Span[][] {
+function bandsOf(series: readonly Series[], stacked: boolean, days: number): Band[] {
   const up = Array.from({ length: days }, () => 0);
-  const down = Array.from({ length: days }, () => 0);
-  return series.map(({ values }) =>
-    values.map((value, nth) => {
-      if (value === null) return null;
-      if (!stacked) return [0, value];
-      const sums = value < 0 ? down : up;
+  if (!stacked) return series.map(({ values }) => ({ low: up, high: values }));
+  const down = [...up];
+  return series.map(({ values }) => {
+    const low: number[] = [];
+    const high = values.map((value, nth) => {
+      const sums = (value ?? 0) < 0 ? down : up;
       const from = sums[nth] ?? 0;
-      sums[nth] = from + value;
-      return [from, from + value];
-    }),
-  );
+      low.push(from);
+      if (value !== null) sums[nth] = from + value;
+      return value === null ? null : from + value;
+    });
+    return { low, high };
+  });
 }
 
 /** What the dashed line shows: each series, or the sum of those that are stacked. */
@@ -68,23 +74,53 @@ function linesBefore({ before }: Plot, stacked: boolean): readonly Series[] {
   return [{ name: 'before', values }];
 }
 
+/** The least and the largest of all values, and 0. */
+function extent(bands: readonly Band[], before: readonly Series[]): [number, number] {
+  let [least, most] = [0, 0];
+  const lines = [...bands.flatMap(({ low, high }) => [low, high]), ...before.map(({ values }) => values)];
+  for (const line of lines)
+    for (const value of line) {
+      if (value === null) continue;
+      if (value < least) least = value;
+      if (value > most) most = value;
+    }
+  return [least, most || 1];
+}
+
 export function Chart({ form, plot, label, width, grain, focus, onFocus }: ChartProps): JSX.Element {
   const id = useId();
   const { days, series } = plot;
-  const stacked = form.series !== undefined && form.kind !== 'line';
-  const spans = spansOf(series, stacked, days.length);
-  const before = linesBefore(plot, stacked);
-  const isWide = width >= 460;
-  const longest = Math.max(...series.map(({ name }) => words(name).length), 0);
-  const labelWidth = series.length > 1 && isWide ? Math.min(130, 14 + longest * 6.4) : 12;
-  const top = series.length > 1 && !isWide ? TOP + 18 * Math.ceil(series.length / 2) : TOP;
-  // A card that is hidden has no width.
-  const right = Math.max(LEFT + 20, width - labelWidth);
-  const all = [...spans.flat().flatMap((span) => (span ? [...span] : [])), ...before.flatMap(({ values }) => values)];
-  const filled = all.filter((value) => value !== null);
-  const scale = scaleLinear([Math.min(0, ...filled), Math.max(...filled, 0) || 1], [HEIGHT - BOTTOM, top]).nice(4);
-  const step = (right - LEFT) / Math.max(1, days.length);
-  const frame: Frame = { right, top, step, x: (nth) => LEFT + (nth + 0.5) * step, y: (value) => scale(value) };
+  const { bands, frame, still } = useMemo(() => {
+    const stacked = form.series !== undefined && form.kind !== 'line';
+    const bands = bandsOf(series, stacked, days.length);
+    const before = linesBefore(plot, stacked);
+    const isWide = width >= 460;
+    const longest = Math.max(...series.map(({ name }) => words(name).length), 0);
+    const labelWidth = series.length > 1 && isWide ? Math.min(130, 14 + longest * 6.4) : 12;
+    const top = series.length > 1 && !isWide ? TOP + 18 * Math.ceil(series.length / 2) : TOP;
+    // A card that is hidden has no width.
+    const right = Math.max(LEFT + 20, width - labelWidth);
+    const ticks = roundTicks(...extent(bands, before), 4);
+    const y = linear([ticks[0] ?? 0, ticks.at(-1) ?? 1], [HEIGHT - BOTTOM, top]);
+    const step = (right - LEFT) / Math.max(1, days.length);
+    const frame: Frame = { right, top, step, x: (nth) => LEFT + (nth + 0.5) * step, y };
+    const still = (
+      <g>
+        <ValueAxis values={ticks} column={form.y[0] ?? ''} y={y} left={LEFT} right={right} />
+        <Uncertain plot={plot} frame={frame} fill={`url(#${id}-hatch)`} />
+        <Dates days={days} grain={grain} frame={frame} />
+        {series.map(({ name }, nth) => (
+          <Marks key={name} kind={form.kind} name={seriesClass(name, nth)} band={bands[nth]} frame={frame} />
+        ))}
+        {before.map(({ name, values }, nth) => (
+          <path key={name} class={`before ${stacked ? 's-total' : seriesClass(name, nth)}`} d={lineOf(values, frame)} />
+        ))}
+        <Names series={series} bands={bands} stacked={stacked} frame={frame} isWide={isWide} />
+      </g>
+    );
+    return { bands, frame, still };
+  }, [form, plot, width, grain, id]);
+  const { top, step, x, y } = frame;
   const point = (at: number | null): void => {
     const nth = at === null ? -1 : Math.floor((at - LEFT) / step);
     onFocus(nth >= 0 && nth < days.length ? nth : null);
@@ -96,35 +132,19 @@ export function Chart({ form, plot, label, width, grain, focus, onFocus }: Chart
           <line class="hatch" x1="0" y1="0" x2="0" y2="6" />
         </pattern>
       </defs>
-      <ValueAxis values={scale.ticks(4)} column={form.y[0] ?? ''} y={scale} left={LEFT} right={right} />
-      <Uncertain plot={plot} frame={frame} fill={`url(#${id}-hatch)`} />
-      <Dates days={days} grain={grain} frame={frame} />
-      {series.map(({ name }, nth) => (
-        <Marks key={name} kind={form.kind} name={seriesClass(name, nth)} spans={spans[nth] ?? []} frame={frame} />
-      ))}
-      {before.map(({ name, values }, nth) => (
-        <path
-          key={name}
-          class={`before ${stacked ? 's-total' : seriesClass(name, nth)}`}
-          d={pathOf(
-            values.map((value) => (value === null ? null : [0, value])),
-            frame,
-          )}
-        />
-      ))}
-      <Names series={series} spans={spans} stacked={stacked} frame={frame} isWide={isWide} />
+      {still}
       {focus !== null && (
         <g>
-          <line class="cross" x1={frame.x(focus)} x2={frame.x(focus)} y1={top} y2={HEIGHT - BOTTOM} />
-          {spans.map((values, nth) => {
-            const span = values[focus];
+          <line class="cross" x1={x(focus)} x2={x(focus)} y1={top} y2={HEIGHT - BOTTOM} />
+          {bands.map(({ high }, nth) => {
+            const value = high[focus] ?? null;
             return (
-              span && (
+              value !== null && (
                 <circle
                   key={nth}
                   class={`dot ${seriesClass(series[nth]?.name ?? '', nth)}`}
-                  cx={frame.x(focus)}
-                  cy={frame.y(span[1])}
+                  cx={x(focus)}
+                  cy={y(value)}
                   r="3.5"
                 />
               )
@@ -136,49 +156,47 @@ export function Chart({ form, plot, label, width, grain, focus, onFocus }: Chart
   );
 }
 
-function pathOf(spans: readonly Span[], { x, y }: Frame): string {
-  const draw = line<Span>(
-    (_, nth) => x(nth),
-    (span) => y(span?.[1] ?? 0),
-  ).defined((span) => span !== null);
-  return draw([...spans]) ?? '';
+function lineOf(values: readonly (number | null)[], { x, y }: Frame): string {
+  return linePath(values.length, x, (nth) => {
+    const value = values[nth] ?? null;
+    return value === null ? null : y(value);
+  });
 }
 
-function Marks({
-  kind,
-  name,
-  spans,
-  frame,
-}: {
-  kind: ChartForm['kind'];
-  name: string;
-  spans: readonly Span[];
-  frame: Frame;
-}): JSX.Element {
+interface MarksProps {
+  readonly kind: ChartForm['kind'];
+  readonly name: string;
+  readonly band: Band | undefined;
+  readonly frame: Frame;
+}
+
+function Marks({ kind, name, band, frame }: MarksProps): JSX.Element | null {
+  if (band === undefined) return null;
   const { x, y, step } = frame;
+  const { low, high } = band;
+  const from = (nth: number): number => y(low[nth] ?? 0);
+  const to = (nth: number): number | null => {
+    const value = high[nth] ?? null;
+    return value === null ? null : y(value);
+  };
+  // One path, not one element a day: five years are 1,826.
+  const each = (draw: (nth: number, at: number) => string): string =>
+    high.map((value, nth) => (value === null ? '' : draw(nth, y(value)))).join('');
   if (kind === 'bar') {
     const width = Math.max(step > 4 ? step - 2 : step * 0.9, 0.5);
-    // One path, not one element a day: five years are 1,826.
-    const bars = spans.map((span, nth) =>
-      span
-        ? `M${(x(nth) - width / 2).toFixed(2)},${y(span[0]).toFixed(2)}h${width.toFixed(2)}V${y(span[1]).toFixed(2)}h${(-width).toFixed(2)}Z`
-        : '',
+    const bars = each(
+      (nth, at) =>
+        `M${(x(nth) - width / 2).toFixed(2)},${from(nth).toFixed(2)}h${width.toFixed(2)}V${at.toFixed(2)}h${(-width).toFixed(2)}Z`,
     );
-    return <path class={`bar ${name}`} d={bars.join('')} />;
+    return <path class={`bar ${name}`} d={bars} />;
   }
-  const alone = spans.map((span, nth) =>
-    span && !spans[nth - 1] && !spans[nth + 1] ? `M${x(nth) - 2},${y(span[1])}a2,2,0,1,0,4,0a2,2,0,1,0,-4,0` : '',
-  );
-  const draw = area<Span>(
-    (_, nth) => x(nth),
-    (span) => y(span?.[0] ?? 0),
-    (span) => y(span?.[1] ?? 0),
-  ).defined((span) => span !== null);
+  const isAlone = (nth: number): boolean => (high[nth - 1] ?? null) === null && (high[nth + 1] ?? null) === null;
+  const points = each((nth, at) => (isAlone(nth) ? `M${x(nth) - 2},${at}a2,2,0,1,0,4,0a2,2,0,1,0,-4,0` : ''));
   return (
     <g>
-      {kind === 'area' && <path class={`area ${name}`} d={draw([...spans]) ?? ''} />}
-      <path class={`line ${name}`} d={pathOf(spans, frame)} />
-      <path class={`bar ${name}`} d={alone.join('')} />
+      {kind === 'area' && <path class={`area ${name}`} d={areaPath(high.length, x, from, to)} />}
+      <path class={`line ${name}`} d={lineOf(high, frame)} />
+      <path class={`bar ${name}`} d={points} />
     </g>
   );
 }
@@ -193,41 +211,24 @@ function Uncertain({ plot, frame, fill }: { plot: Plot; frame: Frame; fill: stri
     else if (is) areas.push({ from: nth, to: nth + 1 });
   }
   const { x, step, top } = frame;
-  return (
-    <g>
-      {areas.map(({ from, to }) => (
-        <rect
-          key={from}
-          class="uncertain"
-          fill={fill}
-          x={x(from) - step / 2}
-          width={(to - from) * step}
-          y={top}
-          height={HEIGHT - BOTTOM - top}
-        />
-      ))}
-    </g>
-  );
+  const height = HEIGHT - BOTTOM - top;
+  const path = areas.map(({ from, to }) => `M${x(from) - step / 2},${top}h${(to - from) * step}v${height}H${x(from) - step / 2}Z`); // prettier-ignore
+  return <path class="uncertain" fill={fill} d={path.join('')} />;
 }
 
 function Dates({ days, grain, frame }: { days: readonly string[]; grain: Grain; frame: Frame }): JSX.Element {
-  const [first, last] = [days[0], days.at(-1)];
-  if (first === undefined || last === undefined) return <g />;
+  const [first] = days;
+  if (first === undefined) return <g />;
   if (grain !== 'day') return <Periods days={days} grain={grain} frame={frame} />;
-  const [from, to] = [Date.parse(first), Date.parse(last)];
   const isLong = days.length > 150;
-  const position = (date: Date): number => frame.x((date.getTime() - from) / 86_400_000);
-  const dates =
-    days.length === 1
-      ? [new Date(from)]
-      : scaleUtc([from, to], [0, 1]).ticks(Math.max(2, Math.floor((frame.right - LEFT) / 90)));
+  const position = (day: string): number => frame.x(daysBetween(first, day));
   return (
     <g>
-      {dates
-        .filter((date) => date.getTime() % 86_400_000 === 0 && position(date) < frame.right - 12)
-        .map((date) => (
-          <text key={date.getTime()} class="axis" x={position(date)} y={HEIGHT - 6} text-anchor="middle">
-            {isLong ? month(date.getTime()) : dayShort(date.getTime())}
+      {dayTicks(days, Math.max(2, Math.floor((frame.right - LEFT) / 80)))
+        .filter((day) => position(day) < frame.right - 12)
+        .map((day) => (
+          <text key={day} class="axis" x={position(day)} y={HEIGHT - 6} text-anchor="middle">
+            {isLong ? month(Date.parse(day)) : dayShort(Date.parse(day))}
           </text>
         ))}
     </g>
@@ -253,14 +254,14 @@ function Periods({ days, grain, frame }: { days: readonly string[]; grain: Grain
 
 interface NamesProps {
   readonly series: readonly Series[];
-  readonly spans: readonly Span[][];
+  readonly bands: readonly Band[];
   readonly stacked: boolean;
   readonly frame: Frame;
   readonly isWide: boolean;
 }
 
 /** At the end of each line, moved apart where they would overlap; on a phone, above the chart. */
-function Names({ series, spans, stacked, frame, isWide }: NamesProps): JSX.Element | null {
+function Names({ series, bands, stacked, frame, isWide }: NamesProps): JSX.Element | null {
   if (series.length < 2) return null;
   if (!isWide)
     return (
@@ -279,8 +280,11 @@ function Names({ series, spans, stacked, frame, isWide }: NamesProps): JSX.Eleme
       </g>
     );
   const wanted = series.flatMap(({ name }, nth) => {
-    const span = spans[nth]?.findLast((value) => value !== null);
-    return span ? [{ name, nth, at: frame.y(stacked ? (span[0] + span[1]) / 2 : span[1]) }] : [];
+    const { low = [], high = [] } = bands[nth] ?? {};
+    const last = high.findLastIndex((value) => value !== null);
+    const value = high[last] ?? null;
+    if (value === null) return [];
+    return [{ name, nth, at: frame.y(stacked ? ((low[last] ?? 0) + value) / 2 : value) }];
   });
   wanted.sort((a, b) => a.at - b.at);
   let above = frame.top - 6;
@@ -307,14 +311,15 @@ export function short(text: string, most: number): string {
 
 export function Sparkline({ values }: { values: readonly (number | null)[] }): JSX.Element {
   const filled = values.filter((value) => value !== null);
-  const y = scaleLinear([Math.min(...filled, 0), Math.max(...filled, 0) || 1], [22, 2]);
-  const draw = line<number | null>(
-    (_, nth) => 1 + (nth / Math.max(1, values.length - 1)) * 58,
-    (value) => y(value ?? 0),
-  ).defined((value) => value !== null);
+  const y = linear([Math.min(...filled, 0), Math.max(...filled, 0) || 1], [22, 2]);
+  const x = linear([0, Math.max(1, values.length - 1)], [1, 59]);
+  const path = linePath(values.length, x, (nth) => {
+    const value = values[nth] ?? null;
+    return value === null ? null : y(value);
+  });
   return (
     <svg class="spark" viewBox="0 0 60 24" width="60" height="24" aria-hidden="true">
-      <path class="line s-total" d={draw([...values]) ?? ''} />
+      <path class="line s-total" d={path} />
     </svg>
   );
 }

@@ -1,10 +1,9 @@
 /** The curve of survival as SVG: the share of passes that are active, by age in days. */
-import { scaleLinear, scaleSqrt } from 'd3-scale';
-import { line } from 'd3-shape';
 import type { JSX } from 'preact';
 import type { Age } from './ages.ts';
 import { figure } from './locale.ts';
 import { ChartFrame, ValueAxis } from './frame.tsx';
+import { linear, linePath } from './scale.ts';
 
 const HEIGHT = 220;
 const [LEFT, RIGHT, TOP, BOTTOM] = [46, 26, 22, 38] as const;
@@ -22,12 +21,15 @@ export function Curve({ now, before, label, width, focus, onFocus }: CurveProps)
   const oldest = Math.max(1, ...[...now, ...before].map(({ days }) => days));
   // Most passes that leave do so in the first days: the root gives these days room.
   const right = Math.max(LEFT + 20, width - RIGHT);
-  const x = scaleSqrt([0, oldest], [LEFT, right]);
-  const y = scaleLinear([0, 1], [HEIGHT - BOTTOM, TOP]);
-  const draw = line<Age>(
-    ({ days }) => x(days),
-    ({ share }) => y(share),
-  );
+  const root = linear([0, Math.sqrt(oldest)], [LEFT, right]);
+  const x = (age: number): number => root(Math.sqrt(age));
+  const y = linear([0, 1], [HEIGHT - BOTTOM, TOP]);
+  const draw = (ages: readonly Age[]): string =>
+    linePath(
+      ages.length,
+      (nth) => x(ages[nth]?.days ?? 0),
+      (nth) => y(ages[nth]?.share ?? 0),
+    );
   const days = [...new Set([...now, ...before].map((age) => age.days))].sort((a, b) => a - b);
   const point = (at: number | null): void => {
     const far = (age: Age | undefined): number => Math.abs(x(age?.days ?? 0) - (at ?? 0));
@@ -45,8 +47,8 @@ export function Curve({ now, before, label, width, focus, onFocus }: CurveProps)
       <text class="axis" x={LEFT} y={HEIGHT - 6}>
         days after the first installation
       </text>
-      <path class="before s0" d={draw([...before]) ?? ''} />
-      <path class="line s0" d={draw([...now]) ?? ''} />
+      <path class="before s0" d={draw(before)} />
+      <path class="line s0" d={draw(now)} />
       {now.map(({ days: age, share }, nth) => (
         <g key={age}>
           {nth === focus && <line class="cross" x1={x(age)} x2={x(age)} y1={TOP} y2={HEIGHT - BOTTOM} />}

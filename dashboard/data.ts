@@ -45,7 +45,10 @@ function start(): Worker {
   return started;
 }
 
-function send<T>(question: Question, receive: (part: Part) => void = () => {}): Promise<T> {
+export function ask<K extends keyof Answers>(
+  question: Extract<Question, { kind: K }>,
+  receive: (part: Part) => void = () => {},
+): Promise<Answers[K]> {
   worker ??= start();
   const [id, to] = [++last, worker];
   return new Promise((resolve, reject) => {
@@ -54,24 +57,47 @@ function send<T>(question: Question, receive: (part: Part) => void = () => {}): 
   });
 }
 
-export const ask = <K extends keyof Answers>(question: Extract<Question, { kind: K }>): Promise<Answers[K]> =>
-  send(question);
+/** A question that was asked before there was a page to show its answer. */
+interface Early {
+  readonly search: string;
+  readonly parts: Part[];
+  receive: ((part: Part) => void) | undefined;
+  readonly done: Promise<unknown>;
+}
 
-/** All reports, of one snapshot. `show` is called once the first of them are there, those named in `first`. */
-export async function askMarts(
-  question: Extract<Question, { kind: 'marts' }>,
-  first: readonly string[],
-  show: (answer: Answer) => void,
-): Promise<Answer> {
+let early: Early | undefined;
+
+/** Asks what the page at this address shows: the worker answers while the scripts of the page are still being loaded. */
+export function askEarly(search: string): void {
+  const parts: Part[] = [];
+  const receive = (part: Part): void => (early?.receive ?? ((each) => void parts.push(each)))(part);
+  early = { search, parts, receive: undefined, done: ask({ kind: 'page', search }, receive) };
+  early.done.catch(() => {});
+}
+
+/** All that the page at this address shows, of one snapshot. `show` is called with what is known of it so far. */
+export async function askPage(search: string, show: (answer: Answer) => void): Promise<Answer> {
   let answer: Answer | undefined;
-  await send(question, (part) => {
-    // The answer begins again when another snapshot was published meanwhile.
-    if (!('name' in part)) answer = { ...part, reports: {}, isWhole: false };
-    else if (answer) {
-      answer = { ...answer, reports: { ...answer.reports, [part.name]: part.loaded } };
-      if (first.every((name) => name in (answer?.reports ?? {})) && first.at(-1) === part.name) show(answer);
-    }
-  });
+  const receive = (part: Part): void => {
+    answer = withPart(answer, part);
+    if (answer) show(answer);
+  };
+  if (early?.search === search) {
+    const { parts, done } = early;
+    early.receive = receive;
+    for (const part of parts) receive(part);
+    await done.finally(() => (early = undefined));
+  } else await ask({ kind: 'page', search }, receive);
   if (!answer) throw new DataError('The page’s files are incomplete. Load it again.', '');
   return { ...answer, isWhole: true };
+}
+
+function withPart(answer: Answer | undefined, part: Part): Answer | undefined {
+  // The answer begins again when another snapshot was published meanwhile.
+  if ('head' in part)
+    return { ...part.head, charts: {}, figures: {}, options: { passTypes: [], platforms: [] }, isWhole: false };
+  if (!answer) return undefined;
+  if ('chart' in part) return { ...answer, charts: { ...answer.charts, [part.chart]: part.loaded } };
+  if ('figure' in part) return { ...answer, figures: { ...answer.figures, [part.figure]: part.loaded } };
+  return { ...answer, ...part };
 }

@@ -2,7 +2,7 @@
 import { periodsOf } from './periods.ts';
 import type { Grain } from './periods.ts';
 import type { ChartForm, Summary } from './reports.ts';
-import type { Cell, Range, Row } from './types.ts';
+import type { Cell, Range, Row, Table } from './types.ts';
 
 export interface Series {
   readonly name: string;
@@ -23,7 +23,6 @@ export interface Plot {
   readonly series: readonly Series[];
   /** The same series in the range before, period by period. */
   readonly before: readonly Series[];
-  /** True for each period that is not proven to the last hour, or only a part of which is in the lake. */
   readonly uncertain: readonly boolean[];
 }
 
@@ -46,19 +45,19 @@ export function plotOf(
   { range, earlier, grain }: Ranges,
 ): Plot {
   const days = periodsOf(range, grain);
-  const index = new Map(days.map((day, nth) => [day, nth]));
-  const uncertain = days.map(() => false);
-  for (const row of rows) {
-    const nth = index.get(String(row['day']));
-    if (nth !== undefined && isUncertain(row)) uncertain[nth] = true;
-  }
   const names = seriesNames(form, rows, before);
   return {
     days,
     series: seriesOf(form, names, rows, days),
     before: earlier ? seriesOf(form, names, before, periodsOf(earlier, grain).slice(0, days.length)) : [],
-    uncertain,
+    uncertain: uncertainIn(rows, days),
   };
+}
+
+/** True for each period with a row that is not proven to the last hour, or only a part of which is in the lake. */
+export function uncertainIn(rows: readonly Row[], days: readonly string[]): boolean[] {
+  const found = new Set(rows.filter(isUncertain).map((row) => String(row['day'])));
+  return days.map((day) => found.has(day));
 }
 
 /** The largest first; names that do not fit come last, as one. */
@@ -144,11 +143,7 @@ function summariseRows(summary: Summary, rows: readonly Row[]): { value: number 
     const whole = add(filled, summary.of);
     return { value: whole === 0 ? null : add(filled, column) / whole, day: null };
   }
-  const day =
-    filled
-      .map((row) => String(row['day']))
-      .sort()
-      .at(-1) ?? '';
+  const day = filled.map((row) => String(row['day'])).reduce((last, each) => (each > last ? each : last), '');
   return {
     value: add(
       filled.filter((row) => row['day'] === day),
@@ -158,23 +153,32 @@ function summariseRows(summary: Summary, rows: readonly Row[]): { value: number 
   };
 }
 
-/** The value of each day, of all series together, for a small line without axes. */
+/** Points of a line that is 60 pixels wide. */
+const MOST_POINTS = 120;
+
+/** The value of each day, of all series together, for a small line without axes. Of a long range, means of neighbouring days. */
 export function sparkline(column: string, rows: readonly Row[], range: Range, grain: Grain): (number | null)[] {
   const byDay = new Map<string, number>();
   for (const row of rows) {
     const value = numberOf(row, column);
     if (value !== null) byDay.set(String(row['day']), (byDay.get(String(row['day'])) ?? 0) + value);
   }
-  return periodsOf(range, grain).map((day) => byDay.get(day) ?? null);
+  const values = periodsOf(range, grain).map((day) => byDay.get(day) ?? null);
+  const together = Math.ceil(values.length / MOST_POINTS);
+  return together === 1
+    ? values
+    : Array.from({ length: Math.ceil(values.length / together) }, (_, nth) =>
+        meanOf(values.slice(nth * together, (nth + 1) * together)),
+      );
 }
 
-export interface CsvTable {
-  readonly columns: readonly string[];
-  readonly rows: readonly Row[];
+function meanOf(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : known.reduce((sum, value) => sum + value, 0) / known.length;
 }
 
 /** All columns and rows as they are in the mart. Cells are text or numbers with a point, so that they equal the file's. */
-export function csvText({ columns, rows }: CsvTable, grain: Grain = 'day'): string {
+export function csvText({ columns, rows }: Table, grain: Grain = 'day'): string {
   const cell = (value: Cell | undefined): string => {
     const text = value === null || value === undefined ? '' : String(value);
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;

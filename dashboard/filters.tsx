@@ -1,13 +1,11 @@
 /** Tenant, range and comparison. The address holds what is chosen. */
 import type { JSX } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
-import { ask } from './data.ts';
 import { addDays } from './manifest.ts';
 import { GRAINS } from './periods.ts';
 import type { Grain } from './periods.ts';
 import { COMPARISONS, RANGES, rangeOf } from './state.ts';
 import type { Comparison, RangeName, State } from './state.ts';
-import type { Options, Snapshot, TenantSpan } from './types.ts';
+import type { Answer } from './types.ts';
 
 const RANGE_WORDS: Readonly<Record<RangeName, string>> = {
   '7d': '7 days',
@@ -25,23 +23,11 @@ const COMPARISON_WORDS: Readonly<Record<Comparison, string>> = {
 
 interface FiltersProps {
   readonly state: State;
-  readonly snapshot: Snapshot;
-  readonly span: TenantSpan;
+  readonly answer: Answer;
   readonly onChange: (state: State) => void;
 }
 
 const GRAIN_WORDS: Readonly<Record<Grain, string>> = { day: 'days', week: 'weeks', month: 'months' };
-
-/** Asked for after the charts, which do not wait for it. */
-function useOptions({ number, hasSplits }: Snapshot, tenant: string): Options {
-  const [options, setOptions] = useState<Options>({ passTypes: [], platforms: [] });
-  useEffect(() => {
-    if (!hasSplits) return;
-    // Without them the filters offer what the address says.
-    ask({ kind: 'options', tenant }).then(setOptions, () => {});
-  }, [number, hasSplits, tenant]);
-  return options;
-}
 
 interface ChoiceProps {
   readonly label: string;
@@ -67,8 +53,7 @@ function One({ label, value, options, onChange }: ChoiceProps): JSX.Element {
   );
 }
 
-export function Filters({ state, snapshot, span, onChange }: FiltersProps): JSX.Element {
-  const options = useOptions(snapshot, span.id);
+export function Filters({ state, answer: { snapshot, span, options }, onChange }: FiltersProps): JSX.Element {
   const range = rangeOf({ ...state, grain: 'day' }, span);
   const choose = (name: RangeName): void =>
     onChange({ ...state, range: name, ...(name === 'custom' ? range : { from: '', to: '' }) });

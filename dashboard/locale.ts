@@ -2,7 +2,7 @@
 
 import type { Grain } from './periods.ts';
 
-/** Made when it is first used: each takes milliseconds, and together they would delay the first drawing. */
+/** Made when it is first used: each takes milliseconds. */
 function once<T>(make: () => T): () => T {
   let made: T | undefined;
   return () => (made ??= make());
@@ -27,6 +27,12 @@ const TIME = date({
   minute: '2-digit',
   hour12: false,
 });
+
+/** Makes the formats of the first chart: the first one of all takes longer than a drawing. */
+export function prepareFormats(): void {
+  for (const format of [DAY, TIME, MONTH]) format().format(0);
+  for (const format of [NUMBER, PERCENT, CHANGE, SHORT]) format().format(0);
+}
 
 /** Shares are shown in percent. */
 export function isShare(column: string): boolean {

@@ -3,6 +3,7 @@ import type { ReportText, Snapshot, TenantSpan } from './types.ts';
 
 interface MartFile {
   readonly file: string;
+  readonly bytes: number;
   readonly firstDay: string | null;
   readonly lastDay: string | null;
 }
@@ -25,8 +26,21 @@ export interface Manifest {
 
 const DAY = 86_400_000;
 
+/** Every chart and every file has the same few thousand days. */
+const days = new Map<number, string>();
+
+/** The UTC day of an instant. */
 function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
+  return dayNumbered(Math.floor(ms / DAY));
+}
+
+/** The day that begins so many days after 1 January 1970. */
+export function dayNumbered(number: number): string {
+  const known = days.get(number);
+  if (known !== undefined) return known;
+  const day = new Date(number * DAY).toISOString().slice(0, 10);
+  days.set(number, day);
+  return day;
 }
 
 export function addDays(day: string, days: number): string {

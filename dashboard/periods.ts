@@ -1,9 +1,11 @@
 /** Days, weeks and months as the first day of each, in UTC. Weeks begin on Monday, as those of the marts. */
-import { addDays } from './manifest.ts';
+import { addDays, dayNumbered, daysBetween } from './manifest.ts';
 import type { Range } from './types.ts';
 
 export const GRAINS = ['day', 'week', 'month'] as const;
 export type Grain = (typeof GRAINS)[number];
+
+const DAY = 86_400_000;
 
 /** First day of the period that a day belongs to. */
 function periodOf(day: string, grain: Grain): string {
@@ -27,7 +29,10 @@ export function periodsOf({ from, to }: Range, grain: Grain): readonly string[] 
   const before = known.get(key);
   if (before) return before;
   const periods: string[] = [];
-  for (let at = from; at < to; at = shifted(at, grain, 1)) periods.push(at);
+  if (grain === 'day') {
+    const first = Date.parse(from) / DAY;
+    for (let nth = 0; nth < daysBetween(from, to); nth++) periods.push(dayNumbered(first + nth));
+  } else for (let at = from; at < to; at = shifted(at, grain, 1)) periods.push(at);
   if (known.size > 8) known.clear();
   known.set(key, periods);
   return periods;

@@ -1,11 +1,11 @@
 /** Campaigns: the share of the notified passes that were scanned, removed or installed again afterwards, as bars. */
-import { scaleLinear } from 'd3-scale';
 import type { JSX } from 'preact';
 import { REACTIONS } from './campaigns.ts';
 import type { Campaign } from './campaigns.ts';
 import { short } from './chart.tsx';
 import { figure, period } from './locale.ts';
 import type { Grain } from './periods.ts';
+import { linear } from './scale.ts';
 
 const MOST = 8;
 const [HEAD, ROW, BAR, VALUE, GAP] = [26, 40, 14, 64, 20] as const;
@@ -90,7 +90,7 @@ interface BarProps {
 }
 
 function Bar({ day, week, most, from, to }: BarProps): JSX.Element {
-  const x = scaleLinear([0, most || 1], [from, Math.max(from + 20, to)]);
+  const x = linear([0, most || 1], [from, Math.max(from + 20, to)]);
   return (
     <g>
       <rect class="area outlined s0" x={from} y="1" height={BAR - 2} width={x(week) - from} />

@@ -1,6 +1,5 @@
 /** Which reports the page shows, under which questions, and what may be computed from their days. */
 import type { Grain } from './periods.ts';
-import type { ReportText } from './types.ts';
 
 /**
  * How a range is summarised. sum: the figures count things that happen on one day, so days add up. last: the figures are a state
@@ -130,15 +129,6 @@ export const HEADLINES: readonly Headline[] = [
   { label: 'Scans', report: 'scans', summary: sum('scans', 'scans') },
 ];
 
-/** What the top of the page shows: asked for first. */
-export const FIRST: readonly string[] = [
-  ...new Set([...(SECTIONS[0]?.charts ?? []).map(({ report }) => report), ...HEADLINES.map(({ report }) => report)]),
-];
-
-export const REPORTS: readonly string[] = [
-  ...new Set([...FIRST, ...SECTIONS.flatMap(({ charts }) => charts.map(({ report }) => report))]),
-];
-
 /** The chart that a report's header describes: `line x=period y=scans,scanning_passes series=platform`. */
 export interface ChartForm {
   readonly kind: 'line' | 'area' | 'bar';
@@ -147,7 +137,7 @@ export interface ChartForm {
   readonly series: string | undefined;
 }
 
-export function chartForm(text: ReportText | undefined): ChartForm {
+export function chartForm(text: { readonly chart?: string | undefined } | undefined): ChartForm {
   const chart = text?.chart ?? '';
   const [kind = '', ...settings] = chart.split(/\s+/);
   const values = new Map(settings.map((text) => [text.split('=')[0], text.split('=')[1] ?? '']));

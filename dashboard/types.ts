@@ -1,5 +1,6 @@
 /** What the page reads, and what its worker and its window say to each other. */
 
+import type { ChartContent, FigureContent } from './contents.ts';
 import type { Grain } from './periods.ts';
 
 export type Cell = string | number | boolean | null;
@@ -47,9 +48,26 @@ export interface Range {
   readonly to: string;
 }
 
-/** The rows of a mart, or why they cannot be shown. */
-export type Loaded =
-  | { readonly rows: readonly Row[]; readonly before: readonly Row[]; readonly columns: readonly string[] }
+/** The values that rows of a mart must have. */
+export type Wanted = Readonly<Record<string, string>>;
+
+/** Where rows are. A file's name is never used twice, so they are those of the snapshot that named it. */
+export interface Source {
+  readonly file: string;
+  readonly bytes: number;
+  readonly wanted: Wanted;
+  /** A column that means nothing with this choice. */
+  readonly without?: string;
+}
+
+export interface Table {
+  readonly columns: readonly string[];
+  readonly rows: readonly Row[];
+}
+
+/** What is shown of a mart, or why it cannot be. */
+export type Loaded<T> =
+  | T
   | { readonly error: string; readonly file: string }
   /** The report has no such figures, and why. */
   | { readonly absent: string };
@@ -69,17 +87,34 @@ export interface Options {
   readonly platforms: readonly string[];
 }
 
-export interface Answer {
+/** What an answer is about. */
+export interface Head {
   readonly snapshot: Snapshot;
+  readonly span: TenantSpan;
   readonly choice: Choice;
   readonly range: Range;
-  /** While it is being read, some are missing. */
-  readonly reports: Readonly<Record<string, Loaded>>;
+  /** What it is compared with. */
+  readonly earlier: Range | null;
+}
+
+/** All that a page shows, of one snapshot. While it is being read, some of it is missing. */
+export interface Answer extends Head {
+  /** By the name of the chart. */
+  readonly charts: Readonly<Record<string, Loaded<ChartContent>>>;
+  /** By the label. */
+  readonly figures: Readonly<Record<string, Loaded<FigureContent>>>;
+  readonly proof?: Proof;
+  readonly options: Options;
   readonly isWhole: boolean;
 }
 
-/** Of an answer about marts: first what it is about, then the reports one after another. */
-export type Part = Omit<Answer, 'reports' | 'isWhole'> | { readonly name: string; readonly loaded: Loaded };
+/** Of an answer: first what it is about, then the rest, one after another. */
+export type Part =
+  | { readonly head: Head }
+  | { readonly chart: string; readonly loaded: Loaded<ChartContent> }
+  | { readonly figure: string; readonly loaded: Loaded<FigureContent> }
+  | { readonly proof: Proof }
+  | { readonly options: Options };
 
 export interface Hours {
   readonly hour: readonly number[];
@@ -104,19 +139,15 @@ export interface Proof {
 }
 
 export type Question =
+  /** What the page shows at an address. The parts are the answer. */
+  | { readonly kind: 'page'; readonly search: string }
+  /** The number of the newest snapshot. */
   | { readonly kind: 'snapshot' }
-  | {
-      readonly kind: 'marts';
-      readonly choice: Choice;
-      readonly range: Range;
-      readonly before: Range | null;
-      readonly reports: readonly string[];
-    }
-  | { readonly kind: 'options'; readonly tenant: string }
-  | { readonly kind: 'proof'; readonly tenant: string };
+  /** All columns of the rows behind a chart. */
+  | { readonly kind: 'rows'; readonly source: Source; readonly range: Range };
 
 export interface Answers {
-  readonly snapshot: Snapshot;
-  readonly options: Options;
-  readonly proof: { readonly snapshot: Snapshot; readonly proof: Proof };
+  readonly page: undefined;
+  readonly snapshot: number;
+  readonly rows: Table;
 }

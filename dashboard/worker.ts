@@ -1,76 +1,23 @@
 /**
- * Reads and decodes files away from the window, so that it stays quick. An answer holds data of one snapshot only: the files
- * of marts have names that are never used twice, and a manifest names all that belong together.
+ * Answers the window's questions: reads the manifest, fetches and decodes the marts' Parquet files, and computes what is drawn. It runs
+ * beside the window, so that it stays quick. An answer holds data of one snapshot only: the files of marts have names that are never
+ * used twice, and a manifest names all that belong together.
  */
-import { decompress } from 'fzstd';
-import { parquetReadObjects } from 'hyparquet';
+import { chartColumns, chartContent, figureColumns, figureContent } from './contents.ts';
+import type { RowsOfRanges } from './contents.ts';
+import { fetchJson, FileError } from './fetched.ts';
 import { snapshotOf } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
-import { chartForm } from './reports.ts';
-import type {
-  Answers,
-  Cell,
-  Choice,
-  Loaded,
-  Options,
-  Part,
-  Proof,
-  Question,
-  Range,
-  ReportText,
-  Row,
-  Snapshot,
-} from './types.ts';
+import { forgetOthers, openMart, readRows } from './marts.ts';
+import { chartForm, HEADLINES, idOf, SECTIONS } from './reports.ts';
+import { parseState, rangeBefore, rangeOf } from './state.ts';
+import type { Choice, Head, Loaded, Options, Part, Proof, Question, ReportText, Snapshot, Source } from './types.ts';
 
-/** The page's folder: the worker's own file is in `assets/`. */
-const ROOT = new URL('../', self.location.href);
-
-/** A mart's file, with what has been decoded of it. */
-interface Mart {
-  readonly bytes: ArrayBuffer;
-  readonly rows: Map<string, Promise<readonly Row[]>>;
-}
+/** Files that are fetched while one is decoded. A browser opens no more connections to a host. */
+const AHEAD = 6;
 
 /** In these columns: all together. */
 const ALL = '(all)';
-
-/** The files that were read. Dropped with the snapshot that named them. */
-const files = new Map<string, Promise<Mart>>();
-
-const COMPRESSORS = { ZSTD: (input: Uint8Array, size: number) => decompress(input, new Uint8Array(size)) };
-
-class FileError extends Error {
-  readonly file: string;
-  readonly isMissing: boolean;
-  constructor(file: string, message: string, isMissing: boolean) {
-    super(message);
-    this.file = file;
-    this.isMissing = isMissing;
-  }
-}
-
-async function fetchFile(path: string): Promise<Response> {
-  const response = await fetch(new URL(path, ROOT)).catch(() => undefined);
-  if (response === undefined)
-    throw new FileError(path, 'The server does not answer. Start `insights-etl dashboard` again.', false);
-  if (response.ok) return response;
-  const said = response.headers.get('content-type')?.startsWith('text/plain') ? (await response.text()).trim() : '';
-  const isMissing = [404, 410].includes(response.status);
-  const ours = isMissing
-    ? 'The file is missing. The next run writes it again.'
-    : `The server answered ${response.status}.`;
-  throw new FileError(path, said.length > 5 ? said : ours, isMissing);
-}
-
-async function fetchJson<T>(path: string): Promise<T> {
-  const response = await fetchFile(path);
-  try {
-    const value: T = await response.json();
-    return value;
-  } catch {
-    throw new FileError(path, 'The file is not valid JSON. `insights-etl publish` writes it again.', false);
-  }
-}
 
 let reports: Promise<ReportText[]> | undefined;
 
@@ -78,135 +25,126 @@ async function readSnapshot(): Promise<{ manifest: Manifest; snapshot: Snapshot 
   reports ??= fetchJson<ReportText[]>('reports.json');
   reports.catch(() => (reports = undefined));
   const [manifest, texts] = await Promise.all([fetchJson<Manifest>('manifest.json'), reports]);
-  const named = new Set(Object.values(manifest.marts).map(({ file }) => file));
-  for (const file of files.keys()) if (!named.has(file)) files.delete(file);
   return { manifest, snapshot: snapshotOf(manifest, texts) };
 }
 
-function openMart(file: string): Promise<Mart> {
-  const known = files.get(file);
-  if (known) return known;
-  const read = fetchMart(file);
-  files.set(file, read);
-  read.catch(() => files.delete(file));
-  return read;
-}
+type Send = (part: Part) => void;
 
-async function fetchMart(file: string): Promise<Mart> {
-  return { bytes: await (await fetchFile(file)).arrayBuffer(), rows: new Map() };
-}
-
-/** The values that rows must have. */
-type Wanted = Readonly<Record<string, string>>;
-
-const equal = (wanted: Wanted): Record<string, { $eq: string }> =>
-  Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name, { $eq: value }]));
-
-/**
- * Decodes only the parts of the file that can hold such rows, as its statistics say: with 20 tenants and five years, all rows
- * would take many seconds.
- */
-async function readRows(file: string, filter: Wanted, columns?: string[]): Promise<readonly Row[]> {
-  const { bytes, rows } = await openMart(file);
-  return remembered(rows, JSON.stringify([filter, columns]), async () => {
-    const objects = await decoded(file, () =>
-      parquetReadObjects({
-        file: bytes,
-        compressors: COMPRESSORS,
-        filter: equal(filter),
-        ...(columns ? { columns } : {}),
-      }),
-    );
-    return objects.map((object) =>
-      Object.fromEntries(
-        Object.entries(object).map(([name, value]) => [name === 'period' ? 'day' : name, asCell(name, value)]),
-      ),
-    );
-  });
-}
-
-function remembered<T>(known: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> {
-  const before = known.get(key);
-  if (before) return before;
-  const made = make();
-  known.set(key, made);
-  made.catch(() => known.delete(key));
-  return made;
-}
-
-async function decoded<T>(file: string, decode: () => Promise<T>): Promise<T> {
-  try {
-    return await decode();
-  } catch {
-    throw new FileError(
-      file,
-      'The file is damaged. `insights-etl verify` checks all files; delete this one, and the next run computes it again.',
-      false,
-    );
-  }
-}
-
-function asCell(name: string, value: unknown): Cell {
-  if (value instanceof Date)
-    return name === 'day' || name === 'period' ? value.toISOString().slice(0, 10) : value.toISOString();
-  if (typeof value === 'bigint') return Number(value);
-  if (typeof value === 'number' || typeof value === 'string' || typeof value === 'boolean') return value;
-  return value === null || value === undefined ? null : JSON.stringify(value);
-}
-
-/** Sends the reports in their order, each as soon as it is decoded: in one message they would keep the window busy. */
-async function readMarts(
-  { choice, range, before, reports: names }: Extract<Question, { kind: 'marts' }>,
-  isAgain: boolean,
-  send: (part: Part) => void,
-): Promise<void> {
+/** What the page shows at an address, each part as soon as it is known: all in one message would keep the window busy. */
+async function answerPage(search: string, isAgain: boolean, send: Send): Promise<void> {
   const { manifest, snapshot } = await readSnapshot();
-  send({ snapshot, choice, range });
-  const sources = names.map((name) => sourceOf(manifest, snapshot, name, choice));
-  // All are fetched at once, and decoded one after another.
-  for (const source of sources) if ('file' in source) openMart(source.file).catch(() => {});
-  const between = (rows: readonly Row[], { from, to }: Range): Row[] =>
-    rows.filter(({ day }) => typeof day === 'string' && day >= from && day < to);
-  for (const [nth, name] of names.entries()) {
-    const source = sources[nth];
-    if (!source) continue;
-    if (!('wanted' in source)) {
-      send({ name, loaded: source });
-      continue;
+  const state = parseState(search);
+  const span = snapshot.tenants.find(({ id }) => id === state.tenant) ?? snapshot.tenants[0];
+  if (!span) throw new FileError('manifest.json', 'The lake holds no tenant yet. `insights-etl run` loads one.', false);
+  const range = rangeOf(state, span);
+  const { grain, passType, platform } = state;
+  const choice = { tenant: span.id, grain, passType, platform };
+  const head: Head = { snapshot, span, choice, range, earlier: rangeBefore(state, range) };
+  if (state.page === 'proof') {
+    send({ head });
+    send({ proof: await readProof(manifest, span.id) });
+  } else {
+    const sourceOf = sourcesOf(manifest, snapshot, choice);
+    const items = snapshot.hasMarts ? itemsOf(head) : [];
+    const sources = items.map(({ report }) => sourceOf(report));
+    const fetchAhead = (next: readonly Loaded<Source>[]): void => {
+      for (const source of next) if ('wanted' in source) openMart(source).catch(() => {});
+    };
+    fetchAhead(sources.slice(0, 1));
+    send({ head });
+    for (const [nth, item] of items.entries()) {
+      const source = sources[nth];
+      if (source) send(await item.read(source, isAgain));
+      fetchAhead(sources.slice(nth + 1, nth + 1 + AHEAD));
     }
-    try {
-      const rows = await readRows(source.file, source.wanted);
-      const columns = Object.keys(rows[0] ?? {}).filter((name) => name !== source.without);
-      send({ name, loaded: { rows: between(rows, range), before: before ? between(rows, before) : [], columns } });
-    } catch (error) {
-      if (!(error instanceof FileError) || (error.isMissing && !isAgain)) throw error;
-      send({ name, loaded: { error: error.message, file: error.file } });
-    }
+    send({ options: await readOptions(manifest, span.id) });
   }
+  forgetOthers(new Set(Object.values(manifest.marts).map(({ file }) => file)));
 }
 
-type Source =
-  Exclude<Loaded, { rows: unknown }> | { readonly file: string; readonly wanted: Wanted; readonly without?: string };
+/** One chart, or one figure of the headline. */
+interface Item {
+  readonly report: string;
+  readonly read: (source: Loaded<Source>, isAgain: boolean) => Promise<Part>;
+}
+
+/** In the order in which they are read: the first chart, the headline above it, then all other charts. */
+function itemsOf({ snapshot, range, earlier, choice }: Head): readonly Item[] {
+  const ranges = { range, earlier, grain: choice.grain };
+  const rowsOf = async (source: Source, choose: (columns: readonly string[]) => string[]): Promise<RowsOfRanges> => {
+    const { columns, rows } = await readRows(source, range, choose);
+    return { columns, rows, before: earlier ? (await readRows(source, earlier, choose)).rows : [] };
+  };
+  const charts = SECTIONS.flatMap(({ charts }) => charts).map((plan): Item => {
+    const form = chartForm(snapshot.reports.find(({ name }) => name === plan.report));
+    return {
+      report: plan.report,
+      read: async (source, isAgain) => ({
+        chart: idOf(plan),
+        loaded: await loaded(source, isAgain, async (of) => {
+          const rows = await rowsOf(of, (columns) => chartColumns(plan, form, columns));
+          return { ...chartContent(plan, form, rows, ranges), source: of };
+        }),
+      }),
+    };
+  });
+  const figures = HEADLINES.map((headline): Item => {
+    return {
+      report: headline.report,
+      read: async (source, isAgain) => ({
+        figure: headline.label,
+        loaded: await loaded(source, isAgain, async (of) =>
+          figureContent(headline, await rowsOf(of, (columns) => figureColumns(headline, columns)), ranges),
+        ),
+      }),
+    };
+  });
+  return [...charts.slice(0, 1), ...figures, ...charts.slice(1)];
+}
+
+/** A file that is missing may belong to a snapshot that has been replaced: the first time, the question is answered again. */
+async function loaded<T>(
+  source: Loaded<Source>,
+  isAgain: boolean,
+  read: (source: Source) => Promise<T>,
+): Promise<Loaded<T>> {
+  if (!('wanted' in source)) return source;
+  try {
+    return await read(source);
+  } catch (error) {
+    if (!(error instanceof FileError) || (error.isMissing && !isAgain)) throw error;
+    return { error: error.message, file: error.file };
+  }
+}
 
 /** Where a report's figures are, or why they are nowhere. */
-function sourceOf({ marts }: Manifest, { reports }: Snapshot, name: string, choice: Choice): Source {
+function sourcesOf(
+  { marts }: Manifest,
+  { reports }: Snapshot,
+  choice: Choice,
+): (name: string) => Source | { readonly absent: string } {
   const { tenant, grain, passType, platform } = choice;
-  const text = reports.find((report) => report.name === name);
-  const absent = absence(text, choice);
-  if (absent !== undefined) return { absent };
-  if (grain === 'day' && passType === '' && platform === '') {
-    const mart = marts[name];
-    if (mart) return { file: mart.file, wanted: { tenant_id: tenant } };
-    return { absent: 'This snapshot does not have it. A run adds it, unless `lake.marts` leaves it out.' };
-  }
-  const mart = marts[`${name}_by`];
-  if (!mart)
-    return { absent: 'This snapshot has it by day and in total only. `lake.splitMarts: true` and a run add the rest.' };
-  // A report with a row for each platform has no rows for all of them together. Its share is that of all platforms.
-  const isByPlatform = chartForm(text).series === 'platform';
-  const platforms = isByPlatform && platform === '' ? {} : { platform: platform || ALL };
-  const wanted = { tenant_id: tenant, grain, pass_type: passType || ALL, ...platforms };
-  return { file: mart.file, wanted, ...(isByPlatform && platform !== '' ? { without: 'share' } : {}) };
+  return (name) => {
+    const text = reports.find((report) => report.name === name);
+    const absent = absence(text, choice);
+    if (absent !== undefined) return { absent };
+    if (grain === 'day' && passType === '' && platform === '') {
+      const mart = marts[name];
+      if (mart) return { file: mart.file, bytes: mart.bytes, wanted: { tenant_id: tenant } };
+      return { absent: 'This snapshot does not have it. A run adds it, unless `lake.marts` leaves it out.' };
+    }
+    const mart = marts[`${name}_by`];
+    if (!mart)
+      return {
+        absent: 'This snapshot has it by day and in total only. `lake.splitMarts: true` and a run add the rest.',
+      };
+    // A report with a row for each platform has no rows for all of them together. Its share is that of all platforms.
+    const isByPlatform = chartForm(text).series === 'platform';
+    const platforms = isByPlatform && platform === '' ? {} : { platform: platform || ALL };
+    const wanted = { tenant_id: tenant, grain, pass_type: passType || ALL, ...platforms };
+    const without = isByPlatform && platform !== '' ? { without: 'share' } : {};
+    return { file: mart.file, bytes: mart.bytes, wanted, ...without };
+  };
 }
 
 /** Why a report has no such figures. */
@@ -219,28 +157,26 @@ function absence(text: ReportText | undefined, { passType, platform }: Choice): 
 }
 
 /** What can be chosen: what the report of installs has, the mart that knows every pass type and platform. */
-async function readOptions(tenant: string): Promise<Options> {
-  const { manifest } = await readSnapshot();
-  const file = manifest.marts['gross_installs_by']?.file;
-  if (file === undefined) return { passTypes: [], platforms: [] };
+async function readOptions({ marts }: Manifest, tenant: string): Promise<Options> {
+  const mart = marts['gross_installs_by'];
+  if (mart === undefined) return { passTypes: [], platforms: [] };
   // Months have the fewest rows.
-  const rows = await readRows(file, { tenant_id: tenant, grain: 'month' }, ['pass_type', 'platform']);
+  const source = { file: mart.file, bytes: mart.bytes, wanted: { tenant_id: tenant, grain: 'month' } };
+  // Without them the filters offer what the address says.
+  const table = await readRows(source, undefined, () => ['pass_type', 'platform']).catch(() => undefined);
   const valuesOf = (name: string): string[] =>
-    [...new Set(rows.map((row) => String(row[name])))].filter((value) => value !== ALL).sort();
+    [...new Set(table?.rows.map((row) => String(row[name])))].filter((value) => value !== ALL).sort();
   return { passTypes: valuesOf('pass_type'), platforms: valuesOf('platform') };
 }
 
-async function readProof(tenant: string): Promise<Answers['proof']> {
-  const { manifest, snapshot } = await readSnapshot();
-  const index = manifest.tenants.indexOf(tenant);
-  const proof = await fetchJson<Proof>(`proof/${manifest.snapshot}.${index}.json`);
-  return { snapshot, proof };
+function readProof({ snapshot, tenants }: Manifest, tenant: string): Promise<Proof> {
+  return fetchJson<Proof>(`proof/${snapshot}.${tenants.indexOf(tenant)}.json`);
 }
 
-async function answer(question: Question, isAgain: boolean, send: (part: Part) => void): Promise<unknown> {
-  if (question.kind === 'snapshot') return (await readSnapshot()).snapshot;
-  if (question.kind === 'options') return readOptions(question.tenant);
-  return question.kind === 'marts' ? readMarts(question, isAgain, send) : readProof(question.tenant);
+async function answer(question: Question, isAgain: boolean, send: Send): Promise<unknown> {
+  if (question.kind === 'page') return answerPage(question.search, isAgain, send);
+  if (question.kind === 'rows') return readRows(question.source, question.range, (columns) => columns);
+  return (await readSnapshot()).manifest.snapshot;
 }
 
 self.addEventListener('message', (event: MessageEvent<{ id: number; question: Question }>) => {

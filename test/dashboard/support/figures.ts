@@ -12,8 +12,9 @@ type Choice = [tenant: string, from: string, to: string, more?: Readonly<Record<
 
 /** Keeps what the page saves instead of saving it: faster than a download for each chart. */
 export const KEEP_SAVED = `
-  globalThis.saved = [];
-  URL.createObjectURL = (blob) => (globalThis.saved.push(blob.text()), 'blob:none');
+  let receive = () => {};
+  globalThis.nextSaved = () => new Promise((resolve) => (receive = resolve));
+  URL.createObjectURL = (blob) => (receive(blob.text()), 'blob:none');
   HTMLAnchorElement.prototype.click = () => {};
 `;
 
@@ -22,10 +23,10 @@ export async function allSaved(page: Page): Promise<Record<string, string>> {
   return page.evaluate(`(async () => {
     const texts = {};
     for (const card of document.querySelectorAll('.card')) {
-      globalThis.saved.length = 0;
+      const next = globalThis.nextSaved();
       const save = [...card.querySelectorAll('button')].find((button) => button.textContent === 'Save as CSV');
       save?.click();
-      texts[card.dataset.report] = save ? await globalThis.saved[0] : card.querySelector('.empty').textContent;
+      texts[card.dataset.report] = save ? await next : card.querySelector('.empty').textContent;
     }
     return texts;
   })()`);

@@ -1,8 +1,11 @@
 import { render } from 'preact';
 import { App } from './app.tsx';
+import { prepareFormats } from './locale.ts';
 
 const root = document.getElementById('page');
 if (root) render(<App />, root);
+// While the worker reads the first figures.
+setTimeout(prepareFormats);
 
 /** Only one of the small menus is open, and Escape closes it. */
 const menus = (): NodeListOf<HTMLDetailsElement> => document.querySelectorAll('details.pop[open]');
