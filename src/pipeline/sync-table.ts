@@ -35,7 +35,7 @@ import { withoutParts } from './refused-parts.ts';
 import type { RefusedPart } from './refused-parts.ts';
 import { NO_HOURS } from './table-report.ts';
 import { uncountedPages } from './uncounted.ts';
-import { capsOf, comparisonOf, edgeOf, timed } from './table-work.ts';
+import { capsOf, comparisonOf, edgeOf, timed, unchangedHours } from './table-work.ts';
 import type { TableWork } from './table-work.ts';
 import { quarantineTimeless } from './timeless.ts';
 
@@ -47,9 +47,10 @@ export async function syncTable(work: TableWork): Promise<void> {
   let view: SourceView | undefined;
   try {
     view = await firstLook(work);
-    const lost = await lossOfHistory(work, view);
+    const first = view.grade === 'none' ? undefined : await comparedNow(work, view, true);
+    const lost = first && lossOfHistory(work, view, first);
     if (lost) view = recentOf(view, work.settings.depthDays);
-    await loadTable(work, view);
+    await loadTable(work, view, lost ? undefined : first);
     if (lost) throw lost;
   } catch (error) {
     if (error instanceof BudgetError) await recordLeft(work, view);
@@ -57,12 +58,27 @@ export async function syncTable(work: TableWork): Promise<void> {
   }
 }
 
-async function loadTable(work: TableWork, view: SourceView): Promise<void> {
+/** What the ledger holds of the hours of a view, and how the two differ. */
+interface Compared {
+  readonly held: ReadonlyMap<Instant, HeldHour>;
+  readonly found: Diff;
+}
+
+/** `isFirst`: before anything was fetched. */
+async function comparedNow(work: TableWork, view: SourceView, isFirst: boolean): Promise<Compared> {
+  const held = await heldHours(work.ledger, work.tenant, work.table, view.covers);
+  return { held, found: compareWith(work, view, held, isFirst) };
+}
+
+/** `first`: the view compared with the ledger, if that was done. */
+async function loadTable(work: TableWork, view: SourceView, first: Compared | undefined): Promise<void> {
   refuseFuture(work, view);
   await noteLimit(work);
-  const resumed = (await resume(work, view)).filter((part) => !isAltered(part));
+  const landings = await landingsOf(work);
+  const resumed = (await resume(work, view, landings)).filter((part) => !isAltered(part));
+  const unchanged = landings.length === 0 ? first : undefined;
   const { refused, outcome } =
-    view.grade === 'none' ? await loadUncounted(work, view) : await loadUntilEqual(work, view, resumed);
+    view.grade === 'none' ? await loadUncounted(work, view) : await loadUntilEqual(work, view, resumed, unchanged);
   await quarantineTimeless(work, view);
   // Everything that can be loaded is: now the table fails with the first part that cannot.
   const [part] = [...resumed, ...refused];
@@ -95,16 +111,21 @@ interface Loaded {
   readonly outcome: 'verified' | 'partial';
 }
 
-async function loadUntilEqual(work: TableWork, first: SourceView, resumed: readonly RefusedPart[]): Promise<Loaded> {
-  const { ledger, tenant, table, run, record } = work;
+/** `known`: the first view compared with what the ledger holds now. */
+async function loadUntilEqual(
+  work: TableWork,
+  first: SourceView,
+  resumed: readonly RefusedPart[],
+  known: Compared | undefined,
+): Promise<Loaded> {
+  const { tenant, table, run, record } = work;
   const refused: RefusedPart[] = [];
   const loaded = ({ partial }: HourCounts): Loaded => ({ refused, outcome: partial > 0 ? 'partial' : 'verified' });
   let view = first;
   for (let pass = 1; ; pass++) {
-    const held = await heldHours(ledger, tenant, table, view.covers);
-    const found = compareWith(work, view, held, pass === 1);
+    const { held, found } = pass === 1 && known ? known : await comparedNow(work, view, pass === 1);
     if (found.stale.length > 0) refuseMassLoss(work, view, held);
-    let hours = await recordView(work, view, held);
+    let hours = await recordView(work, view, held, { isCurrent: true });
     let isAgain = false;
     const missing = withoutParts(found, [...resumed, ...refused]);
     if (missing.stale.length > 0 && pass <= MAX_PASSES) {
@@ -143,8 +164,7 @@ async function loadUntilEqual(work: TableWork, first: SourceView, resumed: reado
 
 /** Whether the lake, as it is now, has the ids of the view in every hour, and other content in some. */
 async function differsOnlyInContent(work: TableWork, view: SourceView): Promise<boolean> {
-  const held = await heldHours(work.ledger, work.tenant, work.table, view.covers);
-  const { stale } = compareWith(work, view, held);
+  const { stale } = (await comparedNow(work, view, false)).found;
   return stale.length > 0 && stale.every(({ reason }) => reason === 'content');
 }
 
@@ -161,26 +181,21 @@ async function loadUncounted(work: TableWork, view: SourceView): Promise<Loaded>
 
 /** Records what the budget left, and the hours that are proven by what was merged so far. */
 async function recordLeft(work: TableWork, view: SourceView | undefined): Promise<void> {
-  const { ledger, tenant, table, settings, record } = work;
+  const { settings, record } = work;
   if (view === undefined || view.grade === 'none') {
     record({ kind: 'left', left: await leftUncompared(work) });
     return;
   }
-  const held = await heldHours(ledger, tenant, table, view.covers);
-  record({ kind: 'hours', hours: await recordView(work, view, held) });
-  const landings = await landingsOf(work);
-  const left = leftOf(compareWith(work, view, held, true), landings, await capsOf(work), settings.retentionDays);
+  const { held, found } = await comparedNow(work, view, true);
+  record({ kind: 'hours', hours: await recordView(work, view, held, { isCurrent: true }) });
+  const left = leftOf(found, await landingsOf(work), await capsOf(work), settings.retentionDays);
   if (left) record({ kind: 'left', left });
 }
 
 /** Compares without fetching: what `plan` and `verify` need. */
-export async function compareTable(
-  work: TableWork,
-): Promise<{ view: SourceView; held: ReadonlyMap<Instant, HeldHour>; found: Diff }> {
-  const { ledger, tenant, table } = work;
+export async function compareTable(work: TableWork): Promise<Compared & { readonly view: SourceView }> {
   const view = await firstLook(work);
-  const held = await heldHours(ledger, tenant, table, view.covers);
-  return { view, held, found: compareWith(work, view, held, true) };
+  return { view, ...(await comparedNow(work, view, true)) };
 }
 
 /** Asks for the best proof, whatever the source gave the last time: a weaker proof holds for one run. */
@@ -260,8 +275,11 @@ async function rangeOf(work: TableWork, begins: Instant | undefined): Promise<Cl
 }
 
 /** Finishes the batches that an earlier run left: landed pages are never fetched again. */
-async function resume(work: TableWork, view: SourceView): Promise<readonly RefusedPart[]> {
-  const landings = await landingsOf(work);
+async function resume(
+  work: TableWork,
+  view: SourceView,
+  landings: readonly Landing[],
+): Promise<readonly RefusedPart[]> {
   if (landings.length === 0) return [];
   work.record({ kind: 'phase', phase: 'resume' });
   return loadBatches(work, view, landings);
@@ -301,12 +319,13 @@ function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Ins
 }
 
 /** Older history that vanished must not keep new rows from being loaded: it is left as it is, and the table fails at its end. */
-async function lossOfHistory(work: TableWork, view: SourceView): Promise<MassLossError | undefined> {
+function lossOfHistory(work: TableWork, view: SourceView, { held, found }: Compared): MassLossError | undefined {
   const { request, settings } = work;
   const isNamed = request.from !== undefined || request.to !== undefined;
+  // Where no hour is stale, no row vanished.
+  if (isNamed || found.stale.length === 0) return undefined;
   const recent = recentOf(view, settings.depthDays);
-  if (isNamed || view.grade === 'none' || totalLength(recent.covers) === totalLength(view.covers)) return undefined;
-  const held = await heldHours(work.ledger, work.tenant, work.table, view.covers);
+  if (totalLength(recent.covers) === totalLength(view.covers)) return undefined;
   const lost = massLossOf(work, view, held);
   return lost && !massLossOf(work, recent, held) ? lost : undefined;
 }
@@ -335,12 +354,19 @@ function massLossOf(
   );
 }
 
-/** Records for the hours that the view covers (recorded.ts) whether the lake, as it is now, balances with the source. */
+interface RecordOptions extends Pick<SourceComparison, 'onlyCompares' | 'acceptContent'> {
+  readonly isCurrent?: boolean;
+}
+
+/**
+ * Records for the hours that the view covers (recorded.ts) whether the lake, as it is now, balances with the source. `isCurrent`:
+ * nothing was merged since `held` was read.
+ */
 export async function recordView(
   work: TableWork,
   view: SourceView,
   held: ReadonlyMap<Instant, HeldHour>,
-  options: Pick<SourceComparison, 'onlyCompares' | 'acceptContent'> = {},
+  { isCurrent = false, ...options }: RecordOptions = {},
 ): Promise<HourCounts> {
   const { ledger, tenant, table, run } = work;
   if (view.grade === 'none') return NO_HOURS;
@@ -352,7 +378,8 @@ export async function recordView(
   });
   if (windows.length === 0) return NO_HOURS;
   const comparison = comparisonOf(work, view, windows);
-  return recordComparison(ledger, tenant, table, { ...comparison, ...options }, run);
+  const unchanged = isCurrent ? unchangedHours(comparison, held) : [];
+  return recordComparison(ledger, tenant, table, { ...comparison, ...options, unchanged }, run);
 }
 
 /** Whether the source has changed in the hours that were fetched, or has new hours: else fetching again changes nothing. */

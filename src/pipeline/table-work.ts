@@ -3,13 +3,14 @@ import type { Config, TableConfig } from '../config/config.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
 import type { Caps } from '../extract/plan/plan.ts';
 import type { Client } from '../extract/source/client.ts';
-import { DAY, HOUR, floorTo, fromEpochMs } from '../kernel/instant.ts';
+import { BEGINNING, DAY, HOUR, floorTo, fromEpochMs } from '../kernel/instant.ts';
 import type { Instant, Window } from '../kernel/instant.ts';
 import type { Runtime } from '../kernel/runtime.ts';
-import { intersection, isInside } from '../kernel/windows.ts';
-import type { SourceComparison } from '../load/ledger/hours.ts';
+import { contains, intersection, isInside } from '../kernel/windows.ts';
+import type { HeldHour, SourceComparison } from '../load/ledger/hours.ts';
 import type { Ledger } from '../load/ledger/ledger.ts';
 import { learntCaps, readProfile } from '../load/ledger/profile.ts';
+import { EMPTY, sameIds } from '../model/fingerprint.ts';
 import type { Fingerprint } from '../model/fingerprint.ts';
 import type { TableName } from '../model/tables.ts';
 import type { TableRequest } from './request.ts';
@@ -83,6 +84,39 @@ export function comparisonOf(
     ...edgeOf(view, settings.retentionDays),
     ...expiryOf(view, settings.retentionDays, runtime.now()),
   };
+}
+
+/** More parts than this make a condition that takes longer than recording each hour. */
+const MOST_PARTS = 100;
+
+/**
+ * The parts of a comparison in which no hour changes but its date: lake and source are what they were when they were equal by content.
+ * Almost all hours of a run are of this kind. `held`: what the ledger holds now, in time order.
+ */
+export function unchangedHours(
+  { spans, grade, hours, overTo = BEGINNING }: SourceComparison,
+  held: ReadonlyMap<Instant, HeldHour>,
+): Window[] {
+  if (grade !== 'content') return [];
+  const parts: { from: Instant; to: Instant }[] = [];
+  for (const [from, { isProven, account, coveredTo, state }] of held) {
+    const span = spans.find((each) => contains(each, from));
+    if (!isProven || !span || !isSame(account, hours.get(from) ?? EMPTY)) continue;
+    const end = from + HOUR;
+    const isWhole = end <= span.to;
+    const isOver = isWhole && end <= overTo;
+    const last = parts.at(-1);
+    if (state === 'verified' && isOver && coveredTo === end) {
+      if (last?.to === from) last.to = end;
+      else parts.push({ from, to: end });
+    } else if (state === 'open' && !isWhole && coveredTo <= span.to) parts.push({ from, to: span.to });
+  }
+  return parts.length > MOST_PARTS ? [] : parts;
+}
+
+/** Also in content, which both know. */
+function isSame(a: Fingerprint, b: Fingerprint): boolean {
+  return sameIds(a, b) && a.content !== undefined && a.content === b.content;
 }
 
 /**

@@ -137,8 +137,8 @@ export const FORMER_MART = 'The former name of ';
 
 /** Former names of marts, and the names that they have now. */
 export async function formerMarts(): Promise<ReadonlyMap<string, string>> {
-  const marts = await dailyMarts();
-  return new Map(marts.flatMap(({ name, formerNames }) => formerNames.map((former) => [former, name] as const)));
+  const files = (await sqlFiles('kpi')).filter(({ entries }) => entries('mart').length > 0);
+  return new Map(files.flatMap((file) => formerNamesOf(file).map((former) => [former, file.name] as const)));
 }
 
 function parseDependencies(report: string, text: string): Mart['dependsOn'] {
@@ -155,9 +155,11 @@ function parseDependencies(report: string, text: string): Mart['dependsOn'] {
 /** Makes the statements that compute the openings before a day (yyyy-mm-dd), each for one of `parts` parts of the passes. */
 export type Opening = (before: string, parts?: number) => readonly string[];
 
-/** `queries/openings.sql`, over the shared definitions: the rows before a day (yyyy-mm-dd) that decide what later rows mean. */
+const OPENINGS_FILE = join(QUERIES_FOLDER, 'openings.sql');
+
+/** `OPENINGS_FILE`, over the shared definitions: the rows before a day (yyyy-mm-dd) that decide what later rows mean. */
 export async function openingsSql(): Promise<Opening> {
-  const file = await readSqlFile(join(QUERIES_FOLDER, 'openings.sql'));
+  const file = await readSqlFile(OPENINGS_FILE);
   return (before, parts = 1) =>
     Array.from({ length: parts }, (_, part) => withValues(file, { before, part: String(part), parts: String(parts) }));
 }
@@ -179,6 +181,12 @@ export async function lakeChecks(custom: Custom = NO_CUSTOM): Promise<readonly C
     severity: severityOf(file) ?? 'error',
     sql: withValues(file, {}),
   }));
+}
+
+/** The texts of the reports, checks and openings that ship with the program. */
+export async function shippedTexts(): Promise<readonly string[]> {
+  const files = [...(await sqlFiles('kpi')), ...(await sqlFiles('checks')), await readSqlFile(OPENINGS_FILE)];
+  return files.flatMap(({ name, sql }) => [name, sql]);
 }
 
 /** True if a statement of `queries/` reads a view or calls a macro. The name by itself may also be a column or part of a text. */

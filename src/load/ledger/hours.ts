@@ -11,7 +11,8 @@ import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
-import { asCount, asFingerprint, asFlag, asInstant, asOneOf, asOptional, asText } from './cells.ts';
+import { isInside, subtract, totalLength } from '../../kernel/windows.ts';
+import { asCount, asFingerprint, asInstant, asOneOf, asOptional, asText } from './cells.ts';
 import type { Ledger } from './ledger.ts';
 import { HOUR_STATES, betterGrades } from '../../model/coverage.ts';
 import type { Grade, HourState } from '../../model/coverage.ts';
@@ -42,6 +43,8 @@ export interface HeldHour {
   /** How far into the hour the source was loaded or compared. */
   readonly coveredTo: Instant;
   readonly state: HourState;
+  /** By content: the account is exactly what the source had at the last comparison. */
+  readonly isProven: boolean;
   /**
    * An older version left out a row that has the id of another row of the hour and other content. The hour is fetched again, as a
    * whole: the row may be in another minute.
@@ -70,6 +73,11 @@ export interface SourceComparison {
    * only ids can be proven. @default false
    */
   readonly acceptContent?: boolean;
+  /**
+   * Parts of the spans, in time order, in which no hour changes but the date of its proof (`unchangedHours`). Only an open hour, which
+   * is a part of its own, may reach further than before. @default none
+   */
+  readonly unchanged?: readonly Window[];
 }
 
 /** Hours by state. */
@@ -82,27 +90,47 @@ export async function heldHours(
   table: TableName,
   windows?: readonly Window[],
 ): Promise<Map<Instant, HeldHour>> {
-  const bounds = windows === undefined ? '' : `and ${insideSql(windows, 'hours.hour')}`;
-  const rows = await ledger.exclusive(() =>
-    ledger.rows(
-      `with incomplete as (
-         select distinct hour from duplicates where ${tableFilterSql(tenant, table)} and not same_content
-       )
-       select
-         epoch_us(hours.hour)::varchar as hour, epoch_us(covered_to)::varchar as covered_to, state,
-         incomplete.hour is not null as lacks_rows, ${accountSql('hours')} as account
-       from hours left join incomplete on incomplete.hour = hours.hour
-       where ${tableFilterSql(tenant, table)} ${bounds}
-       order by hours.hour`,
-      { hour: asInstant, covered_to: asInstant, state: asState, lacks_rows: asFlag, account: asFingerprint },
+  const ofTable = tableFilterSql(tenant, table);
+  const bounds = windows === undefined ? '' : `and ${insideSql(windows, 'hour')}`;
+  const account = accountSql('hours');
+  const parts = ['n', 's0', 's1', 'x', 'c'].map((part) => `(${account}).${part}`);
+  const { held } = await ledger.exclusive(() =>
+    ledger.row(
+      `select string_agg(held, chr(10) order by hour) as held
+       from (
+         select hour, concat_ws(' ',
+           state, hour in (select hour from duplicates where ${ofTable} and not same_content),
+           coalesce(grade = 'content' and source = ${account}, false),
+           epoch_us(hour), epoch_us(covered_to), ${parts.map((part) => `coalesce((${part})::varchar, '-')`).join(', ')}) as held
+         from hours where ${ofTable} ${bounds}
+       )`,
+      { held: asOptional(asText) },
     ),
   );
-  return new Map(
-    rows.map(({ hour, covered_to: coveredTo, state, lacks_rows: lacksRows, account }) => [
-      hour,
-      { account, rows: Number(account.rows), coveredTo, state, lacksRows },
-    ]),
+  return new Map((held ?? '').split('\n').flatMap((line) => (line === '' ? [] : [heldHour(line)])));
+}
+
+/** An hour that the ledger wrote as text: thousands of cells take longer to read than the statement that selects them. */
+function heldHour(line: string): [Instant, HeldHour] {
+  const [state = '', lacksRows, isProven, ...numbers] = line.split(' ');
+  const [hour, coveredTo, rows, sum0, sum1, xor, content] = numbers.map((text) =>
+    text === '-' ? undefined : BigInt(text),
   );
+  if (hour === undefined || coveredTo === undefined) throw new TypeError('An hour of the ledger lacks its time.');
+  if (rows === undefined || sum0 === undefined || sum1 === undefined || xor === undefined)
+    throw new TypeError('An hour of the ledger lacks a part of its account.');
+  const account = { rows, sum0, sum1, xor, content };
+  return [
+    hour * 10n,
+    {
+      account,
+      rows: Number(rows),
+      coveredTo: coveredTo * 10n,
+      state: asState(state, 'state'),
+      isProven: isProven === 'true',
+      lacksRows: lacksRows === 'true',
+    },
+  ];
 }
 
 /**
@@ -135,16 +163,21 @@ async function compare(
     overTo = spans.at(-1)?.to ?? at,
     onlyCompares = false,
     acceptContent = false,
+    unchanged = [],
   }: SourceComparison,
   run: string,
 ): Promise<StateCounts> {
+  const ofTable = tableFilterSql(tenant, table);
   const edge = retentionEdge === undefined ? 'null::timestamptz' : instantSql(retentionEdge);
   const expired = expiredTo === undefined ? 'null::timestamptz' : instantSql(expiredTo);
   if (expiredTo !== undefined) await recordExpired(ledger, tenant, table, spans[0]?.from ?? at, expiredTo, at, run);
+  const renewed = await renew(ledger, ofTable, unchanged, at);
+  const others = subtract(spans, unchanged);
+  if (others.length === 0) return { ...(await countStates(ledger, `${ofTable} and state = 'expired'`)), ...renewed };
   await ledger.run(
     `create or replace temp table compared_spans as
      select r[1]::bigint as lower, r[2]::bigint as upper from ${BULK_SQL}`,
-    [JSON.stringify(spans.map(({ from, to }) => [String(floorTo(from, HOUR) / 10n), String(to / 10n)]))],
+    [JSON.stringify(others.map(({ from, to }) => [String(floorTo(from, HOUR) / 10n), String(to / 10n)]))],
   );
   // A range of numbers instead of `generate_series`: the planner would evaluate a series of constants.
   await ledger.run(
@@ -160,10 +193,12 @@ async function compare(
      ) as seen on seen.hour = span.hour`,
     [
       JSON.stringify(
-        [...hours].map(([hour, { rows, sum0, sum1, xor, content }]) => [
-          ...[hour / 10n, rows, sum0, sum1, xor].map(String),
-          content === undefined ? null : String(content),
-        ]),
+        [...hours]
+          .filter(([hour]) => isInside(others, hour))
+          .map(([hour, { rows, sum0, sum1, xor, content }]) => [
+            ...[hour / 10n, rows, sum0, sum1, xor].map(String),
+            content === undefined ? null : String(content),
+          ]),
       ),
     ],
   );
@@ -225,12 +260,30 @@ async function compare(
        ${instantSql(at)}, case when outcome.state = 'verified' then ${instantSql(at)} end, ${sqlText(run)}
      )`,
   );
-  const counts = await countStates(
-    ledger,
-    `${tableFilterSql(tenant, table)} and (hour in (select hour from compared) or state = 'expired')`,
-  );
+  const counts = await countStates(ledger, `${ofTable} and (hour in (select hour from compared) or state = 'expired')`);
   await ledger.run('drop table compared_spans; drop table compared; drop table outcome');
-  return counts;
+  return { ...counts, verified: counts.verified + renewed.verified, open: counts.open + renewed.open };
+}
+
+/** Dates the proof of hours that have not changed. Returns how many they are. */
+async function renew(
+  ledger: Ledger,
+  ofTable: string,
+  unchanged: readonly Window[],
+  at: Instant,
+): Promise<{ readonly verified: number; readonly open: number }> {
+  const whole = unchanged.filter(({ to }) => floorTo(to, HOUR) === to);
+  if (whole.length > 0)
+    await ledger.run(
+      `update hours set checked_at = ${instantSql(at)} where ${ofTable} and ${insideSql(whole, 'hour')}`,
+    );
+  const open = unchanged.filter((window) => !whole.includes(window));
+  for (const { from, to } of open)
+    await ledger.run(
+      `update hours set checked_at = ${instantSql(at)}, covered_to = ${instantSql(to)}
+       where ${ofTable} and hour = ${instantSql(from)}`,
+    );
+  return { verified: Number(totalLength(whole) / HOUR), open: open.length };
 }
 
 /**
@@ -264,10 +317,10 @@ async function recordExpired(
   run: string,
 ): Promise<void> {
   const ofTable = tableFilterSql(tenant, table);
-  const isBehind = `${hourEndSql('hour')} <= ${instantSql(edge < lower ? edge : lower)}`;
+  const behind = edge < lower ? edge : lower;
   await ledger.run(
     `update hours set state = 'expired', checked_at = ${instantSql(at)}, run = ${sqlText(run)}
-     where ${ofTable} and ${isBehind} and state not in ('verified', 'expired')`,
+     where ${ofTable} and ${hourEndSql('hour')} <= ${instantSql(behind)} and state not in ('verified', 'expired')`,
   );
   await ledger.run(
     `insert into hours
@@ -275,10 +328,10 @@ async function recordExpired(
        ${sqlText(tenant)}, ${sqlText(table)}, gap.hour, null, ${ZERO_SQL}, ${ZERO_SQL}, ${ZERO_SQL}, gap.hour, 'expired', 'none',
        ${instantSql(at)}, null, ${sqlText(run)}
      from (
-       select unnest(generate_series(hour, ${instantSql(edge)}, interval 1 hour)) as hour from ${beginningSql(tenant, table)}
+       select make_timestamptz(unnest(range(epoch_us(hour), ${behind / 10n - BigInt(HOUR_MICROSECONDS) + 1n}, ${HOUR_MICROSECONDS}))) as hour
+       from ${beginningSql(tenant, table)}
      ) as gap
-     anti join (select hour from hours where ${ofTable}) as known using (hour)
-     where ${isBehind}`,
+     anti join (select hour from hours where ${ofTable}) as known using (hour)`,
   );
 }
 

@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { writtenBy } from '../../kernel/version.ts';
-import { dailyMarts, lakeChecks, openingsSql } from '../../query/definitions.ts';
+import { shippedTexts } from '../../query/definitions.ts';
 import type { Check } from '../../query/definitions.ts';
 import { asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -26,19 +26,16 @@ export async function settledKey(ledger: Ledger, checks: readonly Check[] | unde
        (select count(*) || ' ' || coalesce(sum(hash(tenant, day, source)), 0) from check_days)) as days`,
     { days: asText },
   );
-  const kept = (await dailyMarts(await usableFiles(ledger, 'reports'))).map(
-    ({ name, comment, dependsOn, sql, split }) => [
-      [name, comment, dependsOn, sql('', '')],
-      [split?.name, split?.comment, split?.dimensions, split?.sql('')],
-    ],
-  );
+  // Whole texts: what the program makes of them takes longer than all else here.
+  const custom = [await usableFiles(ledger, 'reports'), await usableFiles(ledger, 'checks')];
+  const texts = custom.map(({ files }) => files.map(({ name, sql }) => [name, sql]));
   const parts = [
     writtenBy(),
     [marts, splitMarts, dailyAbove, isChecked],
     rowRulesOf(ledger),
-    kept,
-    checks ?? (await lakeChecks(await usableFiles(ledger, 'checks'))),
-    (await openingsSql())(''),
+    await shippedTexts(),
+    texts,
+    checks,
     rulesOfScope(),
     new Date(ledger.runtime.now()).toISOString().slice(0, 10),
     days,

@@ -41,7 +41,7 @@ export async function verifyLake(
     const { tenant, table } = work;
     const files = await verifyFiles(ledger, { tenants: [tenant], tables: [table], deep, signal });
     const { view, held, found } = await compareTable(work);
-    await recordView(work, view, held, { onlyCompares: true });
+    await recordView(work, view, held, { onlyCompares: true, isCurrent: true });
     // The running hour goes on: what came since the last run is no difference yet.
     const over = overTo(view, runtime.now());
     return {
