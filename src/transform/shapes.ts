@@ -23,18 +23,27 @@ const LIMITS = { types: 5_000, paths: 500, depth: 8, pointer: 500 } as const;
 /** For `like`: a date, a letter or blank, hours and minutes. A date without a time stays a text. */
 const INSTANT = '____-__-_____:__%';
 
-/** The structure of a JSON text; null for text that is nested too deeply. */
-const STRUCTURE = `case when ${shallowSql('body')} then json_structure(body)::varchar end`;
+/**
+ * The structure of a JSON text; null for text that is nested too deeply. The condition is inside the argument: `json_structure` in a
+ * branch of a `case` takes three times as long.
+ */
+const STRUCTURE = `json_structure(case when ${shallowSql('body')} then body end)::varchar`;
+
+/**
+ * A key and the beginning of its value, in JSON text, if the value may be an instant or a number of 17 digits. A match that begins
+ * at the end of a text does no harm: it only names a key that is looked up in vain.
+ */
+const DOUBTFUL_VALUE = String.raw`"((?:[^"\\]|\\.)*)"\s*:\s*(?:"[^"]{4}-[^"]{2}-[^"]{5}:[^"]{2}|-?[0-9]{17})`;
 
 /** The columns of a table that hold JSON. */
 export function jsonColumns(table: Table): readonly string[] {
   return table.columns.filter(({ type }) => type === 'dynamic').map(({ lake }) => lake);
 }
 
-/** Creates the temporary table `described_types` (file, type, rows, …) from files (a `read_parquet` with the column `filename`). */
+/** Creates the temporary table `described_types` (nth, file, type, rows, …) from files (a `read_parquet` with the column `filename`). */
 export function typesSql(table: Table, source: string, folderLength: number): string {
   return `create or replace temp table described_types as
-select *, ceil(rows / ${PARSED_OF_A_TYPE})::bigint as one_in
+select row_number() over () as nth, *, ceil(rows / ${PARSED_OF_A_TYPE})::bigint as one_in
 from (
   select
     filename[${folderLength + 2}:] as file, coalesce("${lakeName(table, table.typeColumn)}", '') as type,
@@ -45,26 +54,18 @@ from (
 qualify row_number() over (partition by file order by rows desc, type) <= ${LIMITS.types}`;
 }
 
-/** The rows that are parsed: columns file, type, one_in, id, moment, body (the JSON). `where` narrows the types. */
-function parsedRows(
-  table: Table,
-  column: string,
-  source: string,
-  folderLength: number,
-  where = 'true',
-  sampled = false,
-): string {
-  const id = lakeName(table, table.id);
-  return `select described_types.file, described_types.type, one_in, "${id}" as id, "timestamp" as moment, "${column}"::varchar as body
-  from ${source}
-  join described_types
-    on described_types.file = filename[${folderLength + 2}:]
-    and described_types.type = coalesce("${lakeName(table, table.typeColumn)}", '')
-  where ${where}${sampled ? ` and (one_in = 1 or hash("${id}") % one_in::ubigint = 0)` : ''}`;
+/**
+ * `from … where …` of the rows that are parsed, each with the rows of `types` of its file and type: `described_types`, or a table with
+ * its columns file, type and one_in.
+ */
+function parsedRows({ table, source, folderLength, sampled }: ShapesInput, types: string): string {
+  const isParsed = `(one_in = 1 or hash("${lakeName(table, table.id)}") % one_in::ubigint = 0)`;
+  return `from ${source}
+    join ${types}
+      on ${types}.file = filename[${folderLength + 2}:]
+      and ${types}.type = coalesce("${lakeName(table, table.typeColumn)}", '')
+    where ${sampled ? isParsed : 'true'}`;
 }
-
-/** The engine keeps a copy of the text for each value that it finds in its tree, so the trees of longer texts are not read. */
-const LONG_TEXT = 50_000;
 
 /** The id of a structure: 128 bits instead of kilobytes of text in each of its paths. Rows without JSON have the id 0. */
 const SHAPE = 'coalesce(md5_number(structure), 0::uhugeint)';
@@ -79,20 +80,24 @@ export interface ShapesInput {
 }
 
 /**
- * Creates the temporary tables `structures` (rows by file, type and shape, with one row's text), `nodes` (shape, pointer,
+ * Creates the temporary tables `structures` (rows by file and type, `nth`, and shape, with one row's text), `nodes` (shape, pointer,
  * kind), `doubtful` (paths whose kind is known only after every value was checked) and `refined` (empty).
  */
-export function shapesSql({ table, column, source, folderLength, sampled }: ShapesInput): string[] {
+export function shapesSql(input: ShapesInput): string[] {
+  const { table, column } = input;
   return [
     `create or replace temp table structures as
 select *, ${SHAPE} as shape
 from (
-  select file, type, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in) as one_in,
+  select nth, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in) as one_in,
     min(moment) as first_at, max(moment) as last_at, arg_min(body, id) as example
-  from (${parsedRows(table, column, source, folderLength, 'true', sampled)})
+  from (
+    select nth, one_in, "${lakeName(table, table.id)}" as id, "timestamp" as moment, "${column}"::varchar as body
+    ${parsedRows(input, 'described_types')}
+  )
   group by all
 )`,
-    // A row without JSON has the structure null, and the kind of its root is null too.
+    // A row without JSON has the structure null, and the kind of its root is null too. An object is parsed once for all of its keys.
     `create or replace temp table nodes as
 with recursive walk as (
   select shape, '' as pointer, any_value(structure)::json as body, 0 as depth
@@ -100,17 +105,17 @@ with recursive walk as (
   where structure is not null
   group by shape
   union all
-  select
-    shape,
-    pointer || '/' || replace(replace(step, '~', '~0'), '/', '~1'),
-    case json_type(body) when 'ARRAY' then body -> '/0' else body -> ('/' || replace(replace(step, '~', '~0'), '/', '~1')) end,
-    depth + 1
+  select shape, pointer || '/' || replace(replace(member.key, '~', '~0'), '/', '~1'), member.value, depth + 1
   from (
-    select *, unnest(case json_type(body) when 'OBJECT' then json_keys(body) when 'ARRAY' then ['[]'] end) as step
+    select shape, pointer, depth,
+      unnest(case json_type(body)
+        when 'OBJECT' then map_entries(from_json(body, '"MAP(VARCHAR, JSON)"'))
+        when 'ARRAY' then [{key: '[]', value: body -> '/0'}]
+      end) as member
     from walk
-    where depth < ${LIMITS.depth}
+    where depth < ${LIMITS.depth} and json_type(body) in ('OBJECT', 'ARRAY')
   )
-  where length(pointer) + length(step) < ${LIMITS.pointer} and not regexp_matches(step, '[\\x00-\\x1f]')
+  where length(pointer) + length(member.key) < ${LIMITS.pointer} and not regexp_matches(member.key, '[\\x00-\\x1f]')
 )
 select shape, pointer,
   case json_type(body)
@@ -132,49 +137,45 @@ select shape, pointer,
 from walk
 union all
 select 0::uhugeint, '', 'null'`,
-    // One row of each structure shows which texts may be instants and which numbers may be too long. The tree of its text is
-    // read once, and only paths whose last key has such a value are looked up, which parses the text once per path.
+    // One row of each structure shows which texts may be instants and which numbers may be too long. Only paths whose last key has
+    // such a value are looked up, which parses the text once per path.
     `create or replace temp table doubtful as
-with candidates as materialized (
-  select distinct file, parsed.type, shape, tree.key
-  from (select * from structures where structure is not null and length(example) < ${LONG_TEXT}) as parsed, json_tree(parsed.example) as tree
-  where (tree.type = 'VARCHAR' and json_extract_string(atom, '$') like ${sqlText(INSTANT)})
-     or (tree.type in ('UBIGINT', 'BIGINT', 'DOUBLE') and regexp_matches(atom::varchar, '[0-9]{17,}'))
+with candidates as (
+  select distinct nth, shape, coalesce(try(json_extract_string('"' || key || '"', '$')), key) as key
+  from (select nth, shape, unnest(regexp_extract_all(example, ${sqlText(DOUBTFUL_VALUE)}, 1)) as key from structures)
 )
-select distinct pointer, kind, type, file
+select distinct nth, file, type, described_types.one_in, pointer, kind
 from (
-  select structures.file, structures.type, pointer, kind, json_extract_string(example, pointer) as seen
+  select nth, pointer, kind, json_extract_string(example, pointer) as seen
   from structures
   join nodes using (shape)
-  left join candidates
-    on candidates.file = structures.file and candidates.type = structures.type and candidates.shape = structures.shape
-    and candidates.key = replace(replace(split_part(pointer, '/', -1), '~1', '/'), '~0', '~')
-  where (candidates.key is not null or length(example) >= ${LONG_TEXT}) and pointer <> '' and not contains(pointer || '/', '/[]/') and kind in ('text', 'bigint', 'double')
+  join candidates using (nth, shape)
+  where candidates.key = replace(replace(split_part(pointer, '/', -1), '~1', '/'), '~0', '~')
+    and pointer <> '' and not contains(pointer || '/', '/[]/') and kind in ('text', 'bigint', 'double')
 )
+join described_types using (nth)
 where (kind = 'text' and seen like ${sqlText(INSTANT)})
    or (kind <> 'text' and regexp_matches(seen, '^-?[0-9]{17,}$'))`,
-    `create or replace temp table refined (file varchar, type varchar, pointer varchar, kind varchar, finer varchar)`,
+    `create or replace temp table refined (nth bigint, pointer varchar, kind varchar, finer varchar)`,
   ];
 }
 
 /** Fills `refined` by checking every parsed value of the doubtful paths: a column's type must fit all of them. */
-export function refineSql({ table, column, source, folderLength, sampled }: ShapesInput): string {
-  const types = 'described_types.type in (select type from doubtful)';
+export function refineSql(input: ShapesInput): string {
+  // A condition on `cell` in a `where` would parse each row twice.
   return `insert into refined
-select file, type, pointer, kind, finer
+select nth, pointer, kind, finer
 from (
-  select file, type, pointer, kind,
+  select nth, pointer, kind,
     case
-      when kind = 'text' and bool_and(cell like ${sqlText(INSTANT)} and try_cast(cell as timestamptz) is not null) then 'timestamp'
-      when kind <> 'text' and not bool_and(try_cast(cell as bigint) is not null) then 'digits'
+      when kind = 'text' and bool_and(case when cell is not null then cell like ${sqlText(INSTANT)} and try_cast(cell as timestamptz) is not null end) then 'timestamp'
+      when kind <> 'text' and not bool_and(case when cell is not null then try_cast(cell as bigint) is not null end) then 'digits'
     end as finer
   from (
-    select file, type, pointer, kind, json_extract_string(body, pointer) as cell
-    from (${parsedRows(table, column, source, folderLength, types, sampled)})
-    join doubtful using (file, type)
+    select nth, pointer, kind, json_extract_string("${input.column}"::varchar, pointer) as cell
+    ${parsedRows(input, 'doubtful')}
   )
-  where cell is not null
-  group by file, type, pointer, kind
+  group by nth, pointer, kind
 )
 where finer is not null`;
 }
@@ -182,24 +183,19 @@ where finer is not null`;
 /** Rows of `property_counts` without the tenant and the table: one per file, type, path and kind. */
 export function countsSql(column: string): string {
   return `select file, type, ${sqlText(column)} as json_column, pointer, kind,
-  round(rows * known)::bigint as rows, first_at, last_at, parsed < 1 as is_estimate
+  round(counted.rows * (described_types.rows / parsed))::bigint as rows, counted.first_at, counted.last_at,
+  parsed < described_types.rows as is_estimate
 from (
   select
-    structures.file, structures.type, nodes.pointer, coalesce(refined.finer, nodes.kind) as kind,
-    sum(structures.rows) as rows, min(structures.first_at) as first_at, max(structures.last_at) as last_at,
-    any_value(whole.rows) / any_value(whole.parsed) as known,
-    any_value(whole.parsed) / any_value(whole.rows) as parsed
+    structures.nth, nodes.pointer, coalesce(refined.finer, nodes.kind) as kind,
+    sum(structures.rows) as rows, min(structures.first_at) as first_at, max(structures.last_at) as last_at
   from structures
   join nodes using (shape)
-  join (
-    select file, type, any_value(described_types.rows) as rows, sum(structures.rows) as parsed
-    from structures join described_types using (file, type)
-    group by all
-  ) as whole on whole.file = structures.file and whole.type = structures.type
   left join refined
-    on refined.file = structures.file and refined.type = structures.type
-    and refined.pointer = nodes.pointer and refined.kind = nodes.kind
+    on refined.nth = structures.nth and refined.pointer = nodes.pointer and refined.kind = nodes.kind
   group by all
-)
-qualify row_number() over (partition by file, type order by rows desc, pointer, kind) <= ${LIMITS.paths}`;
+) as counted
+join (select nth, sum(rows) as parsed from structures group by nth) as whole using (nth)
+join described_types using (nth)
+qualify row_number() over (partition by nth order by counted.rows desc, pointer, kind) <= ${LIMITS.paths}`;
 }

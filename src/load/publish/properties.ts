@@ -18,7 +18,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { parquetSql } from '../ledger/sql.ts';
 
 /** Files described by one statement; the limit on rows bounds its memory. */
-const TOGETHER = { files: 100, rows: 500_000 } as const;
+const TOGETHER = { files: 500, rows: 500_000 } as const;
 
 /** Files of one table, of any tenants: many small tenants take no more statements than one tenant. */
 interface Pending {

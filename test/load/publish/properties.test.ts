@@ -123,6 +123,26 @@ describe('the property catalogue', () => {
     ]);
   });
 
+  test('infers a timestamp under any key, whatever the texts around it hold', async () => {
+    await using lake = await scratchLake();
+    const keys = ['a b', 'quote"s', 'back\\slash', '~x/y', 'é'];
+    const properties = JSON.stringify({
+      odd: '"at":"2026-07-03T09:00:00Z',
+      '\\"': ':"2026-07-03T09:00:00Z"',
+      ...Object.fromEntries(keys.map((key) => [key, '2026-07-03T09:00:00Z'])),
+      long: 'x'.repeat(60_000),
+      last: '2026-07-03T09:00:00Z',
+    });
+    await load(lake, DAY, [event('a', '2026-07-03T10:00:00Z', { properties })]);
+    await publish(lake.ledger, { run: 'run', head: false });
+    const found = await read(
+      lake.dir,
+      `select json_pointer from properties where inferred_type = 'TIMESTAMP WITH TIME ZONE' order by all`,
+    );
+    const pointers = [...keys, 'last'].map((key) => `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+    expect(found).toEqual(pointers.sort().map((pointer) => ({ json_pointer: pointer })));
+  });
+
   test('counts an hour that is loaded again once, and erased rows no more', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     const rows = [
