@@ -61,11 +61,13 @@ interface Split {
  */
 export function splitPromoted(table: Table, columns: readonly TypedColumn[]): Split {
   const types = new Map(lakeColumns(table).map(({ name, type }) => [name, type]));
-  const properties = columns.filter(({ jsonColumn }) => jsonColumn === 'properties');
+  const byPointer = new Map(
+    columns.flatMap((column) => (column.jsonColumn === 'properties' ? [[column.pointer, column] as const] : [])),
+  );
   const replaced = new Map<string, TypedColumn>();
   const promoted = table.promoted.filter(({ name, type, paths }) => {
-    const pointers = paths.map(pointerOf);
-    const [first, ...others] = properties.filter(({ pointer }) => pointers.includes(pointer));
+    const found = new Set(paths.map((path) => byPointer.get(pointerOf(path))));
+    const [first, ...others] = columns.filter((column) => found.has(column));
     if (!first || columns.some((column) => column !== first && column.name === name)) return false;
     const isSame = others.length === 0 && type !== 'host' && first.type === types.get(name);
     if (isSame && ![...replaced.values()].includes(first)) replaced.set(name, first);

@@ -2,7 +2,7 @@
  * A view per event, log and metric type, built from the property catalogue. A name is given once and kept in the ledger, so a
  * type or path that appears later never takes the name of an earlier one.
  */
-import { TABLES } from '../../model/tables.ts';
+import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { commonType } from '../../model/type-spelling.ts';
 import { columnName, shown, shownPath, viewName } from '../../transform/names.ts';
@@ -62,6 +62,12 @@ export async function nameTypes(ledger: Ledger, taken: readonly string[]): Promi
   });
 }
 
+/** The columns of a view. */
+interface NamedColumns {
+  readonly byPath: Map<string, string>;
+  readonly names: Set<string>;
+}
+
 async function nameColumns(ledger: Ledger): Promise<void> {
   const unnamed = await ledger.rows(
     `select tenant, table_name, view_name, json_column, pointer
@@ -87,31 +93,38 @@ async function nameColumns(ledger: Ledger): Promise<void> {
     pointer: asText,
     column_name: asText,
   });
-  /** By view, the column of each path. */
-  const columns = new Map<string, Map<string, string>>();
-  const columnsOf = (view: string): Map<string, string> => {
-    const ofView = columns.get(view) ?? new Map<string, string>();
-    columns.set(view, ofView);
-    return ofView;
+  const fixedOf = new Map(
+    TABLE_NAMES.map((name) => {
+      const definition = ledger.settings.tables[name];
+      return [name, new Set([...fixedColumns(definition), ...definition.promoted.map((promoted) => promoted.name)])];
+    }),
+  );
+  const views = new Map<string, NamedColumns>();
+  const viewOf = (name: string): NamedColumns => {
+    const view = views.get(name) ?? { byPath: new Map<string, string>(), names: new Set<string>() };
+    views.set(name, view);
+    return view;
   };
-  for (const row of known) columnsOf(row.view_name).set(row.json_column + row.pointer, row.column_name);
+  const add = ({ byPath, names }: NamedColumns, path: string, name: string): void => {
+    byPath.set(path, name);
+    names.add(name);
+  };
+  for (const row of known) add(viewOf(row.view_name), row.json_column + row.pointer, row.column_name);
   const added: string[][] = [];
   for (const { tenant, table_name: table, view_name: view, json_column: jsonColumn, pointer } of unnamed) {
-    const ofView = columnsOf(view);
+    const ofView = viewOf(view);
     const path = jsonColumn + pointer;
-    if (!ofView.has(path) && ofView.size >= MOST_COLUMNS) continue;
-    const definition = ledger.settings.tables[table];
-    const fixed = new Set([...fixedColumns(definition), ...definition.promoted.map(({ name: promoted }) => promoted)]);
-    const used = new Set(ofView.values());
+    if (!ofView.byPath.has(path) && ofView.byPath.size >= MOST_COLUMNS) continue;
+    const isFixed = (candidate: string): boolean => fixedOf.get(table)?.has(candidate) === true;
     const name =
-      ofView.get(path) ??
+      ofView.byPath.get(path) ??
       columnName(
         jsonColumn,
         pointer,
-        (candidate) => words.has(candidate) || fixed.has(candidate),
-        (candidate) => used.has(candidate) || (pointer !== '' && fixed.has(candidate)),
+        (candidate) => words.has(candidate) || isFixed(candidate),
+        (candidate) => ofView.names.has(candidate) || (pointer !== '' && isFixed(candidate)),
       );
-    ofView.set(path, name);
+    add(ofView, path, name);
     added.push([tenant, table, view, jsonColumn, pointer, name]);
   }
   if (added.length === 0) return;
