@@ -7,9 +7,19 @@ export interface Period extends Window {
   readonly name: string;
 }
 
+/** Late rows come within days, so a month that ended longer ago than this is rarely rewritten: it is closed. */
+export const CLOSED_AFTER = 35n * DAY;
+
 export function dayPeriod(instant: Instant): Period {
   const from = floorTo(instant, DAY);
   return { name: formatDay(from), from, to: from + DAY };
+}
+
+/** The calendar month of an instant. */
+export function monthPeriod(instant: Instant): Period {
+  const month = periodOf(formatDay(floorTo(instant, DAY)).slice(0, -3));
+  if (month === undefined) throw new RangeError(`no calendar month: ${instant}`);
+  return month;
 }
 
 /** The period with a name, e.g. from a file name; undefined for any other text. */

@@ -222,7 +222,7 @@ async function merge(
   const { ledger, tenant, table, settings, run, request, record } = work;
   const keepMissing = windowsAtEdge(batch.windows, view, settings.retentionDays);
   const guard = request.allowDeletes !== true;
-  const result = await mergeBatch(ledger, batch, landed, { run, guard, keepMissing, acceptAltered });
+  const result = await mergeBatch(ledger, batch, landed, { run, guard, keepMissing, at: view.at, acceptAltered });
   record({ kind: 'merged', result });
   if (view.grade === 'none') return;
   await timed(work, 'verify', async () => {

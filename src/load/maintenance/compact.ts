@@ -1,10 +1,9 @@
 /**
- * Merges the files of small days into one file per closed month: a query opens every file that its view lists, so five years
+ * Merges the files of small days into one file per closed month, as a merge writes it if it loads the whole month: a query opens every file that its view lists, so five years
  * of small days cost more than their rows. Nothing is fetched and no row changes. A late row rewrites its whole month, which
  * is cheap because only small months are compacted.
  */
 import { join } from 'node:path';
-import { DAY } from '../../kernel/instant.ts';
 import type { Instant } from '../../kernel/instant.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { asCount, asList, asOptional, asTable, asText } from '../ledger/cells.ts';
@@ -12,7 +11,7 @@ import type { RowOf } from '../ledger/cells.ts';
 import { heldRows } from '../store/form.ts';
 import { commitGeneration, copyRows } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { periodOf } from '../../model/period.ts';
+import { CLOSED_AFTER, periodOf } from '../../model/period.ts';
 import { dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import { requireSameHours } from './same-hours.ts';
 import { instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
@@ -38,9 +37,6 @@ const CLOSED_MONTH = {
   privacies: asList(asOptional(asText)),
   digests: asList(asOptional(asText)),
 };
-
-/** Late rows come within days, so a month older than this is rarely rewritten. */
-const CLOSED_AFTER = 35n * DAY;
 
 /** Compacts every closed month whose hours are all settled. */
 export async function compactMonths(

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { DAY, floorTo } from '../../kernel/instant.ts';
-import type { Window } from '../../kernel/instant.ts';
+import type { Instant, Window } from '../../kernel/instant.ts';
 import { contains, intersection } from '../../kernel/windows.ts';
 import type { Batch } from '../../model/page.ts';
 import type { Table } from '../../model/tables.ts';
@@ -17,7 +17,7 @@ import { FORM_SHAPE } from '../store/form.ts';
 import type { Form } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { EXCESS_COPIES, MOVED_OUT, STAGED } from './merge-tables.ts';
-import { dayPeriod } from '../../model/period.ts';
+import { CLOSED_AFTER, dayPeriod, monthPeriod } from '../../model/period.ts';
 import type { Period } from '../../model/period.ts';
 import {
   contentHashSql,
@@ -61,9 +61,15 @@ export interface Comparison {
 
 /**
  * The periods that the batch's windows (or its staged rows, when it has no windows) cover and that have staged rows or a
- * current generation. A day with neither needs no file. `days`: staged rows by UTC day.
+ * current generation. A day with neither needs no file. `days`: staged rows by UTC day. `at`: the source's clock, for months that get
+ * one file.
  */
-export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<bigint, number>): Promise<Unit[]> {
+export async function planUnits(
+  ledger: Ledger,
+  batch: Batch,
+  days: ReadonlyMap<bigint, number>,
+  at?: Instant,
+): Promise<Unit[]> {
   const adds = batch.windows.length === 0;
   const spans = adds ? daySpans(days) : batch.windows;
   const [first, last] = [spans[0], spans.at(-1)];
@@ -73,7 +79,7 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
        period, epoch_us(from_ts)::varchar as "from", epoch_us(to_ts)::varchar as "to",
        file, generation, rows, promotion, privacy, digests, superseded_at is null as current
      from partitions
-     where ${tableFilterSql(batch.tenant, batch.table)} and from_ts < ${instantSql(last.to)} and to_ts > ${instantSql(first.from)}`,
+     where ${tableFilterSql(batch.tenant, batch.table)} and from_ts < ${instantSql(monthPeriod(last.to - 1n).to)} and to_ts > ${instantSql(monthPeriod(first.from).from)}`,
     {
       period: asText,
       from: asInstant,
@@ -108,12 +114,13 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
         form: { promotion, privacy, digests },
       });
   }
-  const months = current.filter(({ period }) => period.to - period.from > DAY);
+  const months = current.filter(({ period }) => period.to - period.from > DAY).map(({ period }) => period);
+  if (!adds && at !== undefined) months.push(...newMonths(days, current, at));
   const files = new Map(current.map((partition) => [partition.period.name, partition]));
   const windows = new Map<string, { period: Period; windows: Window[] }>();
   for (const window of spans) {
     for (let day = floorTo(window.from, DAY); day < window.to;) {
-      const month = months.find(({ period }) => contains(period, day))?.period;
+      const month = months.find((period) => contains(period, day));
       const period = month ?? dayPeriod(day);
       const unit = windows.get(period.name) ?? { period, windows: [] };
       const inside = intersection(window, period);
@@ -132,6 +139,27 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
     staged: sumDays(period, days),
     nextGeneration: (generations.get(period.name) ?? 0) + 1,
   }));
+}
+
+/** Rows of a month that gets one file at once. The file of a larger month is written when its days are known to be small (compact.ts). */
+const MOST_AT_ONCE = 20_000;
+
+/** The closed months of which no row is loaded yet, if they have few rows and those are not of one day. */
+function newMonths(
+  days: ReadonlyMap<bigint, number>,
+  current: readonly { readonly period: Period }[],
+  at: Instant,
+): Period[] {
+  const found = new Map<string, { readonly period: Period; days: number; rows: number }>();
+  for (const [day, rows] of days) {
+    const period = monthPeriod(day * DAY);
+    const month = found.get(period.name) ?? { period, days: 0, rows: 0 };
+    found.set(period.name, { period, days: month.days + 1, rows: month.rows + rows });
+  }
+  return [...found.values()]
+    .filter((month) => month.days > 1 && month.rows <= MOST_AT_ONCE && month.period.to <= at - CLOSED_AFTER)
+    .map(({ period }) => period)
+    .filter(({ from, to }) => !current.some(({ period }) => period.from < to && period.to > from));
 }
 
 function daySpans(days: ReadonlyMap<bigint, number>): Window[] {

@@ -8,7 +8,7 @@
  * happened completely or not at all, and running it again gives the same lake.
  */
 import { InsightsError, MassLossError, PartError } from '../../kernel/errors.ts';
-import type { Window } from '../../kernel/instant.ts';
+import type { Instant, Window } from '../../kernel/instant.ts';
 import type { Batch, LandedPage } from '../../model/page.ts';
 import { isMassLoss } from '../../model/mass-loss.ts';
 import { TABLES } from '../../model/tables.ts';
@@ -35,6 +35,8 @@ export interface MergeOptions {
   readonly guard?: boolean;
   /** Windows at or before the retention edge: rows missing there have expired at the source and are kept. */
   readonly keepMissing?: readonly Window[];
+  /** The source's clock: small months that are closed by then get one file. @default every day gets its own */
+  readonly at?: Instant;
   /** Load rows whose text does not match their digests, without the digests. @default false */
   readonly acceptAltered?: boolean;
   /** Called after each durable step, in order. If it throws, the merge stops there (crash tests). */
@@ -87,7 +89,7 @@ async function merge(
   ledger: Ledger,
   batch: Batch,
   landed: readonly LandedPage[],
-  { run, guard = true, keepMissing = [], acceptAltered = false, onStep }: MergeOptions,
+  { run, guard = true, keepMissing = [], at, acceptAltered = false, onStep }: MergeOptions,
 ): Promise<MergeResult> {
   const ms = { ...NO_TIME };
   const merged = await ledger.row(
@@ -100,7 +102,14 @@ async function merge(
   requireComplete(batch, landed);
   const stage = await timer(ledger, ms)('stage', () => stageBatch(ledger, batch, landed, { acceptAltered }));
   await onStep?.('staged');
-  return applyStage(ledger, batch, stage, { run, guard, keepMissing, ms, ...(onStep ? { onStep } : {}) });
+  return applyStage(ledger, batch, stage, {
+    run,
+    guard,
+    keepMissing,
+    ms,
+    ...(at === undefined ? {} : { at }),
+    ...(onStep ? { onStep } : {}),
+  });
 }
 
 interface ApplyOptions extends MergeOptions {
@@ -114,12 +123,12 @@ export async function applyStage(
   ledger: Ledger,
   batch: Batch,
   stage: Stage,
-  { run, guard = true, keepMissing = [], onStep, moveRows, ms = { ...NO_TIME } }: ApplyOptions,
+  { run, guard = true, keepMissing = [], at, onStep, moveRows, ms = { ...NO_TIME } }: ApplyOptions,
 ): Promise<MergeResult> {
   const table = TABLES[batch.table];
   const timed = timer(ledger, ms);
   const changes = await timed('compare', async () => {
-    const planned = await planUnits(ledger, batch, stage.days);
+    const planned = await planUnits(ledger, batch, stage.days, at);
     const units = batch.windows.length === 0 ? await findHeldCopies(ledger, table, planned) : planned;
     const compared = await compareUnits(ledger, table, units, keepMissing);
     for (const [unit, comparison] of compared) if (guard) refuseMassLoss(ledger, batch, unit, comparison);

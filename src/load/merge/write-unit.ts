@@ -34,17 +34,16 @@ export interface Change {
 /** Files flushed at the same time, so that the disk can order the writes: 1,800 small days then take half as long. */
 const COMMITTED_TOGETHER = 16;
 
-/** Groups the changes that are written and committed together: new days that one statement can write, and others. */
+/** Groups the changes that are written and committed together: new periods that one statement can write, and others. */
 export function writeGroups(changes: readonly Change[], keepMissing: readonly Window[]): Change[][] {
-  const groups: { isOfNewDays: boolean; rows: number; changes: Change[] }[] = [];
+  const groups: { isNew: boolean; rows: number; changes: Change[] }[] = [];
   for (const change of changes) {
-    const isOfNewDays = isNewDay(change.unit, keepMissing);
-    const limits = isOfNewDays ? COPIED_TOGETHER : { days: COMMITTED_TOGETHER, rows: Infinity };
+    const isNew = !keepsOldRows(change.unit, keepMissing);
+    const limits = isNew ? COPIED_TOGETHER : { days: COMMITTED_TOGETHER, rows: Infinity };
     const rows = change.comparison.rowsAfter;
     let last = groups.at(-1);
-    const fits =
-      last?.isOfNewDays === isOfNewDays && last.changes.length < limits.days && last.rows + rows <= limits.rows;
-    if (!last || !fits) groups.push((last = { isOfNewDays, rows: 0, changes: [] }));
+    const fits = last?.isNew === isNew && last.changes.length < limits.days && last.rows + rows <= limits.rows;
+    if (!last || !fits) groups.push((last = { isNew, rows: 0, changes: [] }));
     last.changes.push(change);
     last.rows += rows;
   }
@@ -58,9 +57,9 @@ export async function copyGroup(
   changes: readonly Change[],
   keepMissing: readonly Window[],
 ): Promise<Copied[]> {
-  if (changes.length > 1 && changes.every(({ unit }) => isNewDay(unit, keepMissing))) {
+  if (changes.length > 1 && changes.every(({ unit }) => !keepsOldRows(unit, keepMissing))) {
     try {
-      return await copyNewDays(ledger, batch, changes);
+      return await copyNewPeriods(ledger, batch, changes);
     } catch (error) {
       // One day needs less memory than several.
       if (!(error instanceof OutOfMemoryError)) throw error;
@@ -76,19 +75,23 @@ function keepsOldRows({ oldFile, whole }: Unit, keepMissing: readonly Window[]):
   return oldFile !== undefined && !(whole && keepMissing.length === 0);
 }
 
-function isNewDay(unit: Unit, keepMissing: readonly Window[]): boolean {
-  return !keepsOldRows(unit, keepMissing) && unit.period.to - unit.period.from === DAY;
-}
-
-async function copyNewDays(ledger: Ledger, batch: Batch, changes: readonly Change[]): Promise<Copied[]> {
+async function copyNewPeriods(ledger: Ledger, batch: Batch, changes: readonly Change[]): Promise<Copied[]> {
   const table = ledger.settings.tables[batch.table];
-  const day = `${unitNumberSql('"timestamp"', DAY_MICROSECONDS)} as ${sqlName(DAY_COLUMN)}`;
+  const day = `${firstDaySql(changes)} as ${sqlName(DAY_COLUMN)}`;
   const staged = `from (select *, ${day} from ${STAGED} where ${loadedSql(changes.map(({ unit }) => unit))})`;
   const source = `from (${promotedSql(table, staged, [DIGEST_COLUMN, DAY_COLUMN])})`;
   const days = changes.map(({ unit }) => ({ period: unit.period, generation: unit.nextGeneration }));
   const copies = await copyDays(ledger, batch, days, source);
   for (const [index, copy] of copies.entries()) requireRows(copy, changes[index]?.comparison.rowsAfter);
   return copies;
+}
+
+/** The number of the first day of a row's period. */
+function firstDaySql(changes: readonly Change[]): string {
+  const months = changes.map(({ unit }) => unit.period).filter(({ from, to }) => to - from > DAY);
+  const cases = months.map((month) => `when ${insideSql([month])} then ${month.from / DAY}`);
+  const day = unitNumberSql('"timestamp"', DAY_MICROSECONDS);
+  return cases.length === 0 ? day : `case ${cases.join(' ')} else ${day} end`;
 }
 
 /** Copies the old rows outside the unit's windows and the unit's staged rows, ordered by (type, timestamp). */
