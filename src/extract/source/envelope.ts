@@ -53,6 +53,15 @@ const LINE_FEED = 0x0a;
 const RETURN = 0x0d;
 const BLANK = 0x20;
 
+/** By byte: 1 inside a string for all but quotes, backslashes and control characters. */
+const IS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte >= BLANK && byte !== QUOTE && byte !== BACKSLASH ? 1 : 0,
+);
+
+function controlCharacter(): EnvelopeError {
+  return new EnvelopeError('malformed', 'A string contains a control character.');
+}
+
 /** `emit` receives the lines in order, in parts of any size. Each line ends with a line feed. */
 export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
   const skeleton = new SkeletonReader();
@@ -120,16 +129,20 @@ export function scanEnvelope(emit: (part: Buffer) => void): EnvelopeScanner {
     while (at < length) {
       if (inString) {
         // A loop instead of indexOf: in text full of escaped quotes, one call per quote costs more.
-        for (; at < length; at++) {
-          const byte = chunk[at] ?? 0;
-          if (byte < BLANK) throw new EnvelopeError('malformed', 'A string contains a control character.');
-          if (escaped) escaped = false;
-          else if (byte === BACKSLASH) escaped = true;
+        while (at < length) {
+          if (escaped) {
+            if ((chunk[at] ?? 0) < BLANK) throw controlCharacter();
+            escaped = false;
+            at++;
+          }
+          while (at < length && IS_PLAIN[chunk[at] ?? 0] === 1) at++;
+          if (at === length) break;
+          const byte = chunk[at++];
+          if (byte === BACKSLASH) escaped = true;
           else if (byte === QUOTE) {
             inString = false;
-            at++;
             break;
-          }
+          } else throw controlCharacter();
         }
         continue;
       }

@@ -28,7 +28,8 @@ tables_in_files as (
   group by all
 ),
 types as (
-  select tenant, table_name, type, sum(rows) as rows, min(first_at) as first_at
+  select tenant, table_name, type, sum(rows) as rows, min(first_at) as first_at,
+    min(last_at) as first_end, max(first_at) as last_begin
   from types_in_files
   group by all
 ),
@@ -42,15 +43,18 @@ kinds as (
 ),
 paths as (
   select
-    tenant, table_name, type, json_column, pointer, string_agg(kind, ', ' order by kind) as kind, sum(rows) as rows,
+    tenant, table_name, type, json_column, pointer, array_to_string(list_sort(list(kind)), ', ') as kind, sum(rows) as rows,
     min(first_at) as first_at, max(last_at) as last_at
   from kinds
   group by all
 ),
--- If an object is new or has stopped, its members are not reported as well.
+-- Only paths with an earlier or a later file. If an object is new or has stopped, its members are not reported as well.
 path_and_parent as (
-  select paths.*, parent.first_at as parent_first_at, parent.last_at as parent_last_at
+  select paths.*, parent.first_at as parent_first_at, parent.last_at as parent_last_at, first_end, last_begin
   from paths
+  join types
+    on types.tenant = paths.tenant and types.table_name = paths.table_name and types.type = paths.type
+    and (first_end < paths.first_at or last_begin > paths.last_at)
   left join paths as parent
     on parent.tenant = paths.tenant and parent.table_name = paths.table_name and parent.type = paths.type
     and parent.json_column = paths.json_column and parent.pointer = regexp_replace(paths.pointer, '/[^/]*$', '')
@@ -65,7 +69,7 @@ union all
 select tenant, table_name, type, json_column, pointer, 'new_path', path_and_parent.kind, path_and_parent.first_at
 from path_and_parent
 join types_in_files using (tenant, table_name, type)
-where path_and_parent.parent_first_at is distinct from path_and_parent.first_at
+where path_and_parent.parent_first_at is distinct from path_and_parent.first_at and first_end < path_and_parent.first_at
 group by tenant, table_name, type, json_column, pointer, path_and_parent.kind, path_and_parent.first_at
 having any_value(path_and_parent.rows) * coalesce(sum(types_in_files.rows) filter (where types_in_files.last_at < path_and_parent.first_at), 0)
   >= ${EXPECTED} * sum(types_in_files.rows) filter (where types_in_files.last_at >= path_and_parent.first_at)
@@ -73,7 +77,7 @@ union all
 select tenant, table_name, type, json_column, pointer, 'stopped', path_and_parent.kind, path_and_parent.last_at
 from path_and_parent
 join types_in_files using (tenant, table_name, type)
-where path_and_parent.parent_last_at is distinct from path_and_parent.last_at
+where path_and_parent.parent_last_at is distinct from path_and_parent.last_at and last_begin > path_and_parent.last_at
 group by tenant, table_name, type, json_column, pointer, path_and_parent.kind, path_and_parent.last_at
 having any_value(path_and_parent.rows) * coalesce(sum(types_in_files.rows) filter (where types_in_files.first_at > path_and_parent.last_at), 0)
   >= ${EXPECTED} * sum(types_in_files.rows) filter (where types_in_files.first_at <= path_and_parent.last_at)
@@ -81,8 +85,9 @@ union all
 select tenant, table_name, type, json_column, pointer, 'new_kind', kinds.kind, kinds.first_at
 from kinds
 join paths using (tenant, table_name, type, json_column, pointer)
+join types using (tenant, table_name, type)
 join types_in_files using (tenant, table_name, type)
-where kinds.first_at > paths.first_at and types_in_files.last_at >= paths.first_at
+where kinds.first_at > paths.first_at and types.first_end < kinds.first_at and types_in_files.last_at >= paths.first_at
 group by tenant, table_name, type, json_column, pointer, kinds.kind, kinds.first_at
 having any_value(kinds.rows) * coalesce(sum(types_in_files.rows) filter (where types_in_files.last_at < kinds.first_at), 0)
   >= ${EXPECTED} * sum(types_in_files.rows) filter (where types_in_files.last_at >= kinds.first_at)`;

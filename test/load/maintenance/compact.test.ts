@@ -43,6 +43,41 @@ describe('compacting a closed month of small days', () => {
     expect(await compactMonths(lake.ledger, { run: 'run-2', at: LATER })).toEqual({ months: 0, files: 0 });
   });
 
+  test('is what a merge writes that loads the month at once, and so are the months next to it', async () => {
+    await using lake = await scratchLake();
+    const months = span('2026-06-10T00:00:00Z', '2026-09-10T00:00:00Z');
+    const others = ['2026-06-12', '2026-06-13', '2026-08-02', '2026-08-03'].map((day) =>
+      event(day, `${day}T10:00:00Z`),
+    );
+    expect(await load(lake, months, [...ROWS, ...others], { at: LATER })).toMatchObject({ inserted: 8, days: 4 });
+    const periods = await lake.ledger.rawRows('select period, rows::integer as rows from partitions order by period');
+    expect(periods).toEqual([
+      { period: '2026-06', rows: 2 },
+      { period: '2026-07', rows: 4 },
+      { period: '2026-08-02', rows: 1 },
+      { period: '2026-08-03', rows: 1 },
+    ]);
+    const ids = (await storedRows(lake.ledger)).map((row) => row['event_id']);
+    expect(ids).toEqual(['2026-06-12', '2026-06-13', 'r3', 'r4', 'r5', 'r30', '2026-08-02', '2026-08-03']);
+    expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 4, rows: 8, faults: [] });
+    const hour = span('2026-07-20T05:00:00Z', '2026-07-20T06:00:00Z');
+    const late = await load(lake, hour, [event('late', '2026-07-20T05:30:00Z')], { at: LATER });
+    expect(late).toMatchObject({ inserted: 1, days: 1 });
+    expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 4, rows: 9, faults: [] });
+  });
+
+  test('is not written by a merge for rows of one day, or if the month has a file of a day', CAMPAIGN, async () => {
+    await using lake = await scratchLake();
+    const periods = async (): Promise<unknown[]> =>
+      (await lake.ledger.rawRows('select period from partitions where superseded_at is null order by period')).map(
+        ({ period }) => period,
+      );
+    await load(lake, MONTH, ROWS.slice(0, 1), { at: LATER });
+    expect(await periods()).toEqual(['2026-07-03']);
+    await load(lake, span('2026-07-04T00:00:00Z', '2026-08-01T00:00:00Z'), ROWS.slice(1), { at: LATER });
+    expect(await periods()).toEqual(['2026-07-03', '2026-07-04', '2026-07-05', '2026-07-30']);
+  });
+
   test('gives a month that a late row and an erasure rewrite as a whole', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await settled(lake);
