@@ -5,7 +5,7 @@ import { scratchPlace } from './test/support/scratch-place.ts';
 process.env['TMPDIR'] = scratchPlace();
 
 export default defineConfig({
-  // `#sandbox` and the libraries of `dist/vendor` mean their source here, not what was built of it.
+  // `#sandbox` means its source here, not what was built of it.
   resolve: { conditions: ['source'] },
   ssr: { resolve: { conditions: ['source'] } },
   test: {
