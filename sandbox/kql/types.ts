@@ -1,6 +1,15 @@
 /** KQL's scalar types. */
 export type KqlScalarType =
-  'bool' | 'int' | 'long' | 'real' | 'decimal' | 'datetime' | 'timespan' | 'guid' | 'string' | 'dynamic';
+  | 'bool'
+  | 'int'
+  | 'long'
+  | 'real'
+  | 'decimal'
+  | 'datetime'
+  | 'timespan'
+  | 'guid'
+  | 'string'
+  | 'dynamic';
 
 /** How DuckDB stores each type: datetime and timespan as ticks of 100 ns, guid and dynamic as text. */
 export const SQL_TYPES: Readonly<Record<KqlScalarType, string>> = {

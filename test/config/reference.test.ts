@@ -4,10 +4,10 @@
  */
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { format } from 'prettier';
 import { configJsonSchema, configKeys, environmentKeys, type Key } from '../../src/config/names.ts';
 import { loadConfig } from '../../src/config/config.ts';
 import { openStage } from '../support/shell.ts';
+import { formatMarkdown } from '../support/markdown.ts';
 
 const EXAMPLE = `baseUrl: https://app.neostore.cloud
 dataDir: ./data
@@ -93,7 +93,7 @@ function row({ path, type, description, fallback, least, most, env }: Key): stri
 async function reference(): Promise<string> {
   const rows = configKeys().map(row);
   const table = ['| key | type | default | meaning | variable |', '|---|---|---|---|---|', ...rows];
-  return format(`${HEAD}\n${table.join('\n')}\n${TAIL}`, { parser: 'markdown', printWidth: 120, singleQuote: true });
+  return formatMarkdown(`${HEAD}\n${table.join('\n')}\n${TAIL}`);
 }
 
 describe('the configuration reference', () => {

@@ -3,12 +3,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { format } from 'prettier';
 import { describe, expect, test } from 'vitest';
 import { callsFile, DATA_DIR, setAsideName } from '../../src/model/data-dir.ts';
 import { generationFile } from '../../src/model/partition-path.ts';
 import type { DataEntry } from '../../src/model/data-dir.ts';
 import { belongsToLake, knownFile, parseGenerationFile } from '../../src/model/data-path.ts';
+import { formatMarkdown } from '../support/markdown.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DAY = 'tenant_id=acme/month=2026-07/2026-07-03';
@@ -115,7 +115,7 @@ describe('the documents', () => {
     );
     const table = ['| path | holds | may it be deleted? | in a backup? | a purge |', '|---|---|---|---|---|', ...rows];
     const whole = withBlock(await readFile(join(ROOT, 'docs/lake.md'), 'utf8'), 'data directory', table);
-    const formatted = await format(whole, { parser: 'markdown', printWidth: 120, singleQuote: true });
+    const formatted = await formatMarkdown(whole);
     await expect(formatted).toMatchFileSnapshot('../../docs/lake.md');
   });
 

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { format } from 'prettier';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseJsonPath } from '../../src/kernel/json-path.ts';
 import { openEngine } from '../../src/load/ledger/engine.ts';
@@ -10,6 +9,7 @@ import { TABLES, TABLE_NAMES } from '../../src/model/tables.ts';
 import { givenColumns, lakeColumns } from '../../src/transform/lake.ts';
 import { sqlName, sqlText } from '../../src/kernel/sql.ts';
 import { promotedSql } from '../../src/transform/promote.ts';
+import { formatMarkdown } from '../support/markdown.ts';
 
 let engine: Engine;
 beforeAll(async () => {
@@ -169,6 +169,6 @@ test('docs/lake.md lists the default columns', async () => {
   expect(document).toMatch(block);
   const table = ['| table | column | type | looked up in | holds |', '|---|---|---|---|---|', ...rows].join('\n');
   const whole = document.replace(block, (_, start: string, end: string) => `${start}\n\n${table}\n\n${end}`);
-  const formatted = await format(whole, { parser: 'markdown', printWidth: 160, singleQuote: true });
+  const formatted = await formatMarkdown(whole, 160);
   await expect(formatted).toMatchFileSnapshot('../../docs/lake.md');
 });

@@ -6,7 +6,15 @@
  * query and no reason to expect one soon, so the table fails and the next run tries again.
  */
 export type StatusMeaning =
-  'answer' | 'key' | 'scope' | 'tenant' | 'throttled' | 'oversized' | 'timeout' | 'retry' | 'failure';
+  | 'answer'
+  | 'key'
+  | 'scope'
+  | 'tenant'
+  | 'throttled'
+  | 'oversized'
+  | 'timeout'
+  | 'retry'
+  | 'failure';
 
 /** By the first digit, for every status that STATUSES does not list. An unknown 5xx is handled like 500, as RFC 9110 says. */
 const CLASSES: readonly StatusMeaning[] = ['failure', 'failure', 'failure', 'failure', 'failure', 'retry'];

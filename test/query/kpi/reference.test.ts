@@ -3,9 +3,9 @@
  * `npx vitest run test/query/kpi/reference.test.ts -u`. The first half is written by hand.
  */
 import { readFile } from 'node:fs/promises';
-import { format } from 'prettier';
 import { describe, expect, it } from 'vitest';
 import { allParameters, listChecks, listReports, type Report } from '../../../src/query/report.ts';
+import { formatMarkdown } from '../../support/markdown.ts';
 
 const LINE = '<!-- Below this line: generated';
 const COMMON = [
@@ -100,7 +100,7 @@ describe('the reference of KPIs', () => {
     expect(start).toBeGreaterThan(0);
     const line = text.indexOf('\n', start);
     const whole = `${text.slice(0, line)}\n\n${await generated()}\n`;
-    const formatted = await format(whole, { parser: 'markdown', printWidth: 120, singleQuote: true });
+    const formatted = await formatMarkdown(whole);
     await expect(formatted).toMatchFileSnapshot('../../../docs/analyst.md');
   });
 
