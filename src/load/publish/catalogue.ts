@@ -211,7 +211,7 @@ function createTyped(views: readonly TypedView[], mostComments: number): View[] 
       `create view ${name} as ${view.sql}`,
       `comment on view ${name} is ${sqlText(view.comment)}`,
       ...(isCommented ? view.columns : []).map(
-        (column) => `comment on column ${name}.${sqlName(column.name)} is ${sqlText(column.comment)}`,
+        (column) => `comment on column ${name}.${sqlName(column.name)} is ${sqlText(column.comment())}`,
       ),
     ];
     return { name: view.name, statements: statements.join(';\n') };

@@ -20,6 +20,9 @@ import { parquetSql } from '../ledger/sql.ts';
 /** Files described by one statement; the limit on rows bounds its memory. */
 const TOGETHER = { files: 500, rows: 500_000 } as const;
 
+/** From this number of rows on, memory is given back to the system between statements. */
+const LARGE_ROWS = 10_000;
+
 /** Files of one table, of any tenants: many small tenants take no more statements than one tenant. */
 interface Pending {
   readonly table: TableName;
@@ -96,7 +99,12 @@ async function pendingFiles(ledger: Ledger): Promise<Pending[]> {
   return groups;
 }
 
-async function describe(ledger: Ledger, { table, files }: Pending): Promise<void> {
+async function describe(ledger: Ledger, { table, files, rows }: Pending): Promise<void> {
+  // What merges and marts have freed, and later what parsing has freed, is given back to the system: a load has its peak here.
+  const release = async (): Promise<void> => {
+    if (rows >= LARGE_ROWS) await ledger.release();
+  };
+  await release();
   const source = parquetSql(
     files.map((file) => join(ledger.dataDir, file)),
     ', filename = true',
@@ -110,7 +118,9 @@ async function describe(ledger: Ledger, { table, files }: Pending): Promise<void
   for (const column of jsonColumns(definition)) {
     const input: ShapesInput = { table: definition, column, source, folderLength, sampled };
     for (const sql of shapesSql(input)) await ledger.run(sql);
+    await release();
     await ledger.run(refineSql(input));
+    await release();
     await ledger.run(`create or replace temp table counted_${column} as ${countsSql(column)}`);
     selects.push(`select * from counted_${column}`);
   }

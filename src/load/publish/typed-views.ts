@@ -22,7 +22,7 @@ const NOUNS: Readonly<Record<TableName, string>> = { Events: 'event', Logs: 'log
 
 export interface TypedView {
   readonly name: string;
-  readonly columns: readonly { readonly name: string; readonly comment: string }[];
+  readonly columns: readonly { readonly name: string; readonly comment: () => string }[];
   readonly sql: string;
   readonly comment: string;
 }
@@ -151,18 +151,18 @@ export async function typedViews(ledger: Ledger): Promise<readonly TypedView[]> 
     { table_name: asTable, view_name: asText, types: asList(asText) },
   );
   const columns = await ledger.rows(
-    `select view_name, json_column, pointer, column_name, list_sort(list(distinct kind)) as kinds
+    `select view_name, json_column, pointer, column_name, string_agg(distinct kind, ',') as kinds
      from property_counts
      join view_names using (tenant, table_name, type)
      join view_columns using (tenant, table_name, view_name, json_column, pointer)
      group by view_name, json_column, pointer, column_name
      -- In the order in which they were named, so that new columns only ever appear at the end of a \`select *\`.
      order by min(view_columns.rowid)`,
-    { view_name: asText, json_column: asText, pointer: asText, column_name: asText, kinds: asList(asText) },
+    { view_name: asText, json_column: asText, pointer: asText, column_name: asText, kinds: asText },
   );
   const columnsByView = new Map<string, TypedColumn[]>();
   for (const { view_name: view, column_name: name, json_column: jsonColumn, pointer, kinds } of columns) {
-    const column = { name, jsonColumn, pointer, type: columnType(kinds) };
+    const column = { name, jsonColumn, pointer, type: columnType(kinds.split(',')) };
     const ofView = columnsByView.get(view);
     if (ofView) ofView.push(column);
     else columnsByView.set(view, [column]);
@@ -176,8 +176,8 @@ export async function typedViews(ledger: Ledger): Promise<readonly TypedView[]> 
     return {
       name,
       columns: [
-        ...promoted.map((column) => ({ name: column.name, comment: column.comment })),
-        ...parsed.map((column) => ({ name: column.name, comment: columnComment(column) })),
+        ...promoted.map((column) => ({ name: column.name, comment: () => column.comment })),
+        ...parsed.map((column) => ({ name: column.name, comment: () => columnComment(column) })),
       ],
       sql: typedViewSql(definition, types, split),
       comment: `${TABLES[table].name} of type ${types.map((type) => `"${shown(type)}"`).join(', ')}`,
