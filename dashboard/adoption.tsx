@@ -97,19 +97,21 @@ function Figure({ headline, loaded, isPending, grain }: FigureProps): JSX.Elemen
       <h2>{label}</h2>
       <p class="value">{figure(value)}</p>
       {line}
-      <p class={`change ${mood}`}>
-        {share === undefined ? (
-          'no comparison'
-        ) : (
-          <>
-            <span aria-hidden="true">{isSame ? '=' : isUp ? '▲' : '▼'}</span> {share}
-            <span class="unseen">{` compared with ${figure(before)}`}</span>
-          </>
-        )}
-      </p>
-      <p class="note">
-        {uncertainDays > 0 ? 'not fully proven' : at === null ? `in these ${grain}s` : periodShort(at, grain)}
-      </p>
+      <div class="beneath">
+        <p class={`change ${mood}`}>
+          {share === undefined ? (
+            'no comparison'
+          ) : (
+            <>
+              <span aria-hidden="true">{isSame ? '=' : isUp ? '▲' : '▼'}</span> {share}
+              <span class="unseen">{` compared with ${figure(before)}`}</span>
+            </>
+          )}
+        </p>
+        <p class="note">
+          {uncertainDays > 0 ? 'not fully proven' : at === null ? `in these ${grain}s` : periodShort(at, grain)}
+        </p>
+      </div>
     </div>
   );
 }

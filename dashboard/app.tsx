@@ -68,16 +68,20 @@ export function App(): JSX.Element {
     const fromAddress = (): void => void show();
     fromAddress();
     addEventListener('popstate', fromAddress);
-    const poll = setInterval(() => {
+    const look = (): void => {
       if (document.hidden) return;
       ask({ kind: 'snapshot' }).then(
         (number) => (number === shown.current?.answer.snapshot.number ? undefined : show()),
         // What is shown stays true; the next attempt may succeed.
         () => {},
       );
-    }, POLL_MS);
+    };
+    const poll = setInterval(look, POLL_MS);
+    // A tab in the background does not ask: it does so when it is looked at again.
+    document.addEventListener('visibilitychange', look);
     return () => {
       removeEventListener('popstate', fromAddress);
+      document.removeEventListener('visibilitychange', look);
       clearInterval(poll);
     };
   }, [show]);
@@ -163,11 +167,12 @@ function Status({ view, onProof }: { view: View; onProof: () => void }): JSX.Ele
   const { publishedAt, byContent, unproven } = view.answer.snapshot;
   const at = Date.parse(publishedAt);
   const isOld = Date.now() - at > OLD_MS;
-  const share = Math.floor(byContent * 1000) / 10;
+  // Rounded down: 99.99 % is not all of them.
+  const share = Math.floor(byContent * 1000) / 1000;
   return (
     <button type="button" class="status" onClick={onProof}>
       <span class={`light ${unproven > 0 || isOld ? 'doubt' : 'fine'}`} aria-hidden="true" />
-      {`Snapshot of ${instant(at)}, ${figure(share)} % of hours proven by content`}
+      {`Snapshot of ${instant(at)}, ${figure(share, 'share')} of hours proven by content`}
       {unproven > 0 && `, ${figure(unproven)} not proven`}
       {isOld && '. It is old: `insights-etl status` says why'}
     </button>

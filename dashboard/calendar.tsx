@@ -87,7 +87,7 @@ interface CellGrid {
 }
 
 function dayColumns(days: number, width: number): CellGrid {
-  const size = Math.min(18, (width - LEFT) / Math.max(1, days));
+  const size = Math.min(40, (width - LEFT) / Math.max(1, days));
   return {
     size,
     row: ROW,

@@ -137,8 +137,12 @@ function Content({
   return (
     <>
       <figcaption>
-        <h3>{title}</h3>
-        <span class="unit">{plan.drawing?.unit(grain) ?? `${text.unit ?? ''}${plot ? `, by UTC ${grain}` : ''}`}</span>
+        <div class="titles">
+          <h3>{title}</h3>
+          <span class="unit">
+            {plan.drawing?.unit(grain) ?? `${text.unit ?? ''}${plot ? `, by UTC ${grain}` : ''}`}
+          </span>
+        </div>
         <span class="tools">
           <Help title={title} text={text} choice={choice} range={range} />
           <details class="pop" ref={menu}>

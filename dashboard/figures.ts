@@ -110,7 +110,7 @@ export function totalsBy(form: ChartForm, rows: readonly Row[], before: readonly
   };
   const [now, then] = [total(rows), total(before)];
   return [...now]
-    .map(([name, value]) => ({ name, value, before: hasBefore ? (then.get(name) ?? 0) : null }))
+    .map(([name, value]) => ({ name, value, before: hasBefore && before.length > 0 ? (then.get(name) ?? 0) : null }))
     .sort((a, b) => b.value - a.value || (a.name < b.name ? -1 : 1));
 }
 

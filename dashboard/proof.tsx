@@ -39,8 +39,10 @@ export function ProofPage({ proof, range, state, onChange }: ProofProps): JSX.El
         {tables.map(([name, hours]) => (
           <figure class="card" key={name} data-table={name} aria-label={`Hours of ${name}`}>
             <figcaption>
-              <h3>{titled(name)}</h3>
-              <span class="unit">hours by UTC day</span>
+              <div class="titles">
+                <h3>{titled(name)}</h3>
+                <span class="unit">hours by UTC day</span>
+              </div>
               <span class="tools">
                 <button
                   type="button"
@@ -205,13 +207,16 @@ function Runs({ proof }: { proof: Proof }): JSX.Element {
       <table>
         <thead>
           <tr>
-            {['started', 'run', 'outcome', 'took', 'calls', 'waited', 'fetched', 'new', 'changed', 'removed'].map(
-              (name) => (
-                <th key={name} scope="col">
-                  {name}
-                </th>
-              ),
-            )}
+            {['started', 'run', 'outcome'].map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+            {['took', 'calls', 'waited', 'fetched', 'new', 'changed', 'removed'].map((name) => (
+              <th key={name} scope="col" class="number">
+                {name}
+              </th>
+            ))}
           </tr>
         </thead>
         <tbody>

@@ -1,5 +1,4 @@
 /** Scales, round ticks and paths of charts. */
-import { daysBetween } from './manifest.ts';
 import { shifted } from './periods.ts';
 
 type Pair = readonly [number, number];
@@ -25,16 +24,18 @@ export function roundTicks(least: number, most: number, count: number): readonly
   return Array.from({ length: last - first + 1 }, (_, nth) => at(first + nth));
 }
 
-/** Days that are marked: every one, every second, Mondays, or the first of every month, quarter or year. At most `most` of them. */
+/** Days that are marked: every one, every second, Mondays, or the first of months. About as many as there is room for, `most`. */
 export function dayTicks(days: readonly string[], most: number): readonly string[] {
   const [first, last] = [days[0], days.at(-1)];
   if (first === undefined || last === undefined) return [];
-  const length = daysBetween(first, last);
-  const every = (count: number): readonly string[] => days.filter((_, nth) => nth % count === 0);
-  if (length / most <= 1) return days;
-  if (length / most <= 2) return every(2);
-  if (length / most <= 7) return days.filter((day) => new Date(day).getUTCDay() === 1);
-  const months = [1, 3, 6, 12, 24, 60, 120].find((count) => length / 30.4 / count <= most) ?? 240;
+  const each = days.length / most;
+  if (each <= 2) return days.filter((_, nth) => nth % Math.ceil(each) === 0);
+  if (each <= 14 || days.length < 90) {
+    const monday = (8 - new Date(first).getUTCDay()) % 7;
+    const step = [7, 14, 28].find((step) => each <= step) ?? 28;
+    return days.filter((_, nth) => nth >= monday && (nth - monday) % step === 0);
+  }
+  const months = [1, 2, 3, 6, 12, 24, 60, 120].find((count) => each <= count * 30.4) ?? 240;
   const found: string[] = [];
   for (let at = `${first.slice(0, 4)}-01-01`; at <= last; at = shifted(at, 'month', months))
     if (at >= first) found.push(at);

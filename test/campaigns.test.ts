@@ -27,6 +27,7 @@ const REPRESENTED_BY: Readonly<Record<string, string>> = {
   'test/campaigns/soak/kills.test.ts': 'test/load/merge/crash.test.ts',
   'test/campaigns/week.test.ts': 'test/pipeline/tenants.test.ts',
   'test/campaigns/year.test.ts': 'test/schedule/daemon.test.ts',
+  'test/dashboard/access.test.ts': 'test/dashboard/state.test.ts',
   'test/dashboard/filters.test.ts': 'test/dashboard/state.test.ts',
   'test/load/marts/split-marts.test.ts': 'test/load/marts/marts.test.ts',
   'test/load/publish/head.test.ts': 'test/load/publish/publish.test.ts',

@@ -70,8 +70,11 @@ async function takePictures(dataDir) {
           await save(page, `${name}-${colorScheme}-${width}.png`, { fullPage: true });
         }
     }
-    if (values.out !== undefined) return;
     const page = await open('?range=all&grain=week&pass_type=loyalty', { viewport: { width: 1280, height: 860 } });
+    if (values.out !== undefined) {
+      await save(page, 'filtered.png', { fullPage: true });
+      return;
+    }
     const [first, last] = [page.locator('#q-staying'), page.locator('section:has(#q-using)')];
     const { y } = await first.boundingBox();
     const { y: lastY, height } = await last.boundingBox();

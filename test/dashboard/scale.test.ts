@@ -32,13 +32,14 @@ it('days on the axis are every day, Mondays, or the first of months, and never m
   ]);
   expect(ticks('2026-10-01', '2026-10-02')).toEqual(['2026-10-01']);
   expect(dayTicks([], 6)).toEqual([]);
-  for (const [from, most] of [
-    ['2026-10-20', 4],
-    ['2026-08-01', 3],
-    ['2025-01-01', 5],
-    ['2019-01-01', 2],
-  ] as const)
-    expect(ticks(from, '2026-11-01', most).length).toBeLessThanOrEqual(most);
+  expect(ticks('2026-09-02', '2026-11-01', 5)).toEqual(['2026-09-07', '2026-09-21', '2026-10-05', '2026-10-19']);
+  // Of any range there are some, and no more than fit.
+  for (let length = 2; length < 2500; length += 1 + Math.floor(length / 9))
+    for (let most = 3; most < 9; most++) {
+      const from = new Date(Date.UTC(2026, 10, 1 - length)).toISOString().slice(0, 10);
+      const { length: found } = ticks(from, '2026-11-01', most);
+      expect({ length, most, isFew: found <= most + 1, isSome: found > 0 }).toEqual({ length, most, isFew: true, isSome: true }); // prettier-ignore
+    }
 });
 
 it('a line and an area are interrupted where there is no value', () => {
