@@ -1,100 +1,202 @@
 /**
- * `npm run bench -- --rows 1000000`: a first load against the sandbox, as a whole process. Prints seconds, rows a second,
- * peak memory, calls against the fewest possible, and what DuckDB alone needs for the same landed bytes.
+ * `npm run bench`: how fast a first load is, next to what bounds it (DuckDB over the same landed lines, the download of the same pages)
+ * and to other loaders over the same API. Everything runs once to warm up and then in turns, so that what the machine does
+ * meanwhile hits all alike. Prints a table and writes it as JSON.
+ *
+ *   --quick           100,000 rows, 3 rounds (under 3 minutes without --peers)
+ *   --rows, --days, --rounds, --seed
+ *   --peers FOLDER    also other loaders, from a virtual environment that is made there
+ *   --out FILE        the JSON (data/bench.json)
+ *   --write           docs/performance.json and docs/performance.md from these figures
  */
-import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { cpus, totalmem } from 'node:os';
+import { dirname, join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { cli, options, scratch, startSandbox, tenantEnv } from './harness.mjs';
+import { bareSeconds } from './bare.mjs';
+import { CLI, cli, scratch, startSandbox, tenantEnv } from './harness.mjs';
+import { measured } from './measured.mjs';
+import { document, table } from './performance.mjs';
+import { startReplay } from './replay.mjs';
 
-const wanted = options({
-  rows: 1_000_000,
-  days: 30,
-  seed: 1,
-  shape: 'wallet',
-  'row-cap': 0,
-  'max-rows': 0,
-  floor: 'yes',
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const { values: given } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    rows: { type: 'string' },
+    days: { type: 'string', default: '30' },
+    rounds: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    peers: { type: 'string' },
+    out: { type: 'string', default: join(root, 'data', 'bench.json') },
+    write: { type: 'boolean', default: false },
+  },
 });
+const wanted = {
+  rows: Number(given.rows ?? (given.quick ? 100_000 : 1_000_000)),
+  days: Number(given.days),
+  rounds: Number(given.rounds ?? (given.quick ? 3 : 5)),
+  seed: Number(given.seed),
+};
+/** The most rows that an answer holds (the sandbox's default, and the engine's). */
+const ROW_CAP = 500_000;
 const NOW = '2026-11-01T00:00:00Z';
-
-/** The least that any loader could do: read the landed lines, cast, sort, write one Parquet file. */
-async function floorSeconds(dataDir) {
-  const files = [];
-  for (const entry of await readdir(join(dataDir, 'kept'), { recursive: true })) {
-    if (entry.endsWith('.ndjson') && entry.includes('Events')) files.push(join(dataDir, 'kept', entry));
-  }
-  const db = await DuckDBInstance.create(':memory:', { memory_limit: '4GB' });
-  const connection = await db.connect();
-  await connection.run("set TimeZone = 'UTC'; set preserve_insertion_order = false");
-  const started = performance.now();
-  await connection.run(`
-    copy (
-      select lower(r[1]) as event_id, try_cast(r[2] as timestamptz) as timestamp, r[4] as event_type, r[5] as operation_id, try_cast(r[6] as json) as properties
-      from (
-        select json_extract_string(line, ['$[0]', '$[1]', '$[2]', '$[3]', '$[4]', '$[5]']) as r
-        from read_csv([${files.map((file) => `'${file}'`).join(', ')}], header = false, delim = '\\x01', quote = '', escape = '',
-          auto_detect = false, columns = {line: 'VARCHAR'}, max_line_size = 4000000)
-        where not starts_with(line, '#')
-      )
-      order by event_type, timestamp
-    ) to '${join(dataDir, 'floor.parquet')}' (compression zstd)`);
-  const seconds = (performance.now() - started) / 1000;
-  connection.closeSync();
-  db.closeSync();
-  return seconds;
-}
+const from = new Date(Date.parse(NOW) - wanted.days * 86_400_000).toISOString().slice(0, 10);
 
 const place = await scratch('bench');
-const sandbox = await startSandbox(
-  '--rows',
-  wanted.rows,
-  '--days',
-  wanted.days,
-  '--seed',
-  wanted.seed,
-  '--shape',
-  wanted.shape,
-  '--tenants',
-  'demo',
-  '--now',
-  NOW,
-  '--rate',
-  0,
-  ...(wanted['row-cap'] ? ['--row-cap', wanted['row-cap']] : []),
-);
+const sandbox = await startSandbox('--rows', wanted.rows, '--days', wanted.days, '--seed', wanted.seed, '--tenants', 'demo', '--now', NOW, '--frozen', '--rate', 0); // prettier-ignore
+const answers = join(place.folder, 'answers');
+await mkdir(answers);
+const replay = await startReplay(sandbox.url, answers);
 try {
-  const dataDir = join(place.folder, 'data');
-  const env = tenantEnv(sandbox.url, dataDir, 'demo', {
-    ...(wanted['max-rows'] ? { INSIGHTS_PAGE_MAX_ROWS: String(wanted['max-rows']) } : {}),
-    ...(wanted.floor === 'yes' ? { INSIGHTS_LANDING_KEEP: 'true' } : {}),
-  });
-  const first = await cli(['run', '--json'], { env });
-  if (first.code !== 0) throw new Error(`run ended with ${first.code}\n${first.err}\n${first.out}`);
-  const report = first.json;
-  let rows = 0;
-  console.log('table    rows       calls  pages  fewest  hours verified/partial/open');
-  for (const table of report.tables) {
-    rows += table.rowsFetched;
-    const cap = wanted['max-rows'] || wanted['row-cap'] || 500_000;
-    const fewest = Math.max(Math.ceil(table.rowsFetched / cap), Math.ceil(table.bytes / 60_000_000));
-    console.log(
-      `${table.table.padEnd(8)} ${String(table.rowsFetched).padEnd(10)} ${String(table.calls).padEnd(6)} ${String(table.pages).padEnd(6)} ` +
-        `${String(fewest).padEnd(7)} ${table.hours.verified}/${table.hours.partial}/${table.hours.open}  ${JSON.stringify(table.seconds)}`,
-    );
+  const kept = join(place.folder, 'kept');
+  const subjects = await subjectsOf(kept);
+  const figures = Object.fromEntries(subjects.map(({ name }) => [name, []]));
+  for (let round = 0; round <= wanted.rounds; round++) {
+    for (const { name, run } of subjects) {
+      const folder = join(place.folder, 'work');
+      await mkdir(folder);
+      replay.reset();
+      const figure = { ...(await run(folder)), calls: replay.seen.calls, forwarded: replay.seen.forwarded };
+      process.stderr.write(`${round === 0 ? 'warm-up' : `round ${round}`}  ${name}: ${figure.seconds.toFixed(2)} s\n`);
+      // The first time, answers come from the sandbox.
+      if (round > 0) figures[name].push(figure);
+      await rm(folder, { recursive: true });
+    }
   }
-  console.log(
-    `first load: ${rows} rows in ${report.seconds.toFixed(1)} s (whole process ${first.seconds.toFixed(1)} s), ` +
-      `${Math.round(rows / report.seconds)} rows/s, peak RSS ${Math.round(report.peakRssBytes / 2 ** 20)} MB`,
-  );
-  const again = await cli(['run', '--json'], { env });
-  const calls = again.json.tables.map((table) => `${table.table} ${table.calls}`).join(', ');
-  console.log(
-    `second run: ${again.seconds.toFixed(1)} s, calls ${calls}, changed ${again.json.tables.some((table) => table.changed)}`,
-  );
-  if (wanted.floor === 'yes')
-    console.log(`DuckDB alone, landed Events to one sorted file: ${(await floorSeconds(dataDir)).toFixed(1)} s`);
+  const result = { machine: machine(), settings: wanted, figures };
+  console.log(table(result));
+  await mkdir(dirname(given.out), { recursive: true });
+  await writeFile(given.out, `${JSON.stringify(result, null, 2)}\n`);
+  if (given.write) {
+    await writeFile(join(root, 'docs', 'performance.json'), `${JSON.stringify(result, null, 2)}\n`);
+    await writeFile(join(root, 'docs', 'performance.md'), document(result));
+  }
 } finally {
+  await replay.stop();
   await sandbox.stop();
   await place.remove();
+}
+
+/** What is measured, in the order of a round. */
+async function subjectsOf(kept) {
+  const queries = [];
+  const ours = (more) => async (folder) => {
+    const dataDir = join(folder, 'data');
+    const env = { ...tenantEnv(replay.url, dataDir), INSIGHTS_START: from, ...more };
+    const run = await measured(process.execPath, [CLI, 'run', '--json'], env);
+    const report = JSON.parse(run.out);
+    const rows = report.tables.reduce((sum, each) => sum + each.rowsFetched, 0);
+    const fewest = report.tables.reduce((sum, each) => sum + Math.ceil(each.rowsFetched / ROW_CAP), 0);
+    return { ...seen(run), rows, fewest, bytes: await bytesBelow(join(dataDir, 'store')) };
+  };
+  // The pages that bare DuckDB reads, and the queries whose answers are downloaded, are those of a load of ours.
+  const first = {
+    ...tenantEnv(replay.url, kept),
+    INSIGHTS_START: from,
+    INSIGHTS_LANDING_KEEP: 'true',
+    INSIGHTS_LAKE_MARTS: 'false',
+  };
+  replay.onCall = (url, body) => queries.push({ url, body });
+  const { code, err } = await cli(['run', '--quiet'], { env: first });
+  replay.onCall = undefined;
+  if (code !== 0) throw new Error(`The load for the bounds ended with ${code}\n${err}`);
+  const bare = new Map();
+  const bareForm = (form) => async () => {
+    // Both forms are measured together, in turn with the others.
+    const seconds = bare.get('seconds') ?? (await bareSeconds(join(kept, 'kept')));
+    bare.set('seconds', form === 'sameFiles' ? undefined : seconds);
+    return { seconds: seconds[form] };
+  };
+  const subjects = [
+    { name: 'ours', run: ours({}) },
+    {
+      name: 'ours, without marts and checks',
+      run: ours({ INSIGHTS_LAKE_MARTS: 'false', INSIGHTS_LAKE_CHECKS: 'false' }),
+    },
+    { name: 'download only', run: () => download(queries) },
+    { name: 'bare DuckDB, Events to one sorted file', run: bareForm('oneFile') },
+    { name: 'bare DuckDB, Events to the same files', run: bareForm('sameFiles') },
+  ];
+  if (given.peers === undefined) return subjects;
+  execFileSync(join(root, 'test/bench/peers/environment'), [given.peers], { stdio: 'inherit' });
+  const python = join(given.peers, 'bin', 'python');
+  const peer = (name, script) => ({
+    name,
+    run: async (folder) => {
+      const env = {
+        BENCH_URL: replay.url,
+        BENCH_FROM: from,
+        BENCH_TO: NOW.slice(0, 10),
+        PYTHONDONTWRITEBYTECODE: '1',
+        RUNTIME__DLTHUB_TELEMETRY: 'false',
+      };
+      const run = await measured(python, [join(root, 'test/bench/peers', script), folder], env);
+      return {
+        ...seen(run),
+        rows: await rowsBelow(join(folder, 'lake')),
+        bytes: await bytesBelow(join(folder, 'lake'), '.parquet'),
+      };
+    },
+  });
+  return [
+    ...subjects,
+    peer('dlt with rows', 'dlt_rows.py'),
+    peer('dlt with Arrow tables', 'dlt_arrow.py'),
+    peer('a Python script with DuckDB', 'script.py'),
+  ];
+}
+
+function seen({ seconds, cpuSeconds, peakMB }) {
+  return { seconds, cpuSeconds, peakMB };
+}
+
+/** Four at a time, like the program, and thrown away. */
+async function download(queries) {
+  const started = performance.now();
+  const left = [...queries];
+  const worker = async () => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) {
+      const headers = { 'content-type': 'application/json', 'x-api-key': 'sandbox-demo' };
+      const answer = await fetch(`${replay.url}${next.url}`, { method: 'POST', headers, body: next.body });
+      for await (const part of answer.body) void part;
+    }
+  };
+  await Promise.all(Array.from({ length: 4 }, worker));
+  return { seconds: (performance.now() - started) / 1000 };
+}
+
+async function bytesBelow(folder, suffix = '') {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }))
+    if (entry.isFile() && entry.name.endsWith(suffix)) bytes += (await stat(join(entry.parentPath, entry.name))).size;
+  return bytes;
+}
+
+/** Rows of the three tables in a peer's Parquet files: a peer that lost some would look fast. */
+async function rowsBelow(folder) {
+  const db = await DuckDBInstance.create(':memory:');
+  const connection = await db.connect();
+  const files = (await readdir(folder, { recursive: true }))
+    .filter((name) => name.endsWith('.parquet') && !name.includes('_dlt_'))
+    .map((name) => `'${join(folder, name)}'`);
+  const [row] = (await connection.runAndReadAll(`select count(*)::double as n from read_parquet([${files.join(', ')}], union_by_name = true)`)).getRowObjects(); // prettier-ignore
+  connection.closeSync();
+  db.closeSync();
+  return row.n;
+}
+
+function machine() {
+  const git = (...args) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
+  return {
+    at: new Date().toISOString(),
+    commit: git('rev-parse', '--short', 'HEAD'),
+    node: process.version,
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memoryGB: Math.round(totalmem() / 1e9),
+  };
 }

@@ -1,0 +1,82 @@
+/** The figures of `npm run bench` as a table, and as docs/performance.md. Pure: what it prints follows from the JSON. */
+
+const median = (numbers) => {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};
+
+/** Of each subject: median, least and most seconds, and medians of the rest. */
+function summary({ figures }) {
+  return Object.entries(figures).map(([name, runs]) => {
+    const of = (key) => runs.map((run) => run[key]).filter((number) => number !== undefined);
+    const middle = (key) => (of(key).length === 0 ? undefined : median(of(key)));
+    return {
+      name,
+      seconds: middle('seconds'),
+      least: Math.min(...of('seconds')),
+      most: Math.max(...of('seconds')),
+      cpu: middle('cpuSeconds'),
+      peak: middle('peakMB'),
+      bytes: middle('bytes'),
+      rows: middle('rows'),
+      calls: middle('calls'),
+      fewest: middle('fewest'),
+    };
+  });
+}
+
+const shown = (number, digits = 0) => (number === undefined ? '' : number.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })); // prettier-ignore
+
+export function table(result) {
+  const head = ['what', 'seconds (median)', 'least to most', 'CPU seconds', 'peak MB', 'rows', 'MB written', 'calls'];
+  const rows = summary(result).map((each) => [
+    each.name,
+    shown(each.seconds, 2),
+    `${shown(each.least, 2)} to ${shown(each.most, 2)}`,
+    shown(each.cpu, 1),
+    shown(each.peak),
+    shown(each.rows),
+    each.bytes === undefined ? '' : shown(each.bytes / 1e6, 1),
+    each.calls ? shown(each.calls) : '',
+  ]);
+  return [head, head.map((_, nth) => (nth === 0 ? '---' : '--:')), ...rows]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
+}
+
+/** Name, how it is computed and what we aim at. */
+function ratios(result) {
+  const by = Object.fromEntries(summary(result).map((each) => [each.name, each]));
+  const [all, load] = [by['ours'], by['ours, without marts and checks']];
+  const over = (a, b) => (a === undefined || b === undefined ? undefined : a / b);
+  return [
+    ['end to end ÷ dlt with Arrow tables', over(by['dlt with Arrow tables']?.seconds, all?.seconds), '≥ 1.2'],
+    ['end to end ÷ dlt with rows', over(by['dlt with rows']?.seconds, all?.seconds), '≥ 6'],
+    ['marts and checks ÷ first load', over(all?.seconds - load?.seconds, all?.seconds), '≤ 0.15'],
+    ['calls ÷ fewest possible', over(all?.calls, all?.fewest), '≤ 1.05'],
+    ['bytes of the store ÷ Parquet of dlt', over(all?.bytes, by['dlt with Arrow tables']?.bytes), '≤ 0.5'],
+  ].filter(([, ratio]) => ratio !== undefined && !Number.isNaN(ratio));
+}
+
+export function document(result) {
+  const { machine, settings } = result;
+  const rows = median(result.figures['ours'].map((run) => run.rows));
+  return `<!-- Written by \`npm run bench -- --write\`. Do not edit: the figures are in performance.json. -->
+
+# Performance
+
+${shown(rows)} synthetic rows of ${settings.days} days, ${settings.rounds} rounds after a warm-up, in turns, on ${machine.cores} cores (${machine.processor}, ${machine.memoryGB} GB), Node ${machine.node}, at commit ${machine.commit} on ${machine.at.slice(0, 10)}.
+Answers are replayed byte for byte from files, so the API costs almost nothing: "download only" is what it costs.
+
+${table(result)}
+
+| ratio | reached | goal |
+| --- | --: | --: |
+${ratios(result)
+  .map(([name, ratio, goal]) => `| ${name} | ${shown(ratio, 2)} | ${goal} |`)
+  .join('\n')}
+
+To repeat it: \`npm run bench -- --peers data/peers\`. \`npm run bench -- --quick\` takes under three minutes.
+`;
+}
