@@ -9,7 +9,6 @@ import { olderHours } from './history.ts';
 import { lakeSettings } from './lake-settings.ts';
 import { exitCodeOf } from './failure.ts';
 import { leftOfPages } from './left.ts';
-import { beginningOf } from '../load/ledger/reach.ts';
 import { pagesOf } from './plan-pages.ts';
 import type { RunRequest } from './request.ts';
 import type { PlanReport, TablePlan } from '../model/report.ts';
@@ -31,7 +30,7 @@ export async function planRun(
   const command = { config, request, ledger, run: 'plan', runtime, signal };
   const outcomes = await eachTable(command, async (work): Promise<TablePlan> => {
     const { client, tenant, table, tablesAfter, settings } = work;
-    const { view, found, held } = await compareTable(work);
+    const { view, found, held, begins } = await compareTable(work);
     const pages = (await pagesOf(work, found, held, view.grade)).filter((page) => page.rows !== 0);
     const {
       callsPerMinute = 0,
@@ -56,7 +55,7 @@ export async function planRun(
       tenant,
       table,
       grade: view.grade,
-      olderHours: olderHours(view, await beginningOf(ledger, tenant, table)),
+      olderHours: olderHours(view, begins),
       staleHours: found.stale.length,
       rows,
       bytes,

@@ -6,23 +6,21 @@
  * against the first, because rows came or went in the meantime; an hour that balances against the first is proven already.
  */
 import { join } from 'node:path';
-import { BudgetError, ConfigError, MassLossError } from '../kernel/errors.ts';
+import { BudgetError, ConfigError } from '../kernel/errors.ts';
 import { sameRows } from '../model/fingerprint.ts';
-import { diff, massLoss } from '../extract/compare/diff.ts';
+import { diff } from '../extract/compare/diff.ts';
 import type { Diff } from '../extract/compare/diff.ts';
 import type { ClockRange } from '../extract/source/kql.ts';
 import { openLandings } from '../extract/fetch/land.ts';
 import type { Landing } from '../extract/fetch/land.ts';
 import { readSource } from '../extract/compare/reconcile.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
-import { DAY, HOUR, floorTo, formatDay, formatInstant } from '../kernel/instant.ts';
+import { HOUR, floorTo, formatInstant } from '../kernel/instant.ts';
 import type { Instant } from '../kernel/instant.ts';
-import { totalLength } from '../kernel/windows.ts';
 import { heldHours, recordComparison } from '../load/ledger/hours.ts';
 import type { HeldHour, SourceComparison } from '../load/ledger/hours.ts';
-import { guardsOf } from '../load/ledger/ledger.ts';
 import { readProfile, updateProfile } from '../load/ledger/profile.ts';
-import { beginningOf, countHours, unprovenFrom } from '../load/ledger/reach.ts';
+import { beginningOf, countHours, reachOf, unprovenFrom } from '../load/ledger/reach.ts';
 import { BEST_GRADE, isWeaker } from '../model/coverage.ts';
 import type { Grade, HourCounts } from '../model/coverage.ts';
 import { LANDING_FOLDER } from '../model/data-dir.ts';
@@ -30,6 +28,7 @@ import { isAltered, loadBatches } from './load-batches.ts';
 import { batchesOf, pagesOf } from './plan-pages.ts';
 import { dueHistory, earlyHistory, historyOf, olderHours, recentOf } from './history.ts';
 import { leftOf, leftUncompared } from './left.ts';
+import { lossOfHistory, refuseMassLoss } from './mass-loss.ts';
 import { recordedWindows } from './recorded.ts';
 import { withoutParts } from './refused-parts.ts';
 import type { RefusedPart } from './refused-parts.ts';
@@ -46,8 +45,9 @@ const MAX_PASSES = 3;
 export async function syncTable(work: TableWork): Promise<void> {
   let view: SourceView | undefined;
   try {
-    view = await firstLook(work);
-    const first = view.grade === 'none' ? undefined : await comparedNow(work, view, true);
+    const looked = await firstLook(work);
+    ({ view } = looked);
+    const first = view.grade === 'none' ? undefined : await comparedNow(work, view, true, looked.begins);
     const lost = first && lossOfHistory(work, view, first);
     if (lost) view = recentOf(view, work.settings.depthDays);
     await loadTable(work, view, lost ? undefined : first);
@@ -62,12 +62,16 @@ export async function syncTable(work: TableWork): Promise<void> {
 interface Compared {
   readonly held: ReadonlyMap<Instant, HeldHour>;
   readonly found: Diff;
+  /** Where coverage begins. */
+  readonly begins: Instant | undefined;
 }
 
-/** `isFirst`: before anything was fetched. */
-async function comparedNow(work: TableWork, view: SourceView, isFirst: boolean): Promise<Compared> {
-  const held = await heldHours(work.ledger, work.tenant, work.table, view.covers);
-  return { held, found: compareWith(work, view, held, isFirst) };
+/** `isFirst`: before anything was fetched. `begins`: if that is known. */
+async function comparedNow(work: TableWork, view: SourceView, isFirst: boolean, begins?: Instant): Promise<Compared> {
+  const { ledger, tenant, table } = work;
+  const held = await heldHours(ledger, tenant, table, view.covers);
+  const found = compareWith(work, view, held, isFirst);
+  return { held, found, begins: begins ?? (await beginningOf(ledger, tenant, table)) };
 }
 
 /** `first`: the view compared with the ledger, if that was done. */
@@ -123,9 +127,10 @@ async function loadUntilEqual(
   const loaded = ({ partial }: HourCounts): Loaded => ({ refused, outcome: partial > 0 ? 'partial' : 'verified' });
   let view = first;
   for (let pass = 1; ; pass++) {
-    const { held, found } = pass === 1 && known ? known : await comparedNow(work, view, pass === 1);
+    const compared = pass === 1 && known ? known : await comparedNow(work, view, pass === 1);
+    const { held, found } = compared;
     if (found.stale.length > 0) refuseMassLoss(work, view, held);
-    let hours = await recordView(work, view, held, { isCurrent: true });
+    let hours = await recordView(work, view, compared, { isCurrent: true });
     let isAgain = false;
     const missing = withoutParts(found, [...resumed, ...refused]);
     if (missing.stale.length > 0 && pass <= MAX_PASSES) {
@@ -136,14 +141,14 @@ async function loadUntilEqual(
       });
       isAgain = parts.some(isAltered);
       refused.push(...parts.filter((part) => !isAltered(part)));
-      hours = await timed(work, 'verify', () => recordView(work, view, held));
+      hours = await timed(work, 'verify', () => recordView(work, view, compared));
     }
     record({ kind: 'hours', hours });
     if (hours.partial === 0 || pass > MAX_PASSES) return loaded(hours);
     const onlyContent = await differsOnlyInContent(work, view);
     // Fetched twice, and the ids are equal: the source gives other text each time.
     if (onlyContent && pass > 1) {
-      hours = await recordView(work, view, held, { acceptContent: true });
+      hours = await recordView(work, view, compared, { acceptContent: true });
       work.runtime.log.warn(
         { event: 'content.unstable', tenant, table },
         'the source writes the same values as other text each time: some hours are proven by ids only',
@@ -152,11 +157,11 @@ async function loadUntilEqual(
       return loaded(hours);
     }
     const before = view;
-    view = await look(work, before.grade, before.grade, before);
+    ({ view } = await look(work, before.grade, before.grade, before));
     // It counts no longer: nothing more can be proven, and what the first comparison found holds.
     if (view.grade === 'none') return loaded(hours);
     if (isAgain || onlyContent || changedSince(before, view, missing)) continue;
-    hours = await recordView(work, view, held);
+    hours = await recordView(work, view, compared);
     record({ kind: 'hours', hours });
     return loaded(hours);
   }
@@ -186,20 +191,26 @@ async function recordLeft(work: TableWork, view: SourceView | undefined): Promis
     record({ kind: 'left', left: await leftUncompared(work) });
     return;
   }
-  const { held, found } = await comparedNow(work, view, true);
-  record({ kind: 'hours', hours: await recordView(work, view, held, { isCurrent: true }) });
-  const left = leftOf(found, await landingsOf(work), await capsOf(work), settings.retentionDays);
+  const compared = await comparedNow(work, view, true);
+  record({ kind: 'hours', hours: await recordView(work, view, compared, { isCurrent: true }) });
+  const left = leftOf(compared.found, await landingsOf(work), await capsOf(work), settings.retentionDays);
   if (left) record({ kind: 'left', left });
 }
 
 /** Compares without fetching: what `plan` and `verify` need. */
 export async function compareTable(work: TableWork): Promise<Compared & { readonly view: SourceView }> {
-  const view = await firstLook(work);
-  return { view, ...(await comparedNow(work, view, true)) };
+  const { view, begins } = await firstLook(work);
+  return { view, ...(await comparedNow(work, view, true, begins)) };
+}
+
+interface Looked {
+  readonly view: SourceView;
+  /** Where coverage begins. */
+  readonly begins: Instant | undefined;
 }
 
 /** Asks for the best proof, whatever the source gave the last time: a weaker proof holds for one run. */
-async function firstLook(work: TableWork): Promise<SourceView> {
+async function firstLook(work: TableWork): Promise<Looked> {
   const { ledger, tenant, table } = work;
   const { grades } = await timed(work, 'reconcile', () => readProfile(ledger, tenant));
   return look(work, BEST_GRADE, grades?.[table] ?? BEST_GRADE);
@@ -209,12 +220,12 @@ async function firstLook(work: TableWork): Promise<SourceView> {
  * Asks the source for the fingerprints of the range, in one call. `lastGrade`: the proof that it gave the last time. `again`: a
  * view whose older history to compare. @default the part that is due
  */
-async function look(work: TableWork, grade: Grade, lastGrade: Grade, again?: SourceView): Promise<SourceView> {
+async function look(work: TableWork, grade: Grade, lastGrade: Grade, again?: SourceView): Promise<Looked> {
   const { ledger, client, tenant, table, settings, signal, runtime, record } = work;
   record({ kind: 'phase', phase: 'reconcile' });
   return timed(work, 'reconcile', async () => {
-    const begins = await beginningOf(ledger, tenant, table);
-    const recent = await rangeOf(work, begins);
+    const { begins, unproven } = await reachOf(ledger, tenant, table);
+    const recent = await rangeOf(work, begins, unproven);
     const range = { ...recent, older: again ? historyOf(again, begins) : await dueHistory(work, recent) };
     const request = { table, unit: 'hour', range, grade, lastGrade, dropKeys: settings.drop } as const;
     const view = await readSource(client, request, signal);
@@ -241,7 +252,7 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, again?: Sou
       const { grades } = await readProfile(ledger, tenant);
       await updateProfile(ledger, tenant, { grades: { ...grades, [table]: view.grade } });
     }
-    return view;
+    return { view, begins };
   });
 }
 
@@ -249,8 +260,11 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, again?: Sou
  * A first load and a deep run compare everything. Any other run compares the last `reconcile.depthDays` days, further back if there is
  * an hour that was never proven, and what `earlyHistory` says.
  */
-async function rangeOf(work: TableWork, begins: Instant | undefined): Promise<ClockRange> {
-  const { request, ledger, tenant, table, settings } = work;
+async function rangeOf(
+  { request, ledger, tenant, table, settings }: TableWork,
+  begins: Instant | undefined,
+  unproven: Instant | undefined,
+): Promise<ClockRange> {
   const { start, retentionDays } = settings;
   const base: ClockRange = {
     settleMs: settings.settleMinutes * 60_000,
@@ -266,7 +280,6 @@ async function rangeOf(work: TableWork, begins: Instant | undefined): Promise<Cl
   }
   const whole = { ...base, ...(start === undefined ? {} : { lower: start }) };
   if (request.deep === true || request.proveContent === true) return whole;
-  const unproven = await unprovenFrom(ledger, tenant, table);
   const { comparedFrom } = await readProfile(ledger, tenant);
   // After a backfill into an empty lake, the first run loads the rest.
   if (unproven === undefined || comparedFrom?.[table] !== undefined) return whole;
@@ -313,59 +326,18 @@ function refuseFuture({ request, tenant, table }: TableWork, view: SourceView): 
   );
 }
 
-function refuseMassLoss(work: TableWork, view: SourceView, held: ReadonlyMap<Instant, HeldHour>): void {
-  const lost = massLossOf(work, view, held);
-  if (lost) throw lost;
-}
-
-/** Older history that vanished must not keep new rows from being loaded: it is left as it is, and the table fails at its end. */
-function lossOfHistory(work: TableWork, view: SourceView, { held, found }: Compared): MassLossError | undefined {
-  const { request, settings } = work;
-  const isNamed = request.from !== undefined || request.to !== undefined;
-  // Where no hour is stale, no row vanished.
-  if (isNamed || found.stale.length === 0) return undefined;
-  const recent = recentOf(view, settings.depthDays);
-  if (totalLength(recent.covers) === totalLength(view.covers)) return undefined;
-  const lost = massLossOf(work, view, held);
-  return lost && !massLossOf(work, recent, held) ? lost : undefined;
-}
-
-function massLossOf(
-  work: TableWork,
-  view: SourceView,
-  held: ReadonlyMap<Instant, HeldHour>,
-): MassLossError | undefined {
-  const { ledger, request, tenant, table, settings } = work;
-  if (request.allowDeletes === true) return undefined;
-  const losses = massLoss(view, held, {
-    ...guardsOf(ledger.settings, tenant).deletes,
-    ...edgeOf(view, settings.retentionDays),
-  });
-  const [first] = losses;
-  if (!first) return undefined;
-  const isOld = first.from < view.at - BigInt(settings.depthDays) * DAY;
-  const span = losses.length > 1 ? `${losses.length} days from ${formatDay(first.from)} on` : formatDay(first.from);
-  return new MassLossError(
-    `${first.lostRows} of ${first.heldRows} rows of ${table} vanished at the source (${span}); ${isOld ? 'the lake keeps them' : 'nothing was changed'}.`,
-    {
-      hint: `Ask the vendor what happened. ${isOld ? `If the source keeps rows only for a time, set retentionDays of ${table}. ` : ''}If the rows were deleted on purpose, run again with --allow-deletes.`,
-      where: { tenant, table, from: formatDay(first.from) },
-    },
-  );
-}
-
 interface RecordOptions extends Pick<SourceComparison, 'onlyCompares' | 'acceptContent'> {
   readonly isCurrent?: boolean;
 }
 
 /**
  * Records for the hours that the view covers (recorded.ts) whether the lake, as it is now, balances with the source. `isCurrent`:
- * nothing was merged since `held` was read.
+ * nothing was merged since the ledger was read.
  */
 export async function recordView(
   work: TableWork,
   view: SourceView,
-  held: ReadonlyMap<Instant, HeldHour>,
+  { held, begins }: Pick<Compared, 'held' | 'begins'>,
   { isCurrent = false, ...options }: RecordOptions = {},
 ): Promise<HourCounts> {
   const { ledger, tenant, table, run } = work;
@@ -373,7 +345,7 @@ export async function recordView(
   const windows = recordedWindows({
     covers: view.covers,
     hours: [...view.cells.keys(), ...held.keys()],
-    begins: await beginningOf(ledger, tenant, table),
+    begins: isCurrent ? begins : await beginningOf(ledger, tenant, table),
     isNamed: work.request.from !== undefined,
   });
   if (windows.length === 0) return NO_HOURS;

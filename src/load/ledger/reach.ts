@@ -10,16 +10,31 @@ import type { Ledger } from './ledger.ts';
 import { beginningSql, insideSql, instantSql, tableFilterSql } from './sql.ts';
 
 /**
- * The oldest hour that is not proven, else the end of the proven ones. `undefined` when nothing of the table was ever compared.
- * Expired hours do not count: the source has deleted their rows.
+ * The oldest hour that is not proven, else the end of the proven ones; null when nothing of the table was ever compared. Expired hours do
+ * not count: the source has deleted their rows.
  */
+const UNPROVEN_SQL = `case when count(checked_at) > 0
+  then coalesce(min(hour) filter (where state not in ('verified', 'expired')), max(covered_to)) end`;
+
+/** From where on the table is not proven (`UNPROVEN_SQL`). */
 export async function unprovenFrom(ledger: Ledger, tenant: string, table: TableName): Promise<Instant | undefined> {
-  const unproven = `min(hour) filter (where state not in ('verified', 'expired'))`;
-  return instantOfHours(
-    ledger,
-    tenant,
-    table,
-    `case when count(checked_at) > 0 then coalesce(${unproven}, max(covered_to)) end`,
+  return instantOfHours(ledger, tenant, table, UNPROVEN_SQL);
+}
+
+/** `beginningOf` and `unprovenFrom` in one statement. */
+export async function reachOf(
+  ledger: Ledger,
+  tenant: string,
+  table: TableName,
+): Promise<{ readonly begins: Instant | undefined; readonly unproven: Instant | undefined }> {
+  return ledger.exclusive(() =>
+    ledger.row(
+      `select
+         epoch_us(hour)::varchar as begins,
+         (select epoch_us(${UNPROVEN_SQL})::varchar from hours where ${tableFilterSql(tenant, table)}) as unproven
+       from ${beginningSql(tenant, table)}`,
+      { begins: asOptional(asInstant), unproven: asOptional(asInstant) },
+    ),
   );
 }
 

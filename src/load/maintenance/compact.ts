@@ -44,29 +44,22 @@ export async function compactMonths(
   { run, at, smallBytes = 1_000_000, signal, onStep }: CompactOptions,
 ): Promise<{ readonly months: number; readonly files: number }> {
   return ledger.exclusive(async () => {
-    const closed = await ledger.rows(
-      `with unsettled as (
-         select distinct tenant, table_name, strftime(hour, '%Y-%m') as month
-         from hours where state not in ('verified', 'expired')
-       ),
-       months as (
-         select
-           tenant, table_name, period[:7] as month, sum(rows)::bigint as rows,
-           list(file order by period) as files,
-           list(promotion order by period) as promotions, list(privacy order by period) as privacies,
-           list(digests order by period) as digests
-         from partitions
-         where superseded_at is null and length(period) = 10
-         group by all
-         having count(*) > 1 and avg(bytes) < ${Math.trunc(smallBytes)} and max(to_ts) <= ${instantSql(at - CLOSED_AFTER)}
-       )
-       select * from months
-       where not exists (
-         select 1 from unsettled
-         where unsettled.tenant = months.tenant and unsettled.table_name = months.table_name and unsettled.month = months.month)
+    const small = await ledger.rows(
+      `select
+         tenant, table_name, period[:7] as month, sum(rows)::bigint as rows,
+         list(file order by period) as files,
+         list(promotion order by period) as promotions, list(privacy order by period) as privacies,
+         list(digests order by period) as digests
+       from partitions
+       where superseded_at is null and length(period) = 10
+       group by all
+       having count(*) > 1 and avg(bytes) < ${Math.trunc(smallBytes)} and max(to_ts) <= ${instantSql(at - CLOSED_AFTER)}
        order by tenant, table_name, month`,
       CLOSED_MONTH,
     );
+    if (small.length === 0) return { months: 0, files: 0 };
+    const unsettled = await unsettledMonths(ledger);
+    const closed = small.filter(({ tenant, table_name: table, month }) => !unsettled.has(keyOf(tenant, table, month)));
     let [months, files] = [0, 0];
     for (const month of closed) {
       if (signal?.aborted === true) break;
@@ -77,6 +70,18 @@ export async function compactMonths(
     return { months, files };
   });
 }
+
+/** The months of a tenant and table that have an hour without proof. */
+async function unsettledMonths(ledger: Ledger): Promise<ReadonlySet<string>> {
+  const months = await ledger.rows(
+    `select distinct tenant, table_name, strftime(hour, '%Y-%m') as month
+     from hours where state not in ('verified', 'expired')`,
+    { tenant: asText, table_name: asText, month: asText },
+  );
+  return new Set(months.map(({ tenant, table_name: table, month }) => keyOf(tenant, table, month)));
+}
+
+const keyOf = (...parts: readonly string[]): string => parts.join('\n');
 
 async function compactMonth(
   ledger: Ledger,

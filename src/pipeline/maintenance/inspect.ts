@@ -40,8 +40,8 @@ export async function verifyLake(
   const check = async (work: TableWork): Promise<TableVerdict> => {
     const { tenant, table } = work;
     const files = await verifyFiles(ledger, { tenants: [tenant], tables: [table], deep, signal });
-    const { view, held, found } = await compareTable(work);
-    await recordView(work, view, held, { onlyCompares: true, isCurrent: true });
+    const { view, ...compared } = await compareTable(work);
+    await recordView(work, view, compared, { onlyCompares: true, isCurrent: true });
     // The running hour goes on: what came since the last run is no difference yet.
     const over = overTo(view, runtime.now());
     return {
@@ -50,7 +50,7 @@ export async function verifyLake(
       filesRead: deep ? files.files : 0,
       filesDamaged: files.faults.map(({ file, fault }) => ({ file, problem: fault })),
       hours: await countHours(ledger, tenant, table),
-      differing: found.stale
+      differing: compared.found.stale
         .filter(({ from }) => from + HOUR <= over)
         .map(({ from, rows, heldRows }) => ({
           hour: formatInstant(from),
