@@ -323,6 +323,9 @@ const settings = z.strictObject({
   ...operateSections(webUrl),
 });
 
+// A process parses a schema once or a few times: functions compiled for it would take longer than they save.
+z.config({ jitless: true });
+
 /** The whole configuration. Parsing adds the defaults. */
 export const configSchema = settings.superRefine((value, context) => {
   // This also runs for an address that was already refused.

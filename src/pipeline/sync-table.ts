@@ -15,8 +15,9 @@ import { openLandings } from '../extract/fetch/land.ts';
 import type { Landing } from '../extract/fetch/land.ts';
 import { readSource } from '../extract/compare/reconcile.ts';
 import type { SourceView } from '../extract/compare/reconcile.ts';
-import { HOUR, floorTo, formatInstant } from '../kernel/instant.ts';
-import type { Instant } from '../kernel/instant.ts';
+import { BEGINNING, DAY, HOUR, floorTo, formatInstant, fromEpochMs } from '../kernel/instant.ts';
+import type { Instant, Window } from '../kernel/instant.ts';
+import { isInside, joinWindows, subtract } from '../kernel/windows.ts';
 import { heldHours, recordComparison } from '../load/ledger/hours.ts';
 import type { HeldHour, SourceComparison } from '../load/ledger/hours.ts';
 import { readProfile, updateProfile } from '../load/ledger/profile.ts';
@@ -47,7 +48,7 @@ export async function syncTable(work: TableWork): Promise<void> {
   try {
     const looked = await firstLook(work);
     ({ view } = looked);
-    const first = view.grade === 'none' ? undefined : await comparedNow(work, view, true, looked.begins);
+    const first = view.grade === 'none' ? undefined : await comparedNow(work, view, true, looked);
     const lost = first && lossOfHistory(work, view, first);
     if (lost) view = recentOf(view, work.settings.depthDays);
     await loadTable(work, view, lost ? undefined : first);
@@ -66,12 +67,17 @@ interface Compared {
   readonly begins: Instant | undefined;
 }
 
-/** `isFirst`: before anything was fetched. `begins`: if that is known. */
-async function comparedNow(work: TableWork, view: SourceView, isFirst: boolean, begins?: Instant): Promise<Compared> {
+/** `isFirst`: before anything was fetched. `known`: what was read with the view, if nothing was merged since. */
+async function comparedNow(
+  work: TableWork,
+  view: SourceView,
+  isFirst: boolean,
+  known?: Pick<Looked, 'begins' | 'held'>,
+): Promise<Compared> {
   const { ledger, tenant, table } = work;
-  const held = await heldHours(ledger, tenant, table, view.covers);
+  const held = known?.held ?? (await heldHours(ledger, tenant, table, view.covers));
   const found = compareWith(work, view, held, isFirst);
-  return { held, found, begins: begins ?? (await beginningOf(ledger, tenant, table)) };
+  return { held, found, begins: known?.begins ?? (await beginningOf(ledger, tenant, table)) };
 }
 
 /** `first`: the view compared with the ledger, if that was done. */
@@ -199,14 +205,16 @@ async function recordLeft(work: TableWork, view: SourceView | undefined): Promis
 
 /** Compares without fetching: what `plan` and `verify` need. */
 export async function compareTable(work: TableWork): Promise<Compared & { readonly view: SourceView }> {
-  const { view, begins } = await firstLook(work);
-  return { view, ...(await comparedNow(work, view, true, begins)) };
+  const looked = await firstLook(work);
+  return { view: looked.view, ...(await comparedNow(work, looked.view, true, looked)) };
 }
 
 interface Looked {
   readonly view: SourceView;
   /** Where coverage begins. */
   readonly begins: Instant | undefined;
+  /** What the ledger holds of the hours of the view; undefined if that was not read yet. */
+  readonly held: ReadonlyMap<Instant, HeldHour> | undefined;
 }
 
 /** Asks for the best proof, whatever the source gave the last time: a weaker proof holds for one run. */
@@ -228,7 +236,14 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, again?: Sou
     const recent = await rangeOf(work, begins, unproven);
     const range = { ...recent, older: again ? historyOf(again, begins) : await dueHistory(work, recent) };
     const request = { table, unit: 'hour', range, grade, lastGrade, dropKeys: settings.drop } as const;
-    const view = await readSource(client, request, signal);
+    // Read while the source answers. A failure comes again where the hours are needed.
+    const windows = again ? [] : likelyCovers(range, fromEpochMs(runtime.now()));
+    const [read, answer] = await Promise.allSettled([
+      heldHours(ledger, tenant, table, windows),
+      readSource(client, request, signal),
+    ]);
+    if (answer.status === 'rejected') throw answer.reason;
+    const view = answer.value;
     record({
       kind: 'compared',
       grade: view.grade,
@@ -252,8 +267,18 @@ async function look(work: TableWork, grade: Grade, lastGrade: Grade, again?: Sou
       const { grades } = await readProfile(ledger, tenant);
       await updateProfile(ledger, tenant, { grades: { ...grades, [table]: view.grade } });
     }
-    return { view, begins };
+    const isKnown = read.status === 'fulfilled' && subtract(view.covers, windows).length === 0;
+    const held = isKnown ? new Map([...read.value].filter(([hour]) => isInside(view.covers, hour))) : undefined;
+    return { view, begins, held };
   });
+}
+
+/** What a view of this range covers if the clocks of the source and of this machine agree. */
+function likelyCovers({ lower, upper, depthDays, depthFrom, early, older = [] }: ClockRange, now: Instant): Window[] {
+  const depth = depthDays === undefined ? BEGINNING : floorTo(now - BigInt(depthDays + 1) * DAY, DAY);
+  const from = depthFrom !== undefined && depthFrom < depth ? depthFrom : depth;
+  const main = { from: lower !== undefined && lower > from ? lower : from, to: upper ?? now + DAY };
+  return joinWindows([...(early ? [early] : []), ...older, main]);
 }
 
 /**

@@ -90,6 +90,7 @@ export async function heldHours(
   table: TableName,
   windows?: readonly Window[],
 ): Promise<Map<Instant, HeldHour>> {
+  if (windows?.length === 0) return new Map();
   const ofTable = tableFilterSql(tenant, table);
   const bounds = windows === undefined ? '' : `and ${insideSql(windows, 'hour')}`;
   const account = accountSql('hours');

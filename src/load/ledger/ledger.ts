@@ -168,7 +168,7 @@ async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): P
   for (const migration of migrations.slice(version)) {
     await engine.transaction(async () => {
       await engine.run(`insert into migrations values (${migration.version}, ${clockSql(runtime)})`);
-      await engine.run(migration.sql);
+      await engine.run(await migration.sql());
     });
     runtime.log.debug({ event: 'ledger.migrated', version: migration.version }, 'ledger schema migrated');
   }

@@ -10,17 +10,15 @@ import { QUERIES_FOLDER } from '../../kernel/queries-folder.ts';
 export interface Migration {
   /** Counted from 1, without gaps. */
   readonly version: number;
-  readonly sql: string;
+  readonly sql: () => Promise<string>;
 }
 
 /** All migrations, in the order in which they are applied. */
 export async function readMigrations(folder = join(QUERIES_FOLDER, 'ledger')): Promise<readonly Migration[]> {
   const files = (await readdir(folder)).filter((file) => file.endsWith('.sql')).sort();
-  return Promise.all(
-    files.map(async (file, index) => {
-      const version = Number(file.slice(0, 3));
-      if (version !== index + 1) throw new RangeError(`${file} is not migration ${index + 1} of the ledger.`);
-      return { version, sql: await readFile(join(folder, file), 'utf8') };
-    }),
-  );
+  return files.map((file, index) => {
+    const version = Number(file.slice(0, 3));
+    if (version !== index + 1) throw new RangeError(`${file} is not migration ${index + 1} of the ledger.`);
+    return { version, sql: () => readFile(join(folder, file), 'utf8') };
+  });
 }

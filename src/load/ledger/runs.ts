@@ -1,5 +1,6 @@
 /** The ledger's list of runs: when each ran, how it ended, and its statistics as the pipeline reports them. */
-import { asOptional, asText } from './cells.ts';
+import { asCount, asOptional, asText } from './cells.ts';
+import type { Cell } from './cells.ts';
 import type { Ledger } from './ledger.ts';
 
 export interface RunRecord {
@@ -35,18 +36,23 @@ export async function finishRun(ledger: Ledger, run: string, outcome: string, st
   );
 }
 
+/** Seconds since 1970 as ISO 8601. */
+const asSecond: Cell<string> = (value, column) =>
+  `${new Date(asCount(value, column) * 1000).toISOString().slice(0, 19)}Z`;
+
 /** The latest runs, newest first. */
 export async function latestRuns(ledger: Ledger, limit = 10): Promise<RunRecord[]> {
-  const iso = (instant: string): string => `strftime(${instant}, '%Y-%m-%dT%H:%M:%SZ')`;
+  // Not `strftime`: formatting a timestamptz loads the calendars of the engine.
+  const seconds = (instant: string): string => `(epoch_us(${instant}) // 1000000)::varchar`;
   const rows = await ledger.exclusive(() =>
     ledger.rows(
       `select
-         run, ${iso('started_at')} as "startedAt", ${iso('finished_at')} as "finishedAt", outcome, stats::varchar as stats
+         run, ${seconds('started_at')} as "startedAt", ${seconds('finished_at')} as "finishedAt", outcome, stats::varchar as stats
        from runs order by started_at desc, run desc limit ${Math.trunc(limit)}`,
       {
         run: asText,
-        startedAt: asText,
-        finishedAt: asOptional(asText),
+        startedAt: asSecond,
+        finishedAt: asOptional(asSecond),
         outcome: asOptional(asText),
         stats: asOptional(asText),
       },

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import type { Instant } from '../../kernel/instant.ts';
 import { sqlText } from '../../kernel/sql.ts';
-import { asCount, asList, asOptional, asTable, asText } from '../ledger/cells.ts';
+import { asCount, asFlag, asList, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { RowOf } from '../ledger/cells.ts';
 import { heldRows } from '../store/form.ts';
 import { commitGeneration, copyRows } from '../store/generation.ts';
@@ -44,30 +44,33 @@ export async function compactMonths(
   { run, at, smallBytes = 1_000_000, signal, onStep }: CompactOptions,
 ): Promise<{ readonly months: number; readonly files: number }> {
   return ledger.exclusive(async () => {
+    const months = `from partitions
+       where superseded_at is null and length(period) = 10
+       group by tenant, table_name, period[:7]
+       having count(*) > 1 and avg(bytes) < ${Math.trunc(smallBytes)} and max(to_ts) <= ${instantSql(at - CLOSED_AFTER)}`;
+    // Planning the lists takes longer than most runs need to see that there are none.
+    const { any } = await ledger.row(`select exists (select 1 ${months}) as any`, { any: asFlag });
+    if (!any) return { months: 0, files: 0 };
     const small = await ledger.rows(
       `select
          tenant, table_name, period[:7] as month, sum(rows)::bigint as rows,
          list(file order by period) as files,
          list(promotion order by period) as promotions, list(privacy order by period) as privacies,
          list(digests order by period) as digests
-       from partitions
-       where superseded_at is null and length(period) = 10
-       group by all
-       having count(*) > 1 and avg(bytes) < ${Math.trunc(smallBytes)} and max(to_ts) <= ${instantSql(at - CLOSED_AFTER)}
+       ${months}
        order by tenant, table_name, month`,
       CLOSED_MONTH,
     );
-    if (small.length === 0) return { months: 0, files: 0 };
     const unsettled = await unsettledMonths(ledger);
     const closed = small.filter(({ tenant, table_name: table, month }) => !unsettled.has(keyOf(tenant, table, month)));
-    let [months, files] = [0, 0];
+    let [done, files] = [0, 0];
     for (const month of closed) {
       if (signal?.aborted === true) break;
       await compactMonth(ledger, month, run, onStep);
-      months += 1;
+      done += 1;
       files += month.files.length;
     }
-    return { months, files };
+    return { months: done, files };
   });
 }
 

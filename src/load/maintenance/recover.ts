@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { DamagedError } from '../../kernel/errors.ts';
-import { pathExists, sizeOf } from '../../kernel/files.ts';
+import { lookAtEach, pathExists, sizeOf } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
@@ -87,10 +87,9 @@ async function removeLeftovers(
 }
 
 async function lostFiles(ledger: Ledger, expected: readonly RowOf<typeof STORED_FILE>[]): Promise<string[]> {
-  const lost: string[] = [];
-  for (const { file, bytes, current } of expected)
-    if (current && (await sizeOf(join(ledger.dataDir, file), ledger.files)) !== bytes) lost.push(file);
-  return lost;
+  const current = expected.filter((each) => each.current);
+  const sizes = await lookAtEach(current, ({ file }) => sizeOf(join(ledger.dataDir, file), ledger.files));
+  return current.filter(({ bytes }, index) => sizes[index] !== bytes).map(({ file }) => file);
 }
 
 /**

@@ -7,7 +7,7 @@
 import { errorCode } from '../../kernel/errors.ts';
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { commitFile, syncPath } from '../../kernel/files.ts';
+import { commitFile, lookAtEach, syncPath } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { TABLES, TABLE_NAMES } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
@@ -68,9 +68,11 @@ async function syncTable(
   const shown = join(root, versionName(number));
   const names = await filesBelow(files, shown);
   const stale = names.map((name) => relative(shown, name)).filter((name) => !expected.has(name));
+  const others = await notShown(files, [...expected], (name) => join(shown, name));
+  if (others.length === 0 && stale.length === 0 && versions.length <= 1) return;
   const links = await emptyFolder(ledger, `head-${lakeName}-links`);
   const fresh: string[] = [];
-  for (const [name, file] of expected)
+  for (const [name, file] of others)
     if (await linkOrCopy(files, file, join(shown, name), join(links, String(fresh.length)))) fresh.push(name);
   if (fresh.length === 0 && stale.length === 0 && versions.length <= 1) return files.rmdir(links);
 
@@ -138,7 +140,7 @@ async function syncMarts(ledger: Ledger): Promise<void> {
   );
   let changed = false;
   const link = unfinishedPath(dataDir, HEAD_MARTS_FOLDER);
-  for (const [name, file] of expected) {
+  for (const [name, file] of await notShown(files, [...expected], (path) => path)) {
     if (!(await linkOrCopy(files, file, name, link))) continue;
     await files.mkdir(root, { recursive: true });
     await files.rename(link, name);
@@ -176,6 +178,16 @@ async function filesBelow(files: Files, folder: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
 }
 
+/** The expected names that are no link to their file. `pathOf`: where a name is. */
+async function notShown(
+  files: Files,
+  expected: readonly (readonly [name: string, file: string])[],
+  pathOf: (name: string) => string,
+): Promise<(readonly [name: string, file: string])[]> {
+  const isShown = await lookAtEach(expected, ([name, file]) => sameFile(files, pathOf(name), file));
+  return expected.filter((_, index) => isShown[index] !== true);
+}
+
 async function sameFile(files: Files, name: string, file: string): Promise<boolean> {
   if (!existsSync(name)) return false;
   const [shown, original] = await Promise.all([files.stat(name), files.stat(file)]);
@@ -183,11 +195,10 @@ async function sameFile(files: Files, name: string, file: string): Promise<boole
 }
 
 /**
- * Makes `temporary`, which is to become `name`, from `file`. False if `name` shows this file already: it is a link to it or,
- * where links are not supported, a copy of it.
+ * Makes `temporary`, which is to become `name`, from `file`, to which `name` is no link. False if `name` is a copy of it, as where links
+ * are not supported.
  */
 async function linkOrCopy(files: Files, file: string, name: string, temporary: string): Promise<boolean> {
-  if (await sameFile(files, name, file)) return false;
   await files.rm(temporary, { force: true });
   try {
     await files.link(file, temporary);

@@ -53,7 +53,7 @@ async function lakeOf(version: number): Promise<string> {
   await connection.run("set TimeZone = 'UTC'");
   await connection.run(CREATE_MIGRATIONS);
   for (const migration of MIGRATIONS.slice(0, version)) {
-    await connection.run(migration.sql);
+    await connection.run(await migration.sql());
     await connection.run(`insert into migrations values (${migration.version}, now())`);
   }
   await connection.run(`attach '${join(aside, 'present.duckdb')}' as present (read_only)`);
@@ -139,7 +139,7 @@ describe('a ledger of an earlier version', () => {
         if (index === steps.length - 1) process.kill(process.pid, 'SIGKILL');
         await connection.run('commit');
       }`;
-    const given = JSON.stringify({ file, steps: MIGRATIONS.slice(1).map(({ sql }) => sql) });
+    const given = JSON.stringify({ file, steps: await Promise.all(MIGRATIONS.slice(1).map(({ sql }) => sql())) });
     const child = spawn(process.execPath, ['--input-type=module', '-e', script, given], { stdio: 'inherit' });
     const [, signal]: unknown[] = await once(child, 'exit');
     expect(signal).toBe('SIGKILL');
