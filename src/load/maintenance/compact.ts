@@ -1,7 +1,7 @@
 /**
- * Merges the files of small days into one file per closed month, as a merge writes it if it loads the whole month: a query opens every file that its view lists, so five years
- * of small days cost more than their rows. Nothing is fetched and no row changes. A late row rewrites its whole month, which
- * is cheap because only small months are compacted.
+ * Merges the files of small days into one file per closed month, as a merge writes it if it loads the whole month. A query opens every
+ * file that its view lists, so five years of small days cost more than their rows. Nothing is fetched and no row changes. A late row
+ * rewrites its whole month, which is cheap because only small months are compacted.
  */
 import { join } from 'node:path';
 import type { Instant } from '../../kernel/instant.ts';
