@@ -24,7 +24,7 @@ const NODES = (process.env['INSIGHTS_NODES'] ?? '').split(delimiter);
 
 /** What npm needs of this machine's environment, without what `npm run` and vitest have added. */
 const machine = Object.fromEntries([
-  ...Object.entries(process.env).filter(([key]) => !/^(npm_(?!config_(cache|registry)$)|NODE_|VITEST|INSIGHTS_)/.test(key)),
+  ...Object.entries(process.env).filter(([key]) => !/^(npm_(?!config_(cache|registry)$)|NODE_(?!EXTRA_CA_CERTS$)|VITEST|INSIGHTS_)/.test(key)),
   ['npm_config_prefer_offline', 'true'],
   ['npm_config_audit', 'false'],
   ['npm_config_fund', 'false'],
