@@ -20,7 +20,7 @@ function licences(modules) {
   return [...folders].map((library) => {
     const { name, version, license, author } = JSON.parse(readFileSync(join(library, 'package.json'), 'utf8'));
     const file = readdirSync(library).find((each) => /^licen[cs]e/i.test(each));
-    const text = file === undefined ? `${license}, ${author.name ?? author}` : readFileSync(join(library, file), 'utf8'); // prettier-ignore
+    const text = file === undefined ? `${license}, ${author.name ?? author}` : readFileSync(join(library, file), 'utf8'); // oxfmt-ignore
     return `${name} ${version}\n\n${text.trim()}\n`;
   });
 }
@@ -42,7 +42,7 @@ const { output } = await bundle.write({
   // One folder below, as in `src/`: modules name the files of the package by relative paths.
   chunkFileNames: 'program/[name].js',
   codeSplitting: {
-    groups: TOGETHER.map((name, index) => ({ name: basename(name), test: join(root, `src/${name}.ts`), priority: TOGETHER.length - index })), // prettier-ignore
+    groups: TOGETHER.map((name, index) => ({ name: basename(name), test: join(root, `src/${name}.ts`), priority: TOGETHER.length - index })), // oxfmt-ignore
   },
 });
 await bundle.close();

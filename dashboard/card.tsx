@@ -79,7 +79,7 @@ function Content({
   const menu = useRef<HTMLDetailsElement>(null);
   const said = sentence(plan.summary, loaded.summary, compare, days.length, grain);
   const ages = shape.kind === 'ages' ? { columns: AGE_COLUMNS, rows: ageRows(shape.now, shape.before) } : undefined;
-  const name = [idOf(plan), ...Object.values(choice).filter((word) => word !== '' && word !== 'day'), range.from, range.to].join('_'); // prettier-ignore
+  const name = [idOf(plan), ...Object.values(choice).filter((word) => word !== '' && word !== 'day'), range.from, range.to].join('_'); // oxfmt-ignore
   const picture = (): SVGSVGElement | null => body.current?.querySelector<SVGSVGElement>('svg.chart') ?? null;
   const act = (what: () => void) => (): void => {
     what();

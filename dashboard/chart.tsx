@@ -212,7 +212,7 @@ function Uncertain({ plot, frame, fill }: { plot: Plot; frame: Frame; fill: stri
   }
   const { x, step, top } = frame;
   const height = HEIGHT - BOTTOM - top;
-  const path = areas.map(({ from, to }) => `M${x(from) - step / 2},${top}h${(to - from) * step}v${height}H${x(from) - step / 2}Z`); // prettier-ignore
+  const path = areas.map(({ from, to }) => `M${x(from) - step / 2},${top}h${(to - from) * step}v${height}H${x(from) - step / 2}Z`); // oxfmt-ignore
   return <path class="uncertain" fill={fill} d={path.join('')} />;
 }
 

@@ -75,7 +75,7 @@ const shownName = (name: string): string => (name === 'period' ? 'day' : name);
 
 async function select({ file, metadata }: Mart, wanted: Wanted): Promise<Selection> {
   const pruningFilter = Object.fromEntries(Object.entries(wanted).map(([name, value]) => [name, { $eq: value }]));
-  const scan = await parquetScan({ file, metadata, pruningFilter, compressors: COMPRESSORS, parsers: PARSERS, useOffsetIndex: false }); // prettier-ignore
+  const scan = await parquetScan({ file, metadata, pruningFilter, compressors: COMPRESSORS, parsers: PARSERS, useOffsetIndex: false }); // oxfmt-ignore
   for (const { rowStart } of scan.ranges) file.fetchAhead?.(...bytesOf(groupAt(metadata, rowStart)));
   const groups = await Promise.all(scan.ranges.map((range) => rowsOfGroup(scan, range, wanted)));
   const names = metadata.schema.slice(1).map(({ name }) => name);
@@ -140,7 +140,7 @@ function bytesOf({ columns }: RowGroup): [start: number, end: number] {
 function constantsOf({ columns }: RowGroup): Map<string, Cell> {
   const found = new Map<string, Cell>();
   for (const { meta_data: column } of columns) {
-    const { min_value: least, max_value: most, null_count: nulls, is_min_value_exact: isLeast, is_max_value_exact: isMost } = column?.statistics ?? {}; // prettier-ignore
+    const { min_value: least, max_value: most, null_count: nulls, is_min_value_exact: isLeast, is_max_value_exact: isMost } = column?.statistics ?? {}; // oxfmt-ignore
     if (least !== most || Number(nulls) !== 0 || isLeast === false || isMost === false) continue;
     // Other types have values that are near the limits of their statistics.
     if (typeof least === 'string' || typeof least === 'boolean') found.set(column?.path_in_schema[0] ?? '', least);

@@ -10,7 +10,7 @@ const preloadPage: Plugin = {
     handler: (_, { bundle = {} }) =>
       Object.values(bundle).flatMap((chunk) =>
         chunk.type === 'chunk' && chunk.isDynamicEntry
-          ? [{ tag: 'link', attrs: { rel: 'modulepreload', href: `./${chunk.fileName}`, crossorigin: true }, injectTo: 'head' as const }] // prettier-ignore
+          ? [{ tag: 'link', attrs: { rel: 'modulepreload', href: `./${chunk.fileName}`, crossorigin: true }, injectTo: 'head' as const }] // oxfmt-ignore
           : [],
       ),
   },

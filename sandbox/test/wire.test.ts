@@ -89,7 +89,7 @@ describe('the body', () => {
 
   it('may have line breaks and indents, while every number and text stays as it was written', async () => {
     const text = await body('Metrics | project value, s = "a, [\\"b\\"]: {"', { layout: 'indented', row: 'object' });
-    // prettier-ignore
+    // oxfmt-ignore
     expect(text.split('\n').map((line) => line.trim())).toEqual([
       '{', '"rows": [', '{', '"value": {', '"big": 12345678901234567890,', '"e": 1e5,', '"d": 1.0,', String.raw`"u": "\u00e9",`,
       '"n": null', '},', String.raw`"s": "a, [\"b\"]: {"`, '}', ']', '}',

@@ -131,7 +131,7 @@ async function run(
 }
 
 function printOutcomes(session: Session, outcomes: readonly Outcome[]): void {
-  const columns = [{ title: 'check' }, { title: 'result' }, { title: 'rows', align: 'right' as const }, { title: 'what a row means', wraps: true }]; // prettier-ignore
+  const columns = [{ title: 'check' }, { title: 'result' }, { title: 'rows', align: 'right' as const }, { title: 'what a row means', wraps: true }]; // oxfmt-ignore
   const rows = outcomes.map(({ name, severity, failures, title, error }) => [
     name,
     error === undefined ? (failures === 0 ? 'passed' : severity) : 'could not run',
@@ -142,9 +142,9 @@ function printOutcomes(session: Session, outcomes: readonly Outcome[]): void {
   for (const { name, found, failures } of outcomes) {
     const [first] = found;
     if (first === undefined) continue;
-    const cells = found.map((row) => Object.values(row).map((cell) => (typeof cell === 'string' ? cell : JSON.stringify(cell)))); // prettier-ignore
+    const cells = found.map((row) => Object.values(row).map((cell) => (typeof cell === 'string' ? cell : JSON.stringify(cell)))); // oxfmt-ignore
     session.print(`\n${name}\n`);
-    session.print(renderTable(Object.keys(first).map((title) => ({ title })), cells, session.style)); // prettier-ignore
+    session.print(renderTable(Object.keys(first).map((title) => ({ title })), cells, session.style)); // oxfmt-ignore
     if (failures > found.length)
       session.print(`… ${plural(failures - found.length, 'more row')}; --format json shows the first ${SHOWN.json}\n`);
   }

@@ -58,7 +58,7 @@ Examples:
         reports.map((report) => [
           report.name,
           allParameters(report).flatMap((parameter) => {
-            const values = valuesOf(parameter, report.dimensions.allowed.filter((word) => word !== PROMOTED)); // prettier-ignore
+            const values = valuesOf(parameter, report.dimensions.allowed.filter((word) => word !== PROMOTED)); // oxfmt-ignore
             return values.length === 0 ? [`${parameter.name}=`] : values.map((value) => `${parameter.name}=${value}`);
           }),
         ]),

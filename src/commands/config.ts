@@ -90,7 +90,7 @@ async function printSettings(
       key,
       typeof value === 'string' ? value : JSON.stringify(value),
       from === 'default' ? from : Object.entries(from).filter(([kind]) => kind !== 'file').map(([kind, name]) => `${kind} ${name}`).join(', ') || 'file',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
     session.print(`\n${id === undefined ? '' : `tenant ${id}\n`}`);
     session.print(
       renderTable([{ title: 'key' }, { title: 'value', wraps: true }, { title: 'from' }], rows, session.style),

@@ -116,7 +116,7 @@ async function chooserOf(
   if (report !== undefined) {
     const found = await reportNamed(session, report);
     // Range and tenant are parameters of a report: filtering its rows would cut off the history that its figures need.
-    const bounds = [['from', options.from], ['to', options.to], ['tenant', tenant]] as const; // prettier-ignore
+    const bounds = [['from', options.from], ['to', options.to], ['tenant', tenant]] as const; // oxfmt-ignore
     const words = bounds.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
     const flags = Object.fromEntries(
       bounds.flatMap(([name, value]) => (value === undefined ? [] : [[name, `--${name}`]])),

@@ -191,7 +191,7 @@ function completions(line: string, words: readonly string[]): [string[], string]
 /** Newest first, as readline expects it. */
 async function readHistory(path: string): Promise<string[]> {
   const text = await readFile(path, 'utf8').catch(() => '');
-  return text.split('\n').filter((line) => line !== '').reverse(); // prettier-ignore
+  return text.split('\n').filter((line) => line !== '').reverse(); // oxfmt-ignore
 }
 
 /** Readable by its owner only: statements may name people. A data directory without write permission gets no history. */

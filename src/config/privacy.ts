@@ -46,7 +46,7 @@ export const privacySchema = z
   .prefault({})
   .superRefine(({ rules, key }, context) => {
     if (key === undefined && rules.some(({ action }) => action === 'hash'))
-      context.addIssue({ code: 'custom', path: ['key'], message: 'a key, because a rule has the action hash: {env: NAME}, {file: PATH} or {command: COMMAND}' }); // prettier-ignore
+      context.addIssue({ code: 'custom', path: ['key'], message: 'a key, because a rule has the action hash: {env: NAME}, {file: PATH} or {command: COMMAND}' }); // oxfmt-ignore
   })
   .describe('Personal data that must not reach the lake.');
 

@@ -76,7 +76,7 @@ export function settingsOfTenant(sources: ConfigSources, { tenants }: Config, id
         ),
       ];
     }),
-  ].filter(({ value }) => value !== undefined); // prettier-ignore
+  ].filter(({ value }) => value !== undefined); // oxfmt-ignore
 }
 
 /** As written, because instants are numbers once they are parsed. */

@@ -83,7 +83,7 @@ function matches(entry: string, { hostname, port, protocol }: URL): boolean {
   if (only !== undefined && only !== (port || (protocol === 'https:' ? '443' : '80'))) return false;
   const wanted = name.replace(/^\[|\]$/g, '').replace(/^\*?\./, '').toLowerCase();
   return host === wanted || (isIP(host) === 0 && host.endsWith(`.${wanted}`));
-} // prettier-ignore
+} // oxfmt-ignore
 
 function isInSubnet(host: string, address: string, bits: number): boolean {
   const [family, other] = [isIP(host), isIP(address)];

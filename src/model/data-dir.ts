@@ -173,7 +173,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     backup: 'leaves',
     recovery: 'leaves',
   },
-  { path: `${LEDGER_FILE}.<time>`, holds: 'the old ledger that `repair` set aside', ...SET_ASIDE, leftover: 'set-aside ledger' }, // prettier-ignore
+  { path: `${LEDGER_FILE}.<time>`, holds: 'the old ledger that `repair` set aside', ...SET_ASIDE, leftover: 'set-aside ledger' }, // oxfmt-ignore
   { path: `${LEDGER_FILE}.<time>${WAL}`, holds: 'changes that belong to the ledger set aside', ...SET_ASIDE },
   {
     path: CATALOGUE_FILE,
@@ -256,10 +256,10 @@ export const DATA_DIR: readonly DataEntry[] = [
     unfinished: [],
     purge: 'republishes',
   },
-  { path: `${LANDING_FOLDER}/${BATCH}/${BATCH_FILE}`, holds: 'which pages belong to a batch that is not merged yet', ...LANDED }, // prettier-ignore
-  { path: `${LANDING_FOLDER}/${BATCH}/<page>${PAGE_SUFFIX}`, holds: 'a fetched page that is not merged yet', ...LANDED }, // prettier-ignore
+  { path: `${LANDING_FOLDER}/${BATCH}/${BATCH_FILE}`, holds: 'which pages belong to a batch that is not merged yet', ...LANDED }, // oxfmt-ignore
+  { path: `${LANDING_FOLDER}/${BATCH}/<page>${PAGE_SUFFIX}`, holds: 'a fetched page that is not merged yet', ...LANDED }, // oxfmt-ignore
   { path: `${KEPT_FOLDER}/${BATCH}/${BATCH_FILE}`, holds: 'which pages belonged to a merged batch', ...KEPT },
-  { path: `${KEPT_FOLDER}/${BATCH}/<page>${PAGE_SUFFIX}`, holds: 'a merged page as received (`landing.keep`)', ...KEPT }, // prettier-ignore
+  { path: `${KEPT_FOLDER}/${BATCH}/<page>${PAGE_SUFFIX}`, holds: 'a merged page as received (`landing.keep`)', ...KEPT }, // oxfmt-ignore
   {
     path: `${WORK_FOLDER}/**`,
     holds: 'spill files and scratch copies',

@@ -201,7 +201,7 @@ export function planSummary(report: PlanReport, style: Style): string {
   const columns = [
     left('tenant'), left('table'), right('stale hours'), right('new', 3), right('changed', 2), right('vanished', 1),
     right('rows'), right('bytes', 4), right('pages', 5), right('calls'), right('time'),
-  ]; // prettier-ignore
+  ]; // oxfmt-ignore
   const rows = report.tables.map((table) => [
     table.tenant,
     table.table,
@@ -278,7 +278,7 @@ export function statusSummary(report: StatusReport, style: Style): string {
   const columns = [
     left('tenant'), left('table'), right('rows'), right('files', 8), right('bytes', 7), left('first', 6), left('last', 3),
     right('age of newest'), right('hours verified'), left('grades', 5), left('oldest proof', 4), left('next expiry', 1),
-  ]; // prettier-ignore
+  ]; // oxfmt-ignore
   const rows = report.tables.map((table) => [
     table.tenant,
     table.table,

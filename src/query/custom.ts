@@ -85,7 +85,7 @@ async function usable(
   for (const parameter of declared)
     if (!used.has(parameter)) throw new ConfigError(`The statement does not use its parameter $${parameter}.`);
   const [mart] = file.entries('mart');
-  if (mart !== undefined) requireMart(mart, allParameters(report).map((parameter) => parameter.name)); // prettier-ignore
+  if (mart !== undefined) requireMart(mart, allParameters(report).map((parameter) => parameter.name)); // oxfmt-ignore
   return file;
 }
 

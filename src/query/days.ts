@@ -22,7 +22,7 @@ const DAY_MS = 86_400_000;
 const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
 
 /** All words for a day, for messages. `-30d` is an example: any number is allowed, of days, weeks, months, quarters or years. */
-export const DAY_WORDS = ['today', 'yesterday', ...['this', 'last'].flatMap((which) => UNITS.slice(1).map((unit) => `${which}_${unit}`))]; // prettier-ignore
+export const DAY_WORDS = ['today', 'yesterday', ...['this', 'last'].flatMap((which) => UNITS.slice(1).map((unit) => `${which}_${unit}`))]; // oxfmt-ignore
 
 /** The day that a clock shows in a zone. */
 export function todayIn(zone: string, nowMs: number): string {

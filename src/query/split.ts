@@ -34,14 +34,14 @@ export async function prepareReport(reader: Reader, report: Report, values: Valu
   // An earlier report may have left its views.
   await reader.replaceViews([]);
   const { allowed } = report.dimensions;
-  const asksForPromoted = allowed.includes(PROMOTED) && Object.entries(values).some(([name, value]) => value !== null && isBeyond(report, name)); // prettier-ignore
+  const asksForPromoted = allowed.includes(PROMOTED) && Object.entries(values).some(([name, value]) => value !== null && isBeyond(report, name)); // oxfmt-ignore
   const promoted = asksForPromoted ? await promotedColumns(reader) : { events: [], logs: [] };
   const tables = await tablesReadBy(report.sql);
   const extra = (tables.includes('logs') ? promoted.logs : promoted.events).map(({ name }) => name);
   const own = ownWords(report);
   const { word, by } = partsOfBy(report.dimensions, own, values['by'] ?? null, extra);
-  const filterable = [...new Set([...expanded(allowed, extra), ...report.dimensions.rowsBy, ...NATIVE.filter((name) => name in values)])]; // prettier-ignore
-  for (const name of Object.keys(values)) if (!parameterNames(report).includes(name) && !filterable.includes(name)) throw noParameter(report, name, filterable); // prettier-ignore
+  const filterable = [...new Set([...expanded(allowed, extra), ...report.dimensions.rowsBy, ...NATIVE.filter((name) => name in values)])]; // oxfmt-ignore
+  for (const name of Object.keys(values)) if (!parameterNames(report).includes(name) && !filterable.includes(name)) throw noParameter(report, name, filterable); // oxfmt-ignore
   const filters = filtersIn(
     filterable.filter((name) => name !== 'tenant'),
     values,
@@ -53,7 +53,7 @@ export async function prepareReport(reader: Reader, report: Report, values: Valu
       where: { flag: '--param' },
     });
   await checkFilters(reader, filters, tables.includes('logs') ? ['logs'] : ['events'], flag);
-  const isNative = Object.entries(filters).every(([name, list]) => NATIVE.includes(name) && list.length === 1 && hasOwn(report, name)); // prettier-ignore
+  const isNative = Object.entries(filters).every(([name, list]) => NATIVE.includes(name) && list.length === 1 && hasOwn(report, name)); // oxfmt-ignore
   const isSplit = by.length > 0 || total || !isNative;
   const parameters = Object.fromEntries(
     report.parameters

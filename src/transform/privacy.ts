@@ -78,7 +78,7 @@ function stepsOf(rules: readonly PrivacyRule[], action: PrivacyAction): Step[] {
   const hits = rules
     .filter((rule) => rule.action === action)
     .flatMap(({ types, paths }) => paths.map((path) => ({ types, path: segmentsOf(path) })));
-  const entersArrays = ({ path }: Step['hits'][number]): boolean => path.some(({ text, isPattern }) => isPattern && /^\*+$/.test(text)); // prettier-ignore
+  const entersArrays = ({ path }: Step['hits'][number]): boolean => path.some(({ text, isPattern }) => isPattern && /^\*+$/.test(text)); // oxfmt-ignore
   const together = hits.filter((hit) => !entersArrays(hit));
   const apart = hits.filter(entersArrays).map((hit) => ({ action, hits: [hit] }));
   return together.length === 0 ? apart : [{ action, hits: together }, ...apart];
@@ -90,7 +90,7 @@ const OWN_MARK = `(sha256(getvariable('${HMAC_VARIABLES.outer}')) || ':')`;
 /** Replaces the own mark with the public one after the last hash. */
 function publicMarkSql(json: string, depth: number): string {
   const own = `'"' || ${OWN_MARK}`;
-  return bind(json, `own${depth}`, `case when contains(own${depth}::varchar, ${own}) then replace(own${depth}::varchar, ${own}, ${sqlText(`"${HASH_MARK}`)})::json else own${depth} end`); // prettier-ignore
+  return bind(json, `own${depth}`, `case when contains(own${depth}::varchar, ${own}) then replace(own${depth}::varchar, ${own}, ${sqlText(`"${HASH_MARK}`)})::json else own${depth} end`); // oxfmt-ignore
 }
 
 /** The patch, for rows whose type the rule covers; null for others. */

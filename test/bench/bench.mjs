@@ -47,7 +47,7 @@ const NOW = '2026-11-01T00:00:00Z';
 const from = new Date(Date.parse(NOW) - wanted.days * 86_400_000).toISOString().slice(0, 10);
 
 const place = await scratch('bench');
-const sandbox = await startSandbox('--rows', wanted.rows, '--days', wanted.days, '--seed', wanted.seed, '--tenants', 'demo', '--now', NOW, '--frozen', '--rate', 0); // prettier-ignore
+const sandbox = await startSandbox('--rows', wanted.rows, '--days', wanted.days, '--seed', wanted.seed, '--tenants', 'demo', '--now', NOW, '--frozen', '--rate', 0); // oxfmt-ignore
 const answers = join(place.folder, 'answers');
 await mkdir(answers);
 const replay = await startReplay(sandbox.url, answers);
@@ -183,7 +183,7 @@ async function rowsBelow(folder) {
   const files = (await readdir(folder, { recursive: true }))
     .filter((name) => name.endsWith('.parquet') && !name.includes('_dlt_'))
     .map((name) => `'${join(folder, name)}'`);
-  const [row] = (await connection.runAndReadAll(`select count(*)::double as n from read_parquet([${files.join(', ')}], union_by_name = true)`)).getRowObjects(); // prettier-ignore
+  const [row] = (await connection.runAndReadAll(`select count(*)::double as n from read_parquet([${files.join(', ')}], union_by_name = true)`)).getRowObjects(); // oxfmt-ignore
   connection.closeSync();
   db.closeSync();
   return row.n;

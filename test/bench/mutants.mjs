@@ -54,7 +54,7 @@ const MUTANTS = [
   ['a control character behind a backslash', 'src/extract/source/envelope.ts', "if (byte < BLANK) throw new EnvelopeError('malformed', 'A string contains a control character.');", "if (byte < BLANK && !escaped) throw new EnvelopeError('malformed', 'A string contains a control character.');", 'test/extract/source/envelope.test.ts', 'is rejected'],
   ['a cap forgotten with the budget', 'src/pipeline/load-batches.ts', 'if (error instanceof BudgetError || error instanceof StoppedError)', 'if (error instanceof StoppedError)', 'test/pipeline/budget.test.ts', 'learns the caps'],
   ['no series of a table that was never loaded', 'src/operate/metrics.ts', '(configured ?? outcomes.tables).map(', 'outcomes.tables.map(', 'test/operate/metrics.test.ts'],
-]; // prettier-ignore
+]; // oxfmt-ignore
 
 /** The first run of these with a test that fails, and the tests that fail in it. */
 function noticedBy(tests, title) {
@@ -67,7 +67,7 @@ function noticedBy(tests, title) {
     if (failed.length > 0) return { run, failed };
   }
   return undefined;
-} // prettier-ignore
+} // oxfmt-ignore
 
 const { only } = options({ only: '' });
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -75,7 +75,7 @@ const copy = await mkdtemp(join(tmpdir(), 'insights-mutants-'));
 let survived = 0;
 try {
   for (const name of ['src', 'sandbox', 'dashboard', 'test', 'queries', 'schema', 'deploy', 'docs', 'README.md', 'package.json', 'tsconfig.json', 'vitest.config.ts', 'bundle.mjs'])
-    await cp(join(root, name), join(copy, name), { recursive: true }); // prettier-ignore
+    await cp(join(root, name), join(copy, name), { recursive: true }); // oxfmt-ignore
   await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
   for (const [name, file, is, broken, tests, title] of MUTANTS) {
     if (!name.includes(only)) continue;
@@ -89,7 +89,7 @@ try {
     const noticed = noticedBy(tests, title);
     await writeFile(path, whole);
     if (noticed)
-      console.log(`noticed  ${name}: by ${noticed.run}, ${noticed.failed.length} tests of ${tests} fail, first "${noticed.failed[0]}"`); // prettier-ignore
+      console.log(`noticed  ${name}: by ${noticed.run}, ${noticed.failed.length} tests of ${tests} fail, first "${noticed.failed[0]}"`); // oxfmt-ignore
     else console.log(`SURVIVED ${name}: no test of ${tests} fails`);
     if (!noticed) survived++;
   }

@@ -37,7 +37,7 @@ try {
   const scripts = (await readdir(assets)).filter((name) => name.endsWith('.js'));
   let script = 0;
   for (const name of scripts) script += gzipSync(await readFile(join(assets, name))).length;
-  console.log(`${values.days} days, ${values.tenants} tenants: ${(bytes / 1e6).toFixed(1)} MB of marts, ${(script / 1e3).toFixed(0)} kB of scripts`); // prettier-ignore
+  console.log(`${values.days} days, ${values.tenants} tenants: ${(bytes / 1e6).toFixed(1)} MB of marts, ${(script / 1e3).toFixed(0)} kB of scripts`); // oxfmt-ignore
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   try {
@@ -75,7 +75,7 @@ async function measure(browser, url) {
   );
   // The browser's own pages have processes of their own.
   const origin = new URL(url).origin;
-  const pids = new Set(traceEvents.filter(({ args }) => args?.data?.url?.startsWith?.(`${origin}/assets/`)).map(({ pid }) => pid)); // prettier-ignore
+  const pids = new Set(traceEvents.filter(({ args }) => args?.data?.url?.startsWith?.(`${origin}/assets/`)).map(({ pid }) => pid)); // oxfmt-ignore
   // The processor's time of each task does not depend on what else the machine does.
   const tasks = traceEvents
     .filter(
@@ -84,7 +84,7 @@ async function measure(browser, url) {
     .map(({ tdur = 0 }) => tdur / 1000);
   const ms = (value) => `${Math.round(value)} ms`;
   await context.close();
-  return `first chart ${ms(first)}, all charts ${ms(all)}, load ${loadavg()[0].toFixed(1)}; longest task ${ms(Math.max(...tasks))} of CPU, ${tasks.filter((task) => task > 50).length} over 50 ms`; // prettier-ignore
+  return `first chart ${ms(first)}, all charts ${ms(all)}, load ${loadavg()[0].toFixed(1)}; longest task ${ms(Math.max(...tasks))} of CPU, ${tasks.filter((task) => task > 50).length} over 50 ms`; // oxfmt-ignore
 }
 
 /** The marts of the lake, repeated for each tenant and moved back in time, and a manifest that names them. */

@@ -26,7 +26,7 @@ function summary({ figures }) {
   });
 }
 
-const shown = (number, digits = 0) => (number === undefined ? '' : number.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })); // prettier-ignore
+const shown = (number, digits = 0) => (number === undefined ? '' : number.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })); // oxfmt-ignore
 
 export function table(result) {
   const head = ['what', 'seconds (median)', 'least to most', 'CPU seconds', 'peak MB', 'rows', 'MB written', 'calls'];

@@ -26,7 +26,7 @@ try {
 /** The rows of the demo, with the marts that the filters need. */
 async function load(dataDir) {
   const now = '2026-11-01T00:00:00Z';
-  const sandbox = await startSandbox('--tenants', 'demo', '--rows', 200_000, '--days', 60, '--seed', 7, '--now', now, '--frozen', '--rate', 0); // prettier-ignore
+  const sandbox = await startSandbox('--tenants', 'demo', '--rows', 200_000, '--days', 60, '--seed', 7, '--now', now, '--frozen', '--rate', 0); // oxfmt-ignore
   try {
     await sandbox.admin('/clock', { advance: '1h' });
     const env = tenantEnv(sandbox.url, dataDir, 'demo', { INSIGHTS_LAKE_SPLIT_MARTS: 'true' });

@@ -79,7 +79,7 @@ const reads = { catalogue: [], manifest: [], head: [] };
 let [runs, seen] = [0, 0];
 async function publishOnce() {
   await change(runs);
-  const done = runs % 10 === 9 ? (await cli(['run', '--json'], { env })).code : (await runPipeline(config, {}, runtime, new AbortController().signal)).exitCode; // prettier-ignore
+  const done = runs % 10 === 9 ? (await cli(['run', '--json'], { env })).code : (await runPipeline(config, {}, runtime, new AbortController().signal)).exitCode; // oxfmt-ignore
   if (done !== 0) throw new Error(`run ${runs} ended with ${done}`);
   const { snapshot, contents } = await truth();
   truths.set(snapshot, contents);
@@ -143,7 +143,7 @@ try {
     wrong += bad.length + (kind === 'head' ? 0 : errors.length);
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
-  console.log(`${seen} reads over ${truths.size} snapshots of ${runs} runs in ${seconds} s: ${wrong === 0 ? 'each one was one snapshot' : 'FAILED'}`); // prettier-ignore
+  console.log(`${seen} reads over ${truths.size} snapshots of ${runs} runs in ${seconds} s: ${wrong === 0 ? 'each one was one snapshot' : 'FAILED'}`); // oxfmt-ignore
   if (wrong > 0) process.exitCode = 1;
 } finally {
   await sandbox.stop();

@@ -99,7 +99,7 @@ describe('a disk that refuses an operation', () => {
     'mkdir work', 'realpath ', 'mkdir landing', 'writeFile landing', 'open landing', 'sync landing', 'rename landing', 'rm landing', 'mkdir store',
     'sync store', 'rename store', 'sync work', 'rename insights.duckdb', 'writeFile work',
     'rename manifest.json', 'link work', 'rename lake', 'rename last-run.json', 'appendFile calls', 'rename calls',
-  ]; // prettier-ignore
+  ]; // oxfmt-ignore
   const representatives = ['sync store'];
   for (const [index, kind] of kinds.entries()) {
     const code = ['ENOSPC', 'EACCES', 'EIO', 'EROFS', 'EFBIG'][index % 5] ?? 'EIO';
@@ -114,7 +114,7 @@ describe('a disk that refuses an operation', () => {
     const handles = failingAt('link work', 'EPERM');
     expect(await codeOf(handles)).toBe(EXIT.ok);
     expect(await codeOf(handles)).toBe(EXIT.ok);
-    expect(await world.sql(`select count(*)::int as n from '${world.dataDir}/lake/events/**/*.parquet'`)).toEqual([{ n: 20 }]); // prettier-ignore
+    expect(await world.sql(`select count(*)::int as n from '${world.dataDir}/lake/events/**/*.parquet'`)).toEqual([{ n: 20 }]); // oxfmt-ignore
     expect(await repairedRun()).toBe(EXIT.ok);
   });
 });
@@ -213,7 +213,7 @@ describe('a lake that was damaged', () => {
         await spoil(file);
         const report = await verified(false);
         expect(report.exitCode).toBe(EXIT.damaged);
-        expect(report.tables[0]).toMatchObject({ filesRead: 0, filesDamaged: [{ file: file.slice(world.dataDir.length + 1) }] }); // prettier-ignore
+        expect(report.tables[0]).toMatchObject({ filesRead: 0, filesDamaged: [{ file: file.slice(world.dataDir.length + 1) }] }); // oxfmt-ignore
         expect(await repairedRun()).toBe(EXIT.ok);
       },
     );
@@ -227,7 +227,7 @@ describe('a lake that was damaged', () => {
       const bytes = await readFile(file);
       await writeFile(file, bytes.fill('x', bytes.length - 4));
       await rm(join(world.dataDir, 'insights.duckdb'));
-      await expect(world.run(EVENTS)).rejects.toMatchObject({ failure: 'damaged', where: { file }, hint: expect.stringContaining('verify --deep') }); // prettier-ignore
+      await expect(world.run(EVENTS)).rejects.toMatchObject({ failure: 'damaged', where: { file }, hint: expect.stringContaining('verify --deep') }); // oxfmt-ignore
       expect((await deeply()).exitCode).toBe(EXIT.damaged);
       expect(await repairedRun()).toBe(EXIT.ok);
     },

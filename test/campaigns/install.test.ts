@@ -29,7 +29,7 @@ const machine = Object.fromEntries([
   ['npm_config_audit', 'false'],
   ['npm_config_fund', 'false'],
   ['npm_config_update_notifier', 'false'],
-]); // prettier-ignore
+]); // oxfmt-ignore
 
 let folder: string;
 let sandbox: Sandbox;
@@ -64,7 +64,7 @@ async function execute(program: string, argv: readonly string[], cwd: string, en
     const failed = z.object({ code: z.number(), stdout: z.string(), stderr: z.string() });
     return failed.transform(({ code, stdout, stderr }) => ({ code, out: stdout, err: stderr })).parse(error);
   }
-} // prettier-ignore
+} // oxfmt-ignore
 
 const settings = (): Record<string, string> => ({
   INSIGHTS_BASE_URL: sandbox.url,
@@ -108,7 +108,7 @@ async function expectPrivate(data: string): Promise<void> {
   const states = names.filter((name) => name.endsWith('.json'));
   const programs = states.map(async (name) => z.object({ program: z.string() }).parse(JSON.parse(await readFile(join(data, name), 'utf8'))).program);
   expect(new Set(await Promise.all(programs))).toEqual(new Set([version]));
-} // prettier-ignore
+} // oxfmt-ignore
 
 describe('the container image', () => {
   it('loads a tenant and proves it, in a data directory that only its user can read', CAMPAIGN, async () => {
@@ -127,7 +127,7 @@ describe('the container image', () => {
     const app = join(stageOf('').root, 'app');
     const { stdout } = await exec('find', [app, '(', '-type', 'f', '!', '-perm', '-444', ')', '-o', '(', '-type', 'd', '!', '-perm', '-555', ')']);
     expect(stdout.split('\n').filter((name) => name !== '' && name !== app)).toEqual([]);
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   it('has the KQL parser only as the target `demo`', CAMPAIGN, async () => {
     const parser = async (name: string): Promise<boolean> =>
@@ -193,7 +193,7 @@ for (const [index, bin] of NODES.entries())
       });
       expect([code, code === 0 ? '' : err]).toEqual([EXIT.ok, '']);
       expect(await readdir(data)).toContain('manifest.json');
-    }); // prettier-ignore
+    }); // oxfmt-ignore
 
     it.runIf(index === 0)('lacks the KQL parser: sandbox and demo print the command that installs it, and then work', LONG, async () => {
         let command = '';
@@ -213,5 +213,5 @@ for (const [index, bin] of NODES.entries())
         expect(line[0]).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
         child.kill('SIGTERM');
         await ended;
-      }); // prettier-ignore
+      }); // oxfmt-ignore
   });

@@ -196,7 +196,7 @@ describe(`${HOURS} hours of hourly runs with ${TENANTS} tenants, ${BROKEN.length
       expect(runs.flatMap((run) => lateIn(run, healthy))).toEqual([]);
 
       // The broken ones are broken: refused at the first call, given up after some, kept out of the lake.
-      const outcomes = new Map(BROKEN.map((id) => [id, new Set(runs.flatMap(({ report }) => report.tables).filter(({ tenant }) => tenant === id).map(({ error }) => error?.failure))])); // prettier-ignore
+      const outcomes = new Map(BROKEN.map((id) => [id, new Set(runs.flatMap(({ report }) => report.tables).filter(({ tenant }) => tenant === id).map(({ error }) => error?.failure))])); // oxfmt-ignore
       expect(outcomes.get('badkey')).toEqual(new Set(['auth']));
       expect(outcomes.get('outage')).toEqual(new Set(['source']));
       expect(sent.get('badkey')).toHaveLength(HOURS);

@@ -189,6 +189,6 @@ describe('dictionary', () => {
     expect([...dictionaryLines([row])].slice(2)).toEqual([
       '## v', '', String.raw`View. a ## b`, '', '| column | type | holds | in |', '| --- | --- | --- | ---: |',
       String.raw`| c\|d | JSON | \`\<x\>\` | 50 % |`,
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
   });
 });

@@ -25,7 +25,7 @@ describe('the report of an error', () => {
     expect(err).toMatch(/^[^\n]+\n$/);
     expect(JSON.parse(err)).toMatchObject({
       level: 50, event: 'error', msg: 'Held.', failure: 'locked', exitCode: EXIT.locked, where: { process: 12 }, hint: 'Wait.',
-    }); // prettier-ignore
+    }); // oxfmt-ignore
   });
 
   it('an unexpected error shows its class and, with --verbose, its stack frames, but no message, which may quote a row', () => {

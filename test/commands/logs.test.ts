@@ -22,7 +22,7 @@ let sandbox: Sandbox;
 beforeAll(async () => {
   built = await buildPackage();
   folder = await mkdtemp(join(tmpdir(), 'insights-logs-'));
-  sandbox = await startSandbox({ rows: 300, days: 2, seed: 3, tenants: ['demo'], now: '2026-11-01T00:00:00Z', frozen: true, rate: 0, memory: true }); // prettier-ignore
+  sandbox = await startSandbox({ rows: 300, days: 2, seed: 3, tenants: ['demo'], now: '2026-11-01T00:00:00Z', frozen: true, rate: 0, memory: true }); // oxfmt-ignore
 });
 afterAll(async () => {
   await sandbox.close();
@@ -98,7 +98,7 @@ describe('in a pipe', () => {
       const [stdout, stderr] = [new Collector(), new Collector()];
       const io = { stdout, stderr, env: {}, cwd: folder, onStop: () => () => {}, exit: () => {} };
       await main(argv, io);
-      const lines = stderr.text.trimEnd().split('\n').map((line): unknown => JSON.parse(line)); // prettier-ignore
+      const lines = stderr.text.trimEnd().split('\n').map((line): unknown => JSON.parse(line)); // oxfmt-ignore
       expect(lines.at(-1)).toMatchObject({ event: 'error', level: 50, hint: expect.any(String) });
       said.push(stderr.text);
     }
@@ -107,7 +107,7 @@ describe('in a pipe', () => {
       [built.cli, 'run', '--verbose', '--data-dir', 'loud', '--table', 'Events'],
       { cwd: folder, env: env() },
     );
-    const lines = stderr.trimEnd().split('\n').map((line) => logLine.parse(JSON.parse(line))); // prettier-ignore
+    const lines = stderr.trimEnd().split('\n').map((line) => logLine.parse(JSON.parse(line))); // oxfmt-ignore
     expect(lines.length).toBeGreaterThan(5);
     expect(new Set(lines.map(({ run }) => run))).toEqual(new Set([expect.stringMatching(/^\d{8}T\d{6}-/)]));
   });

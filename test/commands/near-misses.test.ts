@@ -124,7 +124,7 @@ describe('a misspelt word of the command line is answered with the right one', (
       ]),
     );
     for (const { report, word, meant } of tries)
-      expect(onScreen(failure(() => parameterValues(report, [word], { nowMs: 0 })))).toContain(`Did you mean "${meant}"?`); // prettier-ignore
+      expect(onScreen(failure(() => parameterValues(report, [word], { nowMs: 0 })))).toContain(`Did you mean "${meant}"?`); // oxfmt-ignore
     const { err } = await stage.run(['check', 'duplicate_d']);
     expect(err).toContain('Did you mean "duplicate_id"?');
   });
@@ -139,12 +139,12 @@ describe('a value in another form than the program reads is answered with the ri
   ])('the date %s', async (text, meant) => {
     const report = await findReport('installs');
     expect(failure(() => selectInstant(text, '--from')).hint).toContain(`Did you mean "${meant}"?`);
-    expect(failure(() => parameterValues(report, [`from=${text}`], { nowMs: 0 })).hint).toContain(`Did you mean "${meant}"?`); // prettier-ignore
+    expect(failure(() => parameterValues(report, [`from=${text}`], { nowMs: 0 })).hint).toContain(`Did you mean "${meant}"?`); // oxfmt-ignore
   });
 
   it('time zones and tables', async () => {
     const report = await findReport('installs');
-    const zone = (text: string): string | undefined => failure(() => parameterValues(report, [`zone=${text}`], { nowMs: 0 })).hint; // prettier-ignore
+    const zone = (text: string): string | undefined => failure(() => parameterValues(report, [`zone=${text}`], { nowMs: 0 })).hint; // oxfmt-ignore
     expect(zone('Europe/Pariss')).toContain('Did you mean "Europe/Paris"?');
     expect(zone('New York')).toContain('Did you mean "America/New_York"?');
     for (const name of TABLE_NAMES)
@@ -157,11 +157,11 @@ describe('a mistake in the configuration', () => {
     mistakesIn(configSchema, values, []).mistakes.map(({ text, hint }) => `${text} ${hint}`);
 
   it('in the name of a key is answered with the right one', () => {
-    const keys = configKeys().filter(({ path }) => isLong(path.at(-1) ?? '') && !path.some((name) => name.includes('[') || name === '*')); // prettier-ignore
+    const keys = configKeys().filter(({ path }) => isLong(path.at(-1) ?? '') && !path.some((name) => name.includes('[') || name === '*')); // oxfmt-ignore
     expect(keys.length).toBeGreaterThan(40);
     for (const { path } of keys) {
       const last = path.at(-1) ?? '';
-      const values = path.slice(0, -1).toReversed().reduce<Record<string, unknown>>((inner, name) => ({ [name]: inner }), { [misspelt(last)]: 1 }); // prettier-ignore
+      const values = path.slice(0, -1).toReversed().reduce<Record<string, unknown>>((inner, name) => ({ [name]: inner }), { [misspelt(last)]: 1 }); // oxfmt-ignore
       expect(mistakes(values).join('\n')).toContain(`Did you mean "${last}"?`);
     }
   });
@@ -176,5 +176,5 @@ describe('a mistake in the configuration', () => {
     const values = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`unknown_key_${n}_${'x'.repeat(90)}`, 1]));
     const error = new ConfigError(mistakes(values).join('\n'), { hint: 'h'.repeat(3000), where: { file: 'f '.repeat(900) } });
     expect(onScreen(error).split('\n').length).toBeLessThanOrEqual(25);
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 });

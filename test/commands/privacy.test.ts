@@ -16,10 +16,10 @@ beforeAll(async () => {
     '': { x: n === 0 ? 'x@y.zz' : '' },
     storeId: 'PAR',
   });
-  const row = (n: number, type: string) => event(`${type}-${n}`, '2026-07-01T10:00:00Z', { type, properties: JSON.stringify(personal(n)) }); // prettier-ignore
+  const row = (n: number, type: string) => event(`${type}-${n}`, '2026-07-01T10:00:00Z', { type, properties: JSON.stringify(personal(n)) }); // oxfmt-ignore
   const rows = [0, 1, 2, 3].flatMap((n) => [row(n, 'Pass:Scanned'), row(n, 'Login')]);
   await load(lake, DAY, rows);
-  await load(lake, DAY, [event('l', '2026-07-01T10:00:00Z', { type: 'Sent', properties: '{"to":"joe@secret.example"}' })], { table: 'Logs' }); // prettier-ignore
+  await load(lake, DAY, [event('l', '2026-07-01T10:00:00Z', { type: 'Sent', properties: '{"to":"joe@secret.example"}' })], { table: 'Logs' }); // oxfmt-ignore
   await publish(lake.ledger, { run: 'r', head: false });
 });
 afterAll(() => lake[Symbol.asyncDispose]());
@@ -39,7 +39,7 @@ async function audit(rules: string, ...args: string[]): Promise<{ code: number; 
   const argv = ['privacy', 'audit', '--data-dir', lake.dir, ...args];
   const { code, out } = await stage.run(argv);
   const { paths }: { paths: Finding[] } = JSON.parse((await stage.run([...argv, '--json'])).out);
-  const found = paths.map(({ table, type, path, looksLike, values, share }) => `${table} ${type} ${path}: ${looksLike} ${values} ${share}`); // prettier-ignore
+  const found = paths.map(({ table, type, path, looksLike, values, share }) => `${table} ${type} ${path}: ${looksLike} ${values} ${share}`); // oxfmt-ignore
   return { code, out, found };
 }
 

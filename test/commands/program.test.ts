@@ -172,7 +172,7 @@ describe('wrong input is reported with what, where and next, has its own exit co
   });
 });
 
-const COMMANDS = ['run', 'backfill', 'plan', 'verify', 'status', 'query', 'sql', 'schedule', 'doctor', 'init', 'sandbox', 'demo', 'repair', 'rebuild', 'publish', 'backup', 'restore']; // prettier-ignore
+const COMMANDS = ['run', 'backfill', 'plan', 'verify', 'status', 'query', 'sql', 'schedule', 'doctor', 'init', 'sandbox', 'demo', 'repair', 'rebuild', 'publish', 'backup', 'restore']; // oxfmt-ignore
 
 describe('help', () => {
   it('lists every command, with examples and exit codes, and ends with 0', async () => {

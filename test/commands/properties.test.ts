@@ -16,8 +16,8 @@ function scans(date: string, properties: string): unknown[][] {
 beforeAll(async () => {
   lake = await scratchLake();
   await load(lake, span('2026-07-01T00:00:00Z', '2026-07-02T00:00:00Z'), scans('2026-07-01', '{"storeId":"PAR"}'));
-  await load(lake, span('2026-07-01T00:00:00Z', '2026-07-02T00:00:00Z'), [metric('m', '2026-07-01T10:00:00Z', '[{"apple":3}]')], { table: 'Metrics' }); // prettier-ignore
-  await load(lake, span('2026-07-02T00:00:00Z', '2026-07-03T00:00:00Z'), scans('2026-07-02', '{"storeId":"PAR","kind":"qr"}'), { run: 'run-2' }); // prettier-ignore
+  await load(lake, span('2026-07-01T00:00:00Z', '2026-07-02T00:00:00Z'), [metric('m', '2026-07-01T10:00:00Z', '[{"apple":3}]')], { table: 'Metrics' }); // oxfmt-ignore
+  await load(lake, span('2026-07-02T00:00:00Z', '2026-07-03T00:00:00Z'), scans('2026-07-02', '{"storeId":"PAR","kind":"qr"}'), { run: 'run-2' }); // oxfmt-ignore
   await publish(lake.ledger, { run: 'run-2', head: false });
 });
 
@@ -48,7 +48,7 @@ describe('properties', () => {
       expect(JSON.parse(out)).toMatchObject([
       { path: 'kind', inferred_type: 'VARCHAR', kinds: 'text', rows: 30, share: 0.5, first_seen: '2026-07-02' },
       { path: 'storeId', inferred_type: 'VARCHAR', rows: 60, share: 1, first_seen: '2026-07-01', last_seen: '2026-07-02' },
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
       expect(out).not.toContain('PAR');
     },
   );
@@ -72,7 +72,7 @@ describe('properties', () => {
     const status: unknown = JSON.parse((await stage.run(['status', '--data-dir', lake.dir, '--json'])).out);
     expect(status).toMatchObject({ drift: [
       { tenant: 'acme', table: 'Events', type: 'Pass:Scanned', path: 'kind', change: 'new_path', kind: 'text', at: '2026-07-02T10:00:00Z' },
-    ] }); // prettier-ignore
+    ] }); // oxfmt-ignore
     expect((await stage.run(['status', '--data-dir', lake.dir])).out).toMatch(/Pass:Scanned +new path +kind +text/);
   });
 

@@ -23,7 +23,7 @@ beforeAll(async () => {
     operationId: '',
     properties,
   });
-  const rows = [row('0000000a-0000-4000-8000-000000000001', 'T-0042', HOSTILE), row('0000000a-0000-4000-8000-000000000002', 'T-0042')]; // prettier-ignore
+  const rows = [row('0000000a-0000-4000-8000-000000000001', 'T-0042', HOSTILE), row('0000000a-0000-4000-8000-000000000002', 'T-0042')]; // oxfmt-ignore
   await sandbox.apply({ action: 'rows', tenant: 'demo', table: 'Events', rows });
   stage = await openStage();
   env = {
@@ -50,7 +50,7 @@ async function jsonOf<T extends z.ZodType>(shape: T, ...argv: string[]): Promise
 }
 
 const counts = z.array(z.object({ reason: z.string(), rows: z.number(), dropped: z.number() }));
-const replayed = z.object({ tables: z.array(z.object({ judged: z.number(), loaded: z.number() })), published: z.boolean() }); // prettier-ignore
+const replayed = z.object({ tables: z.array(z.object({ judged: z.number(), loaded: z.number() })), published: z.boolean() }); // oxfmt-ignore
 
 describe('before anything is loaded', () => {
   it.each(['list', 'show', 'replay'])('%s reports that', async (verb) => {
@@ -91,7 +91,7 @@ describe('rows of another tenant id than the pinned one', () => {
 
   it('stay in quarantine when a replay applies the same rules, without any call', async () => {
     const before = sandbox.calls.length;
-    expect(await jsonOf(replayed, 'quarantine', 'replay')).toMatchObject({ tables: [{ judged: 2, loaded: 0 }], published: false }); // prettier-ignore
+    expect(await jsonOf(replayed, 'quarantine', 'replay')).toMatchObject({ tables: [{ judged: 2, loaded: 0 }], published: false }); // oxfmt-ignore
     expect(sandbox.calls.length).toBe(before);
   });
 
@@ -110,7 +110,7 @@ describe('rows of another tenant id than the pinned one', () => {
       expect(sandbox.calls.length).toBe(before);
       expect((await run('doctor')).out).toContain('tenantId "demo" (pinned: "demo")');
       expect(await sql(`select distinct state from coverage where source_rows > 0`)).toEqual([{ state: 'verified' }]);
-      expect(await sql(`select count(distinct source_tenant_id) as n, sum((source_tenant_id = 'demo')::int) > 30 as most from events`)).toEqual([{ n: 1, most: true }]); // prettier-ignore
+      expect(await sql(`select count(distinct source_tenant_id) as n, sum((source_tenant_id = 'demo')::int) > 30 as most from events`)).toEqual([{ n: 1, most: true }]); // oxfmt-ignore
       expect((await run('run', '--quiet', '--table', 'Events')).code, 'and the source agrees').toBe(EXIT.ok);
     },
   );

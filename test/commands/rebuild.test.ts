@@ -41,7 +41,7 @@ describe('after a change of `promote`', () => {
     LONG,
     async () => {
       await run('run');
-      const asked = ['sql', `select count(*) as n, count(pass_id) as passes, count(distinct store_id) as stores from events`, '--json']; // prettier-ignore
+      const asked = ['sql', `select count(*) as n, count(pass_id) as passes, count(distinct store_id) as stores from events`, '--json']; // oxfmt-ignore
       const before = (await run(...asked)).json;
       expect((await run('status')).out).not.toContain('rebuild');
       expect((await run('rebuild')).out).toContain('nothing to do');
@@ -64,12 +64,12 @@ describe('after a change of `promote`', () => {
       const callsBefore = sandbox.calls.length;
       const due = (await run('rebuild', '--dry-run', '--json')).json;
       expect(due).toMatchObject({ dryRun: true, tables: [{ tenant: 'demo', table: 'Events' }] });
-      expect(await run('rebuild')).toMatchObject({ out: expect.stringMatching(/demo +Events +[234] .*\n\nrewritten and published · no calls/s) }); // prettier-ignore
+      expect(await run('rebuild')).toMatchObject({ out: expect.stringMatching(/demo +Events +[234] .*\n\nrewritten and published · no calls/s) }); // oxfmt-ignore
       expect(sandbox.calls.length).toBe(callsBefore);
       expect((await run(...asked)).json).toEqual(before);
       expect((await run(...kinds)).json).toEqual(early);
       expect((await run('rebuild', '--json')).json).toMatchObject({ dryRun: false, tables: [] });
-      expect((await run('status', '--json')).json).toMatchObject({ tables: expect.arrayContaining([expect.objectContaining({ table: 'Events', outdatedFiles: 0 })]) }); // prettier-ignore
+      expect((await run('status', '--json')).json).toMatchObject({ tables: expect.arrayContaining([expect.objectContaining({ table: 'Events', outdatedFiles: 0 })]) }); // oxfmt-ignore
       expect((await run('doctor')).out).toContain('every file has the promoted columns and privacy rules of today');
       expect((await run('run')).out).toContain('nothing new, no file changed');
     },

@@ -66,7 +66,7 @@ describe('every day of a year has one slot of a daily expression', () => {
     'UTC', 'Europe/Paris', 'Europe/London', 'America/New_York', 'America/Los_Angeles', 'America/Sao_Paulo',
     'America/St_Johns', 'Africa/Cairo', 'Asia/Kolkata', 'Asia/Tokyo', 'Asia/Kathmandu', 'Australia/Sydney',
     'Australia/Adelaide', 'Pacific/Auckland', 'Pacific/Chatham', 'Pacific/Apia', 'America/Santiago', 'Asia/Beirut',
-  ]; // prettier-ignore
+  ]; // oxfmt-ignore
 
   /** Local time as `2026-10-25 03:00` from Intl, which the code under test does not use. */
   function wall(timeZone: string): (ms: number) => string {

@@ -36,14 +36,14 @@ describe('sql', () => {
     engine.closeSync();
     const { code, err } = await stage.run(['--data-dir', 'old', 'sql', 'select * from history_limits']);
     expect([code, err]).toEqual([EXIT.config, expect.stringMatching(/has no table history_limits\.\nnext: {2}Run `insights-etl publish`/)]);
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   it('periods that all begin at midnight are shown as dates in a table', async () => {
     const select = `select timestamp '2026-03-01' as period, timestamp '2026-03-01 06:00' as at, null::timestamp as nothing`;
     const { out } = await stage.run(['sql', select]);
     expect(out).toMatch(/2026-03-01 +2026-03-01 06:00:00/);
     expect((await stage.run(['sql', select, '--format', 'csv'])).out).toContain('2026-03-01 00:00:00,2026-03-01 06:00:00,');
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   it('--json is the same as --format json', async () => {
     const { out } = await stage.run(['sql', 'select 1 as a, 2 as a', '--json']);
@@ -127,8 +127,8 @@ describe('sql', () => {
       const refused = await stage.run(['sql', `select ${expression} from events`]);
       expect(`${expression}: ${refused.code}`).toBe(`${expression}: ${EXIT.config}`);
       expect(refused.err).not.toContain('Installed');
-    } // prettier-ignore
-    expect((await stage.run(['sql', `select ${'event_type, '.repeat(5000)} nono from events`])).err.length).toBeLessThan(1500); // prettier-ignore
+    } // oxfmt-ignore
+    expect((await stage.run(['sql', `select ${'event_type, '.repeat(5000)} nono from events`])).err.length).toBeLessThan(1500); // oxfmt-ignore
   });
 
   it('intervals and infinite dates are text in every format, also inside other values', async () => {

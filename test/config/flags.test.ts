@@ -44,10 +44,10 @@ describe("a flag overrides the tenants' and tables' own settings", () => {
   });
 
   it('whichever settings they are', async () => {
-    const own = { id: 'a', apiKey: { env: 'A' }, baseUrl: 'https://own.example', callsPerMinute: 2, inFlight: 2, settleMinutes: 2, depthDays: 2, rotationDays: 2, start: '2020-02-02', page: { maxRows: 2 }, http: { attempts: 2 }, deletes: { minRows: 2 }, landing: { keep: false } }; // prettier-ignore
+    const own = { id: 'a', apiKey: { env: 'A' }, baseUrl: 'https://own.example', callsPerMinute: 2, inFlight: 2, settleMinutes: 2, depthDays: 2, rotationDays: 2, start: '2020-02-02', page: { maxRows: 2 }, http: { attempts: 2 }, deletes: { minRows: 2 }, landing: { keep: false } }; // oxfmt-ignore
     await stage.write('insights.yaml', JSON.stringify({ tenants: [own] }));
-    const values = { baseUrl: 'https://flag.example', callsPerMinute: 9, inFlight: 9, settleMinutes: 9, reconcile: { depthDays: 9, rotationDays: 9 }, start: '2029-09-09', page: { maxRows: 9 }, http: { attempts: 9 }, deletes: { minRows: 9 }, landing: { keep: true } }; // prettier-ignore
-    const keys = ['baseUrl', 'callsPerMinute', 'inFlight', 'settleMinutes', 'reconcile.depthDays', 'reconcile.rotationDays', 'start', 'page.maxRows', 'http.attempts', 'deletes.minRows', 'landing.keep']; // prettier-ignore
+    const values = { baseUrl: 'https://flag.example', callsPerMinute: 9, inFlight: 9, settleMinutes: 9, reconcile: { depthDays: 9, rotationDays: 9 }, start: '2029-09-09', page: { maxRows: 9 }, http: { attempts: 9 }, deletes: { minRows: 9 }, landing: { keep: true } }; // oxfmt-ignore
+    const keys = ['baseUrl', 'callsPerMinute', 'inFlight', 'settleMinutes', 'reconcile.depthDays', 'reconcile.rotationDays', 'start', 'page.maxRows', 'http.attempts', 'deletes.minRows', 'landing.keep']; // oxfmt-ignore
     const [tenant] = load({ flags: { values, names: Object.fromEntries(keys.map((key) => [key, '--x'])) } }).tenants;
     expect(tenant).toMatchObject({
       baseUrl: undefined,
@@ -55,7 +55,7 @@ describe("a flag overrides the tenants' and tables' own settings", () => {
       http: { attempts: 9 },
       guards: { deletes: { minRows: 9 } },
     });
-    expect(tenant?.tables.get('Events')).toMatchObject({ inFlight: 9, settleMinutes: 9, depthDays: 9, rotationDays: 9, start: parseInstant('2029-09-09'), page: { maxRows: 9 }, keepsAnswers: true }); // prettier-ignore
+    expect(tenant?.tables.get('Events')).toMatchObject({ inFlight: 9, settleMinutes: 9, depthDays: 9, rotationDays: 9, start: parseInstant('2029-09-09'), page: { maxRows: 9 }, keepsAnswers: true }); // oxfmt-ignore
   });
 
   it('the environment does not', () => {

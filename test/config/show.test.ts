@@ -56,7 +56,7 @@ describe('config show', () => {
     expect(all.get('b callsPerMinute')).toEqual([20, line(1)]);
     expect(all.get('b Logs.schedule.cron')).toEqual(['0 */6 * * *', line(3)]);
     const { out } = await stage.run(['config', 'show', '--tenant', 'a', '--changed']);
-    expect(out.split('\n').slice(2, 6).map((row) => row.split(/ {2,}/))).toEqual([['tenant a'], ['key', 'value', 'from'], ['callsPerMinute', '20', 'line 1'], ['maxCalls', '7', 'line 8']]); // prettier-ignore
+    expect(out.split('\n').slice(2, 6).map((row) => row.split(/ {2,}/))).toEqual([['tenant a'], ['key', 'value', 'from'], ['callsPerMinute', '20', 'line 1'], ['maxCalls', '7', 'line 8']]); // oxfmt-ignore
   });
 
   it('shows every setting that a tenant can override', async () => {
@@ -73,7 +73,7 @@ describe('config show', () => {
     const all = await shown(['--config', 'all.json', '--tenant', 'all']);
     const overridable = configKeys()
       .filter(({ path: [first, name = ''] }) => first === 'tenants[]' && !['id', 'apiKey', 'token', 'tables'].includes(name))
-      .map(({ path: [, name = '', key = ''] }) => ({ name, whole: key === '' ? name : `${name}.${key}`, ofTable: `${key}.${name}` })); // prettier-ignore
+      .map(({ path: [, name = '', key = ''] }) => ({ name, whole: key === '' ? name : `${name}.${key}`, ofTable: `${key}.${name}` })); // oxfmt-ignore
     expect(overridable.length).toBeGreaterThan(20);
     const missing = overridable.filter(
       ({ name, whole, ofTable }) => ![name, whole, `Events.${whole}`, ofTable].some((key) => all.has(`all ${key}`)),
@@ -151,6 +151,6 @@ it('the JSON Schema has the rules that an editor can check', () => {
     new RegExp(z.object({ pattern: z.string() }).parse(property(schedule, name)).pattern);
   const accepted = (name: string, texts: readonly string[]): boolean[] => texts.map((text) => pattern(name).test(text));
   expect(accepted('cron', ['0 3 * * *', '*/15 6-18 1,15 jan-mar MON-FRI', '@daily'])).toEqual([true, true, true]);
-  expect(accepted('cron', ['61 3 * * *', '0 24 * * *', '0 3 * *', 'daily', '0 3 * * 8'])).toEqual(Array.from({ length: 5 }, () => false)); // prettier-ignore
+  expect(accepted('cron', ['61 3 * * *', '0 24 * * *', '0 3 * *', 'daily', '0 3 * * 8'])).toEqual(Array.from({ length: 5 }, () => false)); // oxfmt-ignore
   expect(accepted('timeZone', ['Europe/Paris', 'UTC', 'Paris time', 'Europe/'])).toEqual([true, true, false, false]);
 });

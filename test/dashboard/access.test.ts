@@ -57,9 +57,9 @@ describe.runIf(browser !== undefined)('the page for everybody', LONG, () => {
       expect(image?.name.length).toBeGreaterThan(figure.name.length + 20);
       expect(inside.filter(({ role }) => role === 'heading').map(({ name }) => name)).toEqual([figure.name]);
     }
-    expect(named('heading').filter((name) => SECTIONS.some(({ question }) => question === name)).length).toBe(SECTIONS.length); // prettier-ignore
+    expect(named('heading').filter((name) => SECTIONS.some(({ question }) => question === name)).length).toBe(SECTIONS.length); // oxfmt-ignore
     // Nothing that can be operated is without a name.
-    const operated = nodes.filter(({ role }) => ['button', 'link', 'combobox', 'DisclosureTriangle', 'textbox'].includes(role)); // prettier-ignore
+    const operated = nodes.filter(({ role }) => ['button', 'link', 'combobox', 'DisclosureTriangle', 'textbox'].includes(role)); // oxfmt-ignore
     expect(operated.length).toBeGreaterThan(2 * CHARTS.length);
     expect(operated.filter(({ name }) => name === '')).toEqual([]);
 
@@ -67,7 +67,7 @@ describe.runIf(browser !== undefined)('the page for everybody', LONG, () => {
     expect(pressed).toEqual(['All']);
     const chosen = nodes
       .filter(({ role }) => role === 'combobox')
-      .map((box) => [box.name, below(box).filter(({ properties }) => properties['selected'] === true).map(({ name }) => name)]); // prettier-ignore
+      .map((box) => [box.name, below(box).filter(({ properties }) => properties['selected'] === true).map(({ name }) => name)]); // oxfmt-ignore
     expect(Object.fromEntries(chosen)).toEqual({
       Tenant: ['paris'],
       By: ['weeks'],

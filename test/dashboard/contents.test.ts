@@ -15,7 +15,7 @@ const ranges = { range, earlier, grain: 'day' } as const;
 function rowsOf(columns: readonly string[]): Row[] {
   return ['2026-10-01', '2026-10-02', '2026-10-03', '2026-10-04'].flatMap((day, nth) =>
     ['apple', 'google'].map((name, row) => {
-      const cells = columns.map((column, at) => [column, /_type$|source|platform|status|campaign/.test(column) ? name : 1000 * nth + 100 * row + at]); // prettier-ignore
+      const cells = columns.map((column, at) => [column, /_type$|source|platform|status|campaign/.test(column) ? name : 1000 * nth + 100 * row + at]); // oxfmt-ignore
       return { ...Object.fromEntries(cells), day, coverage: nth === 3 ? 'partial' : 'verified', is_cut: false };
     }),
   );
@@ -32,8 +32,8 @@ it('each chart and each figure of the headline gets all columns that it needs, a
       plan.summary.column,
       'of' in plan.summary ? plan.summary.of : '',
     ];
-    const drawn = ['cohort', 'alive_d1', 'alive_d7', 'campaign', 'notifications', 'notified_passes', 'scanned_d1', 'scanned_d7', 'removed_d1', 'removed_d7', 'reinstalled_d1', 'reinstalled_d7']; // prettier-ignore
-    const columns = [...new Set(['tenant_id', 'day', 'coverage', 'is_cut', 'loaded_at', ...own, ...drawn])].filter((name) => !['', 'period'].includes(name)); // prettier-ignore
+    const drawn = ['cohort', 'alive_d1', 'alive_d7', 'campaign', 'notifications', 'notified_passes', 'scanned_d1', 'scanned_d7', 'removed_d1', 'removed_d7', 'reinstalled_d1', 'reinstalled_d7']; // oxfmt-ignore
+    const columns = [...new Set(['tenant_id', 'day', 'coverage', 'is_cut', 'loaded_at', ...own, ...drawn])].filter((name) => !['', 'period'].includes(name)); // oxfmt-ignore
     const rows = rowsOf(columns);
     const needed = chartColumns(plan, form, columns);
     const some = rows.map((row) => Object.fromEntries(needed.map((name) => [name, row[name] ?? null])));

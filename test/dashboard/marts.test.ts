@@ -62,7 +62,7 @@ it('reads the rows of a tenant and a range with the chosen columns, and values a
     ],
   });
   const { columns, rows } = await readRows({ ...source, without: 'noise' }, range, all);
-  expect(columns).toEqual(['tenant_id', 'day', 'grain', 'scans', 'text', 'rate', 'coverage', 'is_cut', 'loaded_at', 'large']); // prettier-ignore
+  expect(columns).toEqual(['tenant_id', 'day', 'grain', 'scans', 'text', 'rate', 'coverage', 'is_cut', 'loaded_at', 'large']); // oxfmt-ignore
   expect(rows[0]).toEqual({
     tenant_id: 'paris',
     day: '2020-01-02',

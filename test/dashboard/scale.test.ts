@@ -38,7 +38,7 @@ it('days on the axis are every day, Mondays, or the first of months, and never m
     for (let most = 3; most < 9; most++) {
       const from = new Date(Date.UTC(2026, 10, 1 - length)).toISOString().slice(0, 10);
       const { length: found } = ticks(from, '2026-11-01', most);
-      expect({ length, most, isFew: found <= most + 1, isSome: found > 0 }).toEqual({ length, most, isFew: true, isSome: true }); // prettier-ignore
+      expect({ length, most, isFew: found <= most + 1, isSome: found > 0 }).toEqual({ length, most, isFew: true, isSome: true }); // oxfmt-ignore
     }
 });
 

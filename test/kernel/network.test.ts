@@ -152,7 +152,7 @@ describe('a proxy', () => {
       const error: unknown = await client.ask('q', []).catch((failure: unknown) => failure);
       await limiter.close();
       return error;
-    }; // prettier-ignore
+    }; // oxfmt-ignore
     try {
       const at = `http://127.0.0.1:${portOf(proxy)}`;
       tunnelStatus = 407;
@@ -171,7 +171,7 @@ describe('a proxy', () => {
     } finally {
       await rm(folder, { recursive: true });
     }
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   it('carries a run of the program, which trusts the certificate in NODE_EXTRA_CA_CERTS and no other', LONG, async () => {
     const built = await buildPackage();
@@ -200,5 +200,5 @@ describe('a proxy', () => {
     } finally {
       await rm(folder, { recursive: true });
     }
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 });

@@ -52,11 +52,11 @@ describe('a path', () => {
     'calls/acme/acme.log', 'worker/page', '../store/x',
   ])('%s is not declared', (path) => {
     expect(knownFile(path)).toBeUndefined();
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   test('of a generation is read back to what it was made from', () => {
     const file = generationFile('Metrics', 'acme.fr', '2026-07', 12);
-    expect(parseGenerationFile(file)).toMatchObject({ table: 'Metrics', tenant: 'acme.fr', period: { name: '2026-07' }, generation: 12 }); // prettier-ignore
+    expect(parseGenerationFile(file)).toMatchObject({ table: 'Metrics', tenant: 'acme.fr', period: { name: '2026-07' }, generation: 12 }); // oxfmt-ignore
     expect(parseGenerationFile(`${file}.tmp`)).toBeUndefined();
   });
 
@@ -95,7 +95,7 @@ test('no other file of the source spells a name of the data directory', () => {
     .flatMap((path) => readFileSync(join(ROOT, 'src', path), 'utf8').split('\n').map((line) => `${path}: ${line.trim()}`))
     .filter((line) => !/^[^:]+: (?:\*|\/\*|\/\/)/.test(line));
   expect(lines.filter((line) => spelled.some((pattern) => pattern.test(line)))).toEqual([]);
-}); // prettier-ignore
+}); // oxfmt-ignore
 
 describe('the documents', () => {
   const PURGE: Readonly<Record<DataEntry['purge'], string>> = {

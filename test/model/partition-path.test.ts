@@ -7,7 +7,7 @@ import { generationFile, hiveName, tenantOfHiveName } from '../../src/model/part
 import { periodOf } from '../../src/model/period.ts';
 
 // Measured with pandas 3.1, polars 2.1, pyarrow 26, DuckDB 2.0, Spark 4.3 and chDB 4.4: some reader takes each of these for something else.
-const MISREAD = ['007', '7', '0x1F', '1e5', '1E5', '1d', '1f', '12.5', '99999999999999999999999', '1e999', '2026-10-01', '2026-10-01T00', 'null', 'NULL', 'Null', 'NaN', 'true', 'false', 'inf', 'Infinity']; // prettier-ignore
+const MISREAD = ['007', '7', '0x1F', '1e5', '1E5', '1d', '1f', '12.5', '99999999999999999999999', '1e999', '2026-10-01', '2026-10-01T00', 'null', 'NULL', 'Null', 'NaN', 'true', 'false', 'inf', 'Infinity']; // oxfmt-ignore
 const PLAIN = ['acme', 'my-brand.eu', 'A-B', 'nullable', 'e5', 'infinite-shop'];
 
 describe('the name of a tenant in a folder name', () => {

@@ -243,7 +243,7 @@ it('every file names the version of the package as the tag of the image', () => 
     return [file, [...new Set(found.map((name) => name.slice('insights-etl-'.length)))]];
   });
   expect(tags).toEqual(files.map((file) => [file, [version]]));
-}); // prettier-ignore
+}); // oxfmt-ignore
 
 describe('the workflow', () => {
   it('runs commands that exist, never two at a time, without permissions', () => {
@@ -288,7 +288,7 @@ describe('completions', () => {
   });
 
   it('every shell gets the subcommands with their flags', async () => {
-    const pairs = [['tenant', 'remove', 'purge'], ['tenant', 'pin'], ['quarantine', 'list'], ['quarantine', 'drop', 'before']]; // prettier-ignore
+    const pairs = [['tenant', 'remove', 'purge'], ['tenant', 'pin'], ['quarantine', 'list'], ['quarantine', 'drop', 'before']]; // oxfmt-ignore
     const fish = (await script('fish')).split('\n');
     const zsh = await script('zsh');
     for (const [outer = '', inner = '', flag] of pairs) {

@@ -51,7 +51,7 @@ afterAll(async () => {
 const EMPTY_RUN: RunReport = {
   run: 'r', startedAt: '', seconds: 1, tenants: [], tables: [], expired: [], published: false, drift: [], checks: [],
   isBehind: false, peakRssBytes: 0, exitCode: 0,
-}; // prettier-ignore
+}; // oxfmt-ignore
 
 /** The samples of one metric: labels as written, and the value. */
 function samples(name: string): Map<string, number> {
@@ -120,7 +120,7 @@ describe('the metrics', () => {
     const empty = (await metricsText({ ...world.config(), dataDir }, world.runtime)).split('\n');
     for (const table of ['Logs', 'Events', 'Metrics'])
       for (const [name, value] of [['rows', 0], ['hours_unverified', 0], ['last_success_timestamp_seconds', 0], ['last_run_failed', 1], ['rows_loaded_total', 0]] as const)
-        expect(empty).toContain(`insights_etl_${name}{tenant="paris",table="${table}"} ${value}`); // prettier-ignore
+        expect(empty).toContain(`insights_etl_${name}{tenant="paris",table="${table}"} ${value}`); // oxfmt-ignore
     expect(empty).toContain('insights_etl_throttled_total{tenant="paris"} 0');
     expect(empty).toContain('insights_etl_lake_unreadable 0');
   });

@@ -29,7 +29,7 @@ it('a run calls /start, then the address itself if it succeeded or left work for
   const [start, success, failure] = ['/key/start?create=1', '/key?create=1', '/key/fail?create=1'];
   for (const code of [EXIT.ok, EXIT.partial, EXIT.budget]) expect(await run(code)).toEqual([start, success]);
   for (const code of [EXIT.unexpected, EXIT.config, EXIT.auth, EXIT.source, EXIT.newerState, EXIT.massLoss, EXIT.damaged, EXIT.disk, EXIT.expired])
-    expect(await run(code)).toEqual([start, failure]); // prettier-ignore
+    expect(await run(code)).toEqual([start, failure]); // oxfmt-ignore
   // The process that holds the data directory reports itself; a run that was stopped did neither.
   for (const code of [EXIT.locked, EXIT.stopped]) expect(await run(code)).toEqual([start]);
 });

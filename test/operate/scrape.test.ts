@@ -77,7 +77,7 @@ it(
     expect(await until('/readyz', ({ status }) => status === 200)).toMatchObject({
       text: 'ok: the lake is published\n',
     });
-    const metrics = await until('/metrics', (answer) => sample(answer, 'last_run_exit_code') === EXIT.ok && sample(answer, 'schedule_running') === 0); // prettier-ignore
+    const metrics = await until('/metrics', (answer) => sample(answer, 'last_run_exit_code') === EXIT.ok && sample(answer, 'schedule_running') === 0); // oxfmt-ignore
     // Every answer was 200 or 503, at any stage of the run.
     expect([...statuses].filter((status) => status !== 200 && status !== 503)).toEqual([]);
     expect(metrics.type).toMatch(/^text\/plain; version=/);

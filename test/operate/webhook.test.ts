@@ -45,7 +45,7 @@ const FAILED: TableReport = {
   error: { failure: 'source', message: 'a message with row content', where: { file: '/secret/path' } },
   grade: 'checksum', calls: 1, retries: 0, waitedMs: 0, planned: 0, pages: 0, splits: 0, rowsFetched: 0, bytes: 0,
   inserted: 1000, replaced: 200, removed: 0, duplicates: 0, quarantined: 0, changed: false, seconds: {},
-}; // prettier-ignore
+}; // oxfmt-ignore
 
 const check = (severity: 'error' | 'warning', error?: string) =>
   ({ check: 'c', severity, tenant: 'paris', days: 1, failures: 3, ...(error === undefined ? {} : { error }) }) as const;
@@ -55,7 +55,7 @@ const report = (...tables: TableReport[]): RunReport => ({
   expired: [{ tenant: 'paris', table: 'Logs', hours: 7, first: '', last: '' }],
   drift: [{ tenant: 'paris', table: 'Logs', type: 'secretType', path: 'secret.path', change: 'new_path', kind: 'text', at: '' }],
   checks: [check('error'), check('warning'), check('error', 'refused')],
-}); // prettier-ignore
+}); // oxfmt-ignore
 
 function hook(more: Partial<Webhook> = {}): Webhook {
   return { url: `${receiver.url}/hook?token=t`, heartbeat: false, format: 'json', secret: undefined, ...more };

@@ -76,16 +76,16 @@ describe('what the figures of a chart mean', () => {
   };
   const ratio = { figure: 'per_redirect', isRest: false, numerator: 'installs', denominator: 'redirects' };
   const days = (values: readonly Json[]): ResultRows =>
-    rowsOf(['period', 'n'], values.map((value, index) => [`2026-03-${String(index + 1).padStart(2, '0')}`, value])); // prettier-ignore
+    rowsOf(['period', 'n'], values.map((value, index) => [`2026-03-${String(index + 1).padStart(2, '0')}`, value])); // oxfmt-ignore
 
   it('a ratio of several rows is the ratio of the sums, also where a column is missing or the denominator is zero', async () => {
     const rows = rowsOf(
       ['place', 'redirects', 'installs', 'per_redirect'],
       [['a', 100, 170, 1.7], ['a', 10, 5, 0.5], ['b', 0, 3, null], ['b', 4, 1, 0.25], ['c', 0, 2, null], ['c', 0, 2, null]],
-    ); // prettier-ignore
+    ); // oxfmt-ignore
     const lines = await chartOf('bar x=place y=per_redirect', rows, { ratios: [ratio] });
     expect(lines.slice(1, 4).map((line) => line.replace(/.*[│█] /, ''))).toEqual(['1.59', '1', '·']);
-    const cohorts = rowsOf(['period', 'cohort', 'alive'], [['2026-03-01', 90, 0.5], ['2026-03-01', 10, 1], ['2026-03-01', 5, null]]); // prettier-ignore
+    const cohorts = rowsOf(['period', 'cohort', 'alive'], [['2026-03-01', 90, 0.5], ['2026-03-01', 10, 1], ['2026-03-01', 5, null]]); // oxfmt-ignore
     const alive = { figure: 'alive', isRest: false, numerator: 'alive_passes', denominator: 'cohort' };
     expect((await chartOf('bar x=period y=alive', cohorts, { ratios: [alive] }))[1]).toMatch(/ 0\.55$/);
     const undeclared = await chartOf(
@@ -105,7 +105,7 @@ describe('what the figures of a chart mean', () => {
     ]);
     const declared = [...reports.values()].flatMap(({ chart, ratios }) =>
       (parseChart(chart)?.y ?? []).filter((name) => /rate|share|_per_|retention|survival|completeness/.test(name) && !ratios.some(({ figure }) => figure === name)),
-    ); // prettier-ignore
+    ); // oxfmt-ignore
     expect(declared).toEqual([]);
   });
 
@@ -131,7 +131,7 @@ describe('what the figures of a chart mean', () => {
     const rows = rowsOf(
       ['tenant_id', 'period', 'platform', 'n'],
       [['t', '2026-03-01', 'apple', 3], ['t', '2026-03-02', 'google', 3], ['t', '2026-03-04', 'apple', 3], ['t', '2026-03-05', 'apple', 0], ['t', '2026-03-06', 'google', null]],
-    ); // prettier-ignore
+    ); // oxfmt-ignore
     const lines = await chartOf('line x=period y=n series=platform', rows, { grain: 'day' });
     expect([lines[0], lines[6], lines[9], lines[15], lines.at(-1)]).toEqual([
       'n · apple',
@@ -177,7 +177,7 @@ describe('what the figures of a chart mean', () => {
       const rows = rowsOf(['period', 'kind', 'n'], [
       ...Array.from({ length: 500 }, (_, index) => [`day ${index}`, label, index % 7 === 0 ? null : 1e300 * index]),
       ...[0, 0.000001, -1e15].map((value, index) => [label + index, 'bars', value]),
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
       const lines = await chartOf('line x=period y=n series=kind', rows, {}, columns);
       expect(lines.join(' ')).toMatch(/A column is \d+ periods: the mean of counts, the ratio of sums\.$/);
       await chartOf('bar x=period y=n series=kind', rows, {}, columns);

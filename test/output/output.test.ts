@@ -286,8 +286,8 @@ describe('the summary of a run', () => {
       (['Logs', 'Events', 'Metrics'] as const).map((name): TableReport => ({
         ...table, tenant, table: name, ...(index < 3 ? { outcome: 'failed', error: down } : {}),
       })),
-    ); // prettier-ignore
-    const checks = Array.from({ length: 47 }, (_, index) => ({ check: `c${index}`, severity: 'error', tenant: 't9', days: 2, failures: 1 }) as const); // prettier-ignore
+    ); // oxfmt-ignore
+    const checks = Array.from({ length: 47 }, (_, index) => ({ check: `c${index}`, severity: 'error', tenant: 't9', days: 2, failures: 1 }) as const); // oxfmt-ignore
     const lines = runSummary({ ...report(tables), checks }, { colour: false })
       .trimEnd()
       .split('\n');
@@ -357,14 +357,14 @@ describe('a table on a terminal', () => {
 
   it('is aligned by what characters take on the screen', () => {
     const columns = [{ title: 'name' }, { title: 'n', align: 'right' as const }];
-    expect(renderTable(columns, [['日本', '1'], ['e\u0301te', '23']], { colour: false })).toBe('name   n\n日本   1\ne\u0301te   23\n'); // prettier-ignore
+    expect(renderTable(columns, [['日本', '1'], ['e\u0301te', '23']], { colour: false })).toBe('name   n\n日本   1\ne\u0301te   23\n'); // oxfmt-ignore
   });
 });
 
 describe('a result on a terminal', () => {
   it('has borders, shows null, shortens texts in the middle first, and becomes blocks where that is not enough', () => {
     const columns = ['id', 'note', 'n'].map((title) => ({ title, numeric: title === 'n' }));
-    const rows = [['a', null, '1'], ['b', 'NULL', null], ['c', '', '22'], ['d', 'a note that is long', '3']]; // prettier-ignore
+    const rows = [['a', null, '1'], ['b', 'NULL', null], ['c', '', '22'], ['d', 'a note that is long', '3']]; // oxfmt-ignore
     expect(renderBox(columns, rows, { colour: false, width: 30 })).toBe(
       [
         '┌────┬────────────────┬──────┐',

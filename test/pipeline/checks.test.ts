@@ -30,7 +30,7 @@ describe('checks after a run', CAMPAIGN, () => {
     // The check returns a row for each table: events at least.
     expect(future).toMatchObject({ severity: 'error', tenant: 'paris' });
     expect(future?.failures).toBeGreaterThan(0);
-    expect(runSummary(first, { colour: false })).toMatch(/Checks that failed for the days that this run changed; `insights-etl check`.*:\n.*\nparis +future_timestamp +error +\d+ +in the 2 days checked\n/); // prettier-ignore
+    expect(runSummary(first, { colour: false })).toMatch(/Checks that failed for the days that this run changed; `insights-etl check`.*:\n.*\nparis +future_timestamp +error +\d+ +in the 2 days checked\n/); // oxfmt-ignore
     expect(logged.find(({ event }) => event === 'run.checks')).toMatchObject({ errors: 1, notRun: 0 });
   });
 
@@ -39,15 +39,15 @@ describe('checks after a run', CAMPAIGN, () => {
     expect(report.checks.length).toBeGreaterThanOrEqual(9);
     expect(report.checks.every(({ run }) => run === first.run)).toBe(true);
     const future = report.checks.find(({ check }) => check === 'future_timestamp');
-    expect(future).toMatchObject({ tenant: 'paris', severity: 'error', firstDay: '2026-11-01', lastDay: '2026-11-01', error: undefined }); // prettier-ignore
-    expect(report.checks.find(({ check }) => check === 'hour_missing')).toMatchObject({ failures: 0, firstDay: undefined }); // prettier-ignore
+    expect(future).toMatchObject({ tenant: 'paris', severity: 'error', firstDay: '2026-11-01', lastDay: '2026-11-01', error: undefined }); // oxfmt-ignore
+    expect(report.checks.find(({ check }) => check === 'hour_missing')).toMatchObject({ failures: 0, firstDay: undefined }); // oxfmt-ignore
     expect(statusSummary(report, { colour: false })).toMatch(/paris +future_timestamp +error +\d+ +2026-11-01\n/);
-    expect(await world.sql(`select failures::int as n from check_failures where check_name = 'future_timestamp'`)).toEqual([{ n: future?.failures }]); // prettier-ignore
+    expect(await world.sql(`select failures::int as n from check_failures where check_name = 'future_timestamp'`)).toEqual([{ n: future?.failures }]); // oxfmt-ignore
   });
 
   it('are exported to Prometheus, with 0 for a check that passed', async () => {
     const text = await metricsText(world.config(), world.runtime);
-    expect(text).toMatch(/^insights_etl_check_failures\{tenant="paris",check="future_timestamp",severity="error"\} [1-9]/m); // prettier-ignore
+    expect(text).toMatch(/^insights_etl_check_failures\{tenant="paris",check="future_timestamp",severity="error"\} [1-9]/m); // oxfmt-ignore
     expect(text).toMatch(/^insights_etl_check_failures\{tenant="paris",check="hour_missing",severity="error"\} 0$/m);
     expect(text).toMatch(/^insights_etl_check_refused\{tenant="paris",check="hour_missing",severity="error"\} 0$/m);
   });

@@ -39,7 +39,7 @@ describe('hours that the source deleted unread', () => {
     const report = await world.run(LOGS, {}, { log, ...LATER });
     expect(report.exitCode).toBe(EXIT.expired);
     // Of the 46 days the source keeps 45: from the hour that was open to the one before the edge.
-    const loss = { tenant: 'demo', table: 'Logs', hours: 24, first: '2026-11-01T00:00:00.0000000Z', last: '2026-11-01T23:00:00.0000000Z' } as const; // prettier-ignore
+    const loss = { tenant: 'demo', table: 'Logs', hours: 24, first: '2026-11-01T00:00:00.0000000Z', last: '2026-11-01T23:00:00.0000000Z' } as const; // oxfmt-ignore
     expect(report.expired).toEqual([loss]);
     expect(lines.map((line): unknown => JSON.parse(line))).toContainEqual(
       expect.objectContaining({ event: 'hours.expired', run: report.run, ...loss }),

@@ -46,7 +46,7 @@ describe('a day after a gap', () => {
     expect(after?.[1]).toBe('verified');
     // What the gap held counts: without it the number was far too small.
     expect(Number(after?.[0])).toBeGreaterThan(2 * Number(before?.[0]));
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   it('is not verified after a backfill into an empty lake either, until a run has loaded the rest, however old', LONG, async () => {
     world = await openWorld(SOURCE);
@@ -68,7 +68,7 @@ describe('a day after a gap', () => {
     world = whole;
     expect(found).toEqual(await active());
     expect(found).toEqual([expect.any(String), 'verified']);
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   it('is so in marts too, and is verified there once the gap is loaded', LONG, async () => {
     world = await openWorld(SOURCE, { lake: { marts: true } });

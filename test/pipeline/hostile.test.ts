@@ -59,7 +59,7 @@ beforeAll(async () => {
   await writeFile(join(data, 'logs.ndjson'), lines.join('\n'));
   sandbox = await startSandbox({ data, now: '2026-11-01T00:30:00Z', frozen: true, rate: 0, memory: true });
   // Rows name a tenant too; the lake stores that name as the source sends it.
-  await sandbox.apply({ action: 'faults', rules: [{ times: null, reply: { kind: 'wrong-tenant', tenant: SOURCE_TENANT } }] }); // prettier-ignore
+  await sandbox.apply({ action: 'faults', rules: [{ times: null, reply: { kind: 'wrong-tenant', tenant: SOURCE_TENANT } }] }); // oxfmt-ignore
   env = {
     INSIGHTS_BASE_URL: sandbox.url,
     INSIGHTS_TENANT: 'demo',
@@ -79,7 +79,7 @@ const sql = (query: string): Promise<Record<string, unknown>[]> => readCatalogue
 describe('hostile names and values', () => {
   it('are loaded unchanged and verified; no query contains one, and no file is named after one', async () => {
     expect(await stage.run(['run', '--table', 'Logs'], env)).toMatchObject({ code: EXIT.ok });
-    const rows = await sql(`select event_id, source_tenant_id, event_type, operation_id, properties::varchar as properties from logs order by event_id`); // prettier-ignore
+    const rows = await sql(`select event_id, source_tenant_id, event_type, operation_id, properties::varchar as properties from logs order by event_id`); // oxfmt-ignore
     expect(rows.map((row) => ({ ...row, properties: JSON.parse(String(row['properties'])) as unknown }))).toEqual(
       HOSTILE.map((text, n) => ({
         event_id: idOf(n),
@@ -90,13 +90,13 @@ describe('hostile names and values', () => {
         properties: Object.fromEntries([[text, text]]),
       })),
     );
-    expect(sandbox.calls.filter(({ query }) => HOSTILE.some((text) => text.length > 12 && query.includes(text)))).toEqual([]); // prettier-ignore
+    expect(sandbox.calls.filter(({ query }) => HOSTILE.some((text) => text.length > 12 && query.includes(text)))).toEqual([]); // oxfmt-ignore
     const names = await readdir(stage.folder, { recursive: true });
     expect(names.filter((name) => !/^data(\/[\w.=-]+)*$/.test(name))).toEqual([]);
   });
 
   it('each type gets a view with a plain name that shows its row, with the value in a column', async () => {
-    const views = await sql(`select view_name as name from duckdb_views() where schema_name = 'main' and starts_with(view_name, 'log_')`); // prettier-ignore
+    const views = await sql(`select view_name as name from duckdb_views() where schema_name = 'main' and starts_with(view_name, 'log_')`); // oxfmt-ignore
     const names = views.map(({ name }) => String(name));
     // Letters of every script and emoji stay; nothing that would end a quoted name or that nobody sees.
     expect(

@@ -25,7 +25,7 @@ afterAll(() => world[Symbol.asyncDispose]());
 async function martFile(): Promise<string> {
   const names = await readdir(join(world.dataDir, 'store/marts'));
   return join('store/marts', names.filter((name) => name.startsWith('passes_created')).toSorted().at(-1) ?? '');
-} // prettier-ignore
+} // oxfmt-ignore
 
 async function verified(deep: boolean): Promise<VerifyReport> {
   return verifyLake(world.config(), { deep }, world.runtime, new AbortController().signal);

@@ -20,7 +20,7 @@ function changing(change: (body: string) => string): Partial<Runtime> {
     fetch: async (url, init) => {
       const response = await globalThis.fetch(url, init);
       if (typeof init?.body !== 'string' || !/\btake \d/.test(init.body)) return response;
-      return new Response(change(await response.text()), { status: response.status, headers: { 'content-type': 'application/json' } }); // prettier-ignore
+      return new Response(change(await response.text()), { status: response.status, headers: { 'content-type': 'application/json' } }); // oxfmt-ignore
     },
   };
 }
@@ -132,8 +132,8 @@ describe('a number that no double can hold', () => {
       { value: '1e400', kind: 'number', number: null },
       { value: '-1e400', kind: 'number', number: null },
       { value: '1e40', kind: 'number', number: 1e40 },
-    ]); // prettier-ignore
-    expect(await world.sql(`select value_number as n from metric_values where metric_type = 'odd'`)).toEqual([{ n: 1e40 }]); // prettier-ignore
+    ]); // oxfmt-ignore
+    expect(await world.sql(`select value_number as n from metric_values where metric_type = 'odd'`)).toEqual([{ n: 1e40 }]); // oxfmt-ignore
   });
 
   it('is null in a promoted column and in a typed view', CAMPAIGN, async () => {

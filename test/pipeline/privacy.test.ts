@@ -55,13 +55,13 @@ async function openWorldWithCanaries(): Promise<void> {
     tenant: 'demo',
     // The second has no id and goes to quarantine.
     rows: [row('00000000-0000-4000-8000-000000000001', '2026-10-30T10:00:00Z', properties), row(null, '2026-10-30T10:01:00Z', properties)],
-  }); // prettier-ignore
+  }); // oxfmt-ignore
   await world.sandbox.apply({
     action: 'rows',
     table: 'Logs',
     tenant: 'demo',
     rows: [row('00000000-0000-4000-8000-000000000002', '2026-10-30T11:00:00Z', { customerId, user: { email: MASKED } })],
-  }); // prettier-ignore
+  }); // oxfmt-ignore
   answers = '';
 }
 
@@ -123,13 +123,13 @@ describe('configured drop, hash and mask rules', () => {
       expect(stored).not.toContain(value);
       expect(bytes).not.toContain(value);
     }
-    expect(await readdir(join(world.dataDir, 'landing'), { recursive: true })).not.toContainEqual(expect.stringMatching(/ndjson|json/)); // prettier-ignore
+    expect(await readdir(join(world.dataDir, 'landing'), { recursive: true })).not.toContainEqual(expect.stringMatching(/ndjson|json/)); // oxfmt-ignore
 
     for (const value of DROPPED) expect(answers).not.toContain(value);
     for (const value of [DROPPED_HERE, ...HASHED, MASKED]) expect(answers).toContain(value);
     const pages = world.sandbox.calls.filter(({ query }) => query.includes('properties = iff('));
     expect(pages.length).toBeGreaterThanOrEqual(3);
-    for (const { query } of pages) expect(query).toMatch(/bag_remove_keys\(properties, dynamic\(\['\$\.registrationSource\.userAgent', ?'note'\]\)\)/); // prettier-ignore
+    for (const { query } of pages) expect(query).toMatch(/bag_remove_keys\(properties, dynamic\(\['\$\.registrationSource\.userAgent', ?'note'\]\)\)/); // oxfmt-ignore
     const [agents] = await world.sql(
       `select count(*)::int as n, count(*) filter (json_exists(properties, '$.registrationSource.userAgent'))::int as agents
        from events where json_exists(properties, '$.registrationSource.medium')`,

@@ -85,7 +85,7 @@ describe('the recorded hours', () => {
   });
 
   test('never lie twice in a window', () => {
-    const windows = recordedWindows({ covers: EVERYTHING, hours: [END - HOUR, END - 401n * DAY, END - 402n * DAY], begins: undefined, isNamed: false }); // prettier-ignore
+    const windows = recordedWindows({ covers: EVERYTHING, hours: [END - HOUR, END - 401n * DAY, END - 402n * DAY], begins: undefined, isNamed: false }); // oxfmt-ignore
     for (const [k, { from }] of windows.entries()) expect(from >= (windows[k - 1]?.to ?? BEGINNING)).toBe(true);
   });
 });

@@ -50,7 +50,7 @@ describe('a page that is refused whole', () => {
           expect(reportOf(report, 'Events').error?.message).toContain('the page was refused');
         }
         const after = await world.sql(`select state, min(hour) < '2026-10-30T10:00:00Z' as early, max(hour) > '2026-10-31' as late
-      from coverage where source_rows > 0 and state in ('verified', 'partial') group by all order by state`); // prettier-ignore
+      from coverage where source_rows > 0 and state in ('verified', 'partial') group by all order by state`); // oxfmt-ignore
         expect(after).toEqual([
           { state: 'partial', early: true, late: false },
           { state: 'verified', early: false, late: true },
@@ -162,7 +162,7 @@ describe('a batch without a refused page', () => {
   const span = (from: number, to: number) => ({ from: at(from), to: at(to) });
   const page = (id: string, windows: Page['windows']): Page => ({ id, windows, rows: 1, bytes: 1 });
   const landedOf = (landed: Page): LandedPage => ({ page: landed, file: landed.id, rows: 1, bytes: 1, largestRow: 1 });
-  const batchOf = (pages: Page[], windows: Page['windows']): Batch => ({ id: 'b', tenant: 't', table: 'Events', windows, pages }); // prettier-ignore
+  const batchOf = (pages: Page[], windows: Page['windows']): Batch => ({ id: 'b', tenant: 't', table: 'Events', windows, pages }); // oxfmt-ignore
 
   it('has neither the windows of that page nor the other hash parts of these windows', () => {
     const pages = [page('a', [span(0, 2), span(5, 6)]), page('b', [span(2, 5)]), page('c', [span(2, 5)])];

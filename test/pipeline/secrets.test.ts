@@ -67,7 +67,7 @@ const isFinal = (reply: Reply): boolean =>
     ? [400, 401, 403, 404].includes(reply.status)
     : reply.kind === 'redirect' || reply.kind === 'refused-function';
 /** Complete answers with wrong rows. */
-const ROWS: readonly Reply['kind'][] = ['malformed-rows', 'reordered-columns', 'wrong-tenant', 'duplicate-rows', 'duplicate-ids', 'altered-text', 'null-id', 'bad-datetime', 'outside-window']; // prettier-ignore
+const ROWS: readonly Reply['kind'][] = ['malformed-rows', 'reordered-columns', 'wrong-tenant', 'duplicate-rows', 'duplicate-ids', 'altered-text', 'null-id', 'bad-datetime', 'outside-window']; // oxfmt-ignore
 const HOURS = 12;
 
 interface Plan {
@@ -116,14 +116,14 @@ it(
     await writeFile(join(data, 'events.ndjson'), rows.map((row) => JSON.stringify(row)).join('\n'));
     try {
       const tenants = all.map(({ id }) => id);
-      const source = { data, tenants, now: '2026-11-01T12:00:00Z', frozen: true, faults: all.flatMap(({ rules }) => rules) }; // prettier-ignore
+      const source = { data, tenants, now: '2026-11-01T12:00:00Z', frozen: true, faults: all.flatMap(({ rules }) => rules) }; // oxfmt-ignore
       await using world = await openWorld(source, {
         http: { attempts: 30, maxBodyBytes: 1 << 20, timeoutSeconds: 5, stallSeconds: 1 },
         // Each page is an hour. One wrong row in it is quarantined; three are too many.
         page: { maxRows: 4 },
         quarantine: { minRows: 2, maxShare: 0.5 },
         engine: { threads: 1 },
-        tenants: all.map(({ id, credential }) => ({ id, [credential]: { env: `KEY_${id.replaceAll('-', '_').toUpperCase()}` } })), // prettier-ignore
+        tenants: all.map(({ id, credential }) => ({ id, [credential]: { env: `KEY_${id.replaceAll('-', '_').toUpperCase()}` } })), // oxfmt-ignore
       });
       // The most verbose level: the others log a part of it.
       const output: string[] = [];

@@ -32,7 +32,7 @@ const YEAR_1 = '0001-01-01T00:00:00Z';
 const SOON = '2026-11-01T02:30:00Z';
 
 async function addRows(timestamps: readonly (string | null)[], properties: unknown = { n: 1 }): Promise<void> {
-  const rows = timestamps.map((timestamp) => ({ eventId: idOf(timestamp), timestamp, eventType: 'Page.View', properties })); // prettier-ignore
+  const rows = timestamps.map((timestamp) => ({ eventId: idOf(timestamp), timestamp, eventType: 'Page.View', properties })); // oxfmt-ignore
   await world.sandbox.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows });
 }
 

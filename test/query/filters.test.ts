@@ -12,12 +12,12 @@ beforeAll(async () => {
   const installed = (tenant: string, id: string, passType: string): Happening => ({
     table: 'events', tenant, id, time: '2026-03-01T08:00:00Z', type: 'Pass:Installed',
     properties: JSON.stringify({ passId: id, passType, device: 'Apple' }),
-  }); // prettier-ignore
+  }); // oxfmt-ignore
   lake = await openLake({
     happenings: [installed('acme', 'a', 'loyalty'), installed('nordlys', 'b', 'gift')],
     metrics: [{ tenant: 'acme', time: '2026-03-01T09:00:00Z', type: 'passes.installed', value: '{"samsung":1}', properties: '{"passType":"coupon"}' }],
     coverage: ['acme', 'nordlys'].map((tenant) => ({ tenant, table: 'events', from: '2026-03-01', to: '2026-03-02', state: 'verified' })),
-  }); // prettier-ignore
+  }); // oxfmt-ignore
   stage = await openStage();
 });
 afterAll(async () => {
@@ -76,7 +76,7 @@ describe('a filter value that is known', () => {
       const { code, err } = await run('query', 'active_passes', '--param', word, '--format', 'csv');
       expect({ code, err }).toEqual({ code: EXIT.ok, err: '' });
     },
-  ); // prettier-ignore
+  ); // oxfmt-ignore
 });
 
 describe('a range', () => {
@@ -87,5 +87,5 @@ describe('a range', () => {
     const { code, err } = await run('query', 'active_passes', '--param', from, to);
     expect(code).toBe(EXIT.config);
     expect(err).toContain(`error: The range is empty: ${from} is not before ${to}.\nwhere: flag --param from, --param to\nnext:  from is inclusive`);
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 });

@@ -30,7 +30,7 @@ export async function writeLake(dataDir: string, lake: HandMadeLake): Promise<vo
     ['events', TABLES.Events],
     ['logs', TABLES.Logs],
   ] as const) {
-    // prettier-ignore
+    // oxfmt-ignore
     const file = join(dataDir, 'store', `${table}.parquet`);
     await connection.run(`create temp table rows_of_${table} (${HAPPENING})`);
     for (const [index, [time = '', type = '', properties = '{}', tenant = 'demo']] of cells(lake[table]).entries())

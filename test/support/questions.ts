@@ -76,7 +76,7 @@ export const QUESTIONS: readonly Question[] = [
     words: ['status'],
     text: 'The rows and the proof of each table, the newest row, and what needs attention. `insights-etl verify` compares with the source now.',
   },
-]; // prettier-ignore
+]; // oxfmt-ignore
 
 const HEAD = `# Ten questions
 

@@ -15,7 +15,7 @@ import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
 import { buildPackage } from './built.ts';
 import { Collector } from './shell.ts';
 
-const SOURCE = { rows: 60_000, days: 30, seed: 7, tenants: ['acme'], now: '2026-11-01T00:10:00Z', frozen: true, rate: 0, rowCap: 2000 }; // prettier-ignore
+const SOURCE = { rows: 60_000, days: 30, seed: 7, tenants: ['acme'], now: '2026-11-01T00:10:00Z', frozen: true, rate: 0, rowCap: 2000 }; // oxfmt-ignore
 
 /** One command, the time at which it runs, and what the page says about it. */
 interface Screen {

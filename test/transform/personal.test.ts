@@ -6,7 +6,7 @@ import { Places, looksOf } from '../../src/transform/personal.ts';
 function findings(...documents: string[]): string[] {
   const places = new Places();
   for (const document of documents) places.add(document);
-  return places.findings().map(({ path, look, matching, values }) => `${spellJsonPath(path)} ${look} ${matching}/${values}`).sort(); // prettier-ignore
+  return places.findings().map(({ path, look, matching, values }) => `${spellJsonPath(path)} ${look} ${matching}/${values}`).sort(); // oxfmt-ignore
 }
 
 describe('a value', () => {
@@ -36,7 +36,7 @@ describe('a value', () => {
     '20.5', 'order 12', '12345678901', '-1234567890', '1.5e+21', 'true',
   ])('%s looks like nothing', (value) => {
     expect(looksOf(value)).toEqual([]);
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 });
 
 test('values are counted by path, those of a list one by one, empty ones not', () => {

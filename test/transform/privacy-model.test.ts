@@ -58,7 +58,7 @@ const documents = letrec<{ value: unknown; object: unknown }>((tie) => ({
   ),
   object: uniqueArray(tuple(constantFrom(...KEYS), tie('value')), { maxLength: 5, selector: ([key]) => key })
     .map((members) => Object.fromEntries(members)),
-})); // prettier-ignore
+})); // oxfmt-ignore
 
 const rules = array(
   record({
@@ -97,8 +97,8 @@ function visited(value: unknown, [segment, ...rest]: readonly PathSegment[], pas
     return value.map((member: unknown) => visited(member, rest, pass));
   }
   if (!isBag(value)) return value;
-  const pattern = segment.text.split(/\*+/).map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)).join('.*'); // prettier-ignore
-  const isHit = (key: string): boolean => (segment.isPattern ? new RegExp(`^${pattern}$`, 's').test(key) : key === segment.text); // prettier-ignore
+  const pattern = segment.text.split(/\*+/).map((part) => part.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`)).join('.*'); // oxfmt-ignore
+  const isHit = (key: string): boolean => (segment.isPattern ? new RegExp(`^${pattern}$`, 's').test(key) : key === segment.text); // oxfmt-ignore
   const members = Object.entries(value).filter(([key]) => !(isHit(key) && rest.length === 0 && pass.action === 'drop'));
   return Object.fromEntries(members.map(([key, member]) => [key, isHit(key) ? visited(member, rest, pass) : member]));
 }
@@ -136,10 +136,10 @@ function maskOf(said: string): string {
 function agrees(found: unknown, expected: unknown): boolean {
   if (expected === WHOLE) return typeof found === 'string' && !/jane|06 12|C-1/.test(found);
   if (Array.isArray(expected))
-    return Array.isArray(found) && found.length === expected.length && expected.every((member, index) => agrees(found[index], member)); // prettier-ignore
+    return Array.isArray(found) && found.length === expected.length && expected.every((member, index) => agrees(found[index], member)); // oxfmt-ignore
   if (!isBag(expected)) return found === expected;
   const keys = Object.keys(expected);
-  return isBag(found) && Object.keys(found).length === keys.length && keys.every((key) => key in found && agrees(found[key], expected[key])); // prettier-ignore
+  return isBag(found) && Object.keys(found).length === keys.length && keys.every((key) => key in found && agrees(found[key], expected[key])); // oxfmt-ignore
 }
 
 for (const sets of [6, 30]) test(`${sets} sets of random rules change random documents as the model does, which applies them one by one`, sets === 6 ? {} : LONG, async () => {
@@ -162,4 +162,4 @@ for (const sets of [6, 30]) test(`${sets} sets of random rules change random doc
   }
   expect(differing).toEqual([]);
   expect(hit).toBeGreaterThan(sets * 23);
-}); // prettier-ignore
+}); // oxfmt-ignore

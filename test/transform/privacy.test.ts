@@ -37,7 +37,7 @@ async function made(rules: readonly PrivacyRule[], json: string, { type = 'Pass:
   const expression = privateJsonSql({ rules, json: 'given.p', type: 'given.t', stored });
   const [row] = await engine.rawRows(`select (${expression})::varchar as v from (select ${sqlText(json)}::json as p, ${sqlText(type)} as t) as given`);
   return cell(row ?? {}, 'v') ?? 'null';
-} // prettier-ignore
+} // oxfmt-ignore
 
 async function value(rules: readonly PrivacyRule[], json: unknown, options = {}): Promise<unknown> {
   return JSON.parse(await made(rules, JSON.stringify(json), options));
@@ -51,7 +51,7 @@ describe('the keyed hash', () => {
     expect(clean.length).toBeGreaterThan(300);
     for (const key of keys) {
       await useKey(key);
-      const rows = await engine.rawRows(`select ${hmacSql('said')} as v from (select unnest(from_json($1::json, '["VARCHAR"]')) as said)`, [JSON.stringify(clean)]); // prettier-ignore
+      const rows = await engine.rawRows(`select ${hmacSql('said')} as v from (select unnest(from_json($1::json, '["VARCHAR"]')) as said)`, [JSON.stringify(clean)]); // oxfmt-ignore
       expect(rows.map((row) => `hmac:${cell(row, 'v')}`)).toEqual(clean.map((text) => hmac(text, key)));
     }
     await useKey(KEY);
@@ -108,7 +108,7 @@ describe('a rule', () => {
       identifiers: { 'a/b~c': 'C-1', 'it"s': 'C-1' },
       who: { mail: 'C-1' },
     });
-    expect(made).toEqual({ customerId: hmac('C-1'), identifiers: { 'a/b~c': hmac('C-1'), 'it"s': hmac('C-1') }, who: { mail: hmac('C-1') } }); // prettier-ignore
+    expect(made).toEqual({ customerId: hmac('C-1'), identifiers: { 'a/b~c': hmac('C-1'), 'it"s': hmac('C-1') }, who: { mail: hmac('C-1') } }); // oxfmt-ignore
   });
 
   test.each([
@@ -127,7 +127,7 @@ describe('a rule', () => {
 
   test('applies only to its types, ignoring case and the difference between . and :', async () => {
     const only = [rule('drop', ['e'], ['pass.*', 'Page[View'])];
-    for (const type of ['Pass:Created', 'PASS.INSTALLED', 'page[view']) expect(await value(only, { e: 1 }, { type })).toEqual({}); // prettier-ignore
+    for (const type of ['Pass:Created', 'PASS.INSTALLED', 'page[view']) expect(await value(only, { e: 1 }, { type })).toEqual({}); // oxfmt-ignore
     for (const type of ['passing', 'PageView', '']) expect(await value(only, { e: 1 }, { type })).toEqual({ e: 1 });
   });
 
@@ -171,12 +171,12 @@ test('two rules for members of the same list protect both', async () => {
   const hashed = [{ e: hmac('jane'), f: hmac('joe') }, { e: hmac('jane') }];
   expect(await value([rule('hash', ['people.*.e', 'people.*.f'])], { people })).toEqual({ people: hashed });
   expect(await value([rule('hash', ['people.*.e', 'people.*.f', 'people.*.*'])], { people })).toEqual({ people: hashed });
-}); // prettier-ignore
+}); // oxfmt-ignore
 
 test('the key of the rules changes with each of their parts, and there is none without rules', () => {
   const sets = [
     [rule('drop', ['a'])], [rule('hash', ['a'])], [rule('drop', ['b'])], [rule('drop', ['a'], ['t'])], [rule('drop', ['a']), rule('drop', ['b'])],
-  ]; // prettier-ignore
+  ]; // oxfmt-ignore
   expect(new Set(sets.map(privacyKey)).size).toBe(sets.length);
   expect(privacyKey([])).toBeUndefined();
 });

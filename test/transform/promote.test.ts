@@ -38,7 +38,7 @@ async function promoted(promotedColumn: PromotedColumn, properties: readonly (st
 describe('a promoted column', () => {
   test('takes the first of its candidate paths that has a value', async () => {
     const passId = column('text', ['passId', 'pass.id', 'pass_id']);
-    const given = ['{"pass_id":"c","pass":{"id":"b"},"passId":"a"}', '{"pass_id":"c","pass":{"id":"b"}}', '{"pass_id":"c"}', '{"passId":null,"pass_id":"c"}', '{}', null, '"text"', '[1]']; // prettier-ignore
+    const given = ['{"pass_id":"c","pass":{"id":"b"},"passId":"a"}', '{"pass_id":"c","pass":{"id":"b"}}', '{"pass_id":"c"}', '{"passId":null,"pass_id":"c"}', '{}', null, '"text"', '[1]']; // oxfmt-ignore
     expect(await promoted(passId, given)).toEqual(['a', 'b', 'c', 'c', null, null, null, null]);
   });
 
@@ -121,7 +121,7 @@ describe('the set of columns', () => {
     const base = [column('text', ['a', 'b'])];
     const others = [
       [column('list', ['a', 'b'])], [column('text', ['b', 'a'])], [column('text', ['a'])], [column('text', ['a', 'b'], 'd')], [],
-    ]; // prettier-ignore
+    ]; // oxfmt-ignore
     const keys = [base, ...others].map(promotionKey);
     expect(new Set(keys).size).toBe(keys.length);
     expect(promotionKey([{ ...column('text', ['a', 'b']), comment: 'other' }])).toBe(promotionKey(base));
@@ -131,7 +131,7 @@ describe('the set of columns', () => {
 describe('the key of a set', () => {
   test('of the default sets changes only with their columns: with another key every lake has to rebuild all of its files', () => {
     const keys = Object.values(TABLES).map(({ name, promoted }) => [name, promotionKey(promoted)]);
-    expect(Object.fromEntries(keys)).toEqual({ Logs: '18b32b5976abb8a2', Events: 'f4ac58355e0d863a', Metrics: '9f2ec75dcc4213c8' }); // prettier-ignore
+    expect(Object.fromEntries(keys)).toEqual({ Logs: '18b32b5976abb8a2', Events: 'f4ac58355e0d863a', Metrics: '9f2ec75dcc4213c8' }); // oxfmt-ignore
   });
 
   test('does not depend on how a path is written, nor on the order of the configured columns', () => {

@@ -48,7 +48,7 @@ export async function backup(
   const files = runtime.files ?? systemFiles;
   const [from, to] = [resolve(dataDir), resolve(target)];
   if (isInside(from, to) || isInside(to, from))
-    throw new ConfigError('A backup needs a folder of its own, outside of the data directory.', { where: { folder: to } }); // prettier-ignore
+    throw new ConfigError('A backup needs a folder of its own, outside of the data directory.', { where: { folder: to } }); // oxfmt-ignore
   if (!(await onDisk(from, () => pathExists(join(from, MANIFEST_FILE), files))))
     throw new ConfigError(`Nothing is published in ${from} yet.`, { hint: 'Run `insights-etl run` first.' });
   const ledger = await openUnlessHeld(from, settings, runtime);

@@ -136,7 +136,7 @@ async function computeTenants(
   const isStopped = (): boolean => signal?.aborted === true;
   const [marts, byDay] = [all.filter(isSplit), all.filter(isByDay)];
   for (const { tenants, rows } of await dueParts(ledger)) {
-    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: `(select unnest([${tenants.map(sqlText).join(', ')}]))`, rows, wholeCoverage: true }; // prettier-ignore
+    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: `(select unnest([${tenants.map(sqlText).join(', ')}]))`, rows, wholeCoverage: true }; // oxfmt-ignore
     for (const { name, tables, select } of byDay) {
       if (isStopped()) return fresh;
       await overRows(ledger, source, { ...span, tables }, async (define) => {
@@ -221,14 +221,14 @@ async function writeSplitMarts(
   fresh: ReadonlySet<string>,
   generation: number,
 ): Promise<void> {
-  const old = await ledger.rows('select mart, file from mart_files where superseded_at is null', { mart: asText, file: asText }); // prettier-ignore
+  const old = await ledger.rows('select mart, file from mart_files where superseded_at is null', { mart: asText, file: asText }); // oxfmt-ignore
   await ledger.files.mkdir(join(ledger.dataDir, MARTS_FOLDER), { recursive: true });
   const written: (Written & { readonly days: Days })[] = [];
   for (const mart of marts) {
     const file = old.find((row) => row.mart === mart.name)?.file;
     const tenants = `select tenant from split_valid where mart = ${sqlText(mart.name)}`;
-    const valid = file === undefined ? [] : [`select * from read_parquet(${sqlText(join(ledger.dataDir, file))}) where tenant_id in (${tenants})`]; // prettier-ignore
-    const rows = [...valid, ...(fresh.has(mart.name) ? [`select * from fresh_${mart.name}`] : [])].join(' union all by name '); // prettier-ignore
+    const valid = file === undefined ? [] : [`select * from read_parquet(${sqlText(join(ledger.dataDir, file))}) where tenant_id in (${tenants})`]; // oxfmt-ignore
+    const rows = [...valid, ...(fresh.has(mart.name) ? [`select * from fresh_${mart.name}`] : [])].join(' union all by name '); // oxfmt-ignore
     const days = await ledger.row(
       `select count(distinct day) as days, min(day)::varchar as first, max(day)::varchar as last
        from (${isSplit(mart) ? `select period as day from (${rows}) where grain = 'day'` : rows})`,

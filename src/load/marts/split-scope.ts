@@ -20,7 +20,7 @@ export const ALL = '(all)';
 const MOST = { passTypes: 50, platforms: 10 } as const;
 
 /** Definitions that are given to segments and not computed in them. */
-const GIVEN = ['event_facts', 'pass_events', 'registrations', 'installed_snapshots', 'periods', 'history', 'hour_counts', 'beginnings', 'activity']; // prettier-ignore
+const GIVEN = ['event_facts', 'pass_events', 'registrations', 'installed_snapshots', 'periods', 'history', 'hour_counts', 'beginnings', 'activity']; // oxfmt-ignore
 
 const PASS_TYPE = `coalesce(nullif(pass_type, ''), '(none)')`;
 const TABLES = ['events', 'logs', 'metrics'];
@@ -30,10 +30,10 @@ function forEach(tables: readonly string[], select: (table: string, grain: strin
   return tables
     .flatMap((table) => grains.map((grain) => select(table, grain)))
     .join(' union all ');
-} // prettier-ignore
+} // oxfmt-ignore
 
 /** Names that `wholeStatements` needs to be defined. */
-const WHOLE_READS = ['from event_facts', 'from pass_events', 'from registrations', 'installed_snapshots(', 'periods(', 'history(', 'hour_counts('].join(' '); // prettier-ignore
+const WHOLE_READS = ['from event_facts', 'from pass_events', 'from registrations', 'installed_snapshots(', 'periods(', 'history(', 'hour_counts('].join(' '); // oxfmt-ignore
 
 interface Made {
   readonly kind: 'macro table' | 'table' | 'view';
@@ -41,10 +41,10 @@ interface Made {
   readonly sql: string;
 }
 
-const table = (name: string, select: string): Made => ({ kind: 'table', name, sql: `create temp table ${name} as ${select}` }); // prettier-ignore
-const view = (name: string, select: string): Made => ({ kind: 'view', name, sql: `create temp view ${name} as ${select}` }); // prettier-ignore
-const renamed = (kind: Made['kind'], from: string, name: string): Made => ({ kind, name, sql: `alter ${kind} temp.${from} rename to ${name}` }); // prettier-ignore
-const macro = (name: string, parameters: string, select: string): Made => ({ kind: 'macro table', name, sql: `create or replace temp macro ${name}(${parameters}) as table ${select}` }); // prettier-ignore
+const table = (name: string, select: string): Made => ({ kind: 'table', name, sql: `create temp table ${name} as ${select}` }); // oxfmt-ignore
+const view = (name: string, select: string): Made => ({ kind: 'view', name, sql: `create temp view ${name} as ${select}` }); // oxfmt-ignore
+const renamed = (kind: Made['kind'], from: string, name: string): Made => ({ kind, name, sql: `alter ${kind} temp.${from} rename to ${name}` }); // oxfmt-ignore
+const macro = (name: string, parameters: string, select: string): Made => ({ kind: 'macro table', name, sql: `create or replace temp macro ${name}(${parameters}) as table ${select}` }); // oxfmt-ignore
 
 /** What is computed once per tenant, from what `WHOLE_READS` defines. */
 function whole(definitions: readonly Definition[]): readonly Made[] {
@@ -61,7 +61,7 @@ function whole(definitions: readonly Definition[]): readonly Made[] {
       union all select tenant_id, platform, 0 from whole_snapshots where platform is not null group by all
     ) group by all`;
   const numbered = (name: string, select: string): Made =>
-    table(name, `select *, row_number() over (partition by tenant_id order by n desc, of_${name === 'split_types' ? 'type' : 'platform'}) as nth from (${select})`); // prettier-ignore
+    table(name, `select *, row_number() over (partition by tenant_id order by n desc, of_${name === 'split_types' ? 'type' : 'platform'}) as nth from (${select})`); // oxfmt-ignore
   return [
     table('whole_snapshots', 'select * from installed_snapshots(null)'),
     table('whole_periods', forEach(TABLES, (name, grain) => `select '${name}' as for_table, '${grain}' as for_grain, * from periods('${name}', null, 'UTC', '${grain}', null, null, 'monday')`)),
@@ -77,7 +77,7 @@ function whole(definitions: readonly Definition[]): readonly Made[] {
     numbered('split_platforms', platforms),
     renamed('table', 'coverage', 'whole_coverage'),
   ];
-} // prettier-ignore
+} // oxfmt-ignore
 
 /** The segments of these dimensions, and what reports read, by segment. */
 function segmented(dimensions: readonly string[]): readonly Made[] {
@@ -121,7 +121,7 @@ function segmented(dimensions: readonly string[]): readonly Made[] {
       ${each('whole_history', 'exclude (for_table, for_grain)')} where for_table = of_table and for_grain = by_grain and list_contains(at_ages, age_days)`),
     macro('hour_counts', 'of_table, of_tenant', `${each('whole_counts', 'exclude (for_table)')} where for_table = of_table`),
   ];
-} // prettier-ignore
+} // oxfmt-ignore
 
 /** Computed once per grain, because several reports read it. */
 function activities(activity: string): readonly Made[] {
@@ -130,7 +130,7 @@ function activities(activity: string): readonly Made[] {
     table('split_activity', forEach([''], (_, grain) => `select '${grain}' as for_grain, * from activity(null, 'UTC', '${grain}', null, null, null, null, 'monday')`)),
     macro('activity', 'of_tenant, in_zone, by_grain, from_day, to_day, of_type, of_platform, week_start := \'monday\'', 'select * exclude (for_grain) from split_activity where for_grain = by_grain'),
   ];
-} // prettier-ignore
+} // oxfmt-ignore
 
 /** Changes whenever the same rows could give another result. */
 export function rulesOfScope(): readonly unknown[] {

@@ -104,7 +104,7 @@ async function stagePages(
   } catch (error) {
     // The line reader fails on bytes that are not text, and reports no kind of error of its own. Any other failure
     // occurs again with the disarmed copies.
-    const mayBeBytes = error instanceof InsightsError && error.failure === 'unexpected' && !(error instanceof OutOfMemoryError); // prettier-ignore
+    const mayBeBytes = error instanceof InsightsError && error.failure === 'unexpected' && !(error instanceof OutOfMemoryError); // oxfmt-ignore
     if (!mayBeBytes || substitutes.size > 0) throw error;
   }
   const copies = new Map<string, string>();

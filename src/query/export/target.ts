@@ -28,7 +28,7 @@ export async function findTarget(out: string, dataDir: string): Promise<Target> 
     [resolve(dataDir), out],
     [lake, target.path],
   ] as const)
-    // prettier-ignore
+    // oxfmt-ignore
     if (belongsToLake(relative(folder, path)))
       throw new ConfigError('An export cannot be written into the lake itself.', {
         hint: 'Choose another folder with --out.',

@@ -69,7 +69,7 @@ describe.each(['Events', 'Metrics'] as const)('%s', (table) => {
       );
       const counted = lines.filter((line) => line.counted);
       const loading = lines.flatMap((line) => (line.counted && line.loads ? [line.counted] : []));
-      const copies = loading.length - new Set(lines.flatMap((line) => (line.counted && line.loads ? [line.bytes.toString('latin1')] : []))).size; // prettier-ignore
+      const copies = loading.length - new Set(lines.flatMap((line) => (line.counted && line.loads ? [line.bytes.toString('latin1')] : []))).size; // oxfmt-ignore
       const hours = await heldHours(ledger, TENANT, table);
       const expected = expectedHours(lines);
       const wrong = [...hours].flatMap(([hour, { account }]) => {

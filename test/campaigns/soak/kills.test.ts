@@ -136,7 +136,7 @@ for (const [which, kinds] of [
       for (const step of ['rename landing', 'sync work/days', 'rename store', 'rename insights.duckdb', 'rename manifest.json', 'rename lake', 'rename last-run.json', 'commit 5'])
         expect(steps).toContain(step);
       await expectRecovery(kinds ? stepsLike(copies, kinds.first) : copies);
-    }, 600_000); // prettier-ignore
+    }, 600_000); // oxfmt-ignore
 
     it('of a run with late rows and erasures: likewise, and the files it replaced are gone', LONG, async () => {
       await insertFirstRows();

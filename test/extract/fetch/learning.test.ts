@@ -79,7 +79,7 @@ describe('no cap is learnt', () => {
   test('from an answer that lacked rows once: the whole, requested again, has them', async () => {
     const source = await sourceOf(numbers(60).map((n) => row(n * 60)), {
       faults: [{ match: { kind: 'page' }, reply: { kind: 'silent-truncation', rows: 30 } }],
-    }); // prettier-ignore
+    }); // oxfmt-ignore
     const fetched = await fetchPages(source, [page(60)]);
     // A count and a second request.
     expect(fetched).toMatchObject({ rows: 60, splits: 2, caps: WIDE, learnt: [] });
@@ -88,7 +88,7 @@ describe('no cap is learnt', () => {
   test('from a single refusal without a number of rows', async () => {
     const source = await sourceOf(numbers(60).map((n) => row(n * 60)), {
       faults: [{ match: { kind: 'page' }, reply: { kind: 'too-large', by: 'rows', mode: 'error-400' } }],
-    }); // prettier-ignore
+    }); // oxfmt-ignore
     const fetched = await fetchPages(source, [page(60)]);
     expect(fetched).toMatchObject({ rows: 60, splits: 1, caps: WIDE, learnt: [] });
   });
@@ -96,7 +96,7 @@ describe('no cap is learnt', () => {
   test('from a single refusal because of bytes', async () => {
     const source = await sourceOf(numbers(60).map((n) => row(n * 60)), {
       faults: [{ match: { kind: 'page' }, reply: { kind: 'too-large', by: 'bytes', mode: 'error-400' } }],
-    }); // prettier-ignore
+    }); // oxfmt-ignore
     const fetched = await fetchPages(source, [page(60)]);
     expect(fetched).toMatchObject({ rows: 60, splits: 1, caps: WIDE, learnt: [] });
   });
@@ -104,7 +104,7 @@ describe('no cap is learnt', () => {
   test('below the least that a source may have', async () => {
     const source = await sourceOf(numbers(16).map((n) => row(n * 200)), {
       faults: [{ match: { kind: 'page' }, times: 6, reply: { kind: 'too-large', by: 'rows', mode: 'error-400' } }],
-    }); // prettier-ignore
+    }); // oxfmt-ignore
     const fetched = await fetchPages(source, [page(16)]);
     expect(fetched.rows).toBe(16);
     expect(fetched.caps.rows).toBeGreaterThanOrEqual(LEAST_ROW_CAP);
@@ -181,8 +181,8 @@ describe('an answer that is cut without any indication at a number of bytes', ()
   });
 
   test('is read in parts if the rows come in another order each time, so that their number does not repeat', async () => {
-    const cut = (rows: number) => ({ match: { kind: 'page' as const }, reply: { kind: 'silent-truncation' as const, rows } }); // prettier-ignore
-    const source = await sourceOf(numbers(60).map((n) => sized(n * 60, 500)), { faults: [cut(31), cut(30)] }); // prettier-ignore
+    const cut = (rows: number) => ({ match: { kind: 'page' as const }, reply: { kind: 'silent-truncation' as const, rows } }); // oxfmt-ignore
+    const source = await sourceOf(numbers(60).map((n) => sized(n * 60, 500)), { faults: [cut(31), cut(30)] }); // oxfmt-ignore
     const fetched = await fetchPages(source, [hourPage('a', 0, 60, 500)]);
     expect(fetched).toMatchObject({ rows: 60, refused: [], caps: { rows: WIDE.rows } });
     expect(fetched.caps.bytes).toBeLessThan(60 * 650);

@@ -277,7 +277,7 @@ describe('an error says what happened, where, and what to do next', () => {
   ])('a 403 that names %s', async (_, reply, message) => {
     const { client } = await bench([reply]);
     expect(await failure(client.ask('q', columns))).toMatchObject({ failure: 'auth', message: expect.stringMatching(message) });
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   test.each<[number, Reply, RegExp]>([
     [403, raw('<!DOCTYPE html><title>Access denied</title>', 403), /status 403, an HTML page/],

@@ -200,7 +200,7 @@ describe('a body that is not a complete answer is rejected', () => {
   test.each(['TableHeader', 'TableFragment', 'TableProgress'])(
     'rows in fragments (%s), and the error says so',
     (frame) => {
-      const body = JSON.stringify([{ FrameType: 'DataSetHeader', IsProgressive: true }, { FrameType: frame, Rows: [['a']] }]); // prettier-ignore
+      const body = JSON.stringify([{ FrameType: 'DataSetHeader', IsProgressive: true }, { FrameType: frame, Rows: [['a']] }]); // oxfmt-ignore
       for (const sizes of [[1 << 20], [1]]) expect(faultOf(body, sizes)).toBe('unexpected');
       expect(() => scan(body)).toThrow(`fragments (frame ${frame})`);
     },

@@ -198,7 +198,7 @@ describe('behind the retention edge', () => {
     await using lake = await scratchLake();
     await load(lake, span(FROM, TO), ROWS, { table: 'Logs' });
     await compare(lake, sourceHours(ROWS), {}, 'Logs');
-    await compare(lake, sourceHours(ROWS.slice(1)), { lower: at('2026-07-03T01:00:00Z'), retentionEdge: at('2026-07-03T01:30:00Z') }, 'Logs'); // prettier-ignore
+    await compare(lake, sourceHours(ROWS.slice(1)), { lower: at('2026-07-03T01:00:00Z'), retentionEdge: at('2026-07-03T01:30:00Z') }, 'Logs'); // oxfmt-ignore
     expect(await states(lake, 'Logs')).toMatchObject({ 1: 'verified' });
   });
 
@@ -230,7 +230,7 @@ describe('an hour that expired', () => {
     const edge = at('2026-07-03T04:00:00Z');
     await compare(lake, sourceHours(ROWS), { lower: at('2026-07-03T05:00:00Z'), retentionEdge: edge }, 'Logs');
     // The source still has the hour that begins at the edge.
-    expect(await states(lake, 'Logs')).toEqual({ 0: 'verified', 1: 'verified', 2: 'expired', 3: 'expired', 5: 'verified' }); // prettier-ignore
+    expect(await states(lake, 'Logs')).toEqual({ 0: 'verified', 1: 'verified', 2: 'expired', 3: 'expired', 5: 'verified' }); // oxfmt-ignore
   });
 
   test('is a loss of the run that found it, and of no later one', async () => {
@@ -243,7 +243,7 @@ describe('an hour that expired', () => {
     const loss = { tenant: TENANT, table: 'Logs', hours: 1, first: hour, last: hour };
     expect(await lossesOf(lake.ledger, 'run-1')).toEqual([loss]);
     // The source deletes more of it.
-    const later = { at: at('2026-07-05T00:00:00Z'), spans: [{ from: hour, to: at(TO) }], grade: 'checksum', hours: sourceHours([event('d', '2026-07-03T03:10:00Z')]), retentionEdge } as const; // prettier-ignore
+    const later = { at: at('2026-07-05T00:00:00Z'), spans: [{ from: hour, to: at(TO) }], grade: 'checksum', hours: sourceHours([event('d', '2026-07-03T03:10:00Z')]), retentionEdge } as const; // oxfmt-ignore
     await recordComparison(lake.ledger, TENANT, 'Logs', later, 'run-2');
     expect(await lossesOf(lake.ledger, 'run-1')).toEqual([loss]);
     expect(await lossesOf(lake.ledger, 'run-2')).toEqual([]);

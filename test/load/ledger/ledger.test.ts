@@ -205,7 +205,7 @@ describe('repair', () => {
     const comparedFrom = { Events: '2026-07-03T10:00:00.0000000Z' };
     expect(await readProfile(lake.ledger, TENANT)).toEqual({ pinnedTenantId: TENANT, comparedFrom });
     const hours = await heldHours(lake.ledger, TENANT, 'Events');
-    expect([...hours.values()].map(({ rows, state }) => [rows, state])).toEqual([[1, 'unchecked'], [1, 'unchecked']]); // prettier-ignore
+    expect([...hours.values()].map(({ rows, state }) => [rows, state])).toEqual([[1, 'unchecked'], [1, 'unchecked']]); // oxfmt-ignore
     // The copy that was left out is no longer known: reconcile finds the hour, fetches it again, and the account balances.
     expect(await verified(lake)).toBe(47);
     await load(lake, DAYS, ROWS);

@@ -59,7 +59,7 @@ async function truth(lake: Scratch): Promise<object> {
     fingerprints: await lake.ledger.rawRows(`select period, fingerprint, rows, min_ts, max_ts from partitions where superseded_at is null order by period`),
     duplicates: await lake.ledger.rawRows('select * from duplicates'),
     quarantine: await lake.ledger.rawRows('select reason, raw from quarantine'),
-  }; // prettier-ignore
+  }; // oxfmt-ignore
 }
 
 describe('a rebuild', () => {
@@ -78,7 +78,7 @@ describe('a rebuild', () => {
       changed: true,
       removedFiles: 3,
     });
-    expect(readdirSync(join(lake.dir, FOLDER)).sort()).toEqual(['2026-07-03.2.parquet', '2026-07-04.2.parquet', '2026-07-05.2.parquet']); // prettier-ignore
+    expect(readdirSync(join(lake.dir, FOLDER)).sort()).toEqual(['2026-07-03.2.parquet', '2026-07-04.2.parquet', '2026-07-05.2.parquet']); // oxfmt-ignore
     expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
   });
 

@@ -21,7 +21,7 @@ function next(day: string): string {
 async function loadDay(day: string, others: readonly unknown[] = [], tenant = TENANT): Promise<void> {
   const rows = ['00:00:00', '12:30:00', '23:59:59.999999'].map((time, n) =>
     event(`${day}-${n}`, `${day}T${time}Z`, { type: 'Pass:Created', tenant, properties: JSON.stringify({ passId: `p${n}` }) }),
-  ); // prettier-ignore
+  ); // oxfmt-ignore
   await load(lake, span(`${day}T00:00:00Z`, `${next(day)}T00:00:00Z`), [...rows, ...others], { tenant });
 }
 
@@ -49,7 +49,7 @@ describe('checks after a load', () => {
     expect(await published('r1')).toEqual({ changed: true, reported: [] });
     const names = (await lakeChecks()).map(({ name }) => [name, 'r1', TENANT, '1', '0', '']);
     expect(names.length).toBeGreaterThanOrEqual(9);
-    expect(await query(`select check_name, run, tenant_id, days, failures, coalesce(error, '') from check_results order by all`)).toEqual(names); // prettier-ignore
+    expect(await query(`select check_name, run, tenant_id, days, failures, coalesce(error, '') from check_results order by all`)).toEqual(names); // oxfmt-ignore
     expect(await query(FAILURES)).toEqual([]);
   });
 
@@ -64,7 +64,7 @@ describe('checks after a load', () => {
     await loadDay('2026-07-03', [], 'other');
     expect((await published('r2')).reported).toEqual([
       ['foreign_tenant', 'other', 1, 0],
-    ].slice(1).concat([['future_timestamp', 'other', 1, 1]])); // prettier-ignore
+    ].slice(1).concat([['future_timestamp', 'other', 1, 1]])); // oxfmt-ignore
     expect(await query(FAILURES)).toEqual([
       ['future_timestamp', 'error', TENANT, '2026-07-02', '1', 'r1'],
       ['future_timestamp', 'error', 'other', '2026-07-03', '1', 'r2'],
@@ -125,13 +125,13 @@ describe('checks after a load', () => {
     'report a check that cannot run, retry it, and lose neither the other checks nor the snapshot',
     CAMPAIGN,
     async () => {
-      const checks = [...(await lakeChecks()), { name: 'broken', severity: 'error', sql: 'select tenant_id, no_such_column from events' }] as const; // prettier-ignore
+      const checks = [...(await lakeChecks()), { name: 'broken', severity: 'error', sql: 'select tenant_id, no_such_column from events' }] as const; // oxfmt-ignore
       await loadDay('2026-07-01', [unknown('u', '2026-07-01')]);
       const first = await publish(lake.ledger, { run: 'r1', head: true, checks });
       expect(first.changed).toBe(true);
       const broken = first.checks.find(({ check }) => check === 'broken');
       expect(broken).toMatchObject({ failures: 0, error: expect.stringContaining('no_such_column') });
-      expect(await query(`select failures, error is null from check_results where check_name = 'broken'`)).toEqual([['""', 'false']]); // prettier-ignore
+      expect(await query(`select failures, error is null from check_results where check_name = 'broken'`)).toEqual([['""', 'false']]); // oxfmt-ignore
       expect(await query(FAILURES)).toEqual([['unknown_type', 'warning', TENANT, '2026-07-01', '1', 'r1']]);
       // Nothing is new at the source, but the days are checked again.
       const second = await publish(lake.ledger, { run: 'r2', head: true, checks });
@@ -145,11 +145,11 @@ describe('checks after a load', () => {
   test('find the same over many rows as over few', LONG, async () => {
     const many = Array.from({ length: 21_000 }, (_, n) =>
       event(`n${n}`, `2026-07-01T0${n % 10}:00:00Z`, { type: n % 7 === 0 ? 'Privilege:Granted' : 'Customer:Upserted', properties: '' }),
-    ); // prettier-ignore
+    ); // oxfmt-ignore
     await loadDay('2026-07-01', many);
     expect((await published('r1')).reported).toEqual([['unknown_type', TENANT, 1, 1]]);
     expect((await published('r2')).reported).toEqual([]);
-    const temporary = await lake.ledger.rawRows(`select table_name as name from duckdb_tables() where temporary union all select view_name from duckdb_views() where temporary and not internal`); // prettier-ignore
+    const temporary = await lake.ledger.rawRows(`select table_name as name from duckdb_tables() where temporary union all select view_name from duckdb_views() where temporary and not internal`); // oxfmt-ignore
     expect(temporary).toEqual([]);
   });
 

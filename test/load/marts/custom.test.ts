@@ -72,13 +72,13 @@ test('the example is listed, answers, compares and is kept by day; the example o
   expect((await run('query', '--list')).out).toContain('installs_by_medium');
   const range = [`from=${DAY}`, 'to=2026-07-02'];
   const plain = await run('query', 'installs_by_medium', '--param', ...range, '--format', 'csv');
-  expect(plain.out.split('\n').slice(1, 3).map((line) => line.split(',').slice(2).join())).toEqual(['(none),1', 'qr,2']); // prettier-ignore
+  expect(plain.out.split('\n').slice(1, 3).map((line) => line.split(',').slice(2).join())).toEqual(['(none),1', 'qr,2']); // oxfmt-ignore
   const compared = await run('query', 'installs_by_medium', '--param', ...range, 'compare=previous', '--format', 'csv');
   expect(compared.out).toContain('installs,installs_before,installs_difference,installs_change\n');
   const marts = await stage.run(['sql', 'select medium, installs from mart_installs_by_medium order by 1', '--format', 'csv', '--data-dir', lake.dir]);
   expect(marts).toMatchObject({ code: EXIT.ok, out: 'medium,installs\n(none),1\nqr,2\n' });
   expect(checks.filter(({ check, failures }) => check === 'install_without_medium' && failures === 1)).toHaveLength(1);
-}); // prettier-ignore
+}); // oxfmt-ignore
 
 test('a file that cannot be used is named with the reason and stops nothing else', CAMPAIGN, async () => {
   const { code, err } = await run('config', 'check');
@@ -118,4 +118,4 @@ test('sql binds the values of --param', async () => {
   expect(found.out).toBe('n\n3\n');
   expect(await sql('select $x', '--param', 'x')).toMatchObject({ code: EXIT.config, err: expect.stringContaining('name=value') });
   expect((await sql('select $x')).code).toBe(EXIT.config);
-}); // prettier-ignore
+}); // oxfmt-ignore

@@ -55,7 +55,7 @@ async function loadDay(day: string, passes: number, hasMetrics = false): Promise
   if (!hasMetrics) return;
   const snapshots = ['00', '07', '23'].map((hour) => metric(`${day}-${hour}`, `${day}T${hour}:00:05Z`, '{"apple":4}', { type: 'passes.installed' }));
   await load(lake, window, snapshots, { table: 'Metrics' });
-} // prettier-ignore
+} // oxfmt-ignore
 
 async function query(sql: string, values: Record<string, string | null> = {}): Promise<string[][]> {
   await using reader = await openReader(lake.dir, { threads: 1, memoryLimit: '256MB' });
@@ -72,7 +72,7 @@ async function kept(name: string): Promise<string[][]> {
 async function reported(name: string): Promise<string[][]> {
   const report = await findReport(name);
   const inner = report.sql.trim();
-  return query(`select tenant_id, period::date as day, ${NOT_WHEN.replace('tenant_id', 'tenant_id, period')} from (${inner}) where period::date in (select hour::date from coverage) order by all`, parameterValues(report, [], { nowMs: Date.now() })); // prettier-ignore
+  return query(`select tenant_id, period::date as day, ${NOT_WHEN.replace('tenant_id', 'tenant_id, period')} from (${inner}) where period::date in (select hour::date from coverage) order by all`, parameterValues(report, [], { nowMs: Date.now() })); // oxfmt-ignore
 }
 
 async function publishAll(): Promise<void> {
@@ -113,14 +113,14 @@ describe('marts', () => {
   test('are computed again for the days that changed, and keep the rows of the others', LONG, async () => {
     for (const [n, day] of DAYS.entries()) await loadDay(day, n + 1);
     await publishAll();
-    const whenBefore = new Map((await query('select day, loaded_at from mart_passes_created')).map(([day = '', at = '']) => [day, at])); // prettier-ignore
+    const whenBefore = new Map((await query('select day, loaded_at from mart_passes_created')).map(([day = '', at = '']) => [day, at])); // oxfmt-ignore
     lake.clock.now += 3_600_000;
     await loadDay('2026-07-02', 7);
     await loadDay('2026-07-06', 2);
     await publishAll();
     for (const name of SOME) expect(await kept(name)).toEqual(await reported(name));
     const after = await query('select day, loaded_at, passes_created from mart_passes_created order by day');
-    expect(after.map(([day, , created]) => `${day} ${created}`)).toEqual(['2026-07-01 1', '2026-07-02 7', '2026-07-03 3', '2026-07-05 4', '2026-07-06 2']); // prettier-ignore
+    expect(after.map(([day, , created]) => `${day} ${created}`)).toEqual(['2026-07-01 1', '2026-07-02 7', '2026-07-03 3', '2026-07-05 4', '2026-07-06 2']); // oxfmt-ignore
     const changed = after.filter(([day = '', at]) => whenBefore.get(day) !== at).map(([day]) => day);
     expect(changed).toEqual(['2026-07-02', '2026-07-06']);
   });
@@ -137,7 +137,7 @@ describe('marts', () => {
        delete from hours where rowid not in (select min(rowid) from hours group by tenant, table_name, hour)`,
     );
     await publishAll();
-    const coverage = async (name: string): Promise<string[]> => (await query(`select coverage from mart_${name} order by day`)).flat(); // prettier-ignore
+    const coverage = async (name: string): Promise<string[]> => (await query(`select coverage from mart_${name} order by day`)).flat(); // oxfmt-ignore
     expect([await coverage('churn'), await coverage('passes_created')]).toEqual([
       ['verified', 'verified', 'verified'],
       ['verified', 'verified', 'verified'],
@@ -153,7 +153,7 @@ describe('marts', () => {
     for (const name of ['churn', 'active_passes']) expect(await kept(name)).toEqual(await reported(name));
     // Snapshots of an earlier day decide which series are known, also on a day without hours of metrics.
     await lake.ledger.run(`delete from hours where table_name = 'Metrics' and hour >= '2026-07-03'`);
-    const snapshot = metric('late', '2026-07-01T09:00:00Z', '7', { type: 'passes.installed', properties: '{"passType":"late"}' }); // prettier-ignore
+    const snapshot = metric('late', '2026-07-01T09:00:00Z', '7', { type: 'passes.installed', properties: '{"passType":"late"}' }); // oxfmt-ignore
     await load(lake, span('2026-07-01T09:00:00Z', '2026-07-01T10:00:00Z'), [snapshot], { table: 'Metrics' });
     await publishAll();
     expect(await kept('active_passes')).toEqual(await reported('active_passes'));

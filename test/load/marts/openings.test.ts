@@ -22,7 +22,7 @@ import type { Scratch } from '../support/lake.ts';
 const SEED = Number(process.env['OPENINGS_SEED'] ?? 1);
 const TENANTS = 2;
 /** Reports that depend on more than their own day; marts.test.ts tests the others. */
-const PAST = (await dailyMarts()).filter(({ dependsOn }) => dependsOn.some(({ reach }) => reach === 'past' || reach === 'all')).map(({ name }) => name); // prettier-ignore
+const PAST = (await dailyMarts()).filter(({ dependsOn }) => dependsOn.some(({ reach }) => reach === 'past' || reach === 'all')).map(({ name }) => name); // oxfmt-ignore
 /** Parts of a few days each, as in a first load of millions of rows. */
 const SETTINGS = { marts: PAST, together: { rows: 600, passEvents: 15 } };
 
@@ -55,7 +55,7 @@ async function loadDays(from: string, to: string, isLate: (row: Happening) => bo
     const cells = rows.map(({ id, time, type, properties }) => event(id, time, { type, tenant, properties }));
     await load(lake, window, cells, { tenant });
     const snapshots = world.rows.metrics.filter((row) => row.tenant === tenant && isIn(row));
-    const numbers = snapshots.map(({ time, type, value, properties }) => [`${type} ${time}`, tenant, type, value, properties, time]); // prettier-ignore
+    const numbers = snapshots.map(({ time, type, value, properties }) => [`${type} ${time}`, tenant, type, value, properties, time]); // oxfmt-ignore
     await load(lake, window, numbers, { tenant, table: 'Metrics' });
   }
   await lake.ledger.run(`update hours set state = 'verified'`);
@@ -88,7 +88,7 @@ async function differing(ledger: Ledger = lake.ledger, ofAll = true): Promise<st
 async function openings(): Promise<string[]> {
   const rows = await lake.ledger.rawRows(`select distinct day::varchar as day from mart_days where mart = 'openings' order by day`);
   return rows.map((row) => text(row, 'day') ?? '');
-} // prettier-ignore
+} // oxfmt-ignore
 
 describe('marts that are computed from openings equal their reports', LONG, () => {
   const late = (row: Happening): boolean => Number.parseInt(row.id.slice(0, 2), 16) % 10 === 0;
@@ -112,7 +112,7 @@ describe('marts that are computed from openings equal their reports', LONG, () =
         if (/temp view (events|metrics)/.test(sql)) read.push(...(sql.match(/[\d-]+(?=\.\d+\.parquet)/g) ?? []));
         await lake.ledger.run(sql);
       };
-      expect(await differing({ ...lake.ledger, run: async (sql, values) => (values ? lake.ledger.run(sql, values) : run(sql)) })).toEqual([]); // prettier-ignore
+      expect(await differing({ ...lake.ledger, run: async (sql, values) => (values ? lake.ledger.run(sql, values) : run(sql)) })).toEqual([]); // oxfmt-ignore
       // It starts from the opening that the run before kept, of the day before its newest.
       expect(read.toSorted()[0]).toBe(shifted(day, -2));
     }
@@ -133,7 +133,7 @@ describe('marts that are computed from openings equal their reports', LONG, () =
 
   test('after the openings file was lost and is made again', async () => {
     const held = async (): Promise<[string, unknown]> => {
-      const [row] = await lake.ledger.rawRows(`select file from mart_files where mart = 'openings' and superseded_at is null`); // prettier-ignore
+      const [row] = await lake.ledger.rawRows(`select file from mart_files where mart = 'openings' and superseded_at is null`); // oxfmt-ignore
       const path = join(lake.dir, text(row ?? {}, 'file') ?? '');
       return [path, await lake.ledger.rawRows(`select * from read_parquet('${path}') order by all`)];
     };
@@ -147,7 +147,7 @@ describe('marts that are computed from openings equal their reports', LONG, () =
   });
 
   test('and the openings hold a small share of the rows', async () => {
-    const [file] = await lake.ledger.rawRows(`select rows::integer as rows, days::integer as days from mart_files where mart = 'openings' and superseded_at is null`); // prettier-ignore
+    const [file] = await lake.ledger.rawRows(`select rows::integer as rows, days::integer as days from mart_files where mart = 'openings' and superseded_at is null`); // oxfmt-ignore
     expect(Number(file?.['days'])).toBeGreaterThanOrEqual(TENANTS);
     expect(Number(file?.['rows'])).toBeGreaterThan(10);
   });

@@ -9,7 +9,7 @@ import { CAMPAIGN } from '../../support/campaign.ts';
 import { event, load, scratchLake, span, type Scratch } from '../support/lake.ts';
 
 const DAY = span('2026-07-01T00:00:00Z', '2026-07-02T00:00:00Z');
-const created = (n: number): unknown[] => event(`e${n}`, `2026-07-01T0${n}:00:00Z`, { type: 'Pass:Created', properties: '{"passId":"p"}' }); // prettier-ignore
+const created = (n: number): unknown[] => event(`e${n}`, `2026-07-01T0${n}:00:00Z`, { type: 'Pass:Created', properties: '{"passId":"p"}' }); // oxfmt-ignore
 
 const CHECKS = [{ name: 'nothing', severity: 'error', sql: 'select tenant_id from events where false' }] as const;
 

@@ -22,14 +22,14 @@ const GRAINS = ['day', 'week', 'month'];
 /** What differs between a split mart and its report, in each grain and each combination of dimensions. */
 async function differences(reader: Reader, { name, dimensions, hasPlatforms }: SplitMart): Promise<string[]> {
   const report = await findReport(name.replace(/_by$/, ''));
-  const combinations = [[], ...dimensions.map((dimension) => [dimension]), ...(dimensions.length > 1 ? [dimensions] : [])]; // prettier-ignore
+  const combinations = [[], ...dimensions.map((dimension) => [dimension]), ...(dimensions.length > 1 ? [dimensions] : [])]; // oxfmt-ignore
   const found: string[] = [];
   for (const grain of GRAINS) {
     for (const by of combinations) {
       // The grains share everything but the length of a period.
       if (grain !== 'week' && by.length === 1 && dimensions.length > 1) continue;
       const words = [`grain=${grain}`, ...(by.length > 0 ? [`by=${by.join(',')}`] : [])];
-      const { sql, parameters } = await prepareReport(reader, report, parameterValues(report, words, { nowMs: Date.now() }), '--param'); // prettier-ignore
+      const { sql, parameters } = await prepareReport(reader, report, parameterValues(report, words, { nowMs: Date.now() }), '--param'); // oxfmt-ignore
       const own = ['pass_type', ...(hasPlatforms ? [] : ['platform'])];
       const all = own.filter((column) => !by.includes(column)).map((column) => `, '(all)' as ${column}`);
       const said = `select '${grain}' as grain, period::date as period ${all.join('')}, * exclude (period, loaded_at) from (${sql})`;
@@ -37,7 +37,7 @@ async function differences(reader: Reader, { name, dimensions, hasPlatforms }: S
       const kept = `select * exclude (loaded_at) from mart_${name} where grain = '${grain}' and ${isOf}`;
       const rows = await textRows(
         reader,
-        `select * from (select *, 1 as side from (${said}) union all by name select *, -1 as side from (${kept})) group by all having sum(side) <> 0 order by all limit 4`.replace('select * from (select *, 1', 'select * exclude (side), sum(side) as side from (select *, 1'), // prettier-ignore
+        `select * from (select *, 1 as side from (${said}) union all by name select *, -1 as side from (${kept})) group by all having sum(side) <> 0 order by all limit 4`.replace('select * from (select *, 1', 'select * exclude (side), sum(side) as side from (select *, 1'), // oxfmt-ignore
         parameters,
       );
       if (rows.length > 0) found.push(`${words.join(' ')}: ${rows.map((row) => row.join(' ')).join('; ')}`);
@@ -84,13 +84,13 @@ describe('split marts', () => {
     ).toEqual(
       ['month', 'week'].flatMap((grain) => {
         const key = `${grain} ${grain === 'month' ? '2026-07-01' : '2026-06-29'}`;
-        return ['(all) (all) 2', '(all) apple 1', '(all) google 1', '(none) (all) 1', '(none) google 1', 'coupon (all) 1', 'coupon apple 1'].map((rest) => `${key} ${rest}`); // prettier-ignore
+        return ['(all) (all) 2', '(all) apple 1', '(all) google 1', '(none) (all) 1', '(none) google 1', 'coupon (all) 1', 'coupon apple 1'].map((rest) => `${key} ${rest}`); // oxfmt-ignore
       }),
-    ); // prettier-ignore
+    ); // oxfmt-ignore
     // Its report has a row for each platform.
     expect(await rows(`select pass_type, platform, installs from mart_installs_by where grain = 'day' order by all`)).toEqual([
       '(all) apple 1', '(all) google 1', '(none) google 1', 'coupon apple 1',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
   });
 
   test(
@@ -99,8 +99,8 @@ describe('split marts', () => {
     async () => {
       const when = (): Promise<string[]> =>
         rows(`select distinct tenant_id, loaded_at from mart_passes_created_by order by all`);
-      const created = (): Promise<string[]> => rows(`select tenant_id, passes_created from mart_passes_created_by where grain = 'month' and pass_type = '(all)' order by all`); // prettier-ignore
-      const campaigns = (): Promise<string[]> => rows(`select tenant_id, day, campaign, notified_passes, scanned_d1 from mart_campaigns order by all`); // prettier-ignore
+      const created = (): Promise<string[]> => rows(`select tenant_id, passes_created from mart_passes_created_by where grain = 'month' and pass_type = '(all)' order by all`); // oxfmt-ignore
+      const campaigns = (): Promise<string[]> => rows(`select tenant_id, day, campaign, notified_passes, scanned_d1 from mart_campaigns order by all`); // oxfmt-ignore
       expect(await campaigns()).toEqual(['acme 2026-07-01 x 1 0']);
       const [before = ''] = await when();
       lake.clock.now += 60_000;
@@ -113,7 +113,7 @@ describe('split marts', () => {
         `select name from (from glob('${lake.dir}/store/marts/*_by.*')) as found(name) order by all`,
       );
       await publishAll();
-      expect(await rows(`select name from (from glob('${lake.dir}/store/marts/*_by.*')) as found(name) order by all`)).toEqual(files); // prettier-ignore
+      expect(await rows(`select name from (from glob('${lake.dir}/store/marts/*_by.*')) as found(name) order by all`)).toEqual(files); // oxfmt-ignore
       const more = Array.from({ length: 6 }, (_, n) => of(20 + n, 'Pass:Created', '2026-07-01T06', `more${n}`));
       await load(lake, DAY, [...first, ...more, of(1, 'Pass:Scanned', '2026-07-01T07', 'a')]);
       await publishAll();
@@ -131,7 +131,7 @@ describe('split marts', () => {
     await publishAll();
     expect(await rows(`select mart from (select view_name as mart from duckdb_views() where view_name like 'mart_%') order by all`)).toEqual([
       'mart_active_passes', 'mart_campaigns', 'mart_installs', 'mart_installs_per_day', 'mart_passes_created',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
   });
 });
 
@@ -148,10 +148,10 @@ describe('split marts of random tenants', LONG, () => {
         ['events', 'Events'],
         ['logs', 'Logs'],
       ] as const) {
-        const cells = own.filter((row) => row.table === name).map(({ id, time, type, properties }) => event(id, time, { type, tenant, properties })); // prettier-ignore
+        const cells = own.filter((row) => row.table === name).map(({ id, time, type, properties }) => event(id, time, { type, tenant, properties })); // oxfmt-ignore
         await load(lake, window, cells, { tenant, table: name === 'logs' ? 'Logs' : table });
       }
-      const numbers = world.rows.metrics.filter((row) => row.tenant === tenant).map(({ time, type, value, properties }) => [`${type} ${time}`, tenant, type, value, properties, time]); // prettier-ignore
+      const numbers = world.rows.metrics.filter((row) => row.tenant === tenant).map(({ time, type, value, properties }) => [`${type} ${time}`, tenant, type, value, properties, time]); // oxfmt-ignore
       await load(lake, window, numbers, { tenant, table: 'Metrics' });
     }
     await publish(lake.ledger, { run: 'r', head: true });

@@ -50,7 +50,7 @@ for (const numRuns of [2, 25])
             await using lake = await scratchLake({ quarantine: { maxShare: 1, minRows: 1 } });
             // The first answer pins the tenant id.
             await load(lake, { from: START - HOUR, to: START }, [event('pin', formatInstant(START - 1n))]);
-            const windows = cuts.slice(1).map((cut, index): Window => ({ from: START + BigInt(cuts[index] ?? 0) * MINUTE, to: START + BigInt(cut) * MINUTE })); // prettier-ignore
+            const windows = cuts.slice(1).map((cut, index): Window => ({ from: START + BigInt(cuts[index] ?? 0) * MINUTE, to: START + BigInt(cut) * MINUTE })); // oxfmt-ignore
             const shuffled = [...windows, ...windows.slice(0, 2)]
               .map((window) => ({ window, key: order.next().value }))
               .sort((a, b) => a.key - b.key);
@@ -73,7 +73,7 @@ for (const numRuns of [2, 25])
             for (const fingerprint of minutes.values()) all = combine(all, fingerprint);
             expect(all).toEqual([...source.values()].reduce(combine, EMPTY));
 
-            const { verified } = await recordComparison(lake.ledger, TENANT, 'Events', { at: START + 9n * HOUR, spans: [{ from: START, to: START + HOURS * HOUR }], grade: 'checksum', hours: source }, 'run'); // prettier-ignore
+            const { verified } = await recordComparison(lake.ledger, TENANT, 'Events', { at: START + 9n * HOUR, spans: [{ from: START, to: START + HOURS * HOUR }], grade: 'checksum', hours: source }, 'run'); // oxfmt-ignore
             expect(verified).toBe(4);
 
             const stored = await storedRows(

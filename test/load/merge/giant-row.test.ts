@@ -6,11 +6,11 @@ import { event, landPage, scratchLake, span, TENANT } from '../support/lake.ts';
 
 test('a row too large for the engine gets its page refused; the lake is unchanged and the other pages load', async () => {
   await using lake = await scratchLake({ memoryLimit: '100MB' });
-  const [first, second] = [span('2026-07-01T00:00:00Z', '2026-07-01T12:00:00Z'), span('2026-07-01T12:00:00Z', '2026-07-02T00:00:00Z')]; // prettier-ignore
+  const [first, second] = [span('2026-07-01T00:00:00Z', '2026-07-01T12:00:00Z'), span('2026-07-01T12:00:00Z', '2026-07-02T00:00:00Z')]; // oxfmt-ignore
   const giant = event('2', '2026-07-01T13:00:00Z', { properties: JSON.stringify({ note: 'x'.repeat(20_000_000) }) });
   const good = await landPage(lake.dir, [first], [event('1', '2026-07-01T10:00:00Z')]);
   const bad = await landPage(lake.dir, [second], [event('3', '2026-07-01T12:00:00Z'), giant]);
-  const batch: Batch = { id: 'b', tenant: TENANT, table: 'Events', windows: [first, second], pages: [good.page, bad.page] }; // prettier-ignore
+  const batch: Batch = { id: 'b', tenant: TENANT, table: 'Events', windows: [first, second], pages: [good.page, bad.page] }; // oxfmt-ignore
   await expect(mergeBatch(lake.ledger, batch, [good, bad], { run: 'r' })).rejects.toMatchObject({
     failure: 'source',
     message: expect.stringMatching(/^A row of 20 MB .* 100MB/),

@@ -58,7 +58,7 @@ describe('a first load', () => {
       rows: (sql, ...more) => (spied(sql), readRows(sql, ...more)),
       row: (sql, ...more) => (spied(sql), readOne(sql, ...more)),
     };
-    await load({ ...together, ledger }, span('2026-07-03T00:00:00Z', '2026-07-06T00:00:00Z'), days.flatMap(({ rows }) => rows)); // prettier-ignore
+    await load({ ...together, ledger }, span('2026-07-03T00:00:00Z', '2026-07-06T00:00:00Z'), days.flatMap(({ rows }) => rows)); // oxfmt-ignore
     expect(copies).toHaveLength(1);
     for (const { file, window, rows } of days) {
       await load(alone, window, rows);
@@ -309,8 +309,8 @@ describe('metrics', () => {
     await using lake = await scratchLake();
     const values = [
       '[1.0]', '[12345678901234567890123]', '["5"]', '[""]', '[true]', '[null]', '[{"a":1.10,"b":[1,2]}]', '[[1]]', '[-1e5]', '', 7, [8.5],
-    ]; // prettier-ignore
-    await load(lake, DAY, values.map((value, index) => metric(`m${String(index).padStart(2, '0')}`, '2026-07-03T10:00:00Z', value)), { table: 'Metrics' }); // prettier-ignore
+    ]; // oxfmt-ignore
+    await load(lake, DAY, values.map((value, index) => metric(`m${String(index).padStart(2, '0')}`, '2026-07-03T10:00:00Z', value)), { table: 'Metrics' }); // oxfmt-ignore
     const rows = await storedRows(lake.ledger, 'Metrics', TENANT, 'value::varchar as value, value_type, value_number');
     expect(rows.map((row) => [row['value'], row['value_type'], row['value_number']])).toEqual([
       ['1.0', 'number', 1],

@@ -80,7 +80,7 @@ describe('what is loaded under rules', () => {
     await using lake = await scratchLake(under(HASH));
     await load(lake, DAY, [JANE, row('', { email: 'jane@example.com' }), '["jane@example.com"']);
     const kept = await lake.ledger.rawRows('select reason, raw from quarantine order by all');
-    expect(kept).toEqual([{ reason: 'malformed', raw: null }, { reason: 'no_id', raw: null }]); // prettier-ignore
+    expect(kept).toEqual([{ reason: 'malformed', raw: null }, { reason: 'no_id', raw: null }]); // oxfmt-ignore
   });
 
   test(
@@ -91,7 +91,7 @@ describe('what is loaded under rules', () => {
       const deep = `{"email":"jane@example.com","x":${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}}`;
       await load(lake, DAY, [event('d', '2026-07-03T10:00:00Z', { properties: deep })]);
       await publish(lake.ledger, { run: 'r', head: true });
-      expect(await storedRows(lake.ledger, 'Events', TENANT, 'event_id, properties')).toEqual([{ event_id: 'd', properties: null }]); // prettier-ignore
+      expect(await storedRows(lake.ledger, 'Events', TENANT, 'event_id, properties')).toEqual([{ event_id: 'd', properties: null }]); // oxfmt-ignore
     },
   );
 
@@ -130,7 +130,7 @@ describe('a rule that is added later', () => {
     ]);
     expect(readdirSync(join(lake.dir, FOLDER))).toEqual(['2026-07-03.3.parquet']);
     expect(await heldHours(lake.ledger, TENANT, 'Events')).toEqual(hours);
-    expect(await lake.ledger.rawRows('select count(*)::int as n from quarantine where raw is not null')).toEqual([{ n: 0 }]); // prettier-ignore
+    expect(await lake.ledger.rawRows('select count(*)::int as n from quarantine where raw is not null')).toEqual([{ n: 0 }]); // oxfmt-ignore
     for (const folder of ['store', 'lake']) {
       const bytes = await bytesBelow(join(lake.dir, folder));
       for (const secret of ['jane@', 'joe@', 'Firefox-117', 'PASS-77']) expect(bytes).not.toContain(secret);
@@ -159,7 +159,7 @@ describe('a rule that is added later', () => {
     await using lake = await lakeWithoutRules();
     await lake.reopen(under(HASH));
     expect(await replayQuarantined(lake.ledger, {}, 'replay')).toMatchObject([{ judged: 1, refused: 1 }]);
-    expect(await lake.ledger.rawRows('select reason, count(*)::int as n from quarantine group by 1')).toEqual([{ reason: 'malformed', n: 1 }]); // prettier-ignore
+    expect(await lake.ledger.rawRows('select reason, count(*)::int as n from quarantine group by 1')).toEqual([{ reason: 'malformed', n: 1 }]); // oxfmt-ignore
   });
 
   test('is recorded for each file again when the ledger is rebuilt from the files', async () => {

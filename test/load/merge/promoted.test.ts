@@ -90,7 +90,7 @@ test('the catalogue shows one set of columns over files of all sets', CAMPAIGN, 
   await publish(lake.ledger, { run: 'r', head: true });
   expect(await ask(lake, QUERY)).toEqual(EXPECTED);
   expect(await ask(lake, QUERY.replace('events', 'acme.events'))).toEqual(EXPECTED);
-  expect(await ask(lake, `select count(*)::int as n from events where month = '2026-07' and pass_id = 'P1'`)).toEqual([{ n: 1 }]); // prettier-ignore
+  expect(await ask(lake, `select count(*)::int as n from events where month = '2026-07' and pass_id = 'P1'`)).toEqual([{ n: 1 }]); // oxfmt-ignore
   expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, faults: [] });
 });
 
@@ -129,7 +129,7 @@ test('a merge writes its whole period with the current set, unchanged rows inclu
   ).toEqual([
     { event_id: 'a', pass_id: 'P1', price: 1.5 },
     { event_id: 'late', pass_id: 'P9', price: null },
-  ]); // prettier-ignore
+  ]); // oxfmt-ignore
 });
 
 test('loading the same rows again changes nothing, whichever set of columns their file has', CAMPAIGN, async () => {

@@ -88,7 +88,7 @@ describe('a whole page is refused', () => {
   test('when more than the allowed share of its rows cannot be loaded: nothing changes, and it will be fetched again', async () => {
     await using lake = await scratchLake();
     await load(lake, DAY, [GOOD]);
-    const page = await landPage(lake.dir, [DAY], [...bad(30), ...good(90), ...Array.from({ length: 3 }, () => event('', '2026-07-03T10:00:00Z'))]); // prettier-ignore
+    const page = await landPage(lake.dir, [DAY], [...bad(30), ...good(90), ...Array.from({ length: 3 }, () => event('', '2026-07-03T10:00:00Z'))]); // oxfmt-ignore
     const refused = mergeBatch(lake.ledger, batchOf(page), [page], { run: 'r' });
     await expect(refused).rejects.toThrow(SourceError);
     await expect(refused).rejects.toThrow(

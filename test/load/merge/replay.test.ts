@@ -73,7 +73,7 @@ describe('replay', () => {
       'good T-0042',
       `later ${TENANT}`,
       'later T-0042',
-    ].sort()); // prettier-ignore
+    ].sort()); // oxfmt-ignore
     expect(await account(lake)).toEqual({ state: 'verified', lake: 4, copies: 1, quarantined: 0, proven: true });
 
     await lake.ledger.run('insert into quarantine from kept');
@@ -119,7 +119,7 @@ describe('replay', () => {
     const { ledger } = lake;
     for (const filter of [{ tenants: ['b*'] }, { tables: ['Logs'] }, { reasons: ['no_id'] }] as const)
       expect(await replayQuarantined(ledger, filter, 'replay-0')).toEqual([]);
-    const before = { tenants: ['ac*'], tables: ['Events'], reasons: ['foreign_tenant'], before: at('2026-07-03T12:00:00Z') } as const; // prettier-ignore
+    const before = { tenants: ['ac*'], tables: ['Events'], reasons: ['foreign_tenant'], before: at('2026-07-03T12:00:00Z') } as const; // oxfmt-ignore
     expect(await replayQuarantined(ledger, before, 'replay-1')).toMatchObject([{ judged: 1, loaded: 1 }]);
     expect(await stored(lake)).toEqual(['good', 'a']);
   });
@@ -217,7 +217,7 @@ describe('pinning another tenant id', () => {
 
   test('does the same for metric values of every JSON type', CAMPAIGN, async () => {
     await using lake = await scratchLake();
-    const values = ['[1]', '[-0.0]', '["1"]', '["é\\n\\"]"]', '[{"a":[1.0,null]}]', '[[]]', '[null]', '[true]', '', 'x[', '[123456789012345678901234567890]']; // prettier-ignore
+    const values = ['[1]', '[-0.0]', '["1"]', '["é\\n\\"]"]', '[{"a":[1.0,null]}]', '[[]]', '[null]', '[true]', '', 'x[', '[123456789012345678901234567890]']; // oxfmt-ignore
     const rows = values.map((value, k) => metric(`m${k}`, `2026-07-03T10:00:${10 + k}Z`, value));
     await load(lake, DAY, rows, { table: 'Metrics' });
     const before = await storedRows(lake.ledger, 'Metrics');

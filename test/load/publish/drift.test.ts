@@ -14,7 +14,7 @@ async function day(lake: Scratch, number: number, count: number, properties: (k:
   );
   await load(lake, span(`${date}T00:00:00Z`, `2026-07-${String(number + 1).padStart(2, '0')}T00:00:00Z`), [...rows, ...more], { run: `run-${number}`, guard: false });
   return (await publish(lake.ledger, { run: `run-${number}`, head: false })).drift;
-} // prettier-ignore
+} // oxfmt-ignore
 
 const brief = (drift: readonly Drift[]): string[] =>
   drift.map(({ change, type, path, kind, at }) => [change, type, path, kind, at.slice(0, 10)].join(' ')).sort();
@@ -55,7 +55,7 @@ describe('drift', () => {
     await using lake = await scratchLake();
     const rows = (date: string, properties: string): unknown[][] =>
       Array.from({ length: 40 }, (_, k) => event(`${date}-${k}`, `${date}T10:00:00Z`, { type: 'Scan', properties }));
-    await load(lake, span('2026-07-01T00:00:00Z', '2026-07-03T00:00:00Z'), [...rows('2026-07-01', '{"a":1}'), ...rows('2026-07-02', '{"a":1,"b":2}')]); // prettier-ignore
+    await load(lake, span('2026-07-01T00:00:00Z', '2026-07-03T00:00:00Z'), [...rows('2026-07-01', '{"a":1}'), ...rows('2026-07-02', '{"a":1,"b":2}')]); // oxfmt-ignore
     expect((await publish(lake.ledger, { run: 'run-1', head: false })).drift).toEqual([]);
     expect(await read(lake.dir, 'select change, path from property_drift')).toEqual([
       { change: 'new_path', path: 'b' },

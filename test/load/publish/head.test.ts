@@ -96,7 +96,7 @@ for (const [which, link] of [
       const after = shownBy(lake.dir);
       expect(after.get('lake/events')).toContain('month=2026-08');
       expect(after.get('lake/events')).not.toContain('2026-07-04');
-      expect([...after.keys()]).toEqual(expect.arrayContaining(['lake/coverage.parquet', 'lake/marts/passes_created.parquet'])); // prettier-ignore
+      expect([...after.keys()]).toEqual(expect.arrayContaining(['lake/coverage.parquet', 'lake/marts/passes_created.parquet'])); // oxfmt-ignore
       expect(seen.length).toBeGreaterThan(20);
       for (const shown of seen)
         for (const [table, files] of shown) expect([before.get(table), after.get(table)]).toContain(files);
@@ -122,7 +122,7 @@ test(
     await using lake = await publishedLake();
     const before = shownBy(lake.dir);
     const [day = ''] = listed(join(lake.dir, 'lake/events'));
-    const left = ['insights.duckdb.tmp', 'insights.duckdb.tmp.wal', 'manifest.json.tmp', 'lake/coverage.parquet.tmp', 'lake/marts/passes_created.parquet.tmp']; // prettier-ignore
+    const left = ['insights.duckdb.tmp', 'insights.duckdb.tmp.wal', 'manifest.json.tmp', 'lake/coverage.parquet.tmp', 'lake/marts/passes_created.parquet.tmp']; // oxfmt-ignore
     for (const path of [...left, relative(lake.dir, `${day}.tmp`)]) writeFileSync(join(lake.dir, path), 'half');
     expect(await recover(lake.ledger)).toMatchObject({ temporary: 6 });
     expect(unfinishedAtTop(lake.dir)).toEqual([]);

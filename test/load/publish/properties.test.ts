@@ -63,7 +63,7 @@ describe('the property catalogue', () => {
       installed('a', '2026-07-03T10:00:00Z', { ...odd, passId: 'A', device: 'apple', registrationSource: { origin: url, medium: 'email' } }),
       installed('b', '2026-07-03T11:00:00Z', { passId: 'B' }),
       installed('c', '2026-07-03T12:00:00Z', { 客户: 'x' }),
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
     const rows = await paths(lake);
     const names = [
       '""',
@@ -110,7 +110,7 @@ describe('the property catalogue', () => {
     await load(lake, DAY, [
       event('a', '2026-07-03T10:00:00Z', { properties: `{"at":"2026-07-03T09:00:00Z","due":"2026-07-03T09:00:00Z","id":${big},"n":1}` }),
       event('b', '2026-07-03T10:00:01Z', { properties: `{"at":"2026-07-03 09:00:00.5","due":"tomorrow","id":1,"n":-9223372036854775808}` }),
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
     expect(await paths(lake)).toMatchObject([
       { path: 'at', type: 'TIMESTAMP WITH TIME ZONE' },
       { path: 'due', type: 'VARCHAR' },
@@ -160,7 +160,7 @@ describe('the property catalogue', () => {
     expect(await paths(lake)).toEqual(before);
     await load(lake, DAY, rows.slice(1));
     expect(await paths(lake)).toMatchObject([{ path: 'passId', rows: 2 }]);
-    expect(await read(lake.dir, `select count(*)::integer as n from duckdb_columns() where column_name = 'rare'`)).toEqual([{ n: 0 }]); // prettier-ignore
+    expect(await read(lake.dir, `select count(*)::integer as n from duckdb_columns() where column_name = 'rare'`)).toEqual([{ n: 0 }]); // oxfmt-ignore
   });
 
   test('is the same after days became a month, and after the ledger was lost', CAMPAIGN, async () => {
@@ -182,7 +182,7 @@ describe('the property catalogue', () => {
     await using lake = await scratchLake();
     const rows = Array.from({ length: 30_000 }, (_, k) =>
       installed(`id-${k}`, `2026-07-03T10:00:00.${String(k).padStart(7, '0')}Z`, { passId: `P${k}`, n: k % 3 === 0 ? k : null }),
-    ); // prettier-ignore
+    ); // oxfmt-ignore
     await load(lake, DAY, [...rows, event('few', '2026-07-03T11:00:00Z', { type: 'Few', properties: '{"a":1}' })]);
     await publish(lake.ledger, { run: 'run', head: false });
     const [all, whole, n, few] = await read(

@@ -80,7 +80,7 @@ describe('the catalogue', () => {
     expect(readdirSync(join(lake.dir, 'lake/events/v1')).toSorted()).toEqual(
       ['_007', '_7', '_null', TENANT].map((name) => `tenant_id=${name}`).toSorted(),
     );
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   test('has typed, empty views for tables without rows', async () => {
     await using lake = await scratchLake();
@@ -136,7 +136,7 @@ describe('the catalogue', () => {
     }
     await publish(lake.ledger, { run: 'run-1', head: true });
     expect(await read(lake.dir, 'select event_id from main_.events')).toEqual([{ event_id: 'main' }]);
-    expect(await read(lake.dir, 'select tenant_id from "acme".events union all select tenant_id from "acme_".events')).toHaveLength(2); // prettier-ignore
+    expect(await read(lake.dir, 'select tenant_id from "acme".events union all select tenant_id from "acme_".events')).toHaveLength(2); // oxfmt-ignore
   });
 });
 
@@ -337,7 +337,7 @@ describe('the head', () => {
       expect(readdirSync(join(lake.dir, 'work'))).toEqual([]);
       await publish(lake.ledger, { run: 'run-3', head: true });
       expect(headFiles(lake)).toHaveLength(2);
-      expect(await read(lake.dir, `select count(*) as n from read_parquet('${lake.dir}/lake/events/**/*.parquet')`)).toEqual([{ n: '3' }]); // prettier-ignore
+      expect(await read(lake.dir, `select count(*) as n from read_parquet('${lake.dir}/lake/events/**/*.parquet')`)).toEqual([{ n: '3' }]); // oxfmt-ignore
     },
   );
 

@@ -45,7 +45,7 @@ function startReader(dir: string) {
 
 /** Snapshot `n`: other rows in both periods of events, the same number in one of metrics, and in every second one none in the other. */
 async function publishNext(lake: Scratch, n: number): Promise<[number, Contents]> {
-  const times = ['2026-06-30', '2026-07-01'].flatMap((day) => Array.from({ length: 20 + n }, (_, k) => `${day}T1${k % 9}:00:00Z`)); // prettier-ignore
+  const times = ['2026-06-30', '2026-07-01'].flatMap((day) => Array.from({ length: 20 + n }, (_, k) => `${day}T1${k % 9}:00:00Z`)); // oxfmt-ignore
   const events = times.map((time, k) => event(`e${n % 2}-${k}`, time, { properties: `{"n":${n}}` }));
   const metrics = times.slice(n % 2 === 0 ? 20 + n : 0).map((time, k) => metric(`m${k}`, time, String(n)));
   await load(lake, ALL, events);

@@ -127,7 +127,7 @@ test(
     const first = await publishAgain();
     expect(first).toMatchObject({ created: 40 });
     expect(first.kept).toHaveLength(1);
-    expect(await readCatalogue(lake.dir, 'select count(columns(\'^key19\'))::int as n from event_type_n39')).toEqual([{ n: 1 }]); // prettier-ignore
+    expect(await readCatalogue(lake.dir, 'select count(columns(\'^key19\'))::int as n from event_type_n39')).toEqual([{ n: 1 }]); // oxfmt-ignore
     expect(await publishAgain()).toEqual({ ...first, created: 0 });
     writeFileSync(join(folder, String(first.kept[0])), 'damaged');
     expect(await publishAgain()).toEqual(first);
@@ -139,7 +139,7 @@ test(
     expect(fewer.created).toBe(0);
     expect(fewer.kept).toHaveLength(1);
     expect(fewer.kept).not.toEqual(first.kept);
-    expect(await readCatalogue(lake.dir, `select view_name from duckdb_views() where view_name = 'event_type_n0'`)).toEqual([]); // prettier-ignore
+    expect(await readCatalogue(lake.dir, `select view_name from duckdb_views() where view_name = 'event_type_n0'`)).toEqual([]); // oxfmt-ignore
     expect(['type.n0', 'type.n39'].map((type) => isNamedIn(fewer.kept[0], type))).toEqual([false, true]);
     const others = [
       event('id-1', '2026-07-03T10:10:00Z', { type: 'type.n1', properties: JSON.stringify({ ...keys, added: 1 }) }),
@@ -148,7 +148,7 @@ test(
     await load(lake, DAY, [...rows.slice(2), ...others]);
     const more = await publishAgain();
     expect(more.created).toBe(2);
-    expect(await readCatalogue(lake.dir, 'select added from event_type_n1 union all select added from event_type_new order by 1')).toEqual([{ added: '1' }, { added: '2' }]); // prettier-ignore
+    expect(await readCatalogue(lake.dir, 'select added from event_type_n1 union all select added from event_type_new order by 1')).toEqual([{ added: '1' }, { added: '2' }]); // oxfmt-ignore
     rmSync(folder, { recursive: true });
     const fromNothing = await publishAgain();
     expect(fromNothing.created).toBe(40);

@@ -52,13 +52,13 @@ describe('a view per type', () => {
     ).toEqual([
       { event_id: 'a', pass_id: 'A', property_order: '1', is_new: null, seen_at: null, medium: 'email', tag: 'x' },
       { event_id: 'b', pass_id: '7', property_order: '2', is_new: true, seen_at: '2026-07-03 07:00:00+00', medium: null, tag: null },
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
     expect(await columnsOf(lake, 'event_pass_removed')).toEqual([
       'tenant_id VARCHAR', 'month VARCHAR', 'event_id VARCHAR', 'timestamp TIMESTAMP WITH TIME ZONE', 'source_tenant_id VARCHAR',
       'event_type VARCHAR', 'operation_id VARCHAR', 'pass_id VARCHAR', 'property_timestamp BIGINT', 'properties JSON',
-    ]); // prettier-ignore
-    expect(await read(lake.dir, 'select count(*)::integer as n, count(properties)::integer as given from event_pass_removed')).toEqual([{ n: 2, given: 1 }]); // prettier-ignore
-    expect(await read(lake.dir, `select comment from duckdb_views() where view_name = 'event_pass_installed'`)).toContainEqual({ comment: 'Events of type "Pass:Installed"' }); // prettier-ignore
+    ]); // oxfmt-ignore
+    expect(await read(lake.dir, 'select count(*)::integer as n, count(properties)::integer as given from event_pass_removed')).toEqual([{ n: 2, given: 1 }]); // oxfmt-ignore
+    expect(await read(lake.dir, `select comment from duckdb_views() where view_name = 'event_pass_installed'`)).toContainEqual({ comment: 'Events of type "Pass:Installed"' }); // oxfmt-ignore
     expect(
       await read(
         lake.dir,
@@ -114,7 +114,7 @@ describe('a view per type', () => {
       await published(lake);
       expect(await own()).toEqual([
       'pass_id VARCHAR', 'status_code BIGINT', 'property_pass_id VARCHAR', 'property_status_code VARCHAR', 'property_pass_id_2 VARCHAR',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
       expect(await read(lake.dir, 'select pass_id, property_pass_id_2 as nested from event_scan order by 1')).toEqual([
         { pass_id: 'A', nested: null },
         { pass_id: 'B', nested: 'B' },
@@ -135,7 +135,7 @@ describe('a view per type', () => {
     const long = 'x'.repeat(65_536);
     const types = [`"; drop table events; --`, `'quoted'`, 'select', '\u202Eevil', '注册', long, '1st', '', '%s\n\t'];
     const keys = { select: 1, 'a"b': 2, "a'b": 3, 'a/b~c.d': 4, '\u202Ekey': 5, 名: 6, ['k'.repeat(400)]: 7, '': 8, '1st': 9, '[]': 10 };
-    await load(lake, DAY, types.map((type, k) => of(type, `id-${k}`, keys))); // prettier-ignore
+    await load(lake, DAY, types.map((type, k) => of(type, `id-${k}`, keys))); // oxfmt-ignore
     const names = await viewNames(lake);
     expect(names).toHaveLength(types.length);
     for (const name of names) {
@@ -149,7 +149,7 @@ describe('a view per type', () => {
     expect(text).not.toMatch(/[\u202A-\u202E]/);
     expect(text).toContain('u202e');
     expect(await read(lake.dir, 'select count(*)::integer as n from events')).toEqual([{ n: types.length }]);
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   test('shows the rows and keys of all tenants', CAMPAIGN, async () => {
     await using lake = await scratchLake();
@@ -174,7 +174,7 @@ describe('a view per type', () => {
         metric('c', '2026-07-03T11:00:00Z', '[12.5]', { type: 'passes.total' }),
       ],
       { table: 'Metrics' },
-    ); // prettier-ignore
+    ); // oxfmt-ignore
     await published(lake);
     expect(
       await read(lake.dir, 'select value_apple, value_google, property_value from metric_passes_installed'),
@@ -199,7 +199,7 @@ describe('the numbers of metrics', () => {
       { id: 'm1', path: '[2].n', key: 'n', position: null, n: -8 },
       { id: 'm2', path: null, key: null, position: null, n: 42 },
     ]);
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 });
 
 describe('the catalogue for other tools', () => {
@@ -225,7 +225,7 @@ describe('the catalogue for other tools', () => {
     expect(undocumented).toEqual([]);
     connection.closeSync();
     instance.closeSync();
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 });
 
 describe('names', () => {
@@ -234,7 +234,7 @@ describe('names', () => {
       'Pass:Installed': 'pass_installed', HTTPError: 'http_error', 'passes.total': 'passes_total', 'Ünïcode—x': 'unicode_x', a__b: 'a_b',
       '日本 ID': '日本_id', имяКлиента: 'имя_клиента', ΌνομαΠελάτη: 'όνομα_πελάτη', 'اسم العميل': 'اسم_العميل', 'ग्राहक-नाम': 'ग्राहक_नाम',
       고객번호: '고객번호', 'ガ.パ': 'ガ_パ', '👍🏽ok': '👍🏽ok', '❤️': '❤', '\u0301a': 'a', '\u202E—©': '',
-    }; // prettier-ignore
+    }; // oxfmt-ignore
     expect(Object.fromEntries(Object.keys(names).map((name) => [name, snake(name)]))).toEqual(names);
   });
 
@@ -242,8 +242,8 @@ describe('names', () => {
     const names = ['a', 'b'].map((end) => viewName('event', `${'long '.repeat(30)}${end}`, () => false));
     expect(new Set(names).size).toBe(2);
     expect(names.every((name) => name.length <= 60)).toBe(true);
-    expect(columnName('properties', `/${'k'.repeat(300)}`, () => false, () => false)).toHaveLength(60); // prettier-ignore
-    expect(Buffer.byteLength(columnName('properties', `/${'鍵'.repeat(300)}`, () => false, () => false))).toBe(60); // prettier-ignore
+    expect(columnName('properties', `/${'k'.repeat(300)}`, () => false, () => false)).toHaveLength(60); // oxfmt-ignore
+    expect(Buffer.byteLength(columnName('properties', `/${'鍵'.repeat(300)}`, () => false, () => false))).toBe(60); // oxfmt-ignore
   });
 
   test('show text of the source without characters that control a terminal or change its direction', () => {

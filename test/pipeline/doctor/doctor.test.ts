@@ -247,7 +247,7 @@ describe('a source that is not there', () => {
 
   it('a clock that is off by years is a failure, except for a service on this machine, which may have its own', async () => {
     const off = { now: () => Date.parse(SOURCE.now) + 545 * 86_400_000 };
-    const fetchLocal: Runtime['fetch'] = (url, init) => globalThis.fetch(typeof url === 'string' ? url.replace('https://api.example', world.sandbox.url) : url, init); // prettier-ignore
+    const fetchLocal: Runtime['fetch'] = (url, init) => globalThis.fetch(typeof url === 'string' ? url.replace('https://api.example', world.sandbox.url) : url, init); // oxfmt-ignore
     const remote = { baseUrl: 'https://api.example', callsPerMinute: 1000 };
     const report = await examine({}, { maxCalls: 1, values: remote, handles: { ...off, fetch: fetchLocal } });
     expect(checkOf(report, 'clock')).toMatchObject({ ok: false, detail: expect.stringMatching(/545\.0 days ahead/) });

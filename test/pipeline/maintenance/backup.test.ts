@@ -153,7 +153,7 @@ for (const marts of [false, true])
         expect([n - 4, n]).toContain(await rowsNamed());
         snapshots.push(snapshot);
       },
-    }); // prettier-ignore
+    }); // oxfmt-ignore
           expect(snapshots.length).toBeGreaterThan(5);
           await restore();
         },
@@ -288,7 +288,7 @@ for (const marts of [false, true])
         CAMPAIGN,
         async () => {
           const place = (await daily(0)).folder;
-          const [name = ''] = (await readdir(join(place, 'store'), { recursive: true })).filter((file) => file.endsWith('.parquet')); // prettier-ignore
+          const [name = ''] = (await readdir(join(place, 'store'), { recursive: true })).filter((file) => file.endsWith('.parquet')); // oxfmt-ignore
           const file = join('store', name);
           const bytes = await readFile(join(place, file));
           await writeFile(join(place, file), bytes.fill(0, 20, 30));
@@ -333,7 +333,7 @@ for (const marts of [false, true])
           await take();
           await insert(1);
           await world.run(EVENTS);
-          const [file] = (await readdir(join(world.dataDir, 'store'), { recursive: true })).filter((name) => name.endsWith('.2.parquet') && !name.startsWith('marts')); // prettier-ignore
+          const [file] = (await readdir(join(world.dataDir, 'store'), { recursive: true })).filter((name) => name.endsWith('.2.parquet') && !name.startsWith('marts')); // oxfmt-ignore
           await truncate(join(world.dataDir, 'store', file ?? ''), 100);
           await expect(take()).rejects.toMatchObject({ failure: 'damaged' });
           expect(await rowsNamed()).toBe(n - 1);

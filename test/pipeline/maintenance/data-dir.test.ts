@@ -19,7 +19,7 @@ import { bytesBelow } from '../support/world.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
 const TENANTS = ['canary-shop', 'lyon'];
-const CHECKS = z.object({ machine: z.array(z.object({ name: z.string(), detail: z.string(), hint: z.string().optional() })) }); // prettier-ignore
+const CHECKS = z.object({ machine: z.array(z.object({ name: z.string(), detail: z.string(), hint: z.string().optional() })) }); // oxfmt-ignore
 
 let sandbox: Sandbox;
 let webhook: Server;

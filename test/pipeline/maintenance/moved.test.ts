@@ -64,7 +64,7 @@ describe('a lake that was moved', () => {
     await expect(countWithDuckDb(moved, 'select 1')).rejects.toThrow('No files found');
     expect(await countWithDuckDb(moved, `set variable insights_folder = '${moved}'`)).toBe(rows);
     const out = join(elsewhere, 'events.csv');
-    const settings = { dataDir: moved, engine: ENGINE, out, format: 'csv', force: false, csv: PLAIN_CSV } as const; // prettier-ignore
+    const settings = { dataDir: moved, engine: ENGINE, out, format: 'csv', force: false, csv: PLAIN_CSV } as const; // oxfmt-ignore
     const choose: Parameters<typeof exportFile>[1] = async (reader) => [await selectTable(reader, 'events', {})];
     expect(await exportFile(settings, choose, new AbortController().signal)).toMatchObject({ rows: Number(rows) });
   });

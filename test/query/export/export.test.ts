@@ -118,14 +118,14 @@ describe('Parquet metadata', () => {
     const program = packageVersion();
     const bounds = { 'insights.from': '2026-07-01T00:00:00Z', 'insights.to': '2026-07-02T00:00:00Z' };
     const facts = await factsOf(at('origin.parquet'));
-    expect(facts).toMatchObject({ ...bounds, 'insights.tenant': 'acme', 'insights.table': 'events', 'insights.program': program }); // prettier-ignore
+    expect(facts).toMatchObject({ ...bounds, 'insights.tenant': 'acme', 'insights.table': 'events', 'insights.program': program }); // oxfmt-ignore
     expect(facts['insights.snapshot']).toMatch(/^\d+$/);
     expect(facts['insights.coverage']).toBe('unchecked 24');
 
     const words = ['zone=Europe/Paris', 'grain=week'];
     expect((await run('--report', 'installs', '--param', ...words, '--out', at('report.parquet'))).err).toBe('');
     const ofReport = await factsOf(at('report.parquet'));
-    expect(ofReport).toMatchObject({ 'insights.table': 'installs', 'insights.zone': 'Europe/Paris', 'insights.grain': 'week' }); // prettier-ignore
+    expect(ofReport).toMatchObject({ 'insights.table': 'installs', 'insights.zone': 'Europe/Paris', 'insights.grain': 'week' }); // oxfmt-ignore
     // The hours of the tables that a report reads.
     expect(ofReport['insights.coverage']).toBe('unchecked 120');
     expect((await run('--report', 'log_volume', '--out', at('logs.parquet'))).err).toBe('');
@@ -135,7 +135,7 @@ describe('Parquet metadata', () => {
     expect(JSON.stringify(await factsOf(at('select.parquet')))).not.toContain('Jane');
 
     const stored = "select file from lake_files where tenant_id = 'nordlys-1'";
-    const [[file = ''] = []] = z.array(z.array(z.string())).parse(await rowsOf(stored, join(lake.dir, 'insights.duckdb'))); // prettier-ignore
+    const [[file = ''] = []] = z.array(z.array(z.string())).parse(await rowsOf(stored, join(lake.dir, 'insights.duckdb'))); // oxfmt-ignore
     const ofStore = { 'insights.table': 'events', 'insights.tenant': 'nordlys-1' };
     expect(await factsOf(file)).toMatchObject(ofStore);
     expect(await factsOf(join(lake.dir, 'lake/coverage.parquet'))).toMatchObject({ 'insights.table': 'coverage' });
@@ -246,7 +246,7 @@ describe('with --force, what is at the place of the file stays what it is', () =
       expect((await run(...csv, at(link))).code).toBe(0);
       expect(lstatSync(at(link)).isSymbolicLink()).toBe(true);
       expect(readFileSync(at(file), 'utf8').split('\n')).toHaveLength(6);
-    } // prettier-ignore
+    } // oxfmt-ignore
   });
 
   it('a pipe and a device get the bytes, and the report goes to standard error', async () => {

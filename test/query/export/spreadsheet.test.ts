@@ -218,7 +218,7 @@ describe('a CSV', () => {
   });
 
   it('--excel: ids that look like numbers, dates or truth values stay text, in files and on standard output', async () => {
-    const protect = ['1E5', 'MARCH1', '1-Mar', 'SEPT2', 'märz1', '3/4', '007', '12.50', '5%', '2026-10', '12:30', '5 PM', 'true', ' 7', '123456789012', '+1']; // prettier-ignore
+    const protect = ['1E5', 'MARCH1', '1-Mar', 'SEPT2', 'märz1', '3/4', '007', '12.50', '5%', '2026-10', '12:30', '5 PM', 'true', ' 7', '123456789012', '+1']; // oxfmt-ignore
     const keep = ['42', '0', 'PAR001', 'store12', 'March', 'may', '2026-10-01T05:00:00Z', 'deadbeef12', 'v1.2', 'é'];
     const ids = [...protect, ...keep];
     const rows = ids.map((id, n) => `(${n}, '${id}')`).join(', ');

@@ -58,7 +58,7 @@ describe('the cases', () => {
       const [row] = await lake.ask(report, []);
       expect(Object.keys(row ?? {}).slice(-5)).toEqual([
         'verified_share', 'partial_share', 'open_share', 'coverage', 'loaded_at',
-      ]); // prettier-ignore
+      ]); // oxfmt-ignore
       expect(row?.['loaded_at']).toBe('2026-05-01 00:00:00+00');
     }
   });

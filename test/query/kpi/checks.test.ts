@@ -58,7 +58,7 @@ const ROWS = {
     hours('metric_snapshot_missing', 'metrics', '01T00:00', '01T04:00'),
     hours('metric_snapshot_missing', 'metrics', '01T04:00', '01T05:00', { state: 'partial' }),
   ],
-}; // prettier-ignore
+}; // oxfmt-ignore
 
 const FOUND: Readonly<Record<string, readonly object[]>> = {
   duplicate_id: [{ table_name: 'events', ids: '1', rows: '2', first_at: '2026-03-01 00:59:00+00' }],
@@ -76,7 +76,7 @@ const FOUND: Readonly<Record<string, readonly object[]>> = {
   unknown_type: [{ event_type: 'Privilege:Granted', rows: '1' }],
   future_timestamp: [{ table_name: 'events', rows: '1' }],
   pass_missing: [{ event: 'pass:created', rows: '1' }, { event: 'pass:installed', rows: '1' }],
-}; // prettier-ignore
+}; // oxfmt-ignore
 
 let lake: Lake;
 beforeAll(async () => {
@@ -111,7 +111,7 @@ describe('the command', () => {
   it('passes for a correct tenant', async () => {
     await using stage = await openStage();
     const { code, out } = await stage.run(['check', '--tenant', 'sound', '--data-dir', lake.folder]);
-    expect({ code, failures: out.split('\n').filter((line) => / (error|warning) /.test(line)) }).toEqual({ code: EXIT.ok, failures: [] }); // prettier-ignore
+    expect({ code, failures: out.split('\n').filter((line) => / (error|warning) /.test(line)) }).toEqual({ code: EXIT.ok, failures: [] }); // oxfmt-ignore
     expect(out).toMatch(/^hour_missing +passed +0  Hour missing inside a verified range$/m);
   });
 

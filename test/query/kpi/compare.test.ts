@@ -54,7 +54,7 @@ describe('compare=previous', () => {
   it('compares a calendar month with the one before, and shows the worse coverage', async () => {
     expect(
       await ask('gross_installs', ['from=2026-05-01', 'to=2026-06-01', 'grain=month', 'compare=previous'], [...FIGURES, 'coverage', 'is_cut']),
-    ).toEqual([['2026-05-01', '5', '6', '-1', -0.1667, 'unverified', false]]); // prettier-ignore
+    ).toEqual([['2026-05-01', '5', '6', '-1', -0.1667, 'unverified', false]]); // oxfmt-ignore
   });
 
   it('compares as many periods as the range has; part of a month with the same part', async () => {

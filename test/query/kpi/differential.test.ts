@@ -40,7 +40,7 @@ const choices = GRAINS.map((grain, index) => {
     pass_type: index === 0 ? null : pick([null, 'loyalty']),
     platform: index === 0 ? null : pick([null, 'apple', '(unknown)']),
   };
-}); // prettier-ignore
+}); // oxfmt-ignore
 
 let lake: Lake;
 beforeAll(async () => {

@@ -46,7 +46,7 @@ describe('a report split by a dimension', () => {
         expect(split.every((row) => typeof row[dimension] === 'string')).toBe(true);
         for (const { figure, over } of report.dimensions.additive) {
           if (dimension === 'tag' || (over !== undefined && !over.includes(dimension))) continue;
-          expect({ dimension, figure, sums: sums(split, figure) }).toEqual({ dimension, figure, sums: sums(total, figure) }); // prettier-ignore
+          expect({ dimension, figure, sums: sums(split, figure) }).toEqual({ dimension, figure, sums: sums(total, figure) }); // oxfmt-ignore
         }
       }
     });
@@ -56,7 +56,7 @@ describe('splits and filters', () => {
   let lake: Lake;
   beforeAll(async () => {
     const event = (tenant: string, id: string, type: string, properties: object): Happening =>
-      ({ table: 'events', tenant, id, time: '2026-03-01T08:00:00Z', type, properties: JSON.stringify(properties) }); // prettier-ignore
+      ({ table: 'events', tenant, id, time: '2026-03-01T08:00:00Z', type, properties: JSON.stringify(properties) }); // oxfmt-ignore
     const a = { passId: 'a', passType: 'gold, old' };
     lake = await openLake({
       happenings: [
@@ -67,7 +67,7 @@ describe('splits and filters', () => {
         event('nordlys', '1', 'Pass:Installed', { passId: 'a', passType: 'silver', device: 'Apple' }),
       ],
       metrics: [],
-      coverage: ['acme', 'nordlys'].map((tenant) => ({ tenant, table: 'events', from: '2026-03-01', to: tenant === 'acme' ? '2026-03-03' : '2026-03-02', state: 'verified' })), // prettier-ignore
+      coverage: ['acme', 'nordlys'].map((tenant) => ({ tenant, table: 'events', from: '2026-03-01', to: tenant === 'acme' ? '2026-03-03' : '2026-03-02', state: 'verified' })), // oxfmt-ignore
     });
   });
   afterAll(async () => lake[Symbol.asyncDispose]());
@@ -79,13 +79,13 @@ describe('splits and filters', () => {
   it('split a report by several dimensions of the pass and of the installation', async () => {
     expect(await cells('gross_installs', [...DAY, 'by=store,platform'], ['tenant_id', 'store', 'platform', 'installs'])).toEqual([
       'acme (none) apple 1', 'acme lyon apple 1', 'acme lyon google 1', 'nordlys (none) apple 1',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
     expect(await cells('active_passes', [...DAY, 'by=platform'], ['tenant_id', 'platform', 'active_passes'])).toEqual([
       'acme apple 2', 'acme google 1', 'nordlys apple 1',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
     expect(await cells('gross_installs', [...DAY, 'tenant=acme', 'by=tag'], ['tag', 'installs'])).toEqual([
       '(none) 1', 'x 2', 'y 2',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
   });
 
   it('take several values, also with commas in them', async () => {
@@ -100,23 +100,23 @@ describe('splits and filters', () => {
   it('add up all tenants, each hour with the worst of their coverage', async () => {
     expect(await cells('active_passes', ['total=true'], ['tenant_id', 'period', 'active_passes', 'coverage'])).toEqual([
       '(all) 2026-03-01 00:00:00 3 verified', '(all) 2026-03-02 00:00:00 3 open',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
     expect(await cells('retention', [...DAY, 'total=true', 'by=pass_type'], ['tenant_id', 'pass_type', 'retention'])).toEqual([
       '(all) gold, old 1', '(all) silver 1',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
   });
 
   it('keep the words of a report that splits by itself', async () => {
     expect(await cells('attribution', [...DAY, 'tenant=acme', 'by=medium,platform'], ['source', 'platform', 'first_installs'])).toEqual([
       '(none) apple 1', 'qr apple 1', 'mail google 1',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
   });
 
   it('are compared with an earlier time', async () => {
     const words = ['from=2026-03-01', 'to=2026-03-03', 'by=platform', 'tenant=acme', 'compare=previous'];
     expect(await cells('gross_installs', words, ['platform', 'installs', 'installs_before'])).toEqual([
       'apple 2 null', 'google 1 null', 'apple 0 null', 'google 0 null',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
   });
 
   it('refuse what the report or the lake does not know', async () => {

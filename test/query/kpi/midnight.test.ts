@@ -12,11 +12,11 @@ const [START, END] = [Date.UTC(2024, 0, 1), Date.UTC(2029, 0, 1)];
 function clockOf(zone: string): (at: number) => number {
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone: zone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric',
-  }); // prettier-ignore
+  }); // oxfmt-ignore
   return (at) => {
     const part: Record<string, number> = {};
     for (const { type, value } of format.formatToParts(at)) part[type] = Number(value);
-    return Date.UTC(part['year'] ?? 0, (part['month'] ?? 1) - 1, part['day'], part['hour'], part['minute'], part['second']); // prettier-ignore
+    return Date.UTC(part['year'] ?? 0, (part['month'] ?? 1) - 1, part['day'], part['hour'], part['minute'], part['second']); // oxfmt-ignore
   };
 }
 
@@ -73,11 +73,11 @@ beforeAll(async () => {
       halfHours(change).map((at, nth) => ({
         table: 'events' as const, tenant: `t${which}`, time: iso(at), type: 'Pass:Installed', properties: `{"passId":"${nth}","device":"apple"}`, id: `${which}-${nth}`,
       })),
-    ), // prettier-ignore
+    ), // oxfmt-ignore
     metrics: [],
     coverage: asked.map(({ at }, which) => ({
       tenant: `t${which}`, table: 'events', from: iso(Math.floor((at - 3 * DAY) / HOUR) * HOUR), to: iso(Math.floor((at + 3 * DAY) / HOUR) * HOUR), state: 'verified',
-    })), // prettier-ignore
+    })), // oxfmt-ignore
   });
 });
 afterAll(() => lake[Symbol.asyncDispose]());
@@ -92,7 +92,7 @@ describe('a day that begins while clocks change', () => {
     // Node and the engine may have different editions of the zone data, which the states of the world change every year.
     const known = changes.filter(({ zone, at }, index) => Number(clocks[index]?.['wall']) === clockOf(zone)(at));
     const zones = new Set(known.map(({ zone }) => zone));
-    expect([...zones]).toEqual(expect.arrayContaining(['Atlantic/Azores', 'America/Havana', 'Africa/Cairo', 'Asia/Beirut', 'America/Santiago'])); // prettier-ignore
+    expect([...zones]).toEqual(expect.arrayContaining(['Atlantic/Azores', 'America/Havana', 'Africa/Cairo', 'Asia/Beirut', 'America/Santiago'])); // oxfmt-ignore
     const expected = known.flatMap(({ zone, days, at }) => {
       const clock = clockOf(zone);
       return days.map((day) => {
@@ -122,7 +122,7 @@ describe('a day that begins while clocks change', () => {
         [first, day],
         [day, next],
       ] as const) {
-        // prettier-ignore
+        // oxfmt-ignore
         const words = [`tenant=t${which}`, `zone=${change.zone}`, `from=${from}`, `to=${to}`];
         const rows = await lake.ask('gross_installs', words);
         const { zone } = change;

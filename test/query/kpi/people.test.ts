@@ -16,7 +16,7 @@ function event(tenant: string, time: string, type: string, properties: object): 
 }
 
 const owner = (customerId: string): object => ({ identifiers: { customerId } });
-const acme = (time: string, type: string, properties: object): Happening => event('acme', `2026-03-${time}:00Z`, type, properties); // prettier-ignore
+const acme = (time: string, type: string, properties: object): Happening => event('acme', `2026-03-${time}:00Z`, type, properties); // oxfmt-ignore
 const HAPPENINGS = [
   acme('01T08:00', 'Pass:Created', { passId: 'A', passType: 'loyalty', storeId: 'PAR', ...owner('C-1') }),
   acme('01T09:00', 'pass.installed', {
@@ -34,7 +34,7 @@ const HAPPENINGS = [
   acme('07T08:00', 'Pass:Uninstalled', { passId: 'C' }),
   acme('08T08:00', 'Customer:Upserted', { customerId: 'C-3' }),
   acme('09T08:00', 'Pass:Created', { passId: 'D', customerId: '' }),
-]; // prettier-ignore
+]; // oxfmt-ignore
 const pathsOf = (name: string): readonly string[] => PROMOTED.find((column) => column.name === name)?.paths ?? [];
 
 let lake: Lake;
@@ -60,7 +60,7 @@ describe('passes', () => {
       { pass_id: 'B', customer_id: 'C-1', medium: null, first_installed_at: null, first_scanned_at: null, scans: '0', wallet_status: 'none', is_active: false },
       { pass_id: 'C', customer_id: 'C-2', last_removed_at: '2026-03-07 08:00:00+00', is_active: false },
       { pass_id: 'D', customer_id: null },
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
   });
 });
 
@@ -84,7 +84,7 @@ describe('customers', () => {
         passes: '0', active_passes: '0', first_installed_at: null,
         platforms: [], media: [], tags: [], scans: '0', first_scanned_at: null, last_scanned_at: null,
       },
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
   });
 });
 

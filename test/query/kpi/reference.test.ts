@@ -61,11 +61,11 @@ function row(cells: readonly string[]): string {
 async function generated(): Promise<string> {
   const [kpis, checks] = [await listReports(), await listChecks()];
   const views = await listReports('views');
-  const common = COMMON.flatMap((name) => kpis.flatMap(allParameters).filter((parameter) => parameter.name === name).slice(0, 1)); // prettier-ignore
+  const common = COMMON.flatMap((name) => kpis.flatMap(allParameters).filter((parameter) => parameter.name === name).slice(0, 1)); // oxfmt-ignore
   return [
     '## KPIs',
     'Parameters that mean the same everywhere:',
-    ['| parameter | meaning |', '|---|---|', ...common.map((parameter) => row([`\`${parameter.name}\``, parameterText(parameter)]))].join('\n'), // prettier-ignore
+    ['| parameter | meaning |', '|---|---|', ...common.map((parameter) => row([`\`${parameter.name}\``, parameterText(parameter)]))].join('\n'), // oxfmt-ignore
     ...kpis.map(kpi),
     '## Tables behind them',
     'Selectable by name in `insights-etl sql`; those with arguments are called like a function.',
@@ -86,7 +86,7 @@ async function generated(): Promise<string> {
     [
       '| check | severity | what a row means |',
       '|---|---|---|',
-      ...checks.map(({ name, severity, title, description }) => row([`\`${name}\``, severity ?? '', `${title}. ${description}`])), // prettier-ignore
+      ...checks.map(({ name, severity, title, description }) => row([`\`${name}\``, severity ?? '', `${title}. ${description}`])), // oxfmt-ignore
     ].join('\n'),
   ].join('\n\n');
 }
@@ -118,18 +118,18 @@ describe('the header of every KPI', () => {
     for (const { name, formula, unit, caveats, chart, sql } of await listReports()) {
       expect({ name, formula, unit, caveats: caveats.length > 0 }).toEqual({
         name, formula: expect.any(String), unit: expect.any(String), caveats: true,
-      }); // prettier-ignore
-      const columns = [...(chart ?? '').matchAll(/\b(?:x|y|series)=([\w,]+)/g)].flatMap((match) => (match[1] ?? '').split(',')); // prettier-ignore
+      }); // oxfmt-ignore
+      const columns = [...(chart ?? '').matchAll(/\b(?:x|y|series)=([\w,]+)/g)].flatMap((match) => (match[1] ?? '').split(',')); // oxfmt-ignore
       expect(chart).toMatch(/^(line|bar|area) x=\w+ y=[\w,]+( series=\w+)?$/);
       const last = sql.slice(sql.lastIndexOf('\nselect\n'));
-      expect({ name, missing: columns.filter((column) => !new RegExp(`\\b${column}\\b`).test(last)) }).toEqual({ name, missing: [] }); // prettier-ignore
+      expect({ name, missing: columns.filter((column) => !new RegExp(`\\b${column}\\b`).test(last)) }).toEqual({ name, missing: [] }); // oxfmt-ignore
     }
   });
 
   it('has from, to, tenant, zone and grain, except for KPIs of the present state', async () => {
     const states = ['freshness', 'active_passes_by_platform'];
     const others = (await listReports()).filter(({ name }) => !states.includes(name));
-    const first = others.map(({ name, parameters }) => [name, ...parameters.slice(0, 5).map((parameter) => parameter.name)]); // prettier-ignore
+    const first = others.map(({ name, parameters }) => [name, ...parameters.slice(0, 5).map((parameter) => parameter.name)]); // oxfmt-ignore
     expect(first).toEqual(others.map(({ name }) => [name, 'from', 'to', 'tenant', 'zone', 'grain']));
   });
 });

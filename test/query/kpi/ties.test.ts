@@ -16,7 +16,7 @@ const next = seeded(5);
 const pick = picker(next);
 /** Few instants and few passes: most instants of a pass have several events. */
 const events = Array.from({ length: 400 }, () => {
-  const type = pick(['Pass:Created', 'Pass:Installed', 'Pass:Installed', 'Pass:Uninstalled', 'Pass:Scanned', 'Pass:Updated', 'Redirect:Redirected', 'Notification:Sent']); // prettier-ignore
+  const type = pick(['Pass:Created', 'Pass:Installed', 'Pass:Installed', 'Pass:Uninstalled', 'Pass:Scanned', 'Pass:Updated', 'Redirect:Redirected', 'Notification:Sent']); // oxfmt-ignore
   const isRegistration = type === 'Pass:Installed' || type === 'Pass:Uninstalled';
   const properties = {
     passId: pick(['A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J']),
@@ -27,9 +27,9 @@ const events = Array.from({ length: 400 }, () => {
     campaign: pick(['spring', 'summer']),
     ...(isRegistration ? { device: pick(['apple', 'google']), activeRegistrationCount: pick([undefined, undefined, 0, 1, 2]) } : {}),
     ...(type === 'Pass:Installed' ? { medium: pick(['qr', 'mail', undefined]), origin: pick(['https://a.example', 'https://b.example', undefined]), tags: pick([[], ['x'], ['x', 'y'], ['z']]) } : {}),
-  }; // prettier-ignore
+  }; // oxfmt-ignore
   return { type, time: new Date(START + Math.floor(next() * 9) * DAY).toISOString(), properties: JSON.stringify(properties) };
-}); // prettier-ignore
+}); // oxfmt-ignore
 
 const TENANTS = ['a', 'b'];
 /** Reports that are also split by everything at once: of events, of state, and of what follows. */
@@ -41,8 +41,8 @@ beforeAll(async () => {
   );
   const metrics = TENANTS.flatMap((tenant, order): Metric[] =>
     [1, 2, 3].map((n) => ({ tenant, time: new Date(START).toISOString(), type: 'passes.installed', value: `{"apple":${order === 0 ? n : 4 - n},"google":${n}}`, properties: '{"passType":"gold"}' })),
-  ); // prettier-ignore
-  const coverage = TENANTS.map((tenant) => ({ tenant, table: 'events', from: '2026-03-01', to: '2026-03-11', state: 'verified' })); // prettier-ignore
+  ); // oxfmt-ignore
+  const coverage = TENANTS.map((tenant) => ({ tenant, table: 'events', from: '2026-03-01', to: '2026-03-11', state: 'verified' })); // oxfmt-ignore
   lake = await openLake({ happenings, metrics, coverage }, 2);
 });
 afterAll(() => lake[Symbol.asyncDispose]());
@@ -72,7 +72,7 @@ describe('events of a pass at the same instant', () => {
       }
     }
     expect(different).toEqual([]);
-  }); // prettier-ignore
+  }); // oxfmt-ignore
 
   it('give every view the same rows', CAMPAIGN, async () => {
     const views = ['registrations', 'pass_states', 'passes', 'customers'];
@@ -88,18 +88,18 @@ describe('events of a pass at the same instant', () => {
       kinds.map((kind, n) => ({
         table: 'events', tenant, time: at, type: `Pass:${kind}`, id: `id-${n}`,
         properties: JSON.stringify({ passId: 'P', ...(kind === 'Created' ? { storeId: 'PAR' } : {}) }),
-      })); // prettier-ignore
+      })); // oxfmt-ignore
     const orders = { there: ['Created', 'Installed', 'Uninstalled'], back: ['Uninstalled', 'Installed', 'Created'] };
     const tenants = Object.entries(orders);
     await using small = await openLake({
       happenings: tenants.flatMap(([tenant, kinds]) => one(tenant, kinds)),
       metrics: [],
-      coverage: tenants.map(([tenant]) => ({ tenant, table: 'events', from: '2026-03-01', to: '2026-03-02', state: 'verified' })), // prettier-ignore
+      coverage: tenants.map(([tenant]) => ({ tenant, table: 'events', from: '2026-03-01', to: '2026-03-02', state: 'verified' })), // oxfmt-ignore
     });
     const cells = async (report: string, ...columns: string[]): Promise<Json[][]> =>
       (await small.ask(report, [])).map((row) => columns.map((column) => row[column] ?? null));
-    expect(await cells('redirect_to_install', 'place', 'installs')).toEqual([['PAR', '1'], ['PAR', '1']]); // prettier-ignore
-    expect(await cells('net_growth', 'installed', 'removed')).toEqual([['1', '1'], ['1', '1']]); // prettier-ignore
-    expect(await cells('installation_rate', 'created', 'installed_later')).toEqual([['1', '1'], ['1', '1']]); // prettier-ignore
+    expect(await cells('redirect_to_install', 'place', 'installs')).toEqual([['PAR', '1'], ['PAR', '1']]); // oxfmt-ignore
+    expect(await cells('net_growth', 'installed', 'removed')).toEqual([['1', '1'], ['1', '1']]); // oxfmt-ignore
+    expect(await cells('installation_rate', 'created', 'installed_later')).toEqual([['1', '1'], ['1', '1']]); // oxfmt-ignore
   });
 });

@@ -12,13 +12,13 @@ export interface Body {
   readonly whole: boolean;
 }
 
-const STRINGS = ['', 'a', '"', '\\', '\\"', ']', '[', '}', '{', ',', '\n', '\u0000', '\u2028', '😀', '\ud800', 'é', '"]}', 'x'.repeat(70), 'rows', '{"rows":[['] as const; // prettier-ignore
+const STRINGS = ['', 'a', '"', '\\', '\\"', ']', '[', '}', '{', ',', '\n', '\u0000', '\u2028', '😀', '\ud800', 'é', '"]}', 'x'.repeat(70), 'rows', '{"rows":[['] as const; // oxfmt-ignore
 const NUMBERS = ['0', '-0', '1e5', '1E+400', '0.1', '123456789012345678901234567890', '-1.5e-7'] as const;
 /** Other members of the known forms; none of them holds rows or reports a failure. */
 const MEMBERS = [
   '"took":3', '"next":null', '"error":null', '"errors":[]', '"nested":{"rows":[[9]]}', '"text":"{\\"rows\\":[[9]]}"', '"a\\"b":[1]', '"rows ":[[9]]',
   '"exceptions":[]', '"row":[[9]]', '"":0', '"n":1e400', '"list":[{"rows":[[9]]}]', '"HasErrors":false', '"\\ud83d\\ude00":"\\u0000"',
-] as const; // prettier-ignore
+] as const; // oxfmt-ignore
 
 function cell(chance: Chance, depth = 0): string {
   switch (chance.below(depth > 3 ? 4 : 7)) {
@@ -55,7 +55,7 @@ const spelt = (word: string, chance: Chance): string =>
 function rowsText(chance: Chance): string {
   if (chance.happens(0.15)) {
     const names = ['id', 'errors', 'rows', 'v'];
-    return `[${list(chance, 6, () => `{"id":1${list(chance, 2, () => `,"${chance.one(['b', 'c'])}${chance.below(9)}":${cell(chance)}`).join('')},"${names.at(-1)}":2}`).join(',')}]`; // prettier-ignore
+    return `[${list(chance, 6, () => `{"id":1${list(chance, 2, () => `,"${chance.one(['b', 'c'])}${chance.below(9)}":${cell(chance)}`).join('')},"${names.at(-1)}":2}`).join(',')}]`; // oxfmt-ignore
   }
   return `[${list(chance, 8, () => `[${list(chance, 5, () => cell(chance)).join(',')}]`).join(',')}]`;
 }
@@ -77,17 +77,17 @@ function object(members: readonly string[], chance: Chance): string {
 }
 
 const FORMS: readonly [(chance: Chance) => string, ...((chance: Chance) => string)[]] = [
-  (chance) => object([`"${spelt('rows', chance)}":${rowsText(chance)}`, ...list(chance, 3, () => chance.one(MEMBERS))], chance), // prettier-ignore
-  (chance) => object([`"${spelt('columns', chance)}":${columnsText(chance)}`, `"rows":${rowsText(chance)}`, ...list(chance, 2, () => chance.one(MEMBERS))], chance), // prettier-ignore
+  (chance) => object([`"${spelt('rows', chance)}":${rowsText(chance)}`, ...list(chance, 3, () => chance.one(MEMBERS))], chance), // oxfmt-ignore
+  (chance) => object([`"${spelt('columns', chance)}":${columnsText(chance)}`, `"rows":${rowsText(chance)}`, ...list(chance, 2, () => chance.one(MEMBERS))], chance), // oxfmt-ignore
   (chance) => {
-    const table = object([`"${spelt('columns', chance)}":${columnsText(chance)}`, `"${spelt('rows', chance)}":${rowsText(chance)}`, '"TableName":"Table_0"'], chance); // prettier-ignore
+    const table = object([`"${spelt('columns', chance)}":${columnsText(chance)}`, `"${spelt('rows', chance)}":${rowsText(chance)}`, '"TableName":"Table_0"'], chance); // oxfmt-ignore
     const status = '{"Columns":["Severity","StatusDescription"],"Rows":[[4,"fine"]]}';
-    return object([`"${spelt('tables', chance)}":[${[table, ...(chance.happens(0.5) ? [status] : [])].join(',')}]`, ...list(chance, 2, () => chance.one(MEMBERS))], chance); // prettier-ignore
+    return object([`"${spelt('tables', chance)}":[${[table, ...(chance.happens(0.5) ? [status] : [])].join(',')}]`, ...list(chance, 2, () => chance.one(MEMBERS))], chance); // oxfmt-ignore
   },
   (chance) => {
     const primary = `{"FrameType":"DataTable","TableKind":"PrimaryResult","Columns":${columnsText(chance)},"Rows":${rowsText(chance)}}`;
-    const before = list(chance, 2, () => chance.one(['{"FrameType":"DataSetHeader","Version":"v2.0"}', '{"TableKind":"QueryProperties","Columns":["k"],"Rows":[["9"]]}'])); // prettier-ignore
-    const after = list(chance, 2, () => chance.one(['{"TableKind":"QueryCompletionInformation","Columns":[],"Rows":[["9"]]}', '{"FrameType":"DataSetCompletion","HasErrors":false}'])); // prettier-ignore
+    const before = list(chance, 2, () => chance.one(['{"FrameType":"DataSetHeader","Version":"v2.0"}', '{"TableKind":"QueryProperties","Columns":["k"],"Rows":[["9"]]}'])); // oxfmt-ignore
+    const after = list(chance, 2, () => chance.one(['{"TableKind":"QueryCompletionInformation","Columns":[],"Rows":[["9"]]}', '{"FrameType":"DataSetCompletion","HasErrors":false}'])); // oxfmt-ignore
     return `[${[...before, primary, ...after].join(',')}]`;
   },
   (chance) => `[${list(chance, 6, () => `[${list(chance, 4, () => cell(chance)).join(',')}]`).join(',')}]`,
@@ -123,7 +123,7 @@ export function makeBody(chance: Chance): Body {
   if (chance.happens(0.5)) return { text, made: known ? 'a known form' : 'ambiguous', whole: known };
   const at = chance.below(text.length);
   const to = Math.min(text.length, at + 1 + chance.below(12));
-  const junk = chance.one(['"', ',', '[', ']', '{', '}', ':', '\\', '\u0000', '\n', '\ufeff', 'é', 'rows', '"rows":', '[[9]]', ',"rows":[]', '/*', '0', '-', 'null', '\\u00', '<html>']); // prettier-ignore
+  const junk = chance.one(['"', ',', '[', ']', '{', '}', ':', '\\', '\u0000', '\n', '\ufeff', 'é', 'rows', '"rows":', '[[9]]', ',"rows":[]', '/*', '0', '-', 'null', '\\u00', '<html>']); // oxfmt-ignore
   switch (chance.below(5)) {
     case 0:
       return { text: text.slice(0, at), made: `cut at ${at}`, whole: false };

@@ -54,13 +54,13 @@ const NO_INSTANT = [
   '{"a":1}', '["2026-07-03T10:00:00Z"]', 'true', '"2026-07-03T25:00:00Z"', '"2026-07-03T10:61:00Z"',
   '"2026-07-03T10:00:00Zjunk"', '"２０２６-07-03T10:00:00Z"', '"2026-07-03T10:00:00Z\\u0000"', '"2026-07-03T10:00:00+99:99"',
   '"99999-07-03T10:00:00Z"', '"2026/07/03T10:00:00Z"', `"${'9'.repeat(5000)}"`, '"\'); drop table hours; --"',
-] as const; // prettier-ignore
+] as const; // oxfmt-ignore
 
 /** Instants outside the window. */
 const OUTSIDE = [
   '"2026-07-02T23:59:59.9999999Z"', '"2026-07-04T00:00:00Z"', '"1970-01-01T00:00:00Z"', '"9999-12-31T23:59:59.9999999Z"',
   '"0001-01-01T00:00:00Z"', '"2026-07-03T23:30:00-02:00"',
-] as const; // prettier-ignore
+] as const; // oxfmt-ignore
 
 /** Texts that a careless reader gets wrong. */
 const ODD_TEXTS = [
@@ -68,7 +68,7 @@ const ODD_TEXTS = [
   '"', "'", "'; drop table events; --", '`', '\\', '\\u0000', '../../etc/passwd', '%2e%2e%2f', '${HOME}', '{{', '[[', ']', '}',
   'null', 'NaN', '0', '-0', 'true', '😀', '𝒳', 'e\u0301', 'ﬀ', 'İ', 'ß', 'x'.repeat(70_000), '#comment', '!', 'select', ',', ';',
   'NULL', '\ud7ff', '\uffff', '\u{10ffff}', '|', '=1+1', 'a,b', '\u001b[31m',
-] as const; // prettier-ignore
+] as const; // oxfmt-ignore
 
 /** Texts of a dynamic column: unusual JSON, and text that only looks like JSON. */
 const ODD_JSON = [
@@ -77,7 +77,7 @@ const ODD_JSON = [
   '{"a":NaN}', '{"a":Infinity}', '[01]', '[.5]', '[1.]', '[+1]', '//', '{"a":/* */1}', 'true', 'null', '"text"', '1', '{}', '[]', ' {"a":1} ',
   `${'['.repeat(200)}${']'.repeat(200)}`, `${'{"a":'.repeat(200)}1${'}'.repeat(200)}`, '['.repeat(20_000),
   `{"${'k'.repeat(65_536)}":1}`, `{${Array.from({ length: 500 }, (_, k) => `"k${k}":${k}`).join(',')}}`, '\u00e9', '{"é":"漢字😀"}', '{"__proto__":1}',
-] as const; // prettier-ignore
+] as const; // oxfmt-ignore
 
 const FAULTS: Readonly<Record<string, Fault>> = {
   nothing: () => {},
@@ -111,7 +111,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'properties odd text': (draft, chance, { json }) => void (draft.cells[json] = text(chance.one(ODD_TEXTS))),
   'properties odd JSON': (draft, chance, { json }) => void (draft.cells[json] = text(chance.one(ODD_JSON))),
   'properties nested': (draft, chance, { json }) =>
-    void (draft.cells[json] = chance.one(['{"a":{"b":[1,2.50,"x"]}}', '[]', '{}', '1', 'true', 'null', '1e400', '{"a":1,"a":2}', `${'['.repeat(200)}${']'.repeat(200)}`])), // prettier-ignore
+    void (draft.cells[json] = chance.one(['{"a":{"b":[1,2.50,"x"]}}', '[]', '{}', '1', 'true', 'null', '1e400', '{"a":1,"a":2}', `${'['.repeat(200)}${']'.repeat(200)}`])), // oxfmt-ignore
   'a cell less': (draft, chance, { width }) => {
     draft.cells.splice(chance.below(width), 1);
     draft.hour = undefined;
@@ -184,7 +184,7 @@ function makeLine(table: 'Events' | 'Metrics', index: number, chance: Chance, ra
   const hour = FROM + BigInt(Math.floor(minute / 60)) * HOUR;
   const clock = `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`;
   const fraction = chance.one(['', '.1', '.123456', '.1234567', '.9999999']);
-  const timestamp = chance.one([`T${clock}:07${fraction}Z`, `T${clock}:07${fraction}+00:00`, `T${clock}:07${fraction}`, ` ${clock}:07${fraction}Z`]); // prettier-ignore
+  const timestamp = chance.one([`T${clock}:07${fraction}Z`, `T${clock}:07${fraction}+00:00`, `T${clock}:07${fraction}`, ` ${clock}:07${fraction}Z`]); // oxfmt-ignore
   const cells = Array.from({ length: at.width }, () => text(`t${chance.below(5)}`));
   cells[at.id] = text(id);
   cells[at.timestamp] = text(`2026-07-03${timestamp}`);

@@ -13,7 +13,7 @@ export const START = Date.parse('2026-11-10T12:00:00Z');
 export const HOUR_MS = 3_600_000;
 export const DAY_MS = 24 * HOUR_MS;
 
-// prettier-ignore
+// oxfmt-ignore
 const AT_SOURCE = [
   'insert', 'late', 'odd time', 'future log', 'fresh', 'repeat', 'old change', 'erase', 'change in place', 'cap', 'byte cap', 'layout', 'drift',
   'clock', 'faults',

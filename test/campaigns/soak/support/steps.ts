@@ -144,7 +144,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('future log' as const), hours: fc.constantFrom(2, 30, 1000) }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('late' as const), table, days: fc.integer({ min: 4, max: 25 }), hour: nat(3), second: nat(3599), kind: nat(8), rows: fc.integer({ min: 1, max: 8 }) }) }, // prettier-ignore
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('late' as const), table, days: fc.integer({ min: 4, max: 25 }), hour: nat(3), second: nat(3599), kind: nat(8), rows: fc.integer({ min: 1, max: 8 }) }) }, // oxfmt-ignore
   {
     weight: 3,
     arbitrary: fc.record({
@@ -174,7 +174,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       row: fc.constantFrom('array' as const, 'object' as const),
     }),
   },
-  { weight: 6, arbitrary: fc.record({ do: fc.constant('insert' as const), table, days: nat(3), hour: nat(3), second: nat(3599), kind: nat(8), rows: fc.integer({ min: 1, max: 30 }) }) }, // prettier-ignore
+  { weight: 6, arbitrary: fc.record({ do: fc.constant('insert' as const), table, days: nat(3), hour: nat(3), second: nat(3599), kind: nat(8), rows: fc.integer({ min: 1, max: 30 }) }) }, // oxfmt-ignore
   {
     weight: 1,
     arbitrary: fc.record({
@@ -183,9 +183,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       minutes: fc.constantFrom(-2, 3, 10, 45, 130),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('repeat' as const), table, pick: nat(999), how: fc.constantFrom('copy' as const, 'content' as const, 'minute' as const, 'hour' as const) }) }, // prettier-ignore
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('repeat' as const), table, pick: nat(999), how: fc.constantFrom('copy' as const, 'content' as const, 'minute' as const, 'hour' as const) }) }, // oxfmt-ignore
   { weight: 2, arbitrary: fc.record({ do: fc.constant('erase' as const), table, pick: nat(999) }) },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('change in place' as const), table, pick: nat(999), what: fc.constantFrom('properties' as const, 'type' as const, 'time' as const) }) }, // prettier-ignore
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('change in place' as const), table, pick: nat(999), what: fc.constantFrom('properties' as const, 'type' as const, 'time' as const) }) }, // oxfmt-ignore
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('clock jump' as const), hours: fc.integer({ min: 1, max: 5 }) }),

@@ -34,13 +34,13 @@ function offsetAt(at: number, zone: string): number {
     formats.get(zone) ??
     new Intl.DateTimeFormat('en-US', {
       timeZone: zone, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric',
-    }); // prettier-ignore
+    }); // oxfmt-ignore
   formats.set(zone, format);
   const part: Record<string, number> = {};
   for (const { type, value } of format.formatToParts(quarter)) part[type] = Number(value);
   const wall = Date.UTC(
     part['year'] ?? 0, (part['month'] ?? 1) - 1, part['day'], part['hour'], part['minute'],
-  ); // prettier-ignore
+  ); // oxfmt-ignore
   offsets.set(key, wall - quarter);
   return wall - quarter;
 }
@@ -133,7 +133,7 @@ export function periodsOf(hours: ReadonlyMap<number, string>, options: Options):
     const count = (...names: string[]): number => states.filter((state) => names.includes(state)).length;
     const mark = count('verified') === states.length ? 'verified' : count('open') > 0 ? 'open' : 'unverified';
     const share = (part: number): number => Math.round((part / states.length) * 1000) / 1000;
-    return { period, startsAt, endsAt, shares: [isCut(period, options), share(count('verified')), share(count('partial', 'unchecked')), share(count('open')), mark] }; // prettier-ignore
+    return { period, startsAt, endsAt, shares: [isCut(period, options), share(count('verified')), share(count('partial', 'unchecked')), share(count('open')), mark] }; // oxfmt-ignore
   });
 }
 
@@ -143,7 +143,7 @@ function isCut(period: string, options: Options): boolean {
   const start = Date.parse(`${period.replace(' ', 'T')}Z`);
   const [from, to] = [options.from, options.to].map((day) => (day === null ? undefined : Date.parse(`${day}T00:00:00Z`)));
   return (from !== undefined && from > start) || (to !== undefined && to < nextWallPeriod(start, options));
-} // prettier-ignore
+} // oxfmt-ignore
 
 /** Coverage of all hours in `[from, until)`, where an hour that is over and not proven outweighs those that are not over. */
 export function sharesOf(hours: ReadonlyMap<number, string>, from: number, until: number): readonly Cell[] {

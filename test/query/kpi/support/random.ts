@@ -81,7 +81,7 @@ export function randomWorld(tenants: number, seed: number): World {
     for (let at = 0; at < hours; at += 1 + Math.floor(next() * 40))
       rows.happenings.push({
         table: 'logs', tenant, id: `l${at}`, time: iso(START + at * HOUR), type: next() < 0.5 ? 'Error' : 'Trace', properties: '{}',
-      }); // prettier-ignore
+      }); // oxfmt-ignore
   }
   return { rows, facts };
 }
@@ -97,7 +97,7 @@ function randomFacts(tenant: string, hours: number, next: () => number): Fact[] 
     const kind = pick([
       'created', 'installed', 'installed', 'installed', 'uninstalled', 'uninstalled', 'scanned', 'updated',
       'redirected', 'notified', 'viewed', 'requested', 'other',
-    ]); // prettier-ignore
+    ]); // oxfmt-ignore
     const ofPass = ['created', 'updated', 'installed', 'uninstalled', 'scanned', 'notified'].includes(kind);
     const pass = Math.floor(next() * passes);
     const registers = kind === 'installed' || kind === 'uninstalled';
@@ -118,7 +118,7 @@ function randomFacts(tenant: string, hours: number, next: () => number): Fact[] 
       redirect: kind === 'redirected' || kind === 'installed' ? maybe(0.6, pick(['qr-1', 'qr-2'])) : undefined,
       campaign: kind === 'notified' ? pick(['spring', 'summer', undefined]) : undefined,
       status: kind === 'requested' ? maybe(0.9, pick([200, 204, 399, 400, 404, 500])) : undefined,
-    }; // prettier-ignore
+    }; // oxfmt-ignore
     found.push(fact);
     // A copy in another hour, sent again later; only events of passes carry a rule for it.
     if (ofPass && fact.pass !== undefined && kind !== 'notified' && next() < 0.08)
@@ -145,15 +145,15 @@ function rowOf(fact: Fact, next: () => number): Happening {
   };
   put(fact.pass, ['passId', 'pass.id', 'pass_id']);
   put(fact.type, ['passType', 'pass.type', 'pass_type']);
-  put(fact.device === 'apple' ? pick(['apple', 'Apple']) : fact.device, ['device', 'registrationInformation.device', 'registrationSource.device']); // prettier-ignore
-  put(fact.active === undefined ? undefined : pick([fact.active, String(fact.active)]), ['registrationInformation.activeRegistrationCount', 'activeRegistrationCount']); // prettier-ignore
+  put(fact.device === 'apple' ? pick(['apple', 'Apple']) : fact.device, ['device', 'registrationInformation.device', 'registrationSource.device']); // oxfmt-ignore
+  put(fact.active === undefined ? undefined : pick([fact.active, String(fact.active)]), ['registrationInformation.activeRegistrationCount', 'activeRegistrationCount']); // oxfmt-ignore
   put(fact.medium, ['registrationSource.medium', 'source.medium', 'medium']);
-  put(fact.host === undefined ? undefined : `https://${pick([fact.host, fact.host.toUpperCase()])}/card?x=1`, ['registrationSource.origin', 'origin']); // prettier-ignore
+  put(fact.host === undefined ? undefined : `https://${pick([fact.host, fact.host.toUpperCase()])}/card?x=1`, ['registrationSource.origin', 'origin']); // oxfmt-ignore
   if (fact.tags.length > 0 || next() < 0.3) put(fact.tags, ['registrationSource.tags', 'tags']);
   put(fact.store, fact.kind === 'created' ? ['metadata.storeId', 'storeId'] : ['storeId', 'store.id', 'store_id']);
   put(fact.redirect, ['redirectId', 'redirect.id']);
   put(fact.campaign, ['campaign.id', 'campaign', 'campaignId', 'campaign.name']);
-  put(fact.status === undefined ? undefined : pick([fact.status, String(fact.status)]), ['statusCode', 'response.statusCode']); // prettier-ignore
+  put(fact.status === undefined ? undefined : pick([fact.status, String(fact.status)]), ['statusCode', 'response.statusCode']); // oxfmt-ignore
   const { tenant, id } = fact;
   const type = pick(EVENTS[fact.kind] ?? ['?']);
   return { table: 'events', tenant, id, time: iso(fact.at), type, properties: JSON.stringify(properties) };
@@ -170,7 +170,7 @@ function addCoverage(coverage: Coverage[], tenant: string, hours: number, next: 
       at += length;
     }
     if (next() < 0.7)
-      coverage.push({ tenant, table, state: 'open', from: iso(START + hours * HOUR), to: iso(START + (hours + 1) * HOUR) }); // prettier-ignore
+      coverage.push({ tenant, table, state: 'open', from: iso(START + hours * HOUR), to: iso(START + (hours + 1) * HOUR) }); // oxfmt-ignore
   }
 }
 

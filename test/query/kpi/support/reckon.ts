@@ -27,7 +27,7 @@ export function tenantWorld(world: World, tenant: string): TenantWorld {
 /** Ages in days at which the report counts passes. */
 const SURVIVAL_AGES = [1, 7, 30, 90, 180, 365];
 const ratio = (part: number, whole: number): number | null => (whole === 0 ? null : part / whole);
-const distinct = (items: readonly (string | undefined)[]): number => new Set(items.filter((item) => item !== undefined)).size; // prettier-ignore
+const distinct = (items: readonly (string | undefined)[]): number => new Set(items.filter((item) => item !== undefined)).size; // oxfmt-ignore
 const inSpan = (at: number, options: Options): boolean => at >= spanOf(options).from && at < spanOf(options).to;
 
 type Figures<T> = (isIn: (at: number) => boolean, period: Period) => T;
@@ -70,7 +70,7 @@ function chosen<T extends { pass: string; platform: string }>(items: readonly T[
   return items.filter(
     (item) => (pass_type === null || typeOf.get(item.pass) === pass_type) && (platform === null || item.platform === platform),
   );
-} // prettier-ignore
+} // oxfmt-ignore
 
 /** Is the chosen part of a pass active after its changes up to an instant (exclusive, or inclusive)? */
 function activeUnits(changes: readonly Change[], before: (at: number) => boolean): Map<string, boolean> {
@@ -104,7 +104,7 @@ const upTo = (period: Period, options: Options) => (at: number) =>
 
 export const RECKONED: Readonly<Record<string, Reckon>> = {
   passes_created: (tenant, options) => {
-    const created = tenant.passEvents.filter(({ kind, pass }) => kind === 'created' && (options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type)); // prettier-ignore
+    const created = tenant.passEvents.filter(({ kind, pass }) => kind === 'created' && (options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type)); // oxfmt-ignore
     return byPeriod(tenant, options, (isIn) => [
       distinct(created.filter(({ at }) => isIn(at)).map(({ pass }) => pass)),
     ]);
@@ -125,13 +125,13 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
         return [platform, ofPlatform.length, ofPlatform.filter(({ isFirst }) => isFirst).length];
       });
     }, { depends: onPast });
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   first_installs: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const found = chosen(tenant.registrations, tenant, options).filter(({ at, isFirst }) => isFirst && isIn(at));
       const installs = found.filter(({ isInstall }) => isInstall).length;
       return [installs, found.length - installs];
-    }, onPast), // prettier-ignore
+    }, onPast), // oxfmt-ignore
   net_growth: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const found = chosen(tenant.changes, tenant, options).filter(({ at }) => isIn(at));
@@ -139,12 +139,12 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const again = found.filter(({ isActive, isFirst }) => isActive && !isFirst).length;
       const removed = found.filter(({ isActive }) => !isActive).length;
       return [firsts, again, removed, firsts + again - removed];
-    }, onPast), // prettier-ignore
+    }, onPast), // oxfmt-ignore
   active_passes: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, options);
     const snapshots = tenant.world.rows.metrics.filter(
       (metric) => metric.tenant === tenant.tenant && metric.type === 'passes.installed' && (options.pass_type ?? 'loyalty') === 'loyalty',
-    ); // prettier-ignore
+    ); // oxfmt-ignore
     return byPeriod(tenant, options, (isIn, period) => {
       const { units, passes } = activeAt(changes, upTo(period, options));
       // Every snapshot of the random tenants names each platform.
@@ -156,7 +156,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const sum = names.reduce((total, name) => total + (values[name] ?? 0), 0);
       return [passes.size, units, last && names.length > 0 ? sum : null, last ? names.length : 0, isKnown ? names.length : 0];
     }, onPast);
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   retention: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, options);
     return byPeriod(tenant, options, (_isIn, period) => {
@@ -165,7 +165,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const active = activeAt(changes, before).passes.size;
       return [ever, active, ratio(active, ever)];
     }, onPast);
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   churn: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, options);
     return byPeriod(tenant, options, (isIn, period) => {
@@ -174,10 +174,10 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const gone = lapsed(changes, isIn).size;
       return [start, gone, ratio(gone, start)];
     }, onPast);
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   wallet_status: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
-    const events = tenant.passEvents.filter(({ pass }) => options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type); // prettier-ignore
+    const events = tenant.passEvents.filter(({ pass }) => options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type); // oxfmt-ignore
     return rowsByPeriod(tenant, options, (_isIn, period) => {
       const before = upTo(period, options);
       const units = activeUnits(changes, before);
@@ -192,25 +192,25 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
         return name === 'unknown' && count === 0 ? [] : [[name, count, ratio(count, passes.length)]];
       });
     }, { depends: onPast });
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   installation_rate: (tenant, options) => {
     const { passEvents, typeOf } = tenant;
-    const installs = passEvents.filter(({ kind, device }) => kind === 'installed' && (options.platform === null || (device ?? '(unknown)') === options.platform)); // prettier-ignore
+    const installs = passEvents.filter(({ kind, device }) => kind === 'installed' && (options.platform === null || (device ?? '(unknown)') === options.platform)); // oxfmt-ignore
     return byPeriod(tenant, options, (isIn) => {
       const first = new Map<string, number>();
       for (const { kind, pass = '', at } of passEvents)
         if (kind === 'created' && isIn(at) && (options.pass_type === null || typeOf.get(pass) === options.pass_type))
           first.set(pass, Math.min(at, first.get(pass) ?? Infinity));
-      const later = [...first].filter(([pass, created]) => installs.some((event) => event.pass === pass && event.at >= created)); // prettier-ignore
+      const later = [...first].filter(([pass, created]) => installs.some((event) => event.pass === pass && event.at >= created)); // oxfmt-ignore
       return [first.size, later.length, ratio(later.length, first.size)];
     }, ({ startsAt, endsAt }, hours) => ({ from: startsAt, until: Math.max(endsAt, ...[...hours].filter(([, state]) => state !== 'open').map(([hour]) => hour + HOUR)) }));
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   installation_rate_period: (tenant, options) => {
-    const events = tenant.passEvents.filter(({ pass }) => options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type); // prettier-ignore
+    const events = tenant.passEvents.filter(({ pass }) => options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type); // oxfmt-ignore
     return byPeriod(tenant, options, (isIn) => {
       const here = events.filter(({ at }) => isIn(at));
       const created = distinct(here.filter(({ kind }) => kind === 'created').map(({ pass }) => pass));
-      const installs = here.filter(({ kind, device }) => kind === 'installed' && (options.platform === null || (device ?? '(unknown)') === options.platform)); // prettier-ignore
+      const installs = here.filter(({ kind, device }) => kind === 'installed' && (options.platform === null || (device ?? '(unknown)') === options.platform)); // oxfmt-ignore
       const installed = distinct(installs.map(({ pass }) => pass));
       return [created, installed, ratio(installed, created)];
     });
@@ -226,15 +226,15 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const alive = SURVIVAL_AGES.map((days) => {
         const age = days * 24 * HOUR;
         if (knownTo < endsAt + age) return null;
-        return cohort.filter(([pass, at]) => activeAt(changes.filter((change) => change.pass === pass), (when) => when <= at + age).units > 0).length; // prettier-ignore
+        return cohort.filter(([pass, at]) => activeAt(changes.filter((change) => change.pass === pass), (when) => when <= at + age).units > 0).length; // oxfmt-ignore
       });
-      const shares = [7, 30, 90].map((days) => alive[SURVIVAL_AGES.indexOf(days)] ?? null).map((count) => (count === null || cohort.length === 0 ? null : count / cohort.length)); // prettier-ignore
+      const shares = [7, 30, 90].map((days) => alive[SURVIVAL_AGES.indexOf(days)] ?? null).map((count) => (count === null || cohort.length === 0 ? null : count / cohort.length)); // oxfmt-ignore
       return [cohort.length, ...shares, ...alive];
     }, (period, hours) => {
       const oldest = SURVIVAL_AGES.findLast((days) => knownTo >= period.endsAt + days * 24 * HOUR) ?? 0;
       return { from: Math.min(period.startsAt, ...hours.keys()), until: period.endsAt + oldest * 24 * HOUR };
     });
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   view_to_install: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const views = tenant.facts.filter(({ kind, at }) => kind === 'viewed' && isIn(at)).length;
@@ -254,36 +254,36 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
         if (kind === 'redirected' && isIn(at)) add(byStore ? store : redirect, 0);
       for (const { isInstall, at, fact, passStore } of tenant.registrations)
         if (isInstall && isIn(at)) add(byStore ? (fact.store ?? passStore) : fact.redirect, 1);
-      return sorted(counts).map(([place, [redirects, installs]]) => [place, redirects, installs, ratio(installs, redirects)]); // prettier-ignore
-    }, { depends: onPast }), // prettier-ignore
+      return sorted(counts).map(([place, [redirects, installs]]) => [place, redirects, installs, ratio(installs, redirects)]); // oxfmt-ignore
+    }, { depends: onPast }), // oxfmt-ignore
   attribution: (tenant, options) =>
     rowsByPeriod(tenant, options, (isIn) => {
-      const found = chosen(tenant.registrations, tenant, options).filter(({ isInstall, isFirst, at }) => isInstall && isFirst && isIn(at)); // prettier-ignore
+      const found = chosen(tenant.registrations, tenant, options).filter(({ isInstall, isFirst, at }) => isInstall && isFirst && isIn(at)); // oxfmt-ignore
       const counts = new Map<string, number>();
       for (const { fact } of found) {
         const tags = fact.tags.length === 0 ? [undefined] : fact.tags;
         const sources = options.by === 'medium' ? [fact.medium] : options.by === 'origin' ? [fact.host] : tags;
-        for (const source of new Set(sources)) counts.set(source ?? '(none)', (counts.get(source ?? '(none)') ?? 0) + 1); // prettier-ignore
+        for (const source of new Set(sources)) counts.set(source ?? '(none)', (counts.get(source ?? '(none)') ?? 0) + 1); // oxfmt-ignore
       }
       return sorted(counts).map(([source, count]) => [source, count, count / found.length]);
-    }, { depends: onPast }), // prettier-ignore
+    }, { depends: onPast }), // oxfmt-ignore
   platform_split: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
     return rowsByPeriod(tenant, options, (_isIn, period) => {
-      const platforms = [...new Set(changes.filter(({ at }) => upTo(period, options)(at)).map(({ platform }) => platform))]; // prettier-ignore
-      const counts = platforms.sort().map((platform): [string, number] => [platform, activeAt(changes.filter((change) => change.platform === platform), upTo(period, options)).units]); // prettier-ignore
+      const platforms = [...new Set(changes.filter(({ at }) => upTo(period, options)(at)).map(({ platform }) => platform))]; // oxfmt-ignore
+      const counts = platforms.sort().map((platform): [string, number] => [platform, activeAt(changes.filter((change) => change.platform === platform), upTo(period, options)).units]); // oxfmt-ignore
       const total = counts.reduce((sum, [, count]) => sum + count, 0);
       return counts.map(([platform, count]) => [platform, count, ratio(count, total)]);
     }, { depends: onPast });
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   scans: (tenant, options) => {
     const changes = chosen(tenant.changes, tenant, { ...options, platform: null });
     return byPeriod(tenant, options, (isIn, period) => {
-      const scans = tenant.passEvents.filter(({ kind, at, pass }) => kind === 'scanned' && isIn(at) && (options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type)); // prettier-ignore
-      const [passes, active] = [distinct(scans.map(({ pass }) => pass)), activeAt(changes, upTo(period, options)).passes.size]; // prettier-ignore
+      const scans = tenant.passEvents.filter(({ kind, at, pass }) => kind === 'scanned' && isIn(at) && (options.pass_type === null || tenant.typeOf.get(pass ?? '') === options.pass_type)); // oxfmt-ignore
+      const [passes, active] = [distinct(scans.map(({ pass }) => pass)), activeAt(changes, upTo(period, options)).passes.size]; // oxfmt-ignore
       return [scans.length, passes, active, ratio(passes, active)];
     }, onPast);
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   notifications: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const sent = tenant.facts.filter(({ kind, at }) => kind === 'notified' && isIn(at));
@@ -292,21 +292,21 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
   campaigns: (tenant, options) => {
     const DAY = 24 * HOUR;
     const scans = tenant.passEvents.filter(({ kind }) => kind === 'scanned').map(({ pass = '', at }) => ({ pass, at }));
-    const [removed, again] = [tenant.changes.filter(({ isActive }) => !isActive), tenant.changes.filter(({ isActive, isFirst }) => isActive && !isFirst)]; // prettier-ignore
-    const sent = tenant.facts.filter(({ kind, pass = '' }) => kind === 'notified' && (options.pass_type === null || tenant.typeOf.get(pass) === options.pass_type)); // prettier-ignore
+    const [removed, again] = [tenant.changes.filter(({ isActive }) => !isActive), tenant.changes.filter(({ isActive, isFirst }) => isActive && !isFirst)]; // oxfmt-ignore
+    const sent = tenant.facts.filter(({ kind, pass = '' }) => kind === 'notified' && (options.pass_type === null || tenant.typeOf.get(pass) === options.pass_type)); // oxfmt-ignore
     return rowsByPeriod(tenant, options, (isIn) => {
       const byCampaign = new Map<string, Fact[]>();
       for (const fact of sent)
-        if (isIn(fact.at)) byCampaign.set(fact.campaign ?? '(none)', [...(byCampaign.get(fact.campaign ?? '(none)') ?? []), fact]); // prettier-ignore
+        if (isIn(fact.at)) byCampaign.set(fact.campaign ?? '(none)', [...(byCampaign.get(fact.campaign ?? '(none)') ?? []), fact]); // oxfmt-ignore
       return sorted(byCampaign).map(([campaign, facts]) => {
         const passes = distinct(facts.map(({ pass }) => pass));
         const after = (events: readonly { pass: string; at: number }[], days: number): number =>
-          distinct(facts.filter((fact) => events.some(({ pass, at }) => pass === fact.pass && at > fact.at && at <= fact.at + days * DAY)).map(({ pass }) => pass)); // prettier-ignore
+          distinct(facts.filter((fact) => events.some(({ pass, at }) => pass === fact.pass && at > fact.at && at <= fact.at + days * DAY)).map(({ pass }) => pass)); // oxfmt-ignore
         const counts = [scans, removed, again].flatMap((events) => [after(events, 1), after(events, 7)]);
-        return [campaign, facts.length, passes, ...counts, ratio(after(scans, 7), passes), ratio(after(removed, 7), passes)]; // prettier-ignore
+        return [campaign, facts.length, passes, ...counts, ratio(after(scans, 7), passes), ratio(after(removed, 7), passes)]; // oxfmt-ignore
       });
     }, { depends: ({ startsAt, endsAt }, hours) => ({ from: Math.min(startsAt, ...hours.keys()), until: endsAt + 7 * DAY }) });
-  }, // prettier-ignore
+  }, // oxfmt-ignore
   api_error_rate: (tenant, options) =>
     byPeriod(tenant, options, (isIn) => {
       const requests = tenant.facts.filter(({ kind, at }) => kind === 'requested' && isIn(at));
@@ -320,7 +320,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const counts = new Map<string, number>();
       for (const { type, time } of logs) if (isIn(Date.parse(time))) counts.set(type, (counts.get(type) ?? 0) + 1);
       return sorted(counts).map(([type, count]) => [type, count]);
-    }, { table: 'logs' }); // prettier-ignore
+    }, { table: 'logs' }); // oxfmt-ignore
   },
   log_errors: (tenant, options) => {
     const logs = tenant.world.rows.happenings.filter((row) => row.tenant === tenant.tenant && row.table === 'logs');
@@ -328,13 +328,13 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
       const found = logs.filter(({ time }) => isIn(Date.parse(time)));
       const errors = found.filter(({ type }) => type === 'Error').length;
       return [[errors, found.length, ratio(errors, found.length)]];
-    }, { table: 'logs' }); // prettier-ignore
+    }, { table: 'logs' }); // oxfmt-ignore
   },
   metric_completeness: (tenant, options) => {
     const hours = hoursOf(tenant.world.rows.coverage, tenant.tenant, 'metrics');
     const metrics = tenant.world.rows.metrics.filter((metric) => metric.tenant === tenant.tenant);
     const types = [...new Set(metrics.map(({ type }) => type))].sort().map((type) => {
-      const present = new Set(metrics.filter((metric) => metric.type === type).map(({ time }) => Math.floor(Date.parse(time) / HOUR) * HOUR)); // prettier-ignore
+      const present = new Set(metrics.filter((metric) => metric.type === type).map(({ time }) => Math.floor(Date.parse(time) / HOUR) * HOUR)); // oxfmt-ignore
       return { type, present, first: Math.min(...present) };
     });
     return rowsByPeriod(tenant, options, (isIn) =>
@@ -342,7 +342,7 @@ export const RECKONED: Readonly<Record<string, Reckon>> = {
         const expected = [...hours].filter(([hour, state]) => state === 'verified' && hour >= first && isIn(hour));
         const missing = expected.filter(([hour]) => !present.has(hour)).length;
         return expected.length === 0 ? [] : [[type, expected.length, missing, 1 - missing / expected.length]];
-      }), { table: 'metrics', depends: onPast }); // prettier-ignore
+      }), { table: 'metrics', depends: onPast }); // oxfmt-ignore
   },
 };
 
