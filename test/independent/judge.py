@@ -360,7 +360,7 @@ def write_table(verdicts: list[Verdict]) -> None:
     head, _, rest = readme.read_text().partition("<!-- cases -->")
     tail = rest.partition("<!-- end -->")[2]
     readme.write_text(f"{head}<!-- cases -->\n\n" + "\n".join(lines) + f"\n\n<!-- end -->{tail}")
-    subprocess.run(["npx", "prettier", "--write", "--log-level", "warn", str(readme)], cwd=HERE, check=True)
+    subprocess.run(["npx", "oxfmt", str(readme)], cwd=HERE, check=True)
 
 
 def main() -> int:
