@@ -34,7 +34,7 @@ function dayOf(ms: number): string {
   return dayNumbered(Math.floor(ms / DAY));
 }
 
-/** The day that begins so many days after 1 January 1970. */
+/** The date of a day, given as the number of days since 1 January 1970. */
 export function dayNumbered(number: number): string {
   const known = days.get(number);
   if (known !== undefined) return known;

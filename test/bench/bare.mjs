@@ -24,8 +24,8 @@ async function programSql(folder) {
   return import(pathToFileURL(file).href);
 }
 
-/** Seconds of each form over the Events pages in `kept`, a folder of pages as they landed. */
-export async function bareSeconds(kept) {
+/** Seconds of a form, `oneFile` or `sameFiles`, over the Events pages in `kept`, a folder of pages as they landed. */
+export async function bareSeconds(kept, form) {
   const folder = await mkdtemp(join(tmpdir(), 'insights-bare-'));
   try {
     const { promotedSql, TABLES } = await programSql(folder);
@@ -44,17 +44,14 @@ export async function bareSeconds(kept) {
       sameFiles: `copy (select *, "timestamp"::date as day from (${promotedSql(TABLES.Events, `from (${cells})`)}) order by day, event_type, "timestamp")
         to '${join(folder, 'days')}' (format parquet, compression zstd, row_group_size 20480, partition_by (day))`,
     };
-    const seconds = {};
-    for (const [name, sql] of Object.entries(forms)) {
-      const db = await DuckDBInstance.create(':memory:', { memory_limit: '4GB' });
-      const connection = await db.connect();
-      await connection.run("set TimeZone = 'UTC'; set preserve_insertion_order = false");
-      const started = performance.now();
-      await connection.run(sql);
-      seconds[name] = (performance.now() - started) / 1000;
-      connection.closeSync();
-      db.closeSync();
-    }
+    const db = await DuckDBInstance.create(':memory:', { memory_limit: '4GB' });
+    const connection = await db.connect();
+    await connection.run("set TimeZone = 'UTC'; set preserve_insertion_order = false");
+    const started = performance.now();
+    await connection.run(forms[form]);
+    const seconds = (performance.now() - started) / 1000;
+    connection.closeSync();
+    db.closeSync();
     return seconds;
   } finally {
     await rm(folder, { recursive: true, force: true });

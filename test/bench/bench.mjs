@@ -104,13 +104,7 @@ async function subjectsOf(kept) {
   const { code, err } = await cli(['run', '--quiet'], { env: first });
   replay.onCall = undefined;
   if (code !== 0) throw new Error(`The load for the bounds ended with ${code}\n${err}`);
-  const bare = new Map();
-  const bareForm = (form) => async () => {
-    // Both forms are measured together, in turn with the others.
-    const seconds = bare.get('seconds') ?? (await bareSeconds(join(kept, 'kept')));
-    bare.set('seconds', form === 'sameFiles' ? undefined : seconds);
-    return { seconds: seconds[form] };
-  };
+  const bareForm = (form) => async () => ({ seconds: await bareSeconds(join(kept, 'kept'), form) });
   const subjects = [
     { name: 'ours', run: ours({}) },
     {

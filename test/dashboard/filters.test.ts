@@ -2,14 +2,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { GRAINS } from '../../dashboard/periods.ts';
 import { idOf, SECTIONS } from '../../dashboard/reports.ts';
-import { siteOf } from '../../src/commands/site.ts';
 import { openReader } from '../../src/query/reader.ts';
 import { findReport } from '../../src/query/report.ts';
-import { openWorld, type World } from '../pipeline/support/world.ts';
-import { buildPage } from '../support/built.ts';
+import type { World } from '../pipeline/support/world.ts';
 import { LONG } from '../support/campaign.ts';
-import { drawn, findBrowser, openDesk, type Desk } from './support/browser.ts';
+import { drawn, findBrowser, type Desk } from './support/browser.ts';
 import { allSaved, chartRows, KEEP_SAVED, keyOf, splitRows } from './support/figures.ts';
+import { openParis } from './support/paris.ts';
 
 const browser = findBrowser();
 const CHARTS = SECTIONS.flatMap(({ charts }) => charts);
@@ -18,11 +17,7 @@ describe.runIf(browser !== undefined)('the filters', LONG, () => {
   let world: World;
   let desk: Desk;
   beforeAll(async () => {
-    const source = { rows: 1000, days: 20, now: '2026-11-01T00:30:00Z', frozen: true, tenants: ['paris'] };
-    world = await openWorld(source, { lake: { marts: true, splitMarts: true } });
-    await world.run();
-    const { signal } = new AbortController();
-    desk = await openDesk(await siteOf({ config: world.config(), signal }, await buildPage()), browser ?? '');
+    ({ world, desk } = await openParis({ marts: true, splitMarts: true }, browser ?? ''));
   });
   afterAll(async () => {
     await desk?.[Symbol.asyncDispose]();
