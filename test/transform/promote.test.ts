@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
+import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseJsonPath } from '../../src/kernel/json-path.ts';
+import { duckdbPath, parseJsonPath } from '../../src/kernel/json-path.ts';
 import { openEngine } from '../../src/load/ledger/engine.ts';
 import type { Engine } from '../../src/load/ledger/engine.ts';
 import { promotionKey, withPromoted } from '../../src/model/promoted.ts';
@@ -105,6 +106,42 @@ describe('a promoted column', () => {
     expect(await promoted(column('text', [path]), [json, '{"other":1}'])).toEqual(['x', null]);
   });
 });
+
+/** Keys that differ only in case, keys that JavaScript orders or treats in a way of its own, and a key with signs. */
+const KEYS = ['k', 'K', '1', '0', '__proto__', 'a.b"c'];
+const PATHS = KEYS.flatMap((key) => [
+  [key],
+  ...KEYS.flatMap((inner) => [
+    [key, inner],
+    [key, inner, 'k'],
+  ]),
+]);
+
+/** A JSON text; keys may occur twice in an object. */
+const JSON_TEXT = fc.letrec<{ value: string }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'small' },
+    fc.constantFrom('null', '1.10', '-0', '1e400', '12345678901234567890123', 'true', '""', '"x"', '"{\\"k\\":1}"', String.raw`"\u0041\ud83d\ude00"`),
+    fc.array(tie('value')).map((members) => `[${members.join(', ')}]`),
+    fc.array(fc.tuple(fc.constantFrom(...KEYS), tie('value'))).map((members) => `{${members.map(([key, value]) => `${JSON.stringify(key)}: ${value}`).join(', ')}}`),
+  ),
+})).value; // oxfmt-ignore
+
+test('every column has the text at its path, whatever other paths there are', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(JSON_TEXT, { minLength: 20, maxLength: 20 }), fc.subarray(PATHS, { minLength: 1, maxLength: 15 }), async (texts, paths) => {
+      const written = paths.map((path) => path.map((key) => `"${key.replaceAll('"', String.raw`\"`)}"`).join('.'));
+      const table = { ...TABLES.Events, promoted: written.map((path, n) => column('text', [path], `c${n}`)) };
+      const given = givenColumns(table).map(({ name, type }) => name === 'properties' ? 'p::json as properties' : `null::${type} as ${sqlName(name)}`);
+      const from = `from (select n, p, ${given.join(', ')} from (values ${texts.map((text, n) => `(${n}, ${sqlText(text)})`).join(', ')}) as given(n, p))`;
+      const names = paths.map((_, n) => `c${n}`).join(', ');
+      const alone = paths.map((path, n) => `nullif(json_extract_string(p, ${sqlText(duckdbPath(path.map((text) => ({ text, isPattern: false }))))}), '') as c${n}`);
+      const found = await engine.rawRows(`select n, ${names} from (${promotedSql(table, from, ['n'])}) order by n`);
+      expect(found).toEqual(await engine.rawRows(`select n, ${alone.join(', ')} ${from} order by n`));
+    }),
+    { numRuns: 20 },
+  );
+}); // oxfmt-ignore
 
 describe('the set of columns', () => {
   test('of the configuration is added to the default set; a default name gets other paths', () => {
