@@ -17,7 +17,9 @@ earlier_events as (
     kind,
     kind in ('created', 'installed') and store_id is not null as has_store,
     timestamp,
-    {'timestamp': timestamp, 'step': step, 'store_id': store_id, 'event_id': event_id} as moment
+    event_id,
+    -- Comparing numbers takes a tenth of the time of comparing the four columns.
+    row_number() over (order by timestamp, step, store_id, event_id) as place
   from pass_events
   where timestamp < $before::timestamptz
     and hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
@@ -25,13 +27,11 @@ earlier_events as (
 
 passes_decided as (
   select
-    tenant_id,
-    pass_id,
     [
-      min(moment),
-      min(moment) filter (where has_store),
-      max(moment) filter (where kind = 'installed')
-    ] as moments
+      min(place),
+      min(place) filter (where has_store),
+      max(place) filter (where kind = 'installed')
+    ] as places
   from earlier_events
   group by tenant_id, pass_id
 ),
@@ -44,7 +44,8 @@ registered as (
     kind,
     is_active,
     timestamp,
-    {'timestamp': timestamp, 'step': step, 'store_id': store_id, 'event_id': event_id} as moment
+    event_id,
+    row_number() over (order by timestamp, step, store_id, event_id) as place
   from registrations
   where timestamp < $before::timestamptz
     and hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
@@ -61,20 +62,18 @@ lives as (
 
 units_decided as (
   select
-    registered.tenant_id,
-    registered.pass_id,
     [
-      min(moment) filter (where kind = 'installed'),
-      min(moment) filter (where kind = 'uninstalled'),
-      min(moment) filter (where is_active),
-      max(moment),
-      max(moment) filter (where timestamp <= installed_at + interval '1 day'),
-      max(moment) filter (where timestamp <= installed_at + interval '7 days'),
-      max(moment) filter (where timestamp <= installed_at + interval '30 days'),
-      max(moment) filter (where timestamp <= installed_at + interval '90 days'),
-      max(moment) filter (where timestamp <= installed_at + interval '180 days'),
-      max(moment) filter (where timestamp <= installed_at + interval '365 days')
-    ] as moments
+      min(place) filter (where kind = 'installed'),
+      min(place) filter (where kind = 'uninstalled'),
+      min(place) filter (where is_active),
+      max(place),
+      max(place) filter (where timestamp <= installed_at + interval '1 day'),
+      max(place) filter (where timestamp <= installed_at + interval '7 days'),
+      max(place) filter (where timestamp <= installed_at + interval '30 days'),
+      max(place) filter (where timestamp <= installed_at + interval '90 days'),
+      max(place) filter (where timestamp <= installed_at + interval '180 days'),
+      max(place) filter (where timestamp <= installed_at + interval '365 days')
+    ] as places
   from registered
   inner join lives
     on lives.tenant_id = registered.tenant_id
@@ -83,28 +82,31 @@ units_decided as (
 ),
 
 creations_decided as (
-  select
-    tenant_id,
-    pass_id,
-    [min(moment)] as moments
+  select [min(place)] as places
   from earlier_events
   where kind = 'created'
   group by tenant_id, pass_id, timestamp::date
 ),
 
 decisive as (
-  select tenant_id, pass_id, unnest(moments) as moment from passes_decided
+  select tenant_id, pass_id, timestamp, event_id
+  from earlier_events
+  where place in (
+    select unnest(places) from passes_decided
+    union all
+    select unnest(places) from creations_decided
+  )
   union
-  select tenant_id, pass_id, unnest(moments) as moment from units_decided
-  union
-  select tenant_id, pass_id, unnest(moments) as moment from creations_decided
+  select tenant_id, pass_id, timestamp, event_id
+  from registered
+  where place in (select unnest(places) from units_decided)
 )
 
 select * exclude (event, kind, platform, pass_store_id, status_code, step)
 from pass_events
 where hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
   and (tenant_id, pass_id, timestamp, event_id) in (
-    select (tenant_id, pass_id, moment.timestamp, moment.event_id) from decisive where moment is not null
+    select (tenant_id, pass_id, timestamp, event_id) from decisive
   )
 union all by name
 select

@@ -6,11 +6,11 @@
 -- parameter: from:date=null Rows from this UTC day on
 with
 placed as (
-  select tenant_id, 'events' as table_name, timestamp, month from events
+  select tenant_id, 'events' as table_name, timestamp, month, try_cast(month || '-01' as timestamptz) as first_instant from events
   union all
-  select tenant_id, 'logs' as table_name, timestamp, month from logs
+  select tenant_id, 'logs' as table_name, timestamp, month, try_cast(month || '-01' as timestamptz) as first_instant from logs
   union all
-  select tenant_id, 'metrics' as table_name, timestamp, month from metrics
+  select tenant_id, 'metrics' as table_name, timestamp, month, try_cast(month || '-01' as timestamptz) as first_instant from metrics
 ),
 
 misplaced as (
@@ -20,7 +20,7 @@ misplaced as (
     month as partition,
     count(*) as rows
   from placed
-  where month <> strftime(timestamp, '%Y-%m')
+  where (timestamp >= first_instant and timestamp < first_instant + interval '1 month') is not true
     and timestamp >= coalesce($from::timestamptz, '-infinity'::timestamptz)
   group by tenant_id, table_name, month
   union all

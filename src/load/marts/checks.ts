@@ -21,7 +21,7 @@ import { asCount, asOneOf, asOptional, asTable, asText } from '../ledger/cells.t
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** Rows and days checked together, which bounds memory in a first load of years. A single day is never divided. */
-const TOGETHER = { rows: 200_000, days: 1_000 } as const;
+const TOGETHER = { rows: 1_000_000, days: 1_000 } as const;
 
 /** Up to this many rows, copying them once is faster than opening their files for each check. */
 const MOST_COPIED = 20_000;
@@ -181,18 +181,10 @@ async function createViews(
   const keyOf = (table: TableName, tenant: string, period: string): string => `${table}/${tenant}/${period}`;
   const inPart = new Set(partitions.map(({ table_name: table, tenant, period }) => keyOf(table, tenant, period)));
   const kind = rows > MOST_COPIED ? 'view' : 'table';
-  // A row belongs to the day of its file, even if its timestamp does not. In a file of a month only the timestamp gives the day.
-  const name = 'parse_filename(filename)';
-  const day = `case when ${name}[8] = '-' then ${name}[:10] else strftime("timestamp", '%Y-%m-%d') end`;
   for (const table of TABLE_NAMES) {
     const span = files.filter((file) => file.table === table && inPart.has(keyOf(table, file.tenant, file.period)));
     const { lakeName } = ledger.settings.tables[table];
-    await ledger.run(
-      `create or replace temp ${kind} ${lakeName} as
-       select * exclude (filename) replace (${labelSql('tenant_id', day)} as tenant_id)
-       from (${rowsOf(ledger.settings.tables[table], span, { virtual: ['filename'] })})
-       where ${labelSql('tenant_id', day)} in (select label from check_part)`,
-    );
+    await ledger.run(`create or replace temp ${kind} ${lakeName} as ${labelledRows(ledger, table, span)}`);
   }
   await ledger.run(
     `create or replace temp view snapshot as select ${ledger.nowSql()} as published_at;
@@ -207,6 +199,26 @@ async function createViews(
   );
   for (const definition of definitions) await ledger.run(createSql(definition, 'create or replace temp'));
 }
+
+/**
+ * The rows of a table in the part, each with the label of its day. A row belongs to the day of its file, even if its timestamp does
+ * not; so all rows of a day's file have one label, which the engine makes once for the file. In a file of a month the timestamp gives the day.
+ */
+function labelledRows({ settings }: Ledger, table: TableName, files: readonly CurrentFile[]): string {
+  const rows = (span: readonly CurrentFile[]): string =>
+    rowsOf(settings.tables[table], span, { virtual: ['filename'] });
+  const isDay = ({ period }: CurrentFile): boolean => period.length === DAY_NAME;
+  const [days, months] = [files.filter(isDay), files.filter((file) => !isDay(file))];
+  const columns = (day: string): string => `* exclude (filename) replace (${labelSql('tenant_id', day)} as tenant_id)`;
+  const ofDays = `select ${columns(`parse_filename(filename)[:${DAY_NAME}]`)} from (${rows(days)})`;
+  if (months.length === 0) return ofDays;
+  const day = `"timestamp"::date::varchar`;
+  const ofMonths = `select ${columns(day)} from (${rows(months)}) where ${labelSql('tenant_id', day)} in (select label from check_part)`;
+  return days.length === 0 ? ofMonths : `${ofDays} union all ${ofMonths}`;
+}
+
+/** Characters of the name of a day's period, yyyy-mm-dd. */
+const DAY_NAME = 10;
 
 function dropSql(definitions: readonly Definition[], rows: number): string {
   const kind = rows > MOST_COPIED ? 'view' : 'table';

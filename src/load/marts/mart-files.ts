@@ -9,7 +9,6 @@ import type { TableName } from '../../model/tables.ts';
 import { TEMPORARY, commitFile } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { asCount, asText } from '../ledger/cells.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
 import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
@@ -35,25 +34,19 @@ export async function nextGeneration(ledger: Ledger, least: number): Promise<num
   return Math.max(least, newest + 1);
 }
 
-/**
- * Runs work that computes marts into temporary tables `fresh_<mart>`, writes them and returns their names; then drops the tables. It gets a
- * third of the memory limit at first, and the whole limit if that is too little.
- */
+/** Runs work that computes marts into temporary tables `fresh_<mart>`, writes them and returns their names; then drops the tables. */
 export async function withFresh(ledger: Ledger, work: () => Promise<ReadonlySet<string>>): Promise<void> {
-  const compute = async (): Promise<void> => {
+  await ledger.sparing(async () => {
     const fresh = await work();
     await ledger.run(['select 1', ...[...fresh].map((name) => `drop table temp.fresh_${name}`)].join(';\n'));
-  };
-  await ledger.sparing(compute).catch((error: unknown) => {
-    if (!(error instanceof OutOfMemoryError)) throw error;
-    return compute();
   });
 }
 
 interface Content {
   /** A select. */
   readonly rows: string;
-  readonly order: string;
+  /** Undefined: any order, for rows that no reader skips. */
+  readonly order?: string;
   readonly generation: number;
   /** What the metadata of the file say, in addition to its mart and its number. */
   readonly origin: Parameters<typeof provenanceOption>[0];
@@ -75,7 +68,7 @@ export async function writeMart(
   const temporary = `${path}${TEMPORARY}`;
   const metadata = provenanceOption({ mart: mart.name, ...origin, snapshot: String(generation) });
   const stats = await ledger.row(
-    `copy (select * from (${rows}) order by ${order}) to ${sqlText(temporary)} (format parquet, compression zstd, row_group_size ${GROUP_ROWS}, ${metadata}, return_stats)`,
+    `copy (select * from (${rows})${order === undefined ? '' : ` order by ${order}`}) to ${sqlText(temporary)} (format parquet, compression zstd, row_group_size ${GROUP_ROWS}, ${metadata}, return_stats)`,
     { count: asCount, file_size_bytes: asCount },
   );
   await commitFile(temporary, path, ledger.files);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { DamagedError, DiskError, InsightsError, LockedError, NewerStateError } from '../../../src/kernel/errors.ts';
 import { asCount } from '../../../src/load/ledger/cells.ts';
-import { sparingLimit } from '../../../src/load/ledger/engine.ts';
+import { OutOfMemoryError, sparingLimit } from '../../../src/load/ledger/engine.ts';
 import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
 import { openLedger } from '../../../src/load/ledger/ledger.ts';
 import { LAKE_SETTINGS } from '../support/lake.ts';
@@ -118,6 +118,37 @@ test.each([
   const sparing = await lake.ledger.sparing(limit);
   expect(sparing === whole).toBe(expected === memoryLimit);
   expect(await limit()).toBe(whole);
+});
+
+describe('sparing work that needs more memory', () => {
+  /** Needs about 250 MB, which the engine cannot spill. */
+  const large = `select length(string_agg(repeat('x', 1000), '')) as n from range(50000)`;
+
+  test('gets the whole limit, from the statement that needs it to the end of the work', async () => {
+    await using lake = await scratchLake({ memoryLimit: '384MB' });
+    const limit = async (): Promise<unknown> =>
+      (await lake.ledger.rawRows(`select current_setting('memory_limit') as m`))[0]?.['m'];
+    const whole = await limit();
+    const seen = await lake.ledger.sparing(async () => {
+      const before = await limit();
+      expect(await lake.ledger.row(large, { n: asCount })).toEqual({ n: 50_000_000 });
+      return [before === whole, (await limit()) === whole];
+    });
+    expect(seen).toEqual([false, true]);
+    expect(await lake.ledger.sparing(limit)).not.toBe(whole);
+  });
+
+  test('fails inside a transaction, which cannot go on after an error, and changes nothing', async () => {
+    await using lake = await scratchLake({ memoryLimit: '384MB' });
+    const work = lake.ledger.sparing(() =>
+      lake.ledger.transaction(async () => {
+        await lake.ledger.run('create table half_done (n integer)');
+        await lake.ledger.run(large);
+      }),
+    );
+    await expect(work).rejects.toThrow(OutOfMemoryError);
+    expect(await lake.ledger.rawRows(`select 1 from duckdb_tables() where table_name = 'half_done'`)).toEqual([]);
+  });
 });
 
 test('the work of several callers is done one after the other', async () => {
