@@ -24,7 +24,8 @@ import type { RowsSource } from './mart-rows.ts';
 import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
 import type { PastOptions } from './openings.ts';
 import { sharePeriods } from './shared-periods.ts';
-import { refreshSplitMarts, splitMartsOf, wholeMartsOf } from './split-marts.ts';
+import { planSplitMarts, refreshSplitMarts, splitMartsOf, wholeMartsOf } from './split-marts.ts';
+import type { SplitPlan } from './split-marts.ts';
 
 /** Rows and days computed together, which bounds memory in a first load of years. A single day is never divided. */
 const TOGETHER = { rows: 200_000, days: 366 } as const;
@@ -48,9 +49,10 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   if (chosen.length === 0) return false;
   const definitions = await sharedDefinitions();
   const results = [];
-  if (marts.length > 0) results.push(await refreshDays(ledger, marts, kept, definitions, generation, signal));
-  if (byTenant.length > 0 && signal?.aborted !== true)
-    results.push(await refreshSplitMarts(ledger, byTenant, definitions, generation, signal));
+  const split = byTenant.length > 0 ? await planSplitMarts(ledger, byTenant, definitions) : undefined;
+  if (marts.length > 0) results.push(await refreshDays(ledger, marts, kept, definitions, generation, split, signal));
+  if (split !== undefined && signal?.aborted !== true)
+    results.push(await refreshSplitMarts(ledger, split, definitions, generation, signal));
   return results.includes(true);
 }
 
@@ -61,6 +63,7 @@ async function refreshDays(
   kept: readonly Kept[],
   definitions: readonly Definition[],
   generation: number,
+  split: SplitPlan | undefined,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const shared = definitionsDigest(definitions);
@@ -87,6 +90,7 @@ async function refreshDays(
       const { fresh, failed } = await computeDays(ledger, due, names.has(OPENINGS), source, {
         opening,
         digest,
+        split,
         signal,
       });
       const whole = stale.filter(({ name }) => !failed.has(name));

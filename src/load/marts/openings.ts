@@ -15,6 +15,8 @@ import type { LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 import { sharePeriods } from './shared-periods.ts';
+import { computeWhole, wholeMartsDue } from './split-marts.ts';
+import type { SplitPlan } from './split-marts.ts';
 
 /** The tables that openings are computed from. */
 export const OPENING_TABLES = ['Events', 'Metrics'] as const;
@@ -53,6 +55,8 @@ export interface PastOptions {
   readonly opening: Opening;
   readonly digest: string;
   readonly kept: string | undefined;
+  /** Marts by tenant that are due. They are computed on the way for tenants whose rows are all read together. */
+  readonly split: SplitPlan | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -65,7 +69,7 @@ export async function computePast(
   ledger: Ledger,
   marts: readonly Mart[],
   source: RowsSource,
-  { opening, digest, kept, signal }: PastOptions,
+  { opening, digest, kept, split, signal }: PastOptions,
   add: (mart: string, select: string) => Promise<void>,
 ): Promise<void> {
   const isStopped = (): boolean => signal?.aborted === true;
@@ -73,6 +77,7 @@ export async function computePast(
     const tenants = `(select unnest([${group.tenants.map(sqlText).join(', ')}]))`;
     const days = await daysOf(ledger, tenants, group.start);
     const parts = partsOf(days, togetherIn(ledger).rows);
+    const whole = split !== undefined && group.start === undefined && parts.length === 1 ? wholeMartsDue(split) : [];
     const openingsDue = await ledger.rows(
       `select distinct day::varchar as day from mart_due where mart = ${sqlText(OPENINGS)} and tenant in ${tenants}`,
       { day: asText },
@@ -87,9 +92,9 @@ export async function computePast(
             .filter((mart) => isLast || !dependsOnAll(mart))
             .map((mart) => ({ mart, sql: dependsOnAll(mart) ? mart.sql() : mart.sql(part.from, part.to) }));
           await sharePeriods(ledger, source.definitions, define, {
-            sql: due.map(({ sql }) => sql).join('\n'),
+            sql: [...due.map(({ sql }) => sql), ...whole.map(({ select }) => select)].join('\n'),
             tables: OPENING_TABLES,
-            bounds: [part, ...(due.some(({ mart }) => dependsOnAll(mart)) ? [undefined] : [])],
+            bounds: [part, ...(whole.length > 0 || due.some(({ mart }) => dependsOnAll(mart)) ? [undefined] : [])],
           });
           for (const { mart, sql } of due) {
             if (isStopped()) return;
@@ -97,6 +102,7 @@ export async function computePast(
             await add(mart.name, sql);
           }
           if (isStopped()) return;
+          if (split !== undefined && whole.length > 0) await computeWhole(ledger, split, group.tenants, define);
           await define(opening(part.to).join(' '));
           const statements = await statementsOfOpening(ledger);
           for (const { day } of openingsDue) {

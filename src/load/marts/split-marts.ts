@@ -58,28 +58,45 @@ export function wholeMartsOf(marts: readonly Mart[]): readonly WholeMart[] {
   }));
 }
 
-type TenantMart = SplitMart | WholeMart;
+export type TenantMart = SplitMart | WholeMart;
 
 const isSplit = (mart: TenantMart): mart is SplitMart => 'dimensions' in mart;
 const isByDay = (mart: TenantMart): mart is WholeMart => !isSplit(mart);
 
+/** What `planSplitMarts` found. Its temporary tables exist until `refreshSplitMarts` has run. */
+export interface SplitPlan {
+  readonly due: readonly TenantMart[];
+  /** Marts that have a table `fresh_<mart>`. */
+  readonly fresh: Set<string>;
+  /** Tenants whose marts by day are in these tables already. */
+  readonly ready: Set<string>;
+}
+
+export async function planSplitMarts(
+  ledger: Ledger,
+  marts: readonly TenantMart[],
+  definitions: readonly Definition[],
+): Promise<SplitPlan> {
+  const stale = await planTenants(ledger, marts, digestOf(ledger, marts, definitions));
+  return { due: marts.filter(({ name }) => stale.has(name)), fresh: new Set(), ready: new Set() };
+}
+
 /** Brings these marts up to date with the ledger, like `refreshMarts`, which calls it. False if there was nothing to do. */
 export async function refreshSplitMarts(
   ledger: Ledger,
-  marts: readonly TenantMart[],
+  plan: SplitPlan,
   definitions: readonly Definition[],
   least: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const stale = await planTenants(ledger, marts, digestOf(ledger, marts, definitions));
   try {
-    if (stale.size === 0) return false;
-    const due = marts.filter(({ name }) => stale.has(name));
+    if (plan.due.length === 0) return false;
     const source = { files: await currentFiles(ledger), definitions };
     await withFresh(ledger, async () => {
-      const fresh = await computeTenants(ledger, due, source, signal);
-      if (signal?.aborted !== true) await writeSplitMarts(ledger, due, fresh, await nextGeneration(ledger, least));
-      return fresh;
+      await computeTenants(ledger, plan, source, signal);
+      if (signal?.aborted !== true)
+        await writeSplitMarts(ledger, plan.due, plan.fresh, await nextGeneration(ledger, least));
+      return plan.fresh;
     });
     return true;
   } finally {
@@ -125,28 +142,53 @@ async function planTenants(ledger: Ledger, marts: readonly TenantMart[], digest:
   return new Set(rows.map(({ mart }) => mart));
 }
 
-/** Creates the temporary tables `fresh_<mart>` with the tenants that are due. Returns the marts that have such a table. */
+/** The marts by day that are due. */
+export function wholeMartsDue({ due }: SplitPlan): readonly WholeMart[] {
+  return due.filter(isByDay);
+}
+
+/**
+ * Computes the marts by day of tenants, over definitions that read all rows of these tenants. So whoever has them for another purpose
+ * saves reading the rows once more.
+ */
+export async function computeWhole(
+  ledger: Ledger,
+  plan: SplitPlan,
+  tenants: readonly string[],
+  define: (sql: string) => Promise<void>,
+): Promise<void> {
+  for (const { name, select } of wholeMartsDue(plan)) {
+    await define(select);
+    await ledger.run(
+      `${plan.fresh.has(name) ? `insert into fresh_${name}` : `create or replace temp table fresh_${name} as`}
+       select rows.* from (${select}) as rows semi join split_due as due on due.mart = ${sqlText(name)} and due.tenant = rows.tenant_id`,
+    );
+    plan.fresh.add(name);
+  }
+  for (const tenant of tenants) plan.ready.add(tenant);
+}
+
+/** Creates the temporary tables `fresh_<mart>` with the tenants that are due and not ready. */
 async function computeTenants(
   ledger: Ledger,
-  all: readonly TenantMart[],
+  plan: SplitPlan,
   source: RowsSource,
   signal: AbortSignal | undefined,
-): Promise<ReadonlySet<string>> {
-  const fresh = new Set<string>();
+): Promise<void> {
+  const { due, fresh, ready } = plan;
   const isStopped = (): boolean => signal?.aborted === true;
-  const [marts, byDay] = [all.filter(isSplit), all.filter(isByDay)];
+  const marts = due.filter(isSplit);
+  const byDayOf = [...new Set(wholeMartsDue(plan).flatMap(({ tables }) => tables))];
+  const tenantsSql = (names: readonly string[]): string => `(select unnest([${names.map(sqlText).join(', ')}]))`;
   for (const { tenants, rows } of await dueParts(ledger)) {
-    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: `(select unnest([${tenants.map(sqlText).join(', ')}]))`, rows, wholeCoverage: true }; // oxfmt-ignore
-    for (const { name, tables, select } of byDay) {
-      if (isStopped()) return fresh;
-      await overRows(ledger, source, { ...span, tables }, async (define) => {
-        await define(select);
-        await ledger.run(
-          `${fresh.has(name) ? `insert into fresh_${name}` : `create or replace temp table fresh_${name} as`}
-           select rows.* from (${select}) as rows semi join split_due as due on due.mart = ${sqlText(name)} and due.tenant = rows.tenant_id`,
-        );
-        fresh.add(name);
-      });
+    if (isStopped()) return;
+    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: tenantsSql(tenants), rows, wholeCoverage: true };
+    const others = tenants.filter((tenant) => !ready.has(tenant));
+    if (byDayOf.length > 0 && others.length > 0) {
+      await overRows(ledger, source, { ...span, tables: byDayOf, tenants: tenantsSql(others) }, (define) =>
+        computeWhole(ledger, plan, others, define),
+      );
+      if (isStopped()) return;
     }
     if (marts.length === 0) continue;
     const lists = [...new Map(marts.map(({ dimensions }) => [dimensions.join(' '), dimensions])).values()];
@@ -165,9 +207,8 @@ async function computeTenants(
         }
       });
     });
-    if (isStopped()) break;
+    if (isStopped()) return;
   }
-  return fresh;
 }
 
 function isOf({ dimensions }: SplitMart, list: readonly string[]): boolean {
