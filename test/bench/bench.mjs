@@ -19,7 +19,8 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { bareSeconds } from './bare.mjs';
 import { CLI, cli, scratch, startSandbox, tenantEnv } from './harness.mjs';
 import { measured } from './measured.mjs';
-import { document, table } from './performance.mjs';
+import { mistakesOf, parquetBelow } from './mistakes.mjs';
+import { document, mistakesTable, table } from './performance.mjs';
 import { startReplay } from './replay.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -44,6 +45,11 @@ const wanted = {
 /** The most rows that an answer holds (the sandbox's default, and the engine's). */
 const ROW_CAP = 500_000;
 const NOW = '2026-11-01T00:00:00Z';
+const PEERS = [
+  { name: 'dlt with rows', script: 'dlt_rows.py' },
+  { name: 'dlt with Arrow tables', script: 'dlt_arrow.py' },
+  { name: 'a Python script with DuckDB', script: 'script.py' },
+];
 const from = new Date(Date.parse(NOW) - wanted.days * 86_400_000).toISOString().slice(0, 10);
 
 const place = await scratch('bench');
@@ -67,8 +73,10 @@ try {
       await rm(folder, { recursive: true });
     }
   }
-  const result = { machine: machine(), settings: wanted, figures };
+  const mistakes = given.peers === undefined ? undefined : await mistakesOf(loaders(), place.folder);
+  const result = { machine: machine(), settings: wanted, figures, ...(mistakes === undefined ? {} : { mistakes }) };
   console.log(table(result));
+  if (mistakes !== undefined) console.log(`\n${mistakesTable(result)}`);
   await mkdir(dirname(given.out), { recursive: true });
   await writeFile(given.out, `${JSON.stringify(result, null, 2)}\n`);
   if (given.write) {
@@ -117,18 +125,10 @@ async function subjectsOf(kept) {
   ];
   if (given.peers === undefined) return subjects;
   execFileSync(join(root, 'test/bench/peers/environment'), [given.peers], { stdio: 'inherit' });
-  const python = join(given.peers, 'bin', 'python');
-  const peer = (name, script) => ({
+  const peer = ({ name, script }) => ({
     name,
     run: async (folder) => {
-      const env = {
-        BENCH_URL: replay.url,
-        BENCH_FROM: from,
-        BENCH_TO: NOW.slice(0, 10),
-        PYTHONDONTWRITEBYTECODE: '1',
-        RUNTIME__DLTHUB_TELEMETRY: 'false',
-      };
-      const run = await measured(python, [join(root, 'test/bench/peers', script), folder], env);
+      const run = await runPeer(script, { url: replay.url, folder, from, to: NOW.slice(0, 10) });
       return {
         ...seen(run),
         rows: await rowsBelow(join(folder, 'lake')),
@@ -136,11 +136,35 @@ async function subjectsOf(kept) {
       };
     },
   });
+  return [...subjects, ...PEERS.map(peer)];
+}
+
+async function runPeer(script, { url, folder, from, to }) {
+  const env = {
+    BENCH_URL: url,
+    BENCH_FROM: from,
+    BENCH_TO: to,
+    PYTHONDONTWRITEBYTECODE: '1',
+    RUNTIME__DLTHUB_TELEMETRY: 'false',
+  };
+  return measured(join(given.peers, 'bin', 'python'), [join(root, 'test/bench/peers', script), folder], env);
+}
+
+/** Whose mistakes are counted. */
+function loaders() {
+  const ours = async ({ url, folder }) => {
+    const { code, err } = await cli(['run', '--quiet'], {
+      env: { ...tenantEnv(url, join(folder, 'lake')), INSIGHTS_START: '2026-10-01' },
+    });
+    if (code !== 0) throw new Error(err);
+  };
   return [
-    ...subjects,
-    peer('dlt with rows', 'dlt_rows.py'),
-    peer('dlt with Arrow tables', 'dlt_arrow.py'),
-    peer('a Python script with DuckDB', 'script.py'),
+    { name: 'ours', run: ours, files: (folder) => parquetBelow(folder, /lake.lake.events./) },
+    ...PEERS.map(({ name, script }) => ({
+      name,
+      run: (night) => runPeer(script, night),
+      files: (folder) => parquetBelow(join(folder, 'lake'), /(^|[\\/])events([\\/]|\.parquet$)/),
+    })),
   ];
 }
 

@@ -45,6 +45,20 @@ export function table(result) {
     .join('\n');
 }
 
+/** What each loader makes of events at the source; undefined without peers. */
+export function mistakesTable({ mistakes }) {
+  if (mistakes === undefined) return undefined;
+  const names = Object.keys(mistakes);
+  const events = Object.keys(mistakes[names[0]]);
+  return [
+    ['what happens', ...names],
+    ['---', ...names.map(() => '---')],
+    ...events.map((event) => [event, ...names.map((name) => mistakes[name][event])]),
+  ]
+    .map((cells) => `| ${cells.join(' | ')} |`)
+    .join('\n');
+}
+
 /** Name, how it is computed and what we aim at. */
 function ratios(result) {
   const by = Object.fromEntries(summary(result).map((each) => [each.name, each]));
@@ -77,6 +91,16 @@ ${ratios(result)
   .map(([name, ratio, goal]) => `| ${name} | ${shown(ratio, 2)} | ${goal} |`)
   .join('\n')}
 
-To repeat it: \`npm run bench -- --peers data/peers\`. \`npm run bench -- --quick\` takes under three minutes.
+${
+  mistakesTable(result) === undefined
+    ? ''
+    : `## What each loader gets wrong
+
+Each loads two days, then something happens at the source, then it runs for the next night. Given are the rows in its files that this is about.
+
+${mistakesTable(result)}
+
+`
+}To repeat it: \`npm run bench -- --peers data/peers\`. \`npm run bench -- --quick\` takes under three minutes.
 `;
 }

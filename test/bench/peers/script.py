@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -9,12 +10,12 @@ import duckdb
 from source import COLUMNS, ask, day_queries
 
 folder = Path(sys.argv[1])
-(folder / "lake").mkdir()
+(folder / "lake").mkdir(exist_ok=True)
 for table, names in COLUMNS.items():
     landed = folder / "landed" / table
-    landed.mkdir(parents=True)
+    landed.mkdir(parents=True, exist_ok=True)
     for number, query in enumerate(day_queries(table)):
-        (landed / f"{number:05}.json").write_bytes(ask(query))
+        (landed / f"{os.environ['BENCH_FROM']}-{number:05}.json").write_bytes(ask(query))
     cells = ", ".join(
         f"row ->> {position} as {name}" if name != "timestamp" else f"try_cast(row ->> {position} as timestamptz) as {name}"
         for position, name in enumerate(names)
