@@ -1,6 +1,7 @@
 /**
- * DuckDB, which holds the ledger and does the work on rows: one instance, one connection, one piece of work at a time (each
- * statement runs in parallel inside). The binding's errors have no code, so their text is interpreted here and nowhere else.
+ * DuckDB, which holds the ledger and does the work on rows: one instance, one connection, one piece of work at a time. A statement
+ * runs in parallel inside, but writing a file keeps one core busy, so `sideBySide` has further connections, the lanes.
+ * The binding's errors have no code, so their text is interpreted here and nowhere else.
  */
 import { availableParallelism } from 'node:os';
 import { DuckDBInstance } from '@duckdb/node-api';
@@ -44,6 +45,13 @@ export interface Engine {
   transaction<T>(work: () => Promise<T>): Promise<T>;
   /** Runs `work` on one thread, which needs less memory: each thread of a sort or a copy has its own buffers. */
   onOneThread<T>(work: () => Promise<T>): Promise<T>;
+  /**
+   * Runs the jobs at the same time, each on one thread and on a lane. A job that runs out of memory is run again when it is alone. After
+   * any other failure no further job begins.
+   */
+  sideBySide<T>(jobs: readonly ((lane: Lane) => Promise<T>)[]): Promise<T[]>;
+  /** Sets a variable or an option of the session, on the lanes, too. */
+  set(sql: string, values?: readonly DuckDBValue[]): Promise<void>;
   /** Returns freed memory to the system. Takes milliseconds, so it is called once per large statement. */
   release(): Promise<void>;
   /**
@@ -53,6 +61,18 @@ export interface Engine {
   sparing<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
+
+/** A connection to write files with. It sees the tables of SHARED and of the ledger, but no temporary table of the engine. */
+export type Lane = Pick<Engine, 'run' | 'rows' | 'row' | 'onOneThread' | 'release'>;
+
+/**
+ * The database of the tables that lanes see, too. They are in memory and spill to disk like temporary tables. One transaction can write
+ * them or the ledger, not both.
+ */
+export const SHARED = 'shared';
+
+/** Each lane holds two row groups of the file that it writes. */
+const MOST_LANES = 4;
 
 /** Opens (or creates) a database file, or `:memory:`; `temporary` is the folder to spill into. */
 export async function openEngine(path: string, temporary: string, settings: EngineSettings): Promise<Engine> {
@@ -72,15 +92,22 @@ export async function openEngine(path: string, temporary: string, settings: Engi
     enable_external_file_cache: 'false',
   };
   if (settings.threads !== undefined) options['threads'] = String(settings.threads);
+  const session: { sql: string; values?: readonly DuckDBValue[] | undefined }[] = [{ sql: `set TimeZone = 'UTC'` }];
   let instance: DuckDBInstance;
+  const connect = async (): Promise<DuckDBConnection> => {
+    const connection = await instance.connect();
+    for (const { sql, values } of session) await connection.run(sql, values ? [...values] : undefined);
+    return connection;
+  };
   let connection: DuckDBConnection;
   try {
     instance = await DuckDBInstance.create(path, options);
-    connection = await instance.connect();
-    await connection.run(`set TimeZone = 'UTC'`);
+    connection = await connect();
+    await connection.run(`attach ':memory:' as ${SHARED}`);
   } catch (error) {
     throw openingError(error, path);
   }
+  const lanes: DuckDBConnection[] = [];
   const threads = settings.threads ?? availableParallelism();
   let limit = settings.memoryLimit;
   let queue: Promise<unknown> = Promise.resolve();
@@ -108,21 +135,18 @@ export async function openEngine(path: string, temporary: string, settings: Engi
       return guarded(statement);
     }
   };
-  const rawRows: Engine['rawRows'] = (sql, values) =>
-    repeatable(async () => (await connection.runAndReadAll(sql, values ? [...values] : undefined)).getRowObjectsJson());
+  const onOneThread: Engine['onOneThread'] = (work) =>
+    guarded(async () => {
+      await connection.run('set threads = 1');
+      try {
+        return await work();
+      } finally {
+        await connection.run(`set threads = ${threads}`);
+      }
+    });
+  const main = statementsOn(connection, repeatable);
   return {
-    run: (sql, values) =>
-      repeatable(async () => {
-        await connection.run(sql, values ? [...values] : undefined);
-      }),
-    rawRows,
-    rows: async (sql, shape, values) => (await rawRows(sql, values)).map((row) => readRow(shape, row)),
-    row: async (sql, shape, values) => {
-      const [row, ...others] = await rawRows(sql, values);
-      if (!row || others.length > 0)
-        throw new TypeError(`A statement returned ${others.length + (row ? 1 : 0)} rows, expected one.`);
-      return readRow(shape, row);
-    },
+    ...main,
     exclusive: (work) => {
       const turn = queue.then(work);
       queue = turn.catch(() => undefined);
@@ -143,14 +167,25 @@ export async function openEngine(path: string, temporary: string, settings: Engi
         inTransaction = false;
       }
     },
-    onOneThread: (work) =>
+    onOneThread,
+    sideBySide: async (jobs) => {
+      const count = Math.min(jobs.length, threads, MOST_LANES);
+      if (count < 2) return await onLanes(jobs, [{ ...main, onOneThread, release }]);
+      return await onOneThread(async () => {
+        while (lanes.length < count) lanes.push(await guarded(connect));
+        const onThisThread: Engine['onOneThread'] = (work) => work();
+        // What a lane frees is given back at the end: setting the limit would stop the other lanes.
+        const idle = { onOneThread: onThisThread, release: async () => {} };
+        const ofLanes = lanes.slice(0, count).map((lane) => ({ ...statementsOn(lane, guarded), ...idle }));
+        const results = await onLanes(jobs, ofLanes, { ...main, onOneThread: onThisThread, release });
+        await release();
+        return results;
+      });
+    },
+    set: (sql, values) =>
       guarded(async () => {
-        await connection.run('set threads = 1');
-        try {
-          return await work();
-        } finally {
-          await connection.run(`set threads = ${threads}`);
-        }
+        session.push({ sql, values });
+        for (const each of [connection, ...lanes]) await each.run(sql, values ? [...values] : undefined);
       }),
     release,
     sparing: async (work) => {
@@ -167,10 +202,65 @@ export async function openEngine(path: string, temporary: string, settings: Engi
       if (closed) return;
       closed = true;
       await queue;
-      connection.closeSync();
+      for (const each of [connection, ...lanes]) each.closeSync();
       instance.closeSync();
     },
   };
+}
+
+type Guarded = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** The statements of one connection. */
+function statementsOn(
+  connection: DuckDBConnection,
+  guarded: Guarded,
+): Pick<Engine, 'run' | 'rows' | 'row' | 'rawRows'> {
+  const rawRows: Engine['rawRows'] = (sql, values) =>
+    guarded(async () => (await connection.runAndReadAll(sql, values ? [...values] : undefined)).getRowObjectsJson());
+  return {
+    run: (sql, values) =>
+      guarded(async () => {
+        await connection.run(sql, values ? [...values] : undefined);
+      }),
+    rawRows,
+    rows: async (sql, shape, values) => (await rawRows(sql, values)).map((row) => readRow(shape, row)),
+    row: async (sql, shape, values) => {
+      const [row, ...others] = await rawRows(sql, values);
+      if (!row || others.length > 0)
+        throw new TypeError(`A statement returned ${others.length + (row ? 1 : 0)} rows, expected one.`);
+      return readRow(shape, row);
+    },
+  };
+}
+
+/** Runs every job on the next free lane. A job for which the memory does not suffice is run again on `last`, after the others. */
+async function onLanes<T>(
+  jobs: readonly ((lane: Lane) => Promise<T>)[],
+  lanes: readonly Lane[],
+  last?: Lane,
+): Promise<T[]> {
+  const results: T[] = [];
+  const left = [...jobs.entries()];
+  const again: typeof left = [];
+  const failures: unknown[] = [];
+  const work = async (lane: Lane): Promise<void> => {
+    for (let next = left.shift(); next !== undefined && failures.length === 0; next = left.shift()) {
+      const [n, job] = next;
+      try {
+        results[n] = await job(lane);
+      } catch (error) {
+        if (last !== undefined && error instanceof OutOfMemoryError) again.push(next);
+        else failures.push(error);
+      }
+    }
+  };
+  await Promise.all(lanes.map(work));
+  if (failures.length > 0) throw failures[0];
+  for (const [n, job] of again) {
+    await last?.release();
+    if (last) results[n] = await job(last);
+  }
+  return results;
 }
 
 const UNITS: Readonly<Record<string, number>> = {

@@ -149,8 +149,8 @@ async function setPrivacyKey(engine: Engine, { tables, privacyKey }: LakeSetting
   if (!privacyKey)
     throw new ConfigError('A privacy rule hashes values, but there is no key.', { hint: 'Set privacy.key.' });
   const { inner, outer } = hmacPads(await privacyKey());
-  await engine.run(`set variable ${HMAC_VARIABLES.inner} = unhex($1)`, [inner]);
-  await engine.run(`set variable ${HMAC_VARIABLES.outer} = unhex($1)`, [outer]);
+  await engine.set(`set variable ${HMAC_VARIABLES.inner} = unhex($1)`, [inner]);
+  await engine.set(`set variable ${HMAC_VARIABLES.outer} = unhex($1)`, [outer]);
 }
 
 async function migrate(engine: Engine, dataDir: string, runtime: LakeRuntime): Promise<void> {

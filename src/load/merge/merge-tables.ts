@@ -1,7 +1,7 @@
 /**
  * The temporary tables of a merge. They are the interface between the files of this folder: a step fills a table and later
  * steps read it. Every table is declared here and nowhere else, is created empty from its declaration, and is dropped by
- * `dropMergeTables` when the merge ends.
+ * `dropMergeTables` when the merge ends. Those that lanes read, which write the files, are tables of SHARED.
  *
  * A merge also uses FILE_FINGERPRINTS (store/file-fingerprints.ts), which it shares with maintenance.
  */
@@ -10,13 +10,17 @@ import { DIGEST_COLUMN } from '../../model/fingerprint.ts';
 import type { Table } from '../../model/tables.ts';
 import { givenColumns } from '../../transform/lake.ts';
 import type { StageTables } from '../../transform/stage.ts';
+import { SHARED } from '../ledger/engine.ts';
 import type { Engine } from '../ledger/engine.ts';
+
+const TEMPORARY = 'temp';
 
 /** Columns by the name of the table. */
 const declared = new Map<string, string>();
 
 /** Declares a table; returns its name. */
-function declare(name: string, columns: string): string {
+function declare(table: string, columns: string, database = TEMPORARY): string {
+  const name = `${database}.${table}`;
   declared.set(name, columns);
   return name;
 }
@@ -27,7 +31,7 @@ function declare(name: string, columns: string): string {
  *
  * Filled by `stageSql` (transform/stage.ts). Read by every file of this folder.
  */
-export const STAGED = 'staged';
+export const STAGED = `${SHARED}.staged`;
 
 function stagedColumns(table: Table): string {
   return `
@@ -89,6 +93,7 @@ export const EXCESS_COPIES = declare(
     id varchar,
     minute timestamptz,
     digest bigint`,
+  SHARED,
 );
 
 /**
@@ -102,6 +107,7 @@ export const MOVED_OUT = declare(
     hour bigint,    -- hours since 1970
     id varchar,
     content ubigint -- hash of its content`,
+  SHARED,
 );
 
 /**
@@ -145,9 +151,10 @@ export async function createStage(engine: Pick<Engine, 'run'>, table: Table): Pr
 
 /** Drops all of the tables, so that memory stays flat over any number of merges. */
 export async function dropMergeTables(engine: Pick<Engine, 'run'>): Promise<void> {
-  await engine.run([STAGED, ...declared.keys()].map((name) => `drop table if exists temp.${name}`).join(';\n'));
+  await engine.run([STAGED, ...declared.keys()].map((name) => `drop table if exists ${name}`).join(';\n'));
 }
 
 async function create(engine: Pick<Engine, 'run'>, name: string, columns: string): Promise<void> {
-  await engine.run(`create or replace temp table ${name} (${columns}\n)`);
+  const kind = name.startsWith(`${TEMPORARY}.`) ? 'temp table' : 'table';
+  await engine.run(`create or replace ${kind} ${name} (${columns}\n)`);
 }

@@ -17,6 +17,7 @@ import {
   unitNumberSql,
 } from '../ledger/sql.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
+import type { Lane } from '../ledger/engine.ts';
 import { COPIED_TOGETHER, DAY_COLUMN } from '../store/arrange.ts';
 import { heldRows } from '../store/form.ts';
 import { copyDays, copyRows } from '../store/generation.ts';
@@ -31,18 +32,15 @@ export interface Change {
   readonly comparison: Comparison;
 }
 
-/** Files flushed at the same time, so that the disk can order the writes: 1,800 small days then take half as long. */
-const COMMITTED_TOGETHER = 16;
-
-/** Groups the changes that are written and committed together: new periods that one statement can write, and others. */
-export function writeGroups(changes: readonly Change[], keepMissing: readonly Window[]): Change[][] {
+/** Groups the changes that one statement writes: new periods with few rows. Every other change is a group of its own. */
+function writeGroups(changes: readonly Change[], keepMissing: readonly Window[]): Change[][] {
   const groups: { isNew: boolean; rows: number; changes: Change[] }[] = [];
   for (const change of changes) {
     const isNew = !keepsOldRows(change.unit, keepMissing);
-    const limits = isNew ? COPIED_TOGETHER : { days: COMMITTED_TOGETHER, rows: Infinity };
     const rows = change.comparison.rowsAfter;
     let last = groups.at(-1);
-    const fits = last?.isNew === isNew && last.changes.length < limits.days && last.rows + rows <= limits.rows;
+    const { days, rows: most } = COPIED_TOGETHER;
+    const fits = isNew && last?.isNew === true && last.changes.length < days && last.rows + rows <= most;
     if (!last || !fits) groups.push((last = { isNew, rows: 0, changes: [] }));
     last.changes.push(change);
     last.rows += rows;
@@ -50,16 +48,34 @@ export function writeGroups(changes: readonly Change[], keepMissing: readonly Wi
   return groups.map((group) => group.changes);
 }
 
-/** Writes the new generations of a group of `writeGroups` under temporary names. */
-export async function copyGroup(
+/** Writes the new generations of the changes under temporary names, in the order of the changes. */
+export async function copyChanges(
   ledger: Ledger,
   batch: Batch,
   changes: readonly Change[],
   keepMissing: readonly Window[],
 ): Promise<Copied[]> {
-  if (changes.length > 1 && changes.every(({ unit }) => !keepsOldRows(unit, keepMissing))) {
+  const groups = writeGroups(changes, keepMissing);
+  const rowsOf = (group: readonly Change[]): number =>
+    group.reduce((sum, { comparison }) => sum + comparison.rowsAfter, 0);
+  // The largest first, so that all lanes end at about the same time.
+  const bySize = groups.toSorted((a, b) => rowsOf(b) - rowsOf(a));
+  const copies = await ledger.sideBySide(
+    bySize.map((group) => (lane) => copyGroup(ledger, lane, batch, group, keepMissing)),
+  );
+  return groups.flatMap((group) => copies[bySize.indexOf(group)] ?? []);
+}
+
+async function copyGroup(
+  ledger: Ledger,
+  lane: Lane,
+  batch: Batch,
+  changes: readonly Change[],
+  keepMissing: readonly Window[],
+): Promise<Copied[]> {
+  if (changes.length > 1) {
     try {
-      return await copyNewPeriods(ledger, batch, changes);
+      return await copyNewPeriods(ledger, lane, batch, changes);
     } catch (error) {
       // One day needs less memory than several.
       if (!(error instanceof OutOfMemoryError)) throw error;
@@ -67,7 +83,7 @@ export async function copyGroup(
   }
   const copies: Copied[] = [];
   for (const { unit, comparison } of changes)
-    copies.push(await copyGeneration(ledger, batch, unit, comparison, keepMissing));
+    copies.push(await copyGeneration(ledger, lane, batch, unit, comparison, keepMissing));
   return copies;
 }
 
@@ -75,13 +91,15 @@ function keepsOldRows({ oldFile, whole }: Unit, keepMissing: readonly Window[]):
   return oldFile !== undefined && !(whole && keepMissing.length === 0);
 }
 
-async function copyNewPeriods(ledger: Ledger, batch: Batch, changes: readonly Change[]): Promise<Copied[]> {
+async function copyNewPeriods(ledger: Ledger, lane: Lane, batch: Batch, changes: readonly Change[]): Promise<Copied[]> {
   const table = ledger.settings.tables[batch.table];
   const day = `${firstDaySql(changes)} as ${sqlName(DAY_COLUMN)}`;
   const staged = `from (select *, ${day} from ${STAGED} where ${loadedSql(changes.map(({ unit }) => unit))})`;
   const source = `from (${promotedSql(table, staged, [DIGEST_COLUMN, DAY_COLUMN])})`;
   const days = changes.map(({ unit }) => ({ period: unit.period, generation: unit.nextGeneration }));
-  const copies = await copyDays(ledger, batch, days, source);
+  // Staged rows are sorted by day first.
+  const inOrder = changes.every(({ unit: { period } }) => period.to - period.from === DAY);
+  const copies = await copyDays(ledger, batch, { days, source, inOrder }, lane);
   for (const [index, copy] of copies.entries()) requireRows(copy, changes[index]?.comparison.rowsAfter);
   return copies;
 }
@@ -97,6 +115,7 @@ function firstDaySql(changes: readonly Change[]): string {
 /** Copies the old rows outside the unit's windows and the unit's staged rows, ordered by (type, timestamp). */
 async function copyGeneration(
   ledger: Ledger,
+  lane: Lane,
   batch: Batch,
   unit: Unit,
   { rowsAfter, movedOut }: Comparison,
@@ -115,11 +134,11 @@ async function copyGeneration(
           [unit.oldForm],
         );
   const fresh = `from (${promotedSql(table, `from ${STAGED} where ${loadedSql([unit])}`, [DIGEST_COLUMN])})`;
-  const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, {
-    sources: old === undefined ? [fresh] : [old, fresh],
-    inOrder: true,
-    rows: rowsAfter,
-  });
+  const sources = old === undefined ? [fresh] : [old, fresh];
+  // Staged rows are sorted by day first.
+  const inOrder = old !== undefined || unit.period.to - unit.period.from === DAY;
+  const arranged = { sources, inOrder, rows: rowsAfter };
+  const generation = await copyRows(ledger, batch, unit.period, unit.nextGeneration, arranged, lane);
   requireRows(generation, rowsAfter);
   return generation;
 }

@@ -3,11 +3,11 @@
  *
  * Rows are ordered by (type, timestamp), so that a reader of one type skips the row groups of the others. But sorting wide rows
  * is the one step whose memory grows: with a limit of 512 MB, 900,000 rows of 550 bytes fail. Rows of the old file are sorted
- * already, and so are staged rows. So in a large period the sorted sources are written one after the other without a common
- * sort. A full load of the period writes one sorted source again.
+ * already, and so are staged rows: a single source is never sorted again. In a large period several sorted sources are written one
+ * after the other without a common sort. A full load of the period writes one sorted source again.
  */
 import { OutOfMemoryError } from '../ledger/engine.ts';
-import type { RowOf } from '../ledger/cells.ts';
+import type { Lane } from '../ledger/engine.ts';
 import { basename, dirname } from 'node:path';
 import { asCount, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -20,7 +20,7 @@ export interface Sources {
   readonly type: string;
   /** `from … where …` of the rows; each row comes from exactly one source. */
   readonly sources: readonly string[];
-  /** The rows of each source are sorted already. */
+  /** The rows of each source are sorted already, by day first if it has several. */
   readonly inOrder: boolean;
   /** Rows of all sources. */
   readonly rows: number;
@@ -58,30 +58,27 @@ function optionsSql(metadata: string): string {
   return `format parquet, compression zstd, row_group_size ${ROW_GROUP}, kv_metadata {${metadata}}, return_stats`;
 }
 
-/** Copies the rows to a Parquet file. */
+/** Copies the rows to a Parquet file. One thread reads a source in its order. */
 export async function copyArranged(
-  ledger: Ledger,
+  lane: Lane,
   { columns, type, sources, inOrder, rows, metadata }: Sources,
   path: string,
+  log: Ledger['runtime']['log'],
 ): Promise<CopyStats> {
   const unsorted = sources.map((source) => `select ${columns} ${source}`).join(' union all ');
   const sorted = `${unsorted} order by ${type}, "timestamp"`;
   const copy = async (select: string): Promise<CopyStats> => {
     const statement = `copy (${select}) to ${sqlText(path)} (${optionsSql(metadata)})`;
-    const run = (): Promise<RowOf<typeof COPY_STATS>> => ledger.row(statement, COPY_STATS);
-    const stats = rows > ROW_GROUP ? await ledger.onOneThread(run) : await run();
-    await ledger.release();
+    const stats = await lane.onOneThread(() => lane.row(statement, COPY_STATS));
+    await lane.release();
     return { rows: stats.count, bytes: stats.file_size_bytes };
   };
-  if (inOrder && rows > SORTED_TOGETHER) return copy(unsorted);
+  if (inOrder && (sources.length === 1 || rows > SORTED_TOGETHER)) return copy(unsorted);
   try {
     return await copy(sorted);
   } catch (error) {
     if (!(error instanceof OutOfMemoryError)) throw error;
-    ledger.runtime.log.debug(
-      { event: 'merge.unsorted', rows },
-      'too many rows to sort within the memory limit: written unsorted',
-    );
+    log.debug({ event: 'merge.unsorted', rows }, 'too many rows to sort within the memory limit: written unsorted');
     return copy(unsorted);
   }
 }
@@ -90,21 +87,27 @@ interface DayFile extends CopyStats {
   readonly path: string;
 }
 
+interface DaySource extends Omit<Sources, 'sources' | 'rows'> {
+  /** `from …` of the rows, with the column DAY_COLUMN, an integer. */
+  readonly source: string;
+}
+
 /**
  * Copies the rows of several days to one file each, below `folder`, which must not exist. The files are the same as those of
- * `copyArranged`. `source` has the column DAY_COLUMN, an integer. Returns the files by its value.
+ * `copyArranged`. Returns the files by the value of DAY_COLUMN.
  */
 export async function copyByDay(
-  ledger: Ledger,
-  { columns, type, source, metadata }: Pick<Sources, 'columns' | 'type' | 'metadata'> & { readonly source: string },
+  lane: Lane,
+  { columns, type, source, inOrder, metadata }: DaySource,
   folder: string,
 ): Promise<ReadonlyMap<string, DayFile>> {
   const key = sqlName(DAY_COLUMN);
-  const statement = `copy (select ${key}, ${columns} ${source} order by ${key}, ${type}, "timestamp")
+  const order = inOrder ? '' : `order by ${key}, ${type}, "timestamp"`;
+  const statement = `copy (select ${key}, ${columns} ${source} ${order})
     to ${sqlText(folder)} (${optionsSql(metadata)}, partition_by (${key}))`;
   // With several threads, each would write a file of its own for a day.
-  const copied = await ledger.onOneThread(() => ledger.rows(statement, { filename: asText, ...COPY_STATS }));
-  await ledger.release();
+  const copied = await lane.onOneThread(() => lane.rows(statement, { filename: asText, ...COPY_STATS }));
+  await lane.release();
   return new Map(
     copied.map(({ filename: path, count: rows, file_size_bytes: bytes }) => [
       basename(dirname(path)).slice(DAY_COLUMN.length + 1),

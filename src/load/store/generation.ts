@@ -11,6 +11,7 @@ import { metadataSql, todaysForm } from './form.ts';
 import { writtenColumnsSql } from './json-columns.ts';
 import { provenancePairs } from '../../model/provenance.ts';
 import type { Form } from './form.ts';
+import type { Lane } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { DAY } from '../../kernel/instant.ts';
 import { WORK_FOLDER } from '../../model/data-dir.ts';
@@ -35,33 +36,45 @@ export interface Copied extends Omit<Generation, 'sha256'> {
 
 type Key = Pick<Batch, 'tenant' | 'table'>;
 
-/** Copies rows into a new file under its temporary name. */
+/** Copies rows into a new file under its temporary name. `lane`: for a copy that is one of several at the same time. */
 export async function copyRows(
   ledger: Ledger,
   key: Key,
   period: Period,
   generation: number,
   sources: Pick<Sources, 'sources' | 'inOrder' | 'rows'>,
+  lane: Lane = ledger,
 ): Promise<Copied> {
   const next = await nextGeneration(ledger, key, period, generation);
   const temporary = `${join(ledger.dataDir, next.file)}${TEMPORARY}`;
-  const stats = await copyArranged(ledger, { ...(await arrangement(ledger, key)), ...sources }, temporary);
+  const arranged = { ...(await arrangement(ledger, key)), ...sources };
+  const stats = await copyArranged(lane, arranged, temporary, ledger.runtime.log);
   return { ...next, temporary, ...stats };
 }
 
 /** Where `copyDays` writes; `commitGeneration` moves the files away. */
 const DAYS_FOLDER = join(WORK_FOLDER, 'days');
 
-/** Copies rows into a new file for each of the days. `source`: their rows, with the number of the day since 1970 as DAY_COLUMN. */
+interface Days {
+  /** Each is one day, or the first of a period that gets one file. */
+  readonly days: readonly { readonly period: Period; readonly generation: number }[];
+  /** The rows, with the number of the day since 1970 as DAY_COLUMN. */
+  readonly source: string;
+  readonly inOrder: boolean;
+}
+
+/** Copies rows into a new file for each of the days. */
 export async function copyDays(
   ledger: Ledger,
   key: Key,
-  days: readonly { readonly period: Period; readonly generation: number }[],
-  source: string,
+  { days, source, inOrder }: Days,
+  lane: Lane,
 ): Promise<Copied[]> {
-  await clearDays(ledger);
-  const folder = join(ledger.dataDir, DAYS_FOLDER);
-  const copied = await copyByDay(ledger, { ...(await arrangement(ledger, key)), source }, folder);
+  // Named for its first period, which no other copy has.
+  const folder = join(ledger.dataDir, DAYS_FOLDER, days[0]?.period.name ?? '');
+  await ledger.files.rm(folder, { recursive: true, force: true });
+  await ledger.files.mkdir(dirname(folder), { recursive: true });
+  const copied = await copyByDay(lane, { ...(await arrangement(ledger, key)), source, inOrder }, folder);
   const copies: Copied[] = [];
   for (const { period, generation } of days) {
     const { path: temporary, rows, bytes } = copied.get(String(period.from / DAY)) ?? { path: '', rows: 0, bytes: 0 };

@@ -23,7 +23,7 @@ type Columns = Record<string, string[]>;
 async function temporaryTables(engine: Pick<Engine, 'rows'>): Promise<Columns> {
   const rows = await engine.rows(
     `select table_name as "table", column_name || ' ' || data_type as "column"
-     from duckdb_columns() where database_name = 'temp' and not internal order by table_name, column_index`,
+     from duckdb_columns() where database_name in ('temp', 'shared') and not internal order by table_name, column_index`,
     { table: asText, column: asText },
   );
   const found: Columns = {};

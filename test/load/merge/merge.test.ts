@@ -2,6 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { MassLossError } from '../../../src/kernel/errors.ts';
+import type { Lane } from '../../../src/load/ledger/engine.ts';
 import { heldHours } from '../../../src/load/ledger/hours.ts';
 import { at, event, load, metric, scratchLake, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
@@ -52,11 +53,15 @@ describe('a first load', () => {
     await using alone = await scratchLake();
     const copies: string[] = [];
     const spied = (sql: string): void => void (sql.startsWith('copy') && copies.push(sql));
-    const { rows: readRows, row: readOne } = together.ledger;
+    const watched = (lane: Lane): Lane => ({
+      ...lane,
+      rows: (sql, ...more) => (spied(sql), lane.rows(sql, ...more)),
+      row: (sql, ...more) => (spied(sql), lane.row(sql, ...more)),
+    });
     const ledger: typeof together.ledger = {
       ...together.ledger,
-      rows: (sql, ...more) => (spied(sql), readRows(sql, ...more)),
-      row: (sql, ...more) => (spied(sql), readOne(sql, ...more)),
+      ...watched(together.ledger),
+      sideBySide: (jobs) => together.ledger.sideBySide(jobs.map((job) => (lane) => job(watched(lane)))),
     };
     await load({ ...together, ledger }, span('2026-07-03T00:00:00Z', '2026-07-06T00:00:00Z'), days.flatMap(({ rows }) => rows)); // oxfmt-ignore
     expect(copies).toHaveLength(1);
@@ -64,6 +69,44 @@ describe('a first load', () => {
       await load(alone, window, rows);
       expect(readFileSync(join(together.dir, file)).equals(readFileSync(join(alone.dir, file)))).toBe(true);
     }
+  });
+
+  test('writes days at the same time, with the bytes that they have when they are written one after the other', async () => {
+    const days = ['2026-07-03', '2026-07-04', '2026-07-05', '2026-07-06'];
+    const first = Date.parse('2026-07-03T00:00:00Z');
+    // Two pairs of days that one statement cannot write.
+    const rows = [10_500, 300, 10_500, 200].flatMap((n, day) =>
+      Array.from({ length: n }, (_, k) =>
+        event(`${day}-${k}`, new Date(first + day * 86_400_000 + ((k * 7919) % n) * 1000).toISOString(), {
+          type: `t${k % 3}`,
+        }),
+      ),
+    );
+    const written: Buffer[][] = [];
+    for (const threads of [1, 2]) {
+      await using lake = await scratchLake({ threads });
+      const load1 = await load(lake, span('2026-07-03T00:00:00Z', '2026-07-07T00:00:00Z'), rows);
+      expect(load1).toMatchObject({ inserted: 21_500, days: 4 });
+      // The second generation is made of the first and of one row.
+      const more = days.map((day, n) => event(`more${n}`, `${day}T12:00:00.5Z`));
+      await load(lake, days.map((day) => span(`${day}T12:00:00Z`, `${day}T12:00:01Z`)), more); // oxfmt-ignore
+      written.push(
+        [1, 2].flatMap((generation) =>
+          days.map((day) => readFileSync(join(lake.dir, `store/events/tenant_id=acme/month=2026-07/${day}.${generation}.parquet`))),
+        ),
+      ); // oxfmt-ignore
+      const unsorted = await lake.ledger.rawRows(
+        `select * from (
+           select filename, (event_type, "timestamp") < lag((event_type, "timestamp")) over (partition by filename order by file_row_number) as is_late
+           from read_parquet('${lake.dir}/store/events/*/*/*.parquet', filename = true, file_row_number = true)
+         ) where is_late`,
+      );
+      expect(unsorted).toEqual([]);
+    }
+    const [alone, together] = written;
+    expect(together?.map((file, n) => file.equals(alone?.[n] ?? Buffer.of()))).toEqual(
+      Array.from({ length: 8 }, () => true),
+    );
   });
 
   test('writes no file for windows without rows, and records that they are covered', async () => {

@@ -1,0 +1,74 @@
+/** Jobs that run at the same time on connections of their own. */
+import { setTimeout } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { asCount, asText } from '../../../src/load/ledger/cells.ts';
+import { OutOfMemoryError, SHARED, openEngine } from '../../../src/load/ledger/engine.ts';
+import type { Engine, Lane } from '../../../src/load/ledger/engine.ts';
+
+async function engineWith(threads: number): Promise<Engine & AsyncDisposable> {
+  const engine = await openEngine(':memory:', '', { memoryLimit: '256MB', threads });
+  return { ...engine, [Symbol.asyncDispose]: () => engine.close() };
+}
+
+const THREADS = `select current_setting('threads')::int as n`;
+
+describe.each([1, 2])('on %i threads, jobs', (threads) => {
+  test('see the shared tables and what is set for the session, and their results come in order', async () => {
+    await using engine = await engineWith(threads);
+    await engine.set('set variable word = $1', ['hello']);
+    await engine.run(`create table ${SHARED}.numbers as select 5 as n`);
+    const sql = `select getvariable('word') || n || current_setting('TimeZone') as word from ${SHARED}.numbers`;
+    const jobs = [30, 20, 10].map((ms, k) => async (lane: Lane) => {
+      await setTimeout(ms);
+      return `${(await lane.row(sql, { word: asText })).word} ${k}`;
+    });
+    expect(await engine.sideBySide(jobs)).toEqual(['hello5UTC 0', 'hello5UTC 1', 'hello5UTC 2']);
+    expect(await engine.sideBySide([])).toEqual([]);
+  });
+
+  test('use one thread each, and the engine has its threads back afterwards', async () => {
+    await using engine = await engineWith(threads);
+    const seen = await engine.sideBySide(
+      [1, 2].map(() => (lane) => lane.onOneThread(() => lane.row(THREADS, { n: asCount }))),
+    );
+    expect(seen).toEqual([{ n: 1 }, { n: 1 }]);
+    expect(await engine.row(THREADS, { n: asCount })).toEqual({ n: threads });
+  });
+
+  test('that fail end the work: no further job begins, and those that run are waited for', async () => {
+    await using engine = await engineWith(threads);
+    const begun: number[] = [];
+    const jobs = [0, 1, 2, 3].map((k) => async (lane: Lane) => {
+      begun.push(k);
+      await setTimeout(k === 0 ? 0 : 20);
+      await lane.run(k === 0 ? 'select nothing' : 'select 1');
+      begun.push(k);
+    });
+    await expect(engine.sideBySide(jobs)).rejects.toThrow('nothing');
+    expect(begun).toEqual(threads === 1 ? [0] : [0, 1, 1]);
+    expect(await engine.row(THREADS, { n: asCount })).toEqual({ n: threads });
+  });
+});
+
+test('a job that runs out of memory is run again when the others have ended', async () => {
+  await using engine = await engineWith(2);
+  const runs: string[] = [];
+  let running = 0;
+  const jobs = ['a', 'b', 'c'].map((name) => async () => {
+    running += 1;
+    runs.push(`${name} with ${running}`);
+    await setTimeout(10);
+    const isShort = running > 1;
+    running -= 1;
+    if (isShort && name === 'a') throw new OutOfMemoryError();
+    return name;
+  });
+  expect(await engine.sideBySide(jobs)).toEqual(['a', 'b', 'c']);
+  expect(runs).toEqual(['a with 1', 'b with 2', 'c with 2', 'a with 1']);
+});
+
+test('a job that needs more memory than there is fails with that error', async () => {
+  await using engine = await engineWith(2);
+  const failing = (): Promise<string> => Promise.reject(new OutOfMemoryError());
+  await expect(engine.sideBySide([failing, async () => 'b'])).rejects.toThrow(OutOfMemoryError);
+});
