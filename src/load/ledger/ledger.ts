@@ -48,8 +48,8 @@ export interface LakeSettings extends Guards {
   readonly splitMarts?: boolean;
   /** Tenants with more rows get their split marts once a UTC day. @default 250,000 */
   readonly dailyAbove?: number;
-  /** How much past data is processed at once (openings.ts): limits memory when years are loaded at first. @default 3 million rows, 300,000 events */
-  readonly together?: { readonly rows: number; readonly passEvents: number };
+  /** How much past data is processed at once (openings.ts): limits memory when years are loaded at first. @default 3 million rows, 300,000 events, 1 million rows */
+  readonly together?: { readonly rows: number; readonly passEvents: number; readonly beforeOpening: number };
   /** Run the checks over what changed (checks.ts). @default false */
   readonly checks?: boolean;
   /** Folders of the operator's own reports and checks. */

@@ -152,7 +152,7 @@ async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string, 
      from reaches
      join (values ${rules.join(', ')}) as rules(mart, nth, reach, table_name, digest) using (table_name, reach)
      group by rules.mart, tenant, day having bool_or(nth = 0 and is_known)
-     union all from (${openingDaysSql(openings)});
+     union all from (${openingDaysSql(ledger, openings)});
      create or replace temp table mart_due as select * from mart_expected anti join mart_days using (mart, tenant, day, source)`,
   );
 }

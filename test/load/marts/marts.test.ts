@@ -24,7 +24,7 @@ const SOME = ['passes_created', 'log_volume', 'churn', 'survival'];
 
 let lake: Scratch;
 beforeEach(async () => {
-  lake = await scratchLake({ marts: SOME });
+  lake = await scratchLake({ marts: SOME, together: { rows: 3_000_000, passEvents: 300_000, beforeOpening: 1 } });
 });
 afterEach(() => lake[Symbol.asyncDispose]());
 
@@ -301,7 +301,7 @@ describe('a stop', () => {
     await loadDay('2026-07-01', 3);
     await publishAll();
     const [before, shown] = [martFiles(), await kept('passes_created')];
-    await loadDay('2026-07-03', 2);
+    await loadDay('2026-07-08', 2);
     for (const table of ['fresh_log_volume', 'fresh_churn', 'fresh_openings']) {
       const stop = new AbortController();
       const run: Ledger['run'] = async (sql, values) => {
