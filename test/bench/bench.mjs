@@ -45,6 +45,8 @@ const wanted = {
 /** The most rows that an answer holds (the sandbox's default, and the engine's). */
 const ROW_CAP = 500_000;
 const NOW = '2026-11-01T00:00:00Z';
+/** From landed pages to files that are recorded with their proof, as the report of a run calls the steps. */
+const LOAD_STEPS = ['stage', 'compare', 'write', 'readBack', 'record', 'verify'];
 const PEERS = [
   { name: 'dlt with rows', script: 'dlt_rows.py' },
   { name: 'dlt with Arrow tables', script: 'dlt_arrow.py' },
@@ -99,7 +101,9 @@ async function subjectsOf(kept) {
     const report = JSON.parse(run.out);
     const rows = report.tables.reduce((sum, each) => sum + each.rowsFetched, 0);
     const fewest = report.tables.reduce((sum, each) => sum + Math.ceil(each.rowsFetched / ROW_CAP), 0);
-    return { ...seen(run), rows, fewest, bytes: await bytesBelow(join(dataDir, 'store')) };
+    const events = report.tables.find(({ table: name }) => name === 'Events').seconds;
+    const loadSeconds = LOAD_STEPS.reduce((sum, step) => sum + (events[step] ?? 0), 0);
+    return { ...seen(run), loadSeconds, rows, fewest, bytes: await bytesBelow(join(dataDir, 'store')) };
   };
   // The pages that bare DuckDB reads, and the queries whose answers are downloaded, are those of a load of ours.
   const first = {
