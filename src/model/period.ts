@@ -1,4 +1,4 @@
-/** The calendar periods of partitions: a UTC day, or a closed month. */
+/** The calendar periods of partitions: a UTC day, or a month of few rows. */
 import { DAY, floorTo, formatDay, parseInstant } from '../kernel/instant.ts';
 import type { Instant, Window } from '../kernel/instant.ts';
 
@@ -20,6 +20,10 @@ export function monthPeriod(instant: Instant): Period {
   const month = periodOf(formatDay(floorTo(instant, DAY)).slice(0, -3));
   if (month === undefined) throw new RangeError(`no calendar month: ${instant}`);
   return month;
+}
+
+export function isMonth({ from, to }: Window): boolean {
+  return to - from > DAY;
 }
 
 /** The period with a name, e.g. from a file name; undefined for any other text. */

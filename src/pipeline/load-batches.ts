@@ -17,6 +17,7 @@ import { HOUR, ceilTo, floorTo } from '../kernel/instant.ts';
 import type { Window } from '../kernel/instant.ts';
 import { joinWindows } from '../kernel/windows.ts';
 import { recordComparison } from '../load/ledger/hours.ts';
+import { splitMonths } from '../load/maintenance/split.ts';
 import { mergeBatch } from '../load/merge/merge.ts';
 import { capsLesson, readProfile, updateProfile } from '../load/ledger/profile.ts';
 import { KEPT_FOLDER, LANDING_FOLDER } from '../model/data-dir.ts';
@@ -222,7 +223,9 @@ async function merge(
   const { ledger, tenant, table, settings, run, request, record } = work;
   const keepMissing = windowsAtEdge(batch.windows, view, settings.retentionDays);
   const guard = request.allowDeletes !== true;
-  const result = await mergeBatch(ledger, batch, landed, { run, guard, keepMissing, at: view.at, acceptAltered });
+  const result = await mergeBatch(ledger, batch, landed, { run, guard, keepMissing, acceptAltered });
+  // Before the next batch, which may have rows of the same month.
+  if (result.days > 0) await splitMonths(ledger, batch, { run, at: view.at });
   record({ kind: 'merged', result });
   if (view.grade === 'none') return;
   await timed(work, 'verify', async () => {

@@ -80,23 +80,28 @@ export interface ShapesInput {
 }
 
 /**
- * Creates the temporary tables `structures` (rows by file and type, `nth`, and shape, with one row's text), `nodes` (shape, pointer,
- * kind), `doubtful` (paths whose kind is known only after every value was checked) and `refined` (empty).
+ * Creates the temporary tables `structures_by_day` (rows by file and type, `nth`, shape and UTC day, with one row's text), `structures`
+ * (the same without the day), `nodes` (shape, pointer, kind), `doubtful` (paths whose kind is known only after every value was checked) and `refined` (empty).
  */
 export function shapesSql(input: ShapesInput): string[] {
   const { table, column } = input;
   return [
-    `create or replace temp table structures as
+    // The day only where every row is parsed: counts of a sample are rounded, and would not add up over days.
+    `create or replace temp table structures_by_day as
 select *, ${SHAPE} as shape
 from (
-  select nth, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in) as one_in,
-    min(moment) as first_at, max(moment) as last_at, arg_min(body, id) as example
+  select nth, case when one_in = 1 then moment::date end as day, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in) as one_in,
+    min(moment) as first_at, max(moment) as last_at, min(id) as first_id, arg_min(body, id) as example
   from (
     select nth, one_in, "${lakeName(table, table.id)}" as id, "timestamp" as moment, "${column}"::varchar as body
     ${parsedRows(input, 'described_types')}
   )
   group by all
 )`,
+    `create or replace temp table structures as
+select nth, structure, shape, sum(rows) as rows, any_value(one_in) as one_in,
+  min(first_at) as first_at, max(last_at) as last_at, arg_min(example, first_id) as example
+from structures_by_day group by all`,
     // A row without JSON has the structure null, and the kind of its root is null too. An object is parsed once for all of its keys.
     `create or replace temp table nodes as
 with recursive walk as (
@@ -180,7 +185,10 @@ from (
 where finer is not null`;
 }
 
-/** Rows of `property_counts` without the tenant and the table: one per file, type, path and kind. */
+/**
+ * Rows of `property_counts` without the tenant and the table: one per file, type, path and kind, and for the whole value (pointer '')
+ * one per UTC day. So drift (`load/publish/drift.ts`) knows how many rows came before a path, also within the file of a month.
+ */
 export function countsSql(column: string): string {
   return `select file, type, ${sqlText(column)} as json_column, pointer, kind,
   round(counted.rows * (described_types.rows / parsed))::bigint as rows, counted.first_at, counted.last_at,
@@ -190,12 +198,17 @@ from (
     structures.nth, nodes.pointer, coalesce(refined.finer, nodes.kind) as kind,
     sum(structures.rows) as rows, min(structures.first_at) as first_at, max(structures.last_at) as last_at
   from structures
-  join nodes using (shape)
+  join nodes on nodes.shape = structures.shape and nodes.pointer <> ''
   left join refined
     on refined.nth = structures.nth and refined.pointer = nodes.pointer and refined.kind = nodes.kind
   group by all
+  union all
+  select nth, nodes.pointer, nodes.kind, sum(rows), min(first_at), max(last_at)
+  from structures_by_day
+  join nodes on nodes.shape = structures_by_day.shape and nodes.pointer = ''
+  group by nth, day, nodes.pointer, nodes.kind
 ) as counted
 join (select nth, sum(rows) as parsed from structures group by nth) as whole using (nth)
 join described_types using (nth)
-qualify row_number() over (partition by nth order by counted.rows desc, pointer, kind) <= ${LIMITS.paths}`;
+qualify pointer = '' or row_number() over (partition by nth, pointer = '' order by counted.rows desc, pointer, kind) < ${LIMITS.paths}`;
 }

@@ -27,7 +27,7 @@ interface ShareLimit {
 export interface Guards {
   /** Share of a page's rows that may go to quarantine; beyond it the page is refused. */
   readonly quarantine: ShareLimit;
-  /** Share of a partition's rows that one merge may remove. */
+  /** Share of a UTC day's rows that one merge may remove. */
   readonly deletes: ShareLimit;
 }
 
@@ -50,12 +50,28 @@ export interface LakeSettings extends Guards {
   readonly dailyAbove?: number;
   /** How much past data is processed at once (openings.ts): limits memory when years are loaded at first. @default 3 million rows, 300,000 events, 1 million rows */
   readonly together?: { readonly rows: number; readonly passEvents: number; readonly beforeOpening: number };
+  /** A month that is expected to have at most this many rows gets one file (units.ts). @default 10,000 */
+  readonly monthRows?: number;
   /** Run the checks over what changed (checks.ts). @default false */
   readonly checks?: boolean;
   /** Folders of the operator's own reports and checks. */
   readonly custom?: { readonly reports?: string | undefined; readonly checks?: string | undefined };
   /** Reads the key for hashed values; called once, and only if a privacy rule hashes. `unused`: no row is written. */
   readonly privacyKey?: (() => Promise<string>) | 'unused';
+}
+
+/**
+ * Measured with events of 1,500 bytes: a nightly run that rewrites a month of 10,000 rows takes 3 % more CPU time than one that writes
+ * a day, and with 20,000 rows 38 % more.
+ */
+const EXPECTED_IN_MONTH = 10_000;
+
+/** When a month is one file. `expected`: rows at its end, as foreseen at its first row. `rows`: most rows that it may have indeed. */
+export function monthLimits({ monthRows: expected = EXPECTED_IN_MONTH }: LakeSettings): {
+  readonly expected: number;
+  readonly rows: number;
+} {
+  return { expected, rows: 2 * expected };
 }
 
 export function guardsOf(settings: LakeSettings, tenant: string): Guards {

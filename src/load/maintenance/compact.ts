@@ -1,26 +1,27 @@
 /**
- * Merges the files of small days into one file per closed month, as a merge writes it if it loads the whole month. A query opens every
- * file that its view lists, so five years of small days cost more than their rows. Nothing is fetched and no row changes. A late row
+ * Merges the files of small days into one file per closed month, as a merge writes it if it expects few rows (units.ts). A query opens
+ * every file that its view lists, so five years of small days cost more than their rows. Nothing is fetched and no row changes. A late row
  * rewrites its whole month, which is cheap because only small months are compacted.
  */
 import { join } from 'node:path';
 import type { Instant } from '../../kernel/instant.ts';
-import { sqlText } from '../../kernel/sql.ts';
 import { asCount, asFlag, asList, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { RowOf } from '../ledger/cells.ts';
 import { heldRows } from '../store/form.ts';
 import { commitGeneration, copyRows } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { CLOSED_AFTER, periodOf } from '../../model/period.ts';
-import { dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
-import { requireSameHours } from './same-hours.ts';
-import { instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
+import { instantSql, parquetSql } from '../ledger/sql.ts';
+import { lastGeneration, replaceFiles } from './rearrange.ts';
+
+/** Bytes of a day's file, on average, below which a closed month is compacted. */
+export const SMALL_BYTES = 1_000_000;
 
 export interface CompactOptions {
   readonly run: string;
   /** The source's clock. Months that ended at least 35 days earlier are closed. */
   readonly at: Instant;
-  /** A month is compacted when its files have fewer bytes than this on average. @default 1 MB */
+  /** A month is compacted when its files have fewer bytes than this on average. @default SMALL_BYTES */
   readonly smallBytes?: number;
   /** When aborted, the months that remain are left to the next run. */
   readonly signal?: AbortSignal;
@@ -33,6 +34,7 @@ const CLOSED_MONTH = {
   month: asText,
   rows: asCount,
   files: asList(asText),
+  days: asList(asText),
   promotions: asList(asOptional(asText)),
   privacies: asList(asOptional(asText)),
   digests: asList(asOptional(asText)),
@@ -41,7 +43,7 @@ const CLOSED_MONTH = {
 /** Compacts every closed month whose hours are all settled. */
 export async function compactMonths(
   ledger: Ledger,
-  { run, at, smallBytes = 1_000_000, signal, onStep }: CompactOptions,
+  { run, at, smallBytes = SMALL_BYTES, signal, onStep }: CompactOptions,
 ): Promise<{ readonly months: number; readonly files: number }> {
   return ledger.exclusive(async () => {
     const months = `from partitions
@@ -54,7 +56,7 @@ export async function compactMonths(
     const small = await ledger.rows(
       `select
          tenant, table_name, period[:7] as month, sum(rows)::bigint as rows,
-         list(file order by period) as files,
+         list(file order by period) as files, list(period order by period) as days,
          list(promotion order by period) as promotions, list(privacy order by period) as privacies,
          list(digests order by period) as digests
        ${months}
@@ -88,27 +90,24 @@ const keyOf = (...parts: readonly string[]): string => parts.join('\n');
 
 async function compactMonth(
   ledger: Ledger,
-  { tenant, table_name: table, month, rows, files, promotions, privacies, digests }: RowOf<typeof CLOSED_MONTH>,
+  { tenant, table_name: table, month, rows, files, days, promotions, privacies, digests }: RowOf<typeof CLOSED_MONTH>,
   run: string,
   onStep: CompactOptions['onStep'],
 ): Promise<void> {
   const period = periodOf(month);
   if (!period) throw new Error(`not a month: ${month}`);
-  const ofMonth = `${tableFilterSql(tenant, table)} and superseded_at is null and length(period) = 10 and period[:7] = ${sqlText(month)}`;
-  const days = files.map((file, index) => ({
+  const key = { tenant, table };
+  const held = files.map((file, index) => ({
     path: join(ledger.dataDir, file),
     form: { promotion: promotions[index], privacy: privacies[index], digests: digests[index] },
   }));
   // Files without digests are read in another way.
   const groups = [
-    days.filter(({ form }) => form.digests !== undefined),
-    days.filter(({ form }) => form.digests === undefined),
+    held.filter(({ form }) => form.digests !== undefined),
+    held.filter(({ form }) => form.digests === undefined),
   ];
-  const { last } = await ledger.row(
-    `select coalesce(max(generation), 0) as last from partitions where ${tableFilterSql(tenant, table)} and period = ${sqlText(month)}`,
-    { last: asCount },
-  );
-  const copied = await copyRows(ledger, { tenant, table }, period, last + 1, {
+  const generation = (await lastGeneration(ledger, key, period)) + 1;
+  const copied = await copyRows(ledger, key, period, generation, {
     sources: groups.flatMap((group) =>
       group.length === 0
         ? []
@@ -121,14 +120,6 @@ async function compactMonth(
     inOrder: false,
     rows,
   });
-  const generation = await commitGeneration(ledger, copied);
-  await onStep?.(`month ${month}`);
-  await readBack(ledger, { table }, [generation]);
-  await requireSameHours(ledger, { tenant, table }, period);
-  await ledger.transaction(async () => {
-    await ledger.run(`update partitions set superseded_at = ${ledger.nowSql()} where ${ofMonth}`);
-    await insertPartitions(ledger, { tenant, table }, [generation], run);
-  });
-  await dropFileFingerprints(ledger);
-  await onStep?.(`recorded ${month}`);
+  const generations = [await commitGeneration(ledger, copied)];
+  await replaceFiles(ledger, key, { month: period, old: days, generations, run, onStep });
 }

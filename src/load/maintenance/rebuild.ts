@@ -17,6 +17,7 @@ import { commitGeneration, copyRows } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { periodOf } from '../../model/period.ts';
 import { dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
+import { lastGeneration } from './rearrange.ts';
 import { requireSameHours } from './same-hours.ts';
 import { instantSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
@@ -139,13 +140,10 @@ async function rebuildPartition(
   if (!period) throw new Error(`not a period: ${name}`);
   const key = { tenant, table };
   const ofPeriod = `${tableFilterSql(tenant, table)} and period = ${sqlText(name)}`;
-  const { last } = await ledger.row(`select max(generation) as last from partitions where ${ofPeriod}`, {
-    last: asCount,
-  });
   const held = heldRows(ledger.settings.tables[table], `from ${parquetSql([join(ledger.dataDir, file)])} where true`, [
     form,
   ]);
-  const copied = await copyRows(ledger, key, period, last + 1, { sources: [held], inOrder: true, rows });
+  const copied = await copyRows(ledger, key, period, (await lastGeneration(ledger, key, period)) + 1, { sources: [held], inOrder: true, rows });
   await onStep?.(`copied ${name}`);
   if (copied.rows !== rows) {
     throw new DamagedError(`${file} holds ${copied.rows} rows, and the ledger says ${rows}`, {

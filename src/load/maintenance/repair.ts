@@ -188,8 +188,8 @@ interface Choice {
 }
 
 /**
- * One generation per period: the published one, else the newest that can be read. A month's file was made from its days, so
- * it replaces them where both are there.
+ * One generation per period: the published one, else the newest that can be read. Where a month and its days are both there, one was
+ * made from the other: the newer has the higher number (rearrange.ts).
  */
 async function chooseReadable(
   ledger: Ledger,
@@ -199,8 +199,8 @@ async function chooseReadable(
   const order = [...group].sort(
     (a, b) =>
       Number(published.has(b.file)) - Number(published.has(a.file)) ||
-      a.period.name.length - b.period.name.length ||
-      b.generation - a.generation,
+      b.generation - a.generation ||
+      a.period.name.length - b.period.name.length,
   );
   const chosen: Generation[] = [];
   const taken = new Set<string>();

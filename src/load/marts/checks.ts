@@ -86,6 +86,9 @@ async function forgetAll(ledger: Ledger): Promise<void> {
   if (rows > 0) await ledger.transaction(() => ledger.run(tables.map((name) => `delete from ${name}`).join(';\n')));
 }
 
+/** The day on which a check sees a file in `lake_files`: the first day of a month's file. */
+const SHOWN_ON_SQL = `if(length(period) = 7, min_ts::date::varchar, period)`;
+
 /** Creates the temporary tables `check_expected` (tenant, day, source), with every day, and `check_due`, with the days to check. */
 async function planDays(ledger: Ledger, checks: readonly Check[], definitions: readonly Definition[]): Promise<void> {
   const rules = createHash('sha256')
@@ -94,9 +97,12 @@ async function planDays(ledger: Ledger, checks: readonly Check[], definitions: r
     .slice(0, 16);
   await ledger.run(
     `create or replace temp table check_expected as
-     select tenant, day, md5(${sqlText(rules)} || string_agg(table_name || ' ' || source, ' ' order by table_name)) as source,
+     with shown as (
+       select tenant, ${SHOWN_ON_SQL}::date as day, sum(hash(file))::varchar as files from partitions where superseded_at is null group by all
+     )
+     select tenant, day, md5(concat(${sqlText(rules)}, string_agg(table_name || ' ' || source, ' ' order by table_name), any_value(files))) as source,
        sum(rows)::bigint as rows
-     from day_sources group by tenant, day`,
+     from day_sources left join shown using (tenant, day) group by tenant, day`,
   );
   await ledger.run(
     `create or replace temp table check_due as
@@ -195,7 +201,7 @@ async function createViews(
      create or replace temp table lake_files as
        select label as tenant_id, lower(table_name) as table_name, period, file, rows, bytes, min_ts as min_timestamp, max_ts as max_timestamp
        from partitions join check_part using (tenant)
-       where superseded_at is null and check_part.day::varchar = if(length(period) = 7, min_ts::date::varchar, period)`,
+       where superseded_at is null and check_part.day::varchar = ${SHOWN_ON_SQL}`,
   );
   for (const definition of definitions) await ledger.run(createSql(definition, 'create or replace temp'));
 }

@@ -18,8 +18,8 @@ import {
   storedDigestSql,
   unitNumberSql,
 } from '../ledger/sql.ts';
-import { sumDays } from './compare.ts';
-import type { Unit } from './compare.ts';
+import { sumDays } from './units.ts';
+import type { Unit } from './units.ts';
 import { createEmpty, EXCESS_COPIES, REPEATED_IDS, STAGED } from './merge-tables.ts';
 
 /** Fills EXCESS_COPIES from STAGED. Returns the other rows that can be loaded by UTC day, as the day's number since 1970. */

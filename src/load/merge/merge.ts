@@ -7,20 +7,19 @@
  * that the ledger does not know are orphans, which `recover` removes. So a merge that is killed between any two steps has
  * happened completely or not at all, and running it again gives the same lake.
  */
-import { InsightsError, MassLossError, PartError } from '../../kernel/errors.ts';
-import type { Instant, Window } from '../../kernel/instant.ts';
+import { InsightsError, PartError } from '../../kernel/errors.ts';
+import type { Window } from '../../kernel/instant.ts';
 import type { Batch, LandedPage } from '../../model/page.ts';
-import { isMassLoss } from '../../model/mass-loss.ts';
 import { TABLES } from '../../model/tables.ts';
-import { compareUnits, planUnits } from './compare.ts';
+import { compareUnits } from './compare.ts';
+import { planUnits } from './units.ts';
 import { findHeldCopies } from './copies.ts';
-import type { Comparison, Unit } from './compare.ts';
+import { refuseMassLoss } from './mass-loss.ts';
 import { asCount } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import { clearDays, commitGeneration } from '../store/generation.ts';
 import { copyChanges } from './write-unit.ts';
 import type { Generation } from '../store/generation.ts';
-import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { EXCESS_COPIES } from './merge-tables.ts';
 import { recordMerge } from './record.ts';
@@ -31,12 +30,10 @@ import type { Stage } from './staging.ts';
 
 export interface MergeOptions {
   readonly run: string;
-  /** Refuse a merge that removes more than `settings.deletes` of a partition. @default true */
+  /** Refuse a merge that removes more than `settings.deletes` of a day. @default true */
   readonly guard?: boolean;
   /** Windows at or before the retention edge: rows missing there have expired at the source and are kept. */
   readonly keepMissing?: readonly Window[];
-  /** The source's clock: small months that are closed by then get one file. @default every day gets its own */
-  readonly at?: Instant;
   /** Load rows whose text does not match their digests, without the digests. @default false */
   readonly acceptAltered?: boolean;
   /** Called after each durable step, in order. If it throws, the merge stops there (crash tests). */
@@ -89,7 +86,7 @@ async function merge(
   ledger: Ledger,
   batch: Batch,
   landed: readonly LandedPage[],
-  { run, guard = true, keepMissing = [], at, acceptAltered = false, onStep }: MergeOptions,
+  { run, guard = true, keepMissing = [], acceptAltered = false, onStep }: MergeOptions,
 ): Promise<MergeResult> {
   const ms = { ...NO_TIME };
   const merged = await ledger.row(
@@ -107,7 +104,6 @@ async function merge(
     guard,
     keepMissing,
     ms,
-    ...(at === undefined ? {} : { at }),
     ...(onStep ? { onStep } : {}),
   });
 }
@@ -123,15 +119,15 @@ export async function applyStage(
   ledger: Ledger,
   batch: Batch,
   stage: Stage,
-  { run, guard = true, keepMissing = [], at, onStep, moveRows, ms = { ...NO_TIME } }: ApplyOptions,
+  { run, guard = true, keepMissing = [], onStep, moveRows, ms = { ...NO_TIME } }: ApplyOptions,
 ): Promise<MergeResult> {
   const table = TABLES[batch.table];
   const timed = timer(ledger, ms);
   const changes = await timed('compare', async () => {
-    const planned = await planUnits(ledger, batch, stage.days, at);
+    const planned = await planUnits(ledger, batch, stage.days);
     const units = batch.windows.length === 0 ? await findHeldCopies(ledger, table, planned) : planned;
     const compared = await compareUnits(ledger, table, units, keepMissing);
-    for (const [unit, comparison] of compared) if (guard) refuseMassLoss(ledger, batch, unit, comparison);
+    if (guard) await refuseMassLoss(ledger, batch, compared.values());
     return [...compared].map(([unit, comparison]) => ({ unit, comparison }));
   });
   await onStep?.('compared');
@@ -245,16 +241,4 @@ function giantRow(error: unknown, ledger: Ledger, batch: Batch, landed: readonly
 
 function refusedFiles(error: PartError, landed: readonly LandedPage[]): string[] {
   return landed.filter(({ page }) => page.id === error.page).map(({ file }) => file);
-}
-
-function refuseMassLoss(ledger: Ledger, batch: Batch, unit: Unit, { removed }: Comparison): void {
-  const { held } = unit;
-  if (!isMassLoss(removed, held, guardsOf(ledger.settings, batch.tenant).deletes)) return;
-  throw new MassLossError(
-    `${removed} of ${held} rows of ${batch.table} in ${unit.period.name} vanished at the source: nothing was changed`,
-    {
-      hint: 'Check the source. If the rows were deleted there on purpose, run again with --allow-deletes.',
-      where: { tenant: batch.tenant, table: batch.table, period: unit.period.name, removed, held },
-    },
-  );
 }

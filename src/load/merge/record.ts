@@ -11,7 +11,7 @@ import { countedSql } from '../../transform/stage.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import type { Period } from '../../model/period.ts';
-import type { Unit } from './compare.ts';
+import type { Unit } from './units.ts';
 import { createEmpty, EXCESS_COPIES, STAGED, STAGED_PAGES, TOUCHED_HOURS } from './merge-tables.ts';
 import { judgeBySource } from '../ledger/hours.ts';
 import { FILE_FINGERPRINTS, insertPartitions, readBack } from '../store/file-fingerprints.ts';

@@ -23,7 +23,8 @@ import { heldRows } from '../store/form.ts';
 import { copyDays, copyRows } from '../store/generation.ts';
 import type { Copied } from '../store/generation.ts';
 import { loadedSql, missingButKeptSql } from './compare.ts';
-import type { Comparison, Unit } from './compare.ts';
+import type { Comparison } from './compare.ts';
+import type { Unit } from './units.ts';
 import { MOVED_OUT, STAGED } from './merge-tables.ts';
 
 /** A unit and what its new generation changes. */

@@ -2,8 +2,8 @@
  * Drift: changes in the shape of a source's JSON, found from the property catalogue only.
  *
  * Rare keys come and go by chance. So a path counts as new only if, at its present share of the rows, about EXPECTED earlier
- * rows would have had it; and as stopped only if that many later rows would have. The grain is a file, which holds a day or
- * a month: rows of the same file are neither earlier nor later.
+ * rows would have had it; and as stopped only if that many later rows would have. The grain is a UTC day of a file: rows of the same
+ * day are neither earlier nor later. For a type of which a file has so many rows that a sample is counted, it is the file.
  */
 import type { Drift } from '../../model/report.ts';
 import { shown, shownPath } from '../../transform/names.ts';
@@ -16,21 +16,21 @@ const EXPECTED = 20;
 
 /** All drift that the property catalogue shows now: the columns of `property_drift` except run and found_at. */
 const DRIFT_SQL = `with
-types_in_files as (
-  select tenant, table_name, type, file, sum(rows) as rows, min(first_at) as first_at, max(last_at) as last_at
+type_days as (
+  select tenant, table_name, type, file, first_at::date as day, sum(rows) as rows, min(first_at) as first_at, max(last_at) as last_at
   from property_counts
   where pointer = '' and json_column = 'properties'
   group by all
 ),
-tables_in_files as (
-  select tenant, table_name, file, sum(rows) as rows, min(first_at) as first_at, max(last_at) as last_at
-  from types_in_files
+table_days as (
+  select tenant, table_name, file, day, sum(rows) as rows, min(first_at) as first_at, max(last_at) as last_at
+  from type_days
   group by all
 ),
 types as (
   select tenant, table_name, type, sum(rows) as rows, min(first_at) as first_at,
     min(last_at) as first_end, max(first_at) as last_begin
-  from types_in_files
+  from type_days
   group by all
 ),
 kinds as (
@@ -48,7 +48,7 @@ paths as (
   from kinds
   group by all
 ),
--- Only paths with an earlier or a later file. If an object is new or has stopped, its members are not reported as well.
+-- Only paths with an earlier or a later day. If an object is new or has stopped, its members are not reported as well.
 path_and_parent as (
   select paths.*, parent.first_at as parent_first_at, parent.last_at as parent_last_at, first_end, last_begin
   from paths
@@ -61,52 +61,49 @@ path_and_parent as (
 )
 select types.tenant, types.table_name, types.type, 'properties' as json_column, '' as pointer, 'new_type' as change, '' as kind, types.first_at as changed_at
 from types
-join tables_in_files using (tenant, table_name)
+join table_days using (tenant, table_name)
 group by types.tenant, types.table_name, types.type, types.first_at
-having any_value(types.rows) * coalesce(sum(tables_in_files.rows) filter (where tables_in_files.last_at < types.first_at), 0)
-  >= ${EXPECTED} * sum(tables_in_files.rows) filter (where tables_in_files.last_at >= types.first_at)
+having any_value(types.rows) * coalesce(sum(table_days.rows) filter (where table_days.last_at < types.first_at), 0)
+  >= ${EXPECTED} * sum(table_days.rows) filter (where table_days.last_at >= types.first_at)
 union all
 select tenant, table_name, type, json_column, pointer, 'new_path', path_and_parent.kind, path_and_parent.first_at
 from path_and_parent
-join types_in_files using (tenant, table_name, type)
+join type_days using (tenant, table_name, type)
 where path_and_parent.parent_first_at is distinct from path_and_parent.first_at and first_end < path_and_parent.first_at
 group by tenant, table_name, type, json_column, pointer, path_and_parent.kind, path_and_parent.first_at
-having any_value(path_and_parent.rows) * coalesce(sum(types_in_files.rows) filter (where types_in_files.last_at < path_and_parent.first_at), 0)
-  >= ${EXPECTED} * sum(types_in_files.rows) filter (where types_in_files.last_at >= path_and_parent.first_at)
+having any_value(path_and_parent.rows) * coalesce(sum(type_days.rows) filter (where type_days.last_at < path_and_parent.first_at), 0)
+  >= ${EXPECTED} * sum(type_days.rows) filter (where type_days.last_at >= path_and_parent.first_at)
 union all
 select tenant, table_name, type, json_column, pointer, 'stopped', path_and_parent.kind, path_and_parent.last_at
 from path_and_parent
-join types_in_files using (tenant, table_name, type)
+join type_days using (tenant, table_name, type)
 where path_and_parent.parent_last_at is distinct from path_and_parent.last_at and last_begin > path_and_parent.last_at
 group by tenant, table_name, type, json_column, pointer, path_and_parent.kind, path_and_parent.last_at
-having any_value(path_and_parent.rows) * coalesce(sum(types_in_files.rows) filter (where types_in_files.first_at > path_and_parent.last_at), 0)
-  >= ${EXPECTED} * sum(types_in_files.rows) filter (where types_in_files.first_at <= path_and_parent.last_at)
+having any_value(path_and_parent.rows) * coalesce(sum(type_days.rows) filter (where type_days.first_at > path_and_parent.last_at), 0)
+  >= ${EXPECTED} * sum(type_days.rows) filter (where type_days.first_at <= path_and_parent.last_at)
 union all
 select tenant, table_name, type, json_column, pointer, 'new_kind', kinds.kind, kinds.first_at
 from kinds
 join paths using (tenant, table_name, type, json_column, pointer)
 join types using (tenant, table_name, type)
-join types_in_files using (tenant, table_name, type)
-where kinds.first_at > paths.first_at and types.first_end < kinds.first_at and types_in_files.last_at >= paths.first_at
+join type_days using (tenant, table_name, type)
+where kinds.first_at > paths.first_at and types.first_end < kinds.first_at and type_days.last_at >= paths.first_at
 group by tenant, table_name, type, json_column, pointer, kinds.kind, kinds.first_at
-having any_value(kinds.rows) * coalesce(sum(types_in_files.rows) filter (where types_in_files.last_at < kinds.first_at), 0)
-  >= ${EXPECTED} * sum(types_in_files.rows) filter (where types_in_files.last_at >= kinds.first_at)`;
+having any_value(kinds.rows) * coalesce(sum(type_days.rows) filter (where type_days.last_at < kinds.first_at), 0)
+  >= ${EXPECTED} * sum(type_days.rows) filter (where type_days.last_at >= kinds.first_at)`;
 
 /**
- * True if an entry could be added or removed. Something can only have changed between a file and a later one of the same table,
- * and most first loads have none. Far cheaper than DRIFT_SQL.
+ * True if an entry could be added or removed. Something can only have changed between a day and a later one of the same table.
+ * Far cheaper than DRIFT_SQL.
  */
-const IS_POSSIBLE_SQL = `with files as (
-  select tenant, table_name, file, min(first_at) as first_at, max(last_at) as last_at from property_counts group by all
-),
-tables as (
-  select max(first_at) > min(last_at) as has_later_file from files group by tenant, table_name
+const IS_POSSIBLE_SQL = `with tables as (
+  select max(first_at) > min(last_at) as has_later_day from property_counts where pointer = '' group by tenant, table_name
 )
-select coalesce(bool_or(has_later_file), false) or exists (from property_drift) as possible from tables`;
+select coalesce(bool_or(has_later_day), false) or exists (from property_drift) as possible from tables`;
 
 /**
- * Brings `property_drift` up to date and returns what is new in it. An entry stays as long as its path exists, because days
- * that became one file for a month can no longer be distinguished. A tenant's first load is recorded but not returned as new.
+ * Brings `property_drift` up to date and returns what is new in it. An entry stays as long as its path exists, because the days
+ * of a counted sample can no longer be distinguished once they are one file. A tenant's first load is recorded but not returned as new.
  */
 export async function recordDrift(ledger: Ledger, run: string): Promise<readonly Drift[]> {
   const { possible } = await ledger.row(IS_POSSIBLE_SQL, { possible: asFlag });

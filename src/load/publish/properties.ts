@@ -132,7 +132,7 @@ async function describe(ledger: Ledger, { table, files, rows }: Pending): Promis
        join (select tenant, table_name, file from partitions where table_name = ${sqlText(table)} and superseded_at is null) using (file)`,
     ),
   );
-  const made = ['described_types', 'structures', 'nodes', 'doubtful', 'refined'];
+  const made = ['described_types', 'structures_by_day', 'structures', 'nodes', 'doubtful', 'refined'];
   const all = [...made, ...jsonColumns(definition).map((column) => `counted_${column}`)];
   await ledger.run(all.map((name) => `drop table temp.${name}`).join(';\n'));
 }

@@ -7,6 +7,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
 import { repair } from '../../../src/load/maintenance/repair.ts';
 import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
+import type { LakeSettings } from '../../../src/load/ledger/ledger.ts';
 import { LAKE_SETTINGS } from '../support/lake.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
@@ -16,6 +17,10 @@ const MONTH = span('2026-07-01T00:00:00Z', '2026-08-01T00:00:00Z');
 const ROWS = [3, 4, 5, 30].map((day) => event(`r${day}`, `2026-07-${String(day).padStart(2, '0')}T10:00:00Z`));
 const LATER = at('2026-09-10T00:00:00Z');
 const FOLDER = 'store/events/tenant_id=acme/month=2026-07';
+
+/** A lake with a file for each day, as small months had before. */
+const dailyLake = (settings: Partial<LakeSettings> = {}): Promise<Scratch> =>
+  scratchLake({ monthRows: 0, ...settings });
 
 async function settled(lake: Scratch): Promise<void> {
   await load(lake, MONTH, ROWS);
@@ -30,56 +35,21 @@ async function settled(lake: Scratch): Promise<void> {
 
 describe('compacting a closed month of small days', () => {
   test('gives one file, with the same rows, accounts and proofs', async () => {
-    await using lake = await scratchLake({ keepHours: 0 });
+    await using lake = await dailyLake({ keepHours: 0 });
     await settled(lake);
     const [rows, hours] = [await storedRows(lake.ledger), await heldHours(lake.ledger, TENANT, 'Events')];
     expect(await compactMonths(lake.ledger, { run: 'run-1', at: LATER })).toEqual({ months: 1, files: 4 });
     expect(await storedRows(lake.ledger)).toEqual(rows);
     expect(await heldHours(lake.ledger, TENANT, 'Events')).toEqual(hours);
     await publish(lake.ledger, { run: 'run-1', head: true });
-    expect(readdirSync(join(lake.dir, FOLDER))).toEqual(['2026-07.1.parquet']);
+    expect(readdirSync(join(lake.dir, FOLDER))).toEqual(['2026-07.2.parquet']);
     expect(readdirSync(join(lake.dir, 'lake/events/v1/tenant_id=acme/month=2026-07'))).toEqual(['2026-07.parquet']);
     expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 1, rows: 4, faults: [] });
     expect(await compactMonths(lake.ledger, { run: 'run-2', at: LATER })).toEqual({ months: 0, files: 0 });
   });
 
-  test('is what a merge writes that loads the month at once, and so are the months next to it', async () => {
-    await using lake = await scratchLake();
-    const months = span('2026-06-10T00:00:00Z', '2026-09-10T00:00:00Z');
-    const others = ['2026-06-12', '2026-06-13', '2026-08-02', '2026-08-03'].map((day) =>
-      event(day, `${day}T10:00:00Z`),
-    );
-    expect(await load(lake, months, [...ROWS, ...others], { at: LATER })).toMatchObject({ inserted: 8, days: 4 });
-    const periods = await lake.ledger.rawRows('select period, rows::integer as rows from partitions order by period');
-    expect(periods).toEqual([
-      { period: '2026-06', rows: 2 },
-      { period: '2026-07', rows: 4 },
-      { period: '2026-08-02', rows: 1 },
-      { period: '2026-08-03', rows: 1 },
-    ]);
-    const ids = (await storedRows(lake.ledger)).map((row) => row['event_id']);
-    expect(ids).toEqual(['2026-06-12', '2026-06-13', 'r3', 'r4', 'r5', 'r30', '2026-08-02', '2026-08-03']);
-    expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 4, rows: 8, faults: [] });
-    const hour = span('2026-07-20T05:00:00Z', '2026-07-20T06:00:00Z');
-    const late = await load(lake, hour, [event('late', '2026-07-20T05:30:00Z')], { at: LATER });
-    expect(late).toMatchObject({ inserted: 1, days: 1 });
-    expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 4, rows: 9, faults: [] });
-  });
-
-  test('is not written by a merge for rows of one day, or if the month has a file of a day', CAMPAIGN, async () => {
-    await using lake = await scratchLake();
-    const periods = async (): Promise<unknown[]> =>
-      (await lake.ledger.rawRows('select period from partitions where superseded_at is null order by period')).map(
-        ({ period }) => period,
-      );
-    await load(lake, MONTH, ROWS.slice(0, 1), { at: LATER });
-    expect(await periods()).toEqual(['2026-07-03']);
-    await load(lake, span('2026-07-04T00:00:00Z', '2026-08-01T00:00:00Z'), ROWS.slice(1), { at: LATER });
-    expect(await periods()).toEqual(['2026-07-03', '2026-07-04', '2026-07-05', '2026-07-30']);
-  });
-
   test('gives a month that a late row and an erasure rewrite as a whole', CAMPAIGN, async () => {
-    await using lake = await scratchLake();
+    await using lake = await dailyLake();
     await settled(lake);
     await compactMonths(lake.ledger, { run: 'run-1', at: LATER });
     const hour = span('2026-07-20T05:00:00Z', '2026-07-20T06:00:00Z');
@@ -87,12 +57,12 @@ describe('compacting a closed month of small days', () => {
     const erased = span('2026-07-03T10:00:00Z', '2026-07-03T11:00:00Z');
     expect(await load(lake, erased, [])).toMatchObject({ removed: 1, days: 1 });
     expect((await storedRows(lake.ledger)).map((row) => row['event_id'])).toEqual(['r4', 'r5', 'late', 'r30']);
-    expect(existsSync(join(lake.dir, FOLDER, '2026-07.3.parquet'))).toBe(true);
+    expect(existsSync(join(lake.dir, FOLDER, '2026-07.4.parquet'))).toBe(true);
     expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 1, rows: 4, faults: [] });
   });
 
   test('does not happen while the month is recent or unsettled, or when its days are large', CAMPAIGN, async () => {
-    await using lake = await scratchLake();
+    await using lake = await dailyLake();
     await load(lake, MONTH, ROWS);
     expect(await compactMonths(lake.ledger, { run: 'r', at: LATER })).toMatchObject({ months: 0 });
     await settled(lake);
@@ -101,7 +71,7 @@ describe('compacting a closed month of small days', () => {
   });
 
   test('that is killed keeps the days, removes the unknown file, and is done by the next run', async () => {
-    await using lake = await scratchLake();
+    await using lake = await dailyLake();
     await settled(lake);
     const killed = compactMonths(lake.ledger, {
       run: 'r',
@@ -118,7 +88,7 @@ describe('compacting a closed month of small days', () => {
   });
 
   test('gives a file that repair uses instead of its days where both are there', CAMPAIGN, async () => {
-    await using lake = await scratchLake();
+    await using lake = await dailyLake();
     await settled(lake);
     await compactMonths(lake.ledger, { run: 'r', at: LATER });
     await publish(lake.ledger, { run: 'r', head: true });
@@ -130,7 +100,7 @@ describe('compacting a closed month of small days', () => {
 });
 
 test('a few late rows do not sort a large period again, and no row of it is lost or duplicated', LONG, async () => {
-  await using lake = await scratchLake();
+  await using lake = await dailyLake();
   const day = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
   const many = Array.from({ length: 201_000 }, (_, index) =>
     event(`r${index}`, new Date(Date.parse('2026-07-03T00:00:00Z') + index * 400).toISOString(), {
