@@ -143,7 +143,11 @@ async function rebuildPartition(
   const held = heldRows(ledger.settings.tables[table], `from ${parquetSql([join(ledger.dataDir, file)])} where true`, [
     form,
   ]);
-  const copied = await copyRows(ledger, key, period, (await lastGeneration(ledger, key, period)) + 1, { sources: [held], inOrder: true, rows });
+  const copied = await copyRows(ledger, key, period, (await lastGeneration(ledger, key, period)) + 1, {
+    sources: [held],
+    inOrder: true,
+    rows,
+  });
   await onStep?.(`copied ${name}`);
   if (copied.rows !== rows) {
     throw new DamagedError(`${file} holds ${copied.rows} rows, and the ledger says ${rows}`, {

@@ -72,7 +72,9 @@ async function splitMonth(
   const path = join(ledger.dataDir, file);
   const held = (days: readonly DayRows[]): string => {
     const windows = days.map((day) => day.period);
-    return heldRows(ledger.settings.tables[key.table], `from ${parquetSql([path])} where ${insideSql(windows)}`, [form]);
+    return heldRows(ledger.settings.tables[key.table], `from ${parquetSql([path])} where ${insideSql(windows)}`, [
+      form,
+    ]);
   };
   const copy = async (days: readonly DayRows[]): Promise<Copied[]> => {
     const [only, ...others] = days;

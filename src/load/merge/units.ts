@@ -38,11 +38,7 @@ export interface Unit {
  * The periods that the batch's windows (or its staged rows, when it has no windows) cover and that have staged rows or a
  * current generation. A day with neither needs no file. `days`: staged rows by UTC day.
  */
-export async function planUnits(
-  ledger: Ledger,
-  batch: Batch,
-  days: ReadonlyMap<bigint, number>,
-): Promise<Unit[]> {
+export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<bigint, number>): Promise<Unit[]> {
   const adds = batch.windows.length === 0;
   const spans = adds ? daySpans(days) : batch.windows;
   const [first, last] = [spans[0], spans.at(-1)];

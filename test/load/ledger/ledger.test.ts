@@ -8,7 +8,7 @@ import { asCount } from '../../../src/load/ledger/cells.ts';
 import { OutOfMemoryError, sparingLimit } from '../../../src/load/ledger/engine.ts';
 import { heldHours, recordComparison } from '../../../src/load/ledger/hours.ts';
 import { openLedger } from '../../../src/load/ledger/ledger.ts';
-import { LAKE_SETTINGS } from '../support/lake.ts';
+import { DAILY, LAKE_SETTINGS } from '../support/lake.ts';
 import { readProfile, updateProfile } from '../../../src/load/ledger/profile.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
@@ -41,7 +41,7 @@ async function verified(lake: Scratch): Promise<number> {
 
 describe('opening a data directory', () => {
   test('is refused while another process uses it, and the error names that process', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await lake.ledger.close();
     const script = `
       import { DuckDBInstance } from '@duckdb/node-api';
@@ -65,7 +65,7 @@ describe('opening a data directory', () => {
   });
 
   test('is refused when a newer version wrote it', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await lake.ledger.run('insert into migrations values (999, now())');
     const opening = lake.reopen();
     await expect(opening).rejects.toThrow(NewerStateError);
@@ -74,7 +74,7 @@ describe('opening a data directory', () => {
   });
 
   test('is refused when there are Parquet files but no ledger: they would look like orphans', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAYS, ROWS);
     await lake.ledger.close();
     rmSync(join(lake.dir, 'state.duckdb'));
@@ -180,13 +180,13 @@ test('runs are recorded: when they ran, how they ended, and their statistics', a
 
 describe('verify --deep', () => {
   test('finds every file intact after a run', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAYS, ROWS);
     expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 2, rows: 2, faults: [] });
   });
 
   test('names a missing, a truncated and a changed file, and their hours will be fetched again', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     const wide = span('2026-07-03T00:00:00Z', '2026-07-06T00:00:00Z');
     await load(lake, wide, [...ROWS, event('c', '2026-07-05T01:00:00Z')]);
     expect(await verified(lake)).toBe(48);
@@ -208,7 +208,7 @@ describe('verify --deep', () => {
   });
 
   test('finds a file whose rows differ from the ledger', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAYS, ROWS);
     await lake.ledger.run(
       `update hours set lake = {n: lake.n, s0: 1::hugeint, s1: lake.s1, x: lake.x} where lake.n > 0 and hour < '2026-07-04'`,
@@ -220,7 +220,7 @@ describe('verify --deep', () => {
 
 describe('repair', () => {
   test('rebuilds the ledger from the files: the same rows, and every hour has to be compared again', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAYS, ROWS.slice(0, 1));
     await load(lake, DAYS, ROWS);
     await publish(lake.ledger, { run: 'run-1', head: true });
@@ -245,7 +245,7 @@ describe('repair', () => {
   });
 
   test('takes the published generation of each period and skips unreadable files', CAMPAIGN, async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAYS, ROWS.slice(0, 1));
     await load(lake, DAYS, [event('changed', '2026-07-03T10:10:00Z')]);
     await lake.ledger.close();
@@ -268,7 +268,7 @@ describe('repair', () => {
     ['cut off', 'not published', 'unreadable', (bytes: Buffer) => bytes.subarray(0, bytes.length - 100)],
     ['overwritten', 'not published', 'unreadable', (bytes: Buffer) => Buffer.from(bytes).fill(0xff, 4, 400)],
   ])('names a file that is %s (%s), keeps it and continues with the others', async (_name, state, problem, damage) => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAYS, ROWS);
     if (state === 'published') await publish(lake.ledger, { run: 'run-1', head: true });
     await lake.ledger.close();
@@ -286,7 +286,7 @@ describe('repair', () => {
   });
 
   test('is the next step after a damaged block, wherever a statement reads it', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAYS, ROWS);
     await lake.ledger.run('checkpoint');
     const [block] = await lake.ledger.rows(

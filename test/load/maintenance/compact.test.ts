@@ -7,8 +7,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
 import { repair } from '../../../src/load/maintenance/repair.ts';
 import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
-import type { LakeSettings } from '../../../src/load/ledger/ledger.ts';
-import { LAKE_SETTINGS } from '../support/lake.ts';
+import { DAILY, LAKE_SETTINGS } from '../support/lake.ts';
 import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
@@ -17,10 +16,6 @@ const MONTH = span('2026-07-01T00:00:00Z', '2026-08-01T00:00:00Z');
 const ROWS = [3, 4, 5, 30].map((day) => event(`r${day}`, `2026-07-${String(day).padStart(2, '0')}T10:00:00Z`));
 const LATER = at('2026-09-10T00:00:00Z');
 const FOLDER = 'store/events/tenant_id=acme/month=2026-07';
-
-/** A lake with a file for each day, as small months had before. */
-const dailyLake = (settings: Partial<LakeSettings> = {}): Promise<Scratch> =>
-  scratchLake({ monthRows: 0, ...settings });
 
 async function settled(lake: Scratch): Promise<void> {
   await load(lake, MONTH, ROWS);
@@ -35,7 +30,7 @@ async function settled(lake: Scratch): Promise<void> {
 
 describe('compacting a closed month of small days', () => {
   test('gives one file, with the same rows, accounts and proofs', async () => {
-    await using lake = await dailyLake({ keepHours: 0 });
+    await using lake = await scratchLake({ ...DAILY, keepHours: 0 });
     await settled(lake);
     const [rows, hours] = [await storedRows(lake.ledger), await heldHours(lake.ledger, TENANT, 'Events')];
     expect(await compactMonths(lake.ledger, { run: 'run-1', at: LATER })).toEqual({ months: 1, files: 4 });
@@ -49,7 +44,7 @@ describe('compacting a closed month of small days', () => {
   });
 
   test('gives a month that a late row and an erasure rewrite as a whole', CAMPAIGN, async () => {
-    await using lake = await dailyLake();
+    await using lake = await scratchLake(DAILY);
     await settled(lake);
     await compactMonths(lake.ledger, { run: 'run-1', at: LATER });
     const hour = span('2026-07-20T05:00:00Z', '2026-07-20T06:00:00Z');
@@ -62,7 +57,7 @@ describe('compacting a closed month of small days', () => {
   });
 
   test('does not happen while the month is recent or unsettled, or when its days are large', CAMPAIGN, async () => {
-    await using lake = await dailyLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, MONTH, ROWS);
     expect(await compactMonths(lake.ledger, { run: 'r', at: LATER })).toMatchObject({ months: 0 });
     await settled(lake);
@@ -71,7 +66,7 @@ describe('compacting a closed month of small days', () => {
   });
 
   test('that is killed keeps the days, removes the unknown file, and is done by the next run', async () => {
-    await using lake = await dailyLake();
+    await using lake = await scratchLake(DAILY);
     await settled(lake);
     const killed = compactMonths(lake.ledger, {
       run: 'r',
@@ -88,7 +83,7 @@ describe('compacting a closed month of small days', () => {
   });
 
   test('gives a file that repair uses instead of its days where both are there', CAMPAIGN, async () => {
-    await using lake = await dailyLake();
+    await using lake = await scratchLake(DAILY);
     await settled(lake);
     await compactMonths(lake.ledger, { run: 'r', at: LATER });
     await publish(lake.ledger, { run: 'r', head: true });
@@ -100,7 +95,7 @@ describe('compacting a closed month of small days', () => {
 });
 
 test('a few late rows do not sort a large period again, and no row of it is lost or duplicated', LONG, async () => {
-  await using lake = await dailyLake();
+  await using lake = await scratchLake(DAILY);
   const day = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
   const many = Array.from({ length: 201_000 }, (_, index) =>
     event(`r${index}`, new Date(Date.parse('2026-07-03T00:00:00Z') + index * 400).toISOString(), {

@@ -13,7 +13,7 @@ import { promotionKey } from '../../../src/model/promoted.ts';
 import { TABLES } from '../../../src/model/tables.ts';
 import type { Tables } from '../../../src/model/tables.ts';
 import { CAMPAIGN, caseOfMany } from '../../support/campaign.ts';
-import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
+import { at, DAILY, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
 const BEFORE: Tables = { ...TABLES, Events: { ...TABLES.Events, promoted: [] } };
@@ -27,7 +27,7 @@ const FOLDER = 'store/events/tenant_id=acme/month=2026-07';
 
 /** Three days and their proof, written before there were promoted columns. */
 async function oldLake(): Promise<Scratch> {
-  const lake = await scratchLake({ tables: BEFORE, keepHours: 0 });
+  const lake = await scratchLake({ ...DAILY, tables: BEFORE, keepHours: 0 });
   await load(lake, DAYS, COPIES);
   const hours = sourceHours(COPIES);
   const comparison = {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { DamagedError } from '../../../src/kernel/errors.ts';
 import { heldHours } from '../../../src/load/ledger/hours.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
 import { repair } from '../../../src/load/maintenance/repair.ts';
@@ -79,6 +80,14 @@ describe('splitting a month that has grown large', () => {
     expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: CLOSED })).toBe(0);
     expect(await splitMonths(lake.ledger, { ...EVENTS, tenant: 'other' }, { run: 'r', at: OPEN })).toBe(0);
     expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: CLOSED, smallBytes: 10 })).toBe(1);
+  });
+
+  test('refuses a file that does not hold what the ledger says, and keeps it', async () => {
+    await using lake = await scratchLake({ monthRows: 31 });
+    await grownMonth(lake);
+    await lake.ledger.run(`update hours set lake = struct_update(lake, s0 := 1::hugeint) where lake.n > 30`);
+    await expect(splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN })).rejects.toThrow(DamagedError);
+    expect(await current(lake)).toEqual(['2026-07.3.parquet']);
   });
 
   test('that is killed after any step leaves the month or its days, and is done by the next run', async () => {

@@ -9,7 +9,18 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
 import type { Batch, LandedPage } from '../../../src/model/page.ts';
 import { caseOfMany } from '../../support/campaign.ts';
-import { at, event, landPage, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
+import {
+  at,
+  DAILY,
+  event,
+  landPage,
+  load,
+  scratchLake,
+  sourceHours,
+  span,
+  storedRows,
+  TENANT,
+} from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
 const WINDOW = span('2026-07-03T00:00:00Z', '2026-07-05T00:00:00Z');
@@ -60,7 +71,7 @@ interface Prepared extends AsyncDisposable {
 }
 
 async function prepared(): Promise<Prepared> {
-  const lake = await scratchLake({ keepHours: 0 });
+  const lake = await scratchLake({ ...DAILY, keepHours: 0 });
   await load(lake, WINDOW, FIRST, { id: 'first' });
   await publish(lake.ledger, { run: 'run-1', head: true });
   const page = await landPage(lake.dir, [WINDOW], SECOND);

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { MassLossError } from '../../../src/kernel/errors.ts';
 import type { Lane } from '../../../src/load/ledger/engine.ts';
 import { heldHours } from '../../../src/load/ledger/hours.ts';
-import { at, event, load, metric, scratchLake, span, storedRows, TENANT } from '../support/lake.ts';
+import { DAILY, at, event, load, metric, scratchLake, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
 const DAY = span('2026-07-03T00:00:00Z', '2026-07-04T00:00:00Z');
@@ -24,7 +24,7 @@ function rowsOf(n: number, prefix = 'r'): unknown[][] {
 
 describe('a first load', () => {
   test('puts every row of the batch into one file per UTC day', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     const result = await load(lake, span('2026-07-03T00:00:00Z', '2026-07-05T00:00:00Z'), [
       event('A', '2026-07-03T10:00:00.1234567Z', { properties: '{"é":"漢字 \\" \\n"}' }),
       event('b', '2026-07-04T23:59:59.9999999Z'),
@@ -49,8 +49,8 @@ describe('a first load', () => {
       window: span(`${day}T00:00:00Z`, new Date(Date.parse(day) + 86_400_000).toISOString()),
       rows: ['c', 'a', 'b'].map((type, nth) => event(`${index}${nth}`, `${day}T0${nth}:00:00Z`, { type })),
     }));
-    await using together = await scratchLake();
-    await using alone = await scratchLake();
+    await using together = await scratchLake(DAILY);
+    await using alone = await scratchLake(DAILY);
     const copies: string[] = [];
     const spied = (sql: string): void => void (sql.startsWith('copy') && copies.push(sql));
     const watched = (lane: Lane): Lane => ({
@@ -120,7 +120,7 @@ describe('a first load', () => {
   });
 
   test('orders a file by type and time, so that a reader of one type skips the other types', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAY, [
       event('1', '2026-07-03T10:00:00Z', { type: 'b' }),
       event('2', '2026-07-03T11:00:00Z', { type: 'a' }),
@@ -135,7 +135,7 @@ describe('a first load', () => {
 
 describe('a later merge', () => {
   test('adds a late row and keeps the rows outside its windows', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAY, [event('a', '2026-07-03T09:10:00Z'), event('b', '2026-07-03T10:10:00Z')]);
     const result = await load(lake, TEN, [event('b', '2026-07-03T10:10:00Z'), event('late', '2026-07-03T10:20:00Z')]);
     expect(result).toMatchObject({ inserted: 1, unchanged: 1, replaced: 0, removed: 0, days: 1 });
@@ -144,7 +144,7 @@ describe('a later merge', () => {
   });
 
   test('does not rewrite the file of a day in which nothing differs', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     const rows = [event('a', '2026-07-03T10:10:00Z'), event('b', '2026-07-03T12:10:00Z')];
     await load(lake, DAY, rows);
     const before = statSync(join(lake.dir, `${FILE}.1.parquet`));
@@ -164,7 +164,7 @@ describe('a later merge', () => {
   });
 
   test('removes a row that was deleted at the source, and the file of a day that became empty', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAY, [event('a', '2026-07-03T10:10:00Z'), event('b', '2026-07-03T10:11:00Z')]);
     expect(await load(lake, TEN, [event('b', '2026-07-03T10:11:00Z')])).toMatchObject({ removed: 1, unchanged: 1 });
     expect(await ids(lake)).toEqual(['b']);
@@ -319,7 +319,7 @@ describe('loss at the source', () => {
   });
 
   test('a mass loss is refused before anything changes, and is merged when deletes are allowed', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAY, rowsOf(1000));
     const left = rowsOf(400);
     const refused = load(lake, DAY, left, { id: 'loss' });

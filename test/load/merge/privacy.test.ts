@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { ConfigError } from '../../../src/kernel/errors.ts';
 import { text } from '../../support/cells.ts';
 import { heldHours } from '../../../src/load/ledger/hours.ts';
-import { LAKE_SETTINGS } from '../support/lake.ts';
+import { DAILY, LAKE_SETTINGS } from '../support/lake.ts';
 import type { LakeSettings } from '../../../src/load/ledger/ledger.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { replayQuarantined } from '../../../src/load/merge/replay.ts';
@@ -108,7 +108,7 @@ describe('what is loaded under rules', () => {
 describe('a rule that is added later', () => {
   /** Two rows and one that cannot be loaded, stored before there were rules; the day's first generation is still kept. */
   async function lakeWithoutRules(): Promise<Scratch> {
-    const lake = await scratchLake({ keepHours: 24 });
+    const lake = await scratchLake({ ...DAILY, keepHours: 24 });
     await load(lake, DAY, [JANE, '["jane@example.com"']);
     await load(lake, LATE, [row('b', { email: 'joe@example.com' }, '2026-07-03T20:30:00Z')]);
     await publish(lake.ledger, { run: 'r', head: true });
@@ -163,7 +163,7 @@ describe('a rule that is added later', () => {
   });
 
   test('is recorded for each file again when the ledger is rebuilt from the files', async () => {
-    await using lake = await scratchLake(under(HASH));
+    await using lake = await scratchLake({ ...DAILY, ...under(HASH) });
     await load(lake, DAY, [JANE]);
     const before = await lake.ledger.rawRows('select promotion, privacy from partitions');
     expect(text(before[0] ?? {}, 'privacy')).toMatch(/^[0-9a-f]{16}$/);

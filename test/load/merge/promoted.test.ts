@@ -14,7 +14,7 @@ import { promotionKey, withPromoted } from '../../../src/model/promoted.ts';
 import type { PromotedColumn } from '../../../src/model/promoted.ts';
 import { TABLES } from '../../../src/model/tables.ts';
 import type { Tables } from '../../../src/model/tables.ts';
-import { at, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
+import { at, DAILY, event, load, scratchLake, sourceHours, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 
@@ -48,7 +48,7 @@ const ROWS = [
 
 /** A lake with three files: without promoted columns, with the default set and with a larger set. */
 async function mixedLake(): Promise<Scratch> {
-  const lake = await scratchLake({ tables: BEFORE, keepHours: 0 });
+  const lake = await scratchLake({ ...DAILY, tables: BEFORE, keepHours: 0 });
   await load(lake, day(3), ROWS.slice(0, 1));
   await lake.reopen({ tables: TABLES });
   await load(lake, day(4), ROWS.slice(1, 2));

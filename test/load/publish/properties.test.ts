@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { compactMonths } from '../../../src/load/maintenance/compact.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
-import { at, event, load, metric, scratchLake, span } from '../support/lake.ts';
+import { DAILY, at, event, load, metric, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 import { readCatalogue as read } from '../support/catalogue.ts';
 import { CAMPAIGN } from '../../support/campaign.ts';
@@ -164,7 +164,7 @@ describe('the property catalogue', () => {
   });
 
   test('is the same after days became a month, and after the ledger was lost', CAMPAIGN, async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await load(lake, DAY, [installed('a', '2026-07-03T10:00:00Z', { passId: 'A' })]);
     await load(lake, NEXT, [installed('b', '2026-07-04T10:00:00Z', { passId: 'B', extra: 1 })]);
     const before = await paths(lake);

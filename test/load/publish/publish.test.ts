@@ -6,7 +6,7 @@ import { recordComparison } from '../../../src/load/ledger/hours.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
 import { readCatalogue as read } from '../support/catalogue.ts';
-import { at, event, load, scratchLake, sourceHours, span, TENANT } from '../support/lake.ts';
+import { DAILY, at, event, load, scratchLake, sourceHours, span, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 import { CAMPAIGN, campaign } from '../../support/campaign.ts';
 
@@ -160,7 +160,7 @@ describe('a snapshot', () => {
   });
 
   test('is described by the manifest: files, sums, fingerprints, coverage', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
     const manifest = JSON.parse(readFileSync(join(lake.dir, 'manifest.json'), 'utf8'));
@@ -210,7 +210,7 @@ describe('a snapshot', () => {
   });
 
   test('keeps superseded files for the grace period, then removes them with all erased rows', CAMPAIGN, async () => {
-    await using lake = await scratchLake({ keepHours: 24 });
+    await using lake = await scratchLake({ ...DAILY, keepHours: 24 });
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
     await load(lake, TWO_DAYS, []);
@@ -229,7 +229,7 @@ describe('a snapshot', () => {
     'does not extend the grace period because the clock was a year ahead when files were replaced',
     CAMPAIGN,
     async () => {
-      await using lake = await scratchLake({ keepHours: 24 });
+      await using lake = await scratchLake({ ...DAILY, keepHours: 24 });
       await verifiedLake(lake);
       await publish(lake.ledger, { run: 'run-1', head: true });
       const right = lake.clock.now;
@@ -244,7 +244,7 @@ describe('a snapshot', () => {
   );
 
   test('is published again when the catalogue is missing, under a number that was never used', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await publish(lake.ledger, { run: 'run-1', head: true });
     rmSync(join(lake.dir, 'insights.duckdb'));
     expect(await publish(lake.ledger, { run: 'run-2', head: true })).toMatchObject({ snapshot: 2, changed: true });
@@ -252,7 +252,7 @@ describe('a snapshot', () => {
 
   for (const name of ['insights.duckdb', 'manifest.json'])
     test(`is published again when ${name} is damaged`, campaign(name === 'insights.duckdb'), async () => {
-      await using lake = await scratchLake();
+      await using lake = await scratchLake(DAILY);
       await verifiedLake(lake);
       await publish(lake.ledger, { run: 'run-1', head: true });
       const before = await read(lake.dir, 'select event_id from events order by all');
@@ -278,7 +278,7 @@ describe('the head', () => {
       .sort();
 
   test('has hard links to the current generations, changes only when requested, and has a folder per version', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await verifiedLake(lake);
     const name = (version: string): string =>
       join(lake.dir, 'lake/events', version, 'tenant_id=acme/month=2026-07/2026-07-03.parquet');
@@ -301,7 +301,7 @@ describe('the head', () => {
     'fails a reader that listed its files before a change, even unchanged ones: no read mixes two versions',
     CAMPAIGN,
     async () => {
-      await using lake = await scratchLake();
+      await using lake = await scratchLake(DAILY);
       await verifiedLake(lake);
       await publish(lake.ledger, { run: 'run-1', head: true });
       const listed = headFiles(lake).map((name) => join(lake.dir, 'lake/events', name));
@@ -316,7 +316,7 @@ describe('the head', () => {
     'is missing as a whole while it is changed, and made again when a change was interrupted',
     CAMPAIGN,
     async () => {
-      await using lake = await scratchLake();
+      await using lake = await scratchLake(DAILY);
       await verifiedLake(lake);
       await publish(lake.ledger, { run: 'run-1', head: true });
       await load(lake, TWO_DAYS, [...ROWS, event('new', '2026-07-03T10:20:00Z')]);
@@ -342,7 +342,7 @@ describe('the head', () => {
   );
 
   test('of the layout without versions is replaced completely', CAMPAIGN, async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake(DAILY);
     await verifiedLake(lake);
     await publish(lake.ledger, { run: 'run-1', head: true });
     const root = join(lake.dir, 'lake/events');

@@ -33,6 +33,9 @@ export const LAKE_SETTINGS: LakeSettings = {
   tables: TABLES,
 };
 
+/** A file for each day, as in a month of many rows: for tests of what there is between files. */
+export const DAILY = { monthRows: 0 } as const;
+
 export function at(text: string): Instant {
   const instant = parseInstant(text);
   if (instant === undefined) throw new Error(`not an instant: ${text}`);
