@@ -12,6 +12,8 @@ import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { at, event, LAKE_SETTINGS, load, scratchLake, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { campaign, caseOfMany } from '../../support/campaign.ts';
+import { text } from '../../support/cells.ts';
 
 const EVENTS = { tenant: TENANT, table: 'Events' } as const;
 const OPEN = at('2026-07-20T00:00:00Z');
@@ -33,11 +35,12 @@ async function grownMonth(lake: Scratch): Promise<void> {
   await add(lake, '2026-07-05', 60);
 }
 
-async function current(lake: Scratch): Promise<string[]> {
+async function current(lake: Scratch): Promise<unknown[]> {
   const rows = await lake.ledger.rawRows('select file from partitions where superseded_at is null order by file');
-  return rows.map(({ file }) => String(file).slice(FOLDER.length + 1));
+  return rows.map((row) => text(row, 'file')?.slice(FOLDER.length + 1));
 }
 
+const STEPS = ['copied 3 days', 'named 2026-07', 'recording 2026-07', 'recorded 2026-07'];
 const DAY_FILES = ['2026-07-01.4.parquet', '2026-07-02.4.parquet', '2026-07-05.4.parquet'];
 
 describe('splitting a month that has grown large', () => {
@@ -46,7 +49,9 @@ describe('splitting a month that has grown large', () => {
     await grownMonth(lake);
     expect(await current(lake)).toEqual(['2026-07.3.parquet']);
     const [rows, hours] = [await storedRows(lake.ledger), await heldHours(lake.ledger, TENANT, 'Events')];
-    expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN })).toBe(1);
+    const steps: string[] = [];
+    expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN, onStep: (step) => void steps.push(step) })).toBe(1); // oxfmt-ignore
+    expect(steps).toEqual(STEPS);
     expect(await current(lake)).toEqual(DAY_FILES);
     expect(await storedRows(lake.ledger)).toEqual(rows);
     expect(await heldHours(lake.ledger, TENANT, 'Events')).toEqual(hours);
@@ -90,45 +95,45 @@ describe('splitting a month that has grown large', () => {
     expect(await current(lake)).toEqual(['2026-07.3.parquet']);
   });
 
-  test('that is killed after any step leaves the month or its days, and is done by the next run', async () => {
-    const steps: string[] = [];
-    for (let killedAt = 0; steps.length === 0 || killedAt < steps.length; killedAt++) {
-      await using lake = await scratchLake({ monthRows: 31 });
-      await grownMonth(lake);
-      const rows = await storedRows(lake.ledger);
-      let taken = 0;
-      const killed = splitMonths(lake.ledger, EVENTS, {
-        run: 'r',
-        at: OPEN,
-        onStep: (step) => {
-          if (killedAt === 0) steps.push(step);
-          else if (taken === killedAt) throw new Error('killed');
-          taken += 1;
-        },
-      });
-      if (killedAt === 0) await killed;
-      else await expect(killed).rejects.toThrow('killed');
-      await lake.reopen();
-      await recover(lake.ledger);
-      expect(await storedRows(lake.ledger)).toEqual(rows);
-      await splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN });
-      expect(await current(lake)).toEqual(DAY_FILES);
-      expect(await verifyFiles(lake.ledger)).toMatchObject({ rows: 63, faults: [] });
-    }
-    expect(steps).toEqual(['copied 3 days', 'named 2026-07', 'recording 2026-07', 'recorded 2026-07']);
-  });
+  for (const [index, step] of STEPS.entries())
+    test(
+      `that is killed at "${step}" leaves the month or its days, and is done by the next run`,
+      caseOfMany(index),
+      async () => {
+        await using lake = await scratchLake({ monthRows: 31 });
+        await grownMonth(lake);
+        const rows = await storedRows(lake.ledger);
+        const killed = splitMonths(lake.ledger, EVENTS, {
+          run: 'r',
+          at: OPEN,
+          onStep: (reached) => {
+            if (reached === step) throw new Error('killed');
+          },
+        });
+        await expect(killed).rejects.toThrow('killed');
+        await lake.reopen();
+        await recover(lake.ledger);
+        expect(await storedRows(lake.ledger)).toEqual(rows);
+        await splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN });
+        expect(await current(lake)).toEqual(DAY_FILES);
+        expect(await verifyFiles(lake.ledger)).toMatchObject({ rows: 63, faults: [] });
+      },
+    );
 
-  test('gives files that repair uses instead of the month, also without a manifest', async () => {
-    for (const manifest of [true, false]) {
-      await using lake = await scratchLake({ monthRows: 31 });
-      await grownMonth(lake);
-      await splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN });
-      await add(lake, '2026-07-06', 1);
-      await publish(lake.ledger, { run: 'r', head: true });
-      await lake.ledger.close();
-      if (!manifest) await rm(join(lake.dir, 'manifest.json'));
-      expect(await repair(lake.dir, LAKE_SETTINGS, lake.runtime)).toMatchObject({ files: 4, rows: 64 });
-      await lake.reopen();
-    }
-  });
+  for (const manifest of [false, true])
+    test(
+      `gives files that repair uses instead of the month, ${manifest ? 'with' : 'without'} a manifest`,
+      campaign(!manifest),
+      async () => {
+        await using lake = await scratchLake({ monthRows: 31 });
+        await grownMonth(lake);
+        await splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN });
+        await add(lake, '2026-07-06', 1);
+        await publish(lake.ledger, { run: 'r', head: true });
+        await lake.ledger.close();
+        if (!manifest) await rm(join(lake.dir, 'manifest.json'));
+        expect(await repair(lake.dir, LAKE_SETTINGS, lake.runtime)).toMatchObject({ files: 4, rows: 64 });
+        await lake.reopen();
+      },
+    );
 });

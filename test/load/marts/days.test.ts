@@ -9,7 +9,6 @@ beforeEach(async () => {
   lake = await scratchLake();
   const rows = [1, 2, 3].map((day) => event(`r${day}`, `2026-07-0${day}T23:10:00Z`));
   await load(lake, span('2026-07-01T00:00:00Z', '2026-07-04T00:00:00Z'), rows);
-  expect(await lake.ledger.rawRows('select period from partitions')).toEqual([{ period: '2026-07' }]);
 });
 afterEach(() => lake[Symbol.asyncDispose]());
 
@@ -37,6 +36,7 @@ async function giveDigests(): Promise<void> {
 }
 
 test('a new file of the month changes no day by itself', async () => {
+  expect(await lake.ledger.rawRows('select period from partitions')).toEqual([{ period: '2026-07' }]);
   await giveDigests();
   expect(await differing(`update partitions set sha256 = 'other'`)).toEqual({ source: [], content: [] });
 });

@@ -8,6 +8,7 @@ import { publish } from '../../../src/load/publish/publish.ts';
 import { readCatalogue } from '../support/catalogue.ts';
 import { at, event, load, scratchLake, span, storedRows } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
+import { text } from '../../support/cells.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -22,11 +23,11 @@ function rowsOf(day: string, count: number): unknown[][] {
   );
 }
 
-async function periods({ ledger }: Scratch): Promise<string[]> {
+async function periods({ ledger }: Scratch): Promise<unknown[]> {
   const rows = await ledger.rawRows(
     `select period || ' ' || rows || ' ' || generation as shown from partitions where superseded_at is null order by period`,
   );
-  return rows.map(({ shown }) => String(shown));
+  return rows.map((row) => text(row, 'shown'));
 }
 
 describe('a month of few rows', () => {
