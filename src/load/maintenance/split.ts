@@ -83,8 +83,10 @@ async function splitMonth(
         await copyRows(ledger, key, only.period, generation, { sources: [held(days)], inOrder: true, rows: only.rows }),
       ];
     const day = `${unitNumberSql('"timestamp"', DAY_MICROSECONDS)} as ${sqlName(DAY_COLUMN)}`;
+    const source = `from (select *, ${day} ${held(days)})`;
     const periods = days.map((each) => ({ period: each.period, generation }));
-    return copyDays(ledger, key, periods, `from (select *, ${day} ${held(days)})`);
+    // The file of a month is sorted by type first.
+    return copyDays(ledger, key, { days: periods, source, inOrder: false }, ledger);
   };
   const generations: Generation[] = [];
   for (const days of groupsOf(await daysOf(ledger, key, period))) {
