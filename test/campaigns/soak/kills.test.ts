@@ -110,9 +110,10 @@ function stepsLike(copies: ReadonlyMap<string, string>, kinds: readonly string[]
   return new Map(steps.filter((step) => step !== undefined));
 }
 
+/** Rows of two months, which are two files. */
 async function insertFirstRows(): Promise<void> {
   for (let n = 0; n < 30; n++) {
-    await insert(guid(n), `2026-11-0${8 + (n % 2)}T0${6 + (n % 3)}:${String(10 + n)}:00Z`);
+    await insert(guid(n), `${n % 2 === 0 ? '2026-10-31' : '2026-11-09'}T0${6 + (n % 3)}:${String(10 + n)}:00Z`);
   }
   await insert(guid(3), '2026-11-09T06:59:00Z', '{"again":true}');
   await insert(undefined, '2026-11-09T06:59:00Z');
