@@ -86,11 +86,10 @@ export interface ShapesInput {
 export function shapesSql(input: ShapesInput): string[] {
   const { table, column } = input;
   return [
-    // The day only where every row is parsed: counts of a sample are rounded, and would not add up over days.
     `create or replace temp table structures_by_day as
 select *, ${SHAPE} as shape
 from (
-  select nth, case when one_in = 1 then moment::date end as day, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in) as one_in,
+  select nth, moment::date as day, ${STRUCTURE} as structure, count(*) as rows, any_value(one_in) as one_in,
     min(moment) as first_at, max(moment) as last_at, min(id) as first_id, arg_min(body, id) as example
   from (
     select nth, one_in, "${lakeName(table, table.id)}" as id, "timestamp" as moment, "${column}"::varchar as body
@@ -191,11 +190,15 @@ where finer is not null`;
  */
 export function countsSql(column: string): string {
   return `select file, type, ${sqlText(column)} as json_column, pointer, kind,
-  round(counted.rows * (described_types.rows / parsed))::bigint as rows, counted.first_at, counted.last_at,
+  -- Over days, the rounded counts add up to the rows of the type.
+  (case when pointer = ''
+    then round(sum(counted.rows) over before * (described_types.rows / parsed)) - round((sum(counted.rows) over before - counted.rows) * (described_types.rows / parsed))
+    else round(counted.rows * (described_types.rows / parsed))
+  end)::bigint as rows, counted.first_at, counted.last_at,
   parsed < described_types.rows as is_estimate
 from (
   select
-    structures.nth, nodes.pointer, coalesce(refined.finer, nodes.kind) as kind,
+    structures.nth, null::date as day, nodes.pointer, coalesce(refined.finer, nodes.kind) as kind,
     sum(structures.rows) as rows, min(structures.first_at) as first_at, max(structures.last_at) as last_at
   from structures
   join nodes on nodes.shape = structures.shape and nodes.pointer <> ''
@@ -203,12 +206,13 @@ from (
     on refined.nth = structures.nth and refined.pointer = nodes.pointer and refined.kind = nodes.kind
   group by all
   union all
-  select nth, nodes.pointer, nodes.kind, sum(rows), min(first_at), max(last_at)
+  select nth, day, nodes.pointer, nodes.kind, sum(rows), min(first_at), max(last_at)
   from structures_by_day
   join nodes on nodes.shape = structures_by_day.shape and nodes.pointer = ''
   group by nth, day, nodes.pointer, nodes.kind
 ) as counted
 join (select nth, sum(rows) as parsed from structures group by nth) as whole using (nth)
 join described_types using (nth)
+window before as (partition by nth, pointer = '' order by kind, day rows between unbounded preceding and current row)
 qualify pointer = '' or row_number() over (partition by nth, pointer = '' order by counted.rows desc, pointer, kind) < ${LIMITS.paths}`;
 }

@@ -3,7 +3,7 @@
  *
  * Rare keys come and go by chance. So a path counts as new only if, at its present share of the rows, about EXPECTED earlier
  * rows would have had it; and as stopped only if that many later rows would have. The grain is a UTC day of a file: rows of the same
- * day are neither earlier nor later. For a type of which a file has so many rows that a sample is counted, it is the file.
+ * day are neither earlier nor later. In files that an earlier version described, it is the file.
  */
 import type { Drift } from '../../model/report.ts';
 import { shown, shownPath } from '../../transform/names.ts';
@@ -102,8 +102,8 @@ const IS_POSSIBLE_SQL = `with tables as (
 select coalesce(bool_or(has_later_day), false) or exists (from property_drift) as possible from tables`;
 
 /**
- * Brings `property_drift` up to date and returns what is new in it. An entry stays as long as its path exists, because the days
- * of a counted sample can no longer be distinguished once they are one file. A tenant's first load is recorded but not returned as new.
+ * Brings `property_drift` up to date and returns what is new in it. An entry stays as long as its path exists, because rare
+ * paths of a file of a day may be missing in the sample that is counted of a month. A tenant's first load is recorded but not returned as new.
  */
 export async function recordDrift(ledger: Ledger, run: string): Promise<readonly Drift[]> {
   const { possible } = await ledger.row(IS_POSSIBLE_SQL, { possible: asFlag });
