@@ -71,8 +71,11 @@ export type Lane = Pick<Engine, 'run' | 'rows' | 'row' | 'onOneThread' | 'releas
  */
 export const SHARED = 'shared';
 
-/** Each lane holds two row groups of the file that it writes. */
-const MOST_LANES = 4;
+/**
+ * Lanes, also on machines with more cores: each sorts or holds rows of its own. Measured on 30 days of 28,000 rows that each got one more
+ * row: peaks of 260 MB with one lane, 290 with two and 410 with four.
+ */
+const MOST_LANES = 2;
 
 /** Opens (or creates) a database file, or `:memory:`; `temporary` is the folder to spill into. */
 export async function openEngine(path: string, temporary: string, settings: EngineSettings): Promise<Engine> {
@@ -145,6 +148,16 @@ export async function openEngine(path: string, temporary: string, settings: Engi
       }
     });
   const main = statementsOn(connection, repeatable);
+  // The engine has one thread while lanes work.
+  const laneOn = (of: Pick<Engine, 'run' | 'rows' | 'row'>): Lane => ({
+    ...of,
+    onOneThread: (work) => work(),
+    release,
+  });
+  const openLanes = async (count: number): Promise<Lane[]> => {
+    while (lanes.length < count) lanes.push(await guarded(connect));
+    return lanes.slice(0, count).map((lane) => laneOn(statementsOn(lane, guarded)));
+  };
   return {
     ...main,
     exclusive: (work) => {
@@ -170,17 +183,13 @@ export async function openEngine(path: string, temporary: string, settings: Engi
     onOneThread,
     sideBySide: async (jobs) => {
       const count = Math.min(jobs.length, threads, MOST_LANES);
-      if (count < 2) return await onLanes(jobs, [{ ...main, onOneThread, release }]);
-      return await onOneThread(async () => {
-        while (lanes.length < count) lanes.push(await guarded(connect));
-        const onThisThread: Engine['onOneThread'] = (work) => work();
-        // What a lane frees is given back at the end: setting the limit would stop the other lanes.
-        const idle = { onOneThread: onThisThread, release: async () => {} };
-        const ofLanes = lanes.slice(0, count).map((lane) => ({ ...statementsOn(lane, guarded), ...idle }));
-        const results = await onLanes(jobs, ofLanes, { ...main, onOneThread: onThisThread, release });
-        await release();
-        return results;
-      });
+      if (count === 0) return [];
+      const results =
+        count === 1
+          ? await onLanes(jobs, [{ ...main, onOneThread, release }])
+          : await onOneThread(async () => onLanes(jobs, await openLanes(count), laneOn(main)));
+      await release();
+      return results;
     },
     set: (sql, values) =>
       guarded(async () => {

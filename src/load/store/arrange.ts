@@ -70,12 +70,14 @@ export async function copyArranged(
   const copy = async (select: string): Promise<CopyStats> => {
     const statement = `copy (${select}) to ${sqlText(path)} (${optionsSql(metadata)})`;
     const stats = await lane.onOneThread(() => lane.row(statement, COPY_STATS));
-    await lane.release();
     return { rows: stats.count, bytes: stats.file_size_bytes };
   };
   if (inOrder && (sources.length === 1 || rows > SORTED_TOGETHER)) return copy(unsorted);
   try {
-    return await copy(sorted);
+    const stats = await copy(sorted);
+    // A sort leaves the most memory behind, also between the copies of one merge.
+    await lane.release();
+    return stats;
   } catch (error) {
     if (!(error instanceof OutOfMemoryError)) throw error;
     log.debug({ event: 'merge.unsorted', rows }, 'too many rows to sort within the memory limit: written unsorted');
@@ -107,7 +109,6 @@ export async function copyByDay(
     to ${sqlText(folder)} (${optionsSql(metadata)}, partition_by (${key}))`;
   // With several threads, each would write a file of its own for a day.
   const copied = await lane.onOneThread(() => lane.rows(statement, { filename: asText, ...COPY_STATS }));
-  await lane.release();
   return new Map(
     copied.map(({ filename: path, count: rows, file_size_bytes: bytes }) => [
       basename(dirname(path)).slice(DAY_COLUMN.length + 1),

@@ -43,12 +43,14 @@ export async function copyRows(
   period: Period,
   generation: number,
   sources: Pick<Sources, 'sources' | 'inOrder' | 'rows'>,
-  lane: Lane = ledger,
+  lane?: Lane,
 ): Promise<Copied> {
   const next = await nextGeneration(ledger, key, period, generation);
   const temporary = `${join(ledger.dataDir, next.file)}${TEMPORARY}`;
   const arranged = { ...(await arrangement(ledger, key)), ...sources };
-  const stats = await copyArranged(lane, arranged, temporary, ledger.runtime.log);
+  const stats = await copyArranged(lane ?? ledger, arranged, temporary, ledger.runtime.log);
+  // The copies of a merge do so together.
+  if (lane === undefined) await ledger.release();
   return { ...next, temporary, ...stats };
 }
 
