@@ -13,9 +13,9 @@ import { sqlText } from '../kernel/sql.ts';
 
 /**
  * Up to this many rows of one type in one file are all parsed. If there are more, one row in k is parsed, chosen by id, and the counts are
- * multiplied by k. Parsing a row costs a quarter of loading it, and the file of a large day is rewritten by every run of that day.
+ * multiplied by k. Parsing costs as much as merging, and the file of a large day is rewritten by every run of that day.
  */
-export const PARSED_OF_A_TYPE = 5_000;
+export const PARSED_OF_A_TYPE = 20_000;
 
 /** Limits of the description: types of a file, paths of a type (the most frequent ones), levels, and length of a pointer. */
 const LIMITS = { types: 5_000, paths: 500, depth: 8, pointer: 500 } as const;
