@@ -16,15 +16,15 @@ import { findReport, parameterValues } from '../../../src/query/report.ts';
 import { randomWorld } from '../../query/kpi/support/random.ts';
 import type { Happening, Metric } from '../../query/kpi/support/lake.ts';
 import { LONG } from '../../support/campaign.ts';
-import { event, load, scratchLake, span } from '../support/lake.ts';
+import { DAILY, event, load, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
 const SEED = Number(process.env['OPENINGS_SEED'] ?? 1);
 const TENANTS = 2;
 /** Reports that depend on more than their own day; marts.test.ts tests the others. */
 const PAST = (await dailyMarts()).filter(({ dependsOn }) => dependsOn.some(({ reach }) => reach === 'past' || reach === 'all')).map(({ name }) => name); // oxfmt-ignore
-/** Parts of a few days each, as in a first load of millions of rows. */
-const SETTINGS = { marts: PAST, together: { rows: 600, passEvents: 15, beforeOpening: 1 } };
+/** Parts of a few days each, as in a first load of millions of rows, and a file for each day. */
+const SETTINGS = { ...DAILY, marts: PAST, together: { rows: 600, passEvents: 15, beforeOpening: 1 } };
 
 const world = randomWorld(TENANTS, SEED);
 /** An id that is repeated on another day is one event for reports and two for marts (docs/lake.md). Here each id is used once. */
