@@ -109,6 +109,7 @@ export async function copyByDay(
     to ${sqlText(folder)} (${optionsSql(metadata)}, partition_by (${key}))`;
   // With several threads, each would write a file of its own for a day.
   const copied = await lane.onOneThread(() => lane.rows(statement, { filename: asText, ...COPY_STATS }));
+  if (!inOrder) await lane.release();
   return new Map(
     copied.map(({ filename: path, count: rows, file_size_bytes: bytes }) => [
       basename(dirname(path)).slice(DAY_COLUMN.length + 1),
