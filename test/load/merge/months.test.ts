@@ -165,21 +165,21 @@ describe('in the file of a month', () => {
   });
 
   test('counts of a sample add up to the rows of the type, over all days', async () => {
-    await using lake = await scratchLake();
+    await using lake = await scratchLake({ monthRows: 30_000 });
     const rows = ['2026-07-01', '2026-07-02', '2026-07-03'].flatMap((day, nth) =>
-      Array.from({ length: 1_999 + nth }, (_, n) =>
+      Array.from({ length: 6_999 + nth }, (_, n) =>
         event(`${day}-${n}`, `${day}T10:00:00Z`, { properties: '{"a":1}' }),
       ),
     );
     await load(lake, days('2026-07-01', 31), rows);
     await publish(lake.ledger, { run: 'r', head: false });
-    expect(await periods(lake)).toEqual(['2026-07 6000 1']);
+    expect(await periods(lake)).toEqual(['2026-07 21000 1']);
     const counts = `select path, rows::integer as rows, share, is_estimate from properties order by path`;
     expect(await readCatalogue(lake.dir, counts)).toEqual([
-      { path: '$', rows: 6000, share: 1, is_estimate: true },
-      { path: 'a', rows: 6000, share: 1, is_estimate: true },
+      { path: '$', rows: 21_000, share: 1, is_estimate: true },
+      { path: 'a', rows: 21_000, share: 1, is_estimate: true },
     ]);
     const byDay = await lake.ledger.rawRows(`select rows::integer as rows from property_counts where pointer = ''`);
-    expect(byDay.map(({ rows: count }) => Math.round(Number(count) / 500))).toEqual([4, 4, 4]);
+    expect(byDay.map(({ rows: count }) => Math.round(Number(count) / 1_000))).toEqual([7, 7, 7]);
   });
 });
