@@ -84,6 +84,7 @@ try {
   if (given.write) {
     await writeFile(join(root, 'docs', 'performance.json'), `${JSON.stringify(result, null, 2)}\n`);
     await writeFile(join(root, 'docs', 'performance.md'), document(result));
+    execFileSync(join(root, 'node_modules', '.bin', 'oxfmt'), ['performance.json', 'performance.md'].map((name) => join(root, 'docs', name))); // oxfmt-ignore
   }
 } finally {
   await replay.stop();
