@@ -1,6 +1,6 @@
 /**
  * The ledger, `state.duckdb`: what the lake holds and how far that is proven. DuckDB's lock on that file is the
- * pipeline's lock: one writer per data directory. All statements go through one connection, one at a time.
+ * pipeline's lock: one writer per data directory. Statements run one at a time, except where files are written (`sideBySide`).
  */
 import { join } from 'node:path';
 import { ConfigError, DamagedError, DiskError, NewerStateError } from '../../kernel/errors.ts';
