@@ -24,7 +24,7 @@ import type { RowsSource } from './mart-rows.ts';
 import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
 import type { PastOptions } from './openings.ts';
 import { sharePeriods } from './shared-periods.ts';
-import { planSplitMarts, refreshSplitMarts, splitMartsOf, wholeMartsOf } from './split-marts.ts';
+import { dropSplitPlan, planSplitMarts, refreshSplitMarts, splitMartsOf, wholeMartsOf } from './split-marts.ts';
 import type { SplitPlan } from './split-marts.ts';
 
 /** Rows and days computed together, which bounds memory in a first load of years. A single day is never divided. */
@@ -50,9 +50,13 @@ export async function refreshMarts(ledger: Ledger, generation: number, signal?: 
   const definitions = await sharedDefinitions();
   const results = [];
   const split = byTenant.length > 0 ? await planSplitMarts(ledger, byTenant, definitions) : undefined;
-  if (marts.length > 0) results.push(await refreshDays(ledger, marts, kept, definitions, generation, split, signal));
-  if (split !== undefined && signal?.aborted !== true)
-    results.push(await refreshSplitMarts(ledger, split, definitions, generation, signal));
+  try {
+    if (marts.length > 0) results.push(await refreshDays(ledger, marts, kept, definitions, generation, split, signal));
+    if (split !== undefined && signal?.aborted !== true)
+      results.push(await refreshSplitMarts(ledger, split, definitions, generation, signal));
+  } finally {
+    if (split !== undefined) await dropSplitPlan(ledger, split);
+  }
   return results.includes(true);
 }
 

@@ -63,7 +63,7 @@ export type TenantMart = SplitMart | WholeMart;
 const isSplit = (mart: TenantMart): mart is SplitMart => 'dimensions' in mart;
 const isByDay = (mart: TenantMart): mart is WholeMart => !isSplit(mart);
 
-/** What `planSplitMarts` found. Its temporary tables exist until `refreshSplitMarts` has run. */
+/** What `planSplitMarts` found. Its temporary tables exist until `dropSplitPlan`. */
 export interface SplitPlan {
   readonly due: readonly TenantMart[];
   /** Marts that have a table `fresh_<mart>`. */
@@ -89,19 +89,21 @@ export async function refreshSplitMarts(
   least: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  try {
-    if (plan.due.length === 0) return false;
-    const source = { files: await currentFiles(ledger), definitions };
-    await withFresh(ledger, async () => {
-      await computeTenants(ledger, plan, source, signal);
-      if (signal?.aborted !== true)
-        await writeSplitMarts(ledger, plan.due, plan.fresh, await nextGeneration(ledger, least));
-      return plan.fresh;
-    });
-    return true;
-  } finally {
-    await ledger.run('drop table if exists temp.split_due; drop table if exists temp.split_valid');
-  }
+  if (plan.due.length === 0) return false;
+  const source = { files: await currentFiles(ledger), definitions };
+  await withFresh(ledger, async () => {
+    await computeTenants(ledger, plan, source, signal);
+    if (signal?.aborted !== true)
+      await writeSplitMarts(ledger, plan.due, plan.fresh, await nextGeneration(ledger, least));
+    return plan.fresh;
+  });
+  return true;
+}
+
+/** Drops the temporary tables of a plan, also after a stop or an error. */
+export async function dropSplitPlan(ledger: Ledger, { fresh }: SplitPlan): Promise<void> {
+  const tables = ['split_due', 'split_valid', ...[...fresh].map((name) => `fresh_${name}`)];
+  await ledger.run(tables.map((name) => `drop table if exists temp.${name}`).join(';\n'));
 }
 
 /** Changes whenever the same rows could give another result. */
