@@ -14,7 +14,7 @@ import type { RowOf } from '../ledger/cells.ts';
 import { monthLimits } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { DAY_MICROSECONDS, insideSql, instantSql, parquetSql, tableFilterSql, unitNumberSql } from '../ledger/sql.ts';
-import { COPIED_TOGETHER, DAY_COLUMN } from '../store/arrange.ts';
+import { DAY_COLUMN, copyGroups } from '../store/arrange.ts';
 import { FORM_SHAPE, heldRows } from '../store/form.ts';
 import { clearDays, commitGeneration, copyDays, copyRows } from '../store/generation.ts';
 import type { Copied, Generation } from '../store/generation.ts';
@@ -89,7 +89,7 @@ async function splitMonth(
     return copyDays(ledger, key, { days: periods, source, inOrder: false }, ledger);
   };
   const generations: Generation[] = [];
-  for (const days of groupsOf(await daysOf(ledger, key, period))) {
+  for (const days of copyGroups(await daysOf(ledger, key, period), ({ rows }) => rows)) {
     for (const copied of await copy(days)) generations.push(await commitGeneration(ledger, copied));
     await onStep?.(`copied ${generations.length} days`);
   }
@@ -106,17 +106,4 @@ async function daysOf(ledger: Ledger, { tenant, table }: Key, month: Period): Pr
     { day: asBigInt, rows: asCount },
   );
   return days.map(({ day, rows }) => ({ period: dayPeriod(day * DAY), rows }));
-}
-
-/** Days that one statement writes. */
-function groupsOf(days: readonly DayRows[]): DayRows[][] {
-  const groups: { rows: number; days: DayRows[] }[] = [];
-  for (const day of days) {
-    let last = groups.at(-1);
-    const fits = last && last.days.length < COPIED_TOGETHER.days && last.rows + day.rows <= COPIED_TOGETHER.rows;
-    if (!last || !fits) groups.push((last = { rows: 0, days: [] }));
-    last.days.push(day);
-    last.rows += day.rows;
-  }
-  return groups.map((group) => group.days);
 }

@@ -18,7 +18,7 @@ import {
 } from '../ledger/sql.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import type { Lane } from '../ledger/engine.ts';
-import { COPIED_TOGETHER, DAY_COLUMN } from '../store/arrange.ts';
+import { DAY_COLUMN, copyGroups } from '../store/arrange.ts';
 import { heldRows } from '../store/form.ts';
 import { copyDays, copyRows } from '../store/generation.ts';
 import type { Copied } from '../store/generation.ts';
@@ -35,18 +35,11 @@ export interface Change {
 
 /** Groups the changes that one statement writes: new periods with few rows. Every other change is a group of its own. */
 function writeGroups(changes: readonly Change[], keepMissing: readonly Window[]): Change[][] {
-  const groups: { isNew: boolean; rows: number; changes: Change[] }[] = [];
-  for (const change of changes) {
-    const isNew = !keepsOldRows(change.unit, keepMissing);
-    const rows = change.comparison.rowsAfter;
-    let last = groups.at(-1);
-    const { days, rows: most } = COPIED_TOGETHER;
-    const fits = isNew && last?.isNew === true && last.changes.length < days && last.rows + rows <= most;
-    if (!last || !fits) groups.push((last = { isNew, rows: 0, changes: [] }));
-    last.changes.push(change);
-    last.rows += rows;
-  }
-  return groups.map((group) => group.changes);
+  return copyGroups(
+    changes,
+    ({ comparison }) => comparison.rowsAfter,
+    ({ unit }) => keepsOldRows(unit, keepMissing),
+  );
 }
 
 /** Writes the new generations of the changes under temporary names, in the order of the changes. */
