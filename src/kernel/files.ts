@@ -39,6 +39,14 @@ export async function syncPath(path: string, files: Files = systemFiles): Promis
   }
 }
 
+/** Creates a folder and flushes the names of all folders that were created. */
+export async function makeFolder(folder: string, files: Files = systemFiles): Promise<void> {
+  const topmost = await files.mkdir(folder, { recursive: true });
+  if (topmost === undefined) return;
+  for (let created = folder; created.length >= topmost.length; created = dirname(created))
+    await syncPath(dirname(created), files);
+}
+
 /** Gives a finished temporary file its name: flush, rename, flush the folder. Replaces an existing file atomically. */
 export async function commitFile(temporary: string, path: string, files: Files = systemFiles): Promise<void> {
   await syncPath(temporary, files);

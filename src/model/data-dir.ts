@@ -19,8 +19,12 @@ export const SCHEDULE_FILE = 'schedule.json';
 export const HISTORY_FILE = '.sql_history';
 export const STORE_FOLDER = 'store';
 export const HEAD_FOLDER = 'lake';
-/** The files of the marts, below the data directory. */
+/** The files of the marts, below the data directory: a folder for each mart. */
 export const MARTS_FOLDER = join(STORE_FOLDER, 'marts');
+/** The log that makes the folder of a table or a mart a Delta table. */
+export const DELTA_FOLDER = '_delta_log';
+/** In a log: where its newest checkpoint is. */
+export const DELTA_POINTER = '_last_checkpoint';
 export const HEAD_MARTS_FOLDER = join(HEAD_FOLDER, 'marts');
 export const HEAD_COVERAGE_FILE = join(HEAD_FOLDER, 'coverage.parquet');
 /** A catalogue without rows, with the views of a lake that has many types (reuse.ts). */
@@ -54,6 +58,19 @@ export const FOLDER_VARIABLE = 'insights_folder';
 /** Selects the rows of `mart_files` that readers see. */
 export const PUBLISHED_MARTS_SQL = `superseded_at is null and mart <> '${OPENINGS}'`;
 
+/** Path of a mart's file, relative to the data directory. No table is made of the openings, which keep their place. */
+export function martFile(mart: string, generation: number): string {
+  return mart === OPENINGS
+    ? join(MARTS_FOLDER, `${mart}.${generation}.parquet`)
+    : join(MARTS_FOLDER, mart, `${generation}.parquet`);
+}
+
+/** The names of an entry of a Delta log, and of the checkpoint of its version. */
+export function deltaNames(version: number): { readonly commit: string; readonly checkpoint: string } {
+  const digits = String(version).padStart(20, '0');
+  return { commit: `${digits}.json`, checkpoint: `${digits}.checkpoint.parquet` };
+}
+
 /** Path of a tenant's record of calls, relative to the data directory. */
 export function callsFile(tenant: string): string {
   return join(CALLS_FOLDER, `${tenant}.log`);
@@ -77,6 +94,29 @@ const DATABASE = { ...FILE, unfinished: [TEMPORARY, TEMPORARY + WAL] } as const;
 const ROWS = { sensitive: ['rows', 'tenant names'] } as const;
 const TENANTS = { sensitive: ['tenant names'] } as const;
 const NEXT_RUN = { mayBeDeleted: true, cost: 'the next run publishes it again' } as const;
+
+const MART = {
+  writtenBy: 'src/load/marts',
+  ...ROWS,
+  mayBeDeleted: true,
+  cost: 'the next run computes it again',
+  ...FILE,
+  purge: 'republishes',
+  backup: 'copies',
+  recovery: 'compares-with-ledger',
+} as const;
+const LOG_OF_TABLE = {
+  writtenBy: 'src/load/publish/delta',
+  ...TENANTS,
+  ...NEXT_RUN,
+  ...FILE,
+  // Written in the work folder, because readers list the log.
+  unfinished: [],
+  purge: 'restarts',
+  backup: 'leaves',
+  recovery: 'leaves',
+} as const;
+const LOG_OF_MART = { ...LOG_OF_TABLE, sensitive: [], purge: 'republishes' } as const;
 
 const BATCH = '<tenant>/<table>/<batch>';
 const LANDED = {
@@ -112,6 +152,9 @@ const SET_ASIDE = {
   recovery: 'leaves',
 } as const;
 
+const LOG = `${STORE_FOLDER}/<lake_table>/${DELTA_FOLDER}`;
+const MART_LOG = `${STORE_FOLDER}/marts/<report>/${DELTA_FOLDER}`;
+
 export const DATA_DIR: readonly DataEntry[] = [
   {
     path: `${STORE_FOLDER}/<lake_table>/tenant_id=<tenant>/month=<month>/<period>.<generation>.parquet`,
@@ -139,17 +182,21 @@ export const DATA_DIR: readonly DataEntry[] = [
     leftover: 'damaged file that `repair` set aside',
   },
   {
-    path: `${STORE_FOLDER}/marts/<report>.<generation>.parquet`,
+    path: `${STORE_FOLDER}/marts/<report>/<generation>.parquet`,
     holds: 'results of reports by day, and `<report>_by` by grain and dimension; each file is immutable',
-    writtenBy: 'src/load/marts',
-    ...ROWS,
-    mayBeDeleted: true,
-    cost: 'the next run computes it again',
-    ...FILE,
-    purge: 'republishes',
-    backup: 'copies',
-    recovery: 'compares-with-ledger',
+    ...MART,
   },
+  {
+    path: `${STORE_FOLDER}/marts/<report>.<generation>.parquet`,
+    holds: 'the openings, from which marts are computed; of earlier versions also marts',
+    ...MART,
+  },
+  { path: `${LOG}/<version>.json`, holds: 'a commit of the Delta table: which files it has', ...LOG_OF_TABLE },
+  { path: `${LOG}/<version>.checkpoint.parquet`, holds: 'the files of the Delta table at a version', ...LOG_OF_TABLE },
+  { path: `${LOG}/${DELTA_POINTER}`, holds: 'the version of the newest checkpoint', ...LOG_OF_TABLE, sensitive: [] },
+  { path: `${MART_LOG}/<version>.json`, holds: 'the same of a mart', ...LOG_OF_MART },
+  { path: `${MART_LOG}/<version>.checkpoint.parquet`, holds: 'the same of a mart', ...LOG_OF_MART },
+  { path: `${MART_LOG}/${DELTA_POINTER}`, holds: 'the same of a mart', ...LOG_OF_MART },
   {
     path: LEDGER_FILE,
     holds: 'the ledger: what the lake holds and what was proven; its lock is the lock of the data directory',

@@ -9,6 +9,8 @@ export type Purge =
   | 'rewrites'
   /** Publishes without the tenant, which replaces the file. */
   | 'republishes'
+  /** Publishes without the tenant, and removes all entries of the log from before. */
+  | 'restarts'
   /** Removes the tenant's members from the JSON. */
   | 'edits'
   /** Emptied by the recovery that every purge starts with. */

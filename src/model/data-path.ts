@@ -23,6 +23,7 @@ const PARTS: Readonly<Record<string, string>> = {
   table: TABLE_NAMES.join('|'),
   tenant: '[^/]+',
   time: '\\d{8}T\\d{9}Z',
+  version: '\\d{20}',
 };
 
 const EVERYTHING_BELOW = '/**';

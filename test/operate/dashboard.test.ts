@@ -100,6 +100,8 @@ it('nothing else is given out, to nobody else', async () => {
     'insights.duckdb',
     `store/events/${row}`,
     'store/marts/',
+    'store/marts/openings.1.parquet',
+    'store/marts/scans/_delta_log/00000000000000000000.json',
     'lake/coverage.parquet',
     'assets/',
     'assets/../index.html',

@@ -23,8 +23,8 @@ beforeAll(async () => {
 afterAll(() => world[Symbol.asyncDispose]());
 
 async function martFile(): Promise<string> {
-  const names = await readdir(join(world.dataDir, 'store/marts'));
-  return join('store/marts', names.filter((name) => name.startsWith('passes_created')).toSorted().at(-1) ?? '');
+  const names = await readdir(join(world.dataDir, 'store/marts/passes_created'));
+  return join('store/marts/passes_created', names.filter((name) => name.endsWith('.parquet')).toSorted().at(-1) ?? '');
 } // oxfmt-ignore
 
 async function verified(deep: boolean): Promise<VerifyReport> {

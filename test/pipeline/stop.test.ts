@@ -94,7 +94,7 @@ describe('a stop while', () => {
       async () => {
         world = await openWorld(source, {
           tables: { Logs: { enabled: false } },
-          lake: { keepHours: 0, marts: stage.test('rename store/marts/a.parquet') },
+          lake: { keepHours: 0, marts: stage.test('rename store/marts/a/1.parquet') },
         });
         const stop = new AbortController();
         const files = watchedFiles(world.dataDir, {

@@ -1,12 +1,12 @@
 /** The files of marts. They are immutable, like those of the tables: a new generation replaces a file as a whole. */
-import { join } from 'node:path';
-import { MARTS_FOLDER } from '../../model/data-dir.ts';
+import { dirname, join } from 'node:path';
+import { martFile, OPENINGS } from '../../model/data-dir.ts';
 import { privacyKey } from '../../model/privacy.ts';
 import { promotionKey } from '../../model/promoted.ts';
 import { provenanceOption } from '../../model/provenance.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
-import { TEMPORARY, commitFile } from '../../kernel/files.ts';
+import { TEMPORARY, commitFile, makeFolder, syncPath } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { asCount, asText } from '../ledger/cells.ts';
 import { sha256Of } from '../store/generation.ts';
@@ -63,8 +63,9 @@ export async function writeMart(
   mart: Kept,
   { rows, order, generation, origin }: Content,
 ): Promise<Written> {
-  const file = join(MARTS_FOLDER, `${mart.name}.${generation}.parquet`);
+  const file = martFile(mart.name, generation);
   const path = join(ledger.dataDir, file);
+  await makeFolder(dirname(path), ledger.files);
   const temporary = `${path}${TEMPORARY}`;
   const metadata = provenanceOption({ mart: mart.name, ...origin, snapshot: String(generation) });
   const stats = await ledger.row(
@@ -79,6 +80,42 @@ export async function writeMart(
     bytes: stats.file_size_bytes,
     sha256: await sha256Of(path, ledger.files),
   };
+}
+
+/**
+ * Gives marts that an earlier version wrote a folder of their own, of which a Delta table is made. The file is linked and becomes
+ * another generation, so that readers of the last snapshot still find it in its old place.
+ */
+export async function moveMarts(ledger: Ledger): Promise<void> {
+  const { dataDir, files } = ledger;
+  const marts = await ledger.rows(
+    `select mart, generation, file from mart_files where superseded_at is null and mart <> ${sqlText(OPENINGS)}`,
+    { mart: asText, generation: asCount, file: asText },
+  );
+  const moves = marts
+    .map(({ mart, generation, file }) => ({ file, to: martFile(mart, generation) }))
+    .filter(({ file, to }) => file !== to);
+  if (moves.length === 0) return;
+  for (const { file, to } of moves) {
+    const path = join(dataDir, to);
+    await makeFolder(dirname(path), files);
+    await files.rm(path, { force: true });
+    // Not every file system has links.
+    await files.link(join(dataDir, file), path).catch(async () => {
+      await files.copyFile(join(dataDir, file), path);
+      await syncPath(path, files);
+    });
+    await syncPath(dirname(path), files);
+  }
+  const names = sqlTexts(moves.map(({ file }) => file));
+  const places = moves.map(({ file, to }) => `(${sqlText(file)}, ${sqlText(to)})`).join(', ');
+  await ledger.transaction(() =>
+    ledger.run(
+      `insert into mart_files select mart_files.* replace (place.new as file)
+         from mart_files join (values ${places}) as place(old, new) on file = place.old;
+       update mart_files set superseded_at = ${ledger.nowSql()} where file in (${names})`,
+    ),
+  );
 }
 
 /** The privacy rules that results are computed under. */

@@ -16,7 +16,7 @@ import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
 import { asCount, asList, asOptional, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { MARTS_FOLDER, OPENINGS } from '../../model/data-dir.ts';
+import { OPENINGS } from '../../model/data-dir.ts';
 import { nextGeneration, rowRulesOf, rulesOf, withFresh, writeMart } from './mart-files.ts';
 import type { Kept, Written } from './mart-files.ts';
 import { overRows } from './mart-rows.ts';
@@ -289,7 +289,6 @@ async function writeMarts(
      group by mart`,
     { mart: asText, file: asText },
   );
-  await ledger.files.mkdir(join(ledger.dataDir, MARTS_FOLDER), { recursive: true });
   const written: Written[] = [];
   for (const mart of marts) {
     const validIn = old.find((row) => row.mart === mart.name);

@@ -14,7 +14,6 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { isWhole } from '../../query/definitions.ts';
 import type { Definition, Mart, SplitMart } from '../../query/definitions.ts';
-import { MARTS_FOLDER } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlName, sqlText, sqlTexts } from '../../kernel/sql.ts';
@@ -265,7 +264,6 @@ async function writeSplitMarts(
   generation: number,
 ): Promise<void> {
   const old = await ledger.rows('select mart, file from mart_files where superseded_at is null', { mart: asText, file: asText }); // oxfmt-ignore
-  await ledger.files.mkdir(join(ledger.dataDir, MARTS_FOLDER), { recursive: true });
   const written: (Written & { readonly days: Days })[] = [];
   for (const mart of marts) {
     const file = old.find((row) => row.mart === mart.name)?.file;

@@ -25,7 +25,7 @@ import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE, unfinishedPath } from '../../model/data-dir.ts';
 import { snapshotNumber } from '../../model/manifest.ts';
-import { sweepMarts } from '../marts/mart-files.ts';
+import { moveMarts, sweepMarts } from '../marts/mart-files.ts';
 import { refreshMarts } from '../marts/marts.ts';
 import { runChecks } from '../marts/checks.ts';
 import type { CheckResult } from '../../model/report.ts';
@@ -75,6 +75,7 @@ export async function publish(
       content: asText,
     });
     const lastNumber = await lastSnapshot(ledger, last?.snapshot ?? 0);
+    await moveMarts(ledger);
     const isStopped = (): boolean => signal?.aborted === true;
     let results: readonly CheckResult[] = [];
     let martsError: OutOfMemoryError | undefined;

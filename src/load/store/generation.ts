@@ -2,7 +2,7 @@
 import type { Sources } from './arrange.ts';
 import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { TEMPORARY, commitFile, syncPath } from '../../kernel/files.ts';
+import { TEMPORARY, commitFile, makeFolder } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
@@ -97,7 +97,7 @@ async function nextGeneration(
   generation: number,
 ): Promise<Pick<Copied, 'period' | 'generation' | 'file' | 'form'>> {
   const file = generationFile(table, tenant, period.name, generation);
-  await makeFolder(ledger.files, dirname(join(ledger.dataDir, file)));
+  await makeFolder(dirname(join(ledger.dataDir, file)), ledger.files);
   return { period, generation, file, form: todaysForm(ledger.settings.tables[table]) };
 }
 
@@ -121,14 +121,6 @@ export async function commitGeneration(ledger: Ledger, { temporary, ...generatio
   const path = join(ledger.dataDir, generation.file);
   await commitFile(temporary, path, ledger.files);
   return { ...generation, sha256: await sha256Of(path, ledger.files) };
-}
-
-/** Creates a folder and flushes the names of all folders that were created. */
-async function makeFolder(files: Files, folder: string): Promise<void> {
-  const topmost = await files.mkdir(folder, { recursive: true });
-  if (topmost === undefined) return;
-  for (let created = folder; created.length >= topmost.length; created = dirname(created))
-    await syncPath(dirname(created), files);
 }
 
 /** Hex digest of a file's bytes. */

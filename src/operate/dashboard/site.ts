@@ -36,8 +36,8 @@ const TYPES: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml',
 };
 
-/** A mart's file. Its name is never used again for other contents. */
-const MART_FILE = new RegExp(String.raw`^${MARTS_FOLDER}/(?!${OPENINGS}\.)[\w-]+\.\d+\.parquet$`);
+/** A mart's file, also in its place of earlier versions. Its name is never used again for other contents. */
+const MART_FILE = new RegExp(String.raw`^${MARTS_FOLDER}/(?!${OPENINGS}\b)[\w-]+[./]\d+\.parquet$`);
 
 function typeOf(path: string): string {
   return TYPES[path.split('.').pop() ?? ''] ?? 'application/octet-stream';

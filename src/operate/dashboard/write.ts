@@ -29,12 +29,13 @@ export async function writeDashboard(site: Site, folder: string): Promise<Writte
   const marts = Object.values(manifest.marts).map(({ file }) => file);
   const proofs = await proofsOf(site, manifest);
   const page = await pageFiles(site);
-  await mkdir(join(folder, MARTS_FOLDER), { recursive: true });
+  const martFolders = [...new Set(marts.map((file) => dirname(file)))];
+  for (const name of martFolders) await mkdir(join(folder, name), { recursive: true });
   await mkdir(join(folder, 'assets'), { recursive: true });
   await mkdir(join(folder, 'proof'), { recursive: true });
   // The program's files are private to its user. These are for a web host, which is another one.
-  for (const name of ['', 'assets', 'proof', dirname(MARTS_FOLDER), MARTS_FOLDER])
-    await chmod(join(folder, name), 0o755);
+  const shared = [...(martFolders.length === 0 ? [] : [dirname(MARTS_FOLDER), MARTS_FOLDER]), ...martFolders];
+  for (const name of new Set(['', 'assets', 'proof', ...shared])) await chmod(join(folder, name), 0o755);
   for (const file of marts) await copy(join(site.dataDir, file), join(folder, file));
   for (const [file, json] of proofs) await replace(join(folder, file), json);
   for (const file of page) if (file !== 'index.html') await copy(join(site.page, file), join(folder, file));
@@ -43,7 +44,7 @@ export async function writeDashboard(site: Site, folder: string): Promise<Writte
   await replace(join(folder, MANIFEST_FILE), text);
   const kept = new Set([...marts, ...proofs.keys(), ...before, ...page]);
   for (const below of [MARTS_FOLDER, 'assets', 'proof'])
-    for (const name of await readdir(join(folder, below)))
+    for (const name of await filesBelow(join(folder, below)))
       if (!kept.has(`${below}/${name}`)) await rm(join(folder, below, name));
   const files = [...marts, ...proofs.keys(), ...page, 'reports.json', MANIFEST_FILE];
   const sizes = await Promise.all(files.map((file) => stat(join(folder, file))));
@@ -64,6 +65,13 @@ export async function isWritten(site: Site, folder: string): Promise<boolean> {
     expected.map(async ([name, text]) => text === (await readFile(join(folder, name), 'utf8').catch(() => undefined))),
   );
   return found.every((is) => is);
+}
+
+/** The paths of all files below a folder, relative to it; none if it does not exist. */
+async function filesBelow(folder: string): Promise<readonly string[]> {
+  if (!existsSync(folder)) return [];
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => relative(folder, join(entry.parentPath, entry.name)));
 }
 
 async function refuseFolder(site: Site, folder: string): Promise<void> {

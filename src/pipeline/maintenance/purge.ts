@@ -108,6 +108,7 @@ const STEPS: Readonly<Record<Purge, (entry: DataEntry, place: Place) => Promise<
   recovers: async () => {},
   rewrites: async () => {},
   republishes: async () => {},
+  restarts: async () => {},
   leaves: async () => {},
   'deletes-of-tenant': async (entry, { dataDir, files, tenant }) => {
     for (const path of await tenantPaths(files, dataDir, entry, tenant))

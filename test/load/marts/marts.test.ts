@@ -1,5 +1,5 @@
 /** Marts: results of reports by day, equal to the reports themselves, and computed only for the days that changed. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, renameSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -82,7 +82,9 @@ async function publishAll(): Promise<void> {
 /** Names of files below the store: those of the marts, and the openings. */
 function martFiles(): string[] {
   const folder = join(lake.dir, 'store/marts');
-  return existsSync(folder) ? readdirSync(folder).toSorted() : [];
+  if (!existsSync(folder)) return [];
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  return names.filter((name) => /^\w+[./]\d+\.parquet$/.test(name)).toSorted();
 }
 
 test('docs/lake.md names every report that has a mart', async () => {
@@ -237,6 +239,25 @@ describe('marts', () => {
     await recover(lake.ledger);
     expect(martFiles()).toEqual([]);
     await publishAll();
+    expect(await kept('passes_created')).toEqual(before);
+  });
+
+  test('of an earlier version get a folder of their own, and their old files stay for readers', LONG, async () => {
+    await loadDay('2026-07-01', 2);
+    await publishAll();
+    const before = await kept('passes_created');
+    const files = martFiles().filter((name) => name.includes('/'));
+    for (const name of files) {
+      const earlier = name.replace('/', '.');
+      renameSync(join(lake.dir, 'store/marts', name), join(lake.dir, 'store/marts', earlier));
+      await lake.ledger.run(`update mart_files set file = 'store/marts/${earlier}' where file = 'store/marts/${name}'`);
+    }
+    await publish(lake.ledger, { run: 'r', head: true, again: true });
+    expect(martFiles()).toEqual([...files, ...files.map((name) => name.replace('/', '.'))].toSorted());
+    expect(await kept('passes_created')).toEqual(before);
+    lake.clock.now += 25 * 3_600_000;
+    await publishAll();
+    expect(martFiles()).toEqual(files);
     expect(await kept('passes_created')).toEqual(before);
   });
 

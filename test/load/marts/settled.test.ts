@@ -50,7 +50,12 @@ test('plans are skipped when nothing has changed since they found nothing to do,
 test('a lost file, a forgotten day and another setting bring the plans back', CAMPAIGN, async () => {
   for (let n = 0; n < 2; n++) await isPlanned();
   expect(await isPlanned()).toBe(false);
-  const mart = (await readdir(join(lake.dir, 'store/marts'))).toSorted().at(-1) ?? '';
+  const names = await readdir(join(lake.dir, 'store/marts'), { recursive: true });
+  const mart =
+    names
+      .filter((name) => name.endsWith('.parquet'))
+      .toSorted()
+      .at(-1) ?? '';
   await rm(join(lake.dir, 'store/marts', mart));
   await recover(lake.ledger);
   await settle();

@@ -110,10 +110,10 @@ describe('split marts', () => {
       expect(await created()).toEqual(['acme 2', 'other 1']);
       // Nothing new: no file changes.
       const files = await rows(
-        `select name from (from glob('${lake.dir}/store/marts/*_by.*')) as found(name) order by all`,
+        `select name from (from glob('${lake.dir}/store/marts/*_by/*')) as found(name) order by all`,
       );
       await publishAll();
-      expect(await rows(`select name from (from glob('${lake.dir}/store/marts/*_by.*')) as found(name) order by all`)).toEqual(files); // oxfmt-ignore
+      expect(await rows(`select name from (from glob('${lake.dir}/store/marts/*_by/*')) as found(name) order by all`)).toEqual(files); // oxfmt-ignore
       const more = Array.from({ length: 6 }, (_, n) => of(20 + n, 'Pass:Created', '2026-07-01T06', `more${n}`));
       await load(lake, DAY, [...first, ...more, of(1, 'Pass:Scanned', '2026-07-01T07', 'a')]);
       await publishAll();
