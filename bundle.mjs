@@ -30,8 +30,8 @@ const bundle = await rolldown({
   cwd: root,
   platform: 'node',
   transform: { target: 'node20.19' },
-  // undici is large, and loaded only where there is a proxy.
-  external: ['#sandbox', '@duckdb/node-bindings', 'undici'],
+  // undici is large, and loaded only where there is a proxy. The clients of object stores are optional packages.
+  external: ['#sandbox', '@duckdb/node-bindings', 'undici', /^@(?:aws-sdk|azure)\//],
   logLevel: 'warn',
   checks: { ineffectiveDynamicImport: false },
 });

@@ -1,12 +1,15 @@
 /** `backup` copies the published snapshot into a folder, also while a run is writing; `restore` makes a lake of it. No calls. */
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { ConfigError } from '../kernel/errors.ts';
 import { notLocal } from '../kernel/local-path.ts';
 import { backupSummary, checkSummary, restoreSummary } from '../output/backup.ts';
 import { json } from '../output/format.ts';
 import { wholeNumber } from './numbers.ts';
-import { act, type Shell } from './shell.ts';
+import { isStoreAddress, MIRROR_FORM, MIRROR_HEAD, parseMirrorPlace } from '../model/mirror-address.ts';
+import type { RestoreReport } from '../pipeline/maintenance/backup.ts';
+import { act, type Session, type Shell } from './shell.ts';
 
 interface Options {
   readonly keep?: number;
@@ -55,31 +58,43 @@ Examples:
 
 export function restoreCommand(shell: Shell): Command {
   return new Command('restore')
-    .argument('<backup>', 'folder that `backup` wrote; of dated snapshots, the newest is taken')
-    .argument('<folder>', 'the data directory to create; must be empty or missing')
+    .argument('[source]', 'folder that `backup` wrote, of dated snapshots the newest, or the address of a mirror')
+    .argument('[folder]', 'the data directory to create; must be empty or missing (default: `dataDir`)')
+    .option('--from <source>', 'the source, if only the folder is given as an argument, or nothing')
     .addHelpText(
       'after',
       `
 Examples:
   $ insights-etl restore /mnt/backup/lake /srv/insights/data
-  $ insights-etl restore /mnt/backup/daily/2026-11-29T03-00-08Z /srv/insights/data`,
+  $ insights-etl restore /mnt/backup/daily/2026-11-29T03-00-08Z /srv/insights/data
+  $ insights-etl restore --from s3://bucket/prefix                        into the configured \`dataDir\``,
     )
-    .action((backup: string, folder: string, _options: object, command: Command) =>
+    .action((first: string | undefined, second: string | undefined, options: { readonly from?: string }, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const { config, io, runtime, signal } = session;
-        const { restoreLake } = await import('../pipeline/maintenance/backup.ts');
-        const report = await restoreLake(
-          config,
-          localFolder(io.cwd, backup, true),
-          localFolder(io.cwd, folder),
-          runtime,
-          signal,
-        );
+        const { config, io } = session;
+        const [source, folder] = options.from === undefined ? [first, second] : [options.from, first];
+        if (source === undefined || (options.from !== undefined && second !== undefined))
+          throw new ConfigError('Name one source and at most one folder.', {
+            hint: 'For example `insights-etl restore /mnt/backup/lake /srv/insights/data`.',
+          });
+        const to = folder === undefined ? config.dataDir : localFolder(io.cwd, folder);
+        const report = await restoreFrom(session, source, to);
         session.print(session.json ? `${json(report)}\n` : restoreSummary(report));
         return report.exitCode;
       }),
     );
-}
+
+  async function restoreFrom({ config, io, runtime, signal }: Session, source: string, to: string): Promise<RestoreReport> {
+    const place = isStoreAddress(source) ? parseMirrorPlace(source) : { kind: 'folder' as const, path: localFolder(io.cwd, source, true) };
+    if (!place) throw new ConfigError(`"${source}" is not the address of a mirror.`, { hint: `Use ${MIRROR_FORM}.` });
+    if (place.kind !== 'folder' || existsSync(join(place.path, MIRROR_HEAD))) {
+      const { restoreMirror } = await import('../pipeline/mirror/restore.ts');
+      return restoreMirror(config, config.mirrorAt(place), to, runtime, signal);
+    }
+    const { restoreLake } = await import('../pipeline/maintenance/backup.ts');
+    return restoreLake(config, place.path, to, runtime, signal);
+  }
+} // oxfmt-ignore
 
 /** Throws ConfigError for a place that is not a folder of this machine. `isSource`: it is read, not written. */
 function localFolder(cwd: string, given: string, isSource = false): string {

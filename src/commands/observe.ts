@@ -63,8 +63,8 @@ export interface ObservedRun {
 }
 
 /**
- * Does a run and reports it: pings at its start and end, its record, also if it throws, the textfile, the dashboard's files and the webhook. None of
- * them affects the outcome of the run: what fails is logged.
+ * Does a run, writes the dashboard's files, pushes to the mirror, and reports the run: pings at its start and end, its record, also if it
+ * throws, the textfile and the webhook. Of these only the mirror affects the outcome of the run: what else fails is logged.
  */
 export async function observed(
   config: Config,
@@ -86,11 +86,6 @@ export async function observed(
       });
       await publishTextfile(config, runtime);
     }
-    // A process that is asked to stop has seconds. The next run writes the page.
-    if (config.dashboard.out !== undefined && exitCode !== EXIT.locked && !signal.aborted) {
-      const { writeSite } = await import('./site.ts');
-      await writeSite(config, runtime, signal);
-    }
     await ping?.end(exitCode, report);
     // Somebody stopped the run on purpose: no notification.
     if (config.webhook && exitCode !== EXIT.stopped)
@@ -100,11 +95,26 @@ export async function observed(
   try {
     report = await run();
   } catch (error) {
-    await ended(undefined, error instanceof InsightsError ? error.exitCode : EXIT.unexpected);
+    const exitCode = error instanceof InsightsError ? error.exitCode : EXIT.unexpected;
+    await writePage(config, runtime, signal, exitCode);
+    await ended(undefined, exitCode);
     throw error;
+  }
+  await writePage(config, runtime, signal, report.exitCode);
+  // After the page, which the mirror has, too.
+  if (config.mirror) {
+    const { mirrorAfterRun } = await import('../pipeline/mirror/after-run.ts');
+    report = await mirrorAfterRun(config, report, runtime, signal);
   }
   await ended(report, report.exitCode);
   return report;
+}
+
+/** A process that is asked to stop has seconds. The next run writes the page. */
+async function writePage(config: Config, runtime: Runtime, signal: AbortSignal, exitCode: number): Promise<void> {
+  if (config.dashboard.out === undefined || exitCode === EXIT.locked || signal.aborted) return;
+  const { writeSite } = await import('./site.ts');
+  await writeSite(config, runtime, signal);
 }
 
 async function publishTextfile(config: Config, runtime: Runtime): Promise<void> {

@@ -28,6 +28,8 @@ const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['forced', 'stopped at once by a second signal; the next run continues from the landed pages'],
   ['budget', 'the run used up its calls or minutes, or quiet hours began; the next run continues from there'],
   ['expired', 'the source deleted hours before they were proven: what the lake lacks of them is lost; reported once'],
+  ['mirror', 'the mirror cannot be read or written; the lake is published, and the next run pushes what is missing'],
+  ['mirrorTaken', 'the mirror belongs to another data directory; nothing was written there'],
 ]);
 
 /** Exit codes as lines, for `--help`. A test compares `docs/operate.md` with them. */

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { plural } from '../kernel/plural.ts';
 import { json } from '../output/format.ts';
+import { pushSummary } from '../output/mirror.ts';
 import { act, type Shell } from './shell.ts';
 
 export function publishCommand(shell: Shell): Command {
@@ -28,6 +29,10 @@ Examples:
                   ? ''
                   : `${plural(missing, 'file')} of the ledger are missing; \`insights-etl run\` fetches what they held\n`),
         );
+        if (!session.config.mirror) return 0;
+        const { pushMirror } = await import('../pipeline/mirror/push.ts');
+        const pushed = await pushMirror(session.config, session.runtime, session.signal);
+        if (!session.json) session.print(pushSummary(pushed));
         return 0;
       }),
     );

@@ -108,8 +108,13 @@ export const COMMANDS: readonly Entry[] = [
     load: async (shell) => (await import('./backup.ts')).backupCommand(shell),
   },
   {
+    name: 'mirror',
+    description: 'Copy the lake to an object store after each run: show, check or push that copy',
+    load: async (shell) => (await import('./mirror.ts')).mirrorCommand(shell),
+  },
+  {
     name: 'restore',
-    description: 'Make a lake of a backup in a new folder: check and copy its files, then publish them; sends no calls',
+    description: 'Make a lake of a backup or a mirror in a new folder: check and copy its files; sends no calls',
     load: async (shell) => (await import('./backup.ts')).restoreCommand(shell),
   },
   {

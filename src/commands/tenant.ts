@@ -4,6 +4,7 @@ import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { bytes, json } from '../output/format.ts';
+import { pushSummary } from '../output/mirror.ts';
 import { pinText } from '../output/quarantine.ts';
 import { renderTable } from '../output/table.ts';
 import type { Style } from '../output/terminal.ts';
@@ -39,6 +40,11 @@ export function tenantCommand(shell: Shell): Command {
         const what = `${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}`;
         const text = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
         session.print(session.json ? `${json(report)}\n` : text);
+        if (dryRun || !session.config.mirror) return 0;
+        // The mirror holds the tenant, too, and keeps nothing of it for readers in the middle of a query.
+        const { pushMirror } = await import('../pipeline/mirror/push.ts');
+        const pushed = await pushMirror(session.config, session.runtime, session.signal, { purge: true });
+        if (!session.json) session.print(pushSummary(pushed));
         return 0;
       }),
     );

@@ -11,6 +11,7 @@ import type { SecretSource } from './secret-source.ts';
 import { Credential, readSecret } from './secret.ts';
 import { parseInstant, type Instant } from '../kernel/instant.ts';
 import { parseQuietSpan, type Quiet } from '../model/quiet.ts';
+import { parseMirrorPlace, type MirrorPlace } from '../model/mirror-address.ts';
 import { withPromoted } from '../model/promoted.ts';
 import type { SourceDrop } from '../model/privacy.ts';
 import { TABLE_NAMES, TABLES, type TableName, type Tables } from '../model/tables.ts';
@@ -64,8 +65,20 @@ export interface TenantConfig {
 
 type Sections = Omit<
   Settings,
-  'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'quiet' | 'engine' | 'privacy' | 'promote' | 'webhook'
+  'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'quiet' | 'engine' | 'privacy' | 'promote' | 'webhook' | 'mirror'
 >;
+
+/** Where the mirror is and how to reach it. */
+export interface MirrorSettings {
+  readonly place: MirrorPlace;
+  readonly endpoint: string | undefined;
+  readonly region: string | undefined;
+  readonly pathStyle: boolean;
+  /** Requests at the same time. */
+  readonly parallel: number;
+  /** The account of Azure and its key, as the environment names them. Read at each call, and never shown. */
+  readonly azure: () => { readonly connection?: string; readonly account?: string; readonly key?: string };
+}
 
 /** Parsed, resolved and frozen: paths are absolute, overrides are applied, dates are instants. */
 export interface Config extends Readonly<Sections> {
@@ -78,6 +91,9 @@ export interface Config extends Readonly<Sections> {
   readonly privacyKey: (() => Promise<string>) | undefined;
   /** The tables with their promoted columns and privacy rules. */
   readonly lakeTables: Tables;
+  readonly mirror: MirrorSettings | undefined;
+  /** The mirror at another address, with the other settings of `mirror` where they are for the same kind of store. */
+  readonly mirrorAt: (place: MirrorPlace) => MirrorSettings;
   /** The file that was read, if any. */
   readonly file: string | undefined;
 }
@@ -100,7 +116,8 @@ interface Context {
 }
 
 function resolveSettings(settings: Settings, context: Context): Config {
-  const { tenants, tables, start, callsPerMinute, quiet, engine, privacy, promote, webhook, ...sections } = settings;
+  const { tenants, tables, start, callsPerMinute, quiet, engine, privacy, promote, webhook, mirror, ...sections } =
+    settings;
   const { budget, schedule } = sections;
   /** A flag overrides the settings of single tenants and tables; otherwise the first of those applies. */
   const pick = <T>(key: string, general: T, ...own: readonly (T | undefined)[]): T =>
@@ -122,6 +139,7 @@ function resolveSettings(settings: Settings, context: Context): Config {
     engine: { threads: engine.threads ?? availableParallelism(), memoryLimit: engine.memoryLimit },
     privacyKey: secretOf('the privacy rules', 'privacy.key', privacy.key, context),
     lakeTables: lakeTables(promote, privacy),
+    ...mirrors(mirror, context),
     file: context.file,
     webhook: webhook && { ...webhook, secret: secretOf('the webhook', 'webhook.secret', webhook.secret, context) },
     tenants: tenants.map((tenant) => {
@@ -171,6 +189,28 @@ function resolveSettings(settings: Settings, context: Context): Config {
       };
     }),
   });
+}
+
+function mirrors(mirror: Settings['mirror'], { env, folder }: Context): Pick<Config, 'mirror' | 'mirrorAt'> {
+  const place = mirror && parseMirrorPlace(mirror.to);
+  const azure: MirrorSettings['azure'] = () => {
+    const [connection, account, key] = ['CONNECTION_STRING', 'ACCOUNT', 'KEY'].map(
+      (name) => env[`AZURE_STORAGE_${name}`] || undefined,
+    );
+    return { ...(connection ? { connection } : {}), ...(account ? { account } : {}), ...(key ? { key } : {}) };
+  };
+  const at = (other: MirrorPlace): MirrorSettings => {
+    const own = other.kind === place?.kind ? mirror : undefined;
+    return {
+      place: other.kind === 'folder' ? { kind: 'folder', path: resolve(folder, other.path) } : other,
+      endpoint: own?.endpoint,
+      region: own?.region,
+      pathStyle: own?.pathStyle ?? own?.endpoint !== undefined,
+      parallel: mirror?.parallel ?? 4,
+      azure,
+    };
+  };
+  return { mirror: place && at(place), mirrorAt: at };
 }
 
 function lakeTables(promote: Settings['promote'], privacy: Settings['privacy']): Tables {

@@ -1,5 +1,6 @@
 /** The keys of the configuration as a flat list, with path, type, bounds and environment variable. */
 import { z } from 'zod';
+import { acceptMirrorText } from './mirror.ts';
 import { configSchema } from './schema.ts';
 
 export interface Key {
@@ -31,7 +32,11 @@ export const SPECIAL_VARIABLES = ['INSIGHTS_CONFIG', 'INSIGHTS_TENANT', 'INSIGHT
 /** The JSON Schema of the configuration file. */
 export function configJsonSchema(): Record<string, unknown> {
   const title = 'insights-etl configuration';
-  return { title, ...z.toJSONSchema(configSchema, { io: 'input' }) };
+  return { title, ...acceptMirrorText(plainSchema()) };
+}
+
+function plainSchema(): Record<string, unknown> {
+  return { ...z.toJSONSchema(configSchema, { io: 'input' }) };
 }
 
 /** A key that a variable of the environment may set. */
@@ -66,7 +71,7 @@ function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
 
 /** Every value and list of the configuration, in the order of the schema. */
 export function configKeys(): Key[] {
-  return walk(configJsonSchema(), []);
+  return walk(plainSchema(), []);
 }
 
 function walk(node: Node, path: readonly string[]): Key[] {

@@ -5,6 +5,7 @@ import { environmentLayer, fileLayer, findFile, flagLayer, merge, type Layer, ty
 import { configSchema, type Settings } from './schema.ts';
 import type { SecretSource } from './secret-source.ts';
 import { isJsonObject } from '../kernel/json.ts';
+import { withMirrorText } from './mirror.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -43,7 +44,7 @@ export function readConfig(sources: ConfigSources): ReadConfig {
   const flags = flagLayer(sources.flags?.values ?? {}, sources.flags?.names ?? {});
 
   const layers: Layer[] = [...(file ? [file] : []), environment, flags];
-  const written = layers.reduce<Tree>((values, layer) => merge(values, layer.values), {});
+  const written = layers.reduce<Tree>((values, layer) => merge(values, withMirrorText(layer.values)), {});
   const { values, mistakes: keyless } = withTenantOfEnvironment(written, env);
   const { settings, mistakes } = mistakesIn(configSchema, values, layers);
   const all = [...mistakes, ...misspelt, ...keyless];

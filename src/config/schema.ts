@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { parseInstant } from '../kernel/instant.ts';
+import { mirrorSection } from './mirror.ts';
 import { privacySchema } from './privacy.ts';
 import { promoteSchema } from './promote.ts';
 import { operateSections } from './operate.ts';
@@ -320,6 +321,7 @@ const settings = z.strictObject({
     })
     .prefault({})
     .describe('When the `schedule` command runs.'),
+  mirror: mirrorSection(webUrl),
   ...operateSections(webUrl),
 });
 

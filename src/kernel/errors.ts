@@ -18,6 +18,8 @@ export const EXIT = {
   forced: 12,
   budget: 13,
   expired: 14,
+  mirror: 15,
+  mirrorTaken: 16,
 } as const;
 
 export type Failure = Exclude<keyof typeof EXIT, 'ok'>;
@@ -152,6 +154,42 @@ export class BudgetError extends InsightsError {
   constructor(message: string, detail: ErrorDetail & { readonly limit: BudgetError['limit'] }) {
     super('budget', message, detail);
     this.limit = detail.limit;
+  }
+}
+
+/**
+ * Why the mirror cannot be used. client: the package that talks to the store is missing. credentials: none, or refused. denied: they
+ * lack a right. bucket: it does not exist. region: the bucket is in another one. clock: this machine's clock is wrong. unavailable:
+ * all retries failed. damaged: what the mirror holds is not what was written. conflict: another file has the name of one to write.
+ * version: a newer program wrote it.
+ */
+export type MirrorFailure =
+  | 'client'
+  | 'credentials'
+  | 'denied'
+  | 'bucket'
+  | 'region'
+  | 'clock'
+  | 'unavailable'
+  | 'damaged'
+  | 'conflict'
+  | 'version'
+  | 'unexpected';
+
+/** The mirror cannot be read or written. The lake is not affected, and the next run pushes what is missing. */
+export class MirrorError extends InsightsError {
+  readonly reason: MirrorFailure;
+
+  constructor(message: string, detail: ErrorDetail & { readonly reason: MirrorFailure }) {
+    super('mirror', message, detail);
+    this.reason = detail.reason;
+  }
+}
+
+/** The mirror belongs to another data directory. Nothing was written. */
+export class MirrorTakenError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('mirrorTaken', message, detail);
   }
 }
 

@@ -3,6 +3,7 @@
  * on it. Temporary files end in `.tmp`. They are on the file system of their target, which a rename must not leave: in its
  * folder, or in the work folder where readers list the target's.
  */
+import { createHash } from 'node:crypto';
 import * as promises from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { DiskError, errorCode } from './errors.ts';
@@ -79,6 +80,24 @@ export async function sizeOf(path: string, files: Files): Promise<number | undef
     if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+/** The checksum of a file, in hexadecimal. */
+export async function sha256Of(path: string, files: Files): Promise<string> {
+  const hash = createHash('sha256');
+  const file = await files.open(path, 'r');
+  try {
+    // One reused buffer: the chunks of a stream would be as much garbage as the file is large.
+    const buffer = Buffer.allocUnsafe(1 << 20);
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, 0, buffer.length);
+      if (bytesRead === 0) break;
+      hash.update(buffer.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
+  return hash.digest('hex');
 }
 
 /** False only when there is nothing at the path. Throws when that cannot be known, e.g. without access to its folder. */

@@ -43,8 +43,9 @@ async function fetchThrough(proxy: URL): Promise<(url: URL, init: RequestInit) =
   const { fetch, ProxyAgent } = await import('undici');
   const dispatcher = new ProxyAgent({ uri: proxy.href, proxyTunnel: false });
   return async (url, { body = null, headers = {}, ...init }) => {
-    // The bodies that the program sends are texts, and its two fetches have different types for all others.
-    if (body !== null && typeof body !== 'string') throw new TypeError('a body that is not text');
+    // The bodies that the program sends are texts and bytes, and its two fetches have different types for all others.
+    if (body !== null && typeof body !== 'string' && !(body instanceof Uint8Array))
+      throw new TypeError('a body that is neither text nor bytes');
     return fetch(url, { ...init, headers: [...new Headers(headers)], body, dispatcher });
   };
 }

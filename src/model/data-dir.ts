@@ -20,6 +20,7 @@ import {
   LAST_RUN_FILE,
   LEDGER_FILE,
   MANIFEST_FILE,
+  MIRRORED_FILE,
   OUTCOMES_FILE,
   PAGE_SUFFIX,
   PURGE_MARK,
@@ -49,6 +50,7 @@ const MART = {
   purge: 'republishes',
   backup: 'copies',
   recovery: 'compares-with-ledger',
+  mirror: 'data',
 } as const;
 const LOG_OF_TABLE = {
   writtenBy: 'src/load/publish/delta',
@@ -60,6 +62,7 @@ const LOG_OF_TABLE = {
   purge: 'restarts',
   backup: 'leaves',
   recovery: 'leaves',
+  mirror: 'log',
 } as const;
 const LOG_OF_MART = { ...LOG_OF_TABLE, sensitive: [], purge: 'republishes' } as const;
 
@@ -112,6 +115,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     purge: 'deletes-of-tenant',
     backup: 'copies',
     recovery: 'compares-with-ledger',
+    mirror: 'data',
   },
   {
     path: `${STORE_FOLDER}/<lake_table>/tenant_id=<tenant>/month=<month>/<period>.<generation>.parquet${DAMAGED}`,
@@ -138,10 +142,10 @@ export const DATA_DIR: readonly DataEntry[] = [
   },
   { path: `${LOG}/<version>.json`, holds: 'a commit of the Delta table: which files it has', ...LOG_OF_TABLE },
   { path: `${LOG}/<version>.checkpoint.parquet`, holds: 'the files of the Delta table at a version', ...LOG_OF_TABLE },
-  { path: `${LOG}/${DELTA_POINTER}`, holds: 'the version of the newest checkpoint', ...LOG_OF_TABLE, sensitive: [] },
+  { path: `${LOG}/${DELTA_POINTER}`, holds: 'the version of the newest checkpoint', ...LOG_OF_TABLE, sensitive: [], mirror: 'pointer' },
   { path: `${MART_LOG}/<version>.json`, holds: 'the same of a mart', ...LOG_OF_MART },
   { path: `${MART_LOG}/<version>.checkpoint.parquet`, holds: 'the same of a mart', ...LOG_OF_MART },
-  { path: `${MART_LOG}/${DELTA_POINTER}`, holds: 'the same of a mart', ...LOG_OF_MART },
+  { path: `${MART_LOG}/${DELTA_POINTER}`, holds: 'the same of a mart', ...LOG_OF_MART, mirror: 'pointer' },
   {
     path: LEDGER_FILE,
     holds: 'the ledger: what the lake holds and what was proven; its lock is the lock of the data directory',
@@ -152,6 +156,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     ...DATABASE,
     purge: 'rewrites',
     backup: 'copies',
+    mirror: 'state',
   },
   {
     path: LEDGER_FILE + WAL,
@@ -177,6 +182,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     ...DATABASE,
     purge: 'republishes',
     backup: 'copies',
+    mirror: 'state',
   },
   {
     path: `${DEFINITIONS_FOLDER}/<digest>.duckdb`,
@@ -210,6 +216,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     ...FILE,
     purge: 'republishes',
     backup: 'copies',
+    mirror: 'state',
   },
   {
     path: `${HEAD_FOLDER}/<lake_table>/v<number>/tenant_id=<tenant>/month=<month>/<period>.parquet`,
@@ -228,6 +235,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     ...NEXT_RUN,
     ...FILE,
     purge: 'republishes',
+    mirror: 'shown',
   },
   {
     path: `${HEAD_FOLDER}/coverage.parquet`,
@@ -237,6 +245,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     ...NEXT_RUN,
     ...FILE,
     purge: 'republishes',
+    mirror: 'shown',
   },
   {
     path: `${HEAD_FOLDER}/.coverage`,
@@ -327,6 +336,16 @@ export const DATA_DIR: readonly DataEntry[] = [
     purge: 'edits',
     // The schedule writes it without the lock: another process may be writing it now.
     recovery: 'leaves',
+  },
+  {
+    path: MIRRORED_FILE,
+    holds: 'which mirrors this data directory writes, and the snapshots that it has pushed',
+    writtenBy: 'src/pipeline/mirror',
+    sensitive: [],
+    mayBeDeleted: true,
+    cost: 'the mirror refuses this data directory until `mirror push --take-over`',
+    ...FILE,
+    purge: 'leaves',
   },
   {
     path: HISTORY_FILE,

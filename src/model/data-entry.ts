@@ -23,6 +23,15 @@ type Recovery =
   /** Deletes unfinished forms and files that the ledger does not know, and reports files that are missing. */
   'compares-with-ledger' | 'deletes-unfinished' | 'deletes' | 'leaves';
 
+/** The phases of a push to the mirror, in their order. A later one never names what an earlier one has not written. */
+export const MIRROR_PHASES = ['data', 'log', 'pointer', 'state', 'shown'] as const;
+
+/**
+ * data: files that never change. log: entries of a table's log, written once. pointer: says where a log ends. state: what belongs to
+ * one snapshot and is restored with it. shown: for readers of the mirror, replaced after the snapshot.
+ */
+export type MirrorPhase = (typeof MIRROR_PHASES)[number];
+
 export interface DataEntry {
   /** Relative to the data directory. `<tenant>` and the like are placeholders; a final `**` means everything below. */
   readonly path: string;
@@ -39,6 +48,8 @@ export interface DataEntry {
   readonly purge: Purge;
   readonly backup: Backup;
   readonly recovery: Recovery;
+  /** When a push copies it to the mirror. Undefined: never. */
+  readonly mirror?: MirrorPhase;
   /** What `doctor` counts such a file as. Undefined: it is part of a healthy data directory. */
   readonly leftover?: string;
 }

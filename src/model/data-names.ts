@@ -9,6 +9,8 @@ export const LAST_RUN_FILE = 'last-run.json';
 export const OUTCOMES_FILE = 'outcomes.json';
 export const WEBHOOK_FILE = 'webhook.json';
 export const SCHEDULE_FILE = 'schedule.json';
+/** Which mirrors this data directory writes. */
+export const MIRRORED_FILE = 'mirrored.json';
 export const HISTORY_FILE = '.sql_history';
 export const STORE_FOLDER = 'store';
 export const HEAD_FOLDER = 'lake';

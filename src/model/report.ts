@@ -1,6 +1,7 @@
 /** What the pipeline reports: the events of a run as they happen, and the result of each command. Plain data, safe for JSON. */
 import type { Failure } from '../kernel/errors.ts';
 import type { Grade, HourCounts, StaleReason } from './coverage.ts';
+import type { MirrorOutcome } from './mirror-report.ts';
 import type { OutsideCounts } from './outside.ts';
 import type { TableName } from './tables.ts';
 
@@ -138,6 +139,8 @@ export interface RunReport {
   readonly checks: readonly CheckResult[];
   /** The run was stopped after it had loaded rows, and left marts or checks to the next run. */
   readonly isBehind: boolean;
+  /** What the push after the run did; absent without a mirror. */
+  readonly mirror?: MirrorOutcome;
   /** Peak memory of the process. */
   readonly peakRssBytes: number;
   readonly exitCode: number;

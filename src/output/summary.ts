@@ -22,6 +22,7 @@ import { driftText } from './drift.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { andMore, bytes, duration } from './format.ts';
 import { folded } from './fold.ts';
+import { mirrorText } from './mirror.ts';
 import { renderTable, type Column } from './table.ts';
 import type { Style } from './terminal.ts';
 import { visibleLines } from './visible.ts';
@@ -77,6 +78,7 @@ export function runSummary(report: RunReport, style: Style): string {
       checksText(report.checks, 'Checks that failed for the days that this run changed', style) +
       driftText(report.drift, 'The shape of the rows has changed', style) +
       problems(tables) +
+      mirrorText(report.mirror) +
       `\n${end.join(' · ')}\n`,
     style.width,
   );

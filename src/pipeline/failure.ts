@@ -38,7 +38,10 @@ const BY_URGENCY: readonly Failure[] = [
   'massLoss',
   'auth',
   'config',
+  // Nothing is pushed until a person decides.
+  'mirrorTaken',
   'source',
+  'mirror',
   'stopped',
   'partial',
   'budget',
@@ -47,4 +50,10 @@ const BY_URGENCY: readonly Failure[] = [
 export function exitCodeOf(failures: readonly Failure[]): number {
   const worst = BY_URGENCY.find((failure) => failures.includes(failure));
   return worst === undefined ? EXIT.ok : EXIT[worst];
+}
+
+/** The exit code of a run that has ended with one, and then met another failure. */
+export function addFailure(exitCode: number, failure: Failure): number {
+  const before = BY_URGENCY.filter((each) => EXIT[each] === exitCode);
+  return exitCodeOf([...before, failure]);
 }

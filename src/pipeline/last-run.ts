@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { onDisk, writeDurably } from '../kernel/files.ts';
+import { onDisk, systemFiles, writeDurably } from '../kernel/files.ts';
+import { isJsonObject, parseJson } from '../kernel/json.ts';
 import type { Files } from '../kernel/files.ts';
 import { LAST_RUN_FILE } from '../model/data-dir.ts';
 import { BEST_GRADE, GRADES, isWeaker } from '../model/coverage.ts';
@@ -58,6 +59,19 @@ export async function writeLastRun(
   const path = join(dataDir, LAST_RUN_FILE);
   const text = `${JSON.stringify({ ...writtenBy(), run, startedAt, finishedAt, exitCode, lowered, proofs, outside })}\n`;
   await onDisk(path, () => writeDurably(path, text, files));
+}
+
+/** Changes the exit code of the last run after its end, unless another run has written the file by now. */
+export async function amendLastRun(
+  dataDir: string,
+  run: string,
+  exitCode: number,
+  files: Files = systemFiles,
+): Promise<void> {
+  const path = join(dataDir, LAST_RUN_FILE);
+  const record = parseJson(await files.readFile(path, 'utf8'));
+  if (!isJsonObject(record) || record['run'] !== run) return;
+  await writeDurably(path, `${JSON.stringify({ ...record, exitCode })}\n`, files);
 }
 
 /** `undefined` where the file is missing or unreadable: the numbers of the lake do not depend on it. */

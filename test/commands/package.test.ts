@@ -9,6 +9,8 @@ import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { buildPackage, type BuiltPackage } from '../support/built.ts';
 import { CAMPAIGN } from '../support/campaign.ts';
+import { AZURE_IDENTITY_PACKAGE, AZURE_PACKAGE } from '../../src/mirror/azure.ts';
+import { S3_PACKAGE } from '../../src/mirror/s3.ts';
 
 const exec = promisify(execFile);
 
@@ -99,14 +101,22 @@ describe('the package', () => {
     for (const text of [changes, notes]) expect(text).toContain(`ledger's schema is ${schema}.`);
   });
 
-  it('names the KQL parser only as an optional peer, in the version that the sandbox asks for', async () => {
+  it('names the KQL parser and the clients of object stores only as optional peers, in the versions that errors ask for', async () => {
     const { dependencies, devDependencies, peerDependencies, peerDependenciesMeta } = await manifest();
-    const name = '@kusto/language-service-next';
-    expect([Object.keys(peerDependencies), peerDependenciesMeta]).toEqual([[name], { [name]: { optional: true } }]);
-    expect(dependencies).not.toHaveProperty([name]);
     const asked = await readFile(new URL('../../sandbox/kql/language.ts', import.meta.url), 'utf8');
-    const version = /PARSER_VERSION = '(.*)'/.exec(asked)?.[1];
-    expect([peerDependencies[name], devDependencies[name]]).toEqual([version, version]);
+    const parser = /PARSER_VERSION = '(.*)'/.exec(asked)?.[1] ?? '';
+    const optional = Object.fromEntries([
+      ['@kusto/language-service-next', parser],
+      S3_PACKAGE,
+      AZURE_PACKAGE,
+      AZURE_IDENTITY_PACKAGE,
+    ]);
+    expect(peerDependencies).toEqual(optional);
+    expect(devDependencies).toMatchObject(optional);
+    expect(peerDependenciesMeta).toEqual(
+      Object.fromEntries(Object.keys(optional).map((name) => [name, { optional: true }])),
+    );
+    expect(Object.keys(dependencies).filter((name) => name in optional)).toEqual([]);
   });
 
   it('runs no install scripts, pins its dependencies and requires a suitable Node', async () => {

@@ -75,10 +75,22 @@ describe('wrong input is reported with what, where and next, has its own exit co
       'error: "file:///mnt/backup" is not a folder of this machine.\nnext:  Use a path without file://, such as /srv/insights.\n',
     ],
     [
-      'a backup to restore from a bucket',
-      ['restore', 'az://bucket/lake', 'data'],
+      'a backup to restore from a web server',
+      ['restore', 'https://host/lake', 'data'],
       TENANT,
-      'error: "az://bucket/lake" is not a folder of this machine.\nnext:  Use a path on this machine; copy it first.\n',
+      'error: "https://host/lake" is not a folder of this machine.\nnext:  Use a path on this machine; copy it first.\n',
+    ],
+    [
+      'a mirror to restore from a bucket that cannot exist',
+      ['restore', 's3://My_Bucket/lake', 'data'],
+      TENANT,
+      'error: "s3://My_Bucket/lake" is not the address of a mirror.\nnext:  Use s3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder.\n',
+    ],
+    [
+      'a mirror that is not configured',
+      ['mirror', 'push'],
+      TENANT,
+      'error: No mirror is configured.\nnext:  Set `mirror: s3://bucket/prefix` in insights.yaml, or INSIGHTS_MIRROR_TO (docs/mirror.md).\n',
     ],
     [
       'a restore into a home that no shell has replaced',

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { ConfigError, DamagedError } from '../../kernel/errors.ts';
-import { isMissing, pathExists } from '../../kernel/files.ts';
+import { isMissing, pathExists, sha256Of } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE } from '../../model/data-dir.ts';
@@ -11,13 +11,13 @@ import { manifestPartitions, parseManifest } from '../../model/manifest.ts';
 import type { Manifest, ManifestPartition } from '../../model/manifest.ts';
 import { asCount, asText, readRow } from '../ledger/cells.ts';
 import type { RowOf, Shape } from '../ledger/cells.ts';
-import { sha256Of } from '../store/generation.ts';
 
 export type StoredFile = Pick<ManifestPartition, 'file' | 'bytes' | 'sha256'>;
 
 export interface Snapshot {
   readonly number: number;
   readonly publishedAt: string;
+  readonly run: string;
   readonly json: string;
   readonly partitions: readonly StoredFile[];
   /** The partitions and the marts. */
@@ -55,14 +55,19 @@ export async function snapshotFolders(files: Files, folder: string): Promise<str
 
 /** Throws DamagedError when the manifest cannot be read. */
 export async function readSnapshot(files: Files, dataDir: string): Promise<Snapshot> {
-  const json = (await files.readFile(join(dataDir, MANIFEST_FILE))).toString('utf8');
+  const path = join(dataDir, MANIFEST_FILE);
+  return parseSnapshot((await files.readFile(path)).toString('utf8'), path);
+}
+
+/** `place`: where the text is from. Throws DamagedError when it is no manifest. */
+export function parseSnapshot(json: string, place: string): Snapshot {
   let manifest: Manifest;
   try {
     manifest = parseManifest(json);
   } catch (error) {
     throw new DamagedError('The manifest cannot be read', {
       hint: 'Run `insights-etl publish`: it writes the manifest again. In a backup, use another snapshot.',
-      where: { file: join(dataDir, MANIFEST_FILE) },
+      where: { file: place },
       cause: error,
     });
   }
@@ -70,7 +75,8 @@ export async function readSnapshot(files: Files, dataDir: string): Promise<Snaps
   const stored = [...partitions, ...Object.values(manifest.marts)];
   const stray = stored.find(({ file }) => parseGenerationFile(file) === undefined && !isMartFile(file));
   if (stray) throw new DamagedError('The manifest names a file outside of the store', { where: { file: stray.file } });
-  return { number: manifest.snapshot, publishedAt: manifest.publishedAt, json, partitions, files: stored };
+  const { snapshot: number, publishedAt, run } = manifest;
+  return { number, publishedAt, run, json, partitions, files: stored };
 }
 
 export type StoredFault = 'missing' | 'size' | 'sha256' | 'unreadable';

@@ -16,10 +16,10 @@ import {
   TEMPORARY,
   writeDurably,
   type Files,
+  sha256Of,
 } from '../../kernel/files.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { asText } from '../ledger/cells.ts';
-import { sha256Of } from '../store/generation.ts';
 import { CATALOGUE_FILE, DATA_DIR, LEDGER_FILE, MANIFEST_FILE, WAL } from '../../model/data-dir.ts';
 import type { DataEntry } from '../../model/data-dir.ts';
 import type { BackupReport } from '../../model/maintenance-report.ts';
@@ -241,7 +241,7 @@ function isListedInManifest({ backup, recovery }: DataEntry): boolean {
 }
 
 /** Through the engine: a second handle on the file would release the engine's lock when it is closed. */
-async function copyLedger(ledger: Ledger, path: string): Promise<void> {
+export async function copyLedger(ledger: Ledger, path: string): Promise<void> {
   await ledger.exclusive(async () => {
     const { name } = await ledger.row('select current_database() as name', { name: asText });
     await ledger.run(`attach ${sqlText(path + TEMPORARY)} as copied`);

@@ -4,7 +4,7 @@
  */
 import { dirname, join } from 'node:path';
 import { errorCode } from '../../kernel/errors.ts';
-import { isMissing, syncPath } from '../../kernel/files.ts';
+import { isMissing, syncPath, sha256Of } from '../../kernel/files.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { DAMAGED } from '../../model/data-dir.ts';
 import type { RepairReport } from '../../model/maintenance-report.ts';
@@ -15,7 +15,6 @@ import { parquetSql } from '../ledger/sql.ts';
 import { readBack } from '../store/file-fingerprints.ts';
 import { FORM_METADATA } from '../store/form.ts';
 import type { Form } from '../store/form.ts';
-import { sha256Of } from '../store/generation.ts';
 import type { Generation } from '../store/generation.ts';
 import { isRefusal } from './verify.ts';
 

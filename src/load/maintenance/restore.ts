@@ -67,8 +67,13 @@ export async function restoreFiles(
   });
 }
 
-/** Refuses a folder with anything in it that this restore would not have written. */
-async function requireRoom(files: Files, to: string, snapshot: Snapshot): Promise<void> {
+/** Refuses a folder with anything in it that this restore would not have written. `isOwn`: it may have written this, too. */
+export async function requireRoom(
+  files: Files,
+  to: string,
+  snapshot: Snapshot,
+  isOwn: (path: string) => boolean = () => false,
+): Promise<void> {
   const hint = 'Name a new folder, or move what is there away.';
   for (const name of [LEDGER_FILE, CATALOGUE_FILE])
     if (await pathExists(join(to, name), files))
@@ -81,7 +86,8 @@ async function requireRoom(files: Files, to: string, snapshot: Snapshot): Promis
   for (const entry of await files.readdir(to, { recursive: true, withFileTypes: true })) {
     const path = relative(to, join(entry.parentPath, entry.name));
     if (entry.isDirectory() || path.startsWith(`${WORK_FOLDER}${sep}`)) continue;
-    if (!own.has(path) && !own.has(path.replace(/\.tmp$/, '')))
+    const whole = path.replace(/\.tmp$/, '');
+    if (!own.has(path) && !own.has(whole) && !isOwn(whole))
       throw new ConfigError('The folder is not empty.', { hint, where: { file: join(to, path) } });
   }
 }

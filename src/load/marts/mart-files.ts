@@ -6,10 +6,9 @@ import { promotionKey } from '../../model/promoted.ts';
 import { provenanceOption } from '../../model/provenance.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
-import { TEMPORARY, commitFile, makeFolder, syncPath } from '../../kernel/files.ts';
+import { TEMPORARY, commitFile, makeFolder, sha256Of, syncPath } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { asCount, asText } from '../ledger/cells.ts';
-import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** A mart, or the openings, which are kept like one. */

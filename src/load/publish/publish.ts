@@ -11,7 +11,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { definitionsDigest, sharedDefinitions } from '../../query/definitions.ts';
 import type { Check } from '../../query/definitions.ts';
-import { writeDurably } from '../../kernel/files.ts';
+import { writeDurably, sha256Of } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
 import { asCount, asText } from '../ledger/cells.ts';
@@ -21,7 +21,6 @@ import { recordDrift } from './drift.ts';
 import type { Drift } from '../../model/report.ts';
 import { syncHead, writeCoverage } from './head.ts';
 import { otherPrivacySql } from '../store/form.ts';
-import { sha256Of } from '../store/generation.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE, unfinishedPath } from '../../model/data-dir.ts';
 import { snapshotNumber } from '../../model/manifest.ts';
@@ -174,7 +173,7 @@ async function isIntact(ledger: Ledger, published: string, content: string): Pro
 }
 
 /** A digest of catalogue and manifest as they are on disk: a damaged one is written again by the next run. */
-async function publishedDigest({ dataDir, files }: Ledger): Promise<string> {
+export async function publishedDigest({ dataDir, files }: Pick<Ledger, 'dataDir' | 'files'>): Promise<string> {
   const digests = [CATALOGUE_FILE, MANIFEST_FILE].map((name) => sha256Of(join(dataDir, name), files));
   return createHash('sha256')
     .update((await Promise.all(digests)).join(' '))

@@ -1,8 +1,7 @@
 /** Writes one generation of a period: an immutable Parquet file, complete before its name exists. */
 import type { Sources } from './arrange.ts';
-import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
-import { TEMPORARY, commitFile, makeFolder } from '../../kernel/files.ts';
+import { TEMPORARY, commitFile, makeFolder, sha256Of } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
@@ -121,22 +120,4 @@ export async function commitGeneration(ledger: Ledger, { temporary, ...generatio
   const path = join(ledger.dataDir, generation.file);
   await commitFile(temporary, path, ledger.files);
   return { ...generation, sha256: await sha256Of(path, ledger.files) };
-}
-
-/** Hex digest of a file's bytes. */
-export async function sha256Of(path: string, files: Files): Promise<string> {
-  const hash = createHash('sha256');
-  const file = await files.open(path, 'r');
-  try {
-    // One reused buffer: the chunks of a stream would be as much garbage as the file is large.
-    const buffer = Buffer.allocUnsafe(1 << 20);
-    for (;;) {
-      const { bytesRead } = await file.read(buffer, 0, buffer.length);
-      if (bytesRead === 0) break;
-      hash.update(buffer.subarray(0, bytesRead));
-    }
-  } finally {
-    await file.close();
-  }
-  return hash.digest('hex');
 }

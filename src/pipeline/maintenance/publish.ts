@@ -9,15 +9,19 @@ import type { PublishReport } from '../../model/maintenance-report.ts';
 import { openExisting } from './existing.ts';
 
 /**
- * Publishes catalogue, manifest and links, also if nothing has changed: they may be damaged, or name the files of a folder that the
+ * Publishes catalogue, manifest and links, with `again` also if nothing has changed: they may be damaged, or name the files of a folder that the
  * lake was moved from. Throws what `openExisting` throws.
  */
-export async function publishLake(config: Config, runtime: Runtime): Promise<PublishReport> {
+export async function publishLake(
+  config: Config,
+  runtime: Runtime,
+  { again = true }: { readonly again?: boolean } = {},
+): Promise<PublishReport> {
   const { dataDir } = config;
   return onDisk(dataDir, async () => {
     await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
     const { lost } = await recover(ledger);
-    const { snapshot } = await publish(ledger, { run: 'publish', head: true, again: true });
+    const { snapshot } = await publish(ledger, { run: 'publish', head: true, again });
     const held = await ledger.row(
       'select count(*) as files, coalesce(sum(rows), 0)::bigint as rows from partitions where superseded_at is null',
       { files: asCount, rows: asCount },

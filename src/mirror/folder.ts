@@ -1,0 +1,149 @@
+/**
+ * A folder as an object store: another disk, or a share. An object gets its name when it is complete and flushed. A condition is
+ * decided by a hard link, which only one writer can create.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { dirname, join, relative } from 'node:path';
+import { errorCode } from '../kernel/errors.ts';
+import { isMissing, onDisk, pathExists, sha256Of, sizeOf, syncPath } from '../kernel/files.ts';
+import type { Files } from '../kernel/files.ts';
+import { partsOf } from './object-store.ts';
+import type { Condition, ObjectStore, Source } from './object-store.ts';
+
+/** Files on their way, below the folder of the mirror. */
+const UPLOADS = '.uploads';
+/** Ending of a file that claims the right to replace a version of another one. */
+const CLAIM = '.next-';
+
+export function openFolder(root: string, files: Files, signal: AbortSignal): ObjectStore {
+  const at = (name: string): string => join(root, name);
+
+  async function write(source: Source): Promise<string> {
+    const temporary = join(root, UPLOADS, randomUUID());
+    await files.mkdir(dirname(temporary), { recursive: true });
+    const handle = await files.open(temporary, 'w');
+    try {
+      for (const { from, length } of partsOf(source.bytes)) {
+        signal.throwIfAborted();
+        await handle.write(await source.read(from, length), 0, length, from);
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    return temporary;
+  }
+
+  const etagOf = async (name: string): Promise<string | undefined> =>
+    (await pathExists(at(name), files)) ? sha256Of(at(name), files) : undefined;
+
+  /** True if this writer has replaced the version. A claim that a killed writer left is completed for it. */
+  async function replace(name: string, temporary: string, version: string): Promise<boolean> {
+    const claim = `${at(name)}${CLAIM}${version}`;
+    if (!(await linkNew(temporary, claim, files))) {
+      if ((await etagOf(name)) === version) await files.rename(claim, at(name)).catch(ignoreMissing);
+      else await files.rm(claim, { force: true });
+      return false;
+    }
+    // Nobody else replaces this version while the claim is there.
+    if ((await etagOf(name)) !== version) {
+      await files.rm(claim, { force: true });
+      return false;
+    }
+    await files.rename(claim, at(name)).catch(ignoreMissing);
+    return true;
+  }
+
+  async function put(name: string, source: Source, condition?: Condition): Promise<string | undefined> {
+    const temporary = await write(source);
+    try {
+      await files.mkdir(dirname(at(name)), { recursive: true });
+      if (condition === undefined) await files.rename(temporary, at(name));
+      else if ('ifAbsent' in condition) {
+        if (!(await linkNew(temporary, at(name), files))) return undefined;
+      } else if (!(await replace(name, temporary, condition.ifMatch))) return undefined;
+      await syncPath(dirname(at(name)), files);
+      return source.sha256;
+    } finally {
+      await files.rm(temporary, { force: true });
+    }
+  }
+
+  return {
+    place: root,
+    put: (name, source, condition) => onDisk(root, () => put(name, source, condition)),
+    async read(name) {
+      return onDisk(root, async () => {
+        try {
+          const content = await files.readFile(at(name));
+          return { content, etag: createHash('sha256').update(content).digest('hex') };
+        } catch (error) {
+          if (isMissing(error)) return undefined;
+          throw error;
+        }
+      });
+    },
+    async download(name, path) {
+      return onDisk(root, async () => {
+        try {
+          await files.copyFile(at(name), path);
+          return true;
+        } catch (error) {
+          if (isMissing(error) && !(await pathExists(at(name), files))) return false;
+          throw error;
+        }
+      });
+    },
+    async head(name) {
+      return onDisk(root, async () => {
+        const bytes = await sizeOf(at(name), files);
+        if (bytes === undefined) return undefined;
+        const sha256 = await sha256Of(at(name), files);
+        return { bytes, etag: sha256, sha256 };
+      });
+    },
+    async *list(below) {
+      const folder = below.includes('/') ? below.slice(0, below.lastIndexOf('/')) : '';
+      if (!(await pathExists(at(folder), files))) return;
+      for (const entry of await files.readdir(at(folder), { recursive: true, withFileTypes: true })) {
+        const name = relative(root, join(entry.parentPath, entry.name)).replaceAll('\\', '/');
+        if (!entry.isFile() || !name.startsWith(below) || name.startsWith(`${UPLOADS}/`)) continue;
+        yield { name, bytes: (await sizeOf(at(name), files)) ?? 0 };
+      }
+    },
+    async delete(name) {
+      await onDisk(root, async () => {
+        await files.rm(at(name), { force: true });
+        for (let folder = dirname(at(name)); folder !== root && folder.startsWith(root); folder = dirname(folder)) {
+          const isEmpty = await files.rmdir(folder).then(
+            () => true,
+            () => false,
+          );
+          if (!isEmpty) break;
+        }
+      });
+    },
+    async abortUploads(beforeMs) {
+      if (!(await pathExists(join(root, UPLOADS), files))) return;
+      for (const name of await files.readdir(join(root, UPLOADS))) {
+        const path = join(root, UPLOADS, name);
+        if ((await files.stat(path)).mtimeMs < beforeMs) await files.rm(path, { force: true });
+      }
+    },
+  };
+}
+
+/** False if there is a file with this name. */
+async function linkNew(from: string, to: string, files: Files): Promise<boolean> {
+  try {
+    await files.link(from, to);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}

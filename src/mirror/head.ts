@@ -1,0 +1,116 @@
+/**
+ * The head of a mirror, `mirror.json`: the snapshot that it holds and who writes it. It is written last and only over the head that
+ * was read before, so a mirror always shows one whole snapshot, and two writers never mix theirs.
+ */
+import { z } from 'zod';
+import { MirrorError, MirrorTakenError } from '../kernel/errors.ts';
+import { parseJson } from '../kernel/json.ts';
+import { MIRROR_HEAD } from '../model/mirror-address.ts';
+import type { ObjectStore } from './object-store.ts';
+
+/** Folder of the manifest, the ledger and the catalogue of each push. */
+const STATE = 'state';
+const FORMAT = 1;
+
+const STORED = z.object({
+  /** The name in a data directory. */
+  file: z.string(),
+  /** The name in the mirror. */
+  object: z.string(),
+  bytes: z.number(),
+  sha256: z.string(),
+});
+
+const HEAD = z.object({
+  format: z.literal(FORMAT),
+  program: z.string().optional(),
+  /** The data directory that writes this mirror. */
+  writer: z.string(),
+  /** 0: claimed by its writer, and nothing was pushed yet. */
+  snapshot: z.int(),
+  run: z.string(),
+  publishedAt: z.string(),
+  pushedAt: z.string(),
+  /** The store refuses a write whose condition is not met. */
+  conditional: z.boolean(),
+  state: z.array(STORED),
+  /** Objects of earlier snapshots, and since when no snapshot needs them. */
+  superseded: z.record(z.string(), z.string()),
+});
+
+export type MirrorHead = z.output<typeof HEAD>;
+export type StateObject = z.output<typeof STORED>;
+
+export interface FoundHead {
+  readonly head: MirrorHead;
+  readonly etag: string;
+}
+
+/** Undefined: there is no mirror yet. Throws MirrorError when the head is damaged or of a newer version. */
+export async function readHead(store: ObjectStore): Promise<FoundHead | undefined> {
+  const found = await store.read(MIRROR_HEAD);
+  if (!found) return undefined;
+  const json = parseJson(found.content.toString('utf8'));
+  const head = HEAD.safeParse(json);
+  if (head.success) return { head: head.data, etag: found.etag };
+  const format = z.object({ format: z.int() }).safeParse(json);
+  const where = { mirror: store.place, object: MIRROR_HEAD };
+  if (format.success && format.data.format > FORMAT)
+    throw new MirrorError(`The mirror ${store.place} was written by a newer version (format ${format.data.format}; this program supports up to ${FORMAT}).`, { reason: 'version', hint: 'Upgrade insights-etl.', where }); // oxfmt-ignore
+  throw new MirrorError(`The head of the mirror ${store.place} cannot be read.`, {
+    reason: 'damaged',
+    hint: 'Give the mirror another prefix: the next push fills it. Nothing in this one was changed.',
+    where,
+  });
+} // oxfmt-ignore
+
+export function showHead(head: Omit<MirrorHead, 'format'>): string {
+  return `${JSON.stringify({ format: FORMAT, ...head }, null, 1)}\n`;
+}
+
+export function stateObject(snapshot: number, push: string, file: string): string {
+  return `${STATE}/${snapshot}-${push}/${file}`;
+}
+
+export function isStateObject(name: string): boolean {
+  return /^state\/\d+-[0-9a-f]+\/[^/]+$/.test(name);
+}
+
+/** What a data directory knows of the mirrors that it writes (`mirrored.json`). */
+export interface MirrorRecord {
+  readonly writer: string;
+  /** The snapshots that it has pushed or tried to push, the newest last. */
+  readonly pushes: readonly PushedSnapshot[];
+  /** The last push that was completed, and to which mirror. */
+  readonly done?: (PushedSnapshot & { readonly to: string }) | undefined;
+}
+
+/** A copy of a data directory may publish the same number, at another time. */
+export interface PushedSnapshot {
+  readonly snapshot: number;
+  readonly publishedAt: string;
+}
+
+export function isSameSnapshot(a: PushedSnapshot, b: PushedSnapshot): boolean {
+  return a.snapshot === b.snapshot && a.publishedAt === b.publishedAt;
+}
+
+/** A push that fails adds one entry, at most one a snapshot. */
+const PUSHES_KEPT = 1000;
+
+export function withPush(record: MirrorRecord, { snapshot, publishedAt }: PushedSnapshot): MirrorRecord {
+  const push = { snapshot, publishedAt };
+  const others = record.pushes.filter((each) => !isSameSnapshot(each, push));
+  return { ...record, pushes: [...others, push].slice(-PUSHES_KEPT) };
+}
+
+/** Throws MirrorTakenError when another data directory writes this mirror, or a copy of this one does. */
+export function requireWriter(place: string, head: MirrorHead, record: MirrorRecord | undefined): void {
+  const hint =
+    'Give this data directory a prefix of its own. If it replaces the other one, for example after `restore` or `repair`, run `insights-etl mirror push --take-over`: the other one is refused from then on.';
+  const where = { mirror: place, writer: head.writer, snapshot: head.snapshot, pushedAt: head.pushedAt };
+  if (head.writer !== record?.writer)
+    throw new MirrorTakenError(`The mirror ${place} belongs to another data directory.`, { hint, where });
+  if (head.snapshot !== 0 && !record.pushes.some((push) => isSameSnapshot(push, head)))
+    throw new MirrorTakenError(`The mirror ${place} was written by a copy of this data directory.`, { hint, where });
+}

@@ -1,0 +1,258 @@
+/** Amazon S3 and everything that speaks its protocol. The client is an optional package, loaded only here. */
+import { createWriteStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type * as Client from '@aws-sdk/client-s3';
+import type { Runtime } from '../kernel/runtime.ts';
+import { eachAtOnce } from './each.ts';
+import { fetchHandler } from './fetch-handler.ts';
+import { contentType, md5Of, partsOf } from './object-store.ts';
+import type { Condition, ListedObject, ObjectHead, ObjectStore, Source } from './object-store.ts';
+import { clientMissing, createSend, isNetworkError, valueOf } from './send.ts';
+import type { Judged } from './send.ts';
+
+export interface S3Options {
+  readonly place: string;
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly endpoint: string | undefined;
+  readonly region: string | undefined;
+  readonly pathStyle: boolean;
+  readonly parallel: number;
+  /** Largest part of an upload. @default 8 MiB */
+  readonly partBytes?: number;
+  readonly timeoutMs?: number;
+}
+
+export const S3_PACKAGE = ['@aws-sdk/client-s3', '3.1175.0'] as const;
+
+/** The key of the checksum in an object's metadata. */
+const SHA256 = 'insightssha256';
+
+export async function openS3(
+  { place, bucket, prefix, endpoint, region, pathStyle, parallel, partBytes, timeoutMs }: S3Options,
+  runtime: Pick<Runtime, 'fetch' | 'sleep' | 'random' | 'log'>,
+  signal: AbortSignal,
+): Promise<ObjectStore> {
+  const sdk = await import('@aws-sdk/client-s3').catch((error: unknown) => {
+    throw clientMissing(...S3_PACKAGE, error);
+  });
+  const client = new sdk.S3Client({
+    ...(region === undefined ? {} : { region }),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    forcePathStyle: pathStyle,
+    maxAttempts: 1,
+    // Content-MD5 is verified by every server of this protocol; the newer checksums are not.
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: fetchHandler(runtime.fetch),
+  });
+  if (region === undefined) {
+    const usual = client.config.region;
+    // A bucket somewhere else answers with its region.
+    client.config.region = async () => usual().catch(() => 'us-east-1');
+  }
+  const send = createSend({ place, parallel, runtime, signal, judge, ...(timeoutMs ? { timeoutMs } : {}) });
+  const at = (name: string): { readonly Bucket: string; readonly Key: string } => ({
+    Bucket: bucket,
+    Key: prefix + name,
+  });
+  const ifs = (condition: Condition | undefined): Pick<Client.PutObjectCommandInput, 'IfMatch' | 'IfNoneMatch'> =>
+    condition === undefined ? {} : 'ifMatch' in condition ? { IfMatch: condition.ifMatch } : { IfNoneMatch: '*' };
+
+  async function head(name: string): Promise<ObjectHead | undefined> {
+    const answer = await send({
+      what: `look at ${name}`,
+      send: (abortSignal) => client.send(new sdk.HeadObjectCommand(at(name)), { abortSignal }),
+    });
+    if (typeof answer === 'string') return undefined;
+    const { ContentLength: bytes = 0, ETag: etag = '', Metadata: metadata } = answer.value;
+    return { bytes, etag, sha256: metadata?.[SHA256] };
+  }
+
+  async function putWhole(name: string, source: Source, condition?: Condition): Promise<string | undefined> {
+    const what = `write ${name}`;
+    const answer = await send({
+      what,
+      bytes: source.bytes,
+      async send(abortSignal) {
+        const body = await source.read(0, source.bytes);
+        const command = new sdk.PutObjectCommand({
+          ...at(name),
+          ...ifs(condition),
+          Body: body,
+          ContentLength: body.length,
+          ContentMD5: md5Of(body).toString('base64'),
+          ContentType: contentType(name),
+          Metadata: { [SHA256]: source.sha256 },
+        });
+        return client.send(command, { abortSignal });
+      },
+    });
+    return answer === 'condition' ? undefined : (valueOf(answer, place, what).ETag ?? '');
+  }
+
+  async function putParts(name: string, source: Source, condition?: Condition): Promise<string | undefined> {
+    const what = `write ${name}`;
+    const begun = await send({
+      what,
+      send: (abortSignal) =>
+        client.send(
+          new sdk.CreateMultipartUploadCommand({
+            ...at(name),
+            ContentType: contentType(name),
+            Metadata: { [SHA256]: source.sha256 },
+          }),
+          { abortSignal },
+        ),
+    });
+    const { UploadId } = valueOf(begun, place, what);
+    const upload = { ...at(name), UploadId };
+    try {
+      const Parts: Client.CompletedPart[] = [];
+      const parts = [...partsOf(source.bytes, partBytes).entries()];
+      await eachAtOnce(parts, parallel, async ([index, { from, length }]) => {
+        const part = await send({
+          what: `${what}, part ${index + 1}`,
+          bytes: length,
+          async send(abortSignal) {
+            const body = await source.read(from, length);
+            const command = new sdk.UploadPartCommand({
+              ...upload,
+              PartNumber: index + 1,
+              Body: body,
+              ContentLength: length,
+              ContentMD5: md5Of(body).toString('base64'),
+            });
+            return client.send(command, { abortSignal });
+          },
+        });
+        Parts[index] = { PartNumber: index + 1, ETag: valueOf(part, place, what).ETag };
+      });
+      const done = await send({
+        what,
+        send: (abortSignal) =>
+          client.send(
+            new sdk.CompleteMultipartUploadCommand({ ...upload, ...ifs(condition), MultipartUpload: { Parts } }),
+            { abortSignal },
+          ),
+      });
+      if (typeof done === 'object') return done.value.ETag ?? '';
+      // An earlier attempt may have completed the upload although its answer was lost.
+      const found = done === 'missing' ? await head(name) : undefined;
+      if (found?.sha256 === source.sha256) return found.etag;
+      if (done === 'condition') await abortUpload(upload);
+      return done === 'condition' ? undefined : valueOf(done, place, what);
+    } catch (error) {
+      await abortUpload(upload);
+      throw error;
+    }
+  }
+
+  /** The first error is the one to report. Also when this machine is asked to stop: parts that stay are paid for. */
+  async function abortUpload(upload: Client.AbortMultipartUploadCommandInput): Promise<void> {
+    const abortSignal = AbortSignal.timeout(10_000);
+    await client.send(new sdk.AbortMultipartUploadCommand(upload), { abortSignal }).catch(() => {});
+  }
+
+  return {
+    place,
+    head,
+    put: (name, source, condition) =>
+      partsOf(source.bytes, partBytes).length === 1
+        ? putWhole(name, source, condition)
+        : putParts(name, source, condition),
+    async read(name) {
+      const answer = await send({
+        what: `read ${name}`,
+        async send(abortSignal) {
+          const { Body: body, ETag: etag = '' } = await client.send(new sdk.GetObjectCommand(at(name)), { abortSignal }); // oxfmt-ignore
+          return { content: Buffer.from((await body?.transformToByteArray()) ?? []), etag };
+        },
+      });
+      return typeof answer === 'string' ? undefined : answer.value;
+    },
+    async download(name, path) {
+      const size = (await head(name))?.bytes;
+      if (size === undefined) return false;
+      const answer = await send({
+        what: `read ${name}`,
+        bytes: size,
+        async send(abortSignal) {
+          const { Body: body } = await client.send(new sdk.GetObjectCommand(at(name)), { abortSignal });
+          if (body instanceof Readable) await pipeline(body, createWriteStream(path), { signal: abortSignal });
+        },
+      });
+      return typeof answer === 'object';
+    },
+    async *list(below) {
+      for (let ContinuationToken: string | undefined; ;) {
+        const what = `list ${below === '' ? 'the mirror' : below}`;
+        const answer = await send({
+          what,
+          send: (abortSignal) =>
+            client.send(
+              new sdk.ListObjectsV2Command({ Bucket: bucket, Prefix: prefix + below, ContinuationToken }),
+              { abortSignal },
+            ),
+        }); // oxfmt-ignore
+        const page = valueOf(answer, place, what);
+        for (const { Key: key = '', Size: bytes = 0 } of page.Contents ?? [])
+          yield { name: key.slice(prefix.length), bytes } satisfies ListedObject;
+        ContinuationToken = page.NextContinuationToken;
+        if (page.IsTruncated !== true || ContinuationToken === undefined) return;
+      }
+    },
+    async delete(name) {
+      await send({
+        what: `delete ${name}`,
+        send: (abortSignal) => client.send(new sdk.DeleteObjectCommand(at(name)), { abortSignal }),
+      });
+    },
+    async abortUploads(beforeMs) {
+      const answer = await send({
+        what: 'list unfinished uploads',
+        send: (abortSignal) =>
+          client.send(new sdk.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix }), { abortSignal }),
+      });
+      for (const { Key, UploadId, Initiated } of typeof answer === 'string' ? [] : (answer.value.Uploads ?? []))
+        if (Initiated !== undefined && Initiated.getTime() < beforeMs)
+          await abortUpload({ Bucket: bucket, Key, UploadId });
+    },
+  };
+}
+
+interface S3Failure {
+  readonly name?: string;
+  readonly Code?: string;
+  readonly Region?: string;
+  readonly $metadata?: { readonly httpStatusCode?: number };
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
+}
+
+const CREDENTIALS =
+  /^(CredentialsProviderError|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|TokenRefreshRequired|ExpiredTokenException)$/;
+
+/** What an error of the client means. Exported for its table of tests. */
+export function judge(error: unknown): Judged {
+  if (isNetworkError(error)) return { kind: 'retry', code: 'no connection' };
+  if (!(error instanceof Error)) return { kind: 'unexpected', code: typeof error };
+  const { name = 'error', $metadata, $response, Region } = error as S3Failure;
+  const status = $metadata?.httpStatusCode;
+  const region = $response?.headers?.['x-amz-bucket-region'] ?? Region;
+  return { kind: kindOf(name, status), code: name, status, ...(region === undefined ? {} : { region }) };
+}
+
+function kindOf(code: string, status = 0): Judged['kind'] {
+  if (CREDENTIALS.test(code)) return 'credentials';
+  if (code === 'RequestTimeTooSkewed') return 'clock';
+  if (code === 'NoSuchBucket') return 'bucket';
+  if (/^(PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraintException)$/.test(code) || (status >= 301 && status <= 308)) return 'region'; // oxfmt-ignore
+  // 409: another request wrote the object at the same time.
+  if (/^(SlowDown|InternalError|RequestTimeout|BadDigest|ConditionalRequestConflict|OperationAborted|IncompleteBody)$/.test(code)) return 'retry'; // oxfmt-ignore
+  if (status >= 500 || status === 429 || status === 408) return 'retry';
+  if (code === 'PreconditionFailed' || status === 412) return 'condition';
+  if (status === 404) return 'missing';
+  if (status === 403 || status === 401) return 'denied';
+  return 'unexpected';
+} // oxfmt-ignore

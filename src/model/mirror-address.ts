@@ -1,0 +1,44 @@
+/** Where a mirror is: a folder, or a prefix in a bucket or container of an object store. */
+
+export type MirrorScheme = 's3' | 'gs' | 'az';
+
+export type MirrorPlace =
+  | { readonly kind: 'folder'; readonly path: string }
+  | {
+      readonly kind: MirrorScheme;
+      /** The bucket, or the container. */
+      readonly bucket: string;
+      /** Empty, or with a slash at its end. */
+      readonly prefix: string;
+    };
+
+export const MIRROR_FORM = 's3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder';
+
+/** The object that says what a mirror holds. */
+export const MIRROR_HEAD = 'mirror.json';
+
+const REMOTE = /^(s3|gs|az):\/\/([a-z0-9][a-z0-9._-]{1,62})(?:\/(.*))?$/;
+
+/** True for an address of an object store, also one that cannot be used. */
+export function isStoreAddress(text: string): boolean {
+  return /^(s3|gs|az):\/\//i.test(text);
+}
+
+/** Undefined for a text that is no address of a mirror. A folder is taken as it is. */
+export function parseMirrorPlace(text: string): MirrorPlace | undefined {
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
+    return text === '' || text.startsWith('~') ? undefined : { kind: 'folder', path: text };
+  const [, scheme, bucket, path = ''] = REMOTE.exec(text) ?? [];
+  if (bucket === undefined || !(scheme === 's3' || scheme === 'gs' || scheme === 'az')) return undefined;
+  const parts = path.replace(/\/$/, '').split('/');
+  if (parts.length > 1 || parts[0] !== '')
+    if (!parts.every((part) => /^[\w.=+@ -]+$/.test(part) && part !== '.' && part !== '..')) return undefined;
+  const prefix = parts.join('/');
+  return { kind: scheme, bucket, prefix: prefix === '' ? '' : `${prefix}/` };
+}
+
+/** As it is written in a configuration. */
+export function showMirrorPlace(place: MirrorPlace): string {
+  if (place.kind === 'folder') return place.path;
+  return `${place.kind}://${place.bucket}/${place.prefix}`.replace(/\/$/, '');
+}

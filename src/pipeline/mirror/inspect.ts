@@ -1,0 +1,112 @@
+/** `mirror status` and `mirror verify`: what the mirror holds, compared with this lake and with its own manifest. */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { Config, MirrorSettings } from '../../config/config.ts';
+import { ConfigError, EXIT } from '../../kernel/errors.ts';
+import { onDisk, sha256Of, systemFiles } from '../../kernel/files.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
+import { eachAtOnce } from '../../mirror/each.ts';
+import { readHead } from '../../mirror/head.ts';
+import { openStore } from '../../mirror/open.ts';
+import type { MirrorCheck, MirrorStatusReport } from '../../model/mirror-report.ts';
+import { WORK_FOLDER } from '../../model/data-dir.ts';
+import { publishedSnapshot } from './local.ts';
+import { readRecord } from './record.ts';
+import { remoteSnapshot, requireHead } from './remote.ts';
+
+/** Throws ConfigError when no mirror is configured. */
+export function requireMirror({ mirror }: Config): MirrorSettings {
+  if (mirror) return mirror;
+  throw new ConfigError('No mirror is configured.', {
+    hint: 'Set `mirror: s3://bucket/prefix` in insights.yaml, or INSIGHTS_MIRROR_TO (docs/mirror.md).',
+  });
+}
+
+/** Throws ConfigError, MirrorError. */
+export async function mirrorStatus(config: Config, runtime: Runtime, signal: AbortSignal): Promise<MirrorStatusReport> {
+  const settings = requireMirror(config);
+  const files = runtime.files ?? systemFiles;
+  const { dataDir } = config;
+  const store = await openStore(settings, runtime, files, signal);
+  const found = await readHead(store);
+  const objects = new Map<string, number>();
+  for await (const { name, bytes } of store.list('')) objects.set(name, bytes);
+  const record = await onDisk(dataDir, () => readRecord(files, dataDir));
+  const local = await onDisk(dataDir, () => publishedSnapshot(files, dataDir)).catch(nothingPublished);
+  const head = found?.head;
+  return {
+    mirror: store.place,
+    held: head && {
+      snapshot: head.snapshot,
+      run: head.run,
+      publishedAt: head.publishedAt,
+      pushedAt: head.pushedAt,
+      writer: head.writer,
+      isOwn: head.writer === record?.writer,
+      conditional: head.conditional,
+      superseded: Object.keys(head.superseded).filter((name) => objects.has(name)).length,
+    },
+    objects: objects.size,
+    bytes: [...objects.values()].reduce((sum, bytes) => sum + bytes, 0),
+    published: local?.number,
+    missing: (local?.files ?? []).filter(({ file, bytes }) => objects.get(file) !== bytes).length,
+  };
+}
+
+function nothingPublished(error: unknown): Snapshot | undefined {
+  if (error instanceof ConfigError) return undefined;
+  throw error;
+}
+
+/** Compares every object of the snapshot with its manifest: size and stored checksum, or with `deep` its bytes. */
+export async function checkMirror(
+  config: Config,
+  runtime: Runtime,
+  signal: AbortSignal,
+  deep: boolean,
+): Promise<MirrorCheck> {
+  const settings = requireMirror(config);
+  const files = runtime.files ?? systemFiles;
+  const store = await openStore(settings, runtime, files, signal);
+  const { head } = await requireHead(store);
+  const snapshot = await remoteSnapshot(store, head);
+  const scratch = join(config.dataDir, WORK_FOLDER, `mirror-${randomUUID()}`);
+  const objects = [
+    ...head.state.map(({ object, bytes, sha256 }) => ({ object, bytes, sha256 })),
+    ...snapshot.files.map(({ file, bytes, sha256 }) => ({ object: file, bytes, sha256 })),
+  ];
+  const problems: MirrorCheck['problems'][number][] = [];
+  const judge = async ({ object, bytes, sha256 }: (typeof objects)[number]): Promise<void> => {
+    const found = await store.head(object);
+    const stored = !deep || found?.bytes !== bytes ? found?.sha256 : await downloadedSha256(object);
+    const problem = found === undefined || stored === undefined ? 'missing' : found.bytes !== bytes ? 'size' : stored !== sha256 ? 'sha256' : undefined; // oxfmt-ignore
+    if (problem) problems.push({ object, problem });
+  };
+  const downloadedSha256 = async (object: string): Promise<string | undefined> => {
+    const path = join(scratch, randomUUID());
+    try {
+      return (await store.download(object, path, files)) ? await sha256Of(path, files) : undefined;
+    } finally {
+      await files.rm(path, { force: true });
+    }
+  };
+  return onDisk(config.dataDir, async () => {
+    if (deep) await files.mkdir(scratch, { recursive: true });
+    try {
+      await eachAtOnce(objects, settings.parallel, judge);
+    } finally {
+      if (deep) await files.rm(scratch, { recursive: true, force: true });
+    }
+    return {
+      mirror: store.place,
+      snapshot: head.snapshot,
+      publishedAt: head.publishedAt,
+      files: objects.length,
+      bytes: objects.reduce((sum, { bytes }) => sum + bytes, 0),
+      deep,
+      problems: problems.toSorted((a, b) => (a.object < b.object ? -1 : 1)),
+      exitCode: problems.length === 0 ? EXIT.ok : EXIT.damaged,
+    };
+  });
+} // oxfmt-ignore

@@ -1,0 +1,47 @@
+/** The snapshot that a mirror holds, as its own manifest describes it. */
+import { ConfigError, MirrorError } from '../../kernel/errors.ts';
+import { parseSnapshot } from '../../load/maintenance/backup-folder.ts';
+import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
+import { readHead } from '../../mirror/head.ts';
+import type { FoundHead, MirrorHead } from '../../mirror/head.ts';
+import type { ObjectStore } from '../../mirror/object-store.ts';
+import { MANIFEST_FILE } from '../../model/data-dir.ts';
+import { digestOf } from './local.ts';
+
+/** The head of a mirror that holds a snapshot. Throws ConfigError when there is none, MirrorError. */
+export async function requireHead(store: ObjectStore): Promise<FoundHead> {
+  const found = await readHead(store);
+  if (found && found.head.snapshot > 0) return found;
+  throw new ConfigError(`There is no snapshot in the mirror ${store.place}.`, {
+    hint: found
+      ? 'It was claimed, but no push was completed. `insights-etl mirror push` continues it.'
+      : 'Check the address, or fill it with `insights-etl mirror push`.',
+    where: { mirror: store.place },
+  });
+}
+
+/** Throws MirrorError when the manifest is damaged or missing. */
+export async function remoteSnapshot(store: ObjectStore, { state }: MirrorHead): Promise<Snapshot> {
+  const { object = MANIFEST_FILE, sha256 } = state.find(({ file }) => file === MANIFEST_FILE) ?? {};
+  const found = await store.read(object);
+  if (found && digestOf(found.content) === sha256)
+    return parseSnapshot(found.content.toString('utf8'), `${store.place}/${object}`);
+  throw new MirrorError(`The manifest of the mirror ${store.place} is ${found ? 'damaged' : 'missing'}.`, {
+    reason: 'damaged',
+    hint: 'Run `insights-etl mirror push` on the machine that writes the mirror: it writes the manifest again.',
+    where: { mirror: store.place, object },
+  });
+}
+
+/** The checksums of the files that the mirror's snapshot names. */
+export async function remoteChecksums(store: ObjectStore, head: MirrorHead): Promise<Map<string, string>> {
+  if (head.snapshot === 0) return new Map();
+  try {
+    const { files } = await remoteSnapshot(store, head);
+    return new Map(files.map(({ file, sha256 }) => [file, sha256]));
+  } catch (error) {
+    // The push replaces it. Until then the checksums that are stored with the objects are looked up.
+    if (error instanceof MirrorError && error.reason === 'damaged') return new Map();
+    throw error;
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * Downloads the snapshot of a mirror into a folder that holds no lake yet, every file checked. The ledger comes late: with it, a run
+ * would take files that are still missing for lost ones. A restore that was cut off is continued by the same command.
+ */
+import { dirname, join, resolve } from 'node:path';
+import type { Config, MirrorSettings } from '../../config/config.ts';
+import { EXIT, MirrorError } from '../../kernel/errors.ts';
+import { commitFile, onDisk, sha256Of, sizeOf, systemFiles, TEMPORARY, writeDurably } from '../../kernel/files.ts';
+import type { Files } from '../../kernel/files.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { ledgerAgrees, storedFault } from '../../load/maintenance/backup-folder.ts';
+import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
+import { requireRoom } from '../../load/maintenance/restore.ts';
+import type { Restored } from '../../load/maintenance/restore.ts';
+import { eachAtOnce } from '../../mirror/each.ts';
+import type { MirrorHead } from '../../mirror/head.ts';
+import type { ObjectStore } from '../../mirror/object-store.ts';
+import { openStore } from '../../mirror/open.ts';
+import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
+import { knownFile } from '../../model/data-path.ts';
+import type { RestoreReport } from '../maintenance/backup.ts';
+import { repairLake } from '../maintenance/inspect.ts';
+import { publishLake } from '../maintenance/publish.ts';
+import { remoteSnapshot, requireHead } from './remote.ts';
+
+interface Download {
+  readonly store: ObjectStore;
+  readonly files: Files;
+  /** Absolute. */
+  readonly to: string;
+  readonly parallel: number;
+  readonly signal: AbortSignal;
+}
+
+/** Makes a lake of a mirror, ready for readers and for the next run. Throws ConfigError, MirrorError, DiskError. */
+export async function restoreMirror(
+  config: Config,
+  settings: MirrorSettings,
+  folder: string,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<RestoreReport> {
+  const files = runtime.files ?? systemFiles;
+  const to = resolve(folder);
+  const store = await openStore(settings, runtime, files, signal);
+  const restored = await onDisk(to, () =>
+    downloadMirror({ store, files, to, parallel: settings.parallel, signal }),
+  );
+  const inPlace = { ...config, dataDir: to };
+  if (!restored.withLedger) await repairLake(inPlace, runtime);
+  // In the folder that the lake was mirrored from, everything stays as it was.
+  const { dataDir, rows } = await publishLake(inPlace, runtime, { again: false });
+  return { ...restored, dataDir, rows, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };
+} // oxfmt-ignore
+
+export async function downloadMirror(download: Download): Promise<Restored> {
+  const { store } = download;
+  for (let { head } = await requireHead(store); ;) {
+    const restored = await downloadSnapshot(download, head);
+    if (restored.damaged.every(({ problem }) => problem !== 'missing')) return restored;
+    // Superseded objects are kept for `lake.keepHours`. If that is short, a push may have deleted one in the meantime.
+    const { head: newer } = await requireHead(store);
+    if (newer.snapshot === head.snapshot) return restored;
+    head = newer;
+  }
+}
+
+async function downloadSnapshot(download: Download, head: MirrorHead): Promise<Restored> {
+  const { store, files, to, parallel, signal } = download;
+  const snapshot = await remoteSnapshot(store, head);
+  await requireRoom(files, to, snapshot, (path) => isOwnName(path));
+  const damaged: Restored['damaged'][number][] = [];
+  await eachAtOnce(snapshot.files, parallel, async ({ file, bytes, sha256 }) => {
+    signal.throwIfAborted();
+    if ((await storedFault(files, to, { file, bytes, sha256 })) === undefined) return;
+    const problem = await fetchFile(download, file, file, { bytes, sha256 });
+    if (problem) damaged.push({ file, problem });
+  });
+  const logs = await downloadLogs(download);
+  await writeDurably(join(to, MANIFEST_FILE), snapshot.json, files);
+  const withLedger = await downloadLedger(download, head, snapshot);
+  const catalogue = head.state.find(({ file }) => file === CATALOGUE_FILE);
+  // It is written again if it cannot be had.
+  if (catalogue && withLedger) await fetchFile(download, catalogue.object, CATALOGUE_FILE, catalogue);
+  return {
+    from: store.place,
+    snapshot: snapshot.number,
+    publishedAt: snapshot.publishedAt,
+    files: snapshot.files.length - damaged.length + logs,
+    withLedger,
+    damaged,
+  };
+}
+
+/** The logs of tables, as they are now: an entry of a log never changes. */
+async function downloadLogs(download: Download): Promise<number> {
+  const { store, files, to, parallel } = download;
+  const logs: { readonly name: string; readonly bytes: number }[] = [];
+  for await (const { name, bytes } of store.list(`${STORE_FOLDER}/`))
+    if (['log', 'pointer'].includes(knownFile(name)?.entry.mirror ?? '')) logs.push({ name, bytes });
+  await eachAtOnce(logs, parallel, async ({ name, bytes }) => {
+    const sha256 = (await store.head(name))?.sha256;
+    if (sha256 === undefined) return;
+    const problem = await fetchFile(download, name, name, { bytes, sha256 });
+    if (problem)
+      throw new MirrorError('An entry of the log of a table is damaged in the mirror.', { reason: 'damaged', hint: 'Run `insights-etl mirror verify` on the machine that writes the mirror.', where: { mirror: store.place, object: name } }); // oxfmt-ignore
+    await files.rm(join(to, name + TEMPORARY), { force: true });
+  });
+  return logs.length;
+} // oxfmt-ignore
+
+/** False: there is none that belongs to these files, and `repair` must build it. */
+async function downloadLedger(download: Download, { state }: MirrorHead, snapshot: Snapshot): Promise<boolean> {
+  const { files, to } = download;
+  const ledger = state.find(({ file }) => file === LEDGER_FILE);
+  if (!ledger) return false;
+  const folder = join(to, WORK_FOLDER, 'restore');
+  const problem = await fetchFile(download, ledger.object, join(WORK_FOLDER, 'restore', LEDGER_FILE), ledger);
+  // A ledger that is damaged, or belongs to other files, is worse than none.
+  if (problem || !(await ledgerAgrees(folder, snapshot))) return false;
+  await commitFile(join(folder, LEDGER_FILE), join(to, LEDGER_FILE), files);
+  return true;
+}
+
+/** Downloads an object and gives it its name if it is what it should be. */
+async function fetchFile(
+  { store, files, to }: Download,
+  object: string,
+  file: string,
+  { bytes, sha256 }: { readonly bytes: number; readonly sha256: string },
+): Promise<Restored['damaged'][number]['problem'] | undefined> {
+  const path = join(to, file);
+  await files.mkdir(dirname(path), { recursive: true });
+  const temporary = path + TEMPORARY;
+  if (!(await store.download(object, temporary, files))) return 'missing';
+  const problem = (await sizeOf(temporary, files)) !== bytes ? 'size' : (await sha256Of(temporary, files)) !== sha256 ? 'sha256' : undefined; // oxfmt-ignore
+  if (problem) await files.rm(temporary, { force: true });
+  else await commitFile(temporary, path, files);
+  return problem;
+}
+
+/** What a restore that was cut off may have left besides the files of its snapshot. */
+function isOwnName(path: string): boolean {
+  const mirror = knownFile(path)?.entry.mirror;
+  return mirror === 'data' || mirror === 'log' || mirror === 'pointer';
+}

@@ -1,0 +1,263 @@
+/** Pushes into a folder: whatever interrupts one, the mirror holds one whole snapshot, and the next push completes it. */
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import type { Sandbox } from '../../../sandbox/sandbox.ts';
+import { EXIT, MirrorError, MirrorTakenError } from '../../../src/kernel/errors.ts';
+import type { Runtime } from '../../../src/kernel/runtime.ts';
+import { mirrorAfterRun } from '../../../src/pipeline/mirror/after-run.ts';
+import { checkMirror, mirrorStatus } from '../../../src/pipeline/mirror/inspect.ts';
+import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.ts';
+import { restoreMirror } from '../../../src/pipeline/mirror/restore.ts';
+import { lineOf } from '../../campaigns/soak/support/model.ts';
+import { openSource } from '../../campaigns/soak/support/source.ts';
+import { CAMPAIGN, LONG } from '../../support/campaign.ts';
+import { openWorld, type World } from '../support/world.ts';
+
+const EVENTS = { tables: ['Events'] as const };
+const NEVER = new AbortController().signal;
+const NOW = Date.parse('2026-11-10T12:00:00Z');
+const HOUR = 3_600_000;
+
+const HEAD = z.object({ snapshot: z.number(), writer: z.string(), superseded: z.record(z.string(), z.string()) });
+
+let source: Sandbox;
+let world: World;
+let putLoadedLakeBack: () => Promise<void>;
+let folder: string;
+let mirror: string;
+let nowMs = NOW;
+let n = 0;
+
+async function insert(count: number): Promise<void> {
+  const rows = Array.from({ length: count }, () => {
+    const id = `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
+    return lineOf('Events', { id, timestamp: `2026-1${n++ % 2}-06T06:10:00Z`, properties: '{"a":1}' });
+  });
+  await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows });
+}
+
+/** The source that the loaded lake was loaded from. */
+async function resetSource(): Promise<void> {
+  await source.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
+  n = 0;
+  await insert(6);
+}
+
+const runtime = (): Runtime => ({ ...world.runtime, now: () => nowMs });
+const settings = (values: object = {}): ReturnType<World['config']> =>
+  world.config({ mirror: { to: mirror }, ...values });
+const push = (options: PushOptions = {}, values: object = {}): ReturnType<typeof pushMirror> =>
+  pushMirror(settings(values), runtime(), NEVER, options);
+const head = async (): Promise<z.output<typeof HEAD>> =>
+  HEAD.parse(JSON.parse(await readFile(join(mirror, 'mirror.json'), 'utf8')));
+
+async function objects(): Promise<string[]> {
+  const entries = await readdir(mirror, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(mirror.length + 1)).toSorted(); // oxfmt-ignore
+}
+
+/** Restores the mirror into a new folder and returns its rows. */
+async function restoredRows(): Promise<number> {
+  const to = await mkdtemp(join(folder, 'restored-'));
+  const config = settings();
+  const { exitCode, rows, withLedger } = await restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), to, world.runtime, NEVER); // oxfmt-ignore
+  expect([exitCode, withLedger]).toEqual([EXIT.ok, true]);
+  return rows;
+}
+
+beforeAll(async () => {
+  source = await openSource();
+  await source.apply({ action: 'clock', set: '2026-11-10T12:00:00Z' });
+  await resetSource();
+  world = await openWorld(source, { lake: { keepHours: 24 } });
+  await world.run(EVENTS);
+  putLoadedLakeBack = await world.keep();
+});
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+  await source.close();
+});
+beforeEach(async () => {
+  await resetSource();
+  await putLoadedLakeBack();
+  folder = await mkdtemp(join(tmpdir(), 'insights-etl-mirror-'));
+  mirror = join(folder, 'mirror');
+  nowMs = NOW;
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+describe('a push', () => {
+  it('uploads the files of the snapshot, its state and what readers need, and a second one nothing', async () => {
+    const first = await push();
+    expect(first).toMatchObject({ files: 2, removedFiles: 0, conditional: true });
+    const names = (await objects()).map((name) => name.replaceAll(/\d+-[0-9a-f]{8}/g, '<push>'));
+    expect(names).toEqual([
+      'lake/coverage.parquet',
+      'manifest.json',
+      'mirror.json',
+      'state/<push>/insights.duckdb',
+      'state/<push>/manifest.json',
+      'state/<push>/state.duckdb',
+      'store/events/tenant_id=demo/month=2026-10/2026-10.1.parquet',
+      'store/events/tenant_id=demo/month=2026-11/2026-11.1.parquet',
+    ]);
+    const before = await objects();
+    expect(await push({ onlyNew: true })).toMatchObject({ uploadedFiles: 0, removedFiles: 0 });
+    expect(await objects()).toEqual(before);
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [], exitCode: 0 });
+    expect(await mirrorStatus(settings(), runtime(), NEVER)).toMatchObject({ missing: 0, held: { isOwn: true } });
+    expect(await restoredRows()).toBe(n);
+  });
+
+  it('deletes superseded objects when their grace period is over, and only those that it wrote', CAMPAIGN, async () => {
+    await push();
+    const stranger = join(mirror, 'store/events/notes.txt');
+    await writeFile(stranger, 'mine');
+    const old = await objects();
+    await insert(2);
+    await world.run(EVENTS);
+    await push();
+    expect(await objects()).toEqual(expect.arrayContaining(old));
+    expect(Object.keys((await head()).superseded)).toHaveLength(5);
+    nowMs += 25 * HOUR;
+    expect(await push({ onlyNew: true })).toMatchObject({ removedFiles: 5 });
+    expect(await objects()).toContain('store/events/notes.txt');
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+    expect(await restoredRows()).toBe(n);
+  });
+
+  for (const [part, options] of [
+    ['the ledger', {}],
+    ['any step', LONG],
+  ] as const)
+    it(`that is cut off after ${part} leaves a whole snapshot, and the next one completes it`, options, async () => {
+      await push();
+      const before = n;
+      await insert(2);
+      await world.run(EVENTS);
+      await cp(mirror, join(folder, 'kept'), { recursive: true });
+      const steps: string[] = [];
+      await push({ onStep: (step) => void steps.push(step) }, { lake: { keepHours: 0 } });
+      expect(steps.length).toBeGreaterThan(10);
+      for (const [index, step] of steps.entries()) {
+        if (part === 'the ledger' && !step.includes('state.duckdb')) continue;
+        await rm(mirror, { recursive: true });
+        await cp(join(folder, 'kept'), mirror, { recursive: true });
+        let left = index;
+        const onStep = (): void => {
+          if (left-- === 0) throw new RangeError('cut off');
+        };
+        await expect(push({ onStep }, { lake: { keepHours: 0 } })).rejects.toThrow('cut off');
+        const isNew = steps.indexOf('head') <= index;
+        expect([step, await restoredRows()]).toEqual([step, isNew ? n : before]);
+        await push({}, { lake: { keepHours: 0 } });
+        expect([step, await restoredRows()]).toEqual([step, n]);
+      }
+    });
+
+  it('into an empty place can be cut off before anything is in it', async () => {
+    await expect(push({ onStep: () => { throw new RangeError('cut off'); } })).rejects.toThrow('cut off'); // oxfmt-ignore
+    expect(await head()).toMatchObject({ snapshot: 0 });
+    const config = settings();
+    await expect(restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), join(folder, 'to'), world.runtime, NEVER)).rejects.toThrow('There is no snapshot'); // oxfmt-ignore
+    await push();
+    expect(await restoredRows()).toBe(n);
+  });
+
+  it('replaces what a push left that no snapshot needs, and refuses to replace what one needs', CAMPAIGN, async () => {
+    await push();
+    await insert(2);
+    await world.run(EVENTS);
+    const [file = ''] = (await objects()).filter((name) => name.startsWith('store/'));
+    const next = file.replace('.1.', '.2.');
+    await writeFile(join(mirror, next), 'of a push that was cut off');
+    await push();
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+    // The lake is set back to its first state, with other rows in the next file.
+    await putLoadedLakeBack();
+    await insert(1);
+    await world.run(EVENTS);
+    await expect(push({ takeOver: true })).rejects.toMatchObject({ reason: 'conflict', exitCode: EXIT.mirror });
+  });
+
+  it('repairs an object that was deleted or damaged in the mirror', async () => {
+    await push();
+    const [first = '', second = ''] = (await objects()).filter((name) => name.startsWith('store/'));
+    await rm(join(mirror, first));
+    await writeFile(join(mirror, second), 'damaged');
+    const check = await checkMirror(settings(), runtime(), NEVER, false);
+    expect(check).toMatchObject({ exitCode: EXIT.damaged, problems: [{ problem: 'missing' }, { problem: 'size' }] });
+    await push();
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+  });
+});
+
+describe('a second writer', () => {
+  it('is refused before it writes anything, and takes over when it is told to', async () => {
+    await push();
+    const before = await objects();
+    await rm(join(world.dataDir, 'mirrored.json'));
+    await expect(push()).rejects.toMatchObject({ exitCode: EXIT.mirrorTaken });
+    expect(await objects()).toEqual(before);
+    await push({ takeOver: true });
+    expect(await push()).toMatchObject({ removedFiles: 0 });
+  });
+
+  it('that is a copy of the first is refused once they differ', CAMPAIGN, async () => {
+    await push();
+    const restore = await world.keep();
+    await insert(1);
+    await world.run(EVENTS);
+    await push();
+    await restore();
+    await expect(push()).rejects.toThrow('was written by a copy of this data directory');
+    await putLoadedLakeBack();
+  });
+
+  it('that writes at the same moment is refused at the end, and the first snapshot stays whole', async () => {
+    await push();
+    const { snapshot } = await head();
+    await insert(1);
+    await world.run(EVENTS);
+    const onStep = async (step: string): Promise<void> => {
+      if (!step.includes('state.duckdb')) return;
+      const text = await readFile(join(mirror, 'mirror.json'), 'utf8');
+      await writeFile(join(mirror, 'mirror.json'), text.replace(/"pushedAt": "[^"]*"/, '"pushedAt": "by another"'));
+    };
+    await expect(push({ onStep })).rejects.toThrow(MirrorTakenError);
+    expect(await head()).toMatchObject({ snapshot });
+    expect(await restoredRows()).toBe(n - 1);
+  });
+});
+
+describe('after a run', () => {
+  it('a mirror that fails is reported, and the next run pushes what is missing', async () => {
+    await writeFile(mirror, 'a file where the folder should be');
+    const report = await mirrorAfterRun(settings(), await world.run(EVENTS), runtime(), NEVER);
+    expect(report).toMatchObject({ mirror: { error: {} }, exitCode: EXIT.mirror });
+    await rm(mirror);
+    const next = await mirrorAfterRun(settings(), await world.run(EVENTS), runtime(), NEVER);
+    expect(next).toMatchObject({ mirror: { uploadedFiles: 7 }, exitCode: EXIT.ok });
+  });
+
+  it('on a restored machine compares and fetches only what is new', async () => {
+    await push();
+    await rm(world.dataDir, { recursive: true });
+    const config = settings();
+    await restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), world.dataDir, world.runtime, NEVER);
+    const before = source.calls.length;
+    const run = await world.run(EVENTS);
+    expect([run.exitCode, run.tables.map(({ rowsFetched }) => rowsFetched)]).toEqual([0, [0]]);
+    expect(source.calls.length - before).toBeLessThan(4);
+    const refused = await mirrorAfterRun(config, run, runtime(), NEVER);
+    expect(refused.exitCode).toBe(EXIT.mirrorTaken);
+    await push({ takeOver: true });
+  });
+});
+
+it('errors of the mirror are errors of their own', () => {
+  expect([new MirrorError('x', { reason: 'denied' }).exitCode, new MirrorTakenError('x').exitCode]).toEqual([15, 16]);
+});
