@@ -8,6 +8,8 @@ import { parseJson } from '../kernel/json.ts';
 import { MIRROR_HEAD } from '../model/mirror-address.ts';
 import type { ObjectStore } from './object-store.ts';
 
+/** Among the state of a push: the entries of the tables' logs, with their checksums. */
+export const LOGS_FILE = 'logs.json';
 /** Folder of the manifest, the ledger and the catalogue of each push. */
 const STATE = 'state';
 const FORMAT = 1;
@@ -39,7 +41,6 @@ const HEAD = z.object({
 });
 
 export type MirrorHead = z.output<typeof HEAD>;
-export type StateObject = z.output<typeof STORED>;
 
 export interface FoundHead {
   readonly head: MirrorHead;

@@ -46,7 +46,7 @@ export interface ObjectStore {
 const MIB = 1024 * 1024;
 
 /** A part of a large object, and the largest object that is sent as one. Bounds the memory of an upload. */
-export const PART_BYTES = 8 * MIB;
+const PART_BYTES = 8 * MIB;
 /** Object stores allow 10,000. */
 const MOST_PARTS = 9000;
 

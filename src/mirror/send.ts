@@ -15,7 +15,7 @@ export interface Judged {
   readonly region?: string | undefined;
 }
 
-export interface Request<T> {
+interface Request<T> {
   /** What is done, for messages, such as `write store/x.parquet`. */
   readonly what: string;
   /** Bytes that are sent or received: more of them may take longer. */

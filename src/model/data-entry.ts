@@ -23,14 +23,12 @@ type Recovery =
   /** Deletes unfinished forms and files that the ledger does not know, and reports files that are missing. */
   'compares-with-ledger' | 'deletes-unfinished' | 'deletes' | 'leaves';
 
-/** The phases of a push to the mirror, in their order. A later one never names what an earlier one has not written. */
-export const MIRROR_PHASES = ['data', 'log', 'pointer', 'state', 'shown'] as const;
-
 /**
- * data: files that never change. log: entries of a table's log, written once. pointer: says where a log ends. state: what belongs to
- * one snapshot and is restored with it. shown: for readers of the mirror, replaced after the snapshot.
+ * The phases of a push to the mirror, in their order: a later one never names what an earlier one has not written. data: files that never
+ * change. log: entries of a table's log. pointer: says where a log ends. state: what belongs to one snapshot and is restored with it.
+ * shown: for readers of the mirror, replaced after the snapshot.
  */
-export type MirrorPhase = (typeof MIRROR_PHASES)[number];
+export type MirrorPhase = 'data' | 'log' | 'pointer' | 'state' | 'shown';
 
 export interface DataEntry {
   /** Relative to the data directory. `<tenant>` and the like are placeholders; a final `**` means everything below. */

@@ -1,6 +1,6 @@
 /** Where a mirror is: a folder, or a prefix in a bucket or container of an object store. */
 
-export type MirrorScheme = 's3' | 'gs' | 'az';
+type MirrorScheme = 's3' | 'gs' | 'az';
 
 export type MirrorPlace =
   | { readonly kind: 'folder'; readonly path: string }

@@ -2,7 +2,6 @@
 import type { Sources } from './arrange.ts';
 import { dirname, join } from 'node:path';
 import { TEMPORARY, commitFile, makeFolder, sha256Of } from '../../kernel/files.ts';
-import type { Files } from '../../kernel/files.ts';
 import type { Batch } from '../../model/page.ts';
 import { lakeName } from '../../transform/lake.ts';
 import { copyArranged, copyByDay } from './arrange.ts';

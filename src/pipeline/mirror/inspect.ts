@@ -12,6 +12,7 @@ import { openStore } from '../../mirror/open.ts';
 import type { MirrorCheck, MirrorStatusReport } from '../../model/mirror-report.ts';
 import { WORK_FOLDER } from '../../model/data-dir.ts';
 import { publishedSnapshot } from './local.ts';
+import { remoteLogs } from './logs.ts';
 import { readRecord } from './record.ts';
 import { remoteSnapshot, requireHead } from './remote.ts';
 
@@ -75,6 +76,7 @@ export async function checkMirror(
   const objects = [
     ...head.state.map(({ object, bytes, sha256 }) => ({ object, bytes, sha256 })),
     ...snapshot.files.map(({ file, bytes, sha256 }) => ({ object: file, bytes, sha256 })),
+    ...(await remoteLogs(store, head)).map(({ name, bytes, sha256 }) => ({ object: name, bytes, sha256 })),
   ];
   const problems: MirrorCheck['problems'][number][] = [];
   const judge = async ({ object, bytes, sha256 }: (typeof objects)[number]): Promise<void> => {

@@ -6,28 +6,35 @@
 import { randomUUID } from 'node:crypto';
 import { resolve, sep } from 'node:path';
 import type { Config, MirrorSettings } from '../../config/config.ts';
-import { ConfigError, DamagedError, MirrorError, MirrorTakenError } from '../../kernel/errors.ts';
+import { ConfigError, MirrorError, MirrorTakenError } from '../../kernel/errors.ts';
 import { onDisk, systemFiles } from '../../kernel/files.ts';
-import type { Files } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { writtenBy } from '../../kernel/version.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
 import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
-import { eachAtOnce } from '../../mirror/each.ts';
-import { isSameSnapshot, readHead, requireWriter, showHead, stateObject, withPush } from '../../mirror/head.ts'; // oxfmt-ignore
+import {
+  isSameSnapshot,
+  LOGS_FILE,
+  readHead,
+  requireWriter,
+  showHead,
+  stateObject,
+  withPush,
+} from '../../mirror/head.ts';
 import type { FoundHead, MirrorHead, MirrorRecord } from '../../mirror/head.ts';
-import { fileSource, textSource } from '../../mirror/object-store.ts';
+import { textSource } from '../../mirror/object-store.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
 import { openStore } from '../../mirror/open.ts';
-import { planRemovals, planUploads } from '../../mirror/plan.ts';
+import { planRemovals } from '../../mirror/plan.ts';
 import { MIRROR_HEAD } from '../../model/mirror-address.ts';
 import type { MirrorPushReport } from '../../model/mirror-report.ts';
 import { openExisting } from '../maintenance/existing.ts';
-import { checksumOf, dataFiles, filesOf, isMirrorName, publishedSnapshot, shownFiles, stateFiles } from './local.ts';
-import type { LocalFile } from './local.ts';
 import { requireMirror } from './inspect.ts';
+import { isMirrorName, publishedSnapshot, shownFiles, stateFiles } from './local.ts';
+import { showLogs, uploadLogs } from './logs.ts';
 import { newRecord, readRecord, writeRecord } from './record.ts';
-import { remoteChecksums } from './remote.ts';
+import { remove, show, upload, uploadData } from './upload.ts';
+import type { Push } from './upload.ts';
 
 export interface PushOptions {
   /** Replace another data directory as the writer of the mirror. */
@@ -41,17 +48,9 @@ export interface PushOptions {
   readonly onStep?: (step: string) => void | Promise<void>;
 }
 
-interface Push {
-  readonly config: Config;
-  readonly settings: MirrorSettings;
-  readonly store: ObjectStore;
-  readonly files: Files;
+interface PushWith extends Push {
   readonly runtime: Runtime;
-  readonly signal: AbortSignal;
   readonly options: PushOptions;
-  /** The objects of the mirror. */
-  readonly held: Map<string, { readonly bytes: number; readonly sha256?: string }>;
-  readonly uploaded: { files: number; bytes: number };
 }
 
 const UPLOADS_KEPT_MS = 24 * 3_600_000;
@@ -70,7 +69,8 @@ export async function pushMirror(
   const files = runtime.files ?? systemFiles;
   refuseInside(config.dataDir, settings);
   const store = options.store ?? (await openStore(settings, runtime, files, signal));
-  const push: Push = { config, settings, store, files, runtime, signal, options, held: new Map(), uploaded: { files: 0, bytes: 0 } }; // oxfmt-ignore
+  const { onStep } = options;
+  const push: PushWith = { config, settings, store, files, runtime, options, held: new Map(), uploaded: { files: 0, bytes: 0 }, ...(onStep ? { onStep } : {}) }; // oxfmt-ignore
   return onDisk(config.dataDir, async () => {
     const snapshot = await publishedSnapshot(files, config.dataDir);
     const found = await readHead(store);
@@ -96,7 +96,7 @@ function refuseInside(dataDir: string, { place }: MirrorSettings): void {
 }
 
 /** The head and what follows it are complete, and nothing has to be deleted. */
-function isDone({ store, config, runtime }: Push, head: MirrorHead, record: MirrorRecord | undefined, { number: snapshot, publishedAt }: Snapshot): boolean {
+function isDone({ store, config, runtime }: PushWith, head: MirrorHead, record: MirrorRecord | undefined, { number: snapshot, publishedAt }: Snapshot): boolean {
   const done = record?.done;
   const isPushed = [done, head].every((each) => each !== undefined && isSameSnapshot(each, { snapshot, publishedAt }));
   const before = runtime.now() - config.lake.keepHours * 3_600_000;
@@ -104,13 +104,13 @@ function isDone({ store, config, runtime }: Push, head: MirrorHead, record: Mirr
   return isPushed && done?.to === store.place && !isDue;
 } // oxfmt-ignore
 
-async function underLock<T>({ config, runtime }: Push, work: (ledger: Ledger) => Promise<T>): Promise<T> {
+async function underLock<T>({ config, runtime }: PushWith, work: (ledger: Ledger) => Promise<T>): Promise<T> {
   await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
   return await work(ledger);
 }
 
 /** Becomes the writer of the mirror before anything is uploaded. What the mirror shows stays as it is. */
-async function claim(push: Push, { dataDir }: Ledger, found: FoundHead | undefined): Promise<void> {
+async function claim(push: PushWith, { dataDir }: Ledger, found: FoundHead | undefined): Promise<void> {
   const { store, files, runtime, options } = push;
   const own = (await readRecord(files, dataDir)) ?? newRecord();
   const record = found === undefined ? own : withPush(own, found.head);
@@ -139,7 +139,7 @@ async function claim(push: Push, { dataDir }: Ledger, found: FoundHead | undefin
 } // oxfmt-ignore
 
 /** The last part of a push, under the lock: what is uploaded now belongs together. */
-async function commit(push: Push, ledger: Ledger): Promise<MirrorPushReport> {
+async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport> {
   const { store, files, runtime, options, config } = push;
   const { dataDir } = ledger;
   const record = await readRecord(files, dataDir);
@@ -150,10 +150,16 @@ async function commit(push: Push, ledger: Ledger): Promise<MirrorPushReport> {
   const snapshot = await publishedSnapshot(files, dataDir);
   const state = await stateFiles(ledger, snapshot);
   const data = await uploadData(push, snapshot, found.head, 'must exist');
-  const logs = await uploadLogs(push);
+  const logs = await uploadLogs(push, found.head);
   const id = randomUUID().slice(0, 8);
   const stored = state.map(({ name, bytes, sha256 }) => ({ file: name, object: stateObject(snapshot.number, id, name), bytes, sha256 })); // oxfmt-ignore
   for (const [nth, file] of state.entries()) await upload(push, { ...file, name: stored[nth]?.object ?? '' }, 'state');
+  if (logs.length > 0) {
+    const source = textSource(showLogs(logs));
+    const object = stateObject(snapshot.number, id, LOGS_FILE);
+    await store.put(object, source, { ifAbsent: true });
+    stored.push({ file: LOGS_FILE, object, bytes: source.bytes, sha256: source.sha256 });
+  }
   const shown = await shownFiles(files, dataDir, config.dashboard.out);
   const kept = new Set([...data, ...logs, ...shown].map(({ name }) => name).concat(stored.map(({ object }) => object)));
   const now = runtime.now();
@@ -200,93 +206,6 @@ async function replaceHead({ store }: Push, { head, etag }: FoundHead, text: str
 async function putOrFind(store: ObjectStore, name: string, text: string, condition: { readonly ifMatch: string } | { readonly ifAbsent: true }): Promise<boolean> {
   if ((await store.put(name, textSource(text), condition)) !== undefined) return true;
   return (await store.read(name))?.content.toString('utf8') === text;
-} // oxfmt-ignore
-
-/** `may vanish`: without the lock, a run may remove a superseded file at any time. */
-async function uploadData(push: Push, snapshot: Snapshot, head: MirrorHead | undefined, missing: 'may vanish' | 'must exist'): Promise<LocalFile[]> {
-  const { store, held, settings } = push;
-  const wanted = dataFiles(snapshot, push.config.dataDir);
-  const proven = head ? await remoteChecksums(store, head) : new Map<string, string>();
-  const needed = new Set([...proven.keys(), ...Object.keys(head?.superseded ?? {})]);
-  const first = planUploads(wanted, held, proven, needed);
-  await eachAtOnce(first.unproven, settings.parallel, async ({ name, bytes }) => {
-    const sha256 = (await store.head(name))?.sha256;
-    held.set(name, { bytes, sha256: sha256 ?? 'not written by the mirror' });
-  });
-  const plan = planUploads(wanted, held, proven, needed);
-  const [conflict] = plan.conflicts;
-  if (conflict)
-    throw new MirrorError(`The mirror ${store.place} holds another file under the name of one of this lake.`, {
-      reason: 'conflict',
-      hint: 'Give the mirror a new prefix: the next push fills it. Nothing in this one was changed.',
-      where: { mirror: store.place, object: conflict.name },
-    });
-  const paths = new Map(wanted.map((file) => [file.name, file]));
-  await eachAtOnce(plan.missing, settings.parallel, async ({ name }) => {
-    const file = paths.get(name);
-    if (file) await uploadChecked(push, file, missing);
-  });
-  return wanted;
-} // oxfmt-ignore
-
-async function uploadChecked(push: Push, file: LocalFile, missing: 'may vanish' | 'must exist'): Promise<void> {
-  const sha256 = await checksumOf(push.files, file.path);
-  if (sha256 === undefined && missing === 'may vanish') return;
-  if (sha256 !== file.sha256)
-    throw new DamagedError(sha256 === undefined ? 'A file that the manifest names is missing' : 'A file differs from what was published', {
-      hint: 'Run `insights-etl verify --deep`, then `insights-etl run`: it fetches again what the files have lost.',
-      where: { file: file.path },
-    });
-  await upload(push, file, 'data');
-} // oxfmt-ignore
-
-/** Entries of logs in their order, because each one builds on those before it; then where the logs end. */
-async function uploadLogs(push: Push): Promise<LocalFile[]> {
-  const { files, config, held } = push;
-  const [logs, pointers] = [await filesOf(files, config.dataDir, 'log'), await filesOf(files, config.dataDir, 'pointer')];
-  for (const file of logs) if (held.get(file.name)?.bytes !== file.bytes) await upload(push, file, 'log');
-  for (const file of pointers) await show(push, file);
-  return [...logs, ...pointers];
-} // oxfmt-ignore
-
-/** Writes an object that must not exist yet, or replaces one that is left from a push that was cut off. */
-async function upload({ store, files, held, uploaded, options }: Push, file: LocalFile, phase: string): Promise<void> {
-  const { name, bytes, sha256 } = file;
-  const condition = held.has(name) && phase === 'data' ? undefined : ({ ifAbsent: true } as const);
-  const etag = await store.put(name, fileSource(file.path, file, files), condition);
-  if (etag === undefined && (await store.head(name))?.sha256 !== sha256)
-    throw new MirrorError(`The mirror ${store.place} holds another file under the name of one of this lake.`, {
-      reason: 'conflict',
-      hint: 'Another process writes there. `insights-etl mirror status` shows which data directory the mirror belongs to.',
-      where: { mirror: store.place, object: name },
-    });
-  held.set(name, { bytes, sha256 });
-  uploaded.files++;
-  uploaded.bytes += bytes;
-  await options.onStep?.(`${phase} ${name}`);
-}
-
-/** Writes an object under a fixed name, unless it is there. */
-async function show({ store, files, held, uploaded, options }: Push, file: LocalFile): Promise<void> {
-  const { name, bytes, sha256 } = file;
-  if (held.get(name)?.bytes === bytes && (await store.head(name))?.sha256 === sha256) return;
-  await store.put(name, fileSource(file.path, file, files));
-  held.set(name, { bytes, sha256 });
-  uploaded.files++;
-  uploaded.bytes += bytes;
-  await options.onStep?.(`shown ${name}`);
-}
-
-/** Deletes only what a mirror wrote: its objects carry their checksum. */
-async function remove({ store, settings, options }: Push, names: readonly string[]): Promise<number> {
-  let removed = 0;
-  await eachAtOnce(names, settings.parallel, async (name) => {
-    if ((await store.head(name))?.sha256 === undefined) return;
-    await store.delete(name);
-    removed++;
-    await options.onStep?.(`removed ${name}`);
-  });
-  return removed;
 } // oxfmt-ignore
 
 function report({ store, uploaded }: Push, head: Omit<MirrorHead, 'format'>, { files }: Snapshot, removedFiles: number): MirrorPushReport {

@@ -16,11 +16,12 @@ import { eachAtOnce } from '../../mirror/each.ts';
 import type { MirrorHead } from '../../mirror/head.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
 import { openStore } from '../../mirror/open.ts';
-import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
+import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER } from '../../model/data-dir.ts';
 import { knownFile } from '../../model/data-path.ts';
 import type { RestoreReport } from '../maintenance/backup.ts';
 import { repairLake } from '../maintenance/inspect.ts';
 import { publishLake } from '../maintenance/publish.ts';
+import { remoteLogs } from './logs.ts';
 import { remoteSnapshot, requireHead } from './remote.ts';
 
 interface Download {
@@ -53,7 +54,7 @@ export async function restoreMirror(
   return { ...restored, dataDir, rows, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };
 } // oxfmt-ignore
 
-export async function downloadMirror(download: Download): Promise<Restored> {
+async function downloadMirror(download: Download): Promise<Restored> {
   const { store } = download;
   for (let { head } = await requireHead(store); ;) {
     const restored = await downloadSnapshot(download, head);
@@ -76,7 +77,7 @@ async function downloadSnapshot(download: Download, head: MirrorHead): Promise<R
     const problem = await fetchFile(download, file, file, { bytes, sha256 });
     if (problem) damaged.push({ file, problem });
   });
-  const logs = await downloadLogs(download);
+  await downloadLogs(download, head);
   await writeDurably(join(to, MANIFEST_FILE), snapshot.json, files);
   const withLedger = await downloadLedger(download, head, snapshot);
   const catalogue = head.state.find(({ file }) => file === CATALOGUE_FILE);
@@ -86,28 +87,25 @@ async function downloadSnapshot(download: Download, head: MirrorHead): Promise<R
     from: store.place,
     snapshot: snapshot.number,
     publishedAt: snapshot.publishedAt,
-    files: snapshot.files.length - damaged.length + logs,
+    files: snapshot.files.length - damaged.length,
     withLedger,
     damaged,
   };
 }
 
-/** The logs of tables, as they are now: an entry of a log never changes. */
-async function downloadLogs(download: Download): Promise<number> {
-  const { store, files, to, parallel } = download;
-  const logs: { readonly name: string; readonly bytes: number }[] = [];
-  for await (const { name, bytes } of store.list(`${STORE_FOLDER}/`))
-    if (['log', 'pointer'].includes(knownFile(name)?.entry.mirror ?? '')) logs.push({ name, bytes });
-  await eachAtOnce(logs, parallel, async ({ name, bytes }) => {
-    const sha256 = (await store.head(name))?.sha256;
-    if (sha256 === undefined) return;
-    const problem = await fetchFile(download, name, name, { bytes, sha256 });
-    if (problem)
-      throw new MirrorError('An entry of the log of a table is damaged in the mirror.', { reason: 'damaged', hint: 'Run `insights-etl mirror verify` on the machine that writes the mirror.', where: { mirror: store.place, object: name } }); // oxfmt-ignore
-    await files.rm(join(to, name + TEMPORARY), { force: true });
+/** The logs of tables as they were at the snapshot. Where a log ends may say more by now, and readers find it without. */
+async function downloadLogs(download: Download, head: MirrorHead): Promise<void> {
+  const { store, parallel } = download;
+  await eachAtOnce(await remoteLogs(store, head), parallel, async (log) => {
+    const problem = await fetchFile(download, log.name, log.name, log);
+    if (problem === undefined || knownFile(log.name)?.entry.mirror === 'pointer') return;
+    throw new MirrorError('An entry of the log of a table is missing or damaged in the mirror.', {
+      reason: 'damaged',
+      hint: 'Run `insights-etl mirror push` on the machine that writes the mirror.',
+      where: { mirror: store.place, object: log.name },
+    });
   });
-  return logs.length;
-} // oxfmt-ignore
+}
 
 /** False: there is none that belongs to these files, and `repair` must build it. */
 async function downloadLedger(download: Download, { state }: MirrorHead, snapshot: Snapshot): Promise<boolean> {

@@ -1,0 +1,59 @@
+/**
+ * The logs of tables in a mirror. An entry of a log never changes, but a log may begin again, after a purge or when a lake continues from
+ * an older snapshot: then the whole log is replaced. What the log is at a snapshot is kept with its state.
+ */
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import { parseJson } from '../../kernel/json.ts';
+import { LOGS_FILE } from '../../mirror/head.ts';
+import type { MirrorHead } from '../../mirror/head.ts';
+import type { ObjectStore } from '../../mirror/object-store.ts';
+import { filesOf } from './local.ts';
+import type { LocalFile } from './local.ts';
+import { planWithChecksums, remove, replace, show, upload } from './upload.ts';
+import type { Push } from './upload.ts';
+
+const LOG_FILES = z.array(z.object({ name: z.string(), bytes: z.number(), sha256: z.string() }));
+
+export type LogFile = z.output<typeof LOG_FILES>[number];
+
+/** Of the snapshot in the mirror. Empty: it has no logs, or the list cannot be read. */
+export async function remoteLogs(store: ObjectStore, { state }: MirrorHead): Promise<readonly LogFile[]> {
+  const object = state.find(({ file }) => file === LOGS_FILE)?.object;
+  const found = object === undefined ? undefined : await store.read(object);
+  return LOG_FILES.safeParse(found && parseJson(found.content.toString('utf8'))).data ?? [];
+}
+
+export function showLogs(files: readonly LocalFile[]): string {
+  return JSON.stringify(files.map(({ name, bytes, sha256 }) => ({ name, bytes, sha256 })));
+}
+
+/** Entries in their order, because each one builds on those before it; then where the logs end. */
+export async function uploadLogs(push: Push, head: MirrorHead): Promise<LocalFile[]> {
+  const { store, files, held, config } = push;
+  const logs = (await filesOf(files, config.dataDir, 'log')).toSorted(byVersion);
+  const pointers = await filesOf(files, config.dataDir, 'pointer');
+  const proven = new Map((await remoteLogs(store, head)).map(({ name, sha256 }) => [name, sha256]));
+  const { missing } = await planWithChecksums(push, logs, proven, new Set());
+  const begunAgain = new Set(missing.filter(({ name }) => held.has(name)).map(({ name }) => dirname(name)));
+  const stale = [...held.keys()].filter((name) => begunAgain.has(dirname(name))).toSorted(byName);
+  // What says where a log ends goes first, so that no reader looks for an entry that is gone.
+  for (const name of stale.toReversed()) await remove(push, [name]);
+  const names = new Set(missing.map(({ name }) => name));
+  for (const file of logs) {
+    if (begunAgain.has(dirname(file.name))) await replace(push, file, 'log');
+    else if (names.has(file.name)) await upload(push, file, 'log');
+  }
+  for (const file of pointers) await show(push, file);
+  return [...logs, ...pointers];
+}
+
+function byName(a: string, b: string): number {
+  return a < b ? -1 : 1;
+}
+
+/** A checkpoint comes after the entry that it sums up. */
+function byVersion(a: LocalFile, b: LocalFile): number {
+  const key = ({ name }: LocalFile): string => name.replace('.checkpoint.', '.~');
+  return byName(key(a), key(b));
+}
