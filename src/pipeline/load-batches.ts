@@ -46,7 +46,8 @@ export interface MergeChoice {
 
 /**
  * Loads batches in order; a batch that an earlier run left comes as its landing. A part that cannot be delivered or loaded
- * is skipped, so that it does not block the others, and returned. Throws what else the stages throw.
+ * is skipped, so that it does not block the others, and returned. The hours of each batch but the last are compared with the view: the
+ * caller compares all hours next. Throws what else the stages throw.
  */
 export async function loadBatches(
   work: TableWork,
@@ -79,7 +80,8 @@ export async function loadBatches(
     next.catch(() => {});
     try {
       if (!current) continue;
-      const { parts, isLoaded } = await load(work, view, current, options);
+      const isLast = k === batches.length - 1;
+      const { parts, isLoaded } = await load(work, view, current, { ...options, isLast });
       refused.push(...parts);
       fruitless = isLoaded ? 0 : fruitless + counted;
       const [part] = parts;
@@ -185,7 +187,7 @@ async function load(
   work: TableWork,
   view: SourceView,
   { landing, fetched }: FetchedBatch,
-  choice: MergeChoice,
+  choice: MergeChoice & { readonly isLast: boolean },
 ): Promise<{ readonly parts: readonly RefusedPart[]; readonly isLoaded: boolean }> {
   const parts: RefusedPart[] = [];
   const without = (whole: Loadable, error: PartError): Loadable | undefined => {
@@ -218,7 +220,7 @@ async function merge(
   work: TableWork,
   view: SourceView,
   { batch, landed }: Loadable,
-  { acceptAltered = false }: MergeChoice,
+  { acceptAltered = false, isLast }: MergeChoice & { readonly isLast: boolean },
 ): Promise<void> {
   const { ledger, tenant, table, settings, run, request, record } = work;
   const keepMissing = windowsAtEdge(batch.windows, view, settings.retentionDays);
@@ -227,7 +229,7 @@ async function merge(
   // Before the next batch, which may have rows of the same month.
   if (result.days > 0) await splitMonths(ledger, batch, { run, at: view.at });
   record({ kind: 'merged', result });
-  if (view.grade === 'none') return;
+  if (view.grade === 'none' || isLast) return;
   await timed(work, 'verify', async () => {
     const comparison = comparisonOf(work, view, wholeHours(batch.windows));
     await recordComparison(ledger, tenant, table, comparison, run);

@@ -59,12 +59,21 @@ export async function syncTable(work: TableWork): Promise<void> {
   }
 }
 
-/** What the ledger holds of the hours of a view, and how the two differ. */
-interface Compared {
+/** What the ledger holds of the hours of a view. */
+interface Held {
   readonly held: ReadonlyMap<Instant, HeldHour>;
-  readonly found: Diff;
   /** Where coverage begins. */
   readonly begins: Instant | undefined;
+}
+
+/** What the ledger holds, and how it differs from the view. */
+interface Compared extends Held {
+  readonly found: Diff;
+}
+
+async function heldNow({ ledger, tenant, table }: TableWork, view: SourceView): Promise<Held> {
+  const held = await heldHours(ledger, tenant, table, view.covers);
+  return { held, begins: await beginningOf(ledger, tenant, table) };
 }
 
 /** `isFirst`: before anything was fetched. `known`: what was read with the view, if nothing was merged since. */
@@ -136,7 +145,7 @@ async function loadUntilEqual(
     const compared = pass === 1 && known ? known : await comparedNow(work, view, pass === 1);
     const { held, found } = compared;
     if (found.stale.length > 0) refuseMassLoss(work, view, held);
-    let hours = await recordView(work, view, compared, { isCurrent: true });
+    let hours = await recordView(work, view, compared);
     let isAgain = false;
     const missing = withoutParts(found, [...resumed, ...refused]);
     if (missing.stale.length > 0 && pass <= MAX_PASSES) {
@@ -147,14 +156,14 @@ async function loadUntilEqual(
       });
       isAgain = parts.some(isAltered);
       refused.push(...parts.filter((part) => !isAltered(part)));
-      hours = await timed(work, 'verify', () => recordView(work, view, compared));
+      hours = await timed(work, 'verify', async () => recordView(work, view, await heldNow(work, view)));
     }
     record({ kind: 'hours', hours });
     if (hours.partial === 0 || pass > MAX_PASSES) return loaded(hours);
     const onlyContent = await differsOnlyInContent(work, view);
     // Fetched twice, and the ids are equal: the source gives other text each time.
     if (onlyContent && pass > 1) {
-      hours = await recordView(work, view, compared, { acceptContent: true });
+      hours = await recordView(work, view, await heldNow(work, view), { acceptContent: true });
       work.runtime.log.warn(
         { event: 'content.unstable', tenant, table },
         'the source writes the same values as other text each time: some hours are proven by ids only',
@@ -167,7 +176,7 @@ async function loadUntilEqual(
     // It counts no longer: nothing more can be proven, and what the first comparison found holds.
     if (view.grade === 'none') return loaded(hours);
     if (isAgain || onlyContent || changedSince(before, view, missing)) continue;
-    hours = await recordView(work, view, compared);
+    hours = await recordView(work, view, await heldNow(work, view));
     record({ kind: 'hours', hours });
     return loaded(hours);
   }
@@ -198,7 +207,7 @@ async function recordLeft(work: TableWork, view: SourceView | undefined): Promis
     return;
   }
   const compared = await comparedNow(work, view, true);
-  record({ kind: 'hours', hours: await recordView(work, view, compared, { isCurrent: true }) });
+  record({ kind: 'hours', hours: await recordView(work, view, compared) });
   const left = leftOf(compared.found, await landingsOf(work), await capsOf(work), settings.retentionDays);
   if (left) record({ kind: 'left', left });
 }
@@ -351,31 +360,27 @@ function refuseFuture({ request, tenant, table }: TableWork, view: SourceView): 
   );
 }
 
-interface RecordOptions extends Pick<SourceComparison, 'onlyCompares' | 'acceptContent'> {
-  readonly isCurrent?: boolean;
-}
-
 /**
- * Records for the hours that the view covers (recorded.ts) whether the lake, as it is now, balances with the source. `isCurrent`:
- * nothing was merged since the ledger was read.
+ * Records for the hours that the view covers (recorded.ts) whether the lake balances with the source. `held`, `begins`: what the ledger
+ * holds now.
  */
 export async function recordView(
   work: TableWork,
   view: SourceView,
-  { held, begins }: Pick<Compared, 'held' | 'begins'>,
-  { isCurrent = false, ...options }: RecordOptions = {},
+  { held, begins }: Held,
+  options: Pick<SourceComparison, 'onlyCompares' | 'acceptContent'> = {},
 ): Promise<HourCounts> {
   const { ledger, tenant, table, run } = work;
   if (view.grade === 'none') return NO_HOURS;
   const windows = recordedWindows({
     covers: view.covers,
     hours: [...view.cells.keys(), ...held.keys()],
-    begins: isCurrent ? begins : await beginningOf(ledger, tenant, table),
+    begins,
     isNamed: work.request.from !== undefined,
   });
   if (windows.length === 0) return NO_HOURS;
   const comparison = comparisonOf(work, view, windows);
-  const unchanged = isCurrent ? unchangedHours(comparison, held) : [];
+  const unchanged = unchangedHours(comparison, held);
   return recordComparison(ledger, tenant, table, { ...comparison, ...options, unchanged }, run);
 }
 

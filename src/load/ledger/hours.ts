@@ -18,6 +18,7 @@ import { HOUR_STATES, betterGrades } from '../../model/coverage.ts';
 import type { Grade, HourState } from '../../model/coverage.ts';
 import {
   BULK_SQL,
+  bulkSql,
   HOUR_MICROSECONDS,
   ZERO_SQL,
   accountRowsSql,
@@ -93,17 +94,20 @@ export async function heldHours(
   if (windows?.length === 0) return new Map();
   const ofTable = tableFilterSql(tenant, table);
   const bounds = windows === undefined ? '' : `and ${insideSql(windows, 'hour')}`;
-  const account = accountSql('hours');
-  const parts = ['n', 's0', 's1', 'x', 'c'].map((part) => `(${account}).${part}`);
+  const parts = ['n', 's0', 's1', 'x', 'c'].map((part) => `coalesce(account.${part}::varchar, '-')`);
   const { held } = await ledger.exclusive(() =>
     ledger.row(
+      // `offset 0`: otherwise the planner copies the sums of the account to each place that uses them, which doubles the time.
       `select string_agg(held, chr(10) order by hour) as held
        from (
          select hour, concat_ws(' ',
            state, hour in (select hour from duplicates where ${ofTable} and not same_content),
-           coalesce(grade = 'content' and source = ${account}, false),
-           epoch_us(hour), epoch_us(covered_to), ${parts.map((part) => `coalesce((${part})::varchar, '-')`).join(', ')}) as held
-         from hours where ${ofTable} ${bounds}
+           coalesce(grade = 'content' and source = account, false),
+           epoch_us(hour), epoch_us(covered_to), ${parts.join(', ')}) as held
+         from (
+           select hour, state, grade, source, covered_to, ${accountSql('hours')} as account
+           from hours where ${ofTable} ${bounds} offset 0
+         )
        )`,
       { held: asOptional(asText) },
     ),
@@ -175,34 +179,28 @@ async function compare(
   const renewed = await renew(ledger, ofTable, unchanged, at);
   const others = subtract(spans, unchanged);
   if (others.length === 0) return { ...(await countStates(ledger, `${ofTable} and state = 'expired'`)), ...renewed };
-  await ledger.run(
-    `create or replace temp table compared_spans as
-     select r[1]::bigint as lower, r[2]::bigint as upper from ${BULK_SQL}`,
-    [JSON.stringify(others.map(({ from, to }) => [String(floorTo(from, HOUR) / 10n), String(to / 10n)]))],
+  const spansJson = JSON.stringify(others.map(({ from, to }) => [String(floorTo(from, HOUR) / 10n), String(to / 10n)]));
+  const hoursJson = JSON.stringify(
+    [...hours]
+      .filter(([hour]) => isInside(others, hour))
+      .map(([hour, { rows, sum0, sum1, xor, content }]) => [
+        ...[hour / 10n, rows, sum0, sum1, xor].map(String),
+        content === undefined ? null : String(content),
+      ]),
   );
   // A range of numbers instead of `generate_series`: the planner would evaluate a series of constants.
-  await ledger.run(
-    `create or replace temp table compared as
-     select
-       make_timestamptz(span.hour) as hour,
-       make_timestamptz(least(span.hour + ${HOUR_MICROSECONDS}, span.upper)) as covered_to,
-       coalesce(seen.source, ${ZERO_SQL}) as source
-     from (select unnest(range(lower, upper, ${HOUR_MICROSECONDS})) as hour, upper from compared_spans) as span
-     left join (
-       select r[1]::bigint as hour, {n: r[2]::hugeint, s0: r[3]::hugeint, s1: r[4]::hugeint, x: r[5]::bigint, c: r[6]::hugeint} as source
-       from ${BULK_SQL}
-     ) as seen on seen.hour = span.hour`,
-    [
-      JSON.stringify(
-        [...hours]
-          .filter(([hour]) => isInside(others, hour))
-          .map(([hour, { rows, sum0, sum1, xor, content }]) => [
-            ...[hour / 10n, rows, sum0, sum1, xor].map(String),
-            content === undefined ? null : String(content),
-          ]),
-      ),
-    ],
-  );
+  const spanHours = `(
+    select unnest(range(r[1]::bigint, r[2]::bigint, ${HOUR_MICROSECONDS})) as hour, r[2]::bigint as upper from ${BULK_SQL})`;
+  const compared = `
+    select
+      make_timestamptz(span.hour) as hour,
+      make_timestamptz(least(span.hour + ${HOUR_MICROSECONDS}, span.upper)) as covered_to,
+      coalesce(seen.source, ${ZERO_SQL}) as source
+    from ${spanHours} as span
+    left join (
+      select r[1]::bigint as hour, {n: r[2]::hugeint, s0: r[3]::hugeint, s1: r[4]::hugeint, x: r[5]::bigint, c: r[6]::hugeint} as source
+      from ${bulkSql(2)}
+    ) as seen on seen.hour = span.hour`;
   // Struct arithmetic once, in SQL: 43,800 hours in one statement.
   const isEqual =
     grade === 'count' ? 'account.n = source.n' : (acceptContent ? sameIdsSql : sameRowsSql)('account', 'source');
@@ -211,35 +209,34 @@ async function compare(
     grade === 'content'
       ? `case when coalesce(coalesce(account, ${ZERO_SQL}).c = source.c, ${acceptContent ? 'false' : 'account.c is not null'}) then 'content' else 'checksum' end`
       : sqlText(grade);
-  await ledger.run(
-    `create or replace temp table outcome as
-     select
-       hour, covered_to, source, ${reached} as grade,
-       coalesce(is_equal, source.n = 0) as is_proven,
-       -- It was proven, and the source is now deleting its rows: the proof is still valid. So is a better proof that agrees.
-       coalesce(was = 'verified' and hour < ${edge} and not is_equal, false)
-         or coalesce(was = 'verified' and was_grade in (${sqlTexts(betterGrades(grade))}) and is_equal, false) as keeps_proof,
-       case
-         when is_proven then case when covered_to < ends_at or ends_at > ${instantSql(overTo)} then 'open' else 'verified' end
-         when ${onlyCompares} and (covered_to < ends_at or ends_at > ${instantSql(overTo)}) then 'open'
-         when ends_at <= ${expired} then 'expired'
-         else 'partial'
-       end as state
-     from (
-       select *, case when account is not null then ${isEqual} end as is_equal
-       from (
-         select
-           compared.*, ${hourEndSql('compared.hour')} as ends_at, hours.state as was, hours.grade as was_grade,
-           case when hours.hour is not null then ${accountSql('hours')} end as account
-         from compared
-         left join hours on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = compared.hour
-         where hours.covered_to is null or hours.covered_to <= compared.covered_to
-       )
-     )`,
-  );
+  const outcome = `
+    select
+      hour, covered_to, source, ${reached} as grade,
+      coalesce(is_equal, source.n = 0) as is_proven,
+      -- It was proven, and the source is now deleting its rows: the proof is still valid. So is a better proof that agrees.
+      coalesce(was = 'verified' and hour < ${edge} and not is_equal, false)
+        or coalesce(was = 'verified' and was_grade in (${sqlTexts(betterGrades(grade))}) and is_equal, false) as keeps_proof,
+      case
+        when is_proven then case when covered_to < ends_at or ends_at > ${instantSql(overTo)} then 'open' else 'verified' end
+        when ${onlyCompares} and (covered_to < ends_at or ends_at > ${instantSql(overTo)}) then 'open'
+        when ends_at <= ${expired} then 'expired'
+        else 'partial'
+      end as state
+    from (
+      select *, case when account is not null then ${isEqual} end as is_equal
+      from (
+        select
+          compared.*, ${hourEndSql('compared.hour')} as ends_at, hours.state as was, hours.grade as was_grade,
+          case when hours.hour is not null then ${accountSql('hours')} end as account
+        from (${compared}) as compared
+        left join hours on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = compared.hour
+        where hours.covered_to is null or hours.covered_to <= compared.covered_to
+        offset 0
+      )
+    )`;
   const proven = `outcome.is_proven`;
   await ledger.run(
-    `merge into hours using (select * from outcome where not keeps_proof) as outcome
+    `merge into hours using (select * from (${outcome}) where not keeps_proof) as outcome
      on ${tableFilterSql(tenant, table, 'hours')} and hours.hour = outcome.hour
      when matched then update set
        source = outcome.source,
@@ -260,9 +257,10 @@ async function compare(
        case when ${proven} then outcome.covered_to else outcome.hour end, outcome.state, outcome.grade,
        ${instantSql(at)}, case when outcome.state = 'verified' then ${instantSql(at)} end, ${sqlText(run)}
      )`,
+    [spansJson, hoursJson],
   );
-  const counts = await countStates(ledger, `${ofTable} and (hour in (select hour from compared) or state = 'expired')`);
-  await ledger.run('drop table compared_spans; drop table compared; drop table outcome');
+  const isCounted = `hour in (select make_timestamptz(hour) from ${spanHours}) or state = 'expired'`;
+  const counts = await countStates(ledger, `${ofTable} and (${isCounted})`, [spansJson]);
   return { ...counts, verified: counts.verified + renewed.verified, open: counts.open + renewed.open };
 }
 
@@ -375,11 +373,9 @@ export async function minuteFingerprints(
 }
 
 /** Hours by state; `where` is a condition on them. */
-export async function countStates(ledger: Ledger, where: string): Promise<StateCounts> {
-  const rows = await ledger.rows(`select state, count(*) as n from hours where ${where} group by state`, {
-    state: asState,
-    n: asCount,
-  });
+export async function countStates(ledger: Ledger, where: string, values: readonly string[] = []): Promise<StateCounts> {
+  const sql = `select state, count(*) as n from hours where ${where} group by state`;
+  const rows = await ledger.rows(sql, { state: asState, n: asCount }, values);
   const counts = { verified: 0, partial: 0, open: 0, expired: 0, unchecked: 0 };
   for (const { state, n } of rows) counts[state] = n;
   return counts;

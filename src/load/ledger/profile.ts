@@ -78,8 +78,17 @@ export function capsLesson(known: TenantProfile, met: LearntCaps, nowMs: number,
   };
 }
 
+/** What was read last of each tenant. Only committed profiles get here, because `exclusive` work is not inside a transaction. */
+const committed = new WeakMap<Engine, Map<string, TenantProfile>>();
+
 export async function readProfile(ledger: Engine, tenant: string): Promise<TenantProfile> {
-  return ledger.exclusive(() => profileOf(ledger, tenant));
+  return ledger.exclusive(async () => {
+    const known = committed.get(ledger) ?? new Map<string, TenantProfile>();
+    committed.set(ledger, known);
+    const profile = known.get(tenant) ?? (await profileOf(ledger, tenant));
+    known.set(tenant, profile);
+    return profile;
+  });
 }
 
 /** Replaces the given fields and keeps the others. Without fields it writes nothing: a commit waits for the disk. */
@@ -100,6 +109,7 @@ export async function profileOf(engine: Engine, tenant: string): Promise<TenantP
 export async function learn(engine: Engine, tenant: string, lessons: TenantProfile): Promise<TenantProfile> {
   const known = await profileOf(engine, tenant);
   const profile = { ...known, ...lessons };
+  committed.get(engine)?.delete(tenant);
   await engine.run(`delete from tenants where tenant = ${sqlText(tenant)}`);
   await engine.run('insert into tenants values ($1, $2::json)', [tenant, JSON.stringify(profile)]);
   return profile;

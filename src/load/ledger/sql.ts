@@ -159,10 +159,14 @@ export function digestedSql(files: readonly StoredRows[]): string {
 }
 
 /**
- * Rows `r` (texts `r[1]`, `r[2]`, …) of a parameter `$1` that holds a JSON array of arrays of text. The JSON is read from a
+ * Rows `r` (texts `r[1]`, `r[2]`, …) of a numbered parameter that holds a JSON array of arrays of text. The JSON is read from a
  * column: the planner would evaluate a constant, which takes longer than running the statement.
  */
-export const BULK_SQL = `(select unnest(from_json(given, '[["VARCHAR"]]')) as r from (values ($1::json)) as bulk(given))`;
+export function bulkSql(parameter: number): string {
+  return `(select unnest(from_json(given, '[["VARCHAR"]]')) as r from (values ($${parameter}::json)) as bulk(given))`;
+}
+
+export const BULK_SQL = bulkSql(1);
 
 /** The names of the columns of a lake table's files, in file order. */
 export function columnListSql(table: Table, json: 'JSON' | 'VARCHAR'): string {

@@ -41,7 +41,7 @@ export async function verifyLake(
     const { tenant, table } = work;
     const files = await verifyFiles(ledger, { tenants: [tenant], tables: [table], deep, signal });
     const { view, ...compared } = await compareTable(work);
-    await recordView(work, view, compared, { onlyCompares: true, isCurrent: true });
+    await recordView(work, view, compared, { onlyCompares: true });
     // The running hour goes on: what came since the last run is no difference yet.
     const over = overTo(view, runtime.now());
     return {
