@@ -284,6 +284,12 @@ const settings = z.strictObject({
         .describe(
           'With `marts`: keep these figures by week and month, and by pass type and platform, too (`mart_<report>_by`). Takes about as long as loading the rows (docs/lake.md).',
         ),
+      delta: z
+        .boolean()
+        .default(true)
+        .describe(
+          'Keep a Delta log next to the files of each table and mart, so that Spark, Polars and other engines read them as Delta tables.',
+        ),
       checks: z
         .boolean()
         .default(true)

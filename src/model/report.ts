@@ -212,6 +212,11 @@ export interface VerifyReport {
     readonly filesRead: number;
     readonly filesDamaged: readonly { readonly file: string; readonly problem: string }[];
   };
+  /** Delta logs. Those that do not have the files of the lake have been started again, except where another program has written. */
+  readonly delta: {
+    readonly logs: number;
+    readonly faults: readonly { readonly table: string; readonly problem: string }[];
+  };
   readonly exitCode: number;
 }
 

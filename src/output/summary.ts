@@ -265,11 +265,13 @@ export function verifySummary(report: VerifyReport, style: Style): string {
     ...(filesRead === 0 ? [] : [`marts: ${plural(filesRead, 'file')} read, ${count(filesDamaged.length)} damaged\n`]),
     ...filesDamaged.map(({ file, problem }) => `damaged: ${file}: ${problem}; computed again\n`),
   ];
+  const logs = report.delta.faults.map(({ table, problem }) => `Delta log of ${table}: ${problem}; started again\n`);
   return folded(
     renderTable(columns, rows, style) +
       rangeText(report.tables, 'Hours verified are all that are known; compared with the source were') +
       details.join('') +
       marts.join('') +
+      logs.join('') +
       lossText(report.expired) +
       problems(report.tables),
     style.width,

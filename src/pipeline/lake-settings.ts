@@ -18,6 +18,7 @@ export function lakeSettings(config: Config, request: Pick<TableRequest, 'allowD
     tables: config.lakeTables,
     marts: lake.marts,
     splitMarts: lake.splitMarts,
+    delta: lake.delta,
     checks: lake.checks,
     custom: { reports: config.reports, checks: config.checks },
     ...(config.privacyKey ? { privacyKey: config.privacyKey } : {}),

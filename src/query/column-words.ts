@@ -15,8 +15,15 @@ export interface ColumnWords {
 /** Meanings by table and column. */
 const WORDS = z.record(z.string(), z.record(z.string(), z.string()));
 
+let known: Promise<ColumnWords> | undefined;
+
+/** Read once: parsing takes as long as writing many a small file. */
+export function columnWords(): Promise<ColumnWords> {
+  return (known ??= readWords());
+}
+
 /** A column without words of its own has those under `any`. A mart by dimension and grain has the words of its report. */
-export async function columnWords(): Promise<ColumnWords> {
+async function readWords(): Promise<ColumnWords> {
   const text = await readFile(join(QUERIES_FOLDER, 'columns.yaml'), 'utf8');
   const words = WORDS.parse(parse(text));
   return {

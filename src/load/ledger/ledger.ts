@@ -52,6 +52,8 @@ export interface LakeSettings extends Guards {
   readonly together?: { readonly rows: number; readonly passEvents: number; readonly beforeOpening: number };
   /** A month that is expected to have at most this many rows gets one file (units.ts). @default 10,000 */
   readonly monthRows?: number;
+  /** Keep a Delta log of each table and mart (publish/delta). @default false */
+  readonly delta?: boolean;
   /** Run the checks over what changed (checks.ts). @default false */
   readonly checks?: boolean;
   /** Folders of the operator's own reports and checks. */

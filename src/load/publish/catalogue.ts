@@ -12,17 +12,16 @@ import type { TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { columnWords, type ColumnWords } from '../../query/column-words.ts';
-import { columnEntries } from '../../query/sql-file.ts';
 import { FORMER_MART, createSql, definitionsDigest, formerMarts, sharedDefinitions } from '../../query/definitions.ts';
 import type { Definition } from '../../query/definitions.ts';
 import { asText } from '../ledger/cells.ts';
 import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { usableFiles } from '../marts/custom.ts';
 import { currentFiles, movedSql, rowsOf } from '../store/current-files.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import { CATALOGUE_FILE, PUBLISHED_MARTS_SQL, WAL, unfinishedPath } from '../../model/data-dir.ts';
 import { commentColumns } from './comments.ts';
+import { martWords } from './mart-words.ts';
 import { PROPERTIES_SQL, pathSql } from './properties.ts';
 import { buildCatalogue } from './reuse.ts';
 import type { Layer, View } from './reuse.ts';
@@ -35,11 +34,17 @@ export const CATALOGUE_VERSION = '12';
 /** Names that a tenant's schema cannot have. */
 const RESERVED_SCHEMAS = ['main', 'information_schema', 'pg_catalog', 'temp', 'system'];
 
-const DESCRIPTIONS: Readonly<Record<TableName, string>> = {
+export const DESCRIPTIONS: Readonly<Record<TableName, string>> = {
   Events: 'Page views, API requests and business events; one row per event id and hour',
   Logs: 'Errors and traces; one row per log id and hour. The source keeps 45 days, the lake keeps all it has read',
   Metrics: 'Hourly snapshots of state; one row per metric id and hour',
 };
+
+/** The columns that come from the path of a file. */
+export const PATH_COLUMNS = [
+  { name: 'tenant_id', type: 'VARCHAR', comment: "The tenant's id in the API's path; prunes" },
+  { name: 'month', type: 'VARCHAR', comment: 'UTC month of the timestamp, yyyy-mm; prunes' },
+] as const;
 
 const SMALL_TABLES: readonly { name: string; comment: string; sql: (dataDir: string) => string }[] = [
   {
@@ -239,11 +244,7 @@ function lakeViews({ settings, dataDir }: Ledger, files: readonly CurrentFile[])
   return TABLE_NAMES.flatMap((name) => {
     const table = settings.tables[name];
     const ownFiles = files.filter((file) => file.table === name);
-    const columns = [
-      { name: 'tenant_id', comment: "The tenant's id in the API's path; prunes" },
-      { name: 'month', comment: 'UTC month of the timestamp, yyyy-mm; prunes' },
-      ...lakeColumns(table),
-    ];
+    const columns = [...PATH_COLUMNS, ...lakeColumns(table)];
     return [
       `create or replace view ${table.lakeName} as ${rowsOf(table, ownFiles, { home: dataDir })}`,
       `comment on view ${table.lakeName} is ${sqlText(DESCRIPTIONS[name])}`,
@@ -272,20 +273,9 @@ async function martViews(ledger: Ledger): Promise<string[]> {
   return [...marts.flatMap(({ mart, file, comment }) => create(mart, file, comment)), ...formerly];
 }
 
-/** Statements that comment the columns of marts. Those of the operator's reports are described in the headers of their files. */
+/** Statements that comment the columns of marts. */
 async function martComments(ledger: Ledger, words: ColumnWords): Promise<readonly string[]> {
-  const former = await formerMarts();
-  const { files } = await usableFiles(ledger, 'reports');
-  const custom = new Map(files.map((file) => [file.name, columnEntries(file)]));
+  const wordsOf = await martWords(ledger, words);
   const prefix = 'mart_';
-  const wordsOf = (holder: string, column: string): string => {
-    const mart = holder.slice(prefix.length);
-    const report = former.get(mart) ?? mart;
-    return (
-      custom.get(report.replace(/_by$/, ''))?.get(column) ??
-      words.of(`mart_${report}`, column) ??
-      `${column} of the report ${report}`
-    );
-  };
-  return commentColumns(ledger, wordsOf, prefix);
+  return commentColumns(ledger, (holder, column) => wordsOf(holder.slice(prefix.length), column), prefix);
 }

@@ -3,7 +3,7 @@
  * immutable files that it names. A newer snapshot replaces the catalogue and the manifest by rename and never changes those files.
  *
  * The catalogue is replaced before the manifest, so a reader who finds snapshot N in the manifest finds a catalogue of N or
- * newer. Between the two steps both name only files that exist. Files of older generations are removed last, `keepHours` after
+ * newer, and Delta tables too, which are committed in between. Until then all of them name only files that exist. Files of older generations are removed last, `keepHours` after
  * the first snapshot without them.
  */
 import { createHash } from 'node:crypto';
@@ -11,6 +11,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { definitionsDigest, sharedDefinitions } from '../../query/definitions.ts';
 import type { Check } from '../../query/definitions.ts';
+import type { DamagedError } from '../../kernel/errors.ts';
 import { writeDurably, sha256Of } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
@@ -31,6 +32,7 @@ import type { CheckResult } from '../../model/report.ts';
 import { dropDays, noteDays } from '../marts/days.ts';
 import { settledKey } from '../marts/settled.ts';
 import { describeProperties } from './properties.ts';
+import { deltaHeads, syncDelta } from './delta/sync.ts';
 import { buildManifest } from './manifest.ts';
 
 export interface PublishOptions {
@@ -47,6 +49,8 @@ export interface PublishOptions {
   readonly onStep?: (step: string) => void | Promise<void>;
   /** Publish even if nothing has changed since the last snapshot, because its files may be damaged. */
   readonly again?: boolean;
+  /** Publish again, and start the Delta logs of these tables again, without any entry from before. */
+  readonly restartLogs?: ReadonlySet<string>;
 }
 
 export interface PublishResult {
@@ -66,7 +70,7 @@ export interface PublishResult {
 /** Publishes what the ledger holds now. Without the head it is cheap enough to run after every batch of a long backfill. */
 export async function publish(
   ledger: Ledger,
-  { run, head, checks, signal, onStep, again = false }: PublishOptions,
+  { run, head, checks, signal, onStep, restartLogs, again = restartLogs !== undefined }: PublishOptions,
 ): Promise<PublishResult> {
   return ledger.exclusive(async () => {
     const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1', {
@@ -78,6 +82,7 @@ export async function publish(
     const isStopped = (): boolean => signal?.aborted === true;
     let results: readonly CheckResult[] = [];
     let martsError: OutOfMemoryError | undefined;
+    let logError: DamagedError | undefined;
     const settled =
       head && !again && last !== undefined ? await settledContent(ledger, last.content, checks) : undefined;
     let isIdle = false;
@@ -105,12 +110,16 @@ export async function publish(
       drift = await recordDrift(ledger, run);
       await writeCatalogue(ledger, snapshot);
       await onStep?.('catalogue');
+      // The other logs are written, and the rows are published; after that the run fails with this error.
+      logError = await syncDelta(ledger, { snapshot, run, restart: restartLogs, onStep });
+      await onStep?.('delta');
       const manifest = await buildManifest(ledger, snapshot, run);
       const temporary = unfinishedPath(ledger.dataDir, MANIFEST_FILE);
       const json = `${JSON.stringify(manifest, null, 1)}\n`;
       await writeDurably(join(ledger.dataDir, MANIFEST_FILE), json, ledger.files, temporary);
       await onStep?.('manifest');
-      const published = `${content} ${await publishedDigest(ledger)}`;
+      // A log that was refused is looked at again by the next run.
+      const published = `${content} ${logError === undefined ? await publishedDigest(ledger) : 'refused'}`;
       await ledger.transaction(async () => {
         await ledger.run(`insert into snapshots values (${snapshot}, $1, $2, ${ledger.nowSql()})`, [published, run]);
         // Only the latest snapshot is ever read; a few more help to find out what happened.
@@ -131,7 +140,8 @@ export async function publish(
       await onStep?.('head');
     }
     const removedFiles = await sweep(ledger);
-    if (martsError) throw martsError;
+    const error = martsError ?? logError;
+    if (error) throw error;
     return { snapshot, changed: !isPublished, removedFiles, drift, checks: results, isBehind };
   });
 }
@@ -172,11 +182,12 @@ async function isIntact(ledger: Ledger, published: string, content: string): Pro
   return digest === undefined || digest === (await publishedDigest(ledger));
 }
 
-/** A digest of catalogue and manifest as they are on disk: a damaged one is written again by the next run. */
-export async function publishedDigest({ dataDir, files }: Pick<Ledger, 'dataDir' | 'files'>): Promise<string> {
+/** A digest of catalogue, manifest and Delta logs as they are on disk: a damaged one is written again by the next run. */
+export async function publishedDigest(ledger: Ledger): Promise<string> {
+  const { dataDir, files } = ledger;
   const digests = [CATALOGUE_FILE, MANIFEST_FILE].map((name) => sha256Of(join(dataDir, name), files));
   return createHash('sha256')
-    .update((await Promise.all(digests)).join(' '))
+    .update([...(await Promise.all(digests)), ...(await deltaHeads(ledger))].join(' '))
     .digest('hex');
 }
 
@@ -198,6 +209,7 @@ async function contentKey(ledger: Ledger): Promise<string> {
     definitionsDigest(await sharedDefinitions()),
     ...Object.values(ledger.settings.tables).map(({ promoted }) => JSON.stringify(promoted)),
     ledger.dataDir,
+    ...(ledger.settings.delta === true ? ['delta'] : []),
     files,
     hours,
     limits,

@@ -8,6 +8,7 @@ import { pathExists } from '../../kernel/files.ts';
 import { sqlName } from '../../kernel/sql.ts';
 import { asText } from '../../load/ledger/cells.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
+import { checkDelta } from '../../load/publish/delta/sync.ts';
 import { listDataDir } from '../../load/maintenance/list-data-dir.ts';
 import type { DataFile } from '../../load/maintenance/list-data-dir.ts';
 import { rebuildDue } from '../../load/maintenance/rebuild.ts';
@@ -49,8 +50,24 @@ export async function* examineMachine(config: Config, ledger: Ledger, runtime: R
   yield readable;
   if (!readable.ok) return;
   yield await publishedCheck(config, ledger);
+  if (config.lake.delta) yield await logsCheck(ledger);
   yield await rebuildCheck(ledger);
   yield await proofsCheck(config, ledger, runtime);
+}
+
+/** A log that only lacks the newest files is no fault: a run that was killed had not published them. */
+async function logsCheck(ledger: Ledger): Promise<DoctorCheck> {
+  const name = 'delta';
+  const { tables, faults } = await ledger.exclusive(() => checkDelta(ledger));
+  const found = faults.filter(({ fault }) => fault === 'damaged' || fault === 'foreign');
+  const named = found.map(({ table, fault }) => `${table} (${fault})`).slice(0, MOST_NAMES);
+  if (named.length === 0) return { name, ok: true, detail: `${plural(tables, 'Delta log')}, readable` };
+  return {
+    name,
+    ok: false,
+    detail: `${plural(found.length, 'Delta log')} cannot be continued: ${named.join(', ')}`,
+    hint: 'Run `insights-etl verify`: it starts damaged logs again. If another program has written to a log, move its folder away first.',
+  };
 }
 
 /** Reads every block of the ledger that holds rows. A run reads only some of them and could miss a damaged one for months. */

@@ -6,6 +6,7 @@ import { countHours } from '../../load/ledger/reach.ts';
 import { lossesOf } from '../../load/ledger/losses.ts';
 import { openLedger } from '../../load/ledger/ledger.ts';
 import type { LakeSettings } from '../../load/ledger/ledger.ts';
+import { checkDelta } from '../../load/publish/delta/sync.ts';
 import { publish } from '../../load/publish/publish.ts';
 import { repair } from '../../load/maintenance/repair.ts';
 import type { VerifyReport } from '../../model/report.ts';
@@ -66,13 +67,20 @@ export async function verifyLake(
   const marts = await verifyMarts(ledger, deep);
   // Computes faulty marts again, which needs no call to the source.
   await publish(ledger, { run: 'verify', head: true });
+  const delta = await ledger.exclusive(() => checkDelta(ledger));
+  if (delta.faults.length > 0)
+    await publish(ledger, {
+      run: 'verify',
+      head: true,
+      restartLogs: new Set(delta.faults.map(({ table }) => table)),
+    });
   const tables = outcomes.map(({ report: { tenant, table, hours, compared, error }, result }): TableVerdict => {
     const unchecked = { tenant, table, filesRead: 0, filesDamaged: [], hours, differing: [] };
     return { ...(result ?? unchecked), ...(compared ? { compared } : {}), ...(error ? { error } : {}) };
   });
   const failures = [
     ...tables.flatMap(({ error }) => (error ? [error.failure] : [])),
-    ...(marts.faults.length > 0 || tables.some(({ filesDamaged }) => filesDamaged.length > 0)
+    ...(marts.faults.length + delta.faults.length > 0 || tables.some(({ filesDamaged }) => filesDamaged.length > 0)
       ? (['damaged'] as const)
       : []),
     ...(tables.some(({ differing }) => differing.length > 0) ? (['partial'] as const) : []),
@@ -86,6 +94,7 @@ export async function verifyLake(
       filesRead: deep ? marts.files : 0,
       filesDamaged: marts.faults.map(({ file, fault }) => ({ file, problem: fault })),
     },
+    delta: { logs: delta.tables, faults: delta.faults.map(({ table, fault }) => ({ table, problem: fault })) },
     exitCode: exitCodeOf(failures),
   };
 }

@@ -21,6 +21,7 @@ import { publish } from '../../load/publish/publish.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { DATA_DIR, PURGE_MARK, PURGES_FOLDER } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
+import { TABLE_NAMES } from '../../model/tables.ts';
 import { openExisting } from './existing.ts';
 
 export interface PurgeReport {
@@ -97,7 +98,9 @@ async function purgeUnderLock(
   await recover(ledger);
   await writeDurably(mark, '', place.files);
   const removed = await ledger.exclusive(() => deleteRows(ledger, place.tenant));
-  await publish(ledger, { run: 'purge', head: true });
+  // Entries of the logs name the tenant in paths, also those that remove its files.
+  const restartLogs = new Set(TABLE_NAMES.map((name) => ledger.settings.tables[name].lakeName));
+  await publish(ledger, { run: 'purge', head: true, restartLogs });
   await ledger.exclusive(() => sweepMarts(ledger, 0));
   for (const entry of DATA_DIR) if (entry.path !== PURGE_MARK) await STEPS[entry.purge](entry, place);
   return removed;
