@@ -126,7 +126,7 @@ class DuckDb:
         connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
         connection.execute(f"load '{folder}/delta.duckdb_extension'")
         connection.execute("set TimeZone = 'UTC'")
-        number = "" if version is None else f", version = {version}"
+        number = "" if version is None else f", version {version}"
         connection.execute(f"attach '{path}' as opened (type delta, pin_snapshot{number})")
         return connection
 
@@ -149,6 +149,8 @@ class Spark:
             jars = os.environ.get("SPARK_JARS", "")
             settings = {
                 "spark.ui.enabled": "false",
+                "spark.ui.showConsoleProgress": "false",
+                "spark.databricks.delta.snapshotPartitions": "1",
                 "spark.driver.bindAddress": "127.0.0.1",
                 "spark.driver.host": "127.0.0.1",
                 "spark.sql.session.timeZone": "UTC",
