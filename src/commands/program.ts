@@ -84,6 +84,7 @@ async function createProgram(shell: Shell, argv: readonly string[]): Promise<Com
     .version(packageVersion(), '--version', 'print the version')
     .option('--config <file>', 'configuration file (default: insights.yaml, .yml or .json in the current folder)')
     .option('--data-dir <folder>', 'folder for the lake and its state (default: ./data)')
+    .option('--shard <i/n>', 'work on one of n shards of the tenants: 0/8 to 7/8 (default: all tenants; docs/scale.md)')
     .option('--json', 'print one JSON value instead of text')
     .option('--verbose', 'log everything')
     .option('--quiet', 'log errors only and show no progress')

@@ -4,6 +4,7 @@ import { didYouMean } from '../kernel/closest.ts';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { didYouMeanInstant, formatInstant, fromEpochMs, parseInstant, type Instant } from '../kernel/instant.ts';
+import { shardIndex, showShard } from '../model/shard.ts';
 import { TABLE_NAMES, type TableName } from '../model/tables.ts';
 
 /** Ids of the configured tenants that match any pattern (`*` and `?`). Each pattern must match at least one. */
@@ -13,6 +14,7 @@ export function selectTenants(config: Config, patterns: readonly string[]): stri
   for (const pattern of patterns) {
     const matching = globRegExp(pattern, { questionMark: true });
     const matched = ids.filter((id) => matching.test(id));
+    if (matched.length === 0) refuseOfOtherShard(config, pattern, matching);
     if (matched.length === 0)
       throw new ConfigError(`No tenant "${pattern}" is configured.`, {
         hint: `${didYouMean(pattern, ids)}Configured: ${ids.join(', ')}.`,
@@ -21,6 +23,28 @@ export function selectTenants(config: Config, patterns: readonly string[]): stri
     for (const id of matched) chosen.add(id);
   }
   return ids.filter((id) => chosen.has(id));
+}
+
+/** Throws ConfigError for a tenant that another shard has, whether it is configured or not. */
+export function requireInShard({ shard }: Config, tenant: string): void {
+  if (shard === undefined || shardIndex(tenant, shard.of) === shard.index) return;
+  const has = showShard({ ...shard, index: shardIndex(tenant, shard.of) });
+  throw new ConfigError(`Shard ${showShard(shard)} does not have tenant "${tenant}".`, {
+    hint: `Shard ${has} has it: use --shard ${has}.`,
+  });
+}
+
+/** Throws ConfigError that names the shards with such a tenant. */
+function refuseOfOtherShard({ shard, otherTenants }: Config, pattern: string, matching: RegExp): void {
+  const others = otherTenants.filter((id) => matching.test(id));
+  if (shard === undefined || others.length === 0) return;
+  const { of } = shard;
+  const shards = [...new Set(others.map((id) => shardIndex(id, of)))].toSorted((a, b) => a - b);
+  const names = shards.map((index) => showShard({ index, of }));
+  throw new ConfigError(`Shard ${showShard(shard)} has no tenant "${pattern}".`, {
+    hint: `${names.length === 1 ? `Shard ${names.join('')} has it` : `Shards ${names.join(', ')} have such tenants`}: use --shard ${names[0] ?? ''}.`,
+    where: { flag: '--tenant' },
+  });
 }
 
 /** Tables by name in any case. Each must be enabled for at least one tenant. */

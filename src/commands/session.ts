@@ -6,6 +6,8 @@ import type { Command } from 'commander';
 import { loadConfig, type Config, type ConfigSources } from '../config/config.ts';
 import { nest, merge, type Tree } from '../config/layers.ts';
 import { ConfigError, DiskError, EXIT, InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
+import { plural } from '../kernel/plural.ts';
+import { showShard } from '../model/shard.ts';
 import { json } from '../output/format.ts';
 import { LiveLines } from '../output/live.ts';
 import { levelOf, type Verbosity } from '../output/log-options.ts';
@@ -19,6 +21,7 @@ import type { Io, Needs, Session, Shell } from './shell.ts';
 interface GlobalOptions extends Verbosity {
   readonly config?: string;
   readonly dataDir?: string;
+  readonly shard?: string;
   readonly json?: boolean;
 }
 
@@ -49,6 +52,10 @@ export async function actInSession(
       createLog(screen, options, () => context),
       io.env,
     );
+    if (needs.tenants === true && config.tenants.length === 0) {
+      shell.exitCode = reportEmptyShard(config, io, options.json === true);
+      return;
+    }
     // Debug lines would leave no time to read the bars.
     const view = { bars: levelOf(screen, options) !== 'debug', quiet: options.quiet === true };
     shell.exitCode = await body({
@@ -75,6 +82,7 @@ export async function actInSession(
 export function sourcesFor(options: GlobalOptions, needs: Needs, io: Pick<Io, 'env' | 'cwd'>): ConfigSources {
   const given = [...(needs.flags ?? [])];
   if (options.dataDir !== undefined) given.push({ key: 'dataDir', value: options.dataDir, flag: '--data-dir' });
+  if (options.shard !== undefined) given.push({ key: 'shard', value: options.shard, flag: '--shard' });
   const set = given.filter(({ value }) => value !== undefined);
   return {
     file: options.config,
@@ -91,12 +99,23 @@ export function sourcesFor(options: GlobalOptions, needs: Needs, io: Pick<Io, 'e
 /** Loads the configuration from file, environment and flags. */
 export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config {
   const config = loadConfig(sourcesFor(options, needs, io));
-  if (needs.tenants === true && config.tenants.length === 0)
+  if (needs.tenants === true && config.tenants.length + config.otherTenants.length === 0)
     throw new ConfigError('No tenant is configured.', {
       hint: 'Set INSIGHTS_TENANT and INSIGHTS_API_KEY, or list `tenants` in insights.yaml. `insights-etl demo` needs none.',
       where: config.file === undefined ? { folder: io.cwd } : { file: config.file },
     });
   return config;
+}
+
+/** A worker without tenants has done its work: with few tenants, some shards have none. */
+function reportEmptyShard({ shard, otherTenants }: Config, { stdout }: Io, asJson: boolean): number {
+  const name = shard ? showShard(shard) : '0/1';
+  stdout.write(
+    asJson
+      ? `${json({ shard: name, tenants: [] })}\n`
+      : `shard ${name} has no tenant; ${plural(otherTenants.length, 'tenant')} in other shards\n`,
+  );
+  return EXIT.ok;
 }
 
 /** Reports an error on standard error (`writeError`) and returns its exit code. */

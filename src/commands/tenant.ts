@@ -9,7 +9,7 @@ import { pinText } from '../output/quarantine.ts';
 import { renderTable } from '../output/table.ts';
 import type { Style } from '../output/terminal.ts';
 import type { TenantEntry } from '../pipeline/maintenance/tenants.ts';
-import { selectTenants } from './select.ts';
+import { requireInShard, selectTenants } from './select.ts';
 import { act, type Shell } from './shell.ts';
 
 interface RemoveOptions {
@@ -26,6 +26,7 @@ export function tenantCommand(shell: Shell): Command {
     .action((id: string, { purge, dryRun = false }: RemoveOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         requireTenantId(id);
+        requireInShard(session.config, id);
         if (purge !== true && !dryRun)
           throw new ConfigError('This deletes all data of the tenant, so it needs --purge.', {
             hint: 'Add --dry-run to see what would be deleted, or --purge to delete it.',

@@ -11,8 +11,9 @@ import type { SecretSource } from './secret-source.ts';
 import { Credential, readSecret } from './secret.ts';
 import { parseInstant, type Instant } from '../kernel/instant.ts';
 import { parseQuietSpan, type Quiet } from '../model/quiet.ts';
-import { parseMirrorPlace, type MirrorPlace } from '../model/mirror-address.ts';
+import { mirrorBelow, parseMirrorPlace, type MirrorPlace } from '../model/mirror-address.ts';
 import { withPromoted } from '../model/promoted.ts';
+import { parseShard, shardFolder, shardIndex, type Shard } from '../model/shard.ts';
 import type { SourceDrop } from '../model/privacy.ts';
 import { TABLE_NAMES, TABLES, type TableName, type Tables } from '../model/tables.ts';
 
@@ -65,7 +66,17 @@ export interface TenantConfig {
 
 type Sections = Omit<
   Settings,
-  'tenants' | 'tables' | 'start' | 'callsPerMinute' | 'quiet' | 'engine' | 'privacy' | 'promote' | 'webhook' | 'mirror'
+  | 'tenants'
+  | 'tables'
+  | 'start'
+  | 'callsPerMinute'
+  | 'quiet'
+  | 'engine'
+  | 'privacy'
+  | 'promote'
+  | 'webhook'
+  | 'mirror'
+  | 'shard'
 >;
 
 /** Where the mirror is and how to reach it. */
@@ -82,7 +93,14 @@ export interface MirrorSettings {
 
 /** Parsed, resolved and frozen: paths are absolute, overrides are applied, dates are instants. */
 export interface Config extends Readonly<Sections> {
+  /** With a shard, its tenants. */
   readonly tenants: readonly TenantConfig[];
+  /** The shard that this process works on; undefined = all. A single shard is all. */
+  readonly shard: Shard | undefined;
+  /** The data directory as it is configured: with a shard, `dataDir` is a folder below it. */
+  readonly sharedDir: string;
+  /** Ids of the tenants that other shards have. */
+  readonly otherTenants: readonly string[];
   readonly engine: { readonly threads: number; readonly memoryLimit: string };
   readonly webhook:
     | (Omit<NonNullable<Settings['webhook']>, 'secret'> & { readonly secret: (() => Promise<string>) | undefined })
@@ -116,21 +134,30 @@ interface Context {
 }
 
 function resolveSettings(settings: Settings, context: Context): Config {
-  const { tenants, tables, start, callsPerMinute, quiet, engine, privacy, promote, webhook, mirror, ...sections } =
-    settings;
+  const { tables, start, callsPerMinute, quiet, engine, privacy, promote, webhook, mirror, ...rest } = settings;
+  const { tenants: allTenants, shard: shardText, ...sections } = rest;
   const { budget, schedule } = sections;
+  const given = parseShard(shardText ?? '');
+  const shard = given?.of === 1 ? undefined : given;
+  const sharedDir = resolve(context.cwd, sections.dataDir);
+  const isHere = ({ id }: { readonly id: string }): boolean =>
+    shard === undefined || shardIndex(id, shard.of) === shard.index;
+  const tenants = allTenants.filter(isHere);
   /** A flag overrides the settings of single tenants and tables; otherwise the first of those applies. */
   const pick = <T>(key: string, general: T, ...own: readonly (T | undefined)[]): T =>
     context.flagged.has(key) ? general : (own.find((value) => value !== undefined) ?? general);
   return deepFreeze({
     ...sections,
     baseUrl: sections.baseUrl.replace(/\/+$/, ''),
-    dataDir: resolve(context.cwd, sections.dataDir),
+    dataDir: shard ? shardFolder(sharedDir, shard) : sharedDir,
+    sharedDir,
+    shard,
+    otherTenants: allTenants.filter((tenant) => !isHere(tenant)).map(({ id }) => id),
     reports: sections.reports && resolve(context.folder, sections.reports),
     checks: sections.checks && resolve(context.folder, sections.checks),
     health: {
       ...sections.health,
-      textfile: sections.health.textfile && resolve(context.folder, sections.health.textfile),
+      textfile: sections.health.textfile && ofShard(resolve(context.folder, sections.health.textfile), shard),
     },
     dashboard: {
       ...sections.dashboard,
@@ -139,7 +166,7 @@ function resolveSettings(settings: Settings, context: Context): Config {
     engine: { threads: engine.threads ?? availableParallelism(), memoryLimit: engine.memoryLimit },
     privacyKey: secretOf('the privacy rules', 'privacy.key', privacy.key, context),
     lakeTables: lakeTables(promote, privacy),
-    ...mirrors(mirror, context),
+    ...mirrors(mirror, shard, context),
     file: context.file,
     webhook: webhook && { ...webhook, secret: secretOf('the webhook', 'webhook.secret', webhook.secret, context) },
     tenants: tenants.map((tenant) => {
@@ -191,8 +218,18 @@ function resolveSettings(settings: Settings, context: Context): Config {
   });
 }
 
-function mirrors(mirror: Settings['mirror'], { env, folder }: Context): Pick<Config, 'mirror' | 'mirrorAt'> {
-  const place = mirror && parseMirrorPlace(mirror.to);
+/** Each shard has a file of its own: `insights.0-of-8.prom`. */
+function ofShard(file: string, shard: Shard | undefined): string {
+  return shard ? file.replace(/(\.\w+)$/, `.${shard.index}-of-${shard.of}$1`) : file;
+}
+
+function mirrors(
+  mirror: Settings['mirror'],
+  shard: Shard | undefined,
+  { env, folder }: Context,
+): Pick<Config, 'mirror' | 'mirrorAt'> {
+  const shared = mirror && parseMirrorPlace(mirror.to);
+  const place = shared && shard ? mirrorBelow(shared, shardFolder('', shard)) : shared;
   const azure: MirrorSettings['azure'] = () => {
     const [connection, account, key] = ['CONNECTION_STRING', 'ACCOUNT', 'KEY'].map(
       (name) => env[`AZURE_STORAGE_${name}`] || undefined,

@@ -10,6 +10,7 @@ import { promoteSchema } from './promote.ts';
 import { operateSections } from './operate.ts';
 import { secretSource } from './secret-source.ts';
 import { cron, folder, INSTANT_FORM, isLoopback, isTimeZone, timeZone, webUrl } from './texts.ts';
+import { parseShard, SHARD_FORM } from '../model/shard.ts';
 import { parseQuietSpan, quietUntil } from '../model/quiet.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
 
@@ -181,6 +182,13 @@ const settings = z.strictObject({
     .optional()
     .describe('Folder with checks of your own, relative to this file (docs/analyst.md). Default: none.'),
   dataDir: folder.default('./data').describe('Folder for the lake and its state: one writer, any number of readers.'),
+  shard: z
+    .string()
+    .refine((text) => parseShard(text) !== undefined, { error: SHARD_FORM })
+    .optional()
+    .describe(
+      'Work on one shard of the tenants, in a data directory of its own (docs/scale.md): `i/n`, counted from `0/n`. Usually given as `--shard`. Default: all tenants.',
+    ),
   tenants: z
     .array(tenant)
     .default([])

@@ -6,6 +6,21 @@
 import { TEMPORARY } from '../kernel/files.ts';
 import type { DataEntry } from './data-entry.ts';
 import {
+  FILE,
+  DATABASE,
+  ROWS,
+  TENANTS,
+  NEXT_RUN,
+  MART,
+  LOG_OF_TABLE,
+  LOG_OF_MART,
+  BATCH,
+  LANDED,
+  KEPT,
+  SET_ASIDE,
+  NESTED,
+} from './data-kinds.ts';
+import {
   BATCH_FILE,
   CATALOGUE_FILE,
   DAMAGED,
@@ -24,7 +39,9 @@ import {
   OUTCOMES_FILE,
   PAGE_SUFFIX,
   PURGE_MARK,
+  RESHARD_FILE,
   SCHEDULE_FILE,
+  SHARDS_FOLDER,
   STORE_FOLDER,
   WAL,
   WEBHOOK_FILE,
@@ -34,71 +51,6 @@ import {
 
 export * from './data-names.ts';
 export type { DataEntry, Purge } from './data-entry.ts';
-
-const FILE = { unfinished: [TEMPORARY], backup: 'leaves', recovery: 'deletes-unfinished' } as const;
-const DATABASE = { ...FILE, unfinished: [TEMPORARY, TEMPORARY + WAL] } as const;
-const ROWS = { sensitive: ['rows', 'tenant names'] } as const;
-const TENANTS = { sensitive: ['tenant names'] } as const;
-const NEXT_RUN = { mayBeDeleted: true, cost: 'the next run publishes it again' } as const;
-
-const MART = {
-  writtenBy: 'src/load/marts',
-  ...ROWS,
-  mayBeDeleted: true,
-  cost: 'the next run computes it again',
-  ...FILE,
-  purge: 'republishes',
-  backup: 'copies',
-  recovery: 'compares-with-ledger',
-  mirror: 'data',
-} as const;
-const LOG_OF_TABLE = {
-  writtenBy: 'src/load/publish/delta',
-  ...TENANTS,
-  ...NEXT_RUN,
-  ...FILE,
-  // Written in the work folder, because readers list the log.
-  unfinished: [],
-  purge: 'restarts',
-  backup: 'leaves',
-  recovery: 'leaves',
-  mirror: 'log',
-} as const;
-const LOG_OF_MART = { ...LOG_OF_TABLE, sensitive: [], purge: 'republishes' } as const;
-
-const BATCH = '<tenant>/<table>/<batch>';
-const LANDED = {
-  ...FILE,
-  ...ROWS,
-  writtenBy: 'src/extract/fetch',
-  mayBeDeleted: true,
-  cost: 'the next run fetches the pages again',
-  purge: 'deletes-of-tenant',
-  // The run that loads the batch removes what is unfinished.
-  recovery: 'leaves',
-  leftover: 'landed file',
-} as const;
-const KEPT = {
-  ...ROWS,
-  writtenBy: 'src/pipeline',
-  mayBeDeleted: true,
-  cost: 'no command reads it',
-  unfinished: [],
-  purge: 'deletes-of-tenant',
-  backup: 'leaves',
-  recovery: 'leaves',
-} as const;
-const SET_ASIDE = {
-  ...ROWS,
-  writtenBy: 'src/load/maintenance/repair.ts',
-  mayBeDeleted: true,
-  cost: 'no command reads it, but rows in quarantine at the time of the repair are only there',
-  unfinished: [],
-  // It may be damaged, so that rows could not be deleted from it one tenant at a time.
-  purge: 'deletes',
-  backup: 'leaves',
-  recovery: 'leaves',
-} as const;
 
 const LOG = `${STORE_FOLDER}/<lake_table>/${DELTA_FOLDER}`;
 const MART_LOG = `${STORE_FOLDER}/marts/<report>/${DELTA_FOLDER}`;
@@ -367,6 +319,25 @@ export const DATA_DIR: readonly DataEntry[] = [
     recovery: 'leaves',
   },
   {
+    path: RESHARD_FILE,
+    holds: 'a mark: how far `reshard` has come',
+    writtenBy: 'src/pipeline/maintenance/reshard.ts',
+    sensitive: [],
+    mayBeDeleted: false,
+    cost: 'without it, the reshard cannot be completed',
+    ...FILE,
+    purge: 'leaves',
+    leftover: 'change of the number of shards that was cut off',
+  },
+  {
+    path: `${SHARDS_FOLDER}/**`,
+    holds: 'the data directories of the shards (`--shard`), each with all of this table',
+    writtenBy: 'src/pipeline',
+    ...NESTED,
+    mayBeDeleted: false,
+    cost: 'the only copy of the rows',
+  },
+  {
     path: 'README.md',
     holds: 'this table',
     writtenBy: 'by hand',
@@ -382,13 +353,8 @@ export const DATA_DIR: readonly DataEntry[] = [
     path: `${DEMO_FOLDER}/**`,
     holds: 'the data directory of `npm start`',
     writtenBy: 'src/commands',
-    ...ROWS,
+    ...NESTED,
     mayBeDeleted: true,
     cost: 'the next `npm start` makes it again',
-    unfinished: [],
-    // A data directory of its own: its tenants are those of the sandbox.
-    purge: 'leaves',
-    backup: 'leaves',
-    recovery: 'leaves',
   },
 ];

@@ -37,6 +37,10 @@ export const PAGE_SUFFIX = '.ndjson';
 export const WORK_FOLDER = 'work';
 /** What the run that is going on has done so far, for `status`. */
 export const PROGRESS_FILE = join(WORK_FOLDER, 'progress.json');
+/** How far a change of the number of shards has come. */
+export const RESHARD_FILE = 'reshard.json';
+/** The data directories of the shards, inside the one that they share. */
+export const SHARDS_FOLDER = 'shards';
 /** A data directory of its own, inside the default one. */
 export const DEMO_FOLDER = 'demo';
 export const CALLS_FOLDER = 'calls';

@@ -37,6 +37,13 @@ export function parseMirrorPlace(text: string): MirrorPlace | undefined {
   return { kind: scheme, bucket, prefix: prefix === '' ? '' : `${prefix}/` };
 }
 
+/** A folder of a mirror as a mirror of its own. `path`: relative, with slashes. */
+export function mirrorBelow(place: MirrorPlace, path: string): MirrorPlace {
+  return place.kind === 'folder'
+    ? { kind: 'folder', path: `${place.path.replace(/\/$/, '')}/${path}` }
+    : { ...place, prefix: `${place.prefix}${path}/` };
+}
+
 /** As it is written in a configuration. */
 export function showMirrorPlace(place: MirrorPlace): string {
   if (place.kind === 'folder') return place.path;

@@ -2,7 +2,7 @@
 import type { Config } from '../config/config.ts';
 import { costOf } from '../extract/plan/batch.ts';
 import { reservedCalls } from '../extract/source/budget.ts';
-import { openLedger } from '../load/ledger/ledger.ts';
+import { openLake } from './open-lake.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { eachTable } from './each-table.ts';
 import { olderHours } from './history.ts';
@@ -23,7 +23,7 @@ export async function planRun(
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<PlanReport> {
-  await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
+  await using ledger = await openLake(config, lakeSettings(config, request), runtime);
   const fetchedPages = new Map<string, number>();
   /** Tables of a tenant after its first one. */
   const tablesOf = new Map<string, number>();

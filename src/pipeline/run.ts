@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Config } from '../config/config.ts';
 import type { Failure } from '../kernel/errors.ts';
 import type { Runtime } from '../kernel/runtime.ts';
-import { openLedger } from '../load/ledger/ledger.ts';
+import { openLake } from './open-lake.ts';
 import { lossesOf } from '../load/ledger/losses.ts';
 import { finishRun, latestRuns, startRun } from '../load/ledger/runs.ts';
 import { recover } from '../load/maintenance/recover.ts';
@@ -36,7 +36,7 @@ export async function runPipeline(
   const startedAt = new Date(runtime.now()).toISOString();
   const run = request.run ?? newRun(runtime);
   const { log } = runtime;
-  await using ledger = await openLedger(config.dataDir, lakeSettings(config, request), runtime);
+  await using ledger = await openLake(config, lakeSettings(config, request), runtime);
   await recover(ledger);
   const [lastRun] = await latestRuns(ledger, 1);
   await startRun(ledger, run);

@@ -73,7 +73,7 @@ describe('a path', () => {
 
 test('every entry that may hold data of a tenant says how a purge removes it', () => {
   const kept = DATA_DIR.filter(({ purge, sensitive }) => purge === 'leaves' && sensitive.length > 0);
-  expect(kept.map(({ path }) => path)).toEqual(['demo/**']);
+  expect(kept.map(({ path }) => path)).toEqual(['shards/**', 'demo/**']);
 });
 
 test('a purge finds the tenant by its name in the path', () => {

@@ -13,7 +13,8 @@ import { pageQuery } from '../../extract/source/kql.ts';
 import { probeQuery, PROBE_COLUMNS } from '../../extract/source/questions.ts';
 import type { Client, SmallAnswer, TooLarge } from '../../extract/source/client.ts';
 import { formatInstant, fromEpochMs, parseInstant, toEpochMs } from '../../kernel/instant.ts';
-import { openLedger, type Ledger } from '../../load/ledger/ledger.ts';
+import type { Ledger } from '../../load/ledger/ledger.ts';
+import { openLake } from '../open-lake.ts';
 import { capsLesson, learntCaps, readProfile, updateProfile } from '../../load/ledger/profile.ts';
 import type { LearntCaps } from '../../load/ledger/profile.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
@@ -43,7 +44,7 @@ export async function doctor(
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<DoctorReport> {
-  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
+  await using ledger = await openLake(config, lakeSettings(config), runtime);
   const failures: Failure[] = [];
   const machine: DoctorCheck[] = [];
   for await (const check of examineMachine(config, ledger, runtime)) {

@@ -8,6 +8,7 @@ import { checkBackup } from '../../load/maintenance/check-backup.ts';
 import { restoreFiles } from '../../load/maintenance/restore.ts';
 import type { Restored } from '../../load/maintenance/restore.ts';
 import type { BackupCheck, BackupReport, PublishReport } from '../../model/maintenance-report.ts';
+import { requireShards } from '../open-lake.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import { repairLake } from './inspect.ts';
 import { publishLake } from './publish.ts';
@@ -21,7 +22,7 @@ export interface RestoreReport extends Restored, Pick<PublishReport, 'dataDir' |
   readonly exitCode: number;
 }
 
-/** Copies the published snapshot into another folder, also while a run writes. With `keep`, as a dated snapshot: that many are kept. */
+/** Copies the published snapshot of a lake or of a shard into another folder, also while a run writes. With `keep`, as a dated snapshot: that many are kept. */
 export async function backupLake(
   config: Config,
   folder: string,
@@ -29,6 +30,7 @@ export async function backupLake(
   signal: AbortSignal,
   keep?: number,
 ): Promise<BackupReport> {
+  await requireShards(config);
   return backup(config.dataDir, folder, { ...lakeSettings(config), privacyKey: 'unused' }, runtime, signal, keep);
 }
 
@@ -51,7 +53,7 @@ export async function restoreLake(
   signal: AbortSignal,
 ): Promise<RestoreReport> {
   const restored = await restoreFiles(from, folder, runtime, signal);
-  const inPlace = { ...config, dataDir: resolve(folder) };
+  const inPlace = { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined };
   if (!restored.withLedger) await repairLake(inPlace, runtime);
   const { dataDir, rows } = await publishLake(inPlace, runtime);
   return { ...restored, dataDir, rows, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };

@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.ts';
 import { ConfigError } from '../../kernel/errors.ts';
 import { onDisk, pathExists } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
-import { openLedger } from '../../load/ledger/ledger.ts';
+import { openLake, requireShards } from '../open-lake.ts';
 import type { LakeSettings, Ledger } from '../../load/ledger/ledger.ts';
 import { LEDGER_FILE, STORE_FOLDER } from '../../model/data-dir.ts';
 import { lakeSettings } from '../lake-settings.ts';
@@ -15,8 +15,9 @@ export async function openExisting(
   runtime: Runtime,
   settings: Partial<LakeSettings> = {},
 ): Promise<Ledger> {
+  await requireShards(config);
   await requireLake(config.dataDir, runtime);
-  return openLedger(config.dataDir, { ...lakeSettings(config), ...settings }, runtime);
+  return openLake(config, { ...lakeSettings(config), ...settings }, runtime);
 }
 
 /** Throws ConfigError when there is neither a ledger nor a store, DiskError when that cannot be known. */

@@ -4,7 +4,7 @@ import { onDisk } from '../../kernel/files.ts';
 import { HOUR, formatInstant } from '../../kernel/instant.ts';
 import { countHours } from '../../load/ledger/reach.ts';
 import { lossesOf } from '../../load/ledger/losses.ts';
-import { openLedger } from '../../load/ledger/ledger.ts';
+import { openLake, requireShards } from '../open-lake.ts';
 import type { LakeSettings } from '../../load/ledger/ledger.ts';
 import { checkDelta } from '../../load/publish/delta/sync.ts';
 import { publish } from '../../load/publish/publish.ts';
@@ -104,12 +104,13 @@ export async function verifyLake(
  * as marts, which are computed again. The next run compares every hour with the source.
  */
 export async function repairLake(config: Config, runtime: Runtime): Promise<RepairReport> {
+  await requireShards(config);
   await requireLake(config.dataDir, runtime);
   const settings: LakeSettings = { ...lakeSettings(config), privacyKey: 'unused' };
   const result = await onDisk(config.dataDir, () => repair(config.dataDir, settings, runtime));
   // An empty lake is not published: if its disk is not mounted, that would replace the catalogue of a full one.
   if (result.files === 0) return result;
-  await using ledger = await openLedger(config.dataDir, settings, runtime);
+  await using ledger = await openLake(config, settings, runtime);
   await publish(ledger, { run: 'repair', head: true });
   return result;
 }

@@ -1,6 +1,6 @@
 /** `quarantine` and `tenant pin`: decisions of the operator about rows that could not be loaded. No call is sent. */
 import type { Config } from '../../config/config.ts';
-import { openLedger } from '../../load/ledger/ledger.ts';
+import { openLake } from '../open-lake.ts';
 import { pinTenantId } from '../../load/merge/pin.ts';
 import { publish } from '../../load/publish/publish.ts';
 import { countQuarantine, dropQuarantined, quarantinedRows } from '../../load/merge/quarantine.ts';
@@ -77,7 +77,7 @@ export async function dropQuarantine(config: Config, filter: QuarantineFilter, r
  * `openLedger` throws.
  */
 export async function pinTenant(config: Config, tenant: string, id: string, runtime: Runtime): Promise<PinReport> {
-  await using ledger = await openLedger(config.dataDir, lakeSettings(config), runtime);
+  await using ledger = await openLake(config, lakeSettings(config), runtime);
   await recover(ledger);
   const run = runId('pin', runtime);
   const expelled = await pinTenantId(ledger, tenant, id, run);

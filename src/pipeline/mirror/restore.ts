@@ -47,7 +47,7 @@ export async function restoreMirror(
   const restored = await onDisk(to, () =>
     downloadMirror({ store, files, to, parallel: settings.parallel, signal }),
   );
-  const inPlace = { ...config, dataDir: to };
+  const inPlace = { ...config, dataDir: to, sharedDir: to, shard: undefined };
   if (!restored.withLedger) await repairLake(inPlace, runtime);
   // In the folder that the lake was mirrored from, everything stays as it was.
   const { dataDir, rows } = await publishLake(inPlace, runtime, { again: false });

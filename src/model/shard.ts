@@ -1,0 +1,49 @@
+/**
+ * Which worker loads which tenant. Workers share the tenants without a coordinator: each has the same configuration and its own
+ * shard, and which shard has a tenant depends on nothing but the tenant's id and the number of shards.
+ */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { SHARDS_FOLDER } from './data-names.ts';
+
+export interface Shard {
+  /** From 0, as an indexed Job of Kubernetes counts. */
+  readonly index: number;
+  readonly of: number;
+}
+
+export const MOST_SHARDS = 1_000;
+
+export const SHARD_FORM = `i/n, such as 0/8 to 7/8 for eight shards, with at most ${MOST_SHARDS} shards`;
+
+/** Undefined for a text that is no shard. */
+export function parseShard(text: string): Shard | undefined {
+  const [, first, second] = /^(0|[1-9]\d{0,3})\/([1-9]\d{0,3})$/.exec(text) ?? [];
+  const [index, of] = [Number(first), Number(second)];
+  return of <= MOST_SHARDS && index < of ? { index, of } : undefined;
+}
+
+/** As `--shard` takes it. */
+export function showShard({ index, of }: Shard): string {
+  return `${index}/${of}`;
+}
+
+/**
+ * The index of the shard that has a tenant: the first 6 bytes of the SHA-256 of its id, as a number, modulo the number of shards. It
+ * must never change: the tenant's rows are in the folder of this shard.
+ */
+export function shardIndex(tenant: string, of: number): number {
+  return createHash('sha256').update(tenant).digest().readUIntBE(0, 6) % of;
+}
+
+/** The data directory of a shard, below the one that all shards share. A single shard has that one itself. */
+export function shardFolder(shared: string, { index, of }: Shard): string {
+  return of === 1 ? shared : join(shared, SHARDS_FOLDER, `${index}-of-${of}`);
+}
+
+/** The shard that a folder of `SHARDS_FOLDER` belongs to. */
+export function shardOfFolder(name: string): Shard | undefined {
+  const [, index, of] = /^(\d+)-of-(\d+)$/.exec(name) ?? [];
+  const shard = index === undefined ? undefined : parseShard(`${index}/${of}`);
+  return shard?.of === 1 ? undefined : shard;
+}
