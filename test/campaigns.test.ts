@@ -23,6 +23,7 @@ const REPRESENTED_BY: Readonly<Record<string, string>> = {
   'test/campaigns/fuzz/envelopes.test.ts': 'test/extract/source/envelope.test.ts',
   'test/campaigns/fuzz/rows.test.ts': 'test/load/merge/quarantine.test.ts',
   'test/campaigns/install.test.ts': 'test/commands/package.test.ts',
+  'test/campaigns/mirror.test.ts': 'test/pipeline/mirror/push.test.ts',
   'test/campaigns/soak/histories.test.ts': 'test/load/merge/crash.test.ts',
   'test/campaigns/soak/kills.test.ts': 'test/load/merge/crash.test.ts',
   'test/campaigns/week.test.ts': 'test/pipeline/tenants.test.ts',

@@ -69,8 +69,8 @@ function proxyUrl({ name, value }: { name: string; value: string }): URL {
   });
 }
 
-/** This machine itself is never called through a proxy. */
-function isLocal({ hostname }: URL): boolean {
+/** This machine itself, which is never called through a proxy. */
+export function isLocal({ hostname }: URL): boolean {
   return /^(?:(?:.+\.)?localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
 }
 

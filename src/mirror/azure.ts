@@ -7,7 +7,7 @@ import type { Runtime } from '../kernel/runtime.ts';
 import { eachAtOnce } from './each.ts';
 import { contentType, md5Of, partsOf } from './object-store.ts';
 import type { Condition, ObjectHead, ObjectStore } from './object-store.ts';
-import { clientMissing, createSend, isNetworkError, valueOf } from './send.ts';
+import { clientMissing, createSend, isNetworkError, requireSafe, valueOf } from './send.ts';
 import type { Judged } from './send.ts';
 
 export interface AzureOptions {
@@ -36,6 +36,7 @@ export async function openAzure(
 ): Promise<ObjectStore> {
   const { place, prefix, parallel, partBytes, timeoutMs } = options;
   const service = await serviceOf(options);
+  requireSafe(new URL(service.url), place);
   const container = service.getContainerClient(options.container);
   const judge = (error: unknown): Judged => judgeAt(error, runtime.now());
   const send = createSend({ place, parallel, runtime, signal, judge, ...(timeoutMs ? { timeoutMs } : {}) });

@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Runtime } from '../kernel/runtime.ts';
+import { requireSafe } from './send.ts';
 
 type Handler = Extract<NonNullable<S3ClientConfig['requestHandler']>, { readonly metadata?: unknown }>;
 
@@ -20,12 +21,15 @@ interface Request {
 /** Set by fetch itself, or refused by it. */
 const OWN_HEADERS: ReadonlySet<string> = new Set(['host', 'expect', 'content-length', 'connection']);
 
-export function fetchHandler(fetch: Runtime['fetch']): Handler {
+/** `place`: the mirror, for messages. */
+export function fetchHandler(fetch: Runtime['fetch'], place: string): Handler {
   const handler = {
     metadata: { handlerProtocol: 'http/1.1' },
     async handle(request: Request, { abortSignal }: { readonly abortSignal?: unknown } = {}) {
       const headers = Object.entries(request.headers).filter(([name]) => !OWN_HEADERS.has(name.toLowerCase()));
-      const answer = await fetch(urlOf(request), {
+      const url = urlOf(request);
+      requireSafe(new URL(url), place);
+      const answer = await fetch(url, {
         method: request.method,
         headers,
         body: bodyOf(request),

@@ -45,7 +45,7 @@ export async function openS3(
     // Content-MD5 is verified by every server of this protocol; the newer checksums are not.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: fetchHandler(runtime.fetch),
+    requestHandler: fetchHandler(runtime.fetch, place),
   });
   if (region === undefined) {
     const usual = client.config.region;
@@ -72,10 +72,15 @@ export async function openS3(
 
   async function putWhole(name: string, source: Source, condition?: Condition): Promise<string | undefined> {
     const what = `write ${name}`;
+    let isRepeated = false;
     const answer = await send({
       what,
       bytes: source.bytes,
       async send(abortSignal) {
+        // A server may end the connection instead of reading a body that it refuses, and the answer to an earlier attempt may be lost.
+        const found = isRepeated && condition ? await writtenBefore(name, source, abortSignal) : undefined;
+        isRepeated = true;
+        if (found) return found;
         const body = await source.read(0, source.bytes);
         const command = new sdk.PutObjectCommand({
           ...at(name),
@@ -89,8 +94,21 @@ export async function openS3(
         return client.send(command, { abortSignal });
       },
     });
-    return answer === 'condition' ? undefined : (valueOf(answer, place, what).ETag ?? '');
+    // An object that is to be replaced and is gone.
+    if (answer === 'condition' || (answer === 'missing' && condition)) return undefined;
+    return valueOf(answer, place, what).ETag ?? '';
   }
+
+  /** The object, if it is what is being written. */
+  async function writtenBefore(name: string, { sha256 }: Source, abortSignal: AbortSignal): Promise<{ readonly ETag?: string | undefined } | undefined> {
+    try {
+      const { ETag, Metadata } = await client.send(new sdk.HeadObjectCommand(at(name)), { abortSignal });
+      return Metadata?.[SHA256] === sha256 ? { ETag } : undefined;
+    } catch {
+      // The write itself reports what is wrong.
+      return undefined;
+    }
+  } // oxfmt-ignore
 
   async function putParts(name: string, source: Source, condition?: Condition): Promise<string | undefined> {
     const what = `write ${name}`;

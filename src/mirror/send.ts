@@ -2,6 +2,7 @@
 import pLimit from 'p-limit';
 import { errorCode, InsightsError, MirrorError } from '../kernel/errors.ts';
 import type { MirrorFailure } from '../kernel/errors.ts';
+import { isLocal } from '../kernel/network.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 
 /** What an adapter makes of an error of its client. */
@@ -131,6 +132,16 @@ function refusalOf(judged: Judged, place: string, what: string, attempts: number
 export function valueOf<T>(answer: Answer<T>, place: string, what: string): T {
   if (typeof answer === 'object') return answer.value;
   throw refusalOf({ kind: 'unexpected', code: answer }, place, what, 1);
+}
+
+/** Throws MirrorError for plain http to another machine, wherever the address is from. */
+export function requireSafe(url: URL, place: string): void {
+  if (url.protocol === 'https:' || isLocal(url)) return;
+  throw new MirrorError(`The address of the mirror ${place} is not https.`, {
+    reason: 'unexpected',
+    hint: 'Use https. Plain http is allowed only to this machine.',
+    where: { mirror: place, host: url.host },
+  });
 }
 
 /** The error for a client that is not installed. */

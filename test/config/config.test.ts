@@ -267,6 +267,21 @@ describe('a refused value is reported with key, value, what is allowed and where
       text: '"dataDir" cannot be "s3://bucket/lake".\nfile /insights.yaml, line 1\nAllowed: a path on this machine; copy it to s3:// afterwards, for example with rclone or the tool of the provider.',
     },
     {
+      name: 'a mirror in a place that none can be in',
+      yaml: 'mirror: ftp://host/lake',
+      text: '"mirror.to" cannot be "ftp://host/lake".\nfile /insights.yaml, line 1\nAllowed: s3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder.',
+    },
+    {
+      name: 'a mirror with a key in its address, which is not repeated',
+      yaml: 'mirror: s3://KEY:SECRET@bucket/lake',
+      text: '"mirror.to" cannot be used as given.\nfile /insights.yaml, line 1\nAllowed: s3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder.',
+    },
+    {
+      name: 'a mirror over plain http',
+      yaml: 'mirror: { to: s3://bucket/lake, endpoint: http://store.example.com }',
+      text: '"mirror.endpoint" cannot be "http://store.example.com".\nfile /insights.yaml, line 1\nAllowed: https (plain http only for a service on this machine).',
+    },
+    {
       name: 'a cron expression that is none',
       yaml: 'tables: {Logs: {schedule: {cron: "61 3 * * *"}}}',
       text: '"tables.Logs.schedule.cron" cannot be "61 3 * * *".\nfile /insights.yaml, line 1\nAllowed: five fields: minute hour day month weekday, such as 0 3 * * *.',

@@ -4,47 +4,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import type { Sandbox } from '../../../sandbox/sandbox.ts';
 import { EXIT, MirrorError, MirrorTakenError } from '../../../src/kernel/errors.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import { mirrorAfterRun } from '../../../src/pipeline/mirror/after-run.ts';
 import { checkMirror, mirrorStatus } from '../../../src/pipeline/mirror/inspect.ts';
 import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.ts';
 import { restoreMirror } from '../../../src/pipeline/mirror/restore.ts';
-import { lineOf } from '../../campaigns/soak/support/model.ts';
-import { openSource } from '../../campaigns/soak/support/source.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
-import { openWorld, type World } from '../support/world.ts';
+import type { World } from '../support/world.ts';
+import { EVENTS, openMirroredLake, type MirroredLake } from './support/lake.ts';
 
-const EVENTS = { tables: ['Events'] as const };
 const NEVER = new AbortController().signal;
 const NOW = Date.parse('2026-11-10T12:00:00Z');
 const HOUR = 3_600_000;
 
 const HEAD = z.object({ snapshot: z.number(), writer: z.string(), superseded: z.record(z.string(), z.string()) });
 
-let source: Sandbox;
+let lake: MirroredLake;
 let world: World;
-let putLoadedLakeBack: () => Promise<void>;
 let folder: string;
 let mirror: string;
 let nowMs = NOW;
-let n = 0;
-
-async function insert(count: number): Promise<void> {
-  const rows = Array.from({ length: count }, () => {
-    const id = `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
-    return lineOf('Events', { id, timestamp: `2026-1${n++ % 2}-06T06:10:00Z`, properties: '{"a":1}' });
-  });
-  await source.apply({ action: 'rows', table: 'Events', tenant: 'demo', rows });
-}
-
-/** The source that the loaded lake was loaded from. */
-async function resetSource(): Promise<void> {
-  await source.apply({ action: 'erase', table: 'Events', tenant: 'demo' });
-  n = 0;
-  await insert(6);
-}
 
 const runtime = (): Runtime => ({ ...world.runtime, now: () => nowMs });
 const settings = (values: object = {}): ReturnType<World['config']> =>
@@ -69,20 +49,12 @@ async function restoredRows(): Promise<number> {
 }
 
 beforeAll(async () => {
-  source = await openSource();
-  await source.apply({ action: 'clock', set: '2026-11-10T12:00:00Z' });
-  await resetSource();
-  world = await openWorld(source, { lake: { keepHours: 24 } });
-  await world.run(EVENTS);
-  putLoadedLakeBack = await world.keep();
+  lake = await openMirroredLake();
+  ({ world } = lake);
 });
-afterAll(async () => {
-  await world[Symbol.asyncDispose]();
-  await source.close();
-});
+afterAll(() => lake[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await resetSource();
-  await putLoadedLakeBack();
+  await lake.reset();
   folder = await mkdtemp(join(tmpdir(), 'insights-etl-mirror-'));
   mirror = join(folder, 'mirror');
   nowMs = NOW;
@@ -109,7 +81,7 @@ describe('a push', () => {
     expect(await objects()).toEqual(before);
     expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [], exitCode: 0 });
     expect(await mirrorStatus(settings(), runtime(), NEVER)).toMatchObject({ missing: 0, held: { isOwn: true } });
-    expect(await restoredRows()).toBe(n);
+    expect(await restoredRows()).toBe(lake.rows());
   });
 
   it('deletes superseded objects when their grace period is over, and only those that it wrote', CAMPAIGN, async () => {
@@ -117,8 +89,7 @@ describe('a push', () => {
     const stranger = join(mirror, 'store/events/notes.txt');
     await writeFile(stranger, 'mine');
     const old = await objects();
-    await insert(2);
-    await world.run(EVENTS);
+    await lake.load(2);
     await push();
     expect(await objects()).toEqual(expect.arrayContaining(old));
     expect(Object.keys((await head()).superseded)).toHaveLength(5);
@@ -126,7 +97,7 @@ describe('a push', () => {
     expect(await push({ onlyNew: true })).toMatchObject({ removedFiles: 5 });
     expect(await objects()).toContain('store/events/notes.txt');
     expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
-    expect(await restoredRows()).toBe(n);
+    expect(await restoredRows()).toBe(lake.rows());
   });
 
   for (const [part, options] of [
@@ -135,9 +106,8 @@ describe('a push', () => {
   ] as const)
     it(`that is cut off after ${part} leaves a whole snapshot, and the next one completes it`, options, async () => {
       await push();
-      const before = n;
-      await insert(2);
-      await world.run(EVENTS);
+      const before = lake.rows();
+      await lake.load(2);
       await cp(mirror, join(folder, 'kept'), { recursive: true });
       const steps: string[] = [];
       await push({ onStep: (step) => void steps.push(step) }, { lake: { keepHours: 0 } });
@@ -152,9 +122,9 @@ describe('a push', () => {
         };
         await expect(push({ onStep }, { lake: { keepHours: 0 } })).rejects.toThrow('cut off');
         const isNew = steps.indexOf('head') <= index;
-        expect([step, await restoredRows()]).toEqual([step, isNew ? n : before]);
+        expect([step, await restoredRows()]).toEqual([step, isNew ? lake.rows() : before]);
         await push({}, { lake: { keepHours: 0 } });
-        expect([step, await restoredRows()]).toEqual([step, n]);
+        expect([step, await restoredRows()]).toEqual([step, lake.rows()]);
       }
     });
 
@@ -164,22 +134,20 @@ describe('a push', () => {
     const config = settings();
     await expect(restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), join(folder, 'to'), world.runtime, NEVER)).rejects.toThrow('There is no snapshot'); // oxfmt-ignore
     await push();
-    expect(await restoredRows()).toBe(n);
+    expect(await restoredRows()).toBe(lake.rows());
   });
 
   it('replaces what a push left that no snapshot needs, and refuses to replace what one needs', CAMPAIGN, async () => {
     await push();
-    await insert(2);
-    await world.run(EVENTS);
+    await lake.load(2);
     const [file = ''] = (await objects()).filter((name) => name.startsWith('store/'));
     const next = file.replace('.1.', '.2.');
     await writeFile(join(mirror, next), 'of a push that was cut off');
     await push();
     expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
     // The lake is set back to its first state, with other rows in the next file.
-    await putLoadedLakeBack();
-    await insert(1);
-    await world.run(EVENTS);
+    await lake.reset();
+    await lake.load(1);
     await expect(push({ takeOver: true })).rejects.toMatchObject({ reason: 'conflict', exitCode: EXIT.mirror });
   });
 
@@ -209,19 +177,16 @@ describe('a second writer', () => {
   it('that is a copy of the first is refused once they differ', CAMPAIGN, async () => {
     await push();
     const restore = await world.keep();
-    await insert(1);
-    await world.run(EVENTS);
+    await lake.load(1);
     await push();
     await restore();
     await expect(push()).rejects.toThrow('was written by a copy of this data directory');
-    await putLoadedLakeBack();
   });
 
   it('that writes at the same moment is refused at the end, and the first snapshot stays whole', async () => {
     await push();
     const { snapshot } = await head();
-    await insert(1);
-    await world.run(EVENTS);
+    await lake.load(1);
     const onStep = async (step: string): Promise<void> => {
       if (!step.includes('state.duckdb')) return;
       const text = await readFile(join(mirror, 'mirror.json'), 'utf8');
@@ -229,7 +194,7 @@ describe('a second writer', () => {
     };
     await expect(push({ onStep })).rejects.toThrow(MirrorTakenError);
     expect(await head()).toMatchObject({ snapshot });
-    expect(await restoredRows()).toBe(n - 1);
+    expect(await restoredRows()).toBe(lake.rows() - 1);
   });
 });
 
@@ -248,10 +213,10 @@ describe('after a run', () => {
     await rm(world.dataDir, { recursive: true });
     const config = settings();
     await restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), world.dataDir, world.runtime, NEVER);
-    const before = source.calls.length;
+    const before = lake.source.calls.length;
     const run = await world.run(EVENTS);
     expect([run.exitCode, run.tables.map(({ rowsFetched }) => rowsFetched)]).toEqual([0, [0]]);
-    expect(source.calls.length - before).toBeLessThan(4);
+    expect(lake.source.calls.length - before).toBeLessThan(4);
     const refused = await mirrorAfterRun(config, run, runtime(), NEVER);
     expect(refused.exitCode).toBe(EXIT.mirrorTaken);
     await push({ takeOver: true });
