@@ -114,7 +114,7 @@ describe.each(servers)('$name', CAMPAIGN, (server) => {
       if (!entry.isFile() || knownFile(name)?.entry.mirror === undefined || name === 'state.duckdb') continue;
       found.set(name, createHash('sha256').update(await readFile(path)).digest('hex')); // oxfmt-ignore
     }
-    return new Map([...found].toSorted());
+    return new Map([...found].toSorted(([a], [b]) => (a < b ? -1 : 1)));
   }
 
   describe('is a store', () => {

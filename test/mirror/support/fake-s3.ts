@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:http';
+import { buffer } from 'node:stream/consumers';
 
 interface Stored {
   readonly content: Buffer;
@@ -43,7 +44,7 @@ export async function startFakeS3(): Promise<FakeS3> {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const port = portOf(server);
   let nth = 0;
   const fake: FakeS3 = {
     url: `http://127.0.0.1:${port}`,
@@ -61,8 +62,7 @@ export async function startFakeS3(): Promise<FakeS3> {
   };
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = await buffer(request);
     const url = new URL(request.url ?? '', fake.url);
     const [, bucket, ...rest] = url.pathname.split('/');
     const key = decodeURIComponent(rest.join('/'));
@@ -74,7 +74,7 @@ export async function startFakeS3(): Promise<FakeS3> {
     if (typeof fault === 'object') return refuse(response, fault.status, fault.code, method, fault.headers);
     if (fault === 'lost') response.end = () => response.destroy();
     if (bucket !== fake.bucket) return refuse(response, 404, 'NoSuchBucket', method);
-    handle({ method, key, query: url.searchParams, headers: request.headers, body: Buffer.concat(chunks), response });
+    handle({ method, key, query: url.searchParams, headers: request.headers, body, response });
   }
 
   interface Call {
@@ -100,8 +100,8 @@ export async function startFakeS3(): Promise<FakeS3> {
     }
     const found = fake.objects.get(key);
     if (!found) return refuse(response, 404, method === 'HEAD' ? 'NotFound' : 'NoSuchKey', method);
-    const kept = Object.entries(found.metadata).map(([name, value]) => [`x-amz-meta-${name}`, value]);
-    response.writeHead(200, { etag: found.etag, 'content-length': found.content.length, ...Object.fromEntries(kept) as object }); // oxfmt-ignore
+    for (const [name, value] of Object.entries(found.metadata)) response.setHeader(`x-amz-meta-${name}`, value);
+    response.writeHead(200, { etag: found.etag, 'content-length': found.content.length });
     response.end(method === 'HEAD' ? undefined : found.content);
   }
 
@@ -175,4 +175,9 @@ function refuse(
 ): void {
   response.writeHead(status, { 'content-type': 'application/xml', date: new Date().toUTCString(), ...headers });
   response.end(method === 'HEAD' ? undefined : `<?xml version="1.0"?><Error><Code>${code}</Code><Message>AKIASECRET</Message></Error>`); // oxfmt-ignore
+}
+
+export function portOf(server: Server): number {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address.port : 0;
 }

@@ -1,8 +1,7 @@
 /** Stands between the program and a server that nobody here wrote, and makes the faults of a network and of a busy server. */
 import { once } from 'node:events';
 import { createServer, request as send } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import type { Fault } from './fake-s3.ts';
+import { portOf, type Fault } from './fake-s3.ts';
 
 export interface Proxy extends AsyncDisposable {
   readonly url: string;
@@ -20,16 +19,23 @@ export async function startProxy(target: string): Promise<Proxy> {
     const isWrite = method !== 'GET' && method !== 'HEAD';
     if (isWrite) proxy.writes++;
     const fault = proxy.fault({ method, nth: ++nth, isWrite });
-    if (fault === 'drop') return void request.socket.destroy();
+    if (fault === 'drop') {
+      request.socket.destroy();
+      return;
+    }
     if (typeof fault === 'object') {
       request.resume();
       response.writeHead(fault.status, { 'content-type': 'application/xml', 'x-ms-error-code': fault.code, ...fault.headers }); // oxfmt-ignore
-      return void response.end(method === 'HEAD' ? undefined : `<?xml version="1.0"?><Error><Code>${fault.code}</Code></Error>`); // oxfmt-ignore
+      response.end(method === 'HEAD' ? undefined : `<?xml version="1.0"?><Error><Code>${fault.code}</Code></Error>`); // oxfmt-ignore
+      return;
     }
     setTimeout(() => {
       const { url = '', headers } = request;
       const forward = send({ hostname, port, method, path: url, headers, agent: false }, (answer) => {
-        if (fault === 'lost') return void request.socket.destroy();
+        if (fault === 'lost') {
+          request.socket.destroy();
+          return;
+        }
         response.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(response);
       });
@@ -50,5 +56,5 @@ export async function startProxy(target: string): Promise<Proxy> {
   };
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return Object.assign(proxy, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  return Object.assign(proxy, { url: `http://127.0.0.1:${portOf(server)}` });
 }
