@@ -1,6 +1,8 @@
-/** `export dbt` and `export semantic`: writes the files of a dbt project, which describe the lake to other tools. */
-import { join } from 'node:path';
-import { CATALOGUE_FILE } from '../model/data-dir.ts';
+/** `export dbt`, `export semantic` and `export spark`: writes a folder of texts that describe the lake to other tools. */
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { CATALOGUE_FILE, MANIFEST_FILE } from '../model/data-dir.ts';
+import { parseManifest } from '../model/manifest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { plural } from '../kernel/plural.ts';
 import { json } from '../output/format.ts';
@@ -10,7 +12,7 @@ import { readDictionary } from './dictionary.ts';
 import { pathOfOut } from './result-file.ts';
 import type { Session } from './shell.ts';
 
-const PROJECTS = ['dbt', 'semantic'] as const;
+const PROJECTS = ['dbt', 'semantic', 'spark'] as const;
 export type Project = (typeof PROJECTS)[number];
 
 /** The project that the words after `export` name; undefined if they are tables. */
@@ -54,6 +56,11 @@ async function filesOf(session: Session, project: Project): Promise<ReadonlyMap<
   if (project === 'semantic') {
     const { semanticFiles } = await import('../query/export/semantic.ts');
     return semanticFiles(await columnWords(), await listReports());
+  }
+  if (project === 'spark') {
+    const { sparkFiles } = await import('../query/export/spark.ts');
+    const { dataDir } = session.config;
+    return sparkFiles(parseManifest(await readFile(join(dataDir, MANIFEST_FILE), 'utf8')), resolve(dataDir));
   }
   const { dbtFiles } = await import('../query/export/dbt.ts');
   return dbtFiles(await readDictionary(session), join(session.config.dataDir, CATALOGUE_FILE));

@@ -32,7 +32,7 @@ export function exportCommand(shell: Shell): Command {
   return withTextFlags(new Command('export'))
     .argument(
       '[tables...]',
-      'tables or views, also as schema.table; a .duckdb file can hold several. `dbt` or `semantic`: files of a dbt project',
+      'tables or views, also as schema.table; a .duckdb file can hold several. `dbt`, `semantic` or `spark`: files for these tools',
     )
     .option('--query <select>', 'export the rows of a select instead of tables')
     .option('--report <name>', 'export the rows of a report instead of tables')

@@ -148,6 +148,24 @@ describe('a project of a lake', CAMPAIGN, () => {
     expect(new Set(values.map(({ metric }) => metric)).size).toBe(comparisons.length - 1);
   });
 
+  it('the views for Spark are the tables, the marts and the state models, over files that exist', async () => {
+    expect((await run('spark', '--out', 'spark')).code).toBe(0);
+    const text = readFileSync(join(stage.folder, 'spark/views.sql'), 'utf8');
+    const views = [...text.matchAll(/^create or replace temporary view (\w+) as$/gm)].map(([, name]) => name);
+    const marts = await world.sql(
+      `select view_name as name from duckdb_views() where view_name like 'mart\\_%' escape '\\' and comment not like 'The former name of %'`,
+    );
+    expect(views.toSorted()).toEqual(
+      [
+        ...['events', 'logs', 'metrics', 'coverage', ...marts.map(({ name }) => String(name))],
+        ...['event_facts', 'pass_events', 'registrations', 'pass_states', 'passes', 'daily_active'],
+      ].toSorted(),
+    );
+    const folders = [...text.matchAll(/ from delta\.`([^`]+)`/g)].map(([, folder]) => folder ?? '');
+    expect(folders).toHaveLength(3 + marts.length);
+    expect(folders.filter((folder) => !existsSync(join(folder, '_delta_log')))).toEqual([]);
+  });
+
   it('replaces files with other contents only with --force, and refuses what it cannot use', async () => {
     expect((await run('semantic', '--out', 'project')).code).toBe(0);
     writeFileSync(file('insights_semantic/metrics.yml'), 'mine');
