@@ -155,6 +155,7 @@ class Spark:
             settings = {
                 "spark.ui.enabled": "false",
                 "spark.ui.showConsoleProgress": "false",
+                "spark.sql.sources.parallelPartitionDiscovery.parallelism": "1",
                 "spark.databricks.delta.snapshotPartitions": "1",
                 "spark.driver.bindAddress": "127.0.0.1",
                 "spark.driver.host": "127.0.0.1",
@@ -408,7 +409,7 @@ for reader in delta if chosen is None else delta[:1]:
     seen = []
 
     def reading():
-        until = time.time() + (6 if chosen else 30)
+        until = time.time() + (6 if chosen else 15)
         while time.time() < until or len({at for at, _ in seen}) < 2 and time.time() < until + 60:
             opened = reader.open(f"{STORE}/events")
             seen.append((reader.version(opened), rows_of(reader, reader.rows(opened))))

@@ -155,12 +155,10 @@ describe('a project of a lake', CAMPAIGN, () => {
     const marts = await world.sql(
       `select view_name as name from duckdb_views() where view_name like 'mart\\_%' escape '\\' and comment not like 'The former name of %'`,
     );
-    expect(views.toSorted()).toEqual(
-      [
-        ...['events', 'logs', 'metrics', 'coverage', ...marts.map(({ name }) => String(name))],
-        ...['event_facts', 'pass_events', 'registrations', 'pass_states', 'passes', 'daily_active'],
-      ].toSorted(),
-    );
+    const models = ['event_facts', 'pass_events', 'registrations', 'pass_states', 'passes', 'daily_active'];
+    const names = ['events', 'logs', 'metrics', 'coverage', ...models, ...marts.map(({ name }) => String(name))];
+    expect(new Set(views)).toEqual(new Set(names));
+    expect(views).toHaveLength(names.length);
     const folders = [...text.matchAll(/ from delta\.`([^`]+)`/g)].map(([, folder]) => folder ?? '');
     expect(folders).toHaveLength(3 + marts.length);
     expect(folders.filter((folder) => !existsSync(join(folder, '_delta_log')))).toEqual([]);

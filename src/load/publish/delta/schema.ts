@@ -32,7 +32,7 @@ const TYPES: ReadonlyMap<string, string> = new Map([
  * Delta's type of a column. Undefined: a table that every reader can open has no such type, for example no timestamp without a time zone
  * and no unsigned number.
  */
-export function deltaType(type: string): DeltaType | undefined {
+function deltaType(type: string): DeltaType | undefined {
   if (type.endsWith('[]')) {
     const elementType = deltaType(type.slice(0, -2));
     return elementType === undefined ? undefined : { type: 'array', elementType, containsNull: true };
