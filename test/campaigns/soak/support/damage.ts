@@ -25,5 +25,5 @@ export async function damage(dataDir: string, what: Damage, index: number): Prom
   return name;
 }
 
-export const STORED = /^store.*\.parquet$/;
+export const STORED = /^store(?!.*_delta_log).*\.parquet$/;
 const LEDGER = /^state\.duckdb$/;

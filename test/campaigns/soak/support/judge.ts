@@ -7,6 +7,7 @@ import { HEAD_MARTS_FOLDER } from '../../../../src/model/data-dir.ts';
 import { TABLE_NAMES, TABLES } from '../../../../src/model/tables.ts';
 import { formerMarts } from '../../../../src/query/definitions.ts';
 import type { SourceModel } from './model.ts';
+import { deltaState } from '../../../load/support/delta.ts';
 
 /** Throws an error that names what is lost, doubled, different or left over. Reads what readers read. */
 export async function compareWithModel(dataDir: string, model: SourceModel): Promise<void> {
@@ -72,7 +73,7 @@ async function leftOver(dataDir: string): Promise<string[]> {
   const manifest = await readFile(join(dataDir, 'manifest.json'), 'utf8');
   const published = [...manifest.matchAll(/"file": "(store[^"]+)"/g)].map(([, file]) => file ?? '').sort();
   const names = (await readdir(dataDir, { recursive: true })).sort();
-  const files = names.filter((name) => name.startsWith('store') && name.endsWith('.parquet'));
+  const files = names.filter((name) => /^store(?!.*_delta_log).*\.parquet$/.test(name));
   // Openings are internal to the store: one file, which no view shows.
   const openings = files.filter(isOpeningsFile);
   const stored = files.filter((name) => !openings.includes(name) || openings.length > 1);
@@ -83,6 +84,15 @@ async function leftOver(dataDir: string): Promise<string[]> {
     )
     .map((name) => `left over: ${name}`);
   if (stored.join() !== published.join()) faults.push(`stored ${stored.join()} but published ${published.join()}`);
+  // Every table and mart is a Delta table with the files of the manifest.
+  const logs = names
+    .filter((name) => name.endsWith('_delta_log'))
+    .map((name) => name.split(/[\\/]/).slice(1, -1).join('/'));
+  const active: string[] = [];
+  for (const table of logs)
+    active.push(...(await deltaState(dataDir, table)).files.map(({ path }) => `store/${table}/${path}`));
+  if (active.sort().join() !== published.join())
+    faults.push(`Delta tables have ${active.join()} but published ${published.join()}`);
   const inodes = async (files: readonly string[]): Promise<string> =>
     (await Promise.all(files.map(async (file) => (await stat(join(dataDir, file))).ino))).sort((a, b) => a - b).join();
   // Former names of marts are further links to files that the head shows under their present names.
