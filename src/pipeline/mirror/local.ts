@@ -59,13 +59,18 @@ export async function filesOf(files: Files, dataDir: string, phase: MirrorPhase)
 export async function stateFiles(ledger: Ledger, snapshot: Snapshot): Promise<LocalFile[]> {
   const { files, dataDir } = ledger;
   await requirePublished(ledger, snapshot);
-  const folder = join(dataDir, WORK_FOLDER, 'mirror');
+  const folder = scratchFolder(dataDir);
   await files.mkdir(folder, { recursive: true });
   const copy = join(folder, LEDGER_FILE);
   await files.rm(copy, { force: true });
   await copyLedger(ledger, copy);
   const kept = [MANIFEST_FILE, CATALOGUE_FILE].map((name) => [name, join(dataDir, name)] as const);
   return Promise.all([...kept, [LEDGER_FILE, copy] as const].map(([name, path]) => describe(files, name, path)));
+}
+
+/** Where the copy of the ledger lies while it is uploaded. */
+export function scratchFolder(dataDir: string): string {
+  return join(dataDir, WORK_FOLDER, 'mirror');
 }
 
 async function requirePublished(ledger: Ledger, { number, partitions }: Snapshot): Promise<void> {

@@ -30,7 +30,7 @@ import { MIRROR_HEAD } from '../../model/mirror-address.ts';
 import type { MirrorPushReport } from '../../model/mirror-report.ts';
 import { openExisting } from '../maintenance/existing.ts';
 import { requireMirror } from './inspect.ts';
-import { isMirrorName, publishedSnapshot, shownFiles, stateFiles } from './local.ts';
+import { isMirrorName, publishedSnapshot, scratchFolder, shownFiles, stateFiles } from './local.ts';
 import { showLogs, uploadLogs } from './logs.ts';
 import { newRecord, readRecord, writeRecord } from './record.ts';
 import { remove, show, upload, uploadData } from './upload.ts';
@@ -82,7 +82,13 @@ export async function pushMirror(
     if (!isMine) await underLock(push, (ledger) => claim(push, ledger, found));
     for await (const { name, bytes } of store.list('')) push.held.set(name, { bytes });
     await uploadData(push, snapshot, (await readHead(store))?.head, 'may vanish');
-    return underLock(push, (ledger) => commit(push, ledger));
+    return underLock(push, async (ledger) => {
+      try {
+        return await commit(push, ledger);
+      } finally {
+        await files.rm(scratchFolder(config.dataDir), { recursive: true, force: true });
+      }
+    });
   });
 }
 

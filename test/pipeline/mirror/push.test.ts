@@ -1,5 +1,5 @@
 /** Pushes into a folder: whatever interrupts one, the mirror holds one whole snapshot, and the next push completes it. */
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -65,7 +65,9 @@ describe('a push', () => {
   it('uploads the files of the snapshot, its state and what readers need, and a second one nothing', async () => {
     const first = await push();
     expect(first).toMatchObject({ files: 2, removedFiles: 0, conditional: true });
-    const names = (await objects()).map((name) => name.replaceAll(/\d+-[0-9a-f]{8}/g, '<push>'));
+    // The logs of tables have a test of their own.
+    const others = (await objects()).filter((name) => !/_delta_log|logs\.json$/.test(name));
+    const names = others.map((name) => name.replaceAll(/\d+-[0-9a-f]{8}/g, '<push>'));
     expect(names).toEqual([
       'lake/coverage.parquet',
       'manifest.json',
@@ -92,9 +94,10 @@ describe('a push', () => {
     await lake.load(2);
     await push();
     expect(await objects()).toEqual(expect.arrayContaining(old));
-    expect(Object.keys((await head()).superseded)).toHaveLength(5);
+    const superseded = Object.keys((await head()).superseded);
+    expect(superseded.filter((name) => !/_delta_log|logs\.json$/.test(name))).toHaveLength(5);
     nowMs += 25 * HOUR;
-    expect(await push({ onlyNew: true })).toMatchObject({ removedFiles: 5 });
+    expect(await push({ onlyNew: true })).toMatchObject({ removedFiles: superseded.length });
     expect(await objects()).toContain('store/events/notes.txt');
     expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
     expect(await restoredRows()).toBe(lake.rows());
@@ -163,6 +166,47 @@ describe('a push', () => {
   });
 });
 
+describe('the log of a table', () => {
+  const LOG = 'store/events/_delta_log';
+  const entry = (version: number, ending = 'json'): string => `${String(version).padStart(20, '0')}.${ending}`;
+  const write = async (name: string, text: string): Promise<void> => {
+    await mkdir(join(world.dataDir, LOG), { recursive: true });
+    await writeFile(join(world.dataDir, LOG, name), text);
+  };
+  const steps: string[] = [];
+  const onStep = (step: string): void => void steps.push(step);
+  const logged = (): string[] => steps.filter((step) => step.includes(`${LOG}/${'0'.repeat(18)}9`)).map((step) => step.replace(`${LOG}/${'0'.repeat(18)}`, '')); // oxfmt-ignore
+  beforeEach(() => steps.splice(0));
+
+  it('follows its files, an entry before the checkpoint that sums it up, and is restored', async () => {
+    for (const name of [entry(98), entry(99), entry(99, 'checkpoint.parquet'), '_last_checkpoint']) await write(name, name); // oxfmt-ignore
+    await push({ onStep });
+    expect(logged()).toEqual(['log 98.json', 'log 99.json', 'log 99.checkpoint.parquet']);
+    expect(steps.findIndex((step) => step.startsWith('log'))).toBeGreaterThan(steps.findLastIndex((step) => step.startsWith('data'))); // oxfmt-ignore
+    expect(steps.findLastIndex((step) => step.includes(LOG))).toBeLessThan(steps.indexOf('head'));
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+    const to = join(folder, 'restored');
+    const config = settings();
+    await restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), to, world.runtime, NEVER);
+    expect(await readFile(join(to, LOG, entry(98)), 'utf8')).toBe(entry(98));
+    expect(await readFile(join(to, LOG, '_last_checkpoint'), 'utf8')).toBe('_last_checkpoint');
+  });
+
+  it('that has begun again replaces the one in the mirror, and further entries are only added', async () => {
+    await write(entry(98), 'before');
+    await push();
+    await write(entry(99), 'next');
+    await push({ onStep });
+    expect(logged()).toEqual(['log 99.json']);
+    steps.splice(0);
+    await rm(join(world.dataDir, LOG, entry(99)));
+    await write(entry(98), 'begun again');
+    await push({ onStep });
+    expect(logged()).toEqual(['removed 99.json', 'removed 98.json', 'log 98.json']);
+    expect(await readFile(join(mirror, LOG, entry(98)), 'utf8')).toBe('begun again');
+  });
+});
+
 describe('a second writer', () => {
   it('is refused before it writes anything, and takes over when it is told to', async () => {
     await push();
@@ -205,7 +249,9 @@ describe('after a run', () => {
     expect(report).toMatchObject({ mirror: { error: {} }, exitCode: EXIT.mirror });
     await rm(mirror);
     const next = await mirrorAfterRun(settings(), await world.run(EVENTS), runtime(), NEVER);
-    expect(next).toMatchObject({ mirror: { uploadedFiles: 7 }, exitCode: EXIT.ok });
+    const uploadedFiles = (await objects()).filter((name) => !/^mirror\.json$|logs\.json$/.test(name)).length;
+    expect(next).toMatchObject({ mirror: { uploadedFiles }, exitCode: EXIT.ok });
+    expect(uploadedFiles).toBeGreaterThan(6);
   });
 
   it('on a restored machine compares and fetches only what is new', async () => {
