@@ -8,6 +8,9 @@ import type { Io } from './commands/shell.ts';
 // Written files may hold personal data: only their owner may read them.
 process.umask(0o077);
 
+// The client of S3 would write a text into the log under Node 20. docs/install.md says which versions of Node are supported.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
 // A log that cannot be written, because its pipe is closed or its disk is full, must not stop a load.
 process.stderr.on('error', () => {});
 

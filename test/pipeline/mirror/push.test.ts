@@ -1,5 +1,5 @@
 /** Pushes into a folder: whatever interrupts one, the mirror holds one whole snapshot, and the next push completes it. */
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { EXIT, MirrorError, MirrorTakenError } from '../../../src/kernel/errors.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import { mirrorAfterRun } from '../../../src/pipeline/mirror/after-run.ts';
+import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { checkMirror, mirrorStatus } from '../../../src/pipeline/mirror/inspect.ts';
 import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.ts';
 import { restoreMirror } from '../../../src/pipeline/mirror/restore.ts';
@@ -167,43 +168,41 @@ describe('a push', () => {
 });
 
 describe('the log of a table', () => {
-  const LOG = 'store/events/_delta_log';
-  const entry = (version: number, ending = 'json'): string => `${String(version).padStart(20, '0')}.${ending}`;
-  const write = async (name: string, text: string): Promise<void> => {
-    await mkdir(join(world.dataDir, LOG), { recursive: true });
-    await writeFile(join(world.dataDir, LOG, name), text);
+  const LOG = join('store', 'events', '_delta_log');
+  const DELTA = { lake: { keepHours: 24, delta: true } };
+  const entries = async (folder: string): Promise<string[]> => {
+    const names = (await readdir(join(folder, LOG))).toSorted();
+    return Promise.all(names.map(async (name) => `${name} ${await readFile(join(folder, LOG, name), 'utf8')}`));
   };
   const steps: string[] = [];
   const onStep = (step: string): void => void steps.push(step);
-  const logged = (): string[] => steps.filter((step) => step.includes(`${LOG}/${'0'.repeat(18)}9`)).map((step) => step.replace(`${LOG}/${'0'.repeat(18)}`, '')); // oxfmt-ignore
-  beforeEach(() => steps.splice(0));
-
-  it('follows its files, an entry before the checkpoint that sums it up, and is restored', async () => {
-    for (const name of [entry(98), entry(99), entry(99, 'checkpoint.parquet'), '_last_checkpoint']) await write(name, name); // oxfmt-ignore
-    await push({ onStep });
-    expect(logged()).toEqual(['log 98.json', 'log 99.json', 'log 99.checkpoint.parquet']);
-    expect(steps.findIndex((step) => step.startsWith('log'))).toBeGreaterThan(steps.findLastIndex((step) => step.startsWith('data'))); // oxfmt-ignore
-    expect(steps.findLastIndex((step) => step.includes(LOG))).toBeLessThan(steps.indexOf('head'));
-    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
-    const to = join(folder, 'restored');
-    const config = settings();
-    await restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), to, world.runtime, NEVER);
-    expect(await readFile(join(to, LOG, entry(98)), 'utf8')).toBe(entry(98));
-    expect(await readFile(join(to, LOG, '_last_checkpoint'), 'utf8')).toBe('_last_checkpoint');
+  const logged = (): string[] => steps.filter((step) => step.includes(LOG)).map((step) => step.replace(/store.*0(?=\d)/, '')); // oxfmt-ignore
+  beforeEach(async () => {
+    await publishLake(world.config(DELTA), runtime());
+    steps.splice(0);
   });
 
-  it('that has begun again replaces the one in the mirror, and further entries are only added', async () => {
-    await write(entry(98), 'before');
-    await push();
-    await write(entry(99), 'next');
-    await push({ onStep });
-    expect(logged()).toEqual(['log 99.json']);
-    steps.splice(0);
-    await rm(join(world.dataDir, LOG, entry(99)));
-    await write(entry(98), 'begun again');
-    await push({ onStep });
-    expect(logged()).toEqual(['removed 99.json', 'removed 98.json', 'log 98.json']);
-    expect(await readFile(join(mirror, LOG, entry(98)), 'utf8')).toBe('begun again');
+  it('follows its files and comes before the head, and is restored as it was', async () => {
+    await push({ onStep }, DELTA);
+    const last = steps.findLastIndex((step) => step.includes(LOG));
+    expect(steps.findLastIndex((step) => step.startsWith('data'))).toBeLessThan(steps.findIndex((step) => step.startsWith('log'))); // oxfmt-ignore
+    expect(last).toBeLessThan(steps.indexOf('head'));
+    expect(await checkMirror(settings(DELTA), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+    const before = await entries(world.dataDir);
+    expect(await entries(mirror)).toEqual(before);
+    await rm(world.dataDir, { recursive: true });
+    const config = settings(DELTA);
+    await restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), world.dataDir, world.runtime, NEVER);
+    expect(await entries(world.dataDir)).toEqual(before);
+  });
+
+  it('that has begun again replaces the one in the mirror', async () => {
+    await push({}, DELTA);
+    await rm(join(world.dataDir, LOG), { recursive: true });
+    await publishLake(world.config(DELTA), { ...runtime(), now: () => nowMs + HOUR });
+    await push({ onStep }, DELTA);
+    expect(logged()).toEqual(['removed 0.json', 'log 0.json']);
+    expect(await entries(mirror)).toEqual(await entries(world.dataDir));
   });
 });
 
