@@ -46,6 +46,7 @@ const REPRESENTED_BY: Readonly<Record<string, string>> = {
   'test/pipeline/maintenance/data-dir.test.ts': 'test/model/data-dir.test.ts',
   'test/pipeline/marts.test.ts': 'test/load/marts/marts.test.ts',
   'test/pipeline/rotation.test.ts': 'test/extract/plan/rotation.test.ts',
+  'test/query/across.test.ts': 'test/commands/shard.test.ts',
   'test/pipeline/times.test.ts': 'test/load/merge/quarantine.test.ts',
 };
 const campaigns = sources.filter(({ path, text }) => path.endsWith('.test.ts') && text.includes(HELPER));

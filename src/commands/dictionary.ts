@@ -101,6 +101,9 @@ export async function readDictionary(
   values: Values = { name: null, former: FORMER_MART },
 ): Promise<DictionaryRow[]> {
   const { openReader } = await import('../query/reader.ts');
+  // Comments on columns are in the catalogue of each shard.
+  const { requireShards } = await import('../pipeline/open-lake.ts');
+  await requireShards(session.config);
   await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
   const { batches } = await reader.query(DICTIONARY, { ...values });
   const rows: DictionaryRow[] = [];

@@ -2,7 +2,7 @@
 import { Command, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { doctorSummary } from '../output/doctor.ts';
-import { runningSummary } from '../output/running.ts';
+import { runningSummary, shardsSummary } from '../output/running.ts';
 import { repairSummary, statusSummary, verifySummary } from '../output/summary.ts';
 import { wholeNumber } from './numbers.ts';
 import { requestOf, tableOption, tenantOption } from './run.ts';
@@ -40,6 +40,9 @@ export function statusCommand(shell: Shell): Command {
     .action((options: { readonly prometheus?: boolean }, command: Command) =>
       act(shell, command, {}, async (session) => {
         if (options.prometheus === true) {
+          const { requireShards } = await import('../pipeline/open-lake.ts');
+          // Each shard has its own counters and its own file.
+          await requireShards(session.config);
           const { metricsText } = await import('./observe.ts');
           session.print(await metricsText(session.config, session.runtime));
           return 0;
@@ -48,7 +51,10 @@ export function statusCommand(shell: Shell): Command {
         const report = await statusNow(session.config, session.runtime);
         const running = report.running ? runningSummary(report.running, session.runtime.now(), session.style) : '';
         const lake = report.tables.length === 0 && running !== '' ? '' : statusSummary(report, session.style);
-        session.print(session.json ? `${json(report)}\n` : [running, lake].filter((part) => part !== '').join('\n'));
+        const shards = shardsSummary(report.shards ?? []);
+        session.print(
+          session.json ? `${json(report)}\n` : [running, lake, shards].filter((part) => part !== '').join('\n'),
+        );
         return 0;
       }),
     );

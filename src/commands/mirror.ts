@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { json } from '../output/format.ts';
 import { pushSummary, statusSummary, verifySummary } from '../output/mirror.ts';
+import type { Config } from '../config/config.ts';
 import { act, type Shell } from './shell.ts';
 
 export function mirrorCommand(shell: Shell): Command {
@@ -10,6 +11,7 @@ export function mirrorCommand(shell: Shell): Command {
     .action((_options: object, command: Command) =>
       act(shell, command, {}, async (session) => {
         const { config, runtime, signal } = session;
+        await requireShards(config);
         const { mirrorStatus } = await import('../pipeline/mirror/inspect.ts');
         const report = await mirrorStatus(config, runtime, signal);
         session.print(session.json ? `${json(report)}\n` : statusSummary(report));
@@ -22,6 +24,7 @@ export function mirrorCommand(shell: Shell): Command {
     .action(({ deep = false }: { readonly deep?: boolean }, command: Command) =>
       act(shell, command, {}, async (session) => {
         const { config, runtime, signal } = session;
+        await requireShards(config);
         const { checkMirror } = await import('../pipeline/mirror/inspect.ts');
         const report = await checkMirror(config, runtime, signal, deep);
         session.print(session.json ? `${json(report)}\n` : verifySummary(report));
@@ -55,4 +58,10 @@ Examples:
   $ insights-etl mirror push
   $ insights-etl mirror push --take-over     after a restore onto a new machine`,
     );
+}
+
+/** Each shard has a mirror of its own. */
+async function requireShards(config: Config): Promise<void> {
+  const shards = await import('../pipeline/open-lake.ts');
+  await shards.requireShards(config);
 }

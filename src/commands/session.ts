@@ -7,7 +7,7 @@ import { loadConfig, type Config, type ConfigSources } from '../config/config.ts
 import { nest, merge, type Tree } from '../config/layers.ts';
 import { ConfigError, DiskError, EXIT, InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
 import { plural } from '../kernel/plural.ts';
-import { showShard } from '../model/shard.ts';
+import { shardIndex, showShard } from '../model/shard.ts';
 import { json } from '../output/format.ts';
 import { LiveLines } from '../output/live.ts';
 import { levelOf, type Verbosity } from '../output/log-options.ts';
@@ -15,6 +15,7 @@ import { createLog, writeError } from '../output/log.ts';
 import { createProgress } from '../output/progress.ts';
 import { styleOf } from '../output/terminal.ts';
 import { systemRuntime } from '../kernel/runtime.ts';
+import { shardsToRead } from '../query/shards.ts';
 import { ReaderLeft } from './lost-output.ts';
 import type { Io, Needs, Session, Shell } from './shell.ts';
 
@@ -56,6 +57,7 @@ export async function actInSession(
       shell.exitCode = reportEmptyShard(config, io, options.json === true);
       return;
     }
+    await warnOfMissingShards(config, runtime.log);
     // Debug lines would leave no time to read the bars.
     const view = { bars: levelOf(screen, options) !== 'debug', quiet: options.quiet === true };
     shell.exitCode = await body({
@@ -105,6 +107,26 @@ export function configFor(options: GlobalOptions, needs: Needs, io: Io): Config 
       where: config.file === undefined ? { folder: io.cwd } : { file: config.file },
     });
   return config;
+}
+
+/** A command that reads all shards names those that have published nothing. */
+async function warnOfMissingShards(
+  { shard, sharedDir, tenants }: Config,
+  log: Session['runtime']['log'],
+): Promise<void> {
+  if (shard !== undefined) return;
+  const found = await shardsToRead(sharedDir);
+  const [{ of } = { of: 1 }] = found;
+  const expected =
+    tenants.length === 0
+      ? Array.from({ length: of }, (_, index) => index)
+      : tenants.map(({ id }) => shardIndex(id, of));
+  const missing = [...new Set(expected)]
+    .filter((index) => !found.some((each) => each.index === index))
+    .toSorted((a, b) => a - b);
+  if (of === 1 || missing.length === 0) return;
+  const shards = missing.map((index) => showShard({ index, of }));
+  log.warn({ event: 'shards.missing', shards: shards.join(', ') }, 'some shards have published nothing yet');
 }
 
 /** A worker without tenants has done its work: with few tenants, some shards have none. */

@@ -54,6 +54,10 @@ export const DAMAGED = '.damaged';
 export const OPENINGS = 'openings';
 /** The variable with the current path of the data directory, for the views of a catalogue. Without it, they use the path at which it was published. */
 export const FOLDER_VARIABLE = 'insights_folder';
+/** The same of one shard: who attaches the catalogues of several sets one for each. */
+export function folderVariable({ index, of }: { readonly index: number; readonly of: number }): string {
+  return `${FOLDER_VARIABLE}_${index}_of_${of}`;
+}
 /** Selects the rows of `mart_files` that readers see. */
 export const PUBLISHED_MARTS_SQL = `superseded_at is null and mart <> '${OPENINGS}'`;
 

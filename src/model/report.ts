@@ -3,6 +3,7 @@ import type { Failure } from '../kernel/errors.ts';
 import type { Grade, HourCounts, StaleReason } from './coverage.ts';
 import type { MirrorOutcome } from './mirror-report.ts';
 import type { OutsideCounts } from './outside.ts';
+import type { ShardStatus } from './shard.ts';
 import type { TableName } from './tables.ts';
 
 interface At {
@@ -279,6 +280,7 @@ export interface RunningReport {
 export interface StatusReport {
   readonly dataDir: string;
   readonly running?: RunningReport;
+  readonly shards?: readonly ShardStatus[];
   readonly lastRun:
     | {
         readonly run: string;

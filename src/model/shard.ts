@@ -47,3 +47,13 @@ export function shardOfFolder(name: string): Shard | undefined {
   const shard = index === undefined ? undefined : parseShard(`${index}/${of}`);
   return shard?.of === 1 ? undefined : shard;
 }
+
+/** How the last run of one shard ended. The last run of all shards is the one that ended last. */
+export interface ShardStatus {
+  readonly shard: string;
+  readonly run: string | undefined;
+  readonly finishedAt: string | undefined;
+  readonly exitCode: number | undefined;
+  /** The run that is going on. */
+  readonly running: string | undefined;
+}

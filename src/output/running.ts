@@ -2,6 +2,7 @@
 import type { RunningReport } from '../model/report.ts';
 import { count } from '../kernel/plural.ts';
 import { bytes, duration } from './format.ts';
+import type { ShardStatus } from '../model/shard.ts';
 import { renderTable } from './table.ts';
 import type { Style } from './terminal.ts';
 
@@ -42,4 +43,17 @@ export function runningSummary({ run, startedAt, tables }: RunningReport, nowMs:
   if (tables.length > 0 && tables.every(({ phase }) => phase === 'done' || phase === 'failed'))
     return `${head}every table is done; the run is publishing\n`;
   return rows.length === 0 ? head : `${head}\n${renderTable(COLUMNS, rows, style)}`;
+}
+
+/** How the last run of each shard ended. */
+export function shardsSummary(shards: readonly ShardStatus[]): string {
+  return shards
+    .map(({ shard, finishedAt, exitCode, running }) => {
+      const ended =
+        finishedAt === undefined
+          ? 'no run has ended'
+          : `last run ended ${finishedAt.slice(0, 19)}Z with exit code ${exitCode ?? '?'}`;
+      return `shard ${shard}: ${ended}${running === undefined ? '' : ', and one is going on'}\n`;
+    })
+    .join('');
 }

@@ -16,13 +16,12 @@ import type { TableName } from '../model/tables.ts';
 import { openReader } from '../query/reader.ts';
 import type { Reader } from '../query/reader.ts';
 import { asLakeTable, catalogueRows } from './catalogue-rows.ts';
-import { readLastRun } from './last-run.ts';
-import { readProgress } from './progress-file.ts';
+import { readRuns } from './shard-status.ts';
 
 /** The lake and the run that is going on. Throws ConfigError when nothing has been published yet and no run is at it. */
 export async function statusNow(config: Config, runtime: Runtime): Promise<StatusReport> {
   const { dataDir } = config;
-  const running = await readProgress(dataDir, runtime.now());
+  const { running } = await readRuns(dataDir, runtime.now());
   try {
     return { ...(await lakeStatus(config, runtime)), ...(running ? { running } : {}) };
   } catch (error) {
@@ -37,9 +36,10 @@ export async function lakeStatus(config: Config, runtime: Runtime): Promise<Stat
   const known = await tablesIn(reader);
   const tables = await catalogueRows(reader, tablesSql(await isOutdatedSql(reader, config)), TABLE_SHAPE);
   const gaps = await catalogueRows(reader, GAPS_SQL, GAP_SHAPE);
-  const lastRun = await readLastRun(config.dataDir);
+  const { lastRun, shards } = await readRuns(config.dataDir, runtime.now());
   return {
     dataDir: config.dataDir,
+    ...(shards ? { shards } : {}),
     lastRun,
     tables: tables.map((row) => tableStatus(row, gaps, lastRun?.proofs ?? [], config, runtime)),
     drift: known.has('property_drift') ? await recentDrift(reader, runtime) : [],

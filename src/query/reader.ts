@@ -2,7 +2,7 @@
  * The published lake as a reader sees it: the catalogue, opened read-only in an engine that can read only files of the data
  * directory and cannot write, load an extension or change a setting.
  */
-import { sqlText } from '../kernel/sql.ts';
+import { sqlName, sqlText } from '../kernel/sql.ts';
 import { access, constants, realpath } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,13 +10,15 @@ import { DuckDBInstance, DuckDBTypeId, StatementType } from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBType, Json } from '@duckdb/node-api';
 import { PUBLISH_HINT, readerError } from './reader-error.ts';
 import { jsonCell } from './json-cell.ts';
+import { attachShards, type Lazy } from './across.ts';
+import { shardsToRead } from './shards.ts';
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
 import { sqlFiles } from './sql-file.ts';
 import { ConfigError, DamagedError } from '../kernel/errors.ts';
 import { CATALOGUE_FILE, FOLDER_VARIABLE, MANIFEST_FILE } from '../model/data-dir.ts';
 import { isCorruptDatabase } from '../kernel/engine-text.ts';
-import { onDisk, pathExists } from '../kernel/files.ts';
+import { onDisk, pathExists, TEMPORARY } from '../kernel/files.ts';
 
 export interface ResultColumn {
   readonly name: string;
@@ -79,7 +81,7 @@ interface Engine {
   readonly memoryLimit: string;
 }
 
-/** Opens the catalogue of a data directory. An abort interrupts the statement that is running. */
+/** Opens the catalogue of a data directory, or those of its shards as one. An abort interrupts the statement that is running. */
 export async function openReader(dataDir: string, engine: Engine, signal?: AbortSignal): Promise<Reader> {
   return open(dataDir, [], engine, signal);
 }
@@ -101,10 +103,14 @@ async function open(
   signal: AbortSignal | undefined,
 ): Promise<Exporter> {
   const catalogue = join(dataDir, CATALOGUE_FILE);
-  await requireReadable(dataDir, catalogue);
+  const shards = await onDisk(dataDir, () => shardsToRead(dataDir));
+  if (shards.length === 0) await requireReadable(dataDir, catalogue);
   // Read while the engine opens the catalogue.
   void sqlFiles('views');
-  const instance = await openReadOnly(catalogue, engine, await spillFolder(dataDir));
+  const spill = { temp_directory: catalogue + TEMPORARY, ...(await spillFolder(dataDir)) };
+  const instance = await (shards.length === 0
+    ? openReadOnly(catalogue, engine, await spillFolder(dataDir))
+    : DuckDBInstance.create(':memory:', { ...spill, ...settingsOf(engine) }));
   const connection = await instance.connect();
   const interrupt = (): void => connection.interrupt();
   const close = (): void => {
@@ -115,8 +121,13 @@ async function open(
   let define: Define;
   let isReplaced = false;
   try {
-    await prepareConnection(connection, await realpath(dataDir), [dataDir, ...folders]);
-    define = lazyDefinitions(connection, await missingDefinitions(connection));
+    const homes = await Promise.all(shards.map((shard) => realpath(shard.dataDir)));
+    const ours = await sharedDefinitions();
+    const names = ours.map(({ name }) => name);
+    const views = shards.length === 0 ? [] : await attachShards(connection, shards, homes, names);
+    await prepareConnection(connection, await realpath(dataDir), [dataDir, ...homes, ...folders]);
+    const missing = shards.length === 0 && (await hasDefinitions(connection, ours)) ? [] : ours;
+    define = lazyDefinitions(connection, [...views, ...missing.map((each) => lazyDefinition(each, shards.length > 0))]);
   } catch (error) {
     close();
     throw readerError(error, signal);
@@ -195,6 +206,15 @@ async function spillFolder(dataDir: string): Promise<Record<string, string>> {
   );
 }
 
+function settingsOf({ threads, memoryLimit }: Engine): Record<string, string> {
+  return {
+    threads: String(threads),
+    memory_limit: memoryLimit,
+    autoinstall_known_extensions: 'false',
+    autoload_known_extensions: 'false',
+  };
+}
+
 async function openReadOnly(
   path: string,
   engine: Engine,
@@ -204,10 +224,7 @@ async function openReadOnly(
     return await DuckDBInstance.create(path, {
       ...spill,
       access_mode: 'READ_ONLY',
-      threads: String(engine.threads),
-      memory_limit: engine.memoryLimit,
-      autoinstall_known_extensions: 'false',
-      autoload_known_extensions: 'false',
+      ...settingsOf(engine),
     });
   } catch (error) {
     throw new DamagedError('The catalogue cannot be opened.', {
@@ -242,42 +259,56 @@ type Define = (sql: string) => Promise<void>;
 /** Statements that list the catalogue need every definition. No definition is a table. */
 const SHOWS_ALL = /\b(show|duckdb_(?!tables\b)\w+|information_schema|pg_catalog)\b/i;
 
-/** The definitions to create here: none if the catalogue has those of this program, otherwise all. */
-async function missingDefinitions(connection: DuckDBConnection): Promise<readonly Definition[]> {
-  const ours = await sharedDefinitions();
+/** Whether the catalogue has the definitions of this program. Otherwise all of them are created here. */
+async function hasDefinitions(connection: DuckDBConnection, ours: readonly Definition[]): Promise<boolean> {
   try {
     const result = await connection.runAndReadAll('select definitions from snapshot');
-    return result.getRowsJson()[0]?.[0] === definitionsDigest(ours) ? [] : ours;
+    return result.getRowsJson()[0]?.[0] === definitionsDigest(ours);
   } catch (error) {
     if (error instanceof Error && isCorruptDatabase(error.message)) throw error;
     // A catalogue of an older version does not record its definitions.
-    return ours;
+    return false;
   }
+}
+
+/** Across shards, the definitions are next to the views that they read, as in a catalogue. */
+function lazyDefinition(definition: Definition, isAcross: boolean): Lazy {
+  const { kind, name, comment } = definition;
+  const create = isAcross
+    ? [createSql(definition, 'create or replace'), `comment on ${kind} ${sqlName(name)} is ${sqlText(comment)}`]
+    : [createSql(definition, 'create or replace temp')];
+  return { name: definition.name, reads: definition.select, create };
 }
 
 /**
  * Creates a definition when a statement first names it, after the definitions that it uses. Creating a view opens the files
  * under it (3 s for 90,000 files), and a query that does not use the view should not wait for that.
  */
-function lazyDefinitions(connection: DuckDBConnection, definitions: readonly Definition[]): Define {
-  const defined = new Set<string>();
+function lazyDefinitions(connection: DuckDBConnection, definitions: readonly Lazy[]): Define {
+  const defined = new Set<Lazy>();
+  const patterns = new Map(definitions.map((each) => [each, new RegExp(`\\b${escaped(each.name)}\\b`, 'i')]));
   const define: Define = async (sql) => {
-    const all = SHOWS_ALL.test(sql);
-    for (const definition of definitions) {
-      const { name, select } = definition;
-      if (defined.has(name) || !(all || new RegExp(`\\b${name}\\b`, 'i').test(sql))) continue;
-      defined.add(name);
+    const lists = SHOWS_ALL.test(sql);
+    for (const each of definitions) {
+      const { reads, create, onlyIfNamed = false } = each;
+      const all = lists && !onlyIfNamed;
+      if (defined.has(each) || !(all || patterns.get(each)?.test(sql) === true)) continue;
+      defined.add(each);
       try {
-        await define(select);
-        await connection.run(createSql(definition, 'create or replace temp'));
+        await define(reads);
+        for (const statement of create) await connection.run(statement);
       } catch (error) {
-        defined.delete(name);
+        defined.delete(each);
         // A catalogue of an older version may lack what the definition reads. Then it is not listed, and using it is an error.
         if (!all) throw error;
       }
     }
   };
   return define;
+}
+
+function escaped(name: string): string {
+  return name.replaceAll(/[^\w]/g, String.raw`\$&`);
 }
 
 async function runSelect(

@@ -1,6 +1,7 @@
 /** The current files of the lake, and the select that reads a table from them. */
-import { join } from 'node:path';
-import { FOLDER_VARIABLE } from '../../model/data-dir.ts';
+import { basename, join } from 'node:path';
+import { shardOfFolder } from '../../model/shard.ts';
+import { FOLDER_VARIABLE, folderVariable } from '../../model/data-dir.ts';
 import { hiveTenantSql } from '../../model/partition-path.ts';
 import { promotionKey } from '../../model/promoted.ts';
 import type { Table, TableName } from '../../model/tables.ts';
@@ -83,7 +84,9 @@ export function rowsOf(table: Table, files: readonly CurrentFile[], { virtual = 
 
 /** Where a data directory that was published in `home` is now. */
 export function movedSql(home: string): string {
-  return `coalesce(getvariable('${FOLDER_VARIABLE}'), ${sqlText(home)})`;
+  const shard = shardOfFolder(basename(home));
+  const variables = [...(shard ? [folderVariable(shard)] : []), FOLDER_VARIABLE];
+  return `coalesce(${variables.map((name) => `getvariable('${name}')`).join(', ')}, ${sqlText(home)})`;
 }
 
 function parquetFiles(files: readonly CurrentFile[], home: string | undefined): string {

@@ -6,6 +6,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { asCount, asOptional, asText } from '../../load/ledger/cells.ts';
 import type { RowOf } from '../../load/ledger/cells.ts';
 import { tenantsOnDisk } from '../../load/maintenance/list-data-dir.ts';
+import { shardsToRead } from '../../query/shards.ts';
 import { openReader } from '../../query/reader.ts';
 import { catalogueRows } from '../catalogue-rows.ts';
 
@@ -34,7 +35,11 @@ export interface TenantEntry extends RowOf<typeof SHAPE> {
 export async function listTenants(config: Config, runtime: Runtime): Promise<readonly TenantEntry[]> {
   const { dataDir } = config;
   const published = new Map((await publishedTenants(config)).map((row) => [row.tenant, row]));
-  const onDiskNow = await onDisk(dataDir, () => tenantsOnDisk(runtime.files ?? systemFiles, dataDir));
+  const shards = await shardsToRead(dataDir);
+  const onDiskNow = new Set<string>();
+  for (const place of [dataDir, ...shards.map((shard) => shard.dataDir)])
+    for (const tenant of await onDisk(place, () => tenantsOnDisk(runtime.files ?? systemFiles, place)))
+      onDiskNow.add(tenant);
   const configured = new Set(config.tenants.map(({ id }) => id));
   return [...new Set([...configured, ...published.keys(), ...onDiskNow])].toSorted().map((tenant) => ({
     rows: 0,

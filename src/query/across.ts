@@ -1,0 +1,112 @@
+/**
+ * Reads a lake that is divided into shards as one: the published catalogue of each shard is attached read-only, and a view over all of
+ * them has the name that its table or view has in each. Nothing is written and no shard is locked, so a run of a shard may publish
+ * meanwhile: an open reader keeps the snapshots that it has attached.
+ */
+import { join } from 'node:path';
+import type { DuckDBConnection, Json } from '@duckdb/node-api';
+import { sqlName, sqlText } from '../kernel/sql.ts';
+import { CATALOGUE_FILE, folderVariable } from '../model/data-dir.ts';
+import { showShard } from '../model/shard.ts';
+import type { ShardPlace } from './shards.ts';
+
+/** What a statement needs when it names it: created once, after what it reads. */
+export interface Lazy {
+  readonly name: string;
+  /** The names of others in this text are created first. */
+  readonly reads: string;
+  readonly create: readonly string[];
+  /** Not for a statement that lists the catalogue: there is one for each tenant, and each opens files. */
+  readonly onlyIfNamed?: boolean;
+}
+
+interface Relation {
+  readonly database: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly comment: string | undefined;
+}
+
+/** Attaches the catalogues. Returns the views over all shards. `homes`: where each data directory is now. */
+export async function attachShards(
+  connection: DuckDBConnection,
+  shards: readonly ShardPlace[],
+  homes: readonly string[],
+  definitions: readonly string[],
+): Promise<readonly Lazy[]> {
+  for (const [nth, shard] of shards.entries())
+    await connection.run(
+      `attach ${sqlText(join(shard.dataDir, CATALOGUE_FILE))} as ${databaseOf(shard)} (read_only);
+       set variable ${folderVariable(shard)} = ${sqlText(homes[nth] ?? shard.dataDir)}`,
+    );
+  const result = await connection.runAndReadAll(
+    `select database_name, schema_name, view_name, comment from duckdb_views() where not internal
+     union all select database_name, schema_name, table_name, comment from duckdb_tables()
+     order by database_name, view_name`,
+  );
+  const inOrder = new Map(shards.map((shard, nth) => [`shard ${showShard(shard)}`, nth]));
+  const relations = result
+    .getRowsJson()
+    .map(([database, schema, name, comment]): Relation => ({
+      database: textOf(database) ?? '',
+      schema: textOf(schema) ?? '',
+      name: textOf(name) ?? '',
+      comment: textOf(comment),
+    }))
+    .filter(({ database }) => inOrder.has(database))
+    .toSorted((a, b) => (inOrder.get(a.database) ?? 0) - (inOrder.get(b.database) ?? 0));
+  const shared = new Set(definitions);
+  const main = relations.filter(({ schema, name }) => schema === 'main' && !shared.has(name));
+  const tenants = relations.filter(({ schema }) => schema !== 'main');
+  return [...groupBy(main, ({ name }) => name).map(unionOf), ...groupBy(tenants, ({ schema }) => schema).map(schemaOf)];
+}
+
+function textOf(cell: Json | undefined): string | undefined {
+  return typeof cell === 'string' ? cell : undefined;
+}
+
+function databaseOf(shard: ShardPlace): string {
+  return sqlName(`shard ${showShard(shard)}`);
+}
+
+/** Of the number and the time of the snapshot: each publish of a shard raises the sum. */
+const SNAPSHOT = `sum(snapshot)::bigint as snapshot, max(published_at) as published_at, max(definitions) as definitions`;
+
+/** Not temporary: temporary views of the same name may take its place while a report is split. */
+function unionOf([name, relations]: readonly [string, readonly Relation[]]): Lazy {
+  const parts = relations.map(
+    ({ database, schema }) => `select * from ${sqlName(database)}.${sqlName(schema)}.${sqlName(name)}`,
+  );
+  const all = parts.join('\nunion all by name ');
+  const select = name === 'snapshot' ? `select ${SNAPSHOT} from (${all})` : all;
+  const comment = relations.find((relation) => relation.comment !== undefined)?.comment;
+  const view = `main.${sqlName(name)}`;
+  return {
+    name,
+    reads: '',
+    create: [
+      `create or replace view ${view} as ${select}`,
+      ...(comment === undefined ? [] : [`comment on view ${view} is ${sqlText(comment)}`]),
+    ],
+  };
+}
+
+/** The schema of a tenant, which only one shard has. */
+function schemaOf([schema, relations]: readonly [string, readonly Relation[]]): Lazy {
+  const views = relations.map(({ database, name }) => {
+    const own = `${sqlName(schema)}.${sqlName(name)}`;
+    return `create or replace view ${own} as select * from ${sqlName(database)}.${own}`;
+  });
+  return {
+    name: schema,
+    reads: '',
+    create: [`create schema if not exists ${sqlName(schema)}`, ...views],
+    onlyIfNamed: true,
+  };
+}
+
+function groupBy<T>(items: readonly T[], key: (item: T) => string): readonly (readonly [string, readonly T[]])[] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
+  return [...groups];
+}
