@@ -23,7 +23,7 @@ from (
     end as change,
     lead(timestamp) over (partition by tenant_id, pass_id, platform order by timestamp, step, event_id) as until,
     row_number() over (partition by tenant_id, pass_id order by timestamp, step, platform, event_id) = 1 as is_first_of_pass,
-    case when is_active then 1 else -1 end as.unit_delta,
+    case when is_active then 1 else -1 end as unit_delta,
     sum(case when is_active then 1 else -1 end) over (
       partition by tenant_id, pass_id order by timestamp, step, platform, event_id rows between unbounded preceding and current row
     ) as active_platforms,

@@ -2,8 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const [from = '', to = ''] = process.argv.slice(2);
-const { results, versions, delta, plain, features } = JSON.parse(readFileSync(from, 'utf8'));
-const cell = (reader, feature) => (versions[reader] ? (results[reader]?.[feature] ?? '') : 'not run');
+const { results, versions, delta, plain, features, models = {} } = JSON.parse(readFileSync(from, 'utf8'));
+// What not every reader can do.
+const optional = new Set(['comments', 'vacuum']);
+const cell = (reader, feature) =>
+  versions[reader] ? (results[reader]?.[feature] ?? (optional.has(feature) ? '-' : 'not run')) : 'not run';
 const table = (readers, columns) => [
   `| reader | version | ${columns.join(' | ')} |`,
   `| --- | --- | ${columns.map(() => '---').join(' | ')} |`,
@@ -23,10 +26,15 @@ const block = [
   '',
   'Over the folder `lake/<table>/v<number>`, as hive partitions.',
   '',
-  ...table(
-    plain.map((name) => name),
-    ['rows', 'types'],
-  ),
+  ...table(plain, ['rows', 'types']),
+  '',
+  '### State models in Spark',
+  '',
+  'The views of `insights-etl export spark`, against those of the catalogue, row by row.',
+  '',
+  '| view | equal |',
+  '| --- | --- |',
+  ...Object.entries(models).map(([name, found]) => `| \`${name}\` | ${found} |`),
   '',
   '<!-- end -->',
 ];
