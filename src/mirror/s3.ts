@@ -5,10 +5,9 @@ import { pipeline } from 'node:stream/promises';
 import type * as Client from '@aws-sdk/client-s3';
 import type { Runtime } from '../kernel/runtime.ts';
 import { eachAtOnce } from './each.ts';
-import { fetchHandler } from './fetch-handler.ts';
 import { contentType, md5Of, partsOf } from './object-store.ts';
 import type { Condition, ListedObject, ObjectHead, ObjectStore, Source } from './object-store.ts';
-import { clientMissing, createSend, isNetworkError, valueOf } from './send.ts';
+import { clientMissing, createSend, isNetworkError, requireSafe, valueOf } from './send.ts';
 import type { Judged } from './send.ts';
 
 export interface S3Options {
@@ -31,7 +30,7 @@ const SHA256 = 'insightssha256';
 
 export async function openS3(
   { place, bucket, prefix, endpoint, region, pathStyle, parallel, partBytes, timeoutMs }: S3Options,
-  runtime: Pick<Runtime, 'fetch' | 'sleep' | 'random' | 'log'>,
+  runtime: Pick<Runtime, 'sleep' | 'random' | 'log'>,
   signal: AbortSignal,
 ): Promise<ObjectStore> {
   const sdk = await import('@aws-sdk/client-s3').catch((error: unknown) => {
@@ -45,8 +44,15 @@ export async function openS3(
     // Content-MD5 is verified by every server of this protocol; the newer checksums are not.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: fetchHandler(runtime.fetch, place),
   });
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const { request } = args;
+      if (isAddressed(request)) requireSafe(new URL(`${request.protocol}//${request.hostname}`), place);
+      return next(args);
+    },
+    { step: 'build', name: 'requireSafe' },
+  );
   if (region === undefined) {
     const usual = client.config.region;
     // A bucket somewhere else answers with its region.
@@ -238,6 +244,10 @@ export async function openS3(
           await abortUpload({ Bucket: bucket, Key, UploadId });
     },
   };
+}
+
+function isAddressed(request: unknown): request is { readonly protocol: string; readonly hostname: string } {
+  return typeof request === 'object' && request !== null && 'protocol' in request && 'hostname' in request;
 }
 
 interface S3Failure {
