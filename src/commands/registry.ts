@@ -98,6 +98,11 @@ export const COMMANDS: readonly Entry[] = [
     load: async (shell) => (await import('./inspect.ts')).repairCommand(shell),
   },
   {
+    name: 'reshard',
+    description: 'Divide the lake into another number of shards (`--shard`); sends no calls and fetches nothing again',
+    load: async (shell) => (await import('./reshard.ts')).reshardCommand(shell),
+  },
+  {
     name: 'publish',
     description: 'Write the catalogue, the manifest and lake/ again from the ledger; sends no calls and needs no key',
     load: async (shell) => (await import('./publish.ts')).publishCommand(shell),

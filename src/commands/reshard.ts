@@ -1,0 +1,43 @@
+/** `reshard`: divides the lake into another number of shards. Sends no calls. */
+import { Command } from 'commander';
+import { count, plural } from '../kernel/plural.ts';
+import { MOST_SHARDS } from '../model/shard.ts';
+import { json } from '../output/format.ts';
+import { wholeNumber } from './numbers.ts';
+import { act, type Shell } from './shell.ts';
+
+interface Options {
+  readonly from: number;
+  readonly to: number;
+}
+
+export function reshardCommand(shell: Shell): Command {
+  return new Command('reshard')
+    .requiredOption('--from <n>', 'number of shards now; 1 = the lake is not divided', wholeNumber(1, MOST_SHARDS))
+    .requiredOption('--to <m>', 'number of shards to be; 1 = no shards', wholeNumber(1, MOST_SHARDS))
+    .addHelpText(
+      'after',
+      `
+Files are linked, not copied, and nothing is fetched again. Stop the workers first. Readers go on. If it is cut off, the same
+command continues; with --to equal to --from it gives up what it has begun.
+
+Examples:
+  $ insights-etl reshard --from 1 --to 8
+  $ insights-etl reshard --from 8 --to 3`,
+    )
+    .action(({ from, to }: Options, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const { reshardLake } = await import('../pipeline/maintenance/reshard.ts');
+        const report = await reshardLake(session.config, { from, to }, session.runtime);
+        const lines = report.shards.map(
+          ({ shard, tenants, rows }) => `shard ${shard}: ${plural(tenants, 'tenant')}, ${count(rows)} rows\n`,
+        );
+        const whole =
+          from === to
+            ? `the lake is divided into ${plural(to, 'shard')}, as before\n`
+            : `${plural(report.rows, 'row')} are in ${plural(to, 'shard')}; ${plural(report.files, 'file')} moved\n`;
+        session.print(session.json ? `${json(report)}\n` : lines.join('') + whole);
+        return 0;
+      }),
+    );
+}

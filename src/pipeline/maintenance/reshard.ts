@@ -1,0 +1,279 @@
+/**
+ * `reshard`: divides a lake into another number of shards, without a call to the source. The new shards are made complete next to the
+ * old ones, of hard links and copies of rows of the ledgers. Then one small file is replaced, which is the moment from which readers
+ * and runs use the new ones, and the old ones are deleted. So at every moment one complete set is in use. If it is cut off, the same
+ * command continues. Until it is complete, that file keeps every run and command that writes away.
+ */
+import { join } from 'node:path';
+import type { Config } from '../../config/config.ts';
+import { ConfigError, DamagedError, LockedError } from '../../kernel/errors.ts';
+import { onDisk, systemFiles, writeDurably } from '../../kernel/files.ts';
+import type { Files } from '../../kernel/files.ts';
+import { plural } from '../../kernel/plural.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { openEngine } from '../../load/ledger/engine.ts';
+import { openLedger } from '../../load/ledger/ledger.ts';
+import type { LakeSettings } from '../../load/ledger/ledger.ts';
+import { listDataDir } from '../../load/maintenance/list-data-dir.ts';
+import {
+  copyRows,
+  knownTenants,
+  lakeFigures,
+  linkTenants,
+  startSnapshotsAt,
+} from '../../load/maintenance/move-tenants.ts';
+import { recover } from '../../load/maintenance/recover.ts';
+import { publish } from '../../load/publish/publish.ts';
+import {
+  DATA_DIR,
+  DEMO_FOLDER,
+  HISTORY_FILE,
+  LEDGER_FILE,
+  PURGE_MARK,
+  RESHARD_FILE,
+  SHARDS_FOLDER,
+} from '../../model/data-dir.ts';
+import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
+import { readReshard, shardsWithLedger } from '../../query/shards.ts';
+import type { Reshard, ShardPlace } from '../../query/shards.ts';
+import { lakeSettings } from '../lake-settings.ts';
+
+export interface ReshardReport {
+  readonly from: number;
+  readonly to: number;
+  readonly rows: number;
+  /** Files that were linked or copied by this call. */
+  readonly files: number;
+  readonly shards: readonly { readonly shard: string; readonly tenants: number; readonly rows: number }[];
+}
+
+interface Job {
+  readonly shared: string;
+  readonly settings: LakeSettings;
+  readonly runtime: Runtime;
+  readonly files: Files;
+  readonly onStep: (step: string) => void | Promise<void>;
+}
+
+interface Source extends ShardPlace {
+  readonly tenants: readonly string[];
+  readonly snapshot: number;
+  readonly rows: number;
+}
+
+/** Locked while `reshard` is at work: two of them would delete each other's shards. */
+const LOCK_FILE = join(SHARDS_FOLDER, 'reshard.duckdb');
+
+/** `to` equal to `from`: deletes what a reshard that was cut off has copied. Throws ConfigError, LockedError and what `openLedger` throws. */
+export async function reshardLake(
+  config: Config,
+  { from, to }: { readonly from: number; readonly to: number },
+  runtime: Runtime,
+  onStep: Job['onStep'] = () => {},
+): Promise<ReshardReport> {
+  const files = runtime.files ?? systemFiles;
+  const settings: LakeSettings = { ...lakeSettings(config), privacyKey: 'unused' };
+  const job: Job = { shared: config.sharedDir, settings, runtime, files, onStep };
+  return onDisk(job.shared, async () => {
+    const begun = await requireDivision(job, from, to);
+    await files.mkdir(join(job.shared, SHARDS_FOLDER), { recursive: true, mode: 0o700 });
+    const lock = await openEngine(join(job.shared, LOCK_FILE), join(job.shared, SHARDS_FOLDER), settings);
+    try {
+      return await reshardUnderLock(job, begun, from, to);
+    } finally {
+      await lock.close();
+      await files.rm(join(job.shared, LOCK_FILE), { force: true });
+      await files.rmdir(join(job.shared, SHARDS_FOLDER)).catch(() => {});
+    }
+  });
+}
+
+/** Throws ConfigError unless the lake is divided into `from` shards. Returns the reshard that has begun. */
+async function requireDivision({ shared }: Job, from: number, to: number): Promise<Reshard | undefined> {
+  const begun = await readReshard(shared);
+  const where = { folder: shared };
+  if (begun && (begun.from !== from || (begun.to !== to && begun.phase === 'remove')))
+    throw new ConfigError(`A change from ${plural(begun.from, 'shard')} to ${begun.to} is not complete.`, {
+      hint: `Complete it first: \`insights-etl reshard --from ${begun.from} --to ${begun.to}\`.`,
+      where,
+    });
+  if (begun) return begun;
+  if (from === to)
+    throw new ConfigError('The lake would be divided as it is now.', { hint: 'Give another number with --to.', where });
+  const numbers = [...new Set((await shardsWithLedger(shared)).map(({ of }) => of))];
+  if (numbers.length === 1 && numbers[0] === from) return undefined;
+  const [number] = numbers;
+  if (number === undefined)
+    throw new ConfigError('Nothing has been loaded into this data directory yet.', {
+      hint: `Begin with ${plural(to, 'shard')}: \`insights-etl run --shard 0/${to}\`.`,
+      where,
+    });
+  throw new ConfigError(`The lake in this data directory is divided into ${numbers.join(' and ')} shards.`, {
+    hint: `Use --from ${number}.`,
+    where,
+  });
+}
+
+async function reshardUnderLock(
+  job: Job,
+  begun: Reshard | undefined,
+  from: number,
+  to: number,
+): Promise<ReshardReport> {
+  let mark = begun ?? { from, to, phase: 'copy' as const, done: [] };
+  let [linked, shards]: [number, ReshardReport['shards']] = [0, []];
+  // From here on no run begins. One that is at work keeps its ledger locked, and the next step finds that.
+  await writeMark(job, mark);
+  await job.onStep('mark');
+  if (mark.phase === 'copy') {
+    let sources: readonly Source[];
+    try {
+      sources = await prepare(job, from);
+    } catch (error) {
+      if (begun === undefined) await job.files.rm(join(job.shared, RESHARD_FILE), { force: true });
+      throw error;
+    }
+    if (mark.to !== to) {
+      for (const shard of shardsOf(mark.to)) await discard(job, shard);
+      mark = { from, to, phase: 'copy', done: [] };
+      if (from !== to) await writeMark(job, mark);
+    }
+    if (from !== to) {
+      const base = sources.reduce((sum, { snapshot }) => sum + snapshot, 0);
+      for (const shard of shardsOf(to)) {
+        if (mark.done.includes(shard.index)) continue;
+        await discard(job, shard);
+        linked += await fill(job, shard, sources, base);
+        mark = { ...mark, done: [...mark.done, shard.index] };
+        await writeMark(job, mark);
+        await job.onStep(`shard ${showShard(shard)}`);
+      }
+      shards = await requireComplete(job, sources, to);
+      mark = { ...mark, phase: 'remove' };
+      await writeMark(job, mark);
+      await job.onStep('switch');
+    }
+  }
+  if (from !== to)
+    for (const shard of shardsOf(from)) {
+      await discard(job, shard);
+      await job.onStep(`remove ${showShard(shard)}`);
+    }
+  await job.files.rm(join(job.shared, RESHARD_FILE), { force: true });
+  return { from, to, rows: shards.reduce((sum, { rows }) => sum + rows, 0), files: linked, shards };
+}
+
+async function writeMark({ shared, files }: Job, mark: Reshard): Promise<void> {
+  await writeDurably(join(shared, RESHARD_FILE), `${JSON.stringify(mark)}\n`, files);
+}
+
+function shardsOf(of: number): Shard[] {
+  return Array.from({ length: of }, (_, index) => ({ index, of }));
+}
+
+/** Waits for nobody: a ledger that is locked belongs to a run. What killed runs left is removed. */
+async function prepare(job: Job, from: number): Promise<readonly Source[]> {
+  const { shared, settings, runtime, files } = job;
+  const sources: Source[] = [];
+  for (const place of (await shardsWithLedger(shared)).filter(({ of }) => of === from)) {
+    await requireNoLeftovers(files, place);
+    await using ledger = await openShard(place, settings, runtime);
+    await recover(ledger);
+    const { snapshot, rows } = await lakeFigures(ledger);
+    sources.push({ ...place, tenants: [...(await knownTenants(ledger))].toSorted(), snapshot, rows });
+  }
+  return sources;
+}
+
+async function openShard(place: ShardPlace, settings: LakeSettings, runtime: Runtime): ReturnType<typeof openLedger> {
+  try {
+    return await openLedger(place.dataDir, settings, runtime);
+  } catch (error) {
+    if (!(error instanceof LockedError)) throw error;
+    throw new LockedError(`Shard ${showShard(place)} is in use: ${error.message}`, {
+      hint: 'Wait for the run, or stop it: it continues after the reshard. Then run this command again.',
+      where: error.where,
+    });
+  }
+}
+
+/** Throws ConfigError for what would not be moved: a purge that was cut off, and a ledger that `repair` set aside. */
+async function requireNoLeftovers(files: Files, { dataDir, ...shard }: ShardPlace): Promise<void> {
+  const entries = DATA_DIR.filter(({ path }) => path === PURGE_MARK || path.startsWith(`${LEDGER_FILE}.<`));
+  const [left] = (await listDataDir(files, dataDir, entries)).filter(({ entry }) => entry !== undefined);
+  if (left === undefined) return;
+  const isPurge = left.entry?.path === PURGE_MARK;
+  throw new ConfigError(
+    `Shard ${showShard(shard)} holds ${isPurge ? 'a purge that was cut off' : 'a ledger that `repair` set aside'}, which cannot be moved.`,
+    {
+      hint: isPurge
+        ? 'Complete it first: `insights-etl tenant remove … --purge`.'
+        : 'Move it to another place, or delete it.',
+      where: { file: join(dataDir, left.path) },
+    },
+  );
+}
+
+/** Makes a shard complete. One without tenants is not created. Returns how many files were linked. */
+async function fill(job: Job, shard: Shard, sources: readonly Source[], base: number): Promise<number> {
+  const { shared, settings, runtime, files, onStep } = job;
+  const dataDir = shardFolder(shared, shard);
+  const parts = sources.flatMap(({ tenants, ...place }) => {
+    const moved = tenants.filter((tenant) => shardIndex(tenant, shard.of) === shard.index);
+    return moved.length === 0 ? [] : [{ from: place.dataDir, tenants: moved }];
+  });
+  if (parts.length === 0) return 0;
+  let linked = 0;
+  await using ledger = await openLedger(dataDir, settings, runtime);
+  for (const { from, tenants } of parts) {
+    linked += await linkTenants(files, from, dataDir, tenants);
+    await onStep('files');
+    await ledger.exclusive(() => copyRows(ledger, from, tenants));
+    await onStep('rows');
+  }
+  await ledger.exclusive(() => startSnapshotsAt(ledger, base));
+  await publish(ledger, { run: 'reshard', head: true, onStep });
+  return linked;
+}
+
+/** Throws DamagedError unless the new shards hold as many rows of the lake as the old ones. */
+async function requireComplete(
+  { shared, settings, runtime }: Job,
+  sources: readonly Source[],
+  to: number,
+): Promise<ReshardReport['shards']> {
+  const shards: { shard: string; tenants: number; rows: number }[] = [];
+  for (const place of (await shardsWithLedger(shared)).filter(({ of }) => of === to)) {
+    await using ledger = await openLedger(place.dataDir, settings, runtime);
+    const { lost } = await recover(ledger);
+    const { rows } = await lakeFigures(ledger);
+    const tenants = await knownTenants(ledger);
+    if (lost > 0)
+      throw new DamagedError(`Shard ${showShard(place)} lacks ${plural(lost, 'file')} of its tenants.`, {
+        hint: 'Run the command again.',
+      });
+    shards.push({ shard: showShard(place), tenants: tenants.size, rows });
+  }
+  const sum = (items: readonly { readonly rows: number }[]): number =>
+    items.reduce((total, { rows }) => total + rows, 0);
+  if (sum(shards) === sum(sources)) return shards;
+  throw new DamagedError(
+    `The new shards hold ${sum(shards)} rows, and the old ones ${sum(sources)}. Nothing was deleted.`,
+    {
+      hint: 'Run `insights-etl reshard` with --to equal to --from: it deletes the new shards. Then begin again.',
+    },
+  );
+}
+
+/** Deletes a shard. Of a lake that is not divided, only what the inventory declares, and not the shards in it. */
+async function discard({ shared, files }: Job, shard: Shard): Promise<void> {
+  const dataDir = shardFolder(shared, shard);
+  if (shard.of > 1) return files.rm(dataDir, { recursive: true, force: true });
+  const kept = [SHARDS_FOLDER, DEMO_FOLDER, HISTORY_FILE, RESHARD_FILE, 'README.md'];
+  const names = DATA_DIR.flatMap(({ path, unfinished }) => {
+    const [name = ''] = path.split('/');
+    return kept.includes(name) || name.includes('<') ? [] : [name, ...unfinished.map((ending) => name + ending)];
+  });
+  for (const name of new Set(names)) await files.rm(join(dataDir, name), { recursive: true, force: true });
+}
