@@ -12,6 +12,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { loadConfig } from '../../src/config/config.ts';
 import { environmentLayer } from '../../src/config/layers.ts';
+import { parseShard } from '../../src/model/shard.ts';
 import { instructionsOf } from '../support/dockerfile.ts';
 import { openStage } from '../support/shell.ts';
 
@@ -82,7 +83,9 @@ describe('the systemd units', () => {
   });
 
   it('are valid for systemd, where there is one', async () => {
-    const units = ['service', 'timer'].map((kind) => join(ROOT, `deploy/systemd/insights-etl.${kind}`));
+    const units = ['.service', '.timer', '@.service', '@.timer'].map((end) =>
+      join(ROOT, `deploy/systemd/insights-etl${end}`),
+    );
     const output = await exec('systemd-analyze', ['verify', '--man=no', ...units]).then(
       () => '',
       (error: unknown) => z.object({ code: z.unknown(), stderr: z.string().default('') }).parse(error),
@@ -90,6 +93,20 @@ describe('the systemd units', () => {
     if (typeof output === 'object' && output.code === 'ENOENT') return;
     const lines = (typeof output === 'string' ? output : output.stderr).split('\n').filter(Boolean);
     expect(lines.filter((line) => !line.includes('/usr/local/bin/insights-etl is not executable'))).toEqual([]);
+  });
+
+  it('share the tenants between workers by the name of their instance', async () => {
+    const [one, worker] = [unit('systemd/insights-etl.service'), unit('systemd/insights-etl@.service')];
+    const differs = [...new Set([...one.keys(), ...worker.keys()])].filter((key) => one.get(key) !== worker.get(key));
+    // The last of the variables.
+    expect(differs.toSorted()).toEqual(['Service.Environment', 'Unit.Description']);
+    const [name = '', value = ''] = worker.get('Service.Environment')?.split(/=(.*)/) ?? [];
+    const shards = Array.from({ length: 8 }, (_, index) => {
+      const { shard } = environmentLayer({ [name]: value.replace('%i', String(index)) }).values;
+      return parseShard(String(shard));
+    });
+    expect(shards).toEqual(Array.from({ length: 8 }, (_, index) => ({ index, of: 8 })));
+    expect(unit('systemd/insights-etl@.timer').get('Timer.Persistent')).toBe('true');
   });
 
   it('a missed night is caught up', () => {
@@ -144,6 +161,19 @@ describe('the Kubernetes objects', () => {
       spec: z.object({ concurrencyPolicy: z.literal('Forbid'), jobTemplate: z.object({ spec: job }) }).loose(),
     })
     .loose();
+  const indexed = job.omit({ backoffLimit: true }).extend({
+    completionMode: z.literal('Indexed'),
+    completions: z.number(),
+    parallelism: z.number(),
+    backoffLimitPerIndex: z.literal(0),
+  });
+  const workers = z
+    .object({
+      kind: z.literal('CronJob'),
+      spec: z.object({ concurrencyPolicy: z.literal('Forbid'), jobTemplate: z.object({ spec: indexed }) }).loose(),
+    })
+    .loose()
+    .parse(load('indexed-job'));
   const deployment = z
     .object({
       kind: z.literal('Deployment'),
@@ -153,6 +183,7 @@ describe('the Kubernetes objects', () => {
   const pods = [
     cron.parse(load('cronjob')).spec.jobTemplate.spec.template.spec,
     deployment.parse(load('deployment')).spec.template.spec,
+    workers.spec.jobTemplate.spec.template.spec,
   ];
 
   it('never have two writers, and their pods are unprivileged, mount their volumes and set known variables', () => {
@@ -166,7 +197,18 @@ describe('the Kubernetes objects', () => {
   });
 
   it('run commands of the program, and the Job succeeds when the next run continues', () => {
-    expect(pods.map(({ containers }) => containers[0].args)).toEqual([['run', '--exit-zero', '5,11,13'], ['schedule']]);
+    const shard = '$(JOB_COMPLETION_INDEX)/8';
+    expect(pods.map(({ containers }) => containers[0].args)).toEqual([
+      ['run', '--exit-zero', '5,11,13'],
+      ['schedule'],
+      ['run', '--shard', shard, '--exit-zero', '5,11,13'],
+    ]);
+    const { completions, parallelism } = workers.spec.jobTemplate.spec;
+    expect([completions, parallelism, parseShard(shard.replace(/\$\(\w+\)/, '7'))]).toEqual([
+      8,
+      8,
+      { index: 7, of: 8 },
+    ]);
   });
 
   it('mount a configuration for several tenants whose keys are the files of the secret', async () => {
