@@ -270,8 +270,9 @@ async function requireComplete(
 async function discard({ shared, files }: Job, shard: Shard): Promise<void> {
   const dataDir = shardFolder(shared, shard);
   if (shard.of > 1) return files.rm(dataDir, { recursive: true, force: true });
-  const kept = [SHARDS_FOLDER, DEMO_FOLDER, HISTORY_FILE, RESHARD_FILE, 'README.md'];
-  const names = DATA_DIR.flatMap(({ path, unfinished }) => {
+  const kept = [SHARDS_FOLDER, DEMO_FOLDER, HISTORY_FILE, RESHARD_FILE];
+  const written = DATA_DIR.filter(({ writtenBy }) => writtenBy !== 'by hand');
+  const names = written.flatMap(({ path, unfinished }) => {
     const [name = ''] = path.split('/');
     return kept.includes(name) || name.includes('<') ? [] : [name, ...unfinished.map((ending) => name + ending)];
   });
