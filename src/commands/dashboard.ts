@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { plural } from '../kernel/plural.ts';
 import { bytes, json } from '../output/format.ts';
-import { pageFiles, pageManifest } from '../operate/dashboard/site.ts';
+import { currentManifest, pageFiles } from '../operate/dashboard/site.ts';
 import type { Site } from '../operate/dashboard/site.ts';
 import { serveDashboard } from '../operate/dashboard/serve.ts';
 import { writeDashboard } from '../operate/dashboard/write.ts';
@@ -59,7 +59,7 @@ export async function showDashboard(
 ): Promise<number> {
   // Found now, not by somebody who looks at an empty page.
   await pageFiles(site);
-  await pageManifest(site.dataDir);
+  await currentManifest(site);
   await using server = await serveDashboard(site, { port, setting: { flag: '--port' } });
   session.print(session.json ? `${json({ url: server.url })}\n` : `${server.url}\nStop with Ctrl+C.\n`);
   if (open && session.io.stdout.isTTY === true) openBrowser(server.url);

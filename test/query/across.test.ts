@@ -1,8 +1,12 @@
 /** A lake that is divided into shards is read as one lake with the same rows. */
-import { rename } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { siteOf, writeSite } from '../../src/commands/site.ts';
+import { parseManifest } from '../../src/model/manifest.ts';
+import { serveDashboard } from '../../src/operate/dashboard/serve.ts';
+import { tenantsOf } from '../../src/operate/dashboard/site.ts';
 import { CAMPAIGN } from '../support/campaign.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
@@ -159,6 +163,46 @@ describe('the shards of a lake', CAMPAIGN, () => {
     }
     const { code } = await stage.run(['dictionary', '--data-dir', divided.dataDir, '--shard', '0/2']);
     expect(code).toBe(0);
+  });
+
+  it('have one page, which any worker writes, with the figures and proofs of all', async () => {
+    const page = join(stage.folder, 'page');
+    await mkdir(join(page, 'assets'), { recursive: true });
+    await writeFile(join(page, 'index.html'), '<p>page</p>');
+    const out = join(stage.folder, 'public');
+    const signal = new AbortController().signal;
+    for (const shard of ['0/2', '1/2']) {
+      await writeSite(divided.config({ shard, dashboard: { out } }), divided.runtime, signal, page);
+      const manifest = parseManifest(await readFile(join(out, 'manifest.json'), 'utf8'));
+      expect(tenantsOf(manifest)).toEqual(TENANTS.toSorted());
+      expect(await readdir(join(out, 'proof'))).toHaveLength(TENANTS.length);
+      const mart = manifest.marts['passes_created'];
+      const instance = await DuckDBInstance.create(':memory:');
+      const connection = await instance.connect();
+      const sql = `select tenant_id, day::varchar as day, passes_created::int as n from read_parquet('${join(out, mart?.file ?? '')}') order by all`;
+      const rows = (await connection.runAndReadAll(sql)).getRowObjectsJson();
+      connection.closeSync();
+      instance.closeSync();
+      expect(rows).toEqual(
+        await whole.sql(
+          'select tenant_id, day::varchar as day, passes_created::int as n from mart_passes_created order by all',
+        ),
+      );
+      expect(mart?.rows).toBe(rows.length);
+    }
+    const site = await siteOf({ config: divided.config(), signal }, page);
+    await using server = await serveDashboard(site, { port: 0, setting: { flag: '--port' } });
+    const answer = parseManifest(await (await fetch(`${server.url}manifest.json`)).text());
+    const mart = await fetch(`${server.url}${answer.marts['passes_created']?.file ?? ''}`);
+    expect([mart.status, (await mart.arrayBuffer()).byteLength]).toEqual([200, answer.marts['passes_created']?.bytes]);
+    const refused = await stage.run([
+      'dashboard',
+      '--out',
+      join(divided.dataDir, 'public'),
+      '--data-dir',
+      divided.dataDir,
+    ]);
+    expect([refused.code, refused.err]).toEqual([2, expect.stringContaining('data directory')]);
   });
 
   it('that have published nothing yet are named, and the others are read', async () => {

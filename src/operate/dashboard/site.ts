@@ -17,7 +17,10 @@ export const PAGE_FOLDER = join(QUERIES_FOLDER, '..', 'dist', 'dashboard');
 export interface Site {
   /** Folder of the built page. */
   readonly page: string;
+  /** Where the manifest and the marts are. */
   readonly dataDir: string;
+  /** Of a lake that is divided into shards: its folder, and what brings `dataDir` up to date. */
+  readonly divided?: { readonly dataDir: string; readonly refresh: () => Promise<void> } | undefined;
   /** Titles, units, formulas and caveats of the reports, as the page reads them. */
   readonly reports: unknown;
   /** What is proven of a tenant, as the page reads it; undefined once another snapshot is published. */
@@ -67,7 +70,7 @@ export async function pageFiles({ page }: Pick<Site, 'page'>): Promise<readonly 
 /** What the site serves at a path; undefined for everything that the page does not need. */
 export async function findResource(site: Site, path: string): Promise<Resource | undefined> {
   const type = typeOf(path);
-  if (path === MANIFEST_FILE) return { type, text: await pageManifest(site.dataDir) };
+  if (path === MANIFEST_FILE) return { type, text: await currentManifest(site) };
   if (path === 'reports.json') return { type, text: JSON.stringify(site.reports) };
   const [, snapshot, nth] = PROOF_FILE.exec(path) ?? [];
   if (snapshot !== undefined) return proofResource(site, Number(snapshot), Number(nth));
@@ -75,6 +78,12 @@ export async function findResource(site: Site, path: string): Promise<Resource |
   // Compared with names that exist, so that no path leads anywhere else.
   const files = await pageFiles(site);
   return files.includes(path) ? { type, path: join(site.page, path) } : undefined;
+}
+
+/** `pageManifest` of what is published now. */
+export async function currentManifest({ dataDir, divided }: Pick<Site, 'dataDir' | 'divided'>): Promise<string> {
+  await divided?.refresh();
+  return pageManifest(dataDir);
 }
 
 async function proofResource(site: Site, snapshot: number, nth: number): Promise<Resource | undefined> {

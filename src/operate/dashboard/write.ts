@@ -10,7 +10,7 @@ import { commitFile, TEMPORARY } from '../../kernel/files.ts';
 import { MANIFEST_FILE, MARTS_FOLDER } from '../../model/data-dir.ts';
 import { parseManifest } from '../../model/manifest.ts';
 import type { Manifest } from '../../model/manifest.ts';
-import { pageFiles, pageManifest, proofFile, tenantsOf } from './site.ts';
+import { currentManifest, pageFiles, proofFile, tenantsOf } from './site.ts';
 import type { Site } from './site.ts';
 
 export interface WrittenDashboard {
@@ -23,7 +23,7 @@ export interface WrittenDashboard {
 /** Throws ConfigError for a folder inside the data directory, or one that holds anything but a dashboard. */
 export async function writeDashboard(site: Site, folder: string): Promise<WrittenDashboard> {
   await refuseFolder(site, folder);
-  const text = await pageManifest(site.dataDir);
+  const text = await currentManifest(site);
   const manifest = parseManifest(text);
   const before = await earlierFiles(folder);
   const marts = Object.values(manifest.marts).map(({ file }) => file);
@@ -57,7 +57,7 @@ export async function isWritten(site: Site, folder: string): Promise<boolean> {
   // Throws an error that says what to do if the page is missing.
   await pageFiles(site);
   const expected: readonly (readonly [string, string])[] = [
-    [MANIFEST_FILE, await pageManifest(site.dataDir)],
+    [MANIFEST_FILE, await currentManifest(site)],
     ['reports.json', JSON.stringify(site.reports)],
     ['index.html', await readFile(join(site.page, 'index.html'), 'utf8')],
   ];
@@ -75,7 +75,7 @@ async function filesBelow(folder: string): Promise<readonly string[]> {
 }
 
 async function refuseFolder(site: Site, folder: string): Promise<void> {
-  const within = relative(site.dataDir, folder);
+  const within = relative(site.divided?.dataDir ?? site.dataDir, folder);
   if (!within.startsWith('..') && !isAbsolute(within))
     throw new ConfigError('The dashboard cannot be written into the data directory.', {
       hint: 'Choose a folder outside of it: a web host would publish the lake as well.',
