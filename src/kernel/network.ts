@@ -15,7 +15,7 @@ export interface Network {
 export function openNetwork(env: Environment): Network {
   const agent = `insights-etl/${packageVersion()} (node/${process.versions.node})`;
   const exceptions = (read(env, 'no_proxy')?.value ?? '').split(/[\s,]+/).filter(Boolean);
-  const proxies = new Map<string, ReturnType<typeof fetchThrough>>();
+  const ways = new Map<string | undefined, ReturnType<typeof fetchBy>>();
 
   function proxyFor(target: URL): URL | undefined {
     const found = read(env, target.protocol === 'https:' ? 'https_proxy' : 'http_proxy');
@@ -28,20 +28,26 @@ export function openNetwork(env: Environment): Network {
       const headers = new Headers(init?.headers);
       if (!headers.has('user-agent')) headers.set('user-agent', agent);
       const url = new URL(typeof input === 'object' && 'url' in input ? input.url : input);
-      const proxy = proxyFor(url);
-      if (!proxy) return globalThis.fetch(input, { ...init, headers });
-      let send = proxies.get(proxy.href);
-      if (!send) proxies.set(proxy.href, (send = fetchThrough(proxy)));
+      const proxy = proxyFor(url)?.href;
+      let send = ways.get(proxy);
+      if (!send) ways.set(proxy, (send = fetchBy(proxy)));
       return (await send)(url, { ...init, headers });
     },
     proxyOf: (url) => proxyFor(new URL(url))?.origin,
   };
 }
 
-/** Node 20's own fetch cannot use a proxy. Loaded only where there is one. */
-async function fetchThrough(proxy: URL): Promise<(url: URL, init: RequestInit) => Promise<Response>> {
-  const { fetch, ProxyAgent } = await import('undici');
-  const dispatcher = new ProxyAgent({ uri: proxy.href, proxyTunnel: false });
+/**
+ * The fetch of the package undici, with connections of its own. Node 20's own fetch cannot use a proxy. That of Node 24.19, which is undici
+ * 7.29, ends the process with an AssertionError when a server closes the connection while its answer is still being read. undici 6.26 and
+ * 7.26 to 7.30 do so too; 7.25 and 8.13 do not, and 8 does not run on Node 20.
+ */
+async function fetchBy(proxy: string | undefined): Promise<(url: URL, init: RequestInit) => Promise<Response>> {
+  const { fetch, Agent, ProxyAgent } = await import('undici');
+  // The caller has time limits of its own, which may be longer than these.
+  const limits = { headersTimeout: 0, bodyTimeout: 0 };
+  const dispatcher =
+    proxy === undefined ? new Agent(limits) : new ProxyAgent({ ...limits, uri: proxy, proxyTunnel: false });
   return async (url, { body = null, headers = {}, ...init }) => {
     // The bodies that the program sends are texts and bytes, and its two fetches have different types for all others.
     if (body !== null && typeof body !== 'string' && !(body instanceof Uint8Array))

@@ -1,3 +1,4 @@
+import { openNetwork } from '../../../src/kernel/network.ts';
 import { pino } from 'pino';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 
@@ -21,7 +22,7 @@ export function fakeClock(startMs = 1_900_000_000_000): FakeClock {
     now: () => wall,
     monotonic: () => mono,
     random: () => 0.5,
-    fetch: globalThis.fetch,
+    fetch: openNetwork({}).fetch,
     log: pino({ level: 'silent' }),
     setWall(ms) {
       wall = ms;
@@ -65,7 +66,7 @@ export function hastyClock(): Runtime & { readonly sleeps: readonly number[] } {
     now: () => Date.now() + slept,
     monotonic: () => performance.now() + slept,
     random: () => 0.5,
-    fetch: globalThis.fetch,
+    fetch: openNetwork({}).fetch,
     log: pino({ level: 'silent' }),
     async sleep(ms, signal) {
       signal?.throwIfAborted();
