@@ -16,6 +16,7 @@
 -- additive: active_units
 -- unit: passes, units, series
 -- mart: past of events, past of metrics
+-- over_days: end active_passes, active_units
 -- caveat: Events before the first loaded day are not known, so what is active is a lower bound. Prefer snapshot_units where there is one.
 -- caveat: If an event has a number of active registrations, that number decides for its unit: 0 is inactive, more is active.
 -- caveat: snapshot_units is the sum of the last snapshot of the metric passes.installed in the period, for each series (the metric's properties) and platform. It is never interpolated.

@@ -14,6 +14,7 @@
 -- additive: requests, errors, without_status
 -- unit: requests, share
 -- mart: day of events
+-- over_days: sum requests, errors, without_status
 -- caveat: A request without a readable status counts as a request and not as an error; without_status is the number of such requests.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: line x=period y=error_rate

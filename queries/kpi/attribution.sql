@@ -16,6 +16,7 @@
 -- additive: first_installs
 -- unit: units (passes on a platform), share
 -- mart: past of events
+-- over_days: sum first_installs by source
 -- caveat: Tags are multi-valued (campaign and source are both tags, unlabelled): an install counts under each of its tags, so rows do not add up to the total.
 -- caveat: The source is (none) if the installation names none; installs that were started on a desktop have no origin.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).

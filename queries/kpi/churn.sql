@@ -15,6 +15,7 @@
 -- additive: active_at_start, churned_passes over pass_type, store, medium, origin, promoted
 -- unit: passes, share
 -- mart: past of events
+-- over_days: start active_at_start
 -- caveat: A pass that was installed and removed in the period counts as churned but not as active at its start, so the rate can exceed 1.
 -- caveat: A pass that lapsed and came back in the period counts as churned once.
 -- caveat: Events before the first loaded day are not known, so what is active is a lower bound.

@@ -15,6 +15,7 @@
 -- additive: first_installs, first_uninstalls
 -- unit: units (passes on a platform)
 -- mart: past of events
+-- over_days: sum first_installs, first_uninstalls
 -- caveat: A removal without a known installation is still the first removal.
 -- caveat: What is first depends on the first loaded day: an earlier installation is not known.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).

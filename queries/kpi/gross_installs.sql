@@ -15,6 +15,7 @@
 -- additive: installs, uninstalls
 -- unit: events
 -- mart: day of events
+-- over_days: sum installs, uninstalls
 -- caveat: Re-installs and further devices count again: first_installs counts each pass and platform once.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: line x=period y=installs,uninstalls

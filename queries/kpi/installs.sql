@@ -17,6 +17,7 @@
 -- additive: installs, first_installs
 -- unit: events
 -- mart: past of events
+-- over_days: sum installs, first_installs by platform
 -- caveat: An installation can repeat (re-installs, several devices): first_installs counts each pass and platform once.
 -- caveat: A platform without installations in a period has no row: gross_installs has one row for every period.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).

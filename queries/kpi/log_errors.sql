@@ -14,6 +14,7 @@
 -- additive: errors, entries
 -- unit: log entries, share
 -- mart: day of logs
+-- over_days: sum errors, entries
 -- caveat: An entry is an error when its type holds the word error, critical or fatal, or its severity or level is one of them.
 -- caveat: The source keeps logs for 45 days: hours lost before they were read make a period unverified.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

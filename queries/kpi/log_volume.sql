@@ -13,6 +13,7 @@
 -- additive: entries
 -- unit: log entries
 -- mart: day of logs
+-- over_days: sum entries by log_type
 -- caveat: The source keeps logs for 45 days: hours lost before they were read make a period unverified.
 -- caveat: A type without entries in a period has no row.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.

@@ -11,6 +11,7 @@
 -- parameter: week_start:monday|tuesday|wednesday|thursday|friday|saturday|sunday=monday First day of a week
 -- unit: hours, share
 -- mart: past of metrics
+-- over_days: sum expected_hours, missing_hours by metric_type
 -- caveat: Missing hours are reported and never interpolated.
 -- caveat: Only hours that are verified are expected to hold a snapshot; an hour that is not proven may still get one.
 -- caveat: coverage is that of all hours of metrics up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).

@@ -15,6 +15,7 @@
 -- additive: installed, reinstalled, removed, net_growth
 -- unit: units (passes on a platform)
 -- mart: past of events
+-- over_days: sum installed, reinstalled, removed, net_growth
 -- caveat: Repeated installations and removals of what was not installed change nothing, so net_growth is the change of active_units.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: bar x=period y=net_growth

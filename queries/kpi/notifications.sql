@@ -14,6 +14,7 @@
 -- additive: notified_passes over pass_type, store, medium, origin, promoted
 -- unit: events, passes
 -- mart: day of events
+-- over_days: sum notifications
 -- caveat: Only the sending is known: wallets report no delivery, opening or click.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: line x=period y=notifications

@@ -15,6 +15,7 @@
 -- additive: active_units
 -- unit: units (passes on a platform), share
 -- mart: past of events
+-- over_days: end active_units by platform
 -- caveat: A pass on two platforms counts on both.
 -- caveat: Events before the first loaded day are not known, so what is active is a lower bound.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).

@@ -14,6 +14,7 @@
 -- additive: redirects, installs
 -- unit: events, ratio
 -- mart: past of events
+-- over_days: sum redirects, installs by place
 -- caveat: A ratio of counts: no key is shared between a redirect and an installation; it can exceed 1.
 -- caveat: The store of an installation is the one that it names, otherwise the one that its pass was created with. Its code is only the one that it names. place is (none) if there is none.
 -- caveat: A place without redirects and installs in a period has no row.

@@ -15,6 +15,7 @@
 -- additive: ever_installed, active_passes over pass_type, store, medium, origin, promoted
 -- unit: passes, share
 -- mart: past of events
+-- over_days: end ever_installed, active_passes
 -- caveat: retention is active passes / passes ever installed; null while none was.
 -- caveat: Events before the first loaded day are not known, so what is active is a lower bound.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).

@@ -14,6 +14,8 @@
 -- additive: scans, scanning_passes, active_passes
 -- unit: events, passes, ratio
 -- mart: past of events
+-- over_days: sum scans
+-- over_days: end active_passes
 -- caveat: A scan is a barcode matched to a pass: not a redemption.
 -- caveat: scan_rate can exceed 1: a pass scanned in the period may be removed before its end, or never have been seen installed.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).

@@ -16,6 +16,7 @@
 -- additive: cohort, alive_d1, alive_d7, alive_d30, alive_d90, alive_d180, alive_d365 over pass_type, store, medium, origin, promoted
 -- unit: passes, share
 -- mart: all of events
+-- over_days: sum cohort, alive_d1, alive_d7, alive_d30, alive_d90, alive_d180, alive_d365
 -- caveat: alive and survival are null for a cohort whose last day has not reached the age yet.
 -- caveat: A pass that was removed and came back before the day counts as alive.
 -- caveat: Days are 24 hours after the first installation of each pass.

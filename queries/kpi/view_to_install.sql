@@ -13,6 +13,7 @@
 -- additive: page_views, installs
 -- unit: events, ratio
 -- mart: day of events
+-- over_days: sum page_views, installs
 -- caveat: A ratio of counts: no key is shared between a view and an installation, so it is not the share of visitors who installed, and it can exceed 1.
 -- caveat: coverage says verified, open (not over or not settled) or unverified: only verified periods are final; loaded_at is when the lake was published.
 -- chart: line x=period y=installs_per_view

@@ -14,6 +14,7 @@
 -- additive: passes_in_status
 -- unit: passes, share
 -- mart: past of events
+-- over_days: end passes_in_status by wallet_status
 -- caveat: none holds passes that are known and in no wallet; unknown, shown only if there are any, holds active passes whose events name neither platform.
 -- caveat: Events before the first loaded day are not known, so what is active is a lower bound.
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).

@@ -10,6 +10,8 @@ import { columnWords } from '../query/column-words.ts';
 import { listReports } from '../query/report.ts';
 import { readDictionary } from './dictionary.ts';
 import { pathOfOut } from './result-file.ts';
+import type { CatalogueColumn } from '../query/export/spark-types.ts';
+import type { SparkSource } from '../query/export/spark.ts';
 import type { Session } from './shell.ts';
 
 const PROJECTS = ['dbt', 'semantic', 'spark'] as const;
@@ -59,9 +61,30 @@ async function filesOf(session: Session, project: Project): Promise<ReadonlyMap<
   }
   if (project === 'spark') {
     const { sparkFiles } = await import('../query/export/spark.ts');
-    const { dataDir } = session.config;
-    return sparkFiles(parseManifest(await readFile(join(dataDir, MANIFEST_FILE), 'utf8')), resolve(dataDir));
+    const dataDir = resolve(session.config.dataDir);
+    const { tables, marts } = parseManifest(await readFile(join(dataDir, MANIFEST_FILE), 'utf8'));
+    const names = { tables: Object.keys(tables), marts: Object.keys(marts) };
+    return sparkFiles({ ...names, dataDir, ...(await typedViewsOf(session)) });
   }
   const { dbtFiles } = await import('../query/export/dbt.ts');
   return dbtFiles(await readDictionary(session), join(session.config.dataDir, CATALOGUE_FILE));
+}
+
+/** The columns of the catalogue's typed views, and the types of their rows. */
+async function typedViewsOf(session: Session): Promise<Pick<SparkSource, 'columns' | 'types'>> {
+  const { openReader, textRows } = await import('../query/reader.ts');
+  const { TYPED_VIEWS_SQL, TYPES_SQL } = await import('../query/export/spark-types.ts');
+  await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
+  const columns = (await textRows(reader, TYPED_VIEWS_SQL)).map(
+    ([view = '', table = '', name = '', type = '', json = '', pointer = '']): CatalogueColumn => ({
+      view, table, name, type, from: json === '' ? undefined : { json, pointer },
+    }),
+  ); // oxfmt-ignore
+  const types = new Map<string, string[]>();
+  for (const [view = '', type = ''] of await textRows(reader, TYPES_SQL)) {
+    const ofView = types.get(view);
+    if (ofView) ofView.push(type);
+    else types.set(view, [type]);
+  }
+  return { columns, types };
 }

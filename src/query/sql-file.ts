@@ -15,6 +15,7 @@
  *     -- caveat: …                                          (any number of them)
  *     -- chart: line x=day y=installs series=device         (line, bar or area; several columns as y=a,b)
  *     -- mart: past of events                               (its days are kept as a mart: definitions.ts)
+ *     -- over_days: sum installs by platform                 (how days make a longer period: periods.ts; also end, start)
  *     -- arguments: a, b                                    (of a macro; without them the file is a view)
  *     -- returns: boolean                                   (of a macro that gives a value and no rows)
  *     -- severity: error                                    (of a check: error or warning)

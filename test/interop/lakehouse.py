@@ -15,6 +15,7 @@ import urllib.request
 
 import pyarrow
 import pyarrow.parquet
+from spark_views import compare_views
 
 NODE, CLI, PROGRAM, ADMIN, CHOSEN, *REST = sys.argv[1:]
 STORE, HEAD = os.path.abspath("data/store"), os.path.abspath("data/lake")
@@ -191,6 +192,24 @@ class Spark:
         return {field.name: field.metadata.get("comment") for field in self.open(path)[0].schema}
 
 
+class ChDb:
+    name, package = "ClickHouse (chDB)", "chdb"
+
+    def open(self, path, version=None):
+        return path, newest(os.path.basename(path)) if version is None and "marts" not in path else version
+
+    def rows(self, opened):
+        import chdb
+
+        path, version = opened
+        at = "" if version is None else f", delta_lake_snapshot_version = {version}"
+        query = f"select * from deltaLakeLocal('{path}') settings session_timezone = 'UTC'{at}"
+        return pyarrow.ipc.open_file(pyarrow.BufferReader(chdb.query(query, "Arrow").bytes())).read_all()
+
+    def version(self, opened):
+        return opened[1]
+
+
 # Plain Parquet: the head, `lake/<table>/v<number>/tenant_id=…/month=…`.
 def version_folder(table):
     return f"{HEAD}/{table}/{next(name for name in os.listdir(f'{HEAD}/{table}') if name.startswith('v'))}"
@@ -259,12 +278,16 @@ PLAIN = {
     "chDB": ("chdb", chdb_rows),
     "hyparquet": (None, hyparquet_rows),
 }
-DELTA = [DeltaRs(), PolarsOwn(), Polars(), DuckDb(), Spark()]
+DELTA = [DeltaRs(), PolarsOwn(), Polars(), DuckDb(), Spark(), ChDb()]
 DELTA_FEATURES = ["rows", "types", "time travel", "isolation", "while writing", "marts", "comments", "vacuum"]
 
 
 def rows_of(reader, found):
     return canonical(found, marked=hasattr(reader, "marked"))
+
+
+def wanted_of(reader, want):
+    return lists_never_null(want) if isinstance(reader, ChDb) else want
 
 
 def installed(package):
@@ -345,22 +368,22 @@ for reader in delta:
 
     def latest(types):
         for table in TABLES:
-            want = wanted[0].get(table) if table != "events" else wanted[len(rounds)]["events"]
+            want = wanted_of(reader, wanted[0].get(table) if table != "events" else wanted[len(rounds)]["events"])
             found = rows_of(reader, reader.rows(reader.open(f"{STORE}/{table}")))
             same(found if types else (want[0], *found[1:]), want, table)
 
-    check(reader.name, "rows", lambda: latest(False) or getattr(reader, "marked", None) and f"yes; {reader.marked}")
+    check(reader.name, "rows", lambda: latest(False) or getattr(reader, "marked", None) and f"yes; {reader.marked}" or isinstance(reader, ChDb) and "yes; a missing list is an empty one")
     check(reader.name, "types", lambda: latest(True))
 
     def travel():
         for version, tables in wanted.items():
-            same(rows_of(reader, reader.rows(reader.open(path, version))), tables["events"], f"version {version}")
+            same(rows_of(reader, reader.rows(reader.open(path, version))), wanted_of(reader, tables["events"]), f"version {version}")
 
     check(reader.name, "time travel", travel)
 
     def every_mart():
         for name, want in marts.items():
-            same(rows_of(reader, reader.rows(reader.open(f"{STORE}/marts/{name}"))), want, name)
+            same(rows_of(reader, reader.rows(reader.open(f"{STORE}/marts/{name}"))), wanted_of(reader, want), name)
 
     check(reader.name, "marts", every_mart)
     if hasattr(reader, "comments"):
@@ -373,26 +396,10 @@ for reader in delta:
 
         check(reader.name, "vacuum", vacuum)
 
-# The state models in Spark's own SQL, against the views of the catalogue.
+# The views of `export spark`, against those of the catalogue.
 spark = next((reader for reader in delta if isinstance(reader, Spark)), None)
 if spark is not None:
-    cli("export", "spark", "--out", "spark", "--force")
-    for statement in open("spark/views.sql").read().split(";\n"):
-        if statement.strip():
-            spark.spark().sql(statement)
-    for model in ["event_facts", "pass_events", "registrations", "pass_states", "passes", "daily_active"]:
-        def compare():
-            names = spark.spark().table(model).columns
-            # A sum of DuckDB is wider than a file can hold as a whole number.
-            cast = [f"{name}::bigint as {name}" if name == "active_platforms" else name for name in names]
-            cli("export", "--query", f"select {', '.join(cast)} from {model}", "--out", "model.parquet", "--force")
-            want = canonical(pyarrow.parquet.read_table("model.parquet"))
-            found = canonical(spark.spark().table(model).toArrow())
-            # Counts and steps are wider in one than in the other.
-            same((want[0], *found[1:]), want, model)
-            return f"yes, {len(want[1])} rows"
-
-        check("Spark, state models", model, compare)
+    compare_views(spark.spark().sql, cli, check, canonical, same)
 
 # A table that is opened before a publish shows the version at which it was opened.
 before = {reader.name: (reader, reader.open(f"{STORE}/events")) for reader in delta}
@@ -401,7 +408,7 @@ run()
 version = newest("events")
 wanted[version] = {"events": expected("events", "events-now.parquet")}
 for name, (reader, opened) in before.items():
-    check(name, "isolation", lambda: same(rows_of(reader, reader.rows(opened)), wanted[version - 1]["events"], "opened before"))
+    check(name, "isolation", lambda: same(rows_of(reader, reader.rows(opened)), wanted_of(reader, wanted[version - 1]["events"]), "opened before"))
 
 # While runs publish one version after the other: a reader gets one of them, whole.
 for reader in delta if chosen is None else delta[:1]:
@@ -436,7 +443,7 @@ for reader in delta if chosen is None else delta[:1]:
             if at is None:
                 assert any(found[1] == tables["events"][1] for tables in wanted.values()), "rows of no version"
             else:
-                same(found, wanted[at]["events"], f"version {at}")
+                same(found, wanted_of(reader, wanted[at]["events"]), f"version {at}")
         return f"yes, {len(seen)} reads"
 
     check(reader.name, "while writing", whole)
@@ -468,6 +475,6 @@ if chosen is None:
 if REST:
     versions = {reader.name: f"{reader.package} {installed(reader.package)}" for reader in DELTA if installed(reader.package)}
     versions.update({f"{name}, Parquet": f"{package} {installed(package)}" if package else "hyparquet" for name, (package, _) in PLAIN.items() if package is None or installed(package)})
-    json.dump({"results": results, "versions": versions, "delta": [reader.name for reader in DELTA], "plain": [f"{name}, Parquet" for name in PLAIN], "features": DELTA_FEATURES, "models": results.get("Spark, state models", {})}, open(REST[0], "w"), indent=1)
+    json.dump({"results": results, "versions": versions, "delta": [reader.name for reader in DELTA], "plain": [f"{name}, Parquet" for name in PLAIN], "features": DELTA_FEATURES, "views": {kind: results.get(f"Spark, {kind}", {}) for kind in ["state models", "periods", "typed views"]}}, open(REST[0], "w"), indent=1)
 print(f"{failed} failed")
 sys.exit(1 if failed else 0)

@@ -159,6 +159,14 @@ describe('a project of a lake', CAMPAIGN, () => {
     const names = ['events', 'logs', 'metrics', 'coverage', ...models, ...marts.map(({ name }) => String(name))];
     expect(new Set(views)).toEqual(new Set(names));
     expect(views).toHaveLength(names.length);
+    const typed = await world.sql(
+      `select view_name as name from duckdb_views() where view_name in (select view_name from properties)`,
+    );
+    const types = readFileSync(join(stage.folder, 'spark/types.sql'), 'utf8');
+    const typedNames = [...types.matchAll(/^create or replace temporary view (\w+) as$/gm)].map(([, name]) => name);
+    expect(typed.length).toBeGreaterThan(5);
+    expect(new Set(typedNames)).toEqual(new Set(typed.map(({ name }) => String(name))));
+    expect(readFileSync(join(stage.folder, 'spark/periods.sql'), 'utf8')).toContain('view mart_scans_month as');
     const folders = [...text.matchAll(/ from delta\.`([^`]+)`/g)].map(([, folder]) => folder ?? '');
     expect(folders).toHaveLength(3 + marts.length);
     expect(folders.filter((folder) => !existsSync(join(folder, '_delta_log')))).toEqual([]);
