@@ -41,6 +41,11 @@ export async function exportProject(
       where: { flag: other },
     });
   const { dataDir } = session.config;
+  if (project === 'spark') {
+    // It names the files of one lake.
+    const { requireShards } = await import('../pipeline/open-lake.ts');
+    await requireShards(session.config);
+  }
   const folder = pathOfOut(session, out, 'folder');
   const { writeFolder } = await import('../query/export/folder.ts');
   const files = await filesOf(session, project);

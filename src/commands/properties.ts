@@ -84,7 +84,7 @@ async function requireCatalogue(session: Session): Promise<void> {
   await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
   const tables = await textRows(
     reader,
-    `select 1 from duckdb_tables() where table_name in ('properties', 'property_drift')`,
+    `select distinct table_name from duckdb_tables() where table_name in ('properties', 'property_drift')`,
   );
   if (tables.length === 2) return;
   throw new ConfigError('The catalogue was published by an older version and does not describe the JSON.', {

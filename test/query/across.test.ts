@@ -116,6 +116,16 @@ describe('the shards of a lake', CAMPAIGN, () => {
     expect(rows).toEqual(await whole.sql('select tenant_id, count(*)::int as n from events group by all order by all'));
   });
 
+  it('are checked as one', async () => {
+    for (const argv of [['check', '--format', 'json'], ['properties'], ['privacy', 'audit']]) {
+      const one = await stage.run([...argv, '--data-dir', whole.dataDir]);
+      const other = await stage.run([...argv, '--data-dir', divided.dataDir]);
+      expect([0, 5]).toContain(one.code);
+      expect([argv, other.code, other.err]).toEqual([argv, one.code, one.err]);
+      expect(other.out.split('\n').length).toBeGreaterThanOrEqual(one.out.split('\n').length);
+    }
+  });
+
   it('are exported as one', async () => {
     const out = join(stage.folder, 'events.parquet');
     const { code } = await stage.run(['export', 'events', '--out', out, '--data-dir', divided.dataDir]);
@@ -157,7 +167,14 @@ describe('the shards of a lake', CAMPAIGN, () => {
   });
 
   it('are asked for one by one where a command cannot read them together', async () => {
-    for (const argv of [['dictionary'], ['status', '--prometheus'], ['backup', 'copy'], ['mirror', 'status']]) {
+    for (const argv of [
+      ['dictionary'],
+      ['status', '--prometheus'],
+      ['backup', 'copy'],
+      ['mirror', 'status'],
+      ['export', 'dbt', '--out', 'dbt'],
+      ['export', 'spark', '--out', 'spark'],
+    ]) {
       const { code, err } = await stage.run([...argv, '--data-dir', divided.dataDir]);
       expect([argv, code, err]).toEqual([argv, 2, expect.stringContaining('--shard 0/2 to 1/2')]);
     }

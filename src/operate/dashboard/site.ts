@@ -103,7 +103,7 @@ const shortened = new Map<string, { readonly stamp: string; readonly text: strin
  * The manifest without the list of the lake's files, which the page does not read and which grows with the lake. Throws
  * ConfigError when nothing has been published.
  */
-export async function pageManifest(dataDir: string): Promise<string> {
+async function pageManifest(dataDir: string): Promise<string> {
   const path = join(dataDir, MANIFEST_FILE);
   try {
     const { ino, mtimeMs, size } = await stat(path);
