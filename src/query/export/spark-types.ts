@@ -60,8 +60,7 @@ export function sparkTypedView(
     const cast = CASTS.get(type);
     if (from === undefined || cast === undefined) return sparkName(column);
     const path = sparkPath(from.pointer);
-    if (path !== undefined)
-      return `${cast(`get_json_object(${sparkName(from.json)}, ${sparkText(path)})`)} as ${sparkName(column)}`;
+    if (path !== undefined) return `${cast(cellSql(from.json, path))} as ${sparkName(column)}`;
     missing.push(column);
     return [];
   });
@@ -73,6 +72,13 @@ export function sparkTypedView(
     ...(types.includes('') ? [`${typeColumn} is null`] : []),
   ].join(' or ');
   return { sql: `select\n  ${cells.join(',\n  ')}\nfrom ${columns[0]?.table}\nwhere ${isOfType}`, missing };
+}
+
+function cellSql(json: string, path: string): string {
+  const text = sparkName(json);
+  const cell = `get_json_object(${text}, ${sparkText(path)})`;
+  // Below the root a null of JSON is null, at the root it is the text "null".
+  return path === '$' ? `case when trim(${text}) <> 'null' then ${cell} end` : cell;
 }
 
 /** A JSON pointer as a path of `get_json_object`; undefined for one with a key that such a path cannot name. */

@@ -44,6 +44,13 @@ where \`event_type\` in ('Pass\\'s') or \`event_type\` is null`,
     });
   });
 
+  it('takes a null at the root of the JSON for null', () => {
+    const value = { ...column('value'), table: 'metrics', from: { json: 'value', pointer: '' } };
+    expect(sparkTypedView([value], ['x']).sql).toContain(
+      "case when trim(`value`) <> 'null' then get_json_object(`value`, '$') end as `value`",
+    );
+  });
+
   it('leaves out a column whose key Spark cannot name, and says so', async () => {
     const pointers = ['', '/a b', '/~1~0', "/it's", '/a.b', '/ a', '/*', '/', "/a.b'c", '/x/*'];
     expect(pointers.map(sparkPath)).toEqual([
