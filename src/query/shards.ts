@@ -2,8 +2,8 @@
 import { join } from 'node:path';
 import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { DamagedError } from '../kernel/errors.ts';
-import { isMissing, pathExists } from '../kernel/files.ts';
+import { DamagedError, errorCode } from '../kernel/errors.ts';
+import { isMissing, onDisk, pathExists } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, RESHARD_FILE, SHARDS_FOLDER } from '../model/data-dir.ts';
 import { shardFolder, shardOfFolder } from '../model/shard.ts';
@@ -27,13 +27,8 @@ export interface ShardPlace extends Shard {
 /** The unfinished `reshard` of a shared data directory, if there is one. Throws DamagedError for a mark that cannot be read. */
 export async function readReshard(shared: string): Promise<Reshard | undefined> {
   const file = join(shared, RESHARD_FILE);
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
-  }
+  const text = await ifThere(file, () => readFile(file, 'utf8'));
+  if (text === undefined) return undefined;
   const { success, data } = RESHARD.safeParse(parseJson(text));
   if (success) return data;
   throw new DamagedError(`${RESHARD_FILE} cannot be read: it says how far a change of the number of shards has come.`, {
@@ -65,11 +60,19 @@ export async function shardsToRead(shared: string): Promise<readonly ShardPlace[
 }
 
 async function shardFolders(shared: string): Promise<readonly Shard[]> {
-  try {
-    const names = await readdir(join(shared, SHARDS_FOLDER));
-    return names.map(shardOfFolder).filter((shard) => shard !== undefined);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
+  const folder = join(shared, SHARDS_FOLDER);
+  const names = (await ifThere(folder, () => readdir(folder))) ?? [];
+  return names.map(shardOfFolder).filter((shard) => shard !== undefined);
+}
+
+/** Undefined if nothing is there. A file where the data directory should be is reported by who opens the ledger. */
+async function ifThere<T>(place: string, read: () => Promise<T>): Promise<T | undefined> {
+  return onDisk(place, async () => {
+    try {
+      return await read();
+    } catch (error) {
+      if (isMissing(error) || errorCode(error) === 'ENOTDIR') return undefined;
+      throw error;
+    }
+  });
 }
