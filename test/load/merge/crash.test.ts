@@ -108,7 +108,7 @@ async function state(lake: Scratch): Promise<object> {
 
 const STEPS = [
   'staged', 'compared', 'copied 2026-07-03', 'copied 2026-07-04', 'named 2', 'read back', 'recording', 'recorded',
-  'marts', 'checks', 'catalogue', 'manifest', 'snapshot', 'head',
+  'marts', 'checks', 'catalogue', 'delta', 'manifest', 'snapshot', 'head',
 ]; // oxfmt-ignore
 const REPRESENTATIVES = ['recorded'];
 
