@@ -57,15 +57,16 @@ export async function* examineMachine(config: Config, ledger: Ledger, runtime: R
 
 /** A log that only lacks the newest files is no fault: a run that was killed had not published them. */
 async function logsCheck(ledger: Ledger): Promise<DoctorCheck> {
-  const name = 'delta';
+  const name = 'Delta logs';
   const { tables, faults } = await ledger.exclusive(() => checkDelta(ledger));
   const found = faults.filter(({ fault }) => fault === 'damaged' || fault === 'foreign');
   const named = found.map(({ table, fault }) => `${table} (${fault})`).slice(0, MOST_NAMES);
-  if (named.length === 0) return { name, ok: true, detail: `${plural(tables, 'Delta log')}, readable` };
+  const logs = tables - faults.filter(({ fault }) => fault === 'missing').length;
+  if (named.length === 0) return { name, ok: true, detail: logs === 0 ? 'none yet' : `${logs} can be read` };
   return {
     name,
     ok: false,
-    detail: `${plural(found.length, 'Delta log')} cannot be continued: ${named.join(', ')}`,
+    detail: `${found.length} cannot be continued: ${named.join(', ')}`,
     hint: 'Run `insights-etl verify`: it starts damaged logs again. If another program has written to a log, move its folder away first.',
   };
 }
