@@ -151,7 +151,7 @@ describe('a push', () => {
     expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
     // The lake is set back to its first state, with other rows in the next file.
     await lake.reset();
-    await lake.load(1);
+    await lake.load(3);
     await expect(push({ takeOver: true })).rejects.toMatchObject({ reason: 'conflict', exitCode: EXIT.mirror });
   });
 
