@@ -110,9 +110,11 @@ export function planCommand(shell: Shell): Command {
     .addOption(proveContentOption())
     .addOption(maxCallsOption())
     .addOption(maxMinutesOption())
+    .option('--simulate <values>', 'what a lake would cost, without a source: tenants=100,rowsPerDay=5000,years=5')
     .addHelpText('after', EXAMPLES.plan)
-    .action((options: Selection, command: Command) =>
-      act(shell, command, needsOf(options), async (session) => {
+    .action((options: Selection & { simulate?: string }, command: Command) =>
+      act(shell, command, options.simulate === undefined ? needsOf(options) : NO_SOURCE, async (session) => {
+        if (options.simulate !== undefined) return simulate(session, options.simulate);
         const { planRun } = await import('../pipeline/plan-run.ts');
         const request = requestOf(session, options);
         const report = await planRun(session.config, request, session.runtime, session.signal);
@@ -120,6 +122,20 @@ export function planCommand(shell: Shell): Command {
         return report.exitCode;
       }),
     );
+}
+
+/** A forecast needs no configuration, so that it can be made before there is one. */
+const NO_SOURCE: Needs = { sources: { file: false, env: {} } };
+
+async function simulate(session: Session, text: string): Promise<number> {
+  const [{ workloadOf }, { forecast }, { forecastText }] = await Promise.all([
+    import('./simulate.ts'),
+    import('../model/scale.ts'),
+    import('../output/scale.ts'),
+  ]);
+  const found = forecast(workloadOf(text));
+  session.print(session.json ? `${json(found)}\n` : forecastText(found, session.style));
+  return EXIT.ok;
 }
 
 export interface Loading {
@@ -183,5 +199,6 @@ Examples:
   plan: `
 Examples:
   $ insights-etl plan
-  $ insights-etl plan --from 2024-01-01 --to 2026-01-01 --table Events`,
+  $ insights-etl plan --from 2024-01-01 --to 2026-01-01 --table Events
+  $ insights-etl plan --simulate tenants=100,rowsPerDay=5000,years=5`,
 };

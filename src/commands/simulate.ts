@@ -1,0 +1,40 @@
+/** `plan --simulate tenants=100,rowsPerDay=5000,years=5`: what a lake of that size would cost, without a source or a configuration. */
+import { z } from 'zod';
+import { didYouMean } from '../kernel/closest.ts';
+import { ConfigError } from '../kernel/errors.ts';
+import { WORKLOAD } from '../model/scale.ts';
+import type { Workload } from '../model/scale.ts';
+
+const between = (least: number, most: number) => z.number().min(least).max(most);
+const VALUES = z.strictObject({
+  tenants: between(1, 1_000_000).int(),
+  rowsPerDay: between(0, 1e10),
+  years: between(1 / 365, 100),
+  bytesPerRow: between(150, 1_000_000),
+  callsPerMinute: between(0, 10_000).int(),
+  shards: between(1, 100_000).int(),
+  dollarsPerGBMonth: between(0, 1000),
+  dollarsPer1000Writes: between(0, 1000),
+});
+const NAMES = VALUES.keyof().options;
+
+/** Values separated by commas. Throws ConfigError for an unknown name, a text that is no number, and a number out of bounds. */
+export function workloadOf(text: string): Workload {
+  const given: Partial<Record<keyof Workload, number>> = {};
+  for (const part of text.split(',')) {
+    const [word = '', value = ''] = part.split('=').map((side) => side.trim());
+    const name = NAMES.find((each) => each === word);
+    if (name === undefined)
+      throw new ConfigError(`--simulate does not know "${word}".`, {
+        hint: `${didYouMean(word, NAMES)}Known: ${NAMES.join(', ')}.`,
+      });
+    const { minValue, maxValue, isInt } = VALUES.shape[name];
+    const found = VALUES.shape[name].safeParse(/^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined);
+    if (!found.success)
+      throw new ConfigError(`--simulate: ${name} cannot be "${value}".`, {
+        hint: `Give a ${isInt ? 'whole ' : ''}number from ${Number(minValue?.toPrecision(2))} to ${maxValue}, without separators.`,
+      });
+    given[name] = found.data;
+  }
+  return { ...WORKLOAD, ...given };
+}

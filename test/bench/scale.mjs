@@ -1,0 +1,120 @@
+/**
+ * `npm run scale`: measures lakes of different shapes, and writes what it measured next to what `plan --simulate` says of them
+ * to docs/scale.json and docs/scale.md. Each lake is loaded, gets one more day of rows, and is then run again with nothing new.
+ * `--only 3` measures the third shape only, and writes nothing.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { CLI, options, scratch, startSandbox } from './harness.mjs';
+import { measured } from './measured.mjs';
+import { writePage } from './scale-page.mjs';
+
+const wanted = options({ only: 0 });
+const NOW = '2026-11-01T00:30:00Z';
+const DAY_AFTER = { from: '2026-11-01T00:00:00Z', to: '2026-11-02T00:00:00Z' };
+/** Of the rows of a tenant, as the sandbox makes them. */
+const SHARES = { Events: 0.85, Logs: 0.1, Metrics: 0.05 };
+
+/** Of the table of sizes. */
+const YEARS = 5;
+
+const SHAPES = [
+  { tenants: 1, rowsPerDay: 1_000, days: 30 },
+  { tenants: 1, rowsPerDay: 30_000, days: 30 },
+  { tenants: 1, rowsPerDay: 1_000, days: 365 },
+  { tenants: 10, rowsPerDay: 3_000, days: 30 },
+  { tenants: 30, rowsPerDay: 100, days: 90 },
+  { tenants: 60, rowsPerDay: 20, days: 30 },
+];
+
+/** Bytes and number of the files below a folder. */
+async function sizeOf(folder, matches = /./) {
+  let [files, bytes] = [0, 0];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])) {
+    if (!entry.isFile() || !matches.test(join(entry.parentPath, entry.name))) continue;
+    files++;
+    bytes += (await stat(join(entry.parentPath, entry.name))).size;
+  }
+  return { files, bytes };
+}
+
+async function measureShape({ tenants, rowsPerDay, days }) {
+  const place = await scratch('scale');
+  const ids = Array.from({ length: tenants }, (_, nth) => `t${String(nth).padStart(4, '0')}`);
+  const flags = `--tenants ${ids.join(',')} --rows ${rowsPerDay * days} --days ${days} --now ${NOW} --frozen --rate 0`;
+  const sandbox = await startSandbox(...flags.split(' '));
+  try {
+    const dataDir = join(place.folder, 'data');
+    await mkdir(dataDir);
+    const config = join(place.folder, 'insights.json');
+    const keyed = ids.map((id) => ({ id, apiKey: { env: `KEY_${id}` } }));
+    await writeFile(config, JSON.stringify({ baseUrl: sandbox.url, dataDir, callsPerMinute: 0, tenants: keyed }));
+    const env = Object.fromEntries(ids.map((id) => [`KEY_${id}`, `sandbox-${id}`]));
+    const run = async () => {
+      const { out, cpuSeconds, peakMB } = await measured(
+        process.execPath,
+        [CLI, 'run', '--json', '--config', config],
+        env,
+      );
+      const { tables } = JSON.parse(out);
+      const sum = (name) => tables.reduce((total, table) => total + table[name], 0);
+      return { calls: sum('calls'), rows: sum('rowsFetched'), cpuSeconds, peakMB };
+    };
+    const first = await run();
+    for (const tenant of ids)
+      for (const [table, share] of Object.entries(SHARES))
+        await sandbox.admin('/generate', { table, tenant, rows: Math.ceil(rowsPerDay * share), ...DAY_AFTER, seed: 2 });
+    await sandbox.admin('/clock', { advance: '24h' });
+    const night = await run();
+    const idle = await run();
+    const partitions = await sizeOf(join(dataDir, 'store'), /tenant_id=[^/]*\/month=[^/]*\/[^/]*\.parquet$/);
+    const bytesOf = async (file) => (await stat(join(dataDir, file))).size;
+    return {
+      first,
+      night,
+      idle,
+      files: partitions.files,
+      lakeBytes: partitions.bytes,
+      ledgerBytes: await bytesOf('state.duckdb'),
+      catalogueBytes: await bytesOf('insights.duckdb'),
+      manifestBytes: await bytesOf('manifest.json'),
+    };
+  } finally {
+    await sandbox.stop();
+    await place.remove();
+  }
+}
+
+async function modelOf({ tenants, rowsPerDay, days }) {
+  const workload = `tenants=${tenants},rowsPerDay=${rowsPerDay},years=${days / 365}`;
+  const { out } = await measured(process.execPath, [CLI, 'plan', '--simulate', workload, '--json']);
+  return JSON.parse(out);
+}
+
+const results = [];
+for (const [nth, shape] of SHAPES.entries()) {
+  if (wanted.only > 0 && wanted.only !== nth + 1) continue;
+  const found = await measureShape(shape);
+  const model = await modelOf(shape);
+  results.push({ shape, measured: found, model });
+  console.log(JSON.stringify({ shape, measured: found }));
+}
+if (wanted.only === 0) {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  const machine = {
+    at: new Date().toISOString(),
+    commit,
+    node: process.version,
+    processor: cpus()[0]?.model,
+    cores: cpus().length,
+  };
+  await writeFile('docs/scale.json', `${JSON.stringify({ machine, results }, null, 1)}\n`);
+  const sizes = [];
+  for (const tenants of [1, 100, 10_000])
+    for (const rows of [1e6, 1e7, 1e8, 1e9, 1e10, 1e11])
+      if (rows / tenants >= 1e4)
+        sizes.push(await modelOf({ tenants, rowsPerDay: rows / tenants / YEARS / 365, days: YEARS * 365 }));
+  await writePage(results, sizes, machine);
+}

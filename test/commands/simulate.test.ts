@@ -1,0 +1,53 @@
+/** `plan --simulate`: a forecast without a configuration, a source or a data directory. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { workloadOf } from '../../src/commands/simulate.ts';
+import { WORKLOAD } from '../../src/model/scale.ts';
+import { openStage, type Stage } from '../support/shell.ts';
+
+let stage: Stage;
+beforeAll(async () => void (stage = await openStage()));
+afterAll(() => stage[Symbol.asyncDispose]());
+
+describe('plan --simulate', () => {
+  it('prints calls, work, sizes and cost', async () => {
+    const { code, out } = await stage.run(['plan', '--simulate', 'tenants=100,rowsPerDay=5000,years=5'], {});
+    expect(code).toBe(EXIT.ok);
+    expect(out).toContain('100 tenants with 5,000 rows a day each, 5 years: 913 million rows in the lake');
+    expect(out).toMatch(/a night +600 /);
+    expect(out).toMatch(/writes and \$\d/);
+  });
+
+  it('says which limit a worker would reach, and how many workers stay below it', async () => {
+    const args = 'tenants=10000,rowsPerDay=1000,years=5';
+    const { out } = await stage.run(['plan', '--simulate', args], {});
+    const [, workers = ''] = /share the tenants among (\d+) workers/.exec(out.replaceAll(/\s+/g, ' ')) ?? [];
+    expect(Number(workers)).toBeGreaterThan(1);
+    const shared = await stage.run(['plan', '--simulate', `${args},shards=${workers}`], {});
+    expect(shared.out).not.toMatch(/^limit:/m);
+  });
+
+  it('gives all figures as JSON', async () => {
+    const { out } = await stage.run(['plan', '--simulate', 'tenants=2', '--json'], {});
+    expect(JSON.parse(out)).toMatchObject({ workload: { ...WORKLOAD, tenants: 2 }, idle: { calls: 6 } });
+  });
+});
+
+describe('the values', () => {
+  it.each([
+    ['tenant=4', 'Did you mean "tenants"?'],
+    ['tenants', 'whole number from 1'],
+    ['tenants=1.5', 'whole number from 1'],
+    ['tenants=0', 'whole number from 1'],
+    ['years=x', 'number from 0.0027 to 100'],
+    ['rowsPerDay=1e5', 'without separators'],
+  ])('%s is refused with what is allowed', (text, hint) => {
+    expect(() => workloadOf(text)).toThrow(
+      expect.objectContaining({ failure: 'config', hint: expect.stringContaining(hint) }),
+    );
+  });
+
+  it('the last one of a name counts, and spaces do not', () => {
+    expect(workloadOf(' tenants = 3 , tenants=5')).toEqual({ ...WORKLOAD, tenants: 5 });
+  });
+});
