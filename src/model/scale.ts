@@ -28,7 +28,7 @@ export const WORKLOAD: Workload = {
   tenants: 1,
   rowsPerDay: 10_000,
   years: 1,
-  bytesPerRow: 400,
+  bytesPerRow: 380,
   callsPerMinute: 60,
   shards: 1,
   dollarsPerGBMonth: 0.023,
@@ -46,17 +46,26 @@ const MONTH = { days: 365 / 12, rows: 10_000, smallBytes: 1_000_000, closedAfter
 /** Files of marts that a night with new rows writes, and files under fixed names that a mirror then replaces. */
 const PER_PUSH = 130;
 
-/** Seconds are seconds of one core. */
+/** Seconds are seconds of one core. A table is a table of a tenant; days and hours are those with rows or without. */
 export const MEASURED = {
-  lakeBytesPerRow: 50,
+  lakeBytesPerRow: 52,
   lakeBytesPerFile: 1_500,
-  ledgerBytes: { base: 5_500_000, perHour: 130 },
-  catalogueBytes: { base: 2_800_000, perHour: 8, perTenant: 20_000 },
+  ledgerBytes: { base: 8_100_000, perHour: 142 },
+  catalogueBytes: { base: 2_850_000, perHour: 8, perTenant: 40_000 },
   manifestBytes: { base: 10_000, perFile: 550, perTenant: 2_200 },
-  firstLoad: { base: 4, perTable: 0.45, perHour: 0.000_16, perRow: 0.000_042 },
-  night: { base: 4, perTable: 0.5, perHour: 0.000_1, perRow: 0.000_06 },
-  idle: { base: 1, perTable: 0.08, perHour: 0.000_02, perRow: 0 },
-  memory: { base: 240, perMillionRows: 100, perMillionHours: 1_800, most: 620 },
+  firstLoad: {
+    cpu: { base: 3.4, perTable: 0.8, perDay: 0.038, perRow: 0.000_039 },
+    memory: { base: 222, perTable: 2.2, perDay: 0.4, perRow: 0.000_1 },
+  },
+  night: {
+    cpu: { base: 4, perTable: 0.77, perDay: 0.007, perRow: 0.000_166 },
+    memory: { base: 270, perTable: 3.5, perDay: 0.3, perRow: 0.000_1 },
+  },
+  idle: {
+    cpu: { base: 1.2, perTable: 0.083, perDay: 0.003, perRow: 0 },
+    memory: { base: 185, perTable: 2.2, perDay: 0.25, perRow: 0 },
+  },
+  mostMemory: 620,
 } as const;
 
 /** Of one worker: beyond it, a limit is near that more workers move away. */
@@ -116,32 +125,27 @@ export function forecast(workload: Workload): Forecast {
   }));
   const each = (of: (table: (typeof tables)[number]) => number): number =>
     tenants * tables.reduce((sum, table) => sum + of(table), 0);
-  const tableHours = each(({ loads }) => loads * 24);
   const heldHours = each(() => days * 24);
   const rows = each(({ perDay }) => perDay * days);
   const loaded = each(({ perDay, loads }) => perDay * loads);
   const files = each(({ perDay }) => filesOf(perDay, days));
   const count = tenants * tables.length;
-  const phase = (calls: number, factors: Factors, newRows: number, hours: number): Phase => ({
+  const phase = (calls: number, { cpu, memory }: Factors, newRows: number): Phase => ({
     calls,
     minutesAtLimit: workload.callsPerMinute === 0 ? 0 : Math.ceil(calls / tenants / workload.callsPerMinute),
-    cpuSeconds: factors.base * shards + factors.perTable * count + factors.perHour * hours + factors.perRow * newRows,
-    peakMB: memoryOf(newRows / shards, hours / shards),
+    cpuSeconds: shards * (cpu.base + cpu.perDay * days) + cpu.perTable * count + cpu.perRow * newRows,
+    peakMB: Math.round(
+      Math.min(
+        MEASURED.mostMemory,
+        memory.base + memory.perDay * days + (memory.perTable * count + memory.perRow * newRows) / shards,
+      ),
+    ),
   });
-  const comparedHours = each(() => comparedDays(days) * 24);
-  const firstLoad = phase(
-    each(({ perDay, loads }) => callsOf(perDay * loads, workload)),
-    MEASURED.firstLoad,
-    loaded,
-    tableHours,
-  );
-  const night = phase(
-    each(({ perDay }) => callsOf(perDay, workload)),
-    MEASURED.night,
-    tenants * rowsPerDay,
-    comparedHours,
-  );
-  const idle = phase(count, MEASURED.idle, 0, comparedHours);
+  const firstCalls = each(({ perDay, loads }) => callsOf(perDay * loads, workload));
+  const firstLoad = phase(firstCalls, MEASURED.firstLoad, loaded);
+  const nightCalls = each(({ perDay }) => callsOf(perDay, workload));
+  const night = phase(nightCalls, MEASURED.night, tenants * rowsPerDay);
+  const idle = phase(count, MEASURED.idle, 0);
   const { ledgerBytes, catalogueBytes, manifestBytes } = MEASURED;
   const sizes = {
     lakeBytes: MEASURED.lakeBytesPerRow * rows + MEASURED.lakeBytesPerFile * files,
@@ -150,6 +154,8 @@ export function forecast(workload: Workload): Forecast {
       catalogueBytes.base * shards + catalogueBytes.perHour * heldHours + catalogueBytes.perTenant * tenants,
     manifestBytes: manifestBytes.base * shards + manifestBytes.perFile * files + manifestBytes.perTenant * tenants,
   };
+  // What more workers divide among them.
+  const nightWork = MEASURED.night.cpu.perTable * count + MEASURED.night.cpu.perRow * tenants * rowsPerDay;
   const writesPerMonth = Math.round(30 * (count + PER_PUSH * shards));
   const gigabytes = (sizes.lakeBytes + sizes.ledgerBytes + sizes.catalogueBytes) / 1e9;
   return {
@@ -165,7 +171,7 @@ export function forecast(workload: Workload): Forecast {
       dollarsPerMonth: gigabytes * workload.dollarsPerGBMonth + (writesPerMonth / 1000) * workload.dollarsPer1000Writes,
     },
     limits: limitsOf([
-      ['a night', (night.cpuSeconds - MEASURED.night.base * shards) / 3600 / LIMITS.nightHours],
+      ['a night', nightWork / 3600 / LIMITS.nightHours],
       ['files', files / LIMITS.files],
       ['ledger', sizes.ledgerBytes / LIMITS.ledgerBytes],
       ['manifest', sizes.manifestBytes / LIMITS.manifestBytes],
@@ -174,11 +180,6 @@ export function forecast(workload: Workload): Forecast {
 }
 
 type Factors = (typeof MEASURED)['firstLoad' | 'night' | 'idle'];
-
-/** Days that a usual run compares: the last ones and a share of the older history (`reconcile.depthDays`, `reconcile.rotationDays`). */
-function comparedDays(days: number): number {
-  return days <= 45 ? days : 45 + (days - 45) / 30;
-}
 
 /** One to compare, and the pages. */
 function callsOf(rows: number, { bytesPerRow }: Workload): number {
@@ -194,11 +195,6 @@ function filesOf(rowsPerDay: number, days: number): number {
   // The days of the month that goes on and of the one that is not closed yet; older ones are compacted.
   const single = Math.min(days, MONTH.closedAfterDays + MONTH.days / 2);
   return single + 1 + Math.ceil(Math.max(0, days - single) / MONTH.days);
-}
-
-function memoryOf(rows: number, hours: number): number {
-  const { base, perMillionRows, perMillionHours, most } = MEASURED.memory;
-  return Math.round(Math.min(most, base + (perMillionRows * rows + perMillionHours * hours) / 1e6));
 }
 
 function limitsOf(shares: readonly (readonly [Limit['what'], number])[]): Limit[] {

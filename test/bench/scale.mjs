@@ -4,7 +4,7 @@
  * `--only 3` measures the third shape only, and writes nothing.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { CLI, options, scratch, startSandbox } from './harness.mjs';
@@ -29,15 +29,13 @@ const SHAPES = [
   { tenants: 60, rowsPerDay: 20, days: 30 },
 ];
 
-/** Bytes and number of the files below a folder. */
-async function sizeOf(folder, matches = /./) {
-  let [files, bytes] = [0, 0];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])) {
-    if (!entry.isFile() || !matches.test(join(entry.parentPath, entry.name))) continue;
-    files++;
-    bytes += (await stat(join(entry.parentPath, entry.name))).size;
-  }
-  return { files, bytes };
+/** The files of the snapshot; those that it replaced remain on disk for `lake.keepHours`. */
+async function sizeOf(dataDir) {
+  const { tables } = JSON.parse(await readFile(join(dataDir, 'manifest.json'), 'utf8'));
+  const partitions = Object.values(tables).flatMap(({ tenants }) =>
+    Object.values(tenants).flatMap((tenant) => tenant.partitions),
+  );
+  return { files: partitions.length, bytes: partitions.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 async function measureShape({ tenants, rowsPerDay, days }) {
@@ -69,14 +67,14 @@ async function measureShape({ tenants, rowsPerDay, days }) {
     await sandbox.admin('/clock', { advance: '24h' });
     const night = await run();
     const idle = await run();
-    const partitions = await sizeOf(join(dataDir, 'store'), /tenant_id=[^/]*\/month=[^/]*\/[^/]*\.parquet$/);
+    const { files, bytes: lakeBytes } = await sizeOf(dataDir);
     const bytesOf = async (file) => (await stat(join(dataDir, file))).size;
     return {
       first,
       night,
       idle,
-      files: partitions.files,
-      lakeBytes: partitions.bytes,
+      files,
+      lakeBytes,
       ledgerBytes: await bytesOf('state.duckdb'),
       catalogueBytes: await bytesOf('insights.duckdb'),
       manifestBytes: await bytesOf('manifest.json'),
