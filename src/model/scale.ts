@@ -47,7 +47,7 @@ const MONTH = { days: 365 / 12, rows: 10_000, smallBytes: 1_000_000, closedAfter
 const PER_PUSH = 130;
 
 /** Seconds are seconds of one core. A table is a table of a tenant; days and hours are those with rows or without. */
-export const MEASURED = {
+const MEASURED = {
   lakeBytesPerRow: 48,
   lakeBytesPerFile: 1_500,
   ledgerBytes: { base: 8_100_000, perHour: 142 },
