@@ -15,8 +15,8 @@ const place = await scratch('refresh');
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 async function openingRows(dataDir) {
-  const folder = join(dataDir, 'store', 'marts', 'openings');
-  const [file] = (await readdir(folder)).filter((name) => name.endsWith('.parquet'));
+  const folder = join(dataDir, 'store', 'marts');
+  const [file] = (await readdir(folder)).filter((name) => name.startsWith('openings.'));
   const db = await DuckDBInstance.create();
   const connection = await db.connect();
   const reader = await connection.runAndReadAll(
