@@ -1,13 +1,12 @@
 /** Azure Blob Storage. Its clients are optional packages, loaded only here. */
-import { createWriteStream } from 'node:fs';
-import { pipeline } from 'node:stream/promises';
 import type { BlobRequestConditions, BlobServiceClient, StoragePipelineOptions } from '@azure/storage-blob';
+import { contentType } from '../kernel/content-type.ts';
 import { MirrorError } from '../kernel/errors.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { eachAtOnce } from './each.ts';
-import { contentType, md5Of, partsOf } from './object-store.ts';
+import { md5Of, partsOf } from './object-store.ts';
 import type { Condition, ObjectHead, ObjectStore } from './object-store.ts';
-import { clientMissing, createSend, isNetworkError, requireSafe, valueOf } from './send.ts';
+import { clientMissing, createSend, downloadTo, isNetworkError, requireSafe, valueOf } from './send.ts';
 import type { Judged } from './send.ts';
 
 export interface AzureOptions {
@@ -104,19 +103,11 @@ export async function openAzure(
       });
       return typeof answer === 'string' ? undefined : answer.value;
     },
-    async download(name, path) {
-      const size = (await head(name))?.bytes;
-      if (size === undefined) return false;
-      const answer = await send({
-        what: `read ${name}`,
-        bytes: size,
-        async send(abortSignal) {
-          const { readableStreamBody: body } = await blob(name).download(0, undefined, { abortSignal });
-          if (body) await pipeline(body, createWriteStream(path), { signal: abortSignal });
-        },
-      });
-      return typeof answer === 'object';
-    },
+    download: (name, path) =>
+      downloadTo(path, name, head, send, async (abortSignal) => {
+        const { readableStreamBody } = await blob(name).download(0, undefined, { abortSignal });
+        return readableStreamBody;
+      }),
     async *list(below) {
       for (let continuationToken: string | undefined; ;) {
         const what = `list ${below === '' ? 'the mirror' : below}`;

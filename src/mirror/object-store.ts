@@ -99,17 +99,3 @@ export function fileSource(path: string, { bytes, sha256 }: Pick<Source, 'bytes'
 export function md5Of(content: Uint8Array): Buffer {
   return createHash('md5').update(content).digest();
 }
-
-/** What a browser is told about a file of the dashboard. */
-export function contentType(name: string): string {
-  return TYPES[/\.(\w+)$/.exec(name)?.[1] ?? ''] ?? 'application/octet-stream';
-}
-
-const TYPES: Readonly<Record<string, string>> = {
-  css: 'text/css; charset=utf-8',
-  html: 'text/html; charset=utf-8',
-  js: 'text/javascript; charset=utf-8',
-  json: 'application/json; charset=utf-8',
-  parquet: 'application/vnd.apache.parquet',
-  svg: 'image/svg+xml',
-};

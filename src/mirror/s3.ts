@@ -1,13 +1,12 @@
 /** Amazon S3 and everything that speaks its protocol. The client is an optional package, loaded only here. */
-import { createWriteStream } from 'node:fs';
 import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type * as Client from '@aws-sdk/client-s3';
+import { contentType } from '../kernel/content-type.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { eachAtOnce } from './each.ts';
-import { contentType, md5Of, partsOf } from './object-store.ts';
+import { md5Of, partsOf } from './object-store.ts';
 import type { Condition, ListedObject, ObjectHead, ObjectStore, Source } from './object-store.ts';
-import { clientMissing, createSend, isNetworkError, requireSafe, valueOf } from './send.ts';
+import { clientMissing, createSend, downloadTo, isNetworkError, requireSafe, valueOf } from './send.ts';
 import type { Judged } from './send.ts';
 
 export interface S3Options {
@@ -196,19 +195,11 @@ export async function openS3(
       });
       return typeof answer === 'string' ? undefined : answer.value;
     },
-    async download(name, path) {
-      const size = (await head(name))?.bytes;
-      if (size === undefined) return false;
-      const answer = await send({
-        what: `read ${name}`,
-        bytes: size,
-        async send(abortSignal) {
-          const { Body: body } = await client.send(new sdk.GetObjectCommand(at(name)), { abortSignal });
-          if (body instanceof Readable) await pipeline(body, createWriteStream(path), { signal: abortSignal });
-        },
-      });
-      return typeof answer === 'object';
-    },
+    download: (name, path) =>
+      downloadTo(path, name, head, send, async (abortSignal) => {
+        const { Body: body } = await client.send(new sdk.GetObjectCommand(at(name)), { abortSignal });
+        return body instanceof Readable ? body : undefined;
+      }),
     async *list(below) {
       for (let ContinuationToken: string | undefined; ;) {
         const what = `list ${below === '' ? 'the mirror' : below}`;

@@ -1,9 +1,12 @@
 /** Requests to an object store: bounded in number and time, and repeated when that can help. */
+import { createWriteStream } from 'node:fs';
+import { pipeline } from 'node:stream/promises';
 import pLimit from 'p-limit';
 import { errorCode, InsightsError, MirrorError } from '../kernel/errors.ts';
 import type { MirrorFailure } from '../kernel/errors.ts';
 import { isLocal } from '../kernel/network.ts';
 import type { Runtime } from '../kernel/runtime.ts';
+import type { ObjectStore } from './object-store.ts';
 
 /** What an adapter makes of an error of its client. */
 export interface Judged {
@@ -89,7 +92,7 @@ type Texts = Readonly<Record<Exclude<MirrorFailure, 'client' | 'damaged' | 'conf
 const TEXTS: Texts = {
   credentials: [
     'has no credentials, or refused them',
-    "Set the credentials in the way of the store's own client, for example AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AZURE_STORAGE_CONNECTION_STRING (docs/mirror.md).",
+    "Set the credentials as the store's own client expects them, for example AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AZURE_STORAGE_CONNECTION_STRING (docs/mirror.md).",
   ],
   denied: [
     'denied access',
@@ -126,6 +129,27 @@ function refusalOf(judged: Judged, place: string, what: string, attempts: number
     hint: other,
     where: { mirror: place, request: what },
   });
+}
+
+/** Writes an object to a file (`ObjectStore.download`). `open`: its bytes. */
+export async function downloadTo(
+  path: string,
+  name: string,
+  head: ObjectStore['head'],
+  send: Send,
+  open: (signal: AbortSignal) => Promise<NodeJS.ReadableStream | undefined>,
+): Promise<boolean> {
+  const size = (await head(name))?.bytes;
+  if (size === undefined) return false;
+  const answer = await send({
+    what: `read ${name}`,
+    bytes: size,
+    async send(signal) {
+      const body = await open(signal);
+      if (body) await pipeline(body, createWriteStream(path), { signal });
+    },
+  });
+  return typeof answer === 'object';
 }
 
 /** The value of an answer that has to have one. */

@@ -44,6 +44,11 @@ export interface MergeChoice {
   readonly acceptAltered?: boolean;
 }
 
+interface BatchChoice extends MergeChoice {
+  /** The caller compares its hours. */
+  readonly isLast: boolean;
+}
+
 /**
  * Loads batches in order; a batch that an earlier run left comes as its landing. A part that cannot be delivered or loaded
  * is skipped, so that it does not block the others, and returned. The hours of each batch but the last are compared with the view: the
@@ -187,7 +192,7 @@ async function load(
   work: TableWork,
   view: SourceView,
   { landing, fetched }: FetchedBatch,
-  choice: MergeChoice & { readonly isLast: boolean },
+  choice: BatchChoice,
 ): Promise<{ readonly parts: readonly RefusedPart[]; readonly isLoaded: boolean }> {
   const parts: RefusedPart[] = [];
   const without = (whole: Loadable, error: PartError): Loadable | undefined => {
@@ -220,7 +225,7 @@ async function merge(
   work: TableWork,
   view: SourceView,
   { batch, landed }: Loadable,
-  { acceptAltered = false, isLast }: MergeChoice & { readonly isLast: boolean },
+  { acceptAltered = false, isLast }: BatchChoice,
 ): Promise<void> {
   const { ledger, tenant, table, settings, run, request, record } = work;
   const keepMissing = windowsAtEdge(batch.windows, view, settings.retentionDays);

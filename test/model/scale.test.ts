@@ -46,7 +46,7 @@ describe('limits', () => {
     expect(of({ tenants: 100, rowsPerDay: 1000, years: 1 }).limits).toEqual([]);
   });
 
-  it('each limit names the workers that stay below it, and with so many there is nothing to say', () => {
+  it('each limit names the workers that stay below it, and with that many workers no limit is left', () => {
     const { limits } = of({ tenants: 10_000, rowsPerDay: 1000, years: 5 });
     expect(limits.map(({ what }) => what)).toContain('ledger');
     for (const { workers } of limits) expect(workers).toBeGreaterThan(1);

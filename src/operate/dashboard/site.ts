@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { contentType } from '../../kernel/content-type.ts';
 import { ConfigError, errorCode } from '../../kernel/errors.ts';
 import { QUERIES_FOLDER } from '../../kernel/queries-folder.ts';
 import { MANIFEST_FILE, MARTS_FOLDER, OPENINGS } from '../../model/data-dir.ts';
@@ -30,21 +31,8 @@ export interface Site {
 /** A file of the site: its text, or where it is on disk. */
 export type Resource = { readonly type: string } & ({ readonly text: string } | { readonly path: string });
 
-const TYPES: Readonly<Record<string, string>> = {
-  css: 'text/css; charset=utf-8',
-  html: 'text/html; charset=utf-8',
-  js: 'text/javascript; charset=utf-8',
-  json: 'application/json; charset=utf-8',
-  parquet: 'application/vnd.apache.parquet',
-  svg: 'image/svg+xml',
-};
-
 /** A mart's file, also in its place of earlier versions. Its name is never used again for other contents. */
 const MART_FILE = new RegExp(String.raw`^${MARTS_FOLDER}/(?!${OPENINGS}\b)[\w-]+[./]\d+\.parquet$`);
-
-function typeOf(path: string): string {
-  return TYPES[path.split('.').pop() ?? ''] ?? 'application/octet-stream';
-}
 
 /** Tenants are numbered in the manifest's order, so that no id becomes a part of a path. */
 const PROOF_FILE = /^proof\/(\d+)\.(\d+)\.json$/;
@@ -69,7 +57,7 @@ export async function pageFiles({ page }: Pick<Site, 'page'>): Promise<readonly 
 
 /** What the site serves at a path; undefined for everything that the page does not need. */
 export async function findResource(site: Site, path: string): Promise<Resource | undefined> {
-  const type = typeOf(path);
+  const type = contentType(path);
   if (path === MANIFEST_FILE) return { type, text: await currentManifest(site) };
   if (path === 'reports.json') return { type, text: JSON.stringify(site.reports) };
   const [, snapshot, nth] = PROOF_FILE.exec(path) ?? [];
@@ -89,7 +77,7 @@ export async function currentManifest({ dataDir, divided }: Pick<Site, 'dataDir'
 async function proofResource(site: Site, snapshot: number, nth: number): Promise<Resource | undefined> {
   const tenant = tenantsOf(parseManifest(await pageManifest(site.dataDir)))[nth];
   const proof = tenant === undefined ? undefined : await site.proofOf(snapshot, tenant);
-  return proof === undefined ? undefined : { type: typeOf('.json'), text: JSON.stringify(proof) };
+  return proof === undefined ? undefined : { type: contentType('.json'), text: JSON.stringify(proof) };
 }
 
 /** Every tenant of which a table knows anything, in an order that depends on nothing else. */

@@ -1,7 +1,7 @@
 /**
  * Reports by week and month in Spark, from their marts by day. Only figures of which days make a longer period are there: a header says
- * `over_days: sum` (what happens on a day), `end` or `start` (a state at the end or start of the period), and `by` a column that tells the
- * rows of a day apart. Passes that are counted once per period, and shares of all rows, do not follow from days: `mart_<report>_by` has them.
+ * `over_days: sum` (what happens on a day), `end` or `start` (a state at the end or start of the period), and `by` a column that identifies
+ * a row within a day. Passes that are counted once per period, and shares of all rows, do not follow from days: `mart_<report>_by` has them.
  */
 import { ConfigError } from '../../kernel/errors.ts';
 import { reportOf, type Report } from '../report.ts';

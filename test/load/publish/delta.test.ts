@@ -261,7 +261,7 @@ describe('a log', () => {
     await expectEqual(lake);
     expect(versionsOf(lake.dir, 'events').versions).toEqual([3]);
     expect(versionsOf(lake.dir, 'logs').versions).toEqual([0]);
-    // Another table, so that a reader that has the earlier one open reads it anew.
+    // Another table, so that a reader that has the earlier one open reads it again.
     expect(await published(lake)).toMatchObject({ changed: false });
   });
 

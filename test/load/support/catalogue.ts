@@ -3,8 +3,16 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 
 export async function readCatalogue(dir: string, sql: string): Promise<Record<string, unknown>[]> {
-  const options = { access_mode: 'READ_ONLY', threads: '1' };
-  const instance = await DuckDBInstance.create(join(dir, 'insights.duckdb'), options);
+  return queryOn(join(dir, 'insights.duckdb'), sql, { access_mode: 'READ_ONLY' });
+}
+
+/** Rows of a query on a database file or `:memory:`, as JSON values, with times in UTC. */
+export async function queryOn(
+  path: string,
+  sql: string,
+  options: Readonly<Record<string, string>> = {},
+): Promise<Record<string, unknown>[]> {
+  const instance = await DuckDBInstance.create(path, { threads: '1', ...options });
   const connection = await instance.connect();
   try {
     await connection.run(`set TimeZone = 'UTC'`);

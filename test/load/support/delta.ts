@@ -1,7 +1,7 @@
 /** A reader of Delta tables that shares no code with the writer: it replays the log as the protocol says and reads the files. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
+import { queryOn } from './catalogue.ts';
 
 interface Add {
   readonly path: string;
@@ -52,18 +52,6 @@ export function entryOf(dir: string, table: string, version: number): Action[] {
   return text.trimEnd().split('\n').map((line) => JSON.parse(line) as Action); // oxfmt-ignore
 }
 
-async function query(sql: string): Promise<Record<string, unknown>[]> {
-  const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
-  const connection = await instance.connect();
-  try {
-    await connection.run(`set TimeZone = 'UTC'`);
-    return (await connection.runAndReadAll(sql)).getRowObjectsJson();
-  } finally {
-    connection.closeSync();
-    instance.closeSync();
-  }
-}
-
 export async function deltaState(
   dir: string,
   table: string,
@@ -76,7 +64,8 @@ export async function deltaState(
   const held =
     base === undefined
       ? []
-      : await query(
+      : await queryOn(
+          ':memory:',
           `select to_json(checkpoint)::varchar as line from (select * replace (
              {'path': add.path, 'partitionValues': to_json(add.partitionValues), 'size': add.size,
               'modificationTime': add.modificationTime, 'stats': add.stats} as add,
@@ -120,7 +109,8 @@ export async function deltaRows(dir: string, table: string, version?: number): P
     return `select ${given.join('')}* from read_parquet('${join(dir, 'store', table, decodeURIComponent(path))}', hive_partitioning = false)`;
   });
   const names = [...state.metaData.partitionColumns, ...columns.map(({ name }) => name)].map((name) => `"${name}"`);
-  return query(
+  return queryOn(
+    ':memory:',
     `select ${names.join(', ')} from (${selects.join(' union all by name ')} union all by name (select ${typed.join(', ')} limit 0)) order by all`,
   );
 }

@@ -1,4 +1,4 @@
-/** Stands between the program and a server that nobody here wrote, and makes the faults of a network and of a busy server. */
+/** A proxy between the program and a third-party server. It injects the faults of a network and of a busy server. */
 import { once } from 'node:events';
 import { createServer, request as send } from 'node:http';
 import { portOf, type Fault } from './fake-s3.ts';

@@ -207,7 +207,7 @@ describe('the log of a table', () => {
 });
 
 describe('a second writer', () => {
-  it('is refused before it writes anything, and takes over when it is told to', async () => {
+  it('is refused before it writes anything, and takes over with --take-over', async () => {
     await push();
     const before = await objects();
     await rm(join(world.dataDir, 'mirrored.json'));

@@ -192,7 +192,7 @@ export async function changeSince(
 ): Promise<Change> {
   if (only !== undefined)
     return {
-      // Always whole, so that one entry tells the next publish what the table has.
+      // Always whole, so that the next publish needs only the newest entry to know the files of the table.
       isWhole: true,
       adds: [only.line],
       removes: [...held].filter((path) => path !== only.path).toSorted(),
