@@ -20,6 +20,8 @@ export default defineConfig({
     isolate: false,
     // Two cores are busy with three: while one waits for the disk or for another process, the others compute.
     maxWorkers: 3,
+    // A module is compiled once for all runs of the tests, not once for each: by its content, below node_modules.
+    experimental: { fsModuleCache: true },
     // test/support/campaign.ts
     tags: [
       { name: 'campaign', description: 'A case that `npm test` leaves out', timeout: 600_000 },

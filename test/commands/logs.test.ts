@@ -83,7 +83,7 @@ describe('a load goes on', () => {
 });
 
 describe('in a pipe', () => {
-  it('standard error is JSON to its last line, and every line of a run has its id', async () => {
+  it('standard error is JSON to its last line, and every line of a run has its id', CAMPAIGN, async () => {
     const said: string[] = [];
     for (const argv of [
       [],

@@ -186,7 +186,7 @@ describe('a comparison that finds nothing at the source', () => {
 });
 
 describe('a fingerprint answer without its meta row', () => {
-  it('is refused when it has no row at all, after one call, and the lake keeps its rows', async () => {
+  it('is refused when it has no row at all, after one call, and the lake keeps its rows', CAMPAIGN, async () => {
     const before = await world.sql(CONTENT);
     const from = world.sandbox.calls.length;
     await order({ match: { kind: 'summary' }, times: null, reply: { kind: 'silent-truncation', rows: 0 } });

@@ -40,33 +40,37 @@ async function insertEvents(rows: readonly { operationId?: string; properties: u
 }
 
 describe('half a surrogate pair', () => {
-  it('becomes U+FFFD in its text alone, on the wire and inside properties, and the page keeps the raw text', async () => {
-    world = await openWorld(SOURCE);
-    await insertEvents([
-      { operationId: 'WIRE', properties: { kept: 1 } },
-      { properties: { half: 'INNER', kept: 2, pair: 'PAIR' } },
-      { properties: { half: 'WIRE', kept: 3 } },
-    ]);
-    // A backslash of `properties` is two on the wire, where its text is a string.
-    const halved = (body: string): string =>
-      body.replaceAll('WIRE', '\\ud83d').replaceAll('INNER', '\\\\ud83d').replaceAll('PAIR', '\\\\ud83d\\\\ude00');
-    const report = await world.run({ tables: ['Events'] }, { landing: { keep: true } }, changing(halved));
-    expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', quarantined: 0 });
-    const rows = await world.sql(
-      `select operation_id as op, properties ->> 'half' as half, (properties ->> 'kept')::int as kept, properties ->> 'pair' as pair
+  it(
+    'becomes U+FFFD in its text only, on the wire and inside properties, and the page keeps the raw text',
+    CAMPAIGN,
+    async () => {
+      world = await openWorld(SOURCE);
+      await insertEvents([
+        { operationId: 'WIRE', properties: { kept: 1 } },
+        { properties: { half: 'INNER', kept: 2, pair: 'PAIR' } },
+        { properties: { half: 'WIRE', kept: 3 } },
+      ]);
+      // A backslash of `properties` is two on the wire, where its text is a string.
+      const halved = (body: string): string =>
+        body.replaceAll('WIRE', '\\ud83d').replaceAll('INNER', '\\\\ud83d').replaceAll('PAIR', '\\\\ud83d\\\\ude00');
+      const report = await world.run({ tables: ['Events'] }, { landing: { keep: true } }, changing(halved));
+      expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', quarantined: 0 });
+      const rows = await world.sql(
+        `select operation_id as op, properties ->> 'half' as half, (properties ->> 'kept')::int as kept, properties ->> 'pair' as pair
        from events where event_type = 'Odd:Value' order by event_id`,
-    );
-    expect(rows).toEqual([
-      { op: '\ufffd', half: null, kept: 1, pair: null },
-      { op: 'op', half: '\ufffd', kept: 2, pair: '\u{1f600}' },
-      { op: 'op', half: '\ufffd', kept: 3, pair: null },
-    ]);
-    const kept = join(world.dataDir, 'kept');
-    const pages = (await readdir(kept, { recursive: true })).filter((name) => name.endsWith('.ndjson'));
-    const text = (await Promise.all(pages.map((name) => readFile(join(kept, name), 'utf8')))).join('');
-    expect(text.split('"\\ud83d"')).toHaveLength(2);
-    expect(await readdir(join(world.dataDir, 'work'))).toEqual([]);
-  });
+      );
+      expect(rows).toEqual([
+        { op: '\ufffd', half: null, kept: 1, pair: null },
+        { op: 'op', half: '\ufffd', kept: 2, pair: '\u{1f600}' },
+        { op: 'op', half: '\ufffd', kept: 3, pair: null },
+      ]);
+      const kept = join(world.dataDir, 'kept');
+      const pages = (await readdir(kept, { recursive: true })).filter((name) => name.endsWith('.ndjson'));
+      const text = (await Promise.all(pages.map((name) => readFile(join(kept, name), 'utf8')))).join('');
+      expect(text.split('"\\ud83d"')).toHaveLength(2);
+      expect(await readdir(join(world.dataDir, 'work'))).toEqual([]);
+    },
+  );
 
   it('leaves the rest of its row to the privacy rules', CAMPAIGN, async () => {
     world = await openWorld(SOURCE);

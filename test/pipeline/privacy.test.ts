@@ -116,46 +116,54 @@ describe('configured drop, hash and mask rules', () => {
   });
   afterAll(() => world[Symbol.asyncDispose]());
 
-  it('leave no such value in any stored byte, and dropped values with an exact path are never sent', async () => {
-    const stored = await storedValues();
-    const bytes = await bytesBelow(world.dataDir);
-    for (const value of [...DROPPED, DROPPED_HERE, ...HASHED, MASKED, PRIVACY_KEY]) {
-      expect(stored).not.toContain(value);
-      expect(bytes).not.toContain(value);
-    }
-    expect(await readdir(join(world.dataDir, 'landing'), { recursive: true })).not.toContainEqual(expect.stringMatching(/ndjson|json/)); // oxfmt-ignore
+  it(
+    'leave no such value in any stored byte, and dropped values with an exact path are never sent',
+    CAMPAIGN,
+    async () => {
+      const stored = await storedValues();
+      const bytes = await bytesBelow(world.dataDir);
+      for (const value of [...DROPPED, DROPPED_HERE, ...HASHED, MASKED, PRIVACY_KEY]) {
+        expect(stored).not.toContain(value);
+        expect(bytes).not.toContain(value);
+      }
+      expect(await readdir(join(world.dataDir, 'landing'), { recursive: true })).not.toContainEqual(expect.stringMatching(/ndjson|json/)); // oxfmt-ignore
 
-    for (const value of DROPPED) expect(answers).not.toContain(value);
-    for (const value of [DROPPED_HERE, ...HASHED, MASKED]) expect(answers).toContain(value);
-    const pages = world.sandbox.calls.filter(({ query }) => query.includes('properties = iff('));
-    expect(pages.length).toBeGreaterThanOrEqual(3);
-    for (const { query } of pages) expect(query).toMatch(/bag_remove_keys\(properties, dynamic\(\['\$\.registrationSource\.userAgent', ?'note'\]\)\)/); // oxfmt-ignore
-    const [agents] = await world.sql(
-      `select count(*)::int as n, count(*) filter (json_exists(properties, '$.registrationSource.userAgent'))::int as agents
+      for (const value of DROPPED) expect(answers).not.toContain(value);
+      for (const value of [DROPPED_HERE, ...HASHED, MASKED]) expect(answers).toContain(value);
+      const pages = world.sandbox.calls.filter(({ query }) => query.includes('properties = iff('));
+      expect(pages.length).toBeGreaterThanOrEqual(3);
+      for (const { query } of pages) expect(query).toMatch(/bag_remove_keys\(properties, dynamic\(\['\$\.registrationSource\.userAgent', ?'note'\]\)\)/); // oxfmt-ignore
+      const [agents] = await world.sql(
+        `select count(*)::int as n, count(*) filter (json_exists(properties, '$.registrationSource.userAgent'))::int as agents
        from events where json_exists(properties, '$.registrationSource.medium')`,
-    );
-    expect(Number(agents?.['n'])).toBeGreaterThan(10);
-    expect(agents?.['agents']).toBe(0);
-  });
+      );
+      expect(Number(agents?.['n'])).toBeGreaterThan(10);
+      expect(agents?.['agents']).toBe(0);
+    },
+  );
 
-  it('keep joins over two tables working, keep the shape of masked values, and apply to promoted columns', async () => {
-    const joined = await world.sql(
-      `select e.pass_id, l.properties->>'$.user.email' as email, l.properties->>'$.customerId' as customer
+  it(
+    'keep joins over two tables working, keep the shape of masked values, and apply to promoted columns',
+    CAMPAIGN,
+    async () => {
+      const joined = await world.sql(
+        `select e.pass_id, l.properties->>'$.user.email' as email, l.properties->>'$.customerId' as customer
        from events e join logs l on (e.properties->>'$.identifiers.customerId') = (l.properties->>'$.customerId')
        where e.event_id = '00000000-0000-4000-8000-000000000001'`,
-    );
-    const [customerId = '', passId = ''] = HASHED;
-    expect(joined).toEqual([{ pass_id: hmac(passId), email: 'j***@mail.example', customer: hmac(customerId) }]);
-    expect(await world.sql(`select passes from customers where customer_id = '${hmac(customerId)}'`)).toEqual([
-      { passes: expect.anything() },
-    ]);
-    expect(await world.sql(`from customers where customer_id not like 'hmac:%'`)).toEqual([]);
-    const [clear] = await world.sql(
-      `select count(*)::int as n, count(*) filter (pass_id not like 'hmac:%')::int as clear from events where pass_id is not null`,
-    );
-    expect(Number(clear?.['n'])).toBeGreaterThan(50);
-    expect(clear?.['clear']).toBe(0);
-  });
+      );
+      const [customerId = '', passId = ''] = HASHED;
+      expect(joined).toEqual([{ pass_id: hmac(passId), email: 'j***@mail.example', customer: hmac(customerId) }]);
+      expect(await world.sql(`select passes from customers where customer_id = '${hmac(customerId)}'`)).toEqual([
+        { passes: expect.anything() },
+      ]);
+      expect(await world.sql(`from customers where customer_id not like 'hmac:%'`)).toEqual([]);
+      const [clear] = await world.sql(
+        `select count(*)::int as n, count(*) filter (pass_id not like 'hmac:%')::int as clear from events where pass_id is not null`,
+      );
+      expect(Number(clear?.['n'])).toBeGreaterThan(50);
+      expect(clear?.['clear']).toBe(0);
+    },
+  );
 
   it('a second run with nothing new changes no file', CAMPAIGN, async () => {
     const before = await world.published();

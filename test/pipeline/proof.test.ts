@@ -97,11 +97,15 @@ describe('one odd answer to the query for fingerprints', () => {
       expect(await gradesOfRows()).toEqual([{ grade: BEST_GRADE }]);
     });
 
-  it('a rejection by the engine that is not repeated costs one call, and the run proves by checksum', async () => {
-    await order({ ...REJECTED, times: 1 });
-    const report = await world.run(EVENTS);
-    expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', grade: BEST_GRADE, calls: 2 });
-  });
+  it(
+    'a rejection by the engine that is not repeated costs one call, and the run proves by checksum',
+    CAMPAIGN,
+    async () => {
+      await order({ ...REJECTED, times: 1 });
+      const report = await world.run(EVENTS);
+      expect(reportOf(report, 'Events')).toMatchObject({ outcome: 'verified', grade: BEST_GRADE, calls: 2 });
+    },
+  );
 
   it('sums that the engine does not compute, once, are requested again', CAMPAIGN, async () => {
     // Null sums arrive as empty fields: the engine accepted the functions without computing them.
@@ -146,7 +150,7 @@ describe('a source that rejects the fingerprint functions', () => {
     expect(reportOf(await world.run(EVENTS), 'Events')).toMatchObject({ outcome: 'verified', pages: 0 });
   });
 
-  it('hours that were proven by checksum keep that proof and its date', async () => {
+  it('hours that were proven by checksum keep that proof and its date', CAMPAIGN, async () => {
     const before = await world.sql(`from (${PROOFS}) where state = 'verified'`);
     expect(before.length).toBeGreaterThan(20);
     await order(REJECTED);

@@ -35,7 +35,7 @@ const addEvents = (...rows: Record<string, unknown>[]) =>
 
 describe('a first load', () => {
   it('accounts for every row of the source, hour by hour: lake + duplicates + quarantined', async () => {
-    world = await openWorld({ rows: 20_000, days: 5, seed: 5, now: NOW });
+    world = await openWorld({ rows: 5000, days: 5, seed: 5, now: NOW });
     const report = await world.run();
     expect(report.exitCode).toBe(EXIT.ok);
     expect(report.tables.map(({ table, outcome }) => [table, outcome])).toEqual([
@@ -85,7 +85,7 @@ describe('a first load', () => {
 
 describe('a run with nothing new at the source', () => {
   it('sends one call a table, fetches no page, changes no file', async () => {
-    world = await openWorld({ rows: 2000, days: 2, now: NOW, frozen: true });
+    world = await openWorld({ rows: 300, days: 2, now: NOW, frozen: true });
     await world.run();
     const before = await world.published();
     const calls = world.sandbox.calls.length;

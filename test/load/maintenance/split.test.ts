@@ -12,7 +12,7 @@ import { verifyFiles } from '../../../src/load/maintenance/verify.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { at, event, LAKE_SETTINGS, load, scratchLake, span, storedRows, TENANT } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
-import { campaign } from '../../support/campaign.ts';
+import { CAMPAIGN, campaign } from '../../support/campaign.ts';
 import { text } from '../../support/cells.ts';
 
 const EVENTS = { tenant: TENANT, table: 'Events' } as const;
@@ -65,7 +65,7 @@ describe('splitting a month that has grown large', () => {
     expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN })).toBe(0);
   });
 
-  test('writes a day of many rows by itself', async () => {
+  test('writes a day of many rows by itself', CAMPAIGN, async () => {
     await using lake = await scratchLake({ monthRows: 2_000 });
     await add(lake, '2026-07-01', 60);
     await load(lake, span('2026-07-02T00:00:00Z', '2026-07-03T00:00:00Z'), Array.from({ length: 21_000 }, (_, n) =>
@@ -76,18 +76,22 @@ describe('splitting a month that has grown large', () => {
     expect(await verifyFiles(lake.ledger)).toMatchObject({ files: 3, rows: 21_062, faults: [] });
   });
 
-  test('does not happen to a month of few rows, nor to a closed one that compaction could have made', async () => {
-    await using lake = await scratchLake({ monthRows: 31 });
-    await add(lake, '2026-07-01', 1);
-    await add(lake, '2026-07-05', 61);
-    expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN })).toBe(0);
-    await add(lake, '2026-07-06', 1);
-    expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: CLOSED })).toBe(0);
-    expect(await splitMonths(lake.ledger, { ...EVENTS, tenant: 'other' }, { run: 'r', at: OPEN })).toBe(0);
-    expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: CLOSED, smallBytes: 10 })).toBe(1);
-  });
+  test(
+    'does not happen to a month of few rows, nor to a closed one that compaction could have made',
+    CAMPAIGN,
+    async () => {
+      await using lake = await scratchLake({ monthRows: 31 });
+      await add(lake, '2026-07-01', 1);
+      await add(lake, '2026-07-05', 61);
+      expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: OPEN })).toBe(0);
+      await add(lake, '2026-07-06', 1);
+      expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: CLOSED })).toBe(0);
+      expect(await splitMonths(lake.ledger, { ...EVENTS, tenant: 'other' }, { run: 'r', at: OPEN })).toBe(0);
+      expect(await splitMonths(lake.ledger, EVENTS, { run: 'r', at: CLOSED, smallBytes: 10 })).toBe(1);
+    },
+  );
 
-  test('refuses a file that does not hold what the ledger says, and keeps it', async () => {
+  test('refuses a file that does not hold what the ledger says, and keeps it', CAMPAIGN, async () => {
     await using lake = await scratchLake({ monthRows: 31 });
     await grownMonth(lake);
     await lake.ledger.run(`update hours set lake = struct_update(lake, s0 := 1::hugeint) where lake.n > 30`);

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { CAMPAIGN } from '../../support/campaign.ts';
 import { MassLossError } from '../../../src/kernel/errors.ts';
 import type { Lane } from '../../../src/load/ledger/engine.ts';
 import { heldHours } from '../../../src/load/ledger/hours.ts';
@@ -71,43 +72,47 @@ describe('a first load', () => {
     }
   });
 
-  test('writes days at the same time, with the bytes that they have when they are written one after the other', async () => {
-    const days = ['2026-07-03', '2026-07-04', '2026-07-05', '2026-07-06'];
-    const first = Date.parse('2026-07-03T00:00:00Z');
-    // Two pairs of days that one statement cannot write.
-    const rows = [10_500, 300, 10_500, 200].flatMap((n, day) =>
-      Array.from({ length: n }, (_, k) =>
-        event(`${day}-${k}`, new Date(first + day * 86_400_000 + ((k * 7919) % n) * 1000).toISOString(), {
-          type: `t${k % 3}`,
-        }),
-      ),
-    );
-    const written: Buffer[][] = [];
-    for (const threads of [1, 2]) {
-      await using lake = await scratchLake({ threads });
-      const load1 = await load(lake, span('2026-07-03T00:00:00Z', '2026-07-07T00:00:00Z'), rows);
-      expect(load1).toMatchObject({ inserted: 21_500, days: 4 });
-      // The second generation is made of the first and of one row.
-      const more = days.map((day, n) => event(`more${n}`, `${day}T12:00:00.5Z`));
-      await load(lake, days.map((day) => span(`${day}T12:00:00Z`, `${day}T12:00:01Z`)), more); // oxfmt-ignore
-      written.push(
+  test(
+    'writes days at the same time, with the bytes that they have when they are written one after the other',
+    CAMPAIGN,
+    async () => {
+      const days = ['2026-07-03', '2026-07-04', '2026-07-05', '2026-07-06'];
+      const first = Date.parse('2026-07-03T00:00:00Z');
+      // Two pairs of days that one statement cannot write.
+      const rows = [10_500, 300, 10_500, 200].flatMap((n, day) =>
+        Array.from({ length: n }, (_, k) =>
+          event(`${day}-${k}`, new Date(first + day * 86_400_000 + ((k * 7919) % n) * 1000).toISOString(), {
+            type: `t${k % 3}`,
+          }),
+        ),
+      );
+      const written: Buffer[][] = [];
+      for (const threads of [1, 2]) {
+        await using lake = await scratchLake({ threads });
+        const load1 = await load(lake, span('2026-07-03T00:00:00Z', '2026-07-07T00:00:00Z'), rows);
+        expect(load1).toMatchObject({ inserted: 21_500, days: 4 });
+        // The second generation is made of the first and of one row.
+        const more = days.map((day, n) => event(`more${n}`, `${day}T12:00:00.5Z`));
+        await load(lake, days.map((day) => span(`${day}T12:00:00Z`, `${day}T12:00:01Z`)), more); // oxfmt-ignore
+        written.push(
         [1, 2].flatMap((generation) =>
           days.map((day) => readFileSync(join(lake.dir, `store/events/tenant_id=acme/month=2026-07/${day}.${generation}.parquet`))),
         ),
       ); // oxfmt-ignore
-      const unsorted = await lake.ledger.rawRows(
-        `select * from (
+        const unsorted = await lake.ledger.rawRows(
+          `select * from (
            select filename, (event_type, "timestamp") < lag((event_type, "timestamp")) over (partition by filename order by file_row_number) as is_late
            from read_parquet('${lake.dir}/store/events/*/*/*.parquet', filename = true, file_row_number = true)
          ) where is_late`,
+        );
+        expect(unsorted).toEqual([]);
+      }
+      const [alone, together] = written;
+      expect(together?.map((file, n) => file.equals(alone?.[n] ?? Buffer.of()))).toEqual(
+        Array.from({ length: 8 }, () => true),
       );
-      expect(unsorted).toEqual([]);
-    }
-    const [alone, together] = written;
-    expect(together?.map((file, n) => file.equals(alone?.[n] ?? Buffer.of()))).toEqual(
-      Array.from({ length: 8 }, () => true),
-    );
-  });
+    },
+  );
 
   test('writes no file for windows without rows, and records that they are covered', async () => {
     await using lake = await scratchLake();

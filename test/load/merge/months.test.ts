@@ -1,5 +1,6 @@
 /** A month of few rows is one file from its first row on, and each day of a larger month has its own. */
 import { describe, expect, test } from 'vitest';
+import { CAMPAIGN } from '../../support/campaign.ts';
 import { MassLossError } from '../../../src/kernel/errors.ts';
 import type { Window } from '../../../src/kernel/instant.ts';
 import { compactMonths } from '../../../src/load/maintenance/compact.ts';
@@ -98,7 +99,7 @@ describe('a month of few rows', () => {
     expect(await periods(lake)).toEqual(['2026-07-03 1 1', '2026-07-04 1 1', '2026-07-30 1 1']);
   });
 
-  test('shares the numbers of its files with its days, so that the newest has the highest', async () => {
+  test('shares the numbers of its files with its days, so that the newest has the highest', CAMPAIGN, async () => {
     await using lake = await scratchLake({ monthRows: 0 });
     const [one, two] = [days('2026-07-03'), days('2026-07-04')];
     await load(lake, one, rowsOf('2026-07-03', 1));
@@ -143,28 +144,32 @@ describe('in the file of a month', () => {
     }
   });
 
-  test('a path of the JSON that appears or stops on a day is reported, as between files of days', async () => {
-    await using lake = await scratchLake();
-    const load40 = async (day: string, properties: string): Promise<unknown> => {
-      const rows = Array.from({ length: 40 }, (_, n) => event(`${day}-${n}`, `${day}T10:00:00Z`, { properties }));
-      await load(lake, days(day), rows, { run: day });
-      return (await publish(lake.ledger, { run: day, head: false })).drift.map(({ change, path, at: since }) => [change, path, since.slice(0, 10)]); // oxfmt-ignore
-    };
-    expect(await load40('2026-07-01', '{"a":1,"old":1}')).toEqual([]);
-    expect(await load40('2026-07-02', '{"a":1,"new":1}')).toEqual([
-      ['new_path', 'new', '2026-07-02'],
-      ['stopped', 'old', '2026-07-01'],
-    ]);
-    expect(await periods(lake)).toEqual(['2026-07 80 2']);
-    const counts = `select path, rows, share from properties where path in ('$', 'a', 'new') order by path`;
-    expect(await readCatalogue(lake.dir, counts)).toMatchObject([
-      { path: '$', share: 1 },
-      { path: 'a', share: 1 },
-      { path: 'new', share: 0.5 },
-    ]);
-  });
+  test(
+    'a path of the JSON that appears or stops on a day is reported, as between files of days',
+    CAMPAIGN,
+    async () => {
+      await using lake = await scratchLake();
+      const load40 = async (day: string, properties: string): Promise<unknown> => {
+        const rows = Array.from({ length: 40 }, (_, n) => event(`${day}-${n}`, `${day}T10:00:00Z`, { properties }));
+        await load(lake, days(day), rows, { run: day });
+        return (await publish(lake.ledger, { run: day, head: false })).drift.map(({ change, path, at: since }) => [change, path, since.slice(0, 10)]); // oxfmt-ignore
+      };
+      expect(await load40('2026-07-01', '{"a":1,"old":1}')).toEqual([]);
+      expect(await load40('2026-07-02', '{"a":1,"new":1}')).toEqual([
+        ['new_path', 'new', '2026-07-02'],
+        ['stopped', 'old', '2026-07-01'],
+      ]);
+      expect(await periods(lake)).toEqual(['2026-07 80 2']);
+      const counts = `select path, rows, share from properties where path in ('$', 'a', 'new') order by path`;
+      expect(await readCatalogue(lake.dir, counts)).toMatchObject([
+        { path: '$', share: 1 },
+        { path: 'a', share: 1 },
+        { path: 'new', share: 0.5 },
+      ]);
+    },
+  );
 
-  test('counts of a sample add up to the rows of the type, over all days', async () => {
+  test('counts of a sample add up to the rows of the type, over all days', CAMPAIGN, async () => {
     await using lake = await scratchLake({ monthRows: 30_000 });
     const rows = ['2026-07-01', '2026-07-02', '2026-07-03'].flatMap((day, nth) =>
       Array.from({ length: 6_999 + nth }, (_, n) =>

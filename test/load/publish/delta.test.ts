@@ -265,7 +265,7 @@ describe('a log', () => {
     expect(await published(lake)).toMatchObject({ changed: false });
   });
 
-  test('that another program has written to is refused, and everything else is published', async () => {
+  test('that another program has written to is refused, and everything else is published', CAMPAIGN, async () => {
     await using lake = await scratchLake(DELTA);
     await loadDay(lake, '2026-07-03');
     await published(lake);

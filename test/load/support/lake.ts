@@ -111,6 +111,8 @@ export async function scratchLake(settings: Partial<LakeSettings> = {}): Promise
       return scratch.ledger;
     },
     [Symbol.asyncDispose]: async () => {
+      // Nobody reads the ledger any more, and a checkpoint is most of the time that closing it takes. A test may have closed it.
+      await scratch.ledger.run('pragma disable_checkpoint_on_shutdown').catch(() => undefined);
       await scratch.ledger.close();
       await rm(dir, { recursive: true, force: true });
     },

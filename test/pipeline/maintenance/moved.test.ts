@@ -54,7 +54,7 @@ beforeEach(async () => {
 afterEach(() => rm(elsewhere, { recursive: true, force: true }));
 
 describe('a lake that was moved', () => {
-  it('is read in its new place without another step: views, tenants and exports', async () => {
+  it('is read in its new place without another step: views, tenants and exports', CAMPAIGN, async () => {
     const moved = join(elsewhere, 'lake');
     await rename(world.dataDir, moved);
     expect(Number(rows)).toBeGreaterThan(100);
@@ -69,7 +69,7 @@ describe('a lake that was moved', () => {
     expect(await exportFile(settings, choose, new AbortController().signal)).toMatchObject({ rows: Number(rows) });
   });
 
-  it('reads its own files while the original is still there', async () => {
+  it('reads its own files while the original is still there', CAMPAIGN, async () => {
     const copy = join(elsewhere, 'copy');
     await cp(world.dataDir, copy, { recursive: true });
     await rm(join(copy, 'store/events'), { recursive: true });
@@ -112,13 +112,17 @@ describe('a catalogue', () => {
     await chmod(join(world.dataDir, 'store'), 0o700);
   });
 
-  it('that cannot be looked at is an error of the disk, not a missing lake; a folder without a lake stays empty', async () => {
-    await symlink(join(elsewhere, 'loop'), join(elsewhere, 'loop'));
-    await expect(countIn(join(elsewhere, 'loop'))).rejects.toMatchObject({ exitCode: 10 });
-    const empty = join(elsewhere, 'empty');
-    await mkdir(empty);
-    await expect(countIn(empty)).rejects.toMatchObject({ exitCode: 2 });
-    await expect(publishLake(world.config({ dataDir: empty }), world.runtime)).rejects.toMatchObject({ exitCode: 2 });
-    expect(await readdir(empty)).toEqual([]);
-  });
+  it(
+    'that cannot be looked at is an error of the disk, not a missing lake; a folder without a lake stays empty',
+    CAMPAIGN,
+    async () => {
+      await symlink(join(elsewhere, 'loop'), join(elsewhere, 'loop'));
+      await expect(countIn(join(elsewhere, 'loop'))).rejects.toMatchObject({ exitCode: 10 });
+      const empty = join(elsewhere, 'empty');
+      await mkdir(empty);
+      await expect(countIn(empty)).rejects.toMatchObject({ exitCode: 2 });
+      await expect(publishLake(world.config({ dataDir: empty }), world.runtime)).rejects.toMatchObject({ exitCode: 2 });
+      expect(await readdir(empty)).toEqual([]);
+    },
+  );
 });

@@ -92,10 +92,11 @@ describe('reshard', () => {
     expect(await readdir(world.dataDir)).not.toContain('shards');
   });
 
-  it(
-    'is continued by the same command after it was cut off at any step, and no run begins meanwhile',
-    CAMPAIGN,
-    async () => {
+  for (const [which, options] of [
+    ['a few steps', CAMPAIGN],
+    ['any step', LONG],
+  ] as const)
+    it(`is continued by the same command after it was cut off at ${which}, and no run begins meanwhile`, options, async () => {
       world = await openWorld({ ...SOURCE, rows: 20, tenants: ['paris', 'lyon', 'nice'] });
       await runAll(2);
       const before = await seen();
@@ -103,7 +104,11 @@ describe('reshard', () => {
       const steps: string[] = [];
       await reshard(2, 3, (step) => void steps.push(step));
       expect(steps).toContain('switch');
+      // By the last of them, another shard is complete.
+      const few = ['rows', 'manifest', 'switch', 'remove 0/2'].map((step) => steps.lastIndexOf(step));
+      expect(few).not.toContain(-1);
       for (const [nth, step] of steps.entries()) {
+        if (which === 'a few steps' && !few.includes(nth)) continue;
         await putBack();
         let count = 0;
         const cut = reshard(2, 3, () => {
@@ -117,8 +122,7 @@ describe('reshard', () => {
         expect([step, await seen()]).toEqual([step, before]);
       }
       expect(await runAll(3)).toBe(0);
-    },
-  );
+    }); // oxfmt-ignore
 
   it('can be given up, and begun with another number', LONG, async () => {
     world = await openWorld({ ...SOURCE, tenants: ['paris', 'lyon'] });
