@@ -176,7 +176,7 @@ describe.each(servers)('$name', CAMPAIGN, (server) => {
     expect(await verify()).toEqual([]);
   });
 
-  it('a slow server is waited for', async () => {
+  it('a slow server is waited for', LONG, async () => {
     proxy.slowMs = 150;
     await push();
     expect(await verify()).toEqual([]);

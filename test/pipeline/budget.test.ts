@@ -113,7 +113,7 @@ describe('a run with fewer calls than it needs', () => {
     expect(reportOf(last, 'Logs').compared).toMatchObject({ to: expect.stringMatching(/^2026-11-01T00:/) });
   });
 
-  it('makes progress with the smallest budget, although the source refuses the first pages', CAMPAIGN, async () => {
+  it('makes progress with the smallest budget, although the source refuses the first pages', LONG, async () => {
     for (const limitMode of ['one-api-errors', 'error-400'] as const) {
       world = await openWorld({ ...SOURCE, rowCap: 60, limitMode });
       const request = { tables: ['Logs'] } as const;

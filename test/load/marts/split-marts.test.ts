@@ -126,7 +126,7 @@ describe('split marts', () => {
     },
   );
 
-  test('are removed when they are turned off', CAMPAIGN, async () => {
+  test('are removed when they are turned off', LONG, async () => {
     await lake.reopen({ splitMarts: false });
     await publishAll();
     expect(await rows(`select mart from (select view_name as mart from duckdb_views() where view_name like 'mart_%') order by all`)).toEqual([

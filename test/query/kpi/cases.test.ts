@@ -26,7 +26,7 @@ afterAll(() => lake[Symbol.asyncDispose]());
 
 describe.each(files)('$report', ({ report, cases }) => {
   for (const [nth, { title, tenant, queries }] of cases.entries())
-    it(title, campaign(nth === 0), async () => {
+    it(`${title}`, campaign(nth === 0), async () => {
       expect(queries.length).toBeGreaterThan(0);
       for (const { words, columns, rows } of queries) {
         const found = await lake.ask(report, [`tenant=${tenant}`, ...words]);
