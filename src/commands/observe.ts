@@ -37,6 +37,7 @@ export async function metricsText(config: Config, runtime: Runtime, live: Live =
       deadlines: deadlines.found ?? [],
       isUnreadable: status.isUnreadable || deadlines.isUnreadable,
       outcomes,
+      isMirrored: config.mirror !== undefined,
       diskFreeBytes: disk && disk.bavail * disk.bsize,
       ...live,
     }),

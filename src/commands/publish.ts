@@ -1,8 +1,7 @@
 /** `publish`: writes the catalogue, the manifest and `lake/` again, e.g. after the data directory was moved. Sends no calls. */
 import { Command } from 'commander';
 import { plural } from '../kernel/plural.ts';
-import { json } from '../output/format.ts';
-import { pushSummary } from '../output/mirror.ts';
+import { printAndPush } from './printed-push.ts';
 import { act, type Shell } from './shell.ts';
 
 export function publishCommand(shell: Shell): Command {
@@ -21,19 +20,12 @@ Examples:
         const { publishLake } = await import('../pipeline/maintenance/publish.ts');
         const report = await publishLake(session.config, session.runtime);
         const { dataDir, snapshot, files, rows, missing } = report;
-        session.print(
-          session.json
-            ? `${json(report)}\n`
-            : `published snapshot ${snapshot} in ${dataDir}: ${plural(rows, 'row')} in ${plural(files, 'file')}\n` +
-                (missing === 0
-                  ? ''
-                  : `${plural(missing, 'file')} of the ledger are missing; \`insights-etl run\` fetches what they held\n`),
-        );
-        if (!session.config.mirror) return 0;
-        const { pushMirror } = await import('../pipeline/mirror/push.ts');
-        const pushed = await pushMirror(session.config, session.runtime, session.signal);
-        if (!session.json) session.print(pushSummary(pushed));
-        return 0;
+        const lost =
+          missing === 0
+            ? ''
+            : `${plural(missing, 'file')} of the ledger are missing; \`insights-etl run\` fetches what they held\n`;
+        const text = `published snapshot ${snapshot} in ${dataDir}: ${plural(rows, 'row')} in ${plural(files, 'file')}\n${lost}`;
+        return printAndPush(session, report, text);
       }),
     );
 }

@@ -4,11 +4,11 @@ import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { bytes, json } from '../output/format.ts';
-import { pushSummary } from '../output/mirror.ts';
 import { pinText } from '../output/quarantine.ts';
 import { renderTable } from '../output/table.ts';
 import type { Style } from '../output/terminal.ts';
 import type { TenantEntry } from '../pipeline/maintenance/tenants.ts';
+import { printAndPush } from './printed-push.ts';
 import { requireInShard, selectTenants } from './select.ts';
 import { act, type Shell } from './shell.ts';
 
@@ -40,12 +40,8 @@ export function tenantCommand(shell: Shell): Command {
         const { rows, files } = report;
         const what = `${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}`;
         const text = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
+        if (!dryRun) return printAndPush(session, report, text);
         session.print(session.json ? `${json(report)}\n` : text);
-        if (dryRun || !session.config.mirror) return 0;
-        // The mirror holds the tenant, too, and keeps nothing of it for readers in the middle of a query.
-        const { pushMirror } = await import('../pipeline/mirror/push.ts');
-        const pushed = await pushMirror(session.config, session.runtime, session.signal, { purge: true });
-        if (!session.json) session.print(pushSummary(pushed));
         return 0;
       }),
     );

@@ -4,7 +4,7 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { dirname, join, relative } from 'node:path';
-import { errorCode } from '../kernel/errors.ts';
+import { errorCode, MirrorError } from '../kernel/errors.ts';
 import { isMissing, onDisk, pathExists, sha256Of, sizeOf, syncPath } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { partsOf } from './object-store.ts';
@@ -17,6 +17,20 @@ const CLAIM = '.next-';
 
 export function openFolder(root: string, files: Files, signal: AbortSignal): ObjectStore {
   const at = (name: string): string => join(root, name);
+
+  const onRoot = async <T>(step: () => Promise<T>): Promise<T> => {
+    try {
+      return await onDisk(root, step);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOTDIR') throw error;
+      throw new MirrorError('The folder of the mirror, or one above it, is a file.', {
+        reason: 'bucket',
+        hint: 'Check `mirror.to`, and whether its disk is mounted.',
+        where: { mirror: root },
+        cause: error,
+      });
+    }
+  };
 
   async function write(source: Source): Promise<string> {
     const temporary = join(root, UPLOADS, randomUUID());
@@ -71,9 +85,9 @@ export function openFolder(root: string, files: Files, signal: AbortSignal): Obj
 
   return {
     place: root,
-    put: (name, source, condition) => onDisk(root, () => put(name, source, condition)),
+    put: (name, source, condition) => onRoot(() => put(name, source, condition)),
     async read(name) {
-      return onDisk(root, async () => {
+      return onRoot(async () => {
         try {
           const content = await files.readFile(at(name));
           return { content, etag: createHash('sha256').update(content).digest('hex') };
@@ -84,7 +98,7 @@ export function openFolder(root: string, files: Files, signal: AbortSignal): Obj
       });
     },
     async download(name, path) {
-      return onDisk(root, async () => {
+      return onRoot(async () => {
         try {
           await files.copyFile(at(name), path);
           return true;
@@ -95,7 +109,7 @@ export function openFolder(root: string, files: Files, signal: AbortSignal): Obj
       });
     },
     async head(name) {
-      return onDisk(root, async () => {
+      return onRoot(async () => {
         const bytes = await sizeOf(at(name), files);
         if (bytes === undefined) return undefined;
         const sha256 = await sha256Of(at(name), files);
@@ -112,7 +126,7 @@ export function openFolder(root: string, files: Files, signal: AbortSignal): Obj
       }
     },
     async delete(name) {
-      await onDisk(root, async () => {
+      await onRoot(async () => {
         await files.rm(at(name), { force: true });
         for (let folder = dirname(at(name)); folder !== root && folder.startsWith(root); folder = dirname(folder)) {
           const isEmpty = await files.rmdir(folder).then(

@@ -84,6 +84,8 @@ export interface MirrorRecord {
   readonly pushes: readonly PushedSnapshot[];
   /** The last push that was completed, and to which mirror. */
   readonly done?: (PushedSnapshot & { readonly to: string }) | undefined;
+  /** A tenant was purged since: the next push deletes what the lake no longer has at once, and leaves readers no grace period. */
+  readonly purgeDue?: true | undefined;
 }
 
 /** A copy of a data directory may publish the same number, at another time. */

@@ -23,6 +23,8 @@ export interface Measured {
   readonly isUnreadable: boolean;
   readonly deadlines: readonly TableDeadline[];
   readonly outcomes: Outcomes;
+  /** Runs push what they publish to a mirror. */
+  readonly isMirrored: boolean;
   readonly diskFreeBytes: number | undefined;
   /** The calls of this process, added to the recorded ones. */
   readonly traffic?: Traffic | undefined;
@@ -45,7 +47,7 @@ const one = (value: number | undefined): Family['samples'] => (value === undefin
 
 /** All families in a fixed order. Alert rules depend on their names and labels. */
 export function families(measured: Measured): Family[] {
-  const { version, outcomes, traffic, schedule, diskFreeBytes, isUnreadable } = measured;
+  const { version, outcomes, traffic, schedule, diskFreeBytes, isUnreadable, isMirrored } = measured;
   const calls = addCalls(outcomes.calls, traffic?.counts() ?? new Map());
   const counts = Object.entries(calls).flatMap(([tenant, byStatus]) =>
     Object.entries(byStatus).map(([status, value]) => ({ labels: { tenant, status }, value })),
@@ -65,6 +67,11 @@ export function families(measured: Measured): Family[] {
     ),
     gauge('last_run_exit_code', 'Exit code of the last run.', one(last?.exitCode)),
     gauge('last_run_duration_seconds', 'Duration of the last run.', one(last?.seconds)),
+    gauge(
+      'mirrored_timestamp_seconds',
+      'Time when a run last left the mirror up to date, seconds since 1970; 0 if none did. Absent without a mirror.',
+      one(isMirrored ? (outcomes.mirroredMs ?? 0) / 1000 : undefined),
+    ),
     counter(
       'calls_total',
       'Calls sent to the source, by HTTP status of the answer; "failed" if no answer came.',

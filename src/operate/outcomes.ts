@@ -1,4 +1,4 @@
-/** `outcomes.json`: how the last run of each table ended, when one last succeeded, and the calls sent so far. */
+/** `outcomes.json`: how the last run of each table ended, when one last succeeded, when the mirror was last up to date, and the calls. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -29,6 +29,8 @@ const outcomesSchema = z.object({
       }),
     )
     .default([]),
+  /** When a run last left the mirror with everything that was published. Absent if none did. */
+  mirroredMs: z.number().optional(),
   /** Since the data directory was created, by tenant and status. */
   calls: z.record(z.string(), z.record(z.string(), z.number())).default({}),
 });
@@ -78,10 +80,13 @@ export async function recordOutcome(
     });
   }
   const last = isRegular ? ended : before.last;
+  const isMirrored = report?.mirror !== undefined && !('error' in report.mirror);
+  const mirroredMs = isMirrored ? ended.finishedMs : before.mirroredMs;
   const after = {
     ...writtenBy(),
     ...(last ? { last } : {}),
     tables: [...tables.values()],
+    ...(mirroredMs === undefined ? {} : { mirroredMs }),
     calls: addCalls(before.calls, calls),
   };
   await writeDurably(join(dataDir, OUTCOMES_FILE), `${JSON.stringify(after)}\n`, files);

@@ -1,6 +1,7 @@
 /** Metrics, alert rules and log events, checked against the output of a real run. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -27,6 +28,7 @@ let text: string;
 /** What the run wrote for node_exporter. */
 let textfile: string;
 let log: Collector;
+let mirror: string;
 beforeAll(async () => {
   const source = { rows: 900, days: 3, now: new Date(NOW).toISOString(), frozen: true, tenants: ['paris'] };
   world = await openWorld(source, { lake: { checks: true } });
@@ -34,7 +36,8 @@ beforeAll(async () => {
   log = new Collector();
   const runtime = { ...world.runtime, log: pino({ base: null }, log), now: () => NOW };
   textfile = join(world.dataDir, 'insights.prom');
-  const config = world.config({ ping: { url: `${receiver.url}/key` }, health: { textfile } });
+  mirror = await mkdtemp(join(tmpdir(), 'insights-metrics-'));
+  const config = world.config({ ping: { url: `${receiver.url}/key` }, health: { textfile }, mirror: { to: mirror } });
   const traffic = watchTraffic(runtime);
   const { signal } = new AbortController();
   await observed(config, runtime, { traffic, isRegular: true }, signal, () =>
@@ -44,6 +47,7 @@ beforeAll(async () => {
   text = await metricsText(config, runtime, { traffic, schedule });
 });
 afterAll(async () => {
+  await rm(mirror, { recursive: true, force: true });
   await receiver[Symbol.asyncDispose]();
   await world[Symbol.asyncDispose]();
 });
@@ -92,6 +96,7 @@ describe('the metrics', () => {
     expect(samples('insights_etl_last_success_timestamp_seconds').get(at)).toBe(NOW / 1000);
     expect(samples('insights_etl_last_run_failed').get(at)).toBe(0);
     expect(samples('insights_etl_last_run_exit_code').get('')).toBe(0);
+    expect(samples('insights_etl_mirrored_timestamp_seconds').get('')).toBe(NOW / 1000);
     const until = samples('insights_etl_compared_until_timestamp_seconds').get(at) ?? 0;
     expect(Math.abs(NOW / 1000 - until)).toBeLessThan(2 * 3600);
     const proven = samples('insights_etl_oldest_proof_timestamp_seconds').get(at) ?? 0;

@@ -99,6 +99,7 @@ describe('rows without a possible time, in the future, and at old defaults', () 
       version: '1.0.0',
       configured: undefined,
       isUnreadable: false,
+      isMirrored: false,
     };
     const gauge = families(measured).find(({ name }) => name === 'insights_etl_rows_outside_hours');
     expect(gauge?.samples.map(({ labels, value }) => [labels?.['kind'], value])).toEqual([

@@ -22,6 +22,7 @@ import { TABLES } from '../../model/tables.ts';
 import { examineEndpoint } from './endpoint.ts';
 import type { Endpoint } from './endpoint.ts';
 import { examineMachine, LEDGER_CHECK } from './machine.ts';
+import { mirrorCheck } from './mirror.ts';
 import { exitCodeOf, reported } from '../failure.ts';
 import type { DoctorCheck, DoctorReport } from '../../model/report.ts';
 import { lakeSettings } from '../lake-settings.ts';
@@ -50,6 +51,11 @@ export async function doctor(
   for await (const check of examineMachine(config, ledger, runtime)) {
     machine.push(check);
     if (!check.ok) failures.push(check.failure ?? 'disk');
+  }
+  if (config.mirror) {
+    const check = await mirrorCheck(config, runtime, signal);
+    machine.push(check);
+    if (!check.ok) failures.push(check.failure ?? 'mirror');
   }
   // What the calls find is kept in the ledger, and they count against its rate limit.
   if (machine.some(({ name, ok }) => name === LEDGER_CHECK && !ok))

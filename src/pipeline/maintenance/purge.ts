@@ -22,6 +22,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { DATA_DIR, PURGE_MARK, PURGES_FOLDER } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
+import { requestPurge } from '../mirror/record.ts';
 import { openExisting } from './existing.ts';
 
 export interface PurgeReport {
@@ -97,6 +98,7 @@ async function purgeUnderLock(
   await requireKnown(ledger, place);
   await recover(ledger);
   await writeDurably(mark, '', place.files);
+  await requestPurge(place.files, place.dataDir);
   const removed = await ledger.exclusive(() => deleteRows(ledger, place.tenant));
   // Entries of the logs name the tenant in paths, also those that remove its files.
   const restartLogs = new Set(TABLE_NAMES.map((name) => ledger.settings.tables[name].lakeName));

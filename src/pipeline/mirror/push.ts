@@ -41,8 +41,6 @@ export interface PushOptions {
   readonly takeOver?: boolean;
   /** Do nothing when the snapshot was pushed before. */
   readonly onlyNew?: boolean;
-  /** Delete superseded objects at once, because they hold what was purged. */
-  readonly purge?: boolean;
   /** @default the store of `mirror.to` */
   readonly store?: ObjectStore;
   readonly onStep?: (step: string) => void | Promise<void>;
@@ -107,7 +105,7 @@ function isDone({ store, config, runtime }: PushWith, head: MirrorHead, record: 
   const isPushed = [done, head].every((each) => each !== undefined && isSameSnapshot(each, { snapshot, publishedAt }));
   const before = runtime.now() - config.lake.keepHours * 3_600_000;
   const isDue = Object.values(head.superseded).some((since) => Date.parse(since) <= before);
-  return isPushed && done?.to === store.place && !isDue;
+  return isPushed && done?.to === store.place && !isDue && record?.purgeDue !== true;
 } // oxfmt-ignore
 
 async function underLock<T>({ config, runtime }: PushWith, work: (ledger: Ledger) => Promise<T>): Promise<T> {
@@ -169,7 +167,7 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
   const shown = await shownFiles(files, dataDir, config.dashboard.out);
   const kept = new Set([...data, ...logs, ...shown].map(({ name }) => name).concat(stored.map(({ object }) => object)));
   const now = runtime.now();
-  const graceMs = options.purge === true ? 0 : config.lake.keepHours * 3_600_000;
+  const graceMs = record?.purgeDue ? 0 : config.lake.keepHours * 3_600_000;
   const removals = planRemovals(push.held.keys(), kept, isMirrorName, found.head.superseded, now, graceMs);
   const { number, publishedAt, run } = snapshot;
   const pushed = withPush(record ?? newRecord(), { snapshot: number, publishedAt });
@@ -183,7 +181,8 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
     pushedAt: new Date(now).toISOString(),
     conditional: found.head.conditional,
     state: stored,
-    superseded: removals.superseded,
+    // After a purge all of them are due, and their names hold the tenant.
+    superseded: record?.purgeDue ? {} : removals.superseded,
   };
   await replaceHead(push, found, showHead(head));
   await options.onStep?.('head');
@@ -194,7 +193,7 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
     if (!(error instanceof MirrorError)) throw error;
     runtime.log.debug({ event: 'mirror.uploads', reason: error.reason }, 'cannot look for unfinished uploads');
   });
-  await writeRecord(files, dataDir, { ...pushed, done: { snapshot: number, publishedAt, to: store.place } });
+  await writeRecord(files, dataDir, { ...pushed, done: { snapshot: number, publishedAt, to: store.place }, purgeDue: undefined }); // oxfmt-ignore
   return report(push, head, snapshot, removed);
 }
 

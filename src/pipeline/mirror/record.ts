@@ -14,6 +14,7 @@ const RECORD = z.object({
   writer: z.string().min(1),
   pushes: z.array(PUSH),
   done: PUSH.extend({ to: z.string() }).optional(),
+  purgeDue: z.literal(true).optional(),
 });
 
 /** Undefined: this data directory has written no mirror, or its record is lost. */
@@ -32,6 +33,12 @@ export async function writeRecord(files: Files, dataDir: string, record: MirrorR
     `${JSON.stringify({ ...writtenBy(), ...record }, null, 1)}\n`,
     files,
   );
+}
+
+/** What a tenant had in a mirror must not outlive its purge, also if the push after it fails. */
+export async function requestPurge(files: Files, dataDir: string): Promise<void> {
+  const record = await readRecord(files, dataDir);
+  if (record) await writeRecord(files, dataDir, { ...record, purgeDue: true });
 }
 
 export function newRecord(): MirrorRecord {

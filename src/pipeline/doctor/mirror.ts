@@ -1,0 +1,35 @@
+/** What `doctor` checks of the mirror: that this data directory may write it, and can. */
+import { randomUUID } from 'node:crypto';
+import type { Config } from '../../config/config.ts';
+import { InsightsError } from '../../kernel/errors.ts';
+import { systemFiles } from '../../kernel/files.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { readHead, requireWriter } from '../../mirror/head.ts';
+import { textSource } from '../../mirror/object-store.ts';
+import { openStore } from '../../mirror/open.ts';
+import type { DoctorCheck } from '../../model/report.ts';
+import { requireMirror } from '../mirror/inspect.ts';
+import { readRecord } from '../mirror/record.ts';
+
+/**
+ * Writes and deletes one small object below `doctor/`, which no mirror holds: what a push needs is not known before it was tried.
+ * Nothing is written to a mirror that another data directory writes.
+ */
+export async function mirrorCheck(config: Config, runtime: Runtime, signal: AbortSignal): Promise<DoctorCheck> {
+  const name = 'mirror';
+  const files = runtime.files ?? systemFiles;
+  try {
+    const store = await openStore(requireMirror(config), runtime, files, signal);
+    const found = await readHead(store);
+    if (found) requireWriter(store.place, found.head, await readRecord(files, config.dataDir));
+    const probe = `doctor/${randomUUID()}`;
+    await store.put(probe, textSource(''));
+    await store.delete(probe);
+    const held = found && found.head.snapshot > 0 ? `holds snapshot ${found.head.snapshot}, pushed ${found.head.pushedAt}` : 'holds no snapshot yet'; // oxfmt-ignore
+    return { name, ok: true, detail: `${store.place} can be read and written, and ${held}` };
+  } catch (error) {
+    if (signal.aborted || !(error instanceof InsightsError)) throw error;
+    const { failure, message, hint } = error;
+    return { name, ok: false, failure, detail: message, ...(hint === undefined ? {} : { hint }) };
+  }
+}

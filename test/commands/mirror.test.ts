@@ -1,0 +1,108 @@
+/** The mirror as its operator sees it: the check of `doctor`, metrics, and what a purge leaves of a tenant. */
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { z } from 'zod';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
+import { bytesBelow } from '../pipeline/support/world.ts';
+import { openStage, type Stage } from '../support/shell.ts';
+
+let sandbox: Sandbox;
+let stage: Stage;
+let mirror: string;
+let textfile: string;
+
+beforeAll(async () => {
+  const source = { rows: 60, days: 1, seed: 4, now: '2026-11-01T00:30:00Z', frozen: true, rate: 0, memory: true };
+  sandbox = await startSandbox({ ...source, tenants: ['paris', 'lyon'] });
+  stage = await openStage();
+  mirror = join(stage.folder, 'mirror');
+  textfile = join(stage.folder, 'insights.prom');
+});
+afterAll(async () => {
+  await sandbox.close();
+  await stage[Symbol.asyncDispose]();
+});
+
+const environment = (tenant: string): Record<string, string> => ({
+  INSIGHTS_BASE_URL: sandbox.url,
+  INSIGHTS_TENANT: tenant,
+  INSIGHTS_API_KEY: sandbox.keyOf(tenant),
+  INSIGHTS_CALLS_PER_MINUTE: '0',
+  INSIGHTS_MIRROR_TO: mirror,
+  INSIGHTS_HEALTH_TEXTFILE: textfile,
+  INSIGHTS_LAKE_MARTS: 'false',
+  INSIGHTS_LAKE_CHECKS: 'false',
+});
+const checks = z.object({
+  machine: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string(), hint: z.string().optional() })),
+});
+
+async function mirrorCheck(tenant = 'paris'): Promise<[code: number, check: unknown]> {
+  const { code, out } = await stage.run(['doctor', '--max-calls', '2', '--json'], environment(tenant));
+  return [code, checks.parse(JSON.parse(out)).machine.find(({ name }) => name === 'mirror')];
+}
+
+const mirroredAt = async (): Promise<number> =>
+  Number(/^insights_etl_mirrored_timestamp_seconds (\S+)$/m.exec(await readFile(textfile, 'utf8'))?.[1]);
+
+async function objects(): Promise<string[]> {
+  return (await readdir(mirror, { recursive: true })).toSorted();
+}
+
+it('doctor says what the mirror holds, and leaves nothing in it', async () => {
+  expect(await mirrorCheck()).toEqual([EXIT.ok, { name: 'mirror', ok: true, detail: `${mirror} can be read and written, and holds no snapshot yet` }]); // oxfmt-ignore
+  for (const tenant of ['lyon', 'paris']) expect(await stage.run(['run'], environment(tenant))).toMatchObject({ code: EXIT.ok }); // oxfmt-ignore
+  const before = await objects();
+  expect(await mirrorCheck()).toEqual([EXIT.ok, { name: 'mirror', ok: true, detail: expect.stringContaining('holds snapshot 2, pushed 20') }]); // oxfmt-ignore
+  expect(await objects()).toEqual(before);
+});
+
+it('the metrics of a run have the time when the mirror was last up to date, also if the next push fails', async () => {
+  const before = await mirroredAt();
+  expect(before).toBeGreaterThan(1_700_000_000);
+  await rm(mirror, { recursive: true });
+  await writeFile(mirror, 'a file where the folder should be');
+  expect(await stage.run(['run'], environment('paris'))).toMatchObject({ code: EXIT.mirror });
+  expect(await mirroredAt()).toBe(before);
+  expect(await mirrorCheck()).toEqual([EXIT.mirror, { name: 'mirror', ok: false, detail: 'The folder of the mirror, or one above it, is a file.', hint: expect.stringContaining('mounted') }]); // oxfmt-ignore
+  await rm(mirror);
+  expect(await stage.run(['run'], environment('paris'))).toMatchObject({ code: EXIT.ok });
+  expect(await mirroredAt()).toBeGreaterThan(before);
+});
+
+it('a tenant that was purged is in no object of the mirror, also if the push after the purge fails', async () => {
+  expect(await bytesBelow(mirror)).toContain('lyon');
+  await rename(mirror, `${mirror}-away`);
+  await writeFile(mirror, 'a file where the folder should be');
+  const purge = await stage.run(['tenant', 'remove', 'lyon', '--purge', '--json'], environment('paris'));
+  expect(purge.code).toBe(EXIT.mirror);
+  expect(JSON.parse(purge.out)).toMatchObject({
+    tenant: 'lyon',
+    dryRun: false,
+    mirror: { error: { failure: 'mirror' } },
+  });
+  await rm(mirror);
+  await rename(`${mirror}-away`, mirror);
+  const push = await stage.run(['publish', '--json'], environment('paris'));
+  expect([push.code, JSON.parse(push.out)]).toMatchObject([
+    EXIT.ok,
+    { mirror: { mirror, snapshot: expect.any(Number) } },
+  ]);
+  expect(await bytesBelow(mirror)).not.toContain('lyon');
+  expect((await objects()).join(' ')).not.toContain('lyon');
+  // From now on, readers have their grace period again.
+  expect(JSON.parse(await readFile(join(stage.folder, 'data', 'mirrored.json'), 'utf8'))).not.toHaveProperty(
+    'purgeDue',
+  );
+});
+
+it('doctor fails for a mirror that another data directory writes, and writes nothing there', async () => {
+  const before = await objects();
+  const other = { ...environment('paris'), INSIGHTS_DATA_DIR: join(stage.folder, 'other') };
+  const { code, out } = await stage.run(['doctor', '--max-calls', '2', '--json'], other);
+  const check = checks.parse(JSON.parse(out)).machine.find(({ name }) => name === 'mirror');
+  expect(await objects()).toEqual(before);
+  expect([code, check]).toMatchObject([EXIT.mirrorTaken, { ok: false, detail: expect.stringContaining('belongs to another data directory') }]); // oxfmt-ignore
+});
