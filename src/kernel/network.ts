@@ -10,6 +10,8 @@ export interface Network {
   readonly fetch: Fetch;
   /** The proxy for this URL, without its credentials; undefined = none. Throws ConfigError if the variable holds no usable address. */
   readonly proxyOf: (url: string) => string | undefined;
+  /** The same with its credentials, for a client that does not use `fetch`. */
+  readonly tunnelOf: (url: string) => string | undefined;
 }
 
 export function openNetwork(env: Environment): Network {
@@ -34,6 +36,7 @@ export function openNetwork(env: Environment): Network {
       return (await send)(url, { ...init, headers });
     },
     proxyOf: (url) => proxyFor(new URL(url))?.origin,
+    tunnelOf: (url) => proxyFor(new URL(url))?.href,
   };
 }
 

@@ -16,6 +16,8 @@ export interface Runtime {
   fetch: typeof globalThis.fetch;
   /** The proxy that a call to this URL goes through. @default none */
   readonly proxyOf?: (url: string) => string | undefined;
+  /** The same with its credentials, for a client that does not use `fetch`. @default none */
+  readonly tunnelOf?: (url: string) => string | undefined;
   log: Logger;
   /** The file functions that the data directory is written with. @default the system's */
   readonly files?: Files;

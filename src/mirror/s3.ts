@@ -1,4 +1,5 @@
 /** Amazon S3 and everything that speaks its protocol. The client is an optional package, loaded only here. */
+import type { Agent } from 'node:https';
 import { Readable } from 'node:stream';
 import type * as Client from '@aws-sdk/client-s3';
 import { contentType } from '../kernel/content-type.ts';
@@ -29,13 +30,18 @@ const SHA256 = 'insightssha256';
 
 export async function openS3(
   { place, bucket, prefix, endpoint, region, pathStyle, parallel, partBytes, timeoutMs }: S3Options,
-  runtime: Pick<Runtime, 'sleep' | 'random' | 'log'>,
+  runtime: Pick<Runtime, 'sleep' | 'random' | 'log' | 'tunnelOf'>,
   signal: AbortSignal,
 ): Promise<ObjectStore> {
   const sdk = await import('@aws-sdk/client-s3').catch((error: unknown) => {
     throw clientMissing(...S3_PACKAGE, error);
   });
+  const requestHandler = await tunnelled(
+    endpoint ?? `https://${bucket}.s3.${region ?? 'us-east-1'}.amazonaws.com`,
+    runtime,
+  );
   const client = new sdk.S3Client({
+    ...(requestHandler ? { requestHandler } : {}),
     ...(region === undefined ? {} : { region }),
     ...(endpoint === undefined ? {} : { endpoint }),
     forcePathStyle: pathStyle,
@@ -236,6 +242,14 @@ export async function openS3(
     },
   };
 }
+
+/** The client does not look at HTTPS_PROXY itself. Undefined: no proxy is meant for this address. */
+async function tunnelled(url: string, { tunnelOf }: Pick<Runtime, 'tunnelOf'>): Promise<{ readonly httpsAgent: Agent } | undefined> {
+  const proxy = tunnelOf?.(url);
+  if (proxy === undefined) return undefined;
+  const { HttpsProxyAgent } = await import('https-proxy-agent');
+  return { httpsAgent: new HttpsProxyAgent(proxy, { keepAlive: true }) };
+} // oxfmt-ignore
 
 function isAddressed(request: unknown): request is { readonly protocol: string; readonly hostname: string } {
   return typeof request === 'object' && request !== null && 'protocol' in request && 'hostname' in request;
