@@ -110,6 +110,13 @@ export async function writeSite(
   }
 }
 
+/** Writes the files of `dashboard.out` again after a purge, and keeps none that were there before. Throws what `writeDashboard` throws. */
+export async function forgetInSite(config: Config, signal: AbortSignal, page?: string): Promise<void> {
+  const { out } = config.dashboard;
+  if (out === undefined || !existsSync(join(out, MANIFEST_FILE))) return;
+  await writeDashboard(await siteOf({ config: ofAllShards(config), signal }, page), out, true);
+}
+
 /** Runs the work. While it runs, serves the dashboard, if `dashboard.port` is set. */
 export async function withDashboard(
   { config, runtime, signal }: Pick<Session, 'config' | 'runtime' | 'signal'>,

@@ -40,7 +40,12 @@ export function tenantCommand(shell: Shell): Command {
         const { rows, files } = report;
         const what = `${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}`;
         const text = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
-        if (!dryRun) return printAndPush(session, report, text);
+        if (!dryRun) {
+          // The mirror has the dashboard, too.
+          const { forgetInSite } = await import('./site.ts');
+          await forgetInSite(session.config, session.signal);
+          return printAndPush(session, report, text);
+        }
         session.print(session.json ? `${json(report)}\n` : text);
         return 0;
       }),

@@ -8,13 +8,15 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
 import { observed } from '../../src/commands/observe.ts';
-import { siteOf, withDashboard, writeSite } from '../../src/commands/site.ts';
+import { forgetInSite, siteOf, withDashboard, writeSite } from '../../src/commands/site.ts';
 import { parseManifest } from '../../src/model/manifest.ts';
 import { serveDashboard, type DashboardServer } from '../../src/operate/dashboard/serve.ts';
 import type { Site } from '../../src/operate/dashboard/site.ts';
 import { writeDashboard } from '../../src/operate/dashboard/write.ts';
 import { watchTraffic } from '../../src/operate/traffic.ts';
-import { openWorld, type World } from '../pipeline/support/world.ts';
+import { purgeTenant } from '../../src/pipeline/maintenance/purge.ts';
+import { pushMirror } from '../../src/pipeline/mirror/push.ts';
+import { bytesBelow, openWorld, type World } from '../pipeline/support/world.ts';
 import { CAMPAIGN } from '../support/campaign.ts';
 
 let world: World;
@@ -231,4 +233,21 @@ it('without a page or a lake the error says what to do', async () => {
   await expect(writeDashboard(empty, join(folder, 'other'))).rejects.toMatchObject({
     hint: expect.stringContaining('insights-etl run'),
   });
+});
+
+it('a mirror has the static files, and a purge leaves nothing of its tenant in either', CAMPAIGN, async () => {
+  const { signal } = new AbortController();
+  const [out, to] = [join(folder, 'purged'), join(folder, 'mirror')];
+  const config = world.config({ dashboard: { out }, mirror: { to } });
+  const names = async (place: string): Promise<string[]> => (await readdir(place, { recursive: true })).toSorted();
+  await writeSite(config, world.runtime, signal, site.page);
+  await pushMirror(config, world.runtime, signal);
+  expect(await names(join(to, 'dashboard'))).toEqual(await names(out));
+  for (const place of [out, to]) expect(await bytesBelow(place)).toMatch(/\brome\b/);
+  await purgeTenant(config, 'rome', world.runtime);
+  await forgetInSite(config, signal, site.page);
+  await pushMirror(config, world.runtime, signal);
+  for (const place of [out, to]) expect(await bytesBelow(place)).not.toMatch(/\brome\b/);
+  expect(await names(join(to, 'dashboard'))).toEqual(await names(out));
+  expect(await names(out)).toContain('proof');
 });

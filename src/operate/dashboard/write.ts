@@ -20,12 +20,15 @@ export interface WrittenDashboard {
   readonly bytes: number;
 }
 
-/** Throws ConfigError for a folder inside the data directory, or one that holds anything but a dashboard. */
-export async function writeDashboard(site: Site, folder: string): Promise<WrittenDashboard> {
+/**
+ * Throws ConfigError for a folder inside the data directory, or one that holds anything but a dashboard. `forgets`: files of the snapshot
+ * before are deleted, too, because they hold what was purged.
+ */
+export async function writeDashboard(site: Site, folder: string, forgets = false): Promise<WrittenDashboard> {
   await refuseFolder(site, folder);
   const text = await currentManifest(site);
   const manifest = parseManifest(text);
-  const before = await earlierFiles(folder);
+  const before = forgets ? [] : await earlierFiles(folder);
   const marts = Object.values(manifest.marts).map(({ file }) => file);
   const proofs = await proofsOf(site, manifest);
   const page = await pageFiles(site);
