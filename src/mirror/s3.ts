@@ -29,20 +29,19 @@ export const S3_PACKAGE = ['@aws-sdk/client-s3', '3.1175.0'] as const;
 const SHA256 = 'insightssha256';
 
 export async function openS3(
-  { place, bucket, prefix, endpoint, region, pathStyle, parallel, partBytes, timeoutMs }: S3Options,
+  { place, bucket, prefix, endpoint, pathStyle, parallel, partBytes, timeoutMs, ...given }: S3Options,
   runtime: Pick<Runtime, 'sleep' | 'random' | 'log' | 'tunnelOf'>,
   signal: AbortSignal,
 ): Promise<ObjectStore> {
   const sdk = await import('@aws-sdk/client-s3').catch((error: unknown) => {
     throw clientMissing(...S3_PACKAGE, error);
   });
-  const requestHandler = await tunnelled(
-    endpoint ?? `https://${bucket}.s3.${region ?? 'us-east-1'}.amazonaws.com`,
-    runtime,
-  );
+  // Where the environment names no region either, the client would refuse every request. A bucket somewhere else answers with its region.
+  const region = given.region ?? (await new sdk.S3Client({}).config.region().catch(() => 'us-east-1'));
+  const requestHandler = await tunnelled(endpoint ?? `https://${bucket}.s3.${region}.amazonaws.com`, runtime);
   const client = new sdk.S3Client({
     ...(requestHandler ? { requestHandler } : {}),
-    ...(region === undefined ? {} : { region }),
+    region,
     ...(endpoint === undefined ? {} : { endpoint }),
     forcePathStyle: pathStyle,
     maxAttempts: 1,
@@ -58,11 +57,6 @@ export async function openS3(
     },
     { step: 'build', name: 'requireSafe' },
   );
-  if (region === undefined) {
-    const usual = client.config.region;
-    // A bucket somewhere else answers with its region.
-    client.config.region = async () => usual().catch(() => 'us-east-1');
-  }
   const send = createSend({ place, parallel, runtime, signal, judge, ...(timeoutMs ? { timeoutMs } : {}) });
   const at = (name: string): { readonly Bucket: string; readonly Key: string } => ({
     Bucket: bucket,
@@ -287,5 +281,7 @@ function kindOf(code: string, status = 0): Judged['kind'] {
   if (code === 'PreconditionFailed' || status === 412) return 'condition';
   if (status === 404) return 'missing';
   if (status === 403 || status === 401) return 'denied';
+  // The proxy wants another name or password.
+  if (status === 407) return 'unavailable';
   return 'unexpected';
 } // oxfmt-ignore

@@ -106,7 +106,7 @@ const TEXTS: Texts = {
   ],
   unavailable: [
     'is not available',
-    'Check the network and `mirror.endpoint`. The next run, or `insights-etl mirror push`, continues.',
+    'Check the network, the proxy if HTTPS_PROXY names one, and `mirror.endpoint`. The next run, or `insights-etl mirror push`, continues.',
   ],
   unexpected: [
     'gave an answer that this program does not know',

@@ -87,7 +87,7 @@ it('a tunnel that is refused is an error of the mirror without the password', as
   status = 407;
   const through = await open({ HTTPS_PROXY: `http://user:pa55word@127.0.0.1:${portOf(proxy)}` });
   const error: unknown = await through.read('a.txt').catch((each: unknown) => each);
-  expect(error).toMatchObject({ failure: 'mirror' });
+  expect(error).toMatchObject({ failure: 'mirror', reason: 'unavailable', hint: expect.stringContaining('proxy') });
   expect(JSON.stringify([error, String(error)])).not.toContain('pa55word');
   expect(tunnels.length).toBeGreaterThan(0);
 });
@@ -96,4 +96,15 @@ it('no tunnel is asked for where NO_PROXY names the host', async () => {
   const direct = await open({ HTTPS_PROXY: `http://127.0.0.1:${portOf(proxy)}`, NO_PROXY: HOST });
   await expect(direct.read('a.txt')).rejects.toMatchObject({ failure: 'mirror' });
   expect(tunnels).toEqual([]);
+});
+
+it('a bucket whose region nobody names is looked for at the usual address of Amazon', async () => {
+  for (const name of ['AWS_REGION', 'AWS_DEFAULT_REGION']) vi.stubEnv(name, undefined);
+  vi.stubEnv('AWS_CONFIG_FILE', '/nowhere');
+  status = 503;
+  const options = { place: 's3://some-bucket/p', bucket: 'some-bucket', prefix: 'p/', endpoint: undefined, region: undefined, pathStyle: false, parallel: 4 }; // oxfmt-ignore
+  const runtime = { ...systemRuntime(pino({ level: 'silent' }), { HTTPS_PROXY: `http://127.0.0.1:${portOf(proxy)}` }), sleep: async () => {} }; // oxfmt-ignore
+  const amazon = await openS3(options, runtime, new AbortController().signal);
+  await expect(amazon.read('a.txt')).rejects.toMatchObject({ failure: 'mirror' });
+  expect(new Set(tunnels)).toEqual(new Set(['some-bucket.s3.us-east-1.amazonaws.com:443 ']));
 });
