@@ -474,7 +474,7 @@ if chosen is None:
 
 if REST:
     versions = {reader.name: f"{reader.package} {installed(reader.package)}" for reader in DELTA if installed(reader.package)}
-    versions.update({f"{name}, Parquet": f"{package} {installed(package)}" if package else "hyparquet" for name, (package, _) in PLAIN.items() if package is None or installed(package)})
+    versions.update({f"{name}, Parquet": f"{package} {installed(package)}" if package else f"hyparquet {json.load(open(f'{PROGRAM}/node_modules/hyparquet/package.json'))['version']}" for name, (package, _) in PLAIN.items() if package is None or installed(package)})
     json.dump({"results": results, "versions": versions, "delta": [reader.name for reader in DELTA], "plain": [f"{name}, Parquet" for name in PLAIN], "features": DELTA_FEATURES, "views": {kind: results.get(f"Spark, {kind}", {}) for kind in ["state models", "periods", "typed views"]}}, open(REST[0], "w"), indent=1)
 print(f"{failed} failed")
 sys.exit(1 if failed else 0)
