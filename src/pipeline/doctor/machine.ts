@@ -66,6 +66,7 @@ async function logsCheck(ledger: Ledger): Promise<DoctorCheck> {
   return {
     name,
     ok: false,
+    failure: 'damaged',
     detail: `${found.length} cannot be continued: ${named.join(', ')}`,
     hint: 'Run `insights-etl verify`: it starts damaged logs again. If another program has written to a log, move its folder away first.',
   };

@@ -65,15 +65,20 @@ export async function verifyLake(
   const outcomes = await eachTable({ config, request, ledger, run, runtime, signal }, check);
   const expired = (await lossesOf(ledger, run)).map(reportedLoss);
   const marts = await verifyMarts(ledger, deep);
-  // Computes faulty marts again, which needs no call to the source.
+  const before = await ledger.exclusive(() => checkDelta(ledger));
+  // Computes faulty marts again, which needs no call to the source, and starts logs again that cannot be read.
   await publish(ledger, { run: 'verify', head: true });
-  const delta = await ledger.exclusive(() => checkDelta(ledger));
-  if (delta.faults.length > 0)
+  const after = await ledger.exclusive(() => checkDelta(ledger));
+  if (after.faults.length > 0)
     await publish(ledger, {
       run: 'verify',
       head: true,
-      restartLogs: new Set(delta.faults.map(({ table }) => table)),
+      restartLogs: new Set(after.faults.map(({ table }) => table)),
     });
+  // A run that was killed may have left other faults, which are none once everything is published.
+  const unreadable = before.faults.filter(({ fault }) => fault === 'damaged');
+  const logs = new Map([...unreadable, ...after.faults].map((each) => [each.table, each]));
+  const delta = { logs: after.tables, faults: [...logs.values()].toSorted((a, b) => (a.table < b.table ? -1 : 1)) };
   const tables = outcomes.map(({ report: { tenant, table, hours, compared, error }, result }): TableVerdict => {
     const unchecked = { tenant, table, filesRead: 0, filesDamaged: [], hours, differing: [] };
     return { ...(result ?? unchecked), ...(compared ? { compared } : {}), ...(error ? { error } : {}) };
@@ -94,7 +99,7 @@ export async function verifyLake(
       filesRead: deep ? marts.files : 0,
       filesDamaged: marts.faults.map(({ file, fault }) => ({ file, problem: fault })),
     },
-    delta: { logs: delta.tables, faults: delta.faults.map(({ table, fault }) => ({ table, problem: fault })) },
+    delta: { ...delta, faults: delta.faults.map(({ table, fault }) => ({ table, problem: fault })) },
     exitCode: exitCodeOf(failures),
   };
 }

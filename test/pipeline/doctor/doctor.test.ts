@@ -7,10 +7,12 @@ import { asCount } from '../../../src/load/ledger/cells.ts';
 import { openLedger } from '../../../src/load/ledger/ledger.ts';
 import { updateProfile } from '../../../src/load/ledger/profile.ts';
 import { doctor } from '../../../src/pipeline/doctor/doctor.ts';
+import { verifyLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { lakeSettings } from '../../../src/pipeline/lake-settings.ts';
 import type { DoctorCheck, DoctorReport } from '../../../src/model/report.ts';
 import { doctorSummary } from '../../../src/output/doctor.ts';
+import { verifySummary } from '../../../src/output/summary.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import type { SandboxOptions } from '../../../sandbox/sandbox.ts';
 import type { Tree } from '../../../src/config/layers.ts';
@@ -55,6 +57,28 @@ function answering(match: RegExp, rows: readonly (readonly unknown[])[]): Partia
 }
 
 describe('doctor on damaged files', () => {
+  it('names the Delta logs that differ from the lake or cannot be read, and verify starts them again and says so', CAMPAIGN, async () => {
+    world = await openWorld(SOURCE);
+    await world.run({ tables: ['Events'] });
+    const log = (table: string): string => join(world.dataDir, 'store', table, '_delta_log', `${'0'.repeat(20)}.json`);
+    const { signal } = new AbortController();
+    const logs = async (): Promise<DoctorCheck> => {
+      const report = await doctor(world.config(), { maxCalls: 2 }, world.runtime, signal);
+      expect(report.exitCode).toBe(checkOf(report, 'Delta logs').ok ? EXIT.ok : EXIT.damaged);
+      return checkOf(report, 'Delta logs');
+    };
+    expect(await logs()).toMatchObject({ ok: true, detail: '3 can be read' });
+    await writeFile(log('events'), (await readFile(log('events'), 'utf8')).replace('2026-10.1', '2026-10.9'));
+    await writeFile(log('metrics'), '{"add":');
+    expect(await logs()).toMatchObject({ ok: false, detail: expect.stringContaining('metrics (damaged)'), hint: expect.stringContaining('insights-etl verify') });
+    const verified = await verifyLake(world.config(), { tables: ['Events'] }, world.runtime, signal);
+    expect(verified.exitCode).toBe(EXIT.damaged);
+    expect(verified.delta.faults.map(({ table }) => table)).toEqual(['events', 'metrics']);
+    expect(verifySummary(verified, { colour: false })).toContain('Delta log of events: differs; started again\n');
+    expect(await logs()).toMatchObject({ ok: true, detail: '3 can be read' });
+    expect((await verifyLake(world.config(), { tables: ['Events'] }, world.runtime, signal)).delta).toEqual({ logs: 3, faults: [] });
+  }); // oxfmt-ignore
+
   it(
     'finds a block of the ledger, though a run may not read the block for months, and sends no call',
     CAMPAIGN,
