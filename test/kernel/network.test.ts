@@ -1,14 +1,12 @@
 /** Calls through a proxy on loopback, and the program as a process behind one. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer as createHttpServer, request as httpRequest, type Server } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpServer, type Server } from 'node:http';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Duplex } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox.ts';
@@ -20,6 +18,7 @@ import { hastyClock } from '../extract/support/clock.ts';
 import { NAMED } from '../pipeline/support/certificate.ts';
 import { buildPackage } from '../support/built.ts';
 import { LONG } from '../support/campaign.ts';
+import { startTunnel, type Tunnel } from '../support/tunnel.ts';
 
 const portOf = (server: Server): number => z.object({ port: z.number() }).parse(server.address()).port;
 async function listen<S extends Server>(server: S): Promise<S> {
@@ -27,57 +26,30 @@ async function listen<S extends Server>(server: S): Promise<S> {
   return server;
 }
 
-/** What the proxy was asked for. */
-let seen: string[] = [];
-let tunnelStatus = 200;
-let proxy: Server;
-let source: Server;
+let tunnel: Tunnel;
 let sandbox: Sandbox;
-const sockets = new Set<Duplex>();
 const agents = new Set<string | undefined>();
 
 beforeAll(async () => {
   sandbox = await startSandbox({ rows: 60, days: 1, rate: 0, memory: true });
-  // https://insights.example: decrypts and passes on to the sandbox.
-  source = await listen(
-    createHttpsServer(NAMED, (request, response) => {
-      agents.add(request.headers['user-agent']);
-      const { method, url, headers } = request;
-      const inner = httpRequest(new URL(url ?? '/', sandbox.url), { method, headers: { ...headers, host: 'sandbox' } });
-      inner.on('response', (answer) => {
-        response.writeHead(answer.statusCode ?? 500, answer.headers);
-        answer.pipe(response);
-      });
-      request.pipe(inner);
-    }),
-  );
-  proxy = createHttpServer((request, response) => {
-    seen.push(`${request.method} ${request.url} ${request.headers['proxy-authorization'] ?? ''}`.trim());
-    response.end(`forwarded for ${request.headers['user-agent']}`);
+  tunnel = await startTunnel({
+    inner: sandbox.url,
+    headersOf: (headers) => {
+      agents.add(headers['user-agent']);
+      return { ...headers, host: 'sandbox' };
+    },
+    forwards: (request, response) => {
+      tunnel.seen.push(`${request.method} ${request.url} ${request.headers['proxy-authorization'] ?? ''}`.trim());
+      response.end(`forwarded for ${request.headers['user-agent']}`);
+    },
   });
-  proxy.on('connect', (request, socket: Duplex) => {
-    seen.push(`CONNECT ${request.url} ${request.headers['proxy-authorization'] ?? ''}`.trim());
-    sockets.add(socket);
-    if (tunnelStatus !== 200) return socket.end(`HTTP/1.1 ${tunnelStatus} No\r\n\r\n`);
-    const upstream = connect(portOf(source), '127.0.0.1', () => {
-      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-      upstream.pipe(socket).pipe(upstream);
-    });
-    for (const end of [socket, upstream]) end.on('error', () => end.destroy());
-    return undefined;
-  });
-  await listen(proxy);
 });
 beforeEach(() => {
-  seen = [];
-  tunnelStatus = 200;
+  tunnel.seen = [];
+  tunnel.status = 200;
 });
 afterAll(async () => {
-  for (const socket of sockets) socket.destroy();
-  for (const server of [proxy, source]) {
-    server.closeAllConnections();
-    server.close();
-  }
+  await tunnel[Symbol.asyncDispose]();
   await sandbox.close();
 });
 
@@ -168,7 +140,7 @@ async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
 }
 
 describe('a proxy', () => {
-  const through = (at = portOf(proxy)): Record<string, string> => ({
+  const through = (at = tunnel.port): Record<string, string> => ({
     HTTPS_PROXY: `http://user:p%40ss@127.0.0.1:${at}`,
     HTTP_PROXY: `http://127.0.0.1:${at}`,
   });
@@ -176,7 +148,7 @@ describe('a proxy', () => {
   it('receives plain http as a request, with the name and version of the program', async () => {
     const answer = await openNetwork(through()).fetch('http://hooks.example/x', { method: 'POST', body: '{}' });
     expect(await answer.text()).toMatch(/^forwarded for insights-etl\/\d+\.\d+\.\d+ \(node\/\d/);
-    expect(seen).toEqual(['POST http://hooks.example/x']);
+    expect(tunnel.seen).toEqual(['POST http://hooks.example/x']);
   });
 
   it('that refuses or is down is named in the error, without its password', async () => {
@@ -193,13 +165,13 @@ describe('a proxy', () => {
       return error;
     }; // oxfmt-ignore
     try {
-      const at = `http://127.0.0.1:${portOf(proxy)}`;
-      tunnelStatus = 407;
+      const at = `http://127.0.0.1:${tunnel.port}`;
+      tunnel.status = 407;
       expect(await failureThrough(through())).toMatchObject({
         message: `The source gave no usable answer in 2 calls: the proxy ${at} did not connect to https://insights.example (status 407): it requires a user name and password.`,
         where: { address: 'https://insights.example', proxy: at },
       });
-      expect(seen).toEqual(Array(2).fill('CONNECT insights.example:443 Basic dXNlcjpwQHNz'));
+      expect(tunnel.seen).toEqual(Array(2).fill('CONNECT insights.example:443 Basic dXNlcjpwQHNz'));
       const closed = await listen(createHttpServer());
       const port = portOf(closed);
       closed.close();
@@ -234,7 +206,7 @@ describe('a proxy', () => {
       expect([untrusted.code, untrusted.text]).toEqual([EXIT.source, expect.stringContaining('NODE_EXTRA_CA_CERTS')]);
       const trusted = await run({ ...through(), NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem') });
       expect([trusted.code, trusted.code === 0 ? '' : trusted.text]).toEqual([EXIT.ok, '']);
-      expect(new Set(seen)).toEqual(new Set(['CONNECT insights.example:443 Basic dXNlcjpwQHNz']));
+      expect(new Set(tunnel.seen)).toEqual(new Set(['CONNECT insights.example:443 Basic dXNlcjpwQHNz']));
       expect([...agents].join()).toMatch(/^insights-etl\/\d+\.\d+\.\d+ \(node\/[\d.]+\)$/);
     } finally {
       await rm(folder, { recursive: true });

@@ -1,70 +1,32 @@
 /** S3 behind the proxy of a company network: the address can be reached only through its tunnel. */
-import { once } from 'node:events';
-import { createServer as createProxy, request as httpRequest, type Server } from 'node:http';
-import { createServer } from 'node:https';
-import { connect } from 'node:net';
-import type { Duplex } from 'node:stream';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
-import { z } from 'zod';
 import { systemRuntime } from '../../src/kernel/runtime.ts';
 import { textSource, type ObjectStore } from '../../src/mirror/object-store.ts';
 import { openS3 } from '../../src/mirror/s3.ts';
-import { NAMED } from '../pipeline/support/certificate.ts';
+import { startTunnel, type Tunnel } from '../support/tunnel.ts';
 import { startFakeS3, type FakeS3 } from './support/fake-s3.ts';
 
 const HOST = 'insights.example';
-const portOf = (server: Server): number => z.object({ port: z.number() }).parse(server.address()).port;
 
 let fake: FakeS3;
-let store: Server;
-let proxy: Server;
-let status: number;
-let tunnels: string[];
-const sockets = new Set<Duplex>();
+let tunnel: Tunnel;
 
 beforeAll(async () => {
   fake = await startFakeS3();
-  // https://insights.example: decrypts and passes on.
-  store = createServer(NAMED, (request, response) => {
-    const inner = httpRequest(new URL(request.url ?? '/', fake.url), {
-      method: request.method,
-      headers: request.headers,
-    });
-    inner.on('response', (answer) => {
-      response.writeHead(answer.statusCode ?? 500, answer.headers);
-      answer.pipe(response);
-    });
-    request.pipe(inner);
-  });
-  proxy = createProxy();
-  proxy.on('connect', (request, socket: Duplex) => {
-    tunnels.push(`${request.url} ${request.headers['proxy-authorization'] ?? ''}`);
-    sockets.add(socket);
-    if (status !== 200) return socket.end(`HTTP/1.1 ${status} No\r\n\r\n`);
-    const upstream = connect(portOf(store), '127.0.0.1', () => {
-      socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-      upstream.pipe(socket).pipe(upstream);
-    });
-    for (const end of [socket, upstream]) end.on('error', () => end.destroy());
-    return undefined;
-  });
-  for (const server of [store, proxy]) await once(server.listen(0, '127.0.0.1'), 'listening');
+  tunnel = await startTunnel({ inner: fake.url });
   vi.stubEnv('AWS_ACCESS_KEY_ID', 'key');
   vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'SECRETVALUE');
   // The certificate is signed by nobody.
   vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
 });
 beforeEach(() => {
-  [status, tunnels] = [200, []];
+  tunnel.seen = [];
+  tunnel.status = 200;
 });
 afterAll(async () => {
   vi.unstubAllEnvs();
-  for (const socket of sockets) socket.destroy();
-  for (const server of [proxy, store]) {
-    server.closeAllConnections();
-    server.close();
-  }
+  await tunnel[Symbol.asyncDispose]();
   await fake[Symbol.asyncDispose]();
 });
 
@@ -76,35 +38,37 @@ const open = (env: Readonly<Record<string, string>>): Promise<ObjectStore> =>
   ); // oxfmt-ignore
 
 it('objects are written and read through the tunnel, with the name and the password of HTTPS_PROXY', async () => {
-  const through = await open({ HTTPS_PROXY: `http://user:pass@127.0.0.1:${portOf(proxy)}` });
+  const through = await open({ HTTPS_PROXY: `http://user:pass@127.0.0.1:${tunnel.port}` });
   await through.put('a.txt', textSource('content'));
   expect((await through.read('a.txt'))?.content.toString()).toBe('content');
-  expect(new Set(tunnels)).toEqual(new Set([`${HOST}:443 Basic ${Buffer.from('user:pass').toString('base64')}`]));
+  expect(new Set(tunnel.seen)).toEqual(
+    new Set([`CONNECT ${HOST}:443 Basic ${Buffer.from('user:pass').toString('base64')}`]),
+  );
   expect([...fake.objects.keys()]).toEqual(['p/a.txt']);
 });
 
 it('a tunnel that is refused is an error of the mirror without the password', async () => {
-  status = 407;
-  const through = await open({ HTTPS_PROXY: `http://user:pa55word@127.0.0.1:${portOf(proxy)}` });
+  tunnel.status = 407;
+  const through = await open({ HTTPS_PROXY: `http://user:pa55word@127.0.0.1:${tunnel.port}` });
   const error: unknown = await through.read('a.txt').catch((each: unknown) => each);
   expect(error).toMatchObject({ failure: 'mirror', reason: 'unavailable', hint: expect.stringContaining('proxy') });
   expect(JSON.stringify([error, String(error)])).not.toContain('pa55word');
-  expect(tunnels.length).toBeGreaterThan(0);
+  expect(tunnel.seen.length).toBeGreaterThan(0);
 });
 
 it('no tunnel is asked for where NO_PROXY names the host', async () => {
-  const direct = await open({ HTTPS_PROXY: `http://127.0.0.1:${portOf(proxy)}`, NO_PROXY: HOST });
+  const direct = await open({ HTTPS_PROXY: `http://127.0.0.1:${tunnel.port}`, NO_PROXY: HOST });
   await expect(direct.read('a.txt')).rejects.toMatchObject({ failure: 'mirror' });
-  expect(tunnels).toEqual([]);
+  expect(tunnel.seen).toEqual([]);
 });
 
 it('a bucket whose region nobody names is looked for at the usual address of Amazon', async () => {
   for (const name of ['AWS_REGION', 'AWS_DEFAULT_REGION']) vi.stubEnv(name, undefined);
   vi.stubEnv('AWS_CONFIG_FILE', '/nowhere');
-  status = 503;
+  tunnel.status = 503;
   const options = { place: 's3://some-bucket/p', bucket: 'some-bucket', prefix: 'p/', endpoint: undefined, region: undefined, pathStyle: false, parallel: 4 }; // oxfmt-ignore
-  const runtime = { ...systemRuntime(pino({ level: 'silent' }), { HTTPS_PROXY: `http://127.0.0.1:${portOf(proxy)}` }), sleep: async () => {} }; // oxfmt-ignore
+  const runtime = { ...systemRuntime(pino({ level: 'silent' }), { HTTPS_PROXY: `http://127.0.0.1:${tunnel.port}` }), sleep: async () => {} }; // oxfmt-ignore
   const amazon = await openS3(options, runtime, new AbortController().signal);
   await expect(amazon.read('a.txt')).rejects.toMatchObject({ failure: 'mirror' });
-  expect(new Set(tunnels)).toEqual(new Set(['some-bucket.s3.us-east-1.amazonaws.com:443 ']));
+  expect(new Set(tunnel.seen)).toEqual(new Set(['CONNECT some-bucket.s3.us-east-1.amazonaws.com:443']));
 });
