@@ -41,7 +41,7 @@ export function tenantCommand(shell: Shell): Command {
         const what = `${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}`;
         const text = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
         if (!dryRun) {
-          // The mirror has the dashboard, too.
+          // Before the push: the mirror has the dashboard, too.
           const { forgetInSite } = await import('./site.ts');
           await forgetInSite(session.config, session.signal);
           return printAndPush(session, report, text);

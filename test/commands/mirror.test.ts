@@ -39,8 +39,8 @@ const checks = z.object({
   machine: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string(), hint: z.string().optional() })),
 });
 
-async function mirrorCheck(tenant = 'paris'): Promise<[code: number, check: unknown]> {
-  const { code, out } = await stage.run(['doctor', '--max-calls', '2', '--json'], environment(tenant));
+async function mirrorCheck(more: Readonly<Record<string, string>> = {}): Promise<[code: number, check: unknown]> {
+  const { code, out } = await stage.run(['doctor', '--max-calls', '2', '--json'], { ...environment('paris'), ...more });
   return [code, checks.parse(JSON.parse(out)).machine.find(({ name }) => name === 'mirror')];
 }
 
@@ -100,9 +100,7 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
 
 it('doctor fails for a mirror that another data directory writes, and writes nothing there', async () => {
   const before = await objects();
-  const other = { ...environment('paris'), INSIGHTS_DATA_DIR: join(stage.folder, 'other') };
-  const { code, out } = await stage.run(['doctor', '--max-calls', '2', '--json'], other);
-  const check = checks.parse(JSON.parse(out)).machine.find(({ name }) => name === 'mirror');
+  const found = await mirrorCheck({ INSIGHTS_DATA_DIR: join(stage.folder, 'other') });
   expect(await objects()).toEqual(before);
-  expect([code, check]).toMatchObject([EXIT.mirrorTaken, { ok: false, detail: expect.stringContaining('belongs to another data directory') }]); // oxfmt-ignore
+  expect(found).toMatchObject([EXIT.mirrorTaken, { ok: false, detail: expect.stringContaining('belongs to another data directory') }]); // oxfmt-ignore
 });

@@ -48,15 +48,12 @@ export async function doctor(
   await using ledger = await openLake(config, lakeSettings(config), runtime);
   const failures: Failure[] = [];
   const machine: DoctorCheck[] = [];
-  for await (const check of examineMachine(config, ledger, runtime)) {
+  const addMachine = (check: DoctorCheck): void => {
     machine.push(check);
     if (!check.ok) failures.push(check.failure ?? 'disk');
-  }
-  if (config.mirror) {
-    const check = await mirrorCheck(config, runtime, signal);
-    machine.push(check);
-    if (!check.ok) failures.push(check.failure ?? 'mirror');
-  }
+  };
+  for await (const check of examineMachine(config, ledger, runtime)) addMachine(check);
+  if (config.mirror) addMachine(await mirrorCheck(config, runtime, signal));
   // What the calls find is kept in the ledger, and they count against its rate limit.
   if (machine.some(({ name, ok }) => name === LEDGER_CHECK && !ok))
     return { machine, tenants: [], exitCode: exitCodeOf(failures) };

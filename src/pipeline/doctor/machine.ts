@@ -83,9 +83,13 @@ async function ledgerCheck(ledger: Ledger): Promise<DoctorCheck> {
     return { name, ok: true, detail: `all ${tables.length} tables can be read` };
   } catch (error) {
     if (!(error instanceof DamagedError)) throw error;
-    const { message, hint } = error;
-    return { name, ok: false, failure: 'damaged', detail: message, ...(hint === undefined ? {} : { hint }) };
+    return failedCheck(name, error);
   }
+}
+
+/** The check that an error ended, with the error's own words and exit code. */
+export function failedCheck(name: string, { failure, message, hint }: InsightsError): DoctorCheck {
+  return { name, ok: false, failure, detail: message, ...(hint === undefined ? {} : { hint }) };
 }
 
 /** What readers see: the tables of the catalogue, and the manifest. */

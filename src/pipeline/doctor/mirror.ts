@@ -10,6 +10,7 @@ import { openStore } from '../../mirror/open.ts';
 import type { DoctorCheck } from '../../model/report.ts';
 import { requireMirror } from '../mirror/inspect.ts';
 import { readRecord } from '../mirror/record.ts';
+import { failedCheck } from './machine.ts';
 
 /**
  * Writes and deletes one small object below `doctor/`, which no mirror holds: what a push needs is not known before it was tried.
@@ -29,7 +30,6 @@ export async function mirrorCheck(config: Config, runtime: Runtime, signal: Abor
     return { name, ok: true, detail: `${store.place} can be read and written, and ${held}` };
   } catch (error) {
     if (signal.aborted || !(error instanceof InsightsError)) throw error;
-    const { failure, message, hint } = error;
-    return { name, ok: false, failure, detail: message, ...(hint === undefined ? {} : { hint }) };
+    return failedCheck(name, error);
   }
 }
