@@ -121,23 +121,43 @@ async function typesIn(
   const found = new Map<string, Map<string, string>>();
   if (files.length === 0) return found;
   const rows = await ledger.rows(
-    `select file_name as file, name, coalesce(duckdb_type, '') as type, coalesce(num_children, 0) as children
+    `select file_name as file, name, coalesce(duckdb_type, converted_type, '') as type, coalesce(num_children, 0) as children
      from parquet_schema([${files.map((file) => sqlText(join(ledger.dataDir, file))).join(', ')}])`,
     { file: asText, name: asText, type: asText, children: asCount },
   );
   // Each file begins with its root. An element is followed by those inside of it.
-  let inside = 0;
-  let types = new Map<string, string>();
-  for (const { file, name, type, children } of rows) {
-    const path = relative(ledger.dataDir, file);
-    if (!found.has(path)) found.set(path, (types = new Map()));
-    else if (inside > 0) inside += children - 1;
-    else {
+  const elements = rows[Symbol.iterator]();
+  for (const { file, children } of elements) {
+    const types = new Map<string, string>();
+    for (let nth = 0; nth < children; nth++) {
+      const { name, type } = nextColumn(elements);
       types.set(name, type);
-      inside = children;
     }
+    found.set(relative(ledger.dataDir, file), types);
   }
   return found;
+}
+
+interface SchemaElement {
+  readonly name: string;
+  /** DuckDB's type; for a group what it stands for, such as LIST, or nothing. */
+  readonly type: string;
+  readonly children: number;
+}
+
+interface Column {
+  readonly name: string;
+  readonly type: string;
+  readonly inside: readonly Column[];
+}
+
+/** The next element with all that it contains. A list has one repeated group, which has one element. */
+function nextColumn(elements: Iterator<SchemaElement>): Column {
+  const { value, done } = elements.next();
+  if (done === true) throw new Error('A Parquet schema ends before its last column');
+  const { name, type, children } = value;
+  const inside = Array.from({ length: children }, () => nextColumn(elements));
+  return { name, inside, type: type === 'LIST' ? `${inside[0]?.inside[0]?.type ?? ''}[]` : type };
 }
 
 async function martTables(ledger: Ledger): Promise<DeltaTable[]> {
