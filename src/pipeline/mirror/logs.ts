@@ -1,6 +1,7 @@
 /**
- * The logs of tables in a mirror. An entry of a log never changes, but a log may begin again, after a purge or when a lake continues from
- * an older snapshot: then the whole log is replaced. What the log is at a snapshot is kept with its state.
+ * The logs of tables in a mirror. An entry of a log never changes, but a log may begin again: after a purge, when it was damaged, when
+ * `lake.delta` was off for a while, or when a lake continues from an older snapshot. Then the whole log is replaced. What the log is at
+ * a snapshot is kept with its state.
  */
 import { dirname } from 'node:path';
 import { z } from 'zod';
@@ -8,6 +9,7 @@ import { parseJson } from '../../kernel/json.ts';
 import { LOGS_FILE } from '../../mirror/head.ts';
 import type { MirrorHead } from '../../mirror/head.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
+import type { Wanted } from '../../mirror/plan.ts';
 import { filesOf } from './local.ts';
 import type { LocalFile } from './local.ts';
 import { planWithChecksums, remove, replace, show, upload } from './upload.ts';
@@ -35,7 +37,7 @@ export async function uploadLogs(push: Push, head: MirrorHead): Promise<LocalFil
   const pointers = await filesOf(files, config.dataDir, 'pointer');
   const proven = new Map((await remoteLogs(store, head)).map(({ name, sha256 }) => [name, sha256]));
   const { missing } = await planWithChecksums(push, logs, proven, new Set());
-  const begunAgain = new Set(missing.filter(({ name }) => held.has(name)).map(({ name }) => dirname(name)));
+  const begunAgain = foldersBegunAgain(logs, missing, [...held.keys()]);
   const stale = [...held.keys()].filter((name) => begunAgain.has(dirname(name))).toSorted(byName);
   // What says where a log ends goes first, so that no reader looks for an entry that is gone.
   for (const name of stale.toReversed()) await remove(push, [name]);
@@ -47,6 +49,21 @@ export async function uploadLogs(push: Push, head: MirrorHead): Promise<LocalFil
   for (const file of pointers) await show(push, file);
   return [...logs, ...pointers];
 }
+
+/**
+ * Folders whose log in the mirror is not the beginning of the one here: an entry differs, or the newest one of the mirror is not here.
+ * Entries of two logs must not lie in one folder, because a reader would take the highest version.
+ */
+function foldersBegunAgain(logs: readonly LocalFile[], missing: readonly Wanted[], held: readonly string[]): ReadonlySet<string> {
+  const here = new Set(logs.map(({ name }) => name));
+  const folders = new Set(logs.map(({ name }) => dirname(name)));
+  const newest = new Map<string, string>();
+  for (const name of held.filter((each) => each.endsWith('.json')).toSorted(byName)) newest.set(dirname(name), name);
+  const isHeld = new Set(held);
+  const differing = missing.filter(({ name }) => isHeld.has(name)).map(({ name }) => dirname(name));
+  const gone = [...newest].filter(([folder, name]) => folders.has(folder) && !here.has(name)).map(([folder]) => folder);
+  return new Set([...differing, ...gone]);
+} // oxfmt-ignore
 
 function byName(a: string, b: string): number {
   return a < b ? -1 : 1;

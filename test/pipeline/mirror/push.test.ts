@@ -1,5 +1,5 @@
 /** Pushes into a folder: whatever interrupts one, the mirror holds one whole snapshot, and the next push completes it. */
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -202,6 +202,21 @@ describe('the log of a table', () => {
     await publishLake(world.config(DELTA), { ...runtime(), now: () => nowMs + HOUR });
     await push({ onStep }, DELTA);
     expect(logged()).toEqual(['removed 0.json', 'log 0.json']);
+    expect(await entries(mirror)).toEqual(await entries(world.dataDir));
+  });
+
+  it('that was off for a while replaces the one in the mirror, which had other versions', CAMPAIGN, async () => {
+    await push({}, DELTA);
+    // As after many publishes: the first entries are gone, and a checkpoint says what they said.
+    const [first, later] = [0, 16].map((version) => join(mirror, LOG, String(version).padStart(20, '0')));
+    await rename(`${first}.json`, `${later}.json`);
+    await writeFile(`${later}.checkpoint.parquet`, 'a checkpoint of the mirror');
+    for (const delta of [false, true]) {
+      nowMs += HOUR;
+      await publishLake(world.config({ lake: { keepHours: 24, delta } }), { ...runtime(), now: () => nowMs });
+    }
+    await push({ onStep }, DELTA);
+    expect(logged()).toEqual(['removed 16.json', 'removed 16.checkpoint.parquet', 'log 0.json']);
     expect(await entries(mirror)).toEqual(await entries(world.dataDir));
   });
 });
