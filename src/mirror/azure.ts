@@ -56,6 +56,54 @@ export async function openAzure(
     return { bytes, etag, sha256: metadata?.[SHA256] };
   }
 
+  /** Also of blobs of which only blocks were sent. */
+  async function allNames(): Promise<string[]> {
+    const what = 'list unfinished uploads';
+    const answer = await send({
+      what,
+      async send(abortSignal) {
+        const names: string[] = [];
+        for await (const { name } of container.listBlobsFlat({ prefix, includeUncommitedBlobs: true, abortSignal }))
+          names.push(name.slice(prefix.length));
+        return names;
+      },
+    });
+    return valueOf(answer, place, what);
+  }
+
+  /** Blocks of an upload that was not finished are dropped when a list of blocks is committed. */
+  async function dropBlocks(name: string): Promise<void> {
+    const what = `drop unfinished blocks of ${name}`;
+    await send({
+      what,
+      async send(abortSignal) {
+        const { uncommittedBlocks = [], committedBlocks = [] } = await blob(name).getBlockList('all', { abortSignal });
+        if (uncommittedBlocks.length === 0) return;
+        const found = await blob(name)
+          .getProperties({ abortSignal })
+          .catch((error: unknown) => {
+            if (judge(error).kind === 'missing') return undefined;
+            throw error;
+          });
+        if (found === undefined) {
+          await blob(name).commitBlockList([], { abortSignal, conditions: { ifNoneMatch: '*' } });
+          await blob(name).delete({ abortSignal });
+          return;
+        }
+        const { etag = '', metadata = {}, contentType: blobContentType = '' } = found;
+        await blob(name).commitBlockList(
+          committedBlocks.map((block) => block.name),
+          {
+            abortSignal,
+            conditions: { ifMatch: etag },
+            metadata,
+            blobHTTPHeaders: { blobContentType },
+          },
+        );
+      },
+    });
+  }
+
   return {
     place,
     head,
@@ -128,8 +176,11 @@ export async function openAzure(
     async delete(name) {
       await send({ what: `delete ${name}`, send: (abortSignal) => blob(name).delete({ abortSignal }) });
     },
-    // The store itself removes blocks of unfinished uploads after a week.
-    abortUploads: async () => {},
+    async abortUploads(before) {
+      // The store itself removes blocks of unfinished uploads after a week, and does not say when they were sent.
+      if (before !== 'any') return;
+      await eachAtOnce(await allNames(), parallel, dropBlocks);
+    },
   };
 }
 

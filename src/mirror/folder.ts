@@ -137,12 +137,14 @@ export function openFolder(root: string, files: Files, signal: AbortSignal): Obj
         }
       });
     },
-    async abortUploads(beforeMs) {
-      if (!(await pathExists(join(root, UPLOADS), files))) return;
-      for (const name of await files.readdir(join(root, UPLOADS))) {
-        const path = join(root, UPLOADS, name);
-        if ((await files.stat(path)).mtimeMs < beforeMs) await files.rm(path, { force: true });
-      }
+    async abortUploads(before) {
+      await onRoot(async () => {
+        if (!(await pathExists(join(root, UPLOADS), files))) return;
+        for (const name of await files.readdir(join(root, UPLOADS))) {
+          const path = join(root, UPLOADS, name);
+          if (before === 'any' || (await modifiedMs(path, files)) < before) await files.rm(path, { force: true });
+        }
+      });
     },
   };
 }
@@ -154,6 +156,16 @@ async function linkNew(from: string, to: string, files: Files): Promise<boolean>
     return true;
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/** Never for a file that another upload has finished meanwhile. */
+async function modifiedMs(path: string, files: Files): Promise<number> {
+  try {
+    return (await files.stat(path)).mtimeMs;
+  } catch (error) {
+    if (isMissing(error)) return Infinity;
     throw error;
   }
 }

@@ -39,8 +39,8 @@ export interface ObjectStore {
   head(name: string): Promise<ObjectHead | undefined>;
   list(prefix: string): AsyncIterable<ListedObject>;
   delete(name: string): Promise<void>;
-  /** Removes what uploads left behind that began before this time. */
-  abortUploads(beforeMs: number): Promise<void>;
+  /** Removes what uploads left behind that began before this time, or what any upload has left. A store that removes it by itself may leave the former. */
+  abortUploads(before: number | 'any'): Promise<void>;
 }
 
 const MIB = 1024 * 1024;

@@ -178,6 +178,21 @@ export async function openS3(
     await client.send(new sdk.AbortMultipartUploadCommand(upload), { abortSignal }).catch(() => {});
   }
 
+  async function* unfinishedUploads(): AsyncIterable<Client.MultipartUpload> {
+    for (let next: Pick<Client.ListMultipartUploadsCommandInput, 'KeyMarker' | 'UploadIdMarker'> = {}; ;) {
+      const what = 'list unfinished uploads';
+      const answer = await send({
+        what,
+        send: (abortSignal) =>
+          client.send(new sdk.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix, ...next }), { abortSignal }), // oxfmt-ignore
+      });
+      const page = valueOf(answer, place, what);
+      yield* page.Uploads ?? [];
+      if (page.IsTruncated !== true || page.NextKeyMarker === undefined) return;
+      next = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+    }
+  }
+
   return {
     place,
     head,
@@ -224,15 +239,15 @@ export async function openS3(
         send: (abortSignal) => client.send(new sdk.DeleteObjectCommand(at(name)), { abortSignal }),
       });
     },
-    async abortUploads(beforeMs) {
-      const answer = await send({
-        what: 'list unfinished uploads',
-        send: (abortSignal) =>
-          client.send(new sdk.ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix }), { abortSignal }),
-      });
-      for (const { Key, UploadId, Initiated } of typeof answer === 'string' ? [] : (answer.value.Uploads ?? []))
-        if (Initiated !== undefined && Initiated.getTime() < beforeMs)
-          await abortUpload({ Bucket: bucket, Key, UploadId });
+    async abortUploads(before) {
+      for await (const { Key, UploadId, Initiated } of unfinishedUploads()) {
+        if (before !== 'any' && !(Initiated && Initiated.getTime() < before)) continue;
+        await send({
+          what: `abort an upload of ${Key?.slice(prefix.length) ?? ''}`,
+          send: (abortSignal) =>
+            client.send(new sdk.AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }), { abortSignal }),
+        });
+      }
     },
   };
 }

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { BlobServiceClient, type BlockBlobClient } from '@azure/storage-blob';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -15,7 +16,7 @@ import type { Config, MirrorSettings } from '../../src/config/config.ts';
 import { openStore } from '../../src/mirror/open.ts';
 import { openAzure } from '../../src/mirror/azure.ts';
 import { openS3 } from '../../src/mirror/s3.ts';
-import type { ObjectStore } from '../../src/mirror/object-store.ts';
+import { textSource, type ObjectStore } from '../../src/mirror/object-store.ts';
 import { knownFile } from '../../src/model/data-path.ts';
 import { parseMirrorPlace } from '../../src/model/mirror-address.ts';
 import { checkMirror } from '../../src/pipeline/mirror/inspect.ts';
@@ -200,6 +201,21 @@ describe.each(servers)('$name', CAMPAIGN, (server) => {
     expect(error).toMatchObject({ reason: server.kind === 'az' ? 'denied' : 'credentials' });
     expect(JSON.stringify([error, String(error)])).not.toMatch(/WRONGSECRET|V1JPTkdTRUNSRVQ/);
   });
+
+  it.runIf(server.kind === 'az')('blocks of an upload that was not finished are dropped, and the blobs stay', async () => {
+    const store = await openStore(config().mirror ?? settings(), lake.world.runtime, systemFiles, NEVER);
+    const container = BlobServiceClient.fromConnectionString(azure().connection ?? '').getContainerClient(server.bucket);
+    const blob = (name: string): BlockBlobClient => container.getBlockBlobClient(`${prefix}/${name}`);
+    await store.put('whole.json', textSource('whole'));
+    const before = await store.head('whole.json');
+    for (const name of ['whole.json', 'begun.json'])
+      await blob(name).stageBlock(Buffer.from('x'.repeat(23)).toString('base64'), 'left', 4);
+    await store.abortUploads('any');
+    expect((await blob('whole.json').getBlockList('all')).uncommittedBlocks ?? []).toEqual([]);
+    await expect(blob('begun.json').getBlockList('all')).rejects.toMatchObject({ statusCode: 404 });
+    expect(await store.head('whole.json')).toMatchObject({ bytes: 5, sha256: before?.sha256 });
+    expect((await store.read('whole.json'))?.content.toString()).toBe('whole');
+  }); // oxfmt-ignore
 
   it('a bucket that does not exist is reported', async () => {
     const place = parseMirrorPlace(`${server.kind}://nothing-here/x`);

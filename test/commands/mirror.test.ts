@@ -1,5 +1,5 @@
 /** The mirror as its operator sees it: the check of `doctor`, metrics, and what a purge leaves of a tenant. */
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -85,6 +85,9 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
   });
   await rm(mirror);
   await rename(`${mirror}-away`, mirror);
+  // What a push that was killed has left.
+  await mkdir(join(mirror, '.uploads'), { recursive: true });
+  await writeFile(join(mirror, '.uploads', 'left'), 'rows of lyon');
   const push = await stage.run(['publish', '--json'], environment('paris'));
   expect([push.code, JSON.parse(push.out)]).toMatchObject([
     EXIT.ok,

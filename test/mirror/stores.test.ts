@@ -158,6 +158,10 @@ describe('an upload of several parts', () => {
     fake.fault = () => undefined;
     await store.abortUploads(Date.now() - 1000);
     expect([...fake.uploads.keys()]).toEqual(['new']);
+    for (const name of ['2', '3', '4']) fake.uploads.set(name, { key: 'p/x', metadata: {}, startedMs: Date.now(), parts: new Map() }); // oxfmt-ignore
+    fake.uploads.set('other', { key: 'q/x', metadata: {}, startedMs: 0, parts: new Map() });
+    await store.abortUploads('any');
+    expect([...fake.uploads.keys()]).toEqual(['other']);
   });
 });
 

@@ -189,8 +189,9 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
   // The manifest first: a reader who has it finds the files that it names, whatever comes after it.
   for (const file of shown) await show(push, file);
   const removed = await remove(push, removals.due);
-  await store.abortUploads(now - UPLOADS_KEPT_MS).catch((error: unknown) => {
-    if (!(error instanceof MirrorError)) throw error;
+  // What an upload has left may hold a tenant that was purged since: then it goes now, or the purge stays due.
+  await store.abortUploads(record?.purgeDue ? 'any' : now - UPLOADS_KEPT_MS).catch((error: unknown) => {
+    if (!(error instanceof MirrorError) || record?.purgeDue) throw error;
     runtime.log.debug({ event: 'mirror.uploads', reason: error.reason }, 'cannot look for unfinished uploads');
   });
   await writeRecord(files, dataDir, { ...pushed, done: { snapshot: number, publishedAt, to: store.place }, purgeDue: undefined }); // oxfmt-ignore

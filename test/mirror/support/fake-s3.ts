@@ -123,8 +123,7 @@ export async function startFakeS3(): Promise<FakeS3> {
     const { method, key, query, headers, body, response } = call;
     const id = query.get('uploadId') ?? '';
     if (method === 'GET') {
-      const uploads = [...fake.uploads].map(([each, { key: name, startedMs }]) => `<Upload><Key>${name}</Key><UploadId>${each}</UploadId><Initiated>${new Date(startedMs).toISOString()}</Initiated></Upload>`); // oxfmt-ignore
-      return xml(response, `<ListMultipartUploadsResult>${uploads.join('')}</ListMultipartUploadsResult>`);
+      return listUploads(query, response);
     }
     if (method === 'POST' && id === '') {
       const next = `upload-${fake.uploads.size + nth}`;
@@ -141,6 +140,16 @@ export async function startFakeS3(): Promise<FakeS3> {
     if (method === 'DELETE') return void response.writeHead(204).end();
     const parts = [...upload.parts].toSorted(([a], [b]) => a - b).map(([, part]) => part);
     put(call, Buffer.concat(parts), upload.metadata);
+  }
+
+  function listUploads(query: URLSearchParams, response: ServerResponse): void {
+    const after = query.get('upload-id-marker') ?? '';
+    const uploads = [...fake.uploads].filter(([id, { key }]) => key.startsWith(query.get('prefix') ?? '') && id > after).toSorted(([a], [b]) => (a < b ? -1 : 1)); // oxfmt-ignore
+    const page = uploads.slice(0, 3);
+    const entries = page.map(([id, { key, startedMs }]) => `<Upload><Key>${key}</Key><UploadId>${id}</UploadId><Initiated>${new Date(startedMs).toISOString()}</Initiated></Upload>`); // oxfmt-ignore
+    const [last, { key } = { key: '' }] = page.at(-1) ?? [];
+    const next = last !== undefined && uploads.length > page.length ? `<IsTruncated>true</IsTruncated><NextKeyMarker>${key}</NextKeyMarker><NextUploadIdMarker>${last}</NextUploadIdMarker>` : ''; // oxfmt-ignore
+    xml(response, `<ListMultipartUploadsResult>${next}${entries.join('')}</ListMultipartUploadsResult>`);
   }
 
   /** Pages of three, so that every list of a test has several. */
