@@ -73,7 +73,8 @@ export function scratchFolder(dataDir: string): string {
   return join(dataDir, WORK_FOLDER, 'mirror');
 }
 
-async function requirePublished(ledger: Ledger, { number, partitions }: Snapshot): Promise<void> {
+/** Throws ConfigError when a run was killed before it published. */
+export async function requirePublished(ledger: Ledger, { number, partitions }: Snapshot): Promise<void> {
   const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1', {
     snapshot: asCount,
     content: asText,

@@ -30,10 +30,18 @@ import { MIRROR_HEAD } from '../../model/mirror-address.ts';
 import type { MirrorPushReport } from '../../model/mirror-report.ts';
 import { openExisting } from '../maintenance/existing.ts';
 import { requireMirror } from './inspect.ts';
-import { isMirrorName, publishedSnapshot, scratchFolder, shownFiles, stateFiles } from './local.ts';
+import {
+  dataFiles,
+  isMirrorName,
+  publishedSnapshot,
+  requirePublished,
+  scratchFolder,
+  shownFiles,
+  stateFiles,
+} from './local.ts';
 import { showLogs, uploadLogs } from './logs.ts';
 import { newRecord, readRecord, writeRecord } from './record.ts';
-import { remove, show, upload, uploadData } from './upload.ts';
+import { planData, remove, show, upload, uploadData } from './upload.ts';
 import type { Push } from './upload.ts';
 
 export interface PushOptions {
@@ -77,8 +85,8 @@ export async function pushMirror(
     if (isMine) requireWriter(store.place, found.head, record);
     if (isMine && options.onlyNew === true && isDone(push, found.head, record, snapshot))
       return report(push, found.head, snapshot, 0);
-    if (!isMine) await underLock(push, (ledger) => claim(push, ledger, found));
     for await (const { name, bytes } of store.list('')) push.held.set(name, { bytes });
+    if (!isMine) await underLock(push, (ledger) => claim(push, ledger, found));
     await uploadData(push, snapshot, (await readHead(store))?.head, 'may vanish');
     return underLock(push, async (ledger) => {
       try {
@@ -113,9 +121,18 @@ async function underLock<T>({ config, runtime }: PushWith, work: (ledger: Ledger
   return await work(ledger);
 }
 
+/** Before the other writer is replaced: a take-over that cannot succeed leaves it in its place. */
+async function requireNoConflict(push: PushWith, ledger: Ledger, head: MirrorHead): Promise<void> {
+  const snapshot = await publishedSnapshot(push.files, ledger.dataDir);
+  await requirePublished(ledger, snapshot);
+  await planData(push, dataFiles(snapshot, ledger.dataDir), head);
+}
+
 /** Becomes the writer of the mirror before anything is uploaded. What the mirror shows stays as it is. */
-async function claim(push: PushWith, { dataDir }: Ledger, found: FoundHead | undefined): Promise<void> {
+async function claim(push: PushWith, ledger: Ledger, found: FoundHead | undefined): Promise<void> {
   const { store, files, runtime, options } = push;
+  if (found) await requireNoConflict(push, ledger, found.head);
+  const { dataDir } = ledger;
   const own = (await readRecord(files, dataDir)) ?? newRecord();
   const record = found === undefined ? own : withPush(own, found.head);
   await writeRecord(files, dataDir, record);

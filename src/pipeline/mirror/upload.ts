@@ -31,13 +31,9 @@ export async function uploadData(
   head: MirrorHead | undefined,
   missing: 'may vanish' | 'must exist',
 ): Promise<LocalFile[]> {
-  const { store, settings, config, held } = push;
+  const { settings, config, held } = push;
   const wanted = dataFiles(snapshot, config.dataDir);
-  const proven = head ? await remoteChecksums(store, head) : new Map<string, string>();
-  const needed = new Set([...proven.keys(), ...Object.keys(head?.superseded ?? {})]);
-  const plan = await planWithChecksums(push, wanted, proven, needed);
-  const [conflict] = plan.conflicts;
-  if (conflict) throw conflictAt(push, conflict.name, 'Give the mirror a new prefix: the next push fills it. Nothing in this one was changed.'); // oxfmt-ignore
+  const plan = await planData(push, wanted, head);
   const byName = new Map(wanted.map((file) => [file.name, file]));
   await eachAtOnce(plan.missing, settings.parallel, async ({ name }) => {
     const file = byName.get(name);
@@ -48,6 +44,20 @@ export async function uploadData(
     await (held.has(name) ? replace(push, file, 'data') : upload(push, file, 'data'));
   });
   return wanted;
+}
+
+/** Throws MirrorError when the mirror needs an object that has the name of another file of this lake. */
+export async function planData(
+  push: Push,
+  wanted: readonly Wanted[],
+  head: MirrorHead | undefined,
+): Promise<UploadPlan> {
+  const proven = head ? await remoteChecksums(push.store, head) : new Map<string, string>();
+  const needed = new Set([...proven.keys(), ...Object.keys(head?.superseded ?? {})]);
+  const plan = await planWithChecksums(push, wanted, proven, needed);
+  const [conflict] = plan.conflicts;
+  if (conflict) throw conflictAt(push, conflict.name, 'Give the mirror a new prefix: the next push fills it. Nothing in this one was changed.'); // oxfmt-ignore
+  return plan;
 }
 
 /** The plan, after the stored checksums of objects that no manifest of the mirror describes were looked up. */

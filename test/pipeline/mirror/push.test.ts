@@ -152,7 +152,11 @@ describe('a push', () => {
     // The lake is set back to its first state, with other rows in the next file.
     await lake.reset();
     await lake.load(3);
+    const before = await readFile(join(mirror, 'mirror.json'), 'utf8');
+    await rm(join(world.dataDir, 'mirrored.json'), { force: true });
     await expect(push({ takeOver: true })).rejects.toMatchObject({ reason: 'conflict', exitCode: EXIT.mirror });
+    // The machine that writes the mirror goes on.
+    expect(await readFile(join(mirror, 'mirror.json'), 'utf8')).toBe(before);
   });
 
   it('repairs an object that was deleted or damaged in the mirror', async () => {
