@@ -53,10 +53,11 @@ interface Restore {
   readonly rows: number;
   readonly withLedger: boolean;
   readonly damaged: readonly { readonly file: string; readonly problem: BackupCheck['problems'][number]['problem'] }[];
+  readonly logs?: readonly string[];
 }
 
 export function restoreSummary(report: Restore): string {
-  const { dataDir, from, snapshot, publishedAt, files, rows, withLedger, damaged } = report;
+  const { dataDir, from, snapshot, publishedAt, files, rows, withLedger, damaged, logs = [] } = report;
   return (
     `restored snapshot ${snapshot} of ${publishedAt} from ${from}\n` +
     `${dataDir}: ${plural(rows, 'row')} in ${plural(files, 'file')}, published\n` +
@@ -64,6 +65,12 @@ export function restoreSummary(report: Restore): string {
       ? ''
       : 'the ledger was rebuilt from the files: the next run verifies every hour again, and quarantined rows are not in it\n') +
     damaged.map(({ file, problem }) => `left out ${file}: ${PROBLEMS[problem]}\n`).join('') +
+    logs
+      .map(
+        (log) =>
+          `left out ${log}: damaged or incomplete in the mirror; Delta logs are made again from the ledger, so no row is missing\n`,
+      )
+      .join('') +
     `Next: \`insights-etl run --data-dir ${dataDir}\`, which fetches what is new since the backup${damaged.length === 0 ? '' : ' and what the damaged files held'}.\n`
   );
 }

@@ -21,6 +21,8 @@ export interface Restored {
   readonly withLedger: boolean;
   /** Files of the backup that are damaged. They are left out, so that the next run fetches what they held. */
   readonly damaged: readonly { readonly file: string; readonly problem: StoredFault }[];
+  /** Delta logs that lack an entry in a mirror. They are left out, and publishing writes new ones from the ledger. */
+  readonly logs?: readonly string[];
 }
 
 /** Takes the newest snapshot of a folder of dated ones. Throws ConfigError, DamagedError (no manifest), DiskError. */

@@ -20,15 +20,19 @@ export async function requireHead(store: ObjectStore): Promise<FoundHead> {
   });
 }
 
-/** Throws MirrorError when the manifest is damaged or missing. */
+/** Throws MirrorError when the manifest is damaged or missing, and so is the copy that readers of the mirror use. */
 export async function remoteSnapshot(store: ObjectStore, { state }: MirrorHead): Promise<Snapshot> {
   const { object = MANIFEST_FILE, sha256 } = state.find(({ file }) => file === MANIFEST_FILE) ?? {};
-  const found = await store.read(object);
-  if (found && digestOf(found.content) === sha256)
-    return parseSnapshot(found.content.toString('utf8'), `${store.place}/${object}`);
-  throw new MirrorError(`The manifest of the mirror ${store.place} is ${found ? 'damaged' : 'missing'}.`, {
+  let isThere = false;
+  for (const name of [object, MANIFEST_FILE]) {
+    const found = await store.read(name);
+    isThere ||= found !== undefined;
+    if (found && digestOf(found.content) === sha256)
+      return parseSnapshot(found.content.toString('utf8'), `${store.place}/${name}`);
+  }
+  throw new MirrorError(`The manifest of the mirror ${store.place} is ${isThere ? 'damaged' : 'missing'}.`, {
     reason: 'damaged',
-    hint: 'Run `insights-etl mirror push` on the machine that writes the mirror: it writes the manifest again.',
+    hint: 'Run `insights-etl mirror push` on the machine that writes the mirror: it writes the manifest again. If that machine is lost, bring the object back from versions or a backup of the store.',
     where: { mirror: store.place, object },
   });
 }

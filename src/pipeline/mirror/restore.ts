@@ -2,9 +2,9 @@
  * Downloads the snapshot of a mirror into a folder that holds no lake yet, every file checked. The ledger comes late: with it, a run
  * would take files that are still missing for lost ones. A restore that was cut off is continued by the same command.
  */
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, posix, resolve } from 'node:path';
 import type { Config, MirrorSettings } from '../../config/config.ts';
-import { EXIT, MirrorError } from '../../kernel/errors.ts';
+import { EXIT } from '../../kernel/errors.ts';
 import { commitFile, onDisk, sha256Of, sizeOf, systemFiles, TEMPORARY, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
@@ -13,6 +13,7 @@ import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
 import { requireRoom } from '../../load/maintenance/restore.ts';
 import type { Restored } from '../../load/maintenance/restore.ts';
 import { eachAtOnce } from '../../mirror/each.ts';
+import { LOGS_FILE } from '../../mirror/head.ts';
 import type { MirrorHead } from '../../mirror/head.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
 import { openStore } from '../../mirror/open.ts';
@@ -77,7 +78,7 @@ async function downloadSnapshot(download: Download, head: MirrorHead): Promise<R
     const problem = await fetchFile(download, file, file, { bytes, sha256 });
     if (problem) damaged.push({ file, problem });
   });
-  await downloadLogs(download, head);
+  const logs = await downloadLogs(download, head);
   await writeDurably(join(to, MANIFEST_FILE), snapshot.json, files);
   const withLedger = await downloadLedger(download, head, snapshot);
   const catalogue = head.state.find(({ file }) => file === CATALOGUE_FILE);
@@ -90,21 +91,25 @@ async function downloadSnapshot(download: Download, head: MirrorHead): Promise<R
     files: snapshot.files.length - damaged.length,
     withLedger,
     damaged,
+    ...(logs.length > 0 ? { logs } : {}),
   };
 }
 
-/** The logs of tables as they were at the snapshot. Where a log ends may say more by now, and readers find it without. */
-async function downloadLogs(download: Download, head: MirrorHead): Promise<void> {
-  const { store, parallel } = download;
-  await eachAtOnce(await remoteLogs(store, head), parallel, async (log) => {
+/**
+ * The logs of tables as they were at the snapshot. Where a log ends may say more by now, and readers find it without. A log that lacks
+ * an entry is left out as a whole: publishing writes a new one from the ledger. Returns what is left out.
+ */
+async function downloadLogs(download: Download, head: MirrorHead): Promise<string[]> {
+  const { store, files, to, parallel } = download;
+  const list = head.state.find(({ file }) => file === LOGS_FILE)?.object;
+  const logs = await remoteLogs(store, head);
+  const leftOut = new Set<string>(list !== undefined && logs.length === 0 ? [list] : []);
+  await eachAtOnce(logs, parallel, async (log) => {
     const problem = await fetchFile(download, log.name, log.name, log);
-    if (problem === undefined || knownFile(log.name)?.entry.mirror === 'pointer') return;
-    throw new MirrorError('An entry of the log of a table is missing or damaged in the mirror.', {
-      reason: 'damaged',
-      hint: 'Run `insights-etl mirror push` on the machine that writes the mirror.',
-      where: { mirror: store.place, object: log.name },
-    });
+    if (problem && knownFile(log.name)?.entry.mirror !== 'pointer') leftOut.add(posix.dirname(log.name));
   });
+  for (const folder of leftOut) await files.rm(join(to, folder), { recursive: true, force: true });
+  return [...leftOut].toSorted();
 }
 
 /** False: there is none that belongs to these files, and `repair` must build it. */

@@ -200,6 +200,26 @@ describe('the log of a table', () => {
     expect(await entries(world.dataDir)).toEqual(before);
   });
 
+  it('that is damaged in the mirror is left out of a restore, which writes a new one; so is a state that is gone', async () => {
+    await push({}, DELTA);
+    const [entry = ''] = await readdir(join(mirror, LOG));
+    await writeFile(join(mirror, LOG, entry), 'damaged');
+    const to = join(folder, 'restored');
+    const config = world.config({ ...DELTA, mirror: { to: mirror } });
+    const restore = async (): Promise<unknown> => {
+      await rm(to, { recursive: true, force: true });
+      return restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), to, world.runtime, NEVER);
+    };
+    const rows = lake.rows();
+    expect(await restore()).toMatchObject({ exitCode: EXIT.ok, rows, withLedger: true, logs: [LOG] });
+    const [text = ''] = await entries(to);
+    for (const month of ['2026-10', '2026-11']) expect(text).toContain(`tenant_id=demo/month=${month}/${month}.1.parquet`); // oxfmt-ignore
+    await rm(join(mirror, 'state'), { recursive: true });
+    expect(await restore()).toMatchObject({ exitCode: EXIT.ok, rows, withLedger: false, logs: [expect.stringMatching(/^state.*logs.json$/)] }); // oxfmt-ignore
+    await rm(join(mirror, 'manifest.json'));
+    await expect(restore()).rejects.toMatchObject({ reason: 'damaged', where: { object: expect.stringMatching(/^state.*manifest.json$/) } }); // oxfmt-ignore
+  });
+
   it('that has begun again replaces the one in the mirror', CAMPAIGN, async () => {
     await push({}, DELTA);
     await rm(join(world.dataDir, LOG), { recursive: true });
