@@ -33,7 +33,10 @@ export function mirrorCommand(shell: Shell): Command {
     );
   const push = new Command('push')
     .description('Upload what the mirror lacks of the published snapshot, as every run does at its end')
-    .option('--take-over', 'become the writer of a mirror that another data directory has written')
+    .option(
+      '--take-over',
+      'become the writer of a mirror that another data directory has written, or begin one again that is gone',
+    )
     .action(({ takeOver = false }: { readonly takeOver?: boolean }, command: Command) =>
       act(shell, command, {}, async (session) => {
         const { config, runtime, signal } = session;

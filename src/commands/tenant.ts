@@ -37,9 +37,10 @@ export function tenantCommand(shell: Shell): Command {
           });
         const { purgeTenant } = await import('../pipeline/maintenance/purge.ts');
         const report = await purgeTenant(session.config, id, session.runtime, dryRun);
-        const { rows, files } = report;
+        const { rows, files, formerMirrors } = report;
         const what = `${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}`;
-        const text = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
+        const done = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
+        const text = done + formerText(formerMirrors, id);
         if (!dryRun) {
           // Before the push: the mirror has the dashboard, too.
           const { forgetInSite } = await import('./site.ts');
@@ -83,6 +84,13 @@ export function tenantCommand(shell: Shell): Command {
       'after',
       '\nExamples:\n  $ insights-etl tenant list\n  $ insights-etl tenant pin riviera-paris T-0042\n  $ insights-etl tenant remove riviera-paris --dry-run\n  $ insights-etl tenant remove riviera-paris --purge',
     );
+}
+
+/** No push goes to them, so nothing deletes the tenant there. */
+function formerText(mirrors: readonly string[], tenant: string): string {
+  if (mirrors.length === 0) return '';
+  const lines = mirrors.map((to) => `  ${to}\n`).join('');
+  return `These former mirrors may still hold ${tenant}. Set INSIGHTS_MIRROR_TO to each that still exists and run \`insights-etl mirror push\`, which deletes it there:\n${lines}`;
 }
 
 function tenantsText(tenants: readonly TenantEntry[], style: Style): string {

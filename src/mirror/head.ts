@@ -82,9 +82,16 @@ export interface MirrorRecord {
   readonly writer: string;
   /** The snapshots that it has pushed or tried to push, the newest last. */
   readonly pushes: readonly PushedSnapshot[];
-  /** The last push that was completed, and to which mirror. */
-  readonly done?: (PushedSnapshot & { readonly to: string }) | undefined;
-  /** A tenant was purged since: the next push deletes what the lake no longer has at once, and leaves readers no grace period. */
+  /** Every mirror that it has written to. */
+  readonly mirrors: readonly WrittenMirror[];
+}
+
+export interface WrittenMirror {
+  /** The address. */
+  readonly to: string;
+  /** The last push that was completed. */
+  readonly done?: PushedSnapshot | undefined;
+  /** A tenant was purged since: the next push there deletes what the lake no longer has at once, and leaves readers no grace period. */
   readonly purgeDue?: true | undefined;
 }
 
@@ -107,8 +114,28 @@ export function withPush(record: MirrorRecord, { snapshot, publishedAt }: Pushed
   return { ...record, pushes: [...others, push].slice(-PUSHES_KEPT) };
 }
 
-/** Throws MirrorTakenError when another data directory writes this mirror, or a copy of this one does. */
-export function requireWriter(place: string, head: MirrorHead, record: MirrorRecord | undefined): void {
+/** What is known of a mirror that may be new. */
+export function writtenAt(record: MirrorRecord | undefined, place: string): WrittenMirror {
+  return record?.mirrors.find(({ to }) => to === place) ?? { to: place };
+}
+
+export function withMirror(record: MirrorRecord, mirror: WrittenMirror): MirrorRecord {
+  return { ...record, mirrors: [...record.mirrors.filter(({ to }) => to !== mirror.to), mirror] };
+}
+
+/**
+ * Throws MirrorTakenError when another data directory writes this mirror, or a copy of this one does, and MirrorError when this one has
+ * written it and it is gone. `head`: undefined if there is none.
+ */
+export function requireWriter(place: string, head: MirrorHead | undefined, record: MirrorRecord | undefined): void {
+  const { done } = writtenAt(record, place);
+  if (head === undefined && done === undefined) return;
+  if (head === undefined)
+    throw new MirrorError(`The mirror ${place} is gone: it held snapshot ${done?.snapshot} of ${done?.publishedAt}.`, {
+      reason: 'gone',
+      hint: 'Check `mirror.to`, whether the disk of the folder is mounted, and who may have emptied the place. To fill it as a new mirror, run `insights-etl mirror push --take-over`.',
+      where: { mirror: place },
+    });
   const hint =
     'Give this data directory a prefix of its own. If it replaces the other one, for example after `restore` or `repair`, run `insights-etl mirror push --take-over`: the other one is refused from then on.';
   const where = { mirror: place, writer: head.writer, snapshot: head.snapshot, pushedAt: head.pushedAt };

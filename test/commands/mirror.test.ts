@@ -68,12 +68,29 @@ it('the metrics of a run have the time when the mirror was last up to date, also
   expect(await mirroredAt()).toBe(before);
   expect(await mirrorCheck()).toEqual([EXIT.mirror, { name: 'mirror', ok: false, detail: 'The folder of the mirror, or one above it, is a file.', hint: expect.stringContaining('mounted') }]); // oxfmt-ignore
   await rm(mirror);
+});
+
+it('a mirror that is gone is not filled again unless it is asked for', async () => {
+  const before = await mirroredAt();
+  const gone = `The mirror ${mirror} is gone: it held snapshot 2 of 20`;
+  // As a disk that is not mounted.
+  await mkdir(mirror);
+  for (const command of [['run'], ['mirror', 'push'], ['mirror', 'status']]) {
+    const { code, err } = await stage.run(command, environment('paris'));
+    expect([command, code, err]).toEqual([command, EXIT.mirror, expect.stringContaining(gone)]);
+  }
+  expect(await mirrorCheck()).toMatchObject([EXIT.mirror, { ok: false, detail: expect.stringContaining(gone), hint: expect.stringContaining('mirror push --take-over') }]); // oxfmt-ignore
+  expect(await objects()).toEqual([]);
+  expect(await stage.run(['mirror', 'push', '--take-over'], environment('paris'))).toMatchObject({ code: EXIT.ok });
   expect(await stage.run(['run'], environment('paris'))).toMatchObject({ code: EXIT.ok });
   expect(await mirroredAt()).toBeGreaterThan(before);
 });
 
 it('a tenant that was purged is in no object of the mirror, also if the push after the purge fails', async () => {
   expect(await bytesBelow(mirror)).toContain('lyon');
+  const former = join(stage.folder, 'former');
+  expect(await stage.run(['mirror', 'push'], { ...environment('paris'), INSIGHTS_MIRROR_TO: former })).toMatchObject({ code: EXIT.ok }); // oxfmt-ignore
+  const record = async (): Promise<unknown> => JSON.parse(await readFile(join(stage.folder, 'data', 'mirrored.json'), 'utf8')); // oxfmt-ignore
   await rename(mirror, `${mirror}-away`);
   await writeFile(mirror, 'a file where the folder should be');
   const purge = await stage.run(['tenant', 'remove', 'lyon', '--purge', '--json'], environment('paris'));
@@ -81,6 +98,7 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
   expect(JSON.parse(purge.out)).toMatchObject({
     tenant: 'lyon',
     dryRun: false,
+    formerMirrors: [former],
     mirror: { error: { failure: 'mirror' } },
   });
   await rm(mirror);
@@ -95,10 +113,14 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
   ]);
   expect(await bytesBelow(mirror)).not.toContain('lyon');
   expect((await objects()).join(' ')).not.toContain('lyon');
+  // What is due at the former mirror stays due, and is done by a push there.
+  expect(await bytesBelow(former)).toContain('lyon');
+  expect(await record()).toMatchObject({ mirrors: [{ to: former, purgeDue: true }, { to: mirror }] });
+  const late = await stage.run(['mirror', 'push'], { ...environment('paris'), INSIGHTS_MIRROR_TO: former });
+  expect(late.code).toBe(EXIT.ok);
+  expect(await bytesBelow(former)).not.toContain('lyon');
   // From now on, readers have their grace period again.
-  expect(JSON.parse(await readFile(join(stage.folder, 'data', 'mirrored.json'), 'utf8'))).not.toHaveProperty(
-    'purgeDue',
-  );
+  expect(JSON.stringify(await record())).not.toContain('purgeDue');
 });
 
 it('doctor fails for a mirror that another data directory writes, and writes nothing there', async () => {

@@ -70,7 +70,7 @@ describe('the writer of a mirror', () => {
     ['a mirror that a copy of it has written', head('me', 3), false],
     ['a mirror that a copy of it has written with the same number', head('me', 2, 'later'), false],
   ])('writes %s or is refused', (_name, found, isAllowed) => {
-    const record = withPush({ writer: 'me', pushes: [] }, { snapshot: 2, publishedAt: 't' });
+    const record = withPush({ writer: 'me', pushes: [], mirrors: [] }, { snapshot: 2, publishedAt: 't' });
     const exitCode = (): unknown => {
       try {
         return requireWriter('s3://b', found, record);
@@ -82,7 +82,7 @@ describe('the writer of a mirror', () => {
   });
 
   it('remembers its last pushes once each', () => {
-    let record = withPush({ writer: 'me', pushes: [] }, { snapshot: 1, publishedAt: 'a' });
+    let record = withPush({ writer: 'me', pushes: [], mirrors: [] }, { snapshot: 1, publishedAt: 'a' });
     for (let snapshot = 2; snapshot < 1200; snapshot++)
       record = withPush(withPush(record, { snapshot, publishedAt: 'a' }), { snapshot, publishedAt: 'a' });
     expect(record.pushes).toHaveLength(1000);

@@ -22,7 +22,7 @@ export async function mirrorCheck(config: Config, runtime: Runtime, signal: Abor
   try {
     const store = await openStore(requireMirror(config), runtime, files, signal);
     const found = await readHead(store);
-    if (found) requireWriter(store.place, found.head, await readRecord(files, config.dataDir));
+    requireWriter(store.place, found?.head, await readRecord(files, config.dataDir));
     const probe = `doctor/${randomUUID()}`;
     await store.put(probe, textSource(''));
     await store.delete(probe);

@@ -22,7 +22,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { DATA_DIR, PURGE_MARK, PURGES_FOLDER } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
-import { requestPurge } from '../mirror/record.ts';
+import { formerMirrors, requestPurge } from '../mirror/record.ts';
 import { openExisting } from './existing.ts';
 
 export interface PurgeReport {
@@ -31,6 +31,8 @@ export interface PurgeReport {
   readonly dryRun: boolean;
   readonly rows: number;
   readonly files: number;
+  /** Mirrors that were written before `mirror.to` was changed, and still hold what they held. */
+  readonly formerMirrors: readonly string[];
 }
 
 interface Place {
@@ -54,12 +56,15 @@ export async function purgeTenant(
   const place: Place = { dataDir, files: runtime.files ?? systemFiles, tenant };
   return onDisk(dataDir, async () => {
     const mark = join(dataDir, PURGES_FOLDER, tenant);
-    if (dryRun) return { tenant, dryRun, ...(await heldUnderLock(config, place, runtime)) };
+    if (dryRun) {
+      const held = await heldUnderLock(config, place, runtime);
+      return { tenant, dryRun, ...held, formerMirrors: await formerMirrors(place.files, config) };
+    }
     const removed = await purgeUnderLock(config, place, mark, runtime);
     await rewriteLedger(dataDir, place.files);
     await place.files.rm(mark, { force: true });
     await place.files.rmdir(join(dataDir, PURGES_FOLDER)).catch(() => {});
-    return { tenant, dryRun, ...removed };
+    return { tenant, dryRun, ...removed, formerMirrors: await formerMirrors(place.files, config) };
   });
 }
 

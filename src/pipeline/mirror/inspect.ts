@@ -7,7 +7,7 @@ import { onDisk, sha256Of, systemFiles } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
 import { eachAtOnce } from '../../mirror/each.ts';
-import { readHead } from '../../mirror/head.ts';
+import { readHead, requireWriter } from '../../mirror/head.ts';
 import { openStore } from '../../mirror/open.ts';
 import type { MirrorCheck, MirrorStatusReport } from '../../model/mirror-report.ts';
 import { WORK_FOLDER } from '../../model/data-dir.ts';
@@ -31,9 +31,10 @@ export async function mirrorStatus(config: Config, runtime: Runtime, signal: Abo
   const { dataDir } = config;
   const store = await openStore(settings, runtime, files, signal);
   const found = await readHead(store);
+  const record = await onDisk(dataDir, () => readRecord(files, dataDir));
+  if (found === undefined) requireWriter(store.place, undefined, record);
   const objects = new Map<string, number>();
   for await (const { name, bytes } of store.list('')) objects.set(name, bytes);
-  const record = await onDisk(dataDir, () => readRecord(files, dataDir));
   const local = await onDisk(dataDir, () => publishedSnapshot(files, dataDir)).catch(nothingPublished);
   const head = found?.head;
   return {

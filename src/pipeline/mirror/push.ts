@@ -19,7 +19,9 @@ import {
   requireWriter,
   showHead,
   stateObject,
+  withMirror,
   withPush,
+  writtenAt,
 } from '../../mirror/head.ts';
 import type { FoundHead, MirrorHead, MirrorRecord } from '../../mirror/head.ts';
 import { textSource } from '../../mirror/object-store.ts';
@@ -81,8 +83,8 @@ export async function pushMirror(
     const snapshot = await publishedSnapshot(files, config.dataDir);
     const found = await readHead(store);
     const record = await readRecord(files, config.dataDir);
+    if (options.takeOver !== true) requireWriter(store.place, found?.head, record);
     const isMine = found !== undefined && options.takeOver !== true;
-    if (isMine) requireWriter(store.place, found.head, record);
     if (isMine && options.onlyNew === true && isDone(push, found.head, record, snapshot))
       return report(push, found.head, snapshot, 0);
     for await (const { name, bytes } of store.list('')) push.held.set(name, { bytes });
@@ -109,11 +111,11 @@ function refuseInside(dataDir: string, { place }: MirrorSettings): void {
 
 /** The head and what follows it are complete, and nothing has to be deleted. */
 function isDone({ store, config, runtime }: PushWith, head: MirrorHead, record: MirrorRecord | undefined, { number: snapshot, publishedAt }: Snapshot): boolean {
-  const done = record?.done;
+  const { done, purgeDue } = writtenAt(record, store.place);
   const isPushed = [done, head].every((each) => each !== undefined && isSameSnapshot(each, { snapshot, publishedAt }));
   const before = runtime.now() - config.lake.keepHours * 3_600_000;
   const isDue = Object.values(head.superseded).some((since) => Date.parse(since) <= before);
-  return isPushed && done?.to === store.place && !isDue && record?.purgeDue !== true;
+  return isPushed && !isDue && purgeDue !== true;
 } // oxfmt-ignore
 
 async function underLock<T>({ config, runtime }: PushWith, work: (ledger: Ledger) => Promise<T>): Promise<T> {
@@ -134,7 +136,9 @@ async function claim(push: PushWith, ledger: Ledger, found: FoundHead | undefine
   if (found) await requireNoConflict(push, ledger, found.head);
   const { dataDir } = ledger;
   const own = (await readRecord(files, dataDir)) ?? newRecord();
-  const record = found === undefined ? own : withPush(own, found.head);
+  // From now on, what a purge deletes may be in this mirror.
+  const known = withMirror(own, writtenAt(own, store.place));
+  const record = found === undefined ? known : withPush(known, found.head);
   await writeRecord(files, dataDir, record);
   const { writer } = record;
   const at = new Date(runtime.now()).toISOString();
@@ -184,7 +188,8 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
   const shown = await shownFiles(files, dataDir, config.dashboard.out);
   const kept = new Set([...data, ...logs, ...shown].map(({ name }) => name).concat(stored.map(({ object }) => object)));
   const now = runtime.now();
-  const graceMs = record?.purgeDue ? 0 : config.lake.keepHours * 3_600_000;
+  const { purgeDue } = writtenAt(record, store.place);
+  const graceMs = purgeDue ? 0 : config.lake.keepHours * 3_600_000;
   const removals = planRemovals(push.held.keys(), kept, isMirrorName, found.head.superseded, now, graceMs);
   const { number, publishedAt, run } = snapshot;
   const pushed = withPush(record ?? newRecord(), { snapshot: number, publishedAt });
@@ -199,7 +204,7 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
     conditional: found.head.conditional,
     state: stored,
     // After a purge all of them are due, and their names hold the tenant.
-    superseded: record?.purgeDue ? {} : removals.superseded,
+    superseded: purgeDue ? {} : removals.superseded,
   };
   await replaceHead(push, found, showHead(head));
   await options.onStep?.('head');
@@ -207,11 +212,11 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
   for (const file of shown) await show(push, file);
   const removed = await remove(push, removals.due);
   // What an upload has left may hold a tenant that was purged since: then it goes now, or the purge stays due.
-  await store.abortUploads(record?.purgeDue ? 'any' : now - UPLOADS_KEPT_MS).catch((error: unknown) => {
-    if (!(error instanceof MirrorError) || record?.purgeDue) throw error;
+  await store.abortUploads(purgeDue ? 'any' : now - UPLOADS_KEPT_MS).catch((error: unknown) => {
+    if (!(error instanceof MirrorError) || purgeDue) throw error;
     runtime.log.debug({ event: 'mirror.uploads', reason: error.reason }, 'cannot look for unfinished uploads');
   });
-  await writeRecord(files, dataDir, { ...pushed, done: { snapshot: number, publishedAt, to: store.place }, purgeDue: undefined }); // oxfmt-ignore
+  await writeRecord(files, dataDir, withMirror(pushed, { to: store.place, done: { snapshot: number, publishedAt } }));
   return report(push, head, snapshot, removed);
 }
 

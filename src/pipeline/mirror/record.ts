@@ -2,20 +2,31 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { z } from 'zod';
+import type { Config } from '../../config/config.ts';
 import { isMissing, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { writtenBy } from '../../kernel/version.ts';
 import type { MirrorRecord } from '../../mirror/head.ts';
 import { MIRRORED_FILE } from '../../model/data-dir.ts';
+import { showMirrorPlace } from '../../model/mirror-address.ts';
 
 const PUSH = z.object({ snapshot: z.int(), publishedAt: z.string() });
-const RECORD = z.object({
-  writer: z.string().min(1),
-  pushes: z.array(PUSH),
-  done: PUSH.extend({ to: z.string() }).optional(),
-  purgeDue: z.literal(true).optional(),
-});
+const TRUE = z.literal(true).optional();
+const RECORD = z
+  .object({
+    writer: z.string().min(1),
+    pushes: z.array(PUSH),
+    mirrors: z.array(z.object({ to: z.string(), done: PUSH.optional(), purgeDue: TRUE })).optional(),
+    // Earlier versions knew one mirror only.
+    done: PUSH.extend({ to: z.string() }).optional(),
+    purgeDue: TRUE,
+  })
+  .transform(({ writer, pushes, mirrors, done, purgeDue }): MirrorRecord => {
+    if (mirrors || !done) return { writer, pushes, mirrors: mirrors ?? [] };
+    const { to, ...push } = done;
+    return { writer, pushes, mirrors: [{ to, done: push, purgeDue }] };
+  });
 
 /** Undefined: this data directory has written no mirror, or its record is lost. */
 export async function readRecord(files: Files, dataDir: string): Promise<MirrorRecord | undefined> {
@@ -35,12 +46,20 @@ export async function writeRecord(files: Files, dataDir: string, record: MirrorR
   );
 }
 
-/** What a tenant had in a mirror must not outlive its purge, also if the push after it fails. */
+/** What a tenant had in a mirror must not outlive its purge, also if the push after it fails, or goes elsewhere. */
 export async function requestPurge(files: Files, dataDir: string): Promise<void> {
   const record = await readRecord(files, dataDir);
-  if (record) await writeRecord(files, dataDir, { ...record, purgeDue: true });
+  const mirrors = record?.mirrors.map((mirror) => ({ ...mirror, purgeDue: true as const })) ?? [];
+  if (record) await writeRecord(files, dataDir, { ...record, mirrors });
+}
+
+/** Mirrors that no push goes to any more. Nothing removes from them what is purged here. */
+export async function formerMirrors(files: Files, { dataDir, mirror }: Config): Promise<string[]> {
+  const current = mirror && showMirrorPlace(mirror.place);
+  const { mirrors = [] } = (await readRecord(files, dataDir)) ?? {};
+  return mirrors.map(({ to }) => to).filter((to) => to !== current);
 }
 
 export function newRecord(): MirrorRecord {
-  return { writer: randomUUID(), pushes: [] };
+  return { writer: randomUUID(), pushes: [], mirrors: [] };
 }

@@ -5,11 +5,13 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT, MirrorError, MirrorTakenError } from '../../../src/kernel/errors.ts';
+import { systemFiles } from '../../../src/kernel/files.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import { mirrorAfterRun } from '../../../src/pipeline/mirror/after-run.ts';
 import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { checkMirror, mirrorStatus } from '../../../src/pipeline/mirror/inspect.ts';
 import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.ts';
+import { readRecord } from '../../../src/pipeline/mirror/record.ts';
 import { restoreMirror } from '../../../src/pipeline/mirror/restore.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import type { World } from '../support/world.ts';
@@ -305,6 +307,14 @@ describe('after a run', () => {
     expect(refused.exitCode).toBe(EXIT.mirrorTaken);
     await push({ takeOver: true });
   });
+});
+
+it('the record of an earlier version is read, with a purge that is due', async () => {
+  const push = { snapshot: 2, publishedAt: '2026-11-10T12:00:00.000Z' };
+  const old = { writer: 'w', pushes: [push], done: { ...push, to: mirror }, purgeDue: true };
+  await writeFile(join(folder, 'mirrored.json'), JSON.stringify(old));
+  const mirrors = [{ to: mirror, done: push, purgeDue: true }];
+  expect(await readRecord(systemFiles, folder)).toEqual({ writer: 'w', pushes: [push], mirrors });
 });
 
 it('errors of the mirror are errors of their own', () => {
