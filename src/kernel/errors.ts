@@ -161,7 +161,7 @@ export class BudgetError extends InsightsError {
  * Why the mirror cannot be used. client: the package that talks to the store is missing. credentials: none, or refused. denied: they
  * lack a right. bucket: it does not exist. region: the bucket is in another one. clock: this machine's clock is wrong. unavailable:
  * all retries failed. damaged: what the mirror holds is not what was written. conflict: another file has the name of one to write.
- * version: a newer program wrote it. gone: this data directory has written it, and it is not there any more.
+ * version: a newer program wrote it. disk: that of a folder is full, read-only or not mounted. gone: this data directory has written it, and it is not there any more.
  */
 export type MirrorFailure =
   | 'client'
@@ -174,6 +174,7 @@ export type MirrorFailure =
   | 'damaged'
   | 'conflict'
   | 'version'
+  | 'disk'
   | 'gone'
   | 'unexpected';
 

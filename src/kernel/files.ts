@@ -122,7 +122,7 @@ export async function lookAtEach<T, R>(items: readonly T[], look: (item: T) => P
   return found;
 }
 
-const REASONS: Readonly<Record<string, string>> = {
+const DISK_FAULTS: Readonly<Record<string, string>> = {
   ENOSPC: 'the disk is full',
   EDQUOT: 'the disk quota is used up',
   EROFS: 'the file system is read-only',
@@ -134,18 +134,26 @@ const REASONS: Readonly<Record<string, string>> = {
   EIO: 'the disk reports an error',
 };
 
+export function diskError(reason: string, file: string, cause: unknown): DiskError {
+  return new DiskError(`A file cannot be read or written: ${reason}.`, {
+    hint: 'Free space or grant access, then run again. Complete files are kept.',
+    cause,
+    where: { file },
+  });
+}
+
+/** What an error says of the disk. Undefined: it is no error of the disk. */
+export function diskFault(error: unknown): string | undefined {
+  return DISK_FAULTS[errorCode(error) ?? ''];
+}
+
 /** Runs a step on files. An error of the disk becomes a DiskError that names the path, or `place` when the error has none. */
 export async function onDisk<T>(place: string, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (error) {
-    const code = errorCode(error) ?? '';
-    const reason = REASONS[code];
+    const reason = diskFault(error);
     if (reason === undefined) throw error;
-    throw new DiskError(`A file cannot be read or written: ${reason}.`, {
-      hint: 'Free space or grant access, then run again. Complete files are kept.',
-      cause: error,
-      where: { file: error instanceof Error && 'path' in error ? String(error.path) : place },
-    });
+    throw diskError(reason, error instanceof Error && 'path' in error ? String(error.path) : place, error);
   }
 }

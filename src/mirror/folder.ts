@@ -3,9 +3,9 @@
  * decided by a hard link, which only one writer can create.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { errorCode, MirrorError } from '../kernel/errors.ts';
-import { isMissing, onDisk, pathExists, sha256Of, sizeOf, syncPath } from '../kernel/files.ts';
+import { diskError, diskFault, isMissing, pathExists, sha256Of, sizeOf, syncPath } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { partsOf } from './object-store.ts';
 import type { Condition, ObjectStore, Source } from './object-store.ts';
@@ -18,17 +18,30 @@ const CLAIM = '.next-';
 export function openFolder(root: string, files: Files, signal: AbortSignal): ObjectStore {
   const at = (name: string): string => join(root, name);
 
+  /** Another file, such as the one to upload, is on the disk of the lake: its errors are not the mirror's. */
+  const isHere = (error: object): boolean => !('path' in error) || `${String(error.path)}${sep}`.startsWith(root + sep);
+
   const onRoot = async <T>(step: () => Promise<T>): Promise<T> => {
     try {
-      return await onDisk(root, step);
+      return await step();
     } catch (error) {
-      if (errorCode(error) !== 'ENOTDIR') throw error;
-      throw new MirrorError('The folder of the mirror, or one above it, is a file.', {
-        reason: 'bucket',
-        hint: 'Check `mirror.to`, and whether its disk is mounted.',
-        where: { mirror: root },
-        cause: error,
-      });
+      if (!(error instanceof Error) || !('syscall' in error) || !isHere(error)) throw error;
+      const code = errorCode(error) ?? '';
+      const cause = { where: { mirror: root }, cause: error };
+      if (code === 'ENOTDIR' || code === 'EEXIST')
+        throw new MirrorError('The folder of the mirror, or one above it, is a file or a link that leads nowhere.', {
+          reason: 'bucket',
+          hint: 'Check `mirror.to`, and whether its disk is mounted.',
+          ...cause,
+        });
+      throw new MirrorError(
+        `The folder of the mirror cannot be used: ${diskFault(error) ?? `the system says ${code}`}.`,
+        {
+          reason: 'disk',
+          hint: 'Check the disk of the mirror: its free space, the rights of this user, and whether it is mounted. The next run, or `insights-etl mirror push`, continues.',
+          ...cause,
+        },
+      );
     }
   };
 
@@ -42,6 +55,10 @@ export function openFolder(root: string, files: Files, signal: AbortSignal): Obj
         await handle.write(await source.read(from, length), 0, length, from);
       }
       await handle.sync();
+    } catch (error) {
+      // On a full disk, what is left would take the room that the next attempt needs.
+      await files.rm(temporary, { force: true }).catch(() => {});
+      throw error;
     } finally {
       await handle.close();
     }
@@ -104,6 +121,9 @@ export function openFolder(root: string, files: Files, signal: AbortSignal): Obj
           return true;
         } catch (error) {
           if (isMissing(error) && !(await pathExists(at(name), files))) return false;
+          // The system names the file that it reads also when the disk that it writes to is full.
+          if (/^(ENOSPC|EDQUOT|EROFS)$/.test(errorCode(error) ?? ''))
+            throw diskError(diskFault(error) ?? '', path, error);
           throw error;
         }
       });
@@ -118,11 +138,11 @@ export function openFolder(root: string, files: Files, signal: AbortSignal): Obj
     },
     async *list(below) {
       const folder = below.includes('/') ? below.slice(0, below.lastIndexOf('/')) : '';
-      if (!(await pathExists(at(folder), files))) return;
-      for (const entry of await files.readdir(at(folder), { recursive: true, withFileTypes: true })) {
+      if (!(await onRoot(() => pathExists(at(folder), files)))) return;
+      for (const entry of await onRoot(() => files.readdir(at(folder), { recursive: true, withFileTypes: true }))) {
         const name = relative(root, join(entry.parentPath, entry.name)).replaceAll('\\', '/');
         if (!entry.isFile() || !name.startsWith(below) || name.startsWith(`${UPLOADS}/`)) continue;
-        yield { name, bytes: (await sizeOf(at(name), files)) ?? 0 };
+        yield { name, bytes: (await onRoot(() => sizeOf(at(name), files))) ?? 0 };
       }
     },
     async delete(name) {

@@ -1,5 +1,6 @@
 /** What the mirror needs of an object store. Three adapters: folder.ts, s3.ts and azure.ts. Names are relative to the mirror, with slashes. */
 import { createHash } from 'node:crypto';
+import { onDisk } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 
 /** The bytes of an object to write. Read in parts, so that no file is ever held as a whole. */
@@ -76,23 +77,25 @@ export function fileSource(path: string, { bytes, sha256 }: Pick<Source, 'bytes'
   return {
     bytes,
     sha256,
-    async read(from, length) {
-      const handle = await files.open(path, 'r');
-      try {
-        const content = new Uint8Array(length);
-        const { bytesRead } = await handle.read(content, 0, length, from);
-        if (bytesRead === length) return content;
-        // Some file systems return less than they were asked for.
-        for (let at = bytesRead; at < length;) {
-          const more = await handle.read(content, at, length - at, from + at);
-          if (more.bytesRead === 0) throw new RangeError(`the file is shorter than ${from + length} bytes`);
-          at += more.bytesRead;
+    read: (from, length) =>
+      // Reading the lake and writing a folder as its mirror are on different disks.
+      onDisk(path, async () => {
+        const handle = await files.open(path, 'r');
+        try {
+          const content = new Uint8Array(length);
+          const { bytesRead } = await handle.read(content, 0, length, from);
+          if (bytesRead === length) return content;
+          // Some file systems return less than they were asked for.
+          for (let at = bytesRead; at < length;) {
+            const more = await handle.read(content, at, length - at, from + at);
+            if (more.bytesRead === 0) throw new RangeError(`the file is shorter than ${from + length} bytes`);
+            at += more.bytesRead;
+          }
+          return content;
+        } finally {
+          await handle.close();
         }
-        return content;
-      } finally {
-        await handle.close();
-      }
-    },
+      }),
   };
 }
 

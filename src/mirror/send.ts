@@ -87,7 +87,7 @@ export function isNetworkError(error: unknown): boolean {
 const NETWORK =
   /^(ECONN\w+|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|UND_ERR_\w+|REQUEST_SEND_ERROR|ERR_STREAM_PREMATURE_CLOSE)$/;
 
-type Texts = Readonly<Record<Exclude<MirrorFailure, 'client' | 'damaged' | 'conflict' | 'version' | 'gone'>, readonly [string, string]>>; // oxfmt-ignore
+type Texts = Readonly<Record<Exclude<MirrorFailure, 'client' | 'damaged' | 'conflict' | 'version' | 'disk' | 'gone'>, readonly [string, string]>>; // oxfmt-ignore
 
 const TEXTS: Texts = {
   credentials: [

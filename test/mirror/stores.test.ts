@@ -1,15 +1,15 @@
 /** The adapters, and what they make of faults of a store. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { MirrorError } from '../../src/kernel/errors.ts';
-import { systemFiles } from '../../src/kernel/files.ts';
+import { systemFiles, type Files } from '../../src/kernel/files.ts';
 import { systemRuntime, type Runtime } from '../../src/kernel/runtime.ts';
 import { judgeAt, openAzure } from '../../src/mirror/azure.ts';
 import { openFolder } from '../../src/mirror/folder.ts';
-import { partsOf, textSource, type ObjectStore } from '../../src/mirror/object-store.ts';
+import { fileSource, partsOf, textSource, type ObjectStore } from '../../src/mirror/object-store.ts';
 import { judge, openS3, type S3Options } from '../../src/mirror/s3.ts';
 import { describeContract, PART } from './support/contract.ts';
 import { startFakeS3, type FakeS3 } from './support/fake-s3.ts';
@@ -55,6 +55,48 @@ describe('a folder', () => {
 });
 describe('S3', () => {
   describeContract(() => openFake());
+});
+
+describe('the disk of a folder', () => {
+  const failing = (code: string, path: string | undefined): Files => ({
+    ...systemFiles,
+    open: async (file, flags) => {
+      if (flags === 'r') return systemFiles.open(file, flags);
+      throw Object.assign(new Error(code), { code, syscall: 'write', ...(path === undefined ? {} : { path }) });
+    },
+    readdir: async () => {
+      throw Object.assign(new Error(code), { code, syscall: 'scandir', ...(path === undefined ? {} : { path }) });
+    },
+  });
+
+  it.each([
+    ['ENOSPC', 'the disk is full'],
+    ['EROFS', 'the file system is read-only'],
+    ['EACCES', 'permission is denied'],
+    ['ESTALE', 'the system says ESTALE'],
+  ])('that answers %s is an error of the mirror', async (code, text) => {
+    const root = join(folder, 'full');
+    await mkdir(root, { recursive: true });
+    for (const path of [undefined, join(root, '.uploads', 'x')]) {
+      const store = openFolder(root, failing(code, path), NEVER);
+      const expected = { exitCode: 15, reason: 'disk', message: `The folder of the mirror cannot be used: ${text}.`, hint: expect.stringContaining('disk of the mirror') }; // oxfmt-ignore
+      await expect(store.put('x', textSource('1'))).rejects.toMatchObject(expected);
+      await expect(store.list('')[Symbol.asyncIterator]().next()).rejects.toMatchObject(expected);
+    }
+  });
+
+  it('is not blamed for the disk of the lake', async () => {
+    const root = join(folder, 'mirror');
+    const lake = join(folder, 'lake.parquet');
+    const unread = { ...systemFiles, open: async () => { throw Object.assign(new Error('EIO'), { code: 'EIO', syscall: 'open', path: lake }); } }; // oxfmt-ignore
+    const store = openFolder(root, systemFiles, NEVER);
+    await expect(store.put('x', fileSource(lake, textSource('1'), unread))).rejects.toMatchObject({ exitCode: 10, where: { file: lake } }); // oxfmt-ignore
+    await store.put('x', textSource('1'));
+    const full = { ...systemFiles, copyFile: async () => { throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', syscall: 'copyfile', path: join(root, 'x') }); } }; // oxfmt-ignore
+    // An upload that fails leaves nothing on a disk that may be full.
+    expect(await readdir(join(root, '.uploads'))).toEqual([]);
+    await expect(openFolder(root, full, NEVER).download('x', lake, full)).rejects.toMatchObject({ exitCode: 10, where: { file: lake } }); // oxfmt-ignore
+  });
 });
 
 it('parts cover an object without gaps, and there are never more than 10,000', () => {
