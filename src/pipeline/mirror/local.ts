@@ -52,13 +52,9 @@ export async function filesOf(files: Files, dataDir: string, phase: MirrorPhase)
   return Promise.all(names.toSorted().map((path) => describe(files, withSlashes(path), join(dataDir, path))));
 }
 
-/**
- * The manifest, the catalogue and a copy of the ledger, which belong together. Call it under the lock of the data directory. Throws
- * ConfigError when they do not, because a run was killed before it published.
- */
-export async function stateFiles(ledger: Ledger, snapshot: Snapshot): Promise<LocalFile[]> {
+/** The manifest, the catalogue and a copy of the ledger. Call it under the lock of the data directory, after `requirePublished`. */
+export async function stateFiles(ledger: Ledger): Promise<LocalFile[]> {
   const { files, dataDir } = ledger;
-  await requirePublished(ledger, snapshot);
   const folder = scratchFolder(dataDir);
   await files.mkdir(folder, { recursive: true });
   const copy = join(folder, LEDGER_FILE);
@@ -73,7 +69,7 @@ export function scratchFolder(dataDir: string): string {
   return join(dataDir, WORK_FOLDER, 'mirror');
 }
 
-/** Throws ConfigError when a run was killed before it published. */
+/** Throws ConfigError when manifest, catalogue and ledger do not belong together, because a run was killed before it published. */
 export async function requirePublished(ledger: Ledger, { number, partitions }: Snapshot): Promise<void> {
   const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1', {
     snapshot: asCount,

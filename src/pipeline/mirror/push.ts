@@ -5,6 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { resolve, sep } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { Config, MirrorSettings } from '../../config/config.ts';
 import { ConfigError, MirrorError, MirrorTakenError } from '../../kernel/errors.ts';
 import { onDisk, systemFiles } from '../../kernel/files.ts';
@@ -41,6 +42,7 @@ import {
   shownFiles,
   stateFiles,
 } from './local.ts';
+import type { LocalFile } from './local.ts';
 import { showLogs, uploadLogs } from './logs.ts';
 import { newRecord, readRecord, writeRecord } from './record.ts';
 import { planData, remove, show, upload, uploadData } from './upload.ts';
@@ -173,22 +175,15 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
     throw new MirrorError(`The head of the mirror ${store.place} was deleted during the push.`, { reason: 'conflict', hint: 'Find out who deletes objects there, then run `insights-etl mirror push`.' }); // oxfmt-ignore
   requireWriter(store.place, found.head, record);
   const snapshot = await publishedSnapshot(files, dataDir);
-  const state = await stateFiles(ledger, snapshot);
+  await requirePublished(ledger, snapshot);
   const data = await uploadData(push, snapshot, found.head, 'must exist');
   const logs = await uploadLogs(push, found.head);
-  const id = randomUUID().slice(0, 8);
-  const stored = state.map(({ name, bytes, sha256 }) => ({ file: name, object: stateObject(snapshot.number, id, name), bytes, sha256 })); // oxfmt-ignore
-  for (const [nth, file] of state.entries()) await upload(push, { ...file, name: stored[nth]?.object ?? '' }, 'state');
-  if (logs.length > 0) {
-    const source = textSource(showLogs(logs));
-    const object = stateObject(snapshot.number, id, LOGS_FILE);
-    await store.put(object, source, { ifAbsent: true });
-    stored.push({ file: LOGS_FILE, object, bytes: source.bytes, sha256: source.sha256 });
-  }
+  const { purgeDue } = writtenAt(record, store.place);
+  const held = purgeDue || options.takeOver ? undefined : await heldState(store, found.head, snapshot, logs);
+  const stored = held ?? (await uploadState(push, ledger, snapshot, logs));
   const shown = await shownFiles(files, dataDir, config.dashboard.out);
   const kept = new Set([...data, ...logs, ...shown].map(({ name }) => name).concat(stored.map(({ object }) => object)));
   const now = runtime.now();
-  const { purgeDue } = writtenAt(record, store.place);
   const graceMs = purgeDue ? 0 : config.lake.keepHours * 3_600_000;
   const removals = planRemovals(push.held.keys(), kept, isMirrorName, found.head.superseded, now, graceMs);
   const { number, publishedAt, run } = snapshot;
@@ -206,7 +201,8 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
     // After a purge all of them are due, and their names hold the tenant.
     superseded: purgeDue ? {} : removals.superseded,
   };
-  await replaceHead(push, found, showHead(head));
+  const isNews = held === undefined || !isDeepStrictEqual(head.superseded, found.head.superseded);
+  if (isNews) await replaceHead(push, found, showHead(head));
   await options.onStep?.('head');
   // The manifest first: a reader who has it finds the files that it names, whatever comes after it.
   for (const file of shown) await show(push, file);
@@ -217,8 +213,38 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
     runtime.log.debug({ event: 'mirror.uploads', reason: error.reason }, 'cannot look for unfinished uploads');
   });
   await writeRecord(files, dataDir, withMirror(pushed, { to: store.place, done: { snapshot: number, publishedAt } }));
-  return report(push, head, snapshot, removed);
+  return report(push, isNews ? head : found.head, snapshot, removed);
 }
+
+/** The state of an earlier push of this snapshot, whole and with the same logs. The ledger may have changed since, but no row of the lake. */
+async function heldState(store: ObjectStore, head: MirrorHead, { number: snapshot, publishedAt }: Snapshot, logs: readonly LocalFile[]): Promise<MirrorHead['state'] | undefined> {
+  const list = head.state.find(({ file }) => file === LOGS_FILE)?.sha256;
+  const isSame = list === (logs.length > 0 ? textSource(showLogs(logs)).sha256 : undefined);
+  if (!isSame || !isSameSnapshot(head, { snapshot, publishedAt })) return undefined;
+  for (const { object, bytes, sha256 } of head.state) {
+    const found = await store.head(object);
+    if (found?.bytes !== bytes || found.sha256 !== sha256) return undefined;
+  }
+  return head.state;
+} // oxfmt-ignore
+
+/** Manifest, catalogue, ledger, and what the logs are at this snapshot. */
+async function uploadState(push: PushWith, ledger: Ledger, snapshot: Snapshot, logs: readonly LocalFile[]): Promise<MirrorHead['state']> {
+  const id = randomUUID().slice(0, 8);
+  const stored: MirrorHead['state'] = [];
+  for (const file of await stateFiles(ledger)) {
+    const object = stateObject(snapshot.number, id, file.name);
+    await upload(push, { ...file, name: object }, 'state');
+    stored.push({ file: file.name, object, bytes: file.bytes, sha256: file.sha256 });
+  }
+  if (logs.length > 0) {
+    const source = textSource(showLogs(logs));
+    const object = stateObject(snapshot.number, id, LOGS_FILE);
+    await push.store.put(object, source, { ifAbsent: true });
+    stored.push({ file: LOGS_FILE, object, bytes: source.bytes, sha256: source.sha256 });
+  }
+  return stored;
+} // oxfmt-ignore
 
 async function replaceHead({ store }: Push, { head, etag }: FoundHead, text: string): Promise<void> {
   // Without conditional writes, the best that can be done.

@@ -82,8 +82,10 @@ describe('a push', () => {
       'store/events/tenant_id=demo/month=2026-11/2026-11.1.parquet',
     ]);
     const before = await objects();
-    expect(await push({ onlyNew: true })).toMatchObject({ uploadedFiles: 0, removedFiles: 0 });
-    expect(await objects()).toEqual(before);
+    for (const options of [{ onlyNew: true }, {}]) {
+      expect(await push(options)).toMatchObject({ uploadedFiles: 0, removedFiles: 0, pushedAt: first.pushedAt });
+      expect(await objects()).toEqual(before);
+    }
     expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [], exitCode: 0 });
     expect(await mirrorStatus(settings(), runtime(), NEVER)).toMatchObject({ missing: 0, held: { isOwn: true } });
     expect(await restoredRows()).toBe(lake.rows());
@@ -166,8 +168,10 @@ describe('a push', () => {
     const [first = '', second = ''] = (await objects()).filter((name) => name.startsWith('store/'));
     await rm(join(mirror, first));
     await writeFile(join(mirror, second), 'damaged');
+    const [ledger = ''] = (await objects()).filter((name) => name.endsWith('state.duckdb'));
+    await rm(join(mirror, ledger));
     const check = await checkMirror(settings(), runtime(), NEVER, false);
-    expect(check).toMatchObject({ exitCode: EXIT.damaged, problems: [{ problem: 'missing' }, { problem: 'size' }] });
+    expect(check).toMatchObject({ exitCode: EXIT.damaged, problems: expect.arrayContaining([{ object: ledger, problem: 'missing' }, { object: first, problem: 'missing' }, { object: second, problem: 'size' }]) }); // oxfmt-ignore
     await push();
     expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
   });
