@@ -137,7 +137,7 @@ export function requireWriter(place: string, head: MirrorHead | undefined, recor
       where: { mirror: place },
     });
   const hint =
-    'Give this data directory a prefix of its own. If it replaces the other one, for example after `restore` or `repair`, run `insights-etl mirror push --take-over`: the other one is refused from then on.';
+    'Give this data directory a prefix of its own. If it replaces the other one, for example after `restore`, run `insights-etl mirror push --take-over`: the other one is refused from then on.';
   const where = { mirror: place, writer: head.writer, snapshot: head.snapshot, pushedAt: head.pushedAt };
   if (head.writer !== record?.writer)
     throw new MirrorTakenError(`The mirror ${place} belongs to another data directory.`, { hint, where });

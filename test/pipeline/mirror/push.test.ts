@@ -8,6 +8,7 @@ import { EXIT, MirrorError, MirrorTakenError } from '../../../src/kernel/errors.
 import { systemFiles } from '../../../src/kernel/files.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import { mirrorAfterRun } from '../../../src/pipeline/mirror/after-run.ts';
+import { repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { checkMirror, mirrorStatus } from '../../../src/pipeline/mirror/inspect.ts';
 import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.ts';
@@ -253,6 +254,10 @@ describe('the log of a table', () => {
 
 describe('a second writer', () => {
   it('is refused before it writes anything, and takes over with --take-over', async () => {
+    await push();
+    // A ledger that is rebuilt is that of the same writer.
+    await repairLake(settings(), runtime());
+    await publishLake(settings(), runtime());
     await push();
     const before = await objects();
     await rm(join(world.dataDir, 'mirrored.json'));
