@@ -7,7 +7,7 @@ import { notLocal } from '../kernel/local-path.ts';
 import { backupSummary, checkSummary, restoreSummary } from '../output/backup.ts';
 import { json } from '../output/format.ts';
 import { wholeNumber } from './numbers.ts';
-import { isStoreAddress, MIRROR_FORM, MIRROR_HEAD, parseMirrorPlace } from '../model/mirror-address.ts';
+import { isStoreAddress, MIRROR_HEAD, mirrorFormOf, parseMirrorPlace } from '../model/mirror-address.ts';
 import type { RestoreReport } from '../pipeline/maintenance/backup.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
@@ -86,7 +86,7 @@ Examples:
 
   async function restoreFrom({ config, io, runtime, signal }: Session, source: string, to: string): Promise<RestoreReport> {
     const place = isStoreAddress(source) ? parseMirrorPlace(source) : { kind: 'folder' as const, path: localFolder(io.cwd, source, true) };
-    if (!place) throw new ConfigError(`"${source}" is not the address of a mirror.`, { hint: `Use ${MIRROR_FORM}.` });
+    if (!place) throw new ConfigError(`"${source}" is not the address of a mirror.`, { hint: `Use ${mirrorFormOf(source)}.` });
     if (place.kind !== 'folder' || existsSync(join(place.path, MIRROR_HEAD))) {
       const { restoreMirror } = await import('../pipeline/mirror/restore.ts');
       return restoreMirror(config, config.mirrorAt(place), to, runtime, signal);

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { isJsonObject } from '../kernel/json.ts';
 import type { JsonObject } from '../kernel/json.ts';
-import { MIRROR_FORM, parseMirrorPlace } from '../model/mirror-address.ts';
+import { mirrorFormOf, parseMirrorPlace } from '../model/mirror-address.ts';
 
 /** `webUrl`: the schema of an address. */
 export const mirrorSection = (webUrl: (mayHaveQuery: boolean) => z.ZodString) =>
@@ -10,7 +10,7 @@ export const mirrorSection = (webUrl: (mayHaveQuery: boolean) => z.ZodString) =>
     .strictObject({
       to: z
         .string()
-        .refine((text) => parseMirrorPlace(text) !== undefined, { error: MIRROR_FORM })
+        .refine((text) => parseMirrorPlace(text) !== undefined, { error: ({ input }) => mirrorFormOf(String(input)) })
         .describe(
           'Where each run copies what it has published: `s3://bucket/prefix`, `az://container/prefix`, `gs://bucket/prefix`, or a folder, relative to this file (docs/mirror.md).',
         ),

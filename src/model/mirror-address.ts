@@ -12,12 +12,21 @@ export type MirrorPlace =
       readonly prefix: string;
     };
 
-export const MIRROR_FORM = 's3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder';
+const MIRROR_FORM = 's3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder';
 
 /** The object that says what a mirror holds. */
 export const MIRROR_HEAD = 'mirror.json';
 
-const REMOTE = /^(s3|gs|az):\/\/([a-z0-9][a-z0-9._-]{1,62})(?:\/(.*))?$/;
+const REMOTE = /^(s3|gs|az):\/\/([a-z0-9][a-z0-9._-]{2,62})(?:\/(.*))?$/;
+
+/** What an address of an object store that cannot be used lacks; otherwise the forms that there are. */
+export function mirrorFormOf(text: string): string {
+  if (text.trim() !== text) return `${MIRROR_FORM}, without spaces around it`;
+  if (!isStoreAddress(text)) return MIRROR_FORM;
+  return REMOTE.test(text)
+    ? `${MIRROR_FORM}. A prefix has letters without accents, digits, spaces and . _ = + @ - between single slashes`
+    : `${MIRROR_FORM}. A bucket or container has 3 to 63 characters: a-z, 0-9, hyphens, dots and underscores, the first a letter or digit`;
+}
 
 /** True for an address of an object store, also one that cannot be used. */
 export function isStoreAddress(text: string): boolean {
@@ -27,7 +36,7 @@ export function isStoreAddress(text: string): boolean {
 /** Undefined for a text that is no address of a mirror. A folder is taken as it is. */
 export function parseMirrorPlace(text: string): MirrorPlace | undefined {
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(text))
-    return text === '' || text.startsWith('~') ? undefined : { kind: 'folder', path: text };
+    return text === '' || text.trim() !== text || text.startsWith('~') ? undefined : { kind: 'folder', path: text };
   const [, scheme, bucket, path = ''] = REMOTE.exec(text) ?? [];
   if (bucket === undefined || !(scheme === 's3' || scheme === 'gs' || scheme === 'az')) return undefined;
   const parts = path.replace(/\/$/, '').split('/');

@@ -274,7 +274,7 @@ describe('a refused value is reported with key, value, what is allowed and where
     {
       name: 'a mirror with a key in its address, which is not repeated',
       yaml: 'mirror: s3://KEY:SECRET@bucket/lake',
-      text: '"mirror.to" cannot be used as given.\nfile /insights.yaml, line 1\nAllowed: s3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder.',
+      text: '"mirror.to" cannot be used as given.\nfile /insights.yaml, line 1\nAllowed: s3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder. A bucket or container has 3 to 63 characters: a-z, 0-9, hyphens, dots and underscores, the first a letter or digit.',
     },
     {
       name: 'a mirror over plain http',

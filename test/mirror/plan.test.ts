@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { MirrorTakenError } from '../../src/kernel/errors.ts';
 import { isSameSnapshot, requireWriter, withPush, type MirrorHead } from '../../src/mirror/head.ts';
 import { planRemovals, planUploads } from '../../src/mirror/plan.ts';
-import { parseMirrorPlace, showMirrorPlace } from '../../src/model/mirror-address.ts';
+import { mirrorFormOf, parseMirrorPlace, showMirrorPlace } from '../../src/model/mirror-address.ts';
 
 const NOW = Date.parse('2026-11-30T12:00:00Z');
 const HOUR = 3_600_000;
@@ -101,9 +101,20 @@ describe('an address', () => {
     expect(parseMirrorPlace('s3://bucket/')).toEqual({ kind: 's3', bucket: 'bucket', prefix: '' });
   });
 
-  it.each(['', '~/x', 's3://', 's3://B/x', 's3://k:s@bucket/x', 's3://bucket//x', 's3://bucket/../x', 'ftp://bucket/x', 's3://bucket/x?y'])(
+  it.each(['', ' ', ' s3://bucket/x', '/mnt/nas ', '~/x', 's3://', 'az://c1/x', 's3://B/x', 's3://k:s@bucket/x', 's3://bucket//x', 's3://bucket/../x', 'ftp://bucket/x', 's3://bucket/x?y'])(
     '%j is refused', (text) => {
       expect(parseMirrorPlace(text)).toBeUndefined();
     },
   ); // oxfmt-ignore
+
+  it.each([
+    ['az://c/x', '3 to 63 characters'],
+    ['s3://my bucket/x', '3 to 63 characters'],
+    ['s3://bucket/a//b', 'between single slashes'],
+    ['s3://bucket/é', 'letters without accents'],
+    [' /mnt/nas', 'without spaces around it'],
+    ['ftp://bucket/x', 'or a folder'],
+  ])('%j is refused with what is allowed', (text, form) => {
+    expect(mirrorFormOf(text)).toContain(form);
+  });
 });
