@@ -1,7 +1,9 @@
 /** `export dbt`, `export semantic` and `export spark`: writes a folder of texts that describe the lake to other tools. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { CATALOGUE_FILE, MANIFEST_FILE } from '../model/data-dir.ts';
+import type { Config } from '../config/config.ts';
+import { pathExists } from '../kernel/files.ts';
+import { CATALOGUE_FILE, DELTA_FOLDER, MANIFEST_FILE, MARTS_FOLDER, STORE_FOLDER } from '../model/data-dir.ts';
 import { parseManifest } from '../model/manifest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { plural } from '../kernel/plural.ts';
@@ -67,12 +69,32 @@ async function filesOf(session: Session, project: Project): Promise<ReadonlyMap<
   if (project === 'spark') {
     const { sparkFiles } = await import('../query/export/spark.ts');
     const dataDir = resolve(session.config.dataDir);
-    const { tables, marts } = parseManifest(await readFile(join(dataDir, MANIFEST_FILE), 'utf8'));
+    // The catalogue first: opening it says so if nothing is published.
+    const views = await typedViewsOf(session);
+    const manifest = join(dataDir, MANIFEST_FILE);
+    if (!(await pathExists(manifest)))
+      throw new ConfigError('The lake in this data directory has no manifest.', {
+        hint: 'Run `insights-etl publish`: it writes the manifest again.',
+        where: { folder: dataDir },
+      });
+    const { tables, marts } = parseManifest(await readFile(manifest, 'utf8'));
     const names = { tables: Object.keys(tables), marts: Object.keys(marts) };
-    return sparkFiles({ ...names, dataDir, ...(await typedViewsOf(session)) });
+    await requireDelta(session.config, names);
+    return sparkFiles({ ...names, dataDir, ...views });
   }
   const { dbtFiles } = await import('../query/export/dbt.ts');
   return dbtFiles(await readDictionary(session), join(session.config.dataDir, CATALOGUE_FILE));
+}
+
+/** Spark reads the tables and marts by their Delta logs. */
+async function requireDelta(config: Config, { tables, marts }: Pick<SparkSource, 'tables' | 'marts'>): Promise<void> {
+  const folders = [...tables.map((name) => join(STORE_FOLDER, name)), ...marts.map((name) => join(MARTS_FOLDER, name))];
+  for (const folder of folders)
+    if (!(await pathExists(join(config.dataDir, folder, DELTA_FOLDER))))
+      throw new ConfigError(`${folder} is not a Delta table.`, {
+        hint: `${config.lake.delta ? 'Run' : 'Set `lake.delta: true`, then run'} \`insights-etl publish\`: it makes Delta tables of all tables and marts.`,
+        where: { folder: config.dataDir },
+      });
 }
 
 /** The columns of the catalogue's typed views, and the types of their rows. */

@@ -1,14 +1,13 @@
 /** Writes a folder of small texts for another tool. Files that differ from them are only replaced if that was asked for. */
 import { readFile, realpath } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { ConfigError } from '../../kernel/errors.ts';
 import { isMissing, onDisk, pathExists, writeDurably } from '../../kernel/files.ts';
-import { belongsToLake } from '../../model/data-path.ts';
 
 /** Texts by their path in the folder, with slashes. */
 export type FolderFiles = ReadonlyMap<string, string>;
 
-/** Throws ConfigError if the folder is part of the lake, its parent does not exist, or files would be replaced without `force`. */
+/** Throws ConfigError if the folder is in the data directory, its parent does not exist, or files would be replaced without `force`. */
 export async function writeFolder(out: string, files: FolderFiles, dataDir: string, force: boolean): Promise<void> {
   const parent = dirname(out);
   if (!(await onDisk(parent, () => pathExists(parent))))
@@ -17,8 +16,8 @@ export async function writeFolder(out: string, files: FolderFiles, dataDir: stri
       where: { folder: parent },
     });
   const [lake, target] = await Promise.all([realpath(dataDir), realpath(out).catch(() => out)]);
-  if (belongsToLake(relative(resolve(dataDir), out)) || belongsToLake(relative(lake, target)) || target === lake)
-    throw new ConfigError('An export cannot be written into the lake itself.', {
+  if (isWithin(resolve(dataDir), out) || isWithin(lake, target))
+    throw new ConfigError('A project cannot be written into the data directory.', {
       hint: 'Choose another folder with --out.',
       where: { folder: out },
     });
@@ -47,4 +46,9 @@ async function presentText(path: string): Promise<string | undefined> {
       throw error;
     }
   });
+}
+
+function isWithin(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return !isAbsolute(way) && way.split(sep)[0] !== '..';
 }

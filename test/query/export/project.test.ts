@@ -6,6 +6,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { EXIT } from '../../../src/kernel/errors.ts';
 import { dbtFiles } from '../../../src/query/export/dbt.ts';
+import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { openWorld, type World } from '../../pipeline/support/world.ts';
 import { openStage, type Stage } from '../../support/shell.ts';
 import { CAMPAIGN } from '../../support/campaign.ts';
@@ -185,11 +186,21 @@ describe('a project of a lake', CAMPAIGN, () => {
     for (const [words, message] of [
       [['dbt', '--out', 'other', '--format', 'csv'], /--format does not apply/],
       [['dbt', '--out', 'no/such/folder'], /parent of the folder does not exist/],
-      [['dbt', '--out', world.dataDir], /into the lake itself/],
-      [['dbt', '--out', join(world.dataDir, 'lake', 'dbt')], /into the lake itself/],
+      [['dbt', '--out', world.dataDir], /into the data directory/],
+      [['dbt', '--out', join(world.dataDir, 'lake', 'dbt')], /into the data directory/],
+      [['spark', '--out', join(world.dataDir, 'spark')], /into the data directory/],
       [['dbt', '--out', 's3://bucket/dbt'], /not a folder of this machine/],
     ] as const)
       expect(await run(...words)).toMatchObject({ code: EXIT.config, err: expect.stringMatching(message) });
+    expect(existsSync(join(stage.folder, 'other'))).toBe(false);
+  });
+
+  it('for Spark is refused without a published lake, and in a lake without Delta tables, with what makes them', async () => {
+    const none = await stage.run(['export', 'spark', '--out', 'other']);
+    expect(none).toMatchObject({ code: EXIT.config, err: expect.stringContaining('There is no published lake') });
+    await publishLake(world.config({ lake: { marts: true, delta: false } }), world.runtime);
+    const refused = await stage.run(['export', 'spark', '--out', 'other', '--data-dir', world.dataDir], { INSIGHTS_LAKE_DELTA: 'false' }); // oxfmt-ignore
+    expect(refused).toMatchObject({ code: EXIT.config, err: expect.stringMatching(/is not a Delta table[^]*lake\.delta: true/) }); // oxfmt-ignore
     expect(existsSync(join(stage.folder, 'other'))).toBe(false);
   });
 });
