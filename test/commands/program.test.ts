@@ -84,7 +84,7 @@ describe('wrong input is reported with what, where and next, has its own exit co
       'a mirror to restore from a bucket that cannot exist',
       ['restore', 's3://My_Bucket/lake', 'data'],
       TENANT,
-      'error: "s3://My_Bucket/lake" is not the address of a mirror.\nnext:  Use s3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder.\n',
+      'error: "s3://My_Bucket/lake" is not the address of a mirror.\nnext:  Use s3://bucket/prefix, az://container/prefix, gs://bucket/prefix or a folder. A bucket or container has 3 to 63 characters: a-z, 0-9, hyphens, dots and underscores, the first a letter or digit.\n',
     ],
     [
       'a mirror that is not configured',

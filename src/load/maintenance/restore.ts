@@ -7,6 +7,7 @@ import { ConfigError } from '../../kernel/errors.ts';
 import { commitFile, onDisk, pathExists, systemFiles, TEMPORARY, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER } from '../../model/data-dir.ts';
+import { MIRROR_HEAD } from '../../model/mirror-address.ts';
 import type { LakeRuntime } from '../ledger/ledger.ts';
 import { hasLedger, ledgerAgrees, readSnapshot, snapshotFolders, storedFault } from './backup-folder.ts';
 import type { Snapshot, StoredFault } from './backup-folder.ts';
@@ -69,7 +70,7 @@ export async function restoreFiles(
   });
 }
 
-/** Refuses a folder with anything in it that this restore would not have written. `isOwn`: it may have written this, too. */
+/** Refuses a folder inside of a lake or a mirror, and one with anything in it that this restore would not have written. `isOwn`: it may have written this, too. */
 export async function requireRoom(
   files: Files,
   to: string,
@@ -83,6 +84,12 @@ export async function requireRoom(
         hint: `${hint} If a restore into it was cut off, \`insights-etl publish --data-dir <folder>\` completes it.`,
         where: { folder: to },
       });
+  for (let above = dirname(resolve(to)); ; above = dirname(above)) {
+    for (const name of [LEDGER_FILE, MIRROR_HEAD])
+      if (await pathExists(join(above, name), files))
+        throw new ConfigError(`The folder is inside of a ${name === LEDGER_FILE ? 'lake' : 'mirror'}.`, { hint: 'Name a folder outside of it.', where: { folder: to, above } }); // oxfmt-ignore
+    if (above === dirname(above)) break;
+  }
   if (!(await pathExists(to, files))) return;
   const own = new Set([...snapshot.files.map(({ file }) => file), MANIFEST_FILE]);
   for (const entry of await files.readdir(to, { recursive: true, withFileTypes: true })) {

@@ -8,6 +8,7 @@ import { readHead, requireWriter } from '../../mirror/head.ts';
 import { textSource } from '../../mirror/object-store.ts';
 import { openStore } from '../../mirror/open.ts';
 import type { DoctorCheck } from '../../model/report.ts';
+import { refuseInside, requireOwnFolder } from '../mirror/folder.ts';
 import { requireMirror } from '../mirror/inspect.ts';
 import { readRecord } from '../mirror/record.ts';
 import { failedCheck } from './machine.ts';
@@ -20,9 +21,12 @@ export async function mirrorCheck(config: Config, runtime: Runtime, signal: Abor
   const name = 'mirror';
   const files = runtime.files ?? systemFiles;
   try {
-    const store = await openStore(requireMirror(config), runtime, files, signal);
+    const settings = requireMirror(config);
+    refuseInside(config.dataDir, settings.place);
+    const store = await openStore(settings, runtime, files, signal);
     const found = await readHead(store);
     requireWriter(store.place, found?.head, await readRecord(files, config.dataDir));
+    if (found === undefined) await requireOwnFolder(settings.place, files);
     const probe = `doctor/${randomUUID()}`;
     await store.put(probe, textSource(''));
     await store.delete(probe);

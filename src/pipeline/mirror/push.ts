@@ -4,10 +4,9 @@
  * cut off anywhere leaves the snapshot before it. Large uploads take place without the lock of the data directory.
  */
 import { randomUUID } from 'node:crypto';
-import { resolve, sep } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import type { Config, MirrorSettings } from '../../config/config.ts';
-import { ConfigError, MirrorError, MirrorTakenError } from '../../kernel/errors.ts';
+import type { Config } from '../../config/config.ts';
+import { MirrorError, MirrorTakenError } from '../../kernel/errors.ts';
 import { onDisk, systemFiles } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { writtenBy } from '../../kernel/version.ts';
@@ -32,6 +31,7 @@ import { planRemovals } from '../../mirror/plan.ts';
 import { MIRROR_HEAD } from '../../model/mirror-address.ts';
 import type { MirrorPushReport } from '../../model/mirror-report.ts';
 import { openExisting } from '../maintenance/existing.ts';
+import { refuseInside, requireOwnFolder } from './folder.ts';
 import { requireMirror } from './inspect.ts';
 import {
   dataFiles,
@@ -77,7 +77,7 @@ export async function pushMirror(
 ): Promise<MirrorPushReport> {
   const settings = requireMirror(config);
   const files = runtime.files ?? systemFiles;
-  refuseInside(config.dataDir, settings);
+  refuseInside(config.dataDir, settings.place);
   const store = options.store ?? (await openStore(settings, runtime, files, signal));
   const { onStep } = options;
   const push: PushWith = { config, settings, store, files, runtime, options, held: new Map(), uploaded: { files: 0, bytes: 0 }, ...(onStep ? { onStep } : {}) }; // oxfmt-ignore
@@ -85,7 +85,10 @@ export async function pushMirror(
     const snapshot = await publishedSnapshot(files, config.dataDir);
     const found = await readHead(store);
     const record = await readRecord(files, config.dataDir);
-    if (options.takeOver !== true) requireWriter(store.place, found?.head, record);
+    if (options.takeOver !== true) {
+      requireWriter(store.place, found?.head, record);
+      if (found === undefined) await requireOwnFolder(settings.place, files);
+    }
     const isMine = found !== undefined && options.takeOver !== true;
     if (isMine && options.onlyNew === true && isDone(push, found.head, record, snapshot))
       return report(push, found.head, snapshot, 0);
@@ -100,15 +103,6 @@ export async function pushMirror(
       }
     });
   });
-}
-
-function refuseInside(dataDir: string, { place }: MirrorSettings): void {
-  if (place.kind !== 'folder') return;
-  const [from, to] = [resolve(dataDir) + sep, resolve(place.path) + sep];
-  if (from.startsWith(to) || to.startsWith(from))
-    throw new ConfigError('A mirror needs a folder of its own, outside of the data directory.', {
-      where: { folder: place.path },
-    });
 }
 
 /** The head and what follows it are complete, and nothing has to be deleted. */

@@ -1,7 +1,7 @@
 /** Pushes into a folder: whatever interrupts one, the mirror holds one whole snapshot, and the next push completes it. */
-import { cp, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, parse } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT, MirrorError, MirrorTakenError } from '../../../src/kernel/errors.ts';
@@ -249,6 +249,27 @@ describe('the log of a table', () => {
     await push({ onStep }, DELTA);
     expect(logged()).toEqual(['removed 16.json', 'removed 16.checkpoint.parquet', 'log 0.json']);
     expect(await entries(mirror)).toEqual(await entries(world.dataDir));
+  });
+});
+
+describe('a folder', () => {
+  const to = (path: string): ReturnType<typeof push> => push({}, { mirror: { to: path } });
+  it('that holds other files, and one around the data directory or in it, is refused and stays as it is', async () => {
+    for (const path of [parse(world.dataDir).root, world.dataDir, join(world.dataDir, 'mirror')])
+      await expect(to(path)).rejects.toMatchObject({ exitCode: EXIT.config, hint: expect.stringContaining('empty') });
+    await mkdir(join(mirror, 'dashboard'), { recursive: true });
+    await writeFile(join(mirror, 'dashboard', 'mine.txt'), 'mine');
+    await expect(push()).rejects.toThrow('The folder of the mirror holds other files, and no mirror.');
+    expect(await objects()).toEqual(['dashboard/mine.txt']);
+  });
+
+  it('that is a new disk is used, and nothing is restored into a mirror or a lake', async () => {
+    await mkdir(join(mirror, 'lost+found'), { recursive: true });
+    await push();
+    const config = settings();
+    for (const inside of [join(mirror, 'drill'), join(world.dataDir, 'a', 'drill')])
+      await expect(restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), inside, world.runtime, NEVER)).rejects.toThrow('The folder is inside of a'); // oxfmt-ignore
+    expect(await readdir(join(mirror, 'lost+found'))).toEqual([]);
   });
 });
 
