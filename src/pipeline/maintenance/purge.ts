@@ -103,7 +103,7 @@ async function purgeUnderLock(
   await requireKnown(ledger, place);
   await recover(ledger);
   await writeDurably(mark, '', place.files);
-  await requestPurge(place.files, place.dataDir);
+  await requestPurge(place.files, config);
   const removed = await ledger.exclusive(() => deleteRows(ledger, place.tenant));
   // Entries of the logs name the tenant in paths, also those that remove its files.
   const restartLogs = new Set(TABLE_NAMES.map((name) => ledger.settings.tables[name].lakeName));

@@ -7,6 +7,7 @@ import { isMissing, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { writtenBy } from '../../kernel/version.ts';
+import { withMirror, writtenAt } from '../../mirror/head.ts';
 import type { MirrorRecord } from '../../mirror/head.ts';
 import { MIRRORED_FILE } from '../../model/data-dir.ts';
 import { showMirrorPlace } from '../../model/mirror-address.ts';
@@ -46,11 +47,17 @@ export async function writeRecord(files: Files, dataDir: string, record: MirrorR
   );
 }
 
-/** What a tenant had in a mirror must not outlive its purge, also if the push after it fails, or goes elsewhere. */
-export async function requestPurge(files: Files, dataDir: string): Promise<void> {
-  const record = await readRecord(files, dataDir);
-  const mirrors = record?.mirrors.map((mirror) => ({ ...mirror, purgeDue: true as const })) ?? [];
-  if (record) await writeRecord(files, dataDir, { ...record, mirrors });
+/**
+ * What a tenant had in a mirror must not outlive its purge, also if the push after it fails, or goes elsewhere. The mirror of the
+ * configuration is one of them before the first push, because a restored lake takes it over.
+ */
+export async function requestPurge(files: Files, { dataDir, mirror }: Config): Promise<void> {
+  const found = await readRecord(files, dataDir);
+  if (!found && !mirror) return;
+  const record = found ?? newRecord();
+  const known = mirror ? withMirror(record, writtenAt(record, showMirrorPlace(mirror.place))) : record;
+  const mirrors = known.mirrors.map((each) => ({ ...each, purgeDue: true as const }));
+  await writeRecord(files, dataDir, { ...known, mirrors });
 }
 
 /** Mirrors that no push goes to any more. Nothing removes from them what is purged here. */

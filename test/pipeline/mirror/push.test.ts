@@ -12,7 +12,7 @@ import { repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { checkMirror, mirrorStatus } from '../../../src/pipeline/mirror/inspect.ts';
 import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.ts';
-import { readRecord } from '../../../src/pipeline/mirror/record.ts';
+import { readRecord, requestPurge } from '../../../src/pipeline/mirror/record.ts';
 import { restoreMirror } from '../../../src/pipeline/mirror/restore.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import type { World } from '../support/world.ts';
@@ -287,6 +287,20 @@ describe('a second writer', () => {
     await push({ takeOver: true });
     expect(await push()).toMatchObject({ removedFiles: 0 });
   });
+
+  it(
+    'that has purged a tenant before it takes over deletes what the lake no longer has at once',
+    CAMPAIGN,
+    async () => {
+      await push();
+      await lake.load(2);
+      await rm(join(world.dataDir, 'mirrored.json'));
+      await requestPurge(systemFiles, settings());
+      const { removedFiles } = await push({ takeOver: true });
+      expect(removedFiles).toBeGreaterThan(0);
+      expect(await head()).toMatchObject({ superseded: {} });
+    },
+  );
 
   it('that is a copy of the first is refused once they differ', CAMPAIGN, async () => {
     await push();
