@@ -85,10 +85,9 @@ export async function pushMirror(
     const snapshot = await publishedSnapshot(files, config.dataDir);
     const found = await readHead(store);
     const record = await readRecord(files, config.dataDir);
-    if (options.takeOver !== true) {
-      requireWriter(store.place, found?.head, record);
-      if (found === undefined) await requireOwnFolder(settings.place, files);
-    }
+    if (options.takeOver !== true) requireWriter(store.place, found?.head, record);
+    const isNew = found === undefined && writtenAt(record, store.place).done === undefined;
+    if (isNew) await requireOwnFolder(settings.place, files);
     const isMine = found !== undefined && options.takeOver !== true;
     if (isMine && options.onlyNew === true && isDone(push, found.head, record, snapshot))
       return report(push, found.head, snapshot, 0);

@@ -259,7 +259,8 @@ describe('a folder', () => {
       await expect(to(path)).rejects.toMatchObject({ exitCode: EXIT.config, hint: expect.stringContaining('empty') });
     await mkdir(join(mirror, 'dashboard'), { recursive: true });
     await writeFile(join(mirror, 'dashboard', 'mine.txt'), 'mine');
-    await expect(push()).rejects.toThrow('The folder of the mirror holds other files, and no mirror.');
+    for (const takeOver of [false, true])
+      await expect(push({ takeOver })).rejects.toThrow('The folder of the mirror holds other files, and no mirror.');
     expect(await objects()).toEqual(['dashboard/mine.txt']);
   });
 
