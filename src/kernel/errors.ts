@@ -20,6 +20,7 @@ export const EXIT = {
   expired: 14,
   mirror: 15,
   mirrorTaken: 16,
+  shards: 17,
 } as const;
 
 export type Failure = Exclude<keyof typeof EXIT, 'ok'>;
@@ -129,6 +130,13 @@ export class NewerStateError extends InsightsError {
 export class DamagedError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {
     super('damaged', message, detail);
+  }
+}
+
+/** The shards of a data directory contradict each other: a tenant is in a shard that is not its own. Nothing was changed. */
+export class ShardsError extends InsightsError {
+  constructor(message: string, detail?: ErrorDetail) {
+    super('shards', message, detail);
   }
 }
 

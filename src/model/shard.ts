@@ -36,6 +36,19 @@ export function shardIndex(tenant: string, of: number): number {
   return createHash('sha256').update(tenant).digest().readUIntBE(0, 6) % of;
 }
 
+/** Tenants that are not the shard's own, by the index of the shard that is theirs. */
+export function misplacedTenants(
+  tenants: Iterable<string>,
+  { index, of }: Shard,
+): ReadonlyMap<number, readonly string[]> {
+  const misplaced = new Map<number, string[]>();
+  for (const tenant of [...tenants].toSorted()) {
+    const own = shardIndex(tenant, of);
+    if (own !== index) misplaced.set(own, [...(misplaced.get(own) ?? []), tenant]);
+  }
+  return misplaced;
+}
+
 /** The data directory of a shard, below the one that all shards share. A single shard has that one itself. */
 export function shardFolder(shared: string, { index, of }: Shard): string {
   return of === 1 ? shared : join(shared, SHARDS_FOLDER, `${index}-of-${of}`);

@@ -31,6 +31,7 @@ const BY_URGENCY: readonly Failure[] = [
   'damaged',
   'disk',
   'newerState',
+  'shards',
   'locked',
   'unexpected',
   // Reported by one run only, so it must not be hidden by a failure that later runs report again.

@@ -4,20 +4,28 @@
  */
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../kernel/errors.ts';
+import { onDisk, systemFiles } from '../kernel/files.ts';
 import { plural } from '../kernel/plural.ts';
 import type { Runtime } from '../kernel/runtime.ts';
+import { asText } from '../load/ledger/cells.ts';
 import { openLedger } from '../load/ledger/ledger.ts';
 import type { LakeSettings, Ledger } from '../load/ledger/ledger.ts';
-import { showShard } from '../model/shard.ts';
-import { readReshard, shardsWithLedger } from '../query/shards.ts';
+import { tenantsOnDisk } from '../load/maintenance/list-data-dir.ts';
+import { shardFolder, showShard } from '../model/shard.ts';
+import { readReshard, requireOwnTenants, shardsWithLedger } from '../query/shards.ts';
 
-/** Throws ConfigError if the tenants of this data directory are in other shards, otherwise as `openLedger`. */
+/**
+ * Throws ConfigError if the tenants of this data directory are in other shards, ShardsError if the shard holds tenants of others,
+ * otherwise as `openLedger`.
+ */
 export async function openLake(config: Config, settings: LakeSettings, runtime: Runtime): Promise<Ledger> {
   await requireShards(config);
   const ledger = await openLedger(config.dataDir, settings, runtime);
   try {
     // A reshard may have begun since, which takes no notice of ledgers that are opened after it has looked at them.
     await requireNoReshard(config);
+    if (config.shard)
+      await requireOwnTenants(config.sharedDir, [{ ...config.shard, tenants: await tenantsIn(ledger) }]);
   } catch (error) {
     await ledger.close();
     throw error;
@@ -25,13 +33,25 @@ export async function openLake(config: Config, settings: LakeSettings, runtime: 
   return ledger;
 }
 
-/** Throws ConfigError if the lake is divided in another way, or is just being divided. */
+async function tenantsIn(ledger: Ledger): Promise<readonly string[]> {
+  const sql = 'select distinct tenant from hours union select distinct tenant from partitions';
+  return (await ledger.rows(sql, { tenant: asText })).map(({ tenant }) => tenant);
+}
+
+/**
+ * Throws ConfigError if the lake is divided in another way or is just being divided, ShardsError if the shard has files of
+ * tenants that are not its own.
+ */
 export async function requireShards(config: Pick<Config, 'shard' | 'sharedDir'>): Promise<void> {
   await requireNoReshard(config);
   const { shard, sharedDir } = config;
   const of = shard?.of ?? 1;
   const other = (await shardsWithLedger(sharedDir)).find((place) => place.of !== of);
-  if (other === undefined) return;
+  if (other === undefined) {
+    if (shard === undefined) return;
+    const tenants = await onDisk(sharedDir, () => tenantsOnDisk(systemFiles, shardFolder(sharedDir, shard)));
+    return requireOwnTenants(sharedDir, [{ ...shard, tenants }]);
+  }
   const has = other.of === 1 ? 'is not divided into shards' : `is divided into ${plural(other.of, 'shard')}`;
   throw new ConfigError(
     `The lake in this data directory ${has}${shard ? `, and this is shard ${showShard(shard)}` : ''}.`,

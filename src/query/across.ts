@@ -61,6 +61,22 @@ export async function attachShards(
   return [...groupBy(main, ({ name }) => name).map(unionOf), ...groupBy(tenants, ({ schema }) => schema).map(schemaOf)];
 }
 
+/** The tenants that each attached shard has published. */
+export async function tenantsIn(
+  connection: DuckDBConnection,
+  shards: readonly ShardPlace[],
+): Promise<readonly (ShardPlace & { readonly tenants: readonly string[] })[]> {
+  const held = [];
+  for (const shard of shards) {
+    const [files, hours] = ['lake_files', 'coverage'].map((table) => `${databaseOf(shard)}.main.${table}`);
+    const result = await connection.runAndReadAll(
+      `select distinct tenant_id from ${files} union select distinct tenant_id from ${hours}`,
+    );
+    held.push({ ...shard, tenants: result.getRowsJson().flatMap(([tenant]) => textOf(tenant) ?? []) });
+  }
+  return held;
+}
+
 function textOf(cell: Json | undefined): string | undefined {
   return typeof cell === 'string' ? cell : undefined;
 }

@@ -10,8 +10,8 @@ import { DuckDBInstance, DuckDBTypeId, StatementType } from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBType, Json } from '@duckdb/node-api';
 import { PUBLISH_HINT, readerError } from './reader-error.ts';
 import { jsonCell } from './json-cell.ts';
-import { attachShards, type Lazy } from './across.ts';
-import { shardsToRead } from './shards.ts';
+import { attachShards, tenantsIn, type Lazy } from './across.ts';
+import { requireOwnTenants, shardsToRead } from './shards.ts';
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
 import { sqlFiles } from './sql-file.ts';
@@ -81,7 +81,10 @@ interface Engine {
   readonly memoryLimit: string;
 }
 
-/** Opens the catalogue of a data directory, or those of its shards as one. An abort interrupts the statement that is running. */
+/**
+ * Opens the catalogue of a data directory, or those of its shards as one. An abort interrupts the statement that is running. Throws
+ * ShardsError if a tenant could be counted twice.
+ */
 export async function openReader(dataDir: string, engine: Engine, signal?: AbortSignal): Promise<Reader> {
   return open(dataDir, [], engine, signal);
 }
@@ -125,6 +128,7 @@ async function open(
     const ours = await sharedDefinitions();
     const names = ours.map(({ name }) => name);
     const views = shards.length === 0 ? [] : await attachShards(connection, shards, homes, names);
+    await requireOwnTenants(dataDir, await tenantsIn(connection, shards));
     await prepareConnection(connection, await realpath(dataDir), [dataDir, ...homes, ...folders]);
     const missing = shards.length === 0 && (await hasDefinitions(connection, ours)) ? [] : ours;
     define = lazyDefinitions(connection, [...views, ...missing.map((each) => lazyDefinition(each, shards.length > 0))]);

@@ -1,12 +1,15 @@
-/** The shards of a data directory: which there are, and whether their number is being changed. */
+/**
+ * The shards of a data directory: which there are, whether their number is being changed, and whether each tenant is in one place.
+ */
 import { join } from 'node:path';
 import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { DamagedError, errorCode } from '../kernel/errors.ts';
+import { DamagedError, errorCode, ShardsError } from '../kernel/errors.ts';
 import { isMissing, onDisk, pathExists } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';
+import { count, plural } from '../kernel/plural.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, RESHARD_FILE, SHARDS_FOLDER } from '../model/data-dir.ts';
-import { shardFolder, shardOfFolder } from '../model/shard.ts';
+import { misplacedTenants, shardFolder, shardOfFolder, showShard } from '../model/shard.ts';
 import type { Shard } from '../model/shard.ts';
 
 /** A `reshard` that is not complete. `copy`: the old shards are those to read. `remove`: the new ones. */
@@ -39,24 +42,86 @@ export async function readReshard(shared: string): Promise<Reshard | undefined> 
 
 /** The shards that have a ledger, whatever their number, in the order of their indexes. Without shards: the directory itself. */
 export async function shardsWithLedger(shared: string): Promise<readonly ShardPlace[]> {
-  const folders = [{ index: 0, of: 1 }, ...(await shardFolders(shared))];
-  const places = folders.map((shard) => ({ ...shard, dataDir: shardFolder(shared, shard) }));
-  const isThere = await Promise.all(places.map(({ dataDir }) => pathExists(join(dataDir, LEDGER_FILE))));
-  return places.filter((_, nth) => isThere[nth]).toSorted((a, b) => a.of - b.of || a.index - b.index);
+  return placesWith(shared, [LEDGER_FILE]);
 }
 
 /** The shards that have published a catalogue, of the number of shards in use. Empty for a directory without shards. */
 export async function shardsToRead(shared: string): Promise<readonly ShardPlace[]> {
-  const folders = await shardFolders(shared);
-  if (folders.length === 0) return [];
   const reshard = await readReshard(shared);
+  return publishedShards(shared, reshard);
+}
+
+async function publishedShards(shared: string, reshard: Reshard | undefined): Promise<readonly ShardPlace[]> {
   const of = reshard && (reshard.phase === 'copy' ? reshard.from : reshard.to);
-  const places = folders
-    .filter((shard) => of === undefined || shard.of === of)
-    .map((shard) => ({ ...shard, dataDir: shardFolder(shared, shard) }))
-    .toSorted((a, b) => a.of - b.of || a.index - b.index);
-  const isThere = await Promise.all(places.map(({ dataDir }) => pathExists(join(dataDir, CATALOGUE_FILE))));
-  return places.filter((_, nth) => isThere[nth]);
+  const places = await placesWith(shared, [CATALOGUE_FILE]);
+  return places.filter((shard) => shard.of > 1 && (of === undefined || shard.of === of));
+}
+
+/** Folders that a message names, or tenants. */
+const MOST_NAMED = 20;
+
+/**
+ * Throws ShardsError if a shard holds a tenant that is not its own: with the copy in its own shard, it would be counted twice. It may be
+ * the copy of another shard, or a backup that was restored into the wrong folder.
+ */
+export async function requireOwnTenants(
+  shared: string,
+  shards: readonly (Shard & { readonly tenants: Iterable<string> })[],
+): Promise<void> {
+  const wrong = shards.flatMap(({ tenants, ...shard }) => {
+    const misplaced = misplacedTenants(tenants, shard);
+    return misplaced.size === 0 ? [] : [{ shard, misplaced, isMixed: sizeOf(misplaced) < new Set(tenants).size }];
+  });
+  const [first] = wrong;
+  if (first === undefined) return;
+  const { shard, misplaced, isMixed } = first;
+  const name = showShard(shard);
+  const groups = [...misplaced].map(([index, tenants]) => {
+    return `${listed(tenants, tenants.length)} of shard ${showShard({ index, of: shard.of })}`;
+  });
+  const others = wrong.slice(1).map((each) => showShard(each.shard));
+  const also =
+    others.length === 0 ? '' : ` So ${others.length === 1 ? 'does shard' : 'do shards'} ${others.join(', ')}.`;
+  const [only = shard.index, ...rest] = misplaced.keys();
+  const own = { index: only, of: shard.of };
+  // Then the folder is that shard itself, under another name.
+  const isRenamed =
+    !isMixed &&
+    rest.length === 0 &&
+    !(await placesWith(shared, [LEDGER_FILE, CATALOGUE_FILE])).some(
+      ({ index, of }) => index === only && of === shard.of,
+    );
+  throw new ShardsError(
+    `Shard ${name} holds ${plural(sizeOf(misplaced), 'tenant')} of other shards: ${listed(groups, groups.length)}.${also}`,
+    {
+      hint: isRenamed
+        ? `The folder is that of shard ${showShard(own)} under another name: rename it to ${shardFolder('', own)}.`
+        : `Move this folder out of the data directory and keep it. Then put shard ${name} back from its own backup or mirror, or load it again with \`insights-etl run --shard ${name}\`: docs/scale.md, Shards that do not fit.`,
+      where: { folder: shardFolder(shared, shard) },
+    },
+  );
+}
+
+function sizeOf(groups: ReadonlyMap<number, readonly string[]>): number {
+  return [...groups.values()].reduce((sum, { length }) => sum + length, 0);
+}
+
+function listed(items: readonly string[], all: number): string {
+  const named = items.slice(0, MOST_NAMED);
+  return named.join(', ') + (all > named.length ? ` and ${count(all - named.length)} more` : '');
+}
+
+/** The shards, and the directory itself, that have one of these files. */
+async function placesWith(shared: string, names: readonly string[]): Promise<readonly ShardPlace[]> {
+  const folders = [{ index: 0, of: 1 }, ...(await shardFolders(shared))];
+  const places = folders.map((shard) => ({ ...shard, dataDir: shardFolder(shared, shard) }));
+  const isThere = await Promise.all(
+    places.map(async ({ dataDir }) => {
+      const found = await Promise.all(names.map((name) => pathExists(join(dataDir, name))));
+      return found.includes(true);
+    }),
+  );
+  return places.filter((_, nth) => isThere[nth]).toSorted((a, b) => a.of - b.of || a.index - b.index);
 }
 
 async function shardFolders(shared: string): Promise<readonly Shard[]> {

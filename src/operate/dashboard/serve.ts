@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { ConfigError, errorCode } from '../../kernel/errors.ts';
+import { ConfigError, errorCode, ShardsError } from '../../kernel/errors.ts';
 import { findResource, isImmutable } from './site.ts';
 import type { Resource, Site } from './site.ts';
 
@@ -90,7 +90,7 @@ async function answerPage(site: Site, request: IncomingMessage, response: Server
     else refuse(response, 405);
   } catch (error) {
     if (response.headersSent) response.destroy();
-    else if (error instanceof ConfigError) refuse(response, 503, `${error.message}\n`);
+    else if (error instanceof ConfigError || error instanceof ShardsError) refuse(response, 503, `${error.message}\n`);
     // The error may quote a path, so it is not shown.
     else refuse(response, errorCode(error) === 'ENOENT' ? 404 : 500);
   }

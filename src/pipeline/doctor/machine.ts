@@ -3,8 +3,9 @@ import { link, rm, stat, statfs, writeFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { DamagedError, DiskError, InsightsError } from '../../kernel/errors.ts';
+import { DamagedError, DiskError, InsightsError, ShardsError } from '../../kernel/errors.ts';
 import { pathExists } from '../../kernel/files.ts';
+import { plural } from '../../kernel/plural.ts';
 import { sqlName } from '../../kernel/sql.ts';
 import { asText } from '../../load/ledger/cells.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
@@ -46,6 +47,7 @@ export async function* examineMachine(config: Config, ledger: Ledger, runtime: R
   const files = await listDataDir(ledger.files, ledger.dataDir);
   yield leftoversCheck(files);
   yield unknownCheck(files);
+  if (config.shard) yield await shardsCheck(config);
   const readable = await ledgerCheck(ledger);
   yield readable;
   if (!readable.ok) return;
@@ -53,6 +55,21 @@ export async function* examineMachine(config: Config, ledger: Ledger, runtime: R
   if (config.lake.delta) yield await logsCheck(ledger);
   yield await rebuildCheck(ledger);
   yield await proofsCheck(config, ledger, runtime);
+}
+
+/** Whether this shard's tenants are in no other shard: then readers of all shards refuse to count them twice. */
+async function shardsCheck({ sharedDir, engine }: Config): Promise<DoctorCheck> {
+  const name = 'other shards';
+  try {
+    await using reader = await openReader(sharedDir, engine);
+    const [[tenants] = []] = await textRows(reader, 'select count(distinct tenant_id) from lake_files');
+    return { name, ok: true, detail: `each of ${plural(Number(tenants), 'tenant')} is in one shard` };
+  } catch (error) {
+    if (error instanceof ShardsError) return failedCheck(name, error);
+    // A shard that cannot be read reports it itself.
+    if (error instanceof InsightsError) return { name, ok: true, detail: `not compared: ${error.message}` };
+    throw error;
+  }
 }
 
 /** A log that only lacks the newest files is no fault: a run that was killed had not published them. */
@@ -239,8 +256,4 @@ function unknownCheck(files: readonly DataFile[]): DoctorCheck {
     detail: `${unknown.toSorted().slice(0, MOST_NAMES).join(', ')}${more}`,
     hint: 'No command reads, backs up or removes them, not even `tenant remove --purge`. Move them out of the data directory.',
   };
-}
-
-function plural(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? '' : 's'}`;
 }

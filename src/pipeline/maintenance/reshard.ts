@@ -35,7 +35,7 @@ import {
 } from '../../model/data-dir.ts';
 import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
-import { readReshard, shardsWithLedger } from '../../query/shards.ts';
+import { readReshard, requireOwnTenants, shardsWithLedger } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
 import { lakeSettings } from '../lake-settings.ts';
 
@@ -65,7 +65,10 @@ interface Source extends ShardPlace {
 /** Locked while `reshard` is at work: two of them would delete each other's shards. */
 const LOCK_FILE = join(SHARDS_FOLDER, 'reshard.duckdb');
 
-/** `to` equal to `from`: deletes what a reshard that was cut off has copied. Throws ConfigError, LockedError and what `openLedger` throws. */
+/**
+ * `to` equal to `from`: deletes what a reshard that was cut off has copied. Throws ConfigError, LockedError, ShardsError (a tenant is in
+ * two shards or in the wrong one: the new shards would have it twice for good) and what `openLedger` throws.
+ */
 export async function reshardLake(
   config: Config,
   { from, to }: { readonly from: number; readonly to: number },
@@ -130,6 +133,8 @@ async function reshardUnderLock(
     let sources: readonly Source[];
     try {
       sources = await prepare(job, from);
+      // What was begun can always be given up.
+      if (from !== to) await requireOwnTenants(job.shared, sources);
     } catch (error) {
       if (begun === undefined) await job.files.rm(join(job.shared, RESHARD_FILE), { force: true });
       throw error;

@@ -1,0 +1,99 @@
+/** A tenant in two shards: nothing is counted twice, and the message says how to put it right. */
+import { cp, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { openWorld, type World } from '../pipeline/support/world.ts';
+import { openStage, type Stage } from '../support/shell.ts';
+
+/** Of two shards, the first has lyon and the second has the others. */
+const TENANTS = ['lyon', 'paris', 'nice'];
+
+let world: World;
+let stage: Stage;
+let putBack: () => Promise<void>;
+beforeAll(async () => {
+  world = await openWorld({ rows: 20, days: 1, now: '2026-11-01T00:30:00Z', frozen: true, tenants: TENANTS });
+  for (const shard of ['0/2', '1/2']) await world.run({}, { shard });
+  putBack = await world.keep();
+  stage = await openStage();
+  const tenants = TENANTS.map((id) => `  - { id: ${id}, apiKey: { env: KEY } }\n`).join('');
+  await stage.write(
+    'insights.yaml',
+    `baseUrl: ${world.sandbox.url}\ndataDir: ${world.dataDir}\nlake: { marts: false, checks: false }\ntenants:\n${tenants}`,
+  );
+}, 120_000);
+beforeEach(() => putBack());
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+  await stage[Symbol.asyncDispose]();
+});
+
+const folder = (name: string): string => join(world.dataDir, 'shards', name);
+
+/** What commands say, by the command. */
+async function refusals(...commands: string[]): Promise<string[]> {
+  const texts: string[] = [];
+  for (const command of commands) {
+    const { code, err, out } = await stage.run(command.split(' '), { KEY: 'k' });
+    expect([command, code, out]).toEqual([command, EXIT.shards, '']);
+    texts.push(err);
+  }
+  return texts;
+}
+
+describe('a tenant in the folder of another shard', () => {
+  const NAMED = 'Shard 0/2 holds 2 tenants of other shards: nice, paris of shard 1/2.';
+
+  it('is counted by no reader and kept by no command that writes, and all name it', async () => {
+    await rm(folder('0-of-2'), { recursive: true });
+    await cp(folder('1-of-2'), folder('0-of-2'), { recursive: true });
+    const before = await readdir(world.dataDir, { recursive: true });
+    const texts = await refusals(
+      'sql from(events)',
+      'query installs',
+      'properties',
+      'check',
+      'status',
+      'tenant list',
+      'run --shard 0/2',
+      'verify --shard 0/2',
+      'repair --shard 0/2',
+      'publish --shard 0/2',
+      'backup copy --shard 0/2',
+      'doctor --shard 0/2',
+      'reshard --from 2 --to 3',
+    );
+    for (const text of texts) {
+      expect(text).toContain(NAMED);
+      expect(text).toContain('Move this folder out of the data directory and keep it.');
+    }
+    // A run that is refused is recorded, too.
+    const after = (await readdir(world.dataDir, { recursive: true })).filter((path) => !path.endsWith('outcomes.json'));
+    expect(after.toSorted()).toEqual(before.toSorted());
+  });
+
+  it('is found next to its own by the doctor of the right shard', async () => {
+    await cp(folder('1-of-2'), folder('0-of-2'), { recursive: true, force: true });
+    const { code, out } = await stage.run(['doctor', '--shard', '1/2'], { KEY: 'k' });
+    expect([code, out]).toEqual([expect.any(Number), expect.stringContaining(`FAIL  other shards: ${NAMED}`)]);
+  });
+
+  it('is no reason to delete anything if the folder has only the wrong name', async () => {
+    await rm(folder('0-of-2'), { recursive: true });
+    await rename(folder('1-of-2'), folder('0-of-2'));
+    for (const text of await refusals('sql from(events)', 'run --shard 0/2'))
+      expect(text).toContain('The folder is that of shard 1/2 under another name: rename it to shards/1-of-2.');
+  });
+
+  it('is no longer in the way once that folder is moved out of the data directory', async () => {
+    await rm(folder('0-of-2'), { recursive: true });
+    await cp(folder('1-of-2'), folder('0-of-2'), { recursive: true });
+    await rename(folder('0-of-2'), join(stage.folder, 'moved-away'));
+    const sql = 'select distinct tenant_id from events order by all';
+    const { code, out } = await stage.run(['sql', sql, '--format', 'csv']);
+    expect([code, out]).toEqual([0, 'tenant_id\nnice\nparis\n']);
+    const doctor = await stage.run(['doctor', '--shard', '1/2'], { KEY: 'k' });
+    expect(doctor.out).toContain('ok    other shards: each of 2 tenants is in one shard');
+  });
+});
