@@ -30,7 +30,7 @@ const EXIT_TEXT: ReadonlyMap<keyof typeof EXIT, string> = new Map([
   ['expired', 'the source deleted hours before they were proven: what the lake lacks of them is lost; reported once'],
   ['mirror', 'the mirror cannot be read or written; the lake is published, and the next run pushes what is missing'],
   ['mirrorTaken', 'the mirror belongs to another data directory; nothing was written there'],
-  ['shards', 'a tenant is in a shard that is not its own; nothing was changed'],
+  ['shards', 'a tenant is in a shard that is not its own, or there are shards of several numbers; nothing was changed'],
 ]);
 
 /** Exit codes as lines, for `--help`. A test compares `docs/operate.md` with them. */

@@ -15,7 +15,7 @@ import { createLog, writeError } from '../output/log.ts';
 import { createProgress } from '../output/progress.ts';
 import { styleOf } from '../output/terminal.ts';
 import { systemRuntime } from '../kernel/runtime.ts';
-import { shardsToRead } from '../query/shards.ts';
+import { shardsIfRead } from '../query/shards.ts';
 import { ReaderLeft } from './lost-output.ts';
 import type { Io, Needs, Session, Shell } from './shell.ts';
 
@@ -115,7 +115,7 @@ async function warnOfMissingShards(
   log: Session['runtime']['log'],
 ): Promise<void> {
   if (shard !== undefined) return;
-  const found = await shardsToRead(sharedDir);
+  const found = (await shardsIfRead(sharedDir)) ?? [];
   const [{ of } = { of: 1 }] = found;
   const expected =
     tenants.length === 0

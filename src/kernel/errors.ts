@@ -133,7 +133,10 @@ export class DamagedError extends InsightsError {
   }
 }
 
-/** The shards of a data directory contradict each other: a tenant is in a shard that is not its own. Nothing was changed. */
+/**
+ * The shards of a data directory contradict each other: a tenant is in a shard that is not its own, or there are shards of several
+ * numbers. Nothing was changed.
+ */
 export class ShardsError extends InsightsError {
   constructor(message: string, detail?: ErrorDetail) {
     super('shards', message, detail);

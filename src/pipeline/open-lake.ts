@@ -12,7 +12,7 @@ import { openLedger } from '../load/ledger/ledger.ts';
 import type { LakeSettings, Ledger } from '../load/ledger/ledger.ts';
 import { tenantsOnDisk } from '../load/maintenance/list-data-dir.ts';
 import { shardFolder, showShard } from '../model/shard.ts';
-import { readReshard, requireOwnTenants, shardsWithLedger } from '../query/shards.ts';
+import { readReshard, requireOneNumber, requireOwnTenants, shardsWithLedger } from '../query/shards.ts';
 
 /**
  * Throws ConfigError if the tenants of this data directory are in other shards, ShardsError if the shard holds tenants of others,
@@ -39,12 +39,13 @@ async function tenantsIn(ledger: Ledger): Promise<readonly string[]> {
 }
 
 /**
- * Throws ConfigError if the lake is divided in another way or is just being divided, ShardsError if the shard has files of
- * tenants that are not its own.
+ * Throws ConfigError if the lake is divided in another way or is just being divided, ShardsError if there are several lakes or the shard
+ * has files of tenants that are not its own.
  */
 export async function requireShards(config: Pick<Config, 'shard' | 'sharedDir'>): Promise<void> {
   await requireNoReshard(config);
   const { shard, sharedDir } = config;
+  await requireOneNumber(sharedDir);
   const of = shard?.of ?? 1;
   const other = (await shardsWithLedger(sharedDir)).find((place) => place.of !== of);
   if (other === undefined) {

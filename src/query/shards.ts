@@ -8,7 +8,8 @@ import { DamagedError, errorCode, ShardsError } from '../kernel/errors.ts';
 import { isMissing, onDisk, pathExists } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';
 import { count, plural } from '../kernel/plural.ts';
-import { CATALOGUE_FILE, LEDGER_FILE, RESHARD_FILE, SHARDS_FOLDER } from '../model/data-dir.ts';
+import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, RESHARD_FILE, SHARDS_FOLDER } from '../model/data-dir.ts';
+import { parseManifest } from '../model/manifest.ts';
 import { misplacedTenants, shardFolder, shardOfFolder, showShard } from '../model/shard.ts';
 import type { Shard } from '../model/shard.ts';
 
@@ -45,10 +46,24 @@ export async function shardsWithLedger(shared: string): Promise<readonly ShardPl
   return placesWith(shared, [LEDGER_FILE]);
 }
 
-/** The shards that have published a catalogue, of the number of shards in use. Empty for a directory without shards. */
+/**
+ * The shards that have published a catalogue, of the number of shards in use. Empty for a directory without shards. Throws ShardsError
+ * if there are shards of several numbers: together they would show every tenant several times.
+ */
 export async function shardsToRead(shared: string): Promise<readonly ShardPlace[]> {
   const reshard = await readReshard(shared);
+  if (!reshard) await requireOneNumber(shared);
   return publishedShards(shared, reshard);
+}
+
+/** As `shardsToRead`, and undefined where that throws ShardsError: who reads the shards reports it. */
+export async function shardsIfRead(shared: string): Promise<readonly ShardPlace[] | undefined> {
+  try {
+    return await shardsToRead(shared);
+  } catch (error) {
+    if (error instanceof ShardsError) return undefined;
+    throw error;
+  }
 }
 
 async function publishedShards(shared: string, reshard: Reshard | undefined): Promise<readonly ShardPlace[]> {
@@ -59,6 +74,22 @@ async function publishedShards(shared: string, reshard: Reshard | undefined): Pr
 
 /** Folders that a message names, or tenants. */
 const MOST_NAMED = 20;
+
+/** Throws ShardsError if there are shards of several numbers, with what each holds. Not for a `reshard` that is not complete. */
+export async function requireOneNumber(shared: string): Promise<void> {
+  const places = await placesWith(shared, [LEDGER_FILE, CATALOGUE_FILE]);
+  const numbers = [...new Set(places.map(({ of }) => of))];
+  if (numbers.length < 2) return;
+  const named = await Promise.all(places.slice(0, MOST_NAMED).map(describePlace));
+  const lakes = numbers.map((of) => (of === 1 ? 'one that is not divided' : `one of ${count(of)} shards`));
+  throw new ShardsError(
+    `This data directory holds ${plural(numbers.length, 'lake')} side by side, ${lakes.join(' and ')}: ${listed(named, places.length)}.`,
+    {
+      hint: 'Decide which is the lake. Move the folders of the other out of the data directory, and keep them until the next runs have succeeded: docs/scale.md, Shards that do not fit.',
+      where: { folder: shared },
+    },
+  );
+}
 
 /**
  * Throws ShardsError if a shard holds a tenant that is not its own: with the copy in its own shard, it would be counted twice. It may be
@@ -109,6 +140,23 @@ function sizeOf(groups: ReadonlyMap<number, readonly string[]>): number {
 function listed(items: readonly string[], all: number): string {
   const named = items.slice(0, MOST_NAMED);
   return named.join(', ') + (all > named.length ? ` and ${count(all - named.length)} more` : '');
+}
+
+/** A folder with what its last snapshot holds. */
+async function describePlace({ dataDir, ...shard }: ShardPlace): Promise<string> {
+  const name = shard.of === 1 ? 'the data directory itself' : shardFolder('', shard);
+  const file = join(dataDir, MANIFEST_FILE);
+  const text = await ifThere(file, () => readFile(file, 'utf8'));
+  if (text === undefined) return `${name} (nothing is published)`;
+  try {
+    const { publishedAt, tables } = parseManifest(text);
+    const held = Object.values(tables).flatMap((table) => Object.entries(table.tenants));
+    const tenants = new Set(held.map(([tenant]) => tenant)).size;
+    const rows = held.flatMap(([, { partitions }]) => partitions).reduce((sum, each) => sum + each.rows, 0);
+    return `${name} (${plural(tenants, 'tenant')}, ${plural(rows, 'row')}, published ${publishedAt})`;
+  } catch {
+    return `${name} (its manifest cannot be read)`;
+  }
 }
 
 /** The shards, and the directory itself, that have one of these files. */

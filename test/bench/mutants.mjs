@@ -13,6 +13,7 @@ import { options } from './harness.mjs';
 /** name, file, the code as it is, the code broken, the tests that must fail (and of them, which alone). */
 const MUTANTS = [
   ['a tenant in two shards is counted twice', 'src/query/reader.ts', '    await requireOwnTenants(dataDir, await tenantsIn(connection, shards));\n', '', 'test/commands/shards-that-do-not-fit.test.ts'],
+  ['shards of two numbers are added up', 'src/query/shards.ts', '  if (!reshard) await requireOneNumber(shared);\n', '', 'test/commands/shards-that-do-not-fit.test.ts'],
   ['windows overlap by their last instant', 'src/extract/source/kql.ts', 'and timestamp < ${datetimeLiteral(to)}', 'and timestamp <= ${datetimeLiteral(to)}', 'test/pipeline/sync.test.ts', 'two pages meet'],
   ['one call more than the limit', 'src/extract/source/sliding-minute.ts', 'limitAt(nowMs) + 1', 'limitAt(nowMs)', 'test/extract/source/limiter.test.ts'],
   ['a call forgotten with its end', 'src/extract/source/sliding-minute.ts', 'call.endedMs + WINDOW_MS > nowMs', 'call.endedMs > nowMs', 'test/extract/source/limiter.test.ts'],

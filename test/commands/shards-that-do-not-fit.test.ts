@@ -1,4 +1,4 @@
-/** A tenant in two shards: nothing is counted twice, and the message says how to put it right. */
+/** A tenant in two shards, or shards of two numbers: nothing is counted twice, and the message says how to put it right. */
 import { cp, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -97,3 +97,39 @@ describe('a tenant in the folder of another shard', () => {
     expect(doctor.out).toContain('ok    other shards: each of 2 tenants is in one shard');
   });
 });
+
+describe('shards of two numbers', () => {
+  it('are not added up, and the message lists each folder with its rows, tenants and last publish', async () => {
+    await cp(folder('0-of-2'), folder('0-of-3'), { recursive: true });
+    const texts = await refusals(
+      'sql from(events)',
+      'query installs',
+      'status',
+      'run --shard 0/2',
+      'run --shard 0/3',
+      'reshard --from 2 --to 1',
+      'reshard --from 3 --to 1',
+      'doctor --shard 0/2',
+    );
+    const [{ rows } = { rows: 0 }] = await rowsOfLyon();
+    for (const text of texts) {
+      expect(text).toContain('holds 2 lakes side by side, one of 2 shards and one of 3 shards');
+      expect(text).toMatch(new RegExp(`shards/0-of-2 \\(1 tenant, ${rows} rows, published 2026-\\S+Z\\)`));
+      expect(text).toMatch(new RegExp(`shards/0-of-3 \\(1 tenant, ${rows} rows, published 2026-\\S+Z\\)`));
+      expect(text).toContain('shards/1-of-2 (2 tenants, ');
+      expect(text).toContain('Move the folders of the other out of the data directory, and keep them');
+    }
+  });
+
+  it('are refused next to a lake that is not divided', async () => {
+    await cp(folder('0-of-2'), world.dataDir, { recursive: true });
+    const texts = await refusals('status', 'run', 'run --shard 0/2', 'reshard --from 1 --to 2');
+    for (const text of texts) expect(text).toContain('the data directory itself (1 tenant, ');
+  });
+});
+
+/** Of all tables, as the sandbox counts them. */
+async function rowsOfLyon(): Promise<{ rows: number }[]> {
+  const counts = await world.sandbox.counts();
+  return [{ rows: counts.filter(({ tenant }) => tenant === 'lyon').reduce((sum, { rows }) => sum + rows, 0) }];
+}

@@ -35,7 +35,7 @@ import {
 } from '../../model/data-dir.ts';
 import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
-import { readReshard, requireOwnTenants, shardsWithLedger } from '../../query/shards.ts';
+import { readReshard, requireOneNumber, requireOwnTenants, shardsWithLedger } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
 import { lakeSettings } from '../lake-settings.ts';
 
@@ -104,6 +104,7 @@ async function requireDivision({ shared }: Job, from: number, to: number): Promi
   if (begun) return begun;
   if (from === to)
     throw new ConfigError('The lake would be divided as it is now.', { hint: 'Give another number with --to.', where });
+  await requireOneNumber(shared);
   const numbers = [...new Set((await shardsWithLedger(shared)).map(({ of }) => of))];
   if (numbers.length === 1 && numbers[0] === from) return undefined;
   const [number] = numbers;
