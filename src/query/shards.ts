@@ -99,13 +99,13 @@ export async function requireOwnTenants(
   shared: string,
   shards: readonly (Shard & { readonly tenants: Iterable<string> })[],
 ): Promise<void> {
-  const wrong = shards.flatMap(({ tenants, ...shard }) => {
+  const wrong = shards.flatMap(({ tenants, ...shard }): Wrong[] => {
     const misplaced = misplacedTenants(tenants, shard);
     return misplaced.size === 0 ? [] : [{ shard, misplaced, isMixed: sizeOf(misplaced) < new Set(tenants).size }];
   });
   const [first] = wrong;
   if (first === undefined) return;
-  const { shard, misplaced, isMixed } = first;
+  const { shard, misplaced } = first;
   const name = showShard(shard);
   const groups = [...misplaced].map(([index, tenants]) => {
     return `${listed(tenants, tenants.length)} of shard ${showShard({ index, of: shard.of })}`;
@@ -113,24 +113,32 @@ export async function requireOwnTenants(
   const others = wrong.slice(1).map((each) => showShard(each.shard));
   const also =
     others.length === 0 ? '' : ` So ${others.length === 1 ? 'does shard' : 'do shards'} ${others.join(', ')}.`;
-  const [only = shard.index, ...rest] = misplaced.keys();
-  const own = { index: only, of: shard.of };
-  // Then the folder is that shard itself, under another name.
-  const isRenamed =
-    !isMixed &&
-    rest.length === 0 &&
-    !(await placesWith(shared, [LEDGER_FILE, CATALOGUE_FILE])).some(
-      ({ index, of }) => index === only && of === shard.of,
-    );
   throw new ShardsError(
     `Shard ${name} holds ${plural(sizeOf(misplaced), 'tenant')} of other shards: ${listed(groups, groups.length)}.${also}`,
-    {
-      hint: isRenamed
-        ? `The folder is that of shard ${showShard(own)} under another name: rename it to ${shardFolder('', own)}.`
-        : `Move this folder out of the data directory and keep it. Then put shard ${name} back from its own backup or mirror, or load it again with \`insights-etl run --shard ${name}\`: docs/scale.md, Shards that do not fit.`,
-      where: { folder: shardFolder(shared, shard) },
-    },
+    { hint: await adviceFor(shared, first), where: { folder: shardFolder(shared, shard) } },
   );
+}
+
+interface Wrong {
+  readonly shard: Shard;
+  readonly misplaced: ReadonlyMap<number, readonly string[]>;
+  /** It holds tenants of its own, too. */
+  readonly isMixed: boolean;
+}
+
+/** What to do with the folder. Nothing of it is lost by any of these. */
+async function adviceFor(shared: string, { shard, misplaced, isMixed }: Wrong): Promise<string> {
+  const move = 'Move this folder out of the data directory and keep it.';
+  const page = 'docs/scale.md, Shards that do not fit';
+  if (isMixed) return `${move} It holds tenants of its own, too: ${page}, says how to take the others out of it.`;
+  const [index = shard.index, ...others] = misplaced.keys();
+  const places = await placesWith(shared, [LEDGER_FILE, CATALOGUE_FILE]);
+  if (others.length === 0 && !places.some((place) => place.of === shard.of && place.index === index)) {
+    const right = { index, of: shard.of };
+    return `The folder is that of shard ${showShard(right)} under another name: rename it to ${shardFolder('', right)}.`;
+  }
+  const name = showShard(shard);
+  return `${move} Then put shard ${name} back from its own backup or mirror, or load it again with \`insights-etl run --shard ${name}\`: ${page}.`;
 }
 
 function sizeOf(groups: ReadonlyMap<number, readonly string[]>): number {

@@ -86,6 +86,32 @@ describe('a tenant in the folder of another shard', () => {
       expect(text).toContain('The folder is that of shard 1/2 under another name: rename it to shards/1-of-2.');
   });
 
+  it('is taken out of a folder that has tenants of its own, too, and all of those stay', async () => {
+    const [mixed, kept] = [join(stage.folder, 'mixed'), join(stage.folder, 'kept')];
+    await cp(folder('1-of-2'), mixed, { recursive: true });
+    await stage.write('empty.yaml', '');
+    const { baseUrl } = world.config();
+    await stage.write('lyon.yaml', `baseUrl: ${baseUrl}\ntenants:\n  - { id: lyon, apiKey: { env: KEY } }\n`);
+    const key = { KEY: world.sandbox.keyOf('lyon') };
+    expect((await stage.run(['run', '--config', 'lyon.yaml', '--data-dir', mixed], key)).code).toBe(0);
+    await rm(folder('0-of-2'), { recursive: true });
+    await rename(mixed, folder('0-of-2'));
+    const counted = ['sql', 'select tenant_id, count(*) as n from events group by all order by all', '--format', 'csv'];
+    for (const text of await refusals('sql from(events)', 'run --shard 0/2'))
+      expect(text).toContain('It holds tenants of its own, too: docs/scale.md, Shards that do not fit');
+    // The steps of docs/scale.md.
+    await rename(folder('0-of-2'), kept);
+    for (const tenant of ['nice', 'paris']) {
+      const remove = ['tenant', 'remove', tenant, '--purge', '--config', 'empty.yaml', '--data-dir', kept];
+      expect((await stage.run(remove)).code).toBe(0);
+    }
+    await rename(kept, folder('0-of-2'));
+    expect((await stage.run(['publish', '--shard', '0/2'])).code).toBe(0);
+    const healed = await stage.run(counted);
+    await putBack();
+    expect([healed.code, healed.out]).toEqual([0, (await stage.run(counted)).out]);
+  });
+
   it('is no longer in the way once that folder is moved out of the data directory', async () => {
     await rm(folder('0-of-2'), { recursive: true });
     await cp(folder('1-of-2'), folder('0-of-2'), { recursive: true });
