@@ -9,6 +9,7 @@ import { currentManifest, pageFiles } from '../operate/dashboard/site.ts';
 import type { Site } from '../operate/dashboard/site.ts';
 import { serveDashboard } from '../operate/dashboard/serve.ts';
 import { writeDashboard } from '../operate/dashboard/write.ts';
+import { requireShardToRead } from '../query/shards.ts';
 import { wholeNumber } from './numbers.ts';
 import { act, type Session, type Shell } from './shell.ts';
 import { siteOf } from './site.ts';
@@ -37,6 +38,8 @@ Examples:
     )
     .action((options: Options, command: Command) =>
       act(shell, command, {}, async (session) => {
+        const { shard, sharedDir } = session.config;
+        if (shard) await requireShardToRead(sharedDir, shard);
         const site = await siteOf(session);
         if (options.out === undefined) return showDashboard(session, site, options);
         const written = await writeDashboard(site, resolve(session.io.cwd, options.out));

@@ -1,5 +1,6 @@
 /** `reshard`: divides the lake into another number of shards. Sends no calls. */
 import { Command } from 'commander';
+import { ConfigError } from '../kernel/errors.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { MOST_SHARDS } from '../model/shard.ts';
 import { json } from '../output/format.ts';
@@ -27,6 +28,10 @@ Examples:
     )
     .action(({ from, to }: Options, command: Command) =>
       act(shell, command, {}, async (session) => {
+        if (session.config.shard)
+          throw new ConfigError('`reshard` works on all shards, so it takes no --shard.', {
+            hint: 'Omit --shard. Where `shard` of the configuration or INSIGHTS_SHARD sets it, give --shard 0/1.',
+          });
         const { reshardLake } = await import('../pipeline/maintenance/reshard.ts');
         const report = await reshardLake(session.config, { from, to }, session.runtime);
         const lines = report.shards.map(

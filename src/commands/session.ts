@@ -54,6 +54,8 @@ export async function actInSession(
       io.env,
     );
     if (needs.tenants === true && config.tenants.length === 0) {
+      const { requireShards } = await import('../pipeline/open-lake.ts');
+      await requireShards(config);
       shell.exitCode = reportEmptyShard(config, io, options.json === true);
       return;
     }

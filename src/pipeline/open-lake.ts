@@ -11,8 +11,8 @@ import { asText } from '../load/ledger/cells.ts';
 import { openLedger } from '../load/ledger/ledger.ts';
 import type { LakeSettings, Ledger } from '../load/ledger/ledger.ts';
 import { tenantsOnDisk } from '../load/maintenance/list-data-dir.ts';
-import { shardFolder, showShard } from '../model/shard.ts';
-import { readReshard, requireOneNumber, requireOwnTenants, shardsWithLedger } from '../query/shards.ts';
+import { shardFolder } from '../model/shard.ts';
+import { readReshard, requireDivision, requireOwnTenants } from '../query/shards.ts';
 
 /**
  * Throws ConfigError if the tenants of this data directory are in other shards, ShardsError if the shard holds tenants of others,
@@ -45,22 +45,15 @@ async function tenantsIn(ledger: Ledger): Promise<readonly string[]> {
 export async function requireShards(config: Pick<Config, 'shard' | 'sharedDir'>): Promise<void> {
   await requireNoReshard(config);
   const { shard, sharedDir } = config;
-  await requireOneNumber(sharedDir);
-  const of = shard?.of ?? 1;
-  const other = (await shardsWithLedger(sharedDir)).find((place) => place.of !== of);
-  if (other === undefined) {
-    if (shard === undefined) return;
-    const tenants = await onDisk(sharedDir, () => tenantsOnDisk(systemFiles, shardFolder(sharedDir, shard)));
-    return requireOwnTenants(sharedDir, [{ ...shard, tenants }]);
-  }
-  const has = other.of === 1 ? 'is not divided into shards' : `is divided into ${plural(other.of, 'shard')}`;
-  throw new ConfigError(
-    `The lake in this data directory ${has}${shard ? `, and this is shard ${showShard(shard)}` : ''}.`,
-    {
-      hint: `${other.of === 1 ? 'Omit --shard' : `Give --shard 0/${other.of} to ${other.of - 1}/${other.of}`}, or move the tenants without fetching them again: \`insights-etl reshard --from ${other.of} --to ${of}\`.`,
-      where: { folder: sharedDir },
-    },
+  await requireDivision(
+    sharedDir,
+    shard,
+    (from, to) =>
+      `, or move the tenants without fetching them again: \`insights-etl reshard --from ${from} --to ${to}\``,
   );
+  if (shard === undefined) return;
+  const tenants = await onDisk(sharedDir, () => tenantsOnDisk(systemFiles, shardFolder(sharedDir, shard)));
+  await requireOwnTenants(sharedDir, [{ ...shard, tenants }]);
 }
 
 async function requireNoReshard({ sharedDir }: Pick<Config, 'sharedDir'>): Promise<void> {

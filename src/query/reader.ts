@@ -11,7 +11,7 @@ import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBType, Json } from
 import { PUBLISH_HINT, readerError } from './reader-error.ts';
 import { jsonCell } from './json-cell.ts';
 import { attachShards, tenantsIn, type Lazy } from './across.ts';
-import { requireOwnTenants, shardsToRead } from './shards.ts';
+import { refuseUnpublishedShard, requireOwnTenants, shardsToRead } from './shards.ts';
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
 import { sqlFiles } from './sql-file.ts';
@@ -196,6 +196,7 @@ async function requireReadable(dataDir: string, catalogue: string): Promise<void
       hint: 'Run `insights-etl publish`. It writes the catalogue from the files, without a call to the source. For a backup, run `insights-etl restore` first.',
       where,
     });
+  await refuseUnpublishedShard(dataDir);
   throw new ConfigError('There is no published lake in this data directory.', {
     hint: 'Load one with `insights-etl run`, or name another folder with --data-dir.',
     where,

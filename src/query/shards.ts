@@ -1,10 +1,10 @@
 /**
  * The shards of a data directory: which there are, whether their number is being changed, and whether each tenant is in one place.
  */
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { DamagedError, errorCode, ShardsError } from '../kernel/errors.ts';
+import { ConfigError, DamagedError, errorCode, ShardsError } from '../kernel/errors.ts';
 import { isMissing, onDisk, pathExists } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';
 import { count, plural } from '../kernel/plural.ts';
@@ -64,6 +64,48 @@ export async function shardsIfRead(shared: string): Promise<readonly ShardPlace[
     if (error instanceof ShardsError) return undefined;
     throw error;
   }
+}
+
+/**
+ * Throws ConfigError if the lake is divided in another way than into the shards of which this is one (undefined: into none), ShardsError
+ * if there are several lakes. `instead`: what else to do, for the hint.
+ */
+export async function requireDivision(
+  shared: string,
+  shard: Shard | undefined,
+  instead: (from: number, to: number) => string,
+): Promise<void> {
+  await requireOneNumber(shared);
+  const to = shard?.of ?? 1;
+  const other = (await placesWith(shared, [LEDGER_FILE, CATALOGUE_FILE])).find(({ of }) => of !== to);
+  if (other === undefined) return;
+  const { of } = other;
+  const has = of === 1 ? 'is not divided into shards' : `is divided into ${plural(of, 'shard')}`;
+  throw new ConfigError(
+    `The lake in this data directory ${has}${shard ? `, and this is shard ${showShard(shard)}` : ''}.`,
+    {
+      hint: `${of === 1 ? 'Omit --shard' : `Give --shard 0/${of} to ${of - 1}/${of}`}${instead(of, to)}.`,
+      where: { folder: shared },
+    },
+  );
+}
+
+/** For commands that read one shard. Throws ConfigError if the lake has no such shard. */
+export async function requireShardToRead(shared: string, shard: Shard): Promise<void> {
+  // Until a reshard is complete, there are both the old shards and the new ones.
+  if (await readReshard(shared)) return;
+  await requireDivision(shared, shard, (of) => (of === 1 ? '' : ', or omit it to read all shards'));
+}
+
+/** Throws ConfigError if a folder without a catalogue is that of a shard: the lake has no such shard, or it has published nothing. */
+export async function refuseUnpublishedShard(dataDir: string): Promise<void> {
+  const [shard, shards] = [shardOfFolder(basename(dataDir)), dirname(dataDir)];
+  if (!shard || basename(shards) !== SHARDS_FOLDER) return;
+  await requireShardToRead(dirname(shards), shard);
+  throw new ConfigError(`Shard ${showShard(shard)} has published nothing yet.`, {
+    hint: `Load it with \`insights-etl run --shard ${showShard(shard)}\`, or omit --shard to read all shards.`,
+    where: { folder: dataDir },
+  });
 }
 
 async function publishedShards(shared: string, reshard: Reshard | undefined): Promise<readonly ShardPlace[]> {

@@ -104,6 +104,67 @@ describe('what is refused', () => {
     }
   });
 
+  it.each([
+    [
+      'shards of another number',
+      'read-8',
+      'shards/0-of-8',
+      'is divided into 8 shards, and this is shard 0/3',
+      '0/8 to 7/8, or omit it',
+    ],
+    ['no shards', 'read-whole', '.', 'is not divided into shards, and this is shard 0/3', 'Omit --shard.'],
+  ])('is to read one shard of a lake that has %s', async (_what, folder, shard, message, hint) => {
+    await withLedgers(folder, shard);
+    for (const command of [
+      'query installs',
+      'sql from(events)',
+      'status',
+      'tenant list',
+      'dashboard --out page',
+      'check',
+    ])
+      for (const given of [
+        { flag: ['--shard', '0/3'], env: {} },
+        { flag: [], env: { INSIGHTS_SHARD: '0/3' } },
+      ]) {
+        const argv = [...command.split(' '), ...given.flag, '--data-dir', folder];
+        const { code, err } = await stage.run(argv, given.env);
+        expect([argv, code, err]).toEqual([argv, 2, expect.stringContaining(message)]);
+        expect(err).toContain(hint);
+      }
+  });
+
+  it('is to read a shard that has published nothing yet', async () => {
+    const folder = await withLedgers('unpublished', 'shards/0-of-8');
+    const { code, err } = await stage.run(['query', 'installs', '--shard', '1/8', '--data-dir', folder]);
+    expect([code, err]).toEqual([2, expect.stringContaining('Shard 1/8 has published nothing yet.')]);
+  });
+
+  it('is a shard without tenants that the lake does not have', async () => {
+    const folder = await withLedgers('other-number', 'shards/0-of-8');
+    const { code, err, out } = await stage.run(['run', '--shard', '4/5', '--data-dir', folder]);
+    expect(worker('4/5').tenants).toEqual([]);
+    expect([code, out, err]).toEqual([
+      2,
+      '',
+      expect.stringContaining('is divided into 8 shards, and this is shard 4/5'),
+    ]);
+  });
+
+  it('is one shard for `reshard`, which works on all', async () => {
+    const folder = await withLedgers('one-of-8', 'shards/0-of-8');
+    const argv = ['reshard', '--from', '8', '--to', '8', '--data-dir', folder];
+    for (const [flag, env] of [
+      [['--shard', '0/8'], {}],
+      [[], { INSIGHTS_SHARD: '0/8' }],
+    ] as const) {
+      const { code, err } = await stage.run([...argv, ...flag], env);
+      expect([code, err]).toEqual([2, expect.stringContaining('`reshard` works on all shards')]);
+    }
+    const all = await stage.run([...argv, '--shard', '0/1'], { INSIGHTS_SHARD: '0/8' });
+    expect(all.err).toContain('The lake would be divided as it is now.');
+  });
+
   it('is any work while the number of shards is being changed', async () => {
     const folder = await withLedgers('changing', 'shards/0-of-8');
     await stage.write(`${folder}/reshard.json`, JSON.stringify({ from: 8, to: 3, phase: 'copy', done: [] }));

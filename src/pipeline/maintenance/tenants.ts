@@ -6,7 +6,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { asCount, asOptional, asText } from '../../load/ledger/cells.ts';
 import type { RowOf } from '../../load/ledger/cells.ts';
 import { tenantsOnDisk } from '../../load/maintenance/list-data-dir.ts';
-import { shardsToRead } from '../../query/shards.ts';
+import { requireShardToRead, shardsToRead } from '../../query/shards.ts';
 import { openReader } from '../../query/reader.ts';
 import { catalogueRows } from '../catalogue-rows.ts';
 
@@ -31,9 +31,10 @@ export interface TenantEntry extends RowOf<typeof SHAPE> {
   readonly configured: boolean;
 }
 
-/** All tenants by name. Rows and files are those that are published. */
+/** All tenants by name. Rows and files are those that are published. Throws ConfigError for a shard that the lake does not have. */
 export async function listTenants(config: Config, runtime: Runtime): Promise<readonly TenantEntry[]> {
-  const { dataDir } = config;
+  const { dataDir, shard, sharedDir } = config;
+  if (shard) await requireShardToRead(sharedDir, shard);
   const published = new Map((await publishedTenants(config)).map((row) => [row.tenant, row]));
   const shards = await shardsToRead(dataDir);
   const onDiskNow = new Set<string>();
