@@ -1,8 +1,10 @@
 /** `plan --simulate`: a forecast without a configuration, a source or a data directory. */
+import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
-import { workloadOf } from '../../src/commands/simulate.ts';
+import { VALUES, workloadOf } from '../../src/commands/simulate.ts';
 import { WORKLOAD } from '../../src/model/scale.ts';
+import { formatMarkdown } from '../support/markdown.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 
 let stage: Stage;
@@ -34,6 +36,19 @@ describe('plan --simulate', () => {
 });
 
 describe('the values', () => {
+  it('docs/scale.md lists them with their defaults', async () => {
+    const page = await readFile('docs/scale.md', 'utf8');
+    const mark = '<!-- values: written by `npx vitest run test/commands/simulate.test.ts -u` -->';
+    const [before = '', rest = ''] = page.split(mark);
+    const rows = VALUES.keyof().options.map(
+      (name) => `| \`${name}\` | ${VALUES.shape[name].description} | ${WORKLOAD[name]} |`,
+    );
+    const table = ['| value | is | default |', '| --- | --- | --- |', ...rows].join('\n');
+    const whole = `${before}${mark}\n\n${table}\n\n${rest.slice(rest.indexOf('<!-- end -->'))}`;
+    expect(rows).toHaveLength(Object.keys(WORKLOAD).length);
+    await expect(await formatMarkdown(whole)).toMatchFileSnapshot('../../docs/scale.md');
+  });
+
   it.each([
     ['tenant=4', 'Did you mean "tenants"?'],
     ['tenants', 'whole number from 1'],

@@ -16,7 +16,7 @@ describe('calls', () => {
   });
 
   it('a first load takes as many pages as the rows or the bytes need, whichever are more', () => {
-    // 850,000 Events of 400 bytes: 340 MB in pages of 60 MB. Logs are loaded for the 45 days that the source keeps.
+    // 850,000 Events of 380 bytes: 323 MB in pages of 60 MB. Logs are loaded for the 45 days that the source keeps.
     expect(of({ rowsPerDay: 1_000_000 / 30, years: 30 / 365 }).firstLoad.calls).toBe(3 + 6 + 1 + 1);
     // 850,000 Events of 150 bytes: two pages of 500,000 rows, though three hold their bytes.
     expect(of({ rowsPerDay: 1_000_000 / 30, years: 30 / 365, bytesPerRow: 150 }).firstLoad.calls).toBe(3 + 3 + 1 + 1);
