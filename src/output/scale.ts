@@ -1,6 +1,7 @@
 /** The forecast of `plan --simulate` as text. */
 import { count, plural } from '../kernel/plural.ts';
 import type { Forecast, Limit, Phase } from '../model/scale.ts';
+import { MOST_SHARDS } from '../model/shard.ts';
 import { bytes, duration } from './format.ts';
 import { renderTable } from './table.ts';
 import type { Column } from './table.ts';
@@ -13,7 +14,7 @@ export function forecastText(forecast: Forecast, style: Style): string {
   const { tenants, rowsPerDay, years, shards } = forecast.workload;
   const days = Math.round(years * 365);
   const history = years < 1 ? plural(days, 'day') : plural(Number(years.toFixed(2)), 'year');
-  const head = `${plural(tenants, 'tenant')} with ${plural(Math.round(rowsPerDay), 'row')} a day each, ${history}: ${rounded(forecast.rows)} rows in the lake`;
+  const head = `${plural(tenants, 'tenant')} with ${rowsOf(rowsPerDay)} a day each, ${history}: ${rounded(forecast.rows)} rows in the lake`;
   const workers = shards === 1 ? '' : `, ${shards} workers`;
   const phases: readonly (readonly [string, Phase])[] = [
     ['first load', forecast.firstLoad],
@@ -61,11 +62,21 @@ function limitsText({ limits, workload }: Forecast): string {
   const lines = near.map(
     ({ what, workers }) => `limit: ${ADVICE[what]} (${plural(workers, 'worker')} instead of ${workload.shards})`,
   );
-  const next =
-    most > workload.tenants
-      ? 'A tenant is never divided: this is more than one worker for each tenant. Shorten `start`, or load fewer tables.'
-      : `Next: share the tenants among ${most} workers, \`--shard 0/${most}\` to \`${most - 1}/${most}\`, and add shards=${most} here.`;
-  return `\n${lines.join('\n')}\n${next}\n`;
+  return `\n${lines.join('\n')}\n${nextStep(most, workload.tenants)}\n`;
+}
+
+function nextStep(workers: number, tenants: number): string {
+  if (workers > tenants)
+    return 'A tenant is never divided: this is more than one worker for each tenant. Shorten `start`, or load fewer tables.';
+  if (workers > MOST_SHARDS)
+    return `A lake has at most ${count(MOST_SHARDS)} workers. Divide the tenants among several data directories, shorten \`start\`, or load fewer tables.`;
+  return `Next: share the tenants among ${workers} workers, \`--shard 0/${workers}\` to \`${workers - 1}/${workers}\`, and add shards=${workers} here.`;
+}
+
+/** Few rows a day with their fraction: `0.1 rows`. */
+function rowsOf(rowsPerDay: number): string {
+  const shown = rowsPerDay < 10 ? Number(rowsPerDay.toPrecision(2)) : Math.round(rowsPerDay);
+  return Number.isInteger(shown) ? plural(shown, 'row') : `${shown} rows`;
 }
 
 function rounded(rows: number): string {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { VALUES, workloadOf } from '../../src/commands/simulate.ts';
 import { WORKLOAD } from '../../src/model/scale.ts';
+import { MOST_SHARDS } from '../../src/model/shard.ts';
 import { formatMarkdown } from '../support/markdown.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 
@@ -27,6 +28,22 @@ describe('plan --simulate', () => {
     expect(Number(workers)).toBeGreaterThan(1);
     const shared = await stage.run(['plan', '--simulate', `${args},shards=${workers}`], {});
     expect(shared.out).not.toMatch(/^limit:/m);
+  });
+
+  it('advises no number of workers that a lake cannot have', async () => {
+    const { out } = await stage.run(['plan', '--simulate', 'tenants=1000000,rowsPerDay=1000,years=5'], {});
+    expect(out).not.toContain('--shard 0/');
+    expect(out.replaceAll(/\s+/g, ' ')).toContain('A lake has at most 1,000 workers.');
+  });
+
+  it.each([
+    ['0.1', '0.1 rows'],
+    ['5.5', '5.5 rows'],
+    ['1', '1 row'],
+    ['5000.4', '5,000 rows'],
+  ])('shows %s rows a day as "%s"', async (given, shown) => {
+    const { out } = await stage.run(['plan', '--simulate', `rowsPerDay=${given}`], {});
+    expect(out).toContain(`1 tenant with ${shown} a day each`);
   });
 
   it('gives all figures as JSON', async () => {
@@ -56,13 +73,15 @@ describe('the values', () => {
     ['tenants=0', 'whole number from 1'],
     ['years=x', 'number from 0.0027 to 100'],
     ['rowsPerDay=1e5', 'without separators'],
+    ['tenants=3,years=5,tenants=3', 'each value once'],
+    ['shards=1001', `whole number from 1 to ${MOST_SHARDS}`],
   ])('%s is refused with what is allowed', (text, hint) => {
     expect(() => workloadOf(text)).toThrow(
       expect.objectContaining({ failure: 'config', hint: expect.stringContaining(hint) }),
     );
   });
 
-  it('the last one of a name counts, and spaces do not', () => {
-    expect(workloadOf(' tenants = 3 , tenants=5')).toEqual({ ...WORKLOAD, tenants: 5 });
+  it('spaces do not count', () => {
+    expect(workloadOf(' tenants = 3 , years=5')).toEqual({ ...WORKLOAD, tenants: 3, years: 5 });
   });
 });
