@@ -15,12 +15,25 @@ interface DictionaryOptions {
 
 /**
  * One row per column, and one row per macro. A column of a typed view without a comment in the catalogue is described by
- * the JSON path that it comes from.
+ * the JSON path that it comes from. Of a divided lake, the views over all shards are listed, as a lake that is not divided has them: kinds
+ * and comments of columns are in the catalogue of each shard.
  */
 const DICTIONARY = `
-with holders as (
+with in_shards as (
+  select table_name as name, column_name, any_value(comment) as comment from duckdb_columns()
+  where not internal and schema_name = 'main' and database_name <> current_database()
+  group by all
+),
+tables_in_shards as (
+  select distinct table_name as name from duckdb_tables()
+  where not internal and schema_name = 'main' and database_name <> current_database()
+),
+holders as (
   -- The table that a typed view reads, as a column: a join on an expression of both sides would compare all with all.
-  select view_name as name, 'view' as kind, comment, split_part(view_name, '_', 1) || 's' as origin from duckdb_views()
+  select
+    view_name as name, case when view_name in (from tables_in_shards) then 'table' else 'view' end as kind, comment,
+    split_part(view_name, '_', 1) || 's' as origin
+  from duckdb_views()
   where not internal and schema_name = 'main' and database_name = current_database() and not starts_with(comment, $former)
   union all
   select table_name, 'table', comment, null from duckdb_tables()
@@ -30,7 +43,10 @@ with holders as (
   where not internal and function_type in ('macro', 'table_macro') and schema_name = 'main' and database_name = current_database()
 ),
 members as (
-  select table_name as name, column_index, column_name, data_type, comment from duckdb_columns()
+  select
+    table_name as name, column_index, columns.column_name, data_type, coalesce(columns.comment, in_shards.comment) as comment
+  from duckdb_columns() as columns
+  left join in_shards on in_shards.name = table_name and in_shards.column_name = columns.column_name
   where not internal and schema_name = 'main' and database_name = current_database()
 ),
 paths as (
@@ -101,9 +117,6 @@ export async function readDictionary(
   values: Values = { name: null, former: FORMER_MART },
 ): Promise<DictionaryRow[]> {
   const { openReader } = await import('../query/reader.ts');
-  // Comments on columns are in the catalogue of each shard.
-  const { requireShards } = await import('../pipeline/open-lake.ts');
-  await requireShards(session.config);
   await using reader = await openReader(session.config.dataDir, session.config.engine, session.signal);
   const { batches } = await reader.query(DICTIONARY, { ...values });
   const rows: DictionaryRow[] = [];

@@ -43,8 +43,8 @@ export async function exportProject(
       where: { flag: other },
     });
   const { dataDir } = session.config;
-  if (project === 'spark') {
-    // It names the files of one lake.
+  if (project !== 'semantic') {
+    // They name the files or the catalogue of one lake.
     const { requireShards } = await import('../pipeline/open-lake.ts');
     await requireShards(session.config);
   }

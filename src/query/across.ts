@@ -95,14 +95,15 @@ function unionOf([name, relations]: readonly [string, readonly Relation[]]): Laz
   );
   const all = parts.join('\nunion all by name ');
   const select = name === 'snapshot' ? `select ${SNAPSHOT} from (${all})` : all;
-  const comment = relations.find((relation) => relation.comment !== undefined)?.comment;
+  // Of a typed view, each shard names the spellings of the type that it has seen.
+  const comments = [...new Set(relations.flatMap((relation) => relation.comment ?? []))];
   const view = `main.${sqlName(name)}`;
   return {
     name,
     reads: '',
     create: [
       `create or replace view ${view} as ${select}`,
-      ...(comment === undefined ? [] : [`comment on view ${view} is ${sqlText(comment)}`]),
+      ...(comments.length === 0 ? [] : [`comment on view ${view} is ${sqlText(comments.join('; '))}`]),
     ],
   };
 }
