@@ -4,11 +4,13 @@ import { join, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { ConfigError } from '../kernel/errors.ts';
 import { notLocal } from '../kernel/local-path.ts';
-import { backupSummary, checkSummary, restoreSummary } from '../output/backup.ts';
+import { backupSummary, checkSummary, restoreSummary, shardsText } from '../output/backup.ts';
 import { json } from '../output/format.ts';
 import { wholeNumber } from './numbers.ts';
 import { isStoreAddress, MIRROR_HEAD, mirrorFormOf, parseMirrorPlace } from '../model/mirror-address.ts';
 import type { RestoreReport } from '../pipeline/maintenance/backup.ts';
+import type { ShardsReport } from '../pipeline/maintenance/backup-shards.ts';
+import { shardsToRead } from '../query/shards.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
 interface Options {
@@ -49,6 +51,11 @@ Examples:
           session.print(session.json ? `${json(report)}\n` : checkSummary(report.snapshots));
           return report.exitCode;
         }
+        const shards = config.shard ? [] : await shardsToRead(config.sharedDir);
+        if (shards.length > 0) {
+          const { backupShards } = await import('../pipeline/maintenance/backup-shards.ts');
+          return printShards(session, await backupShards(config, shards, folder, runtime, signal, keep), backupSummary);
+        }
         const report = await backupLake(config, folder, runtime, signal, keep);
         session.print(session.json ? `${json(report)}\n` : backupSummary(report));
         return 0;
@@ -78,23 +85,36 @@ Examples:
             hint: 'For example `insights-etl restore /mnt/backup/lake /srv/insights/data`.',
           });
         const to = folder === undefined ? config.dataDir : localFolder(io.cwd, folder);
-        const report = await restoreFrom(session, source, to);
-        session.print(session.json ? `${json(report)}\n` : restoreSummary(report));
-        return report.exitCode;
+        return restoreFrom(session, source, to);
       }),
     );
 
-  async function restoreFrom({ config, io, runtime, signal }: Session, source: string, to: string): Promise<RestoreReport> {
+  async function restoreFrom(session: Session, source: string, to: string): Promise<number> {
+    const { config, io, runtime, signal } = session;
     const place = isStoreAddress(source) ? parseMirrorPlace(source) : { kind: 'folder' as const, path: localFolder(io.cwd, source, true) };
     if (!place) throw new ConfigError(`"${source}" is not the address of a mirror.`, { hint: `Use ${mirrorFormOf(source)}.` });
     if (place.kind !== 'folder' || existsSync(join(place.path, MIRROR_HEAD))) {
       const { restoreMirror } = await import('../pipeline/mirror/restore.ts');
-      return restoreMirror(config, config.mirrorAt(place), to, runtime, signal);
+      return printRestored(session, await restoreMirror(config, config.mirrorAt(place), to, runtime, signal));
     }
-    const { restoreLake } = await import('../pipeline/maintenance/backup.ts');
-    return restoreLake(config, place.path, to, runtime, signal);
+    const { restoreLake, shardsInBackup } = await import('../pipeline/maintenance/backup.ts');
+    const shards = await shardsInBackup(place.path);
+    if (shards.length === 0) return printRestored(session, await restoreLake(config, place.path, to, runtime, signal));
+    const { restoreShards } = await import('../pipeline/maintenance/backup-shards.ts');
+    return printShards(session, await restoreShards(config, shards, place.path, to, runtime, signal), restoreSummary);
   }
 } // oxfmt-ignore
+
+function printRestored(session: Session, report: RestoreReport): number {
+  session.print(session.json ? `${json(report)}\n` : restoreSummary(report));
+  return report.exitCode;
+}
+
+/** Prints what was done with each shard. Returns the exit code. */
+function printShards<T>(session: Session, report: ShardsReport<T>, summary: (report: T) => string): number {
+  session.print(session.json ? `${json(report)}\n` : shardsText(report.shards, summary));
+  return report.exitCode;
+}
 
 /** Throws ConfigError for a place that is not a folder of this machine. `isSource`: it is read, not written. */
 function localFolder(cwd: string, given: string, isSource = false): string {

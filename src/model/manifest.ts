@@ -79,6 +79,11 @@ export function snapshotNumber(json: string): number | undefined {
   }
 }
 
+/** Every tenant of which a table knows anything, in an order that depends on nothing else. */
+export function manifestTenants({ tables }: Manifest): readonly string[] {
+  return [...new Set(Object.values(tables).flatMap(({ tenants }) => Object.keys(tenants)))].toSorted();
+}
+
 /** The partitions of all tables and tenants. */
 export function manifestPartitions({ tables }: Manifest): readonly ManifestPartition[] {
   return Object.values(tables)

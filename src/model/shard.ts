@@ -3,7 +3,7 @@
  * shard, and which shard has a tenant depends on nothing but the tenant's id and the number of shards.
  */
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { SHARDS_FOLDER } from './data-names.ts';
 
 export interface Shard {
@@ -59,6 +59,12 @@ export function shardOfFolder(name: string): Shard | undefined {
   const [, index, of] = /^(\d+)-of-(\d+)$/.exec(name) ?? [];
   const shard = index === undefined ? undefined : parseShard(`${index}/${of}`);
   return shard?.of === 1 ? undefined : shard;
+}
+
+/** The shard whose data directory this is, and the directory that all share; undefined for any other folder. */
+export function shardOfDirectory(dataDir: string): { readonly shared: string; readonly shard: Shard } | undefined {
+  const [shard, shards] = [shardOfFolder(basename(dataDir)), dirname(dataDir)];
+  return shard && basename(shards) === SHARDS_FOLDER ? { shared: dirname(shards), shard } : undefined;
 }
 
 /** How the last run of one shard ended. The last run of all shards is the one that ended last. */

@@ -1,6 +1,7 @@
 /** Reports of `backup`, `backup --check` and `restore` as text. */
 import type { BackupCheck, BackupReport } from '../model/maintenance-report.ts';
 import { plural } from '../kernel/plural.ts';
+import { shardOfDirectory, showShard } from '../model/shard.ts';
 import { bytes } from './format.ts';
 
 export function backupSummary(report: BackupReport): string {
@@ -14,6 +15,23 @@ export function backupSummary(report: BackupReport): string {
       ? 'the ledger is included\n'
       : 'the ledger is not included because a run is using it; `insights-etl restore` rebuilds it from the files\n')
   );
+}
+
+/** What was done with each shard, or why not. */
+export function shardsText<T>(
+  shards: readonly {
+    readonly shard: string;
+    readonly report?: T;
+    readonly error?: { readonly message: string; readonly hint?: string };
+  }[],
+  summary: (report: T) => string,
+): string {
+  return shards
+    .map(({ shard, report, error }) => {
+      const failed = error ? `FAIL: ${error.message}\n${error.hint === undefined ? '' : `Next: ${error.hint}\n`}` : '';
+      return `shard ${shard}\n${report === undefined ? failed : summary(report)}`;
+    })
+    .join('\n');
 }
 
 const PROBLEMS: Readonly<Record<BackupCheck['problems'][number]['problem'], string>> = {
@@ -71,6 +89,12 @@ export function restoreSummary(report: Restore): string {
           `left out ${log}: damaged or incomplete in the mirror; Delta logs are made again from the ledger, so no row is missing\n`,
       )
       .join('') +
-    `Next: \`insights-etl run --data-dir ${dataDir}\`, which fetches what is new since the backup${damaged.length === 0 ? '' : ' and what the damaged files held'}.\n`
+    `Next: \`insights-etl run ${flagsOf(dataDir)}\`, which fetches what is new since the backup${damaged.length === 0 ? '' : ' and what the damaged files held'}.\n`
   );
+}
+
+/** Of a shard, its data directory is not the one that a run is given. */
+function flagsOf(dataDir: string): string {
+  const place = shardOfDirectory(dataDir);
+  return place ? `--shard ${showShard(place.shard)} --data-dir ${place.shared}` : `--data-dir ${dataDir}`;
 }

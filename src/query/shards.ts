@@ -1,7 +1,7 @@
 /**
  * The shards of a data directory: which there are, whether their number is being changed, and whether each tenant is in one place.
  */
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { ConfigError, DamagedError, errorCode, ShardsError } from '../kernel/errors.ts';
@@ -9,8 +9,8 @@ import { isMissing, onDisk, pathExists } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, RESHARD_FILE, SHARDS_FOLDER } from '../model/data-dir.ts';
-import { parseManifest } from '../model/manifest.ts';
-import { misplacedTenants, shardFolder, shardOfFolder, showShard } from '../model/shard.ts';
+import { manifestPartitions, manifestTenants, parseManifest } from '../model/manifest.ts';
+import { misplacedTenants, shardFolder, shardOfDirectory, shardOfFolder, showShard } from '../model/shard.ts';
 import type { Shard } from '../model/shard.ts';
 
 /** A `reshard` that is not complete. `copy`: the old shards are those to read. `remove`: the new ones. */
@@ -99,9 +99,10 @@ export async function requireShardToRead(shared: string, shard: Shard): Promise<
 
 /** Throws ConfigError if a folder without a catalogue is that of a shard: the lake has no such shard, or it has published nothing. */
 export async function refuseUnpublishedShard(dataDir: string): Promise<void> {
-  const [shard, shards] = [shardOfFolder(basename(dataDir)), dirname(dataDir)];
-  if (!shard || basename(shards) !== SHARDS_FOLDER) return;
-  await requireShardToRead(dirname(shards), shard);
+  const place = shardOfDirectory(dataDir);
+  if (!place) return;
+  const { shared, shard } = place;
+  await requireShardToRead(shared, shard);
   throw new ConfigError(`Shard ${showShard(shard)} has published nothing yet.`, {
     hint: `Load it with \`insights-etl run --shard ${showShard(shard)}\`, or omit --shard to read all shards.`,
     where: { folder: dataDir },
@@ -199,11 +200,10 @@ async function describePlace({ dataDir, ...shard }: ShardPlace): Promise<string>
   const text = await ifThere(file, () => readFile(file, 'utf8'));
   if (text === undefined) return `${name} (nothing is published)`;
   try {
-    const { publishedAt, tables } = parseManifest(text);
-    const held = Object.values(tables).flatMap((table) => Object.entries(table.tenants));
-    const tenants = new Set(held.map(([tenant]) => tenant)).size;
-    const rows = held.flatMap(([, { partitions }]) => partitions).reduce((sum, each) => sum + each.rows, 0);
-    return `${name} (${plural(tenants, 'tenant')}, ${plural(rows, 'row')}, published ${publishedAt})`;
+    const manifest = parseManifest(text);
+    const tenants = manifestTenants(manifest).length;
+    const rows = manifestPartitions(manifest).reduce((sum, each) => sum + each.rows, 0);
+    return `${name} (${plural(tenants, 'tenant')}, ${plural(rows, 'row')}, published ${manifest.publishedAt})`;
   } catch {
     return `${name} (its manifest cannot be read)`;
   }
@@ -222,7 +222,8 @@ async function placesWith(shared: string, names: readonly string[]): Promise<rea
   return places.filter((_, nth) => isThere[nth]).toSorted((a, b) => a.of - b.of || a.index - b.index);
 }
 
-async function shardFolders(shared: string): Promise<readonly Shard[]> {
+/** The shards that have a folder, whatever is in it. Of a backup of all shards, too. */
+export async function shardFolders(shared: string): Promise<readonly Shard[]> {
   const folder = join(shared, SHARDS_FOLDER);
   const names = (await ifThere(folder, () => readdir(folder))) ?? [];
   return names.map(shardOfFolder).filter((shard) => shard !== undefined);

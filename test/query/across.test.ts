@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { siteOf, writeSite } from '../../src/commands/site.ts';
-import { parseManifest } from '../../src/model/manifest.ts';
+import { manifestTenants, parseManifest } from '../../src/model/manifest.ts';
 import { serveDashboard } from '../../src/operate/dashboard/serve.ts';
-import { tenantsOf } from '../../src/operate/dashboard/site.ts';
 import { CAMPAIGN } from '../support/campaign.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
@@ -189,7 +188,6 @@ describe('the shards of a lake', CAMPAIGN, () => {
   it('are asked for one by one where a command cannot read them together', async () => {
     for (const argv of [
       ['status', '--prometheus'],
-      ['backup', 'copy'],
       ['mirror', 'status'],
       ['export', 'dbt', '--out', 'dbt'],
       ['export', 'spark', '--out', 'spark'],
@@ -208,7 +206,7 @@ describe('the shards of a lake', CAMPAIGN, () => {
     for (const shard of ['0/2', '1/2']) {
       await writeSite(divided.config({ shard, dashboard: { out } }), divided.runtime, signal, page);
       const manifest = parseManifest(await readFile(join(out, 'manifest.json'), 'utf8'));
-      expect(tenantsOf(manifest)).toEqual(TENANTS.toSorted());
+      expect(manifestTenants(manifest)).toEqual(TENANTS.toSorted());
       expect(await readdir(join(out, 'proof'))).toHaveLength(TENANTS.length);
       const mart = manifest.marts['passes_created'];
       const instance = await DuckDBInstance.create(':memory:');

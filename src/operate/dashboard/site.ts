@@ -9,7 +9,7 @@ import { contentType } from '../../kernel/content-type.ts';
 import { ConfigError, errorCode } from '../../kernel/errors.ts';
 import { QUERIES_FOLDER } from '../../kernel/queries-folder.ts';
 import { MANIFEST_FILE, MARTS_FOLDER, OPENINGS } from '../../model/data-dir.ts';
-import { parseManifest } from '../../model/manifest.ts';
+import { manifestTenants, parseManifest } from '../../model/manifest.ts';
 import type { Manifest } from '../../model/manifest.ts';
 
 /** The page as `npm run build` builds it. */
@@ -75,14 +75,9 @@ export async function currentManifest({ dataDir, divided }: Pick<Site, 'dataDir'
 }
 
 async function proofResource(site: Site, snapshot: number, nth: number): Promise<Resource | undefined> {
-  const tenant = tenantsOf(parseManifest(await pageManifest(site.dataDir)))[nth];
+  const tenant = manifestTenants(parseManifest(await pageManifest(site.dataDir)))[nth];
   const proof = tenant === undefined ? undefined : await site.proofOf(snapshot, tenant);
   return proof === undefined ? undefined : { type: contentType('.json'), text: JSON.stringify(proof) };
-}
-
-/** Every tenant of which a table knows anything, in an order that depends on nothing else. */
-export function tenantsOf({ tables }: Manifest): readonly string[] {
-  return [...new Set(Object.values(tables).flatMap(({ tenants }) => Object.keys(tenants)))].sort();
 }
 
 const shortened = new Map<string, { readonly stamp: string; readonly text: string }>();
@@ -117,5 +112,5 @@ function withoutFiles(manifest: Manifest): Manifest & { readonly tenants: readon
     ]);
     return [name, { ...table, columns: [], tenants: Object.fromEntries(tenants) }];
   });
-  return { ...manifest, tenants: tenantsOf(manifest), tables: Object.fromEntries(tables) };
+  return { ...manifest, tenants: manifestTenants(manifest), tables: Object.fromEntries(tables) };
 }

@@ -8,9 +8,9 @@ import { dirname, isAbsolute, join, relative } from 'node:path';
 import { ConfigError } from '../../kernel/errors.ts';
 import { commitFile, TEMPORARY } from '../../kernel/files.ts';
 import { MANIFEST_FILE, MARTS_FOLDER } from '../../model/data-dir.ts';
-import { parseManifest } from '../../model/manifest.ts';
+import { manifestTenants, parseManifest } from '../../model/manifest.ts';
 import type { Manifest } from '../../model/manifest.ts';
-import { currentManifest, pageFiles, proofFile, tenantsOf } from './site.ts';
+import { currentManifest, pageFiles, proofFile } from './site.ts';
 import type { Site } from './site.ts';
 
 export interface WrittenDashboard {
@@ -97,7 +97,7 @@ async function refuseFolder(site: Site, folder: string): Promise<void> {
 /** The proof of each tenant by its file. Throws ConfigError when a run publishes meanwhile. */
 async function proofsOf(site: Site, manifest: Manifest): Promise<ReadonlyMap<string, string>> {
   const proofs = new Map<string, string>();
-  for (const [nth, tenant] of tenantsOf(manifest).entries()) {
+  for (const [nth, tenant] of manifestTenants(manifest).entries()) {
     const proof = await site.proofOf(manifest.snapshot, tenant);
     if (proof === undefined)
       throw new ConfigError('Another snapshot was published while the dashboard was being written.', {
@@ -113,7 +113,7 @@ async function earlierFiles(folder: string): Promise<readonly string[]> {
   try {
     const text = await readFile(join(folder, MANIFEST_FILE), 'utf8');
     const manifest = parseManifest(text);
-    const proofs = tenantsOf(manifest).map((_, nth) => proofFile(manifest.snapshot, nth));
+    const proofs = manifestTenants(manifest).map((_, nth) => proofFile(manifest.snapshot, nth));
     return [...Object.values(manifest.marts).map(({ file }) => file), ...proofs];
   } catch {
     // There is none, or it cannot be read and is about to be replaced.

@@ -1,13 +1,22 @@
 /** `backup`, its check and `restore`: copies of the published lake. No call is sent and no key is needed. */
-import { resolve } from 'node:path';
+import { join, resolve, sep } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { EXIT } from '../../kernel/errors.ts';
+import { ConfigError, EXIT } from '../../kernel/errors.ts';
+import { onDisk, pathExists, systemFiles } from '../../kernel/files.ts';
+import { plural } from '../../kernel/plural.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { backup } from '../../load/maintenance/backup.ts';
+import { datedSnapshots, readSnapshot } from '../../load/maintenance/backup-folder.ts';
+import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
 import { checkBackup } from '../../load/maintenance/check-backup.ts';
 import { restoreFiles } from '../../load/maintenance/restore.ts';
 import type { Restored } from '../../load/maintenance/restore.ts';
 import type { BackupCheck, BackupReport, PublishReport } from '../../model/maintenance-report.ts';
+import { MANIFEST_FILE, SHARDS_FOLDER } from '../../model/data-dir.ts';
+import { manifestTenants, parseManifest } from '../../model/manifest.ts';
+import { misplacedTenants, shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
+import { shardFolders } from '../../query/shards.ts';
 import { requireShards } from '../open-lake.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import { repairLake } from './inspect.ts';
@@ -31,7 +40,61 @@ export async function backupLake(
   keep?: number,
 ): Promise<BackupReport> {
   await requireShards(config);
+  await requireOwnFolder(config, resolve(folder));
   return backup(config.dataDir, folder, { ...lakeSettings(config), privacyKey: 'unused' }, runtime, signal, keep);
+}
+
+/**
+ * Throws ConfigError for a folder inside the data directory that all shards share, and for one with the backup of another shard: a backup
+ * removes what its own snapshot does not name.
+ */
+async function requireOwnFolder({ shard, sharedDir }: Config, folder: string): Promise<void> {
+  if (shard && `${folder}${sep}`.startsWith(`${resolve(sharedDir)}${sep}`))
+    throw new ConfigError('A backup needs a folder of its own, outside of the data directory.', { where: { folder } });
+  const hint = `Name another folder.${shard ? ' Without --shard, each shard gets a folder of its own.' : ''}`;
+  if ((await onDisk(folder, () => shardFolders(folder))).length > 0)
+    throw new ConfigError('The folder holds a backup of all shards of a lake.', { hint, where: { folder } });
+  if (!shard) return;
+  await requireTenantsOf(shard, folder, hint);
+}
+
+/** Throws ConfigError if the backup in a folder has tenants of other shards. */
+async function requireTenantsOf(shard: Shard, folder: string, hint: string): Promise<void> {
+  const held = await onDisk(folder, () => newestIn(folder));
+  const misplaced = held && misplacedTenants(manifestTenants(parseManifest(held.json)), shard);
+  const others = [...(misplaced?.values() ?? [])].flat();
+  if (others.length > 0)
+    throw new ConfigError(
+      `The folder holds a backup with ${plural(others.length, 'tenant')} that shard ${showShard(shard)} does not have, such as ${others[0] ?? ''}.`,
+      { hint, where: { folder } },
+    );
+}
+
+/** The newest snapshot of the backup in a folder; undefined if there is none whose manifest can be read. */
+async function newestIn(folder: string): Promise<Snapshot | undefined> {
+  const newest = (await datedSnapshots(systemFiles, folder)).at(-1);
+  const place = newest === undefined ? folder : join(folder, newest);
+  return readSnapshot(systemFiles, place).catch(() => undefined);
+}
+
+/** The shards whose backups are in a folder; none for the backup of one lake or shard. Throws ConfigError for several numbers of shards. */
+export async function shardsInBackup(folder: string): Promise<readonly Shard[]> {
+  if (await isBackupOfOne(folder)) return [];
+  const shards = (await onDisk(folder, () => shardFolders(folder))).toSorted((a, b) => a.index - b.index);
+  const numbers = new Set(shards.map(({ of }) => of));
+  if (numbers.size < 2) return shards;
+  throw new ConfigError(`The folder holds backups of ${[...numbers].join(' and ')} shards.`, {
+    hint: `Name one of the folders in ${join(folder, SHARDS_FOLDER)}, one after the other.`,
+    where: { folder },
+  });
+}
+
+/** True for a backup that is not of all shards. */
+export async function isBackupOfOne(folder: string): Promise<boolean> {
+  return onDisk(folder, async () => {
+    if (await pathExists(join(folder, MANIFEST_FILE))) return true;
+    return (await datedSnapshots(systemFiles, folder)).length > 0;
+  });
 }
 
 /** Reads every file of a backup. The exit code is that of damage if one snapshot has a problem. */
@@ -40,7 +103,10 @@ export async function checkBackupLake(
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<BackupCheckReport> {
-  const snapshots = await checkBackup(folder, runtime, signal);
+  const shards = await shardsInBackup(folder);
+  const folders = shards.length === 0 ? [folder] : shards.map((shard) => join(folder, shardFolder('', shard)));
+  const snapshots: BackupCheck[] = [];
+  for (const each of folders) snapshots.push(...(await checkBackup(each, runtime, signal)));
   return { snapshots, exitCode: snapshots.some(({ problems }) => problems.length > 0) ? EXIT.damaged : EXIT.ok };
 }
 
@@ -52,6 +118,13 @@ export async function restoreLake(
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<RestoreReport> {
+  const place = shardOfDirectory(resolve(folder));
+  if (place)
+    await requireTenantsOf(
+      place.shard,
+      from,
+      'Restore it into the folder of its own shard: docs/scale.md, Back up all shards.',
+    );
   const restored = await restoreFiles(from, folder, runtime, signal);
   const inPlace = { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined };
   if (!restored.withLedger) await repairLake(inPlace, runtime);

@@ -1,0 +1,93 @@
+/**
+ * `backup`, its check and `restore` of all shards of a lake. The backup of each shard is in a folder of its own, named as in the data
+ * directory: `shards/0-of-8`. A shard that fails does not stop the others.
+ */
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Config } from '../../config/config.ts';
+import { ConfigError } from '../../kernel/errors.ts';
+import type { Failure } from '../../kernel/errors.ts';
+import { onDisk, pathExists } from '../../kernel/files.ts';
+import { plural } from '../../kernel/plural.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { SHARDS_FOLDER } from '../../model/data-dir.ts';
+import type { BackupReport } from '../../model/maintenance-report.ts';
+import type { ReportedError } from '../../model/report.ts';
+import { shardFolder, showShard } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
+import { shardFolders } from '../../query/shards.ts';
+import type { ShardPlace } from '../../query/shards.ts';
+import { exitCodeOf, reported } from '../failure.ts';
+import { backupLake, isBackupOfOne, restoreLake } from './backup.ts';
+import type { RestoreReport } from './backup.ts';
+
+/** What was done with each shard, or the error that ended it. */
+export interface ShardsReport<T> {
+  readonly shards: readonly { readonly shard: string; readonly report?: T; readonly error?: ReportedError }[];
+  readonly exitCode: number;
+}
+
+/** `shards`: those that have published. Throws ConfigError if the folder holds a backup of another kind. */
+export async function backupShards(
+  config: Config,
+  shards: readonly ShardPlace[],
+  folder: string,
+  runtime: Runtime,
+  signal: AbortSignal,
+  keep?: number,
+): Promise<ShardsReport<BackupReport>> {
+  const [{ of } = { of: 1 }] = shards;
+  const others = (await onDisk(folder, () => shardFolders(folder))).filter((shard) => shard.of !== of);
+  if (others.length > 0 || (await isBackupOfOne(folder)))
+    throw new ConfigError(`The folder holds another backup than of ${plural(of, 'shard')}.`, {
+      hint: 'Name another folder, and keep this one.',
+      where: { folder },
+    });
+  return eachShard(shards, signal, async ({ dataDir, ...shard }) =>
+    backupLake({ ...config, dataDir, shard }, join(folder, shardFolder('', shard)), runtime, signal, keep),
+  );
+}
+
+/** Makes a lake of the same shards, in a folder that is empty or missing. */
+export async function restoreShards(
+  config: Config,
+  shards: readonly Shard[],
+  from: string,
+  to: string,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<ShardsReport<RestoreReport>> {
+  const isThere = await onDisk(to, () => pathExists(to));
+  const other = isThere ? (await onDisk(to, () => readdir(to))).find((name) => name !== SHARDS_FOLDER) : undefined;
+  if (other !== undefined)
+    throw new ConfigError('The folder is not empty.', {
+      hint: 'Name a new folder, or move what is there away.',
+      where: { file: join(to, other) },
+    });
+  return eachShard(shards, signal, async (shard) =>
+    restoreLake(config, join(from, shardFolder('', shard)), shardFolder(resolve(to), shard), runtime, signal),
+  );
+}
+
+async function eachShard<S extends Shard, T extends object>(
+  shards: readonly S[],
+  signal: AbortSignal,
+  work: (shard: S) => Promise<T>,
+): Promise<ShardsReport<T>> {
+  const done: ShardsReport<T>['shards'][number][] = [];
+  const failures: Failure[] = [];
+  for (const each of shards) {
+    const shard = showShard(each);
+    try {
+      const report = await work(each);
+      done.push({ shard, report });
+      if ('damaged' in report && Array.isArray(report.damaged) && report.damaged.length > 0) failures.push('damaged');
+    } catch (error) {
+      signal.throwIfAborted();
+      const found = reported(error);
+      failures.push(found.failure);
+      done.push({ shard, error: found });
+    }
+  }
+  return { shards: done, exitCode: exitCodeOf(failures) };
+}

@@ -1,0 +1,83 @@
+/** `backup` and `restore` of a lake of shards: all of them, each in its own folder, and none over another. */
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { openWorld, type World } from '../pipeline/support/world.ts';
+import { openStage, type Stage } from '../support/shell.ts';
+
+/** Of two shards, the first has lyon and the second has the others. */
+const TENANTS = ['lyon', 'paris', 'nice'];
+
+let world: World;
+let stage: Stage;
+beforeAll(async () => {
+  world = await openWorld({ rows: 20, days: 1, now: '2026-11-01T00:30:00Z', frozen: true, tenants: TENANTS });
+  for (const shard of ['0/2', '1/2']) await world.run({}, { shard });
+  stage = await openStage();
+  await stage.write('insights.yaml', `dataDir: ${world.dataDir}\n`);
+}, 120_000);
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+  await stage[Symbol.asyncDispose]();
+});
+
+const COUNTS = ['sql', 'select tenant_id, table_name, sum(rows) as n from lake_files group by all order by all'];
+
+async function run(...argv: string[]): Promise<string> {
+  const { code, out, err } = await stage.run(argv);
+  expect([argv, code, err]).toEqual([argv, EXIT.ok, '']);
+  return out;
+}
+
+it('a backup has all shards, and a restore brings back every row of each in its own shard', async () => {
+  const whole = await run(...COUNTS, '--format', 'csv');
+  expect(whole.split('\n').length).toBeGreaterThan(TENANTS.length);
+  for (const flags of [[], ['--keep', '2']]) {
+    const [kept, back] = [`all${flags.length}`, `back${flags.length}`];
+    const out = await run('backup', kept, ...flags);
+    expect(out).toMatch(/^shard 0\/2\nsnapshot \d+ is in .*0-of-2[\s\S]*\nshard 1\/2\nsnapshot \d+ is in .*1-of-2/);
+    expect((await readdir(join(stage.folder, kept, 'shards'))).toSorted()).toEqual(['0-of-2', '1-of-2']);
+    expect((await run('backup', '--check', kept)).match(/^ok /gm)).toHaveLength(2);
+    const restored = await run('restore', kept, back);
+    expect(restored).toContain(`run --shard 1/2 --data-dir ${join(stage.folder, back)}`);
+    expect(await run(...COUNTS, '--format', 'csv', '--data-dir', back)).toBe(whole);
+  }
+  const again: unknown = JSON.parse(await run('backup', 'all0', '--json'));
+  expect(again).toMatchObject({
+    exitCode: 0,
+    shards: [
+      { shard: '0/2', report: { copiedFiles: 0 } },
+      { shard: '1/2', report: { copiedFiles: 0 } },
+    ],
+  });
+});
+
+it('a shard that cannot be restored is named and does not stop the others', async () => {
+  await run('backup', 'some');
+  await writeFile(join(stage.folder, 'some/shards/0-of-2/manifest.json'), '');
+  const { code, out } = await stage.run(['restore', 'some', 'some-back']);
+  expect(code).toBe(EXIT.damaged);
+  expect(out).toMatch(/^shard 0\/2\nFAIL: The manifest cannot be read[\s\S]*\nshard 1\/2\nrestored snapshot/);
+});
+
+it('no backup of a shard takes the place of that of another, and none is restored as another', async () => {
+  await run('backup', 'one', '--shard', '0/2');
+  await run('backup', 'dated', '--shard', '0/2', '--keep', '3');
+  await run('backup', 'all');
+  const before = await readdir(stage.folder, { recursive: true });
+  const inside = join(world.dataDir, 'copy');
+  for (const [argv, message] of [
+    [['backup', 'one', '--shard', '1/2'], 'with 1 tenant that shard 1/2 does not have, such as lyon'],
+    [['backup', 'dated', '--shard', '1/2', '--keep', '3'], 'that shard 1/2 does not have, such as lyon'],
+    [['backup', 'all', '--shard', '1/2'], 'The folder holds a backup of all shards of a lake.'],
+    [['backup', 'one'], 'The folder holds another backup than of 2 shards.'],
+    [['backup', inside, '--shard', '1/2'], 'A backup needs a folder of its own, outside of the data directory.'],
+    [['restore', 'one', 'wrong/shards/1-of-2'], 'that shard 1/2 does not have, such as lyon'],
+  ] as const) {
+    const { code, err } = await stage.run(argv);
+    expect([argv, code, err]).toEqual([argv, EXIT.config, expect.stringContaining(message)]);
+  }
+  expect(await readdir(stage.folder, { recursive: true })).toEqual(before);
+  await run('restore', 'one', 'right/shards/0-of-2');
+});
