@@ -7,10 +7,11 @@ import { ConfigError } from '../kernel/errors.ts';
 import { onDisk, systemFiles } from '../kernel/files.ts';
 import { plural } from '../kernel/plural.ts';
 import type { Runtime } from '../kernel/runtime.ts';
-import { asText } from '../load/ledger/cells.ts';
 import { openLedger } from '../load/ledger/ledger.ts';
 import type { LakeSettings, Ledger } from '../load/ledger/ledger.ts';
 import { tenantsOnDisk } from '../load/maintenance/list-data-dir.ts';
+import { lakeTenants } from '../load/maintenance/move-tenants.ts';
+import { DATA_DIR, STORE_FOLDER } from '../model/data-dir.ts';
 import { shardFolder } from '../model/shard.ts';
 import { readReshard, requireDivision, requireOwnTenants } from '../query/shards.ts';
 
@@ -25,7 +26,7 @@ export async function openLake(config: Config, settings: LakeSettings, runtime: 
     // A reshard may have begun since, which takes no notice of ledgers that are opened after it has looked at them.
     await requireNoReshard(config);
     if (config.shard)
-      await requireOwnTenants(config.sharedDir, [{ ...config.shard, tenants: await tenantsIn(ledger) }]);
+      await requireOwnTenants(config.sharedDir, [{ ...config.shard, tenants: await lakeTenants(ledger) }]);
   } catch (error) {
     await ledger.close();
     throw error;
@@ -33,10 +34,8 @@ export async function openLake(config: Config, settings: LakeSettings, runtime: 
   return ledger;
 }
 
-async function tenantsIn(ledger: Ledger): Promise<readonly string[]> {
-  const sql = 'select distinct tenant from hours union select distinct tenant from partitions';
-  return (await ledger.rows(sql, { tenant: asText })).map(({ tenant }) => tenant);
-}
+/** Only what is below these can be counted twice. */
+const STORE = DATA_DIR.filter(({ path }) => path.startsWith(`${STORE_FOLDER}/`));
 
 /**
  * Throws ConfigError if the lake is divided in another way or is just being divided, ShardsError if there are several lakes or the shard
@@ -52,7 +51,7 @@ export async function requireShards(config: Pick<Config, 'shard' | 'sharedDir'>)
       `, or move the tenants without fetching them again: \`insights-etl reshard --from ${from} --to ${to}\``,
   );
   if (shard === undefined) return;
-  const tenants = await onDisk(sharedDir, () => tenantsOnDisk(systemFiles, shardFolder(sharedDir, shard)));
+  const tenants = await onDisk(sharedDir, () => tenantsOnDisk(systemFiles, shardFolder(sharedDir, shard), STORE));
   await requireOwnTenants(sharedDir, [{ ...shard, tenants }]);
 }
 

@@ -1,8 +1,9 @@
 /** A tenant in two shards, or shards of two numbers: nothing is counted twice, and the message says how to put it right. */
-import { cp, readdir, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
+import { shardIndex } from '../../src/model/shard.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 
@@ -110,6 +111,15 @@ describe('a tenant in the folder of another shard', () => {
     const healed = await stage.run(counted);
     await putBack();
     expect([healed.code, healed.out]).toEqual([0, (await stage.run(counted)).out]);
+  });
+
+  it('is not meant by a folder that is no tenant', async () => {
+    // As tenants, these would belong to both shards.
+    const names = ['lost-and-found', 'a', 'b', 'c', 'd', 'e'];
+    for (const name of names) await mkdir(join(folder('0-of-2'), 'landing', name), { recursive: true });
+    expect(new Set(names.map((name) => shardIndex(name, 2))).size).toBe(2);
+    const { code, err } = await stage.run(['publish', '--shard', '0/2']);
+    expect([code, err]).toEqual([0, '']);
   });
 
   it('is no longer in the way once that folder is moved out of the data directory', async () => {

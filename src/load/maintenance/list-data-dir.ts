@@ -49,10 +49,14 @@ export async function tenantPaths(files: Files, dataDir: string, entry: DataEntr
   return found.flatMap((place) => (place.tenant === tenant ? [place.path] : []));
 }
 
-/** The tenants that folders and files of the data directory are named after. */
-export async function tenantsOnDisk(files: Files, dataDir: string): Promise<Set<string>> {
+/** The tenants that folders and files of the data directory, or of some of its entries, are named after. */
+export async function tenantsOnDisk(
+  files: Files,
+  dataDir: string,
+  entries: readonly DataEntry[] = DATA_DIR,
+): Promise<Set<string>> {
   const tenants = new Set<string>();
-  for (const entry of DATA_DIR)
+  for (const entry of entries)
     for (const { tenant } of await namedAfterTenants(files, dataDir, entry)) tenants.add(tenant);
   return tenants;
 }

@@ -148,6 +148,12 @@ export async function startSnapshotsAt(ledger: Ledger, snapshot: number): Promis
   );
 }
 
+/** The tenants of which the lake has rows or hours. */
+export async function lakeTenants(ledger: Ledger): Promise<readonly string[]> {
+  const sql = 'select distinct tenant from hours union select distinct tenant from partitions order by 1';
+  return (await ledger.rows(sql, { tenant: asText })).map(({ tenant }) => tenant);
+}
+
 /** The number of the last snapshot, and what the lake holds of tenants. */
 export async function lakeFigures(ledger: Ledger): Promise<{ snapshot: number; rows: number; hours: number }> {
   return ledger.row(

@@ -19,6 +19,7 @@ import {
   copyRows,
   knownTenants,
   lakeFigures,
+  lakeTenants,
   linkTenants,
   startSnapshotsAt,
 } from '../../load/maintenance/move-tenants.ts';
@@ -57,7 +58,10 @@ interface Job {
 }
 
 interface Source extends ShardPlace {
+  /** All that it knows. */
   readonly tenants: readonly string[];
+  /** Those with rows or hours. */
+  readonly held: readonly string[];
   readonly snapshot: number;
   readonly rows: number;
 }
@@ -135,7 +139,11 @@ async function reshardUnderLock(
     try {
       sources = await prepare(job, from);
       // What was begun can always be given up.
-      if (from !== to) await requireOwnTenants(job.shared, sources);
+      if (from !== to)
+        await requireOwnTenants(
+          job.shared,
+          sources.map(({ held, ...place }) => ({ ...place, tenants: held })),
+        );
     } catch (error) {
       if (begun === undefined) await job.files.rm(join(job.shared, RESHARD_FILE), { force: true });
       throw error;
@@ -187,7 +195,8 @@ async function prepare(job: Job, from: number): Promise<readonly Source[]> {
     await using ledger = await openShard(place, settings, runtime);
     await recover(ledger);
     const { snapshot, rows } = await lakeFigures(ledger);
-    sources.push({ ...place, tenants: [...(await knownTenants(ledger))].toSorted(), snapshot, rows });
+    const [tenants, held] = [[...(await knownTenants(ledger))].toSorted(), await lakeTenants(ledger)];
+    sources.push({ ...place, tenants, held, snapshot, rows });
   }
   return sources;
 }
