@@ -69,7 +69,7 @@ describe('the package', () => {
 
   it('is joined into few files, of which `--help` reads only those that it needs', async () => {
     const files = await readdir(join(built.folder, 'dist', 'program'));
-    // A third of the source files.
+    // Of more than 360 source files.
     expect(files.length).toBeLessThan(150);
     const loaded = new Set<string>();
     const load = async (file: string): Promise<void> => {
