@@ -62,17 +62,18 @@ lives as (
 
 units_decided as (
   select
+    -- Microseconds: adding an interval to a timestamp takes longer for each row.
     [
       min(place) filter (where kind = 'installed'),
       min(place) filter (where kind = 'uninstalled'),
       min(place) filter (where is_active),
       max(place),
-      max(place) filter (where timestamp <= installed_at + interval '1 day'),
-      max(place) filter (where timestamp <= installed_at + interval '7 days'),
-      max(place) filter (where timestamp <= installed_at + interval '30 days'),
-      max(place) filter (where timestamp <= installed_at + interval '90 days'),
-      max(place) filter (where timestamp <= installed_at + interval '180 days'),
-      max(place) filter (where timestamp <= installed_at + interval '365 days')
+      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 1 * 86400000000),
+      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 7 * 86400000000),
+      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 30 * 86400000000),
+      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 90 * 86400000000),
+      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 180 * 86400000000),
+      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 365 * 86400000000)
     ] as places
   from registered
   inner join lives

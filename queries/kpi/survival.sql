@@ -27,13 +27,15 @@ changes as (
   select
     tenant_id,
     pass_id,
-    changed_at,
     case when $platform is null then pass_delta else unit_delta end as delta,
-    min(changed_at) over (partition by tenant_id, pass_id) as installed_at
+    min(changed_at) over of_pass as installed_at,
+    -- Microseconds: adding an interval to a timestamp takes longer for each row.
+    (epoch_us(changed_at) - epoch_us(min(changed_at) over of_pass)) / 86400000000 as age_days
   from pass_states
   where tenant_id = coalesce($tenant, tenant_id)
     and ($pass_type is null or pass_type = $pass_type)
     and ($platform is null or platform = $platform)
+  window of_pass as (partition by tenant_id, pass_id)
 ),
 
 lives as (
@@ -41,12 +43,12 @@ lives as (
     tenant_id,
     pass_id,
     any_value(installed_at) as installed_at,
-    sum(delta) filter (where changed_at <= installed_at + interval '1 day') > 0 as alive_d1,
-    sum(delta) filter (where changed_at <= installed_at + interval '7 days') > 0 as alive_d7,
-    sum(delta) filter (where changed_at <= installed_at + interval '30 days') > 0 as alive_d30,
-    sum(delta) filter (where changed_at <= installed_at + interval '90 days') > 0 as alive_d90,
-    sum(delta) filter (where changed_at <= installed_at + interval '180 days') > 0 as alive_d180,
-    sum(delta) filter (where changed_at <= installed_at + interval '365 days') > 0 as alive_d365
+    sum(delta) filter (where age_days <= 1) > 0 as alive_d1,
+    sum(delta) filter (where age_days <= 7) > 0 as alive_d7,
+    sum(delta) filter (where age_days <= 30) > 0 as alive_d30,
+    sum(delta) filter (where age_days <= 90) > 0 as alive_d90,
+    sum(delta) filter (where age_days <= 180) > 0 as alive_d180,
+    sum(delta) filter (where age_days <= 365) > 0 as alive_d365
   from changes
   group by tenant_id, pass_id
 ),

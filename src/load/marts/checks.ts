@@ -137,18 +137,18 @@ interface Part {
 async function checkPart(ledger: Ledger, given: Part, outcomes: ReadonlyMap<string, Outcome>): Promise<void> {
   const { checks, rows } = given;
   const needed = definitionsIn(checks.map(({ sql }) => sql).join('\n'), given.definitions);
+  // Each thread holds its own groups, so over many rows one thread lowers the peak memory of a run.
+  const sparingly = (run: () => Promise<void>): Promise<void> => (rows > MOST_COPIED ? ledger.onOneThread(run) : run());
   try {
     const viewsError = await attempt(ledger, () => createViews(ledger, given, needed));
+    if (viewsError === undefined) await sparingly(() => shareRepeatedIds(ledger, needed));
     for (const { name, sql } of checks) {
       const outcome = outcomes.get(name);
       if (outcome === undefined) continue;
       const startedMs = ledger.runtime.monotonic();
       const statement = `insert into check_found
         select ${sqlText(name)}, left(tenant_id, length(tenant_id) - 11), right(tenant_id, 10)::date, count(*) from (${sql}) group by all`;
-      // Each thread holds its own groups, so over many rows one thread lowers the peak memory of a run.
-      const run = (): Promise<void> => ledger.run(statement);
-      const runSparingly = (): Promise<void> => (rows > MOST_COPIED ? ledger.onOneThread(run) : run());
-      outcome.error ??= viewsError ?? (await attempt(ledger, runSparingly));
+      outcome.error ??= viewsError ?? (await attempt(ledger, () => sparingly(() => ledger.run(statement))));
       outcome.seconds += (ledger.runtime.monotonic() - startedMs) / 1000;
     }
   } finally {
@@ -206,6 +206,22 @@ async function createViews(
   for (const definition of definitions) await ledger.run(createSql(definition, 'create or replace temp'));
 }
 
+const REPEATED_IDS = 'repeated_ids';
+const SHARED_IDS = `shared_${REPEATED_IDS}`;
+
+/** Two checks ask for the repeated ids of all rows, which takes most of their time: computed once, as a table. */
+async function shareRepeatedIds(ledger: Ledger, definitions: readonly Definition[]): Promise<void> {
+  const definition = definitions.find(({ name }) => name === REPEATED_IDS);
+  if (definition === undefined) return;
+  // If it fails, each of these checks fails by itself and says why.
+  await attempt(ledger, () =>
+    ledger.run(
+      `create or replace temp table ${SHARED_IDS} as from ${REPEATED_IDS}(null, null);
+       create or replace temp macro ${REPEATED_IDS}(${definition.arguments ?? ''}) as table from ${SHARED_IDS}`,
+    ),
+  );
+}
+
 /**
  * The rows of a table in the part, each with the label of its day. A row belongs to the day of its file, even if its timestamp does
  * not; so all rows of a day's file have one label, which the engine makes once for the file. In a file of a month the timestamp gives the day.
@@ -235,6 +251,7 @@ function dropSql(definitions: readonly Definition[], rows: number): string {
     'drop table if exists temp.coverage',
     'drop view if exists temp.history_limits',
     'drop table if exists temp.lake_files',
+    `drop table if exists temp.${SHARED_IDS}`,
   ].join(';\n');
 }
 
