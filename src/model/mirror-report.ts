@@ -64,6 +64,9 @@ export interface MirrorCheck {
   readonly bytes: number;
   /** All objects were downloaded. */
   readonly deep: boolean;
-  readonly problems: readonly { readonly object: string; readonly problem: 'missing' | 'size' | 'sha256' }[];
+  readonly problems: readonly {
+    readonly object: string;
+    readonly problem: 'missing' | 'size' | 'sha256' | 'foreign';
+  }[];
   readonly exitCode: number;
 }

@@ -38,6 +38,7 @@ const PROBLEMS: Readonly<Record<MirrorCheck['problems'][number]['problem'], stri
   missing: 'it is missing',
   size: 'it has another size',
   sha256: 'its checksum differs',
+  foreign: 'another program has written it: delete its folder, not only the object',
 };
 
 export function verifySummary(report: MirrorCheck): string {

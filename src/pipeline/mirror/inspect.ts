@@ -12,7 +12,7 @@ import { openStore } from '../../mirror/open.ts';
 import type { MirrorCheck, MirrorStatusReport } from '../../model/mirror-report.ts';
 import { WORK_FOLDER } from '../../model/data-dir.ts';
 import { publishedSnapshot } from './local.ts';
-import { remoteLogs } from './logs.ts';
+import { foreignEntries, remoteLogs } from './logs.ts';
 import { readRecord } from './record.ts';
 import { remoteSnapshot, requireHead } from './remote.ts';
 
@@ -74,12 +74,17 @@ export async function checkMirror(
   const { head } = await requireHead(store);
   const snapshot = await remoteSnapshot(store, head);
   const scratch = join(config.dataDir, WORK_FOLDER, `mirror-${randomUUID()}`);
+  const logs = await remoteLogs(store, head);
   const objects = [
     ...head.state.map(({ object, bytes, sha256 }) => ({ object, bytes, sha256 })),
     ...snapshot.files.map(({ file, bytes, sha256 }) => ({ object: file, bytes, sha256 })),
-    ...(await remoteLogs(store, head)).map(({ name, bytes, sha256 }) => ({ object: name, bytes, sha256 })),
+    ...logs.map(({ name, bytes, sha256 }) => ({ object: name, bytes, sha256 })),
   ];
   const problems: MirrorCheck['problems'][number][] = [];
+  const names: string[] = [];
+  for await (const { name } of store.list('store/')) names.push(name);
+  for (const object of await foreignEntries(store, names, new Map(logs.map(({ name }) => [name, true]))))
+    problems.push({ object, problem: 'foreign' });
   const judge = async ({ object, bytes, sha256 }: (typeof objects)[number]): Promise<void> => {
     const found = await store.head(object);
     const stored = !deep || found?.bytes !== bytes ? found?.sha256 : await downloadedSha256(object);

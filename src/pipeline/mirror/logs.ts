@@ -5,7 +5,9 @@
  */
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { MirrorError } from '../../kernel/errors.ts';
 import { parseJson } from '../../kernel/json.ts';
+import { parseEntry } from '../../load/publish/delta/commit.ts';
 import { LOGS_FILE } from '../../mirror/head.ts';
 import type { MirrorHead } from '../../mirror/head.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
@@ -30,12 +32,17 @@ export function showLogs(files: readonly LocalFile[]): string {
   return JSON.stringify(files.map(({ name, bytes, sha256 }) => ({ name, bytes, sha256 })));
 }
 
-/** Entries in their order, because each one builds on those before it; then where the logs end. */
+/**
+ * Entries in their order, because each one builds on those before it; then where the logs end. Throws MirrorError if another program
+ * has written to a log in the mirror: readers would follow its entries, and no push can tell what it has done to the files.
+ */
 export async function uploadLogs(push: Push, head: MirrorHead): Promise<LocalFile[]> {
   const { store, files, held, config } = push;
   const logs = (await filesOf(files, config.dataDir, 'log')).toSorted(byVersion);
   const pointers = await filesOf(files, config.dataDir, 'pointer');
   const proven = new Map((await remoteLogs(store, head)).map(({ name, sha256 }) => [name, sha256]));
+  const [foreign] = await foreignEntries(store, held.keys(), proven);
+  if (foreign !== undefined) throw foreignIn(store, foreign);
   const { missing } = await planWithChecksums(push, logs, proven, new Set());
   const begunAgain = foldersBegunAgain(logs, missing, [...held.keys()]);
   const stale = [...held.keys()].filter((name) => begunAgain.has(dirname(name))).toSorted(byName);
@@ -48,6 +55,33 @@ export async function uploadLogs(push: Push, head: MirrorHead): Promise<LocalFil
   }
   for (const file of pointers) await show(push, file);
   return [...logs, ...pointers];
+}
+
+const COMMIT = /\/_delta_log\/(\d{20})\.json$/;
+
+/** Entries of logs in the mirror that no push has written. `known`: by the list of the snapshot; the others are read. */
+export async function foreignEntries(
+  store: ObjectStore,
+  names: Iterable<string>,
+  known: ReadonlyMap<string, unknown>,
+): Promise<string[]> {
+  const foreign: string[] = [];
+  for (const name of names) {
+    const version = COMMIT.exec(name)?.[1];
+    if (version === undefined || known.has(name)) continue;
+    const found = await store.read(name);
+    const isOwn = found && parseEntry(Number(version), found.content.toString('utf8'))?.own !== undefined;
+    if (isOwn === false) foreign.push(name);
+  }
+  return foreign.toSorted(byName);
+}
+
+function foreignIn({ place }: ObjectStore, object: string): MirrorError {
+  return new MirrorError(`Another program has written to the Delta log of a table in the mirror ${place}.`, {
+    reason: 'conflict',
+    hint: `Other programs may only read the mirror. Delete its folder ${dirname(object)}: the next push uploads the log again, and no row is lost.`,
+    where: { mirror: place, object },
+  });
 }
 
 /**

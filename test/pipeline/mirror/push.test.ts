@@ -274,6 +274,30 @@ describe('a folder', () => {
   });
 });
 
+describe('a log in the mirror that another program has written to', () => {
+  it('is named and not continued, and is uploaded again when its folder was deleted', CAMPAIGN, async () => {
+    const DELTA = { lake: { keepHours: 24, delta: true } };
+    const log = join(mirror, 'store', 'events', '_delta_log');
+    await publishLake(world.config(DELTA), runtime());
+    await push({}, DELTA);
+    const foreign = join(log, `${'1'.padStart(20, '0')}.json`);
+    await writeFile(foreign, '{"commitInfo":{"operation":"DELETE"}}\n{"remove":{"path":"x","dataChange":true}}\n');
+    const named = 'store/events/_delta_log/00000000000000000001.json';
+    expect(await checkMirror(settings(DELTA), runtime(), NEVER, false)).toMatchObject({
+      problems: [{ object: named, problem: 'foreign' }],
+      exitCode: EXIT.damaged,
+    });
+    const { snapshot } = await head();
+    await lake.load(1);
+    await publishLake(world.config(DELTA), runtime());
+    await expect(push({}, DELTA)).rejects.toMatchObject({ exitCode: EXIT.mirror, where: { object: named } });
+    expect(await head()).toMatchObject({ snapshot });
+    await rm(log, { recursive: true });
+    await push({}, DELTA);
+    expect(await checkMirror(settings(DELTA), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+  });
+});
+
 describe('a second writer', () => {
   it('is refused before it writes anything, and takes over with --take-over', async () => {
     await push();
