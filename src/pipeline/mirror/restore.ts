@@ -5,7 +5,16 @@
 import { dirname, join, posix, resolve } from 'node:path';
 import type { Config, MirrorSettings } from '../../config/config.ts';
 import { EXIT } from '../../kernel/errors.ts';
-import { commitFile, onDisk, sha256Of, sizeOf, systemFiles, TEMPORARY, writeDurably } from '../../kernel/files.ts';
+import {
+  commitFile,
+  onDisk,
+  pathExists,
+  sha256Of,
+  sizeOf,
+  systemFiles,
+  TEMPORARY,
+  writeDurably,
+} from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { ledgerAgrees, storedFault } from '../../load/maintenance/backup-folder.ts';
@@ -17,12 +26,13 @@ import { LOGS_FILE } from '../../mirror/head.ts';
 import type { MirrorHead } from '../../mirror/head.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
 import { openStore } from '../../mirror/open.ts';
-import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER } from '../../model/data-dir.ts';
+import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
 import { knownFile } from '../../model/data-path.ts';
 import type { RestoreReport } from '../maintenance/backup.ts';
 import { repairLake } from '../maintenance/inspect.ts';
 import { publishLake } from '../maintenance/publish.ts';
 import { remoteLogs } from './logs.ts';
+import type { LogFile } from './logs.ts';
 import { remoteSnapshot, requireHead } from './remote.ts';
 
 interface Download {
@@ -71,6 +81,8 @@ async function downloadSnapshot(download: Download, head: MirrorHead): Promise<R
   const { store, files, to, parallel, signal } = download;
   const snapshot = await remoteSnapshot(store, head);
   await requireRoom(files, to, snapshot, (path) => isOwnName(path));
+  const listed = await remoteLogs(store, head);
+  await removeOthers(files, to, [...snapshot.files.map(({ file }) => file), ...listed.map(({ name }) => name)]);
   const damaged: Restored['damaged'][number][] = [];
   await eachAtOnce(snapshot.files, parallel, async ({ file, bytes, sha256 }) => {
     signal.throwIfAborted();
@@ -78,7 +90,7 @@ async function downloadSnapshot(download: Download, head: MirrorHead): Promise<R
     const problem = await fetchFile(download, file, file, { bytes, sha256 });
     if (problem) damaged.push({ file, problem });
   });
-  const logs = await downloadLogs(download, head);
+  const logs = await downloadLogs(download, head, listed);
   await writeDurably(join(to, MANIFEST_FILE), snapshot.json, files);
   const withLedger = await downloadLedger(download, head, snapshot);
   const catalogue = head.state.find(({ file }) => file === CATALOGUE_FILE);
@@ -96,13 +108,29 @@ async function downloadSnapshot(download: Download, head: MirrorHead): Promise<R
 }
 
 /**
+ * Removes what a restore that was cut off has left of another snapshot. A tenant may have been purged since: readers of a Delta table
+ * would find it in an entry that is left, and a ledger that is rebuilt would take the rows of every file.
+ */
+async function removeOthers(files: Files, to: string, kept: readonly string[]): Promise<void> {
+  const names = new Set(kept.map((name) => join(name)));
+  const clear = async (folder: string): Promise<void> => {
+    for (const entry of await files.readdir(join(to, folder), { withFileTypes: true })) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) await clear(path);
+      else if (!names.has(path)) await files.rm(join(to, path), { force: true });
+    }
+    if ((await files.readdir(join(to, folder))).length === 0) await files.rmdir(join(to, folder));
+  };
+  if (await pathExists(join(to, STORE_FOLDER), files)) await clear(STORE_FOLDER);
+}
+
+/**
  * The logs of tables as they were at the snapshot. Where a log ends may say more by now, and readers find it without. A log that lacks
  * an entry is left out as a whole: publishing writes a new one from the ledger. Returns what is left out.
  */
-async function downloadLogs(download: Download, head: MirrorHead): Promise<string[]> {
-  const { store, files, to, parallel } = download;
+async function downloadLogs(download: Download, head: MirrorHead, logs: readonly LogFile[]): Promise<string[]> {
+  const { files, to, parallel } = download;
   const list = head.state.find(({ file }) => file === LOGS_FILE)?.object;
-  const logs = await remoteLogs(store, head);
   const leftOut = new Set<string>(list !== undefined && logs.length === 0 ? [list] : []);
   await eachAtOnce(logs, parallel, async (log) => {
     const problem = await fetchFile(download, log.name, log.name, log);

@@ -1,0 +1,71 @@
+/** Restores from a folder that a mirror is in, also after one that was cut off. */
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { EXIT } from '../../../src/kernel/errors.ts';
+import { systemFiles } from '../../../src/kernel/files.ts';
+import type { Files } from '../../../src/kernel/files.ts';
+import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
+import { pushMirror } from '../../../src/pipeline/mirror/push.ts';
+import { restoreMirror } from '../../../src/pipeline/mirror/restore.ts';
+import { openMirroredLake, type MirroredLake } from './support/lake.ts';
+
+const NEVER = new AbortController().signal;
+const LOG = '00000000000000000000.json';
+
+let lake: MirroredLake;
+let folder: string;
+let mirror: string;
+
+const config = (): ReturnType<MirroredLake['world']['config']> =>
+  lake.world.config({ mirror: { to: mirror }, lake: { keepHours: 0, delta: true } });
+const restore = (to: string, files: Files = systemFiles): ReturnType<typeof restoreMirror> =>
+  restoreMirror(config(), config().mirrorAt({ kind: 'folder', path: mirror }), to, { ...lake.world.runtime, files }, NEVER); // oxfmt-ignore
+const stored = async (to: string): Promise<string[]> =>
+  (await readdir(join(to, 'store'), { recursive: true })).toSorted();
+
+beforeAll(async () => {
+  lake = await openMirroredLake();
+  folder = await mkdtemp(join(tmpdir(), 'insights-etl-restore-'));
+  mirror = join(folder, 'mirror');
+  await publishLake(config(), lake.world.runtime);
+  await pushMirror(config(), lake.world.runtime, NEVER);
+});
+afterAll(async () => {
+  await lake[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+});
+
+it('a restore that is continued after a newer push has the files and logs of the newer snapshot only', async () => {
+  const to = join(folder, 'continued');
+  const rename: Files['rename'] = async (from, path) => {
+    if (String(path).endsWith('state.duckdb')) throw new RangeError('cut off');
+    await systemFiles.rename(from, path);
+  };
+  await expect(restore(to, { ...systemFiles, rename })).rejects.toThrow('cut off');
+  const [file = ''] = (await stored(to)).filter((name) => name.endsWith('.parquet'));
+  // As of a tenant and a mart that were removed since.
+  for (const [from, left] of [
+    [file, file.replace('tenant_id=demo', 'tenant_id=gone')],
+    [file, `${file.replace('tenant_id=demo', 'tenant_id=begun')}.tmp`],
+    [join('events', '_delta_log', LOG), join('marts', 'gone', '_delta_log', LOG)],
+  ] as const) {
+    await mkdir(dirname(join(to, 'store', left)), { recursive: true });
+    await cp(join(to, 'store', from), join(to, 'store', left));
+  }
+  // The log begins again, as after a purge.
+  await rm(join(lake.world.dataDir, 'store', 'events', '_delta_log'), { recursive: true });
+  await lake.load(2);
+  await publishLake(config(), lake.world.runtime);
+  await pushMirror(config(), lake.world.runtime, NEVER);
+  await cp(to, `${to}-rebuilt`, { recursive: true });
+  expect(await restore(to)).toMatchObject({ exitCode: EXIT.ok, rows: lake.rows(), withLedger: true });
+  await restore(join(folder, 'fresh'));
+  expect(await stored(to)).toEqual(await stored(join(folder, 'fresh')));
+  // A ledger that is rebuilt would take the rows of every file.
+  const [state = ''] = await readdir(join(mirror, 'state'));
+  await rm(join(mirror, 'state', state, 'state.duckdb'));
+  expect(await restore(`${to}-rebuilt`)).toMatchObject({ exitCode: EXIT.ok, rows: lake.rows(), withLedger: false });
+  expect(await stored(`${to}-rebuilt`)).toEqual(await stored(join(folder, 'fresh')));
+});
