@@ -38,6 +38,8 @@ const HEAD = z.object({
   state: z.array(STORED),
   /** Objects of earlier snapshots, and since when no snapshot needs them. */
   superseded: z.record(z.string(), z.string()),
+  /** A push has shown a dashboard: its files are the mirror's, also when `dashboard.out` is no longer set. */
+  page: z.literal(true).optional(),
 });
 
 export type MirrorHead = z.output<typeof HEAD>;

@@ -244,10 +244,14 @@ it('a mirror has the static files, and a purge leaves nothing of its tenant in e
   await pushMirror(config, world.runtime, signal);
   expect(await names(join(to, 'dashboard'))).toEqual(await names(out));
   for (const place of [out, to]) expect(await bytesBelow(place)).toMatch(/\brome\b/);
+  await writeFile(join(to, 'dashboard', 'robots.txt'), 'of the web host');
   await purgeTenant(config, 'rome', world.runtime);
   await forgetInSite(config, signal, site.page);
   await pushMirror(config, world.runtime, signal);
   for (const place of [out, to]) expect(await bytesBelow(place)).not.toMatch(/\brome\b/);
-  expect(await names(join(to, 'dashboard'))).toEqual(await names(out));
+  expect(await names(join(to, 'dashboard'))).toEqual([...(await names(out)), 'robots.txt'].toSorted());
   expect(await names(out)).toContain('proof');
+  // A dashboard that is no longer wanted goes, and nothing else.
+  await pushMirror(world.config({ mirror: { to }, lake: { keepHours: 0 } }), world.runtime, signal);
+  expect(await names(join(to, 'dashboard'))).toEqual(['robots.txt']);
 });

@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import { contentType } from '../../kernel/content-type.ts';
 import { ConfigError, errorCode } from '../../kernel/errors.ts';
 import { QUERIES_FOLDER } from '../../kernel/queries-folder.ts';
-import { MANIFEST_FILE, MARTS_FOLDER, OPENINGS } from '../../model/data-dir.ts';
+import { MANIFEST_FILE } from '../../model/data-dir.ts';
 import { manifestTenants, parseManifest } from '../../model/manifest.ts';
 import type { Manifest } from '../../model/manifest.ts';
+import { MART_FILE, PROOF_FILE } from '../../model/page-file.ts';
 
 /** The page as `npm run build` builds it. */
 export const PAGE_FOLDER = join(QUERIES_FOLDER, '..', 'dist', 'dashboard');
@@ -30,12 +31,6 @@ export interface Site {
 
 /** A file of the site: its text, or where it is on disk. */
 export type Resource = { readonly type: string } & ({ readonly text: string } | { readonly path: string });
-
-/** A mart's file, also in its place of earlier versions. Its name is never used again for other contents. */
-const MART_FILE = new RegExp(String.raw`^${MARTS_FOLDER}/(?!${OPENINGS}\b)[\w-]+[./]\d+\.parquet$`);
-
-/** Tenants are numbered in the manifest's order, so that no id becomes a part of a path. */
-const PROOF_FILE = /^proof\/(\d+)\.(\d+)\.json$/;
 
 export function proofFile(snapshot: number, nth: number): string {
   return `proof/${snapshot}.${nth}.json`;

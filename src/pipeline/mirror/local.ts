@@ -16,6 +16,7 @@ import type { Wanted } from '../../mirror/plan.ts';
 import { CATALOGUE_FILE, DATA_DIR, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER } from '../../model/data-dir.ts';
 import type { MirrorPhase } from '../../model/data-entry.ts';
 import { knownFile } from '../../model/data-path.ts';
+import { isPageFile } from '../../model/page-file.ts';
 
 /** Folder of the dashboard's static files in the mirror. */
 const PAGE = 'dashboard';
@@ -102,7 +103,8 @@ async function pageFiles(files: Files, page: string | undefined): Promise<LocalF
   if (page === undefined || !(await pathExists(join(page, MANIFEST_FILE), files))) return [];
   const entries = await files.readdir(page, { recursive: true, withFileTypes: true });
   const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  const names = paths.map((path) => [path, withSlashes(path.slice(page.length + 1))] as const);
+  const all = paths.map((path) => [path, withSlashes(path.slice(page.length + 1))] as const);
+  const names = all.filter(([, name]) => isPageFile(name));
   const ordered = names.toSorted(([, a], [, b]) => pageOrder(a) - pageOrder(b) || (a < b ? -1 : 1));
   return Promise.all(ordered.map(([path, name]) => describe(files, `${PAGE}/${name}`, path)));
 }
@@ -112,11 +114,19 @@ function pageOrder(name: string): number {
   return ['reports.json', 'index.html', MANIFEST_FILE].indexOf(name);
 }
 
-/** True for the names of objects that only a mirror writes. */
-export function isMirrorName(name: string): boolean {
+/**
+ * True for the names of objects that only a mirror writes. `hasPage`: it has shown a dashboard. Otherwise the one there is somebody
+ * else's, such as one that `dashboard build` wrote into the folder of a mirror.
+ */
+export function isMirrorName(name: string, hasPage: boolean): boolean {
   const known = knownFile(name);
   if (known?.isUnfinished === false && known.entry.mirror !== undefined) return true;
-  return isStateObject(name) || name.startsWith(`${PAGE}/`);
+  return isStateObject(name) || (hasPage && isPageObject(name));
+}
+
+/** True for an object of a dashboard. Others may lie next to it, such as `robots.txt`. */
+export function isPageObject(name: string): boolean {
+  return name.startsWith(`${PAGE}/`) && isPageFile(name.slice(PAGE.length + 1));
 }
 
 async function describe(files: Files, name: string, path: string): Promise<LocalFile> {

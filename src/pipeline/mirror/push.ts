@@ -36,6 +36,7 @@ import { requireMirror } from './inspect.ts';
 import {
   dataFiles,
   isMirrorName,
+  isPageObject,
   publishedSnapshot,
   requirePublished,
   scratchFolder,
@@ -178,7 +179,9 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
   const kept = new Set([...data, ...logs, ...shown].map(({ name }) => name).concat(stored.map(({ object }) => object)));
   const now = runtime.now();
   const graceMs = purgeDue ? 0 : config.lake.keepHours * 3_600_000;
-  const removals = planRemovals(push.held.keys(), kept, isMirrorName, found.head.superseded, now, graceMs);
+  const hasPage = found.head.page === true || shown.some(({ name }) => isPageObject(name));
+  const isOwn = (name: string): boolean => isMirrorName(name, hasPage);
+  const removals = planRemovals(push.held.keys(), kept, isOwn, found.head.superseded, now, graceMs);
   const { number, publishedAt, run } = snapshot;
   const pushed = withPush(record ?? newRecord(), { snapshot: number, publishedAt });
   await writeRecord(files, dataDir, pushed);
@@ -193,8 +196,10 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
     state: stored,
     // After a purge all of them are due, and their names hold the tenant.
     superseded: purgeDue ? {} : removals.superseded,
+    ...(hasPage ? { page: true } : {}),
   };
-  const isNews = held === undefined || !isDeepStrictEqual(head.superseded, found.head.superseded);
+  const isNews =
+    held === undefined || head.page !== found.head.page || !isDeepStrictEqual(head.superseded, found.head.superseded);
   if (isNews) await replaceHead(push, found, showHead(head));
   await options.onStep?.('head');
   // The manifest first: a reader who has it finds the files that it names, whatever comes after it.
