@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import * as promises from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { DiskError, errorCode } from './errors.ts';
 
 export const TEMPORARY = '.tmp';
@@ -70,6 +70,17 @@ export async function writeDurably(
 /** True for the error that a file or folder does not exist. */
 export function isMissing(error: unknown): boolean {
   return errorCode(error) === 'ENOENT';
+}
+
+/** The absolute path without symbolic links, also of something that does not exist yet. */
+export async function realPathOf(path: string, files: Pick<Files, 'realpath'> = systemFiles): Promise<string> {
+  const given = resolve(path);
+  try {
+    return await files.realpath(given);
+  } catch (error) {
+    if (given === dirname(given)) throw error;
+    return join(await realPathOf(dirname(given), files), basename(given));
+  }
 }
 
 /** A file's size; undefined when it does not exist. Throws when that cannot be known, e.g. without access to its folder. */

@@ -4,7 +4,15 @@
  */
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { ConfigError } from '../../kernel/errors.ts';
-import { commitFile, onDisk, pathExists, systemFiles, TEMPORARY, writeDurably } from '../../kernel/files.ts';
+import {
+  commitFile,
+  onDisk,
+  pathExists,
+  realPathOf,
+  systemFiles,
+  TEMPORARY,
+  writeDurably,
+} from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER } from '../../model/data-dir.ts';
 import { MIRROR_HEAD } from '../../model/mirror-address.ts';
@@ -37,7 +45,9 @@ export async function restoreFiles(
   return onDisk(folder, async () => {
     const from = (await snapshotFolders(files, resolve(backup))).at(-1) ?? backup;
     const to = resolve(folder);
-    if (`${from}${sep}`.startsWith(`${to}${sep}`) || `${to}${sep}`.startsWith(`${resolve(backup)}${sep}`))
+    const realOf = async (path: string): Promise<string> => `${await realPathOf(path, files)}${sep}`;
+    const real = await realOf(to);
+    if ((await realOf(from)).startsWith(real) || real.startsWith(await realOf(backup)))
       throw new ConfigError('A backup cannot be restored into itself or into a folder around it.', {
         where: { folder: to },
       });
@@ -84,7 +94,7 @@ export async function requireRoom(
         hint: `${hint} If a restore into it was cut off, \`insights-etl publish --data-dir <folder>\` completes it.`,
         where: { folder: to },
       });
-  for (let above = dirname(resolve(to)); ; above = dirname(above)) {
+  for (let above = dirname(await realPathOf(to, files)); ; above = dirname(above)) {
     for (const name of [LEDGER_FILE, MIRROR_HEAD])
       if (await pathExists(join(above, name), files))
         throw new ConfigError(`The folder is inside of a ${name === LEDGER_FILE ? 'lake' : 'mirror'}.`, { hint: 'Name a folder outside of it.', where: { folder: to, above } }); // oxfmt-ignore

@@ -22,7 +22,7 @@ export async function mirrorCheck(config: Config, runtime: Runtime, signal: Abor
   const files = runtime.files ?? systemFiles;
   try {
     const settings = requireMirror(config);
-    refuseInside(config.dataDir, settings.place);
+    await refuseInside(config.dataDir, settings.place, files);
     const store = await openStore(settings, runtime, files, signal);
     const found = await readHead(store);
     requireWriter(store.place, found?.head, await readRecord(files, config.dataDir));

@@ -1,16 +1,17 @@
 /** Which folder can be a mirror: one of its own, because a push writes and deletes files under the names that it knows. */
-import { join, resolve, sep } from 'node:path';
+import { join, sep } from 'node:path';
 import { ConfigError } from '../../kernel/errors.ts';
+import { realPathOf } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { SHARDS_FOLDER } from '../../model/data-dir.ts';
 import type { MirrorPlace } from '../../model/mirror-address.ts';
 
 const HINT = 'Name a folder that is empty or does not exist yet, such as /mnt/nas/insights.';
 
-/** Throws ConfigError for the root of a file system, and for a folder in the data directory or around it. */
-export function refuseInside(dataDir: string, place: MirrorPlace): void {
+/** Throws ConfigError for the root of a file system, and for a folder in the data directory or around it, also by way of a link. */
+export async function refuseInside(dataDir: string, place: MirrorPlace, files: Files): Promise<void> {
   if (place.kind !== 'folder') return;
-  const [from, to] = [withSep(resolve(dataDir)), withSep(resolve(place.path))];
+  const [from, to] = [withSep(await realPathOf(dataDir, files)), withSep(await realPathOf(place.path, files))];
   if (from.startsWith(to) || to.startsWith(from))
     throw new ConfigError('A mirror needs a folder of its own, outside of the data directory.', {
       hint: HINT,

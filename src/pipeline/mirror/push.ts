@@ -78,7 +78,7 @@ export async function pushMirror(
 ): Promise<MirrorPushReport> {
   const settings = requireMirror(config);
   const files = runtime.files ?? systemFiles;
-  refuseInside(config.dataDir, settings.place);
+  await refuseInside(config.dataDir, settings.place, files);
   const store = options.store ?? (await openStore(settings, runtime, files, signal));
   const { onStep } = options;
   const push: PushWith = { config, settings, store, files, runtime, options, held: new Map(), uploaded: { files: 0, bytes: 0 }, ...(onStep ? { onStep } : {}) }; // oxfmt-ignore

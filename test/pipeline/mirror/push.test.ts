@@ -1,7 +1,7 @@
 /** Pushes into a folder: whatever interrupts one, the mirror holds one whole snapshot, and the next push completes it. */
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, parse } from 'node:path';
+import { dirname, join, parse } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT, MirrorError, MirrorTakenError } from '../../../src/kernel/errors.ts';
@@ -256,8 +256,11 @@ describe('the log of a table', () => {
 describe('a folder', () => {
   const to = (path: string): ReturnType<typeof push> => push({}, { mirror: { to: path } });
   it('that holds other files, and one around the data directory or in it, is refused and stays as it is', async () => {
-    for (const path of [parse(world.dataDir).root, world.dataDir, join(world.dataDir, 'mirror')])
-      await expect(to(path)).rejects.toMatchObject({ exitCode: EXIT.config, hint: expect.stringContaining('empty') });
+    const links = { inside: world.dataDir, 'new-inside': join(world.dataDir, 'store'), around: dirname(world.dataDir) };
+    for (const [link, target] of Object.entries(links)) await symlink(target, join(folder, link));
+    const linked = Object.keys(links).map((link) => join(folder, link, link.startsWith('new') ? 'mirror' : ''));
+    for (const path of [parse(world.dataDir).root, world.dataDir, join(world.dataDir, 'mirror'), ...linked])
+      await expect(to(path)).rejects.toMatchObject({ exitCode: EXIT.config, message: expect.stringContaining('outside of the data directory'), hint: expect.stringContaining('empty') }); // oxfmt-ignore
     await mkdir(join(mirror, 'dashboard'), { recursive: true });
     await writeFile(join(mirror, 'dashboard', 'mine.txt'), 'mine');
     for (const takeOver of [false, true])
@@ -269,7 +272,8 @@ describe('a folder', () => {
     await mkdir(join(mirror, 'lost+found'), { recursive: true });
     await push();
     const config = settings();
-    for (const inside of [join(mirror, 'drill'), join(world.dataDir, 'a', 'drill')])
+    await symlink(join(mirror, 'lost+found'), join(folder, 'link'));
+    for (const inside of [join(mirror, 'drill'), join(world.dataDir, 'a', 'drill'), join(folder, 'link')])
       await expect(restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), inside, world.runtime, NEVER)).rejects.toThrow('The folder is inside of a'); // oxfmt-ignore
     expect(await readdir(join(mirror, 'lost+found'))).toEqual([]);
   });
