@@ -14,7 +14,7 @@ import { WORK_FOLDER } from '../../model/data-dir.ts';
 import { publishedSnapshot } from './local.ts';
 import { foreignEntries, remoteLogs } from './logs.ts';
 import { readRecord } from './record.ts';
-import { remoteSnapshot, requireHead } from './remote.ts';
+import { remoteSnapshot, requireSnapshot } from './remote.ts';
 
 /** Throws ConfigError when no mirror is configured. */
 export function requireMirror({ mirror }: Config): MirrorSettings {
@@ -56,7 +56,7 @@ export async function mirrorStatus(config: Config, runtime: Runtime, signal: Abo
   };
 }
 
-function nothingPublished(error: unknown): Snapshot | undefined {
+export function nothingPublished(error: unknown): Snapshot | undefined {
   if (error instanceof ConfigError) return undefined;
   throw error;
 }
@@ -71,7 +71,10 @@ export async function checkMirror(
   const settings = requireMirror(config);
   const files = runtime.files ?? systemFiles;
   const store = await openStore(settings, runtime, files, signal);
-  const { head } = await requireHead(store);
+  const found = await readHead(store);
+  // A mirror that is gone is not one that was never filled.
+  if (found === undefined) requireWriter(store.place, found, await onDisk(config.dataDir, () => readRecord(files, config.dataDir))); // oxfmt-ignore
+  const { head } = requireSnapshot(store, found);
   const snapshot = await remoteSnapshot(store, head);
   const scratch = join(config.dataDir, WORK_FOLDER, `mirror-${randomUUID()}`);
   const logs = await remoteLogs(store, head);

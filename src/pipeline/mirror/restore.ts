@@ -33,7 +33,7 @@ import { repairLake } from '../maintenance/inspect.ts';
 import { publishLake } from '../maintenance/publish.ts';
 import { remoteLogs } from './logs.ts';
 import type { LogFile } from './logs.ts';
-import { remoteSnapshot, requireHead } from './remote.ts';
+import { headToRestore, remoteSnapshot } from './remote.ts';
 
 interface Download {
   readonly store: ObjectStore;
@@ -67,11 +67,11 @@ export async function restoreMirror(
 
 async function downloadMirror(download: Download): Promise<Restored> {
   const { store } = download;
-  for (let { head } = await requireHead(store); ;) {
+  for (let head = await headToRestore(store); ;) {
     const restored = await downloadSnapshot(download, head);
     if (restored.damaged.every(({ problem }) => problem !== 'missing')) return restored;
     // Superseded objects are kept for `lake.keepHours`. If that is short, a push may have deleted one in the meantime.
-    const { head: newer } = await requireHead(store);
+    const newer = await headToRestore(store);
     if (newer.snapshot === head.snapshot) return restored;
     head = newer;
   }

@@ -1,5 +1,5 @@
 /** Restores from a folder that a mirror is in, also after one that was cut off. */
-import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -68,4 +68,16 @@ it('a restore that is continued after a newer push has the files and logs of the
   await rm(join(mirror, 'state', state, 'state.duckdb'));
   expect(await restore(`${to}-rebuilt`)).toMatchObject({ exitCode: EXIT.ok, rows: lake.rows(), withLedger: false });
   expect(await stored(`${to}-rebuilt`)).toEqual(await stored(join(folder, 'fresh')));
+});
+
+it('a mirror whose head is damaged or lost is restored by its manifest, and without that the error says what is needed', async () => {
+  const head = join(mirror, 'mirror.json');
+  await writeFile(head, 'damaged');
+  const rows = lake.rows();
+  expect(await restore(join(folder, 'damaged'))).toMatchObject({ exitCode: EXIT.ok, rows, withLedger: false });
+  await rm(head);
+  expect(await restore(join(folder, 'lost'))).toMatchObject({ exitCode: EXIT.ok, rows, withLedger: false });
+  await writeFile(head, 'damaged');
+  await writeFile(join(mirror, 'manifest.json'), 'damaged');
+  await expect(restore(join(folder, 'none'))).rejects.toMatchObject({ reason: 'damaged', hint: expect.stringContaining('Bring mirror.json or manifest.json back') }); // oxfmt-ignore
 });
