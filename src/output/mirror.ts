@@ -47,9 +47,17 @@ export function verifySummary(report: MirrorCheck): string {
   return (
     `${problems.length === 0 ? 'ok  ' : 'FAIL'}  ${mirror}, snapshot ${snapshot} of ${publishedAt}: ${plural(files, 'object')}, ${bytes(report.bytes)}, ${how}\n` +
     problems.map(({ object, problem }) => `      ${object}: ${PROBLEMS[problem]}\n`).join('') +
-    (problems.length === 0 ? '' : 'Next: delete these objects, then `insights-etl mirror push` on the machine that writes the mirror.\n')
+    nextText(problems)
   );
 } // oxfmt-ignore
+
+/** A push writes again what is missing or has another size. It does not read what looks as it should. */
+function nextText(problems: MirrorCheck['problems']): string {
+  if (problems.length === 0) return '';
+  return problems.every(({ problem }) => problem !== 'sha256')
+    ? 'Next: `insights-etl mirror push` on the machine that writes the mirror.\n'
+    : 'Next: if the machine that writes the mirror still has its lake, delete the objects whose checksum differs and run `insights-etl mirror push` there.\n';
+}
 
 function unconditionalText(conditional: boolean): string {
   return conditional

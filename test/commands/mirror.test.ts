@@ -75,7 +75,7 @@ it('a mirror that is gone is not filled again unless it is asked for', async () 
   const gone = `The mirror ${mirror} is gone: it held snapshot 2 of 20`;
   // As a disk that is not mounted.
   await mkdir(mirror);
-  for (const command of [['run'], ['mirror', 'push'], ['mirror', 'status']]) {
+  for (const command of [['run'], ['mirror', 'push'], ['mirror', 'status'], ['mirror', 'verify']]) {
     const { code, err } = await stage.run(command, environment('paris'));
     expect([command, code, err]).toEqual([command, EXIT.mirror, expect.stringContaining(gone)]);
   }
@@ -103,6 +103,7 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
   });
   await rm(mirror);
   await rename(`${mirror}-away`, mirror);
+  expect(await mirrorCheck()).toEqual([EXIT.ok, { name: 'mirror', ok: true, detail: expect.stringMatching(/holds snapshot 2, pushed .*; this lake has snapshot 3 of/), hint: expect.stringContaining('mirror push') }]); // oxfmt-ignore
   // What a push that was killed has left.
   await mkdir(join(mirror, '.uploads'), { recursive: true });
   await writeFile(join(mirror, '.uploads', 'left'), 'rows of lyon');

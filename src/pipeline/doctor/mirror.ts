@@ -4,12 +4,13 @@ import type { Config } from '../../config/config.ts';
 import { InsightsError } from '../../kernel/errors.ts';
 import { systemFiles } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
-import { readHead, requireWriter } from '../../mirror/head.ts';
+import { isSameSnapshot, readHead, requireWriter } from '../../mirror/head.ts';
 import { textSource } from '../../mirror/object-store.ts';
 import { openStore } from '../../mirror/open.ts';
 import type { DoctorCheck } from '../../model/report.ts';
 import { refuseInside, requireOwnFolder } from '../mirror/folder.ts';
-import { requireMirror } from '../mirror/inspect.ts';
+import { nothingPublished, requireMirror } from '../mirror/inspect.ts';
+import { publishedSnapshot } from '../mirror/local.ts';
 import { readRecord } from '../mirror/record.ts';
 import { failedCheck } from './machine.ts';
 
@@ -30,8 +31,18 @@ export async function mirrorCheck(config: Config, runtime: Runtime, signal: Abor
     const probe = `doctor/${randomUUID()}`;
     await store.put(probe, textSource(''));
     await store.delete(probe);
-    const held = found && found.head.snapshot > 0 ? `holds snapshot ${found.head.snapshot}, pushed ${found.head.pushedAt}` : 'holds no snapshot yet'; // oxfmt-ignore
-    return { name, ok: true, detail: `${store.place} can be read and written, and ${held}` };
+    const able = `${store.place} can be read and written, and`;
+    if (!found || found.head.snapshot === 0) return { name, ok: true, detail: `${able} holds no snapshot yet` };
+    const { snapshot, pushedAt } = found.head;
+    const held = `${able} holds snapshot ${snapshot}, pushed ${pushedAt}`;
+    const lake = await publishedSnapshot(files, config.dataDir).catch(nothingPublished);
+    if (!lake || isSameSnapshot({ snapshot: lake.number, publishedAt: lake.publishedAt }, found.head)) return { name, ok: true, detail: held }; // oxfmt-ignore
+    return {
+      name,
+      ok: true,
+      detail: `${held}; this lake has snapshot ${lake.number} of ${lake.publishedAt}`,
+      hint: 'The next run brings the mirror up to date, or `insights-etl mirror push` does it now.',
+    };
   } catch (error) {
     if (signal.aborted || !(error instanceof InsightsError)) throw error;
     return failedCheck(name, error);
