@@ -38,7 +38,7 @@ const PROBLEMS: Readonly<Record<MirrorCheck['problems'][number]['problem'], stri
   missing: 'it is missing',
   size: 'it has another size',
   sha256: 'its checksum differs',
-  foreign: 'another program has written it: delete its folder, not only the object',
+  foreign: 'another program has written it to the log',
 };
 
 export function verifySummary(report: MirrorCheck): string {
@@ -54,10 +54,14 @@ export function verifySummary(report: MirrorCheck): string {
 /** A push writes again what is missing or has another size. It does not read what looks as it should. */
 function nextText(problems: MirrorCheck['problems']): string {
   if (problems.length === 0) return '';
-  return problems.every(({ problem }) => problem !== 'sha256')
-    ? 'Next: `insights-etl mirror push` on the machine that writes the mirror.\n'
-    : 'Next: if the machine that writes the mirror still has its lake, delete the objects whose checksum differs and run `insights-etl mirror push` there.\n';
-}
+  const some = (wanted: string): boolean => problems.some(({ problem }) => problem === wanted);
+  const steps = [
+    ...(some('sha256') ? ['if the machine that writes the mirror still has its lake, delete the objects whose checksum differs'] : []),
+    ...(some('foreign') ? ['delete each `_delta_log` folder that another program has written to'] : []),
+    'run `insights-etl mirror push` on the machine that writes the mirror',
+  ];
+  return `Next: ${steps.join('; ')}.\n`;
+} // oxfmt-ignore
 
 function unconditionalText(conditional: boolean): string {
   return conditional

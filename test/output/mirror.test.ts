@@ -12,7 +12,8 @@ function textOf(...problems: MirrorCheck['problems'][number]['problem'][]): stri
 
 it('an object is to be deleted only if a push would take it for whole', () => {
   expect(textOf()).not.toContain('Next');
-  expect(textOf('missing', 'size')).toContain('Next: `insights-etl mirror push` on the machine');
+  expect(textOf('missing', 'size')).toContain('Next: run `insights-etl mirror push` on the machine');
   expect(textOf('missing', 'size')).not.toContain('delete');
-  expect(textOf('missing', 'sha256')).toContain('delete the objects whose checksum differs and run');
+  expect(textOf('missing', 'sha256')).toContain('delete the objects whose checksum differs; run');
+  expect(textOf('foreign')).toContain('delete each `_delta_log` folder that another program has written to; run');
 });
