@@ -19,7 +19,7 @@ export interface UploadPlan {
 
 /**
  * Files that never change. `proven`: checksums of what the snapshot in the mirror names. `needed`: names that the mirror's snapshot or an
- * earlier one may still need. An object that none needs is left from a push that was cut off and may be replaced.
+ * earlier one may still need. An object that none needs may be replaced: a push that was cut off has left it, or it is due to be removed.
  */
 export function planUploads(
   wanted: readonly Wanted[],
@@ -63,11 +63,25 @@ export function planRemovals(
   const due: string[] = [];
   for (const name of held) {
     if (kept.has(name) || !isOwn(name)) continue;
-    const noted = Date.parse(before[name] ?? '');
-    // A time in the future was written while the clock was ahead.
-    const since = noted <= nowMs ? noted : nowMs;
+    const since = sinceWhen(before[name], nowMs);
     superseded[name] = new Date(since).toISOString();
     if (nowMs - since >= graceMs) due.push(name);
   }
   return { superseded, due };
+}
+
+/** Superseded objects that readers of earlier snapshots may still need, and until when. The others are due, and in nobody's way. */
+export function inGrace(
+  superseded: Readonly<Record<string, string>>,
+  nowMs: number,
+  graceMs: number,
+): ReadonlyMap<string, number> {
+  const ends = Object.entries(superseded).map(([name, noted]) => [name, sinceWhen(noted, nowMs) + graceMs] as const);
+  return new Map(ends.filter(([, end]) => end > nowMs));
+}
+
+/** A time in the future was written while the clock was ahead: the grace period starts again. */
+function sinceWhen(noted: string | undefined, nowMs: number): number {
+  const since = Date.parse(noted ?? '');
+  return since <= nowMs ? since : nowMs;
 }

@@ -27,7 +27,7 @@ import type { FoundHead, MirrorHead, MirrorRecord } from '../../mirror/head.ts';
 import { textSource } from '../../mirror/object-store.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
 import { openStore } from '../../mirror/open.ts';
-import { planRemovals } from '../../mirror/plan.ts';
+import { inGrace, planRemovals } from '../../mirror/plan.ts';
 import { MIRROR_HEAD } from '../../model/mirror-address.ts';
 import type { MirrorPushReport } from '../../model/mirror-report.ts';
 import { openExisting } from '../maintenance/existing.ts';
@@ -60,7 +60,6 @@ export interface PushOptions {
 }
 
 interface PushWith extends Push {
-  readonly runtime: Runtime;
   readonly options: PushOptions;
 }
 
@@ -94,7 +93,8 @@ export async function pushMirror(
       return report(push, found.head, snapshot, 0);
     for await (const { name, bytes } of store.list('')) push.held.set(name, { bytes });
     if (!isMine) await underLock(push, (ledger) => claim(push, ledger, found));
-    await uploadData(push, snapshot, (await readHead(store))?.head, 'may vanish');
+    const graceMs = graceOf(push, await readRecord(files, config.dataDir));
+    await uploadData(push, snapshot, (await readHead(store))?.head, graceMs, 'may vanish');
     return underLock(push, async (ledger) => {
       try {
         return await commit(push, ledger);
@@ -106,13 +106,17 @@ export async function pushMirror(
 }
 
 /** The head and what follows it are complete, and nothing has to be deleted. */
-function isDone({ store, config, runtime }: PushWith, head: MirrorHead, record: MirrorRecord | undefined, { number: snapshot, publishedAt }: Snapshot): boolean {
-  const { done, purgeDue } = writtenAt(record, store.place);
+function isDone(push: PushWith, head: MirrorHead, record: MirrorRecord | undefined, { number: snapshot, publishedAt }: Snapshot): boolean {
+  const { done, purgeDue } = writtenAt(record, push.store.place);
   const isPushed = [done, head].every((each) => each !== undefined && isSameSnapshot(each, { snapshot, publishedAt }));
-  const before = runtime.now() - config.lake.keepHours * 3_600_000;
-  const isDue = Object.values(head.superseded).some((since) => Date.parse(since) <= before);
-  return isPushed && !isDue && purgeDue !== true;
+  const waiting = inGrace(head.superseded, push.runtime.now(), graceOf(push, record));
+  return isPushed && Object.keys(head.superseded).length === waiting.size && purgeDue !== true;
 } // oxfmt-ignore
+
+/** How long readers may use objects of earlier snapshots in this mirror. A purge that is due leaves them no time. */
+function graceOf({ store, config }: Push, record: MirrorRecord | undefined): number {
+  return writtenAt(record, store.place).purgeDue ? 0 : config.lake.keepHours * 3_600_000;
+}
 
 async function underLock<T>({ config, runtime }: PushWith, work: (ledger: Ledger) => Promise<T>): Promise<T> {
   await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
@@ -123,7 +127,8 @@ async function underLock<T>({ config, runtime }: PushWith, work: (ledger: Ledger
 async function requireNoConflict(push: PushWith, ledger: Ledger, head: MirrorHead): Promise<void> {
   const snapshot = await publishedSnapshot(push.files, ledger.dataDir);
   await requirePublished(ledger, snapshot);
-  await planData(push, dataFiles(snapshot, ledger.dataDir), head);
+  const record = await readRecord(push.files, ledger.dataDir);
+  await planData(push, dataFiles(snapshot, ledger.dataDir), head, graceOf(push, record));
 }
 
 /** Becomes the writer of the mirror before anything is uploaded. What the mirror shows stays as it is. */
@@ -170,7 +175,8 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
   requireWriter(store.place, found.head, record);
   const snapshot = await publishedSnapshot(files, dataDir);
   await requirePublished(ledger, snapshot);
-  const data = await uploadData(push, snapshot, found.head, 'must exist');
+  const graceMs = graceOf(push, record);
+  const data = await uploadData(push, snapshot, found.head, graceMs, 'must exist');
   const logs = await uploadLogs(push, found.head);
   const { purgeDue } = writtenAt(record, store.place);
   const held = purgeDue || options.takeOver ? undefined : await heldState(store, found.head, snapshot, logs);
@@ -178,7 +184,6 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
   const shown = await shownFiles(files, dataDir, config.dashboard.out);
   const kept = new Set([...data, ...logs, ...shown].map(({ name }) => name).concat(stored.map(({ object }) => object)));
   const now = runtime.now();
-  const graceMs = purgeDue ? 0 : config.lake.keepHours * 3_600_000;
   const hasPage = found.head.page === true || shown.some(({ name }) => isPageObject(name));
   const isOwn = (name: string): boolean => isMirrorName(name, hasPage);
   const removals = planRemovals(push.held.keys(), kept, isOwn, found.head.superseded, now, graceMs);

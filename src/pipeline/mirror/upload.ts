@@ -2,12 +2,13 @@
 import type { Config, MirrorSettings } from '../../config/config.ts';
 import { DamagedError, MirrorError } from '../../kernel/errors.ts';
 import type { Files } from '../../kernel/files.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
 import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
 import { eachAtOnce } from '../../mirror/each.ts';
 import type { MirrorHead } from '../../mirror/head.ts';
 import { fileSource } from '../../mirror/object-store.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
-import { planUploads } from '../../mirror/plan.ts';
+import { inGrace, planUploads } from '../../mirror/plan.ts';
 import type { UploadPlan, Wanted } from '../../mirror/plan.ts';
 import { checksumOf, dataFiles } from './local.ts';
 import type { LocalFile } from './local.ts';
@@ -18,22 +19,27 @@ export interface Push {
   readonly settings: MirrorSettings;
   readonly store: ObjectStore;
   readonly files: Files;
+  readonly runtime: Runtime;
   /** The objects of the mirror. */
   readonly held: Map<string, { readonly bytes: number; readonly sha256?: string }>;
   readonly uploaded: { files: number; bytes: number };
   readonly onStep?: (step: string) => void | Promise<void>;
 }
 
-/** Uploads what is missing of the snapshot's files. `may vanish`: without the lock, a run may remove a superseded file at any time. */
+/**
+ * Uploads what is missing of the snapshot's files. `graceMs`: how long readers may use a superseded object. `may vanish`: without the
+ * lock, a run may remove a superseded file at any time.
+ */
 export async function uploadData(
   push: Push,
   snapshot: Snapshot,
   head: MirrorHead | undefined,
+  graceMs: number,
   missing: 'may vanish' | 'must exist',
 ): Promise<LocalFile[]> {
   const { settings, config, held } = push;
   const wanted = dataFiles(snapshot, config.dataDir);
-  const plan = await planData(push, wanted, head);
+  const plan = await planData(push, wanted, head, graceMs);
   const byName = new Map(wanted.map((file) => [file.name, file]));
   await eachAtOnce(plan.missing, settings.parallel, async ({ name }) => {
     const file = byName.get(name);
@@ -51,12 +57,18 @@ export async function planData(
   push: Push,
   wanted: readonly Wanted[],
   head: MirrorHead | undefined,
+  graceMs: number,
 ): Promise<UploadPlan> {
   const proven = head ? await remoteChecksums(push.store, head) : new Map<string, string>();
-  const needed = new Set([...proven.keys(), ...Object.keys(head?.superseded ?? {})]);
-  const plan = await planWithChecksums(push, wanted, proven, needed);
-  const [conflict] = plan.conflicts;
-  if (conflict) throw conflictAt(push, conflict.name, 'Give the mirror a new prefix: the next push fills it. Nothing in this one was changed.'); // oxfmt-ignore
+  const waiting = inGrace(head?.superseded ?? {}, push.runtime.now(), graceMs);
+  const plan = await planWithChecksums(push, wanted, proven, new Set([...proven.keys(), ...waiting.keys()]));
+  const conflict = plan.conflicts.find(({ name }) => proven.has(name)) ?? plan.conflicts[0];
+  if (conflict) {
+    const newPrefix = 'Give the mirror a new prefix: the next push fills it. Nothing in this one was changed.';
+    const end = Math.max(...plan.conflicts.map(({ name }) => waiting.get(name) ?? 0));
+    const wait = `Only readers of earlier snapshots need it, until ${new Date(end).toISOString()} (\`lake.keepHours\`). The first push after that replaces it.`;
+    throw conflictAt(push, conflict.name, proven.has(conflict.name) ? newPrefix : wait);
+  }
   return plan;
 }
 
