@@ -91,6 +91,7 @@ export async function copyRows(ledger: Ledger, from: string, tenants: readonly s
         await ledger.run(
           `insert into main.${sqlName(table)} by name select * from other_shard.main.${sqlName(table)} where tenant in (${list})`,
         );
+      await ledger.run('insert into main.generation_floors select * from other_shard.main.generation_floors');
       await copyNames(ledger, list);
       await copyRuns(ledger, list);
     });

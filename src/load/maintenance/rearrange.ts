@@ -3,6 +3,7 @@ import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import type { Batch } from '../../model/page.ts';
 import type { Period } from '../../model/period.ts';
 import { asCount } from '../ledger/cells.ts';
+import { GENERATION_FLOOR_SQL } from '../ledger/generation-floor.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { tableFilterSql } from '../ledger/sql.ts';
 import { dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
@@ -11,12 +12,12 @@ import { requireSameHours } from './same-hours.ts';
 
 type Key = Pick<Batch, 'tenant' | 'table'>;
 
-/** The last generation of a period. A month and its days share the numbers: of files with the same rows, the newest has the highest. */
+/** The last generation of a period, or the floor if that is higher. A month and its days share the numbers: of files with the same rows, the newest has the highest. */
 export async function lastGeneration(ledger: Ledger, { tenant, table }: Key, { name }: Period): Promise<number> {
   const month = name.slice(0, 7);
   const sharing = name === month ? `period[:7] = ${sqlText(month)}` : `period in (${sqlTexts([name, month])})`;
   const { last } = await ledger.row(
-    `select coalesce(max(generation), 0) as last from partitions where ${tableFilterSql(tenant, table)} and ${sharing}`,
+    `select greatest(max(generation), ${GENERATION_FLOOR_SQL}) as last from partitions where ${tableFilterSql(tenant, table)} and ${sharing}`,
     { last: asCount },
   );
   return last;

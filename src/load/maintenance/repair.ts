@@ -18,6 +18,7 @@ import { LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WAL, setAsideName } from '../
 import { parseGenerationFile } from '../../model/data-path.ts';
 import type { GenerationName } from '../../model/data-path.ts';
 import { manifestPartitions, parseManifest } from '../../model/manifest.ts';
+import { raiseGenerationFloor } from '../ledger/generation-floor.ts';
 import { learn, profileOf } from '../ledger/profile.ts';
 import { FILE_FINGERPRINTS, dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import { examineGeneration, setFileAside } from './examine.ts';
@@ -40,6 +41,8 @@ export async function repair(dataDir: string, settings: LakeSettings, runtime: L
     const published = await manifestChecksums(ledger);
     const recorded = await ledgerChecksums(old);
     adopted = await ledger.exclusive(async () => {
+      // Files that are lost here may be in a mirror or a backup.
+      await raiseGenerationFloor(ledger);
       const result = await adopt(ledger, published, new Map([...recorded, ...published]));
       await ledger.run('checkpoint');
       return result;

@@ -16,7 +16,9 @@ import {
 import type { Files } from '../../kernel/files.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER } from '../../model/data-dir.ts';
 import { MIRROR_HEAD } from '../../model/mirror-address.ts';
-import type { LakeRuntime } from '../ledger/ledger.ts';
+import { raiseGenerationFloor } from '../ledger/generation-floor.ts';
+import { openLedger } from '../ledger/ledger.ts';
+import type { LakeRuntime, LakeSettings } from '../ledger/ledger.ts';
 import { hasLedger, ledgerAgrees, readSnapshot, snapshotFolders, storedFault } from './backup-folder.ts';
 import type { Snapshot, StoredFault } from './backup-folder.ts';
 
@@ -38,6 +40,7 @@ export interface Restored {
 export async function restoreFiles(
   backup: string,
   folder: string,
+  settings: LakeSettings,
   runtime: LakeRuntime,
   signal: AbortSignal,
 ): Promise<Restored> {
@@ -71,13 +74,24 @@ export async function restoreFiles(
     // A ledger that is damaged, or belongs to other files, is worse than none.
     const withLedger = (await hasLedger(files, from)) && (await ledgerAgrees(from, snapshot));
     if (withLedger) {
-      const path = join(to, LEDGER_FILE);
-      await files.copyFile(join(from, LEDGER_FILE), path + TEMPORARY);
-      await commitFile(path + TEMPORARY, path, files);
+      const work = join(to, WORK_FOLDER, 'restore');
+      await files.rm(work, { recursive: true, force: true });
+      await files.mkdir(work, { recursive: true });
+      const path = join(work, LEDGER_FILE + TEMPORARY);
+      await files.copyFile(join(from, LEDGER_FILE), path);
+      await setBack(work, settings, runtime);
+      await commitFile(path, join(to, LEDGER_FILE), files);
     }
     const { number, publishedAt } = snapshot;
     return { from, snapshot: number, publishedAt, files: snapshot.files.length - damaged.length, withLedger, damaged };
   });
+}
+
+/** The lake went on after the backup: its mirror, other backups and readers may have files that this ledger does not know. */
+async function setBack(folder: string, settings: LakeSettings, runtime: LakeRuntime): Promise<void> {
+  await using ledger = await openLedger(folder, settings, runtime, { adopting: true });
+  await raiseGenerationFloor(ledger);
+  await ledger.run('checkpoint');
 }
 
 /** Refuses a folder inside of a lake or a mirror, and one with anything in it that this restore would not have written. `isOwn`: it may have written this, too. */

@@ -9,6 +9,7 @@ import type { TableName } from '../../model/tables.ts';
 import { TEMPORARY, commitFile, makeFolder, sha256Of, syncPath } from '../../kernel/files.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { asCount, asText } from '../ledger/cells.ts';
+import { GENERATION_FLOOR_SQL } from '../ledger/generation-floor.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 /** A mart, or the openings, which are kept like one. */
@@ -27,9 +28,10 @@ export interface Written {
 
 /** The number of new files: at least `least`. A name is never used twice, because a killed run may already have published the file. */
 export async function nextGeneration(ledger: Ledger, least: number): Promise<number> {
-  const { newest } = await ledger.row('select coalesce(max(generation), 0) as newest from mart_files', {
-    newest: asCount,
-  });
+  const { newest } = await ledger.row(
+    `select greatest(max(generation), ${GENERATION_FLOOR_SQL}) as newest from mart_files`,
+    { newest: asCount },
+  );
   return Math.max(least, newest + 1);
 }
 

@@ -9,6 +9,7 @@ import { contains, intersection, overlaps, totalLength } from '../../kernel/wind
 import { dayPeriod, isMonth, monthPeriod } from '../../model/period.ts';
 import type { Period } from '../../model/period.ts';
 import type { Batch } from '../../model/page.ts';
+import { generationFloor } from '../ledger/generation-floor.ts';
 import { asCount, asFlag, asInstant, asText } from '../ledger/cells.ts';
 import { monthLimits } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -71,7 +72,7 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   const current = partitions.filter((partition) => partition.current);
   const months = current.flatMap(({ period }) => (isMonth(period) ? [period] : []));
   if (!adds) months.push(...(await newMonths(ledger, batch, days, current)));
-  const generationAfter = nextGenerations(partitions);
+  const generationAfter = nextGenerations(partitions, await generationFloor(ledger));
   const files = new Map(current.map((partition) => [partition.period.name, partition]));
   const windows = new Map<string, { period: Period; windows: Window[] }>();
   for (const window of spans) {
@@ -97,9 +98,10 @@ export async function planUnits(ledger: Ledger, batch: Batch, days: ReadonlyMap<
   }));
 }
 
-/** A month and its days share the numbers: of files with the same rows, the newest has the highest (`lastGeneration`). */
+/** Above the floor (generation-floor.ts). A month and its days share the numbers: of files with the same rows, the newest has the highest (`lastGeneration`). */
 function nextGenerations(
   partitions: readonly { readonly period: Period; readonly generation: number }[],
+  floor: number,
 ): (period: Period) => number {
   const last = new Map<string, number>();
   for (const { period, generation } of partitions)
@@ -107,7 +109,7 @@ function nextGenerations(
   return (period) => {
     const month = period.name.slice(0, 7);
     const names = isMonth(period) ? [...last.keys()].filter((name) => name.startsWith(month)) : [period.name, month];
-    return names.reduce((most, name) => Math.max(most, last.get(name) ?? 0), 0) + 1;
+    return names.reduce((most, name) => Math.max(most, last.get(name) ?? 0), floor) + 1;
   };
 }
 

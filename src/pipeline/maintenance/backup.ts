@@ -125,7 +125,7 @@ export async function restoreLake(
       from,
       'Restore it into the folder of its own shard: docs/scale.md, Back up all shards.',
     );
-  const restored = await restoreFiles(from, folder, runtime, signal);
+  const restored = await restoreFiles(from, folder, { ...lakeSettings(config), privacyKey: 'unused' }, runtime, signal);
   const inPlace = { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined };
   if (!restored.withLedger) await repairLake(inPlace, runtime);
   const { dataDir, rows } = await publishLake(inPlace, runtime);

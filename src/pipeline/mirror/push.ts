@@ -10,6 +10,7 @@ import { MirrorError, MirrorTakenError } from '../../kernel/errors.ts';
 import { onDisk, systemFiles } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { writtenBy } from '../../kernel/version.ts';
+import { raiseGenerationFloor } from '../../load/ledger/generation-floor.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
 import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
 import {
@@ -134,7 +135,11 @@ async function requireNoConflict(push: PushWith, ledger: Ledger, head: MirrorHea
 /** Becomes the writer of the mirror before anything is uploaded. What the mirror shows stays as it is. */
 async function claim(push: PushWith, ledger: Ledger, found: FoundHead | undefined): Promise<void> {
   const { store, files, runtime, options } = push;
-  if (found) await requireNoConflict(push, ledger, found.head);
+  if (found) {
+    await requireNoConflict(push, ledger, found.head);
+    // The mirror has files that the other writer named.
+    await raiseGenerationFloor(ledger);
+  }
   const { dataDir } = ledger;
   const own = (await readRecord(files, dataDir)) ?? newRecord();
   // From now on, what a purge deletes may be in this mirror.

@@ -181,6 +181,7 @@ describe('a ledger of an earlier version', () => {
       '007-marts.sql': '49ee33299eff92eedf7a9d2be7143771b6a8a4380be85ff24a3f8d9a0074657e',
       '008-checks.sql': '829db736931a26bc488c5fcc6e760243f27ef1913726227a7c944c93544538d2',
       '009-content-digests.sql': '216cbd179d5c3daaf461407e2909187da08f81225ecb4a8b04bdef071af90f68',
+      '010-generation-floors.sql': 'dfdcf12911bdfe96fa90aa7f34de7550f62c65dee50b334eb16ba745facf17c7',
     });
   });
 

@@ -1,14 +1,17 @@
 /** A lake that is set back writes other rows under names that its mirror may hold already. No push may fail for ever because of it. */
-import { cp, mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { z } from 'zod';
 import { systemFiles } from '../../../src/kernel/files.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
+import { backupLake, restoreLake } from '../../../src/pipeline/maintenance/backup.ts';
+import { repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import { checkMirror } from '../../../src/pipeline/mirror/inspect.ts';
 import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.ts';
 import { requestPurge } from '../../../src/pipeline/mirror/record.ts';
+import { CAMPAIGN } from '../../support/campaign.ts';
 import type { World } from '../support/world.ts';
 import { openMirroredLake, type MirroredLake } from './support/lake.ts';
 
@@ -43,36 +46,96 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-it('a push replaces what only earlier snapshots needed when their grace period is over, or at once for a purge', async () => {
-  for (const count of [2, 2]) {
+it(
+  'a push replaces what only earlier snapshots needed when their grace period is over, or at once for a purge',
+  CAMPAIGN,
+  async () => {
+    for (const count of [2, 2]) {
+      await push();
+      await lake.load(count);
+    }
     await push();
-    await lake.load(count);
-  }
-  await push();
-  // An older state of the lake takes over, and goes on with other rows under the names of objects that the mirror holds.
-  await lake.reset();
-  await push({ takeOver: true });
-  const name = 'store/events/tenant_id=demo/month=2026-10/2026-10.2.parquet';
-  expect(await superseded()).toContain(name);
-  await lake.load(3);
-  const until = new Date(nowMs + DAY).toISOString();
-  await expect(push()).rejects.toMatchObject({ reason: 'conflict', hint: expect.stringContaining(`until ${until}`) });
-  const record = join(world.dataDir, 'mirrored.json');
-  const [mirrorThen, recordThen] = [join(folder, 'mirror-then'), join(folder, 'record-then')];
-  await cp(mirror, mirrorThen, { recursive: true });
-  await cp(record, recordThen);
+    // An older state of the lake, put back by means that the program does not know, has other rows under the names of newer files.
+    await lake.reset();
+    await push({ takeOver: true });
+    const name = 'store/events/tenant_id=demo/month=2026-10/2026-10.2.parquet';
+    expect(await superseded()).toContain(name);
+    const record = join(world.dataDir, 'mirrored.json');
+    const [mirrorThen, recordThen] = [join(folder, 'mirror-then'), join(folder, 'record-then')];
+    await cp(record, recordThen);
+    await lake.reset();
+    await cp(recordThen, record);
+    await lake.load(3);
+    const until = new Date(nowMs + DAY).toISOString();
+    await expect(push()).rejects.toMatchObject({ reason: 'conflict', hint: expect.stringContaining(`until ${until}`) });
+    await cp(mirror, mirrorThen, { recursive: true });
+    await cp(record, recordThen);
 
-  nowMs += DAY;
-  await push({ onlyNew: true });
-  expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
-  expect(await superseded()).not.toContain(name);
+    nowMs += DAY;
+    await push({ onlyNew: true });
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+    expect(await superseded()).not.toContain(name);
 
-  nowMs -= DAY;
-  await rm(mirror, { recursive: true });
-  await rename(mirrorThen, mirror);
-  await rename(recordThen, record);
-  await requestPurge(systemFiles, settings());
-  await push({ onlyNew: true });
-  expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
-  expect(await superseded()).toEqual([]);
-});
+    nowMs -= DAY;
+    await rm(mirror, { recursive: true });
+    await rename(mirrorThen, mirror);
+    await rename(recordThen, record);
+    await requestPurge(systemFiles, settings());
+    await push({ onlyNew: true });
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+    expect(await superseded()).toEqual([]);
+  },
+);
+
+/** Loses the newest ledger and the newest files. */
+const SET_BACK = {
+  async repair() {
+    await rm(join(world.dataDir, 'state.duckdb'));
+    for (const name of await newestFiles()) await rm(join(world.dataDir, name));
+    await repairLake(settings(), runtime());
+  },
+  async restore() {
+    const record = join(world.dataDir, 'mirrored.json');
+    await rename(record, join(folder, 'record'));
+    await rm(world.dataDir, { recursive: true });
+    await restoreLake(settings(), join(folder, 'backup'), world.dataDir, runtime(), NEVER);
+    await rename(join(folder, 'record'), record);
+  },
+  async 'take-over'() {
+    await lake.reset();
+    await push({ takeOver: true });
+  },
+};
+
+const newestFiles = async (): Promise<string[]> =>
+  (await storeFiles(world.dataDir)).filter((name) => name.endsWith('.3.parquet'));
+
+const storeFiles = async (place: string): Promise<string[]> =>
+  (await readdir(join(place, 'store'), { recursive: true }))
+    .filter((name) => name.endsWith('.parquet'))
+    .map((name) => join('store', name));
+
+for (const [way, options] of [
+  ['repair', {}],
+  ['restore', CAMPAIGN],
+  ['take-over', CAMPAIGN],
+] as const)
+  it(`after ${way}, no file gets the name of another one`, options, async () => {
+    await backupLake(settings(), join(folder, 'backup'), runtime(), NEVER);
+    await push();
+    for (const count of [2, 2]) {
+      await lake.load(count);
+      await push();
+    }
+    expect(await newestFiles()).toHaveLength(2);
+    const before = new Map<string, Buffer>();
+    for (const name of await storeFiles(mirror)) before.set(name, await readFile(join(mirror, name)));
+    await SET_BACK[way]();
+    await lake.load(4);
+    await push();
+    const after = await storeFiles(mirror);
+    const names = after.filter((name) => before.has(name));
+    for (const name of names) expect(before.get(name)).toEqual(await readFile(join(mirror, name)));
+    expect(after.filter((name) => !before.has(name))).toHaveLength(2);
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+  });

@@ -1,0 +1,43 @@
+/** Generations of a ledger that may have missed file names. */
+import { expect, it } from 'vitest';
+import { raiseGenerationFloor } from '../../../src/load/ledger/generation-floor.ts';
+import { copyRows } from '../../../src/load/maintenance/move-tenants.ts';
+import { lastGeneration } from '../../../src/load/maintenance/rearrange.ts';
+import { nextGeneration } from '../../../src/load/marts/mart-files.ts';
+import { monthPeriod } from '../../../src/model/period.ts';
+import type { Ledger } from '../../../src/load/ledger/ledger.ts';
+import { at, scratchLake, TENANT } from '../support/lake.ts';
+
+const MONTH = monthPeriod(at('2026-07-03T00:00:00Z'));
+const DAY = 86_400;
+
+/** The numbers of the next files of a month and of a mart. */
+const next = async (ledger: Ledger): Promise<number[]> => [
+  (await lastGeneration(ledger, { tenant: TENANT, table: 'Events' }, MONTH)) + 1,
+  await nextGeneration(ledger, 3),
+];
+
+it('files of tables and marts are numbered above the highest floor, and no clock makes a number too large', async () => {
+  await using lake = await scratchLake();
+  expect(await next(lake.ledger)).toEqual([1, 3]);
+  for (const [time, floor] of [
+    ['1999-01-01T00:00:00Z', 0],
+    ['2026-01-11T00:00:00Z', 10 * DAY],
+    ['2026-01-03T00:00:00Z', 10 * DAY],
+    ['2999-01-01T00:00:00Z', 2 ** 30],
+  ] as const) {
+    lake.clock.now = Date.parse(time);
+    await raiseGenerationFloor(lake.ledger);
+    expect(await next(lake.ledger)).toEqual([floor + 1, Math.max(floor + 1, 3)]);
+  }
+});
+
+it('tenants that move to another shard take the floor with them', async () => {
+  await using from = await scratchLake();
+  await using to = await scratchLake();
+  await raiseGenerationFloor(from.ledger);
+  const expected = await next(from.ledger);
+  await from.ledger.close();
+  await copyRows(to.ledger, from.dir, [TENANT]);
+  expect(await next(to.ledger)).toEqual(expected);
+});
