@@ -20,6 +20,8 @@ const RESHARD = z.object({
   phase: z.enum(['copy', 'remove']),
   /** Indexes of the new shards that are complete. */
   done: z.array(z.int().min(0)),
+  /** Indexes of the old shards that are copied. No other folder of theirs is deleted. */
+  sources: z.array(z.int().min(0)).default([]),
 });
 
 export type Reshard = z.output<typeof RESHARD>;
@@ -188,7 +190,8 @@ function sizeOf(groups: ReadonlyMap<number, readonly string[]>): number {
   return [...groups.values()].reduce((sum, { length }) => sum + length, 0);
 }
 
-function listed(items: readonly string[], all: number): string {
+/** The first of them, and how many more there are of `all`. */
+export function listed(items: readonly string[], all: number): string {
   const named = items.slice(0, MOST_NAMED);
   return named.join(', ') + (all > named.length ? ` and ${count(all - named.length)} more` : '');
 }

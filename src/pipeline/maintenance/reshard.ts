@@ -39,6 +39,7 @@ import type { Shard } from '../../model/shard.ts';
 import { readReshard, requireOneNumber, requireOwnTenants, shardsWithLedger } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
 import { lakeSettings } from '../lake-settings.ts';
+import { lakePlaces, requireBegun, requireFree, requireSources } from './reshard-folders.ts';
 
 export interface ReshardReport {
   readonly from: number;
@@ -51,6 +52,8 @@ export interface ReshardReport {
 
 interface Job {
   readonly shared: string;
+  /** Those of the configuration. */
+  readonly tenants: readonly string[];
   readonly settings: LakeSettings;
   readonly runtime: Runtime;
   readonly files: Files;
@@ -71,7 +74,8 @@ const LOCK_FILE = join(SHARDS_FOLDER, 'reshard.duckdb');
 
 /**
  * `to` equal to `from`: deletes what a reshard that was cut off has copied. Throws ConfigError, LockedError, ShardsError (a tenant is in
- * two shards or in the wrong one: the new shards would have it twice for good) and what `openLedger` throws.
+ * two shards or in the wrong one: the new shards would have it twice for good), DamagedError (a shard has lost its ledger) and what
+ * `openLedger` throws.
  */
 export async function reshardLake(
   config: Config,
@@ -81,7 +85,8 @@ export async function reshardLake(
 ): Promise<ReshardReport> {
   const files = runtime.files ?? systemFiles;
   const settings: LakeSettings = { ...lakeSettings(config), privacyKey: 'unused' };
-  const job: Job = { shared: config.sharedDir, settings, runtime, files, onStep };
+  const tenants = config.tenants.map(({ id }) => id);
+  const job: Job = { shared: config.sharedDir, tenants, settings, runtime, files, onStep };
   return onDisk(job.shared, async () => {
     const begun = await requireDivision(job, from, to);
     await files.mkdir(join(job.shared, SHARDS_FOLDER), { recursive: true, mode: 0o700 });
@@ -97,7 +102,8 @@ export async function reshardLake(
 }
 
 /** Throws ConfigError unless the lake is divided into `from` shards. Returns the reshard that has begun. */
-async function requireDivision({ shared }: Job, from: number, to: number): Promise<Reshard | undefined> {
+async function requireDivision(job: Job, from: number, to: number): Promise<Reshard | undefined> {
+  const { shared } = job;
   const begun = await readReshard(shared);
   const where = { folder: shared };
   if (begun && (begun.from !== from || (begun.to !== to && begun.phase === 'remove')))
@@ -109,8 +115,8 @@ async function requireDivision({ shared }: Job, from: number, to: number): Promi
   if (from === to)
     throw new ConfigError('The lake would be divided as it is now.', { hint: 'Give another number with --to.', where });
   await requireOneNumber(shared);
-  const numbers = [...new Set((await shardsWithLedger(shared)).map(({ of }) => of))];
-  if (numbers.length === 1 && numbers[0] === from) return undefined;
+  const numbers = [...new Set((await lakePlaces(job)).map(({ of }) => of))];
+  if (numbers.includes(from)) return undefined;
   const [number] = numbers;
   if (number === undefined)
     throw new ConfigError('Nothing has been loaded into this data directory yet.', {
@@ -129,7 +135,8 @@ async function reshardUnderLock(
   from: number,
   to: number,
 ): Promise<ReshardReport> {
-  let mark = begun ?? { from, to, phase: 'copy' as const, done: [] };
+  const found = begun?.phase === 'remove' ? [] : await requireFolders(job, begun, from, to);
+  let mark = begun ?? { from, to, phase: 'copy' as const, done: [], sources: indexesOf(found) };
   let [linked, shards]: [number, ReshardReport['shards']] = [0, []];
   // From here on no run begins. One that is at work keeps its ledger locked, and the next step finds that.
   await writeMark(job, mark);
@@ -150,7 +157,7 @@ async function reshardUnderLock(
     }
     if (mark.to !== to) {
       for (const shard of shardsOf(mark.to)) await discard(job, shard);
-      mark = { from, to, phase: 'copy', done: [] };
+      mark = { ...mark, to, done: [] };
       if (from !== to) await writeMark(job, mark);
     }
     if (from !== to) {
@@ -164,18 +171,38 @@ async function reshardUnderLock(
         await job.onStep(`shard ${showShard(shard)}`);
       }
       shards = await requireComplete(job, sources, to);
-      mark = { ...mark, phase: 'remove' };
+      mark = { ...mark, phase: 'remove', sources: indexesOf(sources) };
       await writeMark(job, mark);
       await job.onStep('switch');
     }
   }
   if (from !== to)
-    for (const shard of shardsOf(from)) {
+    for (const shard of mark.sources.map((index) => ({ index, of: from }))) {
       await discard(job, shard);
       await job.onStep(`remove ${showShard(shard)}`);
     }
   await job.files.rm(join(job.shared, RESHARD_FILE), { force: true });
   return { from, to, rows: shards.reduce((sum, { rows }) => sum + rows, 0), files: linked, shards };
+}
+
+/** The shards to read. Throws what `requireSources` and `requireFree` throw. To give up, it is enough that no source is gone. */
+async function requireFolders(
+  job: Job,
+  begun: Reshard | undefined,
+  from: number,
+  to: number,
+): Promise<readonly ShardPlace[]> {
+  if (from === to) {
+    const found = (await lakePlaces(job)).filter(({ of }) => of === from);
+    requireBegun(job, from, begun, found);
+    return found;
+  }
+  if (begun?.to !== to) await requireFree(job, to);
+  return requireSources(job, { from, begun }, job.tenants, job.runtime.log);
+}
+
+function indexesOf(shards: readonly Shard[]): number[] {
+  return shards.map(({ index }) => index);
 }
 
 async function writeMark({ shared, files }: Job, mark: Reshard): Promise<void> {

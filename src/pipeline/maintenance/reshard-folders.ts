@@ -1,0 +1,135 @@
+/**
+ * The folders that `reshard` is about to read, to fill and to delete. A folder without a ledger is not an empty one: its ledger may be
+ * lost, or its volume may not be mounted. Both are found before anything is written, because what is not read is not moved.
+ */
+import { join } from 'node:path';
+import { ConfigError, DamagedError, ShardsError } from '../../kernel/errors.ts';
+import { isMissing, pathExists } from '../../kernel/files.ts';
+import type { Files } from '../../kernel/files.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER } from '../../model/data-dir.ts';
+import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
+import { listed, shardFolders } from '../../query/shards.ts';
+import type { Reshard, ShardPlace } from '../../query/shards.ts';
+
+export interface LakePlace extends ShardPlace {
+  readonly hasLedger: boolean;
+  /** There are files in its store. */
+  readonly hasFiles: boolean;
+}
+
+interface Place {
+  readonly shared: string;
+  readonly files: Files;
+}
+
+/** The shards, and the data directory itself, that hold anything of a lake: a ledger, a catalogue, a manifest, or files in the store. */
+export async function lakePlaces({ shared, files }: Place): Promise<readonly LakePlace[]> {
+  const places: LakePlace[] = [];
+  for (const shard of [{ index: 0, of: 1 }, ...(await shardFolders(shared))]) {
+    const dataDir = shardFolder(shared, shard);
+    const hasLedger = await pathExists(join(dataDir, LEDGER_FILE), files);
+    const hasFiles = await holdsFile(files, join(dataDir, STORE_FOLDER));
+    const published = [CATALOGUE_FILE, MANIFEST_FILE].map((name) => pathExists(join(dataDir, name), files));
+    if (hasLedger || hasFiles || (await Promise.all(published)).includes(true))
+      places.push({ ...shard, dataDir, hasLedger, hasFiles });
+  }
+  return places.toSorted((a, b) => a.of - b.of || a.index - b.index);
+}
+
+/**
+ * The shards that `reshard` reads. Throws DamagedError for one that has lost its ledger, or that is gone since the reshard began, and
+ * ConfigError if the shard of a configured tenant is not there. Warns of other shards that are not there.
+ */
+export async function requireSources(
+  place: Place,
+  { from, begun }: { readonly from: number; readonly begun: Reshard | undefined },
+  tenants: readonly string[],
+  log: Runtime['log'],
+): Promise<readonly LakePlace[]> {
+  const found = (await lakePlaces(place)).filter(({ of }) => of === from);
+  requireBegun(place, from, begun, found);
+  const lost = found.find(({ hasLedger }) => !hasLedger);
+  if (lost) throw lostLedger(lost, begun);
+  const missing = Array.from({ length: from }, (_, index) => ({ index, of: from })).filter(
+    ({ index }) => !found.some((each) => each.index === index),
+  );
+  const [needed] = missing.filter(({ index }) => tenants.some((tenant) => shardIndex(tenant, from) === index));
+  if (needed) {
+    const name = showShard(needed);
+    const own = tenants.filter((tenant) => shardIndex(tenant, from) === needed.index);
+    throw new ConfigError(
+      `Shard ${name} is not there, and ${listed(own, own.length)} of the configuration belong to it.`,
+      {
+        hint: `If its folder is a volume of its own or was moved, mount it or put it back. If the shard was never loaded, load it first: \`insights-etl run --shard ${name}\`.`,
+        where: { folder: shardFolder(place.shared, needed) },
+      },
+    );
+  }
+  const folders = listed(
+    missing.map((shard) => shardFolder('', shard)),
+    missing.length,
+  );
+  if (missing.length > 0)
+    log.warn({ event: 'reshard.missing', folders }, 'some shards are not there: mount their volumes if they have any');
+  return found;
+}
+
+/** Throws DamagedError unless all shards from which a reshard may have copied are there: the copies may be all that is left of one. */
+export function requireBegun(
+  { shared }: Place,
+  from: number,
+  begun: Reshard | undefined,
+  found: readonly LakePlace[],
+): void {
+  const gone = begun?.sources.find((index) => !found.some((each) => each.index === index));
+  if (gone === undefined) return;
+  const shard = { index: gone, of: from };
+  throw new DamagedError(`Shard ${showShard(shard)} was there when this change began, and is gone.`, {
+    hint: 'Mount its volume or put its folder back. Then run the command again.',
+    where: { folder: shardFolder(shared, shard) },
+  });
+}
+
+/** Throws ShardsError if a folder that would be filled, and emptied before, holds files of a lake. */
+export async function requireFree(place: Place, to: number): Promise<void> {
+  const taken = (await lakePlaces(place)).find(({ of }) => of === to);
+  if (taken === undefined) return;
+  const folder = to === 1 ? 'The data directory itself' : `The folder ${shardFolder('', taken)}`;
+  throw new ShardsError(`${folder} holds files of another lake, and the change would replace them.`, {
+    hint: `${to === 1 ? `Move ${STORE_FOLDER} and ${MANIFEST_FILE}` : 'Move it'} out of the data directory and keep it: docs/scale.md, Shards that do not fit.`,
+    where: { folder: taken.dataDir },
+  });
+}
+
+function lostLedger(place: LakePlace, begun: Reshard | undefined): DamagedError {
+  const flag = place.of === 1 ? '' : ` --shard ${showShard(place)}`;
+  // Until the reshard is complete or given up, `repair` is refused.
+  const first = begun
+    ? `first give this change up with \`insights-etl reshard --from ${place.of} --to ${place.of}\`, then `
+    : '';
+  return new DamagedError(`The ledger ${LEDGER_FILE} of ${nameOf(place)} is missing. Nothing was deleted.`, {
+    hint: place.hasFiles
+      ? `Put it back. If it is lost, ${first}run \`insights-etl repair${flag}\`: it rebuilds the ledger from the files.`
+      : `Its store holds no file either. Mount the volume of both or put them back, from a backup if they are lost.`,
+    where: { folder: place.dataDir },
+  });
+}
+
+function nameOf(shard: Shard): string {
+  return shard.of === 1 ? 'the lake' : `shard ${showShard(shard)}`;
+}
+
+/** Stops at the first file: a store may have millions. */
+async function holdsFile(files: Files, folder: string): Promise<boolean> {
+  try {
+    const entries = await files.readdir(folder, { withFileTypes: true });
+    if (entries.some((entry) => !entry.isDirectory())) return true;
+    for (const entry of entries) if (await holdsFile(files, join(folder, entry.name))) return true;
+    return false;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}

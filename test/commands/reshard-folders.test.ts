@@ -1,0 +1,154 @@
+/** What `reshard` deletes: only folders whose tenants it has moved. A shard that it cannot read or find stops it before it begins. */
+import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EXIT } from '../../src/kernel/errors.ts';
+import { reshardLake } from '../../src/pipeline/maintenance/reshard.ts';
+import { openWorld, type World } from '../pipeline/support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
+import { openStage, type Stage } from '../support/shell.ts';
+
+/** Of two shards, the first has lyon and the second has paris. */
+const TENANTS = ['lyon', 'paris'];
+
+let world: World;
+let stage: Stage;
+let putBack: () => Promise<void>;
+beforeAll(async () => {
+  world = await openWorld({ rows: 20, days: 1, now: '2026-11-01T00:30:00Z', frozen: true, tenants: TENANTS });
+  for (const shard of ['0/2', '1/2']) await world.run({}, { shard });
+  putBack = await world.keep();
+  stage = await openStage();
+  await writeConfig('insights.yaml', TENANTS);
+  await writeConfig('lyon.yaml', ['lyon']);
+}, 120_000);
+beforeEach(() => putBack());
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+  await stage[Symbol.asyncDispose]();
+});
+
+async function writeConfig(name: string, tenants: readonly string[]): Promise<void> {
+  const list = tenants.map((id) => `  - { id: ${id}, apiKey: { env: KEY } }\n`).join('');
+  const lake = 'lake: { marts: false, checks: false }';
+  await stage.write(name, `baseUrl: ${world.sandbox.url}\ndataDir: ${world.dataDir}\n${lake}\ntenants:\n${list}`);
+}
+
+const folder = (name: string): string => join(world.dataDir, 'shards', name);
+
+const allFiles = async (): Promise<string[]> => (await readdir(world.dataDir, { recursive: true })).toSorted();
+
+/** The lake as one that is not divided. */
+async function undivided(): Promise<void> {
+  for (const name of await readdir(folder('1-of-2')))
+    await cp(join(folder('1-of-2'), name), join(world.dataDir, name), { recursive: true });
+  await rm(join(world.dataDir, 'shards'), { recursive: true });
+}
+
+async function cutOff(at: string): Promise<void> {
+  const cut = reshardLake(world.config(), { from: 2, to: 3 }, world.runtime, (step) => {
+    if (step === at) throw new Error('killed');
+  });
+  await expect(cut).rejects.toThrow('killed');
+}
+
+/** Runs a command that must change nothing. Returns its exit code and what it says. */
+async function refused(command: string): Promise<[number, string]> {
+  const before = await allFiles();
+  const { code, err } = await stage.run(command.split(' '), { KEY: 'k' });
+  expect(await allFiles()).toEqual(before);
+  return [code, err];
+}
+
+describe('reshard of a shard that has lost its ledger', () => {
+  it.each(['3', '1'])('to %s deletes nothing, and names the shard and the command that mends it', async (to) => {
+    await rm(folder('1-of-2/state.duckdb'));
+    const [code, err] = await refused(`reshard --from 2 --to ${to}`);
+    expect([code, err]).toEqual([EXIT.damaged, expect.stringContaining('state.duckdb of shard 1/2 is missing')]);
+    expect(err).toContain('run `insights-etl repair --shard 1/2`');
+  });
+
+  it('does not call a lake that is not divided an empty one', async () => {
+    await undivided();
+    await rm(join(world.dataDir, 'state.duckdb'));
+    const [code, err] = await refused('reshard --from 1 --to 2');
+    expect([code, err]).toEqual([EXIT.damaged, expect.stringContaining('state.duckdb of the lake is missing')]);
+    expect(err).toContain('run `insights-etl repair`:');
+  });
+
+  it('is found in a folder that has only a manifest, too', async () => {
+    await rm(folder('1-of-2'), { recursive: true });
+    await mkdir(folder('1-of-2'));
+    await writeFile(folder('1-of-2/manifest.json'), '{}');
+    const [code, err] = await refused('reshard --from 2 --to 3');
+    expect([code, err]).toEqual([EXIT.damaged, expect.stringContaining('Mount the volume of both')]);
+  });
+
+  it('does not continue, can be given up, and succeeds after the repair', CAMPAIGN, async () => {
+    await cutOff('shard 0/3');
+    await rm(folder('1-of-2/state.duckdb'));
+    const [code, err] = await refused('reshard --from 2 --to 3');
+    expect([code, err]).toEqual([EXIT.damaged, expect.stringContaining('first give this change up')]);
+    const rows = ['sql', 'select tenant_id, count(*) from events group by all order by all', '--format', 'csv'];
+    const before = await stage.run(rows);
+    for (const command of ['reshard --from 2 --to 2', 'repair --shard 1/2', 'reshard --from 2 --to 3'])
+      expect([command, (await stage.run(command.split(' '), { KEY: 'k' })).code]).toEqual([command, 0]);
+    expect((await stage.run(rows)).out).toBe(before.out);
+    expect((await readdir(join(world.dataDir, 'shards'))).every((name) => name.endsWith('-of-3'))).toBe(true);
+  });
+});
+
+describe('reshard without the folder of a shard', () => {
+  it.each(['missing', 'empty'])('refuses one that is %s if a configured tenant belongs to it', async (how) => {
+    await rm(folder('1-of-2'), { recursive: true });
+    if (how === 'empty') await mkdir(folder('1-of-2'));
+    const [code, err] = await refused('reshard --from 2 --to 3');
+    expect([code, err]).toEqual([EXIT.config, expect.stringContaining('Shard 1/2 is not there, and paris')]);
+    expect(err).toContain('mount it or put it back');
+  });
+
+  it('warns of one that no configured tenant belongs to', async () => {
+    await rm(folder('1-of-2'), { recursive: true });
+    const { code, err } = await stage.run(['reshard', '--from', '2', '--to', '3', '--config', 'lyon.yaml'], {
+      KEY: 'k',
+    });
+    expect([code, err]).toEqual([0, expect.stringContaining('shards/1-of-2')]);
+  });
+
+  it('neither continues nor gives up while a shard is gone from which it may have copied', async () => {
+    await cutOff('shard 0/3');
+    const away = join(stage.folder, 'unmounted');
+    await rename(folder('1-of-2'), away);
+    for (const to of ['3', '2']) {
+      const [code, err] = await refused(`reshard --from 2 --to ${to} --config lyon.yaml`);
+      expect([code, err]).toEqual([
+        EXIT.damaged,
+        expect.stringContaining('Shard 1/2 was there when this change began'),
+      ]);
+    }
+    await rename(away, folder('1-of-2'));
+    expect((await stage.run(['reshard', '--from', '2', '--to', '3'], { KEY: 'k' })).code).toBe(0);
+  });
+});
+
+describe('reshard into a folder that is not empty', () => {
+  it('replaces no files of a store, though no ledger is next to them', async () => {
+    await cp(folder('1-of-2/store'), folder('0-of-3/store'), { recursive: true });
+    const [code, err] = await refused('reshard --from 2 --to 3');
+    expect([code, err]).toEqual([EXIT.shards, expect.stringContaining('shards/0-of-3 holds files of another lake')]);
+    await rename(folder('0-of-3/store'), join(world.dataDir, 'store'));
+    const [whole] = await refused('reshard --from 2 --to 1');
+    expect(whole).toBe(EXIT.shards);
+  });
+});
+
+it('removes what a deletion that was cut off has left of a shard that it has moved', async () => {
+  await cutOff('remove 0/2');
+  expect(await readdir(join(world.dataDir, 'shards'))).toContain('1-of-2');
+  // A deletion has no order: the ledger may be the first to go.
+  await rm(folder('1-of-2/state.duckdb'));
+  await mkdir(folder('0-of-2/store'), { recursive: true });
+  await writeFile(folder('0-of-2/store/part.parquet'), '');
+  expect((await stage.run(['reshard', '--from', '2', '--to', '3'], { KEY: 'k' })).code).toBe(0);
+  expect((await readdir(join(world.dataDir, 'shards'))).every((name) => name.endsWith('-of-3'))).toBe(true);
+});
