@@ -10,6 +10,7 @@ import { parseJson } from '../kernel/json.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, RESHARD_FILE, SHARDS_FOLDER } from '../model/data-dir.ts';
 import { manifestPartitions, manifestTenants, parseManifest } from '../model/manifest.ts';
+import type { Manifest } from '../model/manifest.ts';
 import { misplacedTenants, shardFolder, shardOfDirectory, shardOfFolder, showShard } from '../model/shard.ts';
 import type { Shard } from '../model/shard.ts';
 
@@ -172,18 +173,49 @@ interface Wrong {
 }
 
 /** What to do with the folder. Nothing of it is lost by any of these. */
-async function adviceFor(shared: string, { shard, misplaced, isMixed }: Wrong): Promise<string> {
+async function adviceFor(shared: string, wrong: Wrong): Promise<string> {
   const move = 'Move this folder out of the data directory and keep it.';
   const page = 'docs/scale.md, Shards that do not fit';
-  if (isMixed) return `${move} It holds tenants of its own, too: ${page}, says how to take the others out of it.`;
-  const [index = shard.index, ...others] = misplaced.keys();
+  if (wrong.isMixed) return `${move} It holds tenants of its own, too: ${page}, says how to take the others out of it.`;
+  const name = showShard(wrong.shard);
+  return (
+    (await renaming(shared, wrong)) ??
+    `${move} Then put shard ${name} back from its own backup or mirror, or load it again with \`insights-etl run --shard ${name}\`: ${page}.`
+  );
+}
+
+/**
+ * The advice if the folder is that of another shard under a wrong name, and the folder at that shard's place, if there is one, is of a
+ * third, up to a place that is free or the folder itself. Undefined if it is not so: one of them is a copy.
+ */
+async function renaming(shared: string, { shard, misplaced }: Wrong): Promise<string | undefined> {
+  const { of } = shard;
   const places = await placesWith(shared, [LEDGER_FILE, CATALOGUE_FILE]);
-  if (others.length === 0 && !places.some((place) => place.of === shard.of && place.index === index)) {
-    const right = { index, of: shard.of };
-    return `The folder is that of shard ${showShard(right)} under another name: rename it to ${shardFolder('', right)}.`;
+  const chain = [shard.index];
+  let isFree = false;
+  for (let next = onlyKey(misplaced); next !== shard.index;) {
+    if (next === undefined || chain.includes(next)) return undefined;
+    chain.push(next);
+    const place = places.find((each) => each.of === of && each.index === chain.at(-1));
+    isFree = place === undefined;
+    if (place === undefined) break;
+    const tenants = await publishedTenants(place.dataDir);
+    const theirs = misplacedTenants(tenants, place);
+    next = sizeOf(theirs) === tenants.length ? onlyKey(theirs) : undefined;
   }
-  const name = showShard(shard);
-  return `${move} Then put shard ${name} back from its own backup or mirror, or load it again with \`insights-etl run --shard ${name}\`: ${page}.`;
+  const renames = chain.flatMap((index, nth) => {
+    const to = chain[nth + 1] ?? (isFree ? undefined : shard.index);
+    return to === undefined ? [] : [`${shardFolder('', { index, of })} to ${shardFolder('', { index: to, of })}`];
+  });
+  const [only, ...others] = isFree ? renames.toReversed() : renames;
+  if (others.length === 0) return `The folder is that of another shard under a wrong name: rename ${only}.`;
+  const how = isFree ? 'in this order' : 'the first by way of another name';
+  return `These folders are those of other shards under wrong names. Rename them, ${how}: ${[only, ...others].join(', ')}.`;
+}
+
+function onlyKey<T>(groups: ReadonlyMap<T, unknown>): T | undefined {
+  const [key, ...others] = groups.keys();
+  return others.length === 0 ? key : undefined;
 }
 
 function sizeOf(groups: ReadonlyMap<number, readonly string[]>): number {
@@ -199,16 +231,27 @@ export function listed(items: readonly string[], all: number): string {
 /** A folder with what its last snapshot holds. */
 async function describePlace({ dataDir, ...shard }: ShardPlace): Promise<string> {
   const name = shard.of === 1 ? 'the data directory itself' : shardFolder('', shard);
+  if (!(await pathExists(join(dataDir, MANIFEST_FILE)))) return `${name} (nothing is published)`;
+  const manifest = await manifestIn(dataDir);
+  if (manifest === undefined) return `${name} (its manifest cannot be read)`;
+  const tenants = manifestTenants(manifest).length;
+  const rows = manifestPartitions(manifest).reduce((sum, each) => sum + each.rows, 0);
+  return `${name} (${plural(tenants, 'tenant')}, ${plural(rows, 'row')}, published ${manifest.publishedAt})`;
+}
+
+async function publishedTenants(dataDir: string): Promise<readonly string[]> {
+  const manifest = await manifestIn(dataDir);
+  return manifest ? manifestTenants(manifest) : [];
+}
+
+/** Undefined for one that is missing or cannot be read. */
+async function manifestIn(dataDir: string): Promise<Manifest | undefined> {
   const file = join(dataDir, MANIFEST_FILE);
   const text = await ifThere(file, () => readFile(file, 'utf8'));
-  if (text === undefined) return `${name} (nothing is published)`;
   try {
-    const manifest = parseManifest(text);
-    const tenants = manifestTenants(manifest).length;
-    const rows = manifestPartitions(manifest).reduce((sum, each) => sum + each.rows, 0);
-    return `${name} (${plural(tenants, 'tenant')}, ${plural(rows, 'row')}, published ${manifest.publishedAt})`;
+    return text === undefined ? undefined : parseManifest(text);
   } catch {
-    return `${name} (its manifest cannot be read)`;
+    return undefined;
   }
 }
 

@@ -1,9 +1,10 @@
 /** A tenant in two shards, or shards of two numbers: nothing is counted twice, and the message says how to put it right. */
-import { cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { shardIndex } from '../../src/model/shard.ts';
+import { requireOwnTenants } from '../../src/query/shards.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 
@@ -84,7 +85,40 @@ describe('a tenant in the folder of another shard', () => {
     await rm(folder('0-of-2'), { recursive: true });
     await rename(folder('1-of-2'), folder('0-of-2'));
     for (const text of await refusals('sql from(events)', 'run --shard 0/2'))
-      expect(text).toContain('The folder is that of shard 1/2 under another name: rename it to shards/1-of-2.');
+      expect(text).toContain('another shard under a wrong name: rename shards/0-of-2 to shards/1-of-2.');
+  });
+
+  it.each([
+    ['0/2', '1/2'],
+    ['1/2', '0/2'],
+  ])('is told from a copy if the folders of %s and another shard are swapped', async (shard, other) => {
+    const [one, two] = [shard, other].map((name) => name.replace('/', '-of-'));
+    await rename(folder('0-of-2'), folder('x'));
+    await rename(folder('1-of-2'), folder('0-of-2'));
+    await rename(folder('x'), folder('1-of-2'));
+    const [text = ''] = await refusals(`run --shard ${shard}`);
+    const [way, back] = [`shards/${one} to shards/${two}`, `shards/${two} to shards/${one}`];
+    expect(text.replaceAll(/\s+/g, ' ')).toContain(`Rename them, the first by way of another name: ${way}, ${back}.`);
+  });
+
+  it('is renamed after the folder that is at its place', async () => {
+    const shared = join(stage.folder, 'four');
+    const lyon = await readFile(folder('0-of-2/manifest.json'), 'utf8');
+    /** The folder of a shard with this tenant alone. */
+    const put = async (name: string, tenant: string): Promise<void> => {
+      await mkdir(join(shared, 'shards', name), { recursive: true });
+      await writeFile(join(shared, 'shards', name, 'state.duckdb'), '');
+      await writeFile(join(shared, 'shards', name, 'manifest.json'), lyon.replaceAll('lyon', tenant));
+    };
+    // Of four shards, the third has lyon and the last has paris.
+    await put('0-of-4', 'lyon');
+    await put('2-of-4', 'paris');
+    const check = requireOwnTenants(shared, [{ index: 0, of: 4, tenants: ['lyon'] }]);
+    const order = 'in this order: shards/2-of-4 to shards/3-of-4, shards/0-of-4 to shards/2-of-4.';
+    await expect(check).rejects.toMatchObject({ hint: expect.stringContaining(order) });
+    await put('2-of-4', 'lyon');
+    const copy = requireOwnTenants(shared, [{ index: 0, of: 4, tenants: ['lyon'] }]);
+    await expect(copy).rejects.toMatchObject({ hint: expect.stringContaining('Move this folder out') });
   });
 
   it('is taken out of a folder that has tenants of its own, too, and all of those stay', async () => {
