@@ -24,7 +24,7 @@ export function verifyCommand(shell: Shell): Command {
       act(shell, command, { tenants: true }, async (session) => {
         const { verifyLake } = await import('../pipeline/maintenance/inspect.ts');
         const report = await verifyLake(session.config, requestOf(session, options), session.runtime, session.signal);
-        session.print(session.json ? `${json(report)}\n` : verifySummary(report, session.style));
+        session.print(session.json ? `${json(report)}\n` : session.withShard(verifySummary(report, session.style)));
         return report.exitCode;
       }),
     );
@@ -82,7 +82,7 @@ export function doctorCommand(shell: Shell): Command {
 export async function runDoctor(session: Session, maxCalls = DOCTOR_CALLS): Promise<number> {
   const { doctor } = await import('../pipeline/doctor/doctor.ts');
   const report = await doctor(session.config, { maxCalls }, session.runtime, session.signal);
-  session.print(session.json ? `${json(report)}\n` : doctorSummary(report, session.style));
+  session.print(session.json ? `${json(report)}\n` : session.withShard(doctorSummary(report, session.style)));
   return report.exitCode;
 }
 
@@ -103,7 +103,7 @@ export function repairCommand(shell: Shell): Command {
       act(shell, command, {}, async (session) => {
         const { repairLake } = await import('../pipeline/maintenance/inspect.ts');
         const report = await repairLake(session.config, session.runtime);
-        session.print(session.json ? `${json(report)}\n` : repairSummary(report));
+        session.print(session.json ? `${json(report)}\n` : session.withShard(repairSummary(report)));
         return 0;
       }),
     );

@@ -14,7 +14,7 @@ export function mirrorCommand(shell: Shell): Command {
         await requireShards(config);
         const { mirrorStatus } = await import('../pipeline/mirror/inspect.ts');
         const report = await mirrorStatus(config, runtime, signal);
-        session.print(session.json ? `${json(report)}\n` : statusSummary(report));
+        session.print(session.json ? `${json(report)}\n` : session.withShard(statusSummary(report)));
         return 0;
       }),
     );
@@ -27,7 +27,7 @@ export function mirrorCommand(shell: Shell): Command {
         await requireShards(config);
         const { checkMirror } = await import('../pipeline/mirror/inspect.ts');
         const report = await checkMirror(config, runtime, signal, deep);
-        session.print(session.json ? `${json(report)}\n` : verifySummary(report));
+        session.print(session.json ? `${json(report)}\n` : session.withShard(verifySummary(report)));
         return report.exitCode;
       }),
     );
@@ -42,7 +42,7 @@ export function mirrorCommand(shell: Shell): Command {
         const { config, runtime, signal } = session;
         const { pushMirror } = await import('../pipeline/mirror/push.ts');
         const report = await pushMirror(config, runtime, signal, { takeOver });
-        session.print(session.json ? `${json(report)}\n` : pushSummary(report));
+        session.print(session.json ? `${json(report)}\n` : session.withShard(pushSummary(report)));
         return 0;
       }),
     );

@@ -11,14 +11,14 @@ import type { Session } from './shell.ts';
  */
 export async function printAndPush(session: Session, report: object, text: string): Promise<number> {
   const { config, runtime, signal } = session;
-  if (!session.json) session.print(text);
+  if (!session.json) session.print(session.withShard(text));
   let mirror: object | undefined;
   let exitCode: number = EXIT.ok;
   if (config.mirror) {
     const { pushMirror } = await import('../pipeline/mirror/push.ts');
     try {
       const pushed = await pushMirror(config, runtime, signal);
-      if (!session.json) session.print(pushSummary(pushed));
+      if (!session.json) session.print(session.withShard(pushSummary(pushed)));
       mirror = pushed;
     } catch (error) {
       if (!session.json || !(error instanceof InsightsError)) throw error;

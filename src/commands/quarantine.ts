@@ -72,7 +72,11 @@ export function quarantineCommand(shell: Shell): Command {
     act(shell, command, {}, async (session) => {
       const { replayQuarantine } = await pipeline();
       const report = await replayQuarantine(session.config, filterOf(options), session.runtime);
-      session.print(session.json ? `${json(report)}\n` : replayText(report.tables, report.published, session.style));
+      session.print(
+        session.json
+          ? `${json(report)}\n`
+          : session.withShard(replayText(report.tables, report.published, session.style)),
+      );
       return 0;
     }),
   );

@@ -36,7 +36,7 @@ Examples:
         const { config, runtime, signal } = session;
         const request = requestOf(session, options);
         const report = await rebuildLake(config, request, { dryRun: options.dryRun === true, runtime, signal });
-        session.print(session.json ? `${json(report)}\n` : rebuildSummary(report, session.style));
+        session.print(session.json ? `${json(report)}\n` : session.withShard(rebuildSummary(report, session.style)));
         return report.exitCode;
       }),
     );

@@ -118,7 +118,7 @@ export function planCommand(shell: Shell): Command {
         const { planRun } = await import('../pipeline/plan-run.ts');
         const request = requestOf(session, options);
         const report = await planRun(session.config, request, session.runtime, session.signal);
-        session.print(session.json ? `${json(report)}\n` : planSummary(report, session.style));
+        session.print(session.json ? `${json(report)}\n` : session.withShard(planSummary(report, session.style)));
         return report.exitCode;
       }),
     );
@@ -163,7 +163,7 @@ export async function runAndReport(
       progress.stop,
     ),
   );
-  session.print(session.json ? `${json(report)}\n` : runSummary(report, session.style));
+  session.print(session.json ? `${json(report)}\n` : session.withShard(runSummary(report, session.style)));
   return report.exitCode;
 }
 

@@ -7,11 +7,12 @@ import { loadConfig, type Config, type ConfigSources } from '../config/config.ts
 import { nest, merge, type Tree } from '../config/layers.ts';
 import { ConfigError, DiskError, EXIT, InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
 import { plural } from '../kernel/plural.ts';
-import { shardIndex, showShard } from '../model/shard.ts';
+import { shardIndex, shardOfDirectory, showShard, type Shard } from '../model/shard.ts';
 import { json } from '../output/format.ts';
 import { LiveLines } from '../output/live.ts';
 import { levelOf, type Verbosity } from '../output/log-options.ts';
 import { createLog, writeError } from '../output/log.ts';
+import { shardOfPlaces, withShardFlags, type ShardFlags } from '../output/shard-flags.ts';
 import { createProgress } from '../output/progress.ts';
 import { styleOf } from '../output/terminal.ts';
 import { systemRuntime } from '../kernel/runtime.ts';
@@ -37,6 +38,7 @@ export async function actInSession(
   const options: GlobalOptions = { ...needs.log, ...command.optsWithGlobals<GlobalOptions>() };
   const screen = new LiveLines(io.stderr);
   let context: object = {};
+  let flagsFor: FlagsFor = () => undefined;
   const stop = new AbortController();
   const forget = io.onStop((name) => {
     if (stop.signal.aborted) {
@@ -49,6 +51,7 @@ export async function actInSession(
   });
   try {
     const config = configFor(options, needs, io);
+    flagsFor = shardFlagsFor(config, options);
     const runtime = systemRuntime(
       createLog(screen, options, () => context),
       io.env,
@@ -70,16 +73,29 @@ export async function actInSession(
       json: options.json === true,
       style: styleOf(io.stdout, io.env),
       print: (text) => void io.stdout.write(text),
+      withShard: (text) => withShardFlags(text, flagsFor(undefined)),
       progress: () => createProgress(screen, runtime, view),
       nameRun: (run) => (context = run === undefined ? {} : { run }),
     });
   } catch (error) {
     screen.stop();
-    shell.exitCode = error instanceof ReaderLeft ? EXIT.ok : reportError(io, error, options, context);
+    shell.exitCode = error instanceof ReaderLeft ? EXIT.ok : reportError(io, error, options, context, flagsFor);
   } finally {
     screen.stop();
     forget();
   }
+}
+
+/** The flags that name a shard: that of the command, or else the one given. */
+type FlagsFor = (shard: Shard | undefined) => ShardFlags | undefined;
+
+function shardFlagsFor({ shard, sharedDir }: Config, { dataDir }: GlobalOptions): FlagsFor {
+  const inside = shard ? undefined : shardOfDirectory(sharedDir);
+  const own = shard ?? inside?.shard;
+  return (other) => {
+    const named = own ?? other;
+    return named && { shard: named, dataDir: inside?.shared ?? dataDir };
+  };
 }
 
 /** Where the configuration comes from: file, environment and flags. */
@@ -148,10 +164,12 @@ export function reportError(
   error: unknown,
   options: Verbosity & { readonly json?: boolean | undefined },
   context: object = {},
+  flagsFor: FlagsFor = () => undefined,
 ): number {
   const known = asKnown(error);
-  writeError(io.stderr, options, known, context);
-  const { failure, message, hint, where, exitCode } = known;
+  const { failure, message, where, exitCode } = known;
+  const hint = known.hint && withShardFlags(known.hint, flagsFor(shardOfPlaces(where)));
+  writeError(io.stderr, options, known, context, hint);
   if (options.json === true) io.stdout.write(`${json({ error: { failure, message, hint, where }, exitCode })}\n`);
   return exitCode;
 }

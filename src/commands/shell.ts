@@ -42,6 +42,8 @@ export interface Session {
   /** Of standard output. */
   readonly style: Style;
   print(text: string): void;
+  /** A text of our own, whose commands then name the shard that this command works on. Not for rows. */
+  withShard(text: string): string;
   progress(): ProgressView;
   /** From now on every line of the log has this id of a run, or none. */
   nameRun(run: string | undefined): void;

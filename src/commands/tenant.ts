@@ -47,7 +47,7 @@ export function tenantCommand(shell: Shell): Command {
           await forgetInSite(session.config, session.signal);
           return printAndPush(session, report, text);
         }
-        session.print(session.json ? `${json(report)}\n` : text);
+        session.print(session.json ? `${json(report)}\n` : session.withShard(text));
         return 0;
       }),
     );
@@ -62,7 +62,7 @@ export function tenantCommand(shell: Shell): Command {
         selectTenants(session.config, [id]);
         const { pinTenant } = await import('../pipeline/maintenance/quarantine.ts');
         const report = await pinTenant(session.config, id, value, session.runtime);
-        session.print(session.json ? `${json(report)}\n` : pinText(report, session.style));
+        session.print(session.json ? `${json(report)}\n` : session.withShard(pinText(report, session.style)));
         return 0;
       }),
     );

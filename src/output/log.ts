@@ -60,8 +60,14 @@ function shortened(text: string, most: number): string {
 }
 
 /** Reports an error: on a terminal in three lines (what, where, next), in a pipe as the last line of the log. */
-export function writeError(target: LogTarget, options: Verbosity, error: InsightsError, context: object = {}): void {
-  const { failure, exitCode, message, hint, where } = error;
+export function writeError(
+  target: LogTarget,
+  options: Verbosity,
+  error: InsightsError,
+  context: object = {},
+  hint: string | undefined = error.hint,
+): void {
+  const { failure, exitCode, message, where } = error;
   // Only the frames: the message above them may quote the data that was being read.
   const cause = failure === 'unexpected' && error.cause instanceof Error ? error.cause : error;
   const frames = options.verbose === true ? (cause.stack ?? '').split('\n').filter((line) => /^ +at /.test(line)) : [];

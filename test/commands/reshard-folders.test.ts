@@ -152,3 +152,26 @@ it('removes what a deletion that was cut off has left of a shard that it has mov
   expect((await stage.run(['reshard', '--from', '2', '--to', '3'], { KEY: 'k' })).code).toBe(0);
   expect((await readdir(join(world.dataDir, 'shards'))).every((name) => name.endsWith('-of-3'))).toBe(true);
 });
+
+describe('a command that a message names', () => {
+  it('names the shard of the command that failed', async () => {
+    await rm(folder('1-of-2/state.duckdb'));
+    const [, err] = await refused('verify --shard 1/2');
+    expect(err).toContain('Run `insights-etl repair --shard 1/2`: it rebuilds the ledger');
+    const repaired = await stage.run(['repair', '--shard', '1/2']);
+    expect([repaired.code, repaired.out]).toEqual([0, expect.stringContaining('Next: `insights-etl run --shard 1/2`')]);
+  });
+
+  it('names the shard of the folder that --data-dir gives, and the directory of all', async () => {
+    await rm(folder('1-of-2/state.duckdb'));
+    const [, err] = await refused(`verify --data-dir ${folder('1-of-2')}`);
+    const text = err.replaceAll(/\s+/g, ' ');
+    expect(text).toContain(`Run \`insights-etl repair --shard 1/2 --data-dir ${world.dataDir}\``);
+  });
+
+  it('names the shard whose ledger a command of all shards cannot read', async () => {
+    await writeFile(folder('1-of-2/state.duckdb'), 'no database'.repeat(1000));
+    const [code, err] = await refused('reshard --from 2 --to 3');
+    expect([code, err]).toEqual([EXIT.damaged, expect.stringContaining('Run `insights-etl repair --shard 1/2`')]);
+  });
+});

@@ -232,6 +232,11 @@ async function openShard(place: ShardPlace, settings: LakeSettings, runtime: Run
   try {
     return await openLedger(place.dataDir, settings, runtime);
   } catch (error) {
+    // The ledger does not know that it is one of several.
+    if (error instanceof DamagedError) {
+      const where = { folder: place.dataDir, ...error.where };
+      throw new DamagedError(error.message, { ...(error.hint && { hint: error.hint }), where, cause: error });
+    }
     if (!(error instanceof LockedError)) throw error;
     throw new LockedError(`Shard ${showShard(place)} is in use: ${error.message}`, {
       hint: 'Wait for the run, or stop it: it continues after the reshard. Then run this command again.',
