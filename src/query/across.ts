@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { DuckDBConnection, Json } from '@duckdb/node-api';
 import { sqlName, sqlText } from '../kernel/sql.ts';
 import { CATALOGUE_FILE, folderVariable } from '../model/data-dir.ts';
+import { commonTypeSql } from '../model/type-spelling.ts';
 import { showShard } from '../model/shard.ts';
 import type { ShardPlace } from './shards.ts';
 
@@ -58,7 +59,10 @@ export async function attachShards(
   const shared = new Set(definitions);
   const main = relations.filter(({ schema, name }) => schema === 'main' && !shared.has(name));
   const tenants = relations.filter(({ schema }) => schema !== 'main');
-  return [...groupBy(main, ({ name }) => name).map(unionOf), ...groupBy(tenants, ({ schema }) => schema).map(schemaOf)];
+  const described = main.filter(({ name }) => name === 'properties').map(({ database }) => database);
+  const sameTypes = viewsByType(main, await typesOf(connection, described));
+  const views = groupBy(main, ({ name }) => name).map(([name, own]) => [name, sameTypes(own)] as const);
+  return [...views.map(unionOf), ...groupBy(tenants, ({ schema }) => schema).map(schemaOf)];
 }
 
 /** The tenants that each attached shard has published. */
@@ -77,6 +81,43 @@ export async function tenantsIn(
   return held;
 }
 
+/** The types that each typed view shows, by its database and name. */
+type Types = ReadonlyMap<string, ReadonlySet<string>>;
+
+function keyOf({ database, name }: Pick<Relation, 'database' | 'name'>): string {
+  return JSON.stringify([database, name]);
+}
+
+/** In the common spelling, as within one shard. */
+async function typesOf(connection: DuckDBConnection, databases: readonly string[]): Promise<Types> {
+  const types = new Map<string, Set<string>>();
+  for (const database of databases) {
+    const result = await connection.runAndReadAll(
+      `select distinct view_name, table_name || ' ' || ${commonTypeSql('type')} from ${sqlName(database)}.main.properties
+       where view_name is not null`,
+    );
+    for (const [name, type] of result.getRowsJson()) {
+      const key = keyOf({ database, name: textOf(name) ?? '' });
+      types.set(key, (types.get(key) ?? new Set()).add(textOf(type) ?? ''));
+    }
+  }
+  return types;
+}
+
+/**
+ * Each shard names a type after the spelling that it saw first. So each name shows the views of all shards that have its types. Returns
+ * what adds those of other names to those of one.
+ */
+function viewsByType(all: readonly Relation[], types: Types): (own: readonly Relation[]) => readonly Relation[] {
+  const typesIn = (view: Relation): readonly string[] => [...(types.get(keyOf(view)) ?? [])];
+  const pairs = all.flatMap((view) => typesIn(view).map((type) => ({ type, view })));
+  const views = new Map(groupBy(pairs, ({ type }) => type));
+  return (own) => {
+    const others = own.flatMap(typesIn).flatMap((type) => views.get(type)?.map(({ view }) => view) ?? []);
+    return [...new Set([...own, ...others])];
+  };
+}
+
 function textOf(cell: Json | undefined): string | undefined {
   return typeof cell === 'string' ? cell : undefined;
 }
@@ -91,7 +132,7 @@ const SNAPSHOT = `sum(snapshot)::bigint as snapshot, max(published_at) as publis
 /** Not temporary: temporary views of the same name may take its place while a report is split. */
 function unionOf([name, relations]: readonly [string, readonly Relation[]]): Lazy {
   const parts = relations.map(
-    ({ database, schema }) => `select * from ${sqlName(database)}.${sqlName(schema)}.${sqlName(name)}`,
+    (each) => `select * from ${[each.database, each.schema, each.name].map(sqlName).join('.')}`,
   );
   const all = parts.join('\nunion all by name ');
   const select = name === 'snapshot' ? `select ${SNAPSHOT} from (${all})` : all;

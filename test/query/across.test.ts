@@ -7,6 +7,7 @@ import { siteOf, writeSite } from '../../src/commands/site.ts';
 import { manifestTenants, parseManifest } from '../../src/model/manifest.ts';
 import { serveDashboard } from '../../src/operate/dashboard/serve.ts';
 import { CAMPAIGN } from '../support/campaign.ts';
+import { openReader, textRows } from '../../src/query/reader.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
 
@@ -75,6 +76,18 @@ describe('the shards of a lake', CAMPAIGN, () => {
       'select tenant_id, count(*) as n, count(customer_id) as c from event_pass_created group by all order by all';
     const [rows, same] = await both('sql', sql, '--format', 'csv');
     expect(same).toBe(rows);
+  });
+
+  it('show a type under each name that a shard has given it, with the rows of all', async () => {
+    const named = "select distinct view_name from properties where lower(type) = 'pageview' order by all";
+    const [one, other] = await both('sql', named, '--format', 'csv');
+    const [[, nameOfOne = ''], [, ...names]] = [one.trim().split('\n'), other.trim().split('\n')];
+    expect(names).toHaveLength(2);
+    const count = (view: string): string => `select tenant_id, count(*) as n from ${view} group by all order by all`;
+    const rows = await whole.sql(count(nameOfOne));
+    await using reader = await openReader(divided.dataDir, { threads: 1, memoryLimit: '384MB' });
+    for (const name of names)
+      expect([name, await textRows(reader, count(name))]).toEqual([name, rows.map((row) => Object.values(row))]);
   });
 
   it('give the figures of one, also filtered and split', async () => {
