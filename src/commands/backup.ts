@@ -78,30 +78,32 @@ Examples:
     )
     .action((first: string | undefined, second: string | undefined, options: { readonly from?: string }, command: Command) =>
       act(shell, command, {}, async (session) => {
-        const { config, io } = session;
+        const { io } = session;
         const [source, folder] = options.from === undefined ? [first, second] : [options.from, first];
         if (source === undefined || (options.from !== undefined && second !== undefined))
           throw new ConfigError('Name one source and at most one folder.', {
             hint: 'For example `insights-etl restore /mnt/backup/lake /srv/insights/data`.',
           });
-        const to = folder === undefined ? config.dataDir : localFolder(io.cwd, folder);
-        return restoreFrom(session, source, to);
+        return restoreFrom(session, source, folder === undefined ? undefined : localFolder(io.cwd, folder));
       }),
     );
 
-  async function restoreFrom(session: Session, source: string, to: string): Promise<number> {
+  /** `given`: the folder, undefined for `dataDir`. */
+  async function restoreFrom(session: Session, source: string, given: string | undefined): Promise<number> {
     const { config, io, runtime, signal } = session;
     const place = isStoreAddress(source) ? parseMirrorPlace(source) : { kind: 'folder' as const, path: localFolder(io.cwd, source, true) };
     if (!place) throw new ConfigError(`"${source}" is not the address of a mirror.`, { hint: `Use ${mirrorFormOf(source)}.` });
     if (place.kind !== 'folder' || existsSync(join(place.path, MIRROR_HEAD))) {
       const { restoreMirror } = await import('../pipeline/mirror/restore.ts');
-      return printRestored(session, await restoreMirror(config, config.mirrorAt(place), to, runtime, signal));
+      return printRestored(session, await restoreMirror(config, config.mirrorAt(place), given ?? config.dataDir, runtime, signal));
     }
-    const { restoreLake, shardsInBackup } = await import('../pipeline/maintenance/backup.ts');
-    const shards = await shardsInBackup(place.path);
-    if (shards.length === 0) return printRestored(session, await restoreLake(config, place.path, to, runtime, signal));
+    const { restoreLake, restoreShard, shardsInBackup } = await import('../pipeline/maintenance/backup.ts');
+    const [from, to] = [place.path, given ?? config.sharedDir];
+    if (config.shard) return printRestored(session, await restoreShard(config, config.shard, from, to, runtime, signal));
+    const shards = await shardsInBackup(from);
+    if (shards.length === 0) return printRestored(session, await restoreLake(config, from, to, runtime, signal));
     const { restoreShards } = await import('../pipeline/maintenance/backup-shards.ts');
-    return printShards(session, await restoreShards(config, shards, place.path, to, runtime, signal), restoreSummary);
+    return printShards(session, await restoreShards(config, shards, from, to, runtime, signal), restoreSummary);
   }
 } // oxfmt-ignore
 

@@ -53,6 +53,25 @@ it('a backup has all shards, and a restore brings back every row of each in its 
   });
 });
 
+it('with a shard set, only that shard is restored, into its own folder', async () => {
+  await run('backup', 'whole');
+  const source = join(stage.folder, 'whole');
+  const targets = [
+    ['into1', ['--shard', '1/2', '--data-dir', 'into1', 'restore', '--from', source], {}],
+    ['into2', ['restore', 'whole', 'into2'], { INSIGHTS_SHARD: '1/2' }],
+    ['into3', ['--shard', '1/2', 'restore', 'whole/shards/1-of-2', 'into3/shards/1-of-2'], {}],
+  ] as const;
+  for (const [name, argv, env] of targets) {
+    const { code, err } = await stage.run(argv, env);
+    expect([name, code, err]).toEqual([name, EXIT.ok, '']);
+    expect(await readdir(join(stage.folder, name, 'shards'))).toEqual(['1-of-2']);
+    expect(await readdir(join(stage.folder, name, 'shards/1-of-2'))).toEqual(
+      expect.arrayContaining(['manifest.json', 'state.duckdb', 'store']),
+    );
+    expect(await readdir(join(stage.folder, name, 'shards/1-of-2'))).not.toContain('shards');
+  }
+});
+
 it('a shard that cannot be restored is named and does not stop the others', async () => {
   await run('backup', 'some');
   await writeFile(join(stage.folder, 'some/shards/0-of-2/manifest.json'), '');
@@ -73,6 +92,11 @@ it('no backup of a shard takes the place of that of another, and none is restore
     [['backup', 'all', '--shard', '1/2'], 'The folder holds a backup of all shards of a lake.'],
     [['backup', 'one'], 'The folder holds another backup than of 2 shards.'],
     [['backup', inside, '--shard', '1/2'], 'A backup needs a folder of its own, outside of the data directory.'],
+    [['restore', 'all', 'wrong/shards/1-of-2'], 'that of shard 1/2, and the backup is of all shards.'],
+    [['restore', 'all', 'wrong/shards/0-of-2', '--shard', '1/2'], 'that of shard 0/2, and this is shard 1/2.'],
+    [['restore', 'all', 'wrong', '--shard', '0/3'], 'The backup does not hold shard 0/3.'],
+    [['restore', 'one', 'wrong', '--shard', '1/2'], 'that shard 1/2 does not have, such as lyon'],
+    [['restore', 'one', join(world.dataDir, 'shards/0-of-3')], 'a folder of 2 shards, and the backup is of 3.'],
     [['restore', 'one', 'wrong/shards/1-of-2'], 'that shard 1/2 does not have, such as lyon'],
   ] as const) {
     const { code, err } = await stage.run(argv);

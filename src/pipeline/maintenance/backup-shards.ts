@@ -13,7 +13,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { SHARDS_FOLDER } from '../../model/data-dir.ts';
 import type { BackupReport } from '../../model/maintenance-report.ts';
 import type { ReportedError } from '../../model/report.ts';
-import { shardFolder, showShard } from '../../model/shard.ts';
+import { shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
 import { shardFolders } from '../../query/shards.ts';
 import type { ShardPlace } from '../../query/shards.ts';
@@ -57,6 +57,12 @@ export async function restoreShards(
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<ShardsReport<RestoreReport>> {
+  const place = shardOfDirectory(resolve(to));
+  if (place)
+    throw new ConfigError(`The folder is that of shard ${showShard(place.shard)}, and the backup is of all shards.`, {
+      hint: `Name the data directory that all shards share. To restore only this shard, add \`--shard ${showShard(place.shard)}\`.`,
+      where: { folder: to },
+    });
   const isThere = await onDisk(to, () => pathExists(to));
   const other = isThere ? (await onDisk(to, () => readdir(to))).find((name) => name !== SHARDS_FOLDER) : undefined;
   if (other !== undefined)

@@ -119,15 +119,62 @@ export async function restoreLake(
   signal: AbortSignal,
 ): Promise<RestoreReport> {
   const place = shardOfDirectory(resolve(folder));
-  if (place)
+  if (place) {
+    await requireSameNumber(place.shared, place.shard);
     await requireTenantsOf(
       place.shard,
       from,
       'Restore it into the folder of its own shard: docs/scale.md, Back up all shards.',
     );
+  }
   const restored = await restoreFiles(from, folder, { ...lakeSettings(config), privacyKey: 'unused' }, runtime, signal);
   const inPlace = { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined };
   if (!restored.withLedger) await repairLake(inPlace, runtime);
   const { dataDir, rows } = await publishLake(inPlace, runtime);
   return { ...restored, dataDir, rows, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };
+}
+
+/**
+ * Restores one shard, from a backup of all shards or of this one. `folder`: the data directory that all shards share, or already the
+ * shard's own. Throws ConfigError for a backup or a folder of other shards, and as `restoreLake`.
+ */
+export async function restoreShard(
+  config: Config,
+  shard: Shard,
+  from: string,
+  folder: string,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<RestoreReport> {
+  const to = resolve(folder);
+  const place = shardOfDirectory(to);
+  if (place && showShard(place.shard) !== showShard(shard))
+    throw new ConfigError(
+      `The folder is that of shard ${showShard(place.shard)}, and this is shard ${showShard(shard)}.`,
+      {
+        hint: 'Name the data directory that all shards share.',
+        where: { folder: to },
+      },
+    );
+  const held = await shardsInBackup(from);
+  if (held.length > 0 && !held.some((each) => showShard(each) === showShard(shard)))
+    throw new ConfigError(`The backup does not hold shard ${showShard(shard)}.`, {
+      hint: `It holds ${held.map(showShard).join(', ')}. Omit --shard to restore all of them.`,
+      where: { folder: from },
+    });
+  const own = held.length === 0 ? from : join(from, shardFolder('', shard));
+  return restoreLake(config, own, place ? to : shardFolder(to, shard), runtime, signal);
+}
+
+/** Throws ConfigError if a data directory has folders of another number of shards: two lakes side by side cannot be read. */
+async function requireSameNumber(shared: string, { of }: Shard): Promise<void> {
+  const other = (await onDisk(shared, () => shardFolders(shared))).find((each) => each.of !== of);
+  if (other === undefined) return;
+  throw new ConfigError(
+    `The data directory has a folder of ${plural(other.of, 'shard')}, and the backup is of ${of}.`,
+    {
+      hint: 'Restore into a new data directory.',
+      where: { folder: shardFolder(shared, other) },
+    },
+  );
 }
