@@ -84,6 +84,7 @@ it('no backup of a shard takes the place of that of another, and none is restore
   await run('backup', 'one', '--shard', '0/2');
   await run('backup', 'dated', '--shard', '0/2', '--keep', '3');
   await run('backup', 'all');
+  await run('restore', 'one', 'undivided');
   const before = await readdir(stage.folder, { recursive: true });
   const inside = join(world.dataDir, 'copy');
   for (const [argv, message] of [
@@ -91,6 +92,12 @@ it('no backup of a shard takes the place of that of another, and none is restore
     [['backup', 'dated', '--shard', '1/2', '--keep', '3'], 'that shard 1/2 does not have, such as lyon'],
     [['backup', 'all', '--shard', '1/2'], 'The folder holds a backup of all shards of a lake.'],
     [['backup', 'one'], 'The folder holds another backup than of 2 shards.'],
+    [['backup', 'all/shards/1-of-2'], 'that of shard 1/2, and this is a backup of a whole lake.'],
+    [['backup', 'all/shards/1-of-2', '--shard', '0/2'], 'that of shard 1/2, and this is a backup of shard 0/2.'],
+    [
+      ['backup', 'all/shards/1-of-2', '--data-dir', 'undivided'],
+      'that of shard 1/2, and this is a backup of a whole lake.',
+    ],
     [['backup', inside, '--shard', '1/2'], 'A backup needs a folder of its own, outside of the data directory.'],
     [['restore', 'all', 'wrong/shards/1-of-2'], 'that of shard 1/2, and the backup is of all shards.'],
     [['restore', 'all', 'wrong/shards/0-of-2', '--shard', '1/2'], 'that of shard 0/2, and this is shard 1/2.'],

@@ -18,7 +18,7 @@ import type { Shard } from '../../model/shard.ts';
 import { shardFolders } from '../../query/shards.ts';
 import type { ShardPlace } from '../../query/shards.ts';
 import { exitCodeOf, reported } from '../failure.ts';
-import { backupLake, isBackupOfOne, restoreLake } from './backup.ts';
+import { backupLake, isBackupOfOne, requireFolderOf, restoreLake } from './backup.ts';
 import type { RestoreReport } from './backup.ts';
 
 /** What was done with each shard, or the error that ended it. */
@@ -36,6 +36,7 @@ export async function backupShards(
   signal: AbortSignal,
   keep?: number,
 ): Promise<ShardsReport<BackupReport>> {
+  requireFolderOf(undefined, resolve(folder));
   const [{ of } = { of: 1 }] = shards;
   const others = (await onDisk(folder, () => shardFolders(folder))).filter((shard) => shard.of !== of);
   if (others.length > 0 || (await isBackupOfOne(folder)))

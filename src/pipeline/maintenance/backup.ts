@@ -51,11 +51,23 @@ export async function backupLake(
 async function requireOwnFolder({ shard, sharedDir }: Config, folder: string): Promise<void> {
   if (shard && `${folder}${sep}`.startsWith(`${resolve(sharedDir)}${sep}`))
     throw new ConfigError('A backup needs a folder of its own, outside of the data directory.', { where: { folder } });
+  requireFolderOf(shard, folder);
   const hint = `Name another folder.${shard ? ' Without --shard, each shard gets a folder of its own.' : ''}`;
   if ((await onDisk(folder, () => shardFolders(folder))).length > 0)
     throw new ConfigError('The folder holds a backup of all shards of a lake.', { hint, where: { folder } });
   if (!shard) return;
   await requireTenantsOf(shard, folder, hint);
+}
+
+/** Throws ConfigError if a folder has the name of the backup of another shard, where a lake or a shard (undefined: no shard) is to be copied. */
+export function requireFolderOf(shard: Shard | undefined, folder: string): void {
+  const place = shardOfDirectory(folder);
+  if (!place || (shard && showShard(shard) === showShard(place.shard))) return;
+  const what = shard ? `shard ${showShard(shard)}` : 'a whole lake';
+  throw new ConfigError(`The folder is that of shard ${showShard(place.shard)}, and this is a backup of ${what}.`, {
+    hint: 'Name another folder.',
+    where: { folder },
+  });
 }
 
 /** Throws ConfigError if the backup in a folder has tenants of other shards. */
