@@ -72,12 +72,13 @@ interface Restore {
   readonly withLedger: boolean;
   readonly damaged: readonly { readonly file: string; readonly problem: BackupCheck['problems'][number]['problem'] }[];
   readonly logs?: readonly string[];
+  readonly restoredBefore?: true;
 }
 
 export function restoreSummary(report: Restore): string {
-  const { dataDir, from, snapshot, publishedAt, files, rows, withLedger, damaged, logs = [] } = report;
+  const { dataDir, from, snapshot, publishedAt, files, rows, withLedger, damaged, logs = [], restoredBefore } = report;
   return (
-    `restored snapshot ${snapshot} of ${publishedAt} from ${from}\n` +
+    `${restoredBefore === true ? 'was restored before: ' : 'restored '}snapshot ${snapshot} of ${publishedAt} from ${from}\n` +
     `${dataDir}: ${plural(rows, 'row')} in ${plural(files, 'file')}, published\n` +
     (withLedger
       ? ''

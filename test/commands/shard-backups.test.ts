@@ -1,5 +1,5 @@
 /** `backup` and `restore` of a lake of shards: all of them, each in its own folder, and none over another. */
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -78,6 +78,25 @@ it('a shard that cannot be restored is named and does not stop the others', asyn
   const { code, out } = await stage.run(['restore', 'some', 'some-back']);
   expect(code).toBe(EXIT.damaged);
   expect(out).toMatch(/^shard 0\/2\nFAIL: The manifest cannot be read[\s\S]*\nshard 1\/2\nrestored snapshot/);
+});
+
+it('a restore that was cut off is completed by the same command, and no other lake is replaced', async () => {
+  const whole = await run(...COUNTS, '--format', 'csv');
+  await run('backup', 'source');
+  await run('restore', 'source/shards/0-of-2', 'cut/shards/0-of-2');
+  // Cut off between the ledger and the catalogue.
+  await rm(join(stage.folder, 'cut/shards/0-of-2/insights.duckdb'));
+  expect(await run('restore', 'source', 'cut')).toMatch(
+    /^shard 0\/2\nwas restored before: snapshot 1 [\s\S]*\nshard 1\/2\nrestored snapshot 1 /,
+  );
+  expect(await run(...COUNTS, '--format', 'csv', '--data-dir', 'cut')).toBe(whole);
+  const [first = ''] = (await readdir(join(stage.folder, 'cut/shards/0-of-2/store'), { recursive: true })).filter(
+    (name) => name.endsWith('.parquet'),
+  );
+  await rm(join(stage.folder, 'cut/shards/0-of-2/store', first));
+  const { code, out } = await stage.run(['restore', 'source', 'cut']);
+  expect(code).toBe(EXIT.config);
+  expect(out).toMatch(/^shard 0\/2\nFAIL: The folder holds a lake already[\s\S]*\nshard 1\/2\nwas restored before/);
 });
 
 it('no backup of a shard takes the place of that of another, and none is restored as another', async () => {

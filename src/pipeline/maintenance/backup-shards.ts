@@ -18,7 +18,7 @@ import type { Shard } from '../../model/shard.ts';
 import { shardFolders } from '../../query/shards.ts';
 import type { ShardPlace } from '../../query/shards.ts';
 import { exitCodeOf, reported } from '../failure.ts';
-import { backupLake, isBackupOfOne, requireFolderOf, restoreLake } from './backup.ts';
+import { backupLake, isBackupOfOne, continueRestore, requireFolderOf } from './backup.ts';
 import type { RestoreReport } from './backup.ts';
 
 /** What was done with each shard, or the error that ended it. */
@@ -49,7 +49,7 @@ export async function backupShards(
   );
 }
 
-/** Makes a lake of the same shards, in a folder that is empty or missing. */
+/** Makes a lake of the same shards, in a folder that is empty or missing, or completes a restore that was cut off. */
 export async function restoreShards(
   config: Config,
   shards: readonly Shard[],
@@ -72,7 +72,7 @@ export async function restoreShards(
       where: { file: join(to, other) },
     });
   return eachShard(shards, signal, async (shard) =>
-    restoreLake(config, join(from, shardFolder('', shard)), shardFolder(resolve(to), shard), runtime, signal),
+    continueRestore(config, join(from, shardFolder('', shard)), shardFolder(resolve(to), shard), runtime, signal),
   );
 }
 

@@ -6,7 +6,14 @@ import { onDisk, pathExists, systemFiles } from '../../kernel/files.ts';
 import { plural } from '../../kernel/plural.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { backup } from '../../load/maintenance/backup.ts';
-import { datedSnapshots, readSnapshot } from '../../load/maintenance/backup-folder.ts';
+import {
+  datedSnapshots,
+  hasLedger,
+  ledgerAgrees,
+  readSnapshot,
+  snapshotFolders,
+  storedFault,
+} from '../../load/maintenance/backup-folder.ts';
 import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
 import { checkBackup } from '../../load/maintenance/check-backup.ts';
 import { restoreFiles } from '../../load/maintenance/restore.ts';
@@ -28,6 +35,8 @@ export interface BackupCheckReport {
 }
 
 export interface RestoreReport extends Restored, Pick<PublishReport, 'dataDir' | 'rows'> {
+  /** The folder held this snapshot already: an earlier restore, which was cut off at another shard. */
+  readonly restoredBefore?: true;
   readonly exitCode: number;
 }
 
@@ -140,10 +149,45 @@ export async function restoreLake(
     );
   }
   const restored = await restoreFiles(from, folder, { ...lakeSettings(config), privacyKey: 'unused' }, runtime, signal);
-  const inPlace = { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined };
+  const inPlace = asOnly(config, folder);
   if (!restored.withLedger) await repairLake(inPlace, runtime);
   const { dataDir, rows } = await publishLake(inPlace, runtime);
   return { ...restored, dataDir, rows, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };
+}
+
+/** Its folder is the whole lake, also where it is that of a shard. */
+function asOnly(config: Config, folder: string): Config {
+  return { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined };
+}
+
+/**
+ * As `restoreLake`, and completes a restore that was cut off. A folder that holds the rows of the snapshot is only published, which may
+ * be what is missing. One with any other lake is refused.
+ */
+export async function continueRestore(
+  config: Config,
+  backupFolder: string,
+  folder: string,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<RestoreReport> {
+  const files = runtime.files ?? systemFiles;
+  const held = await onDisk(folder, async () => {
+    if (!(await hasLedger(files, folder))) return undefined;
+    const from = (await snapshotFolders(files, backupFolder)).at(-1) ?? backupFolder;
+    const snapshot = await readSnapshot(files, from);
+    if (!(await ledgerAgrees(folder, snapshot))) return undefined;
+    for (const stored of snapshot.partitions) {
+      signal.throwIfAborted();
+      if ((await storedFault(files, folder, stored)) !== undefined) return undefined;
+    }
+    const { number, publishedAt } = snapshot;
+    const withLedger = await hasLedger(files, from);
+    return { from, snapshot: number, publishedAt, files: snapshot.files.length, withLedger, damaged: [] };
+  });
+  if (!held) return restoreLake(config, backupFolder, folder, runtime, signal);
+  const { dataDir, rows } = await publishLake(asOnly(config, folder), runtime);
+  return { ...held, restoredBefore: true, dataDir, rows, exitCode: EXIT.ok };
 }
 
 /**
