@@ -47,14 +47,15 @@ Examples:
             throw new ConfigError('--check copies nothing, so --keep has no meaning with it.', {
               hint: 'Run the two one after the other.',
             });
-          const report = await checkBackupLake(folder, runtime, signal);
-          session.print(session.json ? `${json(report)}\n` : checkSummary(report.snapshots));
+          const report = await checkBackupLake(config, folder, runtime, signal);
+          session.print(session.json ? `${json(report)}\n` : checkSummary(report.snapshots, report.missing));
           return report.exitCode;
         }
         const shards = config.shard ? [] : await shardsToRead(config.sharedDir);
         if (shards.length > 0) {
           const { backupShards } = await import('../pipeline/maintenance/backup-shards.ts');
-          return printShards(session, await backupShards(config, shards, folder, runtime, signal, keep), backupSummary);
+          const report = await backupShards(config, shards, folder, runtime, signal, keep);
+          return printShards(session, report, 'data directory', backupSummary);
         }
         const report = await backupLake(config, folder, runtime, signal, keep);
         session.print(session.json ? `${json(report)}\n` : backupSummary(report));
@@ -103,7 +104,7 @@ Examples:
     const shards = await shardsInBackup(from);
     if (shards.length === 0) return printRestored(session, await restoreLake(config, from, to, runtime, signal));
     const { restoreShards } = await import('../pipeline/maintenance/backup-shards.ts');
-    return printShards(session, await restoreShards(config, shards, from, to, runtime, signal), restoreSummary);
+    return printShards(session, await restoreShards(config, shards, from, to, runtime, signal), 'backup', restoreSummary);
   }
 } // oxfmt-ignore
 
@@ -112,9 +113,14 @@ function printRestored(session: Session, report: RestoreReport): number {
   return report.exitCode;
 }
 
-/** Prints what was done with each shard. Returns the exit code. */
-function printShards<T>(session: Session, report: ShardsReport<T>, summary: (report: T) => string): number {
-  session.print(session.json ? `${json(report)}\n` : shardsText(report.shards, summary));
+/** Prints what was done with each shard, and which are missing in what was read. Returns the exit code. */
+function printShards<T>(
+  session: Session,
+  report: ShardsReport<T>,
+  where: 'backup' | 'data directory',
+  summary: (report: T) => string,
+): number {
+  session.print(session.json ? `${json(report)}\n` : shardsText(report.shards, report.missing, where, summary));
   return report.exitCode;
 }
 

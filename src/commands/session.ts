@@ -7,7 +7,7 @@ import { loadConfig, type Config, type ConfigSources } from '../config/config.ts
 import { nest, merge, type Tree } from '../config/layers.ts';
 import { ConfigError, DiskError, EXIT, InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
 import { plural } from '../kernel/plural.ts';
-import { shardIndex, shardOfDirectory, showShard, type Shard } from '../model/shard.ts';
+import { missingShards, shardOfDirectory, showShard, type Shard } from '../model/shard.ts';
 import { json } from '../output/format.ts';
 import { LiveLines } from '../output/live.ts';
 import { levelOf, type Verbosity } from '../output/log-options.ts';
@@ -134,16 +134,12 @@ async function warnOfMissingShards(
 ): Promise<void> {
   if (shard !== undefined) return;
   const found = (await shardsIfRead(sharedDir)) ?? [];
-  const [{ of } = { of: 1 }] = found;
-  const expected =
-    tenants.length === 0
-      ? Array.from({ length: of }, (_, index) => index)
-      : tenants.map(({ id }) => shardIndex(id, of));
-  const missing = [...new Set(expected)]
-    .filter((index) => !found.some((each) => each.index === index))
-    .toSorted((a, b) => a - b);
-  if (of === 1 || missing.length === 0) return;
-  const shards = missing.map((index) => showShard({ index, of }));
+  const missing = missingShards(
+    found,
+    tenants.map(({ id }) => id),
+  );
+  if (missing.length === 0) return;
+  const shards = missing.map(showShard);
   log.warn({ event: 'shards.missing', shards: shards.join(', ') }, 'some shards have published nothing yet');
 }
 

@@ -49,6 +49,19 @@ export function misplacedTenants(
   return misplaced;
 }
 
+/**
+ * The shards that should be among those found, and are not. A shard without tenants never has a folder. If no tenants are known, any
+ * shard may have some.
+ */
+export function missingShards(found: readonly Shard[], tenants: readonly string[]): readonly Shard[] {
+  const [{ of } = { of: 1 }] = found;
+  if (of === 1) return [];
+  const owners = new Set(tenants.map((id) => shardIndex(id, of)));
+  return Array.from({ length: of }, (_, index) => ({ index, of })).filter(
+    ({ index }) => (tenants.length === 0 || owners.has(index)) && !found.some((each) => each.index === index),
+  );
+}
+
 /** The data directory of a shard, below the one that all shards share. A single shard has that one itself. */
 export function shardFolder(shared: string, { index, of }: Shard): string {
   return of === 1 ? shared : join(shared, SHARDS_FOLDER, `${index}-of-${of}`);

@@ -17,21 +17,33 @@ export function backupSummary(report: BackupReport): string {
   );
 }
 
-/** What was done with each shard, or why not. */
+/** What was done with each shard, or why not, and the shards that are missing. `where`: in what. */
 export function shardsText<T>(
   shards: readonly {
     readonly shard: string;
     readonly report?: T;
     readonly error?: { readonly message: string; readonly hint?: string };
   }[],
+  missing: readonly string[],
+  where: 'backup' | 'data directory',
   summary: (report: T) => string,
 ): string {
+  const absent = missing.map((shard) => `shard ${shard}\n${missingFrom(where)}`);
   return shards
     .map(({ shard, report, error }) => {
       const failed = error ? `FAIL: ${error.message}\n${error.hint === undefined ? '' : `Next: ${error.hint}\n`}` : '';
       return `shard ${shard}\n${report === undefined ? failed : summary(report)}`;
     })
+    .concat(absent)
     .join('\n');
+}
+
+const NO_TENANT = 'If it has no tenant, use the configuration that lists all tenants.';
+
+function missingFrom(where: 'backup' | 'data directory'): string {
+  return where === 'backup'
+    ? `MISSING from the backup: its tenants are not restored\nNext: restore it from another backup or the mirror. ${NO_TENANT}\n`
+    : `MISSING from the data directory: it has published nothing, so its tenants are not in this backup\nNext: load it, or put it back. ${NO_TENANT}\n`;
 }
 
 const PROBLEMS: Readonly<Record<BackupCheck['problems'][number]['problem'], string>> = {
@@ -42,7 +54,7 @@ const PROBLEMS: Readonly<Record<BackupCheck['problems'][number]['problem'], stri
   differs: 'it cannot be read, or belongs to another snapshot',
 };
 
-export function checkSummary(checks: readonly BackupCheck[]): string {
+export function checkSummary(checks: readonly BackupCheck[], missing: readonly string[]): string {
   const lines = checks.flatMap((check) => {
     const { folder, snapshot, publishedAt, files, withLedger, problems } = check;
     const what =
@@ -59,7 +71,10 @@ export function checkSummary(checks: readonly BackupCheck[]): string {
     failed === 0
       ? ''
       : 'Next: run `insights-etl backup` into a new folder; a restore of a damaged one leaves the damaged files out.\n';
-  return `${lines.join('\n')}\n${next}`;
+  lines.push(...missing.map((shard) => `FAIL  shard ${shard} is missing`));
+  const absent =
+    missing.length === 0 ? '' : `Next: run \`insights-etl backup\` where the lake has all its shards. ${NO_TENANT}\n`;
+  return `${lines.join('\n')}\n${next}${absent}`;
 }
 
 interface Restore {

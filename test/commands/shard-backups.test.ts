@@ -1,5 +1,5 @@
 /** `backup` and `restore` of a lake of shards: all of them, each in its own folder, and none over another. */
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -97,6 +97,36 @@ it('a restore that was cut off is completed by the same command, and no other la
   const { code, out } = await stage.run(['restore', 'source', 'cut']);
   expect(code).toBe(EXIT.config);
   expect(out).toMatch(/^shard 0\/2\nFAIL: The folder holds a lake already[\s\S]*\nshard 1\/2\nwas restored before/);
+});
+
+it('a shard that is missing is named, and a shard without tenants is not missed', async () => {
+  await run('backup', 'half');
+  await rm(join(stage.folder, 'half/shards/1-of-2'), { recursive: true });
+  // As a first backup that was cut off leaves it.
+  await mkdir(join(stage.folder, 'half/shards/1-of-2/store'), { recursive: true });
+  const away = join(stage.folder, 'away');
+  await rename(join(world.dataDir, 'shards/1-of-2'), away);
+  try {
+    for (const [argv, exitCode, text] of [
+      [['backup', '--check', 'half'], EXIT.damaged, 'FAIL  shard 1/2 is missing\n'],
+      [['restore', 'half', 'half-back'], EXIT.damaged, 'shard 1/2\nMISSING from the backup: '],
+      [['backup', 'partial'], EXIT.ok, 'shard 1/2\nMISSING from the data directory: '],
+    ] as const) {
+      const { code, out } = await stage.run(argv);
+      expect([argv, code, out]).toEqual([argv, exitCode, expect.stringContaining(text)]);
+      const asJson = await stage.run([...argv, '--json']);
+      expect(JSON.parse(asJson.out)).toMatchObject({ missing: ['1/2'], exitCode });
+    }
+    await stage.write('few.yaml', `dataDir: ${world.dataDir}\ntenants: [{ id: lyon, apiKey: { env: KEY } }]\n`);
+    for (const argv of [
+      ['backup', '--check', 'half'],
+      ['restore', 'half', 'half-back'],
+      ['backup', 'partial'],
+    ])
+      expect(JSON.parse(await run(...argv, '--json', '--config', 'few.yaml'))).toMatchObject({ missing: [] });
+  } finally {
+    await rename(away, join(world.dataDir, 'shards/1-of-2'));
+  }
 });
 
 it('no backup of a shard takes the place of that of another, and none is restored as another', async () => {

@@ -18,12 +18,14 @@ import type { Shard } from '../../model/shard.ts';
 import { shardFolders } from '../../query/shards.ts';
 import type { ShardPlace } from '../../query/shards.ts';
 import { exitCodeOf, reported } from '../failure.ts';
-import { backupLake, isBackupOfOne, continueRestore, requireFolderOf } from './backup.ts';
+import { backupLake, isBackupOfOne, continueRestore, requireFolderOf, shardsMissing } from './backup.ts';
 import type { RestoreReport } from './backup.ts';
 
 /** What was done with each shard, or the error that ended it. */
 export interface ShardsReport<T> {
   readonly shards: readonly { readonly shard: string; readonly report?: T; readonly error?: ReportedError }[];
+  /** Shards that should be in the lake or the backup, and are not: `1/8`. */
+  readonly missing: readonly string[];
   readonly exitCode: number;
 }
 
@@ -44,9 +46,10 @@ export async function backupShards(
       hint: 'Name another folder, and keep this one.',
       where: { folder },
     });
-  return eachShard(shards, signal, async ({ dataDir, ...shard }) =>
+  const done = await eachShard(shards, signal, async ({ dataDir, ...shard }) =>
     backupLake({ ...config, dataDir, shard }, join(folder, shardFolder('', shard)), runtime, signal, keep),
   );
+  return { shards: done.shards, missing: shardsMissing(config, shards), exitCode: exitCodeOf(done.failures) };
 }
 
 /** Makes a lake of the same shards, in a folder that is empty or missing, or completes a restore that was cut off. */
@@ -71,16 +74,20 @@ export async function restoreShards(
       hint: 'Name a new folder, or move what is there away.',
       where: { file: join(to, other) },
     });
-  return eachShard(shards, signal, async (shard) =>
+  const done = await eachShard(shards, signal, async (shard) =>
     continueRestore(config, join(from, shardFolder('', shard)), shardFolder(resolve(to), shard), runtime, signal),
   );
+  const missing = shardsMissing(config, shards);
+  // As for files that a backup lacks: the rest is restored, and the exit code says that it is not all.
+  const failures: readonly Failure[] = missing.length === 0 ? done.failures : [...done.failures, 'damaged'];
+  return { shards: done.shards, missing, exitCode: exitCodeOf(failures) };
 }
 
 async function eachShard<S extends Shard, T extends object>(
   shards: readonly S[],
   signal: AbortSignal,
   work: (shard: S) => Promise<T>,
-): Promise<ShardsReport<T>> {
+): Promise<Pick<ShardsReport<T>, 'shards'> & { readonly failures: readonly Failure[] }> {
   const done: ShardsReport<T>['shards'][number][] = [];
   const failures: Failure[] = [];
   for (const each of shards) {
@@ -96,5 +103,5 @@ async function eachShard<S extends Shard, T extends object>(
       done.push({ shard, error: found });
     }
   }
-  return { shards: done, exitCode: exitCodeOf(failures) };
+  return { shards: done, failures };
 }

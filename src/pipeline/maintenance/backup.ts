@@ -21,7 +21,7 @@ import type { Restored } from '../../load/maintenance/restore.ts';
 import type { BackupCheck, BackupReport, PublishReport } from '../../model/maintenance-report.ts';
 import { MANIFEST_FILE, SHARDS_FOLDER } from '../../model/data-dir.ts';
 import { manifestTenants, parseManifest } from '../../model/manifest.ts';
-import { misplacedTenants, shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
+import { misplacedTenants, missingShards, shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
 import { shardFolders } from '../../query/shards.ts';
 import { requireShards } from '../open-lake.ts';
@@ -31,6 +31,8 @@ import { publishLake } from './publish.ts';
 
 export interface BackupCheckReport {
   readonly snapshots: readonly BackupCheck[];
+  /** Shards that the backup should hold and does not: `1/8`. */
+  readonly missing: readonly string[];
   readonly exitCode: number;
 }
 
@@ -101,7 +103,10 @@ async function newestIn(folder: string): Promise<Snapshot | undefined> {
 /** The shards whose backups are in a folder; none for the backup of one lake or shard. Throws ConfigError for several numbers of shards. */
 export async function shardsInBackup(folder: string): Promise<readonly Shard[]> {
   if (await isBackupOfOne(folder)) return [];
-  const shards = (await onDisk(folder, () => shardFolders(folder))).toSorted((a, b) => a.index - b.index);
+  const folders = (await onDisk(folder, () => shardFolders(folder))).toSorted((a, b) => a.index - b.index);
+  // Without a snapshot, the first backup of that shard was cut off.
+  const isThere = await Promise.all(folders.map((shard) => isBackupOfOne(join(folder, shardFolder('', shard)))));
+  const shards = folders.filter((_, nth) => isThere[nth]);
   const numbers = new Set(shards.map(({ of }) => of));
   if (numbers.size < 2) return shards;
   throw new ConfigError(`The folder holds backups of ${[...numbers].join(' and ')} shards.`, {
@@ -118,17 +123,25 @@ export async function isBackupOfOne(folder: string): Promise<boolean> {
   });
 }
 
-/** Reads every file of a backup. The exit code is that of damage if one snapshot has a problem. */
+/** Reads every file of a backup. The exit code is that of damage if one snapshot has a problem, or a shard is missing. */
 export async function checkBackupLake(
+  config: Config,
   folder: string,
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<BackupCheckReport> {
   const shards = await shardsInBackup(folder);
+  const missing = shardsMissing(config, shards);
   const folders = shards.length === 0 ? [folder] : shards.map((shard) => join(folder, shardFolder('', shard)));
   const snapshots: BackupCheck[] = [];
   for (const each of folders) snapshots.push(...(await checkBackup(each, runtime, signal)));
-  return { snapshots, exitCode: snapshots.some(({ problems }) => problems.length > 0) ? EXIT.damaged : EXIT.ok };
+  const isDamaged = missing.length > 0 || snapshots.some(({ problems }) => problems.length > 0);
+  return { snapshots, missing, exitCode: isDamaged ? EXIT.damaged : EXIT.ok };
+}
+
+/** The shards that are missing among those of a lake or of its backup, for all tenants that are configured. */
+export function shardsMissing({ tenants, otherTenants }: Config, shards: readonly Shard[]): readonly string[] {
+  return missingShards(shards, [...tenants.map(({ id }) => id), ...otherTenants]).map(showShard);
 }
 
 /** Makes a lake of a backup, ready for readers and for the next run. Damaged files are left out: the next run fetches their rows. */

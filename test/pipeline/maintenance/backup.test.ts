@@ -237,7 +237,7 @@ for (const marts of [false, true])
         return backupLake(world.config(), folder, runtime, new AbortController().signal, 2);
       };
       const check = (): ReturnType<typeof checkBackupLake> =>
-        checkBackupLake(folder, world.runtime, new AbortController().signal);
+        checkBackupLake(world.config(), folder, world.runtime, new AbortController().signal);
       const restoreTo = async (from: string, to: string): ReturnType<typeof restoreLake> =>
         restoreLake(world.config(), from, to, world.runtime, new AbortController().signal);
       const target = async (): Promise<string> => {
