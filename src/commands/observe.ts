@@ -1,7 +1,9 @@
 /** For the operator's tools: collects metrics, records how runs end, and calls the webhook. */
 import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { ConfigError, InsightsError, EXIT, errorCode } from '../kernel/errors.ts';
+import { pathExists } from '../kernel/files.ts';
 import { packageVersion } from '../kernel/version.ts';
 import { exposition } from '../operate/exposition.ts';
 import { families, type Measured } from '../operate/metrics.ts';
@@ -10,6 +12,7 @@ import type { Traffic } from '../operate/traffic.ts';
 import { pingsOf, pingStart } from '../operate/ping.ts';
 import { writeTextfile } from '../operate/textfile.ts';
 import { notifyWebhook } from '../operate/webhook.ts';
+import { CATALOGUE_FILE, LEDGER_FILE } from '../model/data-dir.ts';
 import type { RunReport } from '../model/report.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 
@@ -79,8 +82,11 @@ export async function observed(
   const ended = async (report: RunReport | undefined, exitCode: number): Promise<void> => {
     const seconds = (runtime.monotonic() - startedMs) / 1000;
     const record = { finishedMs: runtime.now(), exitCode, seconds, isRegular };
+    // A run that was refused before it opened a ledger leaves nothing: neither the folder of a shard that the lake does not have, nor a
+    // record in the directory that all shards share.
+    const hasBegun = report !== undefined || (await isLake(config.dataDir));
     // The process that holds the directory writes its own record.
-    if (exitCode !== EXIT.locked) {
+    if (exitCode !== EXIT.locked && hasBegun) {
       await recordOutcome(config.dataDir, report, record, traffic.take(), runtime.files).catch((error: unknown) => {
         const code = errorCode(error) ?? 'error';
         runtime.log.error({ event: 'outcome.unrecorded', code }, 'cannot write outcomes.json');
@@ -90,7 +96,7 @@ export async function observed(
     await ping?.end(exitCode, report);
     // Somebody stopped the run on purpose: no notification.
     if (config.webhook && exitCode !== EXIT.stopped)
-      await notifyWebhook(config.webhook, config.dataDir, exitCode, report, runtime, signal);
+      await notifyWebhook(config.webhook, hasBegun ? config.dataDir : undefined, exitCode, report, runtime, signal);
   };
   let report: RunReport;
   try {
@@ -109,6 +115,12 @@ export async function observed(
   }
   await ended(report, report.exitCode);
   return report;
+}
+
+/** True where a run has been, also if its ledger is lost. */
+async function isLake(dataDir: string): Promise<boolean> {
+  const names = [LEDGER_FILE, CATALOGUE_FILE];
+  return (await Promise.all(names.map((name) => pathExists(join(dataDir, name)).catch(() => true)))).includes(true);
 }
 
 /** A process that is asked to stop has seconds. The next run writes the page. */

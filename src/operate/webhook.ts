@@ -31,11 +31,12 @@ const ATTEMPTS = 5;
 
 /**
  * Sends the notification for a run that has ended, if there is one. Never throws. If the receiver is down, that is logged,
- * and the next run notifies it, because `webhook.json` changes only after a successful delivery.
+ * and the next run notifies it, because `webhook.json` changes only after a successful delivery. Without a `dataDir`, for a run that was
+ * refused before it began there, nothing is recorded and every failure is reported.
  */
 export async function notifyWebhook(
   webhook: Webhook,
-  dataDir: string,
+  dataDir: string | undefined,
   exitCode: number,
   report: RunReport | undefined,
   runtime: Runtime,
@@ -50,6 +51,7 @@ export async function notifyWebhook(
   });
   try {
     await deliver({ url: webhook.url, body, headers, attempts: ATTEMPTS }, runtime, signal);
+    if (dataDir === undefined) return;
     await writeDurably(join(dataDir, WEBHOOK_FILE), `${JSON.stringify({ ...writtenBy(), exitCode })}\n`, runtime.files);
   } catch (error) {
     runtime.log.warn({ event: 'webhook.failed', kind, reason: reasonOf(error) }, 'the webhook could not be reached');
@@ -95,7 +97,8 @@ async function signed({ secret }: Webhook, body: string, runtime: Runtime): Prom
 }
 
 /** The last exit code that the receiver got, initially 0: a healthy first run sends no notification. */
-async function lastReported(dataDir: string): Promise<number> {
+async function lastReported(dataDir: string | undefined): Promise<number> {
+  if (dataDir === undefined) return 0;
   const text = await readFile(join(dataDir, WEBHOOK_FILE), 'utf8').catch(() => '');
   return Number(/"exitCode":(\d+)/.exec(text)?.[1] ?? 0);
 }

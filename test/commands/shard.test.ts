@@ -1,8 +1,9 @@
 /** `--shard`: which tenants a worker has, where it keeps them, and what it refuses. */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadConfig, type Config } from '../../src/config/config.ts';
+import { shardIndex } from '../../src/model/shard.ts';
 import { LONG } from '../support/campaign.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 
@@ -149,6 +150,17 @@ describe('what is refused', () => {
       '',
       expect.stringContaining('is divided into 8 shards, and this is shard 4/5'),
     ]);
+  });
+
+  it('leaves nothing behind: neither a folder of a shard that the lake does not have, nor a record', async () => {
+    const folder = await withLedgers('left-alone', 'shards/0-of-3');
+    const other = `${shardIndex('acme', 4)}/4`;
+    const before = await readdir(join(stage.folder, folder), { recursive: true });
+    for (const argv of [['run', '--shard', other], ['run']]) {
+      const { code, err } = await stage.run([...argv, '--data-dir', folder], { KEY: 'k' });
+      expect([argv, code, err]).toEqual([argv, 2, expect.stringContaining('is divided into 3 shards')]);
+      expect(await readdir(join(stage.folder, folder), { recursive: true })).toEqual(before);
+    }
   });
 
   it('is one shard for `reshard`, which works on all', async () => {

@@ -70,7 +70,7 @@ describe('a tenant in the folder of another shard', () => {
       expect(text).toContain(NAMED);
       expect(text).toContain('Move this folder out of the data directory and keep it.');
     }
-    // A run that is refused is recorded, too.
+    // A run that is refused in its own folder is recorded, too.
     const after = (await readdir(world.dataDir, { recursive: true })).filter((path) => !path.endsWith('outcomes.json'));
     expect(after.toSorted()).toEqual(before.toSorted());
   });

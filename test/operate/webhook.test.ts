@@ -1,6 +1,6 @@
 /** The webhook with a real receiver: it is called once per change, signed and retried, and contains no row. */
 import { createHmac } from 'node:crypto';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -78,6 +78,13 @@ describe('the webhook', () => {
   it('is called after every run with a heartbeat', async () => {
     for (const code of [0, 4, 4, 0]) await notify(hook({ heartbeat: true }), code);
     expect(events()).toEqual(['heartbeat', 'failure', 'failure', 'recovered']);
+  });
+
+  it('is called for every run that was refused before it began, and records nothing', async () => {
+    for (const code of [EXIT.config, EXIT.config])
+      await notifyWebhook(hook(), undefined, code, undefined, runtime(), new AbortController().signal);
+    expect(events()).toEqual(['failure', 'failure']);
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('contains names, counts and codes, and neither a message nor a location', async () => {
