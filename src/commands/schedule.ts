@@ -37,6 +37,9 @@ schedule in the configuration, including those of single tenants and tables.`,
       ];
       return act(shell, command, { tenants: true, flags }, async (session) => {
         const { config, runtime, signal } = session;
+        const { requireShards } = await import('../pipeline/open-lake.ts');
+        // Every run would be refused: end now, not at the first slot.
+        await requireShards(config);
         const traffic = watchTraffic(runtime);
         const { withDashboard } = await import('./site.ts');
         return withHealthServer(session, traffic, (watch) =>

@@ -36,7 +36,10 @@ const LOCKED_SLEEP_MS = 60_000;
  */
 const WRONG_CLOCK_MS = 24 * 3_600_000;
 
-/** Runs until the signal. Resolves to the exit code of the run that it stopped, or to 0 if it was waiting. */
+/**
+ * Runs until the signal. Resolves to the exit code of the run that it stopped, or to 0 if it was waiting. With `once`, throws what the
+ * run threw, after its slot is recorded: there is no next slot, so the command ends as `run` does.
+ */
 export async function runDaemon(daemon: Daemon, runtime: Runtime, signal: AbortSignal): Promise<number> {
   const { planned, once, jitterMs } = daemon;
   const record = await Slots.open(daemon, runtime);
@@ -94,20 +97,26 @@ async function attempt(
   const names = { slot: new Date(newest).toISOString(), after: new Date(oldest).toISOString(), tables: due.length };
   runtime.log.info({ event: 'slot.due', ...names }, 'run due');
   daemon.watch?.({ kind: 'running', sinceMonotonicMs: runtime.monotonic() });
+  let thrown: { readonly error: unknown } | undefined;
   const code = await daemon.run(due).catch((error: unknown) => {
+    thrown = { error };
     const known = error instanceof InsightsError ? error : undefined;
     const detail = known ? { failure: known.failure, hint: known.hint, where: known.where } : { error };
-    runtime.log.error({ event: 'slot.failed', slot: names.slot, ...detail }, known?.message ?? 'the run failed');
+    // With `once`, whoever gets the error reports it.
+    if (!daemon.once)
+      runtime.log.error({ event: 'slot.failed', slot: names.slot, ...detail }, known?.message ?? 'the run failed');
     return known?.exitCode ?? EXIT.unexpected;
   });
   runtime.log.info({ event: 'slot.end', slot: names.slot, exitCode: code }, 'run ended');
   daemon.watch?.({ kind: 'ended', exitCode: code });
   // A slot that was interrupted, or that found the data directory locked, stays due.
-  if (signal.aborted || code === EXIT.locked) return code;
-  // A run that quiet hours interrupted continues when they end, not at the next slot.
-  const isInterrupted = ({ quiet }: Due): boolean =>
-    code === EXIT.budget && quietUntil(quiet, runtime.now()) !== undefined;
-  await record.complete(due.filter((entry) => !isInterrupted(entry)));
+  if (!signal.aborted && code !== EXIT.locked) {
+    // A run that quiet hours interrupted continues when they end, not at the next slot.
+    const isInterrupted = ({ quiet }: Due): boolean =>
+      code === EXIT.budget && quietUntil(quiet, runtime.now()) !== undefined;
+    await record.complete(due.filter((entry) => !isInterrupted(entry)));
+  }
+  if (daemon.once && thrown) throw thrown.error;
   return code;
 }
 

@@ -156,11 +156,21 @@ describe('what is refused', () => {
     const folder = await withLedgers('left-alone', 'shards/0-of-3');
     const other = `${shardIndex('acme', 4)}/4`;
     const before = await readdir(join(stage.folder, folder), { recursive: true });
-    for (const argv of [['run', '--shard', other], ['run']]) {
+    for (const argv of [['run', '--shard', other], ['run'], ['schedule'], ['schedule', '--once', '--shard', other]]) {
       const { code, err } = await stage.run([...argv, '--data-dir', folder], { KEY: 'k' });
       expect([argv, code, err]).toEqual([argv, 2, expect.stringContaining('is divided into 3 shards')]);
       expect(await readdir(join(stage.folder, folder), { recursive: true })).toEqual(before);
     }
+  });
+
+  it('is a schedule of it, as JSON, too', async () => {
+    const folder = await withLedgers('scheduled', 'shards/0-of-3');
+    const argv = ['schedule', '--once', '--json', '--data-dir', folder];
+    const { code, out } = await stage.run(argv, { KEY: 'k' });
+    expect([code, JSON.parse(out)]).toEqual([
+      2,
+      { error: expect.objectContaining({ failure: 'config' }), exitCode: 2 },
+    ]);
   });
 
   it('is one shard for `reshard`, which works on all', async () => {

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { z } from 'zod';
 import type { Due, Planned } from '../../src/schedule/agenda.ts';
 import { runDaemon } from '../../src/schedule/daemon.ts';
-import { EXIT, LockedError, SourceError } from '../../src/kernel/errors.ts';
+import { ConfigError, EXIT, LockedError, SourceError } from '../../src/kernel/errors.ts';
 import type { Runtime } from '../../src/kernel/runtime.ts';
 import { Collector, openStage, type Stage } from '../support/shell.ts';
 
@@ -185,10 +185,10 @@ describe('clocks and other processes', () => {
     expect(runs).toEqual(['2026-03-02T03:00:00.000Z', '2026-03-02T03:01:00.000Z', '2026-03-02T03:02:00.000Z']);
   });
 
-  it('--once on a locked directory returns the exit code for it, and the next call runs the slot', async () => {
+  it('--once on a locked directory throws the error of the run, and the next call runs the slot', async () => {
     const { runtime } = clock('2026-03-01T12:00:00Z');
     const locked = async (): Promise<number> => Promise.reject(new LockedError('Held by process 7.'));
-    expect(await once(runtime, locked)).toBe(EXIT.locked);
+    await expect(once(runtime, locked)).rejects.toThrow('Held by process 7.');
     expect(await once(runtime, async () => EXIT.partial)).toBe(EXIT.partial);
     expect(await once(runtime, async () => EXIT.unexpected)).toBe(EXIT.ok);
   });
@@ -231,6 +231,16 @@ describe('--once', () => {
     expect(await runDaemon(daemon, runtime, signal)).toBe(EXIT.ok);
     expect(runs).toBe(1);
     expect(await recorded()).toEqual({ 'demo Events': '2026-03-01T03:00:00.000Z' });
+  });
+
+  it('throws what the run threw, and its slot is done', async () => {
+    const { runtime } = clock('2026-03-01T12:00:00Z');
+    const refused = new ConfigError('refused');
+    const run = (): Promise<number> => Promise.reject(refused);
+    const daemon = { planned: ALL, jitterMs: 0, dataDir: stage.folder, once: true, run };
+    const { signal } = new AbortController();
+    await expect(runDaemon(daemon, runtime, signal)).rejects.toBe(refused);
+    expect(await runDaemon(daemon, runtime, signal)).toBe(EXIT.ok);
   });
 
   it('an unreadable record costs one extra run and no more', async () => {
