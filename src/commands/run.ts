@@ -2,7 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { json } from '../output/format.ts';
 import { planSummary, runSummary } from '../output/summary.ts';
-import { EXIT } from '../kernel/errors.ts';
+import { ConfigError, EXIT } from '../kernel/errors.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
 import { watchTraffic, type Traffic } from '../operate/traffic.ts';
 import type { RunRequest } from '../pipeline/request.ts';
@@ -114,7 +114,10 @@ export function planCommand(shell: Shell): Command {
     .addHelpText('after', EXAMPLES.plan)
     .action((options: Selection & { simulate?: string }, command: Command) =>
       act(shell, command, options.simulate === undefined ? needsOf(options) : NO_SOURCE, async (session) => {
-        if (options.simulate !== undefined) return simulate(session, options.simulate);
+        if (options.simulate !== undefined) {
+          refuseOthers(command);
+          return simulate(session, options.simulate);
+        }
         const { planRun } = await import('../pipeline/plan-run.ts');
         const request = requestOf(session, options);
         const report = await planRun(session.config, request, session.runtime, session.signal);
@@ -126,6 +129,17 @@ export function planCommand(shell: Shell): Command {
 
 /** A forecast needs no configuration, so that it can be made before there is one. */
 const NO_SOURCE: Needs = { sources: { file: false, env: {} } };
+
+/** A forecast is of a size, not of tenants or a range. Throws ConfigError for flags that would have no effect. */
+function refuseOthers(command: Command): void {
+  const others = command.options.filter(
+    (option) => option.attributeName() !== 'simulate' && command.getOptionValueSource(option.attributeName()) === 'cli',
+  );
+  if (others.length === 0) return;
+  throw new ConfigError(`${others.map(({ long }) => long).join(', ')} cannot be used with --simulate.`, {
+    hint: 'A forecast depends only on the values of --simulate. Omit the other flags, or plan at the source without --simulate.',
+  });
+}
 
 async function simulate(session: Session, text: string): Promise<number> {
   const [{ workloadOf }, { forecast }, { forecastText }] = await Promise.all([

@@ -13,7 +13,7 @@ export const VALUES = z.strictObject({
   rowsPerDay: between(0, 1e10).describe(
     'rows of one tenant on one day, in all tables: 85 % Events, 10 % Logs, 5 % Metrics',
   ),
-  years: between(1 / 365, 100).describe(
+  years: between(0.0027, 100).describe(
     'history that the first load fetches and the lake holds; of Logs the source has only 45 days',
   ),
   bytesPerRow: between(150, 1_000_000).describe('size of a row as a page is planned: 150 bytes and its properties'),
@@ -28,7 +28,8 @@ const NAMES = VALUES.keyof().options;
 export function workloadOf(text: string): Workload {
   const given: Partial<Record<keyof Workload, number>> = {};
   for (const part of text.split(',')) {
-    const [word = '', value = ''] = part.split('=').map((side) => side.trim());
+    const [word = '', ...sides] = part.split('=').map((side) => side.trim());
+    const value = sides.join('=');
     const name = NAMES.find((each) => each === word);
     if (name === undefined)
       throw new ConfigError(`--simulate does not know "${word}".`, {
@@ -40,7 +41,7 @@ export function workloadOf(text: string): Workload {
     const found = VALUES.shape[name].safeParse(/^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined);
     if (!found.success)
       throw new ConfigError(`--simulate: ${name} cannot be "${value}".`, {
-        hint: `Give a ${isInt ? 'whole ' : ''}number from ${Number(minValue?.toPrecision(2))} to ${maxValue}, without separators.`,
+        hint: `Give a ${isInt ? 'whole ' : ''}number from ${minValue} to ${maxValue}, without separators.`,
       });
     given[name] = found.data;
   }

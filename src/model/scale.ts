@@ -186,9 +186,13 @@ function callsOf(rows: number, { bytesPerRow }: Workload): number {
   return 1 + Math.max(Math.ceil(rows / CALL.rows), Math.ceil((rows * bytesPerRow) / CALL.bytes));
 }
 
-/** Files of one table of one tenant. */
+/** Files of one table of one tenant: with few rows, at most one for each. */
 function filesOf(rowsPerDay: number, days: number): number {
-  if (rowsPerDay === 0) return 0;
+  return Math.min(filesOfPeriods(rowsPerDay, days), rowsPerDay * days);
+}
+
+/** If each period has a row. */
+function filesOfPeriods(rowsPerDay: number, days: number): number {
   const months = Math.ceil(days / MONTH.days) + 1;
   if (rowsPerDay * MONTH.days <= MONTH.rows) return months;
   if (rowsPerDay * MEASURED.lakeBytesPerRow >= MONTH.smallBytes) return days + 1;

@@ -10,7 +10,7 @@ export function bytes(value: number): string {
     rest /= 1000;
     unit++;
   }
-  return `${unit === 0 || rest >= 100 ? Math.round(rest) : rest.toFixed(1)} ${units[unit] ?? ''}`;
+  return `${unit === 0 || rest >= 100 ? count(Math.round(rest)) : rest.toFixed(1)} ${units[unit] ?? ''}`;
 }
 
 /** `0.4 s`, `42 s`, `3 min 20 s`, `5 h 12 min`, `12 d 3 h`. */
@@ -20,7 +20,7 @@ export function duration(seconds: number): string {
   if (whole < 60) return `${whole} s`;
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
+  return `${count(Math.floor(whole / 86_400))} d ${Math.floor((whole % 86_400) / 3600)} h`;
 }
 
 /** `25 %`, `2.5 %`, `0.25 %`. */

@@ -15,7 +15,7 @@ export function forecastText(forecast: Forecast, style: Style): string {
   const days = Math.round(years * 365);
   const history = years < 1 ? plural(days, 'day') : plural(Number(years.toFixed(2)), 'year');
   const head = `${plural(tenants, 'tenant')} with ${rowsOf(rowsPerDay)} a day each, ${history}: ${rounded(forecast.rows)} rows in the lake`;
-  const workers = shards === 1 ? '' : `, ${shards} workers`;
+  const workers = shards === 1 ? '' : `, ${count(shards)} workers`;
   const phases: readonly (readonly [string, Phase])[] = [
     ['first load', forecast.firstLoad],
     ['a night', forecast.night],
@@ -60,7 +60,7 @@ function limitsText({ limits, workload }: Forecast): string {
   if (near.length === 0) return '';
   const most = Math.max(...near.map(({ workers }) => workers));
   const lines = near.map(
-    ({ what, workers }) => `limit: ${ADVICE[what]} (${plural(workers, 'worker')} instead of ${workload.shards})`,
+    ({ what, workers }) => `limit: ${ADVICE[what]} (${plural(workers, 'worker')} instead of ${count(workload.shards)})`,
   );
   return `\n${lines.join('\n')}\n${nextStep(most, workload.tenants)}\n`;
 }
@@ -75,6 +75,7 @@ function nextStep(workers: number, tenants: number): string {
 
 /** Few rows a day with their fraction: `0.1 rows`. */
 function rowsOf(rowsPerDay: number): string {
+  if (rowsPerDay > 0 && rowsPerDay < 0.01) return 'less than 0.01 rows';
   const shown = rowsPerDay < 10 ? Number(rowsPerDay.toPrecision(2)) : Math.round(rowsPerDay);
   return Number.isInteger(shown) ? plural(shown, 'row') : `${shown} rows`;
 }
@@ -82,7 +83,7 @@ function rowsOf(rowsPerDay: number): string {
 function rounded(rows: number): string {
   if (rows < 1e6) return count(rows);
   if (rows < 1e9) return `${Number((rows / 1e6).toPrecision(3))} million`;
-  return `${Number((rows / 1e9).toPrecision(3))} billion`;
+  return `${count(Number((rows / 1e9).toPrecision(3)))} billion`;
 }
 
 function dollars(value: number): string {

@@ -41,9 +41,32 @@ describe('plan --simulate', () => {
     ['5.5', '5.5 rows'],
     ['1', '1 row'],
     ['5000.4', '5,000 rows'],
+    ['0.0000001', 'less than 0.01 rows'],
   ])('shows %s rows a day as "%s"', async (given, shown) => {
     const { out } = await stage.run(['plan', '--simulate', `rowsPerDay=${given}`], {});
     expect(out).toContain(`1 tenant with ${shown} a day each`);
+  });
+
+  it('counts no files without rows', async () => {
+    const { out } = await stage.run(['plan', '--simulate', 'rowsPerDay=0.0000001'], {});
+    expect(out).toContain('in 0 Parquet files');
+  });
+
+  it('prints huge numbers with separators', async () => {
+    const { out } = await stage.run(
+      ['plan', '--simulate', 'tenants=1000000,rowsPerDay=1000000,years=100,shards=1000'],
+      {},
+    );
+    expect(out).toContain('36,500,000 billion rows in the lake, 1,000 workers');
+    expect(out.replaceAll(/\.\d+/g, '')).not.toMatch(/\d{4}/);
+  });
+
+  it.each([
+    [['--tenant', 'acme'], '--tenant'],
+    [['--max-calls', '5', '--deep'], '--deep, --max-calls'],
+  ])('refuses %j, which would have no effect', async (flags, named) => {
+    const { code, err } = await stage.run(['plan', '--simulate', 'tenants=2', ...flags], {});
+    expect([code, err]).toEqual([EXIT.config, expect.stringContaining(`${named} cannot be used with --simulate.`)]);
   });
 
   it('gives all figures as JSON', async () => {
@@ -70,6 +93,7 @@ describe('the values', () => {
     ['tenant=4', 'Did you mean "tenants"?'],
     ['tenants', 'whole number from 1'],
     ['tenants=1.5', 'whole number from 1'],
+    ['tenants=1=2', 'whole number from 1'],
     ['tenants=0', 'whole number from 1'],
     ['years=x', 'number from 0.0027 to 100'],
     ['rowsPerDay=1e5', 'without separators'],
@@ -79,6 +103,10 @@ describe('the values', () => {
     expect(() => workloadOf(text)).toThrow(
       expect.objectContaining({ failure: 'config', hint: expect.stringContaining(hint) }),
     );
+  });
+
+  it('the least that the hint names is accepted', () => {
+    expect(workloadOf('years=0.0027')).toEqual({ ...WORKLOAD, years: 0.0027 });
   });
 
   it('spaces do not count', () => {
