@@ -10,7 +10,7 @@ import { eachAtOnce } from '../../mirror/each.ts';
 import { readHead, requireWriter } from '../../mirror/head.ts';
 import { openStore } from '../../mirror/open.ts';
 import type { MirrorCheck, MirrorStatusReport } from '../../model/mirror-report.ts';
-import { WORK_FOLDER } from '../../model/data-dir.ts';
+import { STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
 import { publishedSnapshot } from './local.ts';
 import { foreignEntries, remoteLogs } from './logs.ts';
 import { readRecord } from './record.ts';
@@ -85,7 +85,7 @@ export async function checkMirror(
   ];
   const problems: MirrorCheck['problems'][number][] = [];
   const names: string[] = [];
-  for await (const { name } of store.list('store/')) names.push(name);
+  for await (const { name } of store.list(`${STORE_FOLDER}/`)) names.push(name);
   for (const object of await foreignEntries(store, names, new Map(logs.map(({ name }) => [name, true]))))
     problems.push({ object, problem: 'foreign' });
   const judge = async ({ object, bytes, sha256 }: (typeof objects)[number]): Promise<void> => {

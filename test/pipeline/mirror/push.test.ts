@@ -1,5 +1,5 @@
 /** Pushes into a folder: whatever interrupts one, the mirror holds one whole snapshot, and the next push completes it. */
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, parse } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -21,7 +21,6 @@ import { EVENTS, openMirroredLake, type MirroredLake } from './support/lake.ts';
 const NEVER = new AbortController().signal;
 const NOW = Date.parse('2026-11-10T12:00:00Z');
 const HOUR = 3_600_000;
-const DELTA = { lake: { keepHours: 24, delta: true } };
 
 const HEAD = z.object({ snapshot: z.number(), writer: z.string(), superseded: z.record(z.string(), z.string()) });
 
@@ -188,79 +187,6 @@ describe('a push', () => {
   });
 });
 
-describe('the log of a table', () => {
-  const LOG = join('store', 'events', '_delta_log');
-  const entries = async (folder: string): Promise<string[]> => {
-    const names = (await readdir(join(folder, LOG))).toSorted();
-    return Promise.all(names.map(async (name) => `${name} ${await readFile(join(folder, LOG, name), 'utf8')}`));
-  };
-  const steps: string[] = [];
-  const onStep = (step: string): void => void steps.push(step);
-  const logged = (): string[] => steps.filter((step) => step.includes(LOG)).map((step) => step.replace(/store.*0(?=\d)/, '')); // oxfmt-ignore
-  beforeEach(async () => {
-    await publishLake(world.config(DELTA), runtime());
-    steps.splice(0);
-  });
-
-  it('follows its files and comes before the head, and is restored as it was', CAMPAIGN, async () => {
-    await push({ onStep }, DELTA);
-    const last = steps.findLastIndex((step) => step.includes(LOG));
-    expect(steps.findLastIndex((step) => step.startsWith('data'))).toBeLessThan(steps.findIndex((step) => step.startsWith('log'))); // oxfmt-ignore
-    expect(last).toBeLessThan(steps.indexOf('head'));
-    expect(await checkMirror(settings(DELTA), runtime(), NEVER, true)).toMatchObject({ problems: [] });
-    const before = await entries(world.dataDir);
-    expect(await entries(mirror)).toEqual(before);
-    await rm(world.dataDir, { recursive: true });
-    const config = settings(DELTA);
-    await restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), world.dataDir, world.runtime, NEVER);
-    expect(await entries(world.dataDir)).toEqual(before);
-  });
-
-  it('that is damaged in the mirror is left out of a restore, which writes a new one; so is a state that is gone', async () => {
-    await push({}, DELTA);
-    const [entry = ''] = await readdir(join(mirror, LOG));
-    await writeFile(join(mirror, LOG, entry), 'damaged');
-    const to = join(folder, 'restored');
-    const config = world.config({ ...DELTA, mirror: { to: mirror } });
-    const restore = async (): Promise<unknown> => {
-      await rm(to, { recursive: true, force: true });
-      return restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), to, world.runtime, NEVER);
-    };
-    const rows = lake.rows();
-    expect(await restore()).toMatchObject({ exitCode: EXIT.ok, rows, withLedger: true, logs: [LOG] });
-    const [text = ''] = await entries(to);
-    for (const month of ['2026-10', '2026-11']) expect(text).toContain(`tenant_id=demo/month=${month}/${month}.1.parquet`); // oxfmt-ignore
-    await rm(join(mirror, 'state'), { recursive: true });
-    expect(await restore()).toMatchObject({ exitCode: EXIT.ok, rows, withLedger: false, logs: [expect.stringMatching(/^state.*logs.json$/)] }); // oxfmt-ignore
-    await rm(join(mirror, 'manifest.json'));
-    await expect(restore()).rejects.toMatchObject({ reason: 'damaged', where: { object: expect.stringMatching(/^state.*manifest.json$/) } }); // oxfmt-ignore
-  });
-
-  it('that has begun again replaces the one in the mirror', CAMPAIGN, async () => {
-    await push({}, DELTA);
-    await rm(join(world.dataDir, LOG), { recursive: true });
-    await publishLake(world.config(DELTA), { ...runtime(), now: () => nowMs + HOUR });
-    await push({ onStep }, DELTA);
-    expect(logged()).toEqual(['removed 0.json', 'log 0.json']);
-    expect(await entries(mirror)).toEqual(await entries(world.dataDir));
-  });
-
-  it('that was off for a while replaces the one in the mirror, which had other versions', CAMPAIGN, async () => {
-    await push({}, DELTA);
-    // As after many publishes: the first entries are gone, and a checkpoint says what they said.
-    const [first, later] = [0, 16].map((version) => join(mirror, LOG, String(version).padStart(20, '0')));
-    await rename(`${first}.json`, `${later}.json`);
-    await writeFile(`${later}.checkpoint.parquet`, 'a checkpoint of the mirror');
-    for (const delta of [false, true]) {
-      nowMs += HOUR;
-      await publishLake(world.config({ lake: { keepHours: 24, delta } }), { ...runtime(), now: () => nowMs });
-    }
-    await push({ onStep }, DELTA);
-    expect(logged()).toEqual(['removed 16.json', 'removed 16.checkpoint.parquet', 'log 0.json']);
-    expect(await entries(mirror)).toEqual(await entries(world.dataDir));
-  });
-});
-
 describe('a folder', () => {
   const to = (path: string): ReturnType<typeof push> => push({}, { mirror: { to: path } });
   it('that holds other files, and one around the data directory or in it, is refused and stays as it is', async () => {
@@ -284,31 +210,6 @@ describe('a folder', () => {
     for (const inside of [join(mirror, 'drill'), join(world.dataDir, 'a', 'drill'), join(folder, 'link')])
       await expect(restoreMirror(config, config.mirrorAt({ kind: 'folder', path: mirror }), inside, world.runtime, NEVER)).rejects.toThrow('The folder is inside of a'); // oxfmt-ignore
     expect(await readdir(join(mirror, 'lost+found'))).toEqual([]);
-  });
-});
-
-describe('a log in the mirror that another program has written to', () => {
-  it('is named and not continued, and is uploaded again when its folder was deleted', CAMPAIGN, async () => {
-    const log = join(mirror, 'store', 'events', '_delta_log');
-    await publishLake(world.config(DELTA), runtime());
-    await push({}, DELTA);
-    await writeFile(
-      join(log, `${'1'.padStart(20, '0')}.json`),
-      '{"commitInfo":{"operation":"DELETE"}}\n{"remove":{"path":"x","dataChange":true}}\n',
-    );
-    const named = 'store/events/_delta_log/00000000000000000001.json';
-    expect(await checkMirror(settings(DELTA), runtime(), NEVER, false)).toMatchObject({
-      problems: [{ object: named, problem: 'foreign' }],
-      exitCode: EXIT.damaged,
-    });
-    const before = await head();
-    await lake.load(1);
-    await publishLake(world.config(DELTA), runtime());
-    await expect(push({}, DELTA)).rejects.toMatchObject({ exitCode: EXIT.mirror, where: { object: named } });
-    expect(await head()).toEqual(before);
-    await rm(log, { recursive: true });
-    await push({}, DELTA);
-    expect(await checkMirror(settings(DELTA), runtime(), NEVER, true)).toMatchObject({ problems: [] });
   });
 });
 
