@@ -51,10 +51,10 @@ describe('after a change of `promote`', () => {
         'promote:\n  Events: [{ name: kind_of_pass, paths: [passKind, pass.kind] }]\n',
       );
       expect((await run('status')).out).toMatch(
-        /[234] files written under other promoted columns or privacy rules.*insights-etl rebuild/,
+        /[12] files? written under other promoted columns or privacy rules.*insights-etl rebuild/,
       );
       expect((await run('doctor')).out).toMatch(
-        /rebuild: [234] files with other promoted columns or privacy rules than today's/,
+        /rebuild: [12] files? with other promoted columns or privacy rules than today's/,
       );
       await run('run');
       expect((await run(...asked)).json).toEqual(before);
@@ -64,7 +64,7 @@ describe('after a change of `promote`', () => {
       const callsBefore = sandbox.calls.length;
       const due = (await run('rebuild', '--dry-run', '--json')).json;
       expect(due).toMatchObject({ dryRun: true, tables: [{ tenant: 'demo', table: 'Events' }] });
-      expect(await run('rebuild')).toMatchObject({ out: expect.stringMatching(/demo +Events +[234] .*\n\nrewritten and published · no calls/s) }); // oxfmt-ignore
+      expect(await run('rebuild')).toMatchObject({ out: expect.stringMatching(/demo +Events +[12] .*\n\nrewritten and published · no calls/s) }); // oxfmt-ignore
       expect(sandbox.calls.length).toBe(callsBefore);
       expect((await run(...asked)).json).toEqual(before);
       expect((await run(...kinds)).json).toEqual(early);

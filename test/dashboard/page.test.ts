@@ -197,10 +197,10 @@ describe.runIf(browser !== undefined)('the page', () => {
     await rm(join(world.dataDir, manifest.marts['churn']?.file ?? ''));
     await using other = await desk.open('?tenant=paris');
     expect(await other.page.locator('[data-report="scans"] .failure').innerText()).toMatch(
-      /^store\/marts\/scans\.\d+\.parquet: The file is damaged\./,
+      /^store\/marts\/scans\/\d+\.parquet: The file is damaged\./,
     );
     expect(await other.page.locator('[data-report="churn"] .failure').innerText()).toMatch(
-      /^store\/marts\/churn\.\d+\.parquet: The file is missing\./,
+      /^store\/marts\/churn\/\d+\.parquet: The file is missing\./,
     );
     expect(await other.page.locator('.failure').count()).toBe(2);
     await putBack();
