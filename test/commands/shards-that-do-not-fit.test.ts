@@ -91,15 +91,18 @@ describe('a tenant in the folder of another shard', () => {
   it.each([
     ['0/2', '1/2'],
     ['1/2', '0/2'],
-  ])('is told from a copy if the folders of %s and another shard are swapped', async (shard, other) => {
-    const [one, two] = [shard, other].map((name) => name.replace('/', '-of-'));
-    await rename(folder('0-of-2'), folder('x'));
-    await rename(folder('1-of-2'), folder('0-of-2'));
-    await rename(folder('x'), folder('1-of-2'));
-    const [text = ''] = await refusals(`run --shard ${shard}`);
-    const [way, back] = [`shards/${one} to shards/${two}`, `shards/${two} to shards/${one}`];
-    expect(text.replaceAll(/\s+/g, ' ')).toContain(`Rename them, the first by way of another name: ${way}, ${back}.`);
-  });
+  ])(
+    'gets the advice to rename folders, and not that for a copy, if those of %s and another shard are swapped',
+    async (shard, other) => {
+      const [one, two] = [shard, other].map((name) => name.replace('/', '-of-'));
+      await rename(folder('0-of-2'), folder('x'));
+      await rename(folder('1-of-2'), folder('0-of-2'));
+      await rename(folder('x'), folder('1-of-2'));
+      const [text = ''] = await refusals(`run --shard ${shard}`);
+      const [way, back] = [`shards/${one} to shards/${two}`, `shards/${two} to shards/${one}`];
+      expect(text.replaceAll(/\s+/g, ' ')).toContain(`Rename them, the first by way of another name: ${way}, ${back}.`);
+    },
+  );
 
   it('is renamed after the folder that is at its place', async () => {
     const shared = join(stage.folder, 'four');

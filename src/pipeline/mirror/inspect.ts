@@ -86,7 +86,7 @@ export async function checkMirror(
   const problems: MirrorCheck['problems'][number][] = [];
   const names: string[] = [];
   for await (const { name } of store.list(`${STORE_FOLDER}/`)) names.push(name);
-  for (const object of await foreignEntries(store, names, new Map(logs.map(({ name }) => [name, true]))))
+  for (const object of await foreignEntries(store, names, new Set(logs.map(({ name }) => name))))
     problems.push({ object, problem: 'foreign' });
   const judge = async ({ object, bytes, sha256 }: (typeof objects)[number]): Promise<void> => {
     const found = await store.head(object);

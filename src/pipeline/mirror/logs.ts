@@ -63,7 +63,7 @@ const COMMIT = /\/_delta_log\/(\d{20})\.json$/;
 export async function foreignEntries(
   store: ObjectStore,
   names: Iterable<string>,
-  known: ReadonlyMap<string, unknown>,
+  known: { has(name: string): boolean },
 ): Promise<string[]> {
   const foreign: string[] = [];
   for (const name of names) {

@@ -1,8 +1,7 @@
 /** A lake that is set back writes other rows under names that its mirror may hold already. No push may fail for ever because of it. */
-import { cp, mkdtemp, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { z } from 'zod';
 import { systemFiles } from '../../../src/kernel/files.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
@@ -13,7 +12,7 @@ import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.
 import { requestPurge } from '../../../src/pipeline/mirror/record.ts';
 import { CAMPAIGN } from '../../support/campaign.ts';
 import type { World } from '../support/world.ts';
-import { openMirroredLake, type MirroredLake } from './support/lake.ts';
+import { useMirroredLake, type MirroredLake } from './support/lake.ts';
 
 const NEVER = new AbortController().signal;
 const NOW = Date.parse('2026-11-10T12:00:00Z');
@@ -33,18 +32,10 @@ const push = (options: PushOptions = {}): ReturnType<typeof pushMirror> =>
 const superseded = async (): Promise<string[]> =>
   Object.keys(HEAD.parse(JSON.parse(await readFile(join(mirror, 'mirror.json'), 'utf8'))).superseded);
 
-beforeAll(async () => {
-  lake = await openMirroredLake();
-  ({ world } = lake);
-});
-afterAll(() => lake[Symbol.asyncDispose]());
-beforeEach(async () => {
-  await lake.reset();
-  folder = await mkdtemp(join(tmpdir(), 'insights-etl-mirror-'));
-  mirror = join(folder, 'mirror');
+useMirroredLake((given) => {
+  ({ lake, world, folder, mirror } = given);
   nowMs = NOW;
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
 
 it(
   'a push replaces what only earlier snapshots needed when their grace period is over, or at once for a purge',

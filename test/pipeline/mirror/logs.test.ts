@@ -1,8 +1,7 @@
 /** The Delta logs of tables in a mirror. */
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { EXIT } from '../../../src/kernel/errors.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
 import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
@@ -11,7 +10,7 @@ import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.
 import { restoreMirror } from '../../../src/pipeline/mirror/restore.ts';
 import { CAMPAIGN } from '../../support/campaign.ts';
 import type { World } from '../support/world.ts';
-import { openMirroredLake, type MirroredLake } from './support/lake.ts';
+import { useMirroredLake, type MirroredLake } from './support/lake.ts';
 
 const NEVER = new AbortController().signal;
 const NOW = Date.parse('2026-11-10T12:00:00Z');
@@ -30,18 +29,10 @@ const settings = (): ReturnType<World['config']> =>
 const push = (options: PushOptions = {}): ReturnType<typeof pushMirror> =>
   pushMirror(settings(), runtime(), NEVER, options);
 
-beforeAll(async () => {
-  lake = await openMirroredLake();
-  ({ world } = lake);
-});
-afterAll(() => lake[Symbol.asyncDispose]());
-beforeEach(async () => {
-  await lake.reset();
-  folder = await mkdtemp(join(tmpdir(), 'insights-etl-mirror-'));
-  mirror = join(folder, 'mirror');
+useMirroredLake((given) => {
+  ({ lake, world, folder, mirror } = given);
   nowMs = NOW;
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe('the log of a table', () => {
   const entries = async (folder: string): Promise<string[]> => {

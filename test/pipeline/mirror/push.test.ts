@@ -1,8 +1,7 @@
 /** Pushes into a folder: whatever interrupts one, the mirror holds one whole snapshot, and the next push completes it. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { dirname, join, parse } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT, MirrorError, MirrorTakenError } from '../../../src/kernel/errors.ts';
 import { systemFiles } from '../../../src/kernel/files.ts';
@@ -16,7 +15,7 @@ import { readRecord, requestPurge } from '../../../src/pipeline/mirror/record.ts
 import { restoreMirror } from '../../../src/pipeline/mirror/restore.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
 import type { World } from '../support/world.ts';
-import { EVENTS, openMirroredLake, type MirroredLake } from './support/lake.ts';
+import { EVENTS, useMirroredLake, type MirroredLake } from './support/lake.ts';
 
 const NEVER = new AbortController().signal;
 const NOW = Date.parse('2026-11-10T12:00:00Z');
@@ -52,18 +51,10 @@ async function restoredRows(): Promise<number> {
   return rows;
 }
 
-beforeAll(async () => {
-  lake = await openMirroredLake();
-  ({ world } = lake);
-});
-afterAll(() => lake[Symbol.asyncDispose]());
-beforeEach(async () => {
-  await lake.reset();
-  folder = await mkdtemp(join(tmpdir(), 'insights-etl-mirror-'));
-  mirror = join(folder, 'mirror');
+useMirroredLake((given) => {
+  ({ lake, world, folder, mirror } = given);
   nowMs = NOW;
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
 
 describe('a push', () => {
   it('uploads the files of the snapshot, its state and what readers need, and a second one nothing', async () => {

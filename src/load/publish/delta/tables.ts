@@ -140,7 +140,7 @@ async function typesIn(
 
 interface SchemaElement {
   readonly name: string;
-  /** DuckDB's type; for a group what it stands for, such as LIST, or nothing. */
+  /** DuckDB's type of a value; the kind of a group, such as LIST, which may be empty. */
   readonly type: string;
   readonly children: number;
 }

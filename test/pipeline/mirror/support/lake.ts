@@ -1,4 +1,8 @@
 /** A small lake with its source, to be mirrored: two months with a file each. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
 import type { Sandbox } from '../../../../sandbox/sandbox.ts';
 import { lineOf } from '../../../campaigns/soak/support/model.ts';
 import { openSource } from '../../../campaigns/soak/support/source.ts';
@@ -51,4 +55,29 @@ export async function openMirroredLake(): Promise<MirroredLake> {
       await source.close();
     },
   };
+}
+
+export interface MirrorTest {
+  readonly lake: MirroredLake;
+  readonly world: World;
+  /** Removed after the test. */
+  readonly folder: string;
+  /** A folder that does not exist yet. */
+  readonly mirror: string;
+}
+
+/** One lake for the tests of a file. Each test gets it as it was at first, and a place for a mirror. */
+export function useMirroredLake(begin: (test: MirrorTest) => void): void {
+  let lake: MirroredLake;
+  let folder: string;
+  beforeAll(async () => {
+    lake = await openMirroredLake();
+  });
+  afterAll(() => lake[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    await lake.reset();
+    folder = await mkdtemp(join(tmpdir(), 'insights-etl-mirror-'));
+    begin({ lake, world: lake.world, folder, mirror: join(folder, 'mirror') });
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
 }
