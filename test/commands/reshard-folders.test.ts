@@ -1,38 +1,23 @@
 /** What `reshard` deletes: only folders whose tenants it has moved. A shard that it cannot read or find stops it before it begins. */
 import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { reshardLake } from '../../src/pipeline/maintenance/reshard.ts';
-import { openWorld, type World } from '../pipeline/support/world.ts';
+import type { World } from '../pipeline/support/world.ts';
 import { CAMPAIGN } from '../support/campaign.ts';
-import { openStage, type Stage } from '../support/shell.ts';
+import type { Stage } from '../support/shell.ts';
+import { useTwoShards } from '../support/two-shards.ts';
 
 /** Of two shards, the first has lyon and the second has paris. */
 const TENANTS = ['lyon', 'paris'];
 
 let world: World;
 let stage: Stage;
-let putBack: () => Promise<void>;
-beforeAll(async () => {
-  world = await openWorld({ rows: 20, days: 1, now: '2026-11-01T00:30:00Z', frozen: true, tenants: TENANTS });
-  for (const shard of ['0/2', '1/2']) await world.run({}, { shard });
-  putBack = await world.keep();
-  stage = await openStage();
-  await writeConfig('insights.yaml', TENANTS);
+useTwoShards(TENANTS, async ({ writeConfig, ...opened }) => {
+  ({ world, stage } = opened);
   await writeConfig('lyon.yaml', ['lyon']);
-}, 120_000);
-beforeEach(() => putBack());
-afterAll(async () => {
-  await world[Symbol.asyncDispose]();
-  await stage[Symbol.asyncDispose]();
 });
-
-async function writeConfig(name: string, tenants: readonly string[]): Promise<void> {
-  const list = tenants.map((id) => `  - { id: ${id}, apiKey: { env: KEY } }\n`).join('');
-  const lake = 'lake: { marts: false, checks: false }';
-  await stage.write(name, `baseUrl: ${world.sandbox.url}\ndataDir: ${world.dataDir}\n${lake}\ntenants:\n${list}`);
-}
 
 const folder = (name: string): string => join(world.dataDir, 'shards', name);
 

@@ -1,12 +1,13 @@
 /** A tenant in two shards, or shards of two numbers: nothing is counted twice, and the message says how to put it right. */
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { shardIndex } from '../../src/model/shard.ts';
 import { requireOwnTenants } from '../../src/query/shards.ts';
-import { openWorld, type World } from '../pipeline/support/world.ts';
-import { openStage, type Stage } from '../support/shell.ts';
+import type { World } from '../pipeline/support/world.ts';
+import type { Stage } from '../support/shell.ts';
+import { useTwoShards } from '../support/two-shards.ts';
 
 /** Of two shards, the first has lyon and the second has the others. */
 const TENANTS = ['lyon', 'paris', 'nice'];
@@ -14,21 +15,8 @@ const TENANTS = ['lyon', 'paris', 'nice'];
 let world: World;
 let stage: Stage;
 let putBack: () => Promise<void>;
-beforeAll(async () => {
-  world = await openWorld({ rows: 20, days: 1, now: '2026-11-01T00:30:00Z', frozen: true, tenants: TENANTS });
-  for (const shard of ['0/2', '1/2']) await world.run({}, { shard });
-  putBack = await world.keep();
-  stage = await openStage();
-  const tenants = TENANTS.map((id) => `  - { id: ${id}, apiKey: { env: KEY } }\n`).join('');
-  await stage.write(
-    'insights.yaml',
-    `baseUrl: ${world.sandbox.url}\ndataDir: ${world.dataDir}\nlake: { marts: false, checks: false }\ntenants:\n${tenants}`,
-  );
-}, 120_000);
-beforeEach(() => putBack());
-afterAll(async () => {
-  await world[Symbol.asyncDispose]();
-  await stage[Symbol.asyncDispose]();
+useTwoShards(TENANTS, (opened) => {
+  ({ world, stage, putBack } = opened);
 });
 
 const folder = (name: string): string => join(world.dataDir, 'shards', name);
