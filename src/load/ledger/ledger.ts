@@ -136,6 +136,7 @@ export async function openLedger(
     runtime,
     files,
     exclusive: (work) => engine.exclusive(() => onDisk(dataDir, work)),
+    onAllThreads: (work) => engine.onAllThreads(() => onDisk(dataDir, work)),
     transaction: async (work) => {
       const result = await engine.transaction(work);
       await runtime.onCommit?.();

@@ -45,7 +45,7 @@ export async function compactMonths(
   ledger: Ledger,
   { run, at, smallBytes = SMALL_BYTES, signal, onStep }: CompactOptions,
 ): Promise<{ readonly months: number; readonly files: number }> {
-  return ledger.exclusive(async () => {
+  return ledger.onAllThreads(async () => {
     const months = `from partitions
        where superseded_at is null and length(period) = 10
        group by tenant, table_name, period[:7]

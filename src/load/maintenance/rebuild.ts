@@ -82,7 +82,7 @@ export async function rebuild(ledger: Ledger, options: RebuildOptions): Promise<
   const done = new Map<string, RebuildCount>();
   for (const file of due) {
     options.signal?.throwIfAborted();
-    await ledger.exclusive(() => rebuildPartition(ledger, file, options));
+    await ledger.onAllThreads(() => rebuildPartition(ledger, file, options));
     const { tenant, table, rows } = file;
     const before = done.get(`${tenant}/${table}`);
     const sum = { tenant, table, files: (before?.files ?? 0) + 1, rows: (before?.rows ?? 0) + rows };

@@ -40,7 +40,7 @@ export async function repair(dataDir: string, settings: LakeSettings, runtime: L
     await using ledger = await openLedger(dataDir, settings, runtime, { adopting: true });
     const published = await manifestChecksums(ledger);
     const recorded = await ledgerChecksums(old);
-    adopted = await ledger.exclusive(async () => {
+    adopted = await ledger.onAllThreads(async () => {
       // Files that are lost here may be in a mirror or a backup.
       await raiseGenerationFloor(ledger);
       const result = await adopt(ledger, published, new Map([...recorded, ...published]));

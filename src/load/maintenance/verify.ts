@@ -63,7 +63,7 @@ export async function verifyFiles(ledger: Ledger, options: VerifyFilesOptions = 
     for (let start = 0; start < partitions.length; start += GROUP) {
       options.signal?.throwIfAborted();
       const group = partitions.slice(start, start + GROUP);
-      await ledger.exclusive(async () => {
+      await ledger.onAllThreads(async () => {
         const found = await checkGroup(ledger, table, group, options);
         if (found.length > 0) {
           await dropPartitions(

@@ -58,6 +58,9 @@ export interface MergeResult {
   readonly ms: Readonly<Record<'stage' | 'compare' | 'write' | 'readBack' | 'record', number>>;
 }
 
+/** Bytes of pages: the rows of a night of a small tenant. */
+const SMALL_BATCH = 4_000_000;
+
 /**
  * Merges a batch; `landed` must hold all of its pages. Throws PartError (a page was refused; its landed file is deleted so
  * that it will be fetched again), MassLossError, DiskError or DamagedError; the lake is then unchanged.
@@ -68,7 +71,7 @@ export async function mergeBatch(
   landed: readonly LandedPage[],
   options: MergeOptions,
 ): Promise<MergeResult> {
-  return ledger.exclusive(async () => {
+  const work = async (): Promise<MergeResult> => {
     try {
       return await merge(ledger, batch, landed, options);
     } catch (caught) {
@@ -79,7 +82,9 @@ export async function mergeBatch(
     } finally {
       await dropStage(ledger);
     }
-  });
+  };
+  const bytes = landed.reduce((sum, page) => sum + page.bytes, 0);
+  return bytes > SMALL_BATCH ? ledger.onAllThreads(work) : ledger.exclusive(work);
 }
 
 async function merge(

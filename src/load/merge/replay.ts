@@ -32,7 +32,7 @@ const REPLAYABLE = 'raw is not null and coalesce(windows, minute::varchar) is no
  * that was interrupted continues from there when it is run again. The source is not queried.
  */
 export async function replayQuarantined(ledger: Ledger, filter: QuarantineFilter, run: string): Promise<ReplayCount[]> {
-  return ledger.exclusive(async () => {
+  return ledger.onAllThreads(async () => {
     const days = await ledger.rows(
       `select tenant, table_name as "table", strftime(placed_at, '%Y-%m-%d') as day
        from quarantine where ${filterSql(filter)} and ${REPLAYABLE} group by all order by all`,

@@ -67,83 +67,93 @@ export interface PublishResult {
   readonly isBehind: boolean;
 }
 
+/** Rows of a lake for whose marts and checks one thread is enough. */
+const SMALL_LAKE = 200_000;
+
 /** Publishes what the ledger holds now. Without the head it is cheap enough to run after every batch of a long backfill. */
-export async function publish(
+export async function publish(ledger: Ledger, options: PublishOptions): Promise<PublishResult> {
+  const work = (): Promise<PublishResult> => publishSnapshot(ledger, options);
+  const { rows } = await ledger.exclusive(() =>
+    ledger.row('select coalesce(sum(rows), 0)::bigint as rows from partitions where superseded_at is null', {
+      rows: asCount,
+    }),
+  );
+  return rows > SMALL_LAKE ? ledger.onAllThreads(work) : ledger.exclusive(work);
+}
+
+async function publishSnapshot(
   ledger: Ledger,
   { run, head, checks, signal, onStep, restartLogs, again = restartLogs !== undefined }: PublishOptions,
 ): Promise<PublishResult> {
-  return ledger.exclusive(async () => {
-    const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1', {
-      snapshot: asCount,
-      content: asText,
-    });
-    const lastNumber = await lastSnapshot(ledger, last?.snapshot ?? 0);
-    await moveMarts(ledger);
-    const isStopped = (): boolean => signal?.aborted === true;
-    let results: readonly CheckResult[] = [];
-    let martsError: OutOfMemoryError | undefined;
-    let logError: DamagedError | undefined;
-    const settled =
-      head && !again && last !== undefined ? await settledContent(ledger, last.content, checks) : undefined;
-    let isIdle = false;
-    if (head && !isStopped() && settled === undefined) {
-      await noteDays(ledger);
-      const isRefreshed = await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
-        // The rows are published without the marts; after that the run fails with this error.
-        if (!(error instanceof OutOfMemoryError)) throw error;
-        martsError = error;
-        return true;
-      });
-      await onStep?.('marts');
-      results = await runChecks(ledger, run, { checks, signal });
-      isIdle = !isRefreshed && results.length === 0 && !isStopped();
-      await dropDays(ledger);
-      await onStep?.('checks');
-    }
-    const isBehind = head && isStopped();
-    const content = settled ?? (await contentKey(ledger));
-    const isPublished = !again && last !== undefined && (await isIntact(ledger, last.content, content));
-    const snapshot = isPublished ? last.snapshot : lastNumber + 1;
-    let drift: readonly Drift[] = [];
-    if (!isPublished) {
-      await describeProperties(ledger);
-      drift = await recordDrift(ledger, run);
-      await writeCatalogue(ledger, snapshot);
-      await onStep?.('catalogue');
-      // The other logs are written, and the rows are published; after that the run fails with this error.
-      logError = await syncDelta(ledger, { snapshot, run, restart: restartLogs, onStep });
-      await onStep?.('delta');
-      const manifest = await buildManifest(ledger, snapshot, run);
-      const temporary = unfinishedPath(ledger.dataDir, MANIFEST_FILE);
-      const json = `${JSON.stringify(manifest, null, 1)}\n`;
-      await writeDurably(join(ledger.dataDir, MANIFEST_FILE), json, ledger.files, temporary);
-      await onStep?.('manifest');
-      // A log that was refused is looked at again by the next run.
-      const published = `${content} ${logError === undefined ? await publishedDigest(ledger) : 'refused'}`;
-      await ledger.transaction(async () => {
-        await ledger.run(`insert into snapshots values (${snapshot}, $1, $2, ${ledger.nowSql()})`, [published, run]);
-        // Only the latest snapshot is ever read; a few more help to find out what happened.
-        await ledger.run(`delete from snapshots where snapshot < ${snapshot - 100}`);
-        await ledger.run(
-          `update partitions set unpublished_at = ${ledger.nowSql()} where superseded_at is not null and unpublished_at is null`,
-        );
-        await ledger.run(
-          `update mart_files set unpublished_at = ${ledger.nowSql()} where superseded_at is not null and unpublished_at is null`,
-        );
-      });
-      await onStep?.('snapshot');
-    }
-    if (isPublished && isIdle) await noteSettled(ledger, last, checks);
-    if (head) {
-      await syncHead(ledger, snapshot);
-      await writeCoverage(ledger, content);
-      await onStep?.('head');
-    }
-    const removedFiles = await sweep(ledger);
-    const error = martsError ?? logError;
-    if (error) throw error;
-    return { snapshot, changed: !isPublished, removedFiles, drift, checks: results, isBehind };
+  const [last] = await ledger.rows('select snapshot, content from snapshots order by snapshot desc limit 1', {
+    snapshot: asCount,
+    content: asText,
   });
+  const lastNumber = await lastSnapshot(ledger, last?.snapshot ?? 0);
+  await moveMarts(ledger);
+  const isStopped = (): boolean => signal?.aborted === true;
+  let results: readonly CheckResult[] = [];
+  let martsError: OutOfMemoryError | undefined;
+  let logError: DamagedError | undefined;
+  const settled = head && !again && last !== undefined ? await settledContent(ledger, last.content, checks) : undefined;
+  let isIdle = false;
+  if (head && !isStopped() && settled === undefined) {
+    await noteDays(ledger);
+    const isRefreshed = await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
+      // The rows are published without the marts; after that the run fails with this error.
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      martsError = error;
+      return true;
+    });
+    await onStep?.('marts');
+    results = await runChecks(ledger, run, { checks, signal });
+    isIdle = !isRefreshed && results.length === 0 && !isStopped();
+    await dropDays(ledger);
+    await onStep?.('checks');
+  }
+  const isBehind = head && isStopped();
+  const content = settled ?? (await contentKey(ledger));
+  const isPublished = !again && last !== undefined && (await isIntact(ledger, last.content, content));
+  const snapshot = isPublished ? last.snapshot : lastNumber + 1;
+  let drift: readonly Drift[] = [];
+  if (!isPublished) {
+    await describeProperties(ledger);
+    drift = await recordDrift(ledger, run);
+    await writeCatalogue(ledger, snapshot);
+    await onStep?.('catalogue');
+    // The other logs are written, and the rows are published; after that the run fails with this error.
+    logError = await syncDelta(ledger, { snapshot, run, restart: restartLogs, onStep });
+    await onStep?.('delta');
+    const manifest = await buildManifest(ledger, snapshot, run);
+    const temporary = unfinishedPath(ledger.dataDir, MANIFEST_FILE);
+    const json = `${JSON.stringify(manifest, null, 1)}\n`;
+    await writeDurably(join(ledger.dataDir, MANIFEST_FILE), json, ledger.files, temporary);
+    await onStep?.('manifest');
+    // A log that was refused is looked at again by the next run.
+    const published = `${content} ${logError === undefined ? await publishedDigest(ledger) : 'refused'}`;
+    await ledger.transaction(async () => {
+      await ledger.run(`insert into snapshots values (${snapshot}, $1, $2, ${ledger.nowSql()})`, [published, run]);
+      // Only the latest snapshot is ever read; a few more help to find out what happened.
+      await ledger.run(`delete from snapshots where snapshot < ${snapshot - 100}`);
+      await ledger.run(
+        `update partitions set unpublished_at = ${ledger.nowSql()} where superseded_at is not null and unpublished_at is null`,
+      );
+      await ledger.run(
+        `update mart_files set unpublished_at = ${ledger.nowSql()} where superseded_at is not null and unpublished_at is null`,
+      );
+    });
+    await onStep?.('snapshot');
+  }
+  if (isPublished && isIdle) await noteSettled(ledger, last, checks);
+  if (head) {
+    await syncHead(ledger, snapshot);
+    await writeCoverage(ledger, content);
+    await onStep?.('head');
+  }
+  const removedFiles = await sweep(ledger);
+  const error = martsError ?? logError;
+  if (error) throw error;
+  return { snapshot, changed: !isPublished, removedFiles, drift, checks: results, isBehind };
 }
 
 /**

@@ -104,7 +104,7 @@ async function purgeUnderLock(
   await recover(ledger);
   await writeDurably(mark, '', place.files);
   await requestPurge(place.files, config);
-  const removed = await ledger.exclusive(() => deleteRows(ledger, place.tenant));
+  const removed = await ledger.onAllThreads(() => deleteRows(ledger, place.tenant));
   // Entries of the logs name the tenant in paths, also those that remove its files.
   const restartLogs = new Set(TABLE_NAMES.map((name) => ledger.settings.tables[name].lakeName));
   await publish(ledger, { run: 'purge', head: true, restartLogs });

@@ -28,11 +28,22 @@ describe.each([1, 2])('on %i threads, jobs', (threads) => {
 
   test('use one thread each, and the engine has its threads back afterwards', async () => {
     await using engine = await engineWith(threads);
-    const seen = await engine.sideBySide(
-      [1, 2].map(() => (lane) => lane.onOneThread(() => lane.row(THREADS, { n: asCount }))),
-    );
-    expect(seen).toEqual([{ n: 1 }, { n: 1 }]);
-    expect(await engine.row(THREADS, { n: asCount })).toEqual({ n: threads });
+    await engine.onAllThreads(async () => {
+      const seen = await engine.sideBySide(
+        [1, 2].map(() => (lane) => lane.onOneThread(() => lane.row(THREADS, { n: asCount }))),
+      );
+      expect(seen).toEqual([{ n: 1 }, { n: 1 }]);
+      expect(await engine.row(THREADS, { n: asCount })).toEqual({ n: threads });
+    });
+  });
+
+  test('are followed by one thread for small work, and by all threads for large work', async () => {
+    await using engine = await engineWith(threads);
+    const count = () => engine.row(THREADS, { n: asCount });
+    const turns = [engine.exclusive(count), engine.onAllThreads(count), engine.exclusive(count)];
+    expect(await Promise.all(turns)).toEqual([{ n: 1 }, { n: threads }, { n: 1 }]);
+    await expect(engine.onAllThreads(() => engine.run('select nothing'))).rejects.toThrow('nothing');
+    expect(await engine.exclusive(count)).toEqual({ n: 1 });
   });
 
   test('that fail end the work: no further job begins, and those that run are waited for', async () => {
@@ -46,7 +57,7 @@ describe.each([1, 2])('on %i threads, jobs', (threads) => {
     });
     await expect(engine.sideBySide(jobs)).rejects.toThrow('nothing');
     expect(begun).toEqual(threads === 1 ? [0] : [0, 1, 1]);
-    expect(await engine.row(THREADS, { n: asCount })).toEqual({ n: threads });
+    expect(await engine.row(THREADS, { n: asCount })).toEqual({ n: 1 });
   });
 });
 
