@@ -41,16 +41,16 @@ export async function writePage(results, sizes, machine, page = 'docs/scale.md')
   const row = (cells) => `| ${cells.join(' | ')} |`;
   const table = [row(head), row(head.map(() => '---')), ...lines.map(row)].join('\n');
   const where = `Node ${machine.node}, ${machine.cores} cores, ${machine.processor}, commit ${machine.commit}, ${machine.at.slice(0, 10)}.`;
-  const text = await readFile(page, 'utf8');
-  await writeFile(page, filled(filled(text, 'measured', `${table}\n\n${where}`), 'sizes', sizesTable(sizes)));
+  await fillPart('measured', 'npm run scale', `${table}\n\n${where}`, page);
+  await fillPart('sizes', 'npm run scale', sizesTable(sizes), page);
 }
 
-/** The text with another content between the marks of a part. */
-function filled(text, part, content) {
-  const mark = `<!-- ${part}: written by \`npm run scale\` -->`;
-  const [before, rest] = text.split(mark);
-  if (rest === undefined) throw new Error(`docs/scale.md has no part "${part}"`);
-  return `${before}${mark}\n\n${content}\n\n${rest.slice(rest.indexOf(END))}`;
+/** Writes another content between the marks of a part of the page. */
+export async function fillPart(part, command, content, page = 'docs/scale.md') {
+  const mark = `<!-- ${part}: written by \`${command}\` -->`;
+  const [before, rest] = (await readFile(page, 'utf8')).split(mark);
+  if (rest === undefined) throw new Error(`${page} has no part "${part}"`);
+  await writeFile(page, `${before}${mark}\n\n${content}\n\n${rest.slice(rest.indexOf(END))}`);
 }
 
 function sizesTable(sizes) {
