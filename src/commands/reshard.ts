@@ -41,7 +41,11 @@ Examples:
           from === to
             ? `the lake is divided into ${plural(to, 'shard')}, as before\n`
             : `${plural(report.rows, 'row')} are in ${plural(to, 'shard')}; ${plural(report.files, 'file')} moved\n`;
-        session.print(session.json ? `${json(report)}\n` : lines.join('') + whole);
+        const stay =
+          report.stay.length === 0
+            ? ''
+            : `${report.stay.join(', ')} ${report.stay.length === 1 ? 'is a mount point' : 'are mount points'}, now without a lake: unmount, and delete the folder\n`;
+        session.print(session.json ? `${json(report)}\n` : lines.join('') + whole + stay);
         return 0;
       }),
     );

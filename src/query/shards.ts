@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { readdir, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { ConfigError, DamagedError, errorCode, ShardsError } from '../kernel/errors.ts';
-import { isMissing, onDisk, pathExists } from '../kernel/files.ts';
+import { isMissing, lookAtEach, onDisk, pathExists } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, RESHARD_FILE, SHARDS_FOLDER } from '../model/data-dir.ts';
@@ -268,11 +268,18 @@ async function placesWith(shared: string, names: readonly string[]): Promise<rea
   return places.filter((_, nth) => isThere[nth]).toSorted((a, b) => a.of - b.of || a.index - b.index);
 }
 
-/** The shards that have a folder, whatever is in it. Of a backup of all shards, too. */
+/** The shards that have a folder with anything in it. Of a backup of all shards, too. An empty folder is a volume that is not in use. */
 export async function shardFolders(shared: string): Promise<readonly Shard[]> {
   const folder = join(shared, SHARDS_FOLDER);
-  const names = (await ifThere(folder, () => readdir(folder))) ?? [];
-  return names.map(shardOfFolder).filter((shard) => shard !== undefined);
+  const found = await lookAtEach((await ifThere(folder, () => readdir(folder))) ?? [], async (name) => {
+    const shard = shardOfFolder(name);
+    if (shard === undefined) return [];
+    const place = join(folder, name);
+    const names = (await ifThere(place, () => readdir(place))) ?? [];
+    // Each volume has a `lost+found`, whatever it holds.
+    return names.some((each) => each !== 'lost+found') ? [shard] : [];
+  });
+  return found.flat();
 }
 
 /** Undefined if nothing is there. A file where the data directory should be is reported by who opens the ledger. */

@@ -25,20 +25,13 @@ import {
 } from '../../load/maintenance/move-tenants.ts';
 import { recover } from '../../load/maintenance/recover.ts';
 import { publish } from '../../load/publish/publish.ts';
-import {
-  DATA_DIR,
-  DEMO_FOLDER,
-  HISTORY_FILE,
-  LEDGER_FILE,
-  PURGE_MARK,
-  RESHARD_FILE,
-  SHARDS_FOLDER,
-} from '../../model/data-dir.ts';
+import { DATA_DIR, LEDGER_FILE, PURGE_MARK, RESHARD_FILE, SHARDS_FOLDER } from '../../model/data-dir.ts';
 import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
 import { readReshard, requireOneNumber, requireOwnTenants, shardsWithLedger } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
 import { lakeSettings } from '../lake-settings.ts';
+import { discard } from './reshard-discard.ts';
 import { lakePlaces, requireBegun, requireFree, requireSources } from './reshard-folders.ts';
 
 export interface ReshardReport {
@@ -48,6 +41,8 @@ export interface ReshardReport {
   /** Files that were linked or copied by this call. */
   readonly files: number;
   readonly shards: readonly { readonly shard: string; readonly tenants: number; readonly rows: number }[];
+  /** Folders of old shards that are mount points: they are empty. */
+  readonly stay: readonly string[];
 }
 
 interface Job {
@@ -135,6 +130,8 @@ async function reshardUnderLock(
   from: number,
   to: number,
 ): Promise<ReshardReport> {
+  const { shared, files } = job;
+  const stay: string[] = [];
   const found = begun?.phase === 'remove' ? [] : await requireFolders(job, begun, from, to);
   let mark = begun ?? { from, to, phase: 'copy' as const, done: [], sources: indexesOf(found) };
   let [linked, shards]: [number, ReshardReport['shards']] = [0, []];
@@ -156,7 +153,7 @@ async function reshardUnderLock(
       throw error;
     }
     if (mark.to !== to) {
-      for (const shard of shardsOf(mark.to)) await discard(job, shard);
+      for (const shard of shardsOf(mark.to)) await discard(files, shared, shard, { keepsLink: true });
       mark = { ...mark, to, done: [] };
       if (from !== to) await writeMark(job, mark);
     }
@@ -164,7 +161,8 @@ async function reshardUnderLock(
       const base = sources.reduce((sum, { snapshot }) => sum + snapshot, 0);
       for (const shard of shardsOf(to)) {
         if (mark.done.includes(shard.index)) continue;
-        await discard(job, shard);
+        // It may be a volume of its own, or a link to one.
+        await discard(files, shared, shard, { keepsLink: true });
         linked += await fill(job, shard, sources, base);
         mark = { ...mark, done: [...mark.done, shard.index] };
         await writeMark(job, mark);
@@ -178,11 +176,11 @@ async function reshardUnderLock(
   }
   if (from !== to)
     for (const shard of mark.sources.map((index) => ({ index, of: from }))) {
-      await discard(job, shard);
+      if (await discard(files, shared, shard, { keepsLink: false })) stay.push(shardFolder('', shard));
       await job.onStep(`remove ${showShard(shard)}`);
     }
   await job.files.rm(join(job.shared, RESHARD_FILE), { force: true });
-  return { from, to, rows: shards.reduce((sum, { rows }) => sum + rows, 0), files: linked, shards };
+  return { from, to, rows: shards.reduce((sum, { rows }) => sum + rows, 0), files: linked, shards, stay };
 }
 
 /** The shards to read. Throws what `requireSources` and `requireFree` throw. To give up, it is enough that no source is gone. */
@@ -311,17 +309,4 @@ async function requireComplete(
       hint: 'Run `insights-etl reshard` with --to equal to --from: it deletes the new shards. Then begin again.',
     },
   );
-}
-
-/** Deletes a shard. Of a lake that is not divided, only what the inventory declares, and not the shards in it. */
-async function discard({ shared, files }: Job, shard: Shard): Promise<void> {
-  const dataDir = shardFolder(shared, shard);
-  if (shard.of > 1) return files.rm(dataDir, { recursive: true, force: true });
-  const kept = [SHARDS_FOLDER, DEMO_FOLDER, HISTORY_FILE, RESHARD_FILE];
-  const written = DATA_DIR.filter(({ writtenBy }) => writtenBy !== 'by hand');
-  const names = written.flatMap(({ path, unfinished }) => {
-    const [name = ''] = path.split('/');
-    return kept.includes(name) || name.includes('<') ? [] : [name, ...unfinished.map((ending) => name + ending)];
-  });
-  for (const name of new Set(names)) await files.rm(join(dataDir, name), { recursive: true, force: true });
 }
