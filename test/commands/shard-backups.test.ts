@@ -161,3 +161,44 @@ it('no backup of a shard takes the place of that of another, and none is restore
   expect(await readdir(stage.folder, { recursive: true })).toEqual(before);
   await run('restore', 'one', 'right/shards/0-of-2');
 });
+
+it.each([
+  ['all shards', 'kinds', []],
+  ['one shard', 'kinds-of-one', ['--shard', '0/2']],
+])('of %s, a folder never gets backups with and without a date', async (_, name, flags) => {
+  const undated = `${name}-undated`;
+  await run('backup', name, '--keep', '3', ...flags);
+  await run('backup', undated, ...flags);
+  // A shard that has no backup yet gets none of the other kind.
+  if (flags.length === 0) await rm(join(stage.folder, name, 'shards/0-of-2'), { recursive: true });
+  const before = await readdir(stage.folder, { recursive: true });
+  for (const [argv, message, hint] of [
+    [['backup', name, ...flags], 'The folder holds 1 dated snapshot.', 'Add --keep'],
+    [['backup', undated, '--keep', '3', ...flags], 'holds a backup without a date.', 'a folder of its own'],
+  ] as const) {
+    const { code, err } = await stage.run(argv);
+    expect([argv, code, err]).toEqual([argv, EXIT.config, expect.stringContaining(message)]);
+    expect(err).toContain(hint);
+  }
+  expect(await readdir(stage.folder, { recursive: true })).toEqual(before);
+});
+
+it('a folder with backups of both kinds is refused by every command, and the hint makes two of it', async () => {
+  await run('backup', 'mixed', '--shard', '0/2');
+  await run('backup', 'dated-only', '--shard', '0/2', '--keep', '3');
+  const [snapshot = ''] = await readdir(join(stage.folder, 'dated-only'));
+  // As earlier versions allowed it.
+  await rename(join(stage.folder, 'dated-only', snapshot), join(stage.folder, 'mixed', snapshot));
+  for (const argv of [
+    ['backup', 'mixed', '--shard', '0/2'],
+    ['backup', 'mixed', '--shard', '0/2', '--keep', '3'],
+    ['backup', '--check', 'mixed'],
+    ['restore', 'mixed', 'mixed-back'],
+  ]) {
+    const { code, err } = await stage.run(argv);
+    expect([argv, code, err]).toEqual([argv, EXIT.config, expect.stringContaining('without a date and 1 dated')]);
+    expect(err.replaceAll(/\s+/g, ' ')).toContain(`Move the folder ${snapshot} into a new folder`);
+  }
+  await rename(join(stage.folder, 'mixed', snapshot), join(stage.folder, 'dated-only', snapshot));
+  for (const name of ['mixed', 'dated-only']) expect(await run('backup', '--check', name)).toMatch(/^ok /);
+});

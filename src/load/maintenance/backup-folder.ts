@@ -4,6 +4,7 @@ import { DuckDBInstance } from '@duckdb/node-api';
 import { ConfigError, DamagedError } from '../../kernel/errors.ts';
 import { isMissing, pathExists, sha256Of } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
+import { plural } from '../../kernel/plural.ts';
 import { sqlText } from '../../kernel/sql.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE } from '../../model/data-dir.ts';
 import { isMartFile, parseGenerationFile } from '../../model/data-path.ts';
@@ -42,10 +43,38 @@ export async function datedSnapshots(files: Files, folder: string): Promise<stri
   }
 }
 
-/** The folders of the snapshots that a backup holds, the oldest first. Throws ConfigError when it holds none. */
-export async function snapshotFolders(files: Files, folder: string): Promise<string[]> {
-  if (await pathExists(join(folder, MANIFEST_FILE), files)) return [folder];
+/** Throws ConfigError if a folder holds backups with a date and one without is to be added (`isDated`: the other way round), or both. */
+export async function requireOneKind(files: Files, folder: string, isDated: boolean): Promise<void> {
   const dated = await datedSnapshots(files, folder);
+  const where = { folder };
+  if (await pathExists(join(folder, MANIFEST_FILE), files)) {
+    if (dated.length > 0) throw twoKinds(folder, dated);
+    if (isDated)
+      throw new ConfigError('The folder holds a backup without a date.', {
+        hint: 'Give --keep a folder of its own.',
+        where,
+      });
+  } else if (dated.length > 0 && !isDated)
+    throw new ConfigError(`The folder holds ${plural(dated.length, 'dated snapshot')}.`, {
+      hint: 'Add --keep with the number of snapshots to keep, or name another folder.',
+      where,
+    });
+}
+
+function twoKinds(folder: string, dated: readonly string[]): ConfigError {
+  return new ConfigError(`The folder holds a backup without a date and ${plural(dated.length, 'dated snapshot')}.`, {
+    hint: `Move ${dated.length === 1 ? `the folder ${dated[0] ?? ''}` : `the folders ${dated[0] ?? ''} to ${dated.at(-1) ?? ''}`} into a new folder, and name that one from now on. This folder then holds the backup without a date only.`,
+    where: { folder },
+  });
+}
+
+/** The folders of the snapshots that a backup holds, the oldest first. Throws ConfigError when it holds none, or a backup without a date, too. */
+export async function snapshotFolders(files: Files, folder: string): Promise<string[]> {
+  const dated = await datedSnapshots(files, folder);
+  if (await pathExists(join(folder, MANIFEST_FILE), files)) {
+    if (dated.length > 0) throw twoKinds(folder, dated);
+    return [folder];
+  }
   if (dated.length > 0) return dated.map((name) => join(folder, name));
   throw new ConfigError('There is no backup in this folder.', {
     hint: 'Name the folder that `insights-etl backup` wrote: it has a manifest.json, or dated snapshots.',

@@ -25,7 +25,14 @@ import type { DataEntry } from '../../model/data-dir.ts';
 import type { BackupReport } from '../../model/maintenance-report.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
-import { catalogueSnapshot, datedName, datedSnapshots, readSnapshot, UNFINISHED } from './backup-folder.ts';
+import {
+  catalogueSnapshot,
+  datedName,
+  datedSnapshots,
+  readSnapshot,
+  requireOneKind,
+  UNFINISHED,
+} from './backup-folder.ts';
 import type { Snapshot, StoredFile } from './backup-folder.ts';
 import { listDataDir } from './list-data-dir.ts';
 
@@ -34,7 +41,7 @@ const LOST_HINT =
 
 /**
  * Brings `target` up to the current snapshot, or with `keep` adds a dated snapshot to it and removes all but the newest ones. Throws
- * ConfigError (nothing is published, or one folder is inside the other), DamagedError (a file is missing or differs from what was
+ * ConfigError (nothing is published, one folder is inside the other, or `target` holds backups of the other kind), DamagedError (a file is missing or differs from what was
  * published), DiskError.
  */
 export async function backup(
@@ -49,6 +56,7 @@ export async function backup(
   const [from, to] = [resolve(dataDir), resolve(target)];
   if (isInside(from, to) || isInside(to, from))
     throw new ConfigError('A backup needs a folder of its own, outside of the data directory.', { where: { folder: to } }); // oxfmt-ignore
+  await onDisk(to, () => requireOneKind(files, to, keep !== undefined));
   if (!(await onDisk(from, () => pathExists(join(from, MANIFEST_FILE), files))))
     throw new ConfigError(`Nothing is published in ${from} yet.`, { hint: 'Run `insights-etl run` first.' });
   const ledger = await openUnlessHeld(from, settings, runtime);
@@ -97,11 +105,6 @@ async function fillFolder(places: Places): Promise<BackupReport> {
 /** A new folder below `to`, named after the time. It gets its name when it is complete. */
 async function addDated(places: Places, keep: number, nowMs: number): Promise<BackupReport> {
   const { files, to } = places;
-  if (await pathExists(join(to, MANIFEST_FILE), files))
-    throw new ConfigError('The folder holds a backup without a date.', {
-      hint: 'Give --keep a folder of its own.',
-      where: { folder: to },
-    });
   const before = await datedSnapshots(files, to);
   const name = datedName(nowMs);
   if (before.includes(name))

@@ -7,9 +7,10 @@ import { join, resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { ConfigError } from '../../kernel/errors.ts';
 import type { Failure } from '../../kernel/errors.ts';
-import { onDisk, pathExists } from '../../kernel/files.ts';
+import { onDisk, pathExists, systemFiles } from '../../kernel/files.ts';
 import { plural } from '../../kernel/plural.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
+import { requireOneKind } from '../../load/maintenance/backup-folder.ts';
 import { SHARDS_FOLDER } from '../../model/data-dir.ts';
 import type { BackupReport } from '../../model/maintenance-report.ts';
 import type { ReportedError } from '../../model/report.ts';
@@ -46,6 +47,11 @@ export async function backupShards(
       hint: 'Name another folder, and keep this one.',
       where: { folder },
     });
+  // Before the first shard: otherwise a shard that has no backup yet would get one of the other kind.
+  for (const shard of shards) {
+    const own = join(folder, shardFolder('', shard));
+    await onDisk(own, () => requireOneKind(runtime.files ?? systemFiles, own, keep !== undefined));
+  }
   const done = await eachShard(shards, signal, async ({ dataDir, ...shard }) =>
     backupLake({ ...config, dataDir, shard }, join(folder, shardFolder('', shard)), runtime, signal, keep),
   );
