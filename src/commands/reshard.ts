@@ -5,7 +5,18 @@ import { count, plural } from '../kernel/plural.ts';
 import { MOST_SHARDS } from '../model/shard.ts';
 import { json } from '../output/format.ts';
 import { wholeNumber } from './numbers.ts';
+import type { ReshardReport } from '../pipeline/maintenance/reshard.ts';
 import { act, type Shell } from './shell.ts';
+
+/** One that was not divided holds the prefixes of the new shards: taken literally, "delete it" would delete those. */
+function oldMirrorsText({ oldMirrors, to }: ReshardReport): string {
+  if (oldMirrors.length === 0) return '';
+  const places = oldMirrors.map((place) => {
+    const isWhole = to > 1 && !/\/shards\/\d+-of-\d+$/.test(place);
+    return `  ${place}${isWhole ? ' (all but what is below shards/)' : ''}\n`;
+  });
+  return `These mirrors of the old shards are not written any more. Delete them after the next push of every shard:\n${places.join('')}`;
+}
 
 interface Options {
   readonly from: number;
@@ -45,7 +56,7 @@ Examples:
           report.stay.length === 0
             ? ''
             : `${report.stay.join(', ')} ${report.stay.length === 1 ? 'is a mount point' : 'are mount points'}, now without a lake: unmount, and delete the folder\n`;
-        session.print(session.json ? `${json(report)}\n` : lines.join('') + whole + stay);
+        session.print(session.json ? `${json(report)}\n` : lines.join('') + whole + stay + oldMirrorsText(report));
         return 0;
       }),
     );

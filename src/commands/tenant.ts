@@ -7,6 +7,7 @@ import { bytes, json } from '../output/format.ts';
 import { pinText } from '../output/quarantine.ts';
 import { renderTable } from '../output/table.ts';
 import type { Style } from '../output/terminal.ts';
+import type { PurgeReport } from '../pipeline/maintenance/purge.ts';
 import type { TenantEntry } from '../pipeline/maintenance/tenants.ts';
 import { printAndPush } from './printed-push.ts';
 import { requireInShard, selectTenants } from './select.ts';
@@ -37,10 +38,10 @@ export function tenantCommand(shell: Shell): Command {
           });
         const { purgeTenant } = await import('../pipeline/maintenance/purge.ts');
         const report = await purgeTenant(session.config, id, session.runtime, dryRun);
-        const { rows, files, formerMirrors } = report;
+        const { rows, files } = report;
         const what = `${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}`;
         const done = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
-        const text = done + formerText(formerMirrors, id);
+        const text = done + formerText(report, id);
         if (!dryRun) {
           // Before the push: the mirror has the dashboard, too.
           const { forgetInSite } = await import('./site.ts');
@@ -87,10 +88,19 @@ export function tenantCommand(shell: Shell): Command {
 }
 
 /** No push goes to them, so nothing deletes the tenant there. */
-function formerText(mirrors: readonly string[], tenant: string): string {
-  if (mirrors.length === 0) return '';
-  const lines = mirrors.map((to) => `  ${to}\n`).join('');
-  return `These former mirrors may still hold ${tenant}. Set INSIGHTS_MIRROR_TO to each that still exists and run \`insights-etl mirror push\`, which deletes it there:\n${lines}`;
+function formerText({ formerMirrors, mirrorsOfOldShards }: PurgeReport, tenant: string): string {
+  const listed = (text: string, mirrors: readonly string[]): string =>
+    mirrors.length === 0 ? '' : `${text}:\n${mirrors.map((to) => `  ${to}\n`).join('')}`;
+  return (
+    listed(
+      `These former mirrors may still hold ${tenant}. Set INSIGHTS_MIRROR_TO to each that still exists and run \`insights-etl mirror push\`, which deletes it there`,
+      formerMirrors.filter((to) => !mirrorsOfOldShards.includes(to)),
+    ) +
+    listed(
+      `These mirrors of old shards may still hold ${tenant}. Delete them, as docs/scale.md (Change the number of shards) says`,
+      mirrorsOfOldShards,
+    )
+  );
 }
 
 function tenantsText(tenants: readonly TenantEntry[], style: Style): string {

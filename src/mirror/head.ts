@@ -95,6 +95,8 @@ export interface WrittenMirror {
   readonly done?: PushedSnapshot | undefined;
   /** A tenant was purged since: the next push there deletes what the lake no longer has at once, and leaves readers no grace period. */
   readonly purgeDue?: true | undefined;
+  /** The writer that it had, if an old shard wrote it (`reshard`): no push goes there, unless it is taken over. */
+  readonly formerWriter?: string | undefined;
 }
 
 /** A copy of a data directory may publish the same number, at another time. */
@@ -130,7 +132,7 @@ export function withMirror(record: MirrorRecord, mirror: WrittenMirror): MirrorR
  * written it and it is gone. `head`: undefined if there is none.
  */
 export function requireWriter(place: string, head: MirrorHead | undefined, record: MirrorRecord | undefined): void {
-  const { done } = writtenAt(record, place);
+  const { done, formerWriter } = writtenAt(record, place);
   if (head === undefined && done === undefined) return;
   if (head === undefined)
     throw new MirrorError(`The mirror ${place} is gone: it held snapshot ${done?.snapshot} of ${done?.publishedAt}.`, {
@@ -141,6 +143,11 @@ export function requireWriter(place: string, head: MirrorHead | undefined, recor
   const hint =
     'Give this data directory a prefix of its own. If it replaces the other one, for example after `restore`, run `insights-etl mirror push --take-over`: the other one is refused from then on.';
   const where = { mirror: place, writer: head.writer, snapshot: head.snapshot, pushedAt: head.pushedAt };
+  if (head.writer === formerWriter)
+    throw new MirrorTakenError(`The mirror ${place} was written by an old shard of this lake, before \`reshard\`.`, {
+      hint: 'Take it over with `insights-etl mirror push --take-over`: it then shows the snapshot of this data directory.',
+      where,
+    });
   if (head.writer !== record?.writer)
     throw new MirrorTakenError(`The mirror ${place} belongs to another data directory.`, { hint, where });
   if (head.snapshot !== 0 && !record.pushes.some((push) => isSameSnapshot(push, head)))

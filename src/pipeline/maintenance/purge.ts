@@ -23,16 +23,15 @@ import { DATA_DIR, PURGE_MARK, PURGES_FOLDER } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import { formerMirrors, requestPurge } from '../mirror/record.ts';
+import type { FormerMirrors } from '../mirror/record.ts';
 import { openExisting } from './existing.ts';
 
-export interface PurgeReport {
+export interface PurgeReport extends FormerMirrors {
   readonly tenant: string;
   /** Nothing was deleted: rows and files are those that a purge would delete. */
   readonly dryRun: boolean;
   readonly rows: number;
   readonly files: number;
-  /** Mirrors that were written before `mirror.to` was changed, and still hold what they held. */
-  readonly formerMirrors: readonly string[];
 }
 
 interface Place {
@@ -58,13 +57,13 @@ export async function purgeTenant(
     const mark = join(dataDir, PURGES_FOLDER, tenant);
     if (dryRun) {
       const held = await heldUnderLock(config, place, runtime);
-      return { tenant, dryRun, ...held, formerMirrors: await formerMirrors(place.files, config) };
+      return { tenant, dryRun, ...held, ...(await formerMirrors(place.files, config)) };
     }
     const removed = await purgeUnderLock(config, place, mark, runtime);
     await rewriteLedger(dataDir, place.files);
     await place.files.rm(mark, { force: true });
     await place.files.rmdir(join(dataDir, PURGES_FOLDER)).catch(() => {});
-    return { tenant, dryRun, ...removed, formerMirrors: await formerMirrors(place.files, config) };
+    return { tenant, dryRun, ...removed, ...(await formerMirrors(place.files, config)) };
   });
 }
 

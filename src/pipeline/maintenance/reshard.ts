@@ -26,11 +26,13 @@ import {
 import { recover } from '../../load/maintenance/recover.ts';
 import { publish } from '../../load/publish/publish.ts';
 import { DATA_DIR, LEDGER_FILE, PURGE_MARK, RESHARD_FILE, SHARDS_FOLDER } from '../../model/data-dir.ts';
+import { mirrorBelow, showMirrorPlace } from '../../model/mirror-address.ts';
 import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
 import { readReshard, requireOneNumber, requireOwnTenants, shardsWithLedger } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
 import { lakeSettings } from '../lake-settings.ts';
+import { formerMirrors, inheritMirrors } from '../mirror/record.ts';
 import { discard } from './reshard-discard.ts';
 import { lakePlaces, requireBegun, requireFree, requireSources } from './reshard-folders.ts';
 
@@ -43,12 +45,15 @@ export interface ReshardReport {
   readonly shards: readonly { readonly shard: string; readonly tenants: number; readonly rows: number }[];
   /** Folders of old shards that are mount points: they are empty. */
   readonly stay: readonly string[];
+  /** Mirrors that the old shards wrote, and where no new shard is pushed to. */
+  readonly oldMirrors: readonly string[];
 }
 
 interface Job {
   readonly shared: string;
   /** Those of the configuration. */
   readonly tenants: readonly string[];
+  readonly mirror: Config['mirror'];
   readonly settings: LakeSettings;
   readonly runtime: Runtime;
   readonly files: Files;
@@ -81,7 +86,8 @@ export async function reshardLake(
   const files = runtime.files ?? systemFiles;
   const settings: LakeSettings = { ...lakeSettings(config), privacyKey: 'unused' };
   const tenants = config.tenants.map(({ id }) => id);
-  const job: Job = { shared: config.sharedDir, tenants, settings, runtime, files, onStep };
+  const { mirror } = config;
+  const job: Job = { shared: config.sharedDir, tenants, mirror, settings, runtime, files, onStep };
   return onDisk(job.shared, async () => {
     const begun = await requireDivision(job, from, to);
     await files.mkdir(join(job.shared, SHARDS_FOLDER), { recursive: true, mode: 0o700 });
@@ -180,7 +186,15 @@ async function reshardUnderLock(
       await job.onStep(`remove ${showShard(shard)}`);
     }
   await job.files.rm(join(job.shared, RESHARD_FILE), { force: true });
-  return { from, to, rows: shards.reduce((sum, { rows }) => sum + rows, 0), files: linked, shards, stay };
+  return {
+    from,
+    to,
+    rows: shards.reduce((sum, { rows }) => sum + rows, 0),
+    files: linked,
+    shards,
+    stay,
+    oldMirrors: from === to ? [] : await oldMirrors(job, to),
+  };
 }
 
 /** The shards to read. Throws what `requireSources` and `requireFree` throw. To give up, it is enough that no source is gone. */
@@ -277,9 +291,24 @@ async function fill(job: Job, shard: Shard, sources: readonly Source[], base: nu
     await ledger.exclusive(() => copyRows(ledger, from, tenants));
     await onStep('rows');
   }
+  // One that has lost its last tenant to a purge has mirrors, too.
+  const emptied = sources.flatMap(({ tenants, dataDir: from }) => (tenants.length === 0 ? [from] : []));
+  await inheritMirrors(files, [...parts.map(({ from }) => from), ...emptied], dataDir);
   await ledger.exclusive(() => startSnapshotsAt(ledger, base));
   await publish(ledger, { run: 'reshard', head: true, onStep });
   return linked;
+}
+
+async function oldMirrors({ shared, files, mirror }: Job, to: number): Promise<string[]> {
+  const found = new Set<string>();
+  const current = new Set<string>();
+  for (const shard of shardsOf(to)) {
+    const { mirrorsOfOldShards } = await formerMirrors(files, { dataDir: shardFolder(shared, shard), mirror });
+    for (const old of mirrorsOfOldShards) found.add(old);
+    if (mirror)
+      current.add(showMirrorPlace(to === 1 ? mirror.place : mirrorBelow(mirror.place, shardFolder('', shard))));
+  }
+  return [...found].filter((old) => !current.has(old));
 }
 
 /** Throws DamagedError unless the new shards hold as many rows of the lake as the old ones. */

@@ -8,17 +8,23 @@ import type { Files } from '../../kernel/files.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { writtenBy } from '../../kernel/version.ts';
 import { withMirror, writtenAt } from '../../mirror/head.ts';
-import type { MirrorRecord } from '../../mirror/head.ts';
+import type { MirrorRecord, WrittenMirror } from '../../mirror/head.ts';
 import { MIRRORED_FILE } from '../../model/data-dir.ts';
 import { showMirrorPlace } from '../../model/mirror-address.ts';
 
 const PUSH = z.object({ snapshot: z.int(), publishedAt: z.string() });
 const TRUE = z.literal(true).optional();
+const MIRROR = z.object({
+  to: z.string(),
+  done: PUSH.optional(),
+  purgeDue: TRUE,
+  formerWriter: z.string().optional(),
+});
 const RECORD = z
   .object({
     writer: z.string().min(1),
     pushes: z.array(PUSH),
-    mirrors: z.array(z.object({ to: z.string(), done: PUSH.optional(), purgeDue: TRUE })).optional(),
+    mirrors: z.array(MIRROR).optional(),
     // Earlier versions knew one mirror only.
     done: PUSH.extend({ to: z.string() }).optional(),
     purgeDue: TRUE,
@@ -28,6 +34,12 @@ const RECORD = z
     const { to, ...push } = done;
     return { writer, pushes, mirrors: [{ to, done: push, purgeDue }] };
   });
+
+export interface FormerMirrors {
+  readonly formerMirrors: readonly string[];
+  /** Those of them that shards wrote which `reshard` has replaced. */
+  readonly mirrorsOfOldShards: readonly string[];
+}
 
 /** Undefined: this data directory has written no mirror, or its record is lost. */
 export async function readRecord(files: Files, dataDir: string): Promise<MirrorRecord | undefined> {
@@ -61,10 +73,28 @@ export async function requestPurge(files: Files, { dataDir, mirror }: Config): P
 }
 
 /** Mirrors that no push goes to any more. Nothing removes from them what is purged here. */
-export async function formerMirrors(files: Files, { dataDir, mirror }: Config): Promise<string[]> {
+export async function formerMirrors(
+  files: Files,
+  { dataDir, mirror }: Pick<Config, 'dataDir' | 'mirror'>,
+): Promise<FormerMirrors> {
   const current = mirror && showMirrorPlace(mirror.place);
   const { mirrors = [] } = (await readRecord(files, dataDir)) ?? {};
-  return mirrors.map(({ to }) => to).filter((to) => to !== current);
+  const former = mirrors.filter(({ to, formerWriter }) => to !== current || formerWriter !== undefined);
+  const ofOldShards = former.filter(({ formerWriter }) => formerWriter !== undefined);
+  return { formerMirrors: former.map(({ to }) => to), mirrorsOfOldShards: ofOldShards.map(({ to }) => to) };
+}
+
+/** For `reshard`: the mirrors of the old shards keep the tenants of the new one, and no push of the new one goes there. */
+export async function inheritMirrors(files: Files, from: readonly string[], dataDir: string): Promise<void> {
+  const mirrors = new Map<string, WrittenMirror>();
+  for (const folder of from) {
+    const record = await readRecord(files, folder);
+    for (const { to, purgeDue, formerWriter } of record?.mirrors ?? [])
+      // Two shards may know of one that an even older shard wrote, and one of them may have taken it over.
+      if (!mirrors.has(to) || formerWriter === undefined)
+        mirrors.set(to, { to, purgeDue, formerWriter: formerWriter ?? record?.writer });
+  }
+  if (mirrors.size > 0) await writeRecord(files, dataDir, { ...newRecord(), mirrors: [...mirrors.values()] });
 }
 
 export function newRecord(): MirrorRecord {
