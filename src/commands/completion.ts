@@ -1,5 +1,6 @@
 /** `completion`: shell scripts generated from the commands themselves, so that they are always complete. */
 import { Argument, Command } from 'commander';
+import { ConfigError } from '../kernel/errors.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
 import { PROMOTED } from '../query/dimensions.ts';
 import type { Parameter } from '../query/sql-file.ts';
@@ -43,6 +44,8 @@ Examples:
   $ insights-etl completion fish > ~/.config/fish/completions/insights-etl.fish`,
     )
     .action(async (name: (typeof SHELLS)[number], _options: object, command: Command) => {
+      if (command.optsWithGlobals<{ readonly json?: boolean }>().json === true)
+        throw new ConfigError('`completion` prints a script, not JSON.', { hint: 'Omit --json.' });
       const program = command.parent ?? command;
       const script = { bash, zsh, fish }[name];
       const { allParameters, listChecks, listReports } = await import('../query/report.ts');

@@ -1,5 +1,6 @@
 /** `verify`, `status`, `doctor` and `repair`. */
 import { Command, Option } from 'commander';
+import { ConfigError } from '../kernel/errors.ts';
 import { json } from '../output/format.ts';
 import { doctorSummary } from '../output/doctor.ts';
 import { runningSummary, shardsSummary } from '../output/running.ts';
@@ -40,6 +41,10 @@ export function statusCommand(shell: Shell): Command {
     .action((options: { readonly prometheus?: boolean }, command: Command) =>
       act(shell, command, {}, async (session) => {
         if (options.prometheus === true) {
+          if (session.json)
+            throw new ConfigError('`status --prometheus` prints metrics in the format of Prometheus, not JSON.', {
+              hint: 'Omit --json, or omit --prometheus: `status --json` has the figures of each table.',
+            });
           const { requireShards } = await import('../pipeline/open-lake.ts');
           // Each shard has its own counters and its own file.
           await requireShards(session.config);

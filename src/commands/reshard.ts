@@ -41,7 +41,7 @@ Examples:
       act(shell, command, {}, async (session) => {
         if (session.config.shard)
           throw new ConfigError('`reshard` works on all shards, so it takes no --shard.', {
-            hint: 'Omit --shard. Where `shard` of the configuration or INSIGHTS_SHARD sets it, give --shard 0/1.',
+            hint: 'Give --shard 0/1, which is the lake as a whole, also where `shard` of the configuration or INSIGHTS_SHARD sets another.',
           });
         const { reshardLake } = await import('../pipeline/maintenance/reshard.ts');
         const report = await reshardLake(session.config, { from, to }, session.runtime);

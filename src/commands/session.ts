@@ -94,7 +94,7 @@ function shardFlagsFor({ shard, sharedDir }: Config, { dataDir }: GlobalOptions)
   const own = shard ?? inside?.shard;
   return (other) => {
     const named = own ?? other;
-    return named && { shard: named, dataDir: inside?.shared ?? dataDir };
+    return { shard: named, dataDir: inside?.shared ?? dataDir };
   };
 }
 

@@ -1,8 +1,10 @@
 /** `tenant list`; `tenant pin` corrects the tenantId that a tenant's rows must have; `tenant remove` deletes a tenant's data. */
 import { Command } from 'commander';
+import type { Config } from '../config/config.ts';
 import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { count, plural } from '../kernel/plural.ts';
+import { shardIndex, showShard } from '../model/shard.ts';
 import { bytes, json } from '../output/format.ts';
 import { pinText } from '../output/quarantine.ts';
 import { renderTable } from '../output/table.ts';
@@ -28,6 +30,7 @@ export function tenantCommand(shell: Shell): Command {
       act(shell, command, {}, async (session) => {
         requireTenantId(id);
         requireInShard(session.config, id);
+        await requireShardOf(session.config, id);
         if (purge !== true && !dryRun)
           throw new ConfigError('This deletes all data of the tenant, so it needs --purge.', {
             hint: 'Add --dry-run to see what would be deleted, or --purge to delete it.',
@@ -61,6 +64,7 @@ export function tenantCommand(shell: Shell): Command {
       act(shell, command, { tenants: true }, async (session) => {
         requireTenantId(id);
         selectTenants(session.config, [id]);
+        await requireShardOf(session.config, id);
         const { pinTenant } = await import('../pipeline/maintenance/quarantine.ts');
         const report = await pinTenant(session.config, id, value, session.runtime);
         session.print(session.json ? `${json(report)}\n` : session.withShard(pinText(report, session.style)));
@@ -124,6 +128,19 @@ function tenantsText(tenants: readonly TenantEntry[], style: Style): string {
     entry.last ?? '',
   ]);
   return renderTable(columns, rows, style);
+}
+
+/** Throws ConfigError without a shard in a divided lake. Where several lakes or numbers are, opening the ledger says so. */
+async function requireShardOf({ shard, sharedDir }: Config, tenant: string): Promise<void> {
+  const { readReshard, shardsWithLedger } = await import('../query/shards.ts');
+  if (shard || (await readReshard(sharedDir))) return;
+  const [of = 1, ...others] = new Set((await shardsWithLedger(sharedDir)).map((each) => each.of));
+  if (of === 1 || others.length > 0) return;
+  const own = showShard({ index: shardIndex(tenant, of), of });
+  throw new ConfigError(`The lake in this data directory is divided into ${plural(of, 'shard')}.`, {
+    hint: `Tenant "${tenant}" belongs to shard ${own}: give --shard ${own}.`,
+    where: { folder: sharedDir },
+  });
 }
 
 function requireTenantId(id: string): void {

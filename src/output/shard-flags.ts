@@ -7,22 +7,26 @@ import { shardOfDirectory, showShard } from '../model/shard.ts';
 import type { Shard } from '../model/shard.ts';
 
 export interface ShardFlags {
-  readonly shard: Shard;
+  /** Undefined: the command works on no shard, so only commands that have one already need the data directory. */
+  readonly shard: Shard | undefined;
   /** What --data-dir is to be; undefined: the configuration has it. */
   readonly dataDir: string | undefined;
 }
 
-/** Commands that write to one shard or call the source for it. */
-const OF_ONE_SHARD =
-  /`insights-etl\s+(?:run|plan|doctor|verify|repair|rebuild|publish|quarantine|mirror|tenant\s+(?:pin|remove))(?=[\s`])[^`]*`/g;
+/** Commands that write to one shard or call the source for it, and `reshard`. */
+const OF_SHARDS =
+  /`insights-etl\s+(?:run|reshard|plan|doctor|verify|repair|rebuild|publish|quarantine|mirror|tenant\s+(?:pin|remove))(?=[\s`])[^`]*`/g;
 
 export function withShardFlags(text: string, flags: ShardFlags | undefined): string {
   if (flags === undefined) return text;
   const { shard, dataDir } = flags;
-  const given = `--shard ${showShard(shard)}${dataDir === undefined ? '' : ` --data-dir ${dataDir}`}`;
-  return text.replaceAll(OF_ONE_SHARD, (command) =>
-    /\s--(?:shard|data-dir|help)\b/.test(command) ? command : `${command.slice(0, -1)} ${given}\``,
-  );
+  const place = dataDir === undefined ? '' : ` --data-dir ${dataDir}`;
+  return text.replaceAll(OF_SHARDS, (command) => {
+    if (/\s--(?:data-dir|help)\b/.test(command)) return command;
+    const isWhole = /\s(?:--shard|reshard)\b/.test(command);
+    if (!isWhole && shard === undefined) return command;
+    return `${command.slice(0, -1)}${isWhole || shard === undefined ? '' : ` --shard ${showShard(shard)}`}${place}\``;
+  });
 }
 
 /** The shard that one of these places is in: the first that is a path into the data directory of a shard. */

@@ -136,17 +136,25 @@ function unionOf([name, relations]: readonly [string, readonly Relation[]]): Laz
   );
   const all = parts.join('\nunion all by name ');
   const select = name === 'snapshot' ? `select ${SNAPSHOT} from (${all})` : all;
-  // Of a typed view, each shard names the spellings of the type that it has seen.
-  const comments = [...new Set(relations.flatMap((relation) => relation.comment ?? []))];
+  const comment = unionOfComments(relations.flatMap((relation) => relation.comment ?? []));
   const view = `main.${sqlName(name)}`;
   return {
     name,
     reads: '',
     create: [
       `create or replace view ${view} as ${select}`,
-      ...(comments.length === 0 ? [] : [`comment on view ${view} is ${sqlText(comments.join('; '))}`]),
+      ...(comment === '' ? [] : [`comment on view ${view} is ${sqlText(comment)}`]),
     ],
   };
+}
+
+/** Of a typed view, each shard names the spellings of the type that it has seen: the union names each once. */
+export function unionOfComments(comments: readonly string[]): string {
+  const parts = comments.map((comment) => /^(\w+ of type )"(.*)"$/s.exec(comment));
+  const [first] = parts;
+  if (!first || parts.some((part) => part?.[1] !== first[1])) return [...new Set(comments)].join('; ');
+  const types = new Set(parts.flatMap((part) => part?.[2]?.split('", "') ?? []));
+  return `${first[1] ?? ''}${[...types].map((type) => `"${type}"`).join(', ')}`;
 }
 
 /** The schema of a tenant, which only one shard has. */

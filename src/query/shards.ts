@@ -87,17 +87,20 @@ export async function requireDivision(
   throw new ConfigError(
     `The lake in this data directory ${has}${shard ? `, and this is shard ${showShard(shard)}` : ''}.`,
     {
-      hint: `${of === 1 ? 'Omit --shard' : `Give --shard 0/${of} to ${of - 1}/${of}`}${instead(of, to)}.`,
+      hint: `${of === 1 ? NO_SHARD : `Give --shard 0/${of} to ${of - 1}/${of}`}${instead(of, to)}.`,
       where: { folder: shared },
     },
   );
 }
 
+/** `shard` of the configuration or INSIGHTS_SHARD may have set it: to omit the flag would change nothing. */
+const NO_SHARD = 'Give --shard 0/1, which is the lake as a whole';
+
 /** For commands that read one shard. Throws ConfigError if the lake has no such shard. */
 export async function requireShardToRead(shared: string, shard: Shard): Promise<void> {
   // Until a reshard is complete, there are both the old shards and the new ones.
   if (await readReshard(shared)) return;
-  await requireDivision(shared, shard, (of) => (of === 1 ? '' : ', or omit it to read all shards'));
+  await requireDivision(shared, shard, (of) => (of === 1 ? '' : ', or --shard 0/1 to read all shards'));
 }
 
 /** Throws ConfigError if a folder without a catalogue is that of a shard: the lake has no such shard, or it has published nothing. */
@@ -107,7 +110,7 @@ export async function refuseUnpublishedShard(dataDir: string): Promise<void> {
   const { shared, shard } = place;
   await requireShardToRead(shared, shard);
   throw new ConfigError(`Shard ${showShard(shard)} has published nothing yet.`, {
-    hint: `Load it with \`insights-etl run --shard ${showShard(shard)}\`, or omit --shard to read all shards.`,
+    hint: `Load it with \`insights-etl run --shard ${showShard(shard)}\`, or give --shard 0/1 to read all shards.`,
     where: { folder: dataDir },
   });
 }

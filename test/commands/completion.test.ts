@@ -51,3 +51,12 @@ describe('the completion of zsh and fish', () => {
     expect(fish).toMatch(/seen_subcommand_from net_growth; and .* -a 'from=today .* grain=month /);
   });
 });
+
+it.each([
+  ['completion bash', 'prints a script'],
+  ['status --prometheus', 'prints metrics'],
+])('with --json, `%s` is refused: what it prints is no JSON', async (command, message) => {
+  const { code, out } = await stage.run([...command.split(' '), '--json']);
+  expect(code).toBe(2);
+  expect(JSON.parse(out)).toMatchObject({ error: { failure: 'config', message: expect.stringContaining(message) } });
+});

@@ -157,6 +157,36 @@ describe('a command that a message names', () => {
     expect(text).toContain(`Run \`insights-etl repair --shard 1/2 --data-dir ${world.dataDir}\``);
   });
 
+  it('names the shard that has the tenant, where a command of one tenant lacks it', async () => {
+    for (const command of ['tenant remove paris --purge', 'tenant pin paris T-1']) {
+      const [code, err] = await refused(command);
+      expect([code, err]).toEqual([EXIT.config, expect.stringContaining('belongs to shard 1/2: give --shard 1/2.')]);
+    }
+  });
+
+  it('works where INSIGHTS_SHARD sets the shard, and names the data directory that was given', async () => {
+    const flags = ['--data-dir', 'empty', '--config', 'empty.yaml'];
+    await stage.write('empty.yaml', '');
+    for (const command of ['status', 'check', 'dictionary', 'query installs']) {
+      const { code, err } = await stage.run([...command.split(' '), ...flags], { INSIGHTS_SHARD: '0/2' });
+      const text = err.replaceAll(/\s+/g, ' ');
+      expect([command, code, text]).toEqual([command, EXIT.config, expect.stringContaining('--data-dir empty`')]);
+      expect(text).not.toMatch(/omit --shard/i);
+    }
+    const whole = await stage.run(['tenant', 'list', '--shard', '0/1'], { INSIGHTS_SHARD: '0/3', KEY: 'k' });
+    expect([whole.code, whole.err]).toEqual([0, '']);
+  });
+
+  it('does not say that the lake is divided as it is to be, where it is divided in another way', async () => {
+    const [, other] = await refused('reshard --from 3 --to 3');
+    expect(other).toContain('is divided into 2 shards');
+    await undivided();
+    const [, none] = await refused('reshard --from 2 --to 2');
+    expect(none).toContain('is not divided into shards');
+    const [, same] = await refused('reshard --from 1 --to 1');
+    expect(same).toContain('would be divided as it is now');
+  });
+
   it('names the shard whose ledger a command of all shards cannot read', async () => {
     await writeFile(folder('1-of-2/state.duckdb'), 'no database'.repeat(1000));
     const [code, err] = await refused('reshard --from 2 --to 3');

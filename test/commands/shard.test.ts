@@ -111,9 +111,9 @@ describe('what is refused', () => {
       'read-8',
       'shards/0-of-8',
       'is divided into 8 shards, and this is shard 0/3',
-      '0/8 to 7/8, or omit it',
+      '0/8 to 7/8, or --shard 0/1 to read all shards',
     ],
-    ['no shards', 'read-whole', '.', 'is not divided into shards, and this is shard 0/3', 'Omit --shard.'],
+    ['no shards', 'read-whole', '.', 'is not divided into shards, and this is shard 0/3', 'Give --shard 0/1'],
   ])('is to read one shard of a lake that has %s', async (_what, folder, shard, message, hint) => {
     await withLedgers(folder, shard);
     for (const command of [

@@ -23,6 +23,12 @@ describe('a text with commands', () => {
     expect(withShardFlags('`insights-etl run`', undefined)).toBe('`insights-etl run`');
     const flags = { shard: SHARD, dataDir: '/lake' };
     expect(withShardFlags('`insights-etl run`', flags)).toBe('`insights-etl run --shard 1/2 --data-dir /lake`');
+    const own = '`insights-etl run --shard 0/2`, `insights-etl reshard --from 2 --to 3`';
+    const complete =
+      '`insights-etl run --shard 0/2 --data-dir /lake`, `insights-etl reshard --from 2 --to 3 --data-dir /lake`';
+    expect(withShardFlags(own, flags)).toBe(complete);
+    const none = { shard: undefined, dataDir: '/lake' };
+    expect(withShardFlags(`\`insights-etl run\`, ${own}`, none)).toBe(`\`insights-etl run\`, ${complete}`);
   });
 });
 

@@ -228,7 +228,7 @@ export async function restoreShard(
   const held = await shardsInBackup(from);
   if (held.length > 0 && !held.some((each) => showShard(each) === showShard(shard)))
     throw new ConfigError(`The backup does not hold shard ${showShard(shard)}.`, {
-      hint: `It holds ${held.map(showShard).join(', ')}. Omit --shard to restore all of them.`,
+      hint: `It holds ${held.map(showShard).join(', ')}. Give --shard 0/1 to restore all of them.`,
       where: { folder: from },
     });
   const own = held.length === 0 ? from : join(from, shardFolder('', shard));

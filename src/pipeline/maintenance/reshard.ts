@@ -113,18 +113,19 @@ async function requireDivision(job: Job, from: number, to: number): Promise<Resh
       where,
     });
   if (begun) return begun;
-  if (from === to)
-    throw new ConfigError('The lake would be divided as it is now.', { hint: 'Give another number with --to.', where });
   await requireOneNumber(shared);
   const numbers = [...new Set((await lakePlaces(job)).map(({ of }) => of))];
-  if (numbers.includes(from)) return undefined;
+  if (numbers.includes(from) && from !== to) return undefined;
+  if (numbers.includes(from))
+    throw new ConfigError('The lake would be divided as it is now.', { hint: 'Give another number with --to.', where });
   const [number] = numbers;
   if (number === undefined)
     throw new ConfigError('Nothing has been loaded into this data directory yet.', {
       hint: `Begin with ${plural(to, 'shard')}: \`insights-etl run --shard 0/${to}\`.`,
       where,
     });
-  throw new ConfigError(`The lake in this data directory is divided into ${numbers.join(' and ')} shards.`, {
+  const has = number === 1 ? 'not divided into shards' : `divided into ${numbers.join(' and ')} shards`;
+  throw new ConfigError(`The lake in this data directory is ${has}.`, {
     hint: `Use --from ${number}.`,
     where,
   });
