@@ -8,9 +8,9 @@ import { backupSummary, checkSummary, restoreSummary, shardsText } from '../outp
 import { json } from '../output/format.ts';
 import { wholeNumber } from './numbers.ts';
 import { isStoreAddress, MIRROR_HEAD, mirrorFormOf, parseMirrorPlace } from '../model/mirror-address.ts';
-import type { RestoreReport } from '../pipeline/maintenance/backup.ts';
 import type { ShardsReport } from '../pipeline/maintenance/backup-shards.ts';
-import { shardsToRead } from '../query/shards.ts';
+import { shardFolder } from '../model/shard.ts';
+import { shardFolders, shardsToRead } from '../query/shards.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
 interface Options {
@@ -66,7 +66,7 @@ Examples:
 
 export function restoreCommand(shell: Shell): Command {
   return new Command('restore')
-    .argument('[source]', 'folder that `backup` wrote, of dated snapshots the newest, or the address of a mirror')
+    .argument('[source]', 'folder that `backup` wrote, of dated snapshots the newest, or the folder or address of a mirror')
     .argument('[folder]', 'the data directory to create; must be empty or missing (default: `dataDir`)')
     .option('--from <source>', 'the source, if only the folder is given as an argument, or nothing')
     .addHelpText(
@@ -94,30 +94,28 @@ Examples:
     const { config, io, runtime, signal } = session;
     const place = isStoreAddress(source) ? parseMirrorPlace(source) : { kind: 'folder' as const, path: localFolder(io.cwd, source, true) };
     if (!place) throw new ConfigError(`"${source}" is not the address of a mirror.`, { hint: `Use ${mirrorFormOf(source)}.` });
-    if (place.kind !== 'folder' || existsSync(join(place.path, MIRROR_HEAD))) {
-      const { restoreMirror } = await import('../pipeline/mirror/restore.ts');
-      return printRestored(session, await restoreMirror(config, config.mirrorAt(place), given ?? config.dataDir, runtime, signal));
-    }
-    const { restoreLake, restoreShard, shardsInBackup } = await import('../pipeline/maintenance/backup.ts');
-    const [from, to] = [place.path, given ?? config.sharedDir];
-    if (config.shard) return printRestored(session, await restoreShard(config, config.shard, from, to, runtime, signal));
-    const shards = await shardsInBackup(from);
-    if (shards.length === 0) return printRestored(session, await restoreLake(config, from, to, runtime, signal));
-    const { restoreShards } = await import('../pipeline/maintenance/backup-shards.ts');
-    return printShards(session, await restoreShards(config, shards, from, to, runtime, signal), 'backup', restoreSummary);
+    const { backupSource, restoreFrom: restore } = await import('../pipeline/maintenance/restore.ts');
+    const { mirrorSource } = await import('../pipeline/mirror/restore.ts');
+    const isBackup = place.kind === 'folder' && !(await holdsMirror(place.path));
+    const from = isBackup ? backupSource(config, place.path, runtime, signal) : mirrorSource(config, place, runtime, signal);
+    const report = await restore(config, from, given ?? config.sharedDir, signal);
+    if ('shards' in report) return printShards(session, report, from.kind, restoreSummary);
+    session.print(session.json ? `${json(report)}\n` : restoreSummary(report));
+    return report.exitCode;
   }
 } // oxfmt-ignore
 
-function printRestored(session: Session, report: RestoreReport): number {
-  session.print(session.json ? `${json(report)}\n` : restoreSummary(report));
-  return report.exitCode;
+/** True for the folder of a mirror, also one with a mirror for each shard. */
+async function holdsMirror(folder: string): Promise<boolean> {
+  const shards = (await shardFolders(folder)).map((shard) => shardFolder(folder, shard));
+  return [folder, ...shards].some((each) => existsSync(join(each, MIRROR_HEAD)));
 }
 
 /** Prints what was done with each shard, and which are missing in what was read. Returns the exit code. */
 function printShards<T>(
   session: Session,
   report: ShardsReport<T>,
-  where: 'backup' | 'data directory',
+  where: 'backup' | 'mirror' | 'data directory',
   summary: (report: T) => string,
 ): number {
   session.print(session.json ? `${json(report)}\n` : shardsText(report.shards, report.missing, where, summary));

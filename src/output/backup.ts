@@ -25,7 +25,7 @@ export function shardsText<T>(
     readonly error?: { readonly message: string; readonly hint?: string };
   }[],
   missing: readonly string[],
-  where: 'backup' | 'data directory',
+  where: 'backup' | 'mirror' | 'data directory',
   summary: (report: T) => string,
 ): string {
   const absent = missing.map((shard) => `shard ${shard}\n${missingFrom(where)}`);
@@ -40,9 +40,10 @@ export function shardsText<T>(
 
 const NO_TENANT = 'If it has no tenant, use the configuration that lists all tenants.';
 
-function missingFrom(where: 'backup' | 'data directory'): string {
-  return where === 'backup'
-    ? `MISSING from the backup: its tenants are not restored\nNext: restore it from another backup or the mirror. ${NO_TENANT}\n`
+function missingFrom(where: 'backup' | 'mirror' | 'data directory'): string {
+  const instead = where === 'backup' ? 'another backup or the mirror' : 'a backup';
+  return where !== 'data directory'
+    ? `MISSING from the ${where}: its tenants are not restored\nNext: restore it from ${instead}. ${NO_TENANT}\n`
     : `MISSING from the data directory: it has published nothing, so its tenants are not in this backup\nNext: load it, or put it back. ${NO_TENANT}\n`;
 }
 

@@ -1,5 +1,5 @@
-/** `backup` and `restore` of a lake of shards: all of them, each in its own folder, and none over another. */
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+/** Backups and mirrors of a lake of shards, and their `restore`: all of them, each in its own folder, and none over another. */
+import { cp, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
@@ -201,4 +201,41 @@ it('a folder with backups of both kinds is refused by every command, and the hin
   }
   await rename(join(stage.folder, 'mixed', snapshot), join(stage.folder, 'dated-only', snapshot));
   for (const name of ['mixed', 'dated-only']) expect(await run('backup', '--check', name)).toMatch(/^ok /);
+});
+
+it('a mirror of all shards is restored with its ledgers, and no mirror of a shard as another', async () => {
+  const whole = await run(...COUNTS, '--format', 'csv');
+  await stage.write('mirrored.yaml', `dataDir: ${world.dataDir}\nmirror: ${join(stage.folder, 'mirror')}\n`);
+  for (const shard of ['0/2', '1/2']) await run('mirror', 'push', '--shard', shard, '--config', 'mirrored.yaml');
+  const ledgers = { shards: ['0/2', '1/2'].map((shard) => ({ shard, report: { withLedger: true } })), exitCode: 0 };
+  expect(JSON.parse(await run('restore', 'mirror', 'mirrored', '--json'))).toMatchObject(ledgers);
+  expect(await run(...COUNTS, '--format', 'csv', '--data-dir', 'mirrored')).toBe(whole);
+  for (const [to, source] of [
+    ['own1', 'mirror'],
+    ['own2', 'mirror/shards/1-of-2'],
+  ] as const) {
+    const out = await run('--shard', '1/2', 'restore', source, to);
+    expect(out).toContain(`run --shard 1/2 --data-dir ${join(stage.folder, to)}`);
+    expect(await readdir(join(stage.folder, to))).toEqual(['shards']);
+  }
+  const before = await readdir(stage.folder, { recursive: true });
+  for (const [argv, message] of [
+    [['--shard', '0/2', 'restore', 'mirror/shards/1-of-2', 'no'], 'a mirror with 2 tenants that shard 0/2 does not'],
+    [['restore', 'mirror/shards/0-of-2', 'no/shards/1-of-2'], 'with 1 tenant that shard 1/2 does not have'],
+    [['restore', 'mirror', 'no/shards/1-of-2'], 'that of shard 1/2, and the mirror is of all shards.'],
+    [['restore', 'mirror', 'no', '--shard', '0/3'], 'The mirror does not hold shard 0/3.'],
+    [['restore', 'mirror/shards/0-of-2', 'mirrored/shards/0-of-3'], 'a folder of 2 shards, and the mirror is of 3.'],
+  ] as const) {
+    const { code, err } = await stage.run(argv);
+    expect([argv, code, err]).toEqual([argv, EXIT.config, expect.stringContaining(message)]);
+  }
+  expect(await readdir(stage.folder, { recursive: true })).toEqual(before);
+  // As the mirror of the lake before it was divided, which nobody has deleted.
+  await cp(join(stage.folder, 'mirror/shards/0-of-2/mirror.json'), join(stage.folder, 'mirror/mirror.json'));
+  const { code, err } = await stage.run(['restore', 'mirror', 'no']);
+  expect([code, err]).toEqual([
+    EXIT.config,
+    expect.stringContaining('a lake that is not divided and a lake of 2 shards'),
+  ]);
+  await run('restore', 'mirror', 'no', '--shard', '0/2');
 });

@@ -1,44 +1,27 @@
-/** `backup`, its check and `restore`: copies of the published lake. No call is sent and no key is needed. */
+/** `backup` and its check: copies of the published lake. No call is sent and no key is needed. */
 import { join, resolve, sep } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { ConfigError, EXIT } from '../../kernel/errors.ts';
 import { onDisk, pathExists, systemFiles } from '../../kernel/files.ts';
-import { plural } from '../../kernel/plural.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { backup } from '../../load/maintenance/backup.ts';
-import {
-  datedSnapshots,
-  hasLedger,
-  ledgerAgrees,
-  readSnapshot,
-  snapshotFolders,
-  storedFault,
-} from '../../load/maintenance/backup-folder.ts';
-import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
+import { datedSnapshots, readSnapshot } from '../../load/maintenance/backup-folder.ts';
 import { checkBackup } from '../../load/maintenance/check-backup.ts';
-import { restoreFiles } from '../../load/maintenance/restore.ts';
-import type { Restored } from '../../load/maintenance/restore.ts';
-import type { BackupCheck, BackupReport, PublishReport } from '../../model/maintenance-report.ts';
-import { MANIFEST_FILE, SHARDS_FOLDER } from '../../model/data-dir.ts';
+import type { BackupCheck, BackupReport } from '../../model/maintenance-report.ts';
+import { MANIFEST_FILE } from '../../model/data-dir.ts';
 import { manifestTenants, parseManifest } from '../../model/manifest.ts';
-import { misplacedTenants, missingShards, shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
+import { missingShards, shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
 import { shardFolders } from '../../query/shards.ts';
 import { requireShards } from '../open-lake.ts';
 import { lakeSettings } from '../lake-settings.ts';
-import { repairLake } from './inspect.ts';
-import { publishLake } from './publish.ts';
+import { requireTenantsOf, shardsOf } from './held-shards.ts';
+import type { Held } from './held-shards.ts';
 
 export interface BackupCheckReport {
   readonly snapshots: readonly BackupCheck[];
   /** Shards that the backup should hold and does not: `1/8`. */
   readonly missing: readonly string[];
-  readonly exitCode: number;
-}
-
-export interface RestoreReport extends Restored, Pick<PublishReport, 'dataDir' | 'rows'> {
-  /** The folder held this snapshot already: an earlier restore, which was cut off at another shard. */
-  readonly restoredBefore?: true;
   readonly exitCode: number;
 }
 
@@ -67,7 +50,7 @@ async function requireOwnFolder({ shard, sharedDir }: Config, folder: string): P
   if ((await onDisk(folder, () => shardFolders(folder))).length > 0)
     throw new ConfigError('The folder holds a backup of all shards of a lake.', { hint, where: { folder } });
   if (!shard) return;
-  await requireTenantsOf(shard, folder, hint);
+  requireTenantsOf(shard, await tenantsOfBackup(folder), 'The folder holds a backup', { hint, where: { folder } });
 }
 
 /** Throws ConfigError if a folder has the name of the backup of another shard, where a lake or a shard (undefined: no shard) is to be copied. */
@@ -81,38 +64,21 @@ export function requireFolderOf(shard: Shard | undefined, folder: string): void 
   });
 }
 
-/** Throws ConfigError if the backup in a folder has tenants of other shards. */
-async function requireTenantsOf(shard: Shard, folder: string, hint: string): Promise<void> {
-  const held = await onDisk(folder, () => newestIn(folder));
-  const misplaced = held && misplacedTenants(manifestTenants(parseManifest(held.json)), shard);
-  const others = [...(misplaced?.values() ?? [])].flat();
-  if (others.length > 0)
-    throw new ConfigError(
-      `The folder holds a backup with ${plural(others.length, 'tenant')} that shard ${showShard(shard)} does not have, such as ${others[0] ?? ''}.`,
-      { hint, where: { folder } },
-    );
-}
-
-/** The newest snapshot of the backup in a folder; undefined if there is none whose manifest can be read. */
-async function newestIn(folder: string): Promise<Snapshot | undefined> {
-  const newest = (await datedSnapshots(systemFiles, folder)).at(-1);
-  const place = newest === undefined ? folder : join(folder, newest);
-  return readSnapshot(systemFiles, place).catch(() => undefined);
-}
-
-/** The shards whose backups are in a folder; none for the backup of one lake or shard. Throws ConfigError for several numbers of shards. */
-export async function shardsInBackup(folder: string): Promise<readonly Shard[]> {
-  if (await isBackupOfOne(folder)) return [];
-  const folders = (await onDisk(folder, () => shardFolders(folder))).toSorted((a, b) => a.index - b.index);
-  // Without a snapshot, the first backup of that shard was cut off.
-  const isThere = await Promise.all(folders.map((shard) => isBackupOfOne(join(folder, shardFolder('', shard)))));
-  const shards = folders.filter((_, nth) => isThere[nth]);
-  const numbers = new Set(shards.map(({ of }) => of));
-  if (numbers.size < 2) return shards;
-  throw new ConfigError(`The folder holds backups of ${[...numbers].join(' and ')} shards.`, {
-    hint: `Name one of the folders in ${join(folder, SHARDS_FOLDER)}, one after the other.`,
-    where: { folder },
+/** The tenants of the newest snapshot in a folder; none if there is no snapshot whose manifest can be read. */
+export async function tenantsOfBackup(folder: string): Promise<readonly string[]> {
+  return onDisk(folder, async () => {
+    const newest = (await datedSnapshots(systemFiles, folder)).at(-1);
+    const place = newest === undefined ? folder : join(folder, newest);
+    const held = await readSnapshot(systemFiles, place).catch(() => undefined);
+    return held ? manifestTenants(parseManifest(held.json)) : [];
   });
+}
+
+/** What is in the folder of a backup. A shard without a snapshot is left out: its first backup was cut off. */
+export async function heldInBackup(folder: string): Promise<Held> {
+  const folders = (await onDisk(folder, () => shardFolders(folder))).toSorted((a, b) => a.index - b.index);
+  const isThere = await Promise.all(folders.map((shard) => isBackupOfOne(join(folder, shardFolder('', shard)))));
+  return { isOne: await isBackupOfOne(folder), shards: folders.filter((_, nth) => isThere[nth]) };
 }
 
 /** True for a backup that is not of all shards. */
@@ -130,7 +96,7 @@ export async function checkBackupLake(
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<BackupCheckReport> {
-  const shards = await shardsInBackup(folder);
+  const shards = shardsOf(await heldInBackup(folder), 'backup', folder);
   const missing = shardsMissing(config, shards);
   const folders = shards.length === 0 ? [folder] : shards.map((shard) => join(folder, shardFolder('', shard)));
   const snapshots: BackupCheck[] = [];
@@ -142,108 +108,4 @@ export async function checkBackupLake(
 /** The shards that are missing among those of a lake or of its backup, for all tenants that are configured. */
 export function shardsMissing({ tenants, otherTenants }: Config, shards: readonly Shard[]): readonly string[] {
   return missingShards(shards, [...tenants.map(({ id }) => id), ...otherTenants]).map(showShard);
-}
-
-/** Makes a lake of a backup, ready for readers and for the next run. Damaged files are left out: the next run fetches their rows. */
-export async function restoreLake(
-  config: Config,
-  from: string,
-  folder: string,
-  runtime: Runtime,
-  signal: AbortSignal,
-): Promise<RestoreReport> {
-  const place = shardOfDirectory(resolve(folder));
-  if (place) {
-    await requireSameNumber(place.shared, place.shard);
-    await requireTenantsOf(
-      place.shard,
-      from,
-      'Restore it into the folder of its own shard: docs/scale.md, Back up all shards.',
-    );
-  }
-  const restored = await restoreFiles(from, folder, { ...lakeSettings(config), privacyKey: 'unused' }, runtime, signal);
-  const inPlace = asOnly(config, folder);
-  if (!restored.withLedger) await repairLake(inPlace, runtime);
-  const { dataDir, rows } = await publishLake(inPlace, runtime);
-  return { ...restored, dataDir, rows, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };
-}
-
-/** Its folder is the whole lake, also where it is that of a shard. */
-function asOnly(config: Config, folder: string): Config {
-  return { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined };
-}
-
-/**
- * As `restoreLake`, and completes a restore that was cut off. A folder that holds the rows of the snapshot is only published, which may
- * be what is missing. One with any other lake is refused.
- */
-export async function continueRestore(
-  config: Config,
-  backupFolder: string,
-  folder: string,
-  runtime: Runtime,
-  signal: AbortSignal,
-): Promise<RestoreReport> {
-  const files = runtime.files ?? systemFiles;
-  const held = await onDisk(folder, async () => {
-    if (!(await hasLedger(files, folder))) return undefined;
-    const from = (await snapshotFolders(files, backupFolder)).at(-1) ?? backupFolder;
-    const snapshot = await readSnapshot(files, from);
-    if (!(await ledgerAgrees(folder, snapshot))) return undefined;
-    for (const stored of snapshot.partitions) {
-      signal.throwIfAborted();
-      if ((await storedFault(files, folder, stored)) !== undefined) return undefined;
-    }
-    const { number, publishedAt } = snapshot;
-    const withLedger = await hasLedger(files, from);
-    return { from, snapshot: number, publishedAt, files: snapshot.files.length, withLedger, damaged: [] };
-  });
-  if (!held) return restoreLake(config, backupFolder, folder, runtime, signal);
-  const { dataDir, rows } = await publishLake(asOnly(config, folder), runtime);
-  return { ...held, restoredBefore: true, dataDir, rows, exitCode: EXIT.ok };
-}
-
-/**
- * Restores one shard, from a backup of all shards or of this one. `folder`: the data directory that all shards share, or already the
- * shard's own. Throws ConfigError for a backup or a folder of other shards, and as `restoreLake`.
- */
-export async function restoreShard(
-  config: Config,
-  shard: Shard,
-  from: string,
-  folder: string,
-  runtime: Runtime,
-  signal: AbortSignal,
-): Promise<RestoreReport> {
-  const to = resolve(folder);
-  const place = shardOfDirectory(to);
-  if (place && showShard(place.shard) !== showShard(shard))
-    throw new ConfigError(
-      `The folder is that of shard ${showShard(place.shard)}, and this is shard ${showShard(shard)}.`,
-      {
-        hint: 'Name the data directory that all shards share.',
-        where: { folder: to },
-      },
-    );
-  const held = await shardsInBackup(from);
-  if (held.length > 0 && !held.some((each) => showShard(each) === showShard(shard)))
-    throw new ConfigError(`The backup does not hold shard ${showShard(shard)}.`, {
-      hint: `It holds ${held.map(showShard).join(', ')}. Give --shard 0/1 to restore all of them.`,
-      where: { folder: from },
-    });
-  const own = held.length === 0 ? from : join(from, shardFolder('', shard));
-  return restoreLake(config, own, place ? to : shardFolder(to, shard), runtime, signal);
-}
-
-/** Throws ConfigError if a data directory has folders of another number of shards: two lakes side by side cannot be read. */
-async function requireSameNumber(shared: string, { of }: Shard): Promise<void> {
-  const other = (await onDisk(shared, () => shardFolders(shared))).find((each) => each.of !== of);
-  if (other === undefined) return;
-  throw new ConfigError(
-    `The data directory has a folder of ${plural(other.of, 'shard')}, and the backup is of ${of}.`,
-    {
-      hint: 'Restore into a new data directory.',
-      where: { folder: shardFolder(shared, other) },
-    },
-  );
 }

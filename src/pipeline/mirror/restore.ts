@@ -26,9 +26,22 @@ import { LOGS_FILE } from '../../mirror/head.ts';
 import type { MirrorHead } from '../../mirror/head.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
 import { openStore } from '../../mirror/open.ts';
-import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
+import {
+  CATALOGUE_FILE,
+  LEDGER_FILE,
+  MANIFEST_FILE,
+  SHARDS_FOLDER,
+  STORE_FOLDER,
+  WORK_FOLDER,
+} from '../../model/data-dir.ts';
 import { knownFile } from '../../model/data-path.ts';
-import type { RestoreReport } from '../maintenance/backup.ts';
+import { manifestTenants, parseManifest } from '../../model/manifest.ts';
+import { MIRROR_HEAD, mirrorBelow, showMirrorPlace } from '../../model/mirror-address.ts';
+import type { MirrorPlace } from '../../model/mirror-address.ts';
+import { shardFolder, shardOfFolder } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
+import type { RestoreReport, RestoreSource } from '../maintenance/restore.ts';
+import type { Held } from '../maintenance/held-shards.ts';
 import { repairLake } from '../maintenance/inspect.ts';
 import { publishLake } from '../maintenance/publish.ts';
 import { remoteLogs } from './logs.ts';
@@ -42,6 +55,36 @@ interface Download {
   readonly to: string;
   readonly parallel: number;
   readonly signal: AbortSignal;
+}
+
+export function mirrorSource(config: Config, place: MirrorPlace, runtime: Runtime, signal: AbortSignal): RestoreSource {
+  const settings = config.mirrorAt(place);
+  const open = async (): Promise<ObjectStore> => openStore(settings, runtime, runtime.files ?? systemFiles, signal);
+  return {
+    kind: 'mirror',
+    place: showMirrorPlace(settings.place),
+    held: async () => heldInMirror(await open()),
+    below: (shard) => mirrorSource(config, mirrorBelow(settings.place, shardFolder('', shard)), runtime, signal),
+    async tenants() {
+      const store = await open();
+      const { json } = await remoteSnapshot(store, await headToRestore(store));
+      return manifestTenants(parseManifest(json));
+    },
+    restore: (to) => restoreMirror(config, settings, to, runtime, signal),
+  };
+}
+
+/** The mirror of each shard is in a folder of its own. Where the head is lost, the manifest that readers use is in its place. */
+async function heldInMirror(store: ObjectStore): Promise<Held> {
+  const found = await Promise.all([MIRROR_HEAD, MANIFEST_FILE].map((name) => store.head(name)));
+  const shards = new Map<string, Shard>();
+  for await (const { name } of store.list(`${SHARDS_FOLDER}/`)) {
+    const [, folder = '', file = '', ...below] = name.split('/');
+    const shard = below.length === 0 && [MIRROR_HEAD, MANIFEST_FILE].includes(file) ? shardOfFolder(folder) : undefined;
+    if (shard) shards.set(folder, shard);
+  }
+  const isOne = found.some((each) => each !== undefined);
+  return { isOne, shards: [...shards.values()].toSorted((a, b) => a.index - b.index) };
 }
 
 /** Makes a lake of a mirror, ready for readers and for the next run. Throws ConfigError, MirrorError, DiskError. */

@@ -1,0 +1,198 @@
+/**
+ * `restore`: makes a lake of a backup or a mirror, ready for readers and for the next run. Both hold one lake or shard, or a folder for
+ * each shard of a lake. What goes into which folder is decided here for both.
+ */
+import { readdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Config } from '../../config/config.ts';
+import { ConfigError, EXIT } from '../../kernel/errors.ts';
+import type { Failure } from '../../kernel/errors.ts';
+import { onDisk, pathExists, systemFiles } from '../../kernel/files.ts';
+import type { Runtime } from '../../kernel/runtime.ts';
+import {
+  hasLedger,
+  ledgerAgrees,
+  readSnapshot,
+  snapshotFolders,
+  storedFault,
+} from '../../load/maintenance/backup-folder.ts';
+import { restoreFiles } from '../../load/maintenance/restore.ts';
+import type { Restored } from '../../load/maintenance/restore.ts';
+import { SHARDS_FOLDER } from '../../model/data-dir.ts';
+import type { PublishReport } from '../../model/maintenance-report.ts';
+import { shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
+import { exitCodeOf } from '../failure.ts';
+import { lakeSettings } from '../lake-settings.ts';
+import { eachShard } from './backup-shards.ts';
+import type { ShardsReport } from './backup-shards.ts';
+import { heldInBackup, shardsMissing, tenantsOfBackup } from './backup.ts';
+import { requireSameNumber, requireTenantsOf, shardsOf } from './held-shards.ts';
+import type { Held } from './held-shards.ts';
+import { repairLake } from './inspect.ts';
+import { publishLake } from './publish.ts';
+
+export interface RestoreReport extends Restored, Pick<PublishReport, 'dataDir' | 'rows'> {
+  /** The folder held this snapshot already: an earlier restore, which was cut off at another shard. */
+  readonly restoredBefore?: true;
+  readonly exitCode: number;
+}
+
+/** A backup or a mirror. */
+export interface RestoreSource {
+  readonly kind: 'backup' | 'mirror';
+  /** A folder or an address. */
+  readonly place: string;
+  held(): Promise<Held>;
+  /** What is in the folder of one shard. */
+  below(shard: Shard): RestoreSource;
+  /** Of the newest snapshot. None if it cannot be read: `restore` says why. */
+  tenants(): Promise<readonly string[]>;
+  /** Makes a lake of it, in a folder that is empty or missing. Throws ConfigError for a folder with other files. */
+  restore(to: string): Promise<RestoreReport>;
+}
+
+export function backupSource(config: Config, folder: string, runtime: Runtime, signal: AbortSignal): RestoreSource {
+  return {
+    kind: 'backup',
+    place: folder,
+    held: () => heldInBackup(folder),
+    below: (shard) => backupSource(config, shardFolder(folder, shard), runtime, signal),
+    tenants: () => tenantsOfBackup(folder),
+    restore: (to) => continueRestore(config, folder, to, runtime, signal),
+  };
+}
+
+/**
+ * Restores one lake or shard, or every shard of a lake. `folder`: the data directory that all shards share; with a shard, it may be the
+ * shard's own. Throws ConfigError for a source or a folder of other shards.
+ */
+export async function restoreFrom(
+  config: Config,
+  source: RestoreSource,
+  folder: string,
+  signal: AbortSignal,
+): Promise<RestoreReport | ShardsReport<RestoreReport>> {
+  const held = await source.held();
+  const to = resolve(folder);
+  if (config.shard) return restoreShard(config.shard, source, held.shards, to);
+  const shards = shardsOf(held, source.kind, source.place);
+  return shards.length === 0 ? restoreOne(source, to) : restoreShards(config, source, shards, to, signal);
+}
+
+async function restoreOne(source: RestoreSource, to: string): Promise<RestoreReport> {
+  const { kind, place: from } = source;
+  const place = shardOfDirectory(to);
+  if (place) {
+    await requireSameNumber(place.shared, place.shard, kind);
+    requireTenantsOf(place.shard, await source.tenants(), `The source is a ${kind}`, {
+      hint: 'Restore it into the folder of its own shard: docs/scale.md, Back up all shards.',
+      where: { [kind]: from },
+    });
+  }
+  return source.restore(to);
+}
+
+async function restoreShard(
+  shard: Shard,
+  source: RestoreSource,
+  held: readonly Shard[],
+  to: string,
+): Promise<RestoreReport> {
+  const place = shardOfDirectory(to);
+  if (place && showShard(place.shard) !== showShard(shard))
+    throw new ConfigError(
+      `The folder is that of shard ${showShard(place.shard)}, and this is shard ${showShard(shard)}.`,
+      {
+        hint: 'Name the data directory that all shards share.',
+        where: { folder: to },
+      },
+    );
+  if (held.length > 0 && !held.some((each) => showShard(each) === showShard(shard)))
+    throw new ConfigError(`The ${source.kind} does not hold shard ${showShard(shard)}.`, {
+      hint: `It holds ${held.map(showShard).join(', ')}. Give --shard 0/1 to restore all of them.`,
+      where: { [source.kind]: source.place },
+    });
+  return restoreOne(held.length === 0 ? source : source.below(shard), place ? to : shardFolder(to, shard));
+}
+
+/** Makes a lake of the same shards, in a folder that is empty or missing, or completes a restore that was cut off. */
+async function restoreShards(
+  config: Config,
+  source: RestoreSource,
+  shards: readonly Shard[],
+  to: string,
+  signal: AbortSignal,
+): Promise<ShardsReport<RestoreReport>> {
+  const place = shardOfDirectory(to);
+  if (place)
+    throw new ConfigError(
+      `The folder is that of shard ${showShard(place.shard)}, and the ${source.kind} is of all shards.`,
+      {
+        hint: `Name the data directory that all shards share. To restore only this shard, add \`--shard ${showShard(place.shard)}\`.`,
+        where: { folder: to },
+      },
+    );
+  const isThere = await onDisk(to, () => pathExists(to));
+  const other = isThere ? (await onDisk(to, () => readdir(to))).find((name) => name !== SHARDS_FOLDER) : undefined;
+  if (other !== undefined)
+    throw new ConfigError('The folder is not empty.', {
+      hint: 'Name a new folder, or move what is there away.',
+      where: { file: join(to, other) },
+    });
+  const done = await eachShard(shards, signal, async (shard) =>
+    restoreOne(source.below(shard), shardFolder(to, shard)),
+  );
+  const missing = shardsMissing(config, shards);
+  // As for files that are damaged: the rest is restored, and the exit code says that it is not all.
+  const failures: readonly Failure[] = missing.length === 0 ? done.failures : [...done.failures, 'damaged'];
+  return { shards: done.shards, missing, exitCode: exitCodeOf(failures) };
+}
+
+/** Makes a lake of a backup. Damaged files are left out: the next run fetches their rows. */
+export async function restoreLake(
+  config: Config,
+  from: string,
+  folder: string,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<RestoreReport> {
+  const inPlace = { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined };
+  const restored = await restoreFiles(from, folder, { ...lakeSettings(config), privacyKey: 'unused' }, runtime, signal);
+  if (!restored.withLedger) await repairLake(inPlace, runtime);
+  const { dataDir, rows } = await publishLake(inPlace, runtime);
+  return { ...restored, dataDir, rows, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };
+}
+
+/**
+ * As `restoreLake`, and completes a restore that was cut off. A folder that holds the rows of the snapshot is only published, which may
+ * be what is missing. One with any other lake is refused.
+ */
+async function continueRestore(
+  config: Config,
+  backupFolder: string,
+  folder: string,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<RestoreReport> {
+  const files = runtime.files ?? systemFiles;
+  const held = await onDisk(folder, async () => {
+    if (!(await hasLedger(files, folder))) return undefined;
+    const from = (await snapshotFolders(files, backupFolder)).at(-1) ?? backupFolder;
+    const snapshot = await readSnapshot(files, from);
+    if (!(await ledgerAgrees(folder, snapshot))) return undefined;
+    for (const stored of snapshot.partitions) {
+      signal.throwIfAborted();
+      if ((await storedFault(files, folder, stored)) !== undefined) return undefined;
+    }
+    const { number, publishedAt } = snapshot;
+    const withLedger = await hasLedger(files, from);
+    return { from, snapshot: number, publishedAt, files: snapshot.files.length, withLedger, damaged: [] };
+  });
+  if (!held) return restoreLake(config, backupFolder, folder, runtime, signal);
+  const { dataDir, rows } = await publishLake(
+    { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined },
+    runtime,
+  );
+  return { ...held, restoredBefore: true, dataDir, rows, exitCode: EXIT.ok };
+}
