@@ -19,6 +19,7 @@ import {
   KEPT,
   SET_ASIDE,
   NESTED,
+  RESTORE_MARK,
 } from './data-kinds.ts';
 import {
   BATCH_FILE,
@@ -40,6 +41,7 @@ import {
   PAGE_SUFFIX,
   PURGE_MARK,
   RESHARD_FILE,
+  RESTORE_FILE,
   SCHEDULE_FILE,
   SHARDS_FOLDER,
   STORE_FOLDER,
@@ -329,6 +331,12 @@ export const DATA_DIR: readonly DataEntry[] = [
     purge: 'leaves',
     leftover: 'change of the number of shards that was cut off',
   },
+  {
+    path: RESTORE_FILE,
+    holds: 'the mark of a restore that is not complete, then its report; its lock is the restore’s',
+    ...RESTORE_MARK,
+  },
+  { path: RESTORE_FILE + WAL, holds: 'changes that belong to the mark', ...RESTORE_MARK },
   {
     path: `${SHARDS_FOLDER}/**`,
     holds: 'the data directories of the shards (`--shard`), each with all of this table',

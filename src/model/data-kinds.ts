@@ -67,6 +67,17 @@ export const SET_ASIDE = {
   recovery: 'leaves',
 } as const;
 
+export const RESTORE_MARK = {
+  ...TENANTS,
+  writtenBy: 'src/load/maintenance/restore-mark.ts',
+  mayBeDeleted: false,
+  cost: 'without it, a restore that was cut off cannot be continued',
+  unfinished: [],
+  purge: 'deletes',
+  backup: 'leaves',
+  recovery: 'leaves',
+} as const;
+
 export const NESTED = {
   ...ROWS,
   unfinished: [],

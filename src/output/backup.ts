@@ -87,7 +87,7 @@ interface Restore {
   readonly rows: number;
   readonly withLedger: boolean;
   readonly damaged: readonly { readonly file: string; readonly problem: BackupCheck['problems'][number]['problem'] }[];
-  readonly logs?: readonly string[];
+  readonly logs?: readonly string[] | undefined;
   readonly restoredBefore?: true;
 }
 

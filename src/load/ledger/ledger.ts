@@ -10,7 +10,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { asCount } from './cells.ts';
 import { openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
-import { LEDGER_FILE, STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
+import { LEDGER_FILE, RESTORE_FILE, STORE_FOLDER, WAL, WORK_FOLDER } from '../../model/data-dir.ts';
 import { readMigrations } from './migrations.ts';
 import { hmacPads } from '../../model/privacy.ts';
 import { HMAC_VARIABLES } from '../../transform/privacy.ts';
@@ -97,7 +97,7 @@ export interface Ledger extends Omit<Engine, 'close'> {
 
 /**
  * Opens the ledger of a data directory and takes the directory's lock. Creates both when they do not exist. Throws LockedError
- * (names the process that holds the lock), NewerStateError, DiskError, or DamagedError (the ledger is unreadable, or there are
+ * (names the process that holds the lock), NewerStateError, DiskError, ConfigError (a restore is not complete), or DamagedError (the ledger is unreadable, or there are
  * Parquet files without a ledger: `repair` fixes both). `adopting`: for `repair`, which creates a new ledger under a temporary
  * name for existing files.
  */
@@ -110,9 +110,14 @@ export async function openLedger(
   const files = runtime.files ?? systemFiles;
   const dataDir = await makeDataDir(folder, files);
   const file = join(dataDir, adopting ? LEDGER_FILE + TEMPORARY : LEDGER_FILE);
-  const lacksLedger = async (): Promise<boolean> =>
-    !(await pathExists(file, files)) && (await holdsParquet(join(dataDir, STORE_FOLDER), files));
-  if (!adopting && (await onDisk(dataDir, lacksLedger))) {
+  const mark = join(dataDir, RESTORE_FILE);
+  const lacksLedger = !adopting && !(await onDisk(dataDir, () => pathExists(file, files)));
+  if (lacksLedger && (await onDisk(dataDir, () => pathExists(mark, files))))
+    throw new ConfigError(`A restore into ${dataDir} is not complete.`, {
+      hint: 'Wait for it, or run the same `insights-etl restore` command again: it continues.',
+      where: { folder: dataDir },
+    });
+  if (lacksLedger && (await onDisk(dataDir, () => holdsParquet(join(dataDir, STORE_FOLDER), files)))) {
     throw new DamagedError(`${dataDir} holds Parquet files, but their ledger ${LEDGER_FILE} is missing.`, {
       hint: 'Run `insights-etl repair`: it rebuilds the ledger from the files.',
     });
@@ -122,6 +127,11 @@ export async function openLedger(
   try {
     await migrate(engine, dataDir, runtime);
     await setPrivacyKey(engine, settings);
+    // The lake is used from now on, and the report of its restore no longer holds.
+    if (!adopting)
+      for (const suffix of ['', WAL])
+        if (await onDisk(dataDir, () => pathExists(mark + suffix, files)))
+          await files.rm(mark + suffix, { force: true });
   } catch (error) {
     await engine.close();
     throw error;

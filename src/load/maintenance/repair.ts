@@ -22,6 +22,7 @@ import { raiseGenerationFloor } from '../ledger/generation-floor.ts';
 import { learn, profileOf } from '../ledger/profile.ts';
 import { FILE_FINGERPRINTS, dropFileFingerprints, insertPartitions, readBack } from '../store/file-fingerprints.ts';
 import { examineGeneration, setFileAside } from './examine.ts';
+import { isMarked, markRestore } from './restore-mark.ts';
 import { isRefusal } from './verify.ts';
 import { ZERO_SQL, foldSql, tableFilterSql, parquetSql } from '../ledger/sql.ts';
 
@@ -32,25 +33,41 @@ const GROUP = 200;
  * The new ledger gets its name only when it is complete: with half a ledger, the next run would delete files as unknown.
  */
 export async function repair(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<RepairReport> {
+  const files = runtime.files ?? systemFiles;
+  if (!(await isMarked(files, dataDir))) return rebuildLedger(dataDir, settings, runtime);
+  // A restore that goes on is not disturbed. What one that was cut off has left can be repaired, if its source is lost.
+  const mark = await markRestore(files, dataDir, settings);
+  try {
+    return await rebuildLedger(dataDir, settings, runtime);
+  } finally {
+    await mark[Symbol.asyncDispose]();
+  }
+}
+
+async function rebuildLedger(dataDir: string, settings: LakeSettings, runtime: LakeRuntime): Promise<RepairReport> {
   // The old ledger is held, if it opens, so that no run changes the files that are being read.
   const old = await openUnlessDamaged(dataDir, settings, runtime);
   let adopted: Adopted;
   try {
     await removeUnfinished(dataDir, settings, runtime);
     await using ledger = await openLedger(dataDir, settings, runtime, { adopting: true });
-    const published = await manifestChecksums(ledger);
-    const recorded = await ledgerChecksums(old);
-    adopted = await ledger.onAllThreads(async () => {
-      // Files that are lost here may be in a mirror or a backup.
-      await raiseGenerationFloor(ledger);
-      const result = await adopt(ledger, published, new Map([...recorded, ...published]));
-      await ledger.run('checkpoint');
-      return result;
-    });
+    adopted = await adoptFiles(ledger, await ledgerChecksums(old));
   } finally {
     await old?.close();
   }
   return { ...adopted, setAside: await replaceLedger(dataDir, runtime) };
+}
+
+/** Fills a new ledger with what the files of the data directory hold. `recorded`: checksums besides those of the manifest. */
+export async function adoptFiles(ledger: Ledger, recorded: Checksums = new Map()): Promise<Adopted> {
+  const published = await manifestChecksums(ledger);
+  return ledger.onAllThreads(async () => {
+    // Files that are lost here may be in a mirror or a backup.
+    await raiseGenerationFloor(ledger);
+    const result = await adopt(ledger, published, new Map([...recorded, ...published]));
+    await ledger.run('checkpoint');
+    return result;
+  });
 }
 
 /** Throws when another process holds the ledger or a newer version wrote it. */

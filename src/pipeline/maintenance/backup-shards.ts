@@ -4,7 +4,7 @@
  */
 import { join, resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { ConfigError } from '../../kernel/errors.ts';
+import { ConfigError, LockedError } from '../../kernel/errors.ts';
 import type { Failure } from '../../kernel/errors.ts';
 import { onDisk, systemFiles } from '../../kernel/files.ts';
 import { plural } from '../../kernel/plural.ts';
@@ -70,6 +70,8 @@ export async function eachShard<S extends Shard, T extends object>(
       if ('damaged' in report && Array.isArray(report.damaged) && report.damaged.length > 0) failures.push('damaged');
     } catch (error) {
       signal.throwIfAborted();
+      // Another process does the same. It would be in the way at every shard.
+      if (error instanceof LockedError) throw error;
       const found = reported(error);
       failures.push(found.failure);
       done.push({ shard, error: found });

@@ -7,19 +7,12 @@ import { join, resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { ConfigError, EXIT } from '../../kernel/errors.ts';
 import type { Failure } from '../../kernel/errors.ts';
-import { onDisk, pathExists, systemFiles } from '../../kernel/files.ts';
+import { onDisk, pathExists } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
-import {
-  hasLedger,
-  ledgerAgrees,
-  readSnapshot,
-  snapshotFolders,
-  storedFault,
-} from '../../load/maintenance/backup-folder.ts';
+import type { LakeSettings } from '../../load/ledger/ledger.ts';
 import { restoreFiles } from '../../load/maintenance/restore.ts';
-import type { Restored } from '../../load/maintenance/restore.ts';
+import type { RestoredInto } from '../../load/maintenance/restore-folder.ts';
 import { SHARDS_FOLDER } from '../../model/data-dir.ts';
-import type { PublishReport } from '../../model/maintenance-report.ts';
 import { shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
 import { exitCodeOf } from '../failure.ts';
@@ -29,12 +22,8 @@ import type { ShardsReport } from './backup-shards.ts';
 import { heldInBackup, shardsMissing, tenantsOfBackup } from './backup.ts';
 import { requireSameNumber, requireTenantsOf, shardsOf } from './held-shards.ts';
 import type { Held } from './held-shards.ts';
-import { repairLake } from './inspect.ts';
-import { publishLake } from './publish.ts';
 
-export interface RestoreReport extends Restored, Pick<PublishReport, 'dataDir' | 'rows'> {
-  /** The folder held this snapshot already: an earlier restore, which was cut off at another shard. */
-  readonly restoredBefore?: true;
+export interface RestoreReport extends RestoredInto {
   readonly exitCode: number;
 }
 
@@ -59,7 +48,7 @@ export function backupSource(config: Config, folder: string, runtime: Runtime, s
     held: () => heldInBackup(folder),
     below: (shard) => backupSource(config, shardFolder(folder, shard), runtime, signal),
     tenants: () => tenantsOfBackup(folder),
-    restore: (to) => continueRestore(config, folder, to, runtime, signal),
+    restore: (to) => restoreLake(config, folder, to, runtime, signal),
   };
 }
 
@@ -149,7 +138,7 @@ async function restoreShards(
   return { shards: done.shards, missing, exitCode: exitCodeOf(failures) };
 }
 
-/** Makes a lake of a backup. Damaged files are left out: the next run fetches their rows. */
+/** Makes a lake of a backup, or completes a restore that was cut off. Damaged files are left out: the next run fetches their rows. */
 export async function restoreLake(
   config: Config,
   from: string,
@@ -157,42 +146,13 @@ export async function restoreLake(
   runtime: Runtime,
   signal: AbortSignal,
 ): Promise<RestoreReport> {
-  const inPlace = { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined };
-  const restored = await restoreFiles(from, folder, { ...lakeSettings(config), privacyKey: 'unused' }, runtime, signal);
-  if (!restored.withLedger) await repairLake(inPlace, runtime);
-  const { dataDir, rows } = await publishLake(inPlace, runtime);
-  return { ...restored, dataDir, rows, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };
+  return withExitCode(await restoreFiles(from, folder, restoreSettings(config), runtime, signal));
 }
 
-/**
- * As `restoreLake`, and completes a restore that was cut off. A folder that holds the rows of the snapshot is only published, which may
- * be what is missing. One with any other lake is refused.
- */
-async function continueRestore(
-  config: Config,
-  backupFolder: string,
-  folder: string,
-  runtime: Runtime,
-  signal: AbortSignal,
-): Promise<RestoreReport> {
-  const files = runtime.files ?? systemFiles;
-  const held = await onDisk(folder, async () => {
-    if (!(await hasLedger(files, folder))) return undefined;
-    const from = (await snapshotFolders(files, backupFolder)).at(-1) ?? backupFolder;
-    const snapshot = await readSnapshot(files, from);
-    if (!(await ledgerAgrees(folder, snapshot))) return undefined;
-    for (const stored of snapshot.partitions) {
-      signal.throwIfAborted();
-      if ((await storedFault(files, folder, stored)) !== undefined) return undefined;
-    }
-    const { number, publishedAt } = snapshot;
-    const withLedger = await hasLedger(files, from);
-    return { from, snapshot: number, publishedAt, files: snapshot.files.length, withLedger, damaged: [] };
-  });
-  if (!held) return restoreLake(config, backupFolder, folder, runtime, signal);
-  const { dataDir, rows } = await publishLake(
-    { ...config, dataDir: resolve(folder), sharedDir: resolve(folder), shard: undefined },
-    runtime,
-  );
-  return { ...held, restoredBefore: true, dataDir, rows, exitCode: EXIT.ok };
+export function restoreSettings(config: Config): LakeSettings {
+  return { ...lakeSettings(config), privacyKey: 'unused' };
+}
+
+export function withExitCode(restored: RestoredInto): RestoreReport {
+  return { ...restored, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };
 }

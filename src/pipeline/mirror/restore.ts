@@ -1,39 +1,20 @@
-/**
- * Downloads the snapshot of a mirror into a folder that holds no lake yet, every file checked. The ledger comes late: with it, a run
- * would take files that are still missing for lost ones. A restore that was cut off is continued by the same command.
- */
+/** Downloads the snapshot of a mirror into a folder that becomes a lake (load/maintenance/restore-folder.ts), every file checked. */
 import { dirname, join, posix, resolve } from 'node:path';
 import type { Config, MirrorSettings } from '../../config/config.ts';
-import { EXIT } from '../../kernel/errors.ts';
-import {
-  commitFile,
-  onDisk,
-  pathExists,
-  sha256Of,
-  sizeOf,
-  systemFiles,
-  TEMPORARY,
-  writeDurably,
-} from '../../kernel/files.ts';
+import { commitFile, sha256Of, sizeOf, systemFiles, TEMPORARY, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { ledgerAgrees, storedFault } from '../../load/maintenance/backup-folder.ts';
 import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
-import { requireRoom } from '../../load/maintenance/restore.ts';
-import type { Restored } from '../../load/maintenance/restore.ts';
+import { restoreInto } from '../../load/maintenance/restore-folder.ts';
+import type { Clear, Copied } from '../../load/maintenance/restore-folder.ts';
+import type { Restored } from '../../load/maintenance/restore-mark.ts';
 import { eachAtOnce } from '../../mirror/each.ts';
 import { LOGS_FILE } from '../../mirror/head.ts';
 import type { MirrorHead } from '../../mirror/head.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
 import { openStore } from '../../mirror/open.ts';
-import {
-  CATALOGUE_FILE,
-  LEDGER_FILE,
-  MANIFEST_FILE,
-  SHARDS_FOLDER,
-  STORE_FOLDER,
-  WORK_FOLDER,
-} from '../../model/data-dir.ts';
+import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, SHARDS_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
 import { knownFile } from '../../model/data-path.ts';
 import { manifestTenants, parseManifest } from '../../model/manifest.ts';
 import { MIRROR_HEAD, mirrorBelow, showMirrorPlace } from '../../model/mirror-address.ts';
@@ -42,8 +23,7 @@ import { shardFolder, shardOfFolder } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
 import type { RestoreReport, RestoreSource } from '../maintenance/restore.ts';
 import type { Held } from '../maintenance/held-shards.ts';
-import { repairLake } from '../maintenance/inspect.ts';
-import { publishLake } from '../maintenance/publish.ts';
+import { restoreSettings, withExitCode } from '../maintenance/restore.ts';
 import { remoteLogs } from './logs.ts';
 import type { LogFile } from './logs.ts';
 import { headToRestore, remoteSnapshot } from './remote.ts';
@@ -55,6 +35,7 @@ interface Download {
   readonly to: string;
   readonly parallel: number;
   readonly signal: AbortSignal;
+  readonly clear: Clear;
 }
 
 export function mirrorSource(config: Config, place: MirrorPlace, runtime: Runtime, signal: AbortSignal): RestoreSource {
@@ -87,7 +68,7 @@ async function heldInMirror(store: ObjectStore): Promise<Held> {
   return { isOne, shards: [...shards.values()].toSorted((a, b) => a.index - b.index) };
 }
 
-/** Makes a lake of a mirror, ready for readers and for the next run. Throws ConfigError, MirrorError, DiskError. */
+/** Makes a lake of a mirror, or completes a restore that was cut off. Throws ConfigError, LockedError, MirrorError, DiskError. */
 export async function restoreMirror(
   config: Config,
   settings: MirrorSettings,
@@ -98,17 +79,17 @@ export async function restoreMirror(
   const files = runtime.files ?? systemFiles;
   const to = resolve(folder);
   const store = await openStore(settings, runtime, files, signal);
-  const restored = await onDisk(to, () =>
-    downloadMirror({ store, files, to, parallel: settings.parallel, signal }),
+  // Before anything is written.
+  await remoteSnapshot(store, await headToRestore(store));
+  const target = { folder, source: store.place, settings: restoreSettings(config), runtime, isSetBack: false };
+  return withExitCode(
+    await restoreInto(target, (clear) =>
+      downloadMirror({ store, files, to, parallel: settings.parallel, signal, clear }),
+    ),
   );
-  const inPlace = { ...config, dataDir: to, sharedDir: to, shard: undefined };
-  if (!restored.withLedger) await repairLake(inPlace, runtime);
-  // In the folder that the lake was mirrored from, everything stays as it was.
-  const { dataDir, rows } = await publishLake(inPlace, runtime, { again: false });
-  return { ...restored, dataDir, rows, exitCode: restored.damaged.length === 0 ? EXIT.ok : EXIT.damaged };
-} // oxfmt-ignore
+}
 
-async function downloadMirror(download: Download): Promise<Restored> {
+async function downloadMirror(download: Download): Promise<Copied> {
   const { store } = download;
   for (let head = await headToRestore(store); ;) {
     const restored = await downloadSnapshot(download, head);
@@ -120,51 +101,35 @@ async function downloadMirror(download: Download): Promise<Restored> {
   }
 }
 
-async function downloadSnapshot(download: Download, head: MirrorHead): Promise<Restored> {
-  const { store, files, to, parallel, signal } = download;
+async function downloadSnapshot(download: Download, head: MirrorHead): Promise<Copied> {
+  const { store, files, to, parallel, signal, clear } = download;
   const snapshot = await remoteSnapshot(store, head);
-  await requireRoom(files, to, snapshot, (path) => isOwnName(path));
   const listed = await remoteLogs(store, head);
-  await removeOthers(files, to, [...snapshot.files.map(({ file }) => file), ...listed.map(({ name }) => name)]);
-  const damaged: Restored['damaged'][number][] = [];
+  await clear([...snapshot.files.map(({ file }) => file), ...listed.map(({ name }) => name)]);
+  const damaged: Restored['damaged'] = [];
   await eachAtOnce(snapshot.files, parallel, async ({ file, bytes, sha256 }) => {
     signal.throwIfAborted();
     if ((await storedFault(files, to, { file, bytes, sha256 })) === undefined) return;
     const problem = await fetchFile(download, file, file, { bytes, sha256 });
-    if (problem) damaged.push({ file, problem });
+    if (!problem) return;
+    await files.rm(join(to, file), { force: true });
+    damaged.push({ file, problem });
   });
   const logs = await downloadLogs(download, head, listed);
   await writeDurably(join(to, MANIFEST_FILE), snapshot.json, files);
-  const withLedger = await downloadLedger(download, head, snapshot);
+  const ledger = await downloadLedger(download, head, snapshot);
   const catalogue = head.state.find(({ file }) => file === CATALOGUE_FILE);
   // It is written again if it cannot be had.
-  if (catalogue && withLedger) await fetchFile(download, catalogue.object, CATALOGUE_FILE, catalogue);
+  if (catalogue && ledger !== undefined) await fetchFile(download, catalogue.object, CATALOGUE_FILE, catalogue);
   return {
     from: store.place,
     snapshot: snapshot.number,
     publishedAt: snapshot.publishedAt,
     files: snapshot.files.length - damaged.length,
-    withLedger,
     damaged,
+    ledger,
     ...(logs.length > 0 ? { logs } : {}),
   };
-}
-
-/**
- * Removes what a restore that was cut off has left of another snapshot. A tenant may have been purged since: readers of a Delta table
- * would find it in an entry that is left, and a ledger that is rebuilt would take the rows of every file.
- */
-async function removeOthers(files: Files, to: string, kept: readonly string[]): Promise<void> {
-  const names = new Set(kept.map((name) => join(name)));
-  const clear = async (folder: string): Promise<void> => {
-    for (const entry of await files.readdir(join(to, folder), { withFileTypes: true })) {
-      const path = join(folder, entry.name);
-      if (entry.isDirectory()) await clear(path);
-      else if (!names.has(path)) await files.rm(join(to, path), { force: true });
-    }
-    if ((await files.readdir(join(to, folder))).length === 0) await files.rmdir(join(to, folder));
-  };
-  if (await pathExists(join(to, STORE_FOLDER), files)) await clear(STORE_FOLDER);
 }
 
 /**
@@ -183,17 +148,19 @@ async function downloadLogs(download: Download, head: MirrorHead, logs: readonly
   return [...leftOut].toSorted();
 }
 
-/** False: there is none that belongs to these files, and `repair` must build it. */
-async function downloadLedger(download: Download, { state }: MirrorHead, snapshot: Snapshot): Promise<boolean> {
-  const { files, to } = download;
+/** Undefined: there is none that belongs to these files. */
+async function downloadLedger(
+  download: Download,
+  { state }: MirrorHead,
+  snapshot: Snapshot,
+): Promise<string | undefined> {
   const ledger = state.find(({ file }) => file === LEDGER_FILE);
-  if (!ledger) return false;
-  const folder = join(to, WORK_FOLDER, 'restore');
-  const problem = await fetchFile(download, ledger.object, join(WORK_FOLDER, 'restore', LEDGER_FILE), ledger);
+  if (!ledger) return undefined;
+  const path = join(WORK_FOLDER, LEDGER_FILE);
+  const problem = await fetchFile(download, ledger.object, path, ledger);
   // A ledger that is damaged, or belongs to other files, is worse than none.
-  if (problem || !(await ledgerAgrees(folder, snapshot))) return false;
-  await commitFile(join(folder, LEDGER_FILE), join(to, LEDGER_FILE), files);
-  return true;
+  const isGood = !problem && (await ledgerAgrees(join(download.to, WORK_FOLDER), snapshot));
+  return isGood ? join(download.to, path) : undefined;
 }
 
 /** Downloads an object and gives it its name if it is what it should be. */
@@ -211,10 +178,4 @@ async function fetchFile(
   if (problem) await files.rm(temporary, { force: true });
   else await commitFile(temporary, path, files);
   return problem;
-}
-
-/** What a restore that was cut off may have left besides the files of its snapshot. */
-function isOwnName(path: string): boolean {
-  const mirror = knownFile(path)?.entry.mirror;
-  return mirror === 'data' || mirror === 'log' || mirror === 'pointer';
 }
