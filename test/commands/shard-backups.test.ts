@@ -152,6 +152,8 @@ it('no backup of a shard takes the place of that of another, and none is restore
     [['restore', 'one', 'wrong', '--shard', '1/2'], 'that shard 1/2 does not have, such as lyon'],
     [['restore', 'one', join(world.dataDir, 'shards/0-of-3')], 'a folder of 2 shards, and the backup is of 3.'],
     [['restore', 'one', 'wrong/shards/1-of-2'], 'that shard 1/2 does not have, such as lyon'],
+    [['restore', 'one', 'insights.yaml'], 'There is a file where the folder should be.'],
+    [['restore', 'all', 'insights.yaml/below'], 'There is a file where the folder should be.'],
   ] as const) {
     const { code, err } = await stage.run(argv);
     expect([argv, code, err]).toEqual([argv, EXIT.config, expect.stringContaining(message)]);

@@ -2,8 +2,8 @@
  * `restore`: makes a lake of a backup or a mirror, ready for readers and for the next run. Both hold one lake or shard, or a folder for
  * each shard of a lake. What goes into which folder is decided here for both.
  */
-import { readdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { ConfigError, EXIT } from '../../kernel/errors.ts';
 import type { Failure } from '../../kernel/errors.ts';
@@ -64,9 +64,21 @@ export async function restoreFrom(
 ): Promise<RestoreReport | ShardsReport<RestoreReport>> {
   const held = await source.held();
   const to = resolve(folder);
+  await requireNoFile(to);
   if (config.shard) return restoreShard(config.shard, source, held.shards, to);
   const shards = shardsOf(held, source.kind, source.place);
   return shards.length === 0 ? restoreOne(source, to) : restoreShards(config, source, shards, to, signal);
+}
+
+/** Throws ConfigError if there is a file in the place of the folder, or of one above it. */
+async function requireNoFile(folder: string): Promise<void> {
+  let place = folder;
+  while (!(await onDisk(place, () => pathExists(place)))) place = dirname(place);
+  if ((await onDisk(place, () => stat(place))).isDirectory()) return;
+  throw new ConfigError('There is a file where the folder should be.', {
+    hint: 'Name a folder that is empty or does not exist.',
+    where: { file: place },
+  });
 }
 
 async function restoreOne(source: RestoreSource, to: string): Promise<RestoreReport> {
