@@ -12,6 +12,7 @@ import type { Files } from '../../kernel/files.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { sqlName } from '../../kernel/sql.ts';
 import { asCount, asText } from '../../load/ledger/cells.ts';
+import { raiseGenerationFloor } from '../../load/ledger/generation-floor.ts';
 import type { Ledger } from '../../load/ledger/ledger.ts';
 import { rewriteLedger } from '../../load/ledger/rewrite-ledger.ts';
 import { listDataDir, tenantPaths, tenantsOnDisk } from '../../load/maintenance/list-data-dir.ts';
@@ -162,6 +163,8 @@ async function deleteRows(ledger: Ledger, tenant: string): Promise<Pick<PurgeRep
     stats: asText,
   });
   await ledger.transaction(async () => {
+    // If the tenant is added again, its files must not get the names of the old ones, which the mirror or a backup may still have.
+    await raiseGenerationFloor(ledger);
     for (const name of tables) await ledger.run(`delete from ${sqlName(name)} where tenant = $1`, [tenant]);
     for (const { run, stats } of runs) {
       const left = JSON.stringify(withoutTenant(JSON.parse(stats), tenant));

@@ -6,7 +6,7 @@ import { lastGeneration } from '../../../src/load/maintenance/rearrange.ts';
 import { nextGeneration } from '../../../src/load/marts/mart-files.ts';
 import { monthPeriod } from '../../../src/model/period.ts';
 import type { Ledger } from '../../../src/load/ledger/ledger.ts';
-import { at, scratchLake, TENANT } from '../support/lake.ts';
+import { at, event, load, scratchLake, span, TENANT } from '../support/lake.ts';
 
 const MONTH = monthPeriod(at('2026-07-03T00:00:00Z'));
 const DAY = 86_400;
@@ -30,6 +30,17 @@ it('files of tables and marts are numbered above the highest floor, and no clock
     await raiseGenerationFloor(lake.ledger);
     expect(await next(lake.ledger)).toEqual([floor + 1, Math.max(floor + 1, 3)]);
   }
+});
+
+it('a floor is never below the numbers of the ledger, which a clock that was ahead may have made', async () => {
+  await using lake = await scratchLake();
+  lake.clock.now = Date.parse('2027-01-01T00:00:00Z');
+  await raiseGenerationFloor(lake.ledger);
+  await load(lake, span('2026-07-03T10:00:00Z', '2026-07-03T11:00:00Z'), [event('a', '2026-07-03T10:10:00Z')]);
+  lake.clock.now = Date.parse('2026-01-01T00:00:00Z');
+  await raiseGenerationFloor(lake.ledger);
+  await lake.ledger.run('delete from partitions');
+  expect(await next(lake.ledger)).toEqual([365 * DAY + 2, 365 * DAY + 2]);
 });
 
 it('tenants that move to another shard take the floor with them', async () => {

@@ -1,4 +1,4 @@
-/** A lake that is set back writes other rows under names that its mirror may hold already. No push may fail for ever because of it. */
+/** A lake that is set back, or whose tenant was purged, must not write other rows under names that its mirror holds. No push may fail for ever because of it. */
 import { cp, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -8,6 +8,7 @@ import type { Runtime } from '../../../src/kernel/runtime.ts';
 import { backupLake } from '../../../src/pipeline/maintenance/backup.ts';
 import { restoreLake } from '../../../src/pipeline/maintenance/restore.ts';
 import { repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
+import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
 import { checkMirror } from '../../../src/pipeline/mirror/inspect.ts';
 import { pushMirror, type PushOptions } from '../../../src/pipeline/mirror/push.ts';
 import { requestPurge } from '../../../src/pipeline/mirror/record.ts';
@@ -79,7 +80,7 @@ it(
   },
 );
 
-/** Loses the newest ledger and the newest files. */
+/** The ledger no longer knows the newest names. */
 const SET_BACK = {
   async repair() {
     await rm(join(world.dataDir, 'state.duckdb'));
@@ -93,6 +94,11 @@ const SET_BACK = {
     await restoreLake(settings(), join(folder, 'backup'), world.dataDir, runtime(), NEVER);
     await rename(join(folder, 'record'), record);
   },
+  // Whatever stops the push after it, and the next one comes when the tenant is back.
+  async purge() {
+    const others = world.config({ mirror: { to: mirror }, tenants: [{ id: 'other', apiKey: { env: 'KEY_DEMO' } }] });
+    await purgeTenant(others, 'demo', runtime());
+  },
   async 'take-over'() {
     await lake.reset();
     await push({ takeOver: true });
@@ -104,13 +110,14 @@ const newestFiles = async (): Promise<string[]> =>
 
 const storeFiles = async (place: string): Promise<string[]> =>
   (await readdir(join(place, 'store'), { recursive: true }))
-    .filter((name) => name.endsWith('.parquet'))
+    .filter((name) => name.endsWith('.parquet') && !name.includes('_delta_log'))
     .map((name) => join('store', name));
 
 for (const [way, options] of [
   ['repair', {}],
   ['restore', CAMPAIGN],
   ['take-over', CAMPAIGN],
+  ['purge', CAMPAIGN],
 ] as const)
   it(`after ${way}, no file gets the name of another one`, options, async () => {
     await backupLake(settings(), join(folder, 'backup'), runtime(), NEVER);
