@@ -5,6 +5,7 @@ import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { shardIndex, showShard } from '../model/shard.ts';
+import type { MirrorAddress } from '../model/mirror-address.ts';
 import { bytes, json } from '../output/format.ts';
 import { pinText } from '../output/quarantine.ts';
 import { renderTable } from '../output/table.ts';
@@ -93,18 +94,25 @@ export function tenantCommand(shell: Shell): Command {
 
 /** No push goes to them, so nothing deletes the tenant there. */
 function formerText({ formerMirrors, mirrorsOfOldShards }: PurgeReport, tenant: string): string {
-  const listed = (text: string, mirrors: readonly string[]): string =>
-    mirrors.length === 0 ? '' : `${text}:\n${mirrors.map((to) => `  ${to}\n`).join('')}`;
+  const listed = (text: string, lines: readonly string[]): string =>
+    lines.length === 0 ? '' : `${text}:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  const variables = ({ to, endpoint }: MirrorAddress): string =>
+    `INSIGHTS_MIRROR_TO=${quoted(to)}${endpoint === undefined ? '' : ` INSIGHTS_MIRROR_ENDPOINT=${quoted(endpoint)}`}`;
   return (
     listed(
-      `These former mirrors may still hold ${tenant}. Set INSIGHTS_MIRROR_TO to each that still exists and run \`insights-etl mirror push\`, which deletes it there`,
-      formerMirrors.filter((to) => !mirrorsOfOldShards.includes(to)),
+      `These former mirrors may still hold ${tenant}. For each that still exists, run \`insights-etl mirror push\` with these variables and the credentials of its store, which deletes it there`,
+      formerMirrors.map(variables),
     ) +
     listed(
       `These mirrors of old shards may still hold ${tenant}. Delete them, as docs/scale.md (Change the number of shards) says`,
-      mirrorsOfOldShards,
+      mirrorsOfOldShards.map(({ to, endpoint }) => (endpoint === undefined ? to : `${to} at ${endpoint}`)),
     )
   );
+}
+
+/** For a shell. */
+function quoted(text: string): string {
+  return /^[\w./:=@+-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function tenantsText(tenants: readonly TenantEntry[], style: Style): string {

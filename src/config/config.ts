@@ -82,6 +82,7 @@ type Sections = Omit<
 /** Where the mirror is and how to reach it. */
 export interface MirrorSettings {
   readonly place: MirrorPlace;
+  /** Of the configuration, or for S3 of the environment. */
   readonly endpoint: string | undefined;
   readonly region: string | undefined;
   readonly pathStyle: boolean;
@@ -240,14 +241,20 @@ function mirrors(
     const own = other.kind === place?.kind ? mirror : undefined;
     return {
       place: other.kind === 'folder' ? { kind: 'folder', path: resolve(folder, other.path) } : other,
-      endpoint: own?.endpoint,
-      region: own?.region,
+      endpoint: own?.endpoint ?? (other.kind === 's3' ? endpointOfAws(env) : undefined),
+      region: own?.region ?? (other.kind === 's3' ? env['AWS_REGION'] || undefined : undefined),
       pathStyle: own?.pathStyle ?? own?.endpoint !== undefined,
       parallel: mirror?.parallel ?? 4,
       azure,
     };
   };
   return { mirror: place && at(place), mirrorAt: at };
+}
+
+/** As the client would take it from the environment. It says which store the mirror is in, so it must be known without the client. */
+function endpointOfAws(env: Context['env']): string | undefined {
+  if (env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS'] === 'true') return undefined;
+  return env['AWS_ENDPOINT_URL_S3'] || env['AWS_ENDPOINT_URL'] || undefined;
 }
 
 function lakeTables(promote: Settings['promote'], privacy: Settings['privacy']): Tables {

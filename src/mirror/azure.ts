@@ -3,6 +3,8 @@ import type { BlobRequestConditions, BlobServiceClient, StoragePipelineOptions }
 import { contentType } from '../kernel/content-type.ts';
 import { MirrorError } from '../kernel/errors.ts';
 import type { Runtime } from '../kernel/runtime.ts';
+import { accountUrl } from './azure-account.ts';
+import type { AzureEnvironment } from './azure-account.ts';
 import { eachAtOnce } from './each.ts';
 import { md5Of, partsOf } from './object-store.ts';
 import type { Condition, ObjectHead, ObjectStore } from './object-store.ts';
@@ -16,7 +18,7 @@ export interface AzureOptions {
   /** Of the storage account. */
   readonly endpoint: string | undefined;
   readonly parallel: number;
-  readonly environment: { readonly connection?: string; readonly account?: string; readonly key?: string };
+  readonly environment: AzureEnvironment;
   /** Largest part of an upload. @default 8 MiB */
   readonly partBytes?: number;
   readonly timeoutMs?: number;
@@ -189,8 +191,10 @@ async function serviceOf({ place, endpoint, environment }: AzureOptions): Promis
     throw clientMissing(...AZURE_PACKAGE, error);
   });
   const { connection, account, key } = environment;
+  const url = accountUrl(endpoint, environment);
   const pipelineOptions: StoragePipelineOptions = { retryOptions: { maxTries: 1 } };
   if (connection !== undefined) {
+    requireSameHost(place, endpoint, url);
     try {
       return sdk.BlobServiceClient.fromConnectionString(connection, pipelineOptions);
     } catch {
@@ -202,7 +206,6 @@ async function serviceOf({ place, endpoint, environment }: AzureOptions): Promis
       });
     }
   }
-  const url = endpoint ?? (account === undefined ? undefined : `https://${account}.blob.core.windows.net`);
   if (url === undefined)
     throw new MirrorError(`The mirror ${place} does not say which storage account it is in.`, {
       reason: 'credentials',
@@ -215,6 +218,18 @@ async function serviceOf({ place, endpoint, environment }: AzureOptions): Promis
     throw clientMissing(...AZURE_IDENTITY_PACKAGE, error);
   });
   return new sdk.BlobServiceClient(url, new identity.DefaultAzureCredential(), pipelineOptions);
+}
+
+/** The connection string goes first: without this, a push to the account of the endpoint would end well in another one. */
+function requireSameHost(mirror: string, endpoint: string | undefined, connected: string | undefined): void {
+  if (endpoint === undefined || connected === undefined || !URL.canParse(connected)) return;
+  const [wanted, host] = [new URL(endpoint).host, new URL(connected).host];
+  if (wanted === host) return;
+  throw new MirrorError('AZURE_STORAGE_CONNECTION_STRING is of another storage account than `mirror.endpoint`.', {
+    reason: 'credentials',
+    hint: 'Set the connection string of that account, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY in its place.',
+    where: { mirror, endpoint: wanted, connection: host },
+  });
 }
 
 interface AzureFailure {

@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import { MirrorError, MirrorTakenError } from '../kernel/errors.ts';
 import { parseJson } from '../kernel/json.ts';
-import { MIRROR_HEAD } from '../model/mirror-address.ts';
+import { isSameMirror, MIRROR_HEAD } from '../model/mirror-address.ts';
+import type { MirrorAddress } from '../model/mirror-address.ts';
 import type { ObjectStore } from './object-store.ts';
 
 /** Among the state of a push: the entries of the tables' logs, with their checksums. */
@@ -88,9 +89,7 @@ export interface MirrorRecord {
   readonly mirrors: readonly WrittenMirror[];
 }
 
-export interface WrittenMirror {
-  /** The address. */
-  readonly to: string;
+export interface WrittenMirror extends MirrorAddress {
   /** The last push that was completed. */
   readonly done?: PushedSnapshot | undefined;
   /** A tenant was purged since: the next push there deletes what the lake no longer has at once, and leaves readers no grace period. */
@@ -118,31 +117,44 @@ export function withPush(record: MirrorRecord, { snapshot, publishedAt }: Pushed
   return { ...record, pushes: [...others, push].slice(-PUSHES_KEPT) };
 }
 
-/** What is known of a mirror that may be new. */
-export function writtenAt(record: MirrorRecord | undefined, place: string): WrittenMirror {
-  return record?.mirrors.find(({ to }) => to === place) ?? { to: place };
+/**
+ * What is known of a mirror that may be new. It may also be one whose store got another endpoint: then what a purge has left to do
+ * there is still due.
+ */
+export function writtenAt(record: MirrorRecord | undefined, address: MirrorAddress): WrittenMirror {
+  const mirrors = record?.mirrors ?? [];
+  const known = mirrors.find((mirror) => isSameMirror(mirror, address));
+  if (known) return { ...known, ...address };
+  const isDue = mirrors.some(({ to, purgeDue }) => to === address.to && purgeDue);
+  return { ...address, ...(isDue ? { purgeDue: true } : {}) };
 }
 
 export function withMirror(record: MirrorRecord, mirror: WrittenMirror): MirrorRecord {
-  return { ...record, mirrors: [...record.mirrors.filter(({ to }) => to !== mirror.to), mirror] };
+  return { ...record, mirrors: [...record.mirrors.filter((other) => !isSameMirror(other, mirror)), mirror] };
 }
 
 /**
  * Throws MirrorTakenError when another data directory writes this mirror, or a copy of this one does, and MirrorError when this one has
  * written it and it is gone. `head`: undefined if there is none.
  */
-export function requireWriter(place: string, head: MirrorHead | undefined, record: MirrorRecord | undefined): void {
-  const { done, formerWriter } = writtenAt(record, place);
+export function requireWriter(
+  address: MirrorAddress,
+  head: MirrorHead | undefined,
+  record: MirrorRecord | undefined,
+): void {
+  const { to: place, endpoint } = address;
+  const { done, formerWriter } = writtenAt(record, address);
+  const mirror = { mirror: place, ...(endpoint === undefined ? {} : { endpoint }) };
   if (head === undefined && done === undefined) return;
   if (head === undefined)
     throw new MirrorError(`The mirror ${place} is gone: it held snapshot ${done?.snapshot} of ${done?.publishedAt}.`, {
       reason: 'gone',
-      hint: 'Check `mirror.to`, whether the disk of the folder is mounted, and who may have emptied the place. To fill it as a new mirror, run `insights-etl mirror push --take-over`.',
-      where: { mirror: place },
+      hint: 'Check `mirror.to` and `mirror.endpoint`, whether the disk of a folder is mounted, and who may have emptied the place. To fill it as a new mirror, run `insights-etl mirror push --take-over`.',
+      where: mirror,
     });
   const hint =
     'Give this data directory a prefix of its own. If it replaces the other one, for example after `restore`, run `insights-etl mirror push --take-over`: the other one is refused from then on.';
-  const where = { mirror: place, writer: head.writer, snapshot: head.snapshot, pushedAt: head.pushedAt };
+  const where = { ...mirror, writer: head.writer, snapshot: head.snapshot, pushedAt: head.pushedAt };
   if (head.writer === formerWriter)
     throw new MirrorTakenError(`The mirror ${place} was written by an old shard of this lake, before \`reshard\`.`, {
       hint: 'Take it over with `insights-etl mirror push --take-over`: it then shows the snapshot of this data directory.',

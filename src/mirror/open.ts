@@ -2,8 +2,9 @@
 import type { Files } from '../kernel/files.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { showMirrorPlace } from '../model/mirror-address.ts';
-import type { MirrorPlace } from '../model/mirror-address.ts';
-import type { AzureOptions } from './azure.ts';
+import type { MirrorAddress, MirrorPlace } from '../model/mirror-address.ts';
+import { accountUrl } from './azure-account.ts';
+import type { AzureEnvironment } from './azure-account.ts';
 import { openFolder } from './folder.ts';
 import type { ObjectStore } from './object-store.ts';
 
@@ -13,10 +14,34 @@ export interface StoreSettings {
   readonly region: string | undefined;
   readonly pathStyle: boolean;
   readonly parallel: number;
-  readonly azure: () => AzureOptions['environment'];
+  readonly azure: () => AzureEnvironment;
 }
 
 const GOOGLE = { endpoint: 'https://storage.googleapis.com', region: 'auto', pathStyle: true } as const;
+
+/** The mirror of these settings, to be told from one of the same name in another store. */
+export function mirrorAddress(settings: StoreSettings): MirrorAddress {
+  const to = showMirrorPlace(settings.place);
+  const url = urlOfStore(settings);
+  return url === undefined ? { to } : { to, endpoint: comparable(url) };
+}
+
+function urlOfStore({ place, endpoint, region, azure }: StoreSettings): string | undefined {
+  if (place.kind === 'folder') return undefined;
+  if (place.kind === 'az') return accountUrl(endpoint, azure());
+  return endpoint ?? (place.kind === 'gs' ? GOOGLE.endpoint : amazonUrl(region));
+}
+
+function amazonUrl(region = 'us-east-1'): string {
+  return `https://s3.${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}`;
+}
+
+/** Without a key or token, and the same for each way to write one address. */
+function comparable(text: string): string {
+  if (!URL.canParse(text)) return text;
+  const { origin, pathname } = new URL(text);
+  return `${origin}${pathname.replace(/\/+$/, '')}`;
+}
 
 export async function openStore(
   { place, endpoint, region, pathStyle, parallel, azure }: StoreSettings,
@@ -32,6 +57,6 @@ export async function openStore(
     return openAzure({ ...shared, container: bucket, endpoint, environment: azure() }, runtime, signal);
   }
   const { openS3 } = await import('./s3.ts');
-  const own = place.kind === 'gs' && endpoint === undefined ? { ...GOOGLE, region: region ?? GOOGLE.region } : { endpoint, region, pathStyle }; // oxfmt-ignore
+  const own = place.kind === 'gs' && (endpoint ?? GOOGLE.endpoint) === GOOGLE.endpoint ? { ...GOOGLE, region: region ?? GOOGLE.region } : { endpoint, region, pathStyle }; // oxfmt-ignore
   return openS3({ ...shared, bucket, ...own }, runtime, signal);
 }

@@ -53,6 +53,25 @@ export function mirrorBelow(place: MirrorPlace, path: string): MirrorPlace {
     : { ...place, prefix: `${place.prefix}${path}/` };
 }
 
+/** Which mirror it is. Stores at two endpoints may have a bucket or container of the same name. */
+export interface MirrorAddress {
+  /** As `mirror.to` names it. */
+  readonly to: string;
+  /** Of the object store. Undefined: a folder, or written by an earlier version, which did not note it. */
+  readonly endpoint?: string | undefined;
+}
+
+/** An endpoint that is not known may be any. */
+export function isSameMirror(a: MirrorAddress, b: MirrorAddress): boolean {
+  if (a.to !== b.to) return false;
+  return a.endpoint === undefined || b.endpoint === undefined || ofAnyRegion(a.endpoint) === ofAnyRegion(b.endpoint);
+}
+
+/** A bucket of Amazon's has the same name in each of its regions. */
+function ofAnyRegion(endpoint: string): string {
+  return endpoint.replace(/^https:\/\/s3\.[a-z0-9-]+\.amazonaws\.com$/, 'https://s3.amazonaws.com');
+}
+
 /** As it is written in a configuration. */
 export function showMirrorPlace(place: MirrorPlace): string {
   if (place.kind === 'folder') return place.path;

@@ -88,9 +88,11 @@ it('a mirror that is gone is not filled again unless it is asked for', async () 
 
 it('a tenant that was purged is in no object of the mirror, also if the push after the purge fails', async () => {
   expect(await bytesBelow(mirror)).toContain('lyon');
-  const former = join(stage.folder, 'former');
+  const former = join(stage.folder, 'former mirror');
   expect(await stage.run(['mirror', 'push'], { ...environment('paris'), INSIGHTS_MIRROR_TO: former })).toMatchObject({ code: EXIT.ok }); // oxfmt-ignore
   const record = async (): Promise<unknown> => JSON.parse(await readFile(join(stage.folder, 'data', 'mirrored.json'), 'utf8')); // oxfmt-ignore
+  const dry = await stage.run(['tenant', 'remove', 'lyon', '--dry-run'], environment('paris'));
+  expect(dry.out).toContain(`with these variables and the credentials of its store, which deletes it there:\n  INSIGHTS_MIRROR_TO='${former}'\n`); // oxfmt-ignore
   await rename(mirror, `${mirror}-away`);
   await writeFile(mirror, 'a file where the folder should be');
   const purge = await stage.run(['tenant', 'remove', 'lyon', '--purge', '--json'], environment('paris'));
@@ -98,7 +100,7 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
   expect(JSON.parse(purge.out)).toMatchObject({
     tenant: 'lyon',
     dryRun: false,
-    formerMirrors: [former],
+    formerMirrors: [{ to: former }],
     mirror: { error: { failure: 'mirror' } },
   });
   await rm(mirror);

@@ -73,7 +73,7 @@ describe('the writer of a mirror', () => {
     const record = withPush({ writer: 'me', pushes: [], mirrors: [] }, { snapshot: 2, publishedAt: 't' });
     const exitCode = (): unknown => {
       try {
-        return requireWriter('s3://b', found, record);
+        return requireWriter({ to: 's3://b' }, found, record);
       } catch (error) {
         return error instanceof MirrorTakenError && error.exitCode;
       }

@@ -6,7 +6,7 @@ import { systemFiles } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { isSameSnapshot, readHead, requireWriter } from '../../mirror/head.ts';
 import { textSource } from '../../mirror/object-store.ts';
-import { openStore } from '../../mirror/open.ts';
+import { mirrorAddress, openStore } from '../../mirror/open.ts';
 import type { DoctorCheck } from '../../model/report.ts';
 import { refuseInside, requireOwnFolder } from '../mirror/folder.ts';
 import { nothingPublished, requireMirror } from '../mirror/inspect.ts';
@@ -26,7 +26,7 @@ export async function mirrorCheck(config: Config, runtime: Runtime, signal: Abor
     await refuseInside(config.dataDir, settings.place, files);
     const store = await openStore(settings, runtime, files, signal);
     const found = await readHead(store);
-    requireWriter(store.place, found?.head, await readRecord(files, config.dataDir));
+    requireWriter(mirrorAddress(settings), found?.head, await readRecord(files, config.dataDir));
     if (found === undefined) await requireOwnFolder(settings.place, files);
     const probe = `doctor/${randomUUID()}`;
     await store.put(probe, textSource(''));

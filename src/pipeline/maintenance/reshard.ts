@@ -304,8 +304,8 @@ async function oldMirrors({ shared, files, mirror }: Job, to: number): Promise<s
   const found = new Set<string>();
   const current = new Set<string>();
   for (const shard of shardsOf(to)) {
-    const { mirrorsOfOldShards } = await formerMirrors(files, { dataDir: shardFolder(shared, shard), mirror });
-    for (const old of mirrorsOfOldShards) found.add(old);
+    const { mirrorsOfOldShards } = await formerMirrors(files, { dataDir: shardFolder(shared, shard), mirror, shard });
+    for (const old of mirrorsOfOldShards) found.add(old.to);
     if (mirror)
       current.add(showMirrorPlace(to === 1 ? mirror.place : mirrorBelow(mirror.place, shardFolder('', shard))));
   }

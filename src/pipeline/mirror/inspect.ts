@@ -8,7 +8,7 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
 import { eachAtOnce } from '../../mirror/each.ts';
 import { readHead, requireWriter } from '../../mirror/head.ts';
-import { openStore } from '../../mirror/open.ts';
+import { mirrorAddress, openStore } from '../../mirror/open.ts';
 import type { MirrorCheck, MirrorStatusReport } from '../../model/mirror-report.ts';
 import { STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
 import { publishedSnapshot } from './local.ts';
@@ -32,7 +32,7 @@ export async function mirrorStatus(config: Config, runtime: Runtime, signal: Abo
   const store = await openStore(settings, runtime, files, signal);
   const found = await readHead(store);
   const record = await onDisk(dataDir, () => readRecord(files, dataDir));
-  if (found === undefined) requireWriter(store.place, undefined, record);
+  if (found === undefined) requireWriter(mirrorAddress(settings), undefined, record);
   const objects = new Map<string, number>();
   for await (const { name, bytes } of store.list('')) objects.set(name, bytes);
   const local = await onDisk(dataDir, () => publishedSnapshot(files, dataDir)).catch(nothingPublished);
@@ -73,7 +73,7 @@ export async function checkMirror(
   const store = await openStore(settings, runtime, files, signal);
   const found = await readHead(store);
   // A mirror that is gone is not one that was never filled.
-  if (found === undefined) requireWriter(store.place, found, await onDisk(config.dataDir, () => readRecord(files, config.dataDir))); // oxfmt-ignore
+  if (found === undefined) requireWriter(mirrorAddress(settings), found, await onDisk(config.dataDir, () => readRecord(files, config.dataDir))); // oxfmt-ignore
   const { head } = requireSnapshot(store, found);
   const snapshot = await remoteSnapshot(store, head);
   const scratch = join(config.dataDir, WORK_FOLDER, `mirror-${randomUUID()}`);

@@ -27,9 +27,10 @@ import {
 import type { FoundHead, MirrorHead, MirrorRecord } from '../../mirror/head.ts';
 import { textSource } from '../../mirror/object-store.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
-import { openStore } from '../../mirror/open.ts';
+import { mirrorAddress, openStore } from '../../mirror/open.ts';
 import { inGrace, planRemovals } from '../../mirror/plan.ts';
 import { MIRROR_HEAD } from '../../model/mirror-address.ts';
+import type { MirrorAddress } from '../../model/mirror-address.ts';
 import type { MirrorPushReport } from '../../model/mirror-report.ts';
 import { openExisting } from '../maintenance/existing.ts';
 import { refuseInside, requireOwnFolder } from './folder.ts';
@@ -61,6 +62,7 @@ export interface PushOptions {
 }
 
 interface PushWith extends Push {
+  readonly address: MirrorAddress;
   readonly options: PushOptions;
 }
 
@@ -81,13 +83,13 @@ export async function pushMirror(
   await refuseInside(config.dataDir, settings.place, files);
   const store = options.store ?? (await openStore(settings, runtime, files, signal));
   const { onStep } = options;
-  const push: PushWith = { config, settings, store, files, runtime, options, held: new Map(), uploaded: { files: 0, bytes: 0 }, ...(onStep ? { onStep } : {}) }; // oxfmt-ignore
+  const push: PushWith = { config, settings, address: mirrorAddress(settings), store, files, runtime, options, held: new Map(), uploaded: { files: 0, bytes: 0 }, ...(onStep ? { onStep } : {}) }; // oxfmt-ignore
   return onDisk(config.dataDir, async () => {
     const snapshot = await publishedSnapshot(files, config.dataDir);
     const found = await readHead(store);
     const record = await readRecord(files, config.dataDir);
-    if (options.takeOver !== true) requireWriter(store.place, found?.head, record);
-    const isNew = found === undefined && writtenAt(record, store.place).done === undefined;
+    if (options.takeOver !== true) requireWriter(push.address, found?.head, record);
+    const isNew = found === undefined && writtenAt(record, push.address).done === undefined;
     if (isNew) await requireOwnFolder(settings.place, files);
     const isMine = found !== undefined && options.takeOver !== true;
     if (isMine && options.onlyNew === true && isDone(push, found.head, record, snapshot))
@@ -108,15 +110,15 @@ export async function pushMirror(
 
 /** The head and what follows it are complete, and nothing has to be deleted. */
 function isDone(push: PushWith, head: MirrorHead, record: MirrorRecord | undefined, { number: snapshot, publishedAt }: Snapshot): boolean {
-  const { done, purgeDue } = writtenAt(record, push.store.place);
+  const { done, purgeDue } = writtenAt(record, push.address);
   const isPushed = [done, head].every((each) => each !== undefined && isSameSnapshot(each, { snapshot, publishedAt }));
   const waiting = inGrace(head.superseded, push.runtime.now(), graceOf(push, record));
   return isPushed && Object.keys(head.superseded).length === waiting.size && purgeDue !== true;
 } // oxfmt-ignore
 
 /** How long readers may use objects of earlier snapshots in this mirror. A purge that is due leaves them no time. */
-function graceOf({ store, config }: Push, record: MirrorRecord | undefined): number {
-  return writtenAt(record, store.place).purgeDue ? 0 : config.lake.keepHours * 3_600_000;
+function graceOf(push: PushWith, record: MirrorRecord | undefined): number {
+  return writtenAt(record, push.address).purgeDue ? 0 : push.config.lake.keepHours * 3_600_000;
 }
 
 async function underLock<T>({ config, runtime }: PushWith, work: (ledger: Ledger) => Promise<T>): Promise<T> {
@@ -143,7 +145,7 @@ async function claim(push: PushWith, ledger: Ledger, found: FoundHead | undefine
   const { dataDir } = ledger;
   const own = (await readRecord(files, dataDir)) ?? newRecord();
   // From now on, what a purge deletes may be in this mirror.
-  const known = withMirror(own, writtenAt(own, store.place));
+  const known = withMirror(own, writtenAt(own, push.address));
   const record = found === undefined ? known : withPush(known, found.head);
   await writeRecord(files, dataDir, record);
   const { writer } = record;
@@ -177,13 +179,13 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
   const found = await readHead(store);
   if (found === undefined)
     throw new MirrorError(`The head of the mirror ${store.place} was deleted during the push.`, { reason: 'conflict', hint: 'Find out who deletes objects there, then run `insights-etl mirror push`.' }); // oxfmt-ignore
-  requireWriter(store.place, found.head, record);
+  requireWriter(push.address, found.head, record);
   const snapshot = await publishedSnapshot(files, dataDir);
   await requirePublished(ledger, snapshot);
   const graceMs = graceOf(push, record);
   const data = await uploadData(push, snapshot, found.head, graceMs, 'must exist');
   const logs = await uploadLogs(push, found.head);
-  const { purgeDue } = writtenAt(record, store.place);
+  const { purgeDue } = writtenAt(record, push.address);
   const held = purgeDue || options.takeOver ? undefined : await heldState(store, found.head, snapshot, logs);
   const stored = held ?? (await uploadState(push, ledger, snapshot, logs));
   const shown = await shownFiles(files, dataDir, config.dashboard.out);
@@ -220,7 +222,7 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
     if (!(error instanceof MirrorError) || purgeDue) throw error;
     runtime.log.debug({ event: 'mirror.uploads', reason: error.reason }, 'cannot look for unfinished uploads');
   });
-  await writeRecord(files, dataDir, withMirror(pushed, { to: store.place, done: { snapshot: number, publishedAt } }));
+  await writeRecord(files, dataDir, withMirror(pushed, { ...push.address, done: { snapshot: number, publishedAt } }));
   return report(push, isNews ? head : found.head, snapshot, removed);
 }
 

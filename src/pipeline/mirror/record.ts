@@ -8,14 +8,18 @@ import type { Files } from '../../kernel/files.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { writtenBy } from '../../kernel/version.ts';
 import { withMirror, writtenAt } from '../../mirror/head.ts';
-import type { MirrorRecord, WrittenMirror } from '../../mirror/head.ts';
+import type { MirrorRecord } from '../../mirror/head.ts';
 import { MIRRORED_FILE } from '../../model/data-dir.ts';
-import { showMirrorPlace } from '../../model/mirror-address.ts';
+import { mirrorAddress } from '../../mirror/open.ts';
+import { isSameMirror } from '../../model/mirror-address.ts';
+import type { MirrorAddress } from '../../model/mirror-address.ts';
+import { shardFolder } from '../../model/shard.ts';
 
 const PUSH = z.object({ snapshot: z.int(), publishedAt: z.string() });
 const TRUE = z.literal(true).optional();
 const MIRROR = z.object({
   to: z.string(),
+  endpoint: z.string().optional(),
   done: PUSH.optional(),
   purgeDue: TRUE,
   formerWriter: z.string().optional(),
@@ -36,9 +40,10 @@ const RECORD = z
   });
 
 export interface FormerMirrors {
-  readonly formerMirrors: readonly string[];
-  /** Those of them that shards wrote which `reshard` has replaced. */
-  readonly mirrorsOfOldShards: readonly string[];
+  /** Mirrors that were written before `mirror.to` or the endpoint was changed, and still hold what they held. */
+  readonly formerMirrors: readonly MirrorAddress[];
+  /** Those that shards wrote which `reshard` has replaced. */
+  readonly mirrorsOfOldShards: readonly MirrorAddress[];
 }
 
 /** Undefined: this data directory has written no mirror, or its record is lost. */
@@ -67,34 +72,48 @@ export async function requestPurge(files: Files, { dataDir, mirror }: Config): P
   const found = await readRecord(files, dataDir);
   if (!found && !mirror) return;
   const record = found ?? newRecord();
-  const known = mirror ? withMirror(record, writtenAt(record, showMirrorPlace(mirror.place))) : record;
+  const known = mirror ? withMirror(record, writtenAt(record, mirrorAddress(mirror))) : record;
   const mirrors = known.mirrors.map((each) => ({ ...each, purgeDue: true as const }));
   await writeRecord(files, dataDir, { ...known, mirrors });
 }
 
-/** Mirrors that no push goes to any more. Nothing removes from them what is purged here. */
+/** Mirrors that no push goes to any more, as a configuration would name them. Nothing removes from them what is purged here. */
 export async function formerMirrors(
   files: Files,
-  { dataDir, mirror }: Pick<Config, 'dataDir' | 'mirror'>,
+  { dataDir, mirror, shard }: Pick<Config, 'dataDir' | 'mirror' | 'shard'>,
 ): Promise<FormerMirrors> {
-  const current = mirror && showMirrorPlace(mirror.place);
+  const current = mirror && mirrorAddress(mirror);
   const { mirrors = [] } = (await readRecord(files, dataDir)) ?? {};
-  const former = mirrors.filter(({ to, formerWriter }) => to !== current || formerWriter !== undefined);
-  const ofOldShards = former.filter(({ formerWriter }) => formerWriter !== undefined);
-  return { formerMirrors: former.map(({ to }) => to), mirrorsOfOldShards: ofOldShards.map(({ to }) => to) };
+  const ofOldShards = mirrors.filter(({ formerWriter }) => formerWriter !== undefined);
+  const former = mirrors.filter(
+    (each) => each.formerWriter === undefined && (current === undefined || !isSameMirror(each, current)),
+  );
+  // The configuration names the place that the mirrors of all shards are in.
+  const own = shard ? `/${shardFolder('', shard)}` : '';
+  const address = ({ to, endpoint }: MirrorAddress): MirrorAddress => ({
+    to,
+    ...(endpoint === undefined ? {} : { endpoint }),
+  });
+  return {
+    formerMirrors: former.map((each) => {
+      const { to } = each;
+      return address({ ...each, to: to.endsWith(own) ? to.slice(0, to.length - own.length) : to });
+    }),
+    mirrorsOfOldShards: ofOldShards.map(address),
+  };
 }
 
 /** For `reshard`: the mirrors of the old shards keep the tenants of the new one, and no push of the new one goes there. */
 export async function inheritMirrors(files: Files, from: readonly string[], dataDir: string): Promise<void> {
-  const mirrors = new Map<string, WrittenMirror>();
+  let record = newRecord();
   for (const folder of from) {
-    const record = await readRecord(files, folder);
-    for (const { to, purgeDue, formerWriter } of record?.mirrors ?? [])
+    const old = await readRecord(files, folder);
+    for (const { to, endpoint, purgeDue, formerWriter } of old?.mirrors ?? [])
       // Two shards may know of one that an even older shard wrote, and one of them may have taken it over.
-      if (!mirrors.has(to) || formerWriter === undefined)
-        mirrors.set(to, { to, purgeDue, formerWriter: formerWriter ?? record?.writer });
+      if (formerWriter === undefined || !record.mirrors.some((known) => isSameMirror(known, { to, endpoint })))
+        record = withMirror(record, { to, endpoint, purgeDue, formerWriter: formerWriter ?? old?.writer });
   }
-  if (mirrors.size > 0) await writeRecord(files, dataDir, { ...newRecord(), mirrors: [...mirrors.values()] });
+  if (record.mirrors.length > 0) await writeRecord(files, dataDir, record);
 }
 
 export function newRecord(): MirrorRecord {

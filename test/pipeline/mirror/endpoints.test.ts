@@ -1,0 +1,68 @@
+/** A mirror whose endpoint was changed: the place there is a former mirror, which a purge must name. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
+import { pushMirror } from '../../../src/pipeline/mirror/push.ts';
+import { startFakeS3, type FakeS3 } from '../../mirror/support/fake-s3.ts';
+import type { World } from '../support/world.ts';
+import { useMirroredLake } from './support/lake.ts';
+
+const TO = 's3://lake/in sights';
+const NEVER = new AbortController().signal;
+
+let world: World;
+let stores: readonly [FakeS3, FakeS3];
+
+beforeAll(async () => {
+  stores = [await startFakeS3(), await startFakeS3()];
+});
+afterAll(async () => {
+  for (const store of stores) await store[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  for (const store of stores) store.objects.clear();
+  vi.stubEnv('AWS_ACCESS_KEY_ID', 'key');
+  vi.stubEnv('AWS_SECRET_ACCESS_KEY', 'secret');
+});
+afterEach(() => vi.unstubAllEnvs());
+useMirroredLake((given) => {
+  ({ world } = given);
+});
+
+const OTHERS = { tenants: [{ id: 'other', apiKey: { env: 'KEY_DEMO' } }] };
+const config = ({ url }: FakeS3, values: object = {}): ReturnType<World['config']> =>
+  world.config({ mirror: { to: TO, endpoint: url }, ...values });
+const push = (store: FakeS3, values: object = {}): ReturnType<typeof pushMirror> =>
+  pushMirror(config(store, values), world.runtime, NEVER);
+const ofDemo = ({ objects }: FakeS3): string[] => [...objects.keys()].filter((name) => name.includes('tenant_id=demo'));
+
+it('a new endpoint is a new mirror, and a purge names the one at the former endpoint', async () => {
+  const [first, second] = stores;
+  await push(first);
+  await push(second);
+  const { formerMirrors } = await purgeTenant(config(second, OTHERS), 'demo', world.runtime);
+  expect(formerMirrors).toEqual([{ to: TO, endpoint: first.url }]);
+  for (const store of [second, first]) {
+    expect(ofDemo(store)).toHaveLength(2);
+    await push(store, OTHERS);
+    expect(ofDemo(store)).toEqual([]);
+  }
+});
+
+it('a mirror that an earlier version recorded without its endpoint is still known', async () => {
+  const [store] = stores;
+  await push(store);
+  const path = join(world.dataDir, 'mirrored.json');
+  const text = await readFile(path, 'utf8');
+  expect(text).toContain(`"endpoint": "${store.url}"`);
+  await writeFile(path, text.replace(/"endpoint": "[^"]*",/, ''));
+  const { formerMirrors } = await purgeTenant(config(store, OTHERS), 'demo', world.runtime);
+  expect(formerMirrors).toEqual([]);
+  const objects = new Map(store.objects);
+  store.objects.clear();
+  await expect(push(store, OTHERS)).rejects.toMatchObject({ reason: 'gone', hint: expect.stringContaining('`mirror.endpoint`') }); // oxfmt-ignore
+  for (const [name, object] of objects) store.objects.set(name, object);
+  await push(store, OTHERS);
+  expect(ofDemo(store)).toEqual([]);
+});
