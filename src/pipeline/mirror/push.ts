@@ -88,19 +88,24 @@ export async function pushMirror(
     const snapshot = await publishedSnapshot(files, config.dataDir);
     const found = await readHead(store);
     const record = await readRecord(files, config.dataDir);
-    if (options.takeOver !== true) requireWriter(push.address, found?.head, record);
-    const isNew = found === undefined && writtenAt(record, push.address).done === undefined;
-    if (isNew) await requireOwnFolder(settings.place, files);
+    // Whether one that is not there is new or gone is decided under the lock: another process may be filling it.
+    if (found && options.takeOver !== true) requireWriter(push.address, found.head, record);
     const isMine = found !== undefined && options.takeOver !== true;
     if (isMine && options.onlyNew === true && isDone(push, found.head, record, snapshot))
       return report(push, found.head, snapshot, 0);
-    for await (const { name, bytes } of store.list('')) push.held.set(name, { bytes });
-    if (!isMine) await underLock(push, (ledger) => claim(push, ledger, found));
+    await (isMine ? noteHeld(push) : underLock(push, (ledger) => claim(push, ledger)));
     const graceMs = graceOf(push, await readRecord(files, config.dataDir));
     await uploadData(push, snapshot, (await readHead(store))?.head, graceMs, 'may vanish');
     return underLock(push, async (ledger) => {
       try {
-        return await commit(push, ledger);
+        // The head may be replaced meanwhile by this data directory itself: an attempt completes the push before it, if that was killed
+        // while it replaced the head in a folder.
+        const pushed = (await commit(push, ledger)) ?? (await commit(push, ledger));
+        if (pushed) return pushed;
+        throw new MirrorTakenError(`Another data directory wrote the mirror ${store.place} during this push.`, {
+          hint: '`insights-etl mirror status` shows which one. Nothing of its snapshot was changed.',
+          where: { mirror: store.place },
+        });
       } finally {
         await files.rm(scratchFolder(config.dataDir), { recursive: true, force: true });
       }
@@ -126,6 +131,10 @@ async function underLock<T>({ config, runtime }: PushWith, work: (ledger: Ledger
   return await work(ledger);
 }
 
+async function noteHeld({ store, held }: Push): Promise<void> {
+  for await (const { name, bytes } of store.list('')) held.set(name, { bytes });
+}
+
 /** Before the other writer is replaced: a take-over that cannot succeed leaves it in its place. */
 async function requireNoConflict(push: PushWith, ledger: Ledger, head: MirrorHead): Promise<void> {
   const snapshot = await publishedSnapshot(push.files, ledger.dataDir);
@@ -135,15 +144,25 @@ async function requireNoConflict(push: PushWith, ledger: Ledger, head: MirrorHea
 }
 
 /** Becomes the writer of the mirror before anything is uploaded. What the mirror shows stays as it is. */
-async function claim(push: PushWith, ledger: Ledger, found: FoundHead | undefined): Promise<void> {
-  const { store, files, runtime, options } = push;
+async function claim(push: PushWith, ledger: Ledger, mayRepeat = true): Promise<void> {
+  const { store, files, runtime, options, settings } = push;
+  const { dataDir } = ledger;
+  const found = await readHead(store);
+  const before = await readRecord(files, dataDir);
+  if (options.takeOver !== true) {
+    requireWriter(push.address, found?.head, before);
+    // Another process of this data directory has claimed it meanwhile.
+    if (found) return noteHeld(push);
+  }
+  const isNew = found === undefined && writtenAt(before, push.address).done === undefined;
+  if (isNew) await requireOwnFolder(settings.place, files);
+  await noteHeld(push);
   if (found) {
     await requireNoConflict(push, ledger, found.head);
     // The mirror has files that the other writer named.
     await raiseGenerationFloor(ledger);
   }
-  const { dataDir } = ledger;
-  const own = (await readRecord(files, dataDir)) ?? newRecord();
+  const own = before ?? newRecord();
   // From now on, what a purge deletes may be in this mirror.
   const known = withMirror(own, writtenAt(own, push.address));
   const record = found === undefined ? known : withPush(known, found.head);
@@ -155,8 +174,12 @@ async function claim(push: PushWith, ledger: Ledger, found: FoundHead | undefine
   const condition = found ? { ifMatch: found.etag } : ({ ifAbsent: true } as const);
   if (!(await putOrFind(store, MIRROR_HEAD, showHead(wanted), condition))) {
     const other = await readHead(store);
+    // The other writer has gone on, or a push of it that was killed while it replaced the head in a folder is complete now.
+    if (mayRepeat && found && other?.head.writer === found.head.writer) return claim(push, ledger, false);
     throw new MirrorTakenError(`Another data directory claimed the mirror ${store.place} at the same time.`, {
-      hint: 'Give this data directory a prefix of its own.',
+      hint: found
+        ? 'If this data directory is to write it, and not the other one, run `insights-etl mirror push --take-over` again.'
+        : 'Give this data directory a prefix of its own.',
       where: { mirror: store.place, ...(other ? { writer: other.head.writer } : {}) },
     });
   }
@@ -171,8 +194,8 @@ async function claim(push: PushWith, ledger: Ledger, found: FoundHead | undefine
   );
 } // oxfmt-ignore
 
-/** The last part of a push, under the lock: what is uploaded now belongs together. */
-async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport> {
+/** The last part of a push, under the lock: what is uploaded now belongs together. Undefined: the head was replaced meanwhile. */
+async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport | undefined> {
   const { store, files, runtime, options, config } = push;
   const { dataDir } = ledger;
   const record = await readRecord(files, dataDir);
@@ -212,7 +235,7 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport>
   };
   const isNews =
     held === undefined || head.page !== found.head.page || !isDeepStrictEqual(head.superseded, found.head.superseded);
-  if (isNews) await replaceHead(push, found, showHead(head));
+  if (isNews && !(await replaceHead(push, found, showHead(head)))) return undefined;
   await options.onStep?.('head');
   // The manifest first: a reader who has it finds the files that it names, whatever comes after it.
   for (const file of shown) await show(push, file);
@@ -256,14 +279,11 @@ async function uploadState(push: PushWith, ledger: Ledger, snapshot: Snapshot, l
   return stored;
 } // oxfmt-ignore
 
-async function replaceHead({ store }: Push, { head, etag }: FoundHead, text: string): Promise<void> {
+/** False if it is no longer the head that was read. */
+async function replaceHead({ store }: Push, { head, etag }: FoundHead, text: string): Promise<boolean> {
   // Without conditional writes, the best that can be done.
   const isUnchanged = head.conditional || (await store.read(MIRROR_HEAD))?.etag === etag;
-  if (isUnchanged && (await putOrFind(store, MIRROR_HEAD, text, { ifMatch: etag }))) return;
-  throw new MirrorTakenError(`Another data directory wrote the mirror ${store.place} during this push.`, {
-    hint: '`insights-etl mirror status` shows which one. Nothing of its snapshot was changed.',
-    where: { mirror: store.place },
-  });
+  return isUnchanged && putOrFind(store, MIRROR_HEAD, text, { ifMatch: etag });
 }
 
 /** True also if an earlier attempt has written the text and its answer was lost. */

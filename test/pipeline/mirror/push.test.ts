@@ -1,11 +1,13 @@
 /** Pushes into a folder: whatever interrupts one, the mirror holds one whole snapshot, and the next push completes it. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join, parse } from 'node:path';
+import { basename, dirname, join, parse } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { EXIT, MirrorError, MirrorTakenError } from '../../../src/kernel/errors.ts';
-import { systemFiles } from '../../../src/kernel/files.ts';
+import { systemFiles, type Files } from '../../../src/kernel/files.ts';
 import type { Runtime } from '../../../src/kernel/runtime.ts';
+import { openFolder } from '../../../src/mirror/folder.ts';
+import type { ObjectStore } from '../../../src/mirror/object-store.ts';
 import { mirrorAfterRun } from '../../../src/pipeline/mirror/after-run.ts';
 import { repairLake } from '../../../src/pipeline/maintenance/inspect.ts';
 import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
@@ -129,6 +131,39 @@ describe('a push', () => {
       }
     });
 
+  it('that is killed while it replaces the head of a folder is completed by the next one, or by the data directory that takes over', async () => {
+    await push();
+    const files: Files = {
+      ...systemFiles,
+      rename: async (from, to) => {
+        if (basename(String(to)) === 'mirror.json') throw new RangeError('killed');
+        await systemFiles.rename(from, to);
+      },
+    };
+    for (const options of [{}, { takeOver: true }]) {
+      await lake.load(1);
+      await expect(pushMirror(settings(), { ...runtime(), files }, NEVER)).rejects.toThrow('killed');
+      if (options.takeOver) await rm(join(world.dataDir, 'mirrored.json'));
+      await push(options);
+      expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+      expect(await mirrorStatus(settings(), runtime(), NEVER)).toMatchObject({ missing: 0, held: { isOwn: true } });
+    }
+    expect((await objects()).filter((name) => name.includes('.next-'))).toEqual([]);
+  });
+
+  it('is no other writer for one of the same data directory that claims the mirror at the same moment', async () => {
+    const store = openFolder(mirror, systemFiles, NEVER);
+    let isFirst = true;
+    const read: ObjectStore['read'] = async (name) => {
+      const found = await store.read(name);
+      if (isFirst) await push();
+      isFirst = false;
+      return found;
+    };
+    expect(await push({ store: { ...store, read } })).toMatchObject({ uploadedFiles: 0, removedFiles: 0 });
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+  });
+
   it('into an empty place can be cut off before anything is in it', async () => {
     await expect(push({ onStep: () => { throw new RangeError('cut off'); } })).rejects.toThrow('cut off'); // oxfmt-ignore
     expect(await head()).toMatchObject({ snapshot: 0 });
@@ -249,7 +284,7 @@ describe('a second writer', () => {
     const onStep = async (step: string): Promise<void> => {
       if (!step.includes('state.duckdb')) return;
       const text = await readFile(join(mirror, 'mirror.json'), 'utf8');
-      await writeFile(join(mirror, 'mirror.json'), text.replace(/"pushedAt": "[^"]*"/, '"pushedAt": "by another"'));
+      await writeFile(join(mirror, 'mirror.json'), text.replace(/"writer": "[^"]*"/, '"writer": "another"'));
     };
     await expect(push({ onStep })).rejects.toThrow(MirrorTakenError);
     expect(await head()).toMatchObject({ snapshot });
