@@ -162,6 +162,8 @@ export function requireWriter(
     });
   if (head.writer !== record?.writer)
     throw new MirrorTakenError(`The mirror ${place} belongs to another data directory.`, { hint, where });
-  if (head.snapshot !== 0 && !record.pushes.some((push) => isSameSnapshot(push, head)))
+  // Of a mirror that no push has gone to for long, only the last push that was completed is still known.
+  const own = done === undefined ? record.pushes : [...record.pushes, done];
+  if (head.snapshot !== 0 && !own.some((push) => isSameSnapshot(push, head)))
     throw new MirrorTakenError(`The mirror ${place} was written by a copy of this data directory.`, { hint, where });
 }

@@ -2,7 +2,7 @@
 import { assert, constantFrom, dictionary, integer, property, string, uniqueArray } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MirrorTakenError } from '../../src/kernel/errors.ts';
-import { isSameSnapshot, requireWriter, withPush, type MirrorHead } from '../../src/mirror/head.ts';
+import { isSameSnapshot, requireWriter, withPush, type MirrorHead, type MirrorRecord } from '../../src/mirror/head.ts';
 import { planRemovals, planUploads } from '../../src/mirror/plan.ts';
 import { mirrorFormOf, parseMirrorPlace, showMirrorPlace } from '../../src/model/mirror-address.ts';
 
@@ -79,6 +79,15 @@ describe('the writer of a mirror', () => {
       }
     };
     expect(exitCode()).toBe(isAllowed ? undefined : 16);
+  });
+
+  it('writes a mirror again that it left a thousand pushes ago, and is refused where a copy of it has written since', () => {
+    const [left, place] = [{ snapshot: 1, publishedAt: 't' }, { to: 's3://former' }];
+    let record: MirrorRecord = { writer: 'me', pushes: [], mirrors: [{ ...place, done: left }] };
+    for (let snapshot = 1; snapshot < 1200; snapshot++) record = withPush(record, { snapshot, publishedAt: 't' });
+    const again = (found: MirrorHead): void => requireWriter(place, found, record);
+    expect(() => again(head('me', 1))).not.toThrow();
+    expect(() => again(head('me', 2))).toThrow(MirrorTakenError);
   });
 
   it('remembers its last pushes once each', () => {
