@@ -7,7 +7,7 @@ import { provenanceOption } from '../../model/provenance.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { TEMPORARY, commitFile, makeFolder, sha256Of, syncPath } from '../../kernel/files.ts';
-import { sqlText, sqlTexts } from '../../kernel/sql.ts';
+import { sqlName, sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { asCount, asText } from '../ledger/cells.ts';
 import { GENERATION_FLOOR_SQL } from '../ledger/generation-floor.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -16,6 +16,8 @@ import type { Ledger } from '../ledger/ledger.ts';
 export interface Kept {
   readonly name: string;
   readonly comment: string;
+  /** Of a report of the operator: its columns may be of any type. */
+  readonly isCustom?: boolean;
 }
 
 export interface Written {
@@ -69,8 +71,9 @@ export async function writeMart(
   await makeFolder(dirname(path), ledger.files);
   const temporary = `${path}${TEMPORARY}`;
   const metadata = provenanceOption({ mart: mart.name, ...origin, snapshot: String(generation) });
+  const replaced = mart.isCustom ? await intervalsAsText(ledger, rows) : '';
   const stats = await ledger.row(
-    `copy (select * from (${rows})${order === undefined ? '' : ` order by ${order}`}) to ${sqlText(temporary)} (format parquet, compression zstd, row_group_size ${GROUP_ROWS}, ${metadata}, return_stats)`,
+    `copy (select *${replaced} from (${rows})${order === undefined ? '' : ` order by ${order}`}) to ${sqlText(temporary)} (format parquet, compression zstd, row_group_size ${GROUP_ROWS}, ${metadata}, return_stats)`,
     { count: asCount, file_size_bytes: asCount },
   );
   await commitFile(temporary, path, ledger.files);
@@ -81,6 +84,26 @@ export async function writeMart(
     bytes: stats.file_size_bytes,
     sha256: await sha256Of(path, ledger.files),
   };
+}
+
+/**
+ * Intervals are text, as everywhere else: some readers of a Delta table fail on a file with a column of this type, although the table's
+ * schema does not have it. Returns the `replace` of a select.
+ */
+async function intervalsAsText(ledger: Ledger, rows: string): Promise<string> {
+  const columns = await ledger.rows(`describe ${rows}`, { column_name: asText, column_type: asText });
+  const casts = columns.flatMap(({ column_name: name, column_type: type }) => {
+    const text = withoutIntervals(type);
+    return text === type ? [] : [`${sqlName(name)}::${text} as ${sqlName(name)}`];
+  });
+  return casts.length === 0 ? '' : ` replace (${casts.join(', ')})`;
+}
+
+/** The type with text for each interval, also inside lists, maps and structs. Quoted are names of fields and values of enums. */
+function withoutIntervals(type: string): string {
+  return type.replaceAll(/"(?:[^"]|"")*"|'(?:[^']|'')*'|\bINTERVAL\b/g, (part) =>
+    part === 'INTERVAL' ? 'VARCHAR' : part,
+  );
 }
 
 /**

@@ -41,6 +41,10 @@ beforeAll(async () => {
       'from registrations',
       'from nowhere',
     ),
+    'reports/spans.sql': (await example('reports/installs_by_medium.sql')).replace(
+      '  count(*) as installs\n',
+      "  max(timestamp) - min(timestamp) as span, [interval '1 hour'] as \"all spans\", {'INTERVAL': interval '1 day', 'n': 1} as one, count(*) as installs\n",
+    ),
     'checks/no_such_table.sql': `${HEAD}-- severity: error\nselect tenant_id from nowhere`,
     'checks/mild.sql': `${HEAD}-- severity: mild\nselect tenant_id from events`,
   };
@@ -79,6 +83,19 @@ test('the example is listed, answers, compares and is kept by day; the example o
   expect(marts).toMatchObject({ code: EXIT.ok, out: 'medium,installs\n(none),1\nqr,2\n' });
   expect(checks.filter(({ check, failures }) => check === 'install_without_medium' && failures === 1)).toHaveLength(1);
 }); // oxfmt-ignore
+
+test('a mart has text for intervals, which no reader of a Delta table knows', async () => {
+  const columns = `select column_name, column_type from (describe mart_spans) where column_name in ('span', 'all spans', 'one')`;
+  const types = await stage.run(['sql', columns, '--format', 'json', '--data-dir', lake.dir]);
+  expect(types).toMatchObject({ code: EXIT.ok });
+  expect(JSON.parse(types.out)).toEqual([
+    { column_name: 'span', column_type: 'VARCHAR' },
+    { column_name: 'all spans', column_type: 'VARCHAR[]' },
+    { column_name: 'one', column_type: 'STRUCT("INTERVAL" VARCHAR, n INTEGER)' },
+  ]);
+  const rows = await stage.run(['sql', `select span, "all spans"[1] as first from mart_spans where medium = 'qr'`, '--format', 'csv', '--data-dir', lake.dir]); // oxfmt-ignore
+  expect(rows.out).toBe('span,first\n00:01:00,01:00:00\n');
+});
 
 test('a file that cannot be used is named with the reason and stops nothing else', CAMPAIGN, async () => {
   const { code, err } = await run('config', 'check');
