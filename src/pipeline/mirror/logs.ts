@@ -9,6 +9,7 @@ import { MirrorError } from '../../kernel/errors.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { parseEntry } from '../../load/publish/delta/commit.ts';
 import { LOGS_FILE } from '../../mirror/head.ts';
+import { eachAtOnce } from '../../mirror/each.ts';
 import type { MirrorHead } from '../../mirror/head.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
 import type { Wanted } from '../../mirror/plan.ts';
@@ -45,9 +46,8 @@ export async function uploadLogs(push: Push, head: MirrorHead): Promise<LocalFil
   if (foreign !== undefined) throw foreignIn(store, foreign);
   const { missing } = await planWithChecksums(push, logs, proven, new Set());
   const begunAgain = foldersBegunAgain(logs, missing, [...held.keys()]);
-  const stale = [...held.keys()].filter((name) => begunAgain.has(dirname(name))).toSorted(byName);
-  // What says where a log ends goes first, so that no reader looks for an entry that is gone.
-  for (const name of stale.toReversed()) await remove(push, [name]);
+  const stale = [...held.keys()].filter((name) => begunAgain.has(dirname(name)));
+  await removeLogs(push, stale);
   const names = new Set(missing.map(({ name }) => name));
   for (const file of logs) {
     if (begunAgain.has(dirname(file.name))) await replace(push, file, 'log');
@@ -55,6 +55,22 @@ export async function uploadLogs(push: Push, head: MirrorHead): Promise<LocalFil
   }
   for (const file of pointers) await show(push, file);
   return [...logs, ...pointers];
+}
+
+/** Objects of logs whose table has no log here any more: `lake.delta` is off, or a report is gone. */
+export function abandonedLogs(held: Iterable<string>, kept: ReadonlySet<string>): string[] {
+  const folders = new Set([...kept].map((name) => dirname(name)));
+  return [...held].filter((name) => dirname(name).endsWith('/_delta_log') && !folders.has(dirname(name)));
+}
+
+/** What says where a log ends goes first, so that no reader looks for an entry that is gone. Returns how many were removed. */
+export async function removeLogs(push: Push, names: readonly string[]): Promise<number> {
+  let removed = 0;
+  const newestFirst = names.toSorted(byName).toReversed();
+  await eachAtOnce([...new Set(names.map((name) => dirname(name)))], push.settings.parallel, async (folder) => {
+    for (const name of newestFirst) if (dirname(name) === folder) removed += await remove(push, [name]);
+  });
+  return removed;
 }
 
 const COMMIT = /\/_delta_log\/(\d{20})\.json$/;

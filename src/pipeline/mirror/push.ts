@@ -46,7 +46,7 @@ import {
   stateFiles,
 } from './local.ts';
 import type { LocalFile } from './local.ts';
-import { showLogs, uploadLogs } from './logs.ts';
+import { abandonedLogs, removeLogs, showLogs, uploadLogs } from './logs.ts';
 import { newRecord, readRecord, writeRecord } from './record.ts';
 import { planData, remove, show, upload, uploadData } from './upload.ts';
 import type { Push } from './upload.ts';
@@ -216,7 +216,10 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport 
   const now = runtime.now();
   const hasPage = found.head.page === true || shown.some(({ name }) => isPageObject(name));
   const isOwn = (name: string): boolean => isMirrorName(name, hasPage);
-  const removals = planRemovals(push.held.keys(), kept, isOwn, found.head.superseded, now, graceMs);
+  // Readers would take them for the tables of today, so they get no grace period. Their files do.
+  const abandoned = new Set(abandonedLogs(push.held.keys(), kept).filter(isOwn));
+  const others = [...push.held.keys()].filter((name) => !abandoned.has(name));
+  const removals = planRemovals(others, kept, isOwn, found.head.superseded, now, graceMs);
   const { number, publishedAt, run } = snapshot;
   const pushed = withPush(record ?? newRecord(), { snapshot: number, publishedAt });
   await writeRecord(files, dataDir, pushed);
@@ -239,7 +242,7 @@ async function commit(push: PushWith, ledger: Ledger): Promise<MirrorPushReport 
   await options.onStep?.('head');
   // The manifest first: a reader who has it finds the files that it names, whatever comes after it.
   for (const file of shown) await show(push, file);
-  const removed = await remove(push, removals.due);
+  const removed = (await removeLogs(push, [...abandoned])) + (await remove(push, removals.due));
   // What an upload has left may hold a tenant that was purged since: then it goes now, or the purge stays due.
   await store.abortUploads(purgeDue ? 'any' : now - UPLOADS_KEPT_MS).catch((error: unknown) => {
     if (!(error instanceof MirrorError) || purgeDue) throw error;

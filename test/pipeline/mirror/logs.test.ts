@@ -105,6 +105,22 @@ describe('the log of a table', () => {
     expect(await entries(mirror)).toEqual(await entries(world.dataDir));
   });
 
+  it('that is off is removed from the mirror at once, and its files stay for readers that have read it', async () => {
+    await push();
+    const objects = async (): Promise<string[]> => (await readdir(join(mirror, 'store'), { recursive: true })).toSorted(); // oxfmt-ignore
+    const files = (await objects()).filter((name) => name.endsWith('.parquet') && !name.includes('_delta_log'));
+    await lake.load(1);
+    const off = world.config({ mirror: { to: mirror }, lake: { keepHours: 24, delta: false } });
+    await publishLake(off, runtime());
+    const { removedFiles } = await pushMirror(off, runtime(), NEVER, { onStep });
+    expect(removedFiles).toBeGreaterThan(0);
+    expect(steps.indexOf('head')).toBeLessThan(steps.findIndex((step) => step.includes(LOG)));
+    expect(await objects()).toEqual(expect.arrayContaining(files));
+    expect((await objects()).join(' ')).not.toContain('_delta_log');
+    expect(await readFile(join(mirror, 'mirror.json'), 'utf8')).not.toContain('_delta_log');
+    expect(await checkMirror(settings(), runtime(), NEVER, true)).toMatchObject({ problems: [] });
+  });
+
   it(
     'that another program has written to is named and not continued, and is uploaded again when its folder was deleted',
     CAMPAIGN,
