@@ -15,7 +15,7 @@ beforeAll(async () => {
   world = await openWorld({ rows: 20, days: 1, now: '2026-11-01T00:30:00Z', frozen: true, tenants: TENANTS });
   for (const shard of ['0/2', '1/2']) await world.run({}, { shard });
   stage = await openStage();
-  await stage.write('insights.yaml', `dataDir: ${world.dataDir}\n`);
+  await stage.write('insights.yaml', `dataDir: ${world.dataDir}\nlake: { marts: false, checks: false }\n`);
 }, 120_000);
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
@@ -205,7 +205,10 @@ it('a folder with backups of both kinds is refused by every command, and the hin
 
 it('a mirror of all shards is restored with its ledgers, and no mirror of a shard as another', async () => {
   const whole = await run(...COUNTS, '--format', 'csv');
-  await stage.write('mirrored.yaml', `dataDir: ${world.dataDir}\nmirror: ${join(stage.folder, 'mirror')}\n`);
+  await stage.write(
+    'mirrored.yaml',
+    `dataDir: ${world.dataDir}\nmirror: ${join(stage.folder, 'mirror')}\nlake: { marts: false, checks: false }\n`,
+  );
   for (const shard of ['0/2', '1/2']) await run('mirror', 'push', '--shard', shard, '--config', 'mirrored.yaml');
   const ledgers = { shards: ['0/2', '1/2'].map((shard) => ({ shard, report: { withLedger: true } })), exitCode: 0 };
   expect(JSON.parse(await run('restore', 'mirror', 'mirrored', '--json'))).toMatchObject(ledgers);
