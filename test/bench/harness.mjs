@@ -70,6 +70,8 @@ export async function cli(args, { env = {}, killAfterMs, signal = 'SIGKILL', scr
   });
   let out = '';
   let err = '';
+  // Otherwise a character that is in two chunks is lost.
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8');
   child.stdout.on('data', (chunk) => (out += chunk));
   child.stderr.on('data', (chunk) => (err += chunk));
   let signalled;

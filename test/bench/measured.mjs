@@ -13,6 +13,7 @@ export async function measured(command, args, env = {}) {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [out, err] = ['', ''];
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8');
   child.stdout.on('data', (part) => (out += part));
   child.stderr.on('data', (part) => (err += part));
   const last = {};
