@@ -111,6 +111,7 @@ async function throughShell(shell, args, env) {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let [out, err] = ['', ''];
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8');
   child.stdout.on('data', (chunk) => (out += chunk));
   child.stderr.on('data', (chunk) => (err += chunk));
   const [code, killedBy] = await new Promise((resolve) => child.once('close', (...end) => resolve(end)));

@@ -27,9 +27,10 @@ export async function runProcess(
     timer ??= setTimeout(() => child.kill('SIGKILL'), kill?.ms);
   };
   if (kill?.after === 'spawn') arm();
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => {
-    err += chunk.toString();
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8');
+  child.stdout.on('data', (chunk: string) => (out += chunk));
+  child.stderr.on('data', (chunk: string) => {
+    err += chunk;
     if (kill?.after === 'start' && err.includes('run.start')) arm();
   });
   const code = await new Promise<number | undefined>((resolve, reject) => {
