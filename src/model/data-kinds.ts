@@ -23,12 +23,9 @@ export const LOG_OF_TABLE = {
   writtenBy: 'src/load/publish/delta',
   ...TENANTS,
   ...NEXT_RUN,
+  // Only a restore writes next to the log. Publishing writes in the work folder, because readers list the log.
   ...FILE,
-  // Written in the work folder, because readers list the log.
-  unfinished: [],
   purge: 'restarts',
-  backup: 'leaves',
-  recovery: 'leaves',
   mirror: 'log',
 } as const;
 export const LOG_OF_MART = { ...LOG_OF_TABLE, sensitive: [], purge: 'republishes' } as const;

@@ -43,6 +43,7 @@ describe('a path', () => {
     [`store/events/${DAY}.3.parquet.tmp`, `store/events/${DAY}.3.parquet`],
     ['store/marts/tmp_openings.2.parquet.tmp', 'store/marts/openings.2.parquet'],
     ['store/marts/scans/tmp_2.parquet.tmp', 'store/marts/scans/2.parquet'],
+    ['store/events/_delta_log/_last_checkpoint.tmp', 'store/events/_delta_log/_last_checkpoint'],
     ['state.duckdb.tmp.wal', 'state.duckdb'],
     ['calls/acme.log.tmp', 'calls/acme.log'],
     ['schedule.json.tmp', 'schedule.json'],
@@ -74,6 +75,12 @@ describe('a path', () => {
 test('every entry that may hold data of a tenant says how a purge removes it', () => {
   const kept = DATA_DIR.filter(({ purge, sensitive }) => purge === 'leaves' && sensitive.length > 0);
   expect(kept.map(({ path }) => path)).toEqual(['shards/**', 'demo/**']);
+});
+
+test('a file that a restore downloads next to its name is known before it gets it', () => {
+  const downloaded = DATA_DIR.filter(({ mirror }) => mirror !== undefined && mirror !== 'shown');
+  expect(downloaded.length).toBeGreaterThan(10);
+  expect(downloaded.filter(({ unfinished }) => !unfinished.includes('.tmp'))).toEqual([]);
 });
 
 test('a purge finds the tenant by its name in the path', () => {

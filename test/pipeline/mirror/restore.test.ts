@@ -9,6 +9,8 @@ import type { Files } from '../../../src/kernel/files.ts';
 import { publishLake } from '../../../src/pipeline/maintenance/publish.ts';
 import { pushMirror } from '../../../src/pipeline/mirror/push.ts';
 import { restoreMirror } from '../../../src/pipeline/mirror/restore.ts';
+import { entriesBelow, knownFile } from '../../../src/model/data-path.ts';
+import { watchedFiles, type Operation } from '../../campaigns/soak/support/disk.ts';
 import { openMirroredLake, type MirroredLake } from './support/lake.ts';
 
 const NEVER = new AbortController().signal;
@@ -50,6 +52,8 @@ it('a restore that is continued after a newer push has the files and logs of the
     [file, file.replace('tenant_id=demo', 'tenant_id=gone')],
     [file, `${file.replace('tenant_id=demo', 'tenant_id=begun')}.tmp`],
     [join('events', '_delta_log', LOG), join('marts', 'gone', '_delta_log', LOG)],
+    [join('events', '_delta_log', LOG), join('events', '_delta_log', `${LOG}.tmp`)],
+    [join('events', '_delta_log', LOG), join('marts', 'begun', '_delta_log', '_last_checkpoint.tmp')],
   ] as const) {
     await mkdir(dirname(join(to, 'store', left)), { recursive: true });
     await cp(join(to, 'store', from), join(to, 'store', left));
@@ -68,6 +72,18 @@ it('a restore that is continued after a newer push has the files and logs of the
   await rm(join(mirror, 'state', state, 'state.duckdb'));
   expect(await restore(`${to}-rebuilt`)).toMatchObject({ exitCode: EXIT.ok, rows: lake.rows(), withLedger: false });
   expect(await stored(`${to}-rebuilt`)).toEqual(await stored(join(folder, 'fresh')));
+});
+
+it('a restore that was cut off leaves only files that the same command knows, at whichever step', async () => {
+  const to = join(folder, 'recorded');
+  const written = new Set<string>();
+  const before = ({ name, path }: Operation): void => {
+    if (['copyFile', 'link', 'rename', 'writeFile'].includes(name)) written.add(path);
+  };
+  expect(await restore(to, watchedFiles(to, { before }))).toMatchObject({ exitCode: EXIT.ok });
+  expect(written).toContain(join('store', 'events', '_delta_log', `${LOG}.tmp`));
+  // Publishing also renames folders.
+  expect([...written].filter((path) => !knownFile(path) && entriesBelow(path).length === 0)).toEqual([]);
 });
 
 it('a mirror whose head is damaged or lost is restored by its manifest, and without that the error says what is needed', async () => {
