@@ -251,6 +251,8 @@ export const DATA_DIR: readonly DataEntry[] = [
     mayBeDeleted: false,
     cost: 'without it, the purge cannot be completed',
     ...FILE,
+    // Written in the work folder: next to the mark, every name would be the mark of a tenant.
+    unfinished: [],
     // As the last step: until then it says that the purge is not complete.
     purge: 'deletes-of-tenant',
     leftover: 'purge that was cut off',

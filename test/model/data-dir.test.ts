@@ -19,6 +19,25 @@ function entryAt(path: string): DataEntry {
   return found;
 }
 
+const SAMPLES: Readonly<Record<string, string>> = {
+  batch: 'b1',
+  digest: 'a'.repeat(64),
+  generation: '3',
+  lake_table: 'events',
+  month: '2026-07',
+  number: '7',
+  page: '0a',
+  period: '2026-07-03',
+  report: 'scans',
+  table: 'Events',
+  tenant: 'acme',
+  time: '20261101T003000000Z',
+  version: '0'.repeat(20),
+};
+const UNFINISHED = DATA_DIR.flatMap((entry) =>
+  entry.unfinished.map((ending) => [entry.path.replaceAll(/<(\w+)>/g, (_, name: string) => SAMPLES[name] ?? '') + ending, entry] as const),
+); // oxfmt-ignore
+
 describe('a path', () => {
   test.each([
     [
@@ -49,6 +68,10 @@ describe('a path', () => {
     ['schedule.json.tmp', 'schedule.json'],
   ])('%s is an unfinished form of %s', (path, complete) => {
     expect(knownFile(path)).toEqual({ ...knownFile(complete), isUnfinished: true });
+  });
+
+  test.each(UNFINISHED)('%s is unfinished, and no complete file of another entry', (path, entry) => {
+    expect(knownFile(path)).toMatchObject({ entry, isUnfinished: true });
   });
 
   test.each([

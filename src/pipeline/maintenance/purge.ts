@@ -20,7 +20,7 @@ import { recover } from '../../load/maintenance/recover.ts';
 import { sweepMarts } from '../../load/marts/mart-files.ts';
 import { publish } from '../../load/publish/publish.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
-import { DATA_DIR, PURGE_MARK, PURGES_FOLDER } from '../../model/data-dir.ts';
+import { DATA_DIR, PURGE_MARK, PURGES_FOLDER, unfinishedPath } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import { formerMirrors, requestPurge } from '../mirror/record.ts';
@@ -102,7 +102,7 @@ async function purgeUnderLock(
   await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
   await requireKnown(ledger, place);
   await recover(ledger);
-  await writeDurably(mark, '', place.files);
+  await writeDurably(mark, '', place.files, unfinishedPath(ledger.dataDir, mark));
   await requestPurge(place.files, config);
   const removed = await ledger.onAllThreads(() => deleteRows(ledger, place.tenant));
   // Entries of the logs name the tenant in paths, also those that remove its files.

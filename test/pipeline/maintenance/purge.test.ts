@@ -2,6 +2,8 @@
 import { readdir } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { systemFiles } from '../../../src/kernel/files.ts';
+import { tenantsOnDisk } from '../../../src/load/maintenance/list-data-dir.ts';
 import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
 import { openStage } from '../../support/shell.ts';
 import { diskFault, watchedFiles, type Operation } from '../../campaigns/soak/support/disk.ts';
@@ -42,13 +44,15 @@ describe('tenant remove --purge', () => {
     world = await openWorld({ rows: 60, days: 1, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] });
     await world.run({ tables: ['Events'] });
     const left = world.config({ tenants: [{ id: 'lyon', apiKey: { env: 'KEY_LYON' } }] });
-    for (const kind of ['rm store', 'rename state.duckdb', 'readFile last-run.json']) {
+    for (const kind of ['rename purges', 'rm store', 'rename state.duckdb', 'readFile last-run.json']) {
       const before = (operation: Operation): void => {
         if (kind === `${operation.name} ${operation.path.split('/')[0] ?? ''}`) throw diskFault('EACCES', operation);
       };
       const files = watchedFiles(world.dataDir, { before });
       const purged = purgeTenant(left, 'canary-shop', { ...world.runtime, files });
       await expect(purged).rejects.toMatchObject({ failure: 'disk' });
+      const named = await tenantsOnDisk(systemFiles, world.dataDir);
+      expect([...named].filter((tenant) => !['canary-shop', 'lyon'].includes(tenant))).toEqual([]);
     }
     await purgeTenant(left, 'canary-shop', world.runtime);
     const names = (await readdir(world.dataDir, { recursive: true })).join('\n');
