@@ -5,6 +5,7 @@ import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { shardIndex, showShard } from '../model/shard.ts';
+import { isStoreAddress } from '../model/mirror-address.ts';
 import type { MirrorAddress } from '../model/mirror-address.ts';
 import { bytes, json } from '../output/format.ts';
 import { pinText } from '../output/quarantine.ts';
@@ -96,8 +97,14 @@ export function tenantCommand(shell: Shell): Command {
 function formerText({ formerMirrors, mirrorsOfOldShards }: PurgeReport, tenant: string): string {
   const listed = (text: string, lines: readonly string[]): string =>
     lines.length === 0 ? '' : `${text}:\n${lines.map((line) => `  ${line}\n`).join('')}`;
-  const variables = ({ to, endpoint }: MirrorAddress): string =>
-    `INSIGHTS_MIRROR_TO=${quoted(to)}${endpoint === undefined ? '' : ` INSIGHTS_MIRROR_ENDPOINT=${quoted(endpoint)}`}`;
+  const variables = ({ to, endpoint }: MirrorAddress): string => {
+    const place = `INSIGHTS_MIRROR_TO=${quoted(to)}`;
+    if (endpoint !== undefined) return `${place} INSIGHTS_MIRROR_ENDPOINT=${quoted(endpoint)}`;
+    // Without it, the push would go to the endpoint of the configuration.
+    return isStoreAddress(to)
+      ? `${place} and its INSIGHTS_MIRROR_ENDPOINT, which an earlier version did not record`
+      : place;
+  };
   return (
     listed(
       `These former mirrors may still hold ${tenant}. For each that still exists, run \`insights-etl mirror push\` with these variables and the credentials of its store, which deletes it there`,

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { MirrorError, MirrorTakenError } from '../kernel/errors.ts';
 import { parseJson } from '../kernel/json.ts';
-import { isSameMirror, MIRROR_HEAD } from '../model/mirror-address.ts';
+import { findMirror, isSameAddress, MIRROR_HEAD } from '../model/mirror-address.ts';
 import type { MirrorAddress } from '../model/mirror-address.ts';
 import type { ObjectStore } from './object-store.ts';
 
@@ -123,14 +123,31 @@ export function withPush(record: MirrorRecord, { snapshot, publishedAt }: Pushed
  */
 export function writtenAt(record: MirrorRecord | undefined, address: MirrorAddress): WrittenMirror {
   const mirrors = record?.mirrors ?? [];
-  const known = mirrors.find((mirror) => isSameMirror(mirror, address));
-  if (known) return { ...known, ...address };
+  const known = findMirror(mirrors, address);
+  return known ? { ...known, ...address } : newAt(mirrors, address);
+}
+
+function newAt(mirrors: readonly WrittenMirror[], address: MirrorAddress): WrittenMirror {
   const isDue = mirrors.some(({ to, purgeDue }) => to === address.to && purgeDue);
   return { ...address, ...(isDue ? { purgeDue: true } : {}) };
 }
 
 export function withMirror(record: MirrorRecord, mirror: WrittenMirror): MirrorRecord {
-  return { ...record, mirrors: [...record.mirrors.filter((other) => !isSameMirror(other, mirror)), mirror] };
+  const known = findMirror(record.mirrors, mirror);
+  return { ...record, mirrors: [...record.mirrors.filter((other) => other !== known), mirror] };
+}
+
+/**
+ * Notes a mirror that is claimed. If one was noted without its endpoint, it may be another one, at an endpoint of before: unless the head
+ * shows that it is this one, it stays noted, so that a purge names it. `head`: undefined if there is none.
+ */
+export function withClaimed(record: MirrorRecord, address: MirrorAddress, head: MirrorHead | undefined): MirrorRecord {
+  const known = findMirror(record.mirrors, address);
+  const wasWritten = known?.done !== undefined || known?.formerWriter !== undefined;
+  const isThis = head !== undefined && [record.writer, known?.formerWriter].includes(head.writer);
+  if (!known || isSameAddress(known, address) || !wasWritten || isThis)
+    return withMirror(record, writtenAt(record, address));
+  return { ...record, mirrors: [...record.mirrors, newAt(record.mirrors, address)] };
 }
 
 /**

@@ -67,6 +67,18 @@ export function isSameMirror(a: MirrorAddress, b: MirrorAddress): boolean {
   return a.endpoint === undefined || b.endpoint === undefined || ofAnyRegion(a.endpoint) === ofAnyRegion(b.endpoint);
 }
 
+/** Stricter: an endpoint that is not known is not one that is. */
+export function isSameAddress(a: MirrorAddress, b: MirrorAddress): boolean {
+  return isSameMirror(a, b) && (a.endpoint === undefined) === (b.endpoint === undefined);
+}
+
+/** The one at the same endpoint, or else one whose endpoint is not known. */
+export function findMirror<T extends MirrorAddress>(mirrors: readonly T[], address: MirrorAddress): T | undefined {
+  return (
+    mirrors.find((mirror) => isSameAddress(mirror, address)) ?? mirrors.find((mirror) => isSameMirror(mirror, address))
+  );
+}
+
 /** A bucket of Amazon's has the same name in each of its regions. */
 function ofAnyRegion(endpoint: string): string {
   return endpoint.replace(/^https:\/\/s3\.[a-z0-9-]+\.amazonaws\.com$/, 'https://s3.amazonaws.com');

@@ -93,6 +93,12 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
   const record = async (): Promise<unknown> => JSON.parse(await readFile(join(stage.folder, 'data', 'mirrored.json'), 'utf8')); // oxfmt-ignore
   const dry = await stage.run(['tenant', 'remove', 'lyon', '--dry-run'], environment('paris'));
   expect(dry.out).toContain(`with these variables and the credentials of its store, which deletes it there:\n  INSIGHTS_MIRROR_TO='${former}'\n`); // oxfmt-ignore
+  const path = join(stage.folder, 'data', 'mirrored.json');
+  const text = await readFile(path, 'utf8');
+  await writeFile(path, text.replace('"mirrors": [', '"mirrors": [{ "to": "s3://lake" },'));
+  const unknown = await stage.run(['tenant', 'remove', 'lyon', '--dry-run'], environment('paris'));
+  expect(unknown.out).toContain('  INSIGHTS_MIRROR_TO=s3://lake and its INSIGHTS_MIRROR_ENDPOINT, which an earlier version did not record\n'); // oxfmt-ignore
+  await writeFile(path, text);
   await rename(mirror, `${mirror}-away`);
   await writeFile(mirror, 'a file where the folder should be');
   const purge = await stage.run(['tenant', 'remove', 'lyon', '--purge', '--json'], environment('paris'));

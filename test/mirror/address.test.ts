@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/config.ts';
 import { systemRuntime } from '../../src/kernel/runtime.ts';
 import { openAzure } from '../../src/mirror/azure.ts';
-import { withMirror, writtenAt } from '../../src/mirror/head.ts';
+import { withClaimed, withMirror, writtenAt } from '../../src/mirror/head.ts';
 import { mirrorAddress } from '../../src/mirror/open.ts';
 import { isSameMirror } from '../../src/model/mirror-address.ts';
 
@@ -61,6 +61,8 @@ describe('the endpoint of a mirror', () => {
     expect(record.mirrors).toEqual([{ ...first, done, purgeDue: true }]);
     expect(writtenAt(record, second)).toEqual({ ...second, purgeDue: true });
     expect(withMirror(record, { ...second, done }).mirrors).toHaveLength(2);
+    // Taken over where the head does not show that it is the old one.
+    expect(withClaimed(old, second, undefined).mirrors).toEqual([...old.mirrors, { ...second, purgeDue: true }]);
   });
 
   it('of Azure must be that of the connection string, which would go first', async () => {

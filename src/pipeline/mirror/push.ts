@@ -20,6 +20,7 @@ import {
   requireWriter,
   showHead,
   stateObject,
+  withClaimed,
   withMirror,
   withPush,
   writtenAt,
@@ -164,7 +165,7 @@ async function claim(push: PushWith, ledger: Ledger, mayRepeat = true): Promise<
   }
   const own = before ?? newRecord();
   // From now on, what a purge deletes may be in this mirror.
-  const known = withMirror(own, writtenAt(own, push.address));
+  const known = withClaimed(own, push.address, found?.head);
   const record = found === undefined ? known : withPush(known, found.head);
   await writeRecord(files, dataDir, record);
   const { writer } = record;

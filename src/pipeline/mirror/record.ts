@@ -8,10 +8,10 @@ import type { Files } from '../../kernel/files.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { writtenBy } from '../../kernel/version.ts';
 import { withMirror, writtenAt } from '../../mirror/head.ts';
-import type { MirrorRecord } from '../../mirror/head.ts';
+import type { MirrorRecord, WrittenMirror } from '../../mirror/head.ts';
 import { MIRRORED_FILE } from '../../model/data-dir.ts';
 import { mirrorAddress } from '../../mirror/open.ts';
-import { isSameMirror } from '../../model/mirror-address.ts';
+import { findMirror, isSameAddress } from '../../model/mirror-address.ts';
 import type { MirrorAddress } from '../../model/mirror-address.ts';
 import { shardFolder } from '../../model/shard.ts';
 
@@ -72,7 +72,10 @@ export async function requestPurge(files: Files, { dataDir, mirror }: Config): P
   const found = await readRecord(files, dataDir);
   if (!found && !mirror) return;
   const record = found ?? newRecord();
-  const known = mirror ? withMirror(record, writtenAt(record, mirrorAddress(mirror))) : record;
+  const address = mirror && mirrorAddress(mirror);
+  // The endpoint of one that is known is noted by a push, which sees whether it is that mirror.
+  const isNew = address !== undefined && findMirror(record.mirrors, address) === undefined;
+  const known = isNew ? withMirror(record, writtenAt(record, address)) : record;
   const mirrors = known.mirrors.map((each) => ({ ...each, purgeDue: true as const }));
   await writeRecord(files, dataDir, { ...known, mirrors });
 }
@@ -82,12 +85,10 @@ export async function formerMirrors(
   files: Files,
   { dataDir, mirror, shard }: Pick<Config, 'dataDir' | 'mirror' | 'shard'>,
 ): Promise<FormerMirrors> {
-  const current = mirror && mirrorAddress(mirror);
   const { mirrors = [] } = (await readRecord(files, dataDir)) ?? {};
+  const current = mirror && findMirror(mirrors, mirrorAddress(mirror));
   const ofOldShards = mirrors.filter(({ formerWriter }) => formerWriter !== undefined);
-  const former = mirrors.filter(
-    (each) => each.formerWriter === undefined && (current === undefined || !isSameMirror(each, current)),
-  );
+  const former = mirrors.filter((each) => each.formerWriter === undefined && each !== current);
   // The configuration names the place that the mirrors of all shards are in.
   const own = shard ? `/${shardFolder('', shard)}` : '';
   const address = ({ to, endpoint }: MirrorAddress): MirrorAddress => ({
@@ -105,15 +106,17 @@ export async function formerMirrors(
 
 /** For `reshard`: the mirrors of the old shards keep the tenants of the new one, and no push of the new one goes there. */
 export async function inheritMirrors(files: Files, from: readonly string[], dataDir: string): Promise<void> {
-  let record = newRecord();
+  let mirrors: readonly WrittenMirror[] = [];
   for (const folder of from) {
     const old = await readRecord(files, folder);
     for (const { to, endpoint, purgeDue, formerWriter } of old?.mirrors ?? [])
       // Two shards may know of one that an even older shard wrote, and one of them may have taken it over.
-      if (formerWriter === undefined || !record.mirrors.some((known) => isSameMirror(known, { to, endpoint })))
-        record = withMirror(record, { to, endpoint, purgeDue, formerWriter: formerWriter ?? old?.writer });
+      if (formerWriter === undefined || !mirrors.some((known) => isSameAddress(known, { to, endpoint }))) {
+        const others = mirrors.filter((known) => !isSameAddress(known, { to, endpoint }));
+        mirrors = [...others, { to, endpoint, purgeDue, formerWriter: formerWriter ?? old?.writer }];
+      }
   }
-  if (record.mirrors.length > 0) await writeRecord(files, dataDir, record);
+  if (mirrors.length > 0) await writeRecord(files, dataDir, { ...newRecord(), mirrors });
 }
 
 export function newRecord(): MirrorRecord {

@@ -2,8 +2,11 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
+import { EXIT } from '../../../src/kernel/errors.ts';
+import { systemFiles } from '../../../src/kernel/files.ts';
 import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
 import { pushMirror } from '../../../src/pipeline/mirror/push.ts';
+import { formerMirrors } from '../../../src/pipeline/mirror/record.ts';
 import { startFakeS3, type FakeS3 } from '../../mirror/support/fake-s3.ts';
 import type { World } from '../support/world.ts';
 import { useMirroredLake } from './support/lake.ts';
@@ -37,6 +40,14 @@ const push = (store: FakeS3, values: object = {}): ReturnType<typeof pushMirror>
   pushMirror(config(store, values), world.runtime, NEVER);
 const ofDemo = ({ objects }: FakeS3): string[] => [...objects.keys()].filter((name) => name.includes('tenant_id=demo'));
 
+/** The record as an earlier version wrote it. */
+async function forgetEndpoint({ url }: FakeS3): Promise<void> {
+  const path = join(world.dataDir, 'mirrored.json');
+  const text = await readFile(path, 'utf8');
+  expect(text).toContain(`"endpoint": "${url}"`);
+  await writeFile(path, text.replace(/"endpoint": "[^"]*",/, ''));
+}
+
 it('a new endpoint is a new mirror, and a purge names the one at the former endpoint', async () => {
   const [first, second] = stores;
   await push(first);
@@ -53,10 +64,7 @@ it('a new endpoint is a new mirror, and a purge names the one at the former endp
 it('a mirror that an earlier version recorded without its endpoint is still known', async () => {
   const [store] = stores;
   await push(store);
-  const path = join(world.dataDir, 'mirrored.json');
-  const text = await readFile(path, 'utf8');
-  expect(text).toContain(`"endpoint": "${store.url}"`);
-  await writeFile(path, text.replace(/"endpoint": "[^"]*",/, ''));
+  await forgetEndpoint(store);
   const { formerMirrors } = await purgeTenant(config(store, OTHERS), 'demo', world.runtime);
   expect(formerMirrors).toEqual([]);
   const objects = new Map(store.objects);
@@ -66,3 +74,34 @@ it('a mirror that an earlier version recorded without its endpoint is still know
   await push(store, OTHERS);
   expect(ofDemo(store)).toEqual([]);
 });
+
+it.each([
+  ['has nothing', EXIT.mirror],
+  ['has the mirror of another data directory', EXIT.mirrorTaken],
+] as const)(
+  'a purge names the mirror whose endpoint is not known when the one that was taken over %s',
+  async (_, exitCode) => {
+    const [first, second] = stores;
+    await push(first);
+    await forgetEndpoint(first);
+    if (exitCode === EXIT.mirrorTaken) {
+      for (const [name, object] of first.objects) second.objects.set(name, object);
+      const head = first.objects.get('in sights/mirror.json');
+      if (!head) throw new RangeError('no head');
+      const content = Buffer.from(head.content.toString().replace(/"writer": "[^"]*"/, '"writer": "other"'));
+      second.objects.set('in sights/mirror.json', { ...head, content });
+    }
+    // Nobody knows yet which of the two it is.
+    await purgeTenant(config(second, OTHERS), 'demo', world.runtime);
+    await expect(push(second, OTHERS)).rejects.toMatchObject({ exitCode });
+    await pushMirror(config(second, OTHERS), world.runtime, NEVER, { takeOver: true });
+    const named = await formerMirrors(systemFiles, config(second, OTHERS));
+    expect(named.formerMirrors).toEqual([{ to: TO }]);
+    expect(ofDemo(first)).toHaveLength(2);
+    await push(first, OTHERS);
+    expect([first, second].flatMap(ofDemo)).toEqual([]);
+    expect((await formerMirrors(systemFiles, config(second, OTHERS))).formerMirrors).toEqual([
+      { to: TO, endpoint: first.url },
+    ]);
+  },
+);
