@@ -21,8 +21,12 @@ const RESHARD = z.object({
   phase: z.enum(['copy', 'remove']),
   /** Indexes of the new shards that are complete. */
   done: z.array(z.int().min(0)),
+  /** Indexes of the new shards that have a ledger. Marks of older versions lack it. */
+  made: z.array(z.int().min(0)).default([]),
   /** Indexes of the old shards that are copied. No other folder of theirs is deleted. */
   sources: z.array(z.int().min(0)).default([]),
+  /** Those of them whose deletion has begun: all but the last are deleted. Marks of older versions lack it: it may have begun for any. */
+  removed: z.array(z.int().min(0)).optional(),
 });
 
 export type Reshard = z.output<typeof RESHARD>;
@@ -248,7 +252,7 @@ async function publishedTenants(dataDir: string): Promise<readonly string[]> {
 }
 
 /** Undefined for one that is missing or cannot be read. */
-async function manifestIn(dataDir: string): Promise<Manifest | undefined> {
+export async function manifestIn(dataDir: string): Promise<Manifest | undefined> {
   const file = join(dataDir, MANIFEST_FILE);
   const text = await ifThere(file, () => readFile(file, 'utf8'));
   try {

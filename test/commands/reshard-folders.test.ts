@@ -117,6 +117,39 @@ describe('reshard without the folder of a shard', () => {
     await rename(away, folder('1-of-2'));
     expect((await stage.run(['reshard', '--from', '2', '--to', '3'], { KEY: 'k' })).code).toBe(0);
   });
+
+  it(
+    'neither continues nor gives up while a new shard is gone, and gives up after a kill that did so',
+    CAMPAIGN,
+    async () => {
+      await cutOff('rows');
+      const [made = ''] = (await readdir(join(world.dataDir, 'shards'))).filter((name) => name.endsWith('-of-3'));
+      const away = join(stage.folder, 'unmounted');
+      await rename(folder(made), away);
+      for (const to of ['3', '2', '4']) {
+        const [code, err] = await refused(`reshard --from 2 --to ${to}`);
+        expect([to, code, err]).toEqual([to, EXIT.damaged, expect.stringContaining('was made by this change')]);
+      }
+      await rename(away, folder(made));
+      const whileDeleting: Files = {
+        ...systemFiles,
+        rm: async (path, options) => {
+          await rm(path, options);
+          if (String(path) === folder(made)) throw new Error('killed');
+        },
+      };
+      const cut = reshardLake(world.config(), { from: 2, to: 2 }, { ...world.runtime, files: whileDeleting });
+      await expect(cut).rejects.toThrow('killed');
+      expect((await stage.run(['reshard', '--from', '2', '--to', '2'], { KEY: 'k' })).code).toBe(0);
+    },
+  );
+});
+
+it('does not take a store whose volume is not mounted for one without files', async () => {
+  await rm(folder('1-of-2/store'), { recursive: true });
+  await mkdir(folder('1-of-2/store'));
+  const [code, err] = await refused('reshard --from 2 --to 3');
+  expect([code, err]).toEqual([EXIT.damaged, expect.stringContaining('The store of shard 1/2 holds no file')]);
 });
 
 describe('reshard into a folder that is not empty', () => {
@@ -130,15 +163,73 @@ describe('reshard into a folder that is not empty', () => {
   });
 });
 
-it('removes what a deletion that was cut off has left of a shard that it has moved', async () => {
-  await cutOff('remove 0/2');
-  expect(await readdir(join(world.dataDir, 'shards'))).toContain('1-of-2');
-  // A deletion has no order: the ledger may be the first to go.
-  await rm(folder('1-of-2/state.duckdb'));
-  await mkdir(folder('0-of-2/store'), { recursive: true });
-  await writeFile(folder('0-of-2/store/part.parquet'), '');
-  expect((await stage.run(['reshard', '--from', '2', '--to', '3'], { KEY: 'k' })).code).toBe(0);
-  expect((await readdir(join(world.dataDir, 'shards'))).every((name) => name.endsWith('-of-3'))).toBe(true);
+/** What `shards` holds after a reshard to three is complete. */
+async function isComplete(): Promise<boolean> {
+  const names = await readdir(join(world.dataDir, 'shards'));
+  return names.every((name) => name.endsWith('-of-3')) && !(await readdir(world.dataDir)).includes('reshard.json');
+}
+
+const continues = async (): Promise<[number, boolean]> => {
+  const { code } = await stage.run(['reshard', '--from', '2', '--to', '3'], { KEY: 'k' });
+  return [code, await isComplete()];
+};
+
+describe('reshard that was cut off when it had switched to the new shards', () => {
+  it('does not complete while an old shard that it has not deleted, or a new one, is gone', async () => {
+    await cutOff('remove 0/2');
+    const away = join(stage.folder, 'unmounted');
+    const made = (await readdir(join(world.dataDir, 'shards'))).find((name) => name.endsWith('-of-3'));
+    for (const [name, what] of [
+      ['1-of-2', 'Shard 1/2 was there when this change began'],
+      ['1-of-2/state.duckdb', 'Shard 1/2 was there when this change began'],
+      ['1-of-2/store', 'Shard 1/2 was there when this change began'],
+      [`${made}`, 'was made by this change'],
+      [`${made}/store`, 'was made by this change'],
+    ] as const) {
+      await rename(folder(name), away);
+      const [code, err] = await refused('reshard --from 2 --to 3');
+      expect([name, code, err]).toEqual([name, EXIT.damaged, expect.stringContaining(what)]);
+      await rename(away, folder(name));
+    }
+    expect(await continues()).toEqual([0, true]);
+  });
+
+  it('removes what a deletion that was cut off has left', CAMPAIGN, async () => {
+    await cutOff('removal 0/2');
+    // A deletion has no order: the ledger may be the first to go.
+    await rm(folder('0-of-2/state.duckdb'));
+    expect(await continues()).toEqual([0, true]);
+  });
+
+  it('deletes nothing a second time: the mount point may hold something else by now', CAMPAIGN, async () => {
+    await cutOff('removal 1/2');
+    await mkdir(folder('0-of-2'));
+    await writeFile(folder('0-of-2/notes.txt'), '');
+    expect((await continues())[0]).toBe(0);
+    expect(await readdir(folder('0-of-2'))).toEqual(['notes.txt']);
+  });
+
+  it('keeps a link whose target is away, though the deletion had begun', CAMPAIGN, async () => {
+    const [target, away] = [join(stage.folder, 'disk', '0-of-2'), join(stage.folder, 'away')];
+    await mkdir(join(stage.folder, 'disk'));
+    await rename(folder('0-of-2'), target);
+    await symlink(target, folder('0-of-2'));
+    await cutOff('removal 0/2');
+    await rename(target, away);
+    const [code, err] = await refused('reshard --from 2 --to 3');
+    expect([code, err]).toEqual([EXIT.damaged, expect.stringContaining('Shard 0/2 was there when this change began')]);
+    await rename(away, target);
+    expect(await continues()).toEqual([0, true]);
+    expect(await readdir(target)).toEqual([]);
+  });
+
+  it('completes what an older version began, whose mark does not say what is deleted', CAMPAIGN, async () => {
+    await cutOff('remove 0/2');
+    await rm(folder('1-of-2/state.duckdb'));
+    const mark = { from: 2, to: 3, phase: 'remove', done: [0, 1, 2], sources: [0, 1] };
+    await writeFile(join(world.dataDir, 'reshard.json'), JSON.stringify(mark));
+    expect(await continues()).toEqual([0, true]);
+  });
 });
 
 describe('a command that a message names', () => {

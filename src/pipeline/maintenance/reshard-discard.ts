@@ -48,7 +48,7 @@ async function empty(files: Files, path: string): Promise<void> {
   for (const name of await files.readdir(path)) if (name !== 'lost+found') await empty(files, join(path, name));
 }
 
-async function isLink(files: Files, path: string): Promise<boolean> {
+export async function isLink(files: Files, path: string): Promise<boolean> {
   const entries = await files.readdir(dirname(path), { withFileTypes: true }).catch((error: unknown) => {
     if (isMissing(error)) return [];
     throw error;

@@ -8,15 +8,19 @@ import { isMissing, pathExists } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, STORE_FOLDER } from '../../model/data-dir.ts';
+import { manifestPartitions } from '../../model/manifest.ts';
 import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
-import { listed, shardFolders } from '../../query/shards.ts';
+import { listed, manifestIn, shardFolders } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
+import { isLink } from './reshard-discard.ts';
 
 export interface LakePlace extends ShardPlace {
   readonly hasLedger: boolean;
   /** There are files in its store. */
   readonly hasFiles: boolean;
+  /** It has published rows, and there is no file in its store. */
+  readonly lacksFiles: boolean;
 }
 
 interface Place {
@@ -32,15 +36,22 @@ export async function lakePlaces({ shared, files }: Place): Promise<readonly Lak
     const hasLedger = await pathExists(join(dataDir, LEDGER_FILE), files);
     const hasFiles = await holdsFile(files, join(dataDir, STORE_FOLDER));
     const published = [CATALOGUE_FILE, MANIFEST_FILE].map((name) => pathExists(join(dataDir, name), files));
-    if (hasLedger || hasFiles || (await Promise.all(published)).includes(true))
-      places.push({ ...shard, dataDir, hasLedger, hasFiles });
+    if (hasLedger || hasFiles || (await Promise.all(published)).includes(true)) {
+      const lacksFiles = !hasFiles && (await hasPublishedRows(dataDir));
+      places.push({ ...shard, dataDir, hasLedger, hasFiles, lacksFiles });
+    }
   }
   return places.toSorted((a, b) => a.of - b.of || a.index - b.index);
 }
 
+async function hasPublishedRows(dataDir: string): Promise<boolean> {
+  const manifest = await manifestIn(dataDir);
+  return manifest !== undefined && manifestPartitions(manifest).some(({ rows }) => rows > 0);
+}
+
 /**
- * The shards that `reshard` reads. Throws DamagedError for one that has lost its ledger, or that is gone since the reshard began, and
- * ConfigError if the shard of a configured tenant is not there. Warns of other shards that are not there.
+ * The shards that `reshard` reads. Throws DamagedError for one that has lost its ledger or its files, and ConfigError if the shard of a
+ * configured tenant is not there. Warns of other shards that are not there.
  */
 export async function requireSources(
   place: Place,
@@ -49,9 +60,14 @@ export async function requireSources(
   log: Runtime['log'],
 ): Promise<readonly LakePlace[]> {
   const found = (await lakePlaces(place)).filter(({ of }) => of === from);
-  requireBegun(place, from, begun, found);
   const lost = found.find(({ hasLedger }) => !hasLedger);
   if (lost) throw lostLedger(lost, begun);
+  const without = found.find(({ lacksFiles }) => lacksFiles);
+  if (without)
+    throw new DamagedError(`The store of ${nameOf(without)} holds no file, though it has published rows.`, {
+      hint: 'Mount its volume or put the files back, from a backup if they are lost. Then run the command again.',
+      where: { folder: join(without.dataDir, STORE_FOLDER) },
+    });
   const missing = Array.from({ length: from }, (_, index) => ({ index, of: from })).filter(
     ({ index }) => !found.some((each) => each.index === index),
   );
@@ -76,20 +92,56 @@ export async function requireSources(
   return found;
 }
 
-/** Throws DamagedError unless all shards from which a reshard may have copied are there: the copies may be all that is left of one. */
-export function requireBegun(
-  { shared }: Place,
-  from: number,
-  begun: Reshard | undefined,
-  found: readonly LakePlace[],
-): void {
-  const gone = begun?.sources.find((index) => !found.some((each) => each.index === index));
-  if (gone === undefined) return;
-  const shard = { index: gone, of: from };
-  throw new DamagedError(`Shard ${showShard(shard)} was there when this change began, and is gone.`, {
-    hint: 'Mount its volume or put its folder back. Then run the command again.',
-    where: { folder: shardFolder(shared, shard) },
-  });
+/**
+ * Throws DamagedError if a shard of a reshard that was cut off is gone: an old one that is not deleted, or a new one that was made. Its
+ * volume may be away. Its copies may be all that is left of its rows, and if it is forgotten, they stay there.
+ */
+export async function requireBegun(place: Place, begun: Reshard): Promise<void> {
+  const { from, to, sources, made } = begun;
+  const places = await lakePlaces(place);
+  const find = (shard: Shard): LakePlace | undefined =>
+    places.find((each) => each.of === shard.of && each.index === shard.index && !each.lacksFiles);
+  for (const index of sources) {
+    const shard = { index, of: from };
+    if (await isGone(place, begun, shard, find(shard))) throw gone(place, shard, begun);
+  }
+  for (const index of made) {
+    const shard = { index, of: to };
+    if (find(shard) === undefined) throw gone(place, shard, begun);
+  }
+}
+
+/** `found`: what is there of an old shard. */
+async function isGone(
+  { shared, files }: Place,
+  { phase, removed }: Reshard,
+  shard: Shard,
+  found: LakePlace | undefined,
+): Promise<boolean> {
+  // A lost ledger is reported with what mends it, as long as that can be done.
+  if (phase === 'copy') return found === undefined;
+  if (removed?.slice(0, -1).includes(shard.index)) return false;
+  // A deletion has no order: the ledger may be the first to go. Only the target of a link stays.
+  if (!removed || removed.includes(shard.index)) {
+    const folder = shardFolder(shared, shard);
+    return shard.of > 1 && (await isLink(files, folder)) && !(await pathExists(folder, files));
+  }
+  return !found?.hasLedger;
+}
+
+function gone({ shared }: Place, shard: Shard, { from, phase }: Reshard): DamagedError {
+  const isOld = shard.of === from;
+  const name = nameOf(shard);
+  // Its rows are in the other shards.
+  const canDoWithout = isOld === (phase === 'remove');
+  const instead = canDoWithout ? ' If it is lost for good, see docs/scale.md, Change the number of shards.' : '';
+  return new DamagedError(
+    `${name[0]?.toUpperCase()}${name.slice(1)} was ${isOld ? 'there when this change began' : 'made by this change'}. Now its folder, its ledger or its files are missing.`,
+    {
+      hint: `Mount its volume or put its folder back. Then run the command again.${instead}`,
+      where: { folder: shardFolder(shared, shard) },
+    },
+  );
 }
 
 /** Throws ShardsError if a folder that would be filled, and emptied before, holds files of a lake. */

@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { ConfigError, DamagedError, LockedError } from '../../kernel/errors.ts';
-import { onDisk, systemFiles, writeDurably } from '../../kernel/files.ts';
+import { onDisk, pathExists, systemFiles, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { plural } from '../../kernel/plural.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
@@ -139,8 +139,8 @@ async function reshardUnderLock(
 ): Promise<ReshardReport> {
   const { shared, files } = job;
   const stay: string[] = [];
-  const found = begun?.phase === 'remove' ? [] : await requireFolders(job, begun, from, to);
-  let mark = begun ?? { from, to, phase: 'copy' as const, done: [], sources: indexesOf(found) };
+  const found = await requireFolders(job, begun, from, to);
+  let mark: Reshard = begun ?? { from, to, phase: 'copy', done: [], made: [], sources: indexesOf(found) };
   let [linked, shards]: [number, ReshardReport['shards']] = [0, []];
   // From here on no run begins. One that is at work keeps its ledger locked, and the next step finds that.
   await writeMark(job, mark);
@@ -160,31 +160,42 @@ async function reshardUnderLock(
       throw error;
     }
     if (mark.to !== to) {
-      for (const shard of shardsOf(mark.to)) await discard(files, shared, shard, { keepsLink: true });
-      mark = { ...mark, to, done: [] };
+      for (const shard of shardsOf(mark.to)) mark = await discardNew(job, mark, shard);
+      mark = { ...mark, to };
       if (from !== to) await writeMark(job, mark);
     }
     if (from !== to) {
       const base = sources.reduce((sum, { snapshot }) => sum + snapshot, 0);
       for (const shard of shardsOf(to)) {
         if (mark.done.includes(shard.index)) continue;
-        // It may be a volume of its own, or a link to one.
-        await discard(files, shared, shard, { keepsLink: true });
-        linked += await fill(job, shard, sources, base);
+        mark = await discardNew(job, mark, shard);
+        linked += await fill(job, shard, sources, base, async () => {
+          mark = { ...mark, made: [...mark.made, shard.index] };
+          await writeMark(job, mark);
+        });
         mark = { ...mark, done: [...mark.done, shard.index] };
         await writeMark(job, mark);
         await job.onStep(`shard ${showShard(shard)}`);
       }
       shards = await requireComplete(job, sources, to);
-      mark = { ...mark, phase: 'remove', sources: indexesOf(sources) };
+      mark = { ...mark, phase: 'remove', sources: indexesOf(sources), removed: [] };
       await writeMark(job, mark);
       await job.onStep('switch');
     }
   }
   if (from !== to)
     for (const shard of mark.sources.map((index) => ({ index, of: from }))) {
-      if (await discard(files, shared, shard, { keepsLink: false })) stay.push(shardFolder('', shard));
-      await job.onStep(`remove ${showShard(shard)}`);
+      const removed = mark.removed?.filter((index) => index !== shard.index);
+      // A deleted shard is not deleted again: by now its mount point may hold something else.
+      const isDeleted = mark.removed?.slice(0, -1).includes(shard.index);
+      if (!isDeleted) {
+        mark = { ...mark, ...(removed && { removed: [...removed, shard.index] }) };
+        await writeMark(job, mark);
+        await job.onStep(`removal ${showShard(shard)}`);
+        await discard(files, shared, shard, { keepsLink: false });
+        await job.onStep(`remove ${showShard(shard)}`);
+      }
+      if (shard.of > 1 && (await pathExists(shardFolder(shared, shard), files))) stay.push(shardFolder('', shard));
     }
   await job.files.rm(join(job.shared, RESHARD_FILE), { force: true });
   return {
@@ -198,18 +209,19 @@ async function reshardUnderLock(
   };
 }
 
-/** The shards to read. Throws what `requireSources` and `requireFree` throw. To give up, it is enough that no source is gone. */
+/**
+ * The shards to read: none if they are copied. Throws what `requireBegun`, `requireSources` and `requireFree` throw. To give up, it is
+ * enough that no shard is gone.
+ */
 async function requireFolders(
   job: Job,
   begun: Reshard | undefined,
   from: number,
   to: number,
 ): Promise<readonly ShardPlace[]> {
-  if (from === to) {
-    const found = (await lakePlaces(job)).filter(({ of }) => of === from);
-    requireBegun(job, from, begun, found);
-    return found;
-  }
+  if (begun) await requireBegun(job, begun);
+  if (begun?.phase === 'remove') return [];
+  if (from === to) return (await lakePlaces(job)).filter(({ of }) => of === from);
   if (begun?.to !== to) await requireFree(job, to);
   return requireSources(job, { from, begun }, job.tenants, job.runtime.log);
 }
@@ -220,6 +232,15 @@ function indexesOf(shards: readonly Shard[]): number[] {
 
 async function writeMark({ shared, files }: Job, mark: Reshard): Promise<void> {
   await writeDurably(join(shared, RESHARD_FILE), `${JSON.stringify(mark)}\n`, files);
+}
+
+/** Discards a new shard. Its folder may be a volume of its own, or a link to one. */
+async function discardNew(job: Job, mark: Reshard, { index, of }: Shard): Promise<Reshard> {
+  const others = { done: mark.done.filter((each) => each !== index), made: mark.made.filter((each) => each !== index) };
+  // Before its deletion begins: if that is cut off, nothing of the shard may be left to be found.
+  if (mark.made.includes(index)) await writeMark(job, { ...mark, ...others });
+  await discard(job.files, job.shared, { index, of }, { keepsLink: true });
+  return { ...mark, ...others };
 }
 
 function shardsOf(of: number): Shard[] {
@@ -275,8 +296,14 @@ async function requireNoLeftovers(files: Files, { dataDir, ...shard }: ShardPlac
   );
 }
 
-/** Makes a shard complete. One without tenants is not created. Returns how many files were linked. */
-async function fill(job: Job, shard: Shard, sources: readonly Source[], base: number): Promise<number> {
+/** Makes a shard complete. One without tenants is not created. `onMade`: its ledger is there. Returns how many files were linked. */
+async function fill(
+  job: Job,
+  shard: Shard,
+  sources: readonly Source[],
+  base: number,
+  onMade: () => Promise<void>,
+): Promise<number> {
   const { shared, settings, runtime, files, onStep } = job;
   const dataDir = shardFolder(shared, shard);
   const parts = sources.flatMap(({ tenants, ...place }) => {
@@ -286,6 +313,7 @@ async function fill(job: Job, shard: Shard, sources: readonly Source[], base: nu
   if (parts.length === 0) return 0;
   let linked = 0;
   await using ledger = await openLedger(dataDir, settings, runtime);
+  await onMade();
   for (const { from, tenants } of parts) {
     linked += await linkTenants(files, from, dataDir, tenants);
     await onStep('files');
