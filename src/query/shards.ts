@@ -27,6 +27,8 @@ const RESHARD = z.object({
   sources: z.array(z.int().min(0)).default([]),
   /** Those of them whose deletion has begun: all but the last are deleted. Marks of older versions lack it: it may have begun for any. */
   removed: z.array(z.int().min(0)).optional(),
+  /** What the new shards hold, when all of them are complete. Marks of older versions lack it. */
+  shards: z.array(z.object({ shard: z.string(), tenants: z.int(), rows: z.int() })).default([]),
 });
 
 export type Reshard = z.output<typeof RESHARD>;

@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { systemFiles, type Files } from '../../src/kernel/files.ts';
 import type { Runtime } from '../../src/kernel/runtime.ts';
-import { reshardLake } from '../../src/pipeline/maintenance/reshard.ts';
+import { reshardLake, type ReshardReport } from '../../src/pipeline/maintenance/reshard.ts';
+import { shardIndex } from '../../src/model/shard.ts';
 import { shardFolders } from '../../src/query/shards.ts';
 import type { World } from '../pipeline/support/world.ts';
 import { CAMPAIGN } from '../support/campaign.ts';
@@ -173,6 +174,17 @@ const continues = async (): Promise<[number, boolean]> => {
   const { code } = await stage.run(['reshard', '--from', '2', '--to', '3'], { KEY: 'k' });
   return [code, await isComplete()];
 };
+
+it('reports what the new shards hold, though another call has filled them', async () => {
+  await cutOff('remove 0/2');
+  const { code, out } = await stage.run(['reshard', '--from', '2', '--to', '3', '--json'], { KEY: 'k' });
+  const { rows, shards }: ReshardReport = JSON.parse(out);
+  const count = 'select sum(rows) as rows from lake_files';
+  const held = await stage.run(['sql', count, '--format', 'csv']);
+  expect([code, held.out.trim().split(/\s+/).at(-1)]).toEqual([0, `${rows}`]);
+  expect(shards.map((shard) => [shard.tenants, shard.rows > 0])).toEqual(shards.map(() => [1, true]));
+  expect(shards.length).toBe(new Set(TENANTS.map((tenant) => shardIndex(tenant, 3))).size);
+});
 
 describe('reshard that was cut off when it had switched to the new shards', () => {
   it('does not complete while an old shard that it has not deleted, or a new one, is gone', async () => {

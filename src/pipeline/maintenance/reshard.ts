@@ -140,8 +140,8 @@ async function reshardUnderLock(
   const { shared, files } = job;
   const stay: string[] = [];
   const found = await requireFolders(job, begun, from, to);
-  let mark: Reshard = begun ?? { from, to, phase: 'copy', done: [], made: [], sources: indexesOf(found) };
-  let [linked, shards]: [number, ReshardReport['shards']] = [0, []];
+  let mark: Reshard = begun ?? { from, to, phase: 'copy', done: [], made: [], sources: indexesOf(found), shards: [] };
+  let linked = 0;
   // From here on no run begins. One that is at work keeps its ledger locked, and the next step finds that.
   await writeMark(job, mark);
   await job.onStep('mark');
@@ -177,8 +177,8 @@ async function reshardUnderLock(
         await writeMark(job, mark);
         await job.onStep(`shard ${showShard(shard)}`);
       }
-      shards = await requireComplete(job, sources, to);
-      mark = { ...mark, phase: 'remove', sources: indexesOf(sources), removed: [] };
+      const shards = await requireComplete(job, sources, to);
+      mark = { ...mark, phase: 'remove', shards, sources: indexesOf(sources), removed: [] };
       await writeMark(job, mark);
       await job.onStep('switch');
     }
@@ -201,9 +201,9 @@ async function reshardUnderLock(
   return {
     from,
     to,
-    rows: shards.reduce((sum, { rows }) => sum + rows, 0),
+    rows: mark.shards.reduce((sum, { rows }) => sum + rows, 0),
     files: linked,
-    shards,
+    shards: mark.shards,
     stay,
     oldMirrors: from === to ? [] : await oldMirrors(job, to),
   };
@@ -345,8 +345,8 @@ async function requireComplete(
   { shared, settings, runtime }: Job,
   sources: readonly Source[],
   to: number,
-): Promise<ReshardReport['shards']> {
-  const shards: { shard: string; tenants: number; rows: number }[] = [];
+): Promise<Reshard['shards']> {
+  const shards: Reshard['shards'] = [];
   for (const place of (await shardsWithLedger(shared)).filter(({ of }) => of === to)) {
     await using ledger = await openLedger(place.dataDir, settings, runtime);
     const { lost } = await recover(ledger);
