@@ -35,6 +35,8 @@ const lastRunSchema = z.object({
     .default([]),
 });
 
+type LastRun = NonNullable<StatusReport['lastRun']>;
+
 export async function writeLastRun(
   dataDir: string,
   { run, startedAt, exitCode, tables }: RunReport,
@@ -61,6 +63,46 @@ export async function writeLastRun(
   await onDisk(path, () => writeDurably(path, text, files));
 }
 
+/** The one that ended last, with the tables of all. */
+export function mergeLastRuns(ended: readonly LastRun[]): LastRun | undefined {
+  const [latest] = ended.toSorted((a, b) => ((a.finishedAt ?? '') < (b.finishedAt ?? '') ? 1 : -1));
+  return (
+    latest && {
+      ...latest,
+      lowered: ended.flatMap(({ lowered }) => lowered),
+      proofs: ended.flatMap(({ proofs }) => proofs),
+      outside: ended.flatMap(({ outside }) => outside),
+    }
+  );
+}
+
+/**
+ * Gives a new shard the last run of those from which its tenants come, for `reshard`, with the tables of these tenants. Otherwise the
+ * figures of tables that no run compares any more would be lost.
+ */
+export async function inheritLastRun(
+  from: readonly { readonly from: string; readonly tenants: readonly string[] }[],
+  dataDir: string,
+  files: Files,
+): Promise<void> {
+  const ended: LastRun[] = [];
+  for (const { from: folder, tenants } of from) {
+    const run = await readLastRun(folder);
+    const isMoved = ({ tenant }: { readonly tenant: string }): boolean => tenants.includes(tenant);
+    if (run)
+      ended.push({
+        ...run,
+        lowered: run.lowered.filter(isMoved),
+        proofs: run.proofs.filter(isMoved),
+        outside: run.outside.filter(isMoved),
+      });
+  }
+  const merged = mergeLastRuns(ended);
+  if (merged === undefined) return;
+  const path = join(dataDir, LAST_RUN_FILE);
+  await writeDurably(path, `${JSON.stringify({ ...writtenBy(), ...merged })}\n`, files);
+}
+
 /** Changes the exit code of the last run after its end, unless another run has written the file by now. */
 export async function amendLastRun(
   dataDir: string,
@@ -75,7 +117,7 @@ export async function amendLastRun(
 }
 
 /** `undefined` where the file is missing or unreadable: the numbers of the lake do not depend on it. */
-export async function readLastRun(dataDir: string): Promise<StatusReport['lastRun']> {
+export async function readLastRun(dataDir: string): Promise<LastRun | undefined> {
   try {
     return lastRunSchema.parse(JSON.parse(await readFile(join(dataDir, LAST_RUN_FILE), 'utf8')));
   } catch {

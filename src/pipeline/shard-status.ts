@@ -2,7 +2,7 @@
 import type { StatusReport } from '../model/report.ts';
 import { showShard, type ShardStatus } from '../model/shard.ts';
 import { shardsToRead } from '../query/shards.ts';
-import { readLastRun } from './last-run.ts';
+import { mergeLastRuns, readLastRun } from './last-run.ts';
 import { readProgress } from './progress-file.ts';
 
 type Runs = Pick<StatusReport, 'lastRun' | 'running' | 'shards'>;
@@ -22,14 +22,8 @@ export async function readRuns(dataDir: string, nowMs: number): Promise<Runs> {
     })),
   );
   const ended = runs.flatMap(({ lastRun }) => (lastRun ? [lastRun] : []));
-  const [latest] = ended.toSorted((a, b) => ((a.finishedAt ?? '') < (b.finishedAt ?? '') ? 1 : -1));
   return {
-    lastRun: latest && {
-      ...latest,
-      lowered: ended.flatMap(({ lowered }) => lowered),
-      proofs: ended.flatMap(({ proofs }) => proofs),
-      outside: ended.flatMap(({ outside }) => outside),
-    },
+    lastRun: mergeLastRuns(ended),
     shards: runs.map(({ shard, lastRun, running }): ShardStatus => ({
       shard,
       run: lastRun?.run,

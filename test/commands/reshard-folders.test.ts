@@ -1,10 +1,11 @@
 /** What `reshard` deletes: only folders whose tenants it has moved. A shard that it cannot read or find stops it before it begins. */
-import { cp, mkdir, readdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { systemFiles, type Files } from '../../src/kernel/files.ts';
 import type { Runtime } from '../../src/kernel/runtime.ts';
+import type { StatusReport } from '../../src/model/report.ts';
 import { reshardLake, type ReshardReport } from '../../src/pipeline/maintenance/reshard.ts';
 import { shardIndex } from '../../src/model/shard.ts';
 import { shardFolders } from '../../src/query/shards.ts';
@@ -295,6 +296,30 @@ describe('a command that a message names', () => {
     const [code, err] = await refused('reshard --from 2 --to 3');
     expect([code, err]).toEqual([EXIT.damaged, expect.stringContaining('Run `insights-etl repair --shard 1/2`')]);
   });
+});
+
+it('keeps what `status` says of the last run, and the oldest proof of each table', CAMPAIGN, async () => {
+  const status = async (): Promise<StatusReport> => {
+    const { out } = await stage.run(['status', '--json'], { KEY: 'k' });
+    return JSON.parse(out);
+  };
+  const before = await status();
+  expect((await stage.run(['reshard', '--from', '2', '--to', '1'], { KEY: 'k' })).code).toBe(0);
+  const merged = await status();
+  expect((await stage.run(['reshard', '--from', '1', '--to', '3'], { KEY: 'k' })).code).toBe(0);
+  const proofs = ({ tables }: StatusReport): unknown =>
+    tables.map(({ tenant, table, oldestProof }) => [tenant, table, oldestProof]);
+  expect(before.tables.every(({ oldestProof }) => oldestProof !== undefined)).toBe(true);
+  for (const report of [merged, await status()])
+    expect([report.lastRun?.finishedAt, proofs(report)]).toEqual([before.lastRun?.finishedAt, proofs(before)]);
+  const shards = (await readdir(join(world.dataDir, 'shards'))).filter((name) => name.endsWith('-of-3'));
+  const named = await Promise.all(
+    shards.map(async (name) => {
+      const text = await readFile(folder(`${name}/last-run.json`), 'utf8');
+      return TENANTS.filter((tenant) => text.includes(`"${tenant}"`)).join();
+    }),
+  );
+  expect(named.toSorted()).toEqual(TENANTS);
 });
 
 /** As a system refuses to delete a mount point, before anything in it is deleted. */

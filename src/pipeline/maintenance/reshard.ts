@@ -32,6 +32,7 @@ import type { Shard } from '../../model/shard.ts';
 import { readReshard, requireOneNumber, requireOwnTenants, shardsWithLedger } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
 import { lakeSettings } from '../lake-settings.ts';
+import { inheritLastRun } from '../last-run.ts';
 import { formerMirrors, inheritMirrors } from '../mirror/record.ts';
 import { discard } from './reshard-discard.ts';
 import { lakePlaces, requireBegun, requireFree, requireSources } from './reshard-folders.ts';
@@ -323,6 +324,7 @@ async function fill(
   // One that has lost its last tenant to a purge has mirrors, too.
   const emptied = sources.flatMap(({ tenants, dataDir: from }) => (tenants.length === 0 ? [from] : []));
   await inheritMirrors(files, [...parts.map(({ from }) => from), ...emptied], dataDir);
+  await inheritLastRun(parts, dataDir, files);
   await ledger.exclusive(() => startSnapshotsAt(ledger, base));
   await publish(ledger, { run: 'reshard', head: true, onStep });
   return linked;
