@@ -1,9 +1,11 @@
 /**
  * A file name must never be used for other rows: the mirror, backups and readers may still have the file that had it. A ledger knows
  * the names that it gave. One that was rebuilt, or came out of a backup, may have missed some, and one whose tenant was purged has
- * forgotten that tenant's. Its new generations start above a floor that no earlier one can have reached: the time, in seconds, because
- * no period gets a new file every second, or the highest generation of the ledger, in case the clock was ahead before.
+ * forgotten that tenant's. That of a new shard has no marts yet, but may take over a mirror of the shards before it. New generations
+ * start above a floor that no earlier one can have reached: the time, in seconds, because no period gets a new file every second, or
+ * the highest generation of the ledger, in case the clock was ahead before.
  */
+import { sqlName } from '../../kernel/sql.ts';
 import { asCount } from './cells.ts';
 import type { Engine } from './engine.ts';
 import type { Ledger } from './ledger.ts';
@@ -22,12 +24,26 @@ export async function generationFloor(ledger: Pick<Engine, 'row'>): Promise<numb
   return floor;
 }
 
-/** From now on, new files get names that no file of this lake can have had. The floor is a number of the whole lake: it names no tenant. */
-export async function raiseGenerationFloor(ledger: Ledger): Promise<void> {
+/** The highest generation that a ledger knows to be used. `database`: of an attached ledger. */
+export async function highestGeneration(ledger: Pick<Engine, 'row'>, database?: string): Promise<number> {
+  const from = (table: string): string => (database === undefined ? table : `${sqlName(database)}.main.${table}`);
+  const { highest } = await ledger.row(
+    `select coalesce(greatest(
+       (select max(floor) from ${from('generation_floors')}),
+       (select max(generation) from ${from('partitions')}),
+       (select max(generation) from ${from('mart_files')})), 0) as highest`,
+    { highest: asCount },
+  );
+  return highest;
+}
+
+/**
+ * From now on, new files get names that no file of this lake can have had. The floor is a number of the whole lake: it names no tenant.
+ * `others`: the highest generation of ledgers that this one replaces.
+ */
+export async function raiseGenerationFloor(ledger: Ledger, others = 0): Promise<void> {
   const seconds = Math.trunc((ledger.runtime.now() - START_MS) / 1000);
   const floor = Math.min(Math.max(seconds, 0), HIGHEST);
-  await ledger.run(
-    `insert into generation_floors
-     select greatest(${floor}, (select max(generation) from partitions), (select max(generation) from mart_files)), ${ledger.nowSql()}`,
-  );
+  const highest = Math.max(floor, others, await highestGeneration(ledger));
+  await ledger.run(`insert into generation_floors values (${highest}, ${ledger.nowSql()})`);
 }

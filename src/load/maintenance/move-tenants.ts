@@ -9,8 +9,12 @@ import type { Files } from '../../kernel/files.ts';
 import { sqlName, sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { DATA_DIR, HEAD_FOLDER, LEDGER_FILE, PURGE_MARK } from '../../model/data-dir.ts';
 import { asCount, asText } from '../ledger/cells.ts';
+import { highestGeneration, raiseGenerationFloor } from '../ledger/generation-floor.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { tenantPaths, tenantsOnDisk } from './list-data-dir.ts';
+
+/** The ledger of another data directory, while it is attached. */
+const OTHER = 'other_shard';
 
 /** Publishing computes the marts of all days, and names types and paths in these. */
 const COMPUTED = ['mart_days', 'view_names', 'view_columns'];
@@ -84,20 +88,33 @@ async function linkOrCopy(files: Files, from: string, to: string): Promise<void>
 export async function copyRows(ledger: Ledger, from: string, tenants: readonly string[]): Promise<void> {
   const tables = await tenantTables(ledger);
   const list = sqlTexts(tenants);
-  await ledger.run(`attach ${sqlText(join(from, LEDGER_FILE))} as other_shard (read_only)`);
-  try {
-    await ledger.transaction(async () => {
+  await withOther(ledger, from, () =>
+    ledger.transaction(async () => {
       for (const table of tables.filter((name) => !COMPUTED.includes(name)))
         await ledger.run(
-          `insert into main.${sqlName(table)} by name select * from other_shard.main.${sqlName(table)} where tenant in (${list})`,
+          `insert into main.${sqlName(table)} by name select * from ${OTHER}.main.${sqlName(table)} where tenant in (${list})`,
         );
-      await ledger.run('insert into main.generation_floors select * from other_shard.main.generation_floors');
       await copyNames(ledger, list);
       await copyRuns(ledger, list);
-    });
+    }),
+  );
+}
+
+async function withOther<T>(ledger: Ledger, from: string, work: () => Promise<T>): Promise<T> {
+  await ledger.run(`attach ${sqlText(join(from, LEDGER_FILE))} as ${OTHER} (read_only)`);
+  try {
+    return await work();
   } finally {
-    await ledger.run('detach other_shard');
+    await ledger.run(`detach ${OTHER}`);
   }
+}
+
+/** A mirror that a new shard takes over may still have marts of shards before it, whose files were named after the floors of their ledgers. */
+export async function startGenerationsAbove(ledger: Ledger, from: readonly string[]): Promise<void> {
+  let highest = 0;
+  for (const folder of from)
+    highest = Math.max(highest, await withOther(ledger, folder, () => highestGeneration(ledger, OTHER)));
+  await ledger.transaction(() => raiseGenerationFloor(ledger, highest));
 }
 
 /**
@@ -107,7 +124,7 @@ export async function copyRows(ledger: Ledger, from: string, tenants: readonly s
 async function copyNames(ledger: Ledger, list: string): Promise<void> {
   await ledger.run(
     `insert into main.view_names by name
-     select * from other_shard.main.view_names as theirs
+     select * from ${OTHER}.main.view_names as theirs
      where tenant in (${list})
        and not exists (
          select 1 from main.view_names as ours
@@ -116,7 +133,7 @@ async function copyNames(ledger: Ledger, list: string): Promise<void> {
   );
   await ledger.run(
     `insert into main.view_columns by name
-     select theirs.* from other_shard.main.view_columns as theirs
+     select theirs.* from ${OTHER}.main.view_columns as theirs
      where tenant in (${list})
        and exists (
          select 1 from main.view_names as names
@@ -136,7 +153,7 @@ async function copyRuns(ledger: Ledger, list: string): Promise<void> {
      select
        run, started_at, finished_at, outcome,
        json_merge_patch(stats, json_object('tables', list_filter(parts, lambda part: (part ->> 'tenant') in (${list})))) as stats
-     from (select *, from_json(stats -> 'tables', '["json"]') as parts from other_shard.main.runs)
+     from (select *, from_json(stats -> 'tables', '["json"]') as parts from ${OTHER}.main.runs)
      where len(list_filter(parts, lambda part: (part ->> 'tenant') in (${list}))) > 0
        and run not in (select run from main.runs)`,
   );

@@ -21,6 +21,7 @@ import {
   lakeFigures,
   lakeTenants,
   linkTenants,
+  startGenerationsAbove,
   startSnapshotsAt,
 } from '../../load/maintenance/move-tenants.ts';
 import { recover } from '../../load/maintenance/recover.ts';
@@ -323,8 +324,10 @@ async function fill(
   }
   // One that has lost its last tenant to a purge has mirrors, too.
   const emptied = sources.flatMap(({ tenants, dataDir: from }) => (tenants.length === 0 ? [from] : []));
-  await inheritMirrors(files, [...parts.map(({ from }) => from), ...emptied], dataDir);
+  const before = [...parts.map(({ from }) => from), ...emptied];
+  await inheritMirrors(files, before, dataDir);
   await inheritLastRun(parts, dataDir, files);
+  await ledger.exclusive(() => startGenerationsAbove(ledger, before));
   await ledger.exclusive(() => startSnapshotsAt(ledger, base));
   await publish(ledger, { run: 'reshard', head: true, onStep });
   return linked;

@@ -1,7 +1,7 @@
 /** Generations of a ledger that may have missed file names. */
 import { expect, it } from 'vitest';
 import { raiseGenerationFloor } from '../../../src/load/ledger/generation-floor.ts';
-import { copyRows } from '../../../src/load/maintenance/move-tenants.ts';
+import { copyRows, startGenerationsAbove } from '../../../src/load/maintenance/move-tenants.ts';
 import { lastGeneration } from '../../../src/load/maintenance/rearrange.ts';
 import { nextGeneration } from '../../../src/load/marts/mart-files.ts';
 import { monthPeriod } from '../../../src/model/period.ts';
@@ -16,6 +16,11 @@ const next = async (ledger: Ledger): Promise<number[]> => [
   (await lastGeneration(ledger, { tenant: TENANT, table: 'Events' }, MONTH)) + 1,
   await nextGeneration(ledger, 3),
 ];
+
+const addMart = (ledger: Ledger, mart: string, generation: number): Promise<unknown> =>
+  ledger.run(
+    `insert into mart_files values ('${mart}', ${generation}, 'store/marts/${mart}/${generation}.parquet', 0, 0, '', 0, null, null, '', '', null, null)`,
+  );
 
 it('files of tables and marts are numbered above the highest floor, and no clock makes a number too large', async () => {
   await using lake = await scratchLake();
@@ -43,12 +48,17 @@ it('a floor is never below the numbers of the ledger, which a clock that was ahe
   expect(await next(lake.ledger)).toEqual([365 * DAY + 2, 365 * DAY + 2]);
 });
 
-it('tenants that move to another shard take the floor with them', async () => {
+it('a new shard begins above the names of the shards that it replaces, also those of their marts', async () => {
   await using from = await scratchLake();
   await using to = await scratchLake();
   await raiseGenerationFloor(from.ledger);
+  await addMart(from.ledger, 'installs', 365 * DAY);
   const expected = await next(from.ledger);
   await from.ledger.close();
+  // Before the floor was set.
+  to.clock.now = Date.parse('2026-01-03T00:00:00Z');
   await copyRows(to.ledger, from.dir, [TENANT]);
-  expect(await next(to.ledger)).toEqual(expected);
+  await startGenerationsAbove(to.ledger, [from.dir]);
+  expect(expected[1]).toBe(365 * DAY + 1);
+  expect(await next(to.ledger)).toEqual([365 * DAY + 1, 365 * DAY + 1]);
 });

@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openLedger } from '../../../src/load/ledger/ledger.ts';
 import { reshardLake, type ReshardReport } from '../../../src/pipeline/maintenance/reshard.ts';
+import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
 import { lakeSettings } from '../../../src/pipeline/lake-settings.ts';
+import { pushMirror } from '../../../src/pipeline/mirror/push.ts';
 import { openReader, textRows } from '../../../src/query/reader.ts';
 import { parseShard, shardIndex } from '../../../src/model/shard.ts';
 import { CAMPAIGN, LONG } from '../../support/campaign.ts';
@@ -142,6 +144,34 @@ describe('reshard', () => {
     expect((await readdir(join(world.dataDir, 'shards'))).every((name) => name.endsWith('-of-3'))).toBe(true);
     expect(await seen()).toEqual(before);
   });
+
+  it(
+    'gives no mart the name of one that an old shard at the same place has pushed since a purge',
+    CAMPAIGN,
+    async () => {
+      world = await openWorld({ ...SOURCE, rows: 20, tenants: ['paris', 'acme'] }, { lake: { marts: true } });
+      // All within one second: floors are seconds.
+      const runtime = { ...world.runtime, now: () => Date.parse('2026-11-01T01:00:00Z') };
+      const mirror = { to: `${world.dataDir}-mirror` };
+      const push = (takeOver: boolean): Promise<unknown> =>
+        pushMirror(world.config({ shard: '1/2', mirror }), runtime, new AbortController().signal, { takeOver });
+      const martsIn = async (place: string): Promise<string[]> =>
+        (await readdir(join(place, 'shards/1-of-2/store/marts/installs'))).filter((name) => name.endsWith('.parquet'));
+      await runAll(2);
+      await push(false);
+      await purgeTenant(world.config({ shard: '1/2' }), 'acme', runtime);
+      await push(false);
+      const pushed = await martsIn(mirror.to);
+      await reshardLake(world.config(), { from: 2, to: 3 }, runtime);
+      await reshardLake(world.config(), { from: 3, to: 2 }, runtime);
+      const [made, ...others] = await martsIn(world.dataDir);
+      expect(others).toEqual([]);
+      expect(pushed).not.toContain(made);
+      await push(true);
+      expect(await martsIn(mirror.to)).toContain(made);
+      await rm(mirror.to, { recursive: true });
+    },
+  );
 
   it('refuses what does not fit, a worker that is at work, and a purge that was cut off', async () => {
     world = await openWorld({ ...SOURCE, rows: 20, tenants: ['lyon'] });
