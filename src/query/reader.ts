@@ -129,7 +129,11 @@ async function open(
     const names = ours.map(({ name }) => name);
     const views = shards.length === 0 ? [] : await attachShards(connection, shards, homes, names);
     await requireOwnTenants(dataDir, await tenantsIn(connection, shards));
-    await prepareConnection(connection, await realpath(dataDir), [dataDir, ...homes, ...folders]);
+    const home = await realpath(dataDir);
+    // The views read from there, wherever the lake was when they were published. Of shards, those that lack the variable of their shard
+    // read from where they were published: no shard is in the folder that all share.
+    if (shards.length === 0) await connection.run(`set variable ${FOLDER_VARIABLE} = ${sqlText(home)}`);
+    await lockDown(connection, [home, dataDir, ...homes, ...folders]);
     const missing = shards.length === 0 && (await hasDefinitions(connection, ours)) ? [] : ours;
     define = lazyDefinitions(connection, [...views, ...missing.map((each) => lazyDefinition(each, shards.length > 0))]);
   } catch (error) {
@@ -240,18 +244,13 @@ async function openReadOnly(
   }
 }
 
-/** `home`: the real path of the data directory. The views read from there, wherever it was when they were published. */
-async function prepareConnection(
-  connection: DuckDBConnection,
-  home: string,
-  folders: readonly string[],
-): Promise<void> {
-  const allowed = [...new Set([home, ...folders])].map((folder) => sqlText(`${folder}/`)).join(', ');
+/** From now on, statements read files in these folders only. */
+async function lockDown(connection: DuckDBConnection, folders: readonly string[]): Promise<void> {
+  const allowed = [...new Set(folders)].map((folder) => sqlText(`${folder}/`)).join(', ');
   const settings = [
     "set TimeZone = 'UTC'",
     // Estimates of reports are low, and a loop over all hours for each period takes seconds in a lake of a year.
     'set asof_loop_join_threshold = 0',
-    `set variable ${FOLDER_VARIABLE} = ${sqlText(home)}`,
     `set allowed_directories = [${allowed}]`,
     'set enable_external_access = false',
     'set lock_configuration = true',

@@ -1,6 +1,7 @@
-/** What `reshard` deletes: only folders whose tenants it has moved. A shard that it cannot read or find stops it before it begins. */
+/** What `reshard` deletes: only folders whose tenants it has moved. A shard that it cannot read or find stops it before it begins. And shards whose folders are links. */
 import { cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { systemFiles, type Files } from '../../src/kernel/files.ts';
@@ -365,5 +366,45 @@ describe('reshard of shards that are elsewhere', () => {
     const shards = await readdir(join(world.dataDir, 'shards'));
     expect([shards.filter((name) => name.endsWith('-of-2')), shards.includes('2-of-3')]).toEqual([[], true]);
     expect(await readdir(disk)).toContain('state.duckdb');
+  });
+});
+
+describe('a shard that is a symbolic link to a folder of another name', () => {
+  const sql = async (...argv: string[]): Promise<string> => {
+    const { code, out, err } = await stage.run(['sql', 'select count(*) as n from events', '--format', 'csv', ...argv]);
+    expect([argv, code, err]).toEqual([argv, EXIT.ok, '']);
+    return out;
+  };
+  const link = async (target: string): Promise<void> => {
+    await rm(folder('0-of-2'), { recursive: true });
+    await symlink(target, folder('0-of-2'));
+  };
+
+  it('is read with the others, by itself and by other tools, also after its folder was moved', async () => {
+    const [all, own] = [await sql(), await sql('--shard', '0/2')];
+    const [target, moved] = [join(stage.folder, 'volume'), join(stage.folder, '1-of-2')];
+    await cp(folder('0-of-2'), target, { recursive: true });
+    await link(target);
+    expect(await stage.run(['publish', '--shard', '0/2'])).toMatchObject({ code: EXIT.ok, err: '' });
+    expect([await sql(), await sql('--shard', '0/2')]).toEqual([all, own]);
+    await rename(target, moved);
+    await link(moved);
+    expect([await sql(), await sql('--shard', '0/2')]).toEqual([all, own]);
+    const instance = await DuckDBInstance.create(join(moved, 'insights.duckdb'), { access_mode: 'READ_ONLY' });
+    const connection = await instance.connect();
+    await connection.run(`set variable insights_folder = '${moved}'`);
+    const result = await connection.runAndReadAll('select count(*)::integer as n from events');
+    expect(result.getRowsJson()).toEqual([[Number(own.split('\n')[1])]]);
+    connection.closeSync();
+    instance.closeSync();
+  });
+
+  it('is read with the others when it was published under the name of that folder', async () => {
+    const all = await sql();
+    const target = join(stage.folder, 'disk');
+    await cp(folder('0-of-2'), target, { recursive: true });
+    await link(target);
+    expect(await stage.run(['publish', '--data-dir', target])).toMatchObject({ code: EXIT.ok, err: '' });
+    expect(await sql()).toBe(all);
   });
 });

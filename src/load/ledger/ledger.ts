@@ -2,7 +2,7 @@
  * The ledger, `state.duckdb`: what the lake holds and how far that is proven. DuckDB's lock on that file is the
  * pipeline's lock: one writer per data directory. Statements run one at a time, except where files are written (`sideBySide`).
  */
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { ConfigError, DamagedError, DiskError, NewerStateError } from '../../kernel/errors.ts';
 import { onDisk, pathExists, systemFiles, TEMPORARY } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
@@ -11,6 +11,8 @@ import { asCount } from './cells.ts';
 import { openEngine } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { LEDGER_FILE, RESTORE_FILE, STORE_FOLDER, WAL, WORK_FOLDER } from '../../model/data-dir.ts';
+import { shardOfFolder } from '../../model/shard.ts';
+import type { Shard } from '../../model/shard.ts';
 import { readMigrations } from './migrations.ts';
 import { hmacPads } from '../../model/privacy.ts';
 import { HMAC_VARIABLES } from '../../transform/privacy.ts';
@@ -86,6 +88,8 @@ export type LakeRuntime = Pick<Runtime, 'now' | 'monotonic' | 'log' | 'files' | 
 export interface Ledger extends Omit<Engine, 'close'> {
   /** Absolute. */
   readonly dataDir: string;
+  /** The shard that the folder is named after. One that is a link to a folder of another name has that name only as it was given. */
+  readonly shard: Shard | undefined;
   readonly settings: LakeSettings;
   readonly runtime: LakeRuntime;
   readonly files: Files;
@@ -142,6 +146,7 @@ export async function openLedger(
   return {
     ...engine,
     dataDir,
+    shard: shardOfFolder(basename(resolve(folder))) ?? shardOfFolder(basename(dataDir)),
     settings,
     runtime,
     files,

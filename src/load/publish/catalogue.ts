@@ -240,13 +240,13 @@ function fillTables(ledger: Ledger, snapshot: number, definitions: string): stri
 }
 
 /** Statements that replace the empty views of the current schema by views over files. */
-function lakeViews({ settings, dataDir }: Ledger, files: readonly CurrentFile[]): string[] {
+function lakeViews(ledger: Ledger, files: readonly CurrentFile[]): string[] {
   return TABLE_NAMES.flatMap((name) => {
-    const table = settings.tables[name];
+    const table = ledger.settings.tables[name];
     const ownFiles = files.filter((file) => file.table === name);
     const columns = [...PATH_COLUMNS, ...lakeColumns(table)];
     return [
-      `create or replace view ${table.lakeName} as ${rowsOf(table, ownFiles, { home: dataDir })}`,
+      `create or replace view ${table.lakeName} as ${rowsOf(table, ownFiles, { home: ledger })}`,
       `comment on view ${table.lakeName} is ${sqlText(DESCRIPTIONS[name])}`,
       ...columns.map(
         (column) => `comment on column ${table.lakeName}.${sqlName(column.name)} is ${sqlText(column.comment)}`,
@@ -263,7 +263,7 @@ async function martViews(ledger: Ledger): Promise<string[]> {
   );
   const viewOf = (mart: string): string => `catalogue.main.${sqlName(`mart_${mart}`)}`;
   const create = (mart: string, file: string, comment: string): string[] => [
-    `create view ${viewOf(mart)} as select * from read_parquet(${movedSql(ledger.dataDir)} || ${sqlText(`/${file}`)})`,
+    `create view ${viewOf(mart)} as select * from read_parquet(${movedSql(ledger)} || ${sqlText(`/${file}`)})`,
     `comment on view ${viewOf(mart)} is ${sqlText(comment)}`,
   ];
   const formerly = [...(await formerMarts())].flatMap(([former, name]) => {

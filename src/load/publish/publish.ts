@@ -25,6 +25,7 @@ import { otherPrivacySql } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE, unfinishedPath } from '../../model/data-dir.ts';
 import { snapshotNumber } from '../../model/manifest.ts';
+import { showShard } from '../../model/shard.ts';
 import { moveMarts, sweepMarts } from '../marts/mart-files.ts';
 import { refreshMarts } from '../marts/marts.ts';
 import { runChecks } from '../marts/checks.ts';
@@ -219,6 +220,7 @@ async function contentKey(ledger: Ledger): Promise<string> {
     definitionsDigest(await sharedDefinitions()),
     ...Object.values(ledger.settings.tables).map(({ promoted }) => JSON.stringify(promoted)),
     ledger.dataDir,
+    ...(ledger.shard ? [showShard(ledger.shard)] : []),
     ...(ledger.settings.delta === true ? ['delta'] : []),
     files,
     hours,

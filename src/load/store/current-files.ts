@@ -1,6 +1,5 @@
 /** The current files of the lake, and the select that reads a table from them. */
-import { basename, join } from 'node:path';
-import { shardOfFolder } from '../../model/shard.ts';
+import { join } from 'node:path';
 import { FOLDER_VARIABLE, folderVariable } from '../../model/data-dir.ts';
 import { hiveTenantSql } from '../../model/partition-path.ts';
 import { promotionKey } from '../../model/promoted.ts';
@@ -45,11 +44,13 @@ export async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
   return rows.map((row) => ({ ...row, file: join(ledger.dataDir, row.file) }));
 }
 
+type Home = Pick<Ledger, 'dataDir' | 'shard'>;
+
 interface RowsOptions {
   /** Columns that the engine adds, e.g. `filename`. */
   readonly virtual?: readonly string[];
-  /** The data directory, if the select must also work after the directory has moved (movedSql). */
-  readonly home?: string;
+  /** The ledger of the files, if the select must also work after the data directory has moved (movedSql). */
+  readonly home?: Home;
 }
 
 /**
@@ -82,15 +83,14 @@ export function rowsOf(table: Table, files: readonly CurrentFile[], { virtual = 
   return `select null::varchar as tenant_id, null::varchar as month, ${typed} where false`;
 }
 
-/** Where a data directory that was published in `home` is now. */
-export function movedSql(home: string): string {
-  const shard = shardOfFolder(basename(home));
+/** Where a data directory that was published is now. */
+export function movedSql({ dataDir, shard }: Home): string {
   const variables = [...(shard ? [folderVariable(shard)] : []), FOLDER_VARIABLE];
-  return `coalesce(${variables.map((name) => `getvariable('${name}')`).join(', ')}, ${sqlText(home)})`;
+  return `coalesce(${variables.map((name) => `getvariable('${name}')`).join(', ')}, ${sqlText(dataDir)})`;
 }
 
-function parquetFiles(files: readonly CurrentFile[], home: string | undefined): string {
-  const list = `[${files.map(({ file }) => sqlText(home === undefined ? file : file.slice(home.length))).join(', ')}]`;
+function parquetFiles(files: readonly CurrentFile[], home: Home | undefined): string {
+  const list = `[${files.map(({ file }) => sqlText(home === undefined ? file : file.slice(home.dataDir.length))).join(', ')}]`;
   // The engine computes the list once per statement; an expression for each file would take ten times as long.
   const paths = home === undefined ? list : `list_transform(${list}, lambda file: ${movedSql(home)} || file)`;
   return `read_parquet(${paths}, hive_partitioning = true, hive_types = {'tenant_id': varchar, 'month': varchar})`;
