@@ -168,7 +168,15 @@ export async function sweepMarts(ledger: Ledger, keepSeconds: number): Promise<n
   if (rows.length === 0) return 0;
   const names = rows.map(({ file }) => file);
   for (const name of names) await ledger.files.rm(join(ledger.dataDir, name), { force: true });
-  await ledger.transaction(() => ledger.run(`delete from mart_files where file in (${sqlTexts(names)})`));
+  await ledger.transaction(async () => {
+    // When marts are turned off, the last rows that know the newest name are deleted.
+    await ledger.run(
+      `insert into generation_floors
+         select max(generation), ${ledger.nowSql()} from mart_files
+         having max(generation) > (select coalesce(max(generation), 0) from mart_files where file not in (${sqlTexts(names)}));
+       delete from mart_files where file in (${sqlTexts(names)})`,
+    );
+  });
   return names.length;
 }
 

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { raiseGenerationFloor } from '../../../src/load/ledger/generation-floor.ts';
 import { copyRows, startGenerationsAbove } from '../../../src/load/maintenance/move-tenants.ts';
 import { lastGeneration } from '../../../src/load/maintenance/rearrange.ts';
-import { nextGeneration } from '../../../src/load/marts/mart-files.ts';
+import { nextGeneration, sweepMarts } from '../../../src/load/marts/mart-files.ts';
 import { monthPeriod } from '../../../src/model/period.ts';
 import type { Ledger } from '../../../src/load/ledger/ledger.ts';
 import { at, event, load, scratchLake, span, TENANT } from '../support/lake.ts';
@@ -61,4 +61,15 @@ it('a new shard begins above the names of the shards that it replaces, also thos
   await startGenerationsAbove(to.ledger, [from.dir]);
   expect(expected[1]).toBe(365 * DAY + 1);
   expect(await next(to.ledger)).toEqual([365 * DAY + 1, 365 * DAY + 1]);
+});
+
+it('the number of a mart that was turned off and deleted is not used again', async () => {
+  await using lake = await scratchLake();
+  await raiseGenerationFloor(lake.ledger);
+  const [, first = 0] = await next(lake.ledger);
+  await addMart(lake.ledger, 'installs', first);
+  await addMart(lake.ledger, 'removals', first + 1);
+  await lake.ledger.run(`update mart_files set superseded_at = '2026-01-01', unpublished_at = '2026-01-01'`);
+  expect(await sweepMarts(lake.ledger, 0)).toBe(2);
+  expect((await next(lake.ledger))[1]).toBe(first + 2);
 });
