@@ -64,7 +64,7 @@ export async function planData(
   const plan = await planWithChecksums(push, wanted, proven, new Set([...proven.keys(), ...waiting.keys()]));
   const conflict = plan.conflicts.find(({ name }) => proven.has(name)) ?? plan.conflicts[0];
   if (conflict) {
-    const newPrefix = 'Give the mirror a new prefix: the next push fills it. Nothing in this one was changed.';
+    const newPrefix = 'Give `mirror.to` a new prefix: the next push fills it, in a divided lake that of each shard. Nothing in this mirror was changed.'; // oxfmt-ignore
     const end = Math.max(...plan.conflicts.map(({ name }) => waiting.get(name) ?? 0));
     const wait = `Only readers of earlier snapshots need it, until ${new Date(end).toISOString()} (\`lake.keepHours\`). The first push after that replaces it.`;
     throw conflictAt(push, conflict.name, proven.has(conflict.name) ? newPrefix : wait);
