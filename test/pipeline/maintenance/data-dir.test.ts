@@ -116,7 +116,7 @@ describe('a data directory after a schedule, a repair, a run, a prompt and a kil
     const found = await listDataDir(systemFiles, join(stage.folder, 'data'));
     expect(found.filter(({ entry }) => !entry).map(({ path }) => path)).toEqual([]);
     const seen = new Set(found.map(({ entry }) => entry));
-    // These take a damaged file, a lake of an earlier version or of two months, twenty publishes, a kill inside the engine, very many views, a reader that spills, a purge that was cut off, a mirror, shards, or the repository.
+    // These take a damaged file, a lake of an earlier version or of two months, twenty publishes, a kill inside the engine, very many views, a reader that spills, a purge that was cut off, a mirror, shards, a restore, or the repository.
     const damaged = 'store/<lake_table>/tenant_id=<tenant>/month=<month>/<period>.<generation>.parquet.damaged';
     const rare = [
       damaged,
@@ -129,6 +129,8 @@ describe('a data directory after a schedule, a repair, a run, a prompt and a kil
       'purges/<tenant>',
       'mirrored.json',
       'reshard.json',
+      'restore.duckdb',
+      'restore.duckdb.wal',
       'shards/**',
       'README.md',
       'demo/**',
