@@ -155,7 +155,7 @@ describe('a disk that refuses under verify or repair', () => {
         for (const [index, kind] of (isAny ? kinds : kinds.slice(2, 4)).entries()) {
           // EIO of one file says that this file cannot be read: it is set aside, and its rows are fetched.
           const isOfFile = /^(open|read) store$/.test(kind);
-          const code = ['ENOSPC', 'EACCES', isOfFile ? 'EACCES' : 'EIO'][index % 3] ?? 'EIO';
+          const code = ['ENOSPC', 'EACCES', isOfFile ? 'ENOSPC' : 'EIO'][index % 3] ?? 'EIO';
           expect({ kind, code: await exitCodeOf(() => command(failingAt(kind, code))) }).toEqual({
             kind,
             code: EXIT.disk,
