@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
 import { openWorld, type World } from '../pipeline/support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 import { openStage, type Stage } from '../support/shell.ts';
 
 /** Of two shards, the first has lyon and the second has the others. */
@@ -53,7 +54,7 @@ it('a backup has all shards, and a restore brings back every row of each in its 
   });
 });
 
-it('with a shard set, only that shard is restored, into its own folder', async () => {
+it('with a shard set, only that shard is restored, into its own folder', CAMPAIGN, async () => {
   await run('backup', 'whole');
   const source = join(stage.folder, 'whole');
   const targets = [
@@ -97,7 +98,7 @@ it('a restore that was cut off is completed by the same command, and no other la
   expect(out).toMatch(/^shard 0\/2\nFAIL: The folder holds a lake already[\s\S]*\nshard 1\/2\nwas restored before/);
 });
 
-it('a shard that is missing is named, and a shard without tenants is not missed', async () => {
+it('a shard that is missing is named, and a shard without tenants is not missed', CAMPAIGN, async () => {
   await run('backup', 'half');
   await rm(join(stage.folder, 'half/shards/1-of-2'), { recursive: true });
   // As a first backup that was cut off leaves it.
@@ -127,7 +128,7 @@ it('a shard that is missing is named, and a shard without tenants is not missed'
   }
 });
 
-it('no backup of a shard takes the place of that of another, and none is restored as another', async () => {
+it('no backup of a shard takes the place of that of another, and none is restored as another', CAMPAIGN, async () => {
   await run('backup', 'one', '--shard', '0/2');
   await run('backup', 'dated', '--shard', '0/2', '--keep', '3');
   await run('backup', 'all');

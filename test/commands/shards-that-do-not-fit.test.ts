@@ -6,6 +6,7 @@ import { EXIT } from '../../src/kernel/errors.ts';
 import { shardIndex } from '../../src/model/shard.ts';
 import { requireOwnTenants } from '../../src/query/shards.ts';
 import type { World } from '../pipeline/support/world.ts';
+import { CAMPAIGN } from '../support/campaign.ts';
 import type { Stage } from '../support/shell.ts';
 import { useTwoShards } from '../support/two-shards.ts';
 
@@ -112,7 +113,7 @@ describe('a tenant in the folder of another shard', () => {
     await expect(copy).rejects.toMatchObject({ hint: expect.stringContaining('Move this folder out') });
   });
 
-  it('is taken out of a folder that has tenants of its own, too, and all of those stay', async () => {
+  it('is taken out of a folder that has tenants of its own, too, and all of those stay', CAMPAIGN, async () => {
     const [mixed, kept] = [join(stage.folder, 'mixed'), join(stage.folder, 'kept')];
     await cp(folder('1-of-2'), mixed, { recursive: true });
     await stage.write('empty.yaml', '');
