@@ -54,15 +54,15 @@ const MEASURED = {
   catalogueBytes: { base: 2_850_000, perHour: 8, perTenant: 40_000 },
   manifestBytes: { base: 16_000, perFile: 550, perTenant: 2_200 },
   firstLoad: {
-    cpu: { base: 3.9, perTable: 0.62, perDay: 0.038, perRow: 0.000_039 },
+    cpu: { base: 3.2, perTable: 0.32, perDay: 0.017, perRow: 0.000_026 },
     memory: { base: 225, perTable: 1.6, perDay: 0.4, perRow: 0.000_1 },
   },
   night: {
-    cpu: { base: 4.5, perTable: 0.58, perDay: 0.007, perRow: 0.000_166 },
+    cpu: { base: 3.4, perTable: 0.37, perDay: 0.003, perRow: 0.000_12 },
     memory: { base: 275, perTable: 2.8, perDay: 0.3, perRow: 0.000_1 },
   },
   idle: {
-    cpu: { base: 1.2, perTable: 0.083, perDay: 0.003, perRow: 0 },
+    cpu: { base: 0.7, perTable: 0.062, perDay: 0.001_5, perRow: 0 },
     memory: { base: 190, perTable: 1.8, perDay: 0.25, perRow: 0 },
   },
   mostMemory: 620,
