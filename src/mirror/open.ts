@@ -19,7 +19,7 @@ export interface StoreSettings {
 
 const GOOGLE = { endpoint: 'https://storage.googleapis.com', region: 'auto', pathStyle: true } as const;
 
-/** The mirror of these settings, to be told from one of the same name in another store. */
+/** The address and the endpoint of a mirror. Together they identify it: two stores may each have a bucket of the same name. */
 export function mirrorAddress(settings: StoreSettings): MirrorAddress {
   const to = showMirrorPlace(settings.place);
   const url = urlOfStore(settings);

@@ -20,13 +20,13 @@ import {
 } from '../../model/data-dir.ts';
 import { knownFile, parseGenerationFile } from '../../model/data-path.ts';
 import { MIRROR_HEAD } from '../../model/mirror-address.ts';
-import { asCount } from '../ledger/cells.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
 import { raiseGenerationFloor } from '../ledger/generation-floor.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { forgetMarts } from '../marts/mart-files.ts';
 import { publish } from '../publish/publish.ts';
+import { lakeSize } from '../store/current-files.ts';
 import { hasCatalogue, hasLedger, readSnapshot, storedFault } from './backup-folder.ts';
 import { dropPartitions } from './recover.ts';
 import { adoptFiles } from './repair.ts';
@@ -110,10 +110,7 @@ async function publishFolder(
     if (!(error instanceof OutOfMemoryError || error instanceof DamagedError)) throw error;
     failed = error;
   }
-  const { rows } = await ledger.row(
-    'select coalesce(sum(rows), 0)::bigint as rows from partitions where superseded_at is null',
-    { rows: asCount },
-  );
+  const { rows } = await lakeSize(ledger);
   await ledger.run('checkpoint');
   return { rows, dataDir: ledger.dataDir, ...(failed ? { failed } : {}) };
 }

@@ -21,6 +21,7 @@ import { OutOfMemoryError } from '../ledger/engine.ts';
 import { recordDrift } from './drift.ts';
 import type { Drift } from '../../model/report.ts';
 import { syncHead, writeCoverage } from './head.ts';
+import { lakeSize } from '../store/current-files.ts';
 import { otherPrivacySql } from '../store/form.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE, unfinishedPath } from '../../model/data-dir.ts';
@@ -74,11 +75,7 @@ const SMALL_LAKE = 200_000;
 /** Publishes what the ledger holds now. Without the head it is cheap enough to run after every batch of a long backfill. */
 export async function publish(ledger: Ledger, options: PublishOptions): Promise<PublishResult> {
   const work = (): Promise<PublishResult> => publishSnapshot(ledger, options);
-  const { rows } = await ledger.exclusive(() =>
-    ledger.row('select coalesce(sum(rows), 0)::bigint as rows from partitions where superseded_at is null', {
-      rows: asCount,
-    }),
-  );
+  const { rows } = await ledger.exclusive(() => lakeSize(ledger));
   return rows > SMALL_LAKE ? ledger.onAllThreads(work) : ledger.exclusive(work);
 }
 

@@ -7,7 +7,7 @@ import type { Table, TableName } from '../../model/tables.ts';
 import { lakeColumns } from '../../transform/lake.ts';
 import { sqlName, sqlText } from '../../kernel/sql.ts';
 import { promotedSql } from '../../transform/promote.ts';
-import { asOptional, asTable, asText } from '../ledger/cells.ts';
+import { asCount, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 const HIVE_KEYS = ['tenant_id', 'month'];
@@ -42,6 +42,14 @@ export async function currentFiles(ledger: Ledger): Promise<CurrentFile[]> {
     },
   );
   return rows.map((row) => ({ ...row, file: join(ledger.dataDir, row.file) }));
+}
+
+/** How many files the lake has now, and how many rows are in them. */
+export async function lakeSize(ledger: Ledger): Promise<{ readonly files: number; readonly rows: number }> {
+  return ledger.row(
+    'select count(*) as files, coalesce(sum(rows), 0)::bigint as rows from partitions where superseded_at is null',
+    { files: asCount, rows: asCount },
+  );
 }
 
 type Home = Pick<Ledger, 'dataDir' | 'shard'>;

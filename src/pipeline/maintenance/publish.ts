@@ -4,7 +4,7 @@ import { onDisk } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { recover } from '../../load/maintenance/recover.ts';
 import { publish } from '../../load/publish/publish.ts';
-import { asCount } from '../../load/ledger/cells.ts';
+import { lakeSize } from '../../load/store/current-files.ts';
 import type { PublishReport } from '../../model/maintenance-report.ts';
 import { openExisting } from './existing.ts';
 
@@ -22,10 +22,7 @@ export async function publishLake(
     await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
     const { lost } = await recover(ledger);
     const { snapshot } = await publish(ledger, { run: 'publish', head: true, again });
-    const held = await ledger.row(
-      'select count(*) as files, coalesce(sum(rows), 0)::bigint as rows from partitions where superseded_at is null',
-      { files: asCount, rows: asCount },
-    );
+    const held = await lakeSize(ledger);
     return { dataDir: ledger.dataDir, snapshot, ...held, missing: lost };
   });
 }
