@@ -22,6 +22,7 @@ function summary({ figures }) {
       rows: middle('rows'),
       calls: middle('calls'),
       fewest: middle('fewest'),
+      fewestByRows: middle('fewestByRows'),
       load: middle('loadSeconds'),
     };
   });
@@ -72,7 +73,8 @@ function ratios(result) {
     ['end to end ÷ dlt with Arrow tables', over(by['dlt with Arrow tables']?.seconds, all?.seconds), '≥ 1.2'],
     ['end to end ÷ dlt with rows', over(by['dlt with rows']?.seconds, all?.seconds), '≥ 6'],
     ['marts and checks ÷ first load', over(all?.seconds - load?.seconds, all?.seconds), '≤ 0.15'],
-    ['calls ÷ fewest possible', over(all?.calls, all?.fewest), '≤ 1.05'],
+    ['calls ÷ (rows ÷ most rows of an answer)', over(all?.calls, all?.fewestByRows), '≤ 1.05'],
+    ['calls ÷ fewest with both caps of an answer, and a comparison per table', over(all?.calls, all?.fewest), ''],
     ['bytes of the store ÷ Parquet of dlt', over(all?.bytes, by['dlt with Arrow tables']?.bytes), '≤ 0.5'],
   ].filter(([, ratio]) => ratio !== undefined && !Number.isNaN(ratio));
 }
