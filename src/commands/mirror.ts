@@ -1,7 +1,8 @@
-/** `mirror push`, `mirror status` and `mirror verify`: the copy of the lake in an object store. Sends no call to the source. */
+/** `mirror push`, `mirror status`, `mirror verify` and `mirror forget`: the copy of the lake in an object store. Sends no call to the source. */
 import { Command } from 'commander';
 import { json } from '../output/format.ts';
 import { pushSummary, statusSummary, verifySummary } from '../output/mirror.ts';
+import { showAddress } from '../model/former-mirror.ts';
 import type { Config } from '../config/config.ts';
 import { act, type Shell } from './shell.ts';
 
@@ -46,10 +47,25 @@ export function mirrorCommand(shell: Shell): Command {
         return 0;
       }),
     );
+  const forget = new Command('forget')
+    .description('Take a former mirror that no longer exists out of the record, so that no purge is due there')
+    .argument('<address>', 'as a purge, `mirror status` or `doctor` names it')
+    .argument('[endpoint]', 'its endpoint, if one is named')
+    .action((to: string, endpoint: string | undefined, _options: object, command: Command) =>
+      act(shell, command, {}, async (session) => {
+        const { forgetMirror } = await import('../pipeline/mirror/forget.ts');
+        const forgotten = { to, ...(endpoint === undefined ? {} : { endpoint }) };
+        await forgetMirror(session.config, forgotten, session.runtime);
+        const text = `${showAddress(forgotten)} is no longer recorded; nothing was sent to it or deleted there\n`;
+        session.print(session.json ? `${json({ forgotten })}\n` : session.withShard(text));
+        return 0;
+      }),
+    );
   return new Command('mirror')
     .addCommand(status)
     .addCommand(verify)
     .addCommand(push)
+    .addCommand(forget)
     .addHelpText(
       'after',
       `
@@ -59,7 +75,8 @@ Examples:
   $ insights-etl mirror status
   $ insights-etl mirror verify --deep
   $ insights-etl mirror push
-  $ insights-etl mirror push --take-over     after a restore onto a new machine`,
+  $ insights-etl mirror push --take-over     after a restore onto a new machine
+  $ insights-etl mirror forget s3://old-bucket/insights https://minio.example.com`,
     );
 }
 

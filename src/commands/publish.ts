@@ -25,7 +25,7 @@ Examples:
             ? ''
             : `${plural(missing, 'file')} of the ledger are missing; \`insights-etl run\` fetches what they held\n`;
         const text = `published snapshot ${snapshot} in ${dataDir}: ${plural(rows, 'row')} in ${plural(files, 'file')}\n${lost}`;
-        return printAndPush(session, report, text);
+        return printAndPush(session, { report, text });
       }),
     );
 }

@@ -3,15 +3,14 @@ import { Command } from 'commander';
 import type { Config } from '../config/config.ts';
 import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
+import { systemFiles } from '../kernel/files.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { shardIndex, showShard } from '../model/shard.ts';
-import { isStoreAddress } from '../model/mirror-address.ts';
-import type { MirrorAddress } from '../model/mirror-address.ts';
 import { bytes, json } from '../output/format.ts';
+import { formerMirrorsText, mirrorsBeforePurgeText } from '../output/mirror.ts';
 import { pinText } from '../output/quarantine.ts';
 import { renderTable } from '../output/table.ts';
 import type { Style } from '../output/terminal.ts';
-import type { PurgeReport } from '../pipeline/maintenance/purge.ts';
 import type { TenantEntry } from '../pipeline/maintenance/tenants.ts';
 import { printAndPush } from './printed-push.ts';
 import { requireInShard, selectTenants } from './select.ts';
@@ -42,18 +41,28 @@ export function tenantCommand(shell: Shell): Command {
             hint: 'Remove it from the configuration first.',
           });
         const { purgeTenant } = await import('../pipeline/maintenance/purge.ts');
-        const report = await purgeTenant(session.config, id, session.runtime, dryRun);
-        const { rows, files } = report;
+        const { config, runtime, signal } = session;
+        const report = await purgeTenant(config, id, runtime, {
+          dryRun,
+          removeElsewhere: async () => {
+            const { forgetInSite } = await import('./site.ts');
+            await forgetInSite(config, signal);
+          },
+        });
+        const { found, rows, files } = report;
         const what = `${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}`;
         const done = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
-        const text = done + formerText(report, id);
-        if (!dryRun) {
-          // Before the push: the mirror has the dashboard, too.
-          const { forgetInSite } = await import('./site.ts');
-          await forgetInSite(session.config, session.signal);
-          return printAndPush(session, report, text);
-        }
-        session.print(session.json ? `${json(report)}\n` : session.withShard(text));
+        const text = found
+          ? done
+          : `this data directory holds nothing of a tenant "${id}"; a purge before this one is still due in a mirror\n`;
+        if (!dryRun)
+          return printAndPush(session, { report, text }, async () => {
+            const { duePurges } = await import('../pipeline/mirror/record.ts');
+            const due = await duePurges(runtime.files ?? systemFiles, config);
+            return { report: due, text: formerMirrorsText(due, found ? id : undefined) };
+          });
+        const former = found ? mirrorsBeforePurgeText(report, id) : formerMirrorsText(report);
+        session.print(session.json ? `${json(report)}\n` : session.withShard(text + former));
         return 0;
       }),
     );
@@ -91,35 +100,6 @@ export function tenantCommand(shell: Shell): Command {
       'after',
       '\nExamples:\n  $ insights-etl tenant list\n  $ insights-etl tenant pin riviera-paris T-0042\n  $ insights-etl tenant remove riviera-paris --dry-run\n  $ insights-etl tenant remove riviera-paris --purge',
     );
-}
-
-/** No push goes to them, so nothing deletes the tenant there. */
-function formerText({ formerMirrors, mirrorsOfOldShards }: PurgeReport, tenant: string): string {
-  const listed = (text: string, lines: readonly string[]): string =>
-    lines.length === 0 ? '' : `${text}:\n${lines.map((line) => `  ${line}\n`).join('')}`;
-  const variables = ({ to, endpoint }: MirrorAddress): string => {
-    const place = `INSIGHTS_MIRROR_TO=${quoted(to)}`;
-    if (endpoint !== undefined) return `${place} INSIGHTS_MIRROR_ENDPOINT=${quoted(endpoint)}`;
-    // Without it, the push would go to the endpoint of the configuration.
-    return isStoreAddress(to)
-      ? `${place} and its INSIGHTS_MIRROR_ENDPOINT, which an earlier version did not record`
-      : place;
-  };
-  return (
-    listed(
-      `These former mirrors may still hold ${tenant}. For each that still exists, run \`insights-etl mirror push\` with these variables and the credentials of its store, which deletes it there`,
-      formerMirrors.map(variables),
-    ) +
-    listed(
-      `These mirrors of old shards may still hold ${tenant}. Delete them, as docs/scale.md (Change the number of shards) says`,
-      mirrorsOfOldShards.map(({ to, endpoint }) => (endpoint === undefined ? to : `${to} at ${endpoint}`)),
-    )
-  );
-}
-
-/** For a shell. */
-function quoted(text: string): string {
-  return /^[\w./:=@+-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function tenantsText(tenants: readonly TenantEntry[], style: Style): string {

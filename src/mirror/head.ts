@@ -143,10 +143,8 @@ export function withMirror(record: MirrorRecord, mirror: WrittenMirror): MirrorR
  */
 export function withClaimed(record: MirrorRecord, address: MirrorAddress, head: MirrorHead | undefined): MirrorRecord {
   const known = findMirror(record.mirrors, address);
-  const wasWritten = known?.done !== undefined || known?.formerWriter !== undefined;
   const isThis = head !== undefined && [record.writer, known?.formerWriter].includes(head.writer);
-  if (!known || isSameAddress(known, address) || !wasWritten || isThis)
-    return withMirror(record, writtenAt(record, address));
+  if (!known || isSameAddress(known, address) || isThis) return withMirror(record, writtenAt(record, address));
   return { ...record, mirrors: [...record.mirrors, newAt(record.mirrors, address)] };
 }
 
@@ -166,7 +164,7 @@ export function requireWriter(
   if (head === undefined)
     throw new MirrorError(`The mirror ${place} is gone: it held snapshot ${done?.snapshot} of ${done?.publishedAt}.`, {
       reason: 'gone',
-      hint: 'Check `mirror.to` and `mirror.endpoint`, whether the disk of a folder is mounted, and who may have emptied the place. To fill it as a new mirror, run `insights-etl mirror push --take-over`.',
+      hint: 'Check `mirror.to` and `mirror.endpoint`, whether the disk of a folder is mounted, and who may have emptied the place. To fill it as a new mirror, run `insights-etl mirror push --take-over`. If it is a former mirror that no longer exists, `insights-etl mirror forget` takes it out of the record.',
       where: mirror,
     });
   const hint =

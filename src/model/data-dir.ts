@@ -305,7 +305,7 @@ export const DATA_DIR: readonly DataEntry[] = [
     writtenBy: 'src/pipeline/mirror',
     sensitive: [],
     mayBeDeleted: true,
-    cost: 'the mirror refuses this data directory until `mirror push --take-over`',
+    cost: 'the mirror refuses this data directory until `mirror push --take-over`, and no purge names former mirrors',
     ...FILE,
     purge: 'leaves',
   },

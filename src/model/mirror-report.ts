@@ -1,4 +1,5 @@
 /** What the commands of the mirror report, and the push after a run. */
+import type { FormerMirrors } from './former-mirror.ts';
 import type { ReportedError } from './report.ts';
 
 /** What the push after a run did. */
@@ -54,6 +55,8 @@ export interface MirrorStatusReport {
   readonly published: number | undefined;
   /** Files of that snapshot that the mirror does not hold. */
   readonly missing: number;
+  /** Former mirrors where a tenant that was purged may still be. */
+  readonly purgeDue: FormerMirrors;
 }
 
 export interface MirrorCheck {

@@ -1,5 +1,7 @@
 /** Reports of `mirror push`, `mirror status` and `mirror verify` as text. */
 import { count, plural } from '../kernel/plural.ts';
+import { pushVariables, showAddress } from '../model/former-mirror.ts';
+import type { FormerMirrors } from '../model/former-mirror.ts';
 import type { MirrorCheck, MirrorOutcome, MirrorPushReport, MirrorStatusReport } from '../model/mirror-report.ts';
 import { bytes } from './format.ts';
 
@@ -13,8 +15,9 @@ export function pushSummary(report: MirrorPushReport): string {
 }
 
 export function statusSummary(report: MirrorStatusReport): string {
-  const { mirror, held, objects, published, missing } = report;
-  if (!held) return `${mirror} holds no mirror yet\nNext: \`insights-etl mirror push\`.\n`;
+  const { mirror, held, objects, published, missing, purgeDue } = report;
+  const due = formerMirrorsText(purgeDue);
+  if (!held) return `${mirror} holds no mirror yet\nNext: \`insights-etl mirror push\`.\n${due}`;
   const { snapshot, publishedAt, pushedAt, writer, isOwn, superseded } = held;
   const what =
     snapshot === 0
@@ -30,7 +33,41 @@ export function statusSummary(report: MirrorStatusReport): string {
     `written by ${isOwn ? 'this data directory' : `another data directory (${writer})`}\n` +
     here +
     unconditionalText(held.conditional) +
-    (isOwn && (published !== snapshot || missing > 0) ? 'Next: `insights-etl mirror push`.\n' : '')
+    (isOwn && (published !== snapshot || missing > 0) ? 'Next: `insights-etl mirror push`.\n' : '') +
+    due
+  );
+}
+
+/** After a purge: no push goes to them, so nothing deletes the tenant there. Empty if there are none. */
+export function formerMirrorsText(mirrors: FormerMirrors, tenant = 'a tenant that was purged'): string {
+  return mirrorsText(
+    mirrors,
+    `These former mirrors may still hold ${tenant}. For each that still exists, run \`insights-etl mirror push\` with these variables and the credentials of its store, which deletes it there`,
+    `These mirrors of old shards may still hold ${tenant}. Delete them, as docs/scale.md (Change the number of shards) says`,
+  );
+}
+
+/** Before a purge, a push deletes nothing of the tenant. */
+export function mirrorsBeforePurgeText(mirrors: FormerMirrors, tenant: string): string {
+  return mirrorsText(
+    mirrors,
+    `These former mirrors may hold ${tenant}, too. After the purge, for each that still exists, run \`insights-etl mirror push\` with these variables and the credentials of its store, which then deletes it there`,
+    `These mirrors of old shards may hold ${tenant}, too. Delete them, as docs/scale.md (Change the number of shards) says`,
+  );
+}
+
+function mirrorsText(
+  { formerMirrors, mirrorsOfOldShards }: FormerMirrors,
+  former: string,
+  ofOldShards: string,
+): string {
+  const listed = (text: string, lines: readonly string[]): string =>
+    lines.length === 0 ? '' : `${text}:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  const isAny = formerMirrors.length + mirrorsOfOldShards.length > 0;
+  return (
+    listed(former, formerMirrors.map(pushVariables)) +
+    listed(ofOldShards, mirrorsOfOldShards.map(showAddress)) +
+    (isAny ? 'For each that no longer exists: `insights-etl mirror forget <address> [endpoint]`.\n' : '')
   );
 }
 

@@ -92,7 +92,7 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
   expect(await stage.run(['mirror', 'push'], { ...environment('paris'), INSIGHTS_MIRROR_TO: former })).toMatchObject({ code: EXIT.ok }); // oxfmt-ignore
   const record = async (): Promise<unknown> => JSON.parse(await readFile(join(stage.folder, 'data', 'mirrored.json'), 'utf8')); // oxfmt-ignore
   const dry = await stage.run(['tenant', 'remove', 'lyon', '--dry-run'], environment('paris'));
-  expect(dry.out).toContain(`with these variables and the credentials of its store, which deletes it there:\n  INSIGHTS_MIRROR_TO='${former}'\n`); // oxfmt-ignore
+  expect(dry.out).toContain(`After the purge, for each that still exists, run \`insights-etl mirror push\` with these variables and the credentials of its store, which then deletes it there:\n  INSIGHTS_MIRROR_TO='${former}'\n`); // oxfmt-ignore
   const path = join(stage.folder, 'data', 'mirrored.json');
   const text = await readFile(path, 'utf8');
   await writeFile(path, text.replace('"mirrors": [', '"mirrors": [{ "to": "s3://lake" },'));
@@ -103,12 +103,14 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
   await writeFile(mirror, 'a file where the folder should be');
   const purge = await stage.run(['tenant', 'remove', 'lyon', '--purge', '--json'], environment('paris'));
   expect(purge.code).toBe(EXIT.mirror);
-  expect(JSON.parse(purge.out)).toMatchObject({
-    tenant: 'lyon',
-    dryRun: false,
-    formerMirrors: [{ to: former }],
-    mirror: { error: { failure: 'mirror' } },
-  });
+  const failed = { tenant: 'lyon', dryRun: false, formerMirrors: [{ to: former }], mirror: { error: { failure: 'mirror' } } }; // oxfmt-ignore
+  expect(JSON.parse(purge.out)).toMatchObject({ ...failed, found: true });
+  // Nothing here names the tenant any more, and the purge can be run again, as after one that was killed in its push.
+  const again = await stage.run(['tenant', 'remove', 'lyon', '--purge', '--json'], environment('paris'));
+  expect([again.code, JSON.parse(again.out)]).toEqual([EXIT.mirror, expect.objectContaining({ found: false, rows: 0, formerMirrors: failed.formerMirrors })]); // oxfmt-ignore
+  const asText = await stage.run(['tenant', 'remove', 'lyon', '--purge'], environment('paris'));
+  expect(asText.out).toContain(`nothing of a tenant "lyon"; a purge before this one is still due in a mirror\nThese former mirrors may still hold a tenant that was purged.`); // oxfmt-ignore
+  expect([asText.code, asText.err]).toEqual([EXIT.mirror, expect.stringContaining('The folder of the mirror')]);
   await rm(mirror);
   await rename(`${mirror}-away`, mirror);
   expect(await mirrorCheck()).toEqual([EXIT.ok, { name: 'mirror', ok: true, detail: expect.stringMatching(/holds snapshot 2, pushed .*; this lake has snapshot 3 of/), hint: expect.stringContaining('mirror push') }]); // oxfmt-ignore
@@ -125,11 +127,52 @@ it('a tenant that was purged is in no object of the mirror, also if the push aft
   // What is due at the former mirror stays due, and is done by a push there.
   expect(await bytesBelow(former)).toContain('lyon');
   expect(await record()).toMatchObject({ mirrors: [{ to: former, purgeDue: true }, { to: mirror }] });
+  expect(await formerNamed()).toEqual([former, former, expect.stringContaining(former), former]);
+  const repeated = await stage.run(['tenant', 'remove', 'lyon', '--purge', '--json'], environment('paris'));
+  expect([repeated.code, JSON.parse(repeated.out)]).toMatchObject([EXIT.ok, { found: false, formerMirrors: [{ to: former }], mirror: { mirror } }]); // oxfmt-ignore
   const late = await stage.run(['mirror', 'push'], { ...environment('paris'), INSIGHTS_MIRROR_TO: former });
   expect(late.code).toBe(EXIT.ok);
   expect(await bytesBelow(former)).not.toContain('lyon');
   // From now on, readers have their grace period again.
   expect(JSON.stringify(await record())).not.toContain('purgeDue');
+  expect(await formerNamed()).toEqual([undefined, undefined, undefined, undefined]);
+  expect(await stage.run(['tenant', 'remove', 'lyon', '--purge'], environment('paris'))).toMatchObject({ code: EXIT.config }); // oxfmt-ignore
+});
+
+/** The former mirror that `mirror status` (text, JSON), `mirror status` without a mirror, and `doctor` name. */
+async function formerNamed(): Promise<unknown[]> {
+  const { INSIGHTS_MIRROR_TO: _, ...withoutMirror } = environment('paris');
+  const text = await stage.run(['mirror', 'status'], environment('paris'));
+  const status = await stage.run(['mirror', 'status', '--json'], environment('paris'));
+  const none = await stage.run(['mirror', 'status'], withoutMirror);
+  const named = z.object({ purgeDue: z.object({ formerMirrors: z.array(z.object({ to: z.string() })) }) });
+  const { code, out } = await stage.run(['doctor', '--max-calls', '2', '--json'], withoutMirror);
+  const check = checks.parse(JSON.parse(out)).machine.find(({ name }) => name === 'former mirror');
+  expect([code, none.code, check?.ok ?? true]).toEqual([EXIT.ok, EXIT.config, true]);
+  return [
+    /\n {2}INSIGHTS_MIRROR_TO='(.*)'\n/.exec(text.out)?.[1],
+    named.parse(JSON.parse(status.out)).purgeDue.formerMirrors[0]?.to,
+    /Former mirrors may still hold a tenant that was purged: (.*)\. `/s.exec(none.err)?.[1],
+    /`insights-etl mirror push` with INSIGHTS_MIRROR_TO='(.*)'\. If it no longer exists, run `insights-etl mirror forget '\1'`/.exec(check?.hint ?? '')?.[1], // oxfmt-ignore
+  ];
+}
+
+it('a former mirror that no longer exists is named until the operator says that it is gone', async () => {
+  const former = join(stage.folder, 'former mirror');
+  await stage.run(['run'], environment('lyon'));
+  await stage.run(['mirror', 'push'], { ...environment('paris'), INSIGHTS_MIRROR_TO: former });
+  await rm(former, { recursive: true });
+  const purge = await stage.run(['tenant', 'remove', 'lyon', '--purge'], environment('paris'));
+  expect([purge.code, purge.out]).toEqual([EXIT.ok, expect.stringContaining(`INSIGHTS_MIRROR_TO='${former}'\nFor each that no longer exists: \`insights-etl mirror forget`)]); // oxfmt-ignore
+  const push = await stage.run(['mirror', 'push'], { ...environment('paris'), INSIGHTS_MIRROR_TO: former });
+  expect([push.code, push.err.replaceAll(/\s+/g, ' ')]).toEqual([EXIT.mirror, expect.stringContaining('`insights-etl mirror forget` takes it out of the record')]); // oxfmt-ignore
+  expect((await formerNamed())[0]).toBe(former);
+  const wrong = await stage.run(['mirror', 'forget', mirror], environment('paris'));
+  expect([wrong.code, wrong.err]).toEqual([EXIT.config, expect.stringContaining('No former mirror is recorded')]);
+  const forgotten = await stage.run(['mirror', 'forget', former, '--json'], environment('paris'));
+  expect([forgotten.code, JSON.parse(forgotten.out)]).toEqual([EXIT.ok, { forgotten: { to: former } }]);
+  expect(await formerNamed()).toEqual([undefined, undefined, undefined, undefined]);
+  expect(await stage.run(['run'], environment('paris'))).toMatchObject({ code: EXIT.ok });
 });
 
 it('doctor fails for a mirror that another data directory writes, and writes nothing there', async () => {

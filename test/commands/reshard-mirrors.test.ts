@@ -1,4 +1,5 @@
 /** Mirrors of shards that `reshard` has replaced still hold their tenants: `reshard`, a later purge and a later push name them. */
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { z } from 'zod';
@@ -41,6 +42,19 @@ it('of a lake that was not divided, the prefix is named without those of the new
   expect(purged).not.toContain('INSIGHTS_MIRROR_TO');
 });
 
+it('of a shard, a former mirror is named and forgotten as the configuration names it, which is the place of all shards', async () => {
+  const former = join(stage.folder, 'former');
+  const env = { INSIGHTS_MIRROR_TO: former };
+  expect(await stage.run(['mirror', 'push', '--shard', '0/2'], env)).toMatchObject({ code: EXIT.ok });
+  const path = join(world.dataDir, 'shards/0-of-2/mirrored.json');
+  const text = await readFile(path, 'utf8');
+  // As after a purge.
+  await writeFile(path, text.replaceAll(/("to": "[^"]*former\/shards[^"]*",)/g, '$1 "purgeDue": true,'));
+  expect(await run('mirror', 'status', '--shard', '0/2')).toContain(`  INSIGHTS_MIRROR_TO=${former}\n`);
+  await run('mirror', 'forget', former, '--shard', '0/2');
+  expect(await run('mirror', 'status', '--shard', '0/2')).not.toContain(former);
+});
+
 it('at a place that a new shard has again, a push asks for --take-over and says why', async () => {
   const { oldMirrors } = z
     .object({ oldMirrors: z.array(z.string()) })
@@ -55,4 +69,8 @@ it('at a place that a new shard has again, a push asks for --take-over and says 
   const purged = await run('tenant', 'remove', 'lyon', '--purge');
   expect(purged).toContain(join(mirror, 'shards/0-of-2'));
   expect(purged).not.toContain(`  ${mirror}\n`);
+  // Until the operator has deleted them and says so.
+  expect(await run('mirror', 'status')).toContain(`:\n  ${join(mirror, 'shards/0-of-2')}\n`);
+  for (const old of oldMirrors) await run('mirror', 'forget', old);
+  expect(await run('mirror', 'status')).not.toContain('old shards');
 });

@@ -22,7 +22,7 @@ import { TABLES } from '../../model/tables.ts';
 import { examineEndpoint } from './endpoint.ts';
 import type { Endpoint } from './endpoint.ts';
 import { examineMachine, LEDGER_CHECK } from './machine.ts';
-import { mirrorCheck } from './mirror.ts';
+import { mirrorChecks } from './mirror.ts';
 import { exitCodeOf, reported } from '../failure.ts';
 import type { DoctorCheck, DoctorReport } from '../../model/report.ts';
 import { lakeSettings } from '../lake-settings.ts';
@@ -53,7 +53,7 @@ export async function doctor(
     if (!check.ok) failures.push(check.failure ?? 'disk');
   };
   for await (const check of examineMachine(config, ledger, runtime)) addMachine(check);
-  if (config.mirror) addMachine(await mirrorCheck(config, runtime, signal));
+  for (const check of await mirrorChecks(config, runtime, signal)) addMachine(check);
   // What the calls find is kept in the ledger, and they count against its rate limit.
   if (machine.some(({ name, ok }) => name === LEDGER_CHECK && !ok))
     return { machine, tenants: [], exitCode: exitCodeOf(failures) };

@@ -23,16 +23,28 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { DATA_DIR, PURGE_MARK, PURGES_FOLDER, unfinishedPath } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
-import { formerMirrors, requestPurge } from '../mirror/record.ts';
-import type { FormerMirrors } from '../mirror/record.ts';
+import type { FormerMirrors } from '../../model/former-mirror.ts';
+import { duePurges, formerMirrors, isPurgeDue, requestPurge } from '../mirror/record.ts';
 import { openExisting } from './existing.ts';
 
-export interface PurgeReport extends FormerMirrors {
+export interface PurgeReport extends FormerMirrors, Removed {
   readonly tenant: string;
   /** Nothing was deleted: rows and files are those that a purge would delete. */
   readonly dryRun: boolean;
+}
+
+interface Removed {
+  /** False: this data directory holds nothing of the tenant. Only a mirror may, because a purge is still due there. */
+  readonly found: boolean;
   readonly rows: number;
   readonly files: number;
+}
+
+export interface PurgeOptions {
+  /** Delete nothing. */
+  readonly dryRun?: boolean;
+  /** Removes the tenant from what is written outside of the data directory. If that is cut off, the purge can be run again. */
+  readonly removeElsewhere?: () => Promise<void>;
 }
 
 interface Place {
@@ -43,14 +55,15 @@ interface Place {
 
 /**
  * Readers that have a file open keep it until they close it. A purge that was cut off is completed by another one: a mark says
- * that it has begun, because the ledger's free blocks may hold the tenant when nothing else names it. Throws ConfigError for a
- * tenant without data, what `openExisting` throws, and DiskError.
+ * that it has begun, because the ledger's free blocks may hold the tenant when nothing else names it. Once that is gone, only the push to
+ * the mirrors can be missing. Throws ConfigError for a tenant without data, unless a purge is due in a mirror; what `openExisting` throws;
+ * and DiskError.
  */
 export async function purgeTenant(
   config: Config,
   tenant: string,
   runtime: Runtime,
-  dryRun = false,
+  { dryRun = false, removeElsewhere }: PurgeOptions = {},
 ): Promise<PurgeReport> {
   const { dataDir } = config;
   const place: Place = { dataDir, files: runtime.files ?? systemFiles, tenant };
@@ -58,34 +71,39 @@ export async function purgeTenant(
     const mark = join(dataDir, PURGES_FOLDER, tenant);
     if (dryRun) {
       const held = await heldUnderLock(config, place, runtime);
-      return { tenant, dryRun, ...held, ...(await formerMirrors(place.files, config)) };
+      return { tenant, dryRun, ...held, ...(await (held.found ? formerMirrors : duePurges)(place.files, config)) };
     }
     const removed = await purgeUnderLock(config, place, mark, runtime);
-    await rewriteLedger(dataDir, place.files);
-    await place.files.rm(mark, { force: true });
-    await place.files.rmdir(join(dataDir, PURGES_FOLDER)).catch(() => {});
-    return { tenant, dryRun, ...removed, ...(await formerMirrors(place.files, config)) };
+    if (removed.found) {
+      await rewriteLedger(dataDir, place.files);
+      await removeElsewhere?.();
+      await place.files.rm(mark, { force: true });
+      await place.files.rmdir(join(dataDir, PURGES_FOLDER)).catch(() => {});
+    }
+    return { tenant, dryRun, ...removed, ...(await duePurges(place.files, config)) };
   });
 }
 
-async function heldUnderLock(
-  config: Config,
-  place: Place,
-  runtime: Runtime,
-): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
+async function heldUnderLock(config: Config, place: Place, runtime: Runtime): Promise<Removed> {
   await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
-  await requireKnown(ledger, place);
+  if (!(await isKnown(ledger, place))) return NOTHING;
   // Awaited here, because the ledger is closed at the end of this function.
   return await heldRows(ledger, place.tenant);
 }
 
-/** Throws ConfigError when neither the ledger nor a name in the data directory knows the tenant. */
-async function requireKnown(ledger: Ledger, { dataDir, files, tenant }: Place): Promise<void> {
+const NOTHING: Removed = { found: false, rows: 0, files: 0 };
+
+/**
+ * True if the ledger or a name in the data directory knows the tenant. If neither does, an earlier purge may have been cut off before its
+ * push, and which tenant that was is written nowhere. Throws ConfigError if no purge is due in a mirror.
+ */
+async function isKnown(ledger: Ledger, { dataDir, files, tenant }: Place): Promise<boolean> {
   const known = await tenantsOnDisk(files, dataDir);
   for (const name of await tenantTables(ledger))
     for (const row of await ledger.rows(`select distinct tenant from ${sqlName(name)}`, { tenant: asText }))
       known.add(row.tenant);
-  if (known.has(tenant)) return;
+  if (known.has(tenant)) return true;
+  if (await isPurgeDue(files, dataDir)) return false;
   const others = [...known].toSorted();
   throw new ConfigError(`This data directory holds nothing of a tenant "${tenant}".`, {
     hint: `${didYouMean(tenant, others)}\`insights-etl tenant list\` shows the tenants.`,
@@ -93,14 +111,9 @@ async function requireKnown(ledger: Ledger, { dataDir, files, tenant }: Place): 
   });
 }
 
-async function purgeUnderLock(
-  config: Config,
-  place: Place,
-  mark: string,
-  runtime: Runtime,
-): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
+async function purgeUnderLock(config: Config, place: Place, mark: string, runtime: Runtime): Promise<Removed> {
   await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
-  await requireKnown(ledger, place);
+  if (!(await isKnown(ledger, place))) return NOTHING;
   await recover(ledger);
   await writeDurably(mark, '', place.files, unfinishedPath(ledger.dataDir, mark));
   await requestPurge(place.files, config);
@@ -135,13 +148,14 @@ const STEPS: Readonly<Record<Purge, (entry: DataEntry, place: Place) => Promise<
   },
 };
 
-async function heldRows(ledger: Ledger, tenant: string): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
-  return ledger.row(
+async function heldRows(ledger: Ledger, tenant: string): Promise<Removed> {
+  const held = await ledger.row(
     `select coalesce(sum(rows), 0)::bigint as rows, count(*) as files
      from partitions where tenant = $1 and superseded_at is null`,
     { rows: asCount, files: asCount },
     [tenant],
   );
+  return { found: true, ...held };
 }
 
 /** The tables of the ledger that have rows of tenants. */
@@ -154,7 +168,7 @@ async function tenantTables(ledger: Ledger): Promise<string[]> {
 }
 
 /** Deletes the tenant from every table of the ledger. Returns what the lake held. */
-async function deleteRows(ledger: Ledger, tenant: string): Promise<Pick<PurgeReport, 'rows' | 'files'>> {
+async function deleteRows(ledger: Ledger, tenant: string): Promise<Removed> {
   const held = await heldRows(ledger, tenant);
   // By `mart_days` the following publish sees which marts still have rows of the tenant, and then deletes it there.
   const tables = (await tenantTables(ledger)).filter((name) => name !== 'mart_days');

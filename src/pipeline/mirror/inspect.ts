@@ -4,16 +4,18 @@ import { join } from 'node:path';
 import type { Config, MirrorSettings } from '../../config/config.ts';
 import { ConfigError, EXIT } from '../../kernel/errors.ts';
 import { onDisk, sha256Of, systemFiles } from '../../kernel/files.ts';
+import type { Files } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import type { Snapshot } from '../../load/maintenance/backup-folder.ts';
 import { eachAtOnce } from '../../mirror/each.ts';
 import { readHead, requireWriter } from '../../mirror/head.ts';
 import { mirrorAddress, openStore } from '../../mirror/open.ts';
+import { showAddress } from '../../model/former-mirror.ts';
 import type { MirrorCheck, MirrorStatusReport } from '../../model/mirror-report.ts';
 import { STORE_FOLDER, WORK_FOLDER } from '../../model/data-dir.ts';
 import { publishedSnapshot } from './local.ts';
 import { foreignEntries, remoteLogs } from './logs.ts';
-import { readRecord } from './record.ts';
+import { duePurges, readRecord } from './record.ts';
 import { remoteSnapshot, requireSnapshot } from './remote.ts';
 
 /** Throws ConfigError when no mirror is configured. */
@@ -26,8 +28,8 @@ export function requireMirror({ mirror }: Config): MirrorSettings {
 
 /** Throws ConfigError, MirrorError. */
 export async function mirrorStatus(config: Config, runtime: Runtime, signal: AbortSignal): Promise<MirrorStatusReport> {
-  const settings = requireMirror(config);
   const files = runtime.files ?? systemFiles;
+  const settings = config.mirror ?? (await withoutMirror(config, files));
   const { dataDir } = config;
   const store = await openStore(settings, runtime, files, signal);
   const found = await readHead(store);
@@ -52,8 +54,19 @@ export async function mirrorStatus(config: Config, runtime: Runtime, signal: Abo
     objects: objects.size,
     bytes: [...objects.values()].reduce((sum, bytes) => sum + bytes, 0),
     published: local?.number,
+    purgeDue: await onDisk(dataDir, () => duePurges(files, config, head)),
     missing: (local?.files ?? []).filter(({ file, bytes }) => objects.get(file) !== bytes).length,
   };
+}
+
+/** Throws ConfigError, which names the mirrors that were written before `mirror` was taken out of the configuration and that must be cleaned. */
+async function withoutMirror(config: Config, files: Files): Promise<MirrorSettings> {
+  const due = await onDisk(config.dataDir, () => duePurges(files, config));
+  const left = [...due.formerMirrors, ...due.mirrorsOfOldShards].map(showAddress);
+  if (left.length === 0) return requireMirror(config);
+  throw new ConfigError('No mirror is configured.', {
+    hint: `Former mirrors may still hold a tenant that was purged: ${left.join(', ')}. \`insights-etl doctor\` says how to clean them.`,
+  });
 }
 
 export function nothingPublished(error: unknown): Snapshot | undefined {

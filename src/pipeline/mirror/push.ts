@@ -30,7 +30,7 @@ import { textSource } from '../../mirror/object-store.ts';
 import type { ObjectStore } from '../../mirror/object-store.ts';
 import { mirrorAddress, openStore } from '../../mirror/open.ts';
 import { inGrace, planRemovals } from '../../mirror/plan.ts';
-import { MIRROR_HEAD } from '../../model/mirror-address.ts';
+import { isSameAddress, MIRROR_HEAD } from '../../model/mirror-address.ts';
 import type { MirrorAddress } from '../../model/mirror-address.ts';
 import type { MirrorPushReport } from '../../model/mirror-report.ts';
 import { openExisting } from '../maintenance/existing.ts';
@@ -119,7 +119,9 @@ function isDone(push: PushWith, head: MirrorHead, record: MirrorRecord | undefin
   const { done, purgeDue } = writtenAt(record, push.address);
   const isPushed = [done, head].every((each) => each !== undefined && isSameSnapshot(each, { snapshot, publishedAt }));
   const waiting = inGrace(head.superseded, push.runtime.now(), graceOf(push, record));
-  return isPushed && Object.keys(head.superseded).length === waiting.size && purgeDue !== true;
+  // One that an earlier version wrote gets its endpoint into the record.
+  const isNoted = record?.mirrors.some((mirror) => isSameAddress(mirror, push.address)) === true;
+  return isPushed && isNoted && Object.keys(head.superseded).length === waiting.size && purgeDue !== true;
 } // oxfmt-ignore
 
 /** How long readers may use objects of earlier snapshots in this mirror. A purge that is due leaves them no time. */

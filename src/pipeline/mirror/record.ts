@@ -8,11 +8,11 @@ import type { Files } from '../../kernel/files.ts';
 import { parseJson } from '../../kernel/json.ts';
 import { writtenBy } from '../../kernel/version.ts';
 import { withMirror, writtenAt } from '../../mirror/head.ts';
-import type { MirrorRecord, WrittenMirror } from '../../mirror/head.ts';
+import type { MirrorHead, MirrorRecord, WrittenMirror } from '../../mirror/head.ts';
 import { MIRRORED_FILE } from '../../model/data-dir.ts';
+import type { FormerMirror, FormerMirrors } from '../../model/former-mirror.ts';
 import { mirrorAddress } from '../../mirror/open.ts';
 import { findMirror, isSameAddress } from '../../model/mirror-address.ts';
-import type { MirrorAddress } from '../../model/mirror-address.ts';
 import { shardFolder } from '../../model/shard.ts';
 
 const PUSH = z.object({ snapshot: z.int(), publishedAt: z.string() });
@@ -39,11 +39,12 @@ const RECORD = z
     return { writer, pushes, mirrors: [{ to, done: push, purgeDue }] };
   });
 
-export interface FormerMirrors {
-  /** Mirrors that were written before `mirror.to` or the endpoint was changed, and still hold what they held. */
-  readonly formerMirrors: readonly MirrorAddress[];
-  /** Those that shards wrote which `reshard` has replaced. */
-  readonly mirrorsOfOldShards: readonly MirrorAddress[];
+type Settings = Pick<Config, 'dataDir' | 'mirror' | 'shard'>;
+
+/** A former mirror as the record has it, and as a configuration would name it. */
+export interface RecordedFormer {
+  readonly written: WrittenMirror;
+  readonly shown: FormerMirror;
 }
 
 /** Undefined: this data directory has written no mirror, or its record is lost. */
@@ -80,27 +81,50 @@ export async function requestPurge(files: Files, { dataDir, mirror }: Config): P
   await writeRecord(files, dataDir, { ...known, mirrors });
 }
 
-/** Mirrors that no push goes to any more, as a configuration would name them. Nothing removes from them what is purged here. */
-export async function formerMirrors(
-  files: Files,
-  { dataDir, mirror, shard }: Pick<Config, 'dataDir' | 'mirror' | 'shard'>,
-): Promise<FormerMirrors> {
-  const { mirrors = [] } = (await readRecord(files, dataDir)) ?? {};
-  const current = mirror && findMirror(mirrors, mirrorAddress(mirror));
-  const ofOldShards = mirrors.filter(({ formerWriter }) => formerWriter !== undefined);
-  const former = mirrors.filter((each) => each.formerWriter === undefined && each !== current);
+export async function isPurgeDue(files: Files, dataDir: string): Promise<boolean> {
+  return (await readRecord(files, dataDir))?.mirrors.some(({ purgeDue }) => purgeDue) ?? false;
+}
+
+/** Nothing removes from them what is purged here. `head`: that of the mirror of the configuration, where it was read. */
+export async function formerMirrors(files: Files, settings: Settings, head?: MirrorHead): Promise<FormerMirrors> {
+  const record = await readRecord(files, settings.dataDir);
+  return record ? shownFormer(formersOf(record, settings, head)) : { formerMirrors: [], mirrorsOfOldShards: [] };
+}
+
+/** Those of them where a tenant that was purged may still be, because no push has gone there since. */
+export async function duePurges(files: Files, settings: Settings, head?: MirrorHead): Promise<FormerMirrors> {
+  const record = await readRecord(files, settings.dataDir);
+  const formers = record ? formersOf(record, settings, head) : [];
+  return shownFormer(formers.filter(({ written }) => written.purgeDue === true));
+}
+
+export function formersOf(record: MirrorRecord, { mirror, shard }: Settings, head?: MirrorHead): RecordedFormer[] {
+  const { mirrors, writer } = record;
+  const address = mirror && mirrorAddress(mirror);
+  const current = address && findMirror(mirrors, address);
+  // The endpoint of the configuration may have been changed since one without an endpoint was written. Its head shows whether it was.
+  const isCurrent = current && (isSameAddress(current, address) || head?.writer === writer);
   // The configuration names the place that the mirrors of all shards are in.
   const own = shard ? `/${shardFolder('', shard)}` : '';
-  const address = ({ to, endpoint }: MirrorAddress): MirrorAddress => ({
-    to,
-    ...(endpoint === undefined ? {} : { endpoint }),
-  });
+  return mirrors
+    .filter((each) => each.formerWriter !== undefined || each !== current || !isCurrent)
+    .map((written) => {
+      const { to, endpoint, formerWriter } = written;
+      const isOwn = formerWriter === undefined && to.endsWith(own);
+      const shown = {
+        to: isOwn ? to.slice(0, to.length - own.length) : to,
+        ...(endpoint === undefined ? {} : { endpoint }),
+        ...(formerWriter === undefined && written === current ? { mayBeConfigured: true as const } : {}),
+      };
+      return { written, shown };
+    });
+}
+
+function shownFormer(formers: readonly RecordedFormer[]): FormerMirrors {
+  const ofOldShards = formers.filter(({ written }) => written.formerWriter !== undefined);
   return {
-    formerMirrors: former.map((each) => {
-      const { to } = each;
-      return address({ ...each, to: to.endsWith(own) ? to.slice(0, to.length - own.length) : to });
-    }),
-    mirrorsOfOldShards: ofOldShards.map(address),
+    formerMirrors: formers.filter((each) => !ofOldShards.includes(each)).map(({ shown }) => shown),
+    mirrorsOfOldShards: ofOldShards.map(({ shown }) => shown),
   };
 }
 

@@ -60,6 +60,19 @@ describe('tenant remove --purge', () => {
     expect((await world.run({ tenants: ['lyon'], tables: ['Events'] })).exitCode).toBe(0);
   });
 
+  it('is not over while the tenant is still in what is written elsewhere, such as the dashboard', async () => {
+    world = await openWorld({ rows: 40, days: 1, now: NOW, frozen: true, tenants: ['canary-shop', 'lyon'] });
+    await world.run({ tables: ['Events'] });
+    const left = world.config({ tenants: [{ id: 'lyon', apiKey: { env: 'KEY_LYON' } }] });
+    const failing = { removeElsewhere: () => Promise.reject(new Error('cut off')) };
+    await expect(purgeTenant(left, 'canary-shop', world.runtime, failing)).rejects.toThrow('cut off');
+    let removals = 0;
+    const removeElsewhere = (): Promise<void> => Promise.resolve(void removals++);
+    expect(await purgeTenant(left, 'canary-shop', world.runtime, { removeElsewhere })).toMatchObject({ found: true });
+    expect(removals).toBe(1);
+    await expect(purgeTenant(left, 'canary-shop', world.runtime)).rejects.toThrow('holds nothing of a tenant');
+  });
+
   it('is refused for a configured tenant, for a pattern, and without --purge', async () => {
     world = await openWorld({ rows: 50, days: 1, now: NOW, frozen: true, tenants: ['lyon'] });
     await using stage = await openStage();

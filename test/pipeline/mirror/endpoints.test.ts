@@ -5,8 +5,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vite
 import { EXIT } from '../../../src/kernel/errors.ts';
 import { systemFiles } from '../../../src/kernel/files.ts';
 import { purgeTenant } from '../../../src/pipeline/maintenance/purge.ts';
+import { forgetMirror } from '../../../src/pipeline/mirror/forget.ts';
+import { mirrorStatus } from '../../../src/pipeline/mirror/inspect.ts';
 import { pushMirror } from '../../../src/pipeline/mirror/push.ts';
-import { formerMirrors } from '../../../src/pipeline/mirror/record.ts';
+import { duePurges, formerMirrors } from '../../../src/pipeline/mirror/record.ts';
 import { startFakeS3, type FakeS3 } from '../../mirror/support/fake-s3.ts';
 import type { World } from '../support/world.ts';
 import { useMirroredLake } from './support/lake.ts';
@@ -66,13 +68,25 @@ it('a mirror that an earlier version recorded without its endpoint is still know
   await push(store);
   await forgetEndpoint(store);
   const { formerMirrors } = await purgeTenant(config(store, OTHERS), 'demo', world.runtime);
-  expect(formerMirrors).toEqual([]);
+  expect(formerMirrors).toEqual([{ to: TO, mayBeConfigured: true }]);
   const objects = new Map(store.objects);
   store.objects.clear();
   await expect(push(store, OTHERS)).rejects.toMatchObject({ reason: 'gone', hint: expect.stringContaining('`mirror.endpoint`') }); // oxfmt-ignore
   for (const [name, object] of objects) store.objects.set(name, object);
+  // Its head says so before the push, too.
+  expect((await mirrorStatus(config(store, OTHERS), world.runtime, NEVER)).purgeDue.formerMirrors).toEqual([]);
   await push(store, OTHERS);
   expect(ofDemo(store)).toEqual([]);
+  expect(await duePurges(systemFiles, config(store, OTHERS))).toEqual({ formerMirrors: [], mirrorsOfOldShards: [] });
+});
+
+it('the first push of a run after an upgrade records the endpoint, also if there is nothing new', async () => {
+  const [first, second] = stores;
+  await push(first);
+  await forgetEndpoint(first);
+  await pushMirror(config(first), world.runtime, NEVER, { onlyNew: true });
+  const { formerMirrors } = await purgeTenant(config(second, OTHERS), 'demo', world.runtime);
+  expect(formerMirrors).toEqual([{ to: TO, endpoint: first.url }]);
 });
 
 it.each([
@@ -92,16 +106,37 @@ it.each([
       second.objects.set('in sights/mirror.json', { ...head, content });
     }
     // Nobody knows yet which of the two it is.
-    await purgeTenant(config(second, OTHERS), 'demo', world.runtime);
+    const { formerMirrors: named } = await purgeTenant(config(second, OTHERS), 'demo', world.runtime);
+    expect(named).toEqual([{ to: TO, mayBeConfigured: true }]);
     await expect(push(second, OTHERS)).rejects.toMatchObject({ exitCode });
     await pushMirror(config(second, OTHERS), world.runtime, NEVER, { takeOver: true });
-    const named = await formerMirrors(systemFiles, config(second, OTHERS));
-    expect(named.formerMirrors).toEqual([{ to: TO }]);
+    const { purgeDue } = await mirrorStatus(config(second, OTHERS), world.runtime, NEVER);
+    expect(purgeDue.formerMirrors).toEqual([{ to: TO }]);
     expect(ofDemo(first)).toHaveLength(2);
     await push(first, OTHERS);
     expect([first, second].flatMap(ofDemo)).toEqual([]);
     expect((await formerMirrors(systemFiles, config(second, OTHERS))).formerMirrors).toEqual([
       { to: TO, endpoint: first.url },
     ]);
+    expect((await duePurges(systemFiles, config(second, OTHERS))).formerMirrors).toEqual([]);
   },
 );
+
+it('a former mirror is forgotten only under exactly the address that was recorded, and never while it may be the configured one', async () => {
+  const [first, second] = stores;
+  const gone = { to: TO, endpoint: first.url };
+  const forget = (wanted: { to: string; endpoint?: string }): Promise<void> =>
+    forgetMirror(config(second, OTHERS), wanted, world.runtime);
+  await push(first);
+  await forgetEndpoint(first);
+  await purgeTenant(config(second, OTHERS), 'demo', world.runtime);
+  await expect(forget({ to: TO })).rejects.toThrow(`${TO} may be the mirror of the configuration.`);
+  await pushMirror(config(second, OTHERS), world.runtime, NEVER, { takeOver: true });
+  await push(first, OTHERS);
+  await expect(forget({ to: TO })).rejects.toMatchObject({ hint: `It is one of: ${TO} at ${first.url}.` });
+  await expect(forget({ to: TO, endpoint: second.url })).rejects.toThrow('No former mirror is recorded');
+  await forget(gone);
+  await expect(forget(gone)).rejects.toMatchObject({ hint: 'This data directory knows of no former mirror.' });
+  // It is still there after all: a push finds that it is its writer.
+  await push(first, OTHERS);
+});
