@@ -16,6 +16,7 @@ import type { TableName } from '../model/tables.ts';
 import { openReader } from '../query/reader.ts';
 import type { Reader } from '../query/reader.ts';
 import { asLakeTable, catalogueRows } from './catalogue-rows.ts';
+import { publishedProofs } from './proofs.ts';
 import { readRuns } from './shard-status.ts';
 
 /** The lake and the run that is going on. Throws ConfigError when nothing has been published yet and no run is at it. */
@@ -37,11 +38,12 @@ export async function lakeStatus(config: Config, runtime: Runtime): Promise<Stat
   const tables = await catalogueRows(reader, tablesSql(await isOutdatedSql(reader, config)), TABLE_SHAPE);
   const gaps = await catalogueRows(reader, GAPS_SQL, GAP_SHAPE);
   const { lastRun, shards } = await readRuns(config.dataDir, runtime.now());
+  const proofs = await publishedProofs(config, reader, lastRun?.proofs ?? [], runtime);
   return {
     dataDir: config.dataDir,
     ...(shards ? { shards } : {}),
     lastRun,
-    tables: tables.map((row) => tableStatus(row, gaps, lastRun?.proofs ?? [], config, runtime)),
+    tables: tables.map((row) => tableStatus(row, gaps, proofs, config, runtime)),
     drift: known.has('property_drift') ? await recentDrift(reader, runtime) : [],
     checks: known.has('check_failures') ? await checkStatus(reader) : [],
   };
