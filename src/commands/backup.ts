@@ -98,7 +98,7 @@ Examples:
     const { mirrorSource } = await import('../pipeline/mirror/restore.ts');
     const isBackup = place.kind === 'folder' && !(await holdsMirror(place.path));
     const from = isBackup ? backupSource(config, place.path, runtime, signal) : mirrorSource(config, place, runtime, signal);
-    const report = await restore(config, from, given ?? config.sharedDir, signal);
+    const report = await restore(config, from, given ?? config.sharedDir, runtime, signal);
     if ('shards' in report) return printShards(session, report, from.kind, restoreSummary);
     session.print(session.json ? `${json(report)}\n` : restoreSummary(report));
     return report.exitCode;

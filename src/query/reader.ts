@@ -11,7 +11,7 @@ import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBType, Json } from
 import { PUBLISH_HINT, readerError } from './reader-error.ts';
 import { jsonCell } from './json-cell.ts';
 import { attachShards, tenantsIn, type Lazy } from './across.ts';
-import { refuseUnpublishedShard, requireOwnTenants, shardsToRead } from './shards.ts';
+import { refuseUnpublishedShard, requireNoRestore, requireOwnTenants, shardsToRead } from './shards.ts';
 import { createSql, definitionsDigest, sharedDefinitions } from './definitions.ts';
 import type { Definition } from './definitions.ts';
 import { sqlFiles } from './sql-file.ts';
@@ -195,6 +195,7 @@ async function requireReadable(dataDir: string, catalogue: string): Promise<void
   const where = { folder: dataDir };
   const isThere = async (file: string): Promise<boolean> => onDisk(file, () => pathExists(file));
   if (await isThere(catalogue)) return onDisk(catalogue, () => access(catalogue, constants.R_OK));
+  await onDisk(dataDir, () => requireNoRestore(dataDir, () => true));
   if (await isThere(join(dataDir, MANIFEST_FILE)))
     throw new ConfigError('The lake in this data directory has no catalogue.', {
       hint: 'Run `insights-etl publish`. It writes the catalogue from the files, without a call to the source. For a backup, run `insights-etl restore` first.',

@@ -8,11 +8,19 @@ import { ConfigError, DamagedError, errorCode, ShardsError } from '../kernel/err
 import { isMissing, lookAtEach, onDisk, pathExists } from '../kernel/files.ts';
 import { parseJson } from '../kernel/json.ts';
 import { count, plural } from '../kernel/plural.ts';
-import { CATALOGUE_FILE, LEDGER_FILE, MANIFEST_FILE, RESHARD_FILE, SHARDS_FOLDER } from '../model/data-dir.ts';
+import {
+  CATALOGUE_FILE,
+  LEDGER_FILE,
+  MANIFEST_FILE,
+  RESHARD_FILE,
+  RESTORE_FILE,
+  SHARDS_FOLDER,
+} from '../model/data-dir.ts';
 import { manifestPartitions, manifestTenants, parseManifest } from '../model/manifest.ts';
 import type { Manifest } from '../model/manifest.ts';
 import { misplacedTenants, shardFolder, shardOfDirectory, shardOfFolder, showShard } from '../model/shard.ts';
 import type { Shard } from '../model/shard.ts';
+import { unfinishedRestore } from '../model/unfinished-restore.ts';
 
 /** A `reshard` that is not complete. `copy`: the old shards are those to read. `remove`: the new ones. */
 const RESHARD = z.object({
@@ -76,8 +84,24 @@ export async function shardsIfRead(shared: string): Promise<readonly ShardPlace[
 }
 
 /**
- * Throws ConfigError if the lake is divided in another way than into the shards of which this is one (undefined: into none), ShardsError
- * if there are several lakes. `instead`: what else to do, for the hint.
+ * Throws ConfigError if a restore into this data directory is not complete. `isMeant`: of which shards; the lake as a whole is 0/1.
+ * Each shard that a restore is going to fill is marked before the first one is filled.
+ */
+export async function requireNoRestore(shared: string, isMeant: (shard: Shard) => boolean): Promise<void> {
+  const marked = (await placesWith(shared, [RESTORE_FILE])).filter(isMeant);
+  // With a ledger, the mark is the report of a restore that is complete.
+  const isDone = await Promise.all(marked.map(({ dataDir }) => pathExists(join(dataDir, LEDGER_FILE))));
+  const unfinished = marked.filter((_, nth) => isDone[nth] !== true);
+  if (unfinished.length === 0) return;
+  throw unfinishedRestore(
+    shared,
+    unfinished.filter(({ of }) => of > 1),
+  );
+}
+
+/**
+ * Throws ConfigError if the lake is divided, or a restore is about to divide it, in another way than into the shards of which this is one
+ * (undefined: into none), ShardsError if there are several lakes. `instead`: what else to do, for the hint.
  */
 export async function requireDivision(
   shared: string,
@@ -86,6 +110,8 @@ export async function requireDivision(
 ): Promise<void> {
   await requireOneNumber(shared);
   const to = shard?.of ?? 1;
+  // A shard of the same number is refused when its own ledger is opened, and the others may be complete.
+  await requireNoRestore(shared, ({ of }) => of !== to);
   const other = (await placesWith(shared, [LEDGER_FILE, CATALOGUE_FILE])).find(({ of }) => of !== to);
   if (other === undefined) return;
   const { of } = other;

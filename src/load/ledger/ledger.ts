@@ -13,6 +13,7 @@ import type { Engine } from './engine.ts';
 import { LEDGER_FILE, RESTORE_FILE, STORE_FOLDER, WAL, WORK_FOLDER } from '../../model/data-dir.ts';
 import { shardOfFolder } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
+import { unfinishedRestore } from '../../model/unfinished-restore.ts';
 import { readMigrations } from './migrations.ts';
 import { hmacPads } from '../../model/privacy.ts';
 import { HMAC_VARIABLES } from '../../transform/privacy.ts';
@@ -113,14 +114,12 @@ export async function openLedger(
 ): Promise<Ledger> {
   const files = runtime.files ?? systemFiles;
   const dataDir = await makeDataDir(folder, files);
+  const shard = shardOfFolder(basename(resolve(folder))) ?? shardOfFolder(basename(dataDir));
   const file = join(dataDir, adopting ? LEDGER_FILE + TEMPORARY : LEDGER_FILE);
   const mark = join(dataDir, RESTORE_FILE);
   const lacksLedger = !adopting && !(await onDisk(dataDir, () => pathExists(file, files)));
   if (lacksLedger && (await onDisk(dataDir, () => pathExists(mark, files))))
-    throw new ConfigError(`A restore into ${dataDir} is not complete.`, {
-      hint: 'Wait for it, or run the same `insights-etl restore` command again: it continues.',
-      where: { folder: dataDir },
-    });
+    throw unfinishedRestore(dataDir, shard ? [shard] : []);
   if (lacksLedger && (await onDisk(dataDir, () => holdsParquet(join(dataDir, STORE_FOLDER), files)))) {
     throw new DamagedError(`${dataDir} holds Parquet files, but their ledger ${LEDGER_FILE} is missing.`, {
       hint: 'Run `insights-etl repair`: it rebuilds the ledger from the files.',
@@ -146,7 +145,7 @@ export async function openLedger(
   return {
     ...engine,
     dataDir,
-    shard: shardOfFolder(basename(resolve(folder))) ?? shardOfFolder(basename(dataDir)),
+    shard,
     settings,
     runtime,
     files,

@@ -89,6 +89,40 @@ export async function restoreInto(
   });
 }
 
+/**
+ * Marks a folder that is going to be restored, so that nothing else begins a lake there in the meantime. True if it was not marked before
+ * and holds no lake. Throws what `restoreInto` throws for a folder with other files.
+ */
+export async function reserveFolder(folder: string, settings: LakeSettings, runtime: LakeRuntime): Promise<boolean> {
+  const files = runtime.files ?? systemFiles;
+  const to = resolve(folder);
+  return onDisk(to, async () => {
+    if ((await isMarked(files, to)) || (await hasLedger(files, to))) return false;
+    await requireRoom(files, to);
+    await using _ = await markRestore(files, to, settings);
+    return true;
+  });
+}
+
+/** Takes back a mark, unless anything was restored into the folder. */
+export async function releaseFolder(folder: string, settings: LakeSettings, runtime: LakeRuntime): Promise<void> {
+  const files = runtime.files ?? systemFiles;
+  const to = resolve(folder);
+  await onDisk(to, async () => {
+    {
+      await using _ = await markRestore(files, to, settings);
+      const left = (await pathsIn(files, to)).filter((path) => !isOfMark(path));
+      if (left.length > 0) return;
+    }
+    for (const name of [RESTORE_FILE, RESTORE_FILE + WAL]) await files.rm(join(to, name), { force: true });
+    for (const empty of [join(to, WORK_FOLDER), to]) await files.rmdir(empty).catch(() => {});
+  });
+}
+
+function isOfMark(path: string): boolean {
+  return [RESTORE_FILE, RESTORE_FILE + WAL].includes(path) || path.startsWith(WORK_FOLDER + sep);
+}
+
 /** `failed`: the rows are published, and something besides them is not. The next run tries it again. */
 async function publishFolder(
   { settings, runtime, isSetBack }: RestoreTarget,

@@ -12,7 +12,7 @@ import { MANIFEST_FILE } from '../../model/data-dir.ts';
 import { manifestTenants, parseManifest } from '../../model/manifest.ts';
 import { missingShards, shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
-import { shardFolders } from '../../query/shards.ts';
+import { requireNoRestore, shardFolders } from '../../query/shards.ts';
 import { requireShards } from '../open-lake.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import { requireTenantsOf, shardsOf } from './held-shards.ts';
@@ -34,6 +34,8 @@ export async function backupLake(
   keep?: number,
 ): Promise<BackupReport> {
   await requireShards(config);
+  // It may have a manifest already, and its ledger would be missing in the copy.
+  await requireNoRestore(config.dataDir, ({ of }) => of === 1);
   await requireOwnFolder(config, resolve(folder));
   return backup(config.dataDir, folder, { ...lakeSettings(config), privacyKey: 'unused' }, runtime, signal, keep);
 }

@@ -30,7 +30,13 @@ import { DATA_DIR, LEDGER_FILE, PURGE_MARK, RESHARD_FILE, SHARDS_FOLDER } from '
 import { mirrorBelow, showMirrorPlace } from '../../model/mirror-address.ts';
 import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
-import { readReshard, requireOneNumber, requireOwnTenants, shardsWithLedger } from '../../query/shards.ts';
+import {
+  readReshard,
+  requireNoRestore,
+  requireOneNumber,
+  requireOwnTenants,
+  shardsWithLedger,
+} from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import { inheritLastRun } from '../last-run.ts';
@@ -115,6 +121,7 @@ async function requireDivision(job: Job, from: number, to: number): Promise<Resh
       where,
     });
   if (begun) return begun;
+  await requireNoRestore(shared, () => true);
   await requireOneNumber(shared);
   const numbers = [...new Set((await lakePlaces(job)).map(({ of }) => of))];
   if (numbers.includes(from) && from !== to) return undefined;

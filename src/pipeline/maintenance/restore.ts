@@ -5,12 +5,13 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { ConfigError, EXIT } from '../../kernel/errors.ts';
+import { ConfigError, EXIT, LockedError } from '../../kernel/errors.ts';
 import type { Failure } from '../../kernel/errors.ts';
 import { onDisk, pathExists } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import type { LakeSettings } from '../../load/ledger/ledger.ts';
 import { restoreFiles } from '../../load/maintenance/restore.ts';
+import { releaseFolder, reserveFolder } from '../../load/maintenance/restore-folder.ts';
 import type { RestoredInto } from '../../load/maintenance/restore-folder.ts';
 import { SHARDS_FOLDER } from '../../model/data-dir.ts';
 import { shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
@@ -60,6 +61,7 @@ export async function restoreFrom(
   config: Config,
   source: RestoreSource,
   folder: string,
+  runtime: Runtime,
   signal: AbortSignal,
 ): Promise<RestoreReport | ShardsReport<RestoreReport>> {
   const held = await source.held();
@@ -67,7 +69,7 @@ export async function restoreFrom(
   await requireNoFile(to);
   if (config.shard) return restoreShard(config.shard, source, held.shards, to);
   const shards = shardsOf(held, source.kind, source.place);
-  return shards.length === 0 ? restoreOne(source, to) : restoreShards(config, source, shards, to, signal);
+  return shards.length === 0 ? restoreOne(source, to) : restoreShards(config, source, shards, to, runtime, signal);
 }
 
 /** Throws ConfigError if there is a file in the place of the folder, or of one above it. */
@@ -123,6 +125,7 @@ async function restoreShards(
   source: RestoreSource,
   shards: readonly Shard[],
   to: string,
+  runtime: Runtime,
   signal: AbortSignal,
 ): Promise<ShardsReport<RestoreReport>> {
   const place = shardOfDirectory(to);
@@ -141,13 +144,48 @@ async function restoreShards(
       hint: 'Name a new folder, or move what is there away.',
       where: { file: join(to, other) },
     });
-  const done = await eachShard(shards, signal, async (shard) =>
-    restoreOne(source.below(shard), shardFolder(to, shard)),
-  );
+  const [first] = shards;
+  if (first) await requireSameNumber(to, first, source.kind);
+  const settings = restoreSettings(config);
+  const reserved = await reserveShards(shards, to, settings, runtime, signal);
+  const done = await eachShard(shards, signal, async (shard) => {
+    const own = shardFolder(to, shard);
+    try {
+      return await restoreOne(source.below(shard), own);
+    } catch (error) {
+      // The same command would never restore it, so it must not wait for that.
+      if (error instanceof ConfigError && reserved.has(shard)) await releaseFolder(own, settings, runtime);
+      throw error;
+    }
+  });
   const missing = shardsMissing(config, shards);
   // As for files that are damaged: the rest is restored, and the exit code says that it is not all.
   const failures: readonly Failure[] = missing.length === 0 ? done.failures : [...done.failures, 'damaged'];
   return { shards: done.shards, missing, exitCode: exitCodeOf(failures) };
+}
+
+/**
+ * Marks all shards before the first is filled, which may take hours: the worker of another one would load it from the source in the
+ * meantime. Returns those that were not marked before.
+ */
+async function reserveShards(
+  shards: readonly Shard[],
+  to: string,
+  settings: LakeSettings,
+  runtime: Runtime,
+  signal: AbortSignal,
+): Promise<ReadonlySet<Shard>> {
+  const reserved = new Set<Shard>();
+  for (const shard of shards) {
+    signal.throwIfAborted();
+    try {
+      if (await reserveFolder(shardFolder(to, shard), settings, runtime)) reserved.add(shard);
+    } catch (error) {
+      if (error instanceof LockedError) throw error;
+      // Its restore reports it, and the others go on.
+    }
+  }
+  return reserved;
 }
 
 /** Makes a lake of a backup, or completes a restore that was cut off. Damaged files are left out: the next run fetches their rows. */

@@ -17,6 +17,7 @@ import { CATALOGUE_FILE, DATA_DIR, LEDGER_FILE, MANIFEST_FILE, WORK_FOLDER } fro
 import type { MirrorPhase } from '../../model/data-entry.ts';
 import { knownFile } from '../../model/data-path.ts';
 import { isPageFile } from '../../model/page-file.ts';
+import { requireNoRestore } from '../../query/shards.ts';
 
 /** Folder of the dashboard's static files in the mirror. */
 const PAGE = 'dashboard';
@@ -29,6 +30,7 @@ export interface LocalFile extends Wanted {
 /** Throws ConfigError when nothing is published, DamagedError when the manifest cannot be read. */
 export async function publishedSnapshot(files: Files, dataDir: string): Promise<Snapshot> {
   if (await pathExists(join(dataDir, MANIFEST_FILE), files)) return readSnapshot(files, dataDir);
+  await requireNoRestore(dataDir, () => true);
   throw new ConfigError('Nothing is published in this data directory yet.', {
     hint: 'Run `insights-etl run` first.',
     where: { folder: dataDir },
