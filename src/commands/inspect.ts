@@ -7,6 +7,7 @@ import { runningSummary, shardsSummary } from '../output/running.ts';
 import { repairSummary, statusSummary, verifySummary } from '../output/summary.ts';
 import { wholeNumber } from './numbers.ts';
 import { requestOf, tableOption, tenantOption } from './run.ts';
+import type { Config } from '../config/config.ts';
 import { act, type Session, type Shell } from './shell.ts';
 
 interface Selection {
@@ -75,7 +76,7 @@ export function doctorCommand(shell: Shell): Command {
     )
     .addHelpText('after', '\nExamples:\n  $ insights-etl doctor\n  $ insights-etl doctor --tenant demo --json')
     .action((options: Pick<Selection, 'tenant'> & { readonly maxCalls: number }, command: Command) =>
-      act(shell, command, { tenants: true }, async (session) => {
+      act(shell, command, { tenants: true, purges: true }, async (session) => {
         const { tenants } = requestOf(session, options.tenant ? { tenant: options.tenant } : {});
         const config = tenants === undefined ? session.config : onlyTenants(session.config, tenants);
         return runDoctor({ ...session, config }, options.maxCalls);
@@ -94,11 +95,11 @@ export async function runDoctor(session: Session, maxCalls = DOCTOR_CALLS): Prom
 /** Enough for every check of three tables and some retries. */
 const DOCTOR_CALLS = 20;
 
-function onlyTenants<T extends { readonly tenants: readonly { readonly id: string }[] }>(
-  config: T,
-  ids: readonly string[],
-): T {
-  return { ...config, tenants: config.tenants.filter((tenant) => ids.includes(tenant.id)) };
+function onlyTenants(config: Config, ids: readonly string[]): Config {
+  const isChosen = ({ id }: { readonly id: string }): boolean => ids.includes(id);
+  // The others are configured, too.
+  const others = config.tenants.filter((tenant) => !isChosen(tenant)).map(({ id }) => id);
+  return { ...config, tenants: config.tenants.filter(isChosen), otherTenants: [...config.otherTenants, ...others] };
 }
 
 export function repairCommand(shell: Shell): Command {

@@ -78,7 +78,8 @@ export function runCommand(shell: Shell): Command {
     )
     .addHelpText('after', EXAMPLES.run)
     .action(async (options: Selection & { exitZero?: readonly number[] }, command: Command) => {
-      await act(shell, command, needsOf(options), (session) => runAndReport(session, requestOf(session, options)));
+      const needs = { ...needsOf(options), purges: true };
+      await act(shell, command, needs, (session) => runAndReport(session, requestOf(session, options)));
       if (options.exitZero?.includes(shell.exitCode) === true) shell.exitCode = EXIT.ok;
     });
 }
@@ -166,16 +167,21 @@ export async function runAndReport(
   { traffic = watchTraffic(session.runtime), loads = session.config }: Loading = {},
 ): Promise<number> {
   const { newRun, runPipeline } = await import('../pipeline/run.ts');
+  const { afterPurges } = await import('../pipeline/maintenance/end-purges.ts');
   const { observed } = await import('./observe.ts');
   const { config, runtime, signal } = session;
   const run = newRun(runtime);
   session.nameRun(run);
   const progress = session.progress();
   const isRegular = request.from === undefined && request.to === undefined;
+  const removeElsewhere = async (): Promise<void> => {
+    const { forgetInSite } = await import('./site.ts');
+    await forgetInSite(config, signal);
+  };
   const report = await observed(config, runtime, { traffic, isRegular }, signal, () =>
-    runPipeline(loads, { ...request, run }, { ...runtime, fetch: traffic.fetch }, signal, progress.listen).finally(
-      progress.stop,
-    ),
+    afterPurges(config, runtime, removeElsewhere, () =>
+      runPipeline(loads, { ...request, run }, { ...runtime, fetch: traffic.fetch }, signal, progress.listen),
+    ).finally(progress.stop),
   );
   session.print(session.json ? `${json(report)}\n` : session.withShard(runSummary(report, session.style)));
   return report.exitCode;

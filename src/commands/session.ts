@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { loadConfig, type Config, type ConfigSources } from '../config/config.ts';
 import { nest, merge, type Tree } from '../config/layers.ts';
 import { ConfigError, DiskError, EXIT, InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
+import { onDisk, systemFiles } from '../kernel/files.ts';
 import { plural } from '../kernel/plural.ts';
 import { missingShards, shardOfDirectory, showShard, type Shard } from '../model/shard.ts';
 import { json } from '../output/format.ts';
@@ -56,7 +57,7 @@ export async function actInSession(
       createLog(screen, options, () => context),
       io.env,
     );
-    if (needs.tenants === true && config.tenants.length === 0) {
+    if (needs.tenants === true && config.tenants.length === 0 && !(needs.purges && (await hasPurges(config)))) {
       const { requireShards } = await import('../pipeline/open-lake.ts');
       await requireShards(config);
       shell.exitCode = reportEmptyShard(config, io, options.json === true);
@@ -141,6 +142,11 @@ async function warnOfMissingShards(
   if (missing.length === 0) return;
   const shards = missing.map(showShard);
   log.warn({ event: 'shards.missing', shards: shards.join(', ') }, 'some shards have published nothing yet');
+}
+
+async function hasPurges({ dataDir }: Config): Promise<boolean> {
+  const { cutOffPurges } = await import('../pipeline/cut-off-purges.ts');
+  return (await onDisk(dataDir, () => cutOffPurges(systemFiles, dataDir))).length > 0;
 }
 
 /** A worker without tenants has done its work: with few tenants, some shards have none. */

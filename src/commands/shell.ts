@@ -54,6 +54,8 @@ export interface Needs {
   readonly flags?: readonly { readonly key: string; readonly value: unknown; readonly flag: string }[];
   /** The command contacts the source, so at least one tenant must be configured. */
   readonly tenants?: boolean;
+  /** It also has something to do in a shard without tenants, if a purge was cut off there. */
+  readonly purges?: boolean;
   /** Replaces the configuration file and the environment, for commands that must ignore them. */
   readonly sources?: Pick<ConfigSources, 'file' | 'env'>;
   /** How the command logs unless a flag says otherwise. */

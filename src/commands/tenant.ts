@@ -1,9 +1,9 @@
 /** `tenant list`; `tenant pin` corrects the tenantId that a tenant's rows must have; `tenant remove` deletes a tenant's data. */
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { Config } from '../config/config.ts';
 import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
-import { systemFiles } from '../kernel/files.ts';
+import { onDisk, systemFiles } from '../kernel/files.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { shardIndex, showShard } from '../model/shard.ts';
 import { bytes, json } from '../output/format.ts';
@@ -14,11 +14,12 @@ import type { Style } from '../output/terminal.ts';
 import type { TenantEntry } from '../pipeline/maintenance/tenants.ts';
 import { printAndPush } from './printed-push.ts';
 import { requireInShard, selectTenants } from './select.ts';
-import { act, type Shell } from './shell.ts';
+import { act, type Session, type Shell } from './shell.ts';
 
 interface RemoveOptions {
   readonly purge?: boolean;
   readonly dryRun?: boolean;
+  readonly keep?: boolean;
 }
 
 export function tenantCommand(shell: Shell): Command {
@@ -27,16 +28,24 @@ export function tenantCommand(shell: Shell): Command {
     .argument('<id>', 'exact id of the tenant')
     .option('--purge', 'confirm: delete its files, landed pages, ledger entries, catalogue and records')
     .option('--dry-run', 'show what would be deleted and delete nothing')
-    .action((id: string, { purge, dryRun = false }: RemoveOptions, command: Command) =>
+    .addOption(
+      new Option('--keep', 'give up a purge that was cut off, and keep what it has not deleted').conflicts([
+        'purge',
+        'dryRun',
+      ]),
+    )
+    .action((id: string, { purge, dryRun = false, keep }: RemoveOptions, command: Command) =>
       act(shell, command, {}, async (session) => {
         requireTenantId(id);
         requireInShard(session.config, id);
         await requireShardOf(session.config, id);
+        if (keep === true) return keepTenant(session, id);
         if (purge !== true && !dryRun)
           throw new ConfigError('This deletes all data of the tenant, so it needs --purge.', {
             hint: 'Add --dry-run to see what would be deleted, or --purge to delete it.',
           });
-        if (session.config.tenants.some((tenant) => tenant.id === id))
+        const mustBeCutOff = session.config.tenants.some((tenant) => tenant.id === id);
+        if (mustBeCutOff && !(await isCutOff(session, id)))
           throw new ConfigError(`Tenant "${id}" is still configured, so the next run would load it again.`, {
             hint: 'Remove it from the configuration first.',
           });
@@ -44,6 +53,7 @@ export function tenantCommand(shell: Shell): Command {
         const { config, runtime, signal } = session;
         const report = await purgeTenant(config, id, runtime, {
           dryRun,
+          mustBeCutOff,
           removeElsewhere: async () => {
             const { forgetInSite } = await import('./site.ts');
             await forgetInSite(config, signal);
@@ -52,8 +62,9 @@ export function tenantCommand(shell: Shell): Command {
         const { found, rows, files } = report;
         const what = `${plural(rows, 'row')} in ${plural(files, 'file')} of ${id}`;
         const done = dryRun ? `would delete ${what}; nothing was changed\n` : `deleted ${what}\n`;
+        const next = mustBeCutOff && !dryRun ? `${id} is configured, so the next run loads it again\n` : '';
         const text = found
-          ? done
+          ? done + next
           : `this data directory holds nothing of a tenant "${id}"; a purge before this one is still due in a mirror\n`;
         if (!dryRun)
           return printAndPush(session, { report, text }, async () => {
@@ -98,8 +109,28 @@ export function tenantCommand(shell: Shell): Command {
     .addCommand(remove)
     .addHelpText(
       'after',
-      '\nExamples:\n  $ insights-etl tenant list\n  $ insights-etl tenant pin riviera-paris T-0042\n  $ insights-etl tenant remove riviera-paris --dry-run\n  $ insights-etl tenant remove riviera-paris --purge',
+      '\nExamples:\n  $ insights-etl tenant list\n  $ insights-etl tenant pin riviera-paris T-0042\n  $ insights-etl tenant remove riviera-paris --dry-run\n  $ insights-etl tenant remove riviera-paris --purge\n  $ insights-etl tenant remove riviera-paris --keep     if that was cut off, and you have changed your mind',
     );
+}
+
+async function isCutOff({ config: { dataDir }, runtime }: Session, id: string): Promise<boolean> {
+  const { cutOffPurges } = await import('../pipeline/cut-off-purges.ts');
+  const found = await onDisk(dataDir, () => cutOffPurges(runtime.files ?? systemFiles, dataDir));
+  return found.some(({ tenant }) => tenant === id);
+}
+
+async function keepTenant(session: Session, id: string): Promise<number> {
+  const { giveUpPurge } = await import('../pipeline/maintenance/end-purges.ts');
+  const report = await giveUpPurge(session.config, id, session.runtime);
+  const { rows, files } = report;
+  const kept =
+    rows === 0
+      ? `the purge of ${id} is given up; it had deleted all rows of ${id}`
+      : `the purge of ${id} is given up; ${plural(rows, 'row')} in ${plural(files, 'file')} are kept`;
+  const isLoaded = session.config.tenants.some((tenant) => tenant.id === id);
+  const next = isLoaded ? 'the next run loads what the source has' : `${id} is not configured, so no run loads it`;
+  session.print(session.json ? `${json(report)}\n` : `${kept}\n${next}\n`);
+  return 0;
 }
 
 function tenantsText(tenants: readonly TenantEntry[], style: Style): string {

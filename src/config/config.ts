@@ -100,7 +100,7 @@ export interface Config extends Readonly<Sections> {
   readonly shard: Shard | undefined;
   /** The data directory as it is configured: with a shard, `dataDir` is a folder below it. */
   readonly sharedDir: string;
-  /** Ids of the tenants that other shards have. */
+  /** Ids of the tenants that other shards have, or that a command leaves out. */
   readonly otherTenants: readonly string[];
   readonly engine: { readonly threads: number; readonly memoryLimit: string };
   readonly webhook:

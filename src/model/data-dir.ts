@@ -245,17 +245,16 @@ export const DATA_DIR: readonly DataEntry[] = [
   },
   {
     path: PURGE_MARK,
-    holds: 'a mark: the purge of the tenant has begun and is not complete',
+    holds: 'a mark: the purge of the tenant has begun and is not complete; no run loads the tenant',
     writtenBy: 'src/pipeline/maintenance/purge.ts',
     ...TENANTS,
     mayBeDeleted: false,
-    cost: 'without it, the purge cannot be completed',
+    cost: 'without it, the purge cannot be completed; `tenant remove <id> --keep` gives it up',
     ...FILE,
     // Written in the work folder: next to the mark, every name would be the mark of a tenant.
     unfinished: [],
     // As the last step: until then it says that the purge is not complete.
     purge: 'deletes-of-tenant',
-    leftover: 'purge that was cut off',
   },
   {
     path: LAST_RUN_FILE,

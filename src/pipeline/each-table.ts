@@ -6,6 +6,7 @@ import { InsightsError, StoppedError, TableConfigError } from '../kernel/errors.
 import type { ProgressListener, TableReport } from '../model/report.ts';
 import type { TableName } from '../model/tables.ts';
 import { reported } from './failure.ts';
+import { cutOffPurges, undecidedPurge } from './cut-off-purges.ts';
 import type { RunRequest } from './request.ts';
 import { addTo, emptyReport, progressOf } from './table-report.ts';
 import type { TableFact } from './table-report.ts';
@@ -44,9 +45,16 @@ export async function eachTable<T>(
   const selected = config.tenants.filter(({ id }) => request.tenants?.includes(id) ?? true);
   const hasFailed = ({ id }: TenantConfig): boolean => failedTenants.has(id);
   const order = [...selected.filter((tenant) => !hasFailed(tenant)), ...selected.filter(hasFailed)];
+  const { files, dataDir } = command.ledger;
+  const undecided = new Map((await cutOffPurges(files, dataDir)).map((each) => [each.tenant, undecidedPurge(each)]));
   const byTenant = new Map<string, readonly TableOutcome<T>[]>();
   await Promise.all(
-    order.map((tenant) => limit(async () => byTenant.set(tenant.id, await eachTableOf(tenant, command, step, stops)))),
+    order.map((tenant) =>
+      limit(async () => {
+        const stop = undecided.get(tenant.id);
+        byTenant.set(tenant.id, await eachTableOf(tenant, command, step, stops, stop));
+      }),
+    ),
   );
   return selected.flatMap(({ id }) => byTenant.get(id) ?? []);
 }
@@ -62,12 +70,13 @@ async function eachTableOf<T>(
   command: Command,
   step: (work: TableWork) => Promise<T>,
   stops: Stops,
+  /** Why no table of the tenant may be worked on. */
+  stop: unknown,
 ): Promise<readonly TableOutcome<T>[]> {
   const { config, request, runtime, signal, onProgress } = command;
   await using source = await openSource(config, tenant, runtime, command.sinceMs);
   const { client } = source;
   const outcomes: TableOutcome<T>[] = [];
-  let stop: unknown;
   let lastError: unknown;
   const tables = byUrgency(tenant).filter(([table]) => request.tables?.includes(table) ?? true);
   for (const [k, [table, settings]] of tables.entries()) {

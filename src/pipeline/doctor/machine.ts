@@ -18,6 +18,7 @@ import { parseManifest } from '../../model/manifest.ts';
 import { openReader, textRows } from '../../query/reader.ts';
 import type { DoctorCheck } from '../../model/report.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
+import { cutOffPurges, isConfigured, purgeDecision } from '../cut-off-purges.ts';
 import { oldestProofs } from '../proofs.ts';
 
 const GIB = 1024 ** 3;
@@ -46,6 +47,7 @@ export async function* examineMachine(config: Config, ledger: Ledger, runtime: R
   yield await permissionsCheck(ledger.dataDir);
   const files = await listDataDir(ledger.files, ledger.dataDir);
   yield leftoversCheck(files);
+  yield* purgeChecks(config, ledger);
   yield unknownCheck(files);
   if (config.shard) yield await shardsCheck(config);
   const readable = await ledgerCheck(ledger);
@@ -242,6 +244,21 @@ function leftoversCheck(files: readonly DataFile[]): DoctorCheck {
       'Nothing needs to be done. The next run removes unfinished files and loads landed files; ' +
       'set-aside ledgers are copies that `repair` made and that no command reads.',
   };
+}
+
+/** A run completes one that was cut off, unless the tenant is configured again: that is for the operator to decide. */
+async function* purgeChecks(config: Config, { files, dataDir }: Ledger): AsyncGenerator<DoctorCheck> {
+  for (const { tenant, keptOut } of await cutOffPurges(files, dataDir)) {
+    const isLoaded = isConfigured(tenant, config);
+    const complete = `The next \`insights-etl run\` completes it, and so does \`insights-etl tenant remove ${tenant} --purge\`.`;
+    yield {
+      name: 'purge',
+      ok: !isLoaded,
+      detail: `that of ${tenant} was cut off${isLoaded ? ', so nothing of this tenant is loaded until you decide' : ''}`,
+      hint: isLoaded || !keptOut ? purgeDecision(tenant) : complete,
+      ...(isLoaded ? { failure: 'config' as const } : {}),
+    };
+  }
 }
 
 /** What the inventory does not declare is reported and left as it is: it may be a file of the operator. */

@@ -20,11 +20,13 @@ import { recover } from '../../load/maintenance/recover.ts';
 import { sweepMarts } from '../../load/marts/mart-files.ts';
 import { publish } from '../../load/publish/publish.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
+import { writtenBy } from '../../kernel/version.ts';
 import { DATA_DIR, PURGE_MARK, PURGES_FOLDER, unfinishedPath } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { FormerMirrors } from '../../model/former-mirror.ts';
 import { duePurges, formerMirrors, isPurgeDue, requestPurge } from '../mirror/record.ts';
+import { purgeMark, requireCutOff } from '../cut-off-purges.ts';
 import { openExisting } from './existing.ts';
 
 export interface PurgeReport extends FormerMirrors, Removed {
@@ -43,6 +45,8 @@ interface Removed {
 export interface PurgeOptions {
   /** Delete nothing. */
   readonly dryRun?: boolean;
+  /** Throw ConfigError unless an earlier purge of the tenant was cut off. */
+  readonly mustBeCutOff?: boolean;
   /** Removes the tenant from what is written outside of the data directory. If that is cut off, the purge can be run again. */
   readonly removeElsewhere?: () => Promise<void>;
 }
@@ -51,24 +55,25 @@ interface Place {
   readonly dataDir: string;
   readonly files: Files;
   readonly tenant: string;
+  readonly mustBeCutOff: boolean;
 }
 
 /**
- * Readers that have a file open keep it until they close it. A purge that was cut off is completed by another one: a mark says
- * that it has begun, because the ledger's free blocks may hold the tenant when nothing else names it. Once that is gone, only the push to
- * the mirrors can be missing. Throws ConfigError for a tenant without data, unless a purge is due in a mirror; what `openExisting` throws;
- * and DiskError.
+ * Readers that have a file open keep it until they close it. A purge that was cut off is completed by another one, or by the next run: a
+ * mark says that it has begun, because the ledger's free blocks may hold the tenant when nothing else names it. Once that is gone, only the
+ * push to the mirrors can be missing. Throws ConfigError for a tenant without data, unless a purge is due in a mirror; what `openExisting`
+ * throws; and DiskError.
  */
 export async function purgeTenant(
   config: Config,
   tenant: string,
   runtime: Runtime,
-  { dryRun = false, removeElsewhere }: PurgeOptions = {},
+  { dryRun = false, mustBeCutOff = false, removeElsewhere }: PurgeOptions = {},
 ): Promise<PurgeReport> {
   const { dataDir } = config;
-  const place: Place = { dataDir, files: runtime.files ?? systemFiles, tenant };
+  const place: Place = { dataDir, files: runtime.files ?? systemFiles, tenant, mustBeCutOff };
   return onDisk(dataDir, async () => {
-    const mark = join(dataDir, PURGES_FOLDER, tenant);
+    const mark = purgeMark(dataDir, tenant);
     if (dryRun) {
       const held = await heldUnderLock(config, place, runtime);
       return { tenant, dryRun, ...held, ...(await (held.found ? formerMirrors : duePurges)(place.files, config)) };
@@ -95,9 +100,11 @@ const NOTHING: Removed = { found: false, rows: 0, files: 0 };
 
 /**
  * True if the ledger or a name in the data directory knows the tenant. If neither does, an earlier purge may have been cut off before its
- * push, and which tenant that was is written nowhere. Throws ConfigError if no purge is due in a mirror.
+ * push, and which tenant that was is written nowhere. Throws ConfigError if no purge is due in a mirror, and what
+ * `mustBeCutOff` says.
  */
-async function isKnown(ledger: Ledger, { dataDir, files, tenant }: Place): Promise<boolean> {
+async function isKnown(ledger: Ledger, { dataDir, files, tenant, mustBeCutOff }: Place): Promise<boolean> {
+  if (mustBeCutOff) await requireCutOff(files, dataDir, tenant);
   const known = await tenantsOnDisk(files, dataDir);
   for (const name of await tenantTables(ledger))
     for (const row of await ledger.rows(`select distinct tenant from ${sqlName(name)}`, { tenant: asText }))
@@ -115,7 +122,8 @@ async function purgeUnderLock(config: Config, place: Place, mark: string, runtim
   await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
   if (!(await isKnown(ledger, place))) return NOTHING;
   await recover(ledger);
-  await writeDurably(mark, '', place.files, unfinishedPath(ledger.dataDir, mark));
+  const content = { ...writtenBy(), begunAt: new Date(runtime.now()).toISOString() };
+  await writeDurably(mark, `${JSON.stringify(content)}\n`, place.files, unfinishedPath(ledger.dataDir, mark));
   await requestPurge(place.files, config);
   const removed = await ledger.onAllThreads(() => deleteRows(ledger, place.tenant));
   // Entries of the logs name the tenant in paths, also those that remove its files.
@@ -148,7 +156,7 @@ const STEPS: Readonly<Record<Purge, (entry: DataEntry, place: Place) => Promise<
   },
 };
 
-async function heldRows(ledger: Ledger, tenant: string): Promise<Removed> {
+export async function heldRows(ledger: Ledger, tenant: string): Promise<Removed> {
   const held = await ledger.row(
     `select coalesce(sum(rows), 0)::bigint as rows, count(*) as files
      from partitions where tenant = $1 and superseded_at is null`,

@@ -38,6 +38,7 @@ import {
   shardsWithLedger,
 } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
+import { cutOffPurges, purgeDecision } from '../cut-off-purges.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import { inheritLastRun } from '../last-run.ts';
 import { formerMirrors, inheritMirrors } from '../mirror/record.ts';
@@ -157,7 +158,7 @@ async function reshardUnderLock(
   if (mark.phase === 'copy') {
     let sources: readonly Source[];
     try {
-      sources = await prepare(job, from);
+      sources = await prepare(job, from, begun, from === to);
       // What was begun can always be given up.
       if (from !== to)
         await requireOwnTenants(
@@ -257,11 +258,16 @@ function shardsOf(of: number): Shard[] {
 }
 
 /** Waits for nobody: a ledger that is locked belongs to a run. What killed runs left is removed. */
-async function prepare(job: Job, from: number): Promise<readonly Source[]> {
+async function prepare(
+  job: Job,
+  from: number,
+  begun: Reshard | undefined,
+  givesUp: boolean,
+): Promise<readonly Source[]> {
   const { shared, settings, runtime, files } = job;
   const sources: Source[] = [];
   for (const place of (await shardsWithLedger(shared)).filter(({ of }) => of === from)) {
-    await requireNoLeftovers(files, place);
+    if (!givesUp) await requireNoLeftovers(files, place, begun);
     await using ledger = await openShard(place, settings, runtime);
     await recover(ledger);
     const { snapshot, rows } = await lakeFigures(ledger);
@@ -289,18 +295,24 @@ async function openShard(place: ShardPlace, settings: LakeSettings, runtime: Run
 }
 
 /** Throws ConfigError for what would not be moved: a purge that was cut off, and a ledger that `repair` set aside. */
-async function requireNoLeftovers(files: Files, { dataDir, ...shard }: ShardPlace): Promise<void> {
+async function requireNoLeftovers(
+  files: Files,
+  { dataDir, ...shard }: ShardPlace,
+  begun: Reshard | undefined,
+): Promise<void> {
   const entries = DATA_DIR.filter(({ path }) => path === PURGE_MARK || path.startsWith(`${LEDGER_FILE}.<`));
   const [left] = (await listDataDir(files, dataDir, entries)).filter(({ entry }) => entry !== undefined);
   if (left === undefined) return;
-  const isPurge = left.entry?.path === PURGE_MARK;
+  const [purge] = await cutOffPurges(files, dataDir);
+  // A change that has begun keeps every other command away.
+  const giveUp = begun
+    ? `Give the change up first: \`insights-etl reshard --from ${begun.from} --to ${begun.from}\`. `
+    : '';
   throw new ConfigError(
-    `Shard ${showShard(shard)} holds ${isPurge ? 'a purge that was cut off' : 'a ledger that `repair` set aside'}, which cannot be moved.`,
+    `Shard ${showShard(shard)} holds ${purge ? 'a purge that was cut off' : 'a ledger that `repair` set aside'}, which cannot be moved.`,
     {
-      hint: isPurge
-        ? 'Complete it first: `insights-etl tenant remove … --purge`.'
-        : 'Move it to another place, or delete it.',
-      where: { file: join(dataDir, left.path) },
+      hint: purge ? giveUp + purgeDecision(purge.tenant) : 'Move it to another place, or delete it.',
+      where: { file: purge?.mark ?? join(dataDir, left.path) },
     },
   );
 }
