@@ -39,6 +39,8 @@ export const WORK_FOLDER = 'work';
 export const PROGRESS_FILE = join(WORK_FOLDER, 'progress.json');
 /** How far a change of the number of shards has come. */
 export const RESHARD_FILE = 'reshard.json';
+/** In a shard that is made or deleted by a change of their number: while it is missing, so is the shard. */
+export const RESHARD_TAG = 'reshard.tag';
 /** The mark and the lock of a restore. */
 export const RESTORE_FILE = 'restore.duckdb';
 /** The data directories of the shards, inside the one that they share. */

@@ -36,6 +36,15 @@ export function shardIndex(tenant: string, of: number): number {
   return createHash('sha256').update(tenant).digest().readUIntBE(0, 6) % of;
 }
 
+/** False if no tenant, whatever its id, is in both of these shards of different numbers. */
+export function mayShareTenants(one: Shard, other: Shard): boolean {
+  return (one.index - other.index) % commonDivisor(one.of, other.of) === 0;
+}
+
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b);
+}
+
 /** Tenants that are not the shard's own, by the index of the shard that is theirs. */
 export function misplacedTenants(
   tenants: Iterable<string>,
@@ -50,7 +59,7 @@ export function misplacedTenants(
 }
 
 /**
- * The shards that should be among those found, and are not. A shard without tenants never has a folder. If no tenants are known, any
+ * The shards that should be among those found, and are not. A shard without tenants need not have a folder. If no tenants are known, any
  * shard may have some.
  */
 export function missingShards(found: readonly Shard[], tenants: readonly string[]): readonly Shard[] {

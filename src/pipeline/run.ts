@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import type { Failure } from '../kernel/errors.ts';
 import type { Runtime } from '../kernel/runtime.ts';
 import { openLake } from './open-lake.ts';
+import { startGenerations } from '../load/ledger/generation-floor.ts';
 import { lossesOf } from '../load/ledger/losses.ts';
 import { finishRun, latestRuns, startRun } from '../load/ledger/runs.ts';
 import { recover } from '../load/maintenance/recover.ts';
@@ -38,6 +39,7 @@ export async function runPipeline(
   const { log } = runtime;
   await using ledger = await openLake(config, lakeSettings(config, request), runtime);
   await recover(ledger);
+  if (config.shard) await startGenerations(ledger);
   const [lastRun] = await latestRuns(ledger, 1);
   await startRun(ledger, run);
   log.info({ event: 'run.start', run }, 'run started');

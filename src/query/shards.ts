@@ -13,6 +13,7 @@ import {
   LEDGER_FILE,
   MANIFEST_FILE,
   RESHARD_FILE,
+  RESHARD_TAG,
   RESTORE_FILE,
   SHARDS_FOLDER,
 } from '../model/data-dir.ts';
@@ -24,16 +25,23 @@ import { unfinishedRestore } from '../model/unfinished-restore.ts';
 
 /** A `reshard` that is not complete. `copy`: the old shards are those to read. `remove`: the new ones. */
 const RESHARD = z.object({
+  /** Also in the tags of the shards that it makes and deletes. Marks of older versions lack it, and their shards have no tags. */
+  id: z.string().optional(),
   from: z.int().min(1),
   to: z.int().min(1),
   phase: z.enum(['copy', 'remove']),
   /** Indexes of the new shards that are complete. */
   done: z.array(z.int().min(0)),
-  /** Indexes of the new shards that have a ledger. Marks of older versions lack it. */
+  /** Indexes of the new shards whose folder may hold anything. Marks of older versions lack it. */
   made: z.array(z.int().min(0)).default([]),
   /** Indexes of the old shards that are copied. No other folder of theirs is deleted. */
   sources: z.array(z.int().min(0)).default([]),
-  /** Those of them whose deletion has begun: all but the last are deleted. Marks of older versions lack it: it may have begun for any. */
+  /** Those of them whose deletion has begun and is not complete. */
+  removing: z.array(z.int().min(0)).default([]),
+  /**
+   * Those of them that are deleted. In a mark without an id, the last of them may not be. Marks of even older versions lack it: the
+   * deletion of any may have begun.
+   */
   removed: z.array(z.int().min(0)).optional(),
   /** What the new shards hold, when all of them are complete. Marks of older versions lack it. */
   shards: z.array(z.object({ shard: z.string(), tenants: z.int(), rows: z.int() })).default([]),
@@ -311,8 +319,8 @@ export async function shardFolders(shared: string): Promise<readonly Shard[]> {
     if (shard === undefined) return [];
     const place = join(folder, name);
     const names = (await ifThere(place, () => readdir(place))) ?? [];
-    // Each volume has a `lost+found`, whatever it holds.
-    return names.some((each) => each !== 'lost+found') ? [shard] : [];
+    // Each volume has a `lost+found`, whatever it holds. A volume that went away just before a reshard was complete still has its tag.
+    return names.some((each) => each !== 'lost+found' && each !== RESHARD_TAG) ? [shard] : [];
   });
   return found.flat();
 }

@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { describe, expect, it } from 'vitest';
 import { EXIT } from '../../src/kernel/errors.ts';
-import { systemFiles, type Files } from '../../src/kernel/files.ts';
-import type { Runtime } from '../../src/kernel/runtime.ts';
 import { reshardLake } from '../../src/pipeline/maintenance/reshard.ts';
 import { shardFolders } from '../../src/query/shards.ts';
 import type { World } from '../pipeline/support/world.ts';
+import { withMountPoints } from '../support/mount-points.ts';
 import type { Stage } from '../support/shell.ts';
 import { useTwoShards } from '../support/two-shards.ts';
 
@@ -20,18 +19,6 @@ useTwoShards(['lyon', 'paris'], (opened) => {
 
 const folder = (name: string): string => join(world.dataDir, 'shards', name);
 
-/** As a system refuses to delete a mount point, before anything in it is deleted. */
-function withMountPoints(...folders: readonly string[]): Runtime {
-  const busy = async (path: unknown): Promise<void> => {
-    if (folders.includes(String(path))) throw Object.assign(new Error('busy'), { code: 'EBUSY' });
-  };
-  const files: Files = {
-    ...systemFiles,
-    rm: async (path, options) => busy(path).then(() => rm(path, options)),
-  };
-  return { ...world.runtime, files };
-}
-
 describe('reshard of shards that are elsewhere', () => {
   const rows = ['sql', 'select tenant_id, count(*) from events group by all order by all', '--format', 'csv'];
 
@@ -39,7 +26,7 @@ describe('reshard of shards that are elsewhere', () => {
     const before = await stage.run(rows);
     const old = [folder('0-of-2'), folder('1-of-2')];
     await mkdir(folder('0-of-2/lost+found'));
-    const runtime = withMountPoints(...old, folder('0-of-3'));
+    const runtime = { ...world.runtime, files: withMountPoints([...old, folder('0-of-3')]) };
     await mkdir(folder('0-of-3'));
     const { stay } = await reshardLake(world.config(), { from: 2, to: 3 }, runtime);
     expect(stay).toEqual(['shards/0-of-2', 'shards/1-of-2']);

@@ -1,6 +1,6 @@
 /** Which shard has a tenant. The values here must never change: lakes are divided by them. */
 import { describe, expect, it } from 'vitest';
-import { parseShard, shardFolder, shardIndex, shardOfFolder } from '../../src/model/shard.ts';
+import { mayShareTenants, parseShard, shardFolder, shardIndex, shardOfFolder } from '../../src/model/shard.ts';
 import { mirrorBelow, parseMirrorPlace, showMirrorPlace } from '../../src/model/mirror-address.ts';
 
 describe('the shard of a tenant', () => {
@@ -22,6 +22,20 @@ describe('the shard of a tenant', () => {
       sizes[index] = (sizes[index] ?? 0) + 1;
     }
     expect([Math.min(...sizes) > 900, Math.max(...sizes) < 1100]).toEqual([true, true]);
+  });
+
+  it.each([
+    [1, 2],
+    [2, 3],
+    [2, 4],
+    [6, 4],
+  ])('may be in these of %i and of %i shards, and in no other two', (m, n) => {
+    const indexes = Array.from({ length: 1000 }, (_, nth) =>
+      [shardIndex(`t${nth}`, m), shardIndex(`t${nth}`, n)].join(),
+    );
+    const pairs = Array.from({ length: m * n }, (_, nth) => [Math.floor(nth / n), nth % n] as const);
+    const may = pairs.filter(([i, j]) => mayShareTenants({ index: i, of: m }, { index: j, of: n }));
+    expect(may.map((pair) => pair.join())).toEqual([...new Set(indexes)].toSorted());
   });
 });
 

@@ -47,3 +47,11 @@ export async function raiseGenerationFloor(ledger: Ledger, others = 0): Promise<
   const highest = Math.max(floor, others, await highestGeneration(ledger));
   await ledger.run(`insert into generation_floors values (${highest}, ${ledger.nowSql()})`);
 }
+
+/**
+ * For a shard of which no file is known. It may have the place of one before it: a worker makes a shard when it gets its first tenant,
+ * and what a mirror or a backup has of an earlier one, this ledger cannot know.
+ */
+export async function startGenerations(ledger: Ledger): Promise<void> {
+  if ((await highestGeneration(ledger)) === 0) await ledger.transaction(() => raiseGenerationFloor(ledger));
+}

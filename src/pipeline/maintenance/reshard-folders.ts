@@ -13,7 +13,7 @@ import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
 import { listed, manifestIn, shardFolders } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
-import { isLink } from './reshard-discard.ts';
+import { isLink, isTagged } from './reshard-discard.ts';
 
 export interface LakePlace extends ShardPlace {
   readonly hasLedger: boolean;
@@ -29,19 +29,29 @@ interface Place {
 }
 
 /** The shards, and the data directory itself, that hold anything of a lake: a ledger, a catalogue, a manifest, or files in the store. */
-export async function lakePlaces({ shared, files }: Place): Promise<readonly LakePlace[]> {
+export async function lakePlaces(place: Place): Promise<readonly LakePlace[]> {
   const places: LakePlace[] = [];
-  for (const shard of [{ index: 0, of: 1 }, ...(await shardFolders(shared))]) {
-    const dataDir = shardFolder(shared, shard);
-    const hasLedger = await pathExists(join(dataDir, LEDGER_FILE), files);
-    const hasFiles = await holdsFile(files, join(dataDir, STORE_FOLDER));
-    const published = [CATALOGUE_FILE, MANIFEST_FILE].map((name) => pathExists(join(dataDir, name), files));
-    if (hasLedger || hasFiles || (await Promise.all(published)).includes(true)) {
-      const lacksFiles = !hasFiles && (await hasPublishedRows(dataDir));
-      places.push({ ...shard, dataDir, hasLedger, hasFiles, lacksFiles });
-    }
+  for (const shard of [{ index: 0, of: 1 }, ...(await shardFolders(place.shared))]) {
+    const found = await lakePlace(place, shard);
+    if (found) places.push(found);
   }
   return places.toSorted((a, b) => a.of - b.of || a.index - b.index);
+}
+
+async function lakePlace({ shared, files }: Place, shard: Shard): Promise<LakePlace | undefined> {
+  const dataDir = shardFolder(shared, shard);
+  const hasLedger = await pathExists(join(dataDir, LEDGER_FILE), files);
+  const hasFiles = await holdsFile(files, join(dataDir, STORE_FOLDER));
+  const published = [CATALOGUE_FILE, MANIFEST_FILE].map((name) => pathExists(join(dataDir, name), files));
+  if (!hasLedger && !hasFiles && !(await Promise.all(published)).includes(true)) return undefined;
+  const lacksFiles = !hasFiles && (await hasPublishedRows(dataDir));
+  return { ...shard, dataDir, hasLedger, hasFiles, lacksFiles };
+}
+
+/** Undefined also for one that has published rows and no files. */
+async function wholePlace(place: Place, shard: Shard): Promise<LakePlace | undefined> {
+  const found = await lakePlace(place, shard);
+  return found?.lacksFiles ? undefined : found;
 }
 
 async function hasPublishedRows(dataDir: string): Promise<boolean> {
@@ -97,36 +107,40 @@ export async function requireSources(
  * volume may be away. Its copies may be all that is left of its rows, and if it is forgotten, they stay there.
  */
 export async function requireBegun(place: Place, begun: Reshard): Promise<void> {
-  const { from, to, sources, made } = begun;
-  const places = await lakePlaces(place);
-  const find = (shard: Shard): LakePlace | undefined =>
-    places.find((each) => each.of === shard.of && each.index === shard.index && !each.lacksFiles);
-  for (const index of sources) {
-    const shard = { index, of: from };
-    if (await isGone(place, begun, shard, find(shard))) throw gone(place, shard, begun);
-  }
+  const { id, from, to, phase, sources, made } = begun;
+  for (const index of sources) await requireOld(place, begun, { index, of: from });
   for (const index of made) {
     const shard = { index, of: to };
-    if (find(shard) === undefined) throw gone(place, shard, begun);
+    // One that is being made, or discarded, need not hold anything else.
+    const isTag = phase === 'copy' && id !== undefined;
+    const isThere = isTag ? await isTagged({ ...place, id }, shard) : (await wholePlace(place, shard)) !== undefined;
+    if (!isThere) throw gone(place, shard, begun);
   }
 }
 
-/** `found`: what is there of an old shard. */
-async function isGone(
-  { shared, files }: Place,
-  { phase, removed }: Reshard,
-  shard: Shard,
-  found: LakePlace | undefined,
-): Promise<boolean> {
+/** Throws DamagedError if an old shard is gone that is not deleted. */
+export async function requireOld(place: Place, begun: Reshard, shard: Shard): Promise<void> {
+  if (await isGone(place, begun, shard)) throw gone(place, shard, begun);
+}
+
+async function isGone(place: Place, begun: Reshard, shard: Shard): Promise<boolean> {
+  const { id, phase, removing, removed } = begun;
   // A lost ledger is reported with what mends it, as long as that can be done.
-  if (phase === 'copy') return found === undefined;
+  if (phase === 'copy') return (await wholePlace(place, shard)) === undefined;
+  if (id === undefined) return isGoneWithoutTags(place, removed, shard);
+  if (removed?.includes(shard.index)) return false;
+  // A deletion has no order: the ledger may be the first to go.
+  if (removing.includes(shard.index)) return !(await isTagged({ ...place, id }, shard));
+  return !(await wholePlace(place, shard))?.hasLedger;
+}
+
+/** Older versions wrote no tags. Of what they had begun to delete, all that can be known is whether a link leads nowhere. */
+async function isGoneWithoutTags(place: Place, removed: Reshard['removed'], shard: Shard): Promise<boolean> {
+  const { shared, files } = place;
   if (removed?.slice(0, -1).includes(shard.index)) return false;
-  // A deletion has no order: the ledger may be the first to go. Only the target of a link stays.
-  if (!removed || removed.includes(shard.index)) {
-    const folder = shardFolder(shared, shard);
-    return shard.of > 1 && (await isLink(files, folder)) && !(await pathExists(folder, files));
-  }
-  return !found?.hasLedger;
+  if (removed && !removed.includes(shard.index)) return !(await wholePlace(place, shard))?.hasLedger;
+  const folder = shardFolder(shared, shard);
+  return shard.of > 1 && (await isLink(files, folder)) && !(await pathExists(folder, files));
 }
 
 function gone({ shared }: Place, shard: Shard, { from, phase }: Reshard): DamagedError {

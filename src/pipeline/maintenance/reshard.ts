@@ -4,9 +4,10 @@
  * and runs use the new ones, and the old ones are deleted. So at every moment one complete set is in use. If it is cut off, the same
  * command continues. Until it is complete, that file keeps every run and command that writes away.
  */
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
-import { ConfigError, DamagedError, LockedError } from '../../kernel/errors.ts';
+import { ConfigError, DamagedError } from '../../kernel/errors.ts';
 import { onDisk, pathExists, systemFiles, writeDurably } from '../../kernel/files.ts';
 import type { Files } from '../../kernel/files.ts';
 import { plural } from '../../kernel/plural.ts';
@@ -14,21 +15,19 @@ import type { Runtime } from '../../kernel/runtime.ts';
 import { openEngine } from '../../load/ledger/engine.ts';
 import { openLedger } from '../../load/ledger/ledger.ts';
 import type { LakeSettings } from '../../load/ledger/ledger.ts';
-import { listDataDir } from '../../load/maintenance/list-data-dir.ts';
 import {
   copyRows,
   knownTenants,
   lakeFigures,
-  lakeTenants,
   linkTenants,
   startGenerationsAbove,
   startSnapshotsAt,
 } from '../../load/maintenance/move-tenants.ts';
 import { recover } from '../../load/maintenance/recover.ts';
 import { publish } from '../../load/publish/publish.ts';
-import { DATA_DIR, LEDGER_FILE, PURGE_MARK, RESHARD_FILE, SHARDS_FOLDER } from '../../model/data-dir.ts';
+import { RESHARD_FILE, SHARDS_FOLDER } from '../../model/data-dir.ts';
 import { mirrorBelow, showMirrorPlace } from '../../model/mirror-address.ts';
-import { shardFolder, shardIndex, showShard } from '../../model/shard.ts';
+import { mayShareTenants, shardFolder, shardIndex, showShard } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
 import {
   readReshard,
@@ -38,12 +37,13 @@ import {
   shardsWithLedger,
 } from '../../query/shards.ts';
 import type { Reshard, ShardPlace } from '../../query/shards.ts';
-import { cutOffPurges, purgeDecision } from '../cut-off-purges.ts';
 import { lakeSettings } from '../lake-settings.ts';
 import { inheritLastRun } from '../last-run.ts';
 import { formerMirrors, inheritMirrors } from '../mirror/record.ts';
-import { discard } from './reshard-discard.ts';
-import { lakePlaces, requireBegun, requireFree, requireSources } from './reshard-folders.ts';
+import { dropShard, emptyShard, holdsAnything, tagShard, untagShard } from './reshard-discard.ts';
+import { lakePlaces, requireBegun, requireFree, requireOld, requireSources } from './reshard-folders.ts';
+import { readSources } from './reshard-sources.ts';
+import type { Source } from './reshard-sources.ts';
 
 export interface ReshardReport {
   readonly from: number;
@@ -59,6 +59,8 @@ export interface ReshardReport {
 }
 
 interface Job {
+  /** Of the reshard: in the mark and in the tags of shards. */
+  readonly id: string;
   readonly shared: string;
   /** Those of the configuration. */
   readonly tenants: readonly string[];
@@ -67,15 +69,6 @@ interface Job {
   readonly runtime: Runtime;
   readonly files: Files;
   readonly onStep: (step: string) => void | Promise<void>;
-}
-
-interface Source extends ShardPlace {
-  /** All that it knows. */
-  readonly tenants: readonly string[];
-  /** Those with rows or hours. */
-  readonly held: readonly string[];
-  readonly snapshot: number;
-  readonly rows: number;
 }
 
 /** Locked while `reshard` is at work: two of them would delete each other's shards. */
@@ -96,9 +89,10 @@ export async function reshardLake(
   const settings: LakeSettings = { ...lakeSettings(config), privacyKey: 'unused' };
   const tenants = config.tenants.map(({ id }) => id);
   const { mirror } = config;
-  const job: Job = { shared: config.sharedDir, tenants, mirror, settings, runtime, files, onStep };
-  return onDisk(job.shared, async () => {
-    const begun = await requireDivision(job, from, to);
+  const place = { shared: config.sharedDir, files };
+  return onDisk(place.shared, async () => {
+    const begun = await requireDivision(place, from, to);
+    const job: Job = { ...place, id: begun?.id ?? randomUUID(), tenants, mirror, settings, runtime, onStep };
     await files.mkdir(join(job.shared, SHARDS_FOLDER), { recursive: true, mode: 0o700 });
     const lock = await openEngine(join(job.shared, LOCK_FILE), join(job.shared, SHARDS_FOLDER), settings);
     try {
@@ -112,8 +106,12 @@ export async function reshardLake(
 }
 
 /** Throws ConfigError unless the lake is divided into `from` shards. Returns the reshard that has begun. */
-async function requireDivision(job: Job, from: number, to: number): Promise<Reshard | undefined> {
-  const { shared } = job;
+async function requireDivision(
+  place: Pick<Job, 'shared' | 'files'>,
+  from: number,
+  to: number,
+): Promise<Reshard | undefined> {
+  const { shared } = place;
   const begun = await readReshard(shared);
   const where = { folder: shared };
   if (begun && (begun.from !== from || (begun.to !== to && begun.phase === 'remove')))
@@ -124,7 +122,7 @@ async function requireDivision(job: Job, from: number, to: number): Promise<Resh
   if (begun) return begun;
   await requireNoRestore(shared, () => true);
   await requireOneNumber(shared);
-  const numbers = [...new Set((await lakePlaces(job)).map(({ of }) => of))];
+  const numbers = [...new Set((await lakePlaces(place)).map(({ of }) => of))];
   if (numbers.includes(from) && from !== to) return undefined;
   if (numbers.includes(from))
     throw new ConfigError('The lake would be divided as it is now.', { hint: 'Give another number with --to.', where });
@@ -147,10 +145,12 @@ async function reshardUnderLock(
   from: number,
   to: number,
 ): Promise<ReshardReport> {
-  const { shared, files } = job;
+  const { shared, files, id } = job;
   const stay: string[] = [];
   const found = await requireFolders(job, begun, from, to);
-  let mark: Reshard = begun ?? { from, to, phase: 'copy', done: [], made: [], sources: indexesOf(found), shards: [] };
+  let mark: Reshard = begun
+    ? await withTags(job, begun)
+    : { id, from, to, phase: 'copy', done: [], made: [], sources: indexesOf(found), removing: [], shards: [] };
   let linked = 0;
   // From here on no run begins. One that is at work keeps its ledger locked, and the next step finds that.
   await writeMark(job, mark);
@@ -158,7 +158,7 @@ async function reshardUnderLock(
   if (mark.phase === 'copy') {
     let sources: readonly Source[];
     try {
-      sources = await prepare(job, from, begun, from === to);
+      sources = await readSources(job, from, begun, from === to);
       // What was begun can always be given up.
       if (from !== to)
         await requireOwnTenants(
@@ -179,10 +179,10 @@ async function reshardUnderLock(
       for (const shard of shardsOf(to)) {
         if (mark.done.includes(shard.index)) continue;
         mark = await discardNew(job, mark, shard);
-        linked += await fill(job, shard, sources, base, async () => {
-          mark = { ...mark, made: [...mark.made, shard.index] };
-          await writeMark(job, mark);
-        });
+        await tagShard(job, shard);
+        mark = { ...mark, made: [...mark.made, shard.index] };
+        await writeMark(job, mark);
+        linked += await fill(job, shard, sources, base);
         mark = { ...mark, done: [...mark.done, shard.index] };
         await writeMark(job, mark);
         await job.onStep(`shard ${showShard(shard)}`);
@@ -193,20 +193,13 @@ async function reshardUnderLock(
       await job.onStep('switch');
     }
   }
-  if (from !== to)
+  if (from !== to) {
     for (const shard of mark.sources.map((index) => ({ index, of: from }))) {
-      const removed = mark.removed?.filter((index) => index !== shard.index);
-      // A deleted shard is not deleted again: by now its mount point may hold something else.
-      const isDeleted = mark.removed?.slice(0, -1).includes(shard.index);
-      if (!isDeleted) {
-        mark = { ...mark, ...(removed && { removed: [...removed, shard.index] }) };
-        await writeMark(job, mark);
-        await job.onStep(`removal ${showShard(shard)}`);
-        await discard(files, shared, shard, { keepsLink: false });
-        await job.onStep(`remove ${showShard(shard)}`);
-      }
+      mark = await removeOld(job, mark, shard);
       if (shard.of > 1 && (await pathExists(shardFolder(shared, shard), files))) stay.push(shardFolder('', shard));
     }
+    for (const index of mark.made) await untagShard(job, { index, of: to });
+  }
   await job.files.rm(join(job.shared, RESHARD_FILE), { force: true });
   return {
     from,
@@ -240,113 +233,98 @@ function indexesOf(shards: readonly Shard[]): number[] {
   return shards.map(({ index }) => index);
 }
 
+/** A mark of an older version has no id, and no shard has a tag: one that may be deleted, or be half deleted, gets it now. */
+async function withTags(job: Job, begun: Reshard): Promise<Reshard> {
+  const { from, to, phase, made, sources, removed } = begun;
+  if (begun.id !== undefined) return begun;
+  if (phase === 'copy') for (const index of made) await tagShard(job, { index, of: to });
+  if (phase === 'copy') return { ...begun, id: job.id };
+  const isDeleted = removed?.slice(0, -1) ?? [];
+  const removing: number[] = [];
+  for (const index of removed?.slice(-1) ?? sources) {
+    const shard = { index, of: from };
+    if (await holdsAnything(job, shard)) {
+      await tagShard(job, shard);
+      removing.push(index);
+    } else isDeleted.push(index);
+  }
+  return { ...begun, id: job.id, removing, removed: isDeleted };
+}
+
 async function writeMark({ shared, files }: Job, mark: Reshard): Promise<void> {
   await writeDurably(join(shared, RESHARD_FILE), `${JSON.stringify(mark)}\n`, files);
 }
 
 /** Discards a new shard. Its folder may be a volume of its own, or a link to one. */
 async function discardNew(job: Job, mark: Reshard, { index, of }: Shard): Promise<Reshard> {
-  const others = { done: mark.done.filter((each) => each !== index), made: mark.made.filter((each) => each !== index) };
-  // Before its deletion begins: if that is cut off, nothing of the shard may be left to be found.
-  if (mark.made.includes(index)) await writeMark(job, { ...mark, ...others });
-  await discard(job.files, job.shared, { index, of }, { keepsLink: true });
-  return { ...mark, ...others };
+  const shard = { index, of };
+  if (!(await holdsAnything(job, shard))) {
+    await dropShard(job, shard, true);
+    return mark;
+  }
+  const folders = await tagShard(job, shard);
+  const undone = { ...mark, done: without(mark.done, index) };
+  if (mark.done.includes(index)) await writeMark(job, undone);
+  await emptyShard(job, shard, folders);
+  const discarded = { ...undone, made: without(mark.made, index) };
+  if (mark.made.includes(index)) await writeMark(job, discarded);
+  await dropShard(job, shard, true);
+  return discarded;
+}
+
+/** Deletes an old shard. One that is deleted already is not deleted again: by now its mount point may hold something else. */
+async function removeOld(job: Job, mark: Reshard, shard: Shard): Promise<Reshard> {
+  const { index } = shard;
+  let next = mark;
+  if (!mark.removed?.includes(index)) {
+    await requireOld(job, mark, shard);
+    const folders = await tagShard(job, shard);
+    next = { ...mark, removing: [...without(mark.removing, index), index] };
+    await writeMark(job, next);
+    await job.onStep(`removal ${showShard(shard)}`);
+    await emptyShard(job, shard, folders);
+    await job.onStep(`emptied ${showShard(shard)}`);
+    next = { ...next, removing: without(next.removing, index), removed: [...(next.removed ?? []), index] };
+    await writeMark(job, next);
+    await job.onStep(`removed ${showShard(shard)}`);
+  }
+  await dropShard(job, shard, false);
+  await job.onStep(`remove ${showShard(shard)}`);
+  return next;
+}
+
+function without(indexes: readonly number[], index: number): number[] {
+  return indexes.filter((each) => each !== index);
 }
 
 function shardsOf(of: number): Shard[] {
   return Array.from({ length: of }, (_, index) => ({ index, of }));
 }
 
-/** Waits for nobody: a ledger that is locked belongs to a run. What killed runs left is removed. */
-async function prepare(
-  job: Job,
-  from: number,
-  begun: Reshard | undefined,
-  givesUp: boolean,
-): Promise<readonly Source[]> {
-  const { shared, settings, runtime, files } = job;
-  const sources: Source[] = [];
-  for (const place of (await shardsWithLedger(shared)).filter(({ of }) => of === from)) {
-    if (!givesUp) await requireNoLeftovers(files, place, begun);
-    await using ledger = await openShard(place, settings, runtime);
-    await recover(ledger);
-    const { snapshot, rows } = await lakeFigures(ledger);
-    const [tenants, held] = [[...(await knownTenants(ledger))].toSorted(), await lakeTenants(ledger)];
-    sources.push({ ...place, tenants, held, snapshot, rows });
-  }
-  return sources;
-}
-
-async function openShard(place: ShardPlace, settings: LakeSettings, runtime: Runtime): ReturnType<typeof openLedger> {
-  try {
-    return await openLedger(place.dataDir, settings, runtime);
-  } catch (error) {
-    // The ledger does not know that it is one of several.
-    if (error instanceof DamagedError) {
-      const where = { folder: place.dataDir, ...error.where };
-      throw new DamagedError(error.message, { ...(error.hint && { hint: error.hint }), where, cause: error });
-    }
-    if (!(error instanceof LockedError)) throw error;
-    throw new LockedError(`Shard ${showShard(place)} is in use: ${error.message}`, {
-      hint: 'Wait for the run, or stop it: it continues after the reshard. Then run this command again.',
-      where: error.where,
-    });
-  }
-}
-
-/** Throws ConfigError for what would not be moved: a purge that was cut off, and a ledger that `repair` set aside. */
-async function requireNoLeftovers(
-  files: Files,
-  { dataDir, ...shard }: ShardPlace,
-  begun: Reshard | undefined,
-): Promise<void> {
-  const entries = DATA_DIR.filter(({ path }) => path === PURGE_MARK || path.startsWith(`${LEDGER_FILE}.<`));
-  const [left] = (await listDataDir(files, dataDir, entries)).filter(({ entry }) => entry !== undefined);
-  if (left === undefined) return;
-  const [purge] = await cutOffPurges(files, dataDir);
-  // A change that has begun keeps every other command away.
-  const giveUp = begun
-    ? `Give the change up first: \`insights-etl reshard --from ${begun.from} --to ${begun.from}\`. `
-    : '';
-  throw new ConfigError(
-    `Shard ${showShard(shard)} holds ${purge ? 'a purge that was cut off' : 'a ledger that `repair` set aside'}, which cannot be moved.`,
-    {
-      hint: purge ? giveUp + purgeDecision(purge.tenant) : 'Move it to another place, or delete it.',
-      where: { file: purge?.mark ?? join(dataDir, left.path) },
-    },
-  );
-}
-
-/** Makes a shard complete. One without tenants is not created. `onMade`: its ledger is there. Returns how many files were linked. */
-async function fill(
-  job: Job,
-  shard: Shard,
-  sources: readonly Source[],
-  base: number,
-  onMade: () => Promise<void>,
-): Promise<number> {
+/**
+ * Makes a shard complete, also one without tenants: a tenant that it gets later may have been purged before, and its files must not get
+ * the names of those that mirrors of the old shards may still have. Returns how many files were linked.
+ */
+async function fill(job: Job, shard: Shard, sources: readonly Source[], base: number): Promise<number> {
   const { shared, settings, runtime, files, onStep } = job;
   const dataDir = shardFolder(shared, shard);
   const parts = sources.flatMap(({ tenants, ...place }) => {
     const moved = tenants.filter((tenant) => shardIndex(tenant, shard.of) === shard.index);
     return moved.length === 0 ? [] : [{ from: place.dataDir, tenants: moved }];
   });
-  if (parts.length === 0) return 0;
   let linked = 0;
   await using ledger = await openLedger(dataDir, settings, runtime);
-  await onMade();
   for (const { from, tenants } of parts) {
     linked += await linkTenants(files, from, dataDir, tenants);
     await onStep('files');
     await ledger.exclusive(() => copyRows(ledger, from, tenants));
     await onStep('rows');
   }
-  // One that has lost its last tenant to a purge has mirrors, too.
-  const emptied = sources.flatMap(({ tenants, dataDir: from }) => (tenants.length === 0 ? [from] : []));
-  const before = [...parts.map(({ from }) => from), ...emptied];
-  await inheritMirrors(files, before, dataDir);
+  const foldersOf = (shards: readonly Source[]): string[] => shards.map(({ dataDir: from }) => from);
+  const related = sources.filter((source) => mayShareTenants(source, shard));
+  await inheritMirrors(files, foldersOf(related), dataDir);
   await inheritLastRun(parts, dataDir, files);
-  await ledger.exclusive(() => startGenerationsAbove(ledger, before));
+  await ledger.exclusive(() => startGenerationsAbove(ledger, foldersOf(sources)));
   await ledger.exclusive(() => startSnapshotsAt(ledger, base));
   await publish(ledger, { run: 'reshard', head: true, onStep });
   return linked;

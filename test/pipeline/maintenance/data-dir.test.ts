@@ -129,6 +129,7 @@ describe('a data directory after a schedule, a repair, a run, a prompt and a kil
       'purges/<tenant>',
       'mirrored.json',
       'reshard.json',
+      'reshard.tag',
       'restore.duckdb',
       'restore.duckdb.wal',
       'shards/**',

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openLedger } from '../../../src/load/ledger/ledger.ts';
@@ -172,6 +172,54 @@ describe('reshard', () => {
       await rm(mirror.to, { recursive: true });
     },
   );
+
+  it(
+    'gives no file of a tenant that was purged and comes again the name of one that an old shard has pushed',
+    CAMPAIGN,
+    async () => {
+      // The shard of three that gets the tenant has no other one, so that it is empty after the reshard.
+      const [purged, ...others] = ['nancy', 'lyon', 'paris'];
+      const [old, made] = [2, 3].map((of) => `${shardIndex(purged ?? '', of)}/${of}`);
+      expect(others.map((tenant) => `${shardIndex(tenant, 3)}/3`)).not.toContain(made);
+      world = await openWorld({ ...SOURCE, rows: 20, tenants: ['nancy', 'lyon', 'paris'] });
+      const mirror = { to: `${world.dataDir}-mirror` };
+      const push = (takeOver: boolean): Promise<unknown> =>
+        pushMirror(world.config({ shard: old, mirror }), world.runtime, new AbortController().signal, { takeOver });
+      const folderOf = (shard = ''): string => `shards/${shard.replace('/', '-of-')}`;
+      const filesIn = async (place: string): Promise<string[]> =>
+        (await readdir(place, { recursive: true }))
+          .filter((name) => /^store\/.*tenant_id=nancy\/.*\.parquet$/.test(name))
+          .toSorted();
+      const inMirror = (): Promise<string[]> => filesIn(join(mirror.to, folderOf(old)));
+      await runAll(2);
+      await push(false);
+      const pushed = await inMirror();
+      expect(pushed).not.toEqual([]);
+      await purgeTenant(world.config({ shard: old, mirror }), 'nancy', world.runtime);
+      await reshard(2, 3);
+      const { mirrors } = JSON.parse(await readFile(join(world.dataDir, folderOf(made), 'mirrored.json'), 'utf8'));
+      expect(mirrors).toMatchObject([{ to: join(mirror.to, folderOf(old)), purgeDue: true }]);
+      await world.run({}, { shard: made });
+      await reshard(3, 2);
+      const held = await filesIn(join(world.dataDir, folderOf(old)));
+      expect(held.filter((name) => pushed.includes(name))).toEqual([]);
+      await push(true);
+      expect(await inMirror()).toEqual(held);
+      await rm(mirror.to, { recursive: true });
+    },
+  );
+
+  it('a worker that makes a shard uses no name that one before it at the same place may have used', async () => {
+    world = await openWorld({ ...SOURCE, rows: 20, tenants: ['lyon'] });
+    await runAll(2);
+    const names = (await readdir(world.dataDir, { recursive: true })).filter((name) =>
+      /tenant_id=.*parquet$/.test(name),
+    );
+    const generations = names.filter((name) => name.includes('/store/')).map((name) => Number(name.split('.').at(-2)));
+    expect(generations.length).toBeGreaterThan(1);
+    const daysSince2026 = Math.min(...generations) / 86_400;
+    expect(daysSince2026).toBeGreaterThan(1);
+  });
 
   it('refuses what does not fit, a worker that is at work, and a purge that was cut off', async () => {
     world = await openWorld({ ...SOURCE, rows: 20, tenants: ['lyon'] });
