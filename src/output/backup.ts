@@ -1,5 +1,6 @@
 /** Reports of `backup`, `backup --check` and `restore` as text. */
 import type { BackupCheck, BackupReport } from '../model/maintenance-report.ts';
+import type { ReportedError } from '../model/report.ts';
 import { plural } from '../kernel/plural.ts';
 import { shardOfDirectory, showShard } from '../model/shard.ts';
 import { bytes } from './format.ts';
@@ -22,7 +23,7 @@ export function shardsText<T>(
   shards: readonly {
     readonly shard: string;
     readonly report?: T;
-    readonly error?: { readonly message: string; readonly hint?: string };
+    readonly error?: ReportedError;
   }[],
   missing: readonly string[],
   where: 'backup' | 'mirror' | 'data directory',
@@ -31,11 +32,20 @@ export function shardsText<T>(
   const absent = missing.map((shard) => `shard ${shard}\n${missingFrom(where)}`);
   return shards
     .map(({ shard, report, error }) => {
-      const failed = error ? `FAIL: ${error.message}\n${error.hint === undefined ? '' : `Next: ${error.hint}\n`}` : '';
+      const failed = error ? failureText(error) : '';
       return `shard ${shard}\n${report === undefined ? failed : summary(report)}`;
     })
     .concat(absent)
     .join('\n');
+}
+
+function failureText({ message, hint, where = {} }: ReportedError): string {
+  const place = Object.entries(where).map(([name, value]) => `${name} ${value}`);
+  return (
+    `FAIL: ${message}\n` +
+    (place.length === 0 ? '' : `Where: ${place.join(', ')}\n`) +
+    (hint === undefined ? '' : `Next: ${hint}\n`)
+  );
 }
 
 const NO_TENANT = 'If it has no tenant, use the configuration that lists all tenants.';
@@ -91,7 +101,9 @@ interface Restore {
   readonly restoredBefore?: true;
 }
 
-export function restoreSummary(report: Restore): string {
+export function restoreSummary(report: Restore | { readonly dataDir: string; readonly usedSince: true }): string {
+  if ('usedSince' in report)
+    return `was restored before, and has been used since: it was not changed\n${report.dataDir}: nothing to do\n`;
   const { dataDir, from, snapshot, publishedAt, files, rows, withLedger, damaged, logs = [], restoredBefore } = report;
   return (
     `${restoredBefore === true ? 'was restored before: ' : 'restored '}snapshot ${snapshot} of ${publishedAt} from ${from}\n` +

@@ -111,9 +111,10 @@ describe.each(KINDS)('of a %s', (kind) => {
       const { code, err } = await stage.run([...argv, '--data-dir', at(to)], { KEY: 'key' });
       expect([argv, code, err]).toEqual([argv, ...refused(into, shard)]);
     }
-    // The first one is used by now, so it is named as a lake and stays as it is.
-    const { code, out } = await stage.run(['restore', kind, to]);
-    expect([code, out]).toEqual([EXIT.config, expect.stringMatching(/already[\s\S]*\nshard 1\/2\nrestored snapshot/)]);
+    // The first one is used by now, so it stays as it is, also if the command is repeated when everything is complete.
+    const used = String.raw`^shard 0/2\nwas restored before, and has been used since: it was not changed\n[\s\S]*\nshard 1/2\n`;
+    expect(await run('restore', kind, to)).toMatch(new RegExp(`${used}restored snapshot`));
+    expect(await run('restore', kind, to)).toMatch(new RegExp(`${used}was restored before: snapshot`));
     expect(await run(...COUNTS, '--format', 'csv', '--data-dir', to)).toBe(await run(...COUNTS, '--format', 'csv'));
   });
 
@@ -147,6 +148,20 @@ describe.each(KINDS)('of a %s', (kind) => {
     const rest = await stage.run(['restore', source, to]);
     expect([rest.code, rest.out]).toEqual([EXIT.damaged, expect.stringMatching(/^shard 1\/2\nrestored snapshot[\s\S]*\nshard 0\/2\nMISSING/)]);
   }); // oxfmt-ignore
+});
+
+it('what refused commands and readers write into its folders is not in its way', async () => {
+  const to = 'with-records';
+  // Everything of the shard is there but its ledger.
+  await cutOff('backup', to, join('0-of-2', 'state.duckdb'));
+  const { code, err } = await stage.run(['run', '--shard', '0/2', '--data-dir', at(to)], { KEY: 'key' });
+  expect([code, err]).toEqual(refused(at(to, 'shards/0-of-2'), 'shard 0/2'));
+  expect(await readdir(at(to, 'shards/0-of-2'))).toContain('outcomes.json');
+  for (const folder of ['', 'shards/1-of-2'])
+    for (const name of ['webhook.json', 'schedule.json', '.sql_history']) await writeFile(at(to, folder, name), '{}');
+  await run('restore', 'backup', to);
+  expect(await readdir(at(to, 'shards/0-of-2'))).toContain('outcomes.json');
+  expect(await run(...COUNTS, '--format', 'csv', '--data-dir', to)).toBe(await run(...COUNTS, '--format', 'csv'));
 });
 
 it('a mark without content protects its shard, too, and one shard can be restored by itself', async () => {

@@ -11,11 +11,16 @@ import {
   DAMAGED,
   DEFINITIONS_FOLDER,
   HEAD_FOLDER,
+  HISTORY_FILE,
+  LAST_RUN_FILE,
   LEDGER_FILE,
   MANIFEST_FILE,
+  OUTCOMES_FILE,
   RESTORE_FILE,
+  SCHEDULE_FILE,
   STORE_FOLDER,
   WAL,
+  WEBHOOK_FILE,
   WORK_FOLDER,
 } from '../../model/data-dir.ts';
 import { knownFile, parseGenerationFile } from '../../model/data-path.ts';
@@ -104,6 +109,18 @@ export async function reserveFolder(folder: string, settings: LakeSettings, runt
   });
 }
 
+/** `marked`: a restore has begun, and no command has used its lake yet. `used`: a lake without such a mark. */
+export async function stateOf(
+  folder: string,
+  { files = systemFiles }: LakeRuntime,
+): Promise<'marked' | 'used' | 'free'> {
+  const to = resolve(folder);
+  return onDisk(to, async () => {
+    if (await isMarked(files, to)) return 'marked';
+    return (await hasLedger(files, to)) ? 'used' : 'free';
+  });
+}
+
 /** Takes back a mark, unless anything was restored into the folder. */
 export async function releaseFolder(folder: string, settings: LakeSettings, runtime: LakeRuntime): Promise<void> {
   const files = runtime.files ?? systemFiles;
@@ -111,7 +128,7 @@ export async function releaseFolder(folder: string, settings: LakeSettings, runt
   await onDisk(to, async () => {
     {
       await using _ = await markRestore(files, to, settings);
-      const left = (await pathsIn(files, to)).filter((path) => !isOfMark(path));
+      const left = (await pathsIn(files, to)).filter((path) => !isOfMark(path) && !isRecord(path));
       if (left.length > 0) return;
     }
     for (const name of [RESTORE_FILE, RESTORE_FILE + WAL]) await files.rm(join(to, name), { force: true });
@@ -194,7 +211,7 @@ async function requireRoom(files: Files, to: string): Promise<void> {
 
 /** Call it under the lock of the restore. */
 async function requireOwnFiles(files: Files, to: string): Promise<void> {
-  const other = (await pathsIn(files, to)).find((path) => !isOwn(path));
+  const other = (await pathsIn(files, to)).find((path) => !isOwn(path) && !isRecord(path));
   if (other !== undefined) throw notEmpty(to, other);
 }
 
@@ -219,6 +236,14 @@ function isOwn(path: string): boolean {
   if (known.entry.path === LEDGER_FILE) return known.isUnfinished;
   const [top = ''] = known.entry.path.split('/');
   return OWN_FOLDERS.includes(top) || OWN_FILES.includes(top);
+}
+
+const RECORDS = [OUTCOMES_FILE, WEBHOOK_FILE, SCHEDULE_FILE, LAST_RUN_FILE, HISTORY_FILE];
+
+/** What a command may write next to a restore that is not complete: that a run was refused, or what was asked of a published shard. */
+export function isRecord(path: string): boolean {
+  const known = knownFile(path);
+  return known !== undefined && RECORDS.includes(known.entry.path);
 }
 
 /**

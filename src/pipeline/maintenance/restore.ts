@@ -11,7 +11,7 @@ import { onDisk, pathExists } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import type { LakeSettings } from '../../load/ledger/ledger.ts';
 import { restoreFiles } from '../../load/maintenance/restore.ts';
-import { releaseFolder, reserveFolder } from '../../load/maintenance/restore-folder.ts';
+import { isRecord, releaseFolder, reserveFolder, stateOf } from '../../load/maintenance/restore-folder.ts';
 import type { RestoredInto } from '../../load/maintenance/restore-folder.ts';
 import { SHARDS_FOLDER } from '../../model/data-dir.ts';
 import { shardFolder, shardOfDirectory, showShard } from '../../model/shard.ts';
@@ -26,6 +26,12 @@ import type { Held } from './held-shards.ts';
 
 export interface RestoreReport extends RestoredInto {
   readonly exitCode: number;
+}
+
+/** A shard that was restored before, and that another command has used since. Nothing was changed. */
+export interface UsedShard {
+  readonly dataDir: string;
+  readonly usedSince: true;
 }
 
 /** A backup or a mirror. */
@@ -63,7 +69,7 @@ export async function restoreFrom(
   folder: string,
   runtime: Runtime,
   signal: AbortSignal,
-): Promise<RestoreReport | ShardsReport<RestoreReport>> {
+): Promise<RestoreReport | ShardsReport<RestoreReport | UsedShard>> {
   const held = await source.held();
   const to = resolve(folder);
   await requireNoFile(to);
@@ -127,7 +133,7 @@ async function restoreShards(
   to: string,
   runtime: Runtime,
   signal: AbortSignal,
-): Promise<ShardsReport<RestoreReport>> {
+): Promise<ShardsReport<RestoreReport | UsedShard>> {
   const place = shardOfDirectory(to);
   if (place)
     throw new ConfigError(
@@ -137,8 +143,13 @@ async function restoreShards(
         where: { folder: to },
       },
     );
+  const states = await Promise.all(shards.map(async (shard) => stateOf(shardFolder(to, shard), runtime)));
+  // Otherwise a lake that is there is another one.
+  const isContinued = states.includes('marked');
   const isThere = await onDisk(to, () => pathExists(to));
-  const other = isThere ? (await onDisk(to, () => readdir(to))).find((name) => name !== SHARDS_FOLDER) : undefined;
+  const other = (isThere ? await onDisk(to, () => readdir(to)) : []).find(
+    (name) => name !== SHARDS_FOLDER && !(isContinued && isRecord(name)),
+  );
   if (other !== undefined)
     throw new ConfigError('The folder is not empty.', {
       hint: 'Name a new folder, or move what is there away.',
@@ -150,6 +161,7 @@ async function restoreShards(
   const reserved = await reserveShards(shards, to, settings, runtime, signal);
   const done = await eachShard(shards, signal, async (shard) => {
     const own = shardFolder(to, shard);
+    if (isContinued && states[shards.indexOf(shard)] === 'used') return { dataDir: own, usedSince: true } as const;
     try {
       return await restoreOne(source.below(shard), own);
     } catch (error) {
