@@ -22,7 +22,7 @@ earlier_events as (
     row_number() over (order by timestamp, step, store_id, event_id) as place
   from pass_events
   where timestamp < $before::timestamptz
-    and hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
+    and hash(tenant_id, pass_id) % $parts::ubigint = $part::ubigint
 ),
 
 passes_decided as (
@@ -48,7 +48,7 @@ registered as (
     row_number() over (order by timestamp, step, store_id, event_id) as place
   from registrations
   where timestamp < $before::timestamptz
-    and hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
+    and hash(tenant_id, pass_id) % $parts::ubigint = $part::ubigint
 ),
 
 lives as (
@@ -105,7 +105,7 @@ decisive as (
 
 select * exclude (event, kind, platform, pass_store_id, status_code, step)
 from pass_events
-where hash(tenant_id, pass_id) % $parts::bigint = $part::bigint
+where hash(tenant_id, pass_id) % $parts::ubigint = $part::ubigint
   and (tenant_id, pass_id, timestamp, event_id) in (
     select (tenant_id, pass_id, timestamp, event_id) from decisive
   )
@@ -116,7 +116,7 @@ select
   min(timestamp) as timestamp
 from metrics
 where timestamp < $before::timestamptz
-  and $part::bigint = 0
+  and $part::ubigint = 0
 group by tenant_id, metric_type
 union all by name
 select
@@ -129,7 +129,7 @@ select
   value_number
 from metrics
 where timestamp < $before::timestamptz
-  and $part::bigint = 0
+  and $part::ubigint = 0
   and value is not null
   and replace(lower(metric_type), '.', ':') in ('passes:installed', 'pass:installed')
 qualify rank() over (partition by tenant_id, metric_type, properties::varchar, json_structure(value)::varchar order by timestamp desc) = 1
