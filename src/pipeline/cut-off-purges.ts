@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../kernel/errors.ts';
-import { sizeOf } from '../kernel/files.ts';
+import { onDisk, sizeOf } from '../kernel/files.ts';
 import type { Files } from '../kernel/files.ts';
 import { tenantsOnDisk } from '../load/maintenance/list-data-dir.ts';
 import { DATA_DIR, PURGE_MARK, PURGES_FOLDER } from '../model/data-dir.ts';
@@ -23,14 +23,17 @@ export interface CutOffPurge {
 
 const MARKS = DATA_DIR.filter(({ path }) => path === PURGE_MARK);
 
+/** Throws DiskError. */
 export async function cutOffPurges(files: Files, dataDir: string): Promise<readonly CutOffPurge[]> {
-  const tenants = [...(await tenantsOnDisk(files, dataDir, MARKS))].toSorted();
-  return Promise.all(
-    tenants.map(async (tenant) => {
-      const mark = purgeMark(dataDir, tenant);
-      return { tenant, mark, keptOut: ((await sizeOf(mark, files)) ?? 0) > 0 };
-    }),
-  );
+  return onDisk(dataDir, async () => {
+    const tenants = [...(await tenantsOnDisk(files, dataDir, MARKS))].toSorted();
+    return Promise.all(
+      tenants.map(async (tenant) => {
+        const mark = purgeMark(dataDir, tenant);
+        return { tenant, mark, keptOut: ((await sizeOf(mark, files)) ?? 0) > 0 };
+      }),
+    );
+  });
 }
 
 export function purgeMark(dataDir: string, tenant: string): string {
