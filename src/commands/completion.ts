@@ -1,6 +1,7 @@
 /** `completion`: shell scripts generated from the commands themselves, so that they are always complete. */
 import { Argument, Command } from 'commander';
 import { ConfigError } from '../kernel/errors.ts';
+import { shellQuoted } from '../kernel/shell-quote.ts';
 import { TABLE_NAMES } from '../model/tables.ts';
 import { PROMOTED } from '../query/dimensions.ts';
 import type { Parameter } from '../query/sql-file.ts';
@@ -196,12 +197,12 @@ function zsh(global: readonly Flag[], commands: readonly Word[], parameters: Par
     return values === undefined ? '' : `:value:(${values.join(' ')})`;
   };
   const spec = (flag: Flag): string =>
-    quoted(`${flag.name}[${flag.description.replaceAll(/[[\]\\:]/g, String.raw`\$&`)}]${valuesOf(flag)}`);
+    shellQuoted(`${flag.name}[${flag.description.replaceAll(/[[\]\\:]/g, String.raw`\$&`)}]${valuesOf(flag)}`);
   const specs = (flags: readonly Flag[]): string => [...flags, ...global].map(spec).join(' ');
   const rest = ({ values }: Word): string =>
-    quoted(values.length === 0 ? '*:: :_files' : `*:name:(${values.join(' ')})`);
+    shellQuoted(values.length === 0 ? '*:: :_files' : `*:name:(${values.join(' ')})`);
   const described = (words: readonly Word[]): string =>
-    words.map(({ name, description }) => quoted(`${name}:${description.replaceAll(':', '\\:')}`)).join('\n      ');
+    words.map(({ name, description }) => shellQuoted(`${name}:${description.replaceAll(':', '\\:')}`)).join('\n      ');
   const ofInner = ({ name, inner, flags }: Word): string => `    ${name})
       if (( CURRENT == 3 )); then
         commands=(
@@ -246,7 +247,7 @@ compdef _insights_etl ${PROGRAM}
 
 function fish(global: readonly Flag[], commands: readonly Word[], parameters: Parameters): string {
   const line = (condition: string, rest: string, description: string): string =>
-    `complete -c ${PROGRAM} ${condition === '' ? '' : `-n ${quoted(condition)} `}${rest} -d ${fishQuoted(description)}`;
+    `complete -c ${PROGRAM} ${condition === '' ? '' : `-n ${shellQuoted(condition)} `}${rest} -d ${fishQuoted(description)}`;
   const seen = (...names: string[]): string => `__fish_seen_subcommand_from ${names.join(' ')}`;
   const flagLine = (condition: string, { name, description, values }: Flag): string =>
     line(
@@ -279,10 +280,6 @@ function fish(global: readonly Flag[], commands: readonly Word[], parameters: Pa
   );
   const everywhere = global.map((flag) => flagLine('', flag));
   return `${[...everywhere, ...words, ...ofReports].join('\n')}\n`;
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 function fishQuoted(text: string): string {

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { loadConfig, type Config, type ConfigSources } from '../config/config.ts';
 import { nest, merge, type Tree } from '../config/layers.ts';
 import { ConfigError, DiskError, EXIT, InsightsError, StoppedError, errorCode } from '../kernel/errors.ts';
-import { onDisk, systemFiles } from '../kernel/files.ts';
+import { systemFiles } from '../kernel/files.ts';
 import { plural } from '../kernel/plural.ts';
 import { missingShards, shardOfDirectory, showShard, type Shard } from '../model/shard.ts';
 import { json } from '../output/format.ts';
@@ -146,7 +146,7 @@ async function warnOfMissingShards(
 
 async function hasPurges({ dataDir }: Config): Promise<boolean> {
   const { cutOffPurges } = await import('../pipeline/cut-off-purges.ts');
-  return (await onDisk(dataDir, () => cutOffPurges(systemFiles, dataDir))).length > 0;
+  return (await cutOffPurges(systemFiles, dataDir)).length > 0;
 }
 
 /** A worker without tenants has done its work: with few tenants, some shards have none. */

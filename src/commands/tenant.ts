@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import type { Config } from '../config/config.ts';
 import { TENANT_ID } from '../config/schema.ts';
 import { ConfigError } from '../kernel/errors.ts';
-import { onDisk, systemFiles } from '../kernel/files.ts';
+import { systemFiles } from '../kernel/files.ts';
 import { count, plural } from '../kernel/plural.ts';
 import { shardIndex, showShard } from '../model/shard.ts';
 import { bytes, json } from '../output/format.ts';
@@ -115,7 +115,7 @@ export function tenantCommand(shell: Shell): Command {
 
 async function isCutOff({ config: { dataDir }, runtime }: Session, id: string): Promise<boolean> {
   const { cutOffPurges } = await import('../pipeline/cut-off-purges.ts');
-  const found = await onDisk(dataDir, () => cutOffPurges(runtime.files ?? systemFiles, dataDir));
+  const found = await cutOffPurges(runtime.files ?? systemFiles, dataDir);
   return found.some(({ tenant }) => tenant === id);
 }
 

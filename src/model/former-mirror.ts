@@ -1,4 +1,5 @@
 /** Mirrors that no push goes to any more: what is purged here stays there until one does. */
+import { shellQuoted } from '../kernel/shell-quote.ts';
 import { isStoreAddress } from './mirror-address.ts';
 import type { MirrorAddress } from './mirror-address.ts';
 
@@ -35,5 +36,5 @@ export function showAddress({ to, endpoint }: MirrorAddress): string {
 }
 
 function shellWord(text: string): string {
-  return /^[\w./:=@+-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  return /^[\w./:=@+-]+$/.test(text) ? text : shellQuoted(text);
 }

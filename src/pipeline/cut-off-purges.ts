@@ -2,7 +2,7 @@
  * Purges that were cut off: their marks are still there (`purges/<tenant>`). Until such a purge is completed or given up, no run loads
  * anything of its tenant. So what a completion deletes was there when the purge was decided.
  */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { onDisk, sizeOf } from '../kernel/files.ts';
@@ -38,6 +38,12 @@ export async function cutOffPurges(files: Files, dataDir: string): Promise<reado
 
 export function purgeMark(dataDir: string, tenant: string): string {
   return join(dataDir, PURGES_FOLDER, tenant);
+}
+
+/** Ends a purge, or gives it up. */
+export async function removeMark(files: Files, mark: string): Promise<void> {
+  await files.rm(mark, { force: true });
+  await files.rmdir(dirname(mark)).catch(() => {});
 }
 
 /** Throws ConfigError if there is none. */

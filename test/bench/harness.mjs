@@ -2,9 +2,9 @@
  * Runs the built program the way a person does: the sandbox and the pipeline are separate processes, so memory and
  * time are the pipeline's own. Everything listens on loopback and ends with the script.
  */
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -109,6 +109,12 @@ export function tenantEnv(url, dataDir, tenant = 'demo', more = {}) {
 export async function scratch(name) {
   const folder = await mkdtemp(join(tmpdir(), `insights-etl-${name}-`));
   return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** What figures depend on besides the program: of the folder that the command runs in, and of this machine. */
+export function machine() {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+  return { commit, node: process.version, processor: cpus()[0]?.model.trim(), cores: cpus().length };
 }
 
 /** A small seeded generator (mulberry32), so that a run can be repeated. */

@@ -4,13 +4,11 @@
  * from the same state: the second time its answers come from files, so only the local part is left. `--rows` are those of all tenants.
  * `--write` adds the result to docs/history.json and the table in docs/scale.md.
  */
-import { execFileSync } from 'node:child_process';
 import { cp, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { CLI, scratch, startSandbox } from './harness.mjs';
+import { CLI, machine, scratch, startSandbox } from './harness.mjs';
 import { historyTable } from './history-page.mjs';
 import { measured } from './measured.mjs';
 import { startReplay } from './replay.mjs';
@@ -136,9 +134,7 @@ async function sizes() {
 async function write(result) {
   const file = 'docs/history.json';
   const known = JSON.parse(await readFile(file, 'utf8').catch(() => '[]'));
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  const machine = { commit, node: process.version, processor: cpus()[0]?.model.trim(), cores: cpus().length };
-  const entry = { at: new Date().toISOString().slice(0, 10), machine, ...result };
+  const entry = { at: new Date().toISOString().slice(0, 10), machine: machine(), ...result };
   const isOther = ({ shape }) => ['rows', 'days', 'tenants'].some((name) => shape[name] !== result.shape[name]);
   const all = [...known.filter(isOther), entry].toSorted((a, b) => a.shape.tenants - b.shape.tenants || a.shape.rows - b.shape.rows); // oxfmt-ignore
   await writeFile(file, `${JSON.stringify(all, null, 1)}\n`);

@@ -7,10 +7,9 @@
  */
 import { execFileSync } from 'node:child_process';
 import { copyFile, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { cli, scratch, startSandbox, tenantEnv } from './harness.mjs';
+import { cli, machine, scratch, startSandbox, tenantEnv } from './harness.mjs';
 import { layoutPart, layoutTables } from './layout-page.mjs';
 import { askDuckDB, openDuckDB, startPython } from './layout-readers.mjs';
 import { QUESTIONS, VARIANTS, copySql } from './layout-variants.mjs';
@@ -196,11 +195,6 @@ function report(variants) {
         process.exitCode = 1;
       }
     }
-}
-
-function machine() {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  return { commit, node: process.version, processor: cpus()[0]?.model.trim(), cores: cpus().length };
 }
 
 async function write(result) {

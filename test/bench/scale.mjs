@@ -3,11 +3,9 @@
  * to docs/scale.json and docs/scale.md. Each lake is loaded, gets one more day of rows, and is then run again with nothing new.
  * `--only 3` measures the third shape only, and writes nothing.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { CLI, options, scratch, startSandbox } from './harness.mjs';
+import { CLI, machine, options, scratch, startSandbox } from './harness.mjs';
 import { measured } from './measured.mjs';
 import { writePage } from './scale-page.mjs';
 
@@ -100,19 +98,12 @@ for (const [nth, shape] of SHAPES.entries()) {
   console.log(JSON.stringify({ shape, measured: found }));
 }
 if (wanted.only === 0) {
-  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  const machine = {
-    at: new Date().toISOString(),
-    commit,
-    node: process.version,
-    processor: cpus()[0]?.model,
-    cores: cpus().length,
-  };
-  await writeFile('docs/scale.json', `${JSON.stringify({ machine, results }, null, 1)}\n`);
+  const measuredOn = { at: new Date().toISOString(), ...machine() };
+  await writeFile('docs/scale.json', `${JSON.stringify({ machine: measuredOn, results }, null, 1)}\n`);
   const sizes = [];
   for (const tenants of [1, 100, 10_000])
     for (const rows of [1e6, 1e7, 1e8, 1e9, 1e10, 1e11])
       if (rows / tenants >= 1e4)
         sizes.push(await modelOf({ tenants, rowsPerDay: rows / tenants / YEARS / 365, days: YEARS * 365 }));
-  await writePage(results, sizes, machine);
+  await writePage(results, sizes, measuredOn);
 }

@@ -171,7 +171,7 @@ describe('a purge that was cut off', () => {
   });
 
   it(
-    'that cannot be completed does not keep others from being loaded, and the exit code tells',
+    'that cannot be completed does not keep others from being loaded, and the exit code reports the failure',
     campaign(false),
     async () => {
       await cutOff('rm store');

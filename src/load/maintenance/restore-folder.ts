@@ -94,21 +94,6 @@ export async function restoreInto(
   });
 }
 
-/**
- * Marks a folder that is going to be restored, so that nothing else begins a lake there in the meantime. True if it was not marked before
- * and holds no lake. Throws what `restoreInto` throws for a folder with other files.
- */
-export async function reserveFolder(folder: string, settings: LakeSettings, runtime: LakeRuntime): Promise<boolean> {
-  const files = runtime.files ?? systemFiles;
-  const to = resolve(folder);
-  return onDisk(to, async () => {
-    if ((await isMarked(files, to)) || (await hasLedger(files, to))) return false;
-    await requireRoom(files, to);
-    await using _ = await markRestore(files, to, settings);
-    return true;
-  });
-}
-
 /** `marked`: a restore has begun, and no command has used its lake yet. `used`: a lake without such a mark. */
 export async function stateOf(
   folder: string,
@@ -118,6 +103,21 @@ export async function stateOf(
   return onDisk(to, async () => {
     if (await isMarked(files, to)) return 'marked';
     return (await hasLedger(files, to)) ? 'used' : 'free';
+  });
+}
+
+/**
+ * Marks a folder that is going to be restored, so that nothing else begins a lake there in the meantime. True if it was not marked before
+ * and holds no lake. Throws what `restoreInto` throws for a folder with other files.
+ */
+export async function reserveFolder(folder: string, settings: LakeSettings, runtime: LakeRuntime): Promise<boolean> {
+  const files = runtime.files ?? systemFiles;
+  const to = resolve(folder);
+  return onDisk(to, async () => {
+    if ((await stateOf(to, runtime)) !== 'free') return false;
+    await requireRoom(files, to);
+    await using _ = await markRestore(files, to, settings);
+    return true;
   });
 }
 

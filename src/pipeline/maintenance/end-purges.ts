@@ -1,5 +1,5 @@
 /** The two ends of a purge that was cut off: a run completes it, or an operator gives it up. */
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { InsightsError, LockedError } from '../../kernel/errors.ts';
 import type { Failure } from '../../kernel/errors.ts';
@@ -7,15 +7,15 @@ import { onDisk, pathExists, systemFiles } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { LEDGER_FILE } from '../../model/data-dir.ts';
 import type { RunReport } from '../../model/report.ts';
-import { cutOffPurges, isConfigured, purgeDecision, requireCutOff } from '../cut-off-purges.ts';
+import { cutOffPurges, isConfigured, purgeDecision, removeMark, requireCutOff } from '../cut-off-purges.ts';
 import { addFailure } from '../failure.ts';
 import { amendLastRun } from '../last-run.ts';
 import { openExisting } from './existing.ts';
 import { heldRows, purgeTenant } from './purge.ts';
 
 /**
- * Does a run after it has completed what can be completed. The run goes on if that fails, and its exit code tells. Throws LockedError and
- * what the run throws. `config`: with all tenants.
+ * Completes the purges that can be completed, and then does the run, also if one of them fails: the exit code of the run reports that
+ * failure. Throws LockedError and what the run throws. `config`: with all tenants.
  */
 export async function afterPurges(
   config: Config,
@@ -101,8 +101,7 @@ export async function giveUpPurge(config: Config, tenant: string, runtime: Runti
     await using ledger = await openExisting(config, runtime, { privacyKey: 'unused' });
     const { mark } = await requireCutOff(files, config.dataDir, tenant);
     const { rows, files: kept } = await heldRows(ledger, tenant);
-    await files.rm(mark, { force: true });
-    await files.rmdir(dirname(mark)).catch(() => {});
+    await removeMark(files, mark);
     return { tenant, rows, files: kept };
   });
 }

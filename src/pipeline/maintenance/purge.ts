@@ -21,12 +21,12 @@ import { sweepMarts } from '../../load/marts/mart-files.ts';
 import { publish } from '../../load/publish/publish.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { writtenBy } from '../../kernel/version.ts';
-import { DATA_DIR, PURGE_MARK, PURGES_FOLDER, unfinishedPath } from '../../model/data-dir.ts';
+import { DATA_DIR, PURGE_MARK, unfinishedPath } from '../../model/data-dir.ts';
 import type { DataEntry, Purge } from '../../model/data-dir.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
 import type { FormerMirrors } from '../../model/former-mirror.ts';
 import { duePurges, formerMirrors, isPurgeDue, requestPurge } from '../mirror/record.ts';
-import { purgeMark, requireCutOff } from '../cut-off-purges.ts';
+import { purgeMark, removeMark, requireCutOff } from '../cut-off-purges.ts';
 import { openExisting } from './existing.ts';
 
 export interface PurgeReport extends FormerMirrors, Removed {
@@ -82,8 +82,7 @@ export async function purgeTenant(
     if (removed.found) {
       await rewriteLedger(dataDir, place.files);
       await removeElsewhere?.();
-      await place.files.rm(mark, { force: true });
-      await place.files.rmdir(join(dataDir, PURGES_FOLDER)).catch(() => {});
+      await removeMark(place.files, mark);
     }
     return { tenant, dryRun, ...removed, ...(await duePurges(place.files, config)) };
   });

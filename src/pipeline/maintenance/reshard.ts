@@ -256,8 +256,8 @@ async function writeMark({ shared, files }: Job, mark: Reshard): Promise<void> {
 }
 
 /** Discards a new shard. Its folder may be a volume of its own, or a link to one. */
-async function discardNew(job: Job, mark: Reshard, { index, of }: Shard): Promise<Reshard> {
-  const shard = { index, of };
+async function discardNew(job: Job, mark: Reshard, shard: Shard): Promise<Reshard> {
+  const { index } = shard;
   if (!(await holdsAnything(job, shard))) {
     await dropShard(job, shard, true);
     return mark;
