@@ -77,9 +77,16 @@ export function splitPromoted(table: Table, columns: readonly TypedColumn[]): Sp
   return { promoted, parsed: columns.filter((column) => !covered.has(column)), replaced };
 }
 
+/** By path: each view looks for the paths of all promoted columns. */
+const pointers = new Map<string, string>();
+
 function pointerOf(path: string): string {
+  const known = pointers.get(path);
+  if (known !== undefined) return known;
   const steps = parseJsonPath(path) ?? [];
-  return steps.map(({ text }) => `/${text.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  const pointer = steps.map(({ text }) => `/${text.replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+  pointers.set(path, pointer);
+  return pointer;
 }
 
 function typedSql(type: ColumnType, cell: string): string {

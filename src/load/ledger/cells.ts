@@ -97,6 +97,19 @@ export function asList<T>(read: Cell<T>): Cell<readonly T[]> {
   };
 }
 
+/** Rows of text cells, as `cellsSql` (sql.ts) aggregates them. */
+export const asCells: Cell<readonly (readonly string[])[]> = (value, column) => {
+  const rows: unknown = JSON.parse(asText(value, column));
+  if (isTextRows(rows)) return rows;
+  throw new TypeError(`Column "${column}" has cells that are not text.`);
+};
+
+function isTextRows(rows: unknown): rows is readonly (readonly string[])[] {
+  return (
+    Array.isArray(rows) && rows.every((row) => Array.isArray(row) && row.every((cell) => typeof cell === 'string'))
+  );
+}
+
 function wrongKind(column: string, expected: string, value: Json): TypeError {
   const found = value === null ? 'null' : Array.isArray(value) ? 'a list' : `of type ${typeof value}`;
   return new TypeError(`Column "${column}" is ${found}, expected ${expected}.`);

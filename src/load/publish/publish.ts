@@ -18,6 +18,7 @@ import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
 import { asCount, asText } from '../ledger/cells.ts';
 import { HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import { OutOfMemoryError } from '../ledger/engine.ts';
+import type { Lane } from '../ledger/engine.ts';
 import { recordDrift } from './drift.ts';
 import type { Drift } from '../../model/report.ts';
 import { syncHead, writeCoverage } from './head.ts';
@@ -95,7 +96,8 @@ async function publishSnapshot(
   let logError: DamagedError | undefined;
   const settled = head && !again && last !== undefined ? await settledContent(ledger, last.content, checks) : undefined;
   let isIdle = false;
-  if (head && !isStopped() && settled === undefined) {
+  const describe = (lane: Lane): Promise<void> => describeProperties(lane, ledger.dataDir);
+  const refresh = async (): Promise<void> => {
     await noteDays(ledger);
     const isRefreshed = await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
       // The rows are published without the marts; after that the run fails with this error.
@@ -108,14 +110,15 @@ async function publishSnapshot(
     isIdle = !isRefreshed && results.length === 0 && !isStopped();
     await dropDays(ledger);
     await onStep?.('checks');
-  }
+  };
+  if (head && !isStopped() && settled === undefined) await ledger.beside(describe, refresh);
   const isBehind = head && isStopped();
   const content = settled ?? (await contentKey(ledger));
   const isPublished = !again && last !== undefined && (await isIntact(ledger, last.content, content));
   const snapshot = isPublished ? last.snapshot : lastNumber + 1;
   let drift: readonly Drift[] = [];
   if (!isPublished) {
-    await describeProperties(ledger);
+    await describe(ledger);
     drift = await recordDrift(ledger, run);
     await writeCatalogue(ledger, snapshot);
     await onStep?.('catalogue');

@@ -8,9 +8,9 @@ import { commonType } from '../../model/type-spelling.ts';
 import { columnName, shown, shownPath, viewName } from '../../transform/names.ts';
 import { columnType, fixedColumns, splitPromoted, typedViewSql } from '../../transform/typed-view.ts';
 import type { TypedColumn } from '../../transform/typed-view.ts';
-import { asList, asTable, asText } from '../ledger/cells.ts';
+import { asCells, asList, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { BULK_SQL } from '../ledger/sql.ts';
+import { BULK_SQL, cellsSql } from '../ledger/sql.ts';
 
 /** Columns of one view: the paths that were most frequent when they were first seen. Others are found in the JSON column only. */
 const MOST_COLUMNS = 40;
@@ -70,16 +70,23 @@ interface NamedColumns {
 
 async function nameColumns(ledger: Ledger): Promise<void> {
   const unnamed = await ledger.rows(
-    `select tenant, table_name, view_name, json_column, pointer
-     from property_counts
-     join view_names using (tenant, table_name, type)
-     anti join view_columns using (tenant, table_name, view_name, json_column, pointer)
-     where not contains(pointer || '/', '/[]/') and (pointer <> '' or json_column = 'value')
-     group by all
-     -- A path that always holds an object gets no column: its members have theirs.
-     having bool_or(kind not in ('null', 'object'))
-     order by sum(rows) desc, pointer, tenant`,
-    { tenant: asText, table_name: asTable, view_name: asText, json_column: asText, pointer: asText },
+    `with columns as (select distinct view_name, json_column, pointer from view_columns),
+     -- Their further paths never get a name, and a lake with many types has tens of thousands of those.
+     full_views as (select view_name from columns group by all having count(*) >= ${MOST_COLUMNS}),
+     unnamed as (
+       select tenant, table_name, view_name, json_column, pointer, sum(rows) as rows
+       from property_counts
+       join view_names using (tenant, table_name, type)
+       anti join view_columns using (tenant, table_name, view_name, json_column, pointer)
+       where not contains(pointer || '/', '/[]/') and (pointer <> '' or json_column = 'value')
+         and (view_name not in (from full_views) or (view_name, json_column, pointer) in (select (view_name, json_column, pointer) from columns))
+       group by all
+       -- A path that always holds an object gets no column: its members have theirs.
+       having bool_or(kind not in ('null', 'object'))
+     )
+     select table_name, view_name, ${cellsSql(['tenant', 'json_column', 'pointer'], 'rows desc, pointer, tenant')} as paths
+     from unnamed group by all order by view_name`,
+    { table_name: asTable, view_name: asText, paths: asCells },
   );
   if (unnamed.length === 0) return;
   const keywords = await ledger.rows(
@@ -87,12 +94,11 @@ async function nameColumns(ledger: Ledger): Promise<void> {
     { word: asText },
   );
   const words = new Set(keywords.map(({ word }) => word));
-  const known = await ledger.rows('select distinct view_name, json_column, pointer, column_name from view_columns', {
-    view_name: asText,
-    json_column: asText,
-    pointer: asText,
-    column_name: asText,
-  });
+  const known = await ledger.rows(
+    `select view_name, ${cellsSql(['json_column', 'pointer', 'column_name'])} as columns
+     from (select distinct view_name, json_column, pointer, column_name from view_columns) group by view_name`,
+    { view_name: asText, columns: asCells },
+  );
   const fixedOf = new Map(
     TABLE_NAMES.map((name) => {
       const definition = ledger.settings.tables[name];
@@ -109,9 +115,13 @@ async function nameColumns(ledger: Ledger): Promise<void> {
     byPath.set(path, name);
     names.add(name);
   };
-  for (const row of known) add(viewOf(row.view_name), row.json_column + row.pointer, row.column_name);
+  for (const { view_name: view, columns } of known)
+    for (const [jsonColumn = '', pointer = '', name = ''] of columns) add(viewOf(view), jsonColumn + pointer, name);
   const added: string[][] = [];
-  for (const { tenant, table_name: table, view_name: view, json_column: jsonColumn, pointer } of unnamed) {
+  const paths = unnamed.flatMap(({ table_name: table, view_name: view, paths: each }) =>
+    each.map(([tenant = '', jsonColumn = '', pointer = '']) => ({ tenant, table, view, jsonColumn, pointer })),
+  );
+  for (const { tenant, table, view, jsonColumn, pointer } of paths) {
     const ofView = viewOf(view);
     const path = jsonColumn + pointer;
     if (!ofView.byPath.has(path) && ofView.byPath.size >= MOST_COLUMNS) continue;
@@ -151,22 +161,19 @@ export async function typedViews(ledger: Ledger): Promise<readonly TypedView[]> 
     { table_name: asTable, view_name: asText, types: asList(asText) },
   );
   const columns = await ledger.rows(
-    `select view_name, json_column, pointer, column_name, string_agg(distinct kind, ',') as kinds
-     from property_counts
-     join view_names using (tenant, table_name, type)
-     join view_columns using (tenant, table_name, view_name, json_column, pointer)
-     group by view_name, json_column, pointer, column_name
+    `with shown as (
+       select view_name, json_column, pointer, column_name, string_agg(distinct kind, ',') as kinds, min(view_columns.rowid) as place
+       from property_counts
+       join view_names using (tenant, table_name, type)
+       join view_columns using (tenant, table_name, view_name, json_column, pointer)
+       group by view_name, json_column, pointer, column_name
+     )
      -- In the order in which they were named, so that new columns only ever appear at the end of a \`select *\`.
-     order by min(view_columns.rowid)`,
-    { view_name: asText, json_column: asText, pointer: asText, column_name: asText, kinds: asText },
+     select view_name, ${cellsSql(['column_name', 'json_column', 'pointer', 'kinds'], 'place')} as columns
+     from shown group by view_name`,
+    { view_name: asText, columns: asCells },
   );
-  const columnsByView = new Map<string, TypedColumn[]>();
-  for (const { view_name: view, column_name: name, json_column: jsonColumn, pointer, kinds } of columns) {
-    const column = { name, jsonColumn, pointer, type: columnType(kinds.split(',')) };
-    const ofView = columnsByView.get(view);
-    if (ofView) ofView.push(column);
-    else columnsByView.set(view, [column]);
-  }
+  const columnsByView = new Map(columns.map((row) => [row.view_name, row.columns.map(typedColumn)]));
   const shownColumns: string[][] = [];
   const typed = views.map(({ table_name: table, view_name: name, types }): TypedView => {
     const definition = ledger.settings.tables[table];
@@ -189,6 +196,10 @@ export async function typedViews(ledger: Ledger): Promise<readonly TypedView[]> 
     [JSON.stringify(shownColumns)],
   );
   return typed;
+}
+
+function typedColumn([name = '', jsonColumn = '', pointer = '', kinds = '']: readonly string[]): TypedColumn {
+  return { name, jsonColumn, pointer, type: columnType(kinds.split(',')) };
 }
 
 function columnComment({ jsonColumn, pointer, type }: TypedColumn): string {

@@ -83,3 +83,61 @@ test('a job that needs more memory than there is fails with that error', async (
   const failing = (): Promise<string> => Promise.reject(new OutOfMemoryError());
   await expect(engine.sideBySide([failing, async () => 'b'])).rejects.toThrow(OutOfMemoryError);
 });
+
+describe('a job beside other work', () => {
+  const failing = async (): Promise<never> => {
+    await setTimeout(10);
+    throw new Error('the job');
+  };
+
+  test.each([
+    [2, ['job begins', 'job ends', 'work ends']],
+    [1, ['work ends', 'job begins', 'job ends']],
+  ])('runs at the same time if there are %i threads, and after it otherwise', async (threads, order) => {
+    await using engine = await engineWith(threads);
+    const seen: string[] = [];
+    const job = async (lane: Lane): Promise<void> => {
+      seen.push('job begins');
+      await lane.run('create temp table of_lane as select 1 as n');
+      await lane.release();
+      seen.push('job ends');
+    };
+    const work = async (): Promise<string> => {
+      await setTimeout(100);
+      seen.push('work ends');
+      return 'worked';
+    };
+    expect(await engine.beside(job, work)).toBe('worked');
+    expect(seen).toEqual(order);
+  });
+
+  test('is waited for when the work fails, and the error is that of the work', async () => {
+    await using engine = await engineWith(2);
+    let isDone = false;
+    const job = async (lane: Lane): Promise<void> => {
+      await setTimeout(30);
+      await lane.run('select 1');
+      isDone = true;
+    };
+    await expect(engine.beside(job, () => Promise.reject(new Error('the work')))).rejects.toThrow('the work');
+    expect(isDone).toBe(true);
+    await expect(engine.beside(failing, () => Promise.reject(new Error('the work')))).rejects.toThrow('the work');
+    await expect(engine.beside(failing, async () => 1)).rejects.toThrow('the job');
+  });
+
+  test('runs again after the work if it ran out of memory, and then with all of it', async () => {
+    await using engine = await engineWith(2);
+    const seen: string[] = [];
+    const job = async (): Promise<void> => {
+      seen.push('job');
+      if (seen.filter((step) => step === 'job').length === 1) throw new OutOfMemoryError();
+    };
+    const work = async (): Promise<void> => {
+      await setTimeout(20);
+      seen.push('work');
+    };
+    await engine.beside(job, work);
+    expect(seen).toEqual(['job', 'work', 'job']);
+    await expect(engine.beside(() => Promise.reject(new OutOfMemoryError()), work)).rejects.toThrow(OutOfMemoryError);
+  });
+});
