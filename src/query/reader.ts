@@ -8,7 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance, DuckDBTypeId, StatementType } from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBPreparedStatement, DuckDBType, Json } from '@duckdb/node-api';
+import { lazyDefinitions } from './lazy-definitions.ts';
+import type { Definitions } from './lazy-definitions.ts';
 import { PUBLISH_HINT, readerError } from './reader-error.ts';
+import { COVERAGE_MACROS, ofTenants } from './split-coverage.ts';
 import { jsonCell } from './json-cell.ts';
 import { attachShards, tenantsIn, type Lazy } from './across.ts';
 import { refuseUnpublishedShard, requireNoRestore, requireOwnTenants, shardsToRead } from './shards.ts';
@@ -72,9 +75,12 @@ const NUMBER_TYPES: readonly DuckDBTypeId[] = [
   DuckDBTypeId.DOUBLE,
 ];
 
-// What `replaceViews` may create.
-const VIEWS = ['events', 'logs', 'metrics', 'coverage', 'history_limits', 'lake_files'];
-const TABLES = ['split_passes', 'split_platforms', 'split_segments', 'split_coverage', 'split_beginnings'];
+/** What `replaceViews` may create, by what `drop` calls it. */
+const REPLACED: Readonly<Record<string, readonly string[]>> = {
+  'macro table': COVERAGE_MACROS.flatMap((name) => [name, ofTenants(name)]),
+  view: ['events', 'logs', 'metrics', 'coverage', 'history_limits', 'lake_files', 'split_limits'],
+  table: ['split_passes', 'split_platforms', 'split_segments', 'split_coverage', 'split_beginnings'],
+};
 
 interface Engine {
   readonly threads: number;
@@ -121,7 +127,7 @@ async function open(
     connection.closeSync();
     instance.closeSync();
   };
-  let define: Define;
+  let definitions: Definitions;
   let isReplaced = false;
   try {
     const homes = await Promise.all(shards.map((shard) => realpath(shard.dataDir)));
@@ -135,12 +141,16 @@ async function open(
     if (shards.length === 0) await connection.run(`set variable ${FOLDER_VARIABLE} = ${sqlText(home)}`);
     await lockDown(connection, [home, dataDir, ...homes, ...folders]);
     const missing = shards.length === 0 && (await hasDefinitions(connection, ours)) ? [] : ours;
-    define = lazyDefinitions(connection, [...views, ...missing.map((each) => lazyDefinition(each, shards.length > 0))]);
+    definitions = lazyDefinitions(connection, [
+      ...views,
+      ...missing.map((each) => lazyDefinition(each, shards.length > 0)),
+    ]);
   } catch (error) {
     close();
     throw readerError(error, signal);
   }
   signal?.addEventListener('abort', interrupt, { once: true });
+  const { define, forget } = definitions;
   return {
     query: async (sql, parameters = {}) => {
       await define(sql).catch((error: unknown) => {
@@ -158,9 +168,11 @@ async function open(
     },
     replaceViews: async (statements) => {
       try {
-        if (isReplaced)
-          for (const [kind, names] of Object.entries({ view: VIEWS, table: TABLES }))
+        if (isReplaced) {
+          for (const [kind, names] of Object.entries(REPLACED))
             for (const name of names) await connection.run(`drop ${kind} if exists temp.${name}`);
+          forget(COVERAGE_MACROS);
+        }
         isReplaced = statements.length > 0;
         for (const statement of statements) await define(statement).then(() => connection.run(statement));
       } catch (error) {
@@ -259,11 +271,6 @@ async function lockDown(connection: DuckDBConnection, folders: readonly string[]
   await connection.run(settings.join(';\n'));
 }
 
-type Define = (sql: string) => Promise<void>;
-
-/** Statements that list the catalogue need every definition. No definition is a table. */
-const SHOWS_ALL = /\b(show|duckdb_(?!tables\b)\w+|information_schema|pg_catalog)\b/i;
-
 /** Whether the catalogue has the definitions of this program. Otherwise all of them are created here. */
 async function hasDefinitions(connection: DuckDBConnection, ours: readonly Definition[]): Promise<boolean> {
   try {
@@ -283,37 +290,6 @@ function lazyDefinition(definition: Definition, isAcross: boolean): Lazy {
     ? [createSql(definition, 'create or replace'), `comment on ${kind} ${sqlName(name)} is ${sqlText(comment)}`]
     : [createSql(definition, 'create or replace temp')];
   return { name: definition.name, reads: definition.select, create };
-}
-
-/**
- * Creates a definition when a statement first names it, after the definitions that it uses. Creating a view opens the files
- * under it (3 s for 90,000 files), and a query that does not use the view should not wait for that.
- */
-function lazyDefinitions(connection: DuckDBConnection, definitions: readonly Lazy[]): Define {
-  const defined = new Set<Lazy>();
-  const patterns = new Map(definitions.map((each) => [each, new RegExp(`\\b${escaped(each.name)}\\b`, 'i')]));
-  const define: Define = async (sql) => {
-    const lists = SHOWS_ALL.test(sql);
-    for (const each of definitions) {
-      const { reads, create, onlyIfNamed = false } = each;
-      const all = lists && !onlyIfNamed;
-      if (defined.has(each) || !(all || patterns.get(each)?.test(sql) === true)) continue;
-      defined.add(each);
-      try {
-        await define(reads);
-        for (const statement of create) await connection.run(statement);
-      } catch (error) {
-        defined.delete(each);
-        // A catalogue of an older version may lack what the definition reads. Then it is not listed, and using it is an error.
-        if (!all) throw error;
-      }
-    }
-  };
-  return define;
-}
-
-function escaped(name: string): string {
-  return name.replaceAll(/[^\w]/g, String.raw`\$&`);
 }
 
 async function runSelect(

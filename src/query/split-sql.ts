@@ -4,7 +4,9 @@
  * dimension, so every report can be split without a word in its SQL, and a filter is a condition in one place.
  */
 import { sqlName, sqlText, sqlTexts } from '../kernel/sql.ts';
+import type { Definition } from './definitions.ts';
 import type { Split } from './dimensions.ts';
+import { coverageMacros } from './split-coverage.ts';
 
 /** The tenant of a total over all tenants. */
 const ALL_TENANTS = '(all)';
@@ -28,6 +30,8 @@ export interface Surroundings {
   readonly promoted: { readonly events: readonly PromotedColumn[]; readonly logs: readonly PromotedColumn[] };
   /** Tables that the report reads, whose segments have rows in its result. */
   readonly tables: readonly string[];
+  /** The shared definitions. */
+  readonly definitions: readonly Definition[];
 }
 
 const EVENT = `replace(lower(event_type), '.', ':')`;
@@ -57,12 +61,18 @@ export function splitStatements(split: Split, around: Surroundings): readonly st
       : `create temp table split_segments as select distinct tenant_id as segment, tenant_id ->> 0 as tenant
            from (${segments.join(' union all ')}) as found`,
     `create temp table split_coverage as ${split.total ? totalCoverageSql(split, around) : coverageSql(split, around)}`,
+    `create temp view split_limits as ${ofSplit('history_limits', split, around)}`,
     `create temp view coverage as ${perSegment('split_coverage')}`,
-    ...['history_limits', 'lake_files'].map(
-      (table) =>
-        `create temp view ${table} as ${perSegment(`(select * ${split.total ? `replace (${sqlText(ALL_TENANTS)} as tenant_id)` : ''} from ${published(around, table)} where ${tenantIs(split)})`)}`,
-    ),
+    `create temp view history_limits as ${perSegment('split_limits')}`,
+    `create temp view lake_files as ${perSegment(`(${ofSplit('lake_files', split, around)})`)}`,
+    ...coverageMacros(around.definitions),
   ];
+}
+
+/** The rows of a published table for the tenants of the split. */
+function ofSplit(table: string, split: Split, around: Surroundings): string {
+  const tenant = split.total ? `replace (${sqlText(ALL_TENANTS)} as tenant_id)` : '';
+  return `select * ${tenant} from ${published(around, table)} where ${tenantIs(split)}`;
 }
 
 function published({ catalogue }: Surroundings, table: string): string {

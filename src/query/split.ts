@@ -3,7 +3,7 @@ import { didYouMean } from '../kernel/closest.ts';
 import { ConfigError } from '../kernel/errors.ts';
 import { sqlName } from '../kernel/sql.ts';
 import { TABLES } from '../model/tables.ts';
-import { tablesReadBy } from './definitions.ts';
+import { sharedDefinitions, tablesReadBy } from './definitions.ts';
 import { additivityNotes, expanded, filtersIn, partsOfBy, PROMOTED } from './dimensions.ts';
 import { checkFilters } from './filters.ts';
 import { textRows } from './reader.ts';
@@ -66,7 +66,9 @@ export async function prepareReport(reader: Reader, report: Report, values: Valu
   );
   if (!isSplit) return { sql: report.sql, parameters, notes: [] };
   const [[catalogue = ''] = []] = await textRows(reader, 'select current_database()');
-  await reader.replaceViews(splitStatements({ by, filters, total }, { catalogue, promoted, tables }));
+  await reader.replaceViews(
+    splitStatements({ by, filters, total }, { catalogue, promoted, tables, definitions: await sharedDefinitions() }),
+  );
   if (by.length === 0) return { sql: report.sql, parameters, notes: [] };
   return wrapped(reader, report, parameters, by, extra);
 }
@@ -78,7 +80,7 @@ export async function prepareTenants(reader: Reader, text: string | null, flag: 
   const [first = null, ...more] = filters['tenant'] ?? [];
   if (more.length === 0) return first;
   const [[catalogue = ''] = []] = await textRows(reader, 'select current_database()');
-  const around = { catalogue, promoted: { events: [], logs: [] }, tables: [] };
+  const around = { catalogue, promoted: { events: [], logs: [] }, tables: [], definitions: await sharedDefinitions() };
   await reader.replaceViews(splitStatements({ by: [], filters, total: false }, around));
   return null;
 }

@@ -38,11 +38,7 @@ try {
   const tenants = ids.map((id, nth) => ({ id, apiKey: { env: `KEY_${nth}` } }));
   await writeFile(config, JSON.stringify({ baseUrl: replay.url, dataDir: data, start: given.start, callsPerMinute: 0, tenants })); // oxfmt-ignore
   const command = async (...args) => {
-    const { out, ...figures } = await measured(
-      process.execPath,
-      [...(process.env.WIDE_NODE ?? '').split(' ').filter(Boolean), CLI, ...args, '--config', config],
-      keys,
-    );
+    const { out, ...figures } = await measured(process.execPath, [CLI, ...args, '--config', config], keys);
     return { figures, out };
   };
 
