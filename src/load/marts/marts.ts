@@ -21,7 +21,7 @@ import { nextGeneration, rowRulesOf, rulesOf, withFresh, writeMart } from './mar
 import type { Kept, Written } from './mart-files.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
-import { OPENING_TABLES, computePast, openingDaysSql } from './openings.ts';
+import { OPENING_TABLES, computePast, planOpenings } from './openings.ts';
 import type { PastOptions } from './openings.ts';
 import { sharePeriods } from './shared-periods.ts';
 import { dropSplitPlan, planSplitMarts, refreshSplitMarts, splitMartsOf, wholeMartsOf } from './split-marts.ts';
@@ -73,7 +73,8 @@ async function refreshDays(
   const shared = definitionsDigest(definitions);
   const opening = await openingsSql();
   const digest = digestOf(ledger, [shared, ...opening('')], OPENING_TABLES);
-  await planDays(ledger, marts, shared, digest);
+  await planDays(ledger, marts, shared);
+  await planOpenings(ledger, marts.filter(isFromOpening), digest);
   const differing = await ledger.rows(
     `select mart from (
        select mart from mart_due
@@ -124,9 +125,9 @@ async function dropOthers(ledger: Ledger, marts: readonly Kept[]): Promise<void>
 
 /**
  * Creates the temporary tables `mart_expected` (mart, tenant, day, source), with every day that the marts should have, and
- * `mart_due`, with those that must be computed.
+ * `mart_due`, with those that must be computed. `planOpenings` adds the openings.
  */
-async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string, openings: string): Promise<void> {
+async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string): Promise<void> {
   const rules = marts.flatMap((mart) => {
     const digest = digestOf(ledger, [shared, mart.sql('', '')], tablesOf(mart));
     return mart.dependsOn.map(
@@ -155,8 +156,7 @@ async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string, 
      select rules.mart, tenant, day, concat_ws(' ', any_value(rules.digest), string_agg(source, ' ' order by nth)) as source
      from reaches
      join (values ${rules.join(', ')}) as rules(mart, nth, reach, table_name, digest) using (table_name, reach)
-     group by rules.mart, tenant, day having bool_or(nth = 0 and is_known)
-     union all from (${openingDaysSql(ledger, openings)});
+     group by rules.mart, tenant, day having bool_or(nth = 0 and is_known);
      create or replace temp table mart_due as select * from mart_expected anti join mart_days using (mart, tenant, day, source)`,
   );
 }
@@ -193,7 +193,7 @@ async function computeDays(
   };
   // Once one report needs an opening, all reports over the same tables are computed with it, because the rows are read anyway.
   const isPastDue = openings || marts.some((mart) => !dependsOnItsDayOnly(mart));
-  const past = isPastDue ? marts.filter((mart) => canStartFromOpening(mart) && !mart.isCustom) : [];
+  const past = isPastDue ? marts.filter(isFromOpening) : [];
   const fromTheirDays = marts.filter((mart) => !past.includes(mart));
   for (const { from, to, names, rows } of await dueRanges(ledger, fromTheirDays)) {
     if (signal?.aborted === true) return { fresh, failed };
@@ -236,8 +236,9 @@ function dependsOnItsDayOnly({ dependsOn }: Mart): boolean {
   return dependsOn.every(({ reach }) => reach === 'day');
 }
 
-function canStartFromOpening(mart: Mart): boolean {
-  return tablesOf(mart).every((table) => OPENING_TABLES.some((name) => name === table));
+/** Reports of the operator may depend on any row. */
+function isFromOpening(mart: Mart): boolean {
+  return !mart.isCustom && tablesOf(mart).every((table) => OPENING_TABLES.some((name) => name === table));
 }
 
 function tablesOf({ dependsOn }: Mart): TableName[] {

@@ -3,9 +3,15 @@
  * opening and the rows after it, it gives the same result (`queries/openings.sql`). So a run reads the days that it changed and
  * a few rows per pass, and not the whole lake.
  *
- * Kept are the openings of a Monday at least two days before the newest day, of the first day of the month, and of the month before. Making one
- * takes longer than reading the days of a week, so it is made once a week. Late rows cost at most two months of reading. For rows
- * that are older still, the reports read the lake once, in parts. A short history has no openings, because reading it takes no longer.
+ * Three days should have one: a Monday at least two days before the newest day, the first day of the month, and that of the month
+ * before. Making one takes longer than reading the days of a week, and late rows make each opening after them worthless. So a run
+ * makes an opening only if it changes days after it and none before it: where late rows arrive every night, the newer two would be
+ * made every night and never be read. For each of the three days the newest valid opening up to it is kept. The oldest of the three is
+ * made in any case if there is none, so a run always has a start that is not the first day. What is kept follows from the ledger
+ * alone, and results do not depend on it.
+ *
+ * Late rows cost at most a few months of reading. For rows that are older still, the reports read the lake once, in parts. A short
+ * history has no openings, because reading it takes no longer.
  */
 import type { Mart, Opening } from '../../query/definitions.ts';
 import { DAY, formatDay, parseInstant } from '../../kernel/instant.ts';
@@ -31,29 +37,65 @@ const TOGETHER = { rows: 3_000_000, passEvents: 300_000, beforeOpening: 1_000_00
 const LONG_DAYS = 60;
 const togetherIn = ({ settings }: Ledger): NonNullable<LakeSettings['together']> => settings.together ?? TOGETHER;
 
-/**
- * A select of mart, tenant, day, source: the openings to keep. `known` adds existing ones, which are valid as long as the rows
- * before them have not changed.
- */
-export function openingDaysSql(
-  ledger: Ledger,
-  digest: string,
-  known = 'select null::varchar, null::date where false',
-): string {
+/** A select of mart, tenant, day, source: openings of the given days (a select of tenant, day) that are worth keeping, as they would be now. */
+function openingsSql(ledger: Ledger, digest: string, days: string): string {
   const tables = sqlTexts(OPENING_TABLES);
   return `
-    with ends as (
-      select tenant, min(day) as first_day, max(day) - 2 as settled from day_sources where table_name in (${tables}) group by tenant
-    ),
-    expected(tenant, day) as (
-      select tenant, unnest([date_trunc('week', settled)::date, date_trunc('month', settled)::date, (date_trunc('month', settled) - interval '1 month')::date]) from ends
-      union ${known}
-    )
-    select ${sqlText(OPENINGS)} as mart, tenant, expected.day, ${sqlText(digest)} || ' ' || sum(hash(table_name, day_sources.day, content)) as source
-    from expected join ends using (tenant) join day_sources using (tenant)
-    where expected.day > first_day and table_name in (${tables}) and day_sources.day < expected.day
-    group by tenant, expected.day
-    having sum(rows) >= ${togetherIn(ledger).beforeOpening} or expected.day >= any_value(first_day) + ${LONG_DAYS}`;
+    select ${sqlText(OPENINGS)} as mart, tenant, opened.day, ${sqlText(digest)} || ' ' || sum(hash(table_name, day_sources.day, content)) as source
+    from (${days}) as opened
+    join (select tenant, min(day) as first_day from day_sources where table_name in (${tables}) group by tenant) using (tenant)
+    join day_sources using (tenant)
+    where opened.day > first_day and table_name in (${tables}) and day_sources.day < opened.day
+    group by tenant, opened.day
+    having sum(rows) >= ${togetherIn(ledger).beforeOpening} or opened.day >= any_value(first_day) + ${LONG_DAYS}`;
+}
+
+/** A select of mart, tenant, day, source: the kept openings before which no row has changed. */
+function validSql(ledger: Ledger, digest: string): string {
+  const kept = `select * from mart_days where mart = ${sqlText(OPENINGS)}`;
+  return `select * from (${openingsSql(ledger, digest, `select tenant, day from (${kept})`)}) semi join (${kept}) using (tenant, day, source)`;
+}
+
+/** Months before the oldest of the three days: an opening that is older than that is no longer a good start. */
+const OLDEST_MONTHS = 3;
+
+/**
+ * Adds the openings to the tables that `planDays` has created: those to keep to `mart_expected`, and those of them to make to `mart_due`.
+ * `marts` are those whose days show what this run changes.
+ */
+export async function planOpenings(ledger: Ledger, marts: readonly Mart[], digest: string): Promise<void> {
+  const names = sqlTexts(['', ...marts.filter((mart) => !dependsOnAll(mart)).map(({ name }) => name)]);
+  await ledger.run(
+    `insert into mart_expected
+     with settled as (
+       select tenant, max(day) - 2 as day from day_sources where table_name in (${sqlTexts(OPENING_TABLES)}) group by tenant
+     ),
+     wanted as (
+       from (${openingsSql(
+         ledger,
+         digest,
+         `select tenant, unnest([date_trunc('week', day)::date, date_trunc('month', day)::date, (date_trunc('month', day) - interval '1 month')::date]) as day from settled`,
+       )})
+     ),
+     changed as (select tenant, min(day) as first_day from mart_due where mart in (${names}) group by tenant),
+     usable as (
+       from (${validSql(ledger, digest)})
+       union
+       select wanted.* from wanted join changed using (tenant) where day <= first_day
+     ),
+     oldest as (select tenant, min(day) as day from wanted group by tenant),
+     starts as (
+       select wanted.tenant, wanted.day, max(usable.day) as start
+       from wanted left join usable on usable.tenant = wanted.tenant and usable.day <= wanted.day
+         and usable.day >= wanted.day - interval ${OLDEST_MONTHS} month
+       group by all
+     )
+     select * from usable semi join (select tenant, start as day from starts) using (tenant, day)
+     union
+     select wanted.* from wanted semi join oldest using (tenant, day) semi join (select tenant, day from starts where start is null) using (tenant, day);
+     insert into mart_due
+     select * from mart_expected anti join mart_days using (mart, tenant, day, source) where mart = ${sqlText(OPENINGS)}`,
+  );
 }
 
 interface Group {
@@ -166,10 +208,7 @@ async function dueGroups(ledger: Ledger, marts: readonly Mart[], digest: string,
        select tenant, min(day) filter (where mart not in (${sqlTexts(['', ...all.map(({ name }) => name)])})) as first_day
        from mart_due where mart in (${names}) group by tenant
      ),
-     kept as (select * from mart_days where mart = ${sqlText(OPENINGS)} and ${isKept}),
-     valid as (
-       select tenant, day from (${openingDaysSql(ledger, digest, 'select tenant, day from kept')}) semi join kept using (tenant, day, source)
-     )
+     valid as (select tenant, day from (${validSql(ledger, digest)}) where ${isKept})
      select tenant, max(day) filter (where first_day is null or day <= first_day)::varchar as start
      from due left join valid using (tenant)
      group by tenant order by tenant`,

@@ -46,14 +46,20 @@ beforeAll(async () => {
 });
 afterAll(() => lake[Symbol.asyncDispose]());
 
-/** Loads days as the source has them, without the rows that are late. */
-async function loadDays(from: string, to: string, isLate: (row: Happening) => boolean = () => false): Promise<void> {
+/** Loads days as the source has them, without the rows that are late, and with more events of each tenant. */
+async function loadDays(
+  from: string,
+  to: string,
+  isLate: (row: Happening) => boolean = () => false,
+  more: readonly string[] = [],
+): Promise<void> {
   const isIn = ({ time }: Happening | Metric): boolean => time >= from && time < to;
   const window = span(`${from}T00:00:00Z`, `${to}T00:00:00Z`);
   for (const tenant of new Set(happenings.map((row) => row.tenant))) {
     const rows = happenings.filter((row) => row.tenant === tenant && isIn(row) && !isLate(row));
     const cells = rows.map(({ id, time, type, properties }) => event(id, time, { type, tenant, properties }));
-    await load(lake, window, cells, { tenant });
+    const added = more.map((kind) => event(`${from} ${kind}`, `${from}T12:00:00Z`, { type: `pass.${kind}`, tenant, properties: '{"passId":"P0"}' })); // oxfmt-ignore
+    await load(lake, window, [...cells, ...added], { tenant });
     const snapshots = world.rows.metrics.filter((row) => row.tenant === tenant && isIn(row));
     const numbers = snapshots.map(({ time, type, value, properties }) => [`${type} ${time}`, tenant, type, value, properties, time]); // oxfmt-ignore
     await load(lake, window, numbers, { tenant, table: 'Metrics' });
@@ -85,10 +91,33 @@ async function differing(ledger: Ledger = lake.ledger, ofAll = true): Promise<st
 }
 
 /** Days of the kept openings. */
-async function openings(): Promise<string[]> {
-  const rows = await lake.ledger.rawRows(`select distinct day::varchar as day from mart_days where mart = 'openings' order by day`);
+async function openings(ledger: Ledger = lake.ledger): Promise<string[]> {
+  const rows = await ledger.rawRows(`select distinct day::varchar as day from mart_days where mart = 'openings' order by day`);
   return rows.map((row) => text(row, 'day') ?? '');
 } // oxfmt-ignore
+
+/** The days that should have an opening when `newest` is the newest day. */
+function wanted(newest: string): string[] {
+  const settled = shifted(newest, -2);
+  const monday = shifted(settled, -((new Date(settled).getUTCDay() + 6) % 7));
+  const month = `${settled.slice(0, 8)}01`;
+  const before = `${shifted(month, -1).slice(0, 8)}01`;
+  return [...new Set([before, month, monday])].filter((day) => day > (days[0] ?? '')).toSorted();
+}
+
+/** Publishes in a new process, and fails if a mart differs. The days of the files that it read, and the marts that it computed. */
+async function watched(): Promise<{ read: string[]; made: string[] }> {
+  await lake.reopen(SETTINGS);
+  const read: string[] = [];
+  const made: string[] = [];
+  const run: Ledger['run'] = async (sql, values) => {
+    if (/temp view (events|metrics)/.test(sql)) read.push(...(sql.match(/[\d-]+(?=\.\d+\.parquet)/g) ?? []));
+    made.push(...[...sql.matchAll(/^create or replace temp table fresh_(\w+)/g)].map(([, mart]) => mart ?? ''));
+    await lake.ledger.run(sql, values);
+  };
+  expect(await differing({ ...lake.ledger, run })).toEqual([]);
+  return { read, made };
+}
 
 describe('marts that are computed from openings equal their reports', LONG, () => {
   const late = (row: Happening): boolean => Number.parseInt(row.id.slice(0, 2), 16) % 10 === 0;
@@ -98,26 +127,48 @@ describe('marts that are computed from openings equal their reports', LONG, () =
   test('after a first load', async () => {
     await loadDays(nth(0), half, late);
     expect(await differing()).toEqual([]);
-    // The openings of its last days, and of the months that begin in it.
-    expect(await openings()).toEqual(expect.arrayContaining(['2026-04-01']));
-    expect((await openings()).length).toBeGreaterThanOrEqual(2);
+    // A first load changes all days, so it makes only the opening that later runs start from.
+    expect(await openings()).toEqual(wanted(shifted(half, -1)).slice(0, 1));
   });
 
   test('after later days, of which only the new files are read', async () => {
+    let start = wanted(shifted(half, -1))[0];
     for (const day of [half, next(half)]) {
       await loadDays(day, next(day), late);
-      await lake.reopen(SETTINGS);
-      const read: string[] = [];
-      const run = async (sql: string): Promise<void> => {
-        if (/temp view (events|metrics)/.test(sql)) read.push(...(sql.match(/[\d-]+(?=\.\d+\.parquet)/g) ?? []));
-        await lake.ledger.run(sql);
-      };
-      expect(await differing({ ...lake.ledger, run: async (sql, values) => (values ? lake.ledger.run(sql, values) : run(sql)) })).toEqual([]); // oxfmt-ignore
-      // It starts from the newest opening that the run before kept: of a Monday, or of the first day of a month.
-      const settled = shifted(day, -3);
-      const monday = shifted(settled, -((new Date(settled).getUTCDay() + 6) % 7));
-      expect(read.toSorted()[0]).toBe([monday, `${settled.slice(0, 8)}01`].toSorted()[1]);
+      const { read, made } = await watched();
+      // It starts from the newest opening that the run before kept, and makes those that are missing.
+      expect(read.toSorted()[0]).toBe(start);
+      expect(await openings()).toEqual(wanted(day));
+      expect(made.includes('openings')).toBe(day === half);
+      start = wanted(day).at(-1);
     }
+  });
+
+  test('after late rows two nights in a row, which make no opening that the next ones make worthless', async () => {
+    const lateDay = shifted(wanted(next(half)).at(-1) ?? '', -1);
+    for (const n of [2, 3]) {
+      const day = shifted(half, n);
+      const [start = ''] = wanted(day);
+      expect(lateDay >= start).toBe(true);
+      await loadDays(day, next(day), late);
+      // A row of each tenant that the next night takes away again.
+      await loadDays(lateDay, next(lateDay), late, n === 2 ? ['created'] : []);
+      const { read, made } = await watched();
+      expect(read.toSorted()[0]).toBe(start);
+      expect(made).not.toContain('openings');
+      expect(made.length).toBeGreaterThan(0);
+      expect(await openings()).toEqual([start]);
+      expect(await watched()).toEqual({ read: [], made: [] });
+    }
+  });
+
+  test('after a night without late rows, which makes the openings that are missing, once', async () => {
+    const day = shifted(half, 4);
+    await loadDays(day, next(day), late);
+    expect((await watched()).made).toContain('openings');
+    expect(await openings()).toEqual(wanted(day));
+    expect(await watched()).toEqual({ read: [], made: [] });
+    expect(await openings()).toEqual(wanted(day));
   });
 
   test('after late rows of the month before and of the first day', async () => {
@@ -134,10 +185,13 @@ describe('marts that are computed from openings equal their reports', LONG, () =
   });
 
   test('after the openings file was lost and is made again', async () => {
-    const held = async (): Promise<[string, unknown]> => {
+    const held = async (): Promise<[string, Awaited<ReturnType<Ledger['rawRows']>>]> => {
       const [row] = await lake.ledger.rawRows(`select file from mart_files where mart = 'openings' and superseded_at is null`); // oxfmt-ignore
       const path = join(lake.dir, text(row ?? {}, 'file') ?? '');
-      return [path, await lake.ledger.rawRows(`select * from read_parquet('${path}') order by all`)];
+      return [
+        path,
+        await lake.ledger.rawRows(`select * replace (day::varchar as day) from read_parquet('${path}') order by all`),
+      ];
     };
     const [path, before] = await held();
     await rm(path);
@@ -145,7 +199,9 @@ describe('marts that are computed from openings equal their reports', LONG, () =
     await publish(lake.ledger, { run: 'r', head: true });
     const [other, after] = await held();
     expect(other).not.toBe(path);
-    expect(after).toEqual(before);
+    const [oldest] = wanted(days.at(-1) ?? '');
+    expect(after.length).toBeGreaterThan(0);
+    expect(after).toEqual(before.filter((row) => text(row, 'day') === oldest));
   });
 
   test('and the openings hold a small share of the rows', async () => {
@@ -241,6 +297,37 @@ describe('passes that live for many months', () => {
       found.push(...(await differing(long.ledger, false)));
     }
     expect(found).toEqual([]);
+  });
+});
+
+describe('which openings are kept', () => {
+  test('when a month begins, and late rows reach into the months before', LONG, async () => {
+    await using small = await scratchLake({ ...DAILY, marts: ['active_passes'], together: SETTINGS.together });
+    const opened = async (from: string, to: string, late?: string): Promise<string[]> => {
+      const dates: string[] = [];
+      for (let day = from; day < to; day = next(day)) dates.push(day);
+      const at = (day: string, hour: string): unknown[] =>
+        event(`${day}-${hour}`, `${day}T${hour}:00:00Z`, { type: 'pass.installed', properties: '{"passId":"p"}' });
+      await load(small, span(`${from}T00:00:00Z`, `${to}T00:00:00Z`), dates.map((day) => at(day, '08'))); // oxfmt-ignore
+      if (late !== undefined)
+        await load(small, span(`${late}T00:00:00Z`, `${next(late)}T00:00:00Z`), [at(late, '08'), at(late, '09')]);
+      await small.ledger.run(`update hours set state = 'verified'`);
+      await publish(small.ledger, { run: 'r', head: true });
+      return openings(small.ledger);
+    };
+    expect(await opened('2026-01-01', '2026-03-20')).toEqual(['2026-02-01']);
+    expect(await opened('2026-03-20', '2026-03-21')).toEqual(['2026-02-01', '2026-03-01', '2026-03-16']);
+    // The opening of March is lost: that of February remains the start, although April has begun.
+    expect(await opened('2026-03-21', '2026-04-04', '2026-02-20')).toEqual(['2026-02-01']);
+    expect(await opened('2026-04-04', '2026-04-05', '2026-02-21')).toEqual(['2026-02-01']);
+    expect(await opened('2026-04-05', '2026-04-06')).toEqual(['2026-03-01', '2026-03-30', '2026-04-01']);
+    expect(await opened('2026-04-06', '2026-04-07', '2026-03-31')).toEqual(['2026-03-01', '2026-03-30']);
+    // No opening is left, so the oldest of the three is made at once.
+    expect(await opened('2026-04-07', '2026-04-08', '2026-01-15')).toEqual(['2026-03-01']);
+    // It is replaced once it is more than three months older than it should be.
+    expect(await opened('2026-04-08', '2026-07-03', '2026-03-15')).toEqual(['2026-03-01']);
+    expect(await opened('2026-07-03', '2026-08-03', '2026-03-16')).toEqual(['2026-03-01']);
+    expect(await opened('2026-08-03', '2026-09-03', '2026-03-17')).toEqual(['2026-07-01']);
   });
 });
 
