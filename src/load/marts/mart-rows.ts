@@ -31,7 +31,7 @@ export interface RowsSpan {
   readonly tables: readonly TableName[];
   /** A select of tenants, in brackets. */
   readonly tenants: string;
-  /** A temporary table with the opening: the few rows that replace all rows before the span. */
+  /** A temporary table or view with the opening: the few rows that replace all rows before the span. */
   readonly opening?: string;
   /** Approximate. */
   readonly rows: number;

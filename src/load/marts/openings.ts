@@ -136,10 +136,12 @@ export async function computePast(
       { day: asText },
     );
     try {
-      await ledger.run(`create or replace temp table opening as ${startSql(group.start, tenants, kept)}`);
+      // A view: a copy would hold more than the reports need of it, and fill the memory that they have.
+      await ledger.run(`create or replace temp view opening_kept as ${startSql(group.start, tenants, kept)}`);
       for (const [nth, part] of parts.entries()) {
         const isLast = nth === parts.length - 1;
-        const span = { ...part, tables: OPENING_TABLES, tenants, opening: 'opening', wholeCoverage: true };
+        const before = nth === 0 ? 'opening_kept' : 'opening';
+        const span = { ...part, tables: OPENING_TABLES, tenants, opening: before, wholeCoverage: true };
         await overRows(ledger, source, span, async (define) => {
           const due = marts
             .filter((mart) => isLast || !dependsOnAll(mart))
@@ -173,10 +175,12 @@ export async function computePast(
           }
         });
         if (isStopped()) return;
-        if (!isLast) await ledger.run('drop table temp.opening; alter table opening_after rename to opening');
+        if (!isLast) await ledger.run('drop table if exists temp.opening; alter table opening_after rename to opening');
       }
     } finally {
-      await ledger.run('drop table if exists temp.opening; drop table if exists temp.opening_after');
+      await ledger.run(
+        'drop view if exists temp.opening_kept; drop table if exists temp.opening; drop table if exists temp.opening_after',
+      );
     }
   }
 }
