@@ -66,8 +66,9 @@ export interface Engine {
   /** Returns freed memory to the system. Takes milliseconds, so it is called once per large statement. */
   release(): Promise<void>;
   /**
-   * Runs `work` with a third of the memory limit, so that its large tables spill to disk sooner. The first statement that needs
-   * more is repeated with the whole limit, which then holds for the rest of `work`: a statement must be one that can be repeated.
+   * Runs `work` with a third of the memory limit, so that its large tables spill to disk sooner. A statement that needs more is repeated
+   * with twice as much, at most the whole limit, which then holds for the rest of `work`: a statement must be one that can be repeated.
+   * It takes all that it may have, also where less suffices, so the whole limit at once would raise the peak for nothing.
    */
   sparing<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
@@ -145,9 +146,9 @@ export async function openEngine(path: string, temporary: string, settings: Engi
     } catch (error) {
       // After an error a transaction accepts no further statement.
       if (!(error instanceof OutOfMemoryError) || limit === settings.memoryLimit || inTransaction) throw error;
-      limit = settings.memoryLimit;
+      limit = largerLimit(limit, settings.memoryLimit);
       await release();
-      return guarded(statement);
+      return repeatable(statement);
     }
   };
   let inUse = 1;
@@ -316,10 +317,20 @@ const MINIMUM_MB = 128;
 
 /** A third of a limit such as '384MB' or '2GiB', but at least what the engine needs. */
 export function sparingLimit(memoryLimit: string): string {
+  const third = Math.max(Math.floor(megabytesOf(memoryLimit) / 3), MINIMUM_MB);
+  return third < megabytesOf(memoryLimit) ? `${third}MB` : memoryLimit;
+}
+
+/** Twice a limit, at most `most`. */
+function largerLimit(limit: string, most: string): string {
+  const twice = 2 * megabytesOf(limit);
+  return twice < megabytesOf(most) ? `${twice}MB` : most;
+}
+
+/** Not a number for what is not a size. */
+function megabytesOf(memoryLimit: string): number {
   const [, value = '', unit = ''] = /^([\d.]+)\s?(\w+?)B$/i.exec(memoryLimit) ?? [];
-  const megabytes = (Number(value) * (UNITS[unit.toUpperCase()] ?? Number.NaN)) / 1e6;
-  const third = Math.max(Math.floor(megabytes / 3), MINIMUM_MB);
-  return third < megabytes ? `${third}MB` : memoryLimit;
+  return (Number(value) * (UNITS[unit.toUpperCase()] ?? Number.NaN)) / 1e6;
 }
 
 function messageOf(error: unknown): string {
