@@ -25,7 +25,7 @@ import {
 } from '../../model/data-dir.ts';
 import { knownFile, parseGenerationFile } from '../../model/data-path.ts';
 import { MIRROR_HEAD } from '../../model/mirror-address.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
+import { OutOfMemoryError } from '../ledger/engine-errors.ts';
 import { raiseGenerationFloor } from '../ledger/generation-floor.ts';
 import { openLedger } from '../ledger/ledger.ts';
 import type { LakeRuntime, LakeSettings, Ledger } from '../ledger/ledger.ts';

@@ -6,7 +6,7 @@ import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { DiskError } from '../../kernel/errors.ts';
 import { asCount, asOptional, asText } from '../ledger/cells.ts';
 import type { RowOf } from '../ledger/cells.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
+import { OutOfMemoryError } from '../ledger/engine-errors.ts';
 import { sizeOf, sha256Of } from '../../kernel/files.ts';
 import { forgetMarts } from '../marts/mart-files.ts';
 import type { Ledger } from '../ledger/ledger.ts';

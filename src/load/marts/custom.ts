@@ -2,7 +2,7 @@
 import { DiskError } from '../../kernel/errors.ts';
 import { customFiles, warnOfBroken, type Custom } from '../../query/custom.ts';
 import { shownMessage } from '../../query/engine-message.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
+import { OutOfMemoryError } from '../ledger/engine-errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 const known = new WeakMap<Ledger, Map<string, Promise<Custom>>>();

@@ -16,7 +16,7 @@ import { planUnits } from './units.ts';
 import { findHeldCopies } from './copies.ts';
 import { refuseMassLoss } from './mass-loss.ts';
 import { asCount } from '../ledger/cells.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
+import { OutOfMemoryError } from '../ledger/engine-errors.ts';
 import { clearDays, commitGeneration } from '../store/generation.ts';
 import { copyChanges } from './write-unit.ts';
 import type { Generation } from '../store/generation.ts';

@@ -8,7 +8,7 @@ import type { Table } from '../../model/tables.ts';
 import { disarm } from '../../transform/disarm.ts';
 import { stageSql } from '../../transform/stage.ts';
 import { asCount, asOptional, asText } from '../ledger/cells.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
+import { OutOfMemoryError } from '../ledger/engine-errors.ts';
 import { dropFileFingerprints } from '../store/file-fingerprints.ts';
 import { guardsOf } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';

@@ -16,7 +16,7 @@ import {
   parquetSql,
   unitNumberSql,
 } from '../ledger/sql.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
+import { OutOfMemoryError } from '../ledger/engine-errors.ts';
 import type { Lane } from '../ledger/engine.ts';
 import { DAY_COLUMN, copyGroups } from '../store/arrange.ts';
 import { heldRows } from '../store/form.ts';

@@ -17,7 +17,7 @@ import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
 import { asCount, asText } from '../ledger/cells.ts';
 import { HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
-import { OutOfMemoryError } from '../ledger/engine.ts';
+import { OutOfMemoryError } from '../ledger/engine-errors.ts';
 import type { Lane } from '../ledger/engine.ts';
 import { recordDrift } from './drift.ts';
 import type { Drift } from '../../model/report.ts';

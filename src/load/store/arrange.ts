@@ -6,7 +6,7 @@
  * already, and so are staged rows: a single source is never sorted again. In a large period several sorted sources are written one
  * after the other without a common sort. A full load of the period writes one sorted source again.
  */
-import { OutOfMemoryError } from '../ledger/engine.ts';
+import { OutOfMemoryError } from '../ledger/engine-errors.ts';
 import type { Lane } from '../ledger/engine.ts';
 import { basename, dirname } from 'node:path';
 import { asCount, asText } from '../ledger/cells.ts';

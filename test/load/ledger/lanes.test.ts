@@ -2,7 +2,8 @@
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { asCount, asText } from '../../../src/load/ledger/cells.ts';
-import { OutOfMemoryError, SHARED, openEngine } from '../../../src/load/ledger/engine.ts';
+import { SHARED, openEngine } from '../../../src/load/ledger/engine.ts';
+import { OutOfMemoryError } from '../../../src/load/ledger/engine-errors.ts';
 import type { Engine, Lane } from '../../../src/load/ledger/engine.ts';
 
 async function engineWith(threads: number): Promise<Engine & AsyncDisposable> {

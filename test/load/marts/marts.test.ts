@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { dailyMarts } from '../../../src/query/definitions.ts';
-import { OutOfMemoryError } from '../../../src/load/ledger/engine.ts';
+import { OutOfMemoryError } from '../../../src/load/ledger/engine-errors.ts';
 import type { Ledger } from '../../../src/load/ledger/ledger.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { recover } from '../../../src/load/maintenance/recover.ts';
