@@ -100,8 +100,8 @@ async function statementFor(
 ): Promise<Asked> {
   // Loaded only when needed: it loads the engine.
   const { prepareReport } = await import('../query/split.ts');
-  const { sql, parameters, notes } = await prepareReport(reader, report, values, '--param');
-  return { ...(await reportStatement(reader, { ...report, sql }, words, parameters, nowMs)), notes };
+  const prepared = await prepareReport(reader, report, values, '--param');
+  return { ...(await reportStatement(reader, report, prepared, words, nowMs)), notes: prepared.notes };
 }
 
 async function showChart(

@@ -125,10 +125,9 @@ async function chooserOf(
     const given = [...zoneWords(found, zone), ...words, ...(options.param ?? [])];
     const values = parameterValues(found, given, { nowMs, flags });
     const choose: Choose = async (reader) => {
-      const { notes, ...prepared } = await prepareReport(reader, found, values, '--param, --tenant');
-      for (const note of notes) session.io.stderr.write(`note: ${note}\n`);
-      const asked = { ...found, sql: prepared.sql };
-      const { sql, parameters } = await reportStatement(reader, asked, given, prepared.parameters, nowMs);
+      const prepared = await prepareReport(reader, found, values, '--param, --tenant');
+      for (const note of prepared.notes) session.io.stderr.write(`note: ${note}\n`);
+      const { sql, parameters } = await reportStatement(reader, found, prepared, given, nowMs);
       return [await selectFrom(reader, found.name, sql, parameters, {})];
     };
     return { choose, zone: localZone(zone, values, format) };

@@ -5,6 +5,8 @@
 import { sqlName, sqlText } from '../kernel/sql.ts';
 import { periodsBetween, shiftDay, startOf, todayIn, type Unit } from './days.ts';
 import type { Reader, ResultColumn } from './reader.ts';
+import { overTenants } from './split-coverage.ts';
+import type { Prepared } from './split.ts';
 import { COMPARE, takesCompare, type Report, type Values } from './report.ts';
 
 export interface Statement {
@@ -79,23 +81,23 @@ function keyColumns(columns: readonly ResultColumn[]): string[] {
     .map(({ name }) => name);
 }
 
-/** The statement of a report with values, compared with an earlier time if the words ask for it. */
+/** A report's statement, as `prepareReport` (split.ts) gives it, compared with an earlier time if the words ask for it. */
 export async function reportStatement(
   reader: Reader,
   report: Report,
+  prepared: Prepared,
   words: readonly string[],
-  values: Values,
   nowMs: number,
 ): Promise<Statement> {
-  const statement = { sql: report.sql, parameters: values };
-  const comparison = comparisonOf(report, words, values, nowMs);
-  return comparison === undefined ? statement : comparedStatement(reader, statement, comparison);
+  const { sql, parameters } = prepared;
+  const comparison = comparisonOf(report, words, parameters, nowMs);
+  return comparison === undefined ? { sql, parameters } : comparedStatement(reader, prepared, comparison);
 }
 
 /** The report's statement with the figures of the earlier time, their differences, and the differences as shares. */
 async function comparedStatement(
   reader: Reader,
-  { sql, parameters: values }: Statement,
+  { sql, parameters: values, isBySegment }: Prepared,
   { before, distance }: Comparison,
 ): Promise<Statement> {
   const present = sql.trim().replace(/;$/, '');
@@ -119,7 +121,8 @@ async function comparedStatement(
   const periodsOf = (rows: string): string =>
     `select ${ofPeriod.map((name) => (coverage.includes(name) ? `any_value(${name}) as ${name}` : name)).join(', ')} from ${rows} group by tenant_id, period`;
   // A covered period in which nothing occurred has no row in some reports. It is known all the same.
-  const call = periodsCall(sql);
+  const found = periodsCall(sql);
+  const call = found !== undefined && isBySegment ? overTenants(found) : found;
   const known = (rows: string, covered: string | undefined): string =>
     covered === undefined
       ? periodsOf(rows)

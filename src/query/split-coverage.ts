@@ -33,8 +33,8 @@ export function coverageMacros(definitions: readonly Definition[]): readonly str
   });
 }
 
-/** A macro's select over the tables and macros that have rows per tenant. */
-function overTenants(select: string): string {
+/** A select, or a call, over the tables and macros that have rows per tenant. */
+export function overTenants(select: string): string {
   const tables = Object.keys(COVERAGE_TABLES).join('|');
   return select
     .replaceAll(

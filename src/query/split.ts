@@ -19,6 +19,8 @@ type Values = Readonly<Record<string, string | null>>;
 export interface Prepared {
   readonly sql: string;
   readonly parameters: Values;
+  /** `periods` and the other macros of split-coverage.ts have a row per segment, while this select has tenants. */
+  readonly isBySegment: boolean;
   /** Which figures do not add up over which dimension, a sentence each. */
   readonly notes: readonly string[];
 }
@@ -64,12 +66,13 @@ export async function prepareReport(reader: Reader, report: Report, values: Valu
         return [name, values[name] ?? fallback] as const;
       }),
   );
-  if (!isSplit) return { sql: report.sql, parameters, notes: [] };
+  const asItIs = { sql: report.sql, parameters, isBySegment: false, notes: [] };
+  if (!isSplit) return asItIs;
   const [[catalogue = ''] = []] = await textRows(reader, 'select current_database()');
   await reader.replaceViews(
     splitStatements({ by, filters, total }, { catalogue, promoted, tables, definitions: await sharedDefinitions() }),
   );
-  if (by.length === 0) return { sql: report.sql, parameters, notes: [] };
+  if (by.length === 0) return asItIs;
   return wrapped(reader, report, parameters, by, extra);
 }
 
@@ -114,7 +117,7 @@ async function wrapped(
   ) as split
   order by ${order.join(', ')}`;
   const notes = additivityNotes(report.dimensions, by, figures, (name) => promoted.includes(name));
-  return { sql, parameters, notes };
+  return { sql, parameters, isBySegment: true, notes };
 }
 
 /** The words of a report's own parameter `by`. */

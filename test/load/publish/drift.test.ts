@@ -36,6 +36,23 @@ describe('drift', () => {
     ]);
   });
 
+  test('forgets what earlier rows show not to be new, such as late rows or those of a file that was damaged', async () => {
+    await using lake = await scratchLake();
+    await day(lake, 2, 40, () => ({ a: 1 }));
+    await day(lake, 3, 40, () => ({ a: 'x', b: 1, c: 1 }));
+    const entries = 'select change, path, kind, changed_at::date::varchar as day from property_drift order by all';
+    expect(await read(lake.dir, entries)).toEqual([
+      { change: 'new_kind', path: 'a', kind: 'text', day: '2026-07-03' },
+      { change: 'new_path', path: 'b', kind: 'bigint', day: '2026-07-03' },
+      { change: 'new_path', path: 'c', kind: 'bigint', day: '2026-07-03' },
+    ]);
+    await day(lake, 1, 40, () => ({ a: 'x', b: 2 }));
+    expect(await read(lake.dir, entries)).toEqual([
+      { change: 'new_kind', path: 'a', kind: 'bigint', day: '2026-07-02' },
+      { change: 'new_path', path: 'c', kind: 'bigint', day: '2026-07-03' },
+    ]);
+  });
+
   test('does not report rare paths, which come and go by chance', CAMPAIGN, async () => {
     await using lake = await scratchLake();
     await day(lake, 1, 40, (k) => ({ passId: 'A', ...(k === 0 ? { gone: 1 } : {}) }));

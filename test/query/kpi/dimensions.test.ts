@@ -119,6 +119,25 @@ describe('splits and filters', () => {
     ]); // oxfmt-ignore
   });
 
+  it('have the same figures and changes with a filter as with that value of `by`, also where nothing occurred in one of the periods', async () => {
+    const words = (day: string): string[] => [
+      `from=2026-03-0${day}`,
+      `to=2026-03-0${Number(day) + 1}`,
+      'tenant=acme',
+      'store=lyon',
+      'compare=previous',
+    ];
+    const figures = ['tenant_id', 'period', 'source', 'first_installs', 'first_installs_before', 'first_installs_difference']; // oxfmt-ignore
+    for (const day of ['1', '2']) {
+      const filtered = await cells('attribution', words(day), figures);
+      expect(filtered).not.toEqual([]);
+      expect(await cells('attribution', [...words(day), 'by=store'], figures)).toEqual(filtered);
+    }
+    expect(await cells('attribution', [...words('2'), 'by=store'], ['store', ...figures.slice(2)])).toEqual([
+      'lyon mail 0 1 -1', 'lyon qr 0 1 -1',
+    ]); // oxfmt-ignore
+  });
+
   it('refuse what the report or the lake does not know', async () => {
     await expect(lake.ask('scans', ['by=platfrm'])).rejects.toThrow('This report cannot be split by "platfrm".');
     await expect(lake.ask('scans', ['store=lyn'])).rejects.toThrow('The lake has no store "lyn".');

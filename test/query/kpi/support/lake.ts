@@ -135,8 +135,7 @@ export async function openLake({ happenings, metrics, coverage }: LakeRows, thre
       const report = await findReport(name);
       const values = parameterValues(report, words, { nowMs: NOW });
       const prepared = await prepareReport(reader, report, values, '--param');
-      const asked = { ...report, sql: prepared.sql };
-      const { sql, parameters } = await reportStatement(reader, asked, words, prepared.parameters, NOW);
+      const { sql, parameters } = await reportStatement(reader, report, prepared, words, NOW);
       return objects(sql, parameters);
     },
     select: objects,
