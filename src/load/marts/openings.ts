@@ -239,13 +239,20 @@ async function daysOf(ledger: Ledger, tenants: string, start: string | undefined
   );
 }
 
-/** Divides days into parts without gaps. A new part begins where the one before would have more than `most` rows. */
+/**
+ * Divides days into parts without gaps. A new part begins where the one before would have more than `most` rows, and more than all parts before
+ * it: the opening of a part has about as many rows, so parts of equal size would read the first rows once for each part.
+ */
 export function partsOf(days: readonly Day[], most: number): { from: string; to: string; rows: number }[] {
   const parts: { from: string; to: string; rows: number }[] = [];
+  let before = 0;
   for (const { day, rows } of days) {
     const last = parts.at(-1);
-    if (last === undefined || last.rows + rows > most) {
-      if (last !== undefined) last.to = day;
+    if (last === undefined || last.rows + rows > Math.max(most, before)) {
+      if (last !== undefined) {
+        last.to = day;
+        before += last.rows;
+      }
       parts.push({ from: day, to: dayAfter(day), rows });
     } else {
       last.to = dayAfter(day);

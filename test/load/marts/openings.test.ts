@@ -335,7 +335,7 @@ describe('which openings are kept', () => {
 describe('parts of the days', () => {
   const day = (name: string, rows = 1): { day: string; rows: number } => ({ day: name, rows });
 
-  test('leave no gap and do not exceed the limit on rows', () => {
+  test('leave no gap and do not exceed the limit on rows, except for one day', () => {
     const days = [
       day('2026-01-01', 2),
       day('2026-01-02', 2),
@@ -349,5 +349,16 @@ describe('parts of the days', () => {
       { from: '2026-03-01', to: '2026-03-03', rows: 2 },
     ]);
     expect(partsOf([], 5)).toEqual([]);
+  });
+
+  test('grow with the rows before them, so that a long history is not read once per part', () => {
+    const days = Array.from({ length: 25 }, (_, nth) => day(`2026-01-${String(nth + 1).padStart(2, '0')}`));
+    expect(partsOf(days, 3).map(({ from, rows }) => `${from} ${rows}`)).toEqual([
+      '2026-01-01 3',
+      '2026-01-04 3',
+      '2026-01-07 6',
+      '2026-01-13 12',
+      '2026-01-25 1',
+    ]);
   });
 });
