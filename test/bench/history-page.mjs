@@ -30,11 +30,13 @@ export function historyTable(lakes) {
   const row = (cells) => `| ${cells.join(' | ')} |`;
   const head = ['figure', ...lakes.map(({ shape }) => `${whole(shape.tenants)} × ${whole(shape.days)} days, ${whole(shape.rows)} rows`)]; // oxfmt-ignore
   const lines = FIGURES.map(([name, text]) => [name, ...lakes.map(text)]);
-  const machines = lakes.map(({ at, machine }) => `${at}, commit ${machine.commit}, Node ${machine.node}`);
-  const { machine } = lakes[0];
+  const machines = lakes.map(
+    ({ at, machine }) =>
+      `${machine.cores} cores of an ${machine.processor}, Node ${machine.node}, commit ${machine.commit}, ${at}`,
+  );
   return [
     ...[head, head.map(() => '---'), ...lines].map(row),
     '',
-    `${machine.cores} cores, ${machine.processor}. In the order of the columns: ${machines.join('; ')}.`,
+    `In the order of the columns: ${machines.join('; ')}.`,
   ].join('\n');
 }
