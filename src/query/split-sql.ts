@@ -65,7 +65,8 @@ export function splitStatements(split: Split, around: Surroundings): readonly st
     `create temp view coverage as ${perSegment('split_coverage')}`,
     `create temp view history_limits as ${perSegment('split_limits')}`,
     `create temp view lake_files as ${perSegment(`(${ofSplit('lake_files', split, around)})`)}`,
-    ...coverageMacros(around.definitions),
+    // Without dimensions, a segment is a tenant.
+    ...(split.by.length === 0 ? [] : coverageMacros(around.definitions)),
   ];
 }
 

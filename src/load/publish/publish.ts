@@ -99,7 +99,7 @@ async function publishSnapshot(
   const describe = (lane: Lane): Promise<void> => describeProperties(lane, ledger.dataDir);
   const refresh = async (): Promise<void> => {
     await noteDays(ledger);
-    const isRefreshed = await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
+    const hasNewMarts = await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
       // The rows are published without the marts; after that the run fails with this error.
       if (!(error instanceof OutOfMemoryError)) throw error;
       martsError = error;
@@ -107,18 +107,19 @@ async function publishSnapshot(
     });
     await onStep?.('marts');
     results = await runChecks(ledger, run, { checks, signal });
-    isIdle = !isRefreshed && results.length === 0 && !isStopped();
+    isIdle = !hasNewMarts && results.length === 0 && !isStopped();
     await dropDays(ledger);
     await onStep?.('checks');
   };
-  if (head && !isStopped() && settled === undefined) await ledger.beside(describe, refresh);
+  const isRefreshed = head && !isStopped() && settled === undefined;
+  if (isRefreshed) await ledger.beside(describe, refresh);
   const isBehind = head && isStopped();
   const content = settled ?? (await contentKey(ledger));
   const isPublished = !again && last !== undefined && (await isIntact(ledger, last.content, content));
   const snapshot = isPublished ? last.snapshot : lastNumber + 1;
   let drift: readonly Drift[] = [];
   if (!isPublished) {
-    await describe(ledger);
+    if (!isRefreshed) await describe(ledger);
     drift = await recordDrift(ledger, run);
     await writeCatalogue(ledger, snapshot);
     await onStep?.('catalogue');
