@@ -1,10 +1,5 @@
 /** The figures of `npm run bench` as a table, and as docs/performance.md. Pure: what it prints follows from the JSON. */
-
-const median = (numbers) => {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-};
+import { median } from './median.mjs';
 
 /** Of each subject: median, least and most seconds, and medians of the rest. */
 function summary({ figures }) {

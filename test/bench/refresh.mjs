@@ -7,12 +7,12 @@ import { cp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { cli, options, scratch, startSandbox, tenantEnv } from './harness.mjs';
+import { median } from './median.mjs';
 
 const wanted = options({ rows: 10_000, days: '5,20,80', times: 3 });
 const NOW = '2026-11-25T12:00:00Z';
 
 const place = await scratch('refresh');
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
 async function openingRows(dataDir) {
   const folder = join(dataDir, 'store', 'marts');

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { CLI, machine, scratch, startSandbox } from './harness.mjs';
 import { measured } from './measured.mjs';
+import { median } from './median.mjs';
 import { startReplay } from './replay.mjs';
 
 const { values: given } = parseArgs({
@@ -83,8 +84,8 @@ try {
 async function report(what, rounds, measure) {
   const found = [];
   for (const nth of rounds.keys()) found.push((await measure(nth)).figures);
-  const median = (name) => found.map((each) => each[name]).toSorted((a, b) => a - b)[Math.floor(found.length / 2)];
-  const figures = ['seconds', 'cpuSeconds', 'peakMB'].map((name) => `${name} ${Math.round(median(name) * 100) / 100}`);
+  const middle = (name) => median(found.map((each) => each[name]));
+  const figures = ['seconds', 'cpuSeconds', 'peakMB'].map((name) => `${name} ${Math.round(middle(name) * 100) / 100}`);
   console.log(`${what.padEnd(24)} ${figures.join('  ')}`);
 }
 

@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { DuckDBInstance } from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBValue, Json } from '@duckdb/node-api';
+import { memoryBytes } from '../../kernel/memory-size.ts';
 import { readRow } from './cells.ts';
 import type { RowOf, Shape } from './cells.ts';
 import { OutOfMemoryError, openingError, statementError } from './engine-errors.ts';
@@ -160,12 +161,13 @@ export async function openEngine(path: string, temporary: string, settings: Engi
     return turn;
   };
   const main = statementsOn(connection, repeatable);
-  // The engine has one thread while lanes work.
+  // All connections share the engine's threads, so a lane does not change their number.
   const laneOn = (of: DuckDBConnection, statements: Pick<Engine, 'run' | 'rows' | 'row'>): Lane => ({
     ...statements,
     onOneThread: (work) => work(),
     release: () => releaseOn(of),
   });
+  const itself: Lane = { ...main, onOneThread, release };
   const openLanes = async (count: number): Promise<Lane[]> => {
     while (lanes.length < count) lanes.push(await guarded(connect));
     return lanes.slice(0, count).map((lane) => laneOn(lane, statementsOn(lane, guarded)));
@@ -195,7 +197,7 @@ export async function openEngine(path: string, temporary: string, settings: Engi
       if (count === 0) return [];
       const results =
         count === 1
-          ? await onLanes(jobs, [{ ...main, onOneThread, release }])
+          ? await onLanes(jobs, [itself])
           : await onOneThread(async () => onLanes(jobs, await openLanes(count), laneOn(connection, main)));
       await release();
       return results;
@@ -205,7 +207,7 @@ export async function openEngine(path: string, temporary: string, settings: Engi
       const [worked, done] = await Promise.allSettled([work(), lane && job(lane)]);
       if (worked.status === 'rejected') throw worked.reason;
       const isDue = done.status === 'rejected' && done.reason instanceof OutOfMemoryError;
-      if (lane === undefined || isDue) await job({ ...main, onOneThread, release });
+      if (lane === undefined || isDue) await job(itself);
       else if (done.status === 'rejected') throw done.reason;
       return worked.value;
     },
@@ -290,16 +292,6 @@ async function onLanes<T>(
   return results;
 }
 
-const UNITS: Readonly<Record<string, number>> = {
-  K: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  KI: 2 ** 10,
-  MI: 2 ** 20,
-  GI: 2 ** 30,
-  TI: 2 ** 40,
-};
 /** Below this the engine fails some statements even when it can spill. */
 const MINIMUM_MB = 128;
 
@@ -315,8 +307,6 @@ function largerLimit(limit: string, most: string): string {
   return twice < megabytesOf(most) ? `${twice}MB` : most;
 }
 
-/** Not a number for what is not a size. */
 function megabytesOf(memoryLimit: string): number {
-  const [, value = '', unit = ''] = /^([\d.]+)\s?(\w+?)B$/i.exec(memoryLimit) ?? [];
-  return (Number(value) * (UNITS[unit.toUpperCase()] ?? Number.NaN)) / 1e6;
+  return memoryBytes(memoryLimit) / 1e6;
 }

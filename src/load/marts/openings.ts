@@ -29,7 +29,7 @@ import type { SplitPlan } from './split-marts.ts';
 export const OPENING_TABLES = ['Events', 'Metrics'] as const;
 
 /**
- * Rows that are read together (a day is never divided), pass events that one statement makes an opening from, and rows that an opening
+ * Rows that are read together, or more in later parts (`partsOf`; a day is never divided), pass events that one statement makes an opening from, and rows that an opening
  * must replace if it replaces fewer than 60 days. Measured with 1,000,000 rows of 30 days, of which half of the pass events would be in an
  * opening: a run with one more hour takes 7 s of marts with openings and 5 s without.
  */
@@ -38,7 +38,7 @@ const LONG_DAYS = 60;
 const togetherIn = ({ settings }: Ledger): NonNullable<LakeSettings['together']> => settings.together ?? TOGETHER;
 
 /** A select of mart, tenant, day, source: openings of the given days (a select of tenant, day) that are worth keeping, as they would be now. */
-function openingsSql(ledger: Ledger, digest: string, days: string): string {
+function openingSourcesSql(ledger: Ledger, digest: string, days: string): string {
   const tables = sqlTexts(OPENING_TABLES);
   return `
     select ${sqlText(OPENINGS)} as mart, tenant, opened.day, ${sqlText(digest)} || ' ' || sum(hash(table_name, day_sources.day, content)) as source
@@ -53,7 +53,7 @@ function openingsSql(ledger: Ledger, digest: string, days: string): string {
 /** A select of mart, tenant, day, source: the kept openings before which no row has changed. */
 function validSql(ledger: Ledger, digest: string): string {
   const kept = `select * from mart_days where mart = ${sqlText(OPENINGS)}`;
-  return `select * from (${openingsSql(ledger, digest, `select tenant, day from (${kept})`)}) semi join (${kept}) using (tenant, day, source)`;
+  return `select * from (${openingSourcesSql(ledger, digest, `select tenant, day from (${kept})`)}) semi join (${kept}) using (tenant, day, source)`;
 }
 
 /** Months before the oldest of the three days: an opening that is older than that is no longer a good start. */
@@ -71,7 +71,7 @@ export async function planOpenings(ledger: Ledger, marts: readonly Mart[], diges
        select tenant, max(day) - 2 as day from day_sources where table_name in (${sqlTexts(OPENING_TABLES)}) group by tenant
      ),
      wanted as (
-       from (${openingsSql(
+       from (${openingSourcesSql(
          ledger,
          digest,
          `select tenant, unnest([date_trunc('week', day)::date, date_trunc('month', day)::date, (date_trunc('month', day) - interval '1 month')::date]) as day from settled`,

@@ -101,6 +101,11 @@ const IS_POSSIBLE_SQL = `with tables as (
 )
 select coalesce(bool_or(has_later_day), false) or exists (from property_drift) as possible from tables`;
 
+/** What the property catalogue holds of the path of an entry. */
+const HELD_SQL = `select 1 from property_counts as held
+  where held.tenant = property_drift.tenant and held.table_name = property_drift.table_name and held.type = property_drift.type
+    and held.json_column = property_drift.json_column and held.pointer = property_drift.pointer`;
+
 /**
  * Brings `property_drift` up to date and returns what is new in it. An entry stays as long as its path exists and no row contradicts it,
  * because rare paths of a file of a day may be missing in the sample that is counted of a month. A tenant's first load is recorded but not returned as new.
@@ -134,20 +139,14 @@ export async function recordDrift(ledger: Ledger, run: string): Promise<readonly
     await ledger.run(
       `delete from property_drift
        where not exists (
-           select 1 from property_counts as held
-           where held.tenant = property_drift.tenant and held.table_name = property_drift.table_name and held.type = property_drift.type
-             and held.json_column = property_drift.json_column and held.pointer = property_drift.pointer)
+           ${HELD_SQL})
          -- The source sends it again.
          or change = 'stopped' and exists (
-           select 1 from property_counts as held
-           where held.tenant = property_drift.tenant and held.table_name = property_drift.table_name and held.type = property_drift.type
-             and held.json_column = property_drift.json_column and held.pointer = property_drift.pointer
+           ${HELD_SQL}
              and held.kind <> 'null' and held.last_at > property_drift.changed_at)
          -- It was there before: in late rows, or in a file that was damaged when the entry was made.
          or change <> 'stopped' and exists (
-           select 1 from property_counts as held
-           where held.tenant = property_drift.tenant and held.table_name = property_drift.table_name and held.type = property_drift.type
-             and held.json_column = property_drift.json_column and held.pointer = property_drift.pointer
+           ${HELD_SQL}
              and (held.kind <> 'null' or held.pointer = '') and (change <> 'new_kind' or held.kind = property_drift.kind)
              and held.first_at < property_drift.changed_at)`,
     );

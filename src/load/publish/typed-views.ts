@@ -118,13 +118,14 @@ async function nameColumns(ledger: Ledger): Promise<void> {
   for (const { view_name: view, columns } of known)
     for (const [jsonColumn = '', pointer = '', name = ''] of columns) add(viewOf(view), jsonColumn + pointer, name);
   const added: string[][] = [];
-  const paths = unnamed.flatMap(({ table_name: table, view_name: view, paths: each }) =>
-    each.map(([tenant = '', jsonColumn = '', pointer = '']) => ({ tenant, table, view, jsonColumn, pointer })),
-  );
-  for (const { tenant, table, view, jsonColumn, pointer } of paths) {
+  const nameColumn = (
+    table: TableName,
+    view: string,
+    [tenant = '', jsonColumn = '', pointer = '']: readonly string[],
+  ): void => {
     const ofView = viewOf(view);
     const path = jsonColumn + pointer;
-    if (!ofView.byPath.has(path) && ofView.byPath.size >= MOST_COLUMNS) continue;
+    if (!ofView.byPath.has(path) && ofView.byPath.size >= MOST_COLUMNS) return;
     const isFixed = (candidate: string): boolean => fixedOf.get(table)?.has(candidate) === true;
     const name =
       ofView.byPath.get(path) ??
@@ -136,7 +137,9 @@ async function nameColumns(ledger: Ledger): Promise<void> {
       );
     add(ofView, path, name);
     added.push([tenant, table, view, jsonColumn, pointer, name]);
-  }
+  };
+  for (const { table_name: table, view_name: view, paths } of unnamed)
+    for (const path of paths) nameColumn(table, view, path);
   if (added.length === 0) return;
   await ledger.run(`insert into view_columns select r[1], r[2], r[3], r[4], r[5], r[6] from ${BULK_SQL}`, [
     JSON.stringify(added),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { DamagedError, DiskError, InsightsError, ShardsError } from '../../kernel/errors.ts';
 import { pathExists } from '../../kernel/files.ts';
+import { memoryBytes } from '../../kernel/memory-size.ts';
 import { plural } from '../../kernel/plural.ts';
 import { sqlName } from '../../kernel/sql.ts';
 import { asText } from '../../load/ledger/cells.ts';
@@ -178,20 +179,13 @@ async function diskCheck(dataDir: string): Promise<DoctorCheck> {
 function memoryCheck({ engine }: Config): DoctorCheck {
   const installed = totalmem();
   const detail = `${engine.memoryLimit} for the engine, ${(installed / GIB).toFixed(1)} GiB in this machine, ${engine.threads} threads`;
-  if (bytesOf(engine.memoryLimit) < installed * 0.8) return { name: 'memory', ok: true, detail };
+  if (memoryBytes(engine.memoryLimit) < installed * 0.8) return { name: 'memory', ok: true, detail };
   return {
     name: 'memory',
     ok: true,
     detail,
     hint: 'Lower engine.memoryLimit: beyond it the engine spills to disk instead of running out of memory.',
   };
-}
-
-function bytesOf(size: string): number {
-  const match = /^([\d.]+)\s?([KMGT])(i?)B$/.exec(size);
-  if (!match) return 0;
-  const power = 'KMGT'.indexOf(match[2] ?? '') + 1;
-  return Number(match[1]) * (match[3] === 'i' ? 1024 : 1000) ** power;
 }
 
 async function linksCheck(dataDir: string): Promise<DoctorCheck> {
