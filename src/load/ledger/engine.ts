@@ -46,10 +46,11 @@ export interface Engine {
    */
   sideBySide<T>(jobs: readonly ((lane: Lane) => Promise<T>)[]): Promise<T[]>;
   /**
-   * Runs `job` on a lane while `work` runs, and returns what `work` returns. If both fail, the error is that of `work`. A job that runs out of
-   * memory is run again after `work`. With one thread, it runs after `work`. They must not write the same tables.
+   * Runs `job` on a lane while `work` runs, and returns what `work` returns. If both fail, the error is that of `work`. With one thread, the job
+   * runs after `work`. A job that runs out of memory is run again after `work`, and then `isAlone` is true: it must let the first
+   * such error pass. They must not write the same tables.
    */
-  beside<T>(job: (lane: Lane) => Promise<void>, work: () => Promise<T>): Promise<T>;
+  beside<T>(job: (lane: Lane, isAlone: boolean) => Promise<void>, work: () => Promise<T>): Promise<T>;
   /** Sets a variable or an option of the session, on the lanes, too. */
   set(sql: string, values?: readonly DuckDBValue[]): Promise<void>;
   /** Returns freed memory to the system. Takes milliseconds, so it is called once per large statement. */
@@ -63,8 +64,8 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-/** A connection to write files with. It sees the tables of SHARED and of the ledger, but no temporary table of the engine. */
-export type Lane = Pick<Engine, 'run' | 'rows' | 'row' | 'onOneThread' | 'release'>;
+/** A further connection. It sees the tables of SHARED and of the ledger, but no temporary table of the engine. */
+export type Lane = Pick<Engine, 'run' | 'rows' | 'row' | 'transaction' | 'onOneThread' | 'release'>;
 
 /**
  * The database of the tables that lanes see, too. They are in memory and spill to disk like temporary tables. One transaction can write
@@ -129,6 +130,14 @@ export async function openEngine(path: string, temporary: string, settings: Engi
     guarded(async () => void (await of.run(`set memory_limit = '${limit}'`)));
   const release = (): Promise<void> => releaseOn(connection);
   let inTransaction = false;
+  const transaction: Engine['transaction'] = async (work) => {
+    inTransaction = true;
+    try {
+      return await transactionOn(connection, work);
+    } finally {
+      inTransaction = false;
+    }
+  };
   const repeatable = async <T>(statement: () => Promise<T>): Promise<T> => {
     try {
       return await guarded(statement);
@@ -140,18 +149,22 @@ export async function openEngine(path: string, temporary: string, settings: Engi
       return repeatable(statement);
     }
   };
-  let inUse = 1;
-  const use = async (count: number): Promise<void> => {
-    if (count !== inUse) await guarded(() => connection.run(`set threads = ${count}`));
+  let [wanted, most, inUse] = [1, threads, 1];
+  const useThreads = async (from = connection): Promise<void> => {
+    const count = Math.min(wanted, most);
+    if (count === inUse) return;
     inUse = count;
+    await guarded(() => from.run(`set threads = ${count}`));
   };
   const onThreads = async <T>(count: number, work: () => Promise<T>): Promise<T> => {
-    const before = inUse;
-    await use(count);
+    const before = wanted;
+    wanted = count;
+    await useThreads();
     try {
       return await work();
     } finally {
-      await use(before);
+      wanted = before;
+      await useThreads();
     }
   };
   const onOneThread: Engine['onOneThread'] = (work) => onThreads(1, work);
@@ -164,10 +177,11 @@ export async function openEngine(path: string, temporary: string, settings: Engi
   // All connections share the engine's threads, so a lane does not change their number.
   const laneOn = (of: DuckDBConnection, statements: Pick<Engine, 'run' | 'rows' | 'row'>): Lane => ({
     ...statements,
+    transaction: (work) => transactionOn(of, work),
     onOneThread: (work) => work(),
     release: () => releaseOn(of),
   });
-  const itself: Lane = { ...main, onOneThread, release };
+  const itself: Lane = { ...main, transaction, onOneThread, release };
   const openLanes = async (count: number): Promise<Lane[]> => {
     while (lanes.length < count) lanes.push(await guarded(connect));
     return lanes.slice(0, count).map((lane) => laneOn(lane, statementsOn(lane, guarded)));
@@ -176,21 +190,7 @@ export async function openEngine(path: string, temporary: string, settings: Engi
     ...main,
     exclusive,
     onAllThreads: (work) => exclusive(() => onThreads(threads, work)),
-    transaction: async (work) => {
-      await guarded(() => connection.run('begin'));
-      inTransaction = true;
-      try {
-        const result = await work();
-        await guarded(() => connection.run('commit'));
-        return result;
-      } catch (error) {
-        // Report the first error. If the rollback fails, the engine has already rolled back.
-        await connection.run('rollback').catch(() => undefined);
-        throw error;
-      } finally {
-        inTransaction = false;
-      }
-    },
+    transaction,
     onOneThread,
     sideBySide: async (jobs) => {
       const count = Math.min(jobs.length, threads, MOST_LANES);
@@ -204,10 +204,21 @@ export async function openEngine(path: string, temporary: string, settings: Engi
     },
     beside: async (job, work) => {
       const [lane] = threads > 1 ? await openLanes(1) : [];
-      const [worked, done] = await Promise.allSettled([work(), lane && job(lane)]);
+      // The thread that waits for a lane works for it. One more would compete with it, and changing the number waits for both.
+      if (lane !== undefined) most = threads - 1;
+      await useThreads();
+      const freeing = async <R>(ended: Promise<R>, own?: DuckDBConnection): Promise<R> => {
+        try {
+          return await ended;
+        } finally {
+          most = threads;
+          await useThreads(own);
+        }
+      };
+      const [worked, done] = await Promise.allSettled([freeing(work()), lane && freeing(job(lane, false), lanes[0])]);
       if (worked.status === 'rejected') throw worked.reason;
       const isDue = done.status === 'rejected' && done.reason instanceof OutOfMemoryError;
-      if (lane === undefined || isDue) await job(itself);
+      if (lane === undefined || isDue) await job(itself, true);
       else if (done.status === 'rejected') throw done.reason;
       return worked.value;
     },
@@ -235,6 +246,27 @@ export async function openEngine(path: string, temporary: string, settings: Engi
       instance.closeSync();
     },
   };
+}
+
+/** One transaction around work on a connection. */
+async function transactionOn<T>(connection: DuckDBConnection, work: () => Promise<T>): Promise<T> {
+  const run = async (sql: string): Promise<void> => {
+    try {
+      await connection.run(sql);
+    } catch (error) {
+      throw statementError(error);
+    }
+  };
+  await run('begin');
+  try {
+    const result = await work();
+    await run('commit');
+    return result;
+  } catch (error) {
+    // Report the first error. If the rollback fails, the engine has already rolled back.
+    await connection.run('rollback').catch(() => undefined);
+    throw error;
+  }
 }
 
 type Guarded = <T>(work: () => Promise<T>) => Promise<T>;

@@ -9,7 +9,7 @@ import type { Files } from '../../kernel/files.ts';
 import type { Runtime } from '../../kernel/runtime.ts';
 import { asCount } from './cells.ts';
 import { openEngine } from './engine.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, Lane } from './engine.ts';
 import { LEDGER_FILE, RESTORE_FILE, STORE_FOLDER, WAL, WORK_FOLDER } from '../../model/data-dir.ts';
 import { shardOfFolder } from '../../model/shard.ts';
 import type { Shard } from '../../model/shard.ts';
@@ -151,14 +151,23 @@ export async function openLedger(
     files,
     exclusive: (work) => engine.exclusive(() => onDisk(dataDir, work)),
     onAllThreads: (work) => engine.onAllThreads(() => onDisk(dataDir, work)),
-    transaction: async (work) => {
-      const result = await engine.transaction(work);
-      await runtime.onCommit?.();
-      return result;
-    },
+    transaction: withCommits(engine, runtime),
     nowSql: () => clockSql(runtime),
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** The ledger, with the statements of a lane. */
+export function onLane(ledger: Ledger, lane: Lane): Ledger {
+  return { ...ledger, ...lane, transaction: withCommits(lane, ledger.runtime) };
+}
+
+function withCommits({ transaction }: Pick<Engine, 'transaction'>, { onCommit }: LakeRuntime): Engine['transaction'] {
+  return async (work) => {
+    const result = await transaction(work);
+    await onCommit?.();
+    return result;
   };
 }
 

@@ -9,6 +9,7 @@ import type { CheckResult } from '../../model/report.ts';
 import { createHash } from 'node:crypto';
 import { createSql, definitionsDigest, definitionsIn, lakeChecks, sharedDefinitions } from '../../query/definitions.ts';
 import type { Check, Definition } from '../../query/definitions.ts';
+import { DAY_SOURCES } from './days.ts';
 import { usableFiles } from './custom.ts';
 import { DiskError, InsightsError } from '../../kernel/errors.ts';
 import { TABLE_NAMES, TABLES } from '../../model/tables.ts';
@@ -19,6 +20,7 @@ import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import { asCount, asOneOf, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { OutOfMemoryError } from '../ledger/engine-errors.ts';
 
 /** Rows and days checked together, which bounds memory in a first load of years. A single day is never divided. */
 const TOGETHER = { rows: 1_000_000, days: 1_000 } as const;
@@ -34,14 +36,21 @@ interface Outcome {
   error: string | undefined;
 }
 
+export interface ChecksOptions {
+  readonly checks?: readonly Check[] | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** False while other work shares the memory: then a lack of it is thrown, and otherwise it is the result of the check. */
+  readonly isAlone: boolean;
+}
+
 /**
  * Runs the checks over the days that changed since the last time and records their results. After a stop, the next run checks
- * all these days again. Call it inside the ledger's exclusive turn, after `noteDays`.
+ * all these days again. Call it inside the ledger's exclusive turn, after `noteDays`. It may run on a lane, beside work on marts.
  */
 export async function runChecks(
   ledger: Ledger,
   run: string,
-  { checks, signal }: { readonly checks?: readonly Check[] | undefined; readonly signal?: AbortSignal | undefined },
+  { checks, signal, isAlone }: ChecksOptions,
 ): Promise<readonly CheckResult[]> {
   if (ledger.settings.checks !== true) {
     await forgetAll(ledger);
@@ -64,7 +73,7 @@ export async function runChecks(
     const files = await currentFiles(ledger);
     for (const { part, rows } of await dueParts(ledger)) {
       if (signal?.aborted === true) return [];
-      await checkPart(ledger, { part, rows, files, checks: all, definitions }, outcomes);
+      await checkPart(ledger, { part, rows, files, checks: all, definitions, isAlone }, outcomes);
       await ledger.release();
     }
     return await keepResults(ledger, run, all, outcomes);
@@ -102,7 +111,7 @@ async function planDays(ledger: Ledger, checks: readonly Check[], definitions: r
      )
      select tenant, day, md5(concat(${sqlText(rules)}, string_agg(table_name || ' ' || source, ' ' order by table_name), any_value(files))) as source,
        sum(rows)::bigint as rows
-     from day_sources left join shown using (tenant, day) group by tenant, day`,
+     from ${DAY_SOURCES} left join shown using (tenant, day) group by tenant, day`,
   );
   await ledger.run(
     `create or replace temp table check_due as
@@ -131,24 +140,25 @@ interface Part {
   readonly files: readonly CurrentFile[];
   readonly checks: readonly Check[];
   readonly definitions: readonly Definition[];
+  readonly isAlone: boolean;
 }
 
 /** Adds the failures in the days of a part to `check_found`. A check that cannot run is recorded with the reason and does not stop the others. */
 async function checkPart(ledger: Ledger, given: Part, outcomes: ReadonlyMap<string, Outcome>): Promise<void> {
-  const { checks, rows } = given;
+  const { checks, rows, isAlone } = given;
   const needed = definitionsIn(checks.map(({ sql }) => sql).join('\n'), given.definitions);
   // Each thread holds its own groups, so over many rows one thread lowers the peak memory of a run.
   const sparingly = (run: () => Promise<void>): Promise<void> => (rows > MOST_COPIED ? ledger.onOneThread(run) : run());
   try {
-    const viewsError = await attempt(ledger, () => createViews(ledger, given, needed));
-    if (viewsError === undefined) await sparingly(() => shareRepeatedIds(ledger, needed));
+    const viewsError = await attempt(ledger, isAlone, () => createViews(ledger, given, needed));
+    if (viewsError === undefined) await sparingly(() => shareRepeatedIds(ledger, needed, isAlone));
     for (const { name, sql } of checks) {
       const outcome = outcomes.get(name);
       if (outcome === undefined) continue;
       const startedMs = ledger.runtime.monotonic();
       const statement = `insert into check_found
         select ${sqlText(name)}, left(tenant_id, length(tenant_id) - 11), right(tenant_id, 10)::date, count(*) from (${sql}) group by all`;
-      outcome.error ??= viewsError ?? (await attempt(ledger, () => sparingly(() => ledger.run(statement))));
+      outcome.error ??= viewsError ?? (await attempt(ledger, isAlone, () => sparingly(() => ledger.run(statement))));
       outcome.seconds += (ledger.runtime.monotonic() - startedMs) / 1000;
     }
   } finally {
@@ -156,13 +166,16 @@ async function checkPart(ledger: Ledger, given: Part, outcomes: ReadonlyMap<stri
   }
 }
 
-/** Runs `work` and returns why it failed, without any row content. A disk error is thrown, because it concerns the whole run. */
-async function attempt(ledger: Ledger, work: () => Promise<unknown>): Promise<string | undefined> {
+/**
+ * Runs `work` and returns why it failed, without any row content. A disk error is thrown, because it concerns the whole run. So is a
+ * lack of memory while other work shares it.
+ */
+async function attempt(ledger: Ledger, isAlone: boolean, work: () => Promise<unknown>): Promise<string | undefined> {
   try {
     await work();
     return undefined;
   } catch (error) {
-    if (error instanceof DiskError) throw error;
+    if (error instanceof DiskError || (error instanceof OutOfMemoryError && !isAlone)) throw error;
     const why = error instanceof InsightsError ? error.message : 'unexpected';
     ledger.runtime.log.warn({ event: 'check.refused', why }, 'a check could not run');
     return why;
@@ -210,11 +223,11 @@ const REPEATED_IDS = 'repeated_ids';
 const SHARED_IDS = `shared_${REPEATED_IDS}`;
 
 /** Two checks ask for the repeated ids of all rows, which takes most of their time: computed once, as a table. */
-async function shareRepeatedIds(ledger: Ledger, definitions: readonly Definition[]): Promise<void> {
+async function shareRepeatedIds(ledger: Ledger, definitions: readonly Definition[], isAlone: boolean): Promise<void> {
   const definition = definitions.find(({ name }) => name === REPEATED_IDS);
   if (definition === undefined) return;
   // If it fails, each of these checks fails by itself and says why.
-  await attempt(ledger, () =>
+  await attempt(ledger, isAlone, () =>
     ledger.run(
       `create or replace temp table ${SHARED_IDS} as from ${REPEATED_IDS}(null, null);
        create or replace temp macro ${REPEATED_IDS}(${definition.arguments ?? ''}) as table from ${SHARED_IDS}`,

@@ -3,15 +3,19 @@
  * only (marts, checks) is derived again when the day's source changes, and only then. A file does not count, because it may hold a month.
  */
 import { HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
+import { SHARED } from '../ledger/engine.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
+/** The table that `noteDays` creates. Lanes see it, too. */
+export const DAY_SOURCES = `${SHARED}.day_sources`;
+
 /**
- * Creates the temporary table `day_sources`: tenant, table_name, day, rows in the lake, `source`, which changes when the day
- * changes in any way, and `content`, which changes when its rows do.
+ * Creates `DAY_SOURCES`: tenant, table_name, day, rows in the lake, `source`, which changes when the day changes in any way, and
+ * `content`, which changes when its rows do.
  */
 export async function noteDays(ledger: Ledger): Promise<void> {
   await ledger.run(
-    `create or replace temp table day_sources as
+    `create or replace table ${DAY_SOURCES} as
      with days as (
        select tenant, table_name, hour::date as day, sum(hash(hour, state, lake))::varchar as hours, sum(hash(hour, lake))::varchar as lake, sum(lake.n)::bigint as rows,
          -- Without digests, the fingerprints say nothing of the rows' content.
@@ -42,5 +46,5 @@ export async function noteDays(ledger: Ledger): Promise<void> {
 }
 
 export async function dropDays(ledger: Ledger): Promise<void> {
-  await ledger.run('drop table if exists temp.day_sources');
+  await ledger.run(`drop table if exists ${DAY_SOURCES}`);
 }

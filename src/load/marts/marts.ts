@@ -17,6 +17,7 @@ import { currentFiles } from '../store/current-files.ts';
 import { asCount, asList, asOptional, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { OPENINGS } from '../../model/data-dir.ts';
+import { DAY_SOURCES } from './days.ts';
 import { nextGeneration, rowRulesOf, rulesOf, withFresh, writeMart } from './mart-files.ts';
 import type { Kept, Written } from './mart-files.ts';
 import { overRows } from './mart-rows.ts';
@@ -140,9 +141,9 @@ async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string):
      with every_day as (
        -- Days of other tables too: a day without hours of a table still depends on the earlier days of that table.
        select tenant, table_name, day, source, source is not null as is_known, case when source is not null then hash(day, source) end as digest
-       from (select distinct tenant, day from day_sources)
-       cross join (select distinct table_name from day_sources)
-       left join day_sources using (tenant, table_name, day)
+       from (select distinct tenant, day from ${DAY_SOURCES})
+       cross join (select distinct table_name from ${DAY_SOURCES})
+       left join ${DAY_SOURCES} using (tenant, table_name, day)
      ),
      reaches as (
        select tenant, table_name, day, is_known, 'day' as reach, source from every_day
@@ -256,8 +257,9 @@ interface Range {
 /** The days that are due, in ranges of consecutive days. */
 async function dueRanges(ledger: Ledger, marts: readonly Mart[]): Promise<Range[]> {
   const names = sqlTexts(marts.map(({ name }) => name));
+  const tables = sqlTexts(['', ...marts.flatMap(tablesOf)]);
   const ranges = await ledger.rows(
-    `with sizes as (select hour::date as day, sum(lake.n)::bigint as rows from hours group by all),
+    `with sizes as (select day, sum(rows)::bigint as rows from ${DAY_SOURCES} where table_name in (${tables}) group by day),
      days as (select day, list_sort(list(distinct mart)) as names from mart_due where mart in (${names}) group by day),
      numbered as (
        select day, names, coalesce(rows, 0) as rows, day - row_number() over (partition by names order by day)::integer as island

@@ -19,6 +19,7 @@ import { sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { asCount, asOptional, asText } from '../ledger/cells.ts';
 import { OPENINGS } from '../../model/data-dir.ts';
 import type { LakeSettings, Ledger } from '../ledger/ledger.ts';
+import { DAY_SOURCES } from './days.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 import { sharePeriods } from './shared-periods.ts';
@@ -43,8 +44,8 @@ function openingSourcesSql(ledger: Ledger, digest: string, days: string): string
   return `
     select ${sqlText(OPENINGS)} as mart, tenant, opened.day, ${sqlText(digest)} || ' ' || sum(hash(table_name, day_sources.day, content)) as source
     from (${days}) as opened
-    join (select tenant, min(day) as first_day from day_sources where table_name in (${tables}) group by tenant) using (tenant)
-    join day_sources using (tenant)
+    join (select tenant, min(day) as first_day from ${DAY_SOURCES} where table_name in (${tables}) group by tenant) using (tenant)
+    join ${DAY_SOURCES} using (tenant)
     where opened.day > first_day and table_name in (${tables}) and day_sources.day < opened.day
     group by tenant, opened.day
     having sum(rows) >= ${togetherIn(ledger).beforeOpening} or opened.day >= any_value(first_day) + ${LONG_DAYS}`;
@@ -68,7 +69,7 @@ export async function planOpenings(ledger: Ledger, marts: readonly Mart[], diges
   await ledger.run(
     `insert into mart_expected
      with settled as (
-       select tenant, max(day) - 2 as day from day_sources where table_name in (${sqlTexts(OPENING_TABLES)}) group by tenant
+       select tenant, max(day) - 2 as day from ${DAY_SOURCES} where table_name in (${sqlTexts(OPENING_TABLES)}) group by tenant
      ),
      wanted as (
        from (${openingSourcesSql(
@@ -231,7 +232,7 @@ interface Day {
 
 async function daysOf(ledger: Ledger, tenants: string, start: string | undefined): Promise<Day[]> {
   return ledger.rows(
-    `select day::varchar as day, sum(rows)::bigint as rows from day_sources
+    `select day::varchar as day, sum(rows)::bigint as rows from ${DAY_SOURCES}
      where tenant in ${tenants} and table_name in (${sqlTexts(OPENING_TABLES)})
        ${start === undefined ? '' : `and day >= ${sqlText(start)}::date`}
      group by day order by day`,

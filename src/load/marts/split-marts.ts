@@ -20,6 +20,7 @@ import { sqlName, sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
 import { asCount, asFlag, asList, asOptional, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { DAY_SOURCES } from './days.ts';
 import { nextGeneration, rowRulesOf, rulesOf, withFresh, writeMart } from './mart-files.ts';
 import type { Written } from './mart-files.ts';
 import { overRows } from './mart-rows.ts';
@@ -127,7 +128,7 @@ async function planTenants(ledger: Ledger, marts: readonly TenantMart[], digest:
      tenants as (
        select tenant, min(day) as day, sum(rows)::bigint as rows, sum(hash(table_name, day, source))::varchar as content,
          strftime(${ledger.nowSql()}, '%Y-%m-%d') as today
-       from day_sources group by tenant
+       from ${DAY_SOURCES} group by tenant
      )
      select mart, tenant, day, rows, concat_ws(' ', ${sqlText(digest)}, content, today) as source from listed cross join tenants;
      create or replace temp table split_valid as

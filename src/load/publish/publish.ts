@@ -24,6 +24,7 @@ import type { Drift } from '../../model/report.ts';
 import { syncHead, writeCoverage } from './head.ts';
 import { lakeSize } from '../store/current-files.ts';
 import { otherPrivacySql } from '../store/form.ts';
+import { onLane } from '../ledger/ledger.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { CATALOGUE_FILE, MANIFEST_FILE, unfinishedPath } from '../../model/data-dir.ts';
 import { snapshotNumber } from '../../model/manifest.ts';
@@ -97,22 +98,28 @@ async function publishSnapshot(
   const settled = head && !again && last !== undefined ? await settledContent(ledger, last.content, checks) : undefined;
   let isIdle = false;
   const describe = (lane: Lane): Promise<void> => describeProperties(lane, ledger.dataDir);
-  const refresh = async (): Promise<void> => {
-    await noteDays(ledger);
-    const hasNewMarts = await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
+  let hasNewMarts = false;
+  const marts = async (): Promise<void> => {
+    hasNewMarts = await refreshMarts(ledger, lastNumber + 1, signal).catch((error: unknown) => {
       // The rows are published without the marts; after that the run fails with this error.
       if (!(error instanceof OutOfMemoryError)) throw error;
       martsError = error;
       return true;
     });
     await onStep?.('marts');
-    results = await runChecks(ledger, run, { checks, signal });
+  };
+  const describeAndCheck = async (lane: Lane, isAlone: boolean): Promise<void> => {
+    await describe(lane);
+    results = await runChecks(onLane(ledger, lane), run, { checks, signal, isAlone });
+  };
+  const isRefreshed = head && !isStopped() && settled === undefined;
+  if (isRefreshed) {
+    await noteDays(ledger);
+    await ledger.beside(describeAndCheck, marts);
     isIdle = !hasNewMarts && results.length === 0 && !isStopped();
     await dropDays(ledger);
     await onStep?.('checks');
-  };
-  const isRefreshed = head && !isStopped() && settled === undefined;
-  if (isRefreshed) await ledger.beside(describe, refresh);
+  }
   const isBehind = head && isStopped();
   const content = settled ?? (await contentKey(ledger));
   const isPublished = !again && last !== undefined && (await isIntact(ledger, last.content, content));

@@ -129,16 +129,53 @@ describe('a job beside other work', () => {
   test('runs again after the work if it ran out of memory, and then with all of it', async () => {
     await using engine = await engineWith(2);
     const seen: string[] = [];
-    const job = async (): Promise<void> => {
-      seen.push('job');
-      if (seen.filter((step) => step === 'job').length === 1) throw new OutOfMemoryError();
+    const job = async (_: Lane, isAlone: boolean): Promise<void> => {
+      seen.push(isAlone ? 'job alone' : 'job');
+      if (!isAlone) throw new OutOfMemoryError();
     };
     const work = async (): Promise<void> => {
       await setTimeout(20);
       seen.push('work');
     };
     await engine.beside(job, work);
-    expect(seen).toEqual(['job', 'work', 'job']);
+    expect(seen).toEqual(['job', 'work', 'job alone']);
     await expect(engine.beside(() => Promise.reject(new OutOfMemoryError()), work)).rejects.toThrow(OutOfMemoryError);
+  });
+
+  test('has transactions of its own, while the work has one', async () => {
+    await using engine = await engineWith(2);
+    await engine.run('create table of_job (n integer); create table of_work (n integer)');
+    const job = async (lane: Lane): Promise<void> => {
+      await lane.transaction(() => lane.run('insert into of_job values (1)'));
+      const failed = lane.transaction(async () => {
+        await lane.run('insert into of_job values (2)');
+        throw new Error('no');
+      });
+      await expect(failed).rejects.toThrow('no');
+    };
+    await engine.transaction(async () => {
+      await engine.run('insert into of_work values (1)');
+      await engine.beside(job, () => engine.run('insert into of_work values (2)'));
+    });
+    const shape = { n: asCount };
+    expect(await engine.rows('select n from of_job', shape)).toEqual([{ n: 1 }]);
+    expect(await engine.rows('select n from of_work order by n', shape)).toEqual([{ n: 1 }, { n: 2 }]);
+  });
+
+  test('leaves one thread less to the work until one of them ends', async () => {
+    await using engine = await engineWith(3);
+    const threads = async (of: Pick<Lane, 'row'>): Promise<number> => (await of.row(THREADS, { n: asCount })).n;
+    const seen: Record<string, number> = {};
+    const job = async (lane: Lane): Promise<void> => {
+      await setTimeout(50);
+      seen['after the work'] = await threads(lane);
+    };
+    const work = async (): Promise<void> => {
+      seen['at the same time'] = await threads(engine);
+      await engine.onOneThread(async () => void (seen['on one'] = await threads(engine)));
+    };
+    await engine.onAllThreads(() => engine.beside(job, work));
+    expect(seen).toEqual({ 'at the same time': 2, 'on one': 1, 'after the work': 3 });
+    expect(await threads(engine)).toBe(1);
   });
 });

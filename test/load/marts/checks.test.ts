@@ -1,6 +1,9 @@
 /** Checks after a load: they run over the changed days only, their results are kept, and one that cannot run stops nothing. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { lakeChecks } from '../../../src/query/definitions.ts';
+import { OutOfMemoryError } from '../../../src/load/ledger/engine-errors.ts';
+import { runChecks } from '../../../src/load/marts/checks.ts';
+import { dropDays, noteDays } from '../../../src/load/marts/days.ts';
 import { publish } from '../../../src/load/publish/publish.ts';
 import { openReader, textRows } from '../../../src/query/reader.ts';
 import { event, load, metric, scratchLake, span, TENANT } from '../support/lake.ts';
@@ -141,6 +144,22 @@ describe('checks after a load', () => {
       expect(await lake.ledger.rawRows(`select check_name from check_results where check_name = 'broken'`)).toEqual([]);
     },
   );
+
+  test('that run out of memory fail while other work shares it, and are reported once they have all of it', async () => {
+    const greedy = { name: 'greedy', severity: 'error', sql: 'select tenant_id from events where len((select list(md5(range::varchar)) from range(20_000_000))) = 0' } as const; // oxfmt-ignore
+    const checks = [greedy, { ...greedy, name: 'modest', sql: 'select tenant_id from events where false' }];
+    await loadDay('2026-07-01');
+    await lake.ledger.exclusive(async () => {
+      await noteDays(lake.ledger);
+      await expect(runChecks(lake.ledger, 'r0', { checks, isAlone: false })).rejects.toThrow(OutOfMemoryError);
+      await dropDays(lake.ledger);
+    });
+    const { checks: results } = await publish(lake.ledger, { run: 'r1', head: true, checks });
+    expect(results.map(({ check, error }) => [check, error === undefined])).toEqual([
+      ['greedy', false],
+      ['modest', true],
+    ]);
+  });
 
   test('find the same over many rows as over few', LONG, async () => {
     const many = Array.from({ length: 21_000 }, (_, n) =>

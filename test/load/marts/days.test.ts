@@ -1,6 +1,6 @@
 /** A day is derived again when its own rows change, whichever file holds them. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { dropDays, noteDays } from '../../../src/load/marts/days.ts';
+import { DAY_SOURCES, dropDays, noteDays } from '../../../src/load/marts/days.ts';
 import { event, load, scratchLake, span } from '../support/lake.ts';
 import type { Scratch } from '../support/lake.ts';
 
@@ -16,7 +16,9 @@ afterEach(() => lake[Symbol.asyncDispose]());
 async function differing(change: string): Promise<{ source: string[]; content: string[] }> {
   const sources = async (): Promise<string[][]> => {
     await noteDays(lake.ledger);
-    const rows = await lake.ledger.rawRows('select day::varchar as day, source, content from day_sources order by day');
+    const rows = await lake.ledger.rawRows(
+      `select day::varchar as day, source, content from ${DAY_SOURCES} order by day`,
+    );
     await dropDays(lake.ledger);
     return rows.map(({ day, source, content }) => [day, source, content].map(String));
   };
