@@ -15,7 +15,7 @@
 -- additive: notifications
 -- additive: notified_passes, scanned_d1, scanned_d7, removed_d1, removed_d7, reinstalled_d1, reinstalled_d7
 -- unit: events, passes, share
--- mart: whole of events
+-- mart: week_after of events
 -- over_days: sum notifications by campaign
 -- caveat: What follows a notification is not caused by it: these passes would also be scanned and removed without it. Compare campaigns with each other, or with passes that were not notified.
 -- caveat: A day is 24 hours after a notification. A pass that several campaigns notified counts for each of them, so passes do not add up over campaigns, and neither do they over periods.

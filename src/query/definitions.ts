@@ -59,11 +59,13 @@ function definitionOf(file: SqlFile, names: readonly string[]): Definition {
   };
 }
 
-const REACHES = ['day', 'past', 'all', 'whole'] as const;
+const REACHES = ['day', 'past', 'week_after', 'all'] as const;
+
+/** The days after a day that `week_after` reaches. */
+export const DAYS_AFTER = 7;
 
 /**
- * Which rows of a table one day of a report depends on: those of the day, also those before it, or also those after it. `whole`: also
- * those after it, and no opening can replace those before it.
+ * Which rows of a table one day of a report depends on: those of the day, also those before it, also those of the week after it, or all.
  */
 type Reach = (typeof REACHES)[number];
 
@@ -85,11 +87,6 @@ export interface Mart {
   readonly sql: (from?: string, to?: string) => string;
   /** How the report is kept by week and month, and by pass type and platform. Undefined for one of the operator. */
   readonly split: SplitMart | undefined;
-}
-
-/** Whether all days of a tenant are computed together, from all rows of the tenant. */
-export function isWhole({ dependsOn }: Mart): boolean {
-  return dependsOn.some(({ reach }) => reach === 'whole');
 }
 
 export interface SplitMart {

@@ -7,10 +7,9 @@
  */
 import type { CheckResult } from '../../model/report.ts';
 import { createHash } from 'node:crypto';
-import { createSql, definitionsDigest, definitionsIn, lakeChecks, sharedDefinitions } from '../../query/definitions.ts';
+import { createSql, definitionsDigest, definitionsIn, sharedDefinitions } from '../../query/definitions.ts';
 import type { Check, Definition } from '../../query/definitions.ts';
 import { DAY_SOURCES } from './days.ts';
-import { usableFiles } from './custom.ts';
 import { DiskError, InsightsError } from '../../kernel/errors.ts';
 import { TABLE_NAMES, TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
@@ -37,7 +36,7 @@ interface Outcome {
 }
 
 export interface ChecksOptions {
-  readonly checks?: readonly Check[] | undefined;
+  readonly checks: readonly Check[];
   readonly signal?: AbortSignal | undefined;
   /** False while other work shares the memory: then a lack of it is thrown, and otherwise it is the result of the check. */
   readonly isAlone: boolean;
@@ -50,13 +49,12 @@ export interface ChecksOptions {
 export async function runChecks(
   ledger: Ledger,
   run: string,
-  { checks, signal, isAlone }: ChecksOptions,
+  { checks: all, signal, isAlone }: ChecksOptions,
 ): Promise<readonly CheckResult[]> {
   if (ledger.settings.checks !== true) {
     await forgetAll(ledger);
     return [];
   }
-  const all = checks ?? (await lakeChecks(await usableFiles(ledger, 'checks')));
   const definitions = await sharedDefinitions();
   await planDays(ledger, all, definitions);
   try {

@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { dailyMarts, definitionsDigest, isWhole, openingsSql, sharedDefinitions } from '../../query/definitions.ts';
+import { DAYS_AFTER, dailyMarts, definitionsDigest, openingsSql, sharedDefinitions } from '../../query/definitions.ts';
 import type { Definition, Mart } from '../../query/definitions.ts';
 import { isComputed, usableFiles } from './custom.ts';
 import type { TableName } from '../../model/tables.ts';
@@ -25,8 +25,7 @@ import type { RowsSource } from './mart-rows.ts';
 import { OPENING_TABLES, computePast, planOpenings } from './openings.ts';
 import type { PastOptions } from './openings.ts';
 import { sharePeriods } from './shared-periods.ts';
-import { dropSplitPlan, planSplitMarts, refreshSplitMarts, splitMartsOf, wholeMartsOf } from './split-marts.ts';
-import type { SplitPlan } from './split-marts.ts';
+import { refreshSplitMarts, splitMartsOf } from './split-marts.ts';
 
 /** Rows and days computed together, which bounds memory in a first load of years. A single day is never divided. */
 const TOGETHER = { rows: 200_000, days: 366 } as const;
@@ -37,27 +36,20 @@ const TOGETHER = { rows: 200_000, days: 366 } as const;
  */
 export async function refreshMarts(ledger: Ledger, generation: number, signal?: AbortSignal): Promise<boolean> {
   const setting = ledger.settings.marts ?? false;
-  const chosen =
+  const marts =
     setting === false
       ? []
       : (await dailyMarts(await usableFiles(ledger, 'reports'))).filter(
           ({ name }) => setting === true || setting.includes(name),
         );
-  const marts = chosen.filter((mart) => !isWhole(mart));
   const kept = marts.length === 0 ? [] : [...marts, { name: OPENINGS, comment: 'What the past comes down to' }];
-  const byTenant = [...wholeMartsOf(chosen), ...(ledger.settings.splitMarts === true ? splitMartsOf(chosen) : [])];
-  await dropOthers(ledger, [...kept, ...byTenant]);
-  if (chosen.length === 0) return false;
+  const split = ledger.settings.splitMarts === true ? splitMartsOf(marts) : [];
+  await dropOthers(ledger, [...kept, ...split]);
+  if (marts.length === 0) return false;
   const definitions = await sharedDefinitions();
-  const results = [];
-  const split = byTenant.length > 0 ? await planSplitMarts(ledger, byTenant, definitions) : undefined;
-  try {
-    if (marts.length > 0) results.push(await refreshDays(ledger, marts, kept, definitions, generation, split, signal));
-    if (split !== undefined && signal?.aborted !== true)
-      results.push(await refreshSplitMarts(ledger, split, definitions, generation, signal));
-  } finally {
-    if (split !== undefined) await dropSplitPlan(ledger, split);
-  }
+  const results = [await refreshDays(ledger, marts, kept, definitions, generation, signal)];
+  if (split.length > 0 && signal?.aborted !== true)
+    results.push(await refreshSplitMarts(ledger, split, definitions, generation, signal));
   return results.includes(true);
 }
 
@@ -68,7 +60,6 @@ async function refreshDays(
   kept: readonly Kept[],
   definitions: readonly Definition[],
   generation: number,
-  split: SplitPlan | undefined,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const shared = definitionsDigest(definitions);
@@ -96,7 +87,6 @@ async function refreshDays(
       const { fresh, failed } = await computeDays(ledger, due, names.has(OPENINGS), source, {
         opening,
         digest,
-        split,
         signal,
       });
       const whole = stale.filter(({ name }) => !failed.has(name));
@@ -150,6 +140,12 @@ async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string):
        union all
        select tenant, table_name, day, is_known, 'past', concat_ws(' ', source, sum(digest) over (
          partition by tenant, table_name order by day rows between unbounded preceding and 1 preceding))
+       from every_day
+       union all
+       -- Hours after the last day are open, and missing once there is a later day: so that counts, too, as long as it is near.
+       select tenant, table_name, day, is_known, 'week_after', concat_ws(' ', source,
+         sum(digest) over (partition by tenant, table_name order by day range between unbounded preceding and interval ${DAYS_AFTER} days following),
+         least(max(day) filter (where is_known) over (partition by tenant, table_name), day + ${DAYS_AFTER + 1}))
        from every_day
        union all
        select tenant, table_name, day, is_known, 'all', (sum(digest) over (partition by tenant, table_name))::varchar from every_day

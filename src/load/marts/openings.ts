@@ -3,8 +3,8 @@
  * opening and the rows after it, it gives the same result (`queries/openings.sql`). So a run reads the days that it changed and
  * a few rows per pass, and not the whole lake.
  *
- * Three days should have one: a Monday at least two days before the newest day, the first day of the month, and that of the month
- * before. Making one takes longer than reading the days of a week, and late rows make each opening after them worthless. So a run
+ * Three days should have one: a Monday at least nine days before the newest day (reports that look a week ahead change with it), the
+ * first day of the month then, and that of the month before. Making one takes longer than reading the days of a week, and late rows make each opening after them worthless. So a run
  * makes an opening only if it changes days after it and none before it: where late rows arrive every night, the newer two would be
  * made every night and never be read. For each of the three days the newest valid opening up to it is kept. The oldest of the three is
  * made in any case if there is none, so a run always has a start that is not the first day. What is kept follows from the ledger
@@ -13,6 +13,7 @@
  * Late rows cost at most a few months of reading. For rows that are older still, the reports read the lake once, in parts. A short
  * history has no openings, because reading it takes no longer.
  */
+import { DAYS_AFTER } from '../../query/definitions.ts';
 import type { Mart, Opening } from '../../query/definitions.ts';
 import { DAY, formatDay, parseInstant } from '../../kernel/instant.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
@@ -23,8 +24,6 @@ import { DAY_SOURCES } from './days.ts';
 import { overRows } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 import { sharePeriods } from './shared-periods.ts';
-import { computeWhole, wholeMartsDue } from './split-marts.ts';
-import type { SplitPlan } from './split-marts.ts';
 
 /** The tables that openings are computed from. */
 export const OPENING_TABLES = ['Events', 'Metrics'] as const;
@@ -62,14 +61,17 @@ const OLDEST_MONTHS = 3;
 
 /**
  * Adds the openings to the tables that `planDays` has created: those to keep to `mart_expected`, and those of them to make to `mart_due`.
- * `marts` are those whose days show what this run changes.
+ * `marts` are those whose days show what this run changes. A day that looks ahead changes with later ones.
  */
 export async function planOpenings(ledger: Ledger, marts: readonly Mart[], digest: string): Promise<void> {
-  const names = sqlTexts(['', ...marts.filter((mart) => !dependsOnAll(mart)).map(({ name }) => name)]);
+  const names = sqlTexts([
+    '',
+    ...marts.filter((mart) => !dependsOnAll(mart) && !looksAhead(mart)).map(({ name }) => name),
+  ]);
   await ledger.run(
     `insert into mart_expected
      with settled as (
-       select tenant, max(day) - 2 as day from ${DAY_SOURCES} where table_name in (${sqlTexts(OPENING_TABLES)}) group by tenant
+       select tenant, max(day) - ${2 + DAYS_AFTER} as day from ${DAY_SOURCES} where table_name in (${sqlTexts(OPENING_TABLES)}) group by tenant
      ),
      wanted as (
        from (${openingSourcesSql(
@@ -109,8 +111,6 @@ export interface PastOptions {
   readonly opening: Opening;
   readonly digest: string;
   readonly kept: string | undefined;
-  /** Marts by tenant that are due. They are computed on the way for tenants whose rows are all read together. */
-  readonly split: SplitPlan | undefined;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -123,7 +123,7 @@ export async function computePast(
   ledger: Ledger,
   marts: readonly Mart[],
   source: RowsSource,
-  { opening, digest, kept, split, signal }: PastOptions,
+  { opening, digest, kept, signal }: PastOptions,
   add: (mart: string, select: string) => Promise<void>,
 ): Promise<void> {
   const isStopped = (): boolean => signal?.aborted === true;
@@ -131,7 +131,6 @@ export async function computePast(
     const tenants = `(select unnest([${group.tenants.map(sqlText).join(', ')}]))`;
     const days = await daysOf(ledger, tenants, group.start);
     const parts = partsOf(days, togetherIn(ledger).rows);
-    const whole = split !== undefined && group.start === undefined && parts.length === 1 ? wholeMartsDue(split) : [];
     const openingsDue = await ledger.rows(
       `select distinct day::varchar as day from mart_due where mart = ${sqlText(OPENINGS)} and tenant in ${tenants}`,
       { day: asText },
@@ -140,17 +139,28 @@ export async function computePast(
       // A view: a copy would hold more than the reports need of it, and fill the memory that they have.
       await ledger.run(`create or replace temp view opening_kept as ${startSql(group.start, tenants, kept)}`);
       for (const [nth, part] of parts.entries()) {
-        const isLast = nth === parts.length - 1;
-        const before = nth === 0 ? 'opening_kept' : 'opening';
-        const span = { ...part, tables: OPENING_TABLES, tenants, opening: before, wholeCoverage: true };
+        const next = parts[nth + 1];
+        const bounds = { from: part.readFrom, to: part.to };
+        const span = {
+          ...bounds,
+          rows: part.rows,
+          tables: OPENING_TABLES,
+          tenants,
+          opening: nth === 0 ? 'opening_kept' : 'opening',
+          wholeCoverage: true,
+        };
         await overRows(ledger, source, span, async (define) => {
-          const due = marts
-            .filter((mart) => isLast || !dependsOnAll(mart))
-            .map((mart) => ({ mart, sql: dependsOnAll(mart) ? mart.sql() : mart.sql(part.from, part.to) }));
+          const due = marts.flatMap((mart) => {
+            if (dependsOnAll(mart)) return next === undefined ? [{ mart, sql: mart.sql() }] : [];
+            const [from, to] = looksAhead(mart) ? [part.readFrom, next?.readFrom ?? part.to] : [part.from, part.to];
+            if (from >= to) return [];
+            const own = `day >= ${sqlText(from)}::date and day < ${sqlText(to)}::date`;
+            return [{ mart, sql: `select * from (${mart.sql(from, to)}) where ${own}` }];
+          });
           await sharePeriods(ledger, source.definitions, define, {
-            sql: [...due.map(({ sql }) => sql), ...whole.map(({ select }) => select)].join('\n'),
+            sql: due.map(({ sql }) => sql).join('\n'),
             tables: OPENING_TABLES,
-            bounds: [part, ...(whole.length > 0 || due.some(({ mart }) => dependsOnAll(mart)) ? [undefined] : [])],
+            bounds: [bounds, ...(due.some(({ mart }) => dependsOnAll(mart)) ? [undefined] : [])],
           });
           for (const { mart, sql } of due) {
             if (isStopped()) return;
@@ -158,7 +168,6 @@ export async function computePast(
             await add(mart.name, sql);
           }
           if (isStopped()) return;
-          if (split !== undefined && whole.length > 0) await computeWhole(ledger, split, group.tenants, define);
           await define(opening(part.to).join(' '));
           const statements = await statementsOfOpening(ledger);
           for (const { day } of openingsDue) {
@@ -168,15 +177,16 @@ export async function computePast(
               await add(OPENINGS, `select ${sqlText(day)}::date as day, * from (${sql})`);
             }
           }
-          if (isLast) return;
-          for (const [k, sql] of opening(part.to, statements).entries()) {
+          if (next === undefined) return;
+          for (const [k, sql] of opening(next.readFrom, statements).entries()) {
             if (isStopped()) return;
             const into = k === 0 ? 'create or replace temp table opening_after as' : 'insert into opening_after';
             await ledger.run(`${into} ${sql}`);
           }
         });
         if (isStopped()) return;
-        if (!isLast) await ledger.run('drop table if exists temp.opening; alter table opening_after rename to opening');
+        if (next !== undefined)
+          await ledger.run('drop table if exists temp.opening; alter table opening_after rename to opening');
       }
     } finally {
       await ledger.run(
@@ -194,6 +204,10 @@ async function statementsOfOpening(ledger: Ledger): Promise<number> {
 
 function dependsOnAll({ dependsOn }: Mart): boolean {
   return dependsOn.some(({ reach }) => reach === 'all');
+}
+
+function looksAhead({ dependsOn }: Mart): boolean {
+  return dependsOn.some(({ reach }) => reach === 'week_after');
 }
 
 function startSql(start: string | undefined, tenants: string, file: string | undefined): string {
@@ -240,11 +254,20 @@ async function daysOf(ledger: Ledger, tenants: string, start: string | undefined
   );
 }
 
+/** Days from `from` to `to`, both yyyy-mm-dd, `to` exclusive. */
+interface DaysPart {
+  readonly from: string;
+  readonly to: string;
+  /** From here on its rows are read: a report that looks ahead leaves the last days of a part to the next one. */
+  readonly readFrom: string;
+  readonly rows: number;
+}
+
 /**
  * Divides days into parts without gaps. A new part begins where the one before would have more than `most` rows, and more than all parts before
  * it: the opening of a part has about as many rows, so parts of equal size would read the first rows once for each part.
  */
-export function partsOf(days: readonly Day[], most: number): { from: string; to: string; rows: number }[] {
+export function partsOf(days: readonly Day[], most: number): DaysPart[] {
   const parts: { from: string; to: string; rows: number }[] = [];
   let before = 0;
   for (const { day, rows } of days) {
@@ -260,9 +283,13 @@ export function partsOf(days: readonly Day[], most: number): { from: string; to:
       last.rows += rows;
     }
   }
-  return parts;
+  const first = parts[0]?.from ?? '';
+  return parts.map((part) => {
+    const earlier = dayAfter(part.from, -DAYS_AFTER);
+    return { ...part, readFrom: earlier > first ? earlier : first };
+  });
 }
 
-function dayAfter(day: string): string {
-  return formatDay((parseInstant(day) ?? 0n) + DAY);
+function dayAfter(day: string, days = 1): string {
+  return formatDay((parseInstant(day) ?? 0n) + BigInt(days) * DAY);
 }

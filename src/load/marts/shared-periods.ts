@@ -2,7 +2,7 @@
  * Over few rows, most of the time of a report goes into the coverage of its periods. All reports of a span ask for the same days in
  * UTC. So these are computed once, as tables, and the macros that reports call read them.
  */
-import { definitionsIn } from '../../query/definitions.ts';
+import { DAYS_AFTER, definitionsIn } from '../../query/definitions.ts';
 import type { Definition } from '../../query/definitions.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
@@ -34,9 +34,9 @@ const SHARED: readonly Shared[] = [
   {
     name: 'history',
     tables: ['Events', 'Metrics'],
-    // Only reports about cohorts look ahead, and their days are computed without bounds.
+    // Reports about cohorts look further ahead, and their days are computed without bounds.
     call: (table, days, isBounded) =>
-      `history(${table}, null, 'UTC', 'day', ${days}, ${isBounded ? '[0]' : ALL_AGES}, 'monday')`,
+      `history(${table}, null, 'UTC', 'day', ${days}, ${isBounded ? `[0, ${DAYS_AFTER}]` : ALL_AGES}, 'monday')`,
     where: 'for_table = of_table and list_contains(at_ages, age_days)',
   },
   {

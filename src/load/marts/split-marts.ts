@@ -5,17 +5,12 @@
  * When anything of a tenant has changed, its rows are computed again from all rows of the tenant: a new pass type or platform
  * changes the past, too. For a large tenant this takes a while, so it happens once a day.
  *
- * A report with `-- mart: whole of …` in its header is kept by day in the same way, in total (`mart_<report>`): its figures of a day depend on
- * all earlier rows and on later ones, so that no opening can replace them.
- *
  * `mart_days.source` records for each mart and tenant: a digest of the rules, one of the content, and the UTC day of the computation.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { isWhole } from '../../query/definitions.ts';
 import type { Definition, Mart, SplitMart } from '../../query/definitions.ts';
 import { TABLE_NAMES } from '../../model/tables.ts';
-import type { TableName } from '../../model/tables.ts';
 import { sqlName, sqlText, sqlTexts } from '../../kernel/sql.ts';
 import { currentFiles } from '../store/current-files.ts';
 import { asCount, asFlag, asList, asOptional, asText } from '../ledger/cells.ts';
@@ -40,77 +35,33 @@ export function splitMartsOf(marts: readonly Mart[]): readonly SplitMart[] {
   return marts.flatMap(({ split }) => (split === undefined ? [] : [split]));
 }
 
-/** A mart by day whose rows of a tenant are computed together. */
-interface WholeMart {
-  readonly name: string;
-  readonly comment: string;
-  readonly tables: readonly TableName[];
-  /** A select of tenant_id, day and the report's columns. */
-  readonly select: string;
-}
-
-export function wholeMartsOf(marts: readonly Mart[]): readonly WholeMart[] {
-  return marts.filter(isWhole).map(({ name, comment, dependsOn, sql }) => ({
-    name,
-    comment,
-    tables: dependsOn.map(({ table }) => table),
-    select: sql(),
-  }));
-}
-
-export type TenantMart = SplitMart | WholeMart;
-
-const isSplit = (mart: TenantMart): mart is SplitMart => 'dimensions' in mart;
-const isByDay = (mart: TenantMart): mart is WholeMart => !isSplit(mart);
-
-/** What `planSplitMarts` found. Its temporary tables exist until `dropSplitPlan`. */
-export interface SplitPlan {
-  readonly due: readonly TenantMart[];
-  /** Marts that have a table `fresh_<mart>`. */
-  readonly fresh: Set<string>;
-  /** Tenants whose marts by day are in these tables already. */
-  readonly ready: Set<string>;
-}
-
-export async function planSplitMarts(
-  ledger: Ledger,
-  marts: readonly TenantMart[],
-  definitions: readonly Definition[],
-): Promise<SplitPlan> {
-  const stale = await planTenants(ledger, marts, digestOf(ledger, marts, definitions));
-  return { due: marts.filter(({ name }) => stale.has(name)), fresh: new Set(), ready: new Set() };
-}
-
 /** Brings these marts up to date with the ledger, like `refreshMarts`, which calls it. False if there was nothing to do. */
 export async function refreshSplitMarts(
   ledger: Ledger,
-  plan: SplitPlan,
+  marts: readonly SplitMart[],
   definitions: readonly Definition[],
   least: number,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  if (plan.due.length === 0) return false;
-  const source = { files: await currentFiles(ledger), definitions };
-  await withFresh(ledger, async () => {
-    await computeTenants(ledger, plan, source, signal);
-    if (signal?.aborted !== true)
-      await writeSplitMarts(ledger, plan.due, plan.fresh, await nextGeneration(ledger, least));
-    return plan.fresh;
-  });
-  return true;
-}
-
-/** Drops the temporary tables of a plan, also after a stop or an error. */
-export async function dropSplitPlan(ledger: Ledger, { fresh }: SplitPlan): Promise<void> {
-  const tables = ['split_due', 'split_valid', ...[...fresh].map((name) => `fresh_${name}`)];
-  await ledger.run(tables.map((name) => `drop table if exists temp.${name}`).join(';\n'));
+  try {
+    const stale = await planTenants(ledger, marts, digestOf(ledger, marts, definitions));
+    const due = marts.filter(({ name }) => stale.has(name));
+    if (due.length === 0) return false;
+    const source = { files: await currentFiles(ledger), definitions };
+    await withFresh(ledger, async () => {
+      const fresh = await computeTenants(ledger, due, source, signal);
+      if (signal?.aborted !== true) await writeSplitMarts(ledger, due, fresh, await nextGeneration(ledger, least));
+      return fresh;
+    });
+    return true;
+  } finally {
+    await ledger.run('drop table if exists temp.split_due; drop table if exists temp.split_valid');
+  }
 }
 
 /** Changes whenever the same rows could give another result. */
-function digestOf(ledger: Ledger, marts: readonly TenantMart[], definitions: readonly Definition[]): string {
-  const texts = marts.map((mart) =>
-    isSplit(mart) ? [mart.name, mart.dimensions, mart.sql('')] : [mart.name, mart.select],
-  );
+function digestOf(ledger: Ledger, marts: readonly SplitMart[], definitions: readonly Definition[]): string {
+  const texts = marts.map((mart) => [mart.name, mart.dimensions, mart.sql('')]);
   return createHash('sha256')
     .update(JSON.stringify([rulesOfScope(), texts, definitions, rowRulesOf(ledger)]))
     .digest('hex')
@@ -121,7 +72,7 @@ function digestOf(ledger: Ledger, marts: readonly TenantMart[], definitions: rea
  * Creates the temporary tables `split_valid` (mart, tenant), with what needs no computation, and `split_due` (mart, tenant, source, day,
  * rows). Returns the names of the marts whose file must change.
  */
-async function planTenants(ledger: Ledger, marts: readonly TenantMart[], digest: string): Promise<ReadonlySet<string>> {
+async function planTenants(ledger: Ledger, marts: readonly SplitMart[], digest: string): Promise<ReadonlySet<string>> {
   await ledger.run(
     `create or replace temp table split_due as
      with listed as (select unnest([${marts.map(({ name }) => sqlText(name)).join(', ')}]) as mart),
@@ -144,56 +95,20 @@ async function planTenants(ledger: Ledger, marts: readonly TenantMart[], digest:
   return new Set(rows.map(({ mart }) => mart));
 }
 
-/** The marts by day that are due. */
-export function wholeMartsDue({ due }: SplitPlan): readonly WholeMart[] {
-  return due.filter(isByDay);
-}
-
-/**
- * Computes the marts by day of tenants, over definitions that read all rows of these tenants. So whoever has them for another purpose
- * saves reading the rows once more.
- */
-export async function computeWhole(
-  ledger: Ledger,
-  plan: SplitPlan,
-  tenants: readonly string[],
-  define: (sql: string) => Promise<void>,
-): Promise<void> {
-  for (const { name, select } of wholeMartsDue(plan)) {
-    await define(select);
-    await ledger.run(
-      `${plan.fresh.has(name) ? `insert into fresh_${name}` : `create or replace temp table fresh_${name} as`}
-       select rows.* from (${select}) as rows semi join split_due as due on due.mart = ${sqlText(name)} and due.tenant = rows.tenant_id`,
-    );
-    plan.fresh.add(name);
-  }
-  for (const tenant of tenants) plan.ready.add(tenant);
-}
-
-/** Creates the temporary tables `fresh_<mart>` with the tenants that are due and not ready. */
+/** Creates the temporary tables `fresh_<mart>` with the tenants that are due. Returns the marts that have one. */
 async function computeTenants(
   ledger: Ledger,
-  plan: SplitPlan,
+  marts: readonly SplitMart[],
   source: RowsSource,
   signal: AbortSignal | undefined,
-): Promise<void> {
-  const { due, fresh, ready } = plan;
+): Promise<ReadonlySet<string>> {
+  const fresh = new Set<string>();
   const isStopped = (): boolean => signal?.aborted === true;
-  const marts = due.filter(isSplit);
-  const byDayOf = [...new Set(wholeMartsDue(plan).flatMap(({ tables }) => tables))];
-  const tenantsSql = (names: readonly string[]): string => `(select unnest([${names.map(sqlText).join(', ')}]))`;
+  const lists = [...new Map(marts.map(({ dimensions }) => [dimensions.join(' '), dimensions])).values()];
   for (const { tenants, rows } of await dueParts(ledger)) {
-    if (isStopped()) return;
-    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: tenantsSql(tenants), rows, wholeCoverage: true };
-    const others = tenants.filter((tenant) => !ready.has(tenant));
-    if (byDayOf.length > 0 && others.length > 0) {
-      await overRows(ledger, source, { ...span, tables: byDayOf, tenants: tenantsSql(others) }, (define) =>
-        computeWhole(ledger, plan, others, define),
-      );
-      if (isStopped()) return;
-    }
-    if (marts.length === 0) continue;
-    const lists = [...new Map(marts.map(({ dimensions }) => [dimensions.join(' '), dimensions])).values()];
+    if (isStopped()) return fresh;
+    const among = `(select unnest([${tenants.map(sqlText).join(', ')}]))`;
+    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: among, rows, wholeCoverage: true };
     await overRows(ledger, source, span, async (define) => {
       await inSegments(ledger, { definitions: source.definitions, rows, define, lists }, async (list, defineOwn) => {
         for (const mart of marts.filter((each) => isOf(each, list))) {
@@ -209,8 +124,8 @@ async function computeTenants(
         }
       });
     });
-    if (isStopped()) return;
   }
+  return fresh;
 }
 
 function isOf({ dimensions }: SplitMart, list: readonly string[]): boolean {
@@ -260,7 +175,7 @@ async function dueParts(ledger: Ledger): Promise<Part[]> {
 /** Writes new generations with the rows of the tenants that are valid and the new ones. One transaction makes them current. */
 async function writeSplitMarts(
   ledger: Ledger,
-  marts: readonly TenantMart[],
+  marts: readonly SplitMart[],
   fresh: ReadonlySet<string>,
   generation: number,
 ): Promise<void> {
@@ -273,12 +188,11 @@ async function writeSplitMarts(
     const rows = [...valid, ...(fresh.has(mart.name) ? [`select * from fresh_${mart.name}`] : [])].join(' union all by name '); // oxfmt-ignore
     const days = await ledger.row(
       `select count(distinct day) as days, min(day)::varchar as first, max(day)::varchar as last
-       from (${isSplit(mart) ? `select period as day from (${rows}) where grain = 'day'` : rows})`,
+       from (select period as day from (${rows}) where grain = 'day')`,
       { days: asCount, first: asOptional(asText), last: asOptional(asText) },
     );
-    const grain = isSplit(mart) ? GRAINS.join(',') : 'day';
-    const origin = { grain, zone: 'UTC', first_day: days.first, last_day: days.last };
-    const order = isSplit(mart) ? 'tenant_id, grain, pass_type, platform, period' : 'tenant_id, day';
+    const origin = { grain: GRAINS.join(','), zone: 'UTC', first_day: days.first, last_day: days.last };
+    const order = 'tenant_id, grain, pass_type, platform, period';
     written.push({ ...(await writeMart(ledger, mart, { rows, order, generation, origin })), days });
   }
   const names = sqlTexts(marts.map(({ name }) => name));

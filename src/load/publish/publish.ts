@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { definitionsDigest, sharedDefinitions } from '../../query/definitions.ts';
+import { definitionsDigest, lakeChecks, sharedDefinitions } from '../../query/definitions.ts';
 import type { Check } from '../../query/definitions.ts';
 import type { DamagedError } from '../../kernel/errors.ts';
 import { writeDurably, sha256Of } from '../../kernel/files.ts';
@@ -33,6 +33,7 @@ import { moveMarts, sweepMarts } from '../marts/mart-files.ts';
 import { refreshMarts } from '../marts/marts.ts';
 import { runChecks } from '../marts/checks.ts';
 import type { CheckResult } from '../../model/report.ts';
+import { usableFiles } from '../marts/custom.ts';
 import { dropDays, noteDays } from '../marts/days.ts';
 import { settledKey } from '../marts/settled.ts';
 import { describeProperties } from './properties.ts';
@@ -108,14 +109,15 @@ async function publishSnapshot(
     });
     await onStep?.('marts');
   };
-  const describeAndCheck = async (lane: Lane, isAlone: boolean): Promise<void> => {
+  const describeAndCheck = async (lane: Lane, due: readonly Check[], isAlone: boolean): Promise<void> => {
     await describe(lane);
-    results = await runChecks(onLane(ledger, lane), run, { checks, signal, isAlone });
+    results = await runChecks(onLane(ledger, lane), run, { checks: due, signal, isAlone });
   };
   const isRefreshed = head && !isStopped() && settled === undefined;
   if (isRefreshed) {
     await noteDays(ledger);
-    await ledger.beside(describeAndCheck, marts);
+    const due = checks ?? (await lakeChecks(await usableFiles(ledger, 'checks')));
+    await ledger.beside((lane, isAlone) => describeAndCheck(lane, due, isAlone), marts);
     isIdle = !hasNewMarts && results.length === 0 && !isStopped();
     await dropDays(ledger);
     await onStep?.('checks');

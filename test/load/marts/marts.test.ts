@@ -324,7 +324,7 @@ describe('a stop', () => {
     await loadDay('2026-07-01', 3);
     await publishAll();
     const [before, shown] = [martFiles(), await kept('passes_created')];
-    await loadDay('2026-07-08', 2);
+    await loadDay('2026-07-15', 2);
     for (const table of ['fresh_log_volume', 'fresh_churn', 'fresh_openings']) {
       const stop = new AbortController();
       const run: Ledger['run'] = async (sql, values) => {
