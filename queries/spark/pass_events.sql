@@ -1,4 +1,4 @@
--- As queries/views/pass_events.sql. Spark sorts nulls first by default, and has no `qualify`.
+-- The rows of queries/views/pass_events.sql, decided by windows. Spark sorts nulls first by default, and has no `qualify`.
 select
   tenant_id, timestamp, event_id, event_type, event, kind, pass_id, device, active_registrations, medium, origin_host, tags, store_id,
   redirect_id, customer_id, campaign, status_code, step, platform, pass_type, pass_store_id

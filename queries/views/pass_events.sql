@@ -4,27 +4,91 @@
 -- caveat: Rows with the same event and id count as one event, the earliest. The all-zero guid is not an id: each of its rows counts.
 -- caveat: pass_type is the last type that any event of the pass gives. pass_store_id is the store of its first created or installed event that names one, up to this event.
 -- caveat: Events of a pass at the same instant are in the order of its life (step): created, installed, others, removed. Within a step they are in the order of their store and type, not of their ids.
-select
-  * exclude (pass_type),
-  coalesce(device, '(unknown)') as platform,
-  last_value(pass_type ignore nulls) over of_pass as pass_type,
-  first_value(case when kind in ('created', 'installed') then store_id end ignore nulls) over so_far as pass_store_id
-from event_facts
-where event like 'pass:%'
-  and pass_id is not null
-window
-  of_pass as (
-    partition by tenant_id, pass_id
-    order by timestamp, step, store_id, pass_type
-    rows between unbounded preceding and unbounded following
-  ),
-  so_far as (
-    partition by tenant_id, pass_id
-    order by timestamp, step, store_id, pass_type
-    rows between unbounded preceding and current row
-  )
-qualify event_id = '00000000-0000-0000-0000-000000000000'
-  or row_number() over (
+with
+facts as not materialized (
+  select
+    * exclude (pass_type),
+    pass_type as given_type,
+    if(kind in ('created', 'installed'), store_id, null) as given_store,
+    -- The order of a pass's events. Comparing numbers takes less time than comparing both columns.
+    epoch_us(timestamp) * 8 + step as place
+  from event_facts
+  where event like 'pass:%'
+    and pass_id is not null
+),
+
+-- Groups need less time and memory than windows, which sort all events. Few passes have more than one type or store.
+given as (
+  select
+    tenant_id,
+    pass_id,
+    min(given_type) as lowest_type,
+    max(given_type) as highest_type,
+    min(given_store) as lowest_store,
+    max(given_store) as highest_store,
+    min(place) filter (where given_store is not null) as store_place
+  from facts
+  group by tenant_id, pass_id
+),
+
+varied as (
+  select
+    tenant_id,
+    pass_id,
+    last(given_type order by place, store_id, given_type) filter (where given_type is not null) as pass_type,
+    first(given_store order by place, given_store) filter (where given_store is not null) as store_id
+  from facts
+  semi join (
+    select tenant_id, pass_id
+    from given
+    where lowest_type <> highest_type
+      or lowest_store <> highest_store
+  ) as several using (tenant_id, pass_id)
+  group by tenant_id, pass_id
+),
+
+decided as (
+  select
+    given.tenant_id,
+    given.pass_id,
+    given.store_place,
+    coalesce(varied.pass_type, given.lowest_type) as pass_type,
+    coalesce(varied.store_id, given.lowest_store) as store_id
+  from given
+  left join varied
+    on varied.tenant_id = given.tenant_id
+    and varied.pass_id = given.pass_id
+),
+
+-- A group per number takes less time than a group per text, and few ids repeat.
+suspects as (
+  select hash(tenant_id, event, event_id) as suspect
+  from facts
+  where event_id <> '00000000-0000-0000-0000-000000000000'
+  group by suspect
+  having count(*) > 1
+),
+
+once as (
+  select *
+  from facts
+  anti join suspects on suspects.suspect = hash(tenant_id, event, event_id)
+  union all
+  select *
+  from facts
+  semi join suspects on suspects.suspect = hash(tenant_id, event, event_id)
+  qualify row_number() over (
     partition by tenant_id, event, event_id
     order by timestamp, pass_id, device, active_registrations, store_id
   ) = 1
+)
+
+select
+  once.* exclude (given_type, given_store, place),
+  coalesce(once.device, '(unknown)') as platform,
+  decided.pass_type,
+  if(once.place >= decided.store_place, decided.store_id, null) as pass_store_id
+from once
+inner join decided
+  on decided.tenant_id = once.tenant_id
+  and decided.pass_id = once.pass_id
