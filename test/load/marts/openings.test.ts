@@ -146,20 +146,19 @@ describe('marts that are computed from openings equal their reports', LONG, () =
   });
 
   test('after late rows two nights in a row, which make no opening that the next ones make worthless', async () => {
-    const lateDay = shifted(wanted(shifted(half, 2)).at(-1) ?? '', -1);
+    // The opening before it remains valid, and no later one.
+    const [lateDay = ''] = await openings();
     for (const n of [2, 3]) {
       const day = shifted(half, n);
-      const [start = ''] = wanted(day);
-      expect(lateDay >= start).toBe(true);
       await loadDays(day, next(day), late);
       // A row of each tenant that the next night takes away again.
       await loadDays(lateDay, next(lateDay), late, n === 2 ? ['created'] : []);
       const { read, made } = await watched();
-      // Campaigns of the week before the late day change, too, and no opening is older than they are.
+      // Campaigns of the week before the late day change, too, and no opening is as old as that.
       expect(read.toSorted()[0]).toBe(days[0]);
       expect(made).not.toContain('openings');
       expect(made.length).toBeGreaterThan(0);
-      expect(await openings()).toEqual([start]);
+      expect(await openings()).toEqual([lateDay]);
       expect(await watched()).toEqual({ read: [], made: [] });
     }
   });
