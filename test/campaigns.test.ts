@@ -32,6 +32,7 @@ const REPRESENTED_BY: Readonly<Record<string, string>> = {
   'test/commands/logs.test.ts': 'test/commands/errors.test.ts',
   'test/dashboard/access.test.ts': 'test/dashboard/state.test.ts',
   'test/dashboard/filters.test.ts': 'test/dashboard/state.test.ts',
+  'test/load/marts/openings.test.ts': 'test/load/marts/week-after.test.ts',
   'test/load/marts/split-marts.test.ts': 'test/load/marts/marts.test.ts',
   'test/load/publish/head.test.ts': 'test/load/publish/publish.test.ts',
   'test/load/publish/readers.test.ts': 'test/load/publish/publish.test.ts',
