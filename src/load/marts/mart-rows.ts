@@ -13,9 +13,6 @@ import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-/** With more rows, one thread is used: memory then matters more than speed. */
-const LARGE = 50_000;
-
 /** Read once for all spans. */
 export interface RowsSource {
   readonly files: readonly CurrentFile[];
@@ -33,8 +30,6 @@ export interface RowsSpan {
   readonly tenants: string;
   /** A temporary table or view with the opening: the few rows that replace all rows before the span. */
   readonly opening?: string;
-  /** Approximate. */
-  readonly rows: number;
 }
 
 /**
@@ -42,11 +37,7 @@ export interface RowsSpan {
  * read it, and planning through three views takes longer than reading a day's rows. A view that reads only the lake stays a view,
  * because a copy of a large day would take too much memory.
  */
-export function definer(
-  ledger: Ledger,
-  definitions: readonly Definition[],
-  rows: number,
-): (sql: string) => Promise<void> {
+export function definer(ledger: Ledger, definitions: readonly Definition[]): (sql: string) => Promise<void> {
   const isDefined = new Set<string>();
   const define = async (sql: string): Promise<void> => {
     for (const definition of definitions) {
@@ -57,10 +48,7 @@ export function definer(
         await ledger.run(createSql(definition, 'create or replace temp'));
         continue;
       }
-      const copy = `create or replace temp table ${definition.name} as ${definition.select}`;
-      // Each thread holds its own part of a window's rows, so over a large day one thread lowers the peak memory of a run.
-      if (rows > LARGE) await ledger.onOneThread(() => ledger.run(copy));
-      else await ledger.run(copy);
+      await ledger.run(`create or replace temp table ${definition.name} as ${definition.select}`);
     }
   };
   return define;
@@ -73,7 +61,7 @@ export async function overRows<T>(
   span: RowsSpan,
   work: (define: (sql: string) => Promise<void>) => Promise<T>,
 ): Promise<T> {
-  const define = definer(ledger, definitions, span.rows);
+  const define = definer(ledger, definitions);
   try {
     await ledger.run(`create or replace temp view snapshot as select ${ledger.nowSql()} as published_at`);
     for (const table of span.tables) await createRows(ledger, table, files, span);

@@ -192,12 +192,12 @@ async function computeDays(
   const isPastDue = openings || marts.some((mart) => !dependsOnItsDayOnly(mart));
   const past = isPastDue ? marts.filter(isFromOpening) : [];
   const fromTheirDays = marts.filter((mart) => !past.includes(mart));
-  for (const { from, to, names, rows } of await dueRanges(ledger, fromTheirDays)) {
+  for (const { from, to, names } of await dueRanges(ledger, fromTheirDays)) {
     if (signal?.aborted === true) return { fresh, failed };
     const due = fromTheirDays.filter(({ name }) => names.includes(name) && !failed.has(name));
     const tenants = `(select distinct tenant from mart_due where day >= ${sqlText(from)} and day < ${sqlText(to)})`;
     const tables = [...new Set(due.flatMap(tablesOf))];
-    await overRows(ledger, source, { from, to, tables, tenants, rows }, async (define) => {
+    await overRows(ledger, source, { from, to, tables, tenants }, async (define) => {
       const compute = async (mart: Mart): Promise<void> => {
         const sql = mart.sql(from, to);
         await define(sql);
@@ -247,7 +247,6 @@ interface Range {
   readonly from: string;
   readonly to: string;
   readonly names: readonly string[];
-  readonly rows: number;
 }
 
 /** The days that are due, in ranges of consecutive days. */
@@ -266,11 +265,11 @@ async function dueRanges(ledger: Ledger, marts: readonly Mart[]): Promise<Range[
        from numbered
        window before as (partition by names, island order by day)
      )
-     select min(day)::varchar as first_day, (max(day) + 1)::varchar as end_day, names, sum(rows)::bigint as rows
+     select min(day)::varchar as first_day, (max(day) + 1)::varchar as end_day, names
      from parts group by names, island, part, stretch order by first_day`,
-    { first_day: asText, end_day: asText, names: asList(asText), rows: asCount },
+    { first_day: asText, end_day: asText, names: asList(asText) },
   );
-  return ranges.map(({ first_day: from, end_day: to, names: due, rows }) => ({ from, to, names: due, rows }));
+  return ranges.map(({ first_day: from, end_day: to, names: due }) => ({ from, to, names: due }));
 }
 
 /** Writes new generations with the days that are still valid and the new ones. One transaction makes them current. */

@@ -143,7 +143,6 @@ export async function computePast(
         const bounds = { from: part.readFrom, to: part.to };
         const span = {
           ...bounds,
-          rows: part.rows,
           tables: OPENING_TABLES,
           tenants,
           opening: nth === 0 ? 'opening_kept' : 'opening',

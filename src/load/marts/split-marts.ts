@@ -105,12 +105,12 @@ async function computeTenants(
   const fresh = new Set<string>();
   const isStopped = (): boolean => signal?.aborted === true;
   const lists = [...new Map(marts.map(({ dimensions }) => [dimensions.join(' '), dimensions])).values()];
-  for (const { tenants, rows } of await dueParts(ledger)) {
+  for (const tenants of await dueParts(ledger)) {
     if (isStopped()) return fresh;
     const among = `(select unnest([${tenants.map(sqlText).join(', ')}]))`;
-    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: among, rows, wholeCoverage: true };
+    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: among, wholeCoverage: true };
     await overRows(ledger, source, span, async (define) => {
-      await inSegments(ledger, { definitions: source.definitions, rows, define, lists }, async (list, defineOwn) => {
+      await inSegments(ledger, { definitions: source.definitions, define, lists }, async (list, defineOwn) => {
         for (const mart of marts.filter((each) => isOf(each, list))) {
           if (isStopped()) return;
           for (const [nth, grain] of GRAINS.entries()) {
@@ -155,21 +155,18 @@ async function keepRows(ledger: Ledger, mart: SplitMart, isMade: boolean): Promi
   );
 }
 
-interface Part {
-  readonly tenants: readonly string[];
-  readonly rows: number;
-}
-
-async function dueParts(ledger: Ledger): Promise<Part[]> {
-  return ledger.rows(
+/** Tenants that are computed together. */
+async function dueParts(ledger: Ledger): Promise<(readonly string[])[]> {
+  const parts = await ledger.rows(
     `with due as (select tenant, any_value(rows) as rows from split_due group by tenant),
      numbered as (
        select *, concat_ws('-', sum(rows) over before // ${TOGETHER.rows}, row_number() over before // ${TOGETHER.tenants}) as part
        from due window before as (order by tenant)
      )
-     select list(tenant order by tenant) as tenants, sum(rows)::bigint as rows from numbered group by part order by min(tenant)`,
-    { tenants: asList(asText), rows: asCount },
+     select list(tenant order by tenant) as tenants from numbered group by part order by min(tenant)`,
+    { tenants: asList(asText) },
   );
+  return parts.map(({ tenants }) => tenants);
 }
 
 /** Writes new generations with the rows of the tenants that are valid and the new ones. One transaction makes them current. */

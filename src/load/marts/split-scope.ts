@@ -137,10 +137,8 @@ export function rulesOfScope(): readonly unknown[] {
   return [whole([]), segmented([]), segmented(['pass_type', 'platform']), activities('')];
 }
 
-interface Rows {
+interface Scope {
   readonly definitions: readonly Definition[];
-  /** Approximate. */
-  readonly rows: number;
   /** Creates what a statement reads over the rows of tenants (`overRows`). */
   readonly define: (sql: string) => Promise<void>;
   /** Lists of dimensions to split by. */
@@ -150,7 +148,7 @@ interface Rows {
 /** Creates what reports read by segment, runs `work` for each list of dimensions, and removes it. */
 export async function inSegments(
   ledger: Ledger,
-  { definitions, rows, define, lists }: Rows,
+  { definitions, define, lists }: Scope,
   work: (dimensions: readonly string[], define: (sql: string) => Promise<void>) => Promise<void>,
 ): Promise<void> {
   const made: Made[] = [];
@@ -171,7 +169,7 @@ export async function inSegments(
     await make(whole(definitions));
     const count = made.length;
     for (const dimensions of lists) {
-      const defineOwn = definer(ledger, own, rows);
+      const defineOwn = definer(ledger, own);
       try {
         await make(segmented(dimensions));
         if (dimensions.length > 0) {
