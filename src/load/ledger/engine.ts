@@ -117,13 +117,6 @@ export async function openEngine(path: string, temporary: string, settings: Engi
   let limit = settings.memoryLimit;
   let queue: Promise<unknown> = Promise.resolve();
   let closed = false;
-  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work();
-    } catch (error) {
-      throw statementError(error);
-    }
-  };
   // The engine's allocator keeps freed memory; only setting the limit makes it return all of it. Measured after the copy of
   // a day of 180,000 rows: 468 MB before, 267 MB after.
   const releaseOn = (of: DuckDBConnection): Promise<void> =>
@@ -248,19 +241,22 @@ export async function openEngine(path: string, temporary: string, settings: Engi
   };
 }
 
+type Guarded = <T>(work: () => Promise<T>) => Promise<T>;
+
+const guarded: Guarded = async (work) => {
+  try {
+    return await work();
+  } catch (error) {
+    throw statementError(error);
+  }
+};
+
 /** One transaction around work on a connection. */
 async function transactionOn<T>(connection: DuckDBConnection, work: () => Promise<T>): Promise<T> {
-  const run = async (sql: string): Promise<void> => {
-    try {
-      await connection.run(sql);
-    } catch (error) {
-      throw statementError(error);
-    }
-  };
-  await run('begin');
+  await guarded(() => connection.run('begin'));
   try {
     const result = await work();
-    await run('commit');
+    await guarded(() => connection.run('commit'));
     return result;
   } catch (error) {
     // Report the first error. If the rollback fails, the engine has already rolled back.
@@ -269,18 +265,16 @@ async function transactionOn<T>(connection: DuckDBConnection, work: () => Promis
   }
 }
 
-type Guarded = <T>(work: () => Promise<T>) => Promise<T>;
-
 /** The statements of one connection. */
 function statementsOn(
   connection: DuckDBConnection,
-  guarded: Guarded,
+  attempt: Guarded,
 ): Pick<Engine, 'run' | 'rows' | 'row' | 'rawRows'> {
   const rawRows: Engine['rawRows'] = (sql, values) =>
-    guarded(async () => (await connection.runAndReadAll(sql, values ? [...values] : undefined)).getRowObjectsJson());
+    attempt(async () => (await connection.runAndReadAll(sql, values ? [...values] : undefined)).getRowObjectsJson());
   return {
     run: (sql, values) =>
-      guarded(async () => {
+      attempt(async () => {
         await connection.run(sql, values ? [...values] : undefined);
       }),
     rawRows,

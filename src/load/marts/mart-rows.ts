@@ -44,14 +44,19 @@ export function definer(ledger: Ledger, definitions: readonly Definition[]): (sq
       if (isDefined.has(definition.name) || !readsFrom(sql, definition.name)) continue;
       isDefined.add(definition.name);
       await define(definition.select);
-      if (!isCopied(definition)) {
-        await ledger.run(createSql(definition, 'create or replace temp'));
-        continue;
-      }
-      await ledger.run(`create or replace temp table ${definition.name} as ${definition.select}`);
+      await ledger.run(
+        isCopied(definition)
+          ? `create or replace temp table ${definition.name} as ${definition.select}`
+          : createSql(definition, 'create or replace temp'),
+      );
     }
   };
   return define;
+}
+
+/** The `tenants` of a span. */
+export function tenantsSql(names: readonly string[]): string {
+  return `(select unnest([${names.map(sqlText).join(', ')}]))`;
 }
 
 /** Runs `work` over a span. Its `define` creates the shared definitions that a statement reads. */

@@ -21,7 +21,7 @@ import { asCount, asOptional, asText } from '../ledger/cells.ts';
 import { OPENINGS } from '../../model/data-dir.ts';
 import type { LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { DAY_SOURCES } from './days.ts';
-import { overRows } from './mart-rows.ts';
+import { overRows, tenantsSql } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 import { sharePeriods } from './shared-periods.ts';
 
@@ -128,7 +128,7 @@ export async function computePast(
 ): Promise<void> {
   const isStopped = (): boolean => signal?.aborted === true;
   for (const group of await dueGroups(ledger, marts, digest, kept !== undefined)) {
-    const tenants = `(select unnest([${group.tenants.map(sqlText).join(', ')}]))`;
+    const tenants = tenantsSql(group.tenants);
     const days = await daysOf(ledger, tenants, group.start);
     const parts = partsOf(days, togetherIn(ledger).rows);
     const openingsDue = await ledger.rows(

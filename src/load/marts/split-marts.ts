@@ -18,7 +18,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { DAY_SOURCES } from './days.ts';
 import { nextGeneration, rowRulesOf, rulesOf, withFresh, writeMart } from './mart-files.ts';
 import type { Written } from './mart-files.ts';
-import { overRows } from './mart-rows.ts';
+import { overRows, tenantsSql } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
 import { ALL, GRAINS, inSegments, rulesOfScope } from './split-scope.ts';
 
@@ -107,8 +107,7 @@ async function computeTenants(
   const lists = [...new Map(marts.map(({ dimensions }) => [dimensions.join(' '), dimensions])).values()];
   for (const tenants of await dueParts(ledger)) {
     if (isStopped()) return fresh;
-    const among = `(select unnest([${tenants.map(sqlText).join(', ')}]))`;
-    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: among, wholeCoverage: true };
+    const span = { ...ALWAYS, tables: TABLE_NAMES, tenants: tenantsSql(tenants), wholeCoverage: true };
     await overRows(ledger, source, span, async (define) => {
       await inSegments(ledger, { definitions: source.definitions, define, lists }, async (list, defineOwn) => {
         for (const mart of marts.filter((each) => isOf(each, list))) {

@@ -116,7 +116,8 @@ async function publishSnapshot(
   const isRefreshed = head && !isStopped() && settled === undefined;
   if (isRefreshed) {
     await noteDays(ledger);
-    const due = checks ?? (await lakeChecks(await usableFiles(ledger, 'checks')));
+    const due =
+      checks ?? (ledger.settings.checks === true ? await lakeChecks(await usableFiles(ledger, 'checks')) : []);
     await ledger.beside((lane, isAlone) => describeAndCheck(lane, due, isAlone), marts);
     isIdle = !hasNewMarts && results.length === 0 && !isStopped();
     await dropDays(ledger);
