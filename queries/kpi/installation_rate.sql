@@ -20,43 +20,30 @@
 -- caveat: coverage is that of all hours of events from the beginning of the period on, because an installation counts whenever it comes: verified, open (hours of the period are not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=installation_rate
 with
-created as (
-  select
-    tenant_id,
-    pass_id,
-    period_of(timestamp, $zone, $grain, $week_start) as period,
-    min(timestamp) as created_at
-  from pass_events
-  where tenant_id = coalesce($tenant, tenant_id)
-    and kind = 'created'
-    and ($pass_type is null or pass_type = $pass_type)
-    and is_in_days(timestamp, $zone, $from, $to)
-  group by tenant_id, pass_id, period
-),
-
-installed as (
-  select
-    tenant_id,
-    pass_id,
-    max(timestamp) as installed_at
-  from pass_events
-  where tenant_id = coalesce($tenant, tenant_id)
-    and kind = 'installed'
-    and ($platform is null or platform = $platform)
-  group by tenant_id, pass_id
-),
-
 counted as (
   select
-    created.tenant_id,
-    created.period,
-    count(*) as created,
-    count(*) filter (where installed.installed_at >= created.created_at) as installed_later
-  from created
-  left join installed
-    on installed.tenant_id = created.tenant_id
-    and installed.pass_id = created.pass_id
-  group by created.tenant_id, created.period
+    tenant_id,
+    period,
+    sum(created)::bigint as created,
+    sum(installed_later)::bigint as installed_later
+  from (
+    select
+      tenant_id,
+      period,
+      1 as created,
+      is_installed_later::integer as installed_later
+    from creations($tenant, $zone, $grain, $from, $to, $pass_type, $platform, null, $week_start)
+    union all
+    select
+      tenant_id,
+      period_of(carried_at, $zone, $grain, $week_start) as period,
+      created,
+      installed_later
+    from carried
+    where created is not null
+      and is_in_days(carried_at, $zone, $from, $to)
+  ) as found
+  group by tenant_id, period
 ),
 
 known as (

@@ -27,10 +27,17 @@ totals as (
     platform,
     period_of(changed_at, $zone, $grain, $week_start) as period,
     sum(unit_delta) as delta
-  from pass_states
-  where tenant_id = coalesce($tenant, tenant_id)
-    and ($pass_type is null or pass_type = $pass_type)
-    and is_in_days(changed_at, $zone, null, $to)
+  from (
+    select tenant_id, platform, changed_at, unit_delta
+    from pass_states
+    where tenant_id = coalesce($tenant, tenant_id)
+      and ($pass_type is null or pass_type = $pass_type)
+    union all
+    select tenant_id, platform, carried_at as changed_at, active_units as unit_delta
+    from carried
+    where platform is not null
+  ) as changes
+  where is_in_days(changed_at, $zone, null, $to)
   group by tenant_id, platform, period
 ),
 

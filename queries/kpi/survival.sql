@@ -23,48 +23,43 @@
 -- caveat: coverage is that of all hours of events up to the oldest age that is shown, or to the end of the period while none is: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: line x=period y=survival_d7,survival_d30,survival_d90
 with
-changes as (
-  select
-    tenant_id,
-    pass_id,
-    case when $platform is null then pass_delta else unit_delta end as delta,
-    min(changed_at) over of_pass as installed_at,
-    -- Microseconds: adding an interval to a timestamp takes longer for each row.
-    (epoch_us(changed_at) - epoch_us(min(changed_at) over of_pass)) / 86400000000 as age_days
-  from pass_states
-  where tenant_id = coalesce($tenant, tenant_id)
-    and ($pass_type is null or pass_type = $pass_type)
-    and ($platform is null or platform = $platform)
-  window of_pass as (partition by tenant_id, pass_id)
-),
-
-lives as (
-  select
-    tenant_id,
-    pass_id,
-    any_value(installed_at) as installed_at,
-    sum(delta) filter (where age_days <= 1) > 0 as alive_d1,
-    sum(delta) filter (where age_days <= 7) > 0 as alive_d7,
-    sum(delta) filter (where age_days <= 30) > 0 as alive_d30,
-    sum(delta) filter (where age_days <= 90) > 0 as alive_d90,
-    sum(delta) filter (where age_days <= 180) > 0 as alive_d180,
-    sum(delta) filter (where age_days <= 365) > 0 as alive_d365
-  from changes
-  group by tenant_id, pass_id
-),
-
 cohorts as (
   select
     tenant_id,
     period_of(installed_at, $zone, $grain, $week_start) as period,
-    count(*) as cohort,
-    count(*) filter (where alive_d1) as alive_d1,
-    count(*) filter (where alive_d7) as alive_d7,
-    count(*) filter (where alive_d30) as alive_d30,
-    count(*) filter (where alive_d90) as alive_d90,
-    count(*) filter (where alive_d180) as alive_d180,
-    count(*) filter (where alive_d365) as alive_d365
-  from lives
+    sum(cohort)::bigint as cohort,
+    sum(alive_d1)::bigint as alive_d1,
+    sum(alive_d7)::bigint as alive_d7,
+    sum(alive_d30)::bigint as alive_d30,
+    sum(alive_d90)::bigint as alive_d90,
+    sum(alive_d180)::bigint as alive_d180,
+    sum(alive_d365)::bigint as alive_d365
+  from (
+    select
+      tenant_id,
+      installed_at,
+      1 as cohort,
+      alive_d1::integer as alive_d1,
+      alive_d7::integer as alive_d7,
+      alive_d30::integer as alive_d30,
+      alive_d90::integer as alive_d90,
+      alive_d180::integer as alive_d180,
+      alive_d365::integer as alive_d365
+    from lives($tenant, $pass_type, $platform, null)
+    union all
+    select
+      tenant_id,
+      carried_at as installed_at,
+      cohort,
+      alive_d1,
+      alive_d7,
+      alive_d30,
+      alive_d90,
+      alive_d180,
+      alive_d365
+    from carried
+    where cohort is not null
+  ) as counted
   where is_in_days(installed_at, $zone, $from, $to)
   group by tenant_id, period
 ),

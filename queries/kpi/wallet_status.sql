@@ -20,30 +20,26 @@
 -- caveat: coverage is that of all hours of events up to the end of the period, because the figures depend on the past: verified, open (the rest is not over or not settled) or unverified (an hour is missing or does not balance).
 -- chart: area x=period y=passes_in_status series=wallet_status
 with
-changes as (
-  select
-    tenant_id,
-    pass_id,
-    changed_at,
-    wallet_status,
-    lag(wallet_status, 1, 'none') over (partition by tenant_id, pass_id order by changed_at, step, platform, event_id) as before
+moves as (
+  select tenant_id, changed_at as moved_at, wallet_status, 1 as delta
   from pass_states
   where tenant_id = coalesce($tenant, tenant_id)
     and ($pass_type is null or pass_type = $pass_type)
-),
-
-moves as (
-  select tenant_id, changed_at as moved_at, wallet_status, 1 as delta
-  from changes
   union all
-  select tenant_id, changed_at as moved_at, before as wallet_status, -1 as delta
-  from changes
+  select tenant_id, changed_at as moved_at, previous_status as wallet_status, -1 as delta
+  from pass_states
+  where tenant_id = coalesce($tenant, tenant_id)
+    and ($pass_type is null or pass_type = $pass_type)
   union all
   select tenant_id, min(timestamp) as moved_at, 'none' as wallet_status, 1 as delta
   from pass_events
   where tenant_id = coalesce($tenant, tenant_id)
     and ($pass_type is null or pass_type = $pass_type)
   group by tenant_id, pass_id
+  union all
+  select tenant_id, carried_at as moved_at, wallet_status, passes as delta
+  from carried
+  where wallet_status is not null
 ),
 
 totals as (

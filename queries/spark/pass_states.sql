@@ -12,8 +12,17 @@ select
     when on_google then 'google'
     when active_platforms > 0 then 'unknown'
     else 'none'
-  end as wallet_status
+  end as wallet_status,
+  case
+    when was_on_apple and was_on_google then 'both'
+    when was_on_apple then 'apple'
+    when was_on_google then 'google'
+    when active_platforms - unit_delta > 0 then 'unknown'
+    else 'none'
+  end as previous_status
 from (
+  select *, if(platform = 'apple', not is_active, on_apple) as was_on_apple, if(platform = 'google', not is_active, on_google) as was_on_google
+  from (
   select
     tenant_id, pass_id, pass_type, platform, timestamp as changed_at, event_id, step, is_active,
     case
@@ -35,4 +44,5 @@ from (
     ), false) as on_google
   from registrations
   where is_active <> was_active
+)
 )

@@ -15,12 +15,23 @@ changes as (
     change,
     unit_delta,
     case when of_platform is null then pass_delta else unit_delta end as pass_delta,
-    case when of_platform is null then is_first_of_pass else change = 'installed' end as is_first
+    case when of_platform is null then is_first_of_pass else change = 'installed' end::integer as first_passes
   from pass_states
   where (of_tenant is null or tenant_id = of_tenant)
     and (of_type is null or pass_type = of_type)
     and (of_platform is null or platform = of_platform)
     and is_in_days(changed_at, in_zone, null, to_day)
+  union all by name
+  select
+    tenant_id,
+    period_of(carried_at, in_zone, by_grain, week_start) as period,
+    false as is_asked,
+    platform,
+    active_units as unit_delta,
+    active_passes as pass_delta,
+    ever_installed as first_passes
+  from carried
+  where platform is not null
 ),
 
 totals as (
@@ -36,7 +47,7 @@ totals as (
     sum(unit_delta) filter (where platform = 'apple') as apple_units,
     sum(unit_delta) filter (where platform = 'google') as google_units,
     sum(pass_delta) as pass_sum,
-    count(*) filter (where is_first) as first_passes
+    sum(first_passes) as first_passes
   from changes
   group by tenant_id, period
 ),

@@ -61,5 +61,19 @@ select
     when on_google then 'google'
     when active_platforms > 0 then 'unknown'
     else 'none'
-  end as wallet_status
-from changes
+  end as wallet_status,
+  case
+    when was_on_apple and was_on_google then 'both'
+    when was_on_apple then 'apple'
+    when was_on_google then 'google'
+    when active_platforms - unit_delta > 0 then 'unknown'
+    else 'none'
+  end as previous_status
+from (
+  select
+    *,
+    -- A change turns the state of its own platform round, and no other one.
+    if(platform = 'apple', not is_active, on_apple) as was_on_apple,
+    if(platform = 'google', not is_active, on_google) as was_on_google
+  from changes
+) as compared

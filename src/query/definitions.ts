@@ -149,16 +149,30 @@ function parseDependencies(report: string, text: string): Mart['dependsOn'] {
   });
 }
 
-/** Makes the statements that compute the openings before a day (yyyy-mm-dd), each for one of `parts` parts of the passes. */
-export type Opening = (before: string, parts?: number) => readonly string[];
+/** Makes selects over the shared definitions about what was before a day (yyyy-mm-dd). */
+export interface Opening {
+  /** The rows that decide what later rows mean, in one select for each of `parts` parts of the passes. */
+  readonly rows: (before: string, parts?: number) => readonly string[];
+  /** What the passes that are read add up to, with the columns of `CARRIED`. */
+  readonly totals: (before: string) => string;
+}
 
-const OPENINGS_FILE = join(QUERIES_FOLDER, 'openings.sql');
+const OPENING_FILES = ['rows.sql', 'totals.sql'].map((name) => join(QUERIES_FOLDER, 'openings', name));
 
-/** `OPENINGS_FILE`, over the shared definitions: the rows before a day (yyyy-mm-dd) that decide what later rows mean. */
-export async function openingsSql(): Promise<Opening> {
-  const file = await readSqlFile(OPENINGS_FILE);
-  return (before, parts = 1) =>
-    Array.from({ length: parts }, (_, part) => withValues(file, { before, part: String(part), parts: String(parts) }));
+/** The view of totals of passes that are not read. It is empty in a lake. */
+export const CARRIED = 'carried';
+
+/** The files of `queries/openings/`. */
+export async function readOpening(): Promise<Opening> {
+  const [rows, totals] = await Promise.all(OPENING_FILES.map(readSqlFile));
+  if (rows === undefined || totals === undefined) throw new Error('unreachable: both files were read');
+  return {
+    rows: (before, parts = 1) =>
+      Array.from({ length: parts }, (_, part) =>
+        withValues(rows, { before, part: String(part), parts: String(parts) }),
+      ),
+    totals: (before) => withValues(totals, { before }),
+  };
 }
 
 /** A select over the lake in which every returned row is a failure. */
@@ -182,7 +196,11 @@ export async function lakeChecks(custom: Custom = NO_CUSTOM): Promise<readonly C
 
 /** The texts of the reports, checks and openings that ship with the program. */
 export async function shippedTexts(): Promise<readonly string[]> {
-  const files = [...(await sqlFiles('kpi')), ...(await sqlFiles('checks')), await readSqlFile(OPENINGS_FILE)];
+  const files = [
+    ...(await sqlFiles('kpi')),
+    ...(await sqlFiles('checks')),
+    ...(await Promise.all(OPENING_FILES.map(readSqlFile))),
+  ];
   return files.flatMap(({ name, sql }) => [name, sql]);
 }
 

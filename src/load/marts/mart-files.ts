@@ -61,6 +61,9 @@ interface Content {
  */
 const GROUP_ROWS = 4096;
 
+/** Of openings, which a run reads as a whole: fewer groups take half the time. */
+const LARGE_GROUP_ROWS = 20_480;
+
 export async function writeMart(
   ledger: Ledger,
   mart: Kept,
@@ -72,8 +75,9 @@ export async function writeMart(
   const temporary = `${path}${TEMPORARY}`;
   const metadata = provenanceOption({ mart: mart.name, ...origin, snapshot: String(generation) });
   const replaced = mart.isCustom ? await intervalsAsText(ledger, rows) : '';
+  const [ordered, groupRows] = order === undefined ? ['', LARGE_GROUP_ROWS] : [` order by ${order}`, GROUP_ROWS];
   const stats = await ledger.row(
-    `copy (select *${replaced} from (${rows})${order === undefined ? '' : ` order by ${order}`}) to ${sqlText(temporary)} (format parquet, compression zstd, row_group_size ${GROUP_ROWS}, ${metadata}, return_stats)`,
+    `copy (select *${replaced} from (${rows})${ordered}) to ${sqlText(temporary)} (format parquet, compression zstd, row_group_size ${groupRows}, ${metadata}, return_stats)`,
     { count: asCount, file_size_bytes: asCount },
   );
   await commitFile(temporary, path, ledger.files);

@@ -2,11 +2,13 @@
  * What the days of reports are computed from: temporary views and tables with the names that reports use, over the rows and
  * hours of a span. They are dropped when the work on the span is done.
  */
-import { createSql, readsFrom } from '../../query/definitions.ts';
+import { CARRIED, createSql, readsFrom } from '../../query/definitions.ts';
 import type { Definition } from '../../query/definitions.ts';
 import { TABLES } from '../../model/tables.ts';
 import type { TableName } from '../../model/tables.ts';
 import { sqlText } from '../../kernel/sql.ts';
+import { DROP_OPENING, carryOver, divideOpening } from './opening-rows.ts';
+import type { OpeningOf } from './opening-rows.ts';
 import { SHARED_TABLES } from './shared-periods.ts';
 import { rowsOf } from '../store/current-files.ts';
 import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
@@ -28,8 +30,8 @@ export interface RowsSpan {
   readonly tables: readonly TableName[];
   /** A select of tenants, in brackets. */
   readonly tenants: string;
-  /** A temporary table or view with the opening: the few rows that replace all rows before the span. */
-  readonly opening?: string;
+  /** The opening that replaces all rows before the span. */
+  readonly opening?: OpeningOf | undefined;
 }
 
 /**
@@ -66,14 +68,22 @@ export async function overRows<T>(
   span: RowsSpan,
   work: (define: (sql: string) => Promise<void>) => Promise<T>,
 ): Promise<T> {
-  const define = definer(ledger, definitions);
+  const { opening } = span;
+  const defined = opening === undefined ? definitions : definitions.filter(({ name }) => name !== CARRIED);
+  const define = definer(ledger, defined);
   try {
     await ledger.run(`create or replace temp view snapshot as select ${ledger.nowSql()} as published_at`);
     for (const table of span.tables) await createRows(ledger, table, files, span);
     await createCoverage(ledger, span);
+    if (opening !== undefined) {
+      const read = await divideOpening(ledger, opening);
+      for (const table of span.tables) await createRows(ledger, table, files, span, read);
+      await carryOver(ledger, opening, define);
+    }
     return await work(define);
   } finally {
-    await ledger.run([...dropDefinitions(definitions), ...dropRows()].join(';\n'));
+    const carried = opening === undefined ? [] : [`drop table if exists temp.${CARRIED}`];
+    await ledger.run([...dropDefinitions(defined), ...carried, ...dropRows()].join(';\n'));
     await ledger.release();
   }
 }
@@ -95,6 +105,7 @@ function dropRows(): string[] {
   return [
     ...Object.values(TABLES).map(({ lakeName }) => `drop view if exists temp.${lakeName}`),
     'drop table if exists temp.coverage',
+    ...DROP_OPENING,
     ...SHARED_TABLES.map((name) => `drop table if exists temp.${name}`),
     'drop view if exists temp.history_limits',
     'drop view if exists temp.snapshot',
@@ -106,7 +117,8 @@ async function createRows(
   ledger: Ledger,
   name: TableName,
   files: readonly CurrentFile[],
-  { from, to, tenants, opening }: RowsSpan,
+  { from, to, tenants }: RowsSpan,
+  opening?: string,
 ): Promise<void> {
   const table = ledger.settings.tables[name];
   const inSpan = files.filter((file) => file.table === name && file.from < to && file.to > from);
@@ -119,12 +131,12 @@ async function createRows(
   );
 }
 
-/** The rows of a table in an opening (`queries/openings.sql`). */
+/** The rows of a table in an opening (`queries/openings/rows.sql`). */
 function rowsOfOpening(name: TableName, opening: string): string {
   return name === 'Metrics'
     ? `select tenant_id, metric_type, timestamp, properties::json as properties, pass_type, value::json as value, value_number
        from ${opening} where metric_type is not null`
-    : `select * exclude (metric_type, properties, value, value_number) from ${opening} where metric_type is null`;
+    : `select * exclude (metric_type, properties, value, value_number, carried) from ${opening} where metric_type is null`;
 }
 
 /**

@@ -8,7 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { DAYS_AFTER, dailyMarts, definitionsDigest, openingsSql, sharedDefinitions } from '../../query/definitions.ts';
+import { DAYS_AFTER, dailyMarts, definitionsDigest, readOpening, sharedDefinitions } from '../../query/definitions.ts';
 import type { Definition, Mart } from '../../query/definitions.ts';
 import { isComputed, usableFiles } from './custom.ts';
 import type { TableName } from '../../model/tables.ts';
@@ -63,8 +63,8 @@ async function refreshDays(
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const shared = definitionsDigest(definitions);
-  const opening = await openingsSql();
-  const digest = digestOf(ledger, [shared, ...opening('')], OPENING_TABLES);
+  const opening = await readOpening();
+  const digest = digestOf(ledger, [shared, ...opening.rows(''), opening.totals('')], OPENING_TABLES);
   await planDays(ledger, marts, shared);
   await planOpenings(ledger, marts.filter(isFromOpening), digest);
   const differing = await ledger.rows(
@@ -181,7 +181,9 @@ async function computeDays(
   const [fresh, failed] = [new Set<string>(), new Set<string>()];
   const add = async (mart: string, select: string): Promise<void> => {
     const due = `semi join (select tenant as tenant_id, day from mart_due where mart = ${sqlText(mart)}) using (tenant_id, day)`;
-    const into = fresh.has(mart) ? `insert into fresh_${mart}` : `create or replace temp table fresh_${mart} as`;
+    const into = fresh.has(mart)
+      ? `insert into fresh_${mart} by name`
+      : `create or replace temp table fresh_${mart} as`;
     const statement = `${into} select * from (${select}) ${due}`;
     // Each thread holds its own groups, and an opening has several per pass.
     if (mart === OPENINGS) await ledger.onOneThread(() => ledger.run(statement));

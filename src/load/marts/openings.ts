@@ -1,7 +1,8 @@
 /**
  * Openings: the state of all passes at the start of a day. A report about what is active depends on all earlier days. Over an
- * opening and the rows after it, it gives the same result (`queries/openings.sql`). So a run reads the days that it changed and
- * a few rows per pass, and not the whole lake.
+ * opening and the rows after it, it gives the same result (`queries/openings/rows.sql`). So a run reads the days that it changed and
+ * a few rows of each pass that changed on them, and not the whole lake. All other passes count with their totals
+ * (`queries/openings/totals.sql`, opening-rows.ts).
  *
  * Three days should have one: a Monday at least nine days before the newest day (reports that look a week ahead change with it), the
  * first day of the month then, and that of the month before. Making one takes longer than reading the days of a week, and late rows make each opening after them worthless. So a run
@@ -23,6 +24,7 @@ import type { LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { DAY_SOURCES } from './days.ts';
 import { overRows, tenantsSql } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
+import { NO_OPENING, UNREAD, totalsOfOpening } from './opening-rows.ts';
 import { sharePeriods } from './shared-periods.ts';
 
 /** The tables that openings are computed from. */
@@ -136,8 +138,12 @@ export async function computePast(
       { day: asText },
     );
     try {
-      // A view: a copy would hold more than the reports need of it, and fill the memory that they have.
-      await ledger.run(`create or replace temp view opening_kept as ${startSql(group.start, tenants, kept)}`);
+      const isKept = group.start !== undefined && kept !== undefined;
+      if (isKept)
+        await ledger.run(
+          `create or replace temp view opening_kept as select * exclude (day) from read_parquet(${sqlText(kept)})
+           where day = ${sqlText(group.start)}::date and tenant_id in ${tenants}`,
+        );
       for (const [nth, part] of parts.entries()) {
         const next = parts[nth + 1];
         const bounds = { from: part.readFrom, to: part.to };
@@ -145,10 +151,17 @@ export async function computePast(
           ...bounds,
           tables: OPENING_TABLES,
           tenants,
-          opening: nth === 0 ? 'opening_kept' : 'opening',
+          opening:
+            nth === 0 && !isKept
+              ? undefined
+              : { relation: nth === 0 ? 'opening_kept' : 'opening', totals: opening.totals(part.readFrom) },
           wholeCoverage: true,
         };
         await overRows(ledger, source, span, async (define) => {
+          if (span.opening === undefined) {
+            await define(NO_OPENING);
+            await ledger.run(`create or replace temp view ${UNREAD} as ${NO_OPENING}`);
+          }
           const due = marts.flatMap((mart) => {
             if (dependsOnAll(mart)) return next === undefined ? [{ mart, sql: mart.sql() }] : [];
             const [from, to] = looksAhead(mart) ? [part.readFrom, next?.readFrom ?? part.to] : [part.from, part.to];
@@ -167,19 +180,24 @@ export async function computePast(
             await add(mart.name, sql);
           }
           if (isStopped()) return;
-          await define(opening(part.to).join(' '));
+          await define([...opening.rows(part.to), opening.totals(part.to)].join(' '));
           const statements = await statementsOfOpening(ledger);
+          const selectsOf = (day: string): string[] => [
+            ...opening.rows(day, statements),
+            totalsOfOpening(opening.totals(day)),
+          ];
           for (const { day } of openingsDue) {
             if (day <= part.from || day > part.to) continue;
-            for (const sql of opening(day, statements)) {
+            for (const sql of selectsOf(day)) {
               if (isStopped()) return;
               await add(OPENINGS, `select ${sqlText(day)}::date as day, * from (${sql})`);
             }
           }
           if (next === undefined) return;
-          for (const [k, sql] of opening(next.readFrom, statements).entries()) {
+          for (const [k, sql] of selectsOf(next.readFrom).entries()) {
             if (isStopped()) return;
-            const into = k === 0 ? 'create or replace temp table opening_after as' : 'insert into opening_after';
+            const into =
+              k === 0 ? 'create or replace temp table opening_after as' : 'insert into opening_after by name';
             await ledger.run(`${into} ${sql}`);
           }
         });
@@ -207,14 +225,6 @@ function dependsOnAll({ dependsOn }: Mart): boolean {
 
 function looksAhead({ dependsOn }: Mart): boolean {
   return dependsOn.some(({ reach }) => reach === 'week_after');
-}
-
-function startSql(start: string | undefined, tenants: string, file: string | undefined): string {
-  if (start === undefined || file === undefined) {
-    return `select null::varchar as tenant_id, null::timestamptz as timestamp, null::varchar as metric_type, null::json as properties,
-      null::varchar as pass_type, null::json as value, null::double as value_number where false`;
-  }
-  return `select * exclude (day) from read_parquet(${sqlText(file)}) where day = ${sqlText(start)}::date and tenant_id in ${tenants}`;
 }
 
 /** Tenants with days that are due, grouped by the newest valid opening before all of those days. */

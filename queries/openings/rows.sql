@@ -103,6 +103,11 @@ decisive as (
   where place in (select unnest(places) from units_decided)
 )
 
+-- The rows of the opening before it whose passes have no later event.
+select *
+from opening_unread
+where $part::ubigint = 0
+union all by name
 select * exclude (event, kind, platform, pass_store_id, status_code, step)
 from pass_events
 where hash(tenant_id, pass_id) % $parts::ubigint = $part::ubigint

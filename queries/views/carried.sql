@@ -1,0 +1,23 @@
+-- title: Totals of passes that are not read
+-- description: Empty in a lake, whose reports read all events. A run computes marts from the passes that have changed, and adds to them what all other passes were counted as before.
+-- grain: one row per tenant and platform (units, active_passes, ever_installed), per wallet status (passes), and per day of cohorts (created to alive_d365)
+-- caveat: Platforms and wallet statuses have a carried_at before every event.
+select
+  null::varchar as tenant_id,
+  null::timestamptz as carried_at,
+  null::varchar as platform,
+  null::varchar as wallet_status,
+  null::bigint as active_units,
+  null::bigint as active_passes,
+  null::bigint as ever_installed,
+  null::bigint as passes,
+  null::bigint as created,
+  null::bigint as installed_later,
+  null::bigint as cohort,
+  null::bigint as alive_d1,
+  null::bigint as alive_d7,
+  null::bigint as alive_d30,
+  null::bigint as alive_d90,
+  null::bigint as alive_d180,
+  null::bigint as alive_d365
+where false
