@@ -108,7 +108,8 @@ select *
 from opening_unread
 where $part::ubigint = 0
 union all by name
-select * exclude (event, kind, platform, pass_store_id, status_code, step)
+-- Without the type: it may come from a later event, and no mart asks for it.
+select * exclude (event, kind, platform, pass_type, pass_store_id, status_code, step)
 from pass_events
 where hash(tenant_id, pass_id) % $parts::ubigint = $part::ubigint
   and (tenant_id, pass_id, timestamp, event_id) in (
