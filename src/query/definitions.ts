@@ -101,6 +101,11 @@ export interface SplitMart {
   readonly sql: (grain: string) => string;
 }
 
+/** Whether a day of the mart depends on rows of other days, in one of these ways. */
+export function reaches({ dependsOn }: Mart, ...ways: readonly Exclude<Reach, 'day'>[]): boolean {
+  return dependsOn.some(({ reach }) => reach !== 'day' && ways.includes(reach));
+}
+
 /** The reports in `queries/kpi/`, and those of the operator, with `mart` in their header. */
 export async function dailyMarts(custom: Custom = NO_CUSTOM): Promise<readonly Mart[]> {
   const files = await sqlFiles('kpi');

@@ -8,7 +8,14 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { DAYS_AFTER, dailyMarts, definitionsDigest, readOpening, sharedDefinitions } from '../../query/definitions.ts';
+import {
+  DAYS_AFTER,
+  dailyMarts,
+  definitionsDigest,
+  reaches,
+  readOpening,
+  sharedDefinitions,
+} from '../../query/definitions.ts';
 import type { Definition, Mart } from '../../query/definitions.ts';
 import { isComputed, usableFiles } from './custom.ts';
 import type { TableName } from '../../model/tables.ts';
@@ -191,7 +198,7 @@ async function computeDays(
     fresh.add(mart);
   };
   // Once one report needs an opening, all reports over the same tables are computed with it, because the rows are read anyway.
-  const isPastDue = openings || marts.some((mart) => !dependsOnItsDayOnly(mart));
+  const isPastDue = openings || marts.some((mart) => reaches(mart, 'past', 'week_after', 'all'));
   const past = isPastDue ? marts.filter(isFromOpening) : [];
   const fromTheirDays = marts.filter((mart) => !past.includes(mart));
   for (const { from, to, names } of await dueRanges(ledger, fromTheirDays)) {
@@ -229,10 +236,6 @@ async function computeDays(
     await computePast(ledger, past, source, { ...options, kept }, add);
   }
   return { fresh, failed };
-}
-
-function dependsOnItsDayOnly({ dependsOn }: Mart): boolean {
-  return dependsOn.every(({ reach }) => reach === 'day');
 }
 
 /** Reports of the operator may depend on any row. */

@@ -13,17 +13,11 @@ export interface OpeningOf {
 }
 
 /** The temporary view with the opening's rows of passes that the span does not read. */
-export const UNREAD = 'opening_unread';
+const UNREAD = 'opening_unread';
 const READ = 'opening_read';
 const TOUCHED = 'opening_touched';
 
-/** The opening before the first row: what it has in place of rows. Call it where the shared definitions can be read. */
-export const NO_OPENING = `
-  select tenant_id, carried_at as timestamp, null::varchar as pass_id, null::varchar as metric_type, null::json as properties,
-    null::varchar as pass_type, null::json as value, null::double as value_number, totals as carried
-  from ${CARRIED} as totals where false`;
-
-/** Creates the opening's rows that the span reads (the relation it returns) and `UNREAD`. The view `events` has the rows of the span. */
+/** Creates the opening's rows that the span reads (the relation that it returns) and the other ones. The view `events` has the rows of the span. */
 export async function divideOpening(ledger: Ledger, { relation }: OpeningOf): Promise<string> {
   await ledger.run(
     `create or replace temp table ${TOUCHED} as select distinct tenant_id, pass_id from events where pass_id is not null;
@@ -33,6 +27,27 @@ export async function divideOpening(ledger: Ledger, { relation }: OpeningOf): Pr
      create or replace temp view ${UNREAD} as select * from ${relation} anti join ${TOUCHED} using (tenant_id, pass_id) where pass_id is not null`,
   );
   return READ;
+}
+
+/**
+ * Removes what the span has read from the temporary table with its opening. The opening of a later day, added to it, replaces the
+ * table. All other rows stay where they are: in a long history they are most of it, and copying them would take longer than all else.
+ */
+export async function removeRead(ledger: Ledger, relation: string): Promise<void> {
+  await ledger.run(
+    `delete from ${relation} where pass_id is null or (tenant_id, pass_id) in (select (tenant_id, pass_id) from ${TOUCHED});
+     create or replace temp view ${UNREAD} as select * from ${relation} where false`,
+  );
+}
+
+/** Creates what a span from the first row on has in place of an opening: no rows, with the columns of one. */
+export async function withoutOpening(ledger: Ledger, define: (sql: string) => Promise<void>): Promise<void> {
+  const none = `
+    select tenant_id, carried_at as timestamp, null::varchar as pass_id, null::varchar as metric_type, null::json as properties,
+      null::varchar as pass_type, null::json as value, null::double as value_number, totals as carried
+    from ${CARRIED} as totals where false`;
+  await define(none);
+  await ledger.run(`create or replace temp view ${UNREAD} as ${none}`);
 }
 
 /** Creates `carried`: what the opening's passes add up to, without those that the span reads. */
@@ -53,7 +68,7 @@ export const DROP_OPENING: readonly string[] = [
   `drop table if exists temp.${TOUCHED}`,
 ];
 
-/** A select of one opening's rows of totals. */
+/** A select of the totals in an opening: what the passes of the span add up to before its day, and all others. */
 export function totalsOfOpening(totals: string): string {
   return `with totals as (${sumSql(`from ${CARRIED}`, totals, 1)}) select tenant_id, totals as carried from totals`;
 }

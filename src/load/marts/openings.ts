@@ -14,7 +14,7 @@
  * Late rows cost at most a few months of reading. For rows that are older still, the reports read the lake once, in parts. A short
  * history has no openings, because reading it takes no longer.
  */
-import { DAYS_AFTER } from '../../query/definitions.ts';
+import { DAYS_AFTER, reaches } from '../../query/definitions.ts';
 import type { Mart, Opening } from '../../query/definitions.ts';
 import { DAY, formatDay, parseInstant } from '../../kernel/instant.ts';
 import { sqlText, sqlTexts } from '../../kernel/sql.ts';
@@ -24,14 +24,14 @@ import type { LakeSettings, Ledger } from '../ledger/ledger.ts';
 import { DAY_SOURCES } from './days.ts';
 import { overRows, tenantsSql } from './mart-rows.ts';
 import type { RowsSource } from './mart-rows.ts';
-import { NO_OPENING, UNREAD, totalsOfOpening } from './opening-rows.ts';
+import { removeRead, totalsOfOpening, withoutOpening } from './opening-rows.ts';
 import { sharePeriods } from './shared-periods.ts';
 
 /** The tables that openings are computed from. */
 export const OPENING_TABLES = ['Events', 'Metrics'] as const;
 
 /**
- * Rows that are read together, or more in later parts (`partsOf`; a day is never divided), pass events that one statement makes an opening from, and rows that an opening
+ * Rows that are read together (a day is never divided), pass events that one statement makes an opening from, and rows that an opening
  * must replace if it replaces fewer than 60 days. Measured with 1,000,000 rows of 30 days, of which half of the pass events would be in an
  * opening: a run with one more hour takes 7 s of marts with openings and 5 s without.
  */
@@ -66,10 +66,7 @@ const OLDEST_MONTHS = 3;
  * `marts` are those whose days show what this run changes. A day that looks ahead changes with later ones.
  */
 export async function planOpenings(ledger: Ledger, marts: readonly Mart[], digest: string): Promise<void> {
-  const names = sqlTexts([
-    '',
-    ...marts.filter((mart) => !dependsOnAll(mart) && !looksAhead(mart)).map(({ name }) => name),
-  ]);
+  const names = sqlTexts(['', ...marts.filter((mart) => !reaches(mart, 'all', 'week_after')).map(({ name }) => name)]);
   await ledger.run(
     `insert into mart_expected
      with settled as (
@@ -116,6 +113,9 @@ export interface PastOptions {
   readonly signal: AbortSignal | undefined;
 }
 
+type Add = (mart: string, select: string) => Promise<void>;
+type Define = (sql: string) => Promise<void>;
+
 /**
  * Computes the days that are due (temporary table `mart_due`) of reports that depend on earlier or later days. `add` receives a
  * select with days of a mart. `kept` is the file of openings, `opening` makes the statements for a new one. The signal stops it
@@ -125,91 +125,112 @@ export async function computePast(
   ledger: Ledger,
   marts: readonly Mart[],
   source: RowsSource,
-  { opening, digest, kept, signal }: PastOptions,
-  add: (mart: string, select: string) => Promise<void>,
+  options: PastOptions,
+  add: Add,
 ): Promise<void> {
-  const isStopped = (): boolean => signal?.aborted === true;
-  for (const group of await dueGroups(ledger, marts, digest, kept !== undefined)) {
-    const tenants = tenantsSql(group.tenants);
-    const days = await daysOf(ledger, tenants, group.start);
-    const parts = partsOf(days, togetherIn(ledger).rows);
+  const { opening, digest, kept, signal } = options;
+  for (const { start, tenants: names } of await dueGroups(ledger, marts, digest, kept !== undefined)) {
+    const tenants = tenantsSql(names);
+    const parts = partsOf(await daysOf(ledger, tenants, start), togetherIn(ledger).rows);
     const openingsDue = await ledger.rows(
       `select distinct day::varchar as day from mart_due where mart = ${sqlText(OPENINGS)} and tenant in ${tenants}`,
       { day: asText },
     );
+    let before: 'opening_kept' | 'opening' | undefined;
     try {
-      const isKept = group.start !== undefined && kept !== undefined;
-      if (isKept)
+      if (start !== undefined && kept !== undefined) {
+        before = 'opening_kept';
         await ledger.run(
-          `create or replace temp view opening_kept as select * exclude (day) from read_parquet(${sqlText(kept)})
-           where day = ${sqlText(group.start)}::date and tenant_id in ${tenants}`,
+          `create or replace temp view ${before} as select * exclude (day) from read_parquet(${sqlText(kept)})
+           where day = ${sqlText(start)}::date and tenant_id in ${tenants}`,
         );
+      }
       for (const [nth, part] of parts.entries()) {
         const next = parts[nth + 1];
-        const bounds = { from: part.readFrom, to: part.to };
-        const span = {
-          ...bounds,
-          tables: OPENING_TABLES,
-          tenants,
-          opening:
-            nth === 0 && !isKept
-              ? undefined
-              : { relation: nth === 0 ? 'opening_kept' : 'opening', totals: opening.totals(part.readFrom) },
-          wholeCoverage: true,
-        };
-        await overRows(ledger, source, span, async (define) => {
-          if (span.opening === undefined) {
-            await define(NO_OPENING);
-            await ledger.run(`create or replace temp view ${UNREAD} as ${NO_OPENING}`);
-          }
-          const due = marts.flatMap((mart) => {
-            if (dependsOnAll(mart)) return next === undefined ? [{ mart, sql: mart.sql() }] : [];
-            const [from, to] = looksAhead(mart) ? [part.readFrom, next?.readFrom ?? part.to] : [part.from, part.to];
-            if (from >= to) return [];
-            const own = `day >= ${sqlText(from)}::date and day < ${sqlText(to)}::date`;
-            return [{ mart, sql: `select * from (${mart.sql(from, to)}) where ${own}` }];
-          });
-          await sharePeriods(ledger, source.definitions, define, {
-            sql: due.map(({ sql }) => sql).join('\n'),
-            tables: OPENING_TABLES,
-            bounds: [bounds, ...(due.some(({ mart }) => dependsOnAll(mart)) ? [undefined] : [])],
-          });
-          for (const { mart, sql } of due) {
-            if (isStopped()) return;
-            await define(sql);
-            await add(mart.name, sql);
-          }
-          if (isStopped()) return;
+        const replaced = before && { relation: before, totals: opening.totals(part.readFrom) };
+        const span = { from: part.readFrom, to: part.to, tables: OPENING_TABLES, tenants, wholeCoverage: true };
+        await overRows(ledger, source, { ...span, opening: replaced }, async (define) => {
+          if (replaced === undefined) await withoutOpening(ledger, define);
+          await computeReports(ledger, marts, source, { part, next, signal }, define, add);
+          if (signal?.aborted === true) return;
           await define([...opening.rows(part.to), opening.totals(part.to)].join(' '));
-          const statements = await statementsOfOpening(ledger);
-          const selectsOf = (day: string): string[] => [
-            ...opening.rows(day, statements),
-            totalsOfOpening(opening.totals(day)),
-          ];
-          for (const { day } of openingsDue) {
-            if (day <= part.from || day > part.to) continue;
-            for (const sql of selectsOf(day)) {
-              if (isStopped()) return;
-              await add(OPENINGS, `select ${sqlText(day)}::date as day, * from (${sql})`);
-            }
-          }
-          if (next === undefined) return;
-          for (const [k, sql] of selectsOf(next.readFrom).entries()) {
-            if (isStopped()) return;
-            const into =
-              k === 0 ? 'create or replace temp table opening_after as' : 'insert into opening_after by name';
-            await ledger.run(`${into} ${sql}`);
-          }
+          const days = openingsDue.map(({ day }) => day).filter((day) => day > part.from && day <= part.to);
+          await makeOpenings(ledger, options, { days, before, next }, add);
         });
-        if (isStopped()) return;
-        if (next !== undefined)
-          await ledger.run('drop table if exists temp.opening; alter table opening_after rename to opening');
+        if (signal?.aborted === true) return;
+        before = 'opening';
       }
     } finally {
-      await ledger.run(
-        'drop view if exists temp.opening_kept; drop table if exists temp.opening; drop table if exists temp.opening_after',
-      );
+      await ledger.run('drop view if exists temp.opening_kept; drop table if exists temp.opening');
     }
+  }
+}
+
+interface PartWork {
+  readonly part: DaysPart;
+  readonly next: DaysPart | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** The reports over the rows of a part. Days of reports that depend on all days come with the last part. */
+async function computeReports(
+  ledger: Ledger,
+  marts: readonly Mart[],
+  { definitions }: RowsSource,
+  { part, next, signal }: PartWork,
+  define: Define,
+  add: Add,
+): Promise<void> {
+  const due = marts.flatMap((mart) => {
+    if (reaches(mart, 'all')) return next === undefined ? [{ mart, sql: mart.sql() }] : [];
+    const [from, to] = reaches(mart, 'week_after') ? [part.readFrom, next?.readFrom ?? part.to] : [part.from, part.to];
+    if (from >= to) return [];
+    const own = `day >= ${sqlText(from)}::date and day < ${sqlText(to)}::date`;
+    return [{ mart, sql: `select * from (${mart.sql(from, to)}) where ${own}` }];
+  });
+  await sharePeriods(ledger, definitions, define, {
+    sql: due.map(({ sql }) => sql).join('\n'),
+    tables: OPENING_TABLES,
+    bounds: [
+      { from: part.readFrom, to: part.to },
+      ...(due.some(({ mart }) => reaches(mart, 'all')) ? [undefined] : []),
+    ],
+  });
+  for (const { mart, sql } of due) {
+    if (signal?.aborted === true) return;
+    await define(sql);
+    await add(mart.name, sql);
+  }
+}
+
+interface OpeningsWork {
+  readonly days: readonly string[];
+  readonly before: string | undefined;
+  readonly next: DaysPart | undefined;
+}
+
+/** Adds the openings of days, and makes that of the next part, the temporary table `opening`. */
+async function makeOpenings(
+  ledger: Ledger,
+  { opening, signal }: PastOptions,
+  { days, before, next }: OpeningsWork,
+  add: Add,
+): Promise<void> {
+  const statements = await statementsOfOpening(ledger);
+  const selectsOf = (day: string): string[] => [...opening.rows(day, statements), totalsOfOpening(opening.totals(day))];
+  for (const day of days) {
+    for (const sql of selectsOf(day)) {
+      if (signal?.aborted === true) return;
+      await add(OPENINGS, `select ${sqlText(day)}::date as day, * from (${sql})`);
+    }
+  }
+  if (next === undefined) return;
+  const selects = selectsOf(next.readFrom);
+  if (before === 'opening') await removeRead(ledger, before);
+  for (const [nth, sql] of selects.entries()) {
+    if (signal?.aborted === true) return;
+    const isNew = nth === 0 && before !== 'opening';
+    await ledger.run(`${isNew ? 'create or replace temp table opening as' : 'insert into opening by name'} ${sql}`);
   }
 }
 
@@ -219,17 +240,9 @@ async function statementsOfOpening(ledger: Ledger): Promise<number> {
   return Math.max(1, Math.ceil(events / togetherIn(ledger).passEvents));
 }
 
-function dependsOnAll({ dependsOn }: Mart): boolean {
-  return dependsOn.some(({ reach }) => reach === 'all');
-}
-
-function looksAhead({ dependsOn }: Mart): boolean {
-  return dependsOn.some(({ reach }) => reach === 'week_after');
-}
-
 /** Tenants with days that are due, grouped by the newest valid opening before all of those days. */
 async function dueGroups(ledger: Ledger, marts: readonly Mart[], digest: string, isKept: boolean): Promise<Group[]> {
-  const all = marts.filter(dependsOnAll);
+  const all = marts.filter((mart) => reaches(mart, 'all'));
   const names = sqlTexts([...marts.map(({ name }) => name), OPENINGS]);
   const rows = await ledger.rows(
     `with due as (
@@ -272,20 +285,13 @@ interface DaysPart {
   readonly rows: number;
 }
 
-/**
- * Divides days into parts without gaps. A new part begins where the one before would have more than `most` rows, and more than all parts before
- * it: the opening of a part has about as many rows, so parts of equal size would read the first rows once for each part.
- */
+/** Divides days into parts without gaps. A new part begins where the one before would have more than `most` rows. */
 export function partsOf(days: readonly Day[], most: number): DaysPart[] {
   const parts: { from: string; to: string; rows: number }[] = [];
-  let before = 0;
   for (const { day, rows } of days) {
     const last = parts.at(-1);
-    if (last === undefined || last.rows + rows > Math.max(most, before)) {
-      if (last !== undefined) {
-        last.to = day;
-        before += last.rows;
-      }
+    if (last === undefined || last.rows + rows > most) {
+      if (last !== undefined) last.to = day;
       parts.push({ from: day, to: dayAfter(day), rows });
     } else {
       last.to = dayAfter(day);

@@ -94,15 +94,4 @@ describe('parts of the days', () => {
     ]);
     expect(partsOf([], 5)).toEqual([]);
   });
-
-  test('grow with the rows before them, so that a long history is not read once per part', () => {
-    const days = Array.from({ length: 25 }, (_, nth) => day(`2026-01-${String(nth + 1).padStart(2, '0')}`));
-    expect(partsOf(days, 3).map(({ from, rows }) => `${from} ${rows}`)).toEqual([
-      '2026-01-01 3',
-      '2026-01-04 3',
-      '2026-01-07 6',
-      '2026-01-13 12',
-      '2026-01-25 1',
-    ]);
-  });
 });
