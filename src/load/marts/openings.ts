@@ -154,7 +154,9 @@ export async function computePast(
           await computeReports(ledger, marts, source, { part, next, signal }, define, add);
           if (signal?.aborted === true) return;
           await define([...opening.rows(part.to), opening.totals(part.to)].join(' '));
-          const days = openingsDue.map(({ day }) => day).filter((day) => day > part.from && day <= part.to);
+          // There may be days without rows before the first part.
+          const after = nth === 0 ? (start ?? part.from) : part.from;
+          const days = openingsDue.map(({ day }) => day).filter((day) => day > after && day <= part.to);
           await makeOpenings(ledger, options, { days, before, next }, add);
         });
         if (signal?.aborted === true) return;

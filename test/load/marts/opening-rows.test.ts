@@ -6,7 +6,56 @@ import { openReader, textRows } from '../../../src/query/reader.ts';
 import { text } from '../../support/cells.ts';
 import { DAILY, event, load, scratchLake, span } from '../support/lake.ts';
 
-/** Day of 2026, type, pass, device. */
+const lines = (text: string): string[][] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => line.split('|').map((cell) => cell.trim()));
+
+interface Nights extends AsyncDisposable {
+  readonly dir: string;
+  /** Loads the days of 2026 (mm-dd) that it is given, publishes, and returns the passes that were read. */
+  run(from: string, to: string): Promise<string[]>;
+}
+
+/** `happened`: day of 2026, type, pass, device. */
+async function nights(happened: string, marts: readonly string[], rowsOfPart: number): Promise<Nights> {
+  const together = { rows: rowsOfPart, passEvents: 100, beforeOpening: 1 };
+  const lake = await scratchLake({ ...DAILY, marts, together });
+  const read = new Set<string>();
+  const run: Ledger['run'] = async (sql, values) => {
+    await lake.ledger.run(sql, values);
+    if (!sql.startsWith('create or replace temp table pass_events')) return;
+    const rows = await lake.ledger.rawRows('select distinct pass_id from pass_events');
+    for (const row of rows) read.add(text(row, 'pass_id') ?? '');
+  };
+  return {
+    dir: lake.dir,
+    [Symbol.asyncDispose]: () => lake[Symbol.asyncDispose](),
+    run: async (from, to) => {
+      read.clear();
+      const cells = lines(happened)
+        .filter(([day = '']) => day >= from && day < to)
+        .map(([day, type = '', passId, device = ''], n) =>
+          event(`${day} ${n}`, `2026-${day}T08:00:${10 + n}Z`, {
+            type: `pass.${type}`,
+            properties: JSON.stringify({ passId, ...(device === '' ? {} : { device }) }),
+          }),
+        );
+      await load(lake, span(`2026-${from}T00:00:00Z`, `2026-${to}T00:00:00Z`), cells);
+      await lake.ledger.run(`update hours set state = 'verified'`);
+      await publish({ ...lake.ledger, run }, { run: 'r', head: true });
+      return [...read].toSorted();
+    },
+  };
+}
+
+/** Rows of a select over the catalogue. */
+async function selected(dir: string, select: string): Promise<unknown[][]> {
+  await using reader = await openReader(dir, { threads: 1, memoryLimit: '256MB' });
+  return await textRows(reader, `${select} order by all`, {});
+}
+
 const HAPPENED = `
 01-05 | created     | stays |
 01-05 | installed   | stays | apple
@@ -19,46 +68,17 @@ const HAPPENED = `
 05-10 | installed   | moves | google
 05-10 | created     | new   |
 05-10 | installed   | new   | apple
-05-10 | installed   | new   | google`
-  .trim()
-  .split('\n')
-  .map((line) => line.split('|').map((cell) => cell.trim()));
+05-10 | installed   | new   | google`;
 
 test.each([100, 2])(
   'a night reads the passes that have changed, and counts all: parts of %i rows',
   async (rowsOfPart) => {
     const marts = ['active_passes', 'installation_rate', 'platform_split', 'retention', 'survival', 'wallet_status'];
-    await using lake = await scratchLake({
-      ...DAILY,
-      marts,
-      together: { rows: rowsOfPart, passEvents: 100, beforeOpening: 1 },
-    });
-    const read = new Set<string>();
-    const run: Ledger['run'] = async (sql, values) => {
-      await lake.ledger.run(sql, values);
-      if (!sql.startsWith('create or replace temp table pass_events')) return;
-      const rows = await lake.ledger.rawRows('select distinct pass_id from pass_events');
-      for (const row of rows) read.add(text(row, 'pass_id') ?? '');
-    };
-    const night = async (from: string, to: string): Promise<string[]> => {
-      read.clear();
-      const cells = HAPPENED.filter(([day = '']) => `2026-${day}` >= from && `2026-${day}` < to).map(
-        ([day, type = '', passId, device = ''], n) =>
-          event(`${day} ${n}`, `2026-${day}T08:00:${10 + n}Z`, {
-            type: `pass.${type}`,
-            properties: JSON.stringify({ passId, ...(device === '' ? {} : { device }) }),
-          }),
-      );
-      await load(lake, span(`${from}T00:00:00Z`, `${to}T00:00:00Z`), cells);
-      await lake.ledger.run(`update hours set state = 'verified'`);
-      await publish({ ...lake.ledger, run }, { run: 'r', head: true });
-      return [...read].toSorted();
-    };
-    expect(await night('2026-01-05', '2026-05-10')).toEqual(['left', 'moves', 'never', 'stays']);
-    expect(await night('2026-05-10', '2026-05-11')).toEqual(['moves', 'new']);
+    await using lake = await nights(HAPPENED, marts, rowsOfPart);
+    expect(await lake.run('01-05', '05-10')).toEqual(['left', 'moves', 'never', 'stays']);
+    expect(await lake.run('05-10', '05-11')).toEqual(['moves', 'new']);
 
-    await using reader = await openReader(lake.dir, { threads: 1, memoryLimit: '256MB' });
-    const rows = (select: string): Promise<unknown[][]> => textRows(reader, `${select} order by all`, {});
+    const rows = (select: string): Promise<unknown[][]> => selected(lake.dir, select);
     const newest = `where day = '2026-05-10'`;
     expect(await rows(`select wallet_status, passes_in_status::varchar from mart_wallet_status ${newest}`)).toEqual([
       ['apple', '1'],
@@ -96,3 +116,24 @@ test.each([100, 2])(
     ]);
   },
 );
+
+test('an opening of a day that no row was loaded for is that of the day before', async () => {
+  const happened = `
+01-01 | installed   | a | apple
+01-02 | installed   | b | apple
+03-14 | installed   | c | apple
+03-15 | installed   | d | apple
+03-18 | installed   | e | apple
+03-19 | uninstalled | a | apple`;
+  await using lake = await nights(happened, ['wallet_status'], 100);
+  // The first night keeps an opening of February. Later ones are of March, before the first day that was loaded then.
+  await lake.run('01-01', '01-03');
+  for (const day of [14, 15, 18, 19]) await lake.run(`03-${day}`, `03-${day + 1}`);
+  const select = `select wallet_status, passes_in_status::varchar from mart_wallet_status where day = '2026-03-19'`;
+  expect(await selected(lake.dir, select)).toEqual([
+    ['apple', '4'],
+    ['both', '0'],
+    ['google', '0'],
+    ['none', '1'],
+  ]);
+});
