@@ -6,7 +6,7 @@
 -- test/load/marts/openings.test.ts holds every report to it.
 select
   tenant_id,
-  'epoch'::timestamptz as carried_at,
+  '0001-01-01 (BC)'::timestamptz as carried_at,
   platform,
   null as wallet_status,
   sum(unit_delta) as active_units,
@@ -28,7 +28,7 @@ group by tenant_id, platform
 union all by name
 select
   tenant_id,
-  'epoch'::timestamptz as carried_at,
+  '0001-01-01 (BC)'::timestamptz as carried_at,
   wallet_status,
   sum(delta) as passes
 from (

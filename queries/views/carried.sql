@@ -1,7 +1,7 @@
 -- title: Totals of passes that are not read
--- description: Empty in a lake, whose reports read all events. A run computes marts from the passes that have changed, and adds to them what all other passes were counted as before.
+-- description: Always empty here, because reports read all events. While a run computes marts, it reads the passes that have changed, and this view holds what all other passes were counted as before.
 -- grain: one row per tenant and platform (units, active_passes, ever_installed), per wallet status (passes), and per day of cohorts (created to alive_d365)
--- caveat: Platforms and wallet statuses have a carried_at before every event.
+-- caveat: Each kind of row has its own figures, and null in all others. Platforms and wallet statuses have a carried_at before every event.
 select
   null::varchar as tenant_id,
   null::timestamptz as carried_at,

@@ -101,3 +101,6 @@ export function findTable(name: unknown): TableName | undefined {
 export function findLakeTable(lakeName: unknown): TableName | undefined {
   return TABLE_NAMES.find((table) => TABLES[table].lakeName === lakeName);
 }
+
+/** An id that many rows may have, because the source did not give them one. */
+export const NIL_ID = '00000000-0000-0000-0000-000000000000';

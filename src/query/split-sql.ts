@@ -4,6 +4,7 @@
  * dimension, so every report can be split without a word in its SQL, and a filter is a condition in one place.
  */
 import { sqlName, sqlText, sqlTexts } from '../kernel/sql.ts';
+import { NIL_ID } from '../model/tables.ts';
 import type { Definition } from './definitions.ts';
 import type { Split } from './dimensions.ts';
 import { coverageMacros } from './split-coverage.ts';
@@ -41,7 +42,6 @@ const STEP = `case ${EVENT}
     when 'pass:installed' then if(coalesce(active_registrations > 0, true), 3, 2)
     when 'pass:uninstalled' then if(coalesce(active_registrations > 0, false), 5, 6)
     else 4 end`;
-const NIL_ID = `'00000000-0000-0000-0000-000000000000'`;
 
 /** The statements, in their order. */
 export function splitStatements(split: Split, around: Surroundings): readonly string[] {
@@ -173,7 +173,7 @@ function eventsSql(names: readonly string[], split: Split, around: Surroundings)
   const ids = split.total
     ? [
         `tenant_id || ' ' || pass_id as pass_id`,
-        `if(event_id = ${NIL_ID}, event_id, tenant_id || ' ' || event_id) as event_id`,
+        `if(event_id = ${sqlText(NIL_ID)}, event_id, tenant_id || ' ' || event_id) as event_id`,
       ]
     : [];
   return viewSql('events', base, values, names, split, ids, around);

@@ -3,6 +3,8 @@
  * to (the view `carried`), so a night costs as much as the passes that it changes, and not as much as all passes that there ever were.
  */
 import { CARRIED } from '../../query/definitions.ts';
+import { sqlText } from '../../kernel/sql.ts';
+import { NIL_ID } from '../../model/tables.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 export interface OpeningOf {
@@ -17,13 +19,21 @@ const UNREAD = 'opening_unread';
 const READ = 'opening_read';
 const TOUCHED = 'opening_touched';
 
-/** Creates the opening's rows that the span reads (the relation that it returns) and the other ones. The view `events` has the rows of the span. */
+/**
+ * Creates the opening's rows that the span reads (the relation that it returns) and the other ones. The view `events` has the rows of the span.
+ *
+ * Each row of an opening was counted, also if passes that were not read together have an event with the same id. Such an id is no longer
+ * the same here: otherwise one of the two would not count now, and what was counted for it would be carried for ever.
+ */
 export async function divideOpening(ledger: Ledger, { relation }: OpeningOf): Promise<string> {
   await ledger.run(
     `create or replace temp table ${TOUCHED} as select distinct tenant_id, pass_id from events where pass_id is not null;
      create or replace temp table ${READ} as
        select * from ${relation} where metric_type is not null
        union all select * from ${relation} semi join ${TOUCHED} using (tenant_id, pass_id);
+     update ${READ} set event_id = event_id || ' ' || pass_id
+       where event_id <> ${sqlText(NIL_ID)} and hash(tenant_id, event_id) in (
+         select hash(tenant_id, event_id) from ${READ} where event_id <> ${sqlText(NIL_ID)} group by all having min(pass_id) <> max(pass_id));
      create or replace temp view ${UNREAD} as select * from ${relation} anti join ${TOUCHED} using (tenant_id, pass_id) where pass_id is not null`,
   );
   return READ;

@@ -14,11 +14,13 @@ const lines = (text: string): string[][] =>
 
 interface Nights extends AsyncDisposable {
   readonly dir: string;
-  /** Loads the days of 2026 (mm-dd) that it is given, publishes, and returns the passes that were read. */
+  /** Loads days, publishes, and returns the passes that were read. */
   run(from: string, to: string): Promise<string[]>;
 }
 
-/** `happened`: day of 2026, type, pass, device. */
+const dated = (day: string): string => (day.length === 5 ? `2026-${day}` : day);
+
+/** `happened`: day (of 2026, unless it has a year), type, pass, device, id. */
 async function nights(happened: string, marts: readonly string[], rowsOfPart: number): Promise<Nights> {
   const together = { rows: rowsOfPart, passEvents: 100, beforeOpening: 1 };
   const lake = await scratchLake({ ...DAILY, marts, together });
@@ -35,14 +37,14 @@ async function nights(happened: string, marts: readonly string[], rowsOfPart: nu
     run: async (from, to) => {
       read.clear();
       const cells = lines(happened)
-        .filter(([day = '']) => day >= from && day < to)
-        .map(([day, type = '', passId, device = ''], n) =>
-          event(`${day} ${n}`, `2026-${day}T08:00:${10 + n}Z`, {
+        .filter(([day = '']) => dated(day) >= dated(from) && dated(day) < dated(to))
+        .map(([day = '', type = '', passId, device = '', id], n) =>
+          event(id ?? `${day} ${n}`, `${dated(day)}T08:00:${10 + n}Z`, {
             type: `pass.${type}`,
             properties: JSON.stringify({ passId, ...(device === '' ? {} : { device }) }),
           }),
         );
-      await load(lake, span(`2026-${from}T00:00:00Z`, `2026-${to}T00:00:00Z`), cells);
+      await load(lake, span(`${dated(from)}T00:00:00Z`, `${dated(to)}T00:00:00Z`), cells);
       await lake.ledger.run(`update hours set state = 'verified'`);
       await publish({ ...lake.ledger, run }, { run: 'r', head: true });
       return [...read].toSorted();
@@ -135,5 +137,39 @@ test('an opening of a day that no row was loaded for is that of the day before',
     ['both', '0'],
     ['google', '0'],
     ['none', '1'],
+  ]);
+});
+
+test('passes that share an id on different days do not stay active for ever', async () => {
+  const happened = `
+01-05 | installed   | a | apple | shared
+04-10 | installed   | b | apple | shared
+05-15 | scanned     | a |
+05-15 | scanned     | b |
+05-16 | uninstalled | b | apple
+05-17 | uninstalled | a | apple`;
+  await using lake = await nights(happened, ['active_passes', 'wallet_status'], 100);
+  const ends = ['01-05', '04-10', '04-11', '05-14', '05-15', '05-16', '05-17', '05-18'];
+  for (const [nth, end] of ends.slice(1).entries()) await lake.run(ends[nth] ?? '', end);
+  const newest = `where day = '2026-05-17'`;
+  expect(await selected(lake.dir, `select active_passes::varchar from mart_active_passes ${newest}`)).toEqual([['0']]);
+  const select = `select wallet_status, passes_in_status::varchar from mart_wallet_status ${newest} and passes_in_status <> 0`;
+  expect(await selected(lake.dir, select)).toEqual([['none', '2']]);
+});
+
+test('events before 1970 are before what is counted on the days after them', async () => {
+  const happened = `
+1969-12-01 | installed | a | apple
+1969-12-20 | installed | b | apple
+1970-01-01 | installed | c | apple`;
+  await using lake = await nights(happened, ['active_passes'], 1);
+  await lake.run('1969-12-01', '1970-01-02');
+  const days = `where day in ('1969-12-01', '1969-12-20', '1970-01-01')`;
+  expect(
+    await selected(lake.dir, `select day::varchar, active_passes::varchar from mart_active_passes ${days}`),
+  ).toEqual([
+    ['1969-12-01', '1'],
+    ['1969-12-20', '2'],
+    ['1970-01-01', '3'],
   ]);
 });
