@@ -46,11 +46,10 @@ export interface Engine {
    */
   sideBySide<T>(jobs: readonly ((lane: Lane) => Promise<T>)[]): Promise<T[]>;
   /**
-   * Runs `job` on a lane while `work` runs, and returns what `work` returns. If both fail, the error is that of `work`. With one thread, the job
-   * runs after `work`. A job that runs out of memory is run again after `work`, and then `isAlone` is true: it must let the first
-   * such error pass. They must not write the same tables.
+   * Runs `work`, and at the same time a job on a lane. Returns what `work` returns; if both fail, the error is that of `work`. With one thread,
+   * the job runs after `work`. The job passes what may need much memory to `patiently`. They must not write the same tables.
    */
-  beside<T>(job: (lane: Lane, isAlone: boolean) => Promise<void>, work: () => Promise<T>): Promise<T>;
+  beside<T>(job: (lane: Lane, patiently: Patiently) => Promise<void>, work: () => Promise<T>): Promise<T>;
   /** Sets a variable or an option of the session, on the lanes, too. */
   set(sql: string, values?: readonly DuckDBValue[]): Promise<void>;
   /** Returns freed memory to the system. Takes milliseconds, so it is called once per large statement. */
@@ -63,6 +62,9 @@ export interface Engine {
   sparing<T>(work: () => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
+
+/** Runs a step of a job. If it runs out of memory while other work shares it, it is run once more when that work has ended. */
+export type Patiently = <R>(step: () => Promise<R>) => Promise<R>;
 
 /** A further connection. It sees the tables of SHARED and of the ledger, but no temporary table of the engine. */
 export type Lane = Pick<Engine, 'run' | 'rows' | 'row' | 'transaction' | 'onOneThread' | 'release'>;
@@ -208,11 +210,18 @@ export async function openEngine(path: string, temporary: string, settings: Engi
           await useThreads(own);
         }
       };
-      const [worked, done] = await Promise.allSettled([freeing(work()), lane && freeing(job(lane, false), lanes[0])]);
+      let isWorking = true;
+      const working = freeing(work()).finally(() => (isWorking = false));
+      const patiently: Patiently = (step) =>
+        step().catch(async (error: unknown) => {
+          if (!isWorking || !(error instanceof OutOfMemoryError)) throw error;
+          await working;
+          return step();
+        });
+      const [worked, done] = await Promise.allSettled([working, lane && freeing(job(lane, patiently), lanes[0])]);
       if (worked.status === 'rejected') throw worked.reason;
-      const isDue = done.status === 'rejected' && done.reason instanceof OutOfMemoryError;
-      if (lane === undefined || isDue) await job(itself, true);
-      else if (done.status === 'rejected') throw done.reason;
+      if (done.status === 'rejected') throw done.reason;
+      if (lane === undefined) await job(itself, (step) => step());
       return worked.value;
     },
     set: (sql, values) =>

@@ -19,7 +19,7 @@ import { COVERAGE_SQL, HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import type { CurrentFile } from '../store/current-files.ts';
 import { asCount, asOneOf, asOptional, asTable, asText } from '../ledger/cells.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { OutOfMemoryError } from '../ledger/engine-errors.ts';
+import type { Patiently } from '../ledger/engine.ts';
 
 /** Rows and days checked together, which bounds memory in a first load of years. A single day is never divided. */
 const TOGETHER = { rows: 1_000_000, days: 1_000 } as const;
@@ -38,8 +38,8 @@ interface Outcome {
 export interface ChecksOptions {
   readonly checks: readonly Check[];
   readonly signal?: AbortSignal | undefined;
-  /** False while other work shares the memory: then a lack of it is thrown, and otherwise it is the result of the check. */
-  readonly isAlone: boolean;
+  /** How to run a statement that may need much memory. A lack of it after that is the result of the check. */
+  readonly patiently?: Patiently | undefined;
 }
 
 /**
@@ -49,7 +49,7 @@ export interface ChecksOptions {
 export async function runChecks(
   ledger: Ledger,
   run: string,
-  { checks: all, signal, isAlone }: ChecksOptions,
+  { checks: all, signal, patiently = (step) => step() }: ChecksOptions,
 ): Promise<readonly CheckResult[]> {
   if (ledger.settings.checks !== true) {
     await forgetAll(ledger);
@@ -71,7 +71,7 @@ export async function runChecks(
     const files = await currentFiles(ledger);
     for (const { part, rows } of await dueParts(ledger)) {
       if (signal?.aborted === true) return [];
-      await checkPart(ledger, { part, rows, files, checks: all, definitions, isAlone }, outcomes);
+      await checkPart(ledger, { part, rows, files, checks: all, definitions, patiently }, outcomes);
       await ledger.release();
     }
     return await keepResults(ledger, run, all, outcomes);
@@ -138,25 +138,25 @@ interface Part {
   readonly files: readonly CurrentFile[];
   readonly checks: readonly Check[];
   readonly definitions: readonly Definition[];
-  readonly isAlone: boolean;
+  readonly patiently: Patiently;
 }
 
 /** Adds the failures in the days of a part to `check_found`. A check that cannot run is recorded with the reason and does not stop the others. */
 async function checkPart(ledger: Ledger, given: Part, outcomes: ReadonlyMap<string, Outcome>): Promise<void> {
-  const { checks, rows, isAlone } = given;
+  const { checks, rows, patiently } = given;
   const needed = definitionsIn(checks.map(({ sql }) => sql).join('\n'), given.definitions);
   // Each thread holds its own groups, so over many rows one thread lowers the peak memory of a run.
   const sparingly = (run: () => Promise<void>): Promise<void> => (rows > MOST_COPIED ? ledger.onOneThread(run) : run());
   try {
-    const viewsError = await attempt(ledger, isAlone, () => createViews(ledger, given, needed));
-    if (viewsError === undefined) await sparingly(() => shareRepeatedIds(ledger, needed, isAlone));
+    const viewsError = await attempt(ledger, patiently, () => createViews(ledger, given, needed));
+    if (viewsError === undefined) await sparingly(() => shareRepeatedIds(ledger, needed, patiently));
     for (const { name, sql } of checks) {
       const outcome = outcomes.get(name);
       if (outcome === undefined) continue;
       const startedMs = ledger.runtime.monotonic();
       const statement = `insert into check_found
         select ${sqlText(name)}, left(tenant_id, length(tenant_id) - 11), right(tenant_id, 10)::date, count(*) from (${sql}) group by all`;
-      outcome.error ??= viewsError ?? (await attempt(ledger, isAlone, () => sparingly(() => ledger.run(statement))));
+      outcome.error ??= viewsError ?? (await attempt(ledger, patiently, () => sparingly(() => ledger.run(statement))));
       outcome.seconds += (ledger.runtime.monotonic() - startedMs) / 1000;
     }
   } finally {
@@ -164,16 +164,17 @@ async function checkPart(ledger: Ledger, given: Part, outcomes: ReadonlyMap<stri
   }
 }
 
-/**
- * Runs `work` and returns why it failed, without any row content. A disk error is thrown, because it concerns the whole run. So is a
- * lack of memory while other work shares it.
- */
-async function attempt(ledger: Ledger, isAlone: boolean, work: () => Promise<unknown>): Promise<string | undefined> {
+/** Runs `work` and returns why it failed, without any row content. A disk error is thrown, because it concerns the whole run. */
+async function attempt(
+  ledger: Ledger,
+  patiently: Patiently,
+  work: () => Promise<unknown>,
+): Promise<string | undefined> {
   try {
-    await work();
+    await patiently(work);
     return undefined;
   } catch (error) {
-    if (error instanceof DiskError || (error instanceof OutOfMemoryError && !isAlone)) throw error;
+    if (error instanceof DiskError) throw error;
     const why = error instanceof InsightsError ? error.message : 'unexpected';
     ledger.runtime.log.warn({ event: 'check.refused', why }, 'a check could not run');
     return why;
@@ -221,11 +222,15 @@ const REPEATED_IDS = 'repeated_ids';
 const SHARED_IDS = `shared_${REPEATED_IDS}`;
 
 /** Two checks ask for the repeated ids of all rows, which takes most of their time: computed once, as a table. */
-async function shareRepeatedIds(ledger: Ledger, definitions: readonly Definition[], isAlone: boolean): Promise<void> {
+async function shareRepeatedIds(
+  ledger: Ledger,
+  definitions: readonly Definition[],
+  patiently: Patiently,
+): Promise<void> {
   const definition = definitions.find(({ name }) => name === REPEATED_IDS);
   if (definition === undefined) return;
   // If it fails, each of these checks fails by itself and says why.
-  await attempt(ledger, isAlone, () =>
+  await attempt(ledger, patiently, () =>
     ledger.run(
       `create or replace temp table ${SHARED_IDS} as from ${REPEATED_IDS}(null, null);
        create or replace temp macro ${REPEATED_IDS}(${definition.arguments ?? ''}) as table from ${SHARED_IDS}`,

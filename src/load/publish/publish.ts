@@ -18,7 +18,7 @@ import { CATALOGUE_VERSION, writeCatalogue } from './catalogue.ts';
 import { asCount, asText } from '../ledger/cells.ts';
 import { HISTORY_LIMITS_SQL } from '../ledger/coverage.ts';
 import { OutOfMemoryError } from '../ledger/engine-errors.ts';
-import type { Lane } from '../ledger/engine.ts';
+import type { Lane, Patiently } from '../ledger/engine.ts';
 import { recordDrift } from './drift.ts';
 import type { Drift } from '../../model/report.ts';
 import { syncHead, writeCoverage } from './head.ts';
@@ -109,16 +109,21 @@ async function publishSnapshot(
     });
     await onStep?.('marts');
   };
-  const describeAndCheck = async (lane: Lane, due: readonly Check[], isAlone: boolean): Promise<void> => {
-    await describe(lane);
-    results = await runChecks(onLane(ledger, lane), run, { checks: due, signal, isAlone });
+  const describeAndCheck = async (lane: Lane, due: readonly Check[], patiently: Patiently): Promise<void> => {
+    await patiently(() => describe(lane));
+    results = await runChecks(onLane(ledger, lane), run, { checks: due, signal, patiently });
   };
   const isRefreshed = head && !isStopped() && settled === undefined;
   if (isRefreshed) {
     await noteDays(ledger);
     const due =
       checks ?? (ledger.settings.checks === true ? await lakeChecks(await usableFiles(ledger, 'checks')) : []);
-    await ledger.beside((lane, isAlone) => describeAndCheck(lane, due, isAlone), marts);
+    await ledger.beside((lane, patiently) => describeAndCheck(lane, due, patiently), marts);
+    // Perhaps the memory that they lacked was that of the checks.
+    if (martsError !== undefined && !isStopped()) {
+      martsError = undefined;
+      await marts();
+    }
     isIdle = !hasNewMarts && results.length === 0 && !isStopped();
     await dropDays(ledger);
     await onStep?.('checks');

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { asCount, asText } from '../../../src/load/ledger/cells.ts';
 import { SHARED, openEngine } from '../../../src/load/ledger/engine.ts';
 import { OutOfMemoryError } from '../../../src/load/ledger/engine-errors.ts';
-import type { Engine, Lane } from '../../../src/load/ledger/engine.ts';
+import type { Engine, Lane, Patiently } from '../../../src/load/ledger/engine.ts';
 
 async function engineWith(threads: number): Promise<Engine & AsyncDisposable> {
   const engine = await openEngine(':memory:', '', { memoryLimit: '256MB', threads });
@@ -126,20 +126,29 @@ describe('a job beside other work', () => {
     await expect(engine.beside(failing, async () => 1)).rejects.toThrow('the job');
   });
 
-  test('runs again after the work if it ran out of memory, and then with all of it', async () => {
+  test('runs a step again after the work if it ran out of memory, and does not repeat what was before it', async () => {
     await using engine = await engineWith(2);
     const seen: string[] = [];
-    const job = async (_: Lane, isAlone: boolean): Promise<void> => {
-      seen.push(isAlone ? 'job alone' : 'job');
-      if (!isAlone) throw new OutOfMemoryError();
+    let failures = 1;
+    const job = async (_: Lane, patiently: Patiently): Promise<void> => {
+      seen.push('first step');
+      await patiently(async () => {
+        seen.push('second step');
+        if (failures-- > 0) throw new OutOfMemoryError();
+      });
     };
     const work = async (): Promise<void> => {
       await setTimeout(20);
       seen.push('work');
     };
     await engine.beside(job, work);
-    expect(seen).toEqual(['job', 'work', 'job alone']);
-    await expect(engine.beside(() => Promise.reject(new OutOfMemoryError()), work)).rejects.toThrow(OutOfMemoryError);
+    expect(seen).toEqual(['first step', 'second step', 'work', 'second step']);
+    // A second failure is one, and so is a failure without work at the same time.
+    failures = 2;
+    await expect(engine.beside(job, work)).rejects.toThrow(OutOfMemoryError);
+    failures = 1;
+    await using narrow = await engineWith(1);
+    await expect(narrow.beside(job, work)).rejects.toThrow(OutOfMemoryError);
   });
 
   test('has transactions of its own, while the work has one', async () => {
