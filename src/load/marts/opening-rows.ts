@@ -8,7 +8,7 @@ import { NIL_ID } from '../../model/tables.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 export interface OpeningOf {
-  /** The table or view with an opening, as `openingSelects` makes it. */
+  /** The table or view with an opening: the rows of passes, those of metrics, and the totals. */
   readonly relation: string;
   /** A select of what the passes of the span add up to before it. */
   readonly totals: string;
