@@ -213,7 +213,10 @@ describe('marts that are computed from openings equal their reports', LONG, () =
   });
 });
 
-/** Passes for which one kind of row in an opening decides a result months later, and no other row of the opening does. */
+/**
+ * Passes for which one kind of row in an opening decides a result months later, and no other row of the opening does. Each has a last
+ * event, because a night counts passes without one by their totals.
+ */
 /** Day (of 2026, unless it has a year), type, pass, device, more properties. */
 const LIVES = `
 2024-12-20 | installed | year | apple |
@@ -272,6 +275,14 @@ const LIVES = `
 01-06 | created     | late    |        |
 01-07 | installed   | late    | apple  |
 01-08 | uninstalled | late    | apple  |
+05-14 | installed   | year    | apple  |
+05-14 | updated     | state   |        |
+05-14 | updated     | week    |        |
+05-14 | updated     | month   |        |
+05-14 | updated     | quarter |        |
+05-14 | updated     | seen    |        |
+05-14 | updated     | cohort  |        |
+05-14 | updated     | late    |        |
 `;
 
 describe('passes that live for many months', () => {
