@@ -8,20 +8,9 @@ select
   tenant_id,
   '0001-01-01 (BC)'::timestamptz as carried_at,
   platform,
-  null as wallet_status,
   sum(unit_delta) as active_units,
   sum(pass_delta) as active_passes,
-  count(*) filter (where is_first_of_pass) as ever_installed,
-  null::bigint as passes,
-  null::bigint as created,
-  null::bigint as installed_later,
-  null::bigint as cohort,
-  null::bigint as alive_d1,
-  null::bigint as alive_d7,
-  null::bigint as alive_d30,
-  null::bigint as alive_d90,
-  null::bigint as alive_d180,
-  null::bigint as alive_d365
+  count(*) filter (where is_first_of_pass) as ever_installed
 from pass_states
 where changed_at < $before::timestamptz
 group by tenant_id, platform

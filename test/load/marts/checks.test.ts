@@ -166,6 +166,11 @@ describe('checks after a load', () => {
       await dropDays(lake.ledger);
     });
     expect(outcomes).toEqual(['out of memory']);
+    const { checks: results } = await publish(lake.ledger, { run: 'r1', head: true, checks });
+    expect(results.map(({ check, error }) => [check, error === undefined])).toEqual([
+      ['greedy', false],
+      ['modest', true],
+    ]);
   });
 
   test('find the same over many rows as over few', LONG, async () => {

@@ -143,7 +143,7 @@ describe('doctor on an endpoint', () => {
   it('learns a row cap that cuts answers silently, so that the first load never reaches it', CAMPAIGN, async () => {
     const report = await examine({ rowCap: 150, limitMode: 'silent' });
     expect(checkOf(report, 'row cap').hint).toContain('page.maxRows to 150');
-    // A cap is known for 30 days by the source's clock, which stands still here.
+    // A learnt cap expires after 30 days, and the source's clock is frozen. So the run has the same clock.
     const atTheSource = { now: (): number => Date.parse(SOURCE.now) };
     const events = reportOf(await world.run({ tables: ['Events'] }, {}, atTheSource), 'Events');
     expect(events).toMatchObject({ outcome: 'verified', splits: 0 });
