@@ -6,7 +6,8 @@
 -- A report with `past of` or `all of` in its head says the same over these and the rows after them as over all rows:
 -- * `past`: each unit (a pass on a platform) has its state, what was first stays first, and sums over all changes stay what they are,
 --   for changes alternate: a unit's first and last one add up to what all of them do.
--- * `all`: of each pass, what its cohorts are judged by: creations, the last installation, the state at each age of `survival` after its first.
+-- * `all`: of each pass, what its cohorts are judged by: creations, the first and the last installation. What it was counted as at an earlier
+--   age is in the totals (totals.sql): it is subtracted from them as it is counted from these rows, and then counted again.
 -- * of metrics: the first row of each type, and the last snapshot of each series of passes.installed.
 -- test/load/marts/openings.test.ts holds every report to it.
 with
@@ -51,35 +52,16 @@ registered as (
     and hash(tenant_id, pass_id) % $parts::ubigint = $part::ubigint
 ),
 
-lives as (
-  select
-    tenant_id,
-    pass_id,
-    min(timestamp) filter (where is_active) as installed_at
-  from registered
-  group by tenant_id, pass_id
-),
-
 units_decided as (
   select
-    -- Microseconds: adding an interval to a timestamp takes longer for each row.
     [
       min(place) filter (where kind = 'installed'),
       min(place) filter (where kind = 'uninstalled'),
       min(place) filter (where is_active),
-      max(place),
-      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 1 * 86400000000),
-      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 7 * 86400000000),
-      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 30 * 86400000000),
-      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 90 * 86400000000),
-      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 180 * 86400000000),
-      max(place) filter (where epoch_us(timestamp) - epoch_us(installed_at) <= 365 * 86400000000)
+      max(place)
     ] as places
   from registered
-  inner join lives
-    on lives.tenant_id = registered.tenant_id
-    and lives.pass_id = registered.pass_id
-  group by registered.tenant_id, registered.pass_id, platform
+  group by tenant_id, pass_id, platform
 ),
 
 creations_decided as (
