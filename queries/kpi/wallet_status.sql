@@ -21,12 +21,11 @@
 -- chart: area x=period y=passes_in_status series=wallet_status
 with
 moves as (
-  select tenant_id, changed_at as moved_at, wallet_status, 1 as delta
-  from pass_states
-  where tenant_id = coalesce($tenant, tenant_id)
-    and ($pass_type is null or pass_type = $pass_type)
-  union all
-  select tenant_id, changed_at as moved_at, previous_status as wallet_status, -1 as delta
+  select
+    tenant_id,
+    changed_at as moved_at,
+    unnest([wallet_status, previous_status]) as wallet_status,
+    unnest([1, -1]) as delta
   from pass_states
   where tenant_id = coalesce($tenant, tenant_id)
     and ($pass_type is null or pass_type = $pass_type)

@@ -5,18 +5,6 @@
 -- caveat: pass_type is the last type that any event of the pass gives. pass_store_id is the store of its first created or installed event that names one, up to this event.
 -- caveat: Events of a pass at the same instant are in the order of its life (step): created, installed, others, removed. Within a step they are in the order of their store and type, not of their ids.
 with
-facts as not materialized (
-  select
-    * exclude (pass_type),
-    pass_type as given_type,
-    if(kind in ('created', 'installed'), store_id, null) as given_store,
-    -- The order of a pass's events. Comparing numbers takes less time than comparing both columns.
-    epoch_us(timestamp) * 8 + step as place
-  from event_facts
-  where event like 'pass:%'
-    and pass_id is not null
-),
-
 -- Groups need less time and memory than windows, which sort all events. Few passes have more than one type or store.
 given as (
   select
@@ -27,7 +15,7 @@ given as (
     min(given_store) as lowest_store,
     max(given_store) as highest_store,
     min(place) filter (where given_store is not null) as store_place
-  from facts
+  from pass_facts(null)
   group by tenant_id, pass_id
 ),
 
@@ -37,7 +25,7 @@ varied as (
     pass_id,
     last(given_type order by place, store_id, given_type) filter (where given_type is not null) as pass_type,
     first(given_store order by place, given_store) filter (where given_store is not null) as store_id
-  from facts
+  from pass_facts(null)
   semi join (
     select tenant_id, pass_id
     from given
@@ -63,7 +51,7 @@ decided as (
 -- A group per number takes less time than a group per text, and few ids repeat.
 suspects as (
   select hash(tenant_id, event, event_id) as suspect
-  from facts
+  from pass_facts(null)
   where event_id <> '00000000-0000-0000-0000-000000000000'
   group by suspect
   having count(*) > 1
@@ -71,14 +59,15 @@ suspects as (
 
 once as (
   select *
-  from facts
+  from pass_facts(null) as facts
   anti join suspects on suspects.suspect = hash(tenant_id, event, event_id)
   union all
   select *
-  from facts
+  from pass_facts(null) as facts
   semi join suspects on suspects.suspect = hash(tenant_id, event, event_id)
   qualify row_number() over (
-    partition by tenant_id, event, event_id
+    -- kind follows from event. Named here, a condition on it is applied before the window.
+    partition by tenant_id, kind, event, event_id
     order by timestamp, pass_id, device, active_registrations, store_id
   ) = 1
 )
