@@ -9,7 +9,7 @@
  *   --out FILE        the JSON (data/bench.json)
  *   --write           docs/performance.json and docs/performance.md from these figures
  */
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { cpus, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { execFileSync } from 'node:child_process';
@@ -20,7 +20,7 @@ import { bareSeconds } from './bare.mjs';
 import { CLI, cli, scratch, startSandbox, tenantEnv } from './harness.mjs';
 import { measured } from './measured.mjs';
 import { mistakesOf, parquetBelow } from './mistakes.mjs';
-import { document, mistakesTable, table } from './performance.mjs';
+import { document, linesOfCode, mistakesTable, table } from './performance.mjs';
 import { startReplay } from './replay.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -76,7 +76,7 @@ try {
     }
   }
   const mistakes = given.peers === undefined ? undefined : await mistakesOf(loaders(), place.folder);
-  const result = { machine: machine(), settings: wanted, figures, ...(mistakes === undefined ? {} : { mistakes }) };
+  const result = { machine: machine(), settings: wanted, figures, ...(mistakes === undefined ? {} : { lines: await lines(), mistakes }) }; // oxfmt-ignore
   console.log(table(result));
   if (mistakes !== undefined) console.log(`\n${mistakesTable(result)}`);
   await mkdir(dirname(given.out), { recursive: true });
@@ -157,6 +157,14 @@ async function runPeer(script, { url, folder, from, to }) {
     RUNTIME__DLTHUB_TELEMETRY: 'false',
   };
   return measured(join(given.peers, 'bin', 'python'), [join(root, 'test/bench/peers', script), folder], env);
+}
+
+/** Lines that the user of each loader writes. The queries of a day and the names of the columns are the same for all peers. */
+async function lines() {
+  const of = async (script) => linesOfCode(await readFile(join(root, 'test/bench/peers', script), 'utf8'));
+  const shared = await of('source.py');
+  const each = PEERS.map(async ({ name, script }) => [name, shared + (await of(script))]);
+  return { ours: 0, ...Object.fromEntries(await Promise.all(each)) };
 }
 
 /** Whose mistakes are counted. */

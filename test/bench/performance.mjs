@@ -26,20 +26,33 @@ function summary({ figures }) {
 const shown = (number, digits = 0) => (number === undefined ? '' : number.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits })); // oxfmt-ignore
 
 export function table(result) {
-  const head = ['what', 'seconds (median)', 'least to most', 'CPU seconds', 'peak MB', 'rows', 'MB written', 'calls'];
-  const rows = summary(result).map((each) => [
+  const head = ['what', 'seconds (median)', 'least to most', 'rows a second', 'CPU seconds', 'peak MB', 'rows', 'MB written', 'calls', 'lines of code']; // oxfmt-ignore
+  const all = summary(result);
+  // What is downloaded are the pages that ours reads.
+  const downloaded = all.find(({ name }) => name === 'ours')?.rows;
+  const rowsOf = ({ name, rows }) => (name === 'download only' ? downloaded : rows);
+  const perSecond = (each) => (rowsOf(each) === undefined ? undefined : Math.round(rowsOf(each) / each.seconds));
+  const rows = all.map((each) => [
     each.name,
     shown(each.seconds, 2),
     `${shown(each.least, 2)} to ${shown(each.most, 2)}`,
+    shown(perSecond(each)),
     shown(each.cpu, 1),
     shown(each.peak),
     shown(each.rows),
     each.bytes === undefined ? '' : shown(each.bytes / 1e6, 1),
     each.calls ? shown(each.calls) : '',
+    shown(result.lines?.[each.name]),
   ]);
   return [head, head.map((_, nth) => (nth === 0 ? '---' : '--:')), ...rows]
     .map((cells) => `| ${cells.join(' | ')} |`)
     .join('\n');
+}
+
+/** Lines of a Python script that its user writes: without empty ones, comments and the text that describes it. */
+export function linesOfCode(script) {
+  const code = script.replace(/^"""[\s\S]*?"""/, '').split('\n');
+  return code.filter((line) => line.trim() !== '' && !line.trim().startsWith('#')).length;
 }
 
 /** What each loader makes of events at the source; undefined without peers. */
@@ -82,7 +95,7 @@ export function document(result) {
 # Performance
 
 ${shown(rows)} synthetic rows of ${settings.days} days, ${settings.rounds} rounds after a warm-up, in turns, on ${machine.cores} cores (${machine.processor}, ${machine.memoryGB} GB), Node ${machine.node}, at commit ${machine.commit} on ${machine.at.slice(0, 10)}.
-Answers are replayed byte for byte from files, so the API costs almost nothing: "download only" is what it costs.
+Answers are replayed byte for byte from files, so the API costs almost nothing: "download only" is what it costs. Lines of code are those that a user writes; ours needs an address, a key and a first day.
 
 ${table(result)}
 

@@ -1,6 +1,6 @@
 /** What `npm run bench` prints follows from its figures: medians, the range, and ratios against goals. */
 import { expect, test } from 'vitest';
-import { document, mistakesTable, table } from './performance.mjs';
+import { document, linesOfCode, mistakesTable, table } from './performance.mjs';
 
 const run = (seconds: number, more: object = {}): object => ({ seconds, cpuSeconds: seconds * 1.5, peakMB: 300, rows: 1_000, calls: 8, fewest: 8, fewestByRows: 4, bytes: 2_000_000, ...more }); // oxfmt-ignore
 const result = {
@@ -22,19 +22,19 @@ const cellsOf = (text: string, name: string): string[] =>
 
 test('the table has the median and the range of each subject, and nothing where nothing was measured', () => {
   const text = table(result);
-  expect(cellsOf(text, 'ours')).toEqual(['', 'ours', '10.00', '8.00 to 12.00', '15.0', '300', '1,000', '2.0', '8', '']);
-  expect(cellsOf(text, 'download only')).toEqual([
-    '',
-    'download only',
-    '1.50',
-    '1.00 to 2.00',
-    '',
-    '',
-    '',
-    '',
-    '8',
-    '',
-  ]);
+  expect(cellsOf(text, 'ours')).toEqual(['', 'ours', '10.00', '8.00 to 12.00', '100', '15.0', '300', '1,000', '2.0', '8', '', '']);
+  expect(cellsOf(text, 'download only')).toEqual(['', 'download only', '1.50', '1.00 to 2.00', '667', '', '', '', '', '8', '', '']);
+  expect(cellsOf(text, 'bare DuckDB, Events to the same files').slice(2, 6)).toEqual(['4.00', '4.00 to 4.00', '', '']);
+  const peers = table({ ...result, lines: { 'ours': 0, 'dlt with Arrow tables': 60 } });
+  expect(['ours', 'dlt with Arrow tables'].map((name) => cellsOf(peers, name).at(-2))).toEqual(['0', '60']);
+}); // oxfmt-ignore
+
+test('lines of code are those that its user writes', () => {
+  expect(
+    linesOfCode(
+      '"""What it does.\n\nAnd why."""\n\nimport os\n\n# A comment\nfor name in os.environ:\n    print(name)\n',
+    ),
+  ).toBe(3);
 });
 
 test('the document has the ratios of what was measured, the machine and the commit', () => {
