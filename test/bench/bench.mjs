@@ -18,6 +18,7 @@ import { parseArgs } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { bareSeconds } from './bare.mjs';
 import { CLI, cli, scratch, startSandbox, tenantEnv } from './harness.mjs';
+import { kpiSeconds } from './kpi-speed.mjs';
 import { measured } from './measured.mjs';
 import { mistakesOf, parquetBelow } from './mistakes.mjs';
 import { document, linesOfCode, mistakesTable, table } from './performance.mjs';
@@ -74,6 +75,8 @@ try {
       if (round > 0) figures[name].push(figure);
       await rm(folder, { recursive: true });
     }
+    const answers = Object.entries(await kpiSeconds(kept));
+    if (round > 0) for (const [name, seconds] of answers) (figures[name] ??= []).push({ seconds });
   }
   const mistakes = given.peers === undefined ? undefined : await mistakesOf(loaders(), place.folder);
   const result = { machine: machine(), settings: wanted, figures, ...(mistakes === undefined ? {} : { lines: await lines(), mistakes }) }; // oxfmt-ignore

@@ -83,6 +83,16 @@ function ratios(result) {
     ['marts and checks ÷ first load', over(all?.seconds - load?.seconds, all?.seconds), '≤ 0.15'],
     ['calls ÷ (rows ÷ most rows of an answer)', over(all?.calls, all?.fewestByRows), '≤ 1.05'],
     ['calls ÷ fewest with both caps of an answer, and a comparison per table', over(all?.calls, all?.fewest), ''],
+    [
+      'KPI on the lake ÷ on native DuckDB tables',
+      over(by['installs by day, from the lake']?.seconds, by['installs by day, from native tables']?.seconds),
+      '≤ 1.2',
+    ],
+    [
+      'question on promoted columns ÷ on JSON',
+      over(by['passes by type, from promoted columns']?.seconds, by['passes by type, from JSON']?.seconds),
+      '≤ 0.2',
+    ],
     ['bytes of the store ÷ Parquet of dlt', over(all?.bytes, by['dlt with Arrow tables']?.bytes), '≤ 0.5'],
   ].filter(([, ratio]) => ratio !== undefined && !Number.isNaN(ratio));
 }
