@@ -7,7 +7,7 @@ import { asInstant, asOneOf, asOptional, asText } from './cells.ts';
 import { countStates } from './hours.ts';
 import type { HourCounts } from '../../model/coverage.ts';
 import type { Ledger } from './ledger.ts';
-import { beginningSql, insideSql, instantSql, tableFilterSql } from './sql.ts';
+import { BULK_SQL, beginningSql, insideSql, tableFilterSql } from './sql.ts';
 
 /**
  * The oldest hour that is not proven, else the end of the proven ones; null when nothing of the table was ever compared. Expired hours do
@@ -80,17 +80,19 @@ export async function oldestComparisons(
   tables: readonly { readonly tenant: string; readonly table: TableName; readonly from: Instant }[],
 ): Promise<{ tenant: string; table: TableName; at: Instant }[]> {
   if (tables.length === 0) return [];
-  const each = tables.map(
-    ({ tenant, table, from }) => `(${tableFilterSql(tenant, table)} and hour >= ${instantSql(from)})`,
-  );
+  // Microseconds. A join takes a second where a condition for each of 3,000 tables takes half a minute.
+  const given = tables.map(({ tenant, table, from }) => [tenant, table, String(from / 10n)]);
   return ledger.exclusive(() =>
     ledger.rows(
       `select tenant, table_name as "table", epoch_us(min(checked_at))::varchar as at
        from hours
-       where state = 'verified' and checked_at is not null and (${each.join(' or ')})
+       join (select r[1] as tenant, r[2] as table_name, make_timestamptz(r[3]::bigint) as since from ${BULK_SQL}) as kept
+         using (tenant, table_name)
+       where state = 'verified' and checked_at is not null and hour >= since
        group by all
        order by all`,
       { tenant: asText, table: asOneOf(TABLE_NAMES), at: asInstant },
+      [JSON.stringify(given)],
     ),
   );
 }

@@ -128,11 +128,27 @@ async function dropOthers(ledger: Ledger, marts: readonly Kept[]): Promise<void>
 async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string): Promise<void> {
   const rules = marts.flatMap((mart) => {
     const digest = digestOf(ledger, [shared, mart.sql('', '')], tablesOf(mart));
-    return mart.dependsOn.map(
-      ({ reach, table }, nth) =>
-        `(${sqlText(mart.name)}, ${nth}, ${sqlText(reach)}, ${sqlText(table)}, ${sqlText(digest)})`,
-    );
+    return mart.dependsOn.map(({ reach, table }, nth) => ({
+      isOnly: mart.dependsOn.length === 1,
+      sql: `(${sqlText(mart.name)}, ${nth}, ${sqlText(reach)}, ${sqlText(table)}, ${sqlText(digest)})`,
+    }));
   });
+  const ruled = (isOnly: boolean): string[] => {
+    const values = rules.filter((rule) => rule.isOnly === isOnly).map(({ sql }) => sql);
+    const each = `(values ${values.join(', ')}) as rules(mart, nth, reach, table_name, digest)`;
+    return values.length === 0 ? [] : [`reaches join ${each} using (table_name, reach)`];
+  };
+  // Most marts depend on one table. Their days need no groups, which take ten times as long: 7 s for 1,000 tenants and 31 days.
+  const expected = [
+    ...ruled(true).map(
+      (days) => `select mart, tenant, day, concat_ws(' ', rules.digest, source) as source from ${days} where is_known`,
+    ),
+    ...ruled(false).map(
+      (days) =>
+        `select mart, tenant, day, concat_ws(' ', any_value(rules.digest), string_agg(source, ' ' order by nth)) as source
+         from ${days} group by mart, tenant, day having bool_or(nth = 0 and is_known)`,
+    ),
+  ];
   await ledger.run(
     `create or replace temp table mart_expected as
      with every_day as (
@@ -157,10 +173,7 @@ async function planDays(ledger: Ledger, marts: readonly Mart[], shared: string):
        union all
        select tenant, table_name, day, is_known, 'all', (sum(digest) over (partition by tenant, table_name))::varchar from every_day
      )
-     select rules.mart, tenant, day, concat_ws(' ', any_value(rules.digest), string_agg(source, ' ' order by nth)) as source
-     from reaches
-     join (values ${rules.join(', ')}) as rules(mart, nth, reach, table_name, digest) using (table_name, reach)
-     group by rules.mart, tenant, day having bool_or(nth = 0 and is_known);
+     ${expected.join(' union all ')};
      create or replace temp table mart_due as select * from mart_expected anti join mart_days using (mart, tenant, day, source)`,
   );
 }

@@ -122,6 +122,12 @@ const SNAPSHOT_TABLE = {
  */
 const MOST_COMMENTS = 1_000;
 
+/**
+ * Tenants up to which the columns of their own views have comments: those of the views in `main`. Measured with 1,000 tenants: they take
+ * 10 of the 13 s for these views, and 250 MB, because each comment is another version of its view until the end.
+ */
+const MOST_COMMENTED_TENANTS = 50;
+
 /** Writes the catalogue of everything current in the ledger. Call it inside the ledger's exclusive turn. */
 export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<void> {
   const path = join(ledger.dataDir, CATALOGUE_FILE);
@@ -147,7 +153,8 @@ export async function writeCatalogue(ledger: Ledger, snapshot: number): Promise<
     for (const { tenant, schema } of schemas) {
       const name = `catalogue.${sqlName(schema)}`;
       const ownFiles = files.filter((file) => file.tenant === tenant);
-      await ledger.run([`create schema ${name}`, `use ${name}`, ...lakeViews(ledger, ownFiles)].join(';\n'));
+      const views = lakeViews(ledger, ownFiles, schemas.length <= MOST_COMMENTED_TENANTS);
+      await ledger.run([`create schema ${name}`, `use ${name}`, ...views].join(';\n'));
     }
   });
   await ledger.run('drop table temp.shown_columns');
@@ -240,7 +247,7 @@ function fillTables(ledger: Ledger, snapshot: number, definitions: string): stri
 }
 
 /** Statements that replace the empty views of the current schema by views over files. */
-function lakeViews(ledger: Ledger, files: readonly CurrentFile[]): string[] {
+function lakeViews(ledger: Ledger, files: readonly CurrentFile[], hasColumnComments = true): string[] {
   return TABLE_NAMES.flatMap((name) => {
     const table = ledger.settings.tables[name];
     const ownFiles = files.filter((file) => file.table === name);
@@ -248,7 +255,7 @@ function lakeViews(ledger: Ledger, files: readonly CurrentFile[]): string[] {
     return [
       `create or replace view ${table.lakeName} as ${rowsOf(table, ownFiles, { home: ledger })}`,
       `comment on view ${table.lakeName} is ${sqlText(DESCRIPTIONS[name])}`,
-      ...columns.map(
+      ...(hasColumnComments ? columns : []).map(
         (column) => `comment on column ${table.lakeName}.${sqlName(column.name)} is ${sqlText(column.comment)}`,
       ),
     ];

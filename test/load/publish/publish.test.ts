@@ -60,6 +60,20 @@ describe('the catalogue', () => {
     expect(await read(lake.dir, `select properties->>'a' as a from acme.events limit 1`)).toEqual([{ a: '1' }]);
   });
 
+  test('has comments on the columns of the common views, and on those of each tenant unless there are more than fifty', async () => {
+    await using lake = await scratchLake();
+    await load(lake, TWO_DAYS, [event('z', '2026-07-03T10:10:00Z')]);
+    const commented = `select distinct schema_name as schema from duckdb_columns() where comment is not null and table_name = 'events' order by all`;
+    await publish(lake.ledger, { run: 'run-1', head: true });
+    expect(await read(lake.dir, commented)).toEqual([{ schema: TENANT }, { schema: 'main' }]);
+    await lake.ledger.run(
+      `insert into hours select h.* replace ('t' || n as tenant) from range(50) as more(n), (from hours limit 1) as h`,
+    );
+    await publish(lake.ledger, { run: 'run-2', head: true });
+    expect(await read(lake.dir, commented)).toEqual([{ schema: 'main' }]);
+    expect(await read(lake.dir, `select count(*)::integer as n from duckdb_schemas() where schema_name like 't%' and not internal`)).toEqual([{ n: 50 }]); // oxfmt-ignore
+  });
+
   test('keeps apart tenants whose ids look like numbers or null, also in files with the folder names of earlier versions', async () => {
     await using lake = await scratchLake();
     const tenants = ['007', '7', TENANT, 'null'];
