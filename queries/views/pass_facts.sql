@@ -2,6 +2,7 @@
 -- description: The facts of events that name a pass, with what each event itself says about its pass.
 -- grain: one row per row of events that names a pass
 -- arguments: of_tenant
+-- caveat: If of_tenant is null, those of all tenants.
 -- caveat: Repeated ids are still here: pass_events has each event id once, and the type and the store of each pass.
 -- caveat: place is the order of a pass's events: their time, then step.
 -- A macro, because pass_events reads it several times: DuckDB keeps a copy of all rows of a common table expression in memory. It forgets

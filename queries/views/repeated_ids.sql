@@ -2,6 +2,7 @@
 -- description: The ids that more than one row of a tenant's table has, with the hours of these rows.
 -- grain: one row per tenant, table, id and hour
 -- arguments: of_tenant, from_day
+-- caveat: If of_tenant is null, those of all tenants; if from_day is null, those from the beginning.
 with
 -- A group per number takes a third of the time of a group per text, and few texts repeat.
 suspects as (

@@ -2,6 +2,7 @@
 -- description: The id and the time of every row of the three tables.
 -- grain: one row per row of events, logs and metrics
 -- arguments: of_tenant, from_day
+-- caveat: If of_tenant is null, those of all tenants; if from_day is null, those from the beginning.
 -- A macro for the same reason as pass_facts.
 select
   tenant_id,

@@ -68,7 +68,7 @@ async function generated(): Promise<string> {
     ['| parameter | meaning |', '|---|---|', ...common.map((parameter) => row([`\`${parameter.name}\``, parameterText(parameter)]))].join('\n'), // oxfmt-ignore
     ...kpis.map(kpi),
     '## Tables behind them',
-    'Selectable by name in `insights-etl sql`; those with arguments are called like a function.',
+    'Selectable by name in `insights-etl sql`; those with arguments are called like a function. Where the catalogue is attached under a name, `use` that name before you call one.',
     [
       '| name | holds | rows |',
       '|---|---|---|',
